@@ -1,0 +1,103 @@
+"""Residual networks for small images: depth 6n + 2, three stages of 16, 32 and 64 channels."""
+
+from __future__ import annotations
+
+import keras
+
+from kerasprune.models import parts
+
+STAGE_CHANNELS = (16, 32, 64)
+SHORTCUTS = ("identity", "projection")
+
+
+def resnet_cifar(
+    depth: int = 20,
+    classes: int = 10,
+    input_shape: parts.InputShape = (None, None, 3),
+    shortcut: str = "identity",
+    width: float = 1,
+    seed: int | None = None,
+) -> keras.Model:
+    """Builds a CIFAR residual network.
+
+    A block computes `relu(shortcut(x) + bn2(conv2(relu(bn1(conv1(x))))))`. Where a stage begins, the image
+    side halves and the channels double. The `"identity"` shortcut (option A) takes every second pixel, puts
+    zero channels around the old ones, half before and half after, and has no weights. The `"projection"`
+    shortcut (option B) is a 1×1 convolution with BatchNorm there, and the identity elsewhere. BatchNorm has
+    momentum 0.9 and epsilon 1e-5; the convolutions before it have no bias.
+
+    Args:
+        depth: Number of layers with weights, 6n + 2: 20, 32, 44, 56, 110, … Defaults to 20.
+        classes: Number of logits. Defaults to 10.
+        input_shape: `(height, width, channels)`; the sides may be `None`. Defaults to `(None, None, 3)`.
+        shortcut: `"identity"` or `"projection"`. Defaults to `"identity"`.
+        width: Multiplies the channels of every stage. Defaults to 1.
+        seed: Makes the initial weights (He-normal) repeatable. Defaults to `None`: fresh ones.
+
+    Returns:
+        A functional model from images to logits of shape `(batch, classes)`.
+
+    Raises:
+        PruneError: An argument is out of its range.
+
+    Example:
+        >>> resnet_cifar(20, input_shape=(32, 32, 3)).count_params()
+        271098
+
+    Reference:
+        He et al., Deep Residual Learning for Image Recognition, CVPR 2016, section 4.2.
+    """
+    parts.check_arguments(
+        "resnet_cifar",
+        classes,
+        input_shape,
+        parts.depth_fault(depth, "6n + 2", range(8, 1203, 6)),
+        parts.choice_fault("shortcut", shortcut, SHORTCUTS),
+        parts.positive_fault("width", width),
+    )
+    blocks = (depth - 2) // 6
+    channels = [parts.scaled(c, width) for c in STAGE_CHANNELS]
+    images = keras.Input(tuple(input_shape), name="images")
+    x = parts.convolution(images, channels[0], 3, name="stem_conv", seed=seed)
+    x = parts.batch_norm(x, name="stem_bn")
+    x = parts.relu(x, name="stem_relu")
+    for stage, filters in enumerate(channels, start=1):
+        for block in range(1, blocks + 1):
+            strides = 2 if stage > 1 and block == 1 else 1
+            x = _block(x, filters, strides, shortcut, name=f"stage{stage}_block{block}", seed=seed)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(images, parts.classifier(x, classes, seed=seed), name=f"resnet_cifar_{depth}")
+
+
+def _block(
+    x: keras.KerasTensor, filters: int, strides: int, shortcut: str, *, name: str, seed: int | None
+) -> keras.KerasTensor:
+    branch = _first_convolution(x, filters, strides, name=f"{name}_conv1", seed=seed)
+    branch = parts.batch_norm(branch, name=f"{name}_bn1")
+    branch = parts.relu(branch, name=f"{name}_relu1")
+    branch = parts.convolution(branch, filters, 3, name=f"{name}_conv2", seed=seed)
+    branch = parts.batch_norm(branch, name=f"{name}_bn2")
+    if strides > 1 and shortcut == "identity":
+        x = _subsample_and_pad(x, filters, strides, name=f"{name}_shortcut")
+    elif strides > 1:
+        x = parts.convolution(x, filters, 1, strides=strides, name=f"{name}_shortcut_conv", seed=seed)
+        x = parts.batch_norm(x, name=f"{name}_shortcut_bn")
+    x = keras.layers.Add(name=f"{name}_add")([x, branch])
+    return parts.relu(x, name=f"{name}_relu2")
+
+
+def _first_convolution(
+    x: keras.KerasTensor, filters: int, strides: int, *, name: str, seed: int | None
+) -> keras.KerasTensor:
+    if strides == 1:
+        return parts.convolution(x, filters, 3, name=name, seed=seed)
+    return parts.padded_convolution(x, filters, 3, strides=strides, name=name, seed=seed)
+
+
+def _subsample_and_pad(x: keras.KerasTensor, filters: int, strides: int, *, name: str) -> keras.KerasTensor:
+    x = keras.layers.MaxPooling2D(pool_size=1, strides=strides, name=f"{name}_subsample")(x)
+    extra = filters - x.shape[-1]
+    # Read as "channels first", a (batch, height, width, channels) tensor is padded along its last two axes:
+    # none along the width, zeros along the channels. So no custom layer is needed.
+    zeros = ((0, 0), (extra // 2, extra - extra // 2))
+    return keras.layers.ZeroPadding2D(zeros, data_format="channels_first", name=f"{name}_pad")(x)
