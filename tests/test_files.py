@@ -1,0 +1,41 @@
+"""Files are whole or absent."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kerasprune import files
+
+
+def test_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
+    path = files.write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(RuntimeError), files.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_folder_is_moved_whole(tmp_path):
+    with files.replacing(tmp_path / "model") as temporary:
+        temporary.mkdir()
+        (temporary / "part").write_text("x")
+        assert not (tmp_path / "model").exists()
+    assert (tmp_path / "model" / "part").read_text() == "x"
+
+
+def test_failed_folder_is_removed(tmp_path):
+    with pytest.raises(RuntimeError), files.replacing(tmp_path / "model") as temporary:
+        temporary.mkdir()
+        (temporary / "part").write_text("x")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_refuses_what_json_has_not(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        files.write_json(tmp_path / "a.json", {"loss": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+    assert json.loads(files.write_json(tmp_path / "a.json", {"loss": 1}).read_text()) == {"loss": 1}
