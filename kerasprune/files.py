@@ -16,7 +16,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """Yields a temporary path beside `path`, which takes its place where the block ends without an error.
 
     Args:
-        path: The file or folder to write. A file that is there already is replaced; a folder must not be there.
+        path: The file or folder to write. A file there is replaced; a folder must not be there.
 
     Yields:
         The temporary path, with the same suffix. It is removed where the block raises.

@@ -1,0 +1,192 @@
+"""Figures as SVG text: each a pure function of a record, or `None` where the record has nothing to draw.
+
+The same record gives the same bytes: ids are salted and no date is written.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerasprune.reports.record import Norms, Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DENSE, SLIM = "#b8c4d6", "#1f5fa8"
+CURVES = 8  # groups drawn one by one; all others only enter the mean
+
+
+def widths(record: Record) -> str | None:
+    """Draws how many channels of each group are kept, beside how many there were."""
+    if not record.widths:
+        return None
+    names = list(record.widths)
+    dense, kept = np.array([record.widths[name] for name in names]).T
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        rows = np.arange(len(names))[::-1]
+        axes.barh(rows, dense, color=DENSE, label="dense")
+        axes.barh(rows, kept, color=SLIM, height=0.5, label="slim")
+        axes.set_yticks(rows, names, fontsize=7)
+        axes.set_ylim(-0.7, len(names) - 0.3)
+        axes.set_xlabel("channels")
+        _legend(axes)
+
+    return _svg(draw, height=0.9 + 0.19 * len(names))
+
+
+def curves(record: Record) -> str | None:
+    """Draws loss and accuracy of training and validation over the epochs of all stages, one after another."""
+    rows = [row for row in record.metrics if row.get("stage")]
+    if not rows:
+        return None
+
+    def draw(figure: Figure) -> None:
+        losses, accuracies = figure.subplots(1, 2)
+        for axes, measure in ((losses, "loss"), (accuracies, "accuracy")):
+            for key, label, colour in ((measure, "training", DENSE), (f"val_{measure}", "validation", SLIM)):
+                places = [(place, row[key]) for place, row in enumerate(rows) if _is_number(row.get(key))]
+                if places:
+                    axes.plot(*zip(*places, strict=True), color=colour, label=label, marker=".", markersize=3)
+            _mark_stages(axes, [str(row["stage"]) for row in rows])
+            axes.set_ylabel(measure)
+            axes.set_xlabel("epoch, all stages one after another")
+            _legend(axes)
+
+    return _svg(draw, height=3.2)
+
+
+def spread(record: Record) -> str | None:
+    """Draws the standard deviation over the mean of each group's filter L1 norms while the penalty grows.
+
+    Reference:
+        Neural Pruning via Growing Regularization (Wang et al., ICLR 2021), Fig. 1, row 1.
+    """
+    if record.norms is None or len(record.norms.steps) < 2:
+        return None
+    values = normalised_deviation(record.norms)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for name in _some(list(values), CURVES):
+            axes.plot(record.norms.steps, values[name], linewidth=1, alpha=0.7, label=name)
+        mean = np.mean(list(values.values()), axis=0)
+        axes.plot(record.norms.steps, mean, color="black", linewidth=2, label=f"mean of {len(values)} groups")
+        axes.set_xlabel("step")
+        axes.set_ylabel("std / mean of filter L1 norms")
+        axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+
+    return _svg(draw, height=3.2)
+
+
+def filters(record: Record) -> str | None:
+    """Draws the L1 norm of every filter over the largest of its layer, at four moments of the training.
+
+    Reference:
+        Neural Pruning via Growing Regularization (Wang et al., ICLR 2021), Fig. 1, row 2, and Fig. 2.
+    """
+    if record.norms is None or not record.norms.groups:
+        return None
+    names = _some(list(record.norms.groups), 3)
+    moments = np.unique(np.linspace(0, len(record.norms.steps) - 1, 4).round().astype(int))
+
+    def draw(figure: Figure) -> None:
+        grid = figure.subplots(len(names), len(moments), squeeze=False, sharey=True)
+        for name, row in zip(names, grid, strict=True):
+            relative = relative_norms(record.norms.groups[name])
+            for moment, axes in zip(moments, row, strict=True):
+                axes.bar(np.arange(relative.shape[1]), relative[moment], width=1, color=SLIM)
+                axes.set_title(f"{name}, step {record.norms.steps[moment]:,}", fontsize=7)
+                axes.tick_params(labelsize=6)
+                axes.set_ylim(0, 1.05)
+        for axes in grid[-1]:
+            axes.set_xlabel("filter", fontsize=7)
+
+    return _svg(draw, height=0.5 + 1.6 * len(names))
+
+
+def sizes(record: Record) -> str | None:
+    """Draws the bytes and the latency of every exported file."""
+    exports = [export for export in record.summary.get("exports") or () if _is_number(export.get("bytes"))]
+    if not exports:
+        return None
+    names = [str(export["format"]) for export in exports]
+
+    def draw(figure: Figure) -> None:
+        for axes, key, scale, label in zip(
+            figure.subplots(1, 2), ("bytes", "latency_ms"), (1 / 1024, 1), ("KiB", "latency, ms"), strict=True
+        ):
+            values = [scale * (export.get(key) or 0) for export in exports]
+            axes.barh(np.arange(len(names))[::-1], values, color=SLIM)
+            axes.set_yticks(np.arange(len(names))[::-1], names, fontsize=7)
+            axes.set_xlabel(label)
+
+    return _svg(draw, height=0.9 + 0.25 * len(names))
+
+
+def normalised_deviation(norms: Norms) -> dict[str, np.ndarray]:
+    """Returns `std / mean` over the filters of each group, shape `(times,)`.
+
+    Args:
+        norms: The L1 norms of the filters over training.
+
+    Example:
+        >>> norms = Norms(np.array([0, 10]), {"conv": np.array([[2.0, 2.0], [1.0, 3.0]])})
+        >>> print(normalised_deviation(norms)["conv"])
+        [0.  0.5]
+    """
+    return {
+        name: values.std(axis=1) / np.maximum(values.mean(axis=1), 1e-12)
+        for name, values in norms.groups.items()
+    }
+
+
+def relative_norms(values: np.ndarray) -> np.ndarray:
+    """Returns norms `(times, filters)` over the largest of their time, so that each row peaks at 1."""
+    return values / np.maximum(values.max(axis=1, keepdims=True), 1e-12)
+
+
+def _some(names: list[str], most: int) -> list[str]:
+    places = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
+    return [names[place] for place in places]
+
+
+def _mark_stages(axes: Axes, stages: list[str]) -> None:
+    for place, stage in enumerate(stages):
+        if place == 0 or stage != stages[place - 1]:
+            axes.axvline(place - 0.5, color="grey", linewidth=0.5, linestyle=":")
+            axes.text(place, 1.01, stage, fontsize=7, transform=axes.get_xaxis_transform())
+
+
+def _legend(axes: Axes) -> None:
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=7, frameon=False)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and bool(np.isfinite(value))
+
+
+def _svg(draw: Callable[[Figure], None], *, height: float) -> str:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    style = {
+        "svg.hashsalt": "kerasprune",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "font.size": 8,
+    }
+    with matplotlib.rc_context(style):
+        # A figure without pyplot: no global state, no window system.
+        figure = Figure(figsize=(9, height), layout="constrained")
+        draw(figure)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()

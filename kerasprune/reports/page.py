@@ -1,0 +1,122 @@
+"""One self-contained HTML page per run: tables and figures inlined, no external resource."""
+
+from __future__ import annotations
+
+import base64
+import html
+import string
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from kerasprune.files import write_text
+from kerasprune.reports import figures, tables
+from kerasprune.reports.record import Record, read
+
+FIGURES = (
+    ("Channels kept", figures.widths, "Channels of each group before and after."),
+    (
+        "Training",
+        figures.curves,
+        "Loss and accuracy over all stages; dotted lines mark where a stage begins.",
+    ),
+    (
+        "Filter norms while pruning",
+        figures.spread,
+        "Standard deviation over mean of the filters' L1 norms: it grows as the penalty separates them.",
+    ),
+    ("", figures.filters, "L1 norm of each filter over the largest of its group, from start to end."),
+    ("Exported files", figures.sizes, "Size and latency (one image, this machine) of each exported file."),
+)
+
+
+def write(folder: Path | str) -> Path:
+    """Draws `report.html` from the files of a run folder, in place of an earlier one.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        PruneError: The folder is no run folder, or a file in it is damaged.
+    """
+    folder = Path(folder)
+    return write_text(folder / "report.html", page(read(folder)))
+
+
+def page(record: Record) -> str:
+    """Returns the page of a record as HTML text.
+
+    Args:
+        record: What the run folder's files say.
+
+    Returns:
+        HTML that opens without network: figures are inlined.
+    """
+    template = string.Template(resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        title=html.escape(record.title),
+        why=html.escape(str(record.recipe.get("why") or "")),
+        notes=_notes(record),
+        sections="\n".join([*_tables(record), *_figures(record), _recipe(record)]),
+    )
+
+
+def _notes(record: Record) -> str:
+    notes = []
+    if record.recipe.get("smoke"):
+        notes.append(
+            "Smoke run: generated images and one epoch per stage. Its figures say nothing about accuracy."
+        )
+    if record.recipe.get("status") == "not run in full":
+        notes.append("This recipe states a published schedule that was not run in full here.")
+    return "\n".join(f'<p class="note">{html.escape(note)}</p>' for note in notes)
+
+
+def _tables(record: Record) -> list[str]:
+    parts = [
+        "<h2>Before and after</h2>",
+        _table(("", "dense", "slim", "change"), tables.before_after(record.summary)),
+    ]
+    promised = tables.expected(record.recipe, record.summary)
+    if promised:
+        parts += ["<h2>Expected</h2>", _table(("", "expected", "here"), promised)]
+    written = tables.exports(record.summary)
+    if written:
+        header = ("format", "bytes", "same class as Keras", "largest error", "latency, ms")
+        parts += ["<h2>Exports</h2>", _table(header, written)]
+    return parts
+
+
+def _figures(record: Record) -> list[str]:
+    parts = []
+    for title, draw, caption in FIGURES:
+        svg = draw(record)
+        if svg is None:
+            continue
+        data = base64.b64encode(svg.encode()).decode()
+        parts.append(f"<h2>{html.escape(title)}</h2>" if title else "")
+        parts.append(
+            f'<figure><img alt="{html.escape(caption)}" src="data:image/svg+xml;base64,{data}">'
+            f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+        )
+    return parts
+
+
+def _recipe(record: Record) -> str:
+    import yaml
+
+    if not record.recipe:
+        return ""
+    text = yaml.safe_dump(dict(record.recipe), sort_keys=False, allow_unicode=True)
+    return f"<h2>Recipe</h2>\n<pre>{html.escape(text)}</pre>"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"

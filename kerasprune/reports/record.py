@@ -1,0 +1,139 @@
+"""A finished run as data: what a run folder's files say, read once and handed to tables and figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from kerasprune.errors import PruneError
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Norms:
+    """L1 norms of the filters of each group over training.
+
+    Args:
+        steps: `(times,)`: the training steps at which they were taken.
+        groups: Per group the norms, `(times, filters)`.
+    """
+
+    steps: np.ndarray
+    groups: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything a report is drawn from.
+
+    Args:
+        title: Name of the run.
+        recipe: The resolved recipe, as plain data.
+        summary: What `summary.json` holds: `dense`, `slim`, `exports`, `seconds`, …
+        metrics: The rows of `metrics.csv`, numbers as floats, empty cells as `None`.
+        widths: Per group `(dense size, kept)`. Defaults to none.
+        norms: Filter norms over training. Defaults to `None`: none were taken.
+    """
+
+    title: str
+    recipe: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    metrics: tuple[Mapping[str, Any], ...] = ()
+    widths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    norms: Norms | None = None
+
+
+def read(folder: Path | str) -> Record:
+    """Reads the files of a run folder.
+
+    Args:
+        folder: A folder that `kerasprune run` has filled, at least up to `summary.json`.
+
+    Returns:
+        The record.
+
+    Raises:
+        PruneError: The folder is no run folder, the run has not come to its summary, or a file is damaged.
+    """
+    folder = Path(folder)
+    summary = folder / "summary.json"
+    if not folder.is_dir():
+        raise PruneError(f"Expected a run folder. Received: {str(folder)!r}, which is no folder.")
+    if not summary.exists():
+        raise PruneError(
+            f"Expected a run folder with a summary.json. Received: {str(folder)!r}. "
+            "If the run was interrupted, finish it with 'kerasprune run … --resume'."
+        )
+    return Record(
+        title=folder.resolve().name,
+        recipe=_optional(folder / "recipe.yaml", _yaml, {}),
+        summary=_parsed(summary, _json),
+        metrics=_optional(folder / "metrics.csv", _rows, ()),
+        widths=_optional(folder / "widths.json", _widths, {}),
+        norms=_optional(folder / "norms.npz", _norms, None),
+    )
+
+
+def _optional(path: Path, parse: Callable[[Path], Value], missing: Value) -> Value:
+    return _parsed(path, parse) if path.exists() else missing
+
+
+def _parsed(path: Path, parse: Callable[[Path], Value]) -> Value:
+    # YAML and zip raise their own families; all of them say the same to a reader: the file is damaged.
+    import yaml
+
+    try:
+        return parse(path)
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, yaml.YAMLError) as error:
+        raise PruneError(
+            f"The file cannot be read. Received: {str(path)!r} ({error}). "
+            "Restore it, or run the recipe again."
+        ) from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    data = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(data, dict):
+        raise ValueError("expected a JSON object")
+    return data
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(data, dict):
+        raise ValueError("expected a mapping")
+    return data
+
+
+def _rows(path: Path) -> tuple[dict[str, Any], ...]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return tuple({key: _number(cell) for key, cell in row.items()} for row in csv.DictReader(file))
+
+
+def _number(cell: str | None) -> float | str | None:
+    if not cell:
+        return None
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
+
+
+def _widths(path: Path) -> dict[str, tuple[int, int]]:
+    return {name: (int(dense), int(kept)) for name, (dense, kept) in _json(path).items()}
+
+
+def _norms(path: Path) -> Norms:
+    with np.load(path, allow_pickle=False) as arrays:
+        groups = {name: arrays[name] for name in arrays.files if name != "steps"}
+        return Norms(steps=arrays["steps"], groups=groups)

@@ -1,0 +1,70 @@
+"""Figures: the numbers behind them in closed form, and that they draw what there is and no more."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from kerasprune.reports import figures
+from kerasprune.reports.record import Norms, Record
+
+EMPTY = Record(title="empty", recipe={}, summary={})
+RECORD = Record(
+    title="run",
+    recipe={},
+    summary={"exports": [{"format": "tflite", "bytes": 2048, "latency_ms": None}]},
+    metrics=(
+        {"stage": "train", "epoch": 1.0, "loss": 2.0, "accuracy": 0.1, "val_loss": 1.9, "val_accuracy": None},
+        {"stage": "prune", "epoch": 1.0, "loss": float("nan"), "accuracy": 0.4, "val_loss": 1.4},
+        {
+            "stage": "finetune",
+            "epoch": 1.0,
+            "loss": 0.5,
+            "accuracy": 0.9,
+            "val_loss": 0.6,
+            "val_accuracy": 0.9,
+        },
+    ),
+    widths={"a": (16, 8), "b/conv": (32, 32)},
+    norms=Norms(np.array([0, 10, 20]), {"a": np.array([[1.0, 1, 1, 1], [1, 1, 3, 3], [0, 0, 4, 4]])}),
+)
+DRAWN = [figures.widths, figures.curves, figures.spread, figures.filters, figures.sizes]
+
+
+@pytest.mark.parametrize("draw", DRAWN)
+def test_draws_svg_that_repeats_byte_for_byte(draw):
+    svg = draw(RECORD)
+    assert ElementTree.fromstring(svg).tag.endswith("svg")
+    assert draw(RECORD) == svg
+
+
+@pytest.mark.parametrize("draw", DRAWN)
+def test_draws_nothing_where_there_is_nothing(draw):
+    assert draw(EMPTY) is None
+
+
+def test_deviation_over_mean_is_the_coefficient_of_variation():
+    # Half the filters at m−d, half at m+d: std = d and mean = m, so the ratio is d/m.
+    np.testing.assert_allclose(figures.normalised_deviation(RECORD.norms)["a"], [0, 0.5, 1])
+
+
+def test_deviation_does_not_depend_on_the_scale():
+    values = np.random.default_rng(0).uniform(0.1, 1, (5, 7))
+    one = figures.normalised_deviation(Norms(np.arange(5), {"a": values}))["a"]
+    many = figures.normalised_deviation(Norms(np.arange(5), {"a": 1000 * values}))["a"]
+    np.testing.assert_allclose(one, many)
+
+
+def test_relative_norms_peak_at_one_and_a_dead_layer_stays_finite():
+    relative = figures.relative_norms(np.array([[1.0, 4.0], [0.0, 0.0]]))
+    np.testing.assert_allclose(relative, [[0.25, 1], [0, 0]])
+
+
+def test_pyplot_is_left_alone():
+    import matplotlib.pyplot
+
+    before = matplotlib.pyplot.get_fignums()
+    figures.curves(RECORD)
+    assert matplotlib.pyplot.get_fignums() == before
