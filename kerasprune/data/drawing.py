@@ -42,7 +42,7 @@ FONTS = (
     "cmtt10",
 )
 STENCIL = 48  # height in pixels to which every stencil is drawn before it is mapped
-CONTRAST = 55  # least difference of luminance between glyph and background, of 255
+CONTRAST = 80  # least difference of luminance between glyph and background, of 255
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
@@ -87,7 +87,7 @@ def _contrasting(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 def _surface(random: np.random.Generator, colour: np.ndarray) -> Image.Image:
     """Returns a full picture of one colour, varied by smooth noise on a grid of 2 to 16 cells a side."""
     cells = int(random.choice((2, 4, 8, 16)))
-    noise = random.standard_normal((cells, cells, 3)) * random.uniform(4, 26)
+    noise = random.standard_normal((cells, cells, 3)) * random.uniform(3, 20)
     grid = np.clip(colour + noise, 0, 255).astype(np.uint8)
     return Image.fromarray(grid).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
 
@@ -109,14 +109,14 @@ def _stencil(font: str, label: int) -> Image.Image:
 
 
 def _glyph(random: np.random.Generator, label: int) -> Image.Image:
-    """Returns the mask of the glyph to recognise: tilted at most 25°, 26 to 48 pixels high, near the middle."""
-    height = random.uniform(26, 48)
+    """Returns the mask of the glyph to recognise: tilted at most 25°, 30 to 50 pixels high, near the middle."""
+    height = random.uniform(30, 50)
     return _placed(
         _stencil(FONTS[random.integers(len(FONTS))], label),
         angle=math.radians(random.uniform(-25, 25)),
         shear=random.uniform(-0.3, 0.3),
         scale=(height / STENCIL * random.uniform(0.8, 1.25), height / STENCIL),
-        centre=SIDE / 2 + random.uniform(-8, 8, 2),
+        centre=SIDE / 2 + random.uniform(-7, 7, 2),
     )
 
 
@@ -169,7 +169,7 @@ def _colour(random: np.random.Generator) -> tuple[int, int, int]:
 
 
 def _photograph(random: np.random.Generator, scene: Image.Image) -> np.ndarray:
-    """Returns the scene out of focus by up to 1.3 pixels and with sensor noise of up to 24 of 255."""
+    """Returns the scene out of focus by up to 1.3 pixels and with sensor noise of up to 20 of 255."""
     blurred = scene.filter(ImageFilter.GaussianBlur(random.uniform(0, 1.3)))
-    noise = random.standard_normal((SIDE, SIDE, 3), dtype=np.float32) * random.uniform(0, 24)
+    noise = random.standard_normal((SIDE, SIDE, 3), dtype=np.float32) * random.uniform(0, 20)
     return np.clip(np.asarray(blurred, dtype=np.float32) + noise + 0.5, 0, 255).astype(np.uint8)

@@ -34,8 +34,8 @@ class Glyphs(tfds.core.GeneratorBasedBuilder):
     The name spells what a tfds builder spells by its class: `tfds.builder("glyphs/small")`.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First drawing."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {"1.0.0": "First drawing.", "1.1.0": "Larger glyphs, more contrast, less noise."}
     BUILDER_CONFIGS = [
         GlyphsConfig(name="full", description="20,000 pictures to train on."),
         GlyphsConfig(name="small", description="10,000 pictures to train on.", train=10_000),
