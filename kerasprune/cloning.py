@@ -1,0 +1,76 @@
+"""One way to copy a functional model call by call, with layers, constants and weights changed on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import tree
+
+from kerasprune.walking import functional, walk
+
+Make = Callable[[Any], Any]
+Change = Callable[[Any, int, Any], Any]
+
+
+def clone(model: keras.Model, make: Make, argument: Change) -> tuple[keras.Model, dict[int, Any]]:
+    """Copies a model.
+
+    Args:
+        model: A functional or Sequential model; it is left untouched.
+        make: Returns the new layer or operation for an old one; called once for each.
+        argument: `argument(node, index, value)` returns the value of a constant positional argument of a call.
+
+    Returns:
+        The copy, a functional model with the same inputs, outputs and name, and `{id(old layer): new layer}`.
+    """
+    made: dict[int, Any] = {}
+
+    def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
+        operation = node.operation
+        if id(operation) not in made:
+            made[id(operation)] = make(operation)
+        args = [argument(node, index, value) for index, value in enumerate(args)]
+        return made[id(operation)](*args, **kwargs)
+
+    def enter(node: Any, *args: Any, **kwargs: Any) -> Any:
+        nested = node.operation
+        if id(nested) not in made:
+            made[id(nested)] = copy(nested, tree.flatten((args, kwargs)))
+        return made[id(nested)](*args, **kwargs)
+
+    def copy(old: keras.Model, fed: list[Any]) -> keras.Model:
+        body = functional(old)
+        inputs = [_input_like(x, source) for x, source in zip(body.inputs, fed, strict=False)]
+        outputs = walk(body, inputs, visit, enter)
+        packed = [tree.pack_sequence_as(s, t) for s, t in ((body._inputs_struct, inputs), (body._outputs_struct, outputs))]
+        new = keras.Model(*packed, name=old.name)
+        new.trainable = old.trainable
+        return new
+
+    return copy(model, functional(model).inputs), made
+
+
+def make_layer(layer: Any, changes: dict[str, Any]) -> Any:
+    """Returns a new layer or operation with the same config but for `changes`.
+
+    Random initial weights would be overwritten at once, so they start from zero; the initializers are put back.
+    """
+    config = layer.get_config()
+    quick = {
+        key: config[key]
+        for key in config
+        if key.endswith("_initializer") and key in vars(layer) and config[key] is not None
+    }
+    config.update({key: "zeros" for key in quick}, **changes)
+    new = type(layer).from_config(config)
+    for key in quick:
+        setattr(new, key, getattr(layer, key))
+    return new
+
+
+def _input_like(tensor: keras.KerasTensor, fed: keras.KerasTensor) -> keras.KerasTensor:
+    """Returns a new input with the name of an old one, and its sizes, where those are fixed, of what is fed to it."""
+    shape = [new if old is not None else None for old, new in zip(tensor.shape, fed.shape, strict=True)]
+    return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=tensor._keras_history.operation.name)

@@ -1,0 +1,293 @@
+"""What a layer rule can say: new channels, ties, pins, and which variables and configs follow them.
+
+A rule is called once for every call of its layer and tells the `Declarations` object (named `graph` in rules, since
+it becomes the graph) what the layer does. All of slicing, config rewriting, parameter counts, multiply–adds, masks
+and regularisation are read from these statements: they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.errors import PruneError
+from kerasprune.graph import ChannelGraph, Count, Group, Ids, Setting, Slice, TracedCall, Unknown
+
+COUPLINGS = ("tied", "free")
+
+
+@dataclass(frozen=True)
+class Call:
+    """The call that a rule is describing: its node, and the shapes of what goes in and out."""
+
+    node: Any
+    inputs: tuple[tuple[int | None, ...], ...]
+    outputs: tuple[tuple[int | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """A channel axis that was reshaped into two: which of the two carries the channels is settled at the end."""
+
+    flat: np.ndarray
+    outer: np.ndarray
+    inner: np.ndarray
+
+
+class Declarations:
+    """Collects what the rules say of one model.
+
+    Args:
+        coupling: `"tied"`: tensors that are added share their channels. `"free"`: tensors that are added keep their
+            width, only channels inside the branches can be dropped.
+    """
+
+    def __init__(self, coupling: str = "tied") -> None:
+        if coupling not in COUPLINGS:
+            raise PruneError(f"Expected coupling to be one of {COUPLINGS}. Received: coupling={coupling!r}.")
+        self.coupling = coupling
+        self.call = Call(None, (), ())
+        self._slices: dict[int, Slice] = {}
+        self._settings: dict[tuple[int, str], Setting] = {}
+        self._norms: list[tuple[Any, int, np.ndarray]] = []
+        self.arguments: dict[tuple[int, int], dict[int, np.ndarray]] = {}
+        self.calls: list[TracedCall] = []
+        self.unknown: list[Unknown] = []
+        self._total = 0
+        self._made: dict[tuple[int, str], np.ndarray] = {}
+        self._names: list[str] = []
+        self._starts: list[int] = []
+        self._ties: list[tuple[np.ndarray, np.ndarray]] = []
+        self._pins: list[tuple[np.ndarray, str]] = []
+        self._splits: list[Split] = []
+
+    # ---- channels -------------------------------------------------------------------------------------------
+
+    def new(self, layer: Any, number: int, slot: str = "") -> np.ndarray:
+        """Returns the ids of `number` channels that `layer` makes; the same ids at every call of a shared layer."""
+        key = (id(layer), slot)
+        if key not in self._made:
+            self._made[key] = self._fresh(number, f"{layer.name}/{slot}" if slot else layer.name)
+        return self._made[key]
+
+    def fixed(self, number: int, reason: str, name: str = "") -> np.ndarray:
+        """Returns ids of channels that always stay."""
+        ids = self._fresh(number, name or reason)
+        self.pin(ids, reason)
+        return ids
+
+    def tie(self, *arrays: np.ndarray) -> np.ndarray:
+        """Says that the arrays' channels live and die together, position by position; returns the first array."""
+        first = arrays[0]
+        self._ties += [(first.ravel(), other.ravel()) for other in arrays[1:] if other is not first]
+        return first
+
+    def merge(self, *arrays: np.ndarray) -> np.ndarray:
+        """Ties channels that are added together; under `coupling="free"` they also keep their width."""
+        if self.coupling == "free" and len(arrays) > 1:
+            self.pin(arrays[0], "a residual trunk keeps its width under coupling='free'")
+        return self.tie(*arrays)
+
+    def pin(self, ids: np.ndarray, reason: str) -> None:
+        """Says that these channels always stay, and why."""
+        self._pins.append((ids.ravel(), reason))
+
+    def pin_all(self, tensor: Ids, reason: str, but: tuple[int, ...] = ()) -> None:
+        """Pins the channels on every axis of a tensor, those of the axes in `but` excepted."""
+        for axis, ids in tensor.axes.items():
+            if axis not in but:
+                self.pin(ids, reason)
+
+    def on(self, tensor: Ids, axis: int) -> np.ndarray:
+        """Returns the ids along an axis; where the axis carries none, new ones that always stay."""
+        axis %= len(tensor.shape)
+        if axis in tensor.axes:
+            return tensor.axes[axis]
+        size = tensor.shape[axis]
+        if size is None:
+            raise PruneError(
+                f"Expected a known size along axis {axis} of the input of {self._owner_name()}. "
+                f"Received: shape={tensor.shape}. Build the model with that size given."
+            )
+        return self.fixed(size, "the tensor carries no prunable channels", f"{self._owner_name()}/input")
+
+    def split(self, flat: np.ndarray, outer: int, inner: int) -> tuple[np.ndarray, np.ndarray]:
+        """Says that `flat` becomes two axes of sizes `outer` and `inner`; returns the ids of both.
+
+        One of the two will carry the channels. Which one follows from all other statements, see `_settle`.
+        """
+        rows, columns = self._fresh(outer, f"{self._owner_name()}/outer"), self._fresh(inner, f"{self._owner_name()}/inner")
+        self._splits.append(Split(flat.reshape(outer, inner), rows, columns))
+        return rows, columns
+
+    # ---- what follows the channels --------------------------------------------------------------------------
+
+    def slices(self, layer: Any, variable: Any, *ids: np.ndarray | None, role: str = "state") -> None:
+        """Says that a variable (ignored where `None`) is sliced along its axes by these ids."""
+        self._add(layer, variable, ids, None, (), role, None)
+
+    def kernel(
+        self,
+        layer: Any,
+        variable: Any,
+        *ids: np.ndarray | None,
+        reads: int | None = None,
+        makes: tuple[int, ...] = (),
+        positions: int | None = None,
+        counted: bool = True,
+    ) -> None:
+        """Says that a kernel reads channels along one axis and makes channels along others.
+
+        Args:
+            layer: The layer that owns it.
+            variable: The kernel.
+            *ids: The ids along each axis, `None` where there are none.
+            reads: Axis of the input channels. Defaults to none (a depthwise kernel keeps channels in their lanes).
+            makes: Axes of the output channels.
+            positions: How often the kernel is applied. Defaults to the number of output positions.
+            counted: Whether its multiply–adds are counted.
+        """
+        if counted and positions is None:
+            positions = self.positions(self.call.outputs[0])
+        self._add(layer, variable, ids, reads, makes, "kernel", positions if counted else 0)
+
+    def sets(self, layer: Any, key: str, value: np.ndarray | Callable[[Count], Any]) -> None:
+        """Says that a config entry is the number of channels that stay, or a function of such counts."""
+        ids = value
+        function = value if callable(value) else lambda count: count(ids)
+        self._settings[id(layer), key] = Setting(layer, key, function)
+
+    def norm(self, layer: Any, axis: int, ids: np.ndarray) -> None:
+        """Says that a layer takes its statistics over these channels."""
+        self._norms.append((layer, axis, ids))
+
+    def argument(self, index: int, axes: Mapping[int, np.ndarray]) -> None:
+        """Says that a constant argument of this call is sliced along its axes."""
+        self.arguments[id(self.call.node), index] = dict(axes)
+
+    def positions(self, shape: tuple[int | None, ...], channel_axis: int = -1) -> int | None:
+        """Returns the number of positions of a tensor per sample: all axes but batch and channels; None if free."""
+        sizes = [s for a, s in enumerate(shape) if a and a != channel_axis % len(shape)]
+        return None if None in sizes else prod(sizes)
+
+    # ---- the finished graph ---------------------------------------------------------------------------------
+
+    def finish(self, model: keras.Model, freeze: tuple[str, ...], resolution: int | None) -> ChannelGraph:
+        """Returns the graph that follows from everything that was said."""
+        for split in self._splits:
+            self._settle(split)
+        classes = self._components()
+        reasons = self._pinned(classes)
+        return ChannelGraph(
+            model,
+            coupling=self.coupling,
+            classes=classes,
+            groups=self._groups(classes, reasons),
+            blocks={},
+            slices=list(self._slices.values()),
+            settings=list(self._settings.values()),
+            norms=self._norms,
+            arguments=self.arguments,
+            calls=self.calls,
+            unknown=self.unknown,
+            freeze=freeze,
+            resolution=resolution,
+        )
+
+    def _settle(self, split: Split) -> None:
+        """Decides which axis of a split carries the channels.
+
+        The inner axis does, its positions tied over the outer one (a channel shuffle: every row loses the same),
+        unless only the outer axis is free to shrink (attention: the inner axis is contracted, whole heads go).
+        """
+        classes = self._components()
+        pinned = np.isin(classes, list(self._pinned(classes)))
+        inner_free = not pinned[split.inner].any()
+        outer_free = not pinned[split.outer].any()
+        if inner_free or not outer_free:
+            self.tie(np.broadcast_to(split.inner, split.flat.shape), split.flat)
+            self.pin(split.outer, "the axis holds rows of channels that shrink together")
+        else:
+            self.tie(np.broadcast_to(split.outer[:, None], split.flat.shape), split.flat)
+            self.pin(split.inner, "the axis lies inside units that are dropped whole")
+
+    def _components(self) -> np.ndarray:
+        """Returns the channel class of every id, numbered by first id."""
+        from scipy.sparse import coo_matrix
+        from scipy.sparse.csgraph import connected_components
+
+        if not self._ties:
+            return np.arange(self._total)
+        left, right = (np.concatenate(side) for side in zip(*self._ties, strict=True))
+        matrix = coo_matrix((np.ones(left.size, np.int8), (left, right)), shape=(self._total, self._total))
+        labels = connected_components(matrix, directed=False)[1]
+        _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+        return np.argsort(np.argsort(first))[inverse]
+
+    def _pinned(self, classes: np.ndarray) -> dict[int, str]:
+        """Returns the first reason why each pinned class is pinned."""
+        reasons: dict[int, str] = {}
+        for ids, reason in self._pins:
+            for one in np.unique(classes[ids]):
+                reasons.setdefault(int(one), reason)
+        return reasons
+
+    def _groups(self, classes: np.ndarray, reasons: Mapping[int, str]) -> dict[str, Group]:
+        """Returns the groups: classes that run through the same layers, pinned ones apart."""
+        starts = np.asarray(self._starts, int)
+        block = np.searchsorted(starts, np.arange(self._total), side="right") - 1
+        pairs = np.unique(np.stack([classes, block]), axis=1)
+        weight = np.random.default_rng(0).integers(1, 2**62, size=len(starts) + 1, dtype=np.uint64)
+        number = classes.max(initial=-1) + 1
+        signature = np.zeros(number, np.uint64)
+        np.add.at(signature, pairs[0], weight[pairs[1]])  # equal sums = equal sets of blocks
+        pinned = np.zeros(number, bool)
+        pinned[list(reasons)] = True
+        signature[pinned] += weight[-1]
+        groups: dict[str, Group] = {}
+        _, first, which = np.unique(signature, return_index=True, return_inverse=True)
+        order = np.argsort(which, kind="stable")
+        members = np.split(order, np.cumsum(np.bincount(which))[:-1]) if number else []
+        by_class = dict(zip(*np.unique(pairs[0], return_index=True), strict=True))
+        counts = np.bincount(pairs[0], minlength=number)
+        for index in np.argsort(first):
+            own = members[index]
+            begin = by_class[own[0]]
+            layers = tuple(dict.fromkeys(self._names[b] for b in pairs[1][begin : begin + counts[own[0]]]))
+            name = _free_name(layers[0], groups)
+            reason = reasons.get(int(own[0]), "")
+            groups[name] = Group(name, len(own), layers, not reason, reason, own)
+        return groups
+
+    def _add(self, layer, variable, ids, reads, makes, role, positions) -> None:  # noqa: ANN001
+        if variable is None:
+            return
+        known = self._slices.get(id(variable))
+        if known is None:
+            known = self._slices[id(variable)] = Slice(layer, variable, ids, reads, makes, role)
+        for before, now in zip(known.ids, ids, strict=True):
+            if before is not None and now is not None:
+                self.tie(before, now)
+        if role == "kernel":
+            known.positions.append(positions)
+
+    def _fresh(self, number: int, name: str) -> np.ndarray:
+        self._starts.append(self._total)
+        self._names.append(name)
+        self._total += number
+        return np.arange(self._total - number, self._total)
+
+    def _owner_name(self) -> str:
+        return getattr(getattr(self.call.node, "operation", None), "name", "the model")
+
+
+def _free_name(name: str, taken: Mapping[str, Any]) -> str:
+    """Returns `name`, or `name#2`, `name#3`… where it is taken."""
+    if name not in taken:
+        return name
+    return next(f"{name}#{n}" for n in range(2, len(taken) + 3) if f"{name}#{n}" not in taken)

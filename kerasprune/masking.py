@@ -1,0 +1,101 @@
+"""`mask`: the oracle. The same shapes, but removed channels do not exist for those that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.cloning import clone, make_layer
+from kerasprune.errors import PruneError
+from kerasprune.graph import ChannelGraph
+from kerasprune.plans import Plan
+from kerasprune.rebuild import copy_weights, graph_for
+
+
+def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model:
+    """Returns a model of the same shapes in which a plan's removed channels are silent.
+
+    Args:
+        model: The dense model; it is left untouched.
+        plan: What stays.
+        silence: `"output"`: removed channels do not exist for their consumers, which is what
+            `rebuild(model, plan, absorb=False)` computes. `"weights"`: only the kernels that make them are zero, so
+            that biases and BatchNorm still speak, which is what `absorb=True` computes. Layers that take statistics
+            over channels take them over those that stay, in both. Defaults to `"output"`.
+
+    Returns:
+        A functional model of the same shapes.
+
+    Raises:
+        PruneError: The plan does not fit the model, or `silence` is unknown.
+    """
+    if silence not in _SILENCED:
+        raise PruneError(f"Expected silence to be 'output' or 'weights'. Received: silence={silence!r}.")
+    graph = graph_for(model, plan)
+    alive = graph.alive(plan.keep)
+    silenced = {id(kernel.variable): kernel for kernel in graph.kernels}
+    axes_of = _SILENCED[silence]
+    norms = {id(layer): (layer, axis, alive[ids]) for layer, axis, ids in graph.norms if not alive[ids].all()}
+
+    def make(layer: Any) -> Any:
+        return NormOverKept(*norms[id(layer)]) if id(layer) in norms else make_layer(layer, {})
+
+    def value(variable: Any) -> np.ndarray:
+        array = keras.ops.convert_to_numpy(variable)
+        kernel = silenced.get(id(variable))
+        for axis in axes_of(kernel) if kernel else ():
+            if kernel.ids[axis] is not None:
+                stays = alive[kernel.ids[axis]].reshape([-1 if a == axis else 1 for a in range(array.ndim)])
+                array = np.where(stays, array, np.zeros((), array.dtype))
+        return array
+
+    new, made = clone(model, make, lambda node, index, constant: constant)
+    for call in graph.calls:
+        if id(call.operation) not in norms and getattr(call.operation, "weights", ()):
+            copy_weights(call.operation, made[id(call.operation)], value)
+    return new
+
+
+_SILENCED: dict[str, Callable] = {
+    "output": lambda kernel: () if kernel.reads is None else (kernel.reads,),
+    "weights": lambda kernel: kernel.makes,
+}
+
+
+class NormOverKept(keras.layers.Layer):
+    """A normalisation over the channels that stay; the others come out as zero.
+
+    Args:
+        norm: The dense normalisation layer.
+        axis: Its channel axis.
+        kept: Boolean mask of the channels that stay.
+    """
+
+    def __init__(self, norm: keras.layers.Layer, axis: int, kept: np.ndarray) -> None:
+        super().__init__(name=norm.name, dtype=norm.dtype_policy)
+        self._axis = axis
+        self._indices = np.flatnonzero(kept)
+        self._spread = np.eye(kept.size, dtype="float32")[self._indices]
+        changes = {}
+        if getattr(norm, "groups", None) == kept.size:
+            changes["groups"] = self._indices.size
+        self._slim = make_layer(norm, changes)
+        self._values = [keras.ops.convert_to_numpy(w)[self._indices] for w in norm.weights]
+
+    def build(self, shape: tuple) -> None:
+        """Gives the slim normalisation the weights of the channels that stay."""
+        slim = list(shape)
+        slim[self._axis] = self._indices.size
+        self._slim.build(tuple(slim))
+        for variable, value in zip(self._slim.weights, self._values, strict=True):
+            variable.assign(value)
+
+    def call(self, x: Any) -> Any:
+        """Takes the kept channels, normalises them and puts them back in their places."""
+        slim = self._slim(keras.ops.take(x, self._indices, axis=self._axis))
+        last = keras.ops.moveaxis(slim, self._axis, -1)
+        spread = keras.ops.matmul(last, keras.ops.cast(self._spread, last.dtype))
+        return keras.ops.moveaxis(spread, -1, self._axis)

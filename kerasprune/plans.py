@@ -1,0 +1,208 @@
+"""`Plan`: the decision as data. Immutable, cannot be illegal, JSON with the fingerprint of its model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from kerasprune.errors import PruneError, nearest, raise_faults
+from kerasprune.files import write_json
+from kerasprune.graph import ChannelGraph
+
+FORMAT = "kerasprune.plan"
+VERSION = 1
+_KEYS = ("format", "version", "fingerprint", "coupling", "resolution", "removed", "keep")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What stays of a model.
+
+    Args:
+        keep: `{group name: indices kept}`, sorted, without repetition, not empty. Groups that are not listed stay
+            whole.
+        removed: Names of the blocks to drop. Defaults to none.
+        resolution: Side of the inputs, in pixels. Defaults to the model's own.
+        coupling: The residual width mode of the graph the plan was made for. Defaults to `"tied"`.
+        fingerprint: Of the model's architecture; `""` where the plan was made by hand.
+
+    Raises:
+        PruneError: Any of it is illegal; every fault is listed.
+
+    Example:
+        >>> plan = Plan({"conv1": [0, 2, 3]})
+        >>> plan.keep["conv1"]
+        (0, 2, 3)
+    """
+
+    keep: Mapping[str, Sequence[int]]
+    removed: Sequence[str] = ()
+    resolution: int | None = None
+    coupling: str = "tied"
+    fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        faults: list[str] = []
+        keep = _checked_keep(self.keep, faults)
+        removed = _checked_names(self.removed, faults)
+        if self.resolution is not None and (not _is_whole(self.resolution) or self.resolution < 1):
+            faults.append(f"Expected resolution to be a positive number of pixels. Received: {self.resolution!r}.")
+        if self.coupling not in ("tied", "free", "padded"):
+            faults.append(f"Expected coupling 'tied', 'free' or 'padded'. Received: coupling={self.coupling!r}.")
+        if not isinstance(self.fingerprint, str):
+            faults.append(f"Expected fingerprint to be a string. Received: {self.fingerprint!r}.")
+        raise_faults("The plan is not legal:", faults)
+        object.__setattr__(self, "keep", MappingProxyType(keep))
+        object.__setattr__(self, "removed", removed)
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.keep.items()), self.removed, self.resolution, self.coupling))
+
+    def __reduce__(self) -> tuple:
+        return Plan, (dict(self.keep), self.removed, self.resolution, self.coupling, self.fingerprint)
+
+    def check(self, graph: ChannelGraph) -> None:
+        """Checks the plan against a model's groups.
+
+        Raises:
+            PruneError: It was made for another model, or names channels that are not there or must stay.
+        """
+        if self.fingerprint and self.fingerprint != graph.fingerprint:
+            raise PruneError(
+                f"Expected a plan of the model {graph.model.name!r} (fingerprint {graph.fingerprint}). "
+                f"Received: a plan of another model (fingerprint {self.fingerprint}). Make a new plan with kp.plan()."
+            )
+        faults = []
+        for name, kept in self.keep.items():
+            group = graph.groups.get(name)
+            if group is None:
+                faults.append(f"no group is called {name!r}.{nearest(name, graph.groups)}")
+            elif kept[-1] >= group.size:
+                faults.append(f"group {name!r} has {group.size} channels. Received: index {kept[-1]}.")
+            elif not group.prunable and len(kept) < group.size:
+                faults.append(f"group {name!r} must stay whole: {group.reason}.")
+        for name in self.removed:
+            if name not in graph.blocks:
+                faults.append(f"no droppable block is called {name!r}.{nearest(name, graph.blocks)}")
+        raise_faults(f"The plan does not fit the model {graph.model.name!r}:", faults)
+
+    def then(self, later: Plan) -> Plan:
+        """Returns the plan that does what this one and then `later`, made for the slim model, do.
+
+        Args:
+            later: A plan for the model rebuilt with this plan; its indices count the channels that are left.
+
+        Raises:
+            PruneError: `later` keeps channels that this plan has dropped, or follows another coupling.
+        """
+        if later.coupling != self.coupling and later.keep and self.keep:
+            raise PruneError(
+                f"Expected two plans of one coupling. Received: {self.coupling!r} and {later.coupling!r}."
+            )
+        keep: dict[str, Sequence[int]] = dict(self.keep)
+        faults = []
+        for name, indices in later.keep.items():
+            before = self.keep.get(name)
+            if before is not None and indices[-1] >= len(before):
+                faults.append(f"group {name!r} has {len(before)} channels left. Received: index {indices[-1]}.")
+            else:
+                keep[name] = indices if before is None else [before[i] for i in indices]
+        raise_faults("The later plan does not fit the model that this one leaves:", faults)
+        removed = (*self.removed, *(name for name in later.removed if name not in self.removed))
+        return Plan(keep, removed, later.resolution or self.resolution, self.coupling, self.fingerprint)
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the plan as JSON, in one step, and returns the path."""
+        return write_json(
+            path,
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "fingerprint": self.fingerprint,
+                "coupling": self.coupling,
+                "resolution": self.resolution,
+                "removed": list(self.removed),
+                "keep": {name: list(kept) for name, kept in self.keep.items()},
+            },
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Plan:
+        """Reads a plan that `save` wrote.
+
+        Raises:
+            PruneError: The file is missing, truncated or no legal plan; every fault is listed.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise PruneError(f"Expected a readable plan file. Received: path={str(path)!r} ({error}).") from error
+        except ValueError as error:
+            raise PruneError(
+                f"Expected a plan in JSON. Received: {str(path)!r}, which is truncated or not JSON ({error})."
+            ) from error
+        faults = _faults_of_file(data)
+        raise_faults(f"{str(path)!r} is not a plan:", faults)
+        try:
+            return cls(data["keep"], data["removed"], data["resolution"], data["coupling"], data["fingerprint"])
+        except PruneError as error:
+            raise PruneError(f"{str(path)!r}: {error}") from error
+
+
+def _faults_of_file(data: Any) -> list[str]:
+    if not isinstance(data, dict):
+        return [f"Expected a JSON object. Received: {type(data).__name__}."]
+    faults = [f"Expected the key {key!r}." for key in _KEYS if key not in data]
+    faults += [f"Received: unknown key {key!r}.{nearest(key, _KEYS)}" for key in data if key not in _KEYS]
+    if data.get("format", FORMAT) != FORMAT:
+        faults.append(f"Expected format {FORMAT!r}. Received: {data['format']!r}.")
+    if data.get("version", VERSION) != VERSION:
+        faults.append(f"Expected version {VERSION}. Received: {data['version']!r}. Update kerasprune.")
+    return faults
+
+
+def _checked_keep(keep: Any, faults: list[str]) -> dict[str, tuple[int, ...]]:
+    if not isinstance(keep, Mapping):
+        faults.append(f"Expected keep to be a dict of group names. Received: keep={keep!r}.")
+        return {}
+    checked = {}
+    for name, indices in sorted(keep.items(), key=lambda item: str(item[0])):
+        fault = _fault_of_indices(name, indices)
+        if fault:
+            faults.append(fault)
+        else:
+            checked[name] = tuple(int(i) for i in indices)
+    return checked
+
+
+def _fault_of_indices(name: Any, indices: Any) -> str:
+    if not isinstance(name, str):
+        return f"Expected group names. Received: {name!r}."
+    if isinstance(indices, str | bytes) or not isinstance(indices, Sequence | np.ndarray | range):
+        return f"Expected the indices of group {name!r} as a list. Received: {indices!r}."
+    if len(indices) == 0:
+        return f"Expected group {name!r} to keep at least one channel. Received: []."
+    if not all(_is_whole(i) and i >= 0 for i in indices):
+        return f"Expected whole indices from 0 in group {name!r}. Received: {list(indices)[:8]!r}."
+    if any(b <= a for a, b in zip(indices, indices[1:], strict=False)):
+        return f"Expected sorted indices without repetition in group {name!r}. Received: {list(indices)[:8]!r}…"
+    return ""
+
+
+def _checked_names(names: Any, faults: list[str]) -> tuple[str, ...]:
+    if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(n, str) for n in names):
+        faults.append(f"Expected removed to be a list of block names. Received: removed={names!r}.")
+        return ()
+    if len(set(names)) < len(names):
+        faults.append(f"Expected every removed block once. Received: removed={list(names)!r}.")
+    return tuple(names)
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)

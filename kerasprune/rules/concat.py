@@ -1,0 +1,27 @@
+"""Concatenation: the ids are concatenated, along whatever axis the tensors are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import layers
+from keras.src.ops import numpy as knp
+
+from kerasprune.declarations import Declarations
+from kerasprune.graph import Ids
+from kerasprune.rules.table import tensor_rule
+
+
+@tensor_rule(layers.Concatenate, knp.Concatenate)
+def concatenate(graph: Declarations, operation: Any, inputs: list[Ids]) -> Ids:
+    """`out = [x_1; x_2; …]` along one axis; channels on the other axes are tied."""
+    shape = graph.call.outputs[0]
+    along = operation.axis % len(shape)
+    axes = {}
+    for axis in sorted(set().union(*(x.axes for x in inputs))):
+        if axis == along:
+            axes[axis] = np.concatenate([graph.on(x, axis) for x in inputs])
+        else:
+            axes[axis] = graph.tie(*(graph.on(x, axis) for x in inputs))
+    return Ids(shape, axes)

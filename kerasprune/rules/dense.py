@@ -1,0 +1,20 @@
+"""Dense layers, on vectors and on every position of a tensor."""
+
+from __future__ import annotations
+
+import numpy as np
+from keras import layers
+
+from kerasprune.declarations import Declarations
+from kerasprune.rules.activations import activate
+from kerasprune.rules.table import BIAS, rule
+
+
+@rule(layers.Dense, constant=BIAS)
+def dense(graph: Declarations, layer: layers.Dense, x: np.ndarray) -> np.ndarray:
+    """`out[u] = Σ_c kernel[c, u] · x[c] + bias[u]`."""
+    out = graph.new(layer, layer.units)
+    graph.kernel(layer, layer._kernel, x, out, reads=0, makes=(1,))
+    graph.slices(layer, layer.bias, out, role="bias")
+    graph.sets(layer, "units", out)
+    return activate(graph, layer, out)

@@ -1,0 +1,69 @@
+"""Layers and operations that combine tensors element by element, broadcasting included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from keras import layers
+from keras.src.ops import numpy as knp
+
+from kerasprune.declarations import Declarations
+from kerasprune.graph import Ids
+from kerasprune.rules.table import POINTWISE, tensor_rule
+
+
+@tensor_rule(
+    layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum, constant=POINTWISE
+)
+def added(graph: Declarations, layer: layers.Layer, inputs: list[Ids]) -> Ids:
+    """Channels that are added belong to one trunk."""
+    return combine(graph, inputs, graph.merge)
+
+
+@tensor_rule(layers.Multiply, constant=POINTWISE)
+def multiplied(graph: Declarations, layer: layers.Layer, inputs: list[Ids]) -> Ids:
+    """A gate and what it gates live and die together."""
+    return combine(graph, inputs, graph.tie)
+
+
+@tensor_rule(knp.Add, knp.Subtract, knp.Maximum, knp.Minimum, constant=POINTWISE)
+def added_operands(graph: Declarations, operation: Any, x1: Any, x2: Any) -> Ids:
+    """As `added`, for `x + y` and `keras.ops`."""
+    return combine(graph, [x1, x2], graph.merge)
+
+
+@tensor_rule(knp.Multiply, knp.Divide, knp.TrueDivide, knp.Power, constant=POINTWISE)
+def multiplied_operands(graph: Declarations, operation: Any, x1: Any, x2: Any) -> Ids:
+    """As `multiplied`, for `x * y` and `keras.ops`."""
+    return combine(graph, [x1, x2], graph.tie)
+
+
+def combine(graph: Declarations, operands: list[Any], couple: Callable[..., np.ndarray]) -> Ids:
+    """Couples operands along every axis on which they are as wide as the result.
+
+    Constant operands (arrays) are sliced along with the channels; an operand that is one wide broadcasts.
+    """
+    shape = graph.call.outputs[0]
+    axes = {}
+    for axis in range(1, len(shape)):
+        here = [
+            (index, operand, axis - len(shape))
+            for index, operand in enumerate(operands)
+            if len(_shape(operand)) >= len(shape) - axis and _shape(operand)[axis - len(shape)] != 1
+        ]
+        carried = [o.axes[a % len(o.shape)] for _, o, a in here if isinstance(o, Ids) and a % len(o.shape) in o.axes]
+        if not carried:
+            continue
+        axes[axis] = couple(*carried)
+        for index, operand, back in here:
+            if not isinstance(operand, Ids):
+                graph.argument(index, {**graph.arguments.get((id(graph.call.node), index), {}), back: carried[0]})
+            elif back % len(operand.shape) not in operand.axes:
+                graph.pin(carried[0], "combined with a tensor whose channels always stay")
+    return Ids(shape, axes)
+
+
+def _shape(operand: Any) -> tuple[int | None, ...]:
+    return operand.shape if isinstance(operand, Ids) else np.shape(operand)

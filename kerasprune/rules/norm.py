@@ -1,0 +1,77 @@
+"""Normalisations. Those with one statistic per channel slice; those over channels take it over what exists."""
+
+from __future__ import annotations
+
+import numpy as np
+from keras import layers
+
+from kerasprune.declarations import Declarations
+from kerasprune.graph import Ids
+from kerasprune.rules.table import POINTWISE, SILENT, tensor_rule
+
+
+@tensor_rule(layers.BatchNormalization, constant=POINTWISE)
+def batch_normalization(graph: Declarations, layer: layers.BatchNormalization, x: Ids, *args, **kwargs) -> Ids:
+    """`γ (x − μ) / sqrt(σ² + ε) + β`, every channel by itself."""
+    ids = graph.on(x, layer.axis)
+    graph.slices(layer, layer.gamma, ids, role="scale")
+    graph.slices(layer, layer.beta, ids, role="bias")
+    graph.slices(layer, layer.moving_mean, ids)
+    graph.slices(layer, layer.moving_variance, ids)
+    return Ids(x.shape, {**x.axes, layer.axis % len(x.shape): ids})
+
+
+@tensor_rule(layers.LayerNormalization, constant=SILENT)
+def layer_normalization(graph: Declarations, layer: layers.LayerNormalization, x: Ids) -> Ids:
+    """Mean and variance over the channels of one position."""
+    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
+    return _over_channels(graph, layer, x, axes, (layer.gamma, layer.beta))
+
+
+@tensor_rule(layers.RMSNormalization, constant=SILENT)
+def rms_normalization(graph: Declarations, layer: layers.RMSNormalization, x: Ids) -> Ids:
+    """Root mean square over the channels of one position."""
+    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
+    return _over_channels(graph, layer, x, axes, (layer.scale,))
+
+
+def _over_channels(graph: Declarations, layer: layers.Layer, x: Ids, axes: list[int], variables: tuple) -> Ids:
+    axes = sorted(axis % len(x.shape) for axis in axes)
+    if axes != [len(x.shape) - 1]:
+        graph.pin_all(x, f"{layer.name!r} normalises over axes {axes}")
+        return x
+    ids = graph.on(x, -1)
+    for variable in variables:
+        graph.slices(layer, variable, ids)
+    graph.norm(layer, -1, ids)
+    return Ids(x.shape, {**x.axes, axes[0]: ids})
+
+
+@tensor_rule(layers.GroupNormalization, constant=SILENT)
+def group_normalization(graph: Declarations, layer: layers.GroupNormalization, x: Ids) -> Ids:
+    """Statistics over the positions and channels of each group; every group loses the same number of channels."""
+    ids = graph.on(x, layer.axis)
+    graph.slices(layer, layer.gamma, ids)
+    graph.slices(layer, layer.beta, ids)
+    if layer.groups == ids.size:
+        graph.sets(layer, "groups", ids)
+    elif layer.groups > 1:
+        graph.tie(*ids.reshape(layer.groups, -1))
+    graph.norm(layer, layer.axis, ids)
+    return Ids(x.shape, {**x.axes, layer.axis % len(x.shape): ids})
+
+
+@tensor_rule(layers.UnitNormalization)
+def unit_normalization(graph: Declarations, layer: layers.UnitNormalization, x: Ids) -> Ids:
+    """Length one over some axes."""
+    graph.pin_all(x, f"{layer.name!r} divides by a norm over the channels")
+    return x
+
+
+@tensor_rule(layers.Normalization, constant=POINTWISE)
+def normalization(graph: Declarations, layer: layers.Normalization, x: Ids) -> Ids:
+    """Data set mean and variance: stands at the inputs, whose channels stay anyway."""
+    graph.pin_all(x, f"{layer.name!r} holds statistics of the data")
+    return x
+
+

@@ -1,0 +1,171 @@
+"""Flatten, Reshape, Permute and their operations: the ids are moved as the elements are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from keras import layers
+from keras.src.ops import numpy as knp
+
+from kerasprune.declarations import Declarations
+from kerasprune.graph import Count, Ids
+from kerasprune.rules.table import tensor_rule
+
+
+@tensor_rule(layers.Flatten)
+def flatten(graph: Declarations, layer: layers.Flatten, x: Ids) -> Ids:
+    """Every position becomes channels: the ids are tiled."""
+    shape = graph.call.outputs[0]
+    if layer.data_format == "channels_first" and len(x.shape) > 2:
+        x = _transposed(x, [0, *range(2, len(x.shape)), 1])
+    return reshaped(graph, x, shape)
+
+
+@tensor_rule(layers.Reshape)
+def reshape_layer(graph: Declarations, layer: layers.Reshape, x: Ids) -> Ids:
+    """As `reshaped`; the target shape follows the channels."""
+    out = reshaped(graph, x, graph.call.outputs[0])
+    graph.sets(layer, "target_shape", following(layer.target_shape, out, skip=1))
+    return out
+
+
+@tensor_rule(knp.Reshape)
+def reshape_operation(graph: Declarations, operation: Any, x: Ids) -> Ids:
+    """As `reshaped`; the new shape follows the channels."""
+    out = reshaped(graph, x, graph.call.outputs[0])
+    graph.sets(operation, "newshape", following(operation.newshape, out, skip=0))
+    return out
+
+
+@tensor_rule(layers.Permute)
+def permute(graph: Declarations, layer: layers.Permute, x: Ids) -> Ids:
+    """The axes change places; `dims` counts from 1."""
+    return _transposed(x, [0, *layer.dims])
+
+
+@tensor_rule(knp.Transpose)
+def transpose(graph: Declarations, operation: Any, x: Ids) -> Ids:
+    """The axes change places."""
+    axes = operation.axes if operation.axes is not None else range(len(x.shape))[::-1]
+    return _transposed(x, [axis % len(x.shape) for axis in axes])
+
+
+@tensor_rule(knp.Swapaxes)
+def swapaxes(graph: Declarations, operation: Any, x: Ids) -> Ids:
+    """Two axes change places."""
+    order = list(range(len(x.shape)))
+    first, second = operation.axis1 % len(order), operation.axis2 % len(order)
+    order[first], order[second] = order[second], order[first]
+    return _transposed(x, order)
+
+
+@tensor_rule(knp.ExpandDims)
+def expand_dims(graph: Declarations, operation: Any, x: Ids) -> Ids:
+    """A new axis of size one."""
+    shape = graph.call.outputs[0]
+    new = {a % len(shape) for a in np.atleast_1d(operation.axis).tolist()}
+    old = [axis for axis in range(len(shape)) if axis not in new]
+    return Ids(shape, {old[axis]: ids for axis, ids in x.axes.items()})
+
+
+@tensor_rule(knp.Squeeze)
+def squeeze(graph: Declarations, operation: Any, x: Ids) -> Ids:
+    """Axes of size one go."""
+    gone = operation.axis
+    if gone is None:
+        gone = [axis for axis, size in enumerate(x.shape) if size == 1]
+    gone = {axis % len(x.shape) for axis in np.atleast_1d(gone).tolist()}
+    old = [axis for axis in range(len(x.shape)) if axis not in gone]
+    return Ids(graph.call.outputs[0], {old.index(axis): ids for axis, ids in x.axes.items() if axis in old})
+
+
+@tensor_rule(layers.RepeatVector)
+def repeat_vector(graph: Declarations, layer: layers.RepeatVector, x: Ids) -> Ids:
+    """The vector is repeated along a new axis."""
+    return Ids(graph.call.outputs[0], {2: x.axes[1]} if 1 in x.axes else {})
+
+
+def following(written: Sequence[int], out: Ids, skip: int) -> Any:
+    """Returns `count -> shape`: the shape as the user wrote it, with the channel axes that shrink replaced."""
+    written = tuple(written)
+
+    def shape(count: Count) -> tuple[int, ...]:
+        kept = {axis - skip: count(ids) for axis, ids in out.axes.items()}
+        return tuple(kept.get(axis, size) if size != -1 else size for axis, size in enumerate(written))
+
+    return shape
+
+
+def _transposed(x: Ids, order: Sequence[int]) -> Ids:
+    return Ids(tuple(x.shape[a] for a in order), {order.index(axis): ids for axis, ids in x.axes.items()})
+
+
+def reshaped(graph: Declarations, x: Ids, shape: tuple[int | None, ...]) -> Ids:
+    """Returns the ids after a row-major reshape to `shape`.
+
+    The axes before and after are paired in runs of equal size. Within a run, ids are tiled over the axes that carry
+    none; a channel axis cut in two is settled by `Declarations.split`; what cannot be followed is pinned.
+    """
+    axes: dict[int, np.ndarray] = {}
+    for before, after in _runs(x.shape, shape):
+        carrying = [axis for axis in before if axis in x.axes]
+        if not carrying:
+            continue
+        sizes = [x.shape[axis] for axis in before]
+        if len(carrying) > 1 or None in sizes or None in [shape[a] for a in after]:
+            for axis in carrying:
+                graph.pin(x.axes[axis], "reshaped together with an axis that cannot be followed")
+            continue
+        flat = _spread(x.axes[carrying[0]], before.index(carrying[0]), sizes)
+        wide = [axis for axis in after if shape[axis] != 1]
+        axes.update(_placed(graph, flat, wide, [shape[axis] for axis in wide]))
+    return Ids(shape, axes)
+
+
+def _spread(ids: np.ndarray, axis: int, sizes: Sequence[int]) -> np.ndarray:
+    """Returns the ids of every element of a run whose channels lie on one of its axes."""
+    view = ids.reshape([-1 if a == axis else 1 for a in range(len(sizes))])
+    return np.broadcast_to(view, sizes).ravel()
+
+
+def _placed(graph: Declarations, flat: np.ndarray, axes: list[int], sizes: list[int]) -> dict[int, np.ndarray]:
+    """Finds the axis along which a flat run of ids varies, or splits it."""
+    if len(axes) <= 1:
+        return {axes[0]: flat} if axes else {}
+    grid = flat.reshape(sizes)
+    for position, axis in enumerate(axes):
+        line = np.moveaxis(grid, position, -1)
+        line = line.reshape(-1, sizes[position])[0]
+        if (_spread(line, position, sizes) == flat).all():
+            return {axis: line}
+    outer, inner = graph.split(flat, sizes[0], prod(sizes[1:]))
+    return {axes[0]: outer, **_placed(graph, inner, axes[1:], sizes[1:])}
+
+
+def _runs(before: Sequence[int | None], after: Sequence[int | None]) -> list[tuple[list[int], list[int]]]:
+    """Pairs the axes of two shapes, batch axis apart, in the shortest runs of equal size.
+
+    Equal known sizes at the end are paired first, so that a free size before them does no harm.
+    """
+    end, same = (len(before), len(after)), []
+    while min(end) > 1 and before[end[0] - 1] == after[end[1] - 1] is not None:
+        end = (end[0] - 1, end[1] - 1)
+        same.append(([end[0]], [end[1]]))
+    runs: list[tuple[list[int], list[int]]] = []
+    left, right = list(range(1, end[0])), list(range(1, end[1]))
+    while left or right:
+        run: tuple[list[int], list[int]] = ([], [])
+        while (left or right) and not (all(run) and _size(before, run[0]) == _size(after, run[1]) is not None):
+            first = not right or (left and _size(before, run[0], 1) <= _size(after, run[1], 1))
+            run[0 if first else 1].append((left if first else right).pop(0))
+        runs.append(run)
+    return runs + same
+
+
+def _size(shape: Sequence[int | None], axes: Sequence[int], free: int | None = None) -> Any:
+    """Returns the number of elements over some axes; `free` where one of them has no fixed size."""
+    sizes = [shape[axis] for axis in axes]
+    return free if None in sizes else prod(sizes)

@@ -1,0 +1,154 @@
+"""`trace`: walks a model once and lets every layer's rule say what it does to channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import keras
+from keras import KerasTensor, tree
+
+from kerasprune.declarations import Call, Declarations
+from kerasprune.errors import PruneError, nearest
+from kerasprune.graph import ChannelGraph, Ids, TracedCall, Unknown
+from kerasprune.rules.table import Rule, find
+from kerasprune.walking import functional, nodes, is_model, walk
+
+
+def trace(
+    model: keras.Model,
+    *,
+    coupling: str = "tied",
+    freeze: Sequence[str] = (),
+    unknown: str = "raise",
+    resolution: int | None = None,
+) -> ChannelGraph:
+    """Finds which channels of a model are coupled.
+
+    Args:
+        model: A functional or Sequential model; nested models and shared layers are followed.
+        coupling: `"tied"`: tensors that are added share their channels; `"free"`: they keep their width and only
+            channels inside the branches can be dropped. Defaults to `"tied"`.
+        freeze: Names of layers, or wildcards, whose output channels all stay. Defaults to none.
+        unknown: What to do at a layer without a rule: `"raise"`, or `"freeze"` the channels that touch it and report
+            the layer. Defaults to `"raise"`.
+        resolution: Input side at which output positions are counted, for models with a free input side. Defaults to
+            the model's own.
+
+    Returns:
+        The channel graph.
+
+    Raises:
+        PruneError: The model has no graph, a layer has no rule, or a name to freeze matches no layer.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> inputs = keras.Input((8, 8, 3))
+        >>> x = keras.layers.Conv2D(4, 3, name="first")(inputs)
+        >>> x = keras.layers.GlobalAveragePooling2D()(x)
+        >>> graph = kp.trace(keras.Model(inputs, keras.layers.Dense(2, name="logits")(x)))
+        >>> graph.groups["first"].size
+        4
+    """
+    if unknown not in ("raise", "freeze"):
+        raise PruneError(f"Expected unknown to be 'raise' or 'freeze'. Received: unknown={unknown!r}.")
+    body = functional(model)
+    patterns = (freeze,) if isinstance(freeze, str) else tuple(freeze)
+    _check_patterns(body, patterns)
+    graph = Declarations(coupling)
+    shapes = None if resolution is None else iter(shapes_at(model, resolution))
+
+    def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
+        operation = node.operation
+        outputs = next(shapes) if shapes else tuple(output.shape for output in node.outputs)
+        tensors = [x for x in tree.flatten((args, kwargs)) if isinstance(x, Ids)]
+        graph.call = Call(node, tuple(x.shape for x in tensors), outputs)
+        made = _apply(graph, find(operation), operation, tensors, args, kwargs, unknown)
+        made = [made] if isinstance(made, Ids) else list(made)
+        if any(fnmatchcase(operation.name, pattern) for pattern in patterns):
+            for each in made:
+                graph.pin_all(each, "asked to stay by freeze=")
+        graph.calls.append(TracedCall(operation, node, tuple(tensors), tuple(made)))
+        return made
+
+    for output in walk(body, [_input_ids(graph, x, resolution) for x in body.inputs], visit):
+        graph.pin_all(output, "an output of the model")
+    return graph.finish(model, patterns, resolution)
+
+
+def _apply(
+    graph: Declarations, rule: Rule | None, operation: Any, tensors: list[Ids], args: Any, kwargs: Any, unknown: str
+) -> Any:
+    """Calls the rule of an operation; pins everything it touches where there is none and that is allowed."""
+    if rule is not None:
+        kwargs = {key: value for key, value in kwargs.items() if value is not None and key not in ("training", "mask")}
+        return rule.function(graph, operation, *args, **kwargs)
+    kind = type(operation).__name__
+    if unknown == "raise":
+        raise PruneError(
+            f"Expected layers with a rule. Received: layer {operation.name!r} of class {kind}, which kerasprune does "
+            f"not know. Teach it with @kp.rule({kind}), or keep its channels with kp.trace(model, unknown='freeze')."
+        )
+    for tensor in tensors:
+        graph.pin_all(tensor, f"touches {operation.name!r} of the unknown class {kind}")
+    graph.unknown.append(Unknown(operation.name, kind))
+    return [Ids(shape) for shape in graph.call.outputs]
+
+
+def _input_ids(graph: Declarations, tensor: KerasTensor, resolution: int | None) -> Ids:
+    shape = at_resolution(tuple(tensor.shape), resolution)
+    if len(shape) < 2 or shape[-1] is None:
+        return Ids(shape)
+    return Ids(shape, {len(shape) - 1: graph.fixed(shape[-1], "an input of the model", tensor.name)})
+
+
+def _check_patterns(model: Any, patterns: tuple[str, ...]) -> None:
+    names = list(layer_names(model))
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise PruneError(
+                f"Expected freeze to name layers of the model. Received: {pattern!r}.{nearest(pattern, names)}"
+            )
+
+
+def layer_names(model: Any) -> list[str]:
+    """Returns the names of all layers and operations of a model, nested ones included."""
+    names = []
+    for node in nodes(functional(model)):
+        names += layer_names(node.operation) if is_model(node.operation) else [node.operation.name]
+    return list(dict.fromkeys(names))
+
+
+def at_resolution(shape: tuple[int | None, ...], resolution: int | None) -> tuple[int | None, ...]:
+    """Returns the shape of an input with its free sides set."""
+    if resolution is None:
+        return shape
+    return (shape[0], *(resolution if size is None else size for size in shape[1:]))
+
+
+def shapes_at(model: keras.Model, resolution: int) -> list[tuple[tuple[int | None, ...], ...]]:
+    """Returns the output shapes of every call, in the order of the walk, for an input side.
+
+    Raises:
+        PruneError: The model's input side is fixed to another size.
+    """
+    body = functional(model)
+    for tensor in body.inputs:
+        fixed = [s for s in tensor.shape[1:-1] if s is not None]
+        if len(tensor.shape) == 4 and any(side != resolution for side in fixed):
+            raise PruneError(
+                f"Expected a model with a free input side (None, None, channels), or the resolution it was built for. "
+                f"Received: resolution={resolution}, input shape {tuple(tensor.shape)}. "
+                "Build the model with input_shape=(None, None, channels)."
+            )
+    shapes = []
+
+    def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
+        outputs = tree.flatten(node.operation.compute_output_spec(*args, **kwargs))
+        shapes.append(tuple(tuple(output.shape) for output in outputs))
+        return outputs
+
+    inputs = [KerasTensor(at_resolution(tuple(x.shape), resolution), dtype=x.dtype) for x in body.inputs]
+    walk(body, inputs, visit)
+    return shapes
