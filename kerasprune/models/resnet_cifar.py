@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.models import parts
+from kerasprune.models import arguments, parts
 
 STAGE_CHANNELS = (16, 32, 64)
 SHORTCUTS = ("identity", "projection")
@@ -13,7 +13,7 @@ SHORTCUTS = ("identity", "projection")
 def resnet_cifar(
     depth: int = 20,
     classes: int = 10,
-    input_shape: parts.InputShape = (None, None, 3),
+    input_shape: arguments.InputShape = (None, None, 3),
     shortcut: str = "identity",
     width: float = 1,
     seed: int | None = None,
@@ -47,13 +47,14 @@ def resnet_cifar(
     Reference:
         He et al., Deep Residual Learning for Image Recognition, CVPR 2016, section 4.2.
     """
-    parts.check_arguments(
+    arguments.check(
         "resnet_cifar",
         classes,
         input_shape,
-        parts.depth_fault(depth, "6n + 2", range(8, 1203, 6)),
-        parts.choice_fault("shortcut", shortcut, SHORTCUTS),
-        parts.positive_fault("width", width),
+        seed,
+        arguments.depth_fault(depth, "6n + 2", range(8, 1203, 6)),
+        arguments.choice_fault("shortcut", shortcut, SHORTCUTS),
+        arguments.positive_fault("width", width),
     )
     blocks = (depth - 2) // 6
     channels = [parts.scaled(c, width) for c in STAGE_CHANNELS]
@@ -72,7 +73,7 @@ def resnet_cifar(
 def _block(
     x: keras.KerasTensor, filters: int, strides: int, shortcut: str, *, name: str, seed: int | None
 ) -> keras.KerasTensor:
-    branch = _first_convolution(x, filters, strides, name=f"{name}_conv1", seed=seed)
+    branch = parts.strided_convolution(x, filters, 3, strides=strides, name=f"{name}_conv1", seed=seed)
     branch = parts.batch_norm(branch, name=f"{name}_bn1")
     branch = parts.relu(branch, name=f"{name}_relu1")
     branch = parts.convolution(branch, filters, 3, name=f"{name}_conv2", seed=seed)
@@ -84,14 +85,6 @@ def _block(
         x = parts.batch_norm(x, name=f"{name}_shortcut_bn")
     x = keras.layers.Add(name=f"{name}_add")([x, branch])
     return parts.relu(x, name=f"{name}_relu2")
-
-
-def _first_convolution(
-    x: keras.KerasTensor, filters: int, strides: int, *, name: str, seed: int | None
-) -> keras.KerasTensor:
-    if strides == 1:
-        return parts.convolution(x, filters, 3, name=name, seed=seed)
-    return parts.padded_convolution(x, filters, 3, strides=strides, name=name, seed=seed)
 
 
 def _subsample_and_pad(x: keras.KerasTensor, filters: int, strides: int, *, name: str) -> keras.KerasTensor:

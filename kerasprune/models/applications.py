@@ -1,0 +1,88 @@
+"""Architectures of `keras.applications` in the shape of the other families: logits, own names, seeds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from kerasprune.models import arguments, parts
+
+SMALLEST_SIDE = 32
+
+
+def from_application(
+    application: Callable[..., keras.Model],
+    *,
+    name: str,
+    classes: int,
+    input_shape: arguments.InputShape,
+    dropout: float = 0.0,
+    seed: int | None,
+) -> keras.Model:
+    """Builds the body that `application` makes, with fresh weights, global pooling and a dense classifier.
+
+    The body keeps its layers, their names and their initialisers. Only what depends on the process or on
+    the data goes: the numbers that Keras appends to unnamed layers, and rescaling or normalisation at the
+    input, so that every family takes the same images.
+
+    Args:
+        application: A function of `keras.applications`, e.g. `keras.applications.EfficientNetB0`.
+        name: Name of the model.
+        classes: Number of logits.
+        input_shape: `(height, width, channels)`; the sides, at least 32 pixels, may be `None`.
+        dropout: Fraction of the last channels that training drops; 0 leaves the layer out. Defaults to 0.0.
+        seed: Makes the initial weights repeatable; `None` for fresh ones.
+
+    Returns:
+        A functional model from images to logits of shape `(batch, classes)`.
+
+    Raises:
+        PruneError: An argument is out of its range.
+    """
+    arguments.check(
+        name, classes, input_shape, seed, arguments.dropout_fault(dropout), smallest_side=SMALLEST_SIDE
+    )
+    images = keras.Input(tuple(input_shape), name="images")
+    body = application(include_top=False, weights=None, input_tensor=images, pooling="avg")
+    x = body.output
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="head_dropout")(x)
+    x = keras.layers.Dense(classes, name="logits")(x)
+    raw = keras.Model(images, x, name=name)
+    own_names = _own_names(raw.layers)
+
+    def seeded(layer: keras.Layer) -> keras.Layer:
+        return _seeded(layer, own_names[layer.name], seed)
+
+    return keras.models.clone_model(raw, clone_function=seeded, call_function=_call_unless_preprocessing)
+
+
+def _own_names(layers: list[keras.Layer]) -> dict[str, str]:
+    """Maps names to names: a layer that Keras named by its class is named after the layer behind it."""
+    own: dict[str, str] = {}
+    following = ""
+    for layer in reversed(layers):
+        kind = re.sub(r"_\d+$", "", layer.name)
+        unnamed = kind.replace("_", "") == type(layer).__name__.lower()
+        following = own[layer.name] = f"{following}_{kind}" if unnamed else layer.name
+    return own
+
+
+def _call_unless_preprocessing(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+    if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
+        return args[0]
+    return layer(*args, **kwargs)
+
+
+def _seeded(layer: keras.Layer, name: str, seed: int | None) -> keras.Layer:
+    config = {**layer.get_config(), "name": name}
+    own_seed = parts.layer_seed(name, seed)
+    if "seed" in config:
+        config["seed"] = own_seed
+    for value in config.values():
+        if isinstance(value, dict) and "seed" in value.get("config", {}):
+            value["config"]["seed"] = own_seed
+    return type(layer).from_config(config)

@@ -1,0 +1,102 @@
+"""Densely connected networks for small images: three dense blocks, each layer adds `growth` channels."""
+
+from __future__ import annotations
+
+import keras
+
+from kerasprune.models import arguments, parts
+
+DENSE_BLOCKS = 3
+STEM_CHANNELS = 16
+SMALLEST_SIDE = 4
+
+
+def densenet_cifar(
+    depth: int = 40,
+    classes: int = 10,
+    input_shape: arguments.InputShape = (None, None, 3),
+    growth: int = 12,
+    bottleneck: int | None = None,
+    compression: float = 1.0,
+    seed: int | None = None,
+) -> keras.Model:
+    """Builds a CIFAR DenseNet.
+
+    A layer computes `concatenate(x, conv(relu(bn(x))))`. Between the blocks a transition
+    `pool(conv1×1(relu(bn(x))))` keeps the fraction `compression` of the channels and halves the side.
+    DenseNet-BC is `bottleneck=4, compression=0.5`; its stem then has `2 · growth` channels instead of 16.
+    BatchNorm has momentum 0.9 and epsilon 1e-5; convolutions have no bias.
+
+    Args:
+        depth: Number of layers with weights, 3n + 4: 40, 100, …; with a bottleneck 6n + 4. Defaults to 40.
+        classes: Number of logits. Defaults to 10.
+        input_shape: `(height, width, channels)`; the sides, at least 4 pixels, may be `None`. Defaults to
+            `(None, None, 3)`.
+        growth: Channels that each layer adds (k in the paper). Defaults to 12.
+        bottleneck: Channels of a 1×1 convolution before each 3×3 one, as a multiple of `growth`; the paper
+            takes 4. Defaults to `None`: no such convolution.
+        compression: Fraction of the channels that a transition keeps, in (0, 1]. Defaults to 1.0.
+        seed: Makes the initial weights (He-normal) repeatable. Defaults to `None`: fresh ones.
+
+    Returns:
+        A functional model from images to logits of shape `(batch, classes)`.
+
+    Raises:
+        PruneError: An argument is out of its range.
+
+    Example:
+        >>> densenet_cifar(40, growth=12).get_layer("block3_layer12_concat").output.shape
+        (None, None, None, 448)
+
+    Reference:
+        Huang et al., Densely Connected Convolutional Networks, CVPR 2017.
+    """
+    rule, step = ("3n + 4", 3) if bottleneck is None else ("6n + 4", 6)
+    arguments.check(
+        "densenet_cifar",
+        classes,
+        input_shape,
+        seed,
+        arguments.depth_fault(depth, rule, range(4 + step, 4 + 400 * step, step)),
+        arguments.count_fault("growth", growth),
+        "" if bottleneck is None else arguments.count_fault("bottleneck", bottleneck),
+        arguments.fraction_fault("compression", compression),
+        smallest_side=SMALLEST_SIDE,
+    )
+    stem = STEM_CHANNELS if bottleneck is None or compression == 1 else 2 * growth
+    images = keras.Input(tuple(input_shape), name="images")
+    x = parts.convolution(images, stem, 3, name="stem_conv", seed=seed)
+    for block in range(1, DENSE_BLOCKS + 1):
+        if block > 1:
+            x = _transition(x, compression, name=f"transition{block - 1}", seed=seed)
+        for layer in range(1, (depth - 4) // step + 1):
+            x = _layer(x, growth, bottleneck, name=f"block{block}_layer{layer}", seed=seed)
+    x = parts.batch_norm(x, name="head_bn")
+    x = parts.relu(x, name="head_relu")
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(images, parts.classifier(x, classes, seed=seed), name=f"densenet_cifar_{depth}")
+
+
+def _layer(
+    x: keras.KerasTensor, growth: int, bottleneck: int | None, *, name: str, seed: int | None
+) -> keras.KerasTensor:
+    new = x
+    if bottleneck is not None:
+        new = _preactivated(new, bottleneck * growth, 1, name=f"{name}_bottleneck", seed=seed)
+    new = _preactivated(new, growth, 3, name=name, seed=seed)
+    return keras.layers.Concatenate(name=f"{name}_concat")([x, new])
+
+
+def _transition(
+    x: keras.KerasTensor, compression: float, *, name: str, seed: int | None
+) -> keras.KerasTensor:
+    x = _preactivated(x, max(1, int(x.shape[-1] * compression)), 1, name=name, seed=seed)
+    return keras.layers.AveragePooling2D(2, name=f"{name}_pool")(x)
+
+
+def _preactivated(
+    x: keras.KerasTensor, filters: int, kernel: int, *, name: str, seed: int | None
+) -> keras.KerasTensor:
+    x = parts.batch_norm(x, name=f"{name}_bn")
+    x = parts.relu(x, name=f"{name}_relu")
+    return parts.convolution(x, filters, kernel, name=f"{name}_conv", seed=seed)

@@ -1,0 +1,94 @@
+"""The two LeNets of the pruning papers: two hidden dense layers, and Caffe's version of LeNet-5."""
+
+from __future__ import annotations
+
+import keras
+
+from kerasprune.models import arguments, parts
+
+SMALLEST_SIDE = 16
+
+
+def lenet_300_100(
+    classes: int = 10,
+    input_shape: arguments.InputShape = (28, 28, 1),
+    seed: int | None = None,
+) -> keras.Model:
+    """Builds the dense network with hidden layers of 300 and 100 units and ReLU.
+
+    Args:
+        classes: Number of logits. Defaults to 10.
+        input_shape: `(height, width, channels)`, all given: the pixels are the inputs of a dense layer.
+            Defaults to `(28, 28, 1)`.
+        seed: Makes the initial weights (He-normal) repeatable. Defaults to `None`: fresh ones.
+
+    Returns:
+        A functional model from images to logits of shape `(batch, classes)`.
+
+    Raises:
+        PruneError: An argument is out of its range.
+
+    Example:
+        >>> lenet_300_100().count_params()
+        266610
+
+    Reference:
+        LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 1998.
+    """
+    arguments.check("lenet_300_100", classes, input_shape, seed, arguments.fixed_side_fault(input_shape))
+    images = keras.Input(tuple(input_shape), name="images")
+    x = keras.layers.Flatten(name="flat")(images)
+    x = _hidden(x, 300, name="dense1", seed=seed)
+    x = _hidden(x, 100, name="dense2", seed=seed)
+    return keras.Model(images, parts.classifier(x, classes, seed=seed), name="lenet_300_100")
+
+
+def lenet_5(
+    classes: int = 10,
+    input_shape: arguments.InputShape = (28, 28, 1),
+    seed: int | None = None,
+) -> keras.Model:
+    """Builds Caffe's LeNet-5: 5×5 convolutions of 20 and 50 channels, a hidden dense layer of 500 units.
+
+    As in Caffe's, the only ReLU follows the hidden layer: max pooling is what bends the convolutions.
+
+    Args:
+        classes: Number of logits. Defaults to 10.
+        input_shape: `(height, width, channels)`, all given, the sides at least 16 pixels. Defaults to
+            `(28, 28, 1)`.
+        seed: Makes the initial weights (He-normal) repeatable. Defaults to `None`: fresh ones.
+
+    Returns:
+        A functional model from images to logits of shape `(batch, classes)`.
+
+    Raises:
+        PruneError: An argument is out of its range.
+
+    Example:
+        >>> lenet_5().count_params()
+        431080
+
+    Reference:
+        Han et al., Learning both Weights and Connections for Efficient Neural Networks, NeurIPS 2015.
+    """
+    arguments.check(
+        "lenet_5",
+        classes,
+        input_shape,
+        seed,
+        arguments.fixed_side_fault(input_shape),
+        smallest_side=SMALLEST_SIDE,
+    )
+    x = images = keras.Input(tuple(input_shape), name="images")
+    for number, filters in enumerate((20, 50), start=1):
+        name = f"conv{number}"
+        x = keras.layers.Conv2D(filters, 5, kernel_initializer=parts.initializer(name, seed), name=name)(x)
+        x = keras.layers.MaxPooling2D(2, name=f"pool{number}")(x)
+    x = keras.layers.Flatten(name="flat")(x)
+    x = _hidden(x, 500, name="dense1", seed=seed)
+    return keras.Model(images, parts.classifier(x, classes, seed=seed), name="lenet_5")
+
+
+def _hidden(x: keras.KerasTensor, units: int, *, name: str, seed: int | None) -> keras.KerasTensor:
+    x = keras.layers.Dense(units, kernel_initializer=parts.initializer(name, seed), name=name)(x)
+    return parts.relu(x, name=f"{name}_relu")

@@ -1,0 +1,137 @@
+"""MobileNetV2: inverted residual blocks with depthwise convolutions."""
+
+from __future__ import annotations
+
+import keras
+
+from kerasprune.models import arguments, parts
+
+# Expansion, channels, blocks and the first block's stride of each stage: table 2 of the paper.
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+STEM_CHANNELS = 32
+HEAD_CHANNELS = 1280
+# Strides of the stem and of the second stage: 32-pixel images cannot afford to be halved five times.
+EARLY_STRIDES = {"imagenet": (2, 2), "cifar": (1, 1)}
+
+
+def mobilenet_v2(
+    classes: int = 1000,
+    input_shape: arguments.InputShape = (None, None, 3),
+    stem: str = "imagenet",
+    width: float = 1,
+    dropout: float = 0.2,
+    seed: int | None = None,
+) -> keras.Model:
+    """Builds a MobileNetV2.
+
+    A block expands the channels (1×1), filters each of them (depthwise 3×3) and projects (1×1, no ReLU); it
+    adds its input where the shape stays. The activation is ReLU6. Strided layers pad with explicit zeros,
+    as torchvision does. BatchNorm has momentum 0.9 and epsilon 1e-5; convolutions have no bias.
+
+    Args:
+        classes: Number of logits. Defaults to 1000.
+        input_shape: `(height, width, channels)`; the sides may be `None`. Defaults to `(None, None, 3)`.
+        stem: `"imagenet"` halves the side five times; `"cifar"` three times, with stride 1 in the stem and
+            in the second stage. Defaults to `"imagenet"`.
+        width: Multiplies the channels, rounded to multiples of 8; the head never has less than 1280.
+            Defaults to 1.
+        dropout: Fraction of the head's channels that training drops, in [0, 1); 0 leaves the layer out.
+            Defaults to 0.2.
+        seed: Makes the initial weights (He-normal) repeatable. Defaults to `None`: fresh ones.
+
+    Returns:
+        A functional model from images to logits of shape `(batch, classes)`.
+
+    Raises:
+        PruneError: An argument is out of its range.
+
+    Example:
+        >>> mobilenet_v2(10, (32, 32, 3), stem="cifar").get_layer("head_relu").output.shape
+        (None, 4, 4, 1280)
+
+    Reference:
+        Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, CVPR 2018.
+    """
+    arguments.check(
+        "mobilenet_v2",
+        classes,
+        input_shape,
+        seed,
+        arguments.choice_fault("stem", stem, list(EARLY_STRIDES)),
+        arguments.positive_fault("width", width),
+        arguments.dropout_fault(dropout),
+    )
+    stem_strides, second_strides = EARLY_STRIDES[stem]
+    images = keras.Input(tuple(input_shape), name="images")
+    channels = multiple_of_8(STEM_CHANNELS * width)
+    x = parts.strided_convolution(images, channels, 3, strides=stem_strides, name="stem_conv", seed=seed)
+    x = _norm_relu6(x, name="stem")
+    for stage, (expansion, channels, blocks, strides) in enumerate(STAGES, start=1):
+        first_strides = second_strides if stage == 2 else strides
+        for block in range(1, blocks + 1):
+            name = f"stage{stage}_block{block}"
+            x = _block(
+                x,
+                expansion,
+                multiple_of_8(channels * width),
+                first_strides if block == 1 else 1,
+                name=name,
+                seed=seed,
+            )
+    x = parts.convolution(x, multiple_of_8(HEAD_CHANNELS * max(1, width)), 1, name="head_conv", seed=seed)
+    x = _norm_relu6(x, name="head")
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout, seed=parts.layer_seed("head_dropout", seed), name="head_dropout")(x)
+    return keras.Model(images, parts.classifier(x, classes, seed=seed), name="mobilenet_v2")
+
+
+def multiple_of_8(channels: float) -> int:
+    """Returns the multiple of 8 nearest to `channels`, at least 8 and never below 90 % of `channels`."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
+
+
+def _block(
+    x: keras.KerasTensor, expansion: int, filters: int, strides: int, *, name: str, seed: int | None
+) -> keras.KerasTensor:
+    branch = x
+    if expansion > 1:
+        branch = parts.convolution(x, x.shape[-1] * expansion, 1, name=f"{name}_expand_conv", seed=seed)
+        branch = _norm_relu6(branch, name=f"{name}_expand")
+    branch = _depthwise(branch, strides, name=f"{name}_depthwise_conv", seed=seed)
+    branch = _norm_relu6(branch, name=f"{name}_depthwise")
+    branch = parts.convolution(branch, filters, 1, name=f"{name}_project_conv", seed=seed)
+    branch = parts.batch_norm(branch, name=f"{name}_project_bn")
+    if strides > 1 or x.shape[-1] != filters:
+        return branch
+    return keras.layers.Add(name=f"{name}_add")([x, branch])
+
+
+def _depthwise(x: keras.KerasTensor, strides: int, *, name: str, seed: int | None) -> keras.KerasTensor:
+    if strides > 1:
+        x = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+    # A depthwise filter sees 9 inputs; Keras's own He-normal would count those of all channels.
+    he_normal = keras.initializers.RandomNormal(stddev=(2 / 9) ** 0.5, seed=parts.layer_seed(name, seed))
+    layer = keras.layers.DepthwiseConv2D(
+        3,
+        strides=strides,
+        padding="valid" if strides > 1 else "same",
+        use_bias=False,
+        depthwise_initializer=he_normal,
+        name=name,
+    )
+    return layer(x)
+
+
+def _norm_relu6(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
+    x = parts.batch_norm(x, name=f"{name}_bn")
+    return keras.layers.ReLU(max_value=6, name=f"{name}_relu")(x)
