@@ -1,0 +1,73 @@
+"""What every budget is: from scores and a level to how many channels of every group stay, and which.
+
+A budget has one knob, the *level* in (0, 1]; `kerasprune.plan` turns it until a target in MACs or parameters is met.
+Most budgets only say a fraction per group (`fractions`) and inherit the choice of the highest scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from kerasprune.criteria.base import Scores
+from kerasprune.errors import PruneError
+from kerasprune.graph import ChannelGraph
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Bounds on every group.
+
+    Args:
+        min_keep: Fewest channels that stay: a number, or below 1 a fraction of the group. Defaults to 1.
+        round_to: Kept channels are a multiple of it, where the group is large enough. Defaults to 1.
+    """
+
+    min_keep: float = 1
+    round_to: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.min_keep > 0:
+            raise PruneError(f"Expected min_keep to be positive. Received: min_keep={self.min_keep}.")
+        if not isinstance(self.round_to, int) or self.round_to < 1:
+            raise PruneError(f"Expected round_to to be a positive whole number. Received: round_to={self.round_to}.")
+
+    def apply(self, kept: int, size: int) -> int:
+        """Returns how many of `size` channels stay when `kept` were asked for."""
+        fewest = ceil(self.min_keep * size) if self.min_keep < 1 else int(self.min_keep)
+        rounded = ceil(max(kept, fewest, 1) / self.round_to) * self.round_to
+        return min(rounded, size)
+
+
+class Budget:
+    """Base of all budgets."""
+
+    def fractions(self, graph: ChannelGraph, level: float) -> Mapping[str, float]:
+        """Returns the fraction kept of each prunable group; groups that are not listed stay whole."""
+        raise PruneError(f"{type(self).__name__} has neither fractions() nor choose(). Write one of them.")
+
+    def choose(self, graph: ChannelGraph, scores: Scores, level: float, floor: Floor) -> dict[str, np.ndarray]:
+        """Returns the sorted indices kept of each group: the highest scores, ties to the lower index."""
+        fractions = self.fractions(graph, level)
+        return {
+            name: top(scores[name], floor.apply(kept_number(group.size, fractions.get(name, 1.0)), group.size))
+            for name, group in graph.prunable.items()
+        }
+
+
+def kept_number(size: int, keep: float) -> int:
+    """Returns how many of `size` channels a fraction keeps: `size − min(⌈(1 − keep)·size⌉, size − 1)`.
+
+    Example:
+        >>> kept_number(10, 0.3)  # (1 − 0.3)·10 is 7.000000000000001 in binary
+        3
+    """
+    return size - min(ceil(round((1 - keep) * size, 9)), size - 1)
+
+
+def top(scores: np.ndarray, number: int) -> np.ndarray:
+    """Returns the sorted indices of the highest scores; of equal ones the lower index stays."""
+    return np.sort(np.argsort(-scores, kind="stable")[:number])

@@ -1,0 +1,81 @@
+"""A fraction for every stage of the network, or for every layer that is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from kerasprune.budgets.base import Budget
+from kerasprune.budgets.stages import stages
+from kerasprune.budgets.table import budgets
+from kerasprune.errors import PruneError, nearest, raise_faults
+from kerasprune.graph import ChannelGraph
+
+
+@budgets.add("per_stage")
+@dataclass(frozen=True)
+class PerStage(Budget):
+    """`fraction(g) = keep[stage of g] ^ t`, where `t = 1` at level 1; the level scales all stages together.
+
+    A stage is the stem (the first convolution), then each run of layers at one spatial size; the classifier is
+    excluded. Asked for a target in MACs or parameters, the exponent is found that meets it.
+
+    Args:
+        keep: One fraction per stage, or `{layer name or wildcard: fraction}`; layers that no pattern names stay
+            whole, the first pattern that fits decides.
+
+    Example:
+        >>> PerStage([1, 0.25, 0.25, 0.68]).keep
+        (1, 0.25, 0.25, 0.68)
+    """
+
+    keep: Sequence[float] | Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        entries = self.keep.items() if isinstance(self.keep, Mapping) else enumerate(self.keep)
+        faults = [
+            f"Expected a fraction kept in (0, 1]. Received: keep[{key!r}]={value!r}."
+            for key, value in entries
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1
+        ]
+        raise_faults("The budget per_stage is not legal:", faults)
+        object.__setattr__(self, "keep", dict(self.keep) if isinstance(self.keep, Mapping) else tuple(self.keep))
+
+    def fractions(self, graph: ChannelGraph, level: float) -> Mapping[str, float]:
+        """Returns the fraction of each group, that of the first layer that makes it."""
+        fractions = self._by_layer(graph) if isinstance(self.keep, dict) else self._by_stage(graph)
+        if level == 1:
+            return fractions
+        lowest = min([f for f in fractions.values() if f < 1], default=1.0)
+        power = np.log(level) / np.log(lowest) if lowest < 1 else 0.0
+        return {name: float(fraction**power) for name, fraction in fractions.items()}
+
+    def _by_layer(self, graph: ChannelGraph) -> dict[str, float]:
+        layers = [layer for group in graph.groups.values() for layer in group.layers]
+        unused = [p for p in self.keep if not any(fnmatchcase(layer, p) for layer in layers)]
+        raise_faults(
+            "Expected the names of layers that make channels.",
+            [f"Received: {pattern!r}.{nearest(pattern, layers)}" for pattern in unused],
+        )
+        return {
+            name: next((keep for p, keep in self.keep.items() if any(fnmatchcase(x, p) for x in group.layers)), 1.0)
+            for name, group in graph.prunable.items()
+        }
+
+    def _by_stage(self, graph: ChannelGraph) -> dict[str, float]:
+        found = stages(graph)
+        number = max(found.values(), default=-1) + 1
+        if len(self.keep) != number:
+            raise PruneError(
+                f"Expected one fraction for each of the {number} stages of {graph.model.name!r}, the stem first. "
+                f"Received: keep={list(self.keep)}. Or give a dict of layer names."
+            )
+        fractions = {}
+        for name in graph.prunable:
+            kernels = [kernel.owner.name for kernel, _, _ in graph.made_by(name)]
+            stage = next((found[kernel] for kernel in kernels if kernel in found), None)
+            fractions[name] = 1.0 if stage is None else self.keep[stage]
+        return fractions

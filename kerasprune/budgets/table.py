@@ -1,0 +1,5 @@
+"""The table of budgets."""
+
+from kerasprune.registry import Registry
+
+budgets = Registry("budget")

@@ -1,0 +1,20 @@
+"""The same fraction of every group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kerasprune.budgets.base import Budget
+from kerasprune.budgets.table import budgets
+from kerasprune.graph import ChannelGraph
+
+
+@budgets.add("uniform")
+@dataclass(frozen=True)
+class Uniform(Budget):
+    """`fraction(g) = level` for every prunable group."""
+
+    def fractions(self, graph: ChannelGraph, level: float) -> Mapping[str, float]:
+        """Returns the level for every group."""
+        return dict.fromkeys(graph.prunable, level)

@@ -1,0 +1,24 @@
+"""L1 norm of the filters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kerasprune.criteria.base import Criterion
+from kerasprune.criteria.table import criteria
+
+
+@criteria.add("l1")
+@dataclass(frozen=True)
+class L1(Criterion):
+    """`score(c) = Σ |w|` over the kernel slices that make channel c.
+
+    Reference:
+        Li et al., Pruning Filters for Efficient ConvNets, arXiv 1608.08710, section 3.1.
+    """
+
+    def saliency(self, weight: np.ndarray) -> np.ndarray:
+        """Returns `|w|`."""
+        return np.abs(weight)

@@ -1,0 +1,5 @@
+"""The table of criteria."""
+
+from kerasprune.registry import Registry
+
+criteria = Registry("criterion")

@@ -1,0 +1,165 @@
+"""Schedules: from a training step to the fraction that is kept.
+
+A schedule is called with a step (a number or a tensor) and returns a fraction; all are numerics of `keras.ops`, so they
+can run inside the compiled step. Points in training are written `"500it"` (steps) or `"10ep"` (epochs).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keras import ops
+
+from kerasprune.errors import PruneError
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point in training: a number of epochs and steps.
+
+    Example:
+        >>> Point.read("2ep").steps(steps_per_epoch=50)
+        100
+    """
+
+    epochs: int = 0
+    iterations: int = 0
+
+    @classmethod
+    def read(cls, text: str | int | Point) -> Point:
+        """Reads `"500it"`, `"10ep"` or `"2ep50it"`; a plain number counts steps."""
+        if isinstance(text, Point):
+            return text
+        if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+            return cls(iterations=text)
+        match = re.fullmatch(r"(?:(\d+)ep)?(?:(\d+)it)?", text) if isinstance(text, str) and text else None
+        if match is None:
+            raise PruneError(
+                f"Expected a point in training such as '500it', '10ep' or '2ep50it'. Received: {text!r}."
+            )
+        return cls(int(match[1] or 0), int(match[2] or 0))
+
+    def steps(self, steps_per_epoch: int) -> int:
+        """Returns the point as a number of steps."""
+        return self.epochs * steps_per_epoch + self.iterations
+
+
+Schedule = Callable[[Any], Any]
+"""`schedule(step) -> fraction kept`."""
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """From everything to `keep` between two points: `kept(t) = keep + (1 − keep)(1 − p)^power`, p the progress.
+
+    Args:
+        keep: Fraction kept at the end.
+        begin: Point where it starts. Defaults to the beginning.
+        end: Point where `keep` is reached.
+        power: 3 for the cubic schedule, 1 for the linear one.
+        steps_per_epoch: Needed where a point counts epochs; callbacks fill it in.
+    """
+
+    keep: float
+    begin: Point
+    end: Point
+    power: float = 3.0
+    steps_per_epoch: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.keep <= 1:
+            raise PruneError(f"Expected a fraction kept in (0, 1]. Received: keep={self.keep}.")
+        if self.end == self.begin:
+            raise PruneError(f"Expected end after begin. Received: begin={self.begin}, end={self.end}.")
+
+    def at(self, steps_per_epoch: int) -> Ramp:
+        """Returns the schedule with its epochs counted in steps."""
+        return Ramp(self.keep, self.begin, self.end, self.power, steps_per_epoch)
+
+    def __call__(self, step: Any) -> Any:
+        begin, end = (_steps(point, self.steps_per_epoch) for point in (self.begin, self.end))
+        progress = ops.clip((ops.cast(step, "float32") - begin) / max(end - begin, 1), 0.0, 1.0)
+        return self.keep + (1 - self.keep) * (1 - progress) ** self.power
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Piecewise constant: `fractions[i]` from `points[i]` on, everything before the first point."""
+
+    points: tuple[Point, ...]
+    fractions: tuple[float, ...]
+    steps_per_epoch: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.points) != len(self.fractions) or not self.points:
+            raise PruneError(
+                f"Expected one fraction for each point. Received: {len(self.points)} points, "
+                f"{len(self.fractions)} fractions."
+            )
+        if not all(0 < f <= 1 for f in self.fractions):
+            raise PruneError(f"Expected fractions kept in (0, 1]. Received: fractions={self.fractions}.")
+
+    def at(self, steps_per_epoch: int) -> Steps:
+        """Returns the schedule with its epochs counted in steps."""
+        return Steps(self.points, self.fractions, steps_per_epoch)
+
+    def __call__(self, step: Any) -> Any:
+        kept = ops.ones_like(ops.cast(step, "float32"))
+        for point, fraction in zip(self.points, self.fractions, strict=True):
+            kept = ops.where(ops.cast(step, "float32") >= _steps(point, self.steps_per_epoch), fraction, kept)
+        return kept
+
+
+def cubic(keep: float, begin: str | int = 0, end: str | int = "10ep") -> Ramp:
+    """Returns the cubic schedule: fast while much is redundant, slow towards the end.
+
+    `kept(t) = keep + (1 − keep)(1 − (t − begin)/(end − begin))³`
+
+    Args:
+        keep: Fraction kept at the end.
+        begin: Point where it starts, e.g. `"0it"`. Defaults to the beginning.
+        end: Point where `keep` is reached, e.g. `"10ep"`. Defaults to `"10ep"`.
+
+    Returns:
+        The schedule.
+
+    Example:
+        >>> float(cubic(0.1, end="100it")(50))
+        0.2125
+
+    Reference:
+        Zhu & Gupta, To prune, or not to prune, arXiv 1710.01878, Eq. 1.
+    """
+    return Ramp(keep, Point.read(begin), Point.read(end), 3.0)
+
+
+def linear(keep: float, begin: str | int = 0, end: str | int = "10ep") -> Ramp:
+    """Returns the linear schedule `kept(t) = 1 − (1 − keep)(t − begin)/(end − begin)`; arguments as `cubic`."""
+    return Ramp(keep, Point.read(begin), Point.read(end), 1.0)
+
+
+def constant(keep: float, begin: str | int = 0) -> Steps:
+    """Returns the schedule that keeps `keep` from `begin` on."""
+    return Steps((Point.read(begin),), (keep,))
+
+
+def steps(points: Sequence[str | int], fractions: Sequence[float]) -> Steps:
+    """Returns the piecewise constant schedule that keeps `fractions[i]` from `points[i]` on.
+
+    Example:
+        >>> [float(steps([10, 20], [0.5, 0.25])(t)) for t in (5, 15, 25)]
+        [1.0, 0.5, 0.25]
+    """
+    return Steps(tuple(map(Point.read, points)), tuple(fractions))
+
+
+def _steps(point: Point, steps_per_epoch: int | None) -> int:
+    if point.epochs and steps_per_epoch is None:
+        raise PruneError(
+            f"Expected a schedule in steps here. Received: a point in epochs ({point}). "
+            "Give it steps with schedule.at(steps_per_epoch)."
+        )
+    return point.steps(steps_per_epoch or 0)
