@@ -1,6 +1,11 @@
 """kerasprune makes Keras 3 models genuinely smaller."""
 
-from kerasprune import budgets, criteria, rules, schedules
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from kerasprune import budgets, callbacks, criteria, regularizers, rules, schedules
 from kerasprune.cost import Cost, cost
 from kerasprune.errors import PruneError
 from kerasprune.graph import Block, ChannelGraph, Group
@@ -13,3 +18,34 @@ from kerasprune.summary import report
 from kerasprune.tracing import trace
 
 __version__ = "0.1.0"
+
+_LAZY = ("data", "export", "latency", "models", "recipes", "reports", "testing")
+
+__all__ = [
+    "Block",
+    "ChannelGraph",
+    "Cost",
+    "Group",
+    "Plan",
+    "PruneError",
+    "budgets",
+    "callbacks",
+    "cost",
+    "criteria",
+    "mask",
+    "plan",
+    "rebuild",
+    "regularizers",
+    "report",
+    "rule",
+    "rules",
+    "schedules",
+    "trace",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the subpackages that need TensorFlow, matplotlib or yaml when they are first used."""
+    if name in _LAZY:
+        return importlib.import_module(f"kerasprune.{name}")
+    raise AttributeError(f"module 'kerasprune' has no attribute {name!r}")

@@ -173,7 +173,9 @@ def _bias(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.nda
     for axis, ids in output.axes.items():
         bias = np.zeros(ids.size) if layer.bias is None else keras.ops.convert_to_numpy(layer.bias)
         removed = np.where(alive[ids], 0.0, bias)
-        values[axis] = keras.ops.convert_to_numpy(layer.activation(keras.ops.convert_to_tensor(removed[None], "float32")))[0]
+        values[axis] = keras.ops.convert_to_numpy(
+            layer.activation(keras.ops.convert_to_tensor(removed[None], "float32"))
+        )[0]
     return [values]
 
 

@@ -44,7 +44,9 @@ def clone(model: keras.Model, make: Make, argument: Change) -> tuple[keras.Model
         body = functional(old)
         inputs = [_input_like(x, source) for x, source in zip(body.inputs, fed, strict=False)]
         outputs = walk(body, inputs, visit, enter)
-        packed = [tree.pack_sequence_as(s, t) for s, t in ((body._inputs_struct, inputs), (body._outputs_struct, outputs))]
+        packed = [
+            tree.pack_sequence_as(s, t) for s, t in ((body._inputs_struct, inputs), (body._outputs_struct, outputs))
+        ]
         new = keras.Model(*packed, name=old.name)
         new.trainable = old.trainable
         return new
@@ -63,7 +65,7 @@ def make_layer(layer: Any, changes: dict[str, Any]) -> Any:
         for key in config
         if key.endswith("_initializer") and key in vars(layer) and config[key] is not None
     }
-    config.update({key: "zeros" for key in quick}, **changes)
+    config.update(dict.fromkeys(quick, "zeros"), **changes)
     new = type(layer).from_config(config)
     for key in quick:
         setattr(new, key, getattr(layer, key))

@@ -121,7 +121,10 @@ class Declarations:
 
         One of the two will carry the channels. Which one follows from all other statements, see `_settle`.
         """
-        rows, columns = self._fresh(outer, f"{self._owner_name()}/outer"), self._fresh(inner, f"{self._owner_name()}/inner")
+        rows, columns = (
+            self._fresh(outer, f"{self._owner_name()}/outer"),
+            self._fresh(inner, f"{self._owner_name()}/inner"),
+        )
         self._splits.append(Split(flat.reshape(outer, inner), rows, columns))
         return rows, columns
 

@@ -171,7 +171,9 @@ class ChannelGraph:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the architecture: its calls in order, with their widths (not the weights, not the input side)."""
-        text = repr([(call.operation.name, type(call.operation).__name__, call.outputs[0].shape[-1:]) for call in self.calls])
+        text = repr(
+            [(call.operation.name, type(call.operation).__name__, call.outputs[0].shape[-1:]) for call in self.calls]
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @cached_property
@@ -183,8 +185,7 @@ class ChannelGraph:
         """Returns a group by name, or says which name is nearest."""
         if name not in self.groups:
             raise PruneError(
-                f"Expected the name of a group of {self.model.name!r}. "
-                f"Received: {name!r}.{nearest(name, self.groups)}"
+                f"Expected the name of a group of {self.model.name!r}. Received: {name!r}.{nearest(name, self.groups)}"
             )
         return self.groups[name]
 

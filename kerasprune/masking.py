@@ -10,7 +10,6 @@ import numpy as np
 
 from kerasprune.cloning import clone, make_layer
 from kerasprune.errors import PruneError
-from kerasprune.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.rebuild import copy_weights, graph_for
 

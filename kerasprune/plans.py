@@ -102,9 +102,7 @@ class Plan:
             PruneError: `later` keeps channels that this plan has dropped, or follows another coupling.
         """
         if later.coupling != self.coupling and later.keep and self.keep:
-            raise PruneError(
-                f"Expected two plans of one coupling. Received: {self.coupling!r} and {later.coupling!r}."
-            )
+            raise PruneError(f"Expected two plans of one coupling. Received: {self.coupling!r} and {later.coupling!r}.")
         keep: dict[str, Sequence[int]] = dict(self.keep)
         faults = []
         for name, indices in later.keep.items():

@@ -37,9 +37,7 @@ class Point:
             return cls(iterations=text)
         match = re.fullmatch(r"(?:(\d+)ep)?(?:(\d+)it)?", text) if isinstance(text, str) and text else None
         if match is None:
-            raise PruneError(
-                f"Expected a point in training such as '500it', '10ep' or '2ep50it'. Received: {text!r}."
-            )
+            raise PruneError(f"Expected a point in training such as '500it', '10ep' or '2ep50it'. Received: {text!r}.")
         return cls(int(match[1] or 0), int(match[2] or 0))
 
     def steps(self, steps_per_epoch: int) -> int:

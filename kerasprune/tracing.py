@@ -13,7 +13,7 @@ from kerasprune.declarations import Call, Declarations
 from kerasprune.errors import PruneError, nearest
 from kerasprune.graph import ChannelGraph, Ids, TracedCall, Unknown
 from kerasprune.rules.table import Rule, find
-from kerasprune.walking import functional, nodes, is_model, walk
+from kerasprune.walking import functional, is_model, nodes, walk
 
 
 def trace(
@@ -78,7 +78,13 @@ def trace(
 
 
 def _apply(
-    graph: Declarations, rule: Rule | None, operation: Any, tensors: list[Ids], args: Any, kwargs: Any, unknown: str
+    graph: Declarations,
+    rule: Rule | None,
+    operation: Any,
+    tensors: list[Ids],
+    args: Any,
+    kwargs: Any,
+    unknown: str,
 ) -> Any:
     """Calls the rule of an operation; pins everything it touches where there is none and that is allowed."""
     if rule is not None:

@@ -7,4 +7,16 @@ from kerasprune.budgets.table import budgets as _budgets
 
 add, names, get = _budgets.add, _budgets.names, _budgets.get
 
-__all__ = ["Budget", "Floor", "add", "get", "global_", "kept_number", "names", "per_stage", "stages", "top", "uniform"]
+__all__ = [
+    "Budget",
+    "Floor",
+    "add",
+    "get",
+    "global_",
+    "kept_number",
+    "names",
+    "per_stage",
+    "stages",
+    "top",
+    "uniform",
+]

@@ -6,4 +6,17 @@ from kerasprune.criteria.table import criteria as _criteria
 
 add, names, get = _criteria.add, _criteria.names, _criteria.get
 
-__all__ = ["Criterion", "Evidence", "Scores", "add", "bn_scale", "gather", "get", "l1", "l2", "names", "random", "score"]
+__all__ = [
+    "Criterion",
+    "Evidence",
+    "Scores",
+    "add",
+    "bn_scale",
+    "gather",
+    "get",
+    "l1",
+    "l2",
+    "names",
+    "random",
+    "score",
+]

@@ -45,9 +45,7 @@ class Criterion:
     def score(self, graph: ChannelGraph, evidence: Evidence) -> Scores:
         """Returns the score of every channel of every prunable group: `Σ_kernels Σ_slice saliency`."""
         saliencies = {id(k.variable): self.saliency(numbers(k)) for k in graph.kernels}
-        return {
-            name: gather(graph.made_by(name), group.size, saliencies) for name, group in graph.prunable.items()
-        }
+        return {name: gather(graph.made_by(name), group.size, saliencies) for name, group in graph.prunable.items()}
 
 
 def gather(entries: list[tuple[Slice, int, np.ndarray]], size: int, saliencies: Mapping[int, np.ndarray]) -> np.ndarray:

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_HOMES = {"load": "load"}
-__all__ = sorted(_HOMES)
+if TYPE_CHECKING:
+    from kerasprune.data.augmentation import augmentations
+    from kerasprune.data.calibration import representative
+    from kerasprune.data.finding import names
+    from kerasprune.data.loading import info, load
+    from kerasprune.data.sources import DataInfo
+
+_HOMES = {
+    "DataInfo": "sources",
+    "augmentations": "augmentation",
+    "info": "loading",
+    "load": "loading",
+    "names": "finding",
+    "representative": "calibration",
+}
+__all__ = ["DataInfo", "augmentations", "info", "load", "names", "representative"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Modules and functions share names (`load`), so what is found stays here, ahead of the module.
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return sorted({*globals(), *__all__})

@@ -1,31 +1,35 @@
 """Augmentations: one picture and a seed in, one picture of the wanted size out.
 
-Every augmentation is a pure function `(image, size, seed) -> image`. `image` is a standardised float32 picture
-(height, width, 3), so 0 is the data set's mean colour; `seed` holds the two integers of a stateless random operation.
+Every augmentation is a pure function `(image, size, seed) -> image`. The image is a standardised float32
+picture of shape (height, width, 3), so that 0 is the data set's mean colour; the seed holds the two int64
+of a stateless random operation.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from kerasprune.registry import Registry
 
+Augmentation = Callable[[tf.Tensor, int, tf.Tensor], tf.Tensor]
 augmentations = Registry("augmentation")
 # These mirror the picture, which letters and digits do not survive.
 MIRRORING = frozenset({"crop_flip", "inception"})
 
 
 def resize(image: tf.Tensor, size: int) -> tf.Tensor:
-    """Returns the middle square of the picture at `size` x `size`: bilinear, with antialiasing where it shrinks."""
+    """Returns the middle square at `size` x `size`: bilinear, with antialiasing where it shrinks."""
     height, width = tf.shape(image)[0], tf.shape(image)[1]
     side = tf.minimum(height, width)
     middle = tf.slice(image, [(height - side) // 2, (width - side) // 2, 0], [side, side, 3])
-    return tf.ensure_shape(tf.image.resize(middle, (size, size), antialias=True), (size, size, 3))
+    return tf.image.resize(middle, (size, size), antialias=True)
 
 
 @augmentations.add("crop")
 def crop(image: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
-    """Resizes, pads an eighth of the size (4 pixels at 32) of mean colour on each side, and crops at random."""
+    """Resizes, pads each side by an eighth (4 pixels at 32) of the mean colour, and crops at random."""
     rim = max(1, round(size / 8))
     padded = tf.pad(resize(image, size), [[rim, rim], [rim, rim], [0, 0]])
     return tf.image.stateless_random_crop(padded, (size, size, 3), seed)
@@ -40,7 +44,7 @@ def crop_flip(image: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
 
 @augmentations.add("inception")
 def inception(image: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
-    """Resizes a random box (8 to 100 % of the area, 3:4 to 4:3), then mirrors every other one: the usual on ImageNet.
+    """Resizes a random box (8 to 100 % of the area, 3:4 to 4:3), mirrors every other one: for ImageNet.
 
     Reference:
         Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, section 6.
@@ -55,5 +59,5 @@ def inception(image: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
         max_attempts=10,
     )
     box = tf.slice(image, begin, extent)
-    resized = tf.ensure_shape(tf.image.resize(box, (size, size), antialias=True), (size, size, 3))
+    resized = tf.image.resize(box, (size, size), antialias=True)
     return tf.image.stateless_random_flip_left_right(resized, mirrored)

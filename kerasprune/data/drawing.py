@@ -1,4 +1,4 @@
-"""Draws one picture of a letter or digit: a pure function of `(seed, split, index)`, needing Pillow and numpy only.
+"""Draws a picture of a letter or digit: a pure function of `(seed, split, index)` with Pillow and numpy.
 
 The picture is built in the order a scene is seen: a textured background, fragments of other glyphs, the glyph
 itself under a random affine map, something that covers part of it, then the camera (blur and noise).
@@ -17,7 +17,7 @@ SIDE = 64
 CLASSES = tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 # The splits draw from separate random streams, so no picture can occur twice.
 STREAMS = {"train": 0, "validation": 1, "test": 2}
-# The text fonts that matplotlib ships. Its symbol and size-variant fonts have no capitals, so the names are listed.
+# The text fonts that matplotlib ships; its symbol and size-variant fonts have no capitals.
 FONTS = (
     "DejaVuSans",
     "DejaVuSans-Bold",
@@ -109,7 +109,7 @@ def _stencil(font: str, label: int) -> Image.Image:
 
 
 def _glyph(random: np.random.Generator, label: int) -> Image.Image:
-    """Returns the mask of the glyph to recognise: tilted at most 25°, 30 to 50 pixels high, near the middle."""
+    """Returns the mask of the glyph to recognise: near the middle, 30 to 50 pixels high, tilted up to 25°."""
     height = random.uniform(30, 50)
     return _placed(
         _stencil(FONTS[random.integers(len(FONTS))], label),
@@ -123,7 +123,7 @@ def _glyph(random: np.random.Generator, label: int) -> Image.Image:
 def _placed(
     stencil: Image.Image, *, angle: float, shear: float, scale: tuple[float, float], centre: np.ndarray
 ) -> Image.Image:
-    """Returns a full-size mask of the stencil under `x -> R(angle) [[1, shear], [0, 1]] diag(scale) x + centre`."""
+    """Returns a mask of the whole picture: `x -> R(angle) [[1, shear], [0, 1]] diag(scale) x + centre`."""
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     forward = turn @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag(scale)
     # Pillow asks for the way back, from a place in the picture to a place in the stencil.

@@ -1,15 +1,17 @@
-"""What a data set is here: facts about it, and pictures by split, in memory or streamed, in a reproducible order."""
+"""What a data set is here: facts about it, and the pictures of a split in an order that a seed decides."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+SHUFFLED_AHEAD = 10_000
 
 
 @dataclass(frozen=True)
@@ -23,55 +25,120 @@ class DataInfo:
         size: `(height, width)` of the originals in pixels; `None` where they differ.
         mean: Mean by colour channel of pictures in [0, 1]; `load` subtracts it.
         std: Standard deviation by colour channel of pictures in [0, 1]; `load` divides by it.
-        mirror: Whether a mirrored picture still belongs to its class. Letters do not.
+        mirror: Whether a mirrored picture still belongs to its class: not so for letters. Defaults to `True`.
     """
 
     name: str
     classes: tuple[str, ...]
     examples: Mapping[str, int]
     size: tuple[int, int] | None
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
     mirror: bool = True
+
+
+class Pictures(Protocol):
+    """The pictures of one split: records in some order, and how a record becomes a picture and a label."""
+
+    @property
+    def count(self) -> int:
+        """Number of pictures."""
+
+    def in_order(self) -> tf.data.Dataset:
+        """Returns the records as they are stored."""
+
+    def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
+        """Returns the records in the order that the seed, two int64, decides; called within `tf.data`."""
+
+    def decode(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns a record's uint8 picture of shape (height, width, 3) and its int32 label."""
 
 
 @dataclass(frozen=True)
 class Indexed:
-    """Pictures that can be reached by number, so an epoch is a permutation of all of them.
+    """Pictures that are reached by number: an epoch is a permutation of all of them.
 
     Args:
         labels: int array of shape (count,).
-        picture: From a scalar int64 tensor, the number, to a uint8 tensor of shape (height, width, 3).
+        picture: From a number, an int64 scalar tensor, to a uint8 tensor of shape (height, width, 3).
     """
 
     labels: np.ndarray
     picture: Callable[[tf.Tensor], tf.Tensor]
 
+    @property
+    def count(self) -> int:
+        """Number of pictures."""
+        return len(self.labels)
+
     def in_order(self) -> tf.data.Dataset:
-        """Returns the `(position, record)` pairs in stored order; a record is for `decode`."""
-        return tf.data.Dataset.range(len(self.labels)).enumerate()
+        """Returns the numbers from 0."""
+        return tf.data.Dataset.range(self.count)
 
     def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
-        """Returns the `(position, record)` pairs in the order that the stateless seed (2 integers) gives."""
-        numbers = tf.range(len(self.labels), dtype=tf.int64)
-        order = tf.random.experimental.stateless_shuffle(numbers, seed)
-        return tf.data.Dataset.from_tensor_slices(order).enumerate()
+        """Returns the numbers, permuted."""
+        numbers = tf.range(self.count, dtype=tf.int64)
+        return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(numbers, seed))
 
     def decode(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the uint8 picture and its int32 label."""
+        """Returns the uint8 picture and the int32 label of a number."""
         return self.picture(record), tf.gather(tf.constant(self.labels, tf.int32), record)
 
 
 @dataclass(frozen=True)
+class Streamed:
+    """Pictures too many for memory, read one after another: an epoch is shuffled within a moving window.
+
+    Args:
+        count: Number of pictures.
+        records: `(encoded picture, label)` pairs, in a mixed order already.
+        picture: From an encoded picture, a string tensor, to a uint8 tensor of shape (height, width, 3).
+        window: Number of encoded pictures among which the next is drawn. Defaults to 10,000.
+    """
+
+    count: int
+    records: tf.data.Dataset
+    picture: Callable[[tf.Tensor], tf.Tensor]
+    window: int = SHUFFLED_AHEAD
+
+    def in_order(self) -> tf.data.Dataset:
+        """Returns the pairs as they are stored."""
+        return self.records
+
+    def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
+        """Returns the pairs, shuffled within the window."""
+        # tf.data mixes the global seed into its own: fixed here, for this small graph only, so that the order
+        # depends on nothing else.
+        tf.random.set_seed(0)
+        return self.records.shuffle(self.window, seed=seed[0])
+
+    def decode(self, record: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the uint8 picture and the int32 label of a pair."""
+        encoded, label = record
+        return self.picture(encoded), tf.cast(label, tf.int32)
+
+
+@dataclass(frozen=True)
 class Source:
-    """A data set: its facts, and the pictures of each split, made when they are asked for."""
+    """A data set: its facts, and the pictures of a split, fetched when they are asked for."""
 
     info: DataInfo
-    pictures: Callable[[str], Indexed]
+    pictures: Callable[[str], Pictures]
 
 
 def in_memory(images: np.ndarray, labels: np.ndarray) -> Indexed:
-    """Returns the pictures of a uint8 array of shape (count, height, width, 3), held in the host's memory."""
-    with tf.device("CPU"):  # even where there is a GPU: its memory is for the model
+    """Returns the pictures of a uint8 array of shape (count, height, width, 1 or 3), held in memory."""
+    with tf.device("CPU"):  # also where there is a GPU: its memory is for the model
         held = tf.constant(images)
-    return Indexed(np.asarray(labels), lambda number: tf.gather(held, number))
+    return Indexed(np.asarray(labels), lambda number: in_colour(tf.gather(held, number)))
+
+
+def in_colour(picture: tf.Tensor) -> tf.Tensor:
+    """Returns the picture with three channels; a grey one is repeated."""
+    return tf.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture
+
+
+def encoded_picture(content: tf.Tensor) -> tf.Tensor:
+    """Returns the uint8 picture of the bytes of a PNG or JPEG file."""
+    picture = tf.io.decode_image(content, channels=3, expand_animations=False)
+    return tf.ensure_shape(picture, (None, None, 3))

@@ -9,9 +9,7 @@ import numpy as np
 
 from kerasprune.declarations import Declarations
 
-_MIXING = tuple(
-    keras.activations.get(name) for name in ("softmax", "log_softmax", "sparsemax", "glu")
-)
+_MIXING = tuple(keras.activations.get(name) for name in ("softmax", "log_softmax", "sparsemax", "glu"))
 
 
 def activate(graph: Declarations, layer: Any, ids: np.ndarray) -> np.ndarray:

@@ -65,7 +65,14 @@ def separable_conv(graph: Declarations, layer: layers.Layer, x: np.ndarray) -> n
     inner = np.repeat(x, layer.depth_multiplier)
     graph.kernel(layer, layer.depthwise_kernel, *spatial, x, None, reads=axis, positions=positions)
     graph.kernel(
-        layer, layer.pointwise_kernel, *spatial, inner, out, reads=axis, makes=(axis + 1,), positions=positions
+        layer,
+        layer.pointwise_kernel,
+        *spatial,
+        inner,
+        out,
+        reads=axis,
+        makes=(axis + 1,),
+        positions=positions,
     )
     graph.slices(layer, layer.bias, out, role="bias")
     graph.sets(layer, "filters", out)

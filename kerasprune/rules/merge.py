@@ -14,9 +14,7 @@ from kerasprune.graph import Ids
 from kerasprune.rules.table import POINTWISE, tensor_rule
 
 
-@tensor_rule(
-    layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum, constant=POINTWISE
-)
+@tensor_rule(layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum, constant=POINTWISE)
 def added(graph: Declarations, layer: layers.Layer, inputs: list[Ids]) -> Ids:
     """Channels that are added belong to one trunk."""
     return combine(graph, inputs, graph.merge)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from keras import layers
 
 from kerasprune.declarations import Declarations
@@ -73,5 +72,3 @@ def normalization(graph: Declarations, layer: layers.Normalization, x: Ids) -> I
     """Data set mean and variance: stands at the inputs, whose channels stay anyway."""
     graph.pin_all(x, f"{layer.name!r} holds statistics of the data")
     return x
-
-

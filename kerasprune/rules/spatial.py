@@ -16,7 +16,16 @@ _GLOBAL = tuple(getattr(layers, f"Global{kind}Pooling{n}D") for kind in ("Max", 
 _SPACE = tuple(getattr(layers, f"{kind}{n}D") for kind in ("Cropping", "UpSampling") for n in (1, 2, 3))
 
 
-@tensor_rule(*_POOLS, *_GLOBAL, *_SPACE, layers.Resizing, layers.CenterCrop, nn.MaxPool, nn.AveragePool, constant=CARRIED)
+@tensor_rule(
+    *_POOLS,
+    *_GLOBAL,
+    *_SPACE,
+    layers.Resizing,
+    layers.CenterCrop,
+    nn.MaxPool,
+    nn.AveragePool,
+    constant=CARRIED,
+)
 def spatial(graph: Declarations, layer: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
     """Every channel by itself."""
     shape = graph.call.outputs[0]

@@ -1,0 +1,126 @@
+"""GReg-1: a fixed set of filters, channels or weights is pushed to zero by a growing L2 penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune import planning
+from kerasprune.callbacks.growing import (
+    GrowingRegularization,
+    Growth,
+    channel_units,
+    fraction_fault,
+    inner_graph,
+    lowest_norms_go,
+    weight_units,
+)
+from kerasprune.callbacks.table import callbacks
+from kerasprune.callbacks.units import Unit
+from kerasprune.errors import PruneError, raise_faults
+from kerasprune.graph import ChannelGraph
+from kerasprune.plans import Plan
+from kerasprune.tracing import trace
+
+
+@callbacks.add("greg1")
+class GReg1(GrowingRegularization):
+    """Pushes what a plan removes to zero, slowly, so that the rest can take over.
+
+    `L(w) + ½ Σ_j λ_j w_j²`; every `every` steps, from step 0 on, `λ_j += penalty_step` for what is to be removed,
+    until `λ_j = ceiling`; then `settle` more steps. The others have λ = 0.
+
+    For a quadratic loss with Hessian H and minimum w*, after λ grows by δλ the minimum is `(H + δλ·I)⁻¹ H w*`; for a
+    diagonal H each weight shrinks by `1 / (δλ/h_ii + 1)`, so that flat directions give way first. (The paper's Eq. 8
+    for two coupled weights drops a term `δλ·h_12·w_2` of the same order as the effect.)
+
+    Args:
+        plan: What stays. Any criterion can have made it.
+        keep: Instead of a plan: fraction of the channels (or weights) that stays in every group (or kernel), by L1
+            norm, residual trunks left whole; or `{layer name: fraction}` with `granularity="weight"`.
+        penalty_step: δλ. Defaults to 1e-4.
+        every: K_u, steps between two updates. Defaults to 10.
+        ceiling: τ. Defaults to 1.0.
+        settle: K_s, steps at the ceiling. Defaults to 5000.
+        granularity: `"filter"`: the kernels that make the channels are penalised; `"channel"`: those that read them;
+            `"weight"`: single weights. Defaults to `"filter"`.
+        weight_decay: γ, the L2 coefficient that the loss already holds. GReg-1 does not change it. Defaults to 0.
+        stop: Whether to stop `fit` at the end of the schedule. Defaults to `True`.
+
+    Raises:
+        PruneError: Neither or both of `plan` and `keep` are given, or an argument is out of range.
+
+    Example:
+        >>> callback = GReg1(keep=0.5)
+        >>> callback.length  # (10,000 − 1) updates apart by 10 steps, then 5,000 steps
+        104990
+
+    Reference:
+        Wang et al., Neural Pruning via Growing Regularization, ICLR 2021, section 3.2 and Algorithm 1.
+    """
+
+    def __init__(
+        self,
+        plan: Plan | None = None,
+        *,
+        keep: float | Mapping[str, float] | None = None,
+        penalty_step: float = 1e-4,
+        every: int = 10,
+        ceiling: float = 1.0,
+        settle: int = 5000,
+        granularity: str = "filter",
+        weight_decay: float = 0.0,
+        stop: bool = True,
+    ) -> None:
+        super().__init__(Growth(penalty_step, every, ceiling, settle), granularity, weight_decay, stop)
+        faults = [] if keep is None else fraction_fault(keep)
+        if (plan is None) == (keep is None):
+            faults.append("Expected either plan= or keep=. Received: " + ("neither." if plan is None else "both."))
+        if plan is not None and granularity == "weight":
+            faults.append("Expected keep= with granularity='weight'. Received: plan=, which is about channels.")
+        if isinstance(keep, Mapping) and granularity != "weight":
+            faults.append("Expected a number or a plan with whole channels. Received: keep= as a dict.")
+        raise_faults("GReg1 cannot be made:", faults)
+        self._given = plan
+        self.keep = keep
+
+    @property
+    def length(self) -> int:
+        """Steps that the whole schedule takes: `(⌈τ/δλ⌉ − 1)·K_u + K_s`."""
+        return (self.growth.updates_to(self.growth.ceiling) - 1) * self.growth.every + self.growth.settle
+
+    def units(self, model: keras.Model) -> tuple[ChannelGraph, list[Unit]]:
+        """Returns the graph and the units; what stays is decided here, at the start."""
+        if self.granularity == "weight":
+            graph = trace(model, unknown="freeze")
+            units = weight_units(graph, self.keep)
+            self._stays = {unit.name: lowest_norms_go(unit) for unit in units}
+            return graph, units
+        if self._given is None:
+            graph = inner_graph(model)
+            plan = planning.plan(graph, keep=self.keep)
+        else:
+            plan = self._given
+            graph = trace(model, coupling=plan.coupling, unknown="freeze")
+            plan.check(graph)
+            if plan.removed:
+                raise PruneError(
+                    f"Expected a plan of channels. Received: removed blocks {plan.removed}. Drop blocks with kp.rebuild."
+                )
+        self._stays = {name: np.asarray(kept) for name, kept in plan.keep.items()}
+        return graph, channel_units(graph, self.granularity, {name: len(kept) for name, kept in plan.keep.items()})
+
+    def strength(self, unit: Unit, step: Any) -> Any:
+        """Returns `λ = min(δλ · (⌊step/K_u⌋ + 1), τ)` for what goes, 0 for what stays."""
+        goes = np.ones(unit.size, "float32")
+        goes[self._stays[unit.name]] = 0.0
+        updates = ops.cast(step // self.growth.every + 1, "float32")
+        return ops.minimum(updates * self.growth.step, self.growth.ceiling) * goes
+
+    def picked(self, unit: Unit) -> np.ndarray:
+        """Returns what was decided at the start."""
+        return self._stays[unit.name]

@@ -1,0 +1,160 @@
+"""GReg-2: the penalty grows for everything; what it shrinks least is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune.callbacks.growing import (
+    GrowingRegularization,
+    Growth,
+    channel_units,
+    fraction_fault,
+    group_numbers,
+    inner_graph,
+    lowest_norms_go,
+    weight_units,
+)
+from kerasprune.callbacks.table import callbacks
+from kerasprune.callbacks.units import Unit
+from kerasprune.errors import raise_faults
+from kerasprune.graph import ChannelGraph
+from kerasprune.tracing import trace
+
+
+@callbacks.add("greg2")
+class GReg2(GrowingRegularization):
+    """Lets a uniformly growing penalty separate the channels before it picks them by L1 norm.
+
+    Picking: `λ_j += pick_step` for *all* j every `every` steps. At the first update with `λ > pick_at`, the channels
+    of largest L1 norm are picked to stay. Pushing: they get `λ = recover` (the negative of the weight decay), the
+    others `λ_j += push_step` until `λ_j = ceiling`; then `settle` more steps. The pick happens inside the compiled
+    step. (The paper's table prints one step, 1e-5, which would need 10⁶ steps to reach τ; its code pushes at 1e-4.)
+
+    Args:
+        keep: Fraction of the channels (or weights) that stays in every group (or kernel), residual trunks left
+            whole; or `{group name: fraction}` (`{layer name: fraction}` with `granularity="weight"`).
+        pick_step: δλ while picking. Defaults to 1e-5.
+        push_step: δλ while pushing. Defaults to 1e-4.
+        every: K_u, steps between two updates. Defaults to 10.
+        pick_at: τ'. Defaults to 0.01.
+        ceiling: τ. Defaults to 1.0.
+        settle: K_s, steps at the ceiling. Defaults to 5000.
+        recover: λ of what stays, after the pick. Defaults to `−weight_decay`.
+        granularity: As for `GReg1`. Defaults to `"filter"`.
+        weight_decay: γ, the L2 coefficient that the loss already holds. Defaults to 0.
+        stop: Whether to stop `fit` at the end of the schedule. Defaults to `True`.
+
+    Raises:
+        PruneError: An argument is out of range.
+
+    Example:
+        >>> callback = GReg2(keep=0.5, weight_decay=5e-4)
+        >>> callback.pick_step_number, callback.length
+        (10010, 113900)
+
+    Reference:
+        Wang et al., Neural Pruning via Growing Regularization, ICLR 2021, section 3.3 and Algorithm 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        keep: float | Mapping[str, float],
+        pick_step: float = 1e-5,
+        push_step: float = 1e-4,
+        every: int = 10,
+        pick_at: float = 0.01,
+        ceiling: float = 1.0,
+        settle: int = 5000,
+        recover: float | None = None,
+        granularity: str = "filter",
+        weight_decay: float = 0.0,
+        stop: bool = True,
+    ) -> None:
+        super().__init__(Growth(push_step, every, ceiling, settle), granularity, weight_decay, stop)
+        faults = fraction_fault(keep)
+        if not 0 < pick_step <= pick_at < ceiling:
+            faults.append(
+                "Expected 0 < pick_step ≤ pick_at < ceiling. "
+                f"Received: pick_step={pick_step}, pick_at={pick_at}, ceiling={ceiling}."
+            )
+        raise_faults("GReg2 cannot be made:", faults)
+        self.keep = keep
+        self.recover = -weight_decay if recover is None else recover
+        self.picking = replace(self.growth, step=pick_step)
+        self.pick_at = pick_at
+        self._going: dict[str, keras.Variable] = {}
+
+    @property
+    def pick_step_number(self) -> int:
+        """The step at which the pick happens: the first update with `λ > τ'`."""
+        return self.picking.updates_beyond(self.pick_at) * self.growth.every
+
+    @property
+    def length(self) -> int:
+        """Steps that the whole schedule takes."""
+        pushes = self.growth.updates_to(self.growth.ceiling - self._height)
+        return self.pick_step_number + (pushes - 1) * self.growth.every + self.growth.settle
+
+    @property
+    def _height(self) -> float:
+        """λ at the pick."""
+        return self.picking.updates_beyond(self.pick_at) * self.picking.step
+
+    def units(self, model: keras.Model) -> tuple[ChannelGraph, list[Unit]]:
+        """Returns the graph and the units; everything is still to go."""
+        if self.granularity == "weight":
+            graph = trace(model, unknown="freeze")
+            units = weight_units(graph, self.keep)
+        else:
+            graph = inner_graph(model)
+            units = channel_units(graph, self.granularity, group_numbers(graph, self.keep))
+        self._going = {
+            unit.name: keras.Variable(
+                np.ones(unit.size, "float32"), trainable=False, aggregation="only_first_replica", name="going"
+            )
+            for unit in units
+        }
+        return graph, units
+
+    def strength(self, unit: Unit, step: Any) -> Any:
+        """Returns λ of every entry: the same for all before the pick, then `recover` or growing on."""
+        every, pick = self.growth.every, self.pick_step_number
+        going = self._pick(unit, step)
+        shared = ops.cast(step // every + 1, "float32") * self.picking.step
+        pushes = ops.cast((step - pick) // every + 1, "float32")
+        pushed = ops.minimum(self._height + pushes * self.growth.step, self.growth.ceiling)
+        return ops.where(step < pick, shared, going * pushed + (1 - going) * self.recover)
+
+    def _pick(self, unit: Unit, step: Any) -> Any:
+        """Returns which entries go, having settled it at the step of the pick."""
+        variable = self._going[unit.name]
+
+        def fresh() -> Any:
+            order = ops.argsort(ops.argsort(-unit.norms()))
+            return ops.cast(order >= unit.kept, "float32")
+
+        going = ops.cond(ops.equal(step, self.pick_step_number), fresh, lambda: ops.convert_to_tensor(variable))
+        variable.assign(going)
+        return going
+
+    def picked(self, unit: Unit) -> np.ndarray:
+        """Returns what was picked; where `fit` ended before the pick, what would be picked now."""
+        if self._clock.now() <= self.pick_step_number:
+            return lowest_norms_go(unit)
+        return np.flatnonzero(keras.ops.convert_to_numpy(self._going[unit.name]) == 0)
+
+    def _squeeze(self, growing: int, settle: int) -> None:
+        """Keeps the share of the time before the pick."""
+        before = max(1, round(growing * self.pick_step_number / (self.length - self.growth.settle)))
+        after = max(1, growing - before)
+        self.picking = replace(self.picking, step=self.pick_at / max(before - 0.5, 0.5), every=1)
+        self.growth = replace(
+            self.growth, step=(self.growth.ceiling - self._height) / (after + 1), every=1, settle=settle
+        )

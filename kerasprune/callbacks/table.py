@@ -1,0 +1,5 @@
+"""The table of callbacks."""
+
+from kerasprune.registry import Registry
+
+callbacks = Registry("callback")
