@@ -43,14 +43,12 @@ def load(
         size: Height and width in pixels. Defaults to 32.
         batch: Pictures a batch. Defaults to 128.
         split: `"train"`, `"validation"`, `"test"`, or what else the data set has. Defaults to `"train"`.
-        augment: `"crop"`, `"crop_flip"`, `"inception"`, or a function `(picture, size, seed) -> picture`;
-        for the
-            training split only. Defaults to `None`, which only resizes.
+        augment: `"crop"`, `"crop_flip"`, `"inception"` or a function, see `kerasprune.data.augmentation`; for
+            the training split only. Defaults to `None`, which only resizes.
         seed: Decides order and augmentation. Defaults to 0.
         first_epoch: Number of the epoch that the first iteration gives; later ones follow. Defaults to 0.
-        first_step: If not 0, the data set is the rest of `first_epoch` from that step on, for taking up an
-            interrupted epoch: fit it for one epoch, then load again with the next `first_epoch`. Defaults
-            to 0.
+        first_step: If not 0, the result is the rest of `first_epoch` from that step on, to finish an epoch that
+            was interrupted: fit it once, then load again with the next `first_epoch`. Defaults to 0.
         data_dir: Where tfds keeps its files, for glyphs and tfds sets. Defaults to `$TFDS_DATA_DIR`, or else
             `~/tensorflow_datasets`.
 
@@ -93,9 +91,7 @@ def load(
         return tf.ensure_shape(augmentation(standardise(image, facts), size, seed), (size, size, 3))
 
     if first_step:
-        return rest_of_epoch(
-            pictures, frame, batch=batch, seed=seed, epoch=first_epoch, first_step=first_step
-        )
+        return rest_of_epoch(pictures, frame, batch=batch, seed=seed, epoch=first_epoch, first_step=first_step)
     return epochs(pictures, frame, batch=batch, seed=seed, first_epoch=first_epoch)
 
 
@@ -150,18 +146,14 @@ def _wrong_numbers(**numbers: tuple[Any, int]) -> list[str]:
 
 
 def _wrong_split(facts: DataInfo, split: str, batch: int, first_step: int) -> list[str]:
-    if split not in facts.examples:
+    if split not in tuple(facts.examples):
         known = ", ".join(facts.examples)
-        return [
-            f"Expected one of its splits: {known}. Received: split={split!r}.{nearest(split, facts.examples)}"
-        ]
+        return [f"Expected one of its splits: {known}. Received: split={split!r}.{nearest(split, facts.examples)}"]
     if split != "train" or not _whole(batch) or batch < 1:
         return []
     steps = facts.examples[split] // batch
     if steps == 0:
-        return [
-            f"Expected at most the {facts.examples[split]} pictures of the split. Received: batch={batch}."
-        ]
+        return [f"Expected at most the {facts.examples[split]} pictures of the split. Received: batch={batch}."]
     if _whole(first_step) and first_step >= steps:
         return [f"Expected a step of the epoch, 0 to {steps - 1}. Received: first_step={first_step}."]
     return []

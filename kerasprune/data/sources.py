@@ -107,8 +107,8 @@ class Streamed:
 
     def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
         """Returns the pairs, shuffled within the window."""
-        # tf.data mixes the global seed into its own: fixed here, for this small graph only, so that the order
-        # depends on nothing else.
+        # tf.data mixes the global seed into its own. Fixed here, for this graph alone, the order depends on the
+        # argument only.
         tf.random.set_seed(0)
         return self.records.shuffle(self.window, seed=seed[0])
 

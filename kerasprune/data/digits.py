@@ -1,0 +1,46 @@
+"""Handwritten digits, 1,797 of 8x8 grey pixels, which come with scikit-learn."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from kerasprune.data.sources import DataInfo, Indexed, Source, in_memory
+
+CLASSES = tuple("0123456789")
+EXAMPLES = {"train": 1197, "validation": 300, "test": 300}
+SPLIT_SEED = 0
+# Mean and standard deviation of all 1,797 pictures in [0, 1].
+MEAN, STD = 0.305, 0.376
+
+
+def digits() -> Source:
+    """Returns the data set: classes in the same proportions in every split, the one grey channel repeated.
+
+    Reference:
+        Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI repository, 1998.
+    """
+    info = DataInfo("digits", CLASSES, EXAMPLES, (8, 8), (MEAN,) * 3, (STD,) * 3, mirror=False)
+    return Source(info, _pictures)
+
+
+def _pictures(split: str) -> Indexed:
+    images, labels = _splits()[split]
+    return in_memory(images, labels)
+
+
+@functools.cache
+def _splits() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    bunch = load_digits()
+    images = np.round(bunch.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
+    numbers = {"all": np.arange(len(images))}
+    rest, numbers["test"] = train_test_split(
+        numbers["all"], test_size=EXAMPLES["test"], random_state=SPLIT_SEED, stratify=bunch.target
+    )
+    numbers["train"], numbers["validation"] = train_test_split(
+        rest, test_size=EXAMPLES["validation"], random_state=SPLIT_SEED, stratify=bunch.target[rest]
+    )
+    return {split: (images[numbers[split]], bunch.target[numbers[split]]) for split in EXAMPLES}

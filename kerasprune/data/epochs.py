@@ -1,0 +1,75 @@
+"""One epoch after another: order and augmentation of each are a pure function of `(seed, epoch)`.
+
+Everything random is stateless, seeded by the seed, the epoch and the place in the epoch. The one thing that
+has to be remembered is which epoch it is. The data set keeps that in a variable, read when an iteration
+begins, and set to the next epoch when the epoch's last batch is handed out. Counting iterations instead
+would be wrong: `model.fit` opens some that it never reads to the end, to look at one batch, or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from kerasprune.data.sources import Pictures
+
+Frame = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def epochs(pictures: Pictures, frame: Frame, *, batch: int, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
+    """Returns batches to train on; each complete iteration is the epoch after that of the one before.
+
+    An iteration that is broken off does not count: the next begins the same epoch anew.
+
+    Args:
+        pictures: The training split.
+        frame: From a uint8 original and a seed (two int64) to a float32 picture of static shape.
+        batch: Pictures a batch. What is left at the end of an epoch, less than a batch, is dropped.
+        seed: Decides, with the number of the epoch, everything random.
+        first_epoch: Number of the epoch that comes first. Defaults to 0.
+
+    Returns:
+        `(pictures, labels)` batches, `count // batch` of them an epoch.
+    """
+    steps = pictures.count // batch
+    with tf.device("CPU"):
+        counter = tf.Variable(first_epoch, dtype=tf.int64, trainable=False)
+    begin = tf.data.Dataset.from_tensors(0).map(lambda _: counter.read_value())
+
+    def hand_out(step: tf.Tensor, example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
+        epoch, images, labels = example
+        counter.assign(tf.where(step < steps - 1, counter, epoch[0] + 1))
+        return images, labels
+
+    # Not in parallel and behind the prefetching, so that it runs for batches that are really taken.
+    handed = _batches(begin, pictures, frame, batch, seed).enumerate().map(hand_out)
+    return handed.apply(tf.data.experimental.assert_cardinality(steps))
+
+
+def rest_of_epoch(
+    pictures: Pictures, frame: Frame, *, batch: int, seed: int, epoch: int, first_step: int
+) -> tf.data.Dataset:
+    """Returns the batches of one epoch of `epochs` from `first_step` on, the same in every iteration."""
+    begin = tf.data.Dataset.from_tensors(tf.constant(epoch, tf.int64))
+    batches = _batches(begin, pictures, frame, batch, seed, skip=first_step * batch)
+    rest = batches.map(lambda epoch, images, labels: (images, labels))
+    return rest.apply(tf.data.experimental.assert_cardinality(pictures.count // batch - first_step))
+
+
+def _batches(
+    begin: tf.data.Dataset, pictures: Pictures, frame: Frame, batch: int, seed: int, skip: int = 0
+) -> tf.data.Dataset:
+    """Returns `(epoch, pictures, labels)` batches of the epochs that `begin` names."""
+
+    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        epoch_seed = tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch)
+        records = pictures.shuffled(epoch_seed).enumerate().skip(skip)
+        return records.map(lambda place, record: (epoch, tf.random.fold_in(epoch_seed, place), record))
+
+    def prepare(epoch: tf.Tensor, seed: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        image, label = pictures.decode(record)
+        return epoch, frame(image, seed), label
+
+    examples = begin.flat_map(one_epoch).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+    return examples.batch(batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)

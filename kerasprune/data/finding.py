@@ -1,0 +1,89 @@
+"""From the name of a data set to its `Source`; only the module of that one data set is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from kerasprune.data.sources import Source
+from kerasprune.errors import PruneError, nearest
+
+
+def _digits(data_dir: str | None) -> Source:
+    from kerasprune.data.digits import digits
+
+    return digits()
+
+
+def _glyphs(config: str) -> Callable[[str | None], Source]:
+    def made(data_dir: str | None) -> Source:
+        from kerasprune.data.glyphs import glyphs
+
+        return glyphs(config, data_dir)
+
+    return made
+
+
+def _tfds(name: str, data_dir: str | None) -> Source:
+    from kerasprune.data.tfds_source import tfds_source
+
+    return tfds_source(name, data_dir)
+
+
+def _generated(classes: str, data_dir: str | None) -> Source:
+    from kerasprune.data.generated import generated
+
+    if not classes.isdecimal() or int(classes) < 1:
+        raise PruneError(
+            f"Expected a number of classes, as in 'generated:10'. Received: name={'generated:' + classes!r}."
+        )
+    return generated(int(classes))
+
+
+NAMED = {
+    "digits": _digits,
+    "glyphs": _glyphs("full"),
+    "glyphs/small": _glyphs("small"),
+    "glyphs/tiny": _glyphs("tiny"),
+}
+PREFIXED = {"tfds": _tfds, "generated": _generated}
+
+
+def names() -> list[str]:
+    """Returns the names that need no network; `tfds:<name>`, `generated:<classes>` and folders come on top.
+
+    Example:
+        >>> names()
+        ['digits', 'glyphs', 'glyphs/small', 'glyphs/tiny']
+    """
+    return sorted(NAMED)
+
+
+def find(name: str | Path, data_dir: str | None = None) -> Source:
+    """Returns the data set of that name, without fetching its pictures.
+
+    Args:
+        name: One of `names()`, `"tfds:<name>"`, `"generated:<classes>"`, or the path of a folder of pictures.
+        data_dir: Where tfds keeps its files. Defaults to what tfds takes: `$TFDS_DATA_DIR`, or else
+            `~/tensorflow_datasets`.
+
+    Raises:
+        PruneError: No data set is meant by that name.
+    """
+    if not isinstance(name, str | os.PathLike):
+        raise PruneError(f"Expected the name of a data set or the path of a folder. Received: name={name!r}.")
+    text = os.fspath(name)
+    prefix, colon, rest = text.partition(":")
+    if text in NAMED:
+        return NAMED[text](data_dir)
+    if colon and prefix in PREFIXED:
+        return PREFIXED[prefix](rest, data_dir)
+    if Path(text).expanduser().is_dir() or not isinstance(name, str):
+        from kerasprune.data.folder import folder
+
+        return folder(Path(text).expanduser())
+    raise PruneError(
+        f"Expected the name of a data set ({', '.join(names())}, 'tfds:<name>', 'generated:<classes>') "
+        f"or the path of an existing folder. Received: name={text!r}.{nearest(text, NAMED)}"
+    )

@@ -1,0 +1,120 @@
+"""Pictures in folders named for their classes: `<split>/<class>/*.png`, or `<class>/*.png`, split here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from kerasprune.data.sources import DataInfo, Indexed, Source, encoded_picture
+from kerasprune.errors import PruneError, raise_faults
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+# What people call their splits, and what they are called here.
+SPLITS = {
+    "train": "train",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "test": "test",
+}
+# One class's pictures in a folder without splits: 80 % train, 10 % validation, 10 % test.
+PARTS = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
+SPLIT_SEED = 0
+# Up to this many bytes, files are decoded in full before training; beyond it, only their headers are read.
+DECODED_IN_FULL = 512 * 2**20
+
+Files = dict[str, dict[str, list[Path]]]  # split -> class -> pictures
+
+
+def folder(root: Path) -> Source:
+    """Returns the pictures below a folder; classes are numbered in the alphabetical order of their names.
+
+    Without folders for the splits, each class is divided 80 : 10 : 10 by a fixed permutation of its sorted
+    file names, so adding a file to one class does not move those of another.
+
+    Args:
+        root: The folder.
+
+    Raises:
+        PruneError: There is no such folder, it has no pictures, or there is none of some class to train on.
+        When
+            a split is loaded: a file cannot be read as a picture.
+    """
+    if not root.is_dir():
+        raise PruneError(f"Expected a folder of pictures. Received: {str(root)!r}, which is not a folder.")
+    files = _by_split(root)
+    classes = sorted({label for by_class in files.values() for label in by_class})
+    _check(root, files, classes)
+    info = DataInfo(
+        name=str(root),
+        classes=tuple(classes),
+        examples={split: sum(map(len, by_class.values())) for split, by_class in files.items()},
+        size=None,
+    )
+    return Source(info, lambda split: _pictures(files[split], classes))
+
+
+def _by_split(root: Path) -> Files:
+    named = {SPLITS[path.name]: path for path in _folders(root) if path.name in SPLITS}
+    if named:
+        return {split: {label.name: _images(label) for label in _folders(path)} for split, path in named.items()}
+    by_class = {label.name: _images(label) for label in _folders(root)}
+    return {split: {label: _part(paths, *PARTS[split]) for label, paths in by_class.items()} for split in PARTS}
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
+
+
+def _images(path: Path) -> list[Path]:
+    return sorted(child for child in path.iterdir() if child.suffix.lower() in SUFFIXES)
+
+
+def _part(paths: list[Path], begin: float, end: float) -> list[Path]:
+    order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(len(paths))
+    chosen = order[round(begin * len(paths)) : round(end * len(paths))]
+    return [paths[number] for number in sorted(chosen)]
+
+
+def _check(root: Path, files: Files, classes: list[str]) -> None:
+    if not any(paths for by_class in files.values() for paths in by_class.values()):
+        raise PruneError(f"Expected PNG or JPEG files in {root}/<class>/ or {root}/<split>/<class>/, and found none.")
+    faults = [
+        f"{root} has split {split!r} without pictures of {label!r}. Add some, or remove the class everywhere."
+        for split, by_class in files.items()
+        for label in classes
+        if not by_class.get(label) and split == "train"
+    ]
+    raise_faults("Expected pictures of every class to train on.", faults)
+
+
+def _pictures(by_class: Mapping[str, list[Path]], classes: list[str]) -> Indexed:
+    paths = [path for label in classes for path in by_class.get(label, [])]
+    labels = [number for number, label in enumerate(classes) for _ in by_class.get(label, [])]
+    _refuse_corrupt(paths)
+    with tf.device("CPU"):
+        names = tf.constant([str(path) for path in paths])
+    return Indexed(np.asarray(labels), lambda number: encoded_picture(tf.io.read_file(tf.gather(names, number))))
+
+
+def _refuse_corrupt(paths: list[Path]) -> None:
+    """Raises for files that are no pictures: an error from within training would not name them."""
+    in_full = sum(path.stat().st_size for path in paths) <= DECODED_IN_FULL
+    with ThreadPoolExecutor() as workers:
+        faults = list(workers.map(lambda path: _fault(path, in_full), paths))
+    raise_faults("Expected PNG or JPEG files. Remove or replace:", [fault for fault in faults if fault])
+
+
+def _fault(path: Path, in_full: bool) -> str:
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as image:
+            if in_full:
+                image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        return f"{path}: {error}"
+    return ""

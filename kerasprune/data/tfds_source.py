@@ -1,0 +1,96 @@
+"""Any image classification data set of `tensorflow-datasets`, by its name there."""
+
+from __future__ import annotations
+
+import tensorflow_datasets as tfds
+
+from kerasprune.data.sources import (
+    DataInfo,
+    Indexed,
+    Pictures,
+    Source,
+    Streamed,
+    encoded_picture,
+    in_memory,
+)
+from kerasprune.errors import PruneError, nearest
+
+HELD_IN_MEMORY = 2**30  # bytes of decoded pictures in a split, up to which it is read once and kept
+
+
+def tfds_source(name: str, data_dir: str | None) -> Source:
+    """Returns a tfds data set, downloaded and prepared if it is not there yet.
+
+    A split whose pictures have one size and fit in 1 GiB is kept in memory; a larger one is read as it goes.
+
+    Args:
+        name: Its name at tfds, such as `"cifar10"` or `"imagenet2012"`.
+        data_dir: Where tfds keeps its files; `None` means `$TFDS_DATA_DIR`, or else `~/tensorflow_datasets`.
+
+    Raises:
+        PruneError: tfds does not know the name, the files are absent and cannot be had, or an example is
+        not one
+            picture and one label.
+    """
+    builder = _prepared(_builder(name, data_dir))
+    picture, label = _keys(builder)
+    feature = builder.info.features[picture]
+    shape = feature.shape
+    info = DataInfo(
+        name=f"tfds:{name}",
+        classes=tuple(builder.info.features[label].names),
+        examples={split: facts.num_examples for split, facts in builder.info.splits.items()},
+        size=None if None in shape[:2] else tuple(shape[:2]),
+    )
+    return Source(info, lambda split: _pictures(builder, split, picture, label))
+
+
+def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+    try:
+        return tfds.builder(name, data_dir=data_dir)
+    except ValueError as error:
+        raise PruneError(
+            f"Expected a data set that tensorflow-datasets knows. Received: name={'tfds:' + name!r}."
+            f"{nearest(name, tfds.list_builders())}"
+        ) from error
+
+
+def _prepared(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
+    try:
+        builder.download_and_prepare()
+    except Exception as error:  # no network, a wrong checksum, a file to fetch by hand: tfds raises it all
+        raise PruneError(
+            f"Expected the files of {builder.name!r} in {builder.data_dir}, and they were not made: {error}\n"
+            f"Run `tfds build {builder.name}` where there is a network, and copy that folder here. "
+            "TFDS_DATA_DIR or data_dir= say where files are looked for."
+        ) from error
+    return builder
+
+
+def _keys(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
+    keys = builder.info.supervised_keys or ()
+    features = builder.info.features
+    if (
+        len(keys) != 2
+        or not isinstance(features[keys[0]], tfds.features.Image)
+        or not isinstance(features[keys[1]], tfds.features.ClassLabel)
+    ):
+        raise PruneError(
+            "Expected a data set of one picture and one label an example. "
+            f"Received: {builder.info.full_name} with supervised_keys={keys!r}."
+        )
+    return keys
+
+
+def _pictures(builder: tfds.core.DatasetBuilder, split: str, picture: str, label: str) -> Pictures:
+    count, shape = builder.info.splits[split].num_examples, builder.info.features[picture].shape
+    if None not in shape and count * shape[0] * shape[1] * shape[2] <= HELD_IN_MEMORY:
+        return read_whole(builder, split)
+    records = builder.as_dataset(split=split, decoders={picture: tfds.decode.SkipDecoding()})
+    return Streamed(count, records.map(lambda example: (example[picture], example[label])), encoded_picture)
+
+
+def read_whole(builder: tfds.core.DatasetBuilder, split: str) -> Indexed:
+    """Returns a split of equally large pictures, decoded into memory."""
+    images, labels = builder.as_dataset(split=split, batch_size=-1, as_supervised=True)
+    return in_memory(images.numpy(), labels.numpy())
