@@ -112,7 +112,7 @@ def kept_size(entry: Slice, alive: np.ndarray) -> int:
 def _added_biases(graph: ChannelGraph, plan: Plan) -> Mapping[str, int]:
     from kerasprune.absorption import fold
 
-    return {name: size for name, size in fold(graph, plan).added.items()}
+    return fold(graph, plan).added
 
 
 def _layer_costs(graph: ChannelGraph, alive: np.ndarray, added: Mapping[str, int]) -> list[LayerCost]:

@@ -1,0 +1,217 @@
+"""Growing regularisation against one-shot removal of the same filters, on glyphs (GReg paper, Tables 1, 9 and 10).
+
+    python benchmarks/greg_schedules.py run [--workers 2]     # resumable: rows that are there are not run again
+    python benchmarks/greg_schedules.py table                 # writes the table and the plot from the rows
+
+Every run starts from the one shipped checkpoint (`glyphs-base`, ResNet-20, 32×32), keeps a fraction of the channels
+inside every residual block, and trains for the same number of epochs on the 10,000-image set. One-shot: remove, then
+fine-tune for all epochs. Growing: the penalty grows and settles during the first epochs (schedule compressed, learning
+rate constant), then remove and fine-tune for the rest. Test accuracy is taken once, at the end.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+ROWS = RESULTS / "greg_schedules.csv"
+FIELDS = ("method", "picks", "keep", "every", "seed", "removed", "validation", "test", "ratio", "seconds")
+PRUNE_EPOCHS, FINETUNE_EPOCHS = 2, 3
+LEARNING_RATE, L2, BATCH, SIZE = 0.01, 1e-4, 128, 32
+KEEPS, SEEDS, SWEEP = (0.5, 0.3, 0.1), (0, 1, 2), (1, 5, 20)
+
+
+def grid() -> list[dict]:
+    """All runs: (method × picks × keep × seed), then the sweep of K_u at keep 0.1; most telling first."""
+    runs = []
+    for seed, keep in itertools.product(SEEDS, reversed(KEEPS)):
+        for method, picks in (
+            ("one-shot", "l1"),
+            ("greg1", "l1"),
+            ("greg2", "l1"),
+            ("one-shot", "random"),
+            ("greg1", "random"),
+        ):
+            runs.append({"method": method, "picks": picks, "keep": keep, "every": 10, "seed": seed})
+    for seed, every in itertools.product(SEEDS, SWEEP):
+        runs.append({"method": "greg1", "picks": "l1", "keep": 0.1, "every": every, "seed": seed})
+    return runs
+
+
+def one_run(method: str, picks: str, keep: float, every: int, seed: int) -> dict:
+    """Runs one cell of the grid and returns its row."""
+    import keras
+    import numpy as np
+
+    import kerasprune as kp
+
+    began = time.time()
+    keras.utils.set_random_seed(seed)
+    checkpoint = Path(kp.__file__).parent / "recipes" / "checkpoints" / "glyphs-base.keras"
+    model = keras.models.load_model(os.environ.get("GLYPHS_BASE", checkpoint))
+    evaluation = {
+        split: kp.data.load("glyphs/small", size=SIZE, batch=500, split=split) for split in ("validation", "test")
+    }
+    graph = kp.trace(model, coupling="free")
+    plan = kp.plan(graph, picks, keep=keep, seed=seed)
+    ratio, epochs = "", PRUNE_EPOCHS + FINETUNE_EPOCHS
+    if method != "one-shot":
+        train = kp.data.load("glyphs/small", size=SIZE, batch=BATCH, augment="crop", seed=seed)
+        steps = PRUNE_EPOCHS * len(train)
+        settle = steps // 4
+        updates = (steps - settle) // every
+        shape = {"every": every, "settle": steps - (updates - 1) * every, "stop": False}
+        callback = (
+            kp.callbacks.GReg1(plan, penalty_step=1.0 / updates, **shape)
+            if method == "greg1"
+            else kp.callbacks.GReg2(keep=keep, weight_decay=L2).compressed(steps)
+        )
+        fit(model, train, LEARNING_RATE, PRUNE_EPOCHS, [callback])
+        plan = callback.plan
+        ratio = f"{separation(graph, plan):.3g}"
+        epochs = FINETUNE_EPOCHS
+    slim = kp.rebuild(model, plan)
+    removed = accuracy(slim, evaluation["validation"])
+    first = PRUNE_EPOCHS + FINETUNE_EPOCHS - epochs
+    train = kp.data.load("glyphs/small", size=SIZE, batch=BATCH, augment="crop", seed=seed, first_epoch=first)
+    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * len(train))
+    fit(slim, train, schedule, epochs, [])
+    row = {"method": method, "picks": picks, "keep": keep, "every": every, "seed": seed, "ratio": ratio}
+    scores = {split: accuracy(slim, data) for split, data in evaluation.items()}
+    assert np.isfinite(list(scores.values())).all()
+    return row | {"removed": removed} | scores | {"seconds": round(time.time() - began)}
+
+
+def fit(model, data, learning_rate, epochs: int, callbacks: list) -> None:
+    """Trains with SGD, momentum 0.9 and the L2 term in the loss, which is taken off again."""
+    import keras
+
+    kernels = [v for v in model.trainable_variables if v.name == "kernel"]
+    for kernel in kernels:
+        kernel.regularizer = keras.regularizers.L2(L2 / 2)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(learning_rate, momentum=0.9), loss, metrics=["accuracy"])
+    model.fit(data, epochs=epochs, verbose=0, callbacks=callbacks)
+    for kernel in kernels:
+        kernel.regularizer = None
+
+
+def accuracy(model, data) -> float:
+    """Returns the accuracy in percent."""
+    model.compile(loss=None, metrics=["sparse_categorical_accuracy"])
+    return 100 * model.evaluate(data, verbose=0, return_dict=True)["sparse_categorical_accuracy"]
+
+
+def separation(graph, plan) -> float:
+    """Returns the mean |w| of the removed filters over that of the kept ones, the largest over the groups."""
+    import numpy as np
+
+    worst = 0.0
+    for name, kept in plan.keep.items():
+        kernel, axis, channel = graph.made_by(name)[0]
+        norms = np.abs(kernel.variable.numpy()).mean(axis=tuple(a for a in range(4) if a != axis))
+        inside = np.isin(channel, kept)
+        worst = max(worst, norms[~inside].mean() / norms[inside].mean()) if (~inside).any() else worst
+    return worst
+
+
+def work(part: int, parts: int) -> None:
+    """Runs every `parts`-th cell that has no row yet."""
+    for run in grid()[part::parts]:
+        if key(run) in {key(row) for row in rows()}:
+            continue
+        row = one_run(**run)
+        RESULTS.mkdir(exist_ok=True)
+        with ROWS.open("a", newline="") as file:
+            csv.DictWriter(file, FIELDS).writerow(row)
+        print(row, flush=True)
+
+
+def key(row: dict) -> tuple:
+    """Returns what tells runs apart."""
+    return tuple(str(row[field]) for field in FIELDS[:5])
+
+
+def rows() -> list[dict]:
+    """Returns the finished runs."""
+    if not ROWS.exists():
+        return []
+    with ROWS.open(newline="") as file:
+        return list(csv.DictReader(file, FIELDS))
+
+
+def run(workers: int) -> None:
+    """Runs the grid in several one-threaded processes."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    command = [sys.executable, __file__, "work"]
+    started = [subprocess.Popen([*command, str(i), str(workers)], env=environment) for i in range(workers)]
+    if any(process.wait() for process in started):
+        sys.exit("a worker failed; the finished rows are kept")
+
+
+def table() -> None:
+    """Writes the table and the plot."""
+    import numpy as np
+
+    found = rows()
+
+    def cell(field: str = "test", **wanted) -> str:
+        values = [float(r[field]) for r in found if all(r[k] == str(v) for k, v in wanted.items()) and r[field]]
+        if not values:
+            return "–"
+        spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
+        return f"{np.mean(values):.2f} ± {spread:.2f} (n={len(values)})"
+
+    kinds = (("one-shot", "l1"), ("greg1", "l1"), ("greg2", "l1"), ("one-shot", "random"), ("greg1", "random"))
+    lines = ["| keep | " + " | ".join(f"{m}, {p} picks" for m, p in kinds) + " |", "|---" * (len(kinds) + 1) + "|"]
+    for keep in KEEPS:
+        cells = (cell(method=m, picks=p, keep=keep, every=10) for m, p in kinds)
+        lines.append(f"| {keep} | " + " | ".join(cells) + " |")
+    lines += ["", "Right after removal, before fine-tuning (validation):", "", *lines[:2]]
+    for keep in KEEPS:
+        cells = (cell("removed", method=m, picks=p, keep=keep, every=10) for m, p in kinds)
+        lines.append(f"| {keep} | " + " | ".join(cells) + " |")
+    lines += ["", "K_u at keep 0.1 (GReg-1, L1 picks):", "", "| K_u | test |", "|---|---|"]
+    lines += [f"| {e} | {cell(method='greg1', picks='l1', keep=0.1, every=e)} |" for e in sorted({*SWEEP, 10})]
+    (RESULTS / "greg_schedules.md").write_text("\n".join(lines) + "\n")
+    plot(found, kinds)
+
+
+def plot(found: list[dict], kinds: tuple) -> None:
+    """Draws test accuracy against the fraction kept."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    figure, axes = plt.subplots(figsize=(6, 4))
+    for method, picks in kinds:
+        means, spreads = [], []
+        for keep in KEEPS:
+            chosen = [r for r in found if (r["method"], r["picks"], r["every"]) == (method, picks, "10")]
+            values = [float(r["test"]) for r in chosen if float(r["keep"]) == keep] or [np.nan]
+            means.append(np.mean(values))
+            spreads.append(np.std(values, ddof=1) if len(values) > 1 else 0)
+        axes.errorbar(KEEPS, means, spreads, label=f"{method}, {picks}", marker="o", capsize=3)
+    axes.set(xlabel="fraction of block-inner channels kept", ylabel="test accuracy (%)", title="ResNet-20 on glyphs")
+    axes.legend()
+    figure.savefig(RESULTS / "greg_schedules.svg", bbox_inches="tight")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["work"]:
+        work(int(sys.argv[2]), int(sys.argv[3]))
+    elif sys.argv[1:2] == ["run"]:
+        run(int(sys.argv[3]) if sys.argv[2:3] == ["--workers"] else 2)
+        table()
+    elif sys.argv[1:2] == ["table"]:
+        table()
+    else:
+        sys.exit(__doc__)
