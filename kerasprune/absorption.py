@@ -62,7 +62,7 @@ def fold(graph: ChannelGraph, plan: Plan) -> Folded:
     deltas: dict[int, tuple[Any, np.ndarray | None]] = {}
     for call, inputs in _constants(graph, alive):
         layer = call.operation
-        reading = [kernel for kernel in kernels.get(id(layer), ()) if kernel.reads is not None]
+        reading = [kernel for kernel in kernels.get(id(layer), ()) if kernel.reads]
         if not reading or not inputs:
             continue
         delta = _delta(reading, inputs[0], call.inputs[0], alive)
@@ -127,7 +127,7 @@ def _delta(kernels: list[Slice], values: Values, ids: Ids, alive: np.ndarray) ->
             taps = array.sum(axis=tuple(range(array.ndim - 2)))
             constant = (constant[:, None] * taps).ravel()
             continue
-        order = (kernel.reads, kernel.makes[0])
+        order = (kernel.reads[0], kernel.makes[0])
         taps = np.moveaxis(array, order, (-2, -1))
         taps = taps.reshape(-1, *taps.shape[-2:]).sum(axis=0)
         if isinstance(kernel.owner, _TRANSPOSED):

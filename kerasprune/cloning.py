@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -54,22 +54,26 @@ def clone(model: keras.Model, make: Make, argument: Change) -> tuple[keras.Model
     return copy(model, functional(model).inputs), made
 
 
-def make_layer(layer: Any, changes: dict[str, Any]) -> Any:
-    """Returns a new layer or operation with the same config but for `changes`.
+def make_layer(layer: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:
+    """Returns a new layer or operation with the same config but for `changes`, `{path of keys: value}`.
 
     Random initial weights would be overwritten at once, so they start from zero; the initializers are put back.
     """
     config = layer.get_config()
-    quick = {
-        key: config[key]
-        for key in config
-        if key.endswith("_initializer") and key in vars(layer) and config[key] is not None
-    }
-    config.update(dict.fromkeys(quick, "zeros"), **changes)
+    quick = [key for key in config if key.endswith("_initializer") and key in vars(layer) and config[key] is not None]
+    config.update(dict.fromkeys(quick, "zeros"))
+    for path, value in changes.items():
+        config = _with(config, path, value)
     new = type(layer).from_config(config)
     for key in quick:
         setattr(new, key, getattr(layer, key))
     return new
+
+
+def _with(config: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """Returns a config with one entry, however deep, replaced."""
+    head, *rest = path
+    return {**config, head: _with(config[head], tuple(rest), value) if rest else value}
 
 
 def _input_like(tensor: keras.KerasTensor, fed: keras.KerasTensor) -> keras.KerasTensor:

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from kerasprune.errors import PruneError
-from kerasprune.graph import ChannelGraph, Count, Group, Ids, Setting, Slice, TracedCall, Unknown
+from kerasprune.graph import ChannelGraph, Count, Group, Ids, Setting, Slice, Stays, TracedCall, Unknown
 
 COUPLINGS = ("tied", "free")
 
@@ -53,9 +53,10 @@ class Declarations:
         self.coupling = coupling
         self.call = Call(None, (), ())
         self._slices: dict[int, Slice] = {}
-        self._settings: dict[tuple[int, str], Setting] = {}
+        self._settings: dict[tuple, Setting] = {}
+        self._wrapped: dict[int, tuple[Any, tuple[str, ...]]] = {}
         self._norms: list[tuple[Any, int, np.ndarray]] = []
-        self.arguments: dict[tuple[int, int], dict[int, np.ndarray]] = {}
+        self.arguments: dict[tuple[int, int], Callable[[Any, Stays], Any]] = {}
         self.calls: list[TracedCall] = []
         self.unknown: list[Unknown] = []
         self._total = 0
@@ -130,27 +131,38 @@ class Declarations:
 
     # ---- what follows the channels --------------------------------------------------------------------------
 
-    def slices(self, layer: Any, variable: Any, *ids: np.ndarray | None, role: str = "state") -> None:
-        """Says that a variable (ignored where `None`) is sliced along its axes by these ids."""
-        self._add(layer, variable, ids, None, (), role, None)
+    def slices(
+        self,
+        layer: Any,
+        variable: Any,
+        *ids: np.ndarray | None,
+        role: str = "state",
+        reads: tuple[int, ...] = (),
+        makes: tuple[int, ...] = (),
+    ) -> None:
+        """Says that a variable (ignored where `None`) is sliced along its axes by these ids.
+
+        `reads` and `makes` are given where it is silenced with a kernel, as the biases inside attention are.
+        """
+        self._add(layer, variable, ids, reads, makes, role, None)
 
     def kernel(
         self,
         layer: Any,
         variable: Any,
         *ids: np.ndarray | None,
-        reads: int | None = None,
+        reads: tuple[int, ...] = (),
         makes: tuple[int, ...] = (),
         positions: int | None = None,
         counted: bool = True,
     ) -> None:
-        """Says that a kernel reads channels along one axis and makes channels along others.
+        """Says that a kernel reads channels along some axes and makes channels along others.
 
         Args:
             layer: The layer that owns it.
             variable: The kernel.
             *ids: The ids along each axis, `None` where there are none.
-            reads: Axis of the input channels. Defaults to none (a depthwise kernel keeps channels in their lanes).
+            reads: Axes of the input channels. Defaults to none (a depthwise kernel keeps channels in their lanes).
             makes: Axes of the output channels.
             positions: How often the kernel is applied. Defaults to the number of output positions.
             counted: Whether its multiply–adds are counted.
@@ -163,15 +175,26 @@ class Declarations:
         """Says that a config entry is the number of channels that stay, or a function of such counts."""
         ids = value
         function = value if callable(value) else lambda count: count(ids)
-        self._settings[id(layer), key] = Setting(layer, key, function)
+        owner, path = self._wrapped.get(id(layer), (layer, ()))
+        self._settings[id(owner), path, key] = Setting(owner, (*path, key), function)
+
+    def wrapped(self, inner: Any, wrapper: Any, *path: str) -> None:
+        """Says that a layer lives inside another, whose config holds its own under `path`."""
+        owner, before = self._wrapped.get(id(wrapper), (wrapper, ()))
+        self._wrapped[id(inner)] = owner, (*before, *path)
+
+    def scaled(self, variable: Any, factor: Callable[[Count], float]) -> None:
+        """Says that a sliced variable's values are multiplied by a function of the counts."""
+        if variable is not None:
+            self._slices[id(variable)].factor = factor
 
     def norm(self, layer: Any, axis: int, ids: np.ndarray) -> None:
         """Says that a layer takes its statistics over these channels."""
         self._norms.append((layer, axis, ids))
 
-    def argument(self, index: int, axes: Mapping[int, np.ndarray]) -> None:
-        """Says that a constant argument of this call is sliced along its axes."""
-        self.arguments[id(self.call.node), index] = dict(axes)
+    def argument(self, index: int, change: Callable[[Any, Stays], Any]) -> None:
+        """Says that a constant argument of this call becomes `change(value, stays)`."""
+        self.arguments[id(self.call.node), index] = change
 
     def positions(self, shape: tuple[int | None, ...], channel_axis: int = -1) -> int | None:
         """Returns the number of positions of a tensor per sample: all axes but batch and channels; None if free."""
@@ -272,7 +295,8 @@ class Declarations:
             return
         known = self._slices.get(id(variable))
         if known is None:
-            known = self._slices[id(variable)] = Slice(layer, variable, ids, reads, makes, role)
+            owner = self._wrapped.get(id(layer), (layer,))[0]
+            known = self._slices[id(variable)] = Slice(owner, variable, ids, reads, makes, role)
         for before, now in zip(known.ids, ids, strict=True):
             if before is not None and now is not None:
                 self.tie(before, now)

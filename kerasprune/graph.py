@@ -21,6 +21,9 @@ from kerasprune.errors import PruneError, nearest
 Count = Callable[[np.ndarray], int]
 """Says how many channels of an array of ids stay."""
 
+Stays = Callable[[np.ndarray], np.ndarray]
+"""Says for every one of an array of ids whether its channel stays."""
+
 
 @dataclass(frozen=True)
 class Ids:
@@ -43,27 +46,29 @@ class Slice:
         owner: The layer that owns the variable.
         variable: The variable.
         ids: For each of its axes the channel ids along it, or `None` where the axis carries none.
-        reads: The axis along which a kernel reads its input channels, if any.
-        makes: The axes along which a kernel makes its output channels.
+        reads: The axes along which channels are read: a removed channel must not be seen along them.
+        makes: The axes along which channels are made: a silenced channel has zeros along them.
         role: `"kernel"`, `"scale"` (BatchNorm γ), `"bias"` or `"state"`.
         positions: Output positions of each call; a kernel costs `size · positions` multiply–adds. `None` = free.
+        factor: What the values are multiplied by when channels go (attention scales by the size of its keys).
     """
 
     owner: keras.layers.Layer
     variable: Any
     ids: tuple[np.ndarray | None, ...]
-    reads: int | None = None
+    reads: tuple[int, ...] = ()
     makes: tuple[int, ...] = ()
     role: str = "state"
     positions: list[int | None] = field(default_factory=list)
+    factor: Callable[[Count], float] | None = None
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A config entry that follows the channels: `config[key] = value(count)`."""
+    """A config entry that follows the channels: `config[key[0]][key[1]]… = value(count)`."""
 
     owner: Any
-    key: str
+    key: tuple[str, ...]
     value: Callable[[Count], Any]
 
 
@@ -126,7 +131,8 @@ class ChannelGraph:
         slices: How each variable follows the channels.
         settings: How each config follows the channels.
         norms: Layers that take statistics over channels, with the ids along those channels.
-        arguments: `{(node id, argument index): {axis: ids}}`, constants in calls that follow the channels.
+        arguments: `{(node id, argument index): change}`; `change(value, stays)` returns what a constant argument of a
+            call becomes.
         calls: Every call in the order of the walk, with the ids that went in and came out.
         unknown: Layers that were frozen for want of a rule.
         resolution: Input side the positions were counted at; `None` = the model's own.
@@ -143,7 +149,7 @@ class ChannelGraph:
         slices: list[Slice],
         settings: list[Setting],
         norms: list[tuple[Any, int, np.ndarray]],
-        arguments: Mapping[tuple[int, int], Mapping[int, np.ndarray]],
+        arguments: Mapping[tuple[int, int], Callable[[Any, Stays], Any]],
         calls: list[TracedCall],
         unknown: list[Unknown],
         freeze: tuple[str, ...],
@@ -215,7 +221,7 @@ class ChannelGraph:
 
     def read_by(self, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the kernels that read a group's channels, as `made_by` does."""
-        return self._along(name, lambda kernel: () if kernel.reads is None else (kernel.reads,))
+        return self._along(name, lambda kernel: kernel.reads)
 
     def scaled_by(self, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the BatchNorm scales of a group's channels, as `made_by` does."""

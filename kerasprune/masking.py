@@ -35,7 +35,7 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
         raise PruneError(f"Expected silence to be 'output' or 'weights'. Received: silence={silence!r}.")
     graph = graph_for(model, plan)
     alive = graph.alive(plan.keep)
-    silenced = {id(kernel.variable): kernel for kernel in graph.kernels}
+    silenced = {id(entry.variable): entry for entry in graph.slices}
     axes_of = _SILENCED[silence]
     norms = {id(layer): (layer, axis, alive[ids]) for layer, axis, ids in graph.norms if not alive[ids].all()}
 
@@ -44,10 +44,10 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
 
     def value(variable: Any) -> np.ndarray:
         array = keras.ops.convert_to_numpy(variable)
-        kernel = silenced.get(id(variable))
-        for axis in axes_of(kernel) if kernel else ():
-            if kernel.ids[axis] is not None:
-                stays = alive[kernel.ids[axis]].reshape([-1 if a == axis else 1 for a in range(array.ndim)])
+        entry = silenced.get(id(variable))
+        for axis in axes_of(entry) if entry else ():
+            if entry.ids[axis] is not None:
+                stays = alive[entry.ids[axis]].reshape([-1 if a == axis else 1 for a in range(array.ndim)])
                 array = np.where(stays, array, np.zeros((), array.dtype))
         return array
 
@@ -59,8 +59,8 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
 
 
 _SILENCED: dict[str, Callable] = {
-    "output": lambda kernel: () if kernel.reads is None else (kernel.reads,),
-    "weights": lambda kernel: kernel.makes,
+    "output": lambda entry: entry.reads,
+    "weights": lambda entry: entry.makes,
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasprune.absorption import fold
 from kerasprune.cloning import clone, make_layer
-from kerasprune.graph import ChannelGraph, Slice
+from kerasprune.graph import ChannelGraph, Count, Slice
 from kerasprune.plans import Plan
 from kerasprune.tracing import trace
 
@@ -45,20 +45,23 @@ def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
     graph = graph_for(model, plan)
     alive = graph.alive(plan.keep)
     biases = fold(graph, plan).biases if absorb else {}
-    changes: dict[int, dict[str, Any]] = {id(layer): {"use_bias": True} for layer, _ in biases.values()}
+    changes: dict[int, dict[tuple[str, ...], Any]] = {id(layer): {("use_bias",): True} for layer, _ in biases.values()}
+
+    def count(ids: np.ndarray) -> int:
+        return int(alive[ids].sum())
+
     for setting in graph.settings:
-        value = setting.value(lambda ids: int(alive[ids].sum()))
-        changes.setdefault(id(setting.owner), {})[setting.key] = value
+        changes.setdefault(id(setting.owner), {})[setting.key] = setting.value(count)
     new, made = clone(
         model,
         lambda layer: make_layer(layer, changes.get(id(layer), {})),
-        lambda node, index, value: _cut_argument(graph, alive, node, index, value),
+        lambda node, index, value: _changed(graph, alive, node, index, value),
     )
     slices = {id(entry.variable): entry for entry in graph.slices}
     for call in graph.calls:
         layer = call.operation
         if getattr(layer, "weights", ()):
-            copy_weights(layer, made[id(layer)], lambda v: _cut(slices.get(id(v)), v, alive))
+            copy_weights(layer, made[id(layer)], lambda v: _cut(slices.get(id(v)), v, alive, count))
     for layer, bias in biases.values():
         target = made[id(layer)].bias
         target.assign(bias)
@@ -80,15 +83,14 @@ def copy_weights(old: Any, new: Any, value: Any) -> None:
         target.assign(value(variable))
 
 
-def _cut(entry: Slice | None, variable: Any, alive: np.ndarray) -> np.ndarray:
+def _cut(entry: Slice | None, variable: Any, alive: np.ndarray, count: Count) -> np.ndarray:
     array = keras.ops.convert_to_numpy(variable)
     for axis, ids in enumerate(entry.ids if entry else ()):
         if ids is not None and not alive[ids].all():
             array = np.compress(alive[ids], array, axis=axis)
-    return array
+    return array if entry is None or entry.factor is None else array * np.asarray(entry.factor(count), array.dtype)
 
 
-def _cut_argument(graph: ChannelGraph, alive: np.ndarray, node: Any, index: int, value: Any) -> Any:
-    for axis, ids in graph.arguments.get((id(node), index), {}).items():
-        value = np.compress(alive[ids], keras.ops.convert_to_numpy(value), axis=axis)
-    return value
+def _changed(graph: ChannelGraph, alive: np.ndarray, node: Any, index: int, value: Any) -> Any:
+    change = graph.arguments.get((id(node), index))
+    return value if change is None else change(value, lambda ids: alive[ids])

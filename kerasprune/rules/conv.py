@@ -23,7 +23,7 @@ def conv(graph: Declarations, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
         _same_in_every_group(graph, out, layer.groups)
     positions = graph.positions(graph.call.outputs[0], channel_axis(layer))
     axis = layer.rank
-    graph.kernel(layer, layer.kernel, *spatial, read, out, reads=axis, makes=(axis + 1,), positions=positions)
+    graph.kernel(layer, layer.kernel, *spatial, read, out, reads=(axis,), makes=(axis + 1,), positions=positions)
     graph.slices(layer, layer.bias, out, role="bias")
     graph.sets(layer, "filters", out)
     return activate(graph, layer, out)
@@ -63,14 +63,14 @@ def separable_conv(graph: Declarations, layer: layers.Layer, x: np.ndarray) -> n
     axis = layer.rank
     out = graph.new(layer, layer.filters)
     inner = np.repeat(x, layer.depth_multiplier)
-    graph.kernel(layer, layer.depthwise_kernel, *spatial, x, None, reads=axis, positions=positions)
+    graph.kernel(layer, layer.depthwise_kernel, *spatial, x, None, reads=(axis,), positions=positions)
     graph.kernel(
         layer,
         layer.pointwise_kernel,
         *spatial,
         inner,
         out,
-        reads=axis,
+        reads=(axis,),
         makes=(axis + 1,),
         positions=positions,
     )
@@ -86,7 +86,7 @@ def conv_transpose(graph: Declarations, layer: layers.Layer, x: np.ndarray) -> n
     out = graph.new(layer, layer.filters)
     positions = graph.positions(graph.call.inputs[0], channel_axis(layer))
     axis = layer.rank
-    graph.kernel(layer, layer.kernel, *spatial, out, x, reads=axis + 1, makes=(axis,), positions=positions)
+    graph.kernel(layer, layer.kernel, *spatial, out, x, reads=(axis + 1,), makes=(axis,), positions=positions)
     graph.slices(layer, layer.bias, out, role="bias")
     graph.sets(layer, "filters", out)
     return activate(graph, layer, out)

@@ -14,7 +14,7 @@ from kerasprune.rules.table import BIAS, rule
 def dense(graph: Declarations, layer: layers.Dense, x: np.ndarray) -> np.ndarray:
     """`out[u] = Σ_c kernel[c, u] · x[c] + bias[u]`."""
     out = graph.new(layer, layer.units)
-    graph.kernel(layer, layer._kernel, x, out, reads=0, makes=(1,))
+    graph.kernel(layer, layer._kernel, x, out, reads=(0,), makes=(1,))
     graph.slices(layer, layer.bias, out, role="bias")
     graph.sets(layer, "units", out)
     return activate(graph, layer, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from keras import layers
 from keras.src.ops import numpy as knp
 
 from kerasprune.declarations import Declarations
-from kerasprune.graph import Ids
+from kerasprune.graph import Ids, Stays
 from kerasprune.rules.table import POINTWISE, tensor_rule
 
 
@@ -44,7 +45,8 @@ def combine(graph: Declarations, operands: list[Any], couple: Callable[..., np.n
     Constant operands (arrays) are sliced along with the channels; an operand that is one wide broadcasts.
     """
     shape = graph.call.outputs[0]
-    axes = {}
+    axes: dict[int, np.ndarray] = {}
+    constants: dict[int, dict[int, np.ndarray]] = {}
     for axis in range(1, len(shape)):
         here = [
             (index, operand, axis - len(shape))
@@ -57,10 +59,20 @@ def combine(graph: Declarations, operands: list[Any], couple: Callable[..., np.n
         axes[axis] = couple(*carried)
         for index, operand, back in here:
             if not isinstance(operand, Ids):
-                graph.argument(index, {**graph.arguments.get((id(graph.call.node), index), {}), back: carried[0]})
+                constants.setdefault(index, {})[back] = carried[0]
             elif back % len(operand.shape) not in operand.axes:
                 graph.pin(carried[0], "combined with a tensor whose channels always stay")
+    for index, sliced in constants.items():
+        graph.argument(index, partial(_cut, sliced))
     return Ids(shape, axes)
+
+
+def _cut(axes: dict[int, np.ndarray], value: Any, stays: Stays) -> np.ndarray:
+    """Returns a constant cut along its axes to the channels that stay."""
+    array = np.asarray(value)
+    for axis, ids in axes.items():
+        array = np.compress(stays(ids), array, axis=axis)
+    return array
 
 
 def _shape(operand: Any) -> tuple[int | None, ...]:
