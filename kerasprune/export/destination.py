@@ -1,0 +1,76 @@
+"""The place an export goes to: checked first, written beside, taken in one step, never half full."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kerasprune.errors import PruneError
+from kerasprune.files import replacing
+
+
+@contextmanager
+def new_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yields a temporary file that takes its place at `path` where the block ends without an error.
+
+    Raises:
+        PruneError: The folder of `path` is missing, or `path` exists and may not be replaced.
+    """
+    _check_folder(path)
+    if path.is_dir():
+        raise PruneError(
+            f"Expected the path of a file. Received: path={str(path)!r}, a folder. Name a file in it."
+        )
+    _check_absent(path, overwrite)
+    with replacing(path) as temporary:
+        yield temporary
+
+
+@contextmanager
+def new_saved_model(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yields a temporary folder that takes its place at `path` where the block ends without an error.
+
+    Raises:
+        PruneError: As in `new_file`; or what lies at `path` is neither empty nor a SavedModel.
+    """
+    _check_folder(path)
+    _check_absent(path, overwrite)
+    if path.exists() and not _replaceable(path):
+        raise PruneError(
+            "Only a SavedModel or an empty folder is replaced, so that nothing else is lost. "
+            f"Received: path={str(path)!r}. Choose a path that does not exist."
+        )
+    # A full folder cannot be replaced in one step: the old one steps aside, and returns if the new one fails.
+    aside = path.with_name(f".{path.name}-{os.getpid()}-replaced")
+    try:
+        with replacing(path) as temporary:
+            yield temporary
+            if path.exists():
+                os.replace(path, aside)
+    finally:
+        if aside.exists() and not path.exists():
+            os.replace(aside, path)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _replaceable(path: Path) -> bool:
+    return path.is_dir() and ((path / "saved_model.pb").is_file() or not any(path.iterdir()))
+
+
+def _check_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise PruneError(
+            f"The folder {str(path.parent)!r} does not exist. Received: path={str(path)!r}. "
+            "Make the folder first, or correct the path."
+        )
+
+
+def _check_absent(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise PruneError(
+            f"Something lies there already. Received: path={str(path)!r}. "
+            "Choose another path, or pass overwrite=True to replace it."
+        )

@@ -1,0 +1,116 @@
+"""Opens, runs, times and lists the operators of `.tflite` files, with LiteRT."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kerasprune.errors import PruneError
+from kerasprune.export.quiet import quiet
+from kerasprune.export.samples import Batch
+
+if TYPE_CHECKING:
+    from ai_edge_litert.interpreter import Interpreter
+
+
+def open_interpreter(path: Path | str, *, threads: int = 1) -> Interpreter:
+    """Returns an interpreter that is ready to run the file (XNNPACK included), on so many threads.
+
+    Raises:
+        PruneError: The file is missing, is no TFLite model, or needs operators that LiteRT does not have.
+    """
+    content = _content(path)
+    try:
+        with quiet():
+            from ai_edge_litert.interpreter import Interpreter
+
+            # From memory, so that no open file hinders a later move of the path.
+            interpreter = Interpreter(model_content=content, num_threads=threads)
+            interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise PruneError(
+            f"LiteRT cannot run this file. Received: path={str(path)!r}. It says: {error}"
+        ) from error
+    return interpreter
+
+
+def single_runner(
+    interpreter: Interpreter, input_names: Sequence[str], output_names: Callable[[int], Sequence[str]]
+) -> Callable[[Batch], list[np.ndarray]]:
+    """Returns a function that feeds a batch sample by sample and stacks the outputs.
+
+    Args:
+        interpreter: An interpreter of a file with a batch axis of 1 and one signature.
+        input_names: The signature's inputs, in the order of a batch.
+        output_names: Maps the number of outputs to their names, in the order to return them.
+    """
+    runner = interpreter.get_signature_runner()
+
+    def run(batch: Batch) -> list[np.ndarray]:
+        rows = []
+        for i in range(len(batch[0])):
+            feed = {name: array[i : i + 1] for name, array in zip(input_names, batch, strict=True)}
+            outputs = runner(**feed)
+            rows.append([outputs[name] for name in output_names(len(outputs))])
+        return [np.concatenate(column) for column in zip(*rows, strict=True)]
+
+    return run
+
+
+def fill_inputs(interpreter: Interpreter, *, seed: int = 0) -> None:
+    """Sets every input to random numbers, so that nothing is timed on zeros (integers and booleans: zero)."""
+    generator = np.random.default_rng(seed)
+    for detail in interpreter.get_input_details():
+        shape, dtype = detail["shape"], np.dtype(detail["dtype"])
+        numbers = generator.standard_normal(shape) if dtype.kind == "f" else np.zeros(shape)
+        interpreter.set_tensor(detail["index"], numbers.astype(dtype))
+
+
+def time_invocation(interpreter: Interpreter) -> float:
+    """Runs an interpreter once and returns the milliseconds it took."""
+    begin = time.perf_counter()
+    interpreter.invoke()
+    return (time.perf_counter() - begin) * 1e3
+
+
+def operators(path: Path | str) -> list[str]:
+    """Returns the operator of every node of a `.tflite` file, in order, e.g. `["CONV_2D", "ADD", …]`.
+
+    Args:
+        path: The file. All its subgraphs are read.
+
+    Returns:
+        Names as in the TFLite schema; of a custom operator, its own name.
+
+    Raises:
+        PruneError: The file is missing or is no TFLite model.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    content = _content(path)
+    if not schema.Model.ModelBufferHasIdentifier(content, 0):
+        raise PruneError(f"Expected a TFLite model. Received: path={str(path)!r}, which is something else.")
+    model = schema.Model.GetRootAs(content, 0)
+    builtin = {
+        number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)
+    }
+
+    def name_of(code: schema.OperatorCode) -> str:
+        # Operators numbered above 127 are in the new field, the others in both.
+        name = builtin[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+        return code.CustomCode().decode() if name == "CUSTOM" else name
+
+    graphs = [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
+    nodes = [graph.Operators(i) for graph in graphs for i in range(graph.OperatorsLength())]
+    return [name_of(model.OperatorCodes(node.OpcodeIndex())) for node in nodes]
+
+
+def _content(path: Path | str) -> bytes:
+    path = Path(path)
+    if not path.is_file():
+        raise PruneError(f"Expected a .tflite file. Received: path={str(path)!r}, where there is no file.")
+    return path.read_bytes()

@@ -1,0 +1,116 @@
+"""How far an exported model is from the Keras model, output by output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from kerasprune.errors import PruneError
+from kerasprune.export.samples import Batch, Samples
+from kerasprune.export.signature import Signature
+
+Function = Callable[[Batch], Sequence[np.ndarray]]
+
+# Largest error, relative to the largest output, that rounding in a type explains. int8 has none: what it
+# costs depends on the model and its calibration, and is the caller's to judge.
+TOLERANCES = {"float32": 1e-3, "float16": 0.1, "bfloat16": 0.3, "int8": np.inf}
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The distance of two functions on the same samples.
+
+    Args:
+        max_error: `max |exported − reference|` over all samples and outputs.
+        scale: `max |reference|` over the same.
+        agreement: Fraction of the largest entries of the first output that are at the same place, or `None`
+            where its last axis has fewer than two entries.
+        samples: Number of samples compared.
+    """
+
+    max_error: float
+    scale: float
+    agreement: float | None
+    samples: int
+
+
+def compare(reference: Function, exported: Function, samples: Samples) -> Parity:
+    """Runs both functions on every sample and returns their distance.
+
+    Args:
+        reference: Maps one batch (an array for each input) to one array for each output.
+        exported: The same of the exported model.
+        samples: What to run them on.
+
+    Returns:
+        The distance; `max_error` is not a number where an output is not.
+
+    Raises:
+        PruneError: The outputs differ in number or shape, or there are no samples.
+    """
+    errors, scales, hits, choices, count = [0.0], [0.0], 0, 0, 0
+    for batch in samples.batches():
+        expected = [_double(array) for array in reference(batch)]
+        actual = [_double(array) for array in exported(batch)]
+        _check_alike(expected, actual)
+        errors += [np.max(np.abs(a - e), initial=0.0) for e, a in zip(expected, actual, strict=True)]
+        scales += [np.max(np.abs(e), initial=0.0) for e in expected]
+        same = _same_choice(expected[0], actual[0])
+        hits, choices, count = hits + same.sum(), choices + same.size, count + len(batch[0])
+    if not count:
+        raise PruneError("Expected at least one sample to compare on. Received: empty data.")
+    agreement = float(hits / choices) if choices else None
+    return Parity(float(np.max(errors)), float(np.max(scales)), agreement, count)
+
+
+def keras_function(model: keras.Model, signature: Signature) -> Function:
+    """Returns a Keras model in inference as a function from flat inputs to flat outputs."""
+
+    def run(batch: Batch) -> list[np.ndarray]:
+        outputs = keras.tree.flatten(model(signature.pack(batch), training=False))
+        return [keras.ops.convert_to_numpy(output) for output in outputs]
+
+    return run
+
+
+def require_close(parity: Parity, *types: str) -> None:
+    """Refuses an export that does not compute what the model computes.
+
+    Args:
+        parity: The measured distance.
+        types: The types that one or the other computes in; the coarsest sets the tolerance.
+
+    Raises:
+        PruneError: The error is larger than rounding explains, or is not finite.
+    """
+    tolerance = max(TOLERANCES[name] for name in types)
+    floor = float(np.finfo(np.float32).eps)  # where every output is zero or nearly so
+    if np.isfinite(parity.max_error) and parity.max_error <= tolerance * max(parity.scale, floor):
+        return
+    raise PruneError(
+        "Expected the exported model to compute what the Keras model computes. "
+        f"Received: max_error={parity.max_error:.3g} where the largest output is {parity.scale:.3g}, "
+        "so nothing was written. Check that the outputs are finite, and that no layer draws random numbers "
+        "or depends on Python state in inference."
+    )
+
+
+def _double(array: np.ndarray) -> np.ndarray:
+    return np.asarray(array).astype(np.float64)
+
+
+def _check_alike(expected: Sequence[np.ndarray], actual: Sequence[np.ndarray]) -> None:
+    shapes = [[array.shape for array in arrays] for arrays in (expected, actual)]
+    if shapes[0] != shapes[1]:
+        raise PruneError(
+            f"Expected outputs of shapes {shapes[0]}. Received: {shapes[1]} from the exported model."
+        )
+
+
+def _same_choice(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
+    if expected.ndim < 2 or expected.shape[-1] < 2:
+        return np.empty(0, bool)
+    return expected.argmax(-1) == actual.argmax(-1)

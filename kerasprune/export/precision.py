@@ -1,0 +1,80 @@
+"""Models in half precision: which type they compute in, and their twin in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from kerasprune.errors import PruneError
+from kerasprune.export.signature import is_graph
+
+HALF_TYPES = {  # name of a policy or dtype -> the type it computes in
+    "float16": "float16",
+    "mixed_float16": "float16",
+    "bfloat16": "bfloat16",
+    "mixed_bfloat16": "bfloat16",
+}
+
+
+def precision(model: keras.Model) -> str:
+    """Returns the coarsest type a layer computes in: `"float32"`, `"float16"` or `"bfloat16"`."""
+    config = model.get_config() if is_graph(model) else {"dtype": model.compute_dtype}
+    found = set(_half_types(config))
+    return next((name for name in ("bfloat16", "float16") if name in found), "float32")
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """Returns a copy with the same weights that computes in float32; the model itself where it does already.
+
+    TFLite has no convolution on float16 tensors, so a mixed-precision model does not convert as it is.
+
+    Raises:
+        PruneError: The model is subclassed and computes in half precision.
+    """
+    if precision(model) == "float32":
+        return model
+    if not is_graph(model):
+        raise PruneError(
+            "Expected a subclassed model in float32, for it cannot be copied into another precision. "
+            f"Received: {model.name!r} in {model.dtype_policy.name}. "
+            "Build it under the float32 policy and load the weights into it."
+        )
+    # A bare model has no compile settings, so its losses and metrics need not be known here.
+    sequential = isinstance(model, keras.Sequential)
+    bare = keras.Model(*((model.inputs[0], model.outputs[0]) if sequential else (model.input, model.output)))
+    twin = keras.models.clone_model(
+        bare, clone_function=lambda layer: type(layer).from_config(_widened(layer.get_config()))
+    )
+    twin.set_weights(bare.get_weights())
+    return twin
+
+
+def _half_types(config: Any) -> Iterator[str]:
+    """Yields the half types that the dtypes of a nested configuration compute in."""
+    if isinstance(config, dict):
+        if _dtype_name(config) in HALF_TYPES:
+            yield HALF_TYPES[_dtype_name(config)]
+        config = list(config.values())
+    if isinstance(config, (list, tuple)):
+        for value in config:
+            yield from _half_types(value)
+
+
+def _widened(config: Any) -> Any:
+    """Returns a nested configuration with every half type replaced by float32."""
+    if isinstance(config, dict):
+        wide = {key: _widened(value) for key, value in config.items()}
+        return wide | {"dtype": "float32"} if _dtype_name(config) in HALF_TYPES else wide
+    if isinstance(config, (list, tuple)):
+        return type(config)(_widened(value) for value in config)
+    return config
+
+
+def _dtype_name(config: dict) -> str | None:
+    """Returns the name of a configuration's dtype, written as a string or as a serialised policy."""
+    match config.get("dtype"):
+        case str(name) | {"class_name": "DTypePolicy", "config": {"name": str(name)}}:
+            return name
+    return None

@@ -1,0 +1,45 @@
+"""What an export wrote, and how far it is from the model it was written from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """The facts about one exported file or folder, all measured on what was re-opened from disk.
+
+    Args:
+        path: Where it lies.
+        format: `"saved_model"`, `"tflite float32"`, `"tflite float16"` or `"tflite int8"`.
+        bytes: Size on disk; of a folder, the sum of its files.
+        max_error: Largest absolute difference of any output number to the Keras model's.
+        agreement: Fraction of the samples on which the first output's largest entry is the same as the
+            Keras model's. `None` where the last axis of that output has fewer than two entries.
+        latency_ms: Median milliseconds of one invocation: one thread, batch 1. `None` for a SavedModel, whose
+            threads belong to the process.
+        inputs: What the outputs were compared on: the caller's `"data"`, or seeded `"random"` numbers.
+        samples: How many samples were compared.
+        operators: Names of the TFLite operators in the file, sorted. Empty for a SavedModel.
+    """
+
+    path: Path
+    format: str
+    bytes: int
+    max_error: float
+    agreement: float | None
+    latency_ms: float | None
+    inputs: Literal["data", "random"]
+    samples: int
+    operators: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        facts = [f"{self.bytes / 1e3:.1f} kB", f"max error {self.max_error:.2g}"]
+        if self.agreement is not None:
+            facts.append(f"agreement {self.agreement:.2%}")
+        facts[-1] += f" on {self.samples} {self.inputs} samples"
+        if self.latency_ms is not None:
+            facts.append(f"{self.latency_ms:.3g} ms")
+        return f"{self.path} ({self.format}): {', '.join(facts)}"

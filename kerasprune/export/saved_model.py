@@ -1,0 +1,104 @@
+"""Writes a SavedModel, opens it again, and measures it against the Keras model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.errors import PruneError
+from kerasprune.export.destination import new_saved_model
+from kerasprune.export.parity import Function, compare, keras_function, require_close
+from kerasprune.export.precision import precision
+from kerasprune.export.quiet import quiet
+from kerasprune.export.report import ExportReport
+from kerasprune.export.samples import Batch, first_inputs, samples_of
+from kerasprune.export.signature import Signature, is_graph, signature_of
+
+OTHER_FORMATS = (".tflite", ".keras", ".h5", ".pb")
+
+
+def saved_model(
+    model: keras.Model, path: str | os.PathLike, *, data: Any = None, overwrite: bool = False
+) -> ExportReport:
+    """Writes a model's forward pass as a SavedModel folder and returns what was measured on it.
+
+    Batch axis and free sides stay free, mixed precision stays mixed. The folder is written beside its place,
+    loaded again without any of the model's classes, compared with the Keras model on every sample, and only
+    then moved to `path`. Its endpoint is `serve`.
+
+    Args:
+        model: A built Keras model with any number of inputs and outputs.
+        path: The folder to write. Folders above it must exist.
+        data: Inputs to compare on: an array `(samples, …)`, a tuple or dict of them for several inputs, or a
+            batched `tf.data.Dataset` of inputs or `(inputs, labels)`. Defaults to `None`: random inputs.
+        overwrite: Whether a SavedModel or an empty folder at `path` may be replaced. Defaults to `False`.
+
+    Returns:
+        The report: size, largest error, agreement. Its latency is `None`: TensorFlow's threads belong to the
+        process, so a number would not compare with those of `.tflite` files.
+
+    Raises:
+        PruneError: The arguments do not fit, Keras cannot export the model, or the SavedModel does not
+            compute what the model computes. Nothing is written then.
+
+    Example:
+        >>> import tempfile
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+        >>> report = saved_model(model, Path(tempfile.mkdtemp()) / "dense", data=np.ones((3, 8)))
+        >>> report.format, report.inputs, report.agreement
+        ('saved_model', 'data', 1.0)
+    """
+    path = Path(path)
+    if path.suffix in OTHER_FORMATS:
+        raise PruneError(
+            f"A SavedModel is a folder. Received: path={str(path)!r}, which names a file of another format. "
+            f"Write to {path.stem!r}."
+        )
+    signature = signature_of(model, first_inputs(data))
+    samples = samples_of(signature, data)
+    with new_saved_model(path, overwrite=overwrite) as temporary:
+        _write(model, signature, temporary)
+        parity = compare(keras_function(model, signature), _served(temporary, signature), samples)
+        require_close(parity, precision(model))
+        size = sum(file.stat().st_size for file in temporary.rglob("*") if file.is_file())
+    return ExportReport(
+        path=path,
+        format="saved_model",
+        bytes=size,
+        max_error=parity.max_error,
+        agreement=parity.agreement,
+        latency_ms=None,
+        inputs=samples.source,
+        samples=parity.samples,
+    )
+
+
+def _write(model: keras.Model, signature: Signature, folder: Path) -> None:
+    # Keras reads the inputs of a subclassed model off its first call, but not every nest of them.
+    specs = [keras.InputSpec(shape=(None, *spec.shape), dtype=spec.dtype) for spec in signature.inputs]
+    given = None if is_graph(model) else [signature.pack(specs)]
+    try:
+        with quiet():
+            model.export(str(folder), format="tf_saved_model", verbose=False, input_signature=given)
+    except Exception as error:  # whatever tracing the user's own layers may raise
+        raise PruneError(
+            f"Keras could not export the model {model.name!r}. It says: {str(error).strip()[:300]} "
+            "Keep to keras.ops in the call of custom layers, or rebuild the model as a functional one."
+        ) from error
+
+
+def _served(folder: Path, signature: Signature) -> Function:
+    import tensorflow as tf
+
+    with quiet():
+        loaded = tf.saved_model.load(str(folder))
+
+    def run(batch: Batch) -> list[np.ndarray]:
+        outputs = loaded.serve(signature.pack([tf.convert_to_tensor(array) for array in batch]))
+        return [output.numpy() for output in keras.tree.flatten(outputs)]
+
+    return run

@@ -1,0 +1,104 @@
+"""Latencies: medians of what a clock says, taken in turn."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import kerasprune.latency as module
+from kerasprune.errors import PruneError
+from kerasprune.export import tflite
+from kerasprune.latency import compare_latency, latency
+
+
+def network(width: int, side: int | None = 32) -> keras.Model:
+    x = image = keras.Input((side, side, 3))
+    for _ in range(3):
+        x = layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+    return keras.Model(image, layers.Dense(10)(layers.GlobalAveragePooling2D()(x)))
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory) -> list:
+    folder = tmp_path_factory.mktemp("latency")
+    return [tflite(network(width), folder / f"{width}.tflite").path for width in (8, 64)]
+
+
+def test_more_work_takes_longer(paths):
+    small, large = (latency(path, runs=30) for path in paths)
+    assert 0 < small.low_ms <= small.median_ms <= small.high_ms
+    assert large.median_ms > 3 * small.median_ms  # 35 times the multiply-adds
+    assert small.runs == 30
+
+
+def test_ratios_of_variants(paths):
+    compared = compare_latency([paths[0], paths[0], paths[1]], runs=40)
+    assert compared.ratios[0] == 1.0
+    assert 0.5 < compared.ratios[1] < 2 and compared.ratios[2] > 3
+    assert len(str(compared).splitlines()) == 3
+
+
+def test_keras_models(paths):
+    assert latency(network(8), runs=5).median_ms > 0
+    free = network(8, None)
+    with pytest.raises(PruneError, match="size"):
+        latency(free, runs=5)
+    small, large = (latency(free, resolution=side, runs=20).median_ms for side in (16, (96, 96)))
+    assert large > 3 * small
+
+
+class Slow:
+    """An interpreter that takes as many milliseconds as it is told, on a clock of its own."""
+
+    clock = 0.0
+    calls: list[str] = []
+
+    def __init__(self, name: str, milliseconds: list[float]) -> None:
+        self.name, self.milliseconds = name, iter(milliseconds)
+
+    def invoke(self) -> None:
+        Slow.calls.append(self.name)
+        Slow.clock += next(self.milliseconds) / 1e3
+
+
+def test_rounds_statistics_and_ratios_on_a_known_clock(monkeypatch):
+    """A slow spell that hits both variants in the same rounds leaves the ratio at exactly 2."""
+    own = [900.0, 1, 2, 3, 40, 50]  # the first is the warm-up
+    variants = {"a": Slow("a", own), "b": Slow("b", [2 * each for each in own])}
+    monkeypatch.setattr(module, "_opened", lambda model, *_: variants[model])
+    monkeypatch.setattr("kerasprune.export.litert.time.perf_counter", lambda: Slow.clock)
+    Slow.clock, Slow.calls = 0.0, []
+    compared = compare_latency(["a", "b"], runs=5, warmup=1)
+    assert Slow.calls == ["a", "b"] * 6
+    assert compared.ratios == pytest.approx((1.0, 2.0))
+    first = compared.latencies[0]
+    expected = np.percentile(own[1:], [5, 50, 95])
+    assert (first.low_ms, first.median_ms, first.high_ms) == pytest.approx(tuple(expected))
+
+
+def test_faults(paths, tmp_path):
+    (tmp_path / "text.tflite").write_text("not a model")
+    for call, message in (
+        (lambda: latency(paths[0], runs=0, threads=0), "(?s)threads=0.*runs=0"),
+        (lambda: latency(paths[0], warmup=-1), "warmup=-1"),
+        (lambda: latency(paths[0], resolution=32), "fixed sides"),
+        (lambda: latency(tmp_path / "absent.tflite"), "no file"),
+        (lambda: latency(tmp_path / "text.tflite"), "LiteRT"),
+        (lambda: compare_latency([]), "at least one model"),
+    ):
+        with pytest.raises(PruneError, match=message):
+            call()
+
+
+def test_import_stays_light():
+    """TensorFlow and the interpreter are imported within functions only."""
+    folder = Path(module.__file__).parent
+    for path in [*folder.glob("export/*.py"), folder / "latency.py"]:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                assert not {"tensorflow", "ai_edge_litert"} & set(ast.unparse(node).replace(".", " ").split())
