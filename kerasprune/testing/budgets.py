@@ -1,0 +1,102 @@
+"""`check_budget`: what every division of a budget must be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kerasprune import budgets, criteria, planning
+from kerasprune.budgets.base import Budget, Floor
+from kerasprune.cost import cost
+from kerasprune.criteria.base import Evidence, Scores
+from kerasprune.graph import ChannelGraph
+from kerasprune.plans import Plan
+from kerasprune.testing.claims import require
+from kerasprune.testing.toys import toy_model
+from kerasprune.tracing import trace
+
+_TINY = 1e-9
+
+
+def check_budget(
+    budget: str | dict | type | Budget, *, targets: Sequence[float] = (0.3, 0.45, 0.6, 0.8), seed: int = 0
+) -> None:
+    """Checks a budget on a small residual network, with random scores and targets in multiply–adds.
+
+    The target is met within one channel of the group whose channels cost most; more is kept of every group where the
+    target is higher; inside a group no channel is dropped before one of a lower score; pinned groups stay whole; no
+    group becomes empty, however little may stay.
+
+    Args:
+        budget: A name, a dict with a name and arguments, a class or an instance.
+        targets: Fractions of the multiply–adds to ask for, ascending. Defaults to `(0.3, 0.45, 0.6, 0.8)`.
+        seed: Of the scores. Defaults to 0.
+
+    Raises:
+        AssertionError: One of these does not hold.
+        kerasprune.PruneError: A target cannot be reached.
+
+    Example:
+        >>> from kerasprune.testing import check_budget
+        >>> check_budget("uniform")
+    """
+    budget = budgets.get(budget)
+    graph = trace(toy_model(seed), freeze=("wide_conv",))
+    scores = criteria.score(criteria.get("random"), graph, Evidence(seed=seed))
+    dense, channel = cost(graph).macs, _dearest_channel(graph)
+    found = []
+    for target in targets:
+        plan = planning.plan(graph, "random", budget, macs=target, seed=seed)
+        distance = abs(cost(graph, plan).macs - target * dense)
+        require(
+            distance <= channel,
+            f"Expected macs={target} within one channel ({channel} multiply–adds). Received: {distance:.0f} away.",
+        )
+        found.append(plan)
+    for plan in found:
+        _check_legal(graph, plan)
+        _check_order(graph, plan, scores)
+    for name, kept in budget.choose(graph, scores, _TINY, Floor()).items():
+        require(len(kept) >= 1, f"Expected at least one channel of {name!r} to stay at level {_TINY}. Received: none.")
+    for lower, higher, target in zip(found, found[1:], targets[1:], strict=False):
+        _check_monotone(graph, lower, higher, target)
+
+
+def _dearest_channel(graph: ChannelGraph) -> int:
+    """Returns the multiply–adds of the dearest channel, in the dense model, where it costs most."""
+    plans = [
+        Plan({name: range(1, g.size)}, coupling=graph.coupling) for name, g in graph.prunable.items() if g.size > 1
+    ]
+    return cost(graph).macs - min(cost(graph, plan).macs for plan in plans)
+
+
+def _check_legal(graph: ChannelGraph, plan: Plan) -> None:
+    plan.check(graph)
+    for name, group in graph.groups.items():
+        kept = len(plan.keep.get(name, range(group.size)))
+        require(
+            group.prunable or kept == group.size,
+            f"Expected the pinned group {name!r} to stay whole. Received: {kept} of {group.size} channels.",
+        )
+
+
+def _check_order(graph: ChannelGraph, plan: Plan, scores: Scores) -> None:
+    for name, kept in plan.keep.items():
+        dropped = np.delete(scores[name], kept) if name in scores else np.zeros(0)
+        if dropped.size:
+            lowest = scores[name][list(kept)].min()
+            require(
+                lowest >= dropped.max(),
+                f"Expected the highest scores of {name!r} to stay. Received: {lowest:.4f} kept, "
+                f"{dropped.max():.4f} dropped.",
+            )
+
+
+def _check_monotone(graph: ChannelGraph, lower: Plan, higher: Plan, target: float) -> None:
+    for name, group in graph.prunable.items():
+        few, many = (len(plan.keep.get(name, range(group.size))) for plan in (lower, higher))
+        require(
+            few <= many,
+            f"Expected more of {name!r} to stay at macs={target} than at a lower target. Received: {many} < {few}.",
+        )

@@ -1,0 +1,137 @@
+"""`check_callback`: what every callback must leave behind."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kerasprune.testing.claims import require
+from kerasprune.testing.toys import toy_data, toy_model
+
+EPOCHS, STEPS, BATCH = 2, 8, 8
+Make = Callable[[], keras.callbacks.Callback]
+
+
+def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> None:
+    """Checks a callback in `fit`, on a small residual network (`toy_model`), 2 epochs of 8 steps.
+
+    One instance serves two fits in a row; weights stay finite; layers, shapes and the keys of a saved file are those
+    before; every variable has its regularizer and constraint back; the saved model loads with plain Keras; eight
+    steps per execution give the same weights as one; `jit_compile=True` works.
+
+    Args:
+        make: Returns a new callback whose schedule fits into 16 steps and ends at a multiple of 8.
+        seed: Of weights and data. Defaults to 0.
+        tolerance: Largest relative difference between one and eight steps per execution. Defaults to 1e-6.
+
+    Raises:
+        AssertionError: One of these does not hold.
+
+    Example:
+        >>> import keras
+        >>> from kerasprune.testing import check_callback
+        >>> check_callback(keras.callbacks.TerminateOnNaN)
+    """
+    callback = make()
+    model = _compiled(seed)
+    before = _form(model)
+    for fit in ("first", "second"):
+        _fit(model, callback, seed)
+        _check_finite(model, f"after the {fit} fit")
+        _check_form(before, model, fit)
+        if fit == "first":
+            single = model.get_weights()
+    _check_file(model)
+    many = _compiled(seed, steps_per_execution=STEPS)
+    _fit(many, make(), seed)
+    _check_same(single, many, tolerance)
+    jitted = _compiled(seed, jit_compile=True)
+    _fit(jitted, make(), seed)
+    _check_finite(jitted, "with jit_compile=True")
+    _check_form(before, jitted, "jitted")
+
+
+def _compiled(seed: int, steps_per_execution: int = 1, jit_compile: bool = False) -> keras.Model:
+    model = toy_model(seed)
+    model.compile(
+        keras.optimizers.SGD(0.02, momentum=0.9),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        steps_per_execution=steps_per_execution,
+        jit_compile=jit_compile,
+    )
+    return model
+
+
+def _fit(model: keras.Model, callback: keras.callbacks.Callback, seed: int) -> None:
+    images, labels = toy_data(STEPS * BATCH, seed)
+    model.fit(images, labels, BATCH, EPOCHS, shuffle=False, verbose=0, callbacks=[callback])
+
+
+def _form(model: keras.Model) -> dict[str, list]:
+    """Returns what a callback must not change."""
+    return {
+        "layer names": [(layer.name, type(layer).__name__) for layer in model.layers],
+        "shapes": [(variable.path, tuple(variable.shape)) for variable in model.weights],
+        "keys of the saved file": _keys(model),
+        "regularizers": [_written(variable.regularizer) for variable in model.weights],
+        "constraints": [_written(variable.constraint) for variable in model.weights],
+        "trainable flags": [variable.trainable for variable in model.weights],
+    }
+
+
+def _check_form(before: dict[str, list], model: keras.Model, fit: str) -> None:
+    for what, now in _form(model).items():
+        changed = [pair for pair in zip(before[what], now, strict=False) if pair[0] != pair[1]]
+        require(
+            before[what] == now,
+            f"Expected the {what} after the {fit} fit to be those before. Received: (before, now) = {changed[:3]}.",
+        )
+
+
+def _written(thing: object) -> str:
+    """Returns a regularizer or constraint in words; those of Keras say their arguments, others their class."""
+    if thing is None:
+        return ""
+    serialized = type(thing).__module__.startswith("keras.")
+    return f"{type(thing).__name__}{keras.saving.serialize_keras_object(thing) if serialized else ''}"
+
+
+def _keys(model: keras.Model) -> list[str]:
+    import h5py
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.weights.h5"
+        model.save_weights(path)
+        keys: list[str] = []
+        with h5py.File(path) as file:
+            file.visit(lambda key: keys.append(key) if not key.startswith("optimizer") else None)
+    return sorted(keys)
+
+
+def _check_finite(model: keras.Model, when: str) -> None:
+    bad = [v.path for v in model.weights if not np.isfinite(keras.ops.convert_to_numpy(v)).all()]
+    require(not bad, f"Expected finite weights {when}. Received: NaN or infinity in {bad[:3]}.")
+
+
+def _check_file(model: keras.Model) -> None:
+    images, _ = toy_data(4)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        loaded = keras.models.load_model(path, safe_mode=True)
+    same = np.allclose(loaded(images, training=False), model(images, training=False), atol=1e-5)
+    require(same, "Expected the saved model to compute what the trained one does. Received: other outputs.")
+
+
+def _check_same(single: list[np.ndarray], many: keras.Model, tolerance: float) -> None:
+    for variable, one, eight in zip(many.weights, single, many.get_weights(), strict=True):
+        error = np.abs(one - eight).max() / max(np.abs(one).max(), 1e-30)
+        require(
+            error <= tolerance,
+            "Expected the same weights with steps_per_execution 1 and 8. "
+            f"Received: a relative difference of {error:.1e} in {variable.path}. Do the work inside the step.",
+        )

@@ -1,0 +1,16 @@
+"""How a check says that it failed."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+
+def require(holds: bool, claim: str) -> None:
+    """Raises `AssertionError(claim)` where `holds` is false; unlike `assert`, also under `python -O`."""
+    if not holds:
+        fail(claim)
+
+
+def fail(claim: str) -> NoReturn:
+    """Raises `AssertionError(claim)`."""
+    raise AssertionError(claim)

@@ -1,0 +1,143 @@
+"""`check_criterion`: what every score must be, whatever it measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune import criteria
+from kerasprune.cloning import clone, make_layer
+from kerasprune.criteria.base import Criterion, Evidence, Scores
+from kerasprune.graph import ChannelGraph, Slice
+from kerasprune.testing.claims import require
+from kerasprune.testing.toys import toy_data, toy_model
+from kerasprune.tracing import trace
+
+
+def check_criterion(
+    criterion: str | dict | type | Criterion, *, equivariant: bool = True, seed: int = 0, tolerance: float = 1e-4
+) -> None:
+    """Checks a criterion on a small residual network with BatchNorm, depthwise and dense layers.
+
+    One finite score for every channel of every prunable group; the same for the same seed; those of the permuted
+    channels where the channels are permuted; the same where layers have other names; no weight is changed.
+
+    Args:
+        criterion: A name, a dict with a name and arguments, a class or an instance.
+        equivariant: Whether permuted channels must have permuted scores. Defaults to `True`; `False` is for scores
+            that depend on the place of a channel, as random ones do.
+        seed: Of weights, data and permutations. Defaults to 0.
+        tolerance: Largest difference, relative to the largest score of the group. Defaults to 1e-4.
+
+    Raises:
+        AssertionError: One of these does not hold.
+
+    Example:
+        >>> from kerasprune.testing import check_criterion
+        >>> check_criterion("l1")
+    """
+    criterion = criteria.get(criterion)
+    images, labels = toy_data(32, seed)
+    data = [(images[i : i + 8], labels[i : i + 8]) for i in range(0, 32, 8)]
+    evidence = Evidence(data, keras.losses.SparseCategoricalCrossentropy(from_logits=True), seed)
+    model = toy_model(seed)
+    graph = trace(model)
+    weights = model.get_weights()
+
+    first = criterion.score(graph, evidence)
+    _check_finite(graph, first)
+    _same(first, criterion.score(graph, evidence), 0.0, "the same scores for the same seed")
+    require(
+        all(map(np.array_equal, weights, model.get_weights())),
+        f"Expected {type(criterion).__name__} to leave the weights as they are. Received: changed weights.",
+    )
+    again = criterion.score(trace(renamed(model)), evidence)
+    _same(first, dict(zip(first, again.values(), strict=True)), tolerance, "the same scores under other layer names")
+    if equivariant:
+        orders = _orders(graph, seed)
+        moved = criterion.score(trace(permuted(graph, orders)), evidence)
+        expected = {name: first[name][order] for name, order in orders.items()}
+        _same(expected, moved, tolerance, "permuted scores for permuted channels")
+
+
+def permuted(graph: ChannelGraph, orders: Mapping[str, np.ndarray]) -> keras.Model:
+    """Returns a model that computes the same, with the channels of groups in another order.
+
+    Args:
+        graph: The graph of a model without constants in its calls.
+        orders: `{group name: permutation}`; the new channel `i` is the old channel `permutation[i]`.
+    """
+    source = np.arange(graph.classes.max(initial=-1) + 1)
+    for name, order in orders.items():
+        classes = graph.group(name).classes
+        source[classes] = classes[order]
+    new, made = clone(graph.model, lambda layer: make_layer(layer, {}), lambda node, index, value: value)
+    slices = {id(entry.variable): entry for entry in graph.slices}
+    for call in graph.calls:
+        for old, variable in zip(
+            getattr(call.operation, "weights", ()), getattr(made[id(call.operation)], "weights", ()), strict=True
+        ):
+            variable.assign(_moved(graph, slices.get(id(old)), old, source))
+    return new
+
+
+def renamed(model: keras.Model) -> keras.Model:
+    """Returns a copy of a model whose layer names sort the other way round."""
+    names: dict[int, str] = {}
+
+    def make(layer: Any) -> Any:
+        names[id(layer)] = f"layer_{9999 - len(names)}"
+        return make_layer(layer, {("name",): names[id(layer)]})
+
+    new, _ = clone(model, make, lambda node, index, value: value)
+    new.set_weights(model.get_weights())
+    return new
+
+
+def _moved(graph: ChannelGraph, entry: Slice | None, variable: Any, source: np.ndarray) -> np.ndarray:
+    array = keras.ops.convert_to_numpy(variable)
+    for axis, ids in enumerate(entry.ids if entry else ()):
+        if ids is not None:
+            array = np.take(array, _places(graph.classes[ids], source), axis=axis)
+    return array
+
+
+def _places(classes: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """Returns for every position of an axis where its new content stands: the n-th place of a class to the n-th."""
+    standing: dict[int, list[int]] = {}
+    for position, one in enumerate(classes):
+        standing.setdefault(int(one), []).append(position)
+    seen = dict.fromkeys(standing, 0)
+    places = np.empty(classes.size, int)
+    for position, one in enumerate(map(int, classes)):
+        places[position] = standing[int(source[one])][seen[one]]
+        seen[one] += 1
+    return places
+
+
+def _orders(graph: ChannelGraph, seed: int) -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(seed + 1)
+    return {name: generator.permutation(group.size) for name, group in graph.prunable.items()}
+
+
+def _check_finite(graph: ChannelGraph, scores: Scores) -> None:
+    require(
+        list(scores) == list(graph.prunable),
+        f"Expected scores for the prunable groups {list(graph.prunable)}, in this order. Received: {list(scores)}.",
+    )
+    for name, group in graph.prunable.items():
+        values = np.asarray(scores[name])
+        require(
+            values.shape == (group.size,),
+            f"Expected one score for each of the {group.size} channels of {name!r}. Received: shape {values.shape}.",
+        )
+        require(bool(np.isfinite(values).all()), f"Expected finite scores. Received: {values} for {name!r}.")
+
+
+def _same(expected: Scores, received: Scores, tolerance: float, claim: str) -> None:
+    for name, values in expected.items():
+        error = np.abs(values - received[name]).max() / max(np.abs(values).max(), 1e-30)
+        require(error <= tolerance, f"Expected {claim}. Received: a relative difference of {error:.1e} in {name!r}.")

@@ -1,0 +1,205 @@
+"""The oracle: a rebuilt model must compute what the dense one computes with the removed channels silenced."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.absorption import fold
+from kerasprune.cost import Cost, cost
+from kerasprune.masking import mask
+from kerasprune.plans import Plan
+from kerasprune.rebuild import graph_for, rebuild
+from kerasprune.testing.claims import require
+from kerasprune.testing.randomness import random_inputs
+from kerasprune.tracing import layer_names
+
+_SPREAD = 1e-3
+_SIDE = 32
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How two models compare on a batch, over all outputs.
+
+    Args:
+        error: `max |a − b| / max |a|`.
+        spread: `max std_samples(a) / max |a|`: how much the outputs depend on the inputs at all.
+    """
+
+    error: float
+    spread: float
+
+
+def compare(expected: keras.Model, model: keras.Model, inputs: Any) -> Agreement:
+    """Runs two models on a batch and returns how they compare; the worst output counts."""
+    pairs = zip(_outputs(expected, inputs), _outputs(model, inputs), strict=True)
+    errors, spreads = [], []
+    for a, b in pairs:
+        require(a.shape == b.shape, f"Expected outputs of shape {a.shape}. Received: shape {b.shape}.")
+        require(
+            bool(np.isfinite(a).all() and np.isfinite(b).all()),
+            f"Expected finite outputs of {model.name!r}. Received: NaN or infinity. Use smaller weights or inputs.",
+        )
+        size = max(float(np.abs(a).max()), 1e-30)
+        errors.append(float(np.abs(a - b).max()) / size)
+        spreads.append(float(a.std(axis=0).max()) / size)
+    return Agreement(max(errors), min(spreads))
+
+
+def check_rebuild(
+    model: keras.Model, plan: Plan, *, inputs: Any = None, tolerance: float = 1e-5, seed: int = 0
+) -> Agreement:
+    """Checks that a plan is carried out exactly.
+
+    `rebuild(model, plan, absorb=False)` must equal `mask(model, plan)`, and where folded constants meet no padding,
+    `rebuild(model, plan)` must equal `mask(model, plan, silence="weights")`; on outputs that differ from sample to
+    sample and from the dense model's, for otherwise the comparison could not fail. Costs must be those predicted,
+    layer names the same, and the dense model untouched.
+
+    Args:
+        model: A model with random weights (see `randomise`) whose outputs are logits.
+        plan: What stays.
+        inputs: A batch. Defaults to random inputs.
+        tolerance: Largest relative difference. Defaults to 1e-5.
+        seed: Of the random inputs. Defaults to 0.
+
+    Returns:
+        The agreement of the first comparison.
+
+    Raises:
+        AssertionError: One of these does not hold.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> from kerasprune.testing import check_rebuild, randomise
+        >>> inputs = keras.Input((4,))
+        >>> x = keras.layers.Dense(6, activation="relu", name="hidden")(inputs)
+        >>> model = randomise(keras.Model(inputs, keras.layers.Dense(2)(x)))
+        >>> check_rebuild(model, kp.Plan({"hidden": [0, 2, 5]})).error < 1e-5
+        True
+    """
+    inputs = random_inputs(model, seed=seed, side=_SIDE) if inputs is None else inputs
+    before = _state(model)
+    slim, silent = rebuild(model, plan, absorb=False), mask(model, plan)
+    found = compare(silent, slim, inputs)
+    require(
+        found.spread > _SPREAD,
+        f"Expected outputs that differ between samples. Received: a relative spread of {found.spread:.1e}, on which "
+        "no comparison can fail. Give the model other weights (randomise) or logits as outputs.",
+    )
+    require(
+        found.error <= tolerance,
+        f"Expected rebuild(absorb=False) to equal mask() to {tolerance:.0e}. "
+        f"Received: a relative difference of {found.error:.1e}.",
+    )
+    _check_effect(model, silent, plan, inputs, tolerance)
+    _check_folded(model, plan, inputs, tolerance)
+    _check_names(model, slim)
+    check_costs(model, plan, slim)
+    require(
+        before[0] == model.to_json() and all(map(np.array_equal, before[1], model.get_weights())),
+        f"Expected rebuild and mask to leave {model.name!r} untouched. Received: another config or other weights.",
+    )
+    return found
+
+
+def check_costs(model: keras.Model, plan: Plan, slim: keras.Model) -> None:
+    """Checks that the predicted cost of a plan is the cost of the model that comes out, layer by layer.
+
+    Args:
+        model: The dense model.
+        plan: What stays.
+        slim: `rebuild(model, plan, absorb=False)`.
+
+    Raises:
+        AssertionError: Parameters, multiply–adds, activations or bytes differ.
+    """
+    side = _SIDE if any(None in tensor.shape[1:] for tensor in model.inputs) else None
+    _same_costs(cost(model, plan, resolution=side), cost(slim, resolution=side), "absorb=False")
+    require(
+        cost(slim, resolution=side).params == slim.count_params(),
+        f"Expected {slim.count_params()} parameters, as Keras counts them. "
+        f"Received: cost().params={cost(slim, resolution=side).params}.",
+    )
+    folded = rebuild(model, plan)
+    _same_costs(cost(model, plan, resolution=side, absorb=True), cost(folded, resolution=side), "absorb=True")
+
+
+def check_saved(model: keras.Model, inputs: Any, custom_objects: dict[str, Any] | None = None) -> None:
+    """Checks that a model loads from a `.keras` file in safe mode and computes the same.
+
+    Args:
+        model: The slim model.
+        inputs: A batch.
+        custom_objects: The user's own classes by name. Defaults to none.
+
+    Raises:
+        AssertionError: It computes something else.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "slim.keras"
+        model.save(path)
+        loaded = keras.models.load_model(path, custom_objects=custom_objects, compile=False, safe_mode=True)
+    error = compare(model, loaded, inputs).error
+    require(error <= 1e-6, f"Expected the saved model to compute the same. Received: a difference of {error:.1e}.")
+
+
+def _check_effect(model: keras.Model, silent: keras.Model, plan: Plan, inputs: Any, tolerance: float) -> None:
+    graph = graph_for(model, plan)
+    if all(len(kept) == graph.groups[name].size for name, kept in plan.keep.items()):
+        return
+    effect = compare(model, silent, inputs).error
+    require(
+        effect > 10 * tolerance,
+        f"Expected removed channels to change the outputs. Received: a relative change of {effect:.1e}, "
+        "so that the comparison says nothing. Remove more, or give the channels larger weights.",
+    )
+
+
+def _check_folded(model: keras.Model, plan: Plan, inputs: Any, tolerance: float) -> None:
+    folded = fold(graph_for(model, plan), plan)
+    if folded.padded or folded.lost:
+        return
+    error = compare(mask(model, plan, silence="weights"), rebuild(model, plan), inputs).error
+    require(
+        error <= tolerance,
+        f"Expected rebuild(absorb=True) to equal mask(silence='weights') to {tolerance:.0e}, as no folded layer is "
+        f"padded. Received: a relative difference of {error:.1e}.",
+    )
+
+
+def _check_names(model: keras.Model, slim: keras.Model) -> None:
+    expected, received = layer_names(model), layer_names(slim)
+    require(expected == received, f"Expected the layer names to stay. Received: {received} instead of {expected}.")
+
+
+def _same_costs(predicted: Cost, actual: Cost, how: str) -> None:
+    for key in ("params", "macs", "activations", "bytes"):
+        a, b = getattr(predicted, key), getattr(actual, key)
+        parts = [
+            f"{one.name}: {getattr(one, key)} predicted, {getattr(two, key)} built"
+            for one, two in zip(predicted.layers, actual.layers, strict=False)
+            if getattr(one, key) != getattr(two, key)
+        ]
+        require(
+            a == b,
+            f"Expected the predicted {key} to be those of the model built with {how}. Received: {a} ≠ {b} {parts}.",
+        )
+
+
+def _state(model: keras.Model) -> tuple[str, list[np.ndarray]]:
+    return model.to_json(), model.get_weights()
+
+
+def _outputs(model: keras.Model, inputs: Any) -> list[np.ndarray]:
+    outputs = keras.tree.flatten(model(inputs, training=False))
+    return [keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in outputs]
+
+
+__all__ = ["Agreement", "check_costs", "check_rebuild", "check_saved", "compare"]

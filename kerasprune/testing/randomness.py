@@ -1,0 +1,108 @@
+"""Random weights, plans and inputs that leave no channel, statistic or bias at its harmless initial value."""
+
+from __future__ import annotations
+
+from math import prod, sqrt
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.graph import ChannelGraph
+from kerasprune.plans import Plan
+
+_POSITIVE = ("gamma", "scale", "variance")
+_SIDE = 16
+
+
+def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
+    """Returns a copy of a model with random weights: kernels, biases, scales and moving statistics.
+
+    Fresh models hide faults: all their biases are 0, all scales 1, so that whole classes of wrong slices go unseen.
+
+    Args:
+        model: A functional or Sequential model; it is left untouched.
+        seed: Of the weights. Defaults to 0.
+
+    Returns:
+        The copy, not compiled.
+
+    Example:
+        >>> import keras
+        >>> inputs = keras.Input((4,))
+        >>> model = keras.Model(inputs, keras.layers.Dense(2, name="logits")(inputs))
+        >>> bool((keras.ops.abs(randomise(model).get_layer("logits").bias) > 0).numpy().all())
+        True
+    """
+    copy = keras.models.clone_model(model)
+    generator = np.random.default_rng(seed)
+    for variable in copy.weights:
+        if "float" in str(variable.dtype):
+            variable.assign(_drawn(variable, generator))
+    return copy
+
+
+def _drawn(variable: Any, generator: np.random.Generator) -> np.ndarray:
+    """Returns values that keep a signal alive: kernels with variance `2 / fan_in`, scales about 1, the rest about 0."""
+    shape, name = tuple(variable.shape), variable.name
+    if any(word in name for word in _POSITIVE):
+        return generator.uniform(0.5, 1.5, shape)
+    if name.endswith("kernel") or "embedding" in name:
+        fan = shape[:-2] if "depthwise" in name else shape[:-1]
+        return generator.normal(0.0, sqrt(2 / max(prod(fan), 1)), shape)
+    return generator.normal(0.0, 0.3, shape)
+
+
+def random_plan(graph: ChannelGraph, seed: int = 0, low: float = 0.3, high: float = 0.7) -> Plan:
+    """Returns a plan that keeps a random part of the channels of every prunable group.
+
+    Args:
+        graph: The graph of a model.
+        seed: Of the choice. Defaults to 0.
+        low: Smallest fraction kept. Defaults to 0.3.
+        high: Largest fraction kept. Defaults to 0.7.
+
+    Returns:
+        The plan, with the fingerprint of the model.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> inputs = keras.Input((4,))
+        >>> hidden = keras.layers.Dense(10, name="hidden")(inputs)
+        >>> graph = kp.trace(keras.Model(inputs, keras.layers.Dense(2)(hidden)))
+        >>> len(random_plan(graph, low=0.5, high=0.5).keep["hidden"])
+        5
+    """
+    generator = np.random.default_rng(seed)
+    keep = {}
+    for name, group in graph.prunable.items():
+        number = int(np.clip(round(generator.uniform(low, high) * group.size), 1, group.size))
+        keep[name] = np.sort(generator.permutation(group.size)[:number]).tolist()
+    return Plan(keep, coupling=graph.coupling, fingerprint=graph.fingerprint)
+
+
+def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: int = _SIDE) -> Any:
+    """Returns a batch of random inputs in the structure that the model takes.
+
+    Args:
+        model: The model.
+        batch: Number of samples. Defaults to 4.
+        seed: Of the values. Defaults to 0.
+        side: Size of free axes. Defaults to 16.
+
+    Returns:
+        Normally distributed arrays; whole numbers 0…9 for inputs of whole numbers.
+    """
+    generator = np.random.default_rng(seed)
+
+    def draw(tensor: keras.KerasTensor) -> np.ndarray:
+        shape = (batch, *(side if size is None else size for size in tensor.shape[1:]))
+        if "int" in str(tensor.dtype):
+            return generator.integers(0, 10, shape).astype(tensor.dtype)
+        return generator.normal(size=shape).astype(tensor.dtype)
+
+    inputs = [draw(tensor) for tensor in keras.tree.flatten(model.inputs)]
+    structure = getattr(model, "_inputs_struct", None)
+    if structure is None:
+        return inputs[0] if len(inputs) == 1 else inputs
+    return keras.tree.pack_sequence_as(structure, inputs)
