@@ -24,6 +24,7 @@ ROWS = RESULTS / "greg_schedules.csv"
 FIELDS = ("method", "picks", "keep", "every", "seed", "removed", "validation", "test", "ratio", "seconds")
 PRUNE_EPOCHS, FINETUNE_EPOCHS = 2, 3
 LEARNING_RATE, L2, BATCH, SIZE = 0.01, 1e-4, 128, 32
+KINDS = (("one-shot", "l1"), ("greg1", "l1"), ("greg2", "l1"), ("one-shot", "random"), ("greg1", "random"))
 KEEPS, SEEDS, SWEEP = (0.5, 0.3, 0.1), (0, 1, 2), (1, 5, 20)
 
 
@@ -168,7 +169,7 @@ def table() -> None:
         spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
         return f"{np.mean(values):.2f} ± {spread:.2f} (n={len(values)})"
 
-    kinds = (("one-shot", "l1"), ("greg1", "l1"), ("greg2", "l1"), ("one-shot", "random"), ("greg1", "random"))
+    kinds = KINDS
     lines = ["| keep | " + " | ".join(f"{m}, {p} picks" for m, p in kinds) + " |", "|---" * (len(kinds) + 1) + "|"]
     for keep in KEEPS:
         cells = (cell(method=m, picks=p, keep=keep, every=10) for m, p in kinds)

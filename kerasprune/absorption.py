@@ -17,12 +17,10 @@ from keras import layers
 
 from kerasprune.graph import ChannelGraph, Ids, Slice, TracedCall
 from kerasprune.plans import Plan
-from kerasprune.rules.table import BIAS, CARRIED, EVALUATED, POINTWISE, SILENT, find
+from kerasprune.rules.table import BIAS, CARRIED, EVALUATED, POINTWISE, SILENT, UNKNOWN, find
 from kerasprune.walking import functional, walk
 
 _TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-Values = dict[int, np.ndarray]
-"""`{axis: constants}` of one tensor: for every position of a channel axis the number that it emits if removed."""
 
 
 @dataclass
@@ -59,17 +57,18 @@ def fold(graph: ChannelGraph, plan: Plan) -> Folded:
     kernels: dict[int, list[Slice]] = {}
     for kernel in graph.kernels:
         kernels.setdefault(id(kernel.owner), []).append(kernel)
-    deltas: dict[int, tuple[Any, np.ndarray | None]] = {}
+    deltas: dict[int, tuple[Any, np.ndarray]] = {}
     for call, inputs in _constants(graph, alive):
         layer = call.operation
         reading = [kernel for kernel in kernels.get(id(layer), ()) if kernel.reads]
-        if not reading or not inputs:
+        if not reading or not any(_emits(*pair, alive) for pair in zip(inputs, call.inputs, strict=True)):
             continue
-        delta = _delta(reading, inputs[0], call.inputs[0], alive)
-        if delta is not None and id(layer) in deltas and not np.allclose(deltas[id(layer)][1], delta):
+        delta = np.array([np.nan])  # a layer that reads through several kernels, or keeps a state
+        if find(layer).constant == BIAS:
+            delta = _delta(reading, _removed_line(inputs[0], call.inputs[0], alive))
+        if id(layer) in deltas and not np.allclose(deltas[id(layer)][1], delta):
             delta = np.full_like(delta, np.nan)  # a shared layer that would need two biases
-        if delta is not None:
-            deltas[id(layer)] = layer, delta
+        deltas[id(layer)] = layer, delta
     for layer, delta in deltas.values():
         _note(folded, layer, delta, kernels[id(layer)], alive)
     return folded
@@ -115,20 +114,39 @@ def _note(folded: Folded, layer: Any, delta: np.ndarray, kernels: list[Slice], a
         folded.padded.append(layer.name)
 
 
-def _delta(kernels: list[Slice], values: Values, ids: Ids, alive: np.ndarray) -> np.ndarray | None:
+def _emits(values: np.ndarray, ids: Ids, alive: np.ndarray) -> bool:
+    """Returns whether removed channels still emit something, or one does not know what."""
+    return bool(np.where(_removed(ids, alive), np.nan_to_num(values, nan=1.0), 0.0).any())
+
+
+def _removed(ids: Ids, alive: np.ndarray) -> np.ndarray:
+    """Returns which positions of the channel axes are removed; other axes have size one."""
+    removed = np.zeros([1] * len(ids.shape), bool)
+    for axis, line in ids.axes.items():
+        removed = removed | ~_along(alive[line], axis, len(ids.shape))
+    return removed
+
+
+def _along(line: np.ndarray, axis: int, rank: int) -> np.ndarray:
+    """Returns a line laid along one axis of a tensor."""
+    return line.reshape([-1 if a == axis else 1 for a in range(rank)])
+
+
+def _removed_line(values: np.ndarray, ids: Ids, alive: np.ndarray) -> np.ndarray:
+    """Returns the constants along the one channel axis that a layer reads, zero where the channel stays."""
+    constant = np.where(_removed(ids, alive), values, 0.0)
+    return constant.ravel() if len(ids.axes) == 1 else np.full(constant.size, np.nan)
+
+
+def _delta(kernels: list[Slice], constant: np.ndarray) -> np.ndarray:
     """Returns `Σ_removed Σ_taps kernel · constant` for every output of a layer, through its kernels in order."""
-    axis = next((a for a in ids.axes if a in values), None)
-    if axis is None or alive[ids.axes[axis]].all():
-        return None
-    constant = np.where(alive[ids.axes[axis]], 0.0, values[axis])
     for kernel in kernels:
         array = keras.ops.convert_to_numpy(kernel.variable).astype("float64")
         if not kernel.makes:  # the depthwise half of a separable convolution
             taps = array.sum(axis=tuple(range(array.ndim - 2)))
             constant = (constant[:, None] * taps).ravel()
             continue
-        order = (kernel.reads[0], kernel.makes[0])
-        taps = np.moveaxis(array, order, (-2, -1))
+        taps = np.moveaxis(array, (kernel.reads[0], kernel.makes[0]), (-2, -1))
         taps = taps.reshape(-1, *taps.shape[-2:]).sum(axis=0)
         if isinstance(kernel.owner, _TRANSPOSED):
             taps = taps / prod(np.atleast_1d(kernel.owner.strides))
@@ -138,102 +156,110 @@ def _delta(kernels: list[Slice], values: Values, ids: Ids, alive: np.ndarray) ->
     return constant
 
 
-def _constants(graph: ChannelGraph, alive: np.ndarray) -> list[tuple[TracedCall, list[Values]]]:
+@dataclass(frozen=True)
+class _Emitted:
+    """The constants of one tensor, standing for it during the walk.
+
+    `values` has the tensor's rank, and size one along the axes that carry no channels: there all positions emit the
+    same. NaN where what is emitted is no constant.
+    """
+
+    values: np.ndarray
+
+
+def _constants(graph: ChannelGraph, alive: np.ndarray) -> list[tuple[TracedCall, list[np.ndarray]]]:
     """Walks the model with constants in place of tensors; returns every call with those that went in."""
     calls = iter(graph.calls)
-    seen: list[tuple[TracedCall, list[Values]]] = []
+    seen: list[tuple[TracedCall, list[np.ndarray]]] = []
 
     def visit(node: Any, *args: Any, **kwargs: Any) -> list[_Emitted]:
         call = next(calls)
         emitted = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, _Emitted)]
         seen.append((call, [x.values for x in emitted]))
-        removed = any(not alive[ids].all() for output in call.outputs for ids in output.axes.values())
-        if not removed:
-            return [_Emitted({}) for _ in call.outputs]
+        if not any(_removed(output, alive).any() for output in call.outputs):
+            return [_nothing(output) for output in call.outputs]
         rule = find(call.operation)
         with np.errstate(all="ignore"):
-            return [_Emitted(v) for v in _PASS[rule.constant if rule else SILENT](call, emitted, args, kwargs, alive)]
+            return _PASS[rule.constant if rule else UNKNOWN](call, emitted, args, kwargs, alive)
 
     body = functional(graph.model)
-    walk(body, [_Emitted({}) for _ in body.inputs], visit)
+    walk(body, [_Emitted(np.full([1] * len(x.shape), np.nan)) for x in body.inputs], visit)
     return seen
 
 
-@dataclass(frozen=True)
-class _Emitted:
-    """The constants of one tensor, standing for it during the walk."""
-
-    values: Values
+def _nothing(ids: Ids, value: float = np.nan) -> _Emitted:
+    shape = [size if axis in ids.axes else 1 for axis, size in enumerate(ids.shape)]
+    return _Emitted(np.full(shape, value))
 
 
-def _bias(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Values]:
+def _bias(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[_Emitted]:
     """A layer that makes channels: a removed one emits its bias, through the layer's own activation."""
     layer, output = call.operation, call.outputs[0]
-    values = {}
-    for axis, ids in output.axes.items():
-        bias = np.zeros(ids.size) if layer.bias is None else keras.ops.convert_to_numpy(layer.bias)
-        removed = np.where(alive[ids], 0.0, bias)
-        values[axis] = keras.ops.convert_to_numpy(
-            layer.activation(keras.ops.convert_to_tensor(removed[None], "float32"))
-        )[0]
-    return [values]
+    ((axis, ids),) = output.axes.items()
+    bias = np.zeros(ids.size) if layer.bias is None else keras.ops.convert_to_numpy(layer.bias)
+    removed = np.where(alive[ids], 0.0, bias)
+    line = layer.activation(keras.ops.convert_to_tensor(removed[None], "float32"))
+    return [_Emitted(_along(keras.ops.convert_to_numpy(line)[0].astype("float64"), axis, len(output.shape)))]
 
 
-def _carried(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Values]:
+def _carried(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[_Emitted]:
     """Space changes, constants do not; channels that are new are zeros."""
-    x, source, output = emitted[0].values, call.inputs[0], call.outputs[0]
-    before = {int(i): float(v) for axis, v in x.items() for i, v in zip(source.axes[axis], v, strict=True)}
-    return [{axis: np.array([before.get(int(i), 0.0) for i in ids]) for axis, ids in output.axes.items()}]
+    source, output = call.inputs[0], call.outputs[0]
+    if len(source.axes) != 1 or len(output.axes) != 1:
+        return [_nothing(output)]
+    ((_, before),), ((axis, after),) = source.axes.items(), output.axes.items()
+    known = dict(zip(before.tolist(), emitted[0].values.ravel().tolist(), strict=True))
+    return [_Emitted(_along(np.array([known.get(i, 0.0) for i in after.tolist()]), axis, len(output.shape)))]
 
 
-def _silent(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Values]:
+def _silent(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[_Emitted]:
     """Nothing passes."""
-    return [{axis: np.zeros(ids.size) for axis, ids in output.axes.items()} for output in call.outputs]
+    return [_nothing(output, 0.0) for output in call.outputs]
 
 
-def _pointwise(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Values]:
+def _unknown(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[_Emitted]:
+    """What passes is no constant."""
+    return [_nothing(output) for output in call.outputs]
+
+
+def _pointwise(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[_Emitted]:
     """The layer is run on one position."""
-    return _run(call, emitted, args, kwargs, side=1)
+    return _run(call, args, kwargs, [x.values.shape for x in emitted])
 
 
-def _evaluated(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Values]:
+def _evaluated(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[_Emitted]:
     """The layer is run on tensors of its own size that hold the constants everywhere."""
-    return _run(call, emitted, args, kwargs, side=None)
+    return _run(call, args, kwargs, [[size or 1 for size in ids.shape] for ids in call.inputs])
 
 
-def _run(call: TracedCall, emitted: list, args: Any, kwargs: Any, side: int | None) -> list[Values]:
+def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[_Emitted]:
     """Runs a layer on constants; what depends on inputs that are no constants comes out as NaN."""
     results = []
     for unknown in (0.3717, 1.9231):
-        feed = iter(zip(emitted, call.inputs, strict=True))
-        filled = keras.tree.map_structure(
-            lambda x: _tensor(*next(feed), side, unknown) if isinstance(x, _Emitted) else x,  # noqa: B023
-            (args, kwargs),
-        )
-        outputs = keras.tree.flatten(call.operation(*filled[0], **filled[1]))
+        feed = iter(shapes)
+
+        def tensor(x: Any, feed: Any = feed, unknown: float = unknown) -> Any:
+            if not isinstance(x, _Emitted):
+                return x
+            full = np.broadcast_to(np.nan_to_num(x.values, nan=unknown), next(feed))
+            return keras.ops.convert_to_tensor(full.astype("float32"))
+
+        filled_args, filled_kwargs = keras.tree.map_structure(tensor, (args, kwargs))
+        outputs = keras.tree.flatten(call.operation(*filled_args, **filled_kwargs))
         results.append([keras.ops.convert_to_numpy(y).astype("float64") for y in outputs])
-    values = []
+    emitted = []
     for first, second, output in zip(*results, call.outputs, strict=True):
         constant = np.where(np.isclose(first, second, rtol=1e-6, atol=1e-9), first, np.nan)
-        values.append({axis: _line(constant, axis) for axis in output.axes})
-    return values
+        place = tuple(slice(None) if axis in output.axes else slice(0, 1) for axis in range(constant.ndim))
+        emitted.append(_Emitted(constant[place]))
+    return emitted
 
 
-def _tensor(emitted: _Emitted, ids: Ids, side: int | None, unknown: float) -> Any:
-    """Returns a tensor that holds the constants along their axis, or `unknown` where there are none."""
-    shape = [1] + [size if axis in ids.axes else side or size or 1 for axis, size in enumerate(ids.shape)][1:]
-    values = emitted.values
-    if len(values) != 1 or len(ids.axes) != 1:
-        return keras.ops.full(shape, unknown, "float32")
-    ((axis, line),) = values.items()
-    line = np.nan_to_num(line, nan=unknown).astype("float32")
-    view = line.reshape([-1 if a == axis else 1 for a in range(len(shape))])
-    return keras.ops.convert_to_tensor(np.broadcast_to(view, shape))
-
-
-def _line(array: np.ndarray, axis: int) -> np.ndarray:
-    """Returns the numbers along one axis, at the first position of all others."""
-    return np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])[0]
-
-
-_PASS = {BIAS: _bias, CARRIED: _carried, SILENT: _silent, POINTWISE: _pointwise, EVALUATED: _evaluated}
+_PASS = {
+    BIAS: _bias,
+    CARRIED: _carried,
+    EVALUATED: _evaluated,
+    POINTWISE: _pointwise,
+    SILENT: _silent,
+    UNKNOWN: _unknown,
+}

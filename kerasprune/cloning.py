@@ -59,7 +59,7 @@ def make_layer(layer: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:
 
     Random initial weights would be overwritten at once, so they start from zero; the initializers are put back.
     """
-    config = layer.get_config()
+    config = _unbuilt(layer.get_config())
     quick = [key for key in config if key.endswith("_initializer") and key in vars(layer) and config[key] is not None]
     config.update(dict.fromkeys(quick, "zeros"))
     for path, value in changes.items():
@@ -68,6 +68,13 @@ def make_layer(layer: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:
     for key in quick:
         setattr(new, key, getattr(layer, key))
     return new
+
+
+def _unbuilt(config: Any) -> Any:
+    """Returns a config in which no inner layer remembers the shape that it was built for."""
+    if isinstance(config, Mapping):
+        return {key: _unbuilt(value) for key, value in config.items() if key != "build_config"}
+    return config
 
 
 def _with(config: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:

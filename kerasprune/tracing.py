@@ -106,7 +106,7 @@ def _input_ids(graph: Declarations, tensor: KerasTensor, resolution: int | None)
     shape = at_resolution(tuple(tensor.shape), resolution)
     if len(shape) < 2 or shape[-1] is None:
         return Ids(shape)
-    return Ids(shape, {len(shape) - 1: graph.fixed(shape[-1], "an input of the model", tensor.name)})
+    return Ids(shape, {len(shape) - 1: graph.fixed(shape[-1], "an input of the model", tensor._keras_history.operation.name)})
 
 
 def _check_patterns(model: Any, patterns: tuple[str, ...]) -> None:

@@ -107,7 +107,8 @@ def reshaped(graph: Declarations, x: Ids, shape: tuple[int | None, ...]) -> Ids:
     """Returns the ids after a row-major reshape to `shape`.
 
     The axes before and after are paired in runs of equal size. Within a run, ids are tiled over the axes that carry
-    none; a channel axis cut in two is settled by `Declarations.split`; what cannot be followed is pinned.
+    none; a channel axis cut in two is settled by `Declarations.split`, two that become one by its inverse `join`; what
+    cannot be followed is pinned.
     """
     axes: dict[int, np.ndarray] = {}
     for before, after in _runs(x.shape, shape):
@@ -115,6 +116,11 @@ def reshaped(graph: Declarations, x: Ids, shape: tuple[int | None, ...]) -> Ids:
         if not carrying:
             continue
         sizes = [x.shape[axis] for axis in before]
+        if len(carrying) == 2 and [s for a, s in zip(before, sizes, strict=True) if a not in carrying] in ([], [1]):
+            flat = graph.join(x.axes[carrying[0]], x.axes[carrying[1]])
+            wide = [axis for axis in after if shape[axis] != 1]
+            axes.update(_placed(graph, flat, wide, [shape[axis] for axis in wide]))
+            continue
         if len(carrying) > 1 or None in sizes or None in [shape[a] for a in after]:
             for axis in carrying:
                 graph.pin(x.axes[axis], "reshaped together with an axis that cannot be followed")

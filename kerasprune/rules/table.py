@@ -21,7 +21,8 @@ from kerasprune.declarations import Declarations
 from kerasprune.errors import PruneError
 from kerasprune.graph import Ids
 
-EVALUATED, POINTWISE, CARRIED, BIAS, SILENT = "evaluated", "pointwise", "carried", "bias", "silent"
+EVALUATED, POINTWISE, CARRIED, BIAS = "evaluated", "pointwise", "carried", "bias"
+SILENT, UNKNOWN = "silent", "unknown"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ def find(operation: Any) -> Rule | None:
         if "call" in vars(base) or "__call__" in vars(base):
             return None  # a subclass with a `call` of its own may do anything
     return None
+
+
+def classes() -> list[type]:
+    """Returns the classes that have a rule, by module and name."""
+    return sorted(_TABLE, key=lambda each: (each.__module__, each.__name__))
 
 
 def channel_axis(layer: Any) -> int:

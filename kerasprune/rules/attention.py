@@ -1,0 +1,96 @@
+"""Attention layers: whole heads go, and sizes of keys and values, by rewriting the config."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from keras import layers
+
+from kerasprune.declarations import Declarations
+from kerasprune.graph import Ids
+from kerasprune.rules.table import SILENT, tensor_rule
+
+
+@tensor_rule(layers.MultiHeadAttention, constant=SILENT)
+def multi_head_attention(
+    graph: Declarations, layer: layers.MultiHeadAttention, query: Ids, value: Ids, key: Ids | None = None, **rest: Any
+) -> list[Ids]:
+    """`softmax(q kᵀ / √d) v`, head by head, then a projection.
+
+    Kernels are `(channels, heads, size)` and `(heads, size, channels)`; q and k share the sizes of their heads.
+    """
+    heads = graph.new(layer, layer._num_heads, "heads")
+    sizes = graph.new(layer, layer._key_dim, "key_dim")
+    values = graph.new(layer, layer._value_dim, "value_dim")
+    out = graph.new(layer, layer.output_dense.kernel.shape[-1])
+    if layer.output_dense.kernel.ndim != 3:
+        graph.pin_all(query, f"{layer.name!r} has an output of several axes")
+    _projected(graph, layer, layer.query_dense, query, heads, sizes, compared=True)
+    _projected(graph, layer, layer.key_dense, key or value, heads, sizes, compared=True)
+    _projected(graph, layer, layer.value_dense, value, heads, values)
+    if layer._use_gate:
+        _projected(graph, layer, layer._gate_dense, query, heads, values)
+    _combined(graph, layer, query, heads, values, out)
+    _keeps_its_scale(graph, layer.query_dense, sizes)
+    graph.sets(layer, "num_heads", heads)
+    graph.sets(layer, "key_dim", sizes)
+    graph.sets(layer, "value_dim", values)
+    graph.sets(layer, "output_shape", lambda count: (count(out),))
+    return _results(graph, out)
+
+
+@tensor_rule(layers.GroupQueryAttention, constant=SILENT)
+def group_query_attention(
+    graph: Declarations, layer: layers.GroupQueryAttention, query: Ids, value: Ids, key: Ids | None = None, **rest: Any
+) -> list[Ids]:
+    """As multi-head attention, several query heads sharing each key and value head; all heads have one size."""
+    groups = graph.new(layer, layer.num_key_value_heads, "heads")
+    heads = np.repeat(groups, layer.num_query_heads // layer.num_key_value_heads)
+    sizes = graph.new(layer, layer.head_dim, "head_dim")
+    out = graph.new(layer, layer._output_dense.kernel.shape[-1])
+    _projected(graph, layer, layer._query_dense, query, heads, sizes, compared=True)
+    _projected(graph, layer, layer._key_dense, key or value, groups, sizes, compared=True)
+    _projected(graph, layer, layer._value_dense, value, groups, sizes)
+    if layer.use_gate:
+        _projected(graph, layer, layer._gate_dense, query, heads, sizes)
+    _combined(graph, layer, query, heads, sizes, out)
+    _keeps_its_scale(graph, layer._query_dense, sizes)
+    graph.sets(layer, "num_query_heads", heads)
+    graph.sets(layer, "num_key_value_heads", groups)
+    graph.sets(layer, "head_dim", sizes)
+    graph.tie(graph.on(query, -1), out)  # this layer always makes as many channels as its query has
+    return _results(graph, out)
+
+
+def _projected(
+    graph: Declarations, layer: Any, dense: Any, x: Ids, heads: np.ndarray, sizes: np.ndarray, compared: bool = False
+) -> None:
+    """A projection to heads. What is compared (q and k) must be silent where a size is gone, its bias included."""
+    read = (2,) if compared else ()
+    positions = graph.positions(x.shape)
+    x = graph.on(x, -1)
+    graph.kernel(layer, dense.kernel, x, heads, sizes, reads=(0, *read), makes=(1, 2), positions=positions)
+    graph.slices(layer, dense.bias, heads, sizes, reads=(1,) if compared else (), makes=(0, 1), role="bias")
+
+
+def _combined(
+    graph: Declarations, layer: Any, query: Ids, heads: np.ndarray, values: np.ndarray, out: np.ndarray
+) -> None:
+    dense = layer._output_dense
+    positions = graph.positions(query.shape)
+    graph.kernel(layer, dense.kernel, heads, values, out, reads=(0, 1), makes=(2,), positions=positions)
+    graph.slices(layer, dense.bias, out, role="bias")
+
+
+def _keeps_its_scale(graph: Declarations, dense: Any, sizes: np.ndarray) -> None:
+    """The layer divides by √d of its new d: the query makes up for it."""
+    for variable in (dense.kernel, dense.bias):
+        graph.scaled(variable, lambda count: sqrt(count(sizes) / sizes.size))
+
+
+def _results(graph: Declarations, out: np.ndarray) -> list[Ids]:
+    """The output, and the attention scores where they were asked for."""
+    first, *scores = graph.call.outputs
+    return [Ids(first, {len(first) - 1: out}), *map(Ids, scores)]

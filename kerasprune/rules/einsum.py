@@ -1,0 +1,79 @@
+"""EinsumDense: a dense layer over whatever axes its equation names."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+from keras import layers
+
+from kerasprune.declarations import Declarations
+from kerasprune.errors import PruneError
+from kerasprune.graph import Count, Ids
+from kerasprune.rules.activations import activate
+from kerasprune.rules.table import SILENT, tensor_rule
+
+
+@tensor_rule(layers.EinsumDense, constant=SILENT)
+def einsum_dense(graph: Declarations, layer: layers.EinsumDense, x: Ids) -> Ids:
+    """`out = einsum(equation, x, kernel) + bias`.
+
+    A letter of the kernel that is in the input only is contracted; in the output only, it makes channels; in both, its
+    channels keep their lanes.
+    """
+    shape = graph.call.outputs[0]
+    source, kernel, target = _letters(layer, x, shape)
+    axes: dict[str, np.ndarray] = {}
+    for axis, letter in enumerate(kernel):
+        if letter in source:
+            axes[letter] = graph.on(x, source.index(letter))
+        else:
+            axes[letter] = graph.new(layer, layer.kernel.shape[axis], "" if kernel[-1] == letter else letter)
+    graph.pin_all(
+        x, f"{layer.name!r} carries that axis along", but=tuple(source.index(c) for c in kernel if c in source)
+    )
+    reads = tuple(a for a, c in enumerate(kernel) if c not in target)
+    makes = tuple(a for a, c in enumerate(kernel) if c in target)
+    others = [x.shape[a] for a, c in enumerate(source) if c not in kernel and a]
+    positions = None if None in others else prod(others)
+    graph.kernel(layer, layer.kernel, *(axes[c] for c in kernel), reads=reads, makes=makes, positions=positions)
+    if layer.bias is not None:
+        letters = [c for c in target if c in (layer.bias_axes or "")]
+        rank = len(layer.bias.shape)
+        own = [axes.get(c) for c in letters]
+        own += [None] * (rank - len(own))
+        graph.slices(layer, layer.bias, *own, role="bias", makes=tuple(a for a, i in enumerate(own) if i is not None))
+    out = {axis: axes[letter] for axis, letter in enumerate(target) if letter in axes}
+    for ids in out.values():
+        activate(graph, layer, ids)
+    graph.sets(layer, "output_shape", _following(layer, out, len(shape)))
+    return Ids(shape, out)
+
+
+def _following(layer: layers.EinsumDense, out: dict[int, np.ndarray], rank: int):  # noqa: ANN202
+    written = tuple(layer.partial_output_shape)
+
+    def shape(count: Count) -> tuple:
+        kept = {axis - (rank - len(written)): count(ids) for axis, ids in out.items()}
+        return tuple(kept.get(axis, size) if size is not None else None for axis, size in enumerate(written))
+
+    return shape
+
+
+def _letters(layer: layers.EinsumDense, x: Ids, shape: tuple) -> tuple[list[str], list[str], list[str]]:
+    """Returns one letter per axis of the input, the kernel and the output; those of an ellipsis are numbered."""
+    inputs, target = layer.equation.replace(" ", "").split("->")
+    source, kernel = inputs.split(",")
+
+    def spelled(text: str, rank: int) -> list[str]:
+        if "..." not in text:
+            return list(text)
+        left, right = text.split("...")
+        hidden = rank - len(left) - len(right)
+        return [*left, *(f"…{i}" for i in range(hidden)), *right]
+
+    if "..." in kernel:
+        raise PruneError(
+            f"Expected no ellipsis in the kernel of an EinsumDense. Received: {layer.equation!r} in {layer.name!r}."
+        )
+    return spelled(source, len(x.shape)), list(kernel), spelled(target, len(shape))

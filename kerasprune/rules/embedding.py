@@ -1,0 +1,20 @@
+"""Embedding: from whole numbers to vectors."""
+
+from __future__ import annotations
+
+from keras import layers
+
+from kerasprune.declarations import Declarations
+from kerasprune.graph import Ids
+from kerasprune.rules.table import SILENT, tensor_rule
+
+
+@tensor_rule(layers.Embedding, constant=SILENT)
+def embedding(graph: Declarations, layer: layers.Embedding, x: Ids) -> Ids:
+    """`out[…, c] = table[x[…], c]`; the numbers that are looked up stay as they are."""
+    graph.pin_all(x, f"{layer.name!r} looks them up")
+    shape = graph.call.outputs[0]
+    out = graph.new(layer, layer.output_dim)
+    graph.kernel(layer, layer._embeddings, None, out, makes=(1,), counted=False)
+    graph.sets(layer, "output_dim", out)
+    return Ids(shape, {len(shape) - 1: out})

@@ -1,0 +1,56 @@
+"""Recurrent layers: units go from every gate, from the state and from the output at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import layers
+
+from kerasprune.declarations import Declarations
+from kerasprune.graph import Ids
+from kerasprune.rules.table import SILENT, tensor_rule
+
+_GATES = {layers.LSTM: 4, layers.GRU: 3, layers.SimpleRNN: 1}
+
+
+@tensor_rule(*_GATES, constant=SILENT)
+def recurrent(graph: Declarations, layer: Any, x: Ids, *states: Ids, **rest: Any) -> list[Ids]:
+    """The kernels are `(channels, gates·units)` and `(units, gates·units)`; states have one entry per unit."""
+    out = graph.new(layer, layer.units)
+    _cell(graph, layer, layer.cell, x, out, _GATES[type(layer)])
+    for state in states:
+        graph.tie(graph.on(state, -1), out)
+    graph.sets(layer, "units", out)
+    return [Ids(shape, {len(shape) - 1: out}) for shape in graph.call.outputs]
+
+
+@tensor_rule(layers.Bidirectional, constant=SILENT)
+def bidirectional(graph: Declarations, layer: layers.Bidirectional, x: Ids, *states: Ids, **rest: Any) -> list[Ids]:
+    """One layer forwards, one backwards; they lose the same units."""
+    outs = []
+    for inner, path in ((layer.forward_layer, "layer"), (layer.backward_layer, "backward_layer")):
+        if type(inner) not in _GATES or states:
+            graph.pin_all(x, f"{layer.name!r} wraps a layer without a rule of its own")
+            return [Ids(shape) for shape in graph.call.outputs]
+        graph.wrapped(inner, layer, path, "config")
+        outs.append(graph.new(inner, inner.units))
+        _cell(graph, inner, inner.cell, x, outs[-1], _GATES[type(inner)])
+        graph.sets(inner, "units", outs[-1])
+    merged = np.concatenate(outs) if layer.merge_mode == "concat" else outs[0]
+    graph.tie(*outs)  # the layer wants both directions equally wide
+    shapes = graph.call.outputs
+    main = [merged] if layer.merge_mode is not None else outs
+    per_direction = (len(shapes) - len(main)) // 2
+    ids = [*main, *[outs[0]] * per_direction, *[outs[1]] * per_direction]
+    return [Ids(shape, {len(shape) - 1: each}) for shape, each in zip(shapes, ids, strict=True)]
+
+
+def _cell(graph: Declarations, layer: Any, cell: Any, x: Ids, out: np.ndarray, gates: int) -> None:
+    gated = np.tile(out, gates)
+    steps = x.shape[1]
+    graph.kernel(layer, cell.kernel, graph.on(x, -1), gated, reads=(0,), makes=(1,), positions=steps)
+    graph.kernel(layer, cell.recurrent_kernel, out, gated, reads=(0,), makes=(1,), positions=steps)
+    if cell.bias is not None:
+        rows = (None,) * (len(cell.bias.shape) - 1)  # GRU with reset_after has two rows of biases
+        graph.slices(layer, cell.bias, *rows, gated, role="bias", makes=(len(rows),))

@@ -1,0 +1,31 @@
+"""Reductions: an axis goes; channels on it are pinned, since all of them enter the result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras.src.ops import numpy as knp
+
+from kerasprune.declarations import Declarations
+from kerasprune.graph import Ids
+from kerasprune.rules.table import tensor_rule
+
+_REDUCTIONS = (
+    knp.All, knp.Amax, knp.Amin, knp.Any, knp.Argmax, knp.Argmin, knp.CountNonzero, knp.Max, knp.Mean, knp.Median,
+    knp.Min, knp.Prod, knp.Std, knp.Sum, knp.Var,
+)  # fmt: skip
+
+
+@tensor_rule(*_REDUCTIONS)
+def reduction(graph: Declarations, operation: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
+    """Channels on the other axes keep their lanes."""
+    rank = len(x.shape)
+    axis = operation.axis
+    gone = (
+        set(range(rank)) if axis is None else {a % rank for a in (axis if isinstance(axis, list | tuple) else [axis])}
+    )
+    graph.pin_all(x, f"{operation.name!r} reduces over the channels", but=tuple(a for a in x.axes if a not in gone))
+    left = {a: ids for a, ids in x.axes.items() if a not in gone}
+    if not operation.keepdims:
+        left = {a - sum(g < a for g in gone): ids for a, ids in left.items()}
+    return Ids(graph.call.outputs[0], left)

@@ -1,0 +1,125 @@
+"""Slicing, splitting and stacking: ids are cut and joined as the tensor is."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from keras.src.ops import core
+from keras.src.ops import numpy as knp
+
+from kerasprune.declarations import Declarations
+from kerasprune.graph import Count, Ids, Stays
+from kerasprune.rules.table import tensor_rule
+
+
+@tensor_rule(knp.GetItem)
+def get_item(graph: Declarations, operation: Any, x: Ids, key: Any) -> Ids:
+    """`x[key]`: a range of channels is cut to those of it that stay; a single one, picked by number, stays."""
+    shape, axes, changes = graph.call.outputs[0], {}, {}
+    before = after = 0
+    full = _without_ellipsis(key, len(x.shape))
+    for place, part in enumerate(full):
+        if part is None:
+            after += 1
+            continue
+        ids = x.axes.get(before)
+        if isinstance(part, slice):
+            if ids is not None and part in (slice(None), slice(0, None), slice(0, ids.size)):
+                axes[after] = ids
+            elif ids is not None and part.step in (None, 1):
+                axes[after] = ids[part]
+            elif ids is not None:
+                graph.pin(ids, f"{operation.name!r} takes every {part.step}th channel")
+                axes[after] = ids[part]
+            if ids is not None and part != slice(None):
+                changes[place] = ids, part
+            after += 1
+        elif ids is not None:
+            graph.pin(ids, f"{operation.name!r} picks channels by number")
+        before += 1
+    if changes:
+        graph.argument(1, partial(_new_key, full, changes))
+    return Ids(shape, axes)
+
+
+def _new_key(full: tuple, changes: dict[int, tuple[np.ndarray, slice]], key: Any, stays: Stays) -> tuple:
+    """Returns the key with its ranges counted in the channels that stay."""
+    new = list(full)
+    for place, (ids, part) in changes.items():
+        kept = np.concatenate([[0], np.cumsum(stays(ids))])
+        start, stop, step = part.indices(ids.size)
+        new[place] = slice(int(kept[start]), int(kept[stop]), None) if step == 1 else part
+    return tuple(new)
+
+
+def _without_ellipsis(key: Any, rank: int) -> tuple:
+    parts = tuple(key) if isinstance(key, tuple | list) else (key,)
+    if not any(part is Ellipsis for part in parts):
+        parts = (*parts, Ellipsis)
+    at = next(i for i, part in enumerate(parts) if part is Ellipsis)
+    missing = rank - sum(part is not None and part is not Ellipsis for part in parts)
+    return (*parts[:at], *(slice(None),) * missing, *parts[at + 1 :])
+
+
+@tensor_rule(knp.Split)
+def split(graph: Declarations, operation: Any, x: Ids) -> list[Ids]:
+    """The tensor is cut along one axis; the cuts follow the channels."""
+    along = operation.axis % len(x.shape)
+    if along not in x.axes:
+        return [Ids(shape, dict(x.axes)) for shape in graph.call.outputs]
+    pieces, start = [], 0
+    for shape in graph.call.outputs:
+        pieces.append(x.axes[along][start : start + shape[along]])
+        start += shape[along]
+
+    def cuts(count: Count) -> list[int]:
+        return np.cumsum([count(piece) for piece in pieces])[:-1].tolist()
+
+    graph.sets(operation, "indices_or_sections", cuts)
+    rest = {axis: ids for axis, ids in x.axes.items() if axis != along}
+    return [Ids(shape, {**rest, along: p}) for shape, p in zip(graph.call.outputs, pieces, strict=True)]
+
+
+@tensor_rule(knp.Stack)
+def stack(graph: Declarations, operation: Any, inputs: list[Ids]) -> Ids:
+    """A new axis; the tensors' channels are tied."""
+    shape = graph.call.outputs[0]
+    new = operation.axis % len(shape)
+    axes = {}
+    for axis in set().union(*(x.axes for x in inputs)):
+        axes[axis + (axis >= new)] = graph.tie(*(graph.on(x, axis) for x in inputs))
+    return Ids(shape, axes)
+
+
+@tensor_rule(core.Unstack)
+def unstack(graph: Declarations, operation: Any, x: Ids) -> list[Ids]:
+    """An axis goes, its channels picked by number."""
+    gone = operation.axis % len(x.shape)
+    graph.pin_all(x, f"{operation.name!r} picks channels by number", but=tuple(a for a in x.axes if a != gone))
+    axes = {axis - (axis > gone): ids for axis, ids in x.axes.items() if axis != gone}
+    return [Ids(shape, axes) for shape in graph.call.outputs]
+
+
+@tensor_rule(knp.Take)
+def take(graph: Declarations, operation: Any, x: Ids, indices: Any) -> Ids:
+    """Entries picked by number along one axis; channels on that axis stay, those after it move along."""
+    shape = graph.call.outputs[0]
+    if operation.axis is None or not isinstance(x, Ids):
+        graph.pin_all(x, f"{operation.name!r} picks from the flattened tensor")
+        return Ids(shape)
+    along = operation.axis % len(x.shape)
+    graph.pin_all(x, f"{operation.name!r} picks channels by number", but=tuple(a for a in x.axes if a != along))
+    shift = len(shape) - len(x.shape)
+    return Ids(shape, {a + shift * (a > along): ids for a, ids in x.axes.items() if a != along})
+
+
+@tensor_rule(knp.Roll, knp.Flip)
+def roll(graph: Declarations, operation: Any, x: Ids) -> Ids:
+    """Entries change places along some axes; channels on those stay."""
+    along = range(len(x.shape)) if operation.axis is None else np.atleast_1d(operation.axis) % len(x.shape)
+    for axis in along:
+        if int(axis) in x.axes:
+            graph.pin(x.axes[int(axis)], f"{operation.name!r} moves channels by number")
+    return x
