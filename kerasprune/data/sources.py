@@ -107,10 +107,17 @@ class Streamed:
 
     def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
         """Returns the pairs, shuffled within the window."""
-        # tf.data mixes the global seed into its own. Fixed here, for this graph alone, the order depends on the
-        # argument only.
-        tf.random.set_seed(0)
-        return self.records.shuffle(self.window, seed=seed[0])
+        # `Dataset.shuffle` refuses a seed that is a tensor of a graph, and mixes the global seed in; its op does not.
+        shuffled = tf.raw_ops.ShuffleDataset(
+            input_dataset=tf.data.experimental.to_variant(self.records),
+            buffer_size=self.window,
+            seed=seed[0],
+            seed2=seed[1],
+            output_types=[tf.string, self.records.element_spec[1].dtype],
+            output_shapes=[[], []],
+            reshuffle_each_iteration=False,
+        )
+        return tf.data.experimental.from_variant(shuffled, self.records.element_spec)
 
     def decode(self, record: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the uint8 picture and the int32 label of a pair."""

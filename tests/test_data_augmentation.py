@@ -1,0 +1,90 @@
+"""Augmentations against brute force: every result is one of the pictures that the definition allows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasprune.data.augmentation import augmentations, resize
+
+SEEDS = [tf.constant([7, number], tf.int64) for number in range(40)]
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(8, 8, 3)).astype(np.float32)
+
+
+def windows(image: np.ndarray, rim: int) -> dict[tuple[int, int], np.ndarray]:
+    size = len(image)
+    padded = np.pad(image, ((rim, rim), (rim, rim), (0, 0)))
+    places = range(2 * rim + 1)
+    return {(row, column): padded[row : row + size, column : column + size] for row in places for column in places}
+
+
+def place(result: np.ndarray, allowed: dict[tuple[int, int], np.ndarray]) -> tuple[int, int]:
+    found = [where for where, window in allowed.items() if np.allclose(window, result, atol=1e-6)]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_crop_is_a_window_of_the_padded_picture_and_every_window_occurs(image):
+    allowed = windows(image, rim=1)
+    places = {place(augmentations.member("crop")(image, 8, seed).numpy(), allowed) for seed in SEEDS}
+    assert places == set(allowed)
+
+
+def test_crop_flip_mirrors_about_half_of_the_windows(image):
+    allowed = windows(image, rim=1)
+    mirrored = {(row, column, "mirrored"): window[:, ::-1] for (row, column), window in allowed.items()}
+    places = [place(augmentations.member("crop_flip")(image, 8, seed).numpy(), allowed | mirrored) for seed in SEEDS]
+    assert 10 <= sum(len(where) == 3 for where in places) <= 30
+    assert len({where[:2] for where in places}) == 9
+
+
+@pytest.mark.parametrize("name", ["crop", "crop_flip", "inception"])
+def test_an_augmentation_is_a_function_of_its_seed(image, name):
+    augment = augmentations.member(name)
+    first = augment(image, 8, SEEDS[0]).numpy()
+    tf.random.set_seed(5)
+    np.testing.assert_array_equal(augment(image, 8, SEEDS[0]).numpy(), first)
+    assert any(not np.array_equal(augment(image, 8, seed).numpy(), first) for seed in SEEDS[1:])
+
+
+def test_inception_shows_a_box_of_the_allowed_area_and_shape():
+    # Red holds the row and green the column, so the range of values tells the box.
+    side = 120
+    rows, columns = np.mgrid[:side, :side].astype(np.float32)
+    image = np.stack([rows, columns, 0 * rows], axis=-1)
+    areas, directions = [], []
+    for seed in SEEDS:
+        result = augmentations.member("inception")(image, 60, seed).numpy()
+        assert result.shape == (60, 60, 3)
+        # The first and last of 60 samples lie half a sixtieth within the box.
+        height, width = (np.ptp(result[..., axis]) * 60 / 59 for axis in (0, 1))
+        assert 0.7 <= width / height <= 1.43
+        areas.append(height * width / side**2)
+        directions.append(result[0, 0, 1] < result[0, -1, 1])
+    assert 0.06 <= min(areas) < 0.3 and 0.7 < max(areas) <= 1.05
+    assert 10 <= sum(directions) <= 30
+
+
+def test_resize_takes_the_middle_square():
+    wide = np.zeros((10, 16, 3), np.float32)
+    wide[:, 3:13] = 1
+    np.testing.assert_allclose(resize(wide, 10), np.ones((10, 10, 3)))
+    np.testing.assert_allclose(resize(wide.transpose(1, 0, 2), 10), np.ones((10, 10, 3)))
+
+
+def test_resize_by_an_integer_factor_is_the_triangle_filter(image):
+    # Halving with antialiasing weighs four neighbours 1 : 3 : 3 : 1 in each direction, away from the border.
+    weights = np.array([1, 3, 3, 1]) / 8
+    expected = np.einsum("i,j,ijc->c", weights, weights, image[1:5, 3:7])
+    np.testing.assert_allclose(resize(image, 4)[1, 2], expected, atol=1e-5)
+
+
+def test_resize_works_at_every_size_between_13_and_64(image):
+    for size in (13, 27, 64):
+        assert resize(np.ones((64, 64, 3), np.float32), size).shape == (size, size, 3)
+        np.testing.assert_allclose(resize(np.ones((64, 64, 3), np.float32), size), 1, atol=1e-5)
