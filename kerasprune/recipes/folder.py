@@ -1,0 +1,171 @@
+"""The folder of a run: which stages are finished, and the files that they leave."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.errors import PruneError
+from kerasprune.files import replacing, write_json, write_text
+
+COLUMNS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run.
+
+    Args:
+        path: The folder.
+    """
+
+    path: Path
+
+    def file(self, name: str) -> Path:
+        """Returns the path of a file of the run."""
+        return self.path / name
+
+    # ---- stages ------------------------------------------------------------------------------------
+
+    def stages(self) -> dict[str, dict[str, Any]]:
+        """Returns what the finished stages noted: `{stage: {"seconds": …}}`."""
+        return self.json("stages.json") or {}
+
+    def finish(self, stage: str, seconds: float) -> None:
+        """Notes that a stage is finished."""
+        write_json(self.file("stages.json"), {**self.stages(), stage: {"seconds": round(seconds, 3)}})
+
+    # ---- data --------------------------------------------------------------------------------------
+
+    def json(self, name: str) -> Any:
+        """Returns the data of a JSON file, or `None` where there is none."""
+        path = self.file(name)
+        if not path.exists():
+            return None
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise PruneError(f"The file is damaged. Received: {str(path)!r} ({error}). Remove it.") from error
+
+    def write_json(self, name: str, data: Any) -> None:
+        """Writes a JSON file in one step; what is not finite becomes null."""
+        write_json(self.file(name), finite(data))
+
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a text file in one step."""
+        write_text(self.file(name), text)
+
+    def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Writes a `.npz` file in one step."""
+        with replacing(self.file(name)) as temporary:
+            np.savez_compressed(temporary, **arrays)
+
+    def arrays(self, name: str) -> dict[str, np.ndarray] | None:
+        """Returns the arrays of a `.npz` file, or `None` where there is none."""
+        path = self.file(name)
+        if not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    # ---- models ------------------------------------------------------------------------------------
+
+    def save_model(self, name: str, model: keras.Model) -> None:
+        """Saves a model in one step."""
+        with replacing(self.file(name)) as temporary:
+            model.save(temporary)
+
+    def model(self, name: str) -> keras.Model:
+        """Loads a model of the run."""
+        return load_model(self.file(name))
+
+    # ---- metrics -----------------------------------------------------------------------------------
+
+    def metrics(self) -> list[dict[str, str]]:
+        """Returns the rows of `metrics.csv` as text."""
+        path = self.file("metrics.csv")
+        if not path.exists():
+            return []
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def set_metrics(self, stage: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Writes the rows of a stage in place of those it had, so that a stage begun anew has none twice."""
+        kept = [row for row in self.metrics() if row["stage"] != stage]
+        rows = [*kept, *({"stage": stage, **row} for row in rows)]
+        columns = list(dict.fromkeys([*COLUMNS, *(key for row in rows for key in row)]))
+        with replacing(self.file("metrics.csv")) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def load_model(path: Path | str) -> keras.Model:
+    """Loads a `.keras` file in safe mode.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The model, not compiled.
+
+    Raises:
+        PruneError: There is no such file, or Keras cannot read it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise PruneError(f"Expected the path of a .keras file. Received: {str(path)!r}, which is no file.")
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises whatever the reader of a damaged part raises
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise PruneError(
+            f"Keras cannot read the model. Received: {str(path)!r} ({reason}). "
+            "Expected a whole .keras file of a functional model without custom or lambda layers."
+        ) from error
+
+
+def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:
+    """Makes an output folder, or says why it may not be used.
+
+    Args:
+        path: The folder.
+        names: Files that a folder to be resumed must have.
+        resume: Whether a folder that is not empty may be carried on with.
+
+    Raises:
+        PruneError: The path is a file; the folder is not empty and `resume` is not set; or it is not the
+            folder of a run.
+    """
+    if path.exists() and not path.is_dir():
+        raise PruneError(f"Expected a folder to write to. Received: {str(path)!r}, which is a file.")
+    path.mkdir(parents=True, exist_ok=True)
+    filled = any(path.iterdir())
+    if filled and not resume:
+        raise PruneError(
+            "Expected an empty folder, so that nothing is overwritten. "
+            f"Received: {str(path)!r}, which holds files. Choose another with --out, or carry on with --resume."
+        )
+    if filled and not all((path / name).exists() for name in names):
+        raise PruneError(
+            f"Expected the folder of an earlier run. Received: {str(path)!r}, which lacks {', '.join(names)}."
+        )
+
+
+def finite(data: Any) -> Any:
+    """Returns plain data in which NaN and infinity, which JSON has not, are `None`."""
+    if isinstance(data, dict):
+        return {key: finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in data]
+    if isinstance(data, float | np.floating):
+        return float(data) if math.isfinite(data) else None
+    return int(data) if isinstance(data, np.integer) else data

@@ -1,0 +1,64 @@
+"""The export formats that recipes and the command line know by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kerasprune.errors import PruneError, nearest
+
+
+@dataclass(frozen=True)
+class Format:
+    """One export format.
+
+    Args:
+        suffix: What the file name ends in; empty for a folder.
+        write: `(model, path, *, data, size, overwrite) -> ExportReport`.
+        calibrates: Whether images are needed to write it.
+    """
+
+    suffix: str
+    write: Callable[..., Any]
+    calibrates: bool = False
+
+
+def _saved_model(model: keras.Model, path: Path, *, data: Any, size: int | None, overwrite: bool) -> Any:
+    from kerasprune import export
+
+    del size  # a SavedModel leaves free sides free
+    return export.saved_model(model, path, data=data, overwrite=overwrite)
+
+
+def _tflite(quantize: str | None) -> Callable[..., Any]:
+    def write(model: keras.Model, path: Path, **options: Any) -> Any:
+        from kerasprune import export
+
+        return export.tflite(model, path, quantize=quantize, **options)
+
+    return write
+
+
+FORMATS = {
+    "saved_model": Format("", _saved_model),
+    "tflite": Format(".tflite", _tflite(None)),
+    "tflite-float16": Format(".tflite", _tflite("float16")),
+    "tflite-int8": Format(".tflite", _tflite("int8"), calibrates=True),
+}
+
+
+def find(name: str) -> Format:
+    """Returns a format by name.
+
+    Raises:
+        PruneError: There is no such format.
+    """
+    if name not in FORMATS:
+        raise PruneError(
+            f"Expected a known format: {', '.join(FORMATS)}. Received: format={name!r}.{nearest(name, FORMATS)}"
+        )
+    return FORMATS[name]

@@ -1,0 +1,94 @@
+"""What a recipe names: registered members, or a user's own `package.module:Name` where that is trusted."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kerasprune.errors import PruneError, nearest
+from kerasprune.registry import Registry
+
+# Where the table of each family is.
+FAMILIES = {
+    "model": ("kerasprune.models", "registry"),
+    "criterion": ("kerasprune.criteria.table", "criteria"),
+    "budget": ("kerasprune.budgets.table", "budgets"),
+    "callback": ("kerasprune.callbacks.table", "callbacks"),
+}
+
+
+def registry(family: str) -> Registry:
+    """Returns the registry of a family: `"model"`, `"criterion"`, `"budget"` or `"callback"`."""
+    module, table = FAMILIES[family]
+    return getattr(importlib.import_module(module), table)
+
+
+def member(family: str, name: str) -> Callable[..., Any]:
+    """Returns the class or function that a name stands for.
+
+    Args:
+        family: One of `FAMILIES`.
+        name: A registered name, or `package.module:Name`. The latter imports that module, so a recipe may
+            only say it where the user trusts the recipe; `faults` sees to that.
+
+    Raises:
+        PruneError: There is no such member.
+    """
+    if ":" not in name:
+        return registry(family).member(name)
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise PruneError(
+            f"Expected {family} 'package.module:Name' to be importable. Received: {name!r} ({error})."
+        ) from error
+
+
+def make(family: str, name: str, arguments: Mapping[str, Any]) -> Any:
+    """Returns the instance that a name and its arguments describe.
+
+    Raises:
+        PruneError: There is no such member, or the arguments do not fit it.
+    """
+    made = member(family, name)
+    try:
+        return made(**arguments)
+    except TypeError as error:
+        raise PruneError(f"The {family} {name!r} was not made: {error}. Received: {dict(arguments)!r}.") from error
+
+
+def parameters(family: str, name: str) -> Mapping[str, inspect.Parameter]:
+    """Returns the arguments that a member takes, by name."""
+    return inspect.signature(member(family, name)).parameters
+
+
+def takes(family: str, name: str, argument: str) -> bool:
+    """Says whether a member takes an argument of that name."""
+    return argument in parameters(family, name)
+
+
+def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) -> list[str]:
+    """Returns what is wrong with a name and its arguments, without making anything.
+
+    Args:
+        family: One of `FAMILIES`.
+        name: The name that a recipe gives.
+        arguments: The arguments beside it.
+        trust: Whether `package.module:Name` may be imported.
+    """
+    if ":" in name and not trust:
+        return [f"{name!r} would import your own code. Expected a registered {family}, or the option --trust"]
+    try:
+        known = parameters(family, name)
+    except PruneError as error:
+        return [str(error).rstrip(".")]
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        return []
+    return [
+        f"{family} {name!r} has no argument {key!r}.{nearest(key, known)} It takes: {', '.join(known)}"
+        for key in arguments
+        if key not in known
+    ]

@@ -1,0 +1,52 @@
+"""Optimisers and learning-rate schedules as recipes state them: in epochs."""
+
+from __future__ import annotations
+
+import keras
+
+from kerasprune.recipes import schema
+
+
+def optimizer(spec: schema.Optimizer, epochs: int, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """Returns a fresh Keras optimiser.
+
+    Args:
+        spec: What the recipe says.
+        epochs: Length of the stage, for schedules that span it.
+        steps_per_epoch: Steps of one epoch.
+    """
+    rate = learning_rate(spec.learning_rate, epochs, steps_per_epoch)
+    if isinstance(spec, schema.Sgd):
+        return keras.optimizers.SGD(rate, momentum=spec.momentum, nesterov=spec.nesterov)
+    if isinstance(spec, schema.AdamW):
+        return keras.optimizers.AdamW(rate, weight_decay=spec.weight_decay)
+    return keras.optimizers.Adam(rate)
+
+
+def learning_rate(
+    spec: schema.LearningRate, epochs: int, steps_per_epoch: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """Returns a number or a Keras schedule in steps.
+
+    Example:
+        >>> steps = schema.MultiStep(name="multi_step", values={0: 0.01, 60: 0.001})
+        >>> rate = learning_rate(steps, 120, 100)
+        >>> [round(float(rate(step)), 6) for step in (0, 5_999, 6_000)]
+        [0.01, 0.01, 0.001]
+    """
+    schedules = keras.optimizers.schedules
+    if isinstance(spec, schema.Constant):
+        return spec.value
+    if isinstance(spec, schema.Cosine):
+        warmup = round(spec.warmup_epochs * steps_per_epoch)
+        return schedules.CosineDecay(
+            initial_learning_rate=0.0 if warmup else spec.start,
+            decay_steps=max(1, epochs * steps_per_epoch - warmup),
+            alpha=spec.end / spec.start,
+            warmup_target=spec.start if warmup else None,
+            warmup_steps=warmup,
+        )
+    # Keras keeps a value up to and including its boundary, so the last step of an epoch is the boundary.
+    boundaries = [epoch * steps_per_epoch - 1 for epoch in list(spec.values)[1:]]
+    values = list(spec.values.values())
+    return schedules.PiecewiseConstantDecay(boundaries, values) if boundaries else values[0]

@@ -1,0 +1,352 @@
+"""What a recipe may say: every key, its type and its range.
+
+A recipe is checked as a whole before anything runs: keys, ranges, names and their arguments.
+Every fraction is a fraction kept.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    ModelWrapValidatorHandler,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from kerasprune.errors import nearest
+from kerasprune.recipes import FOLDER, members
+from kerasprune.recipes.formats import FORMATS
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Node(BaseModel):
+    """A part of a recipe: unknown keys are faults, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _gather(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Adds the nearest known key to an unknown one, beside all other faults of the node."""
+        try:
+            return validate(data)
+        except ValidationError as error:
+            details = [cls._reworded(one) for one in error.errors()]
+            raise ValidationError.from_exception_data(cls.__name__, details) from error
+
+    @classmethod
+    def _reworded(cls, fault: ErrorDetails) -> InitErrorDetails:
+        kind, message = fault["type"], fault["msg"]
+        if kind == "extra_forbidden":
+            known = ", ".join(cls.model_fields)
+            kind = "unknown_key"
+            message = f"unknown key.{nearest(fault['loc'][-1], cls.model_fields)} Known keys: {known}."
+        elif kind == "missing":
+            message = "this key is missing."
+        # Braces would be read as a template.
+        escaped = PydanticCustomError(kind, "{text}", {"text": message})
+        return InitErrorDetails(type=escaped, loc=fault["loc"], input=fault["input"])
+
+
+class Named(BaseModel):
+    """A registered thing by name; the keys beside `name` are its arguments."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments beside the name."""
+        return dict(self.model_extra or {})
+
+
+def _from_name(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _known(family: str) -> AfterValidator:
+    def check(named: Named, info: ValidationInfo) -> Named:
+        trust = bool((info.context or {}).get("trust"))
+        found = members.faults(family, named.name, named.arguments, trust)
+        if found:
+            raise ValueError("; ".join(found))
+        return named
+
+    return AfterValidator(check)
+
+
+Criterion = Annotated[Named, BeforeValidator(_from_name), _known("criterion")]
+Budget = Annotated[Named, BeforeValidator(_from_name), _known("budget")]
+Callback = Annotated[Named, BeforeValidator(_from_name), _known("callback")]
+
+
+class Start(Node):
+    """A checkpoint to start from: a path, or one below the package's recipes, e.g. `checkpoints/….keras`.
+
+    `size` is the image side in pixels, needed where the model leaves it free and there is no data.
+    """
+
+    start: str
+    size: PositiveInt | None = None
+
+    @property
+    def path(self) -> Path:
+        """The checkpoint: relative paths are looked up here first, then beside the recipes of the package."""
+        here = Path(self.start)
+        return here if here.exists() or not (FOLDER / here).exists() else FOLDER / here
+
+    @field_validator("start")
+    @classmethod
+    def _exists(cls, start: str) -> str:
+        if not (Path(start).is_file() or (FOLDER / start).is_file()):
+            raise ValueError("Expected the path of a .keras file that exists")
+        return start
+
+
+Model = Annotated[
+    Annotated[Named, BeforeValidator(_from_name), _known("model"), Tag("named")] | Annotated[Start, Tag("start")],
+    Discriminator(lambda value: "start" if isinstance(value, Start) or "start" in _keys(value) else "named"),
+]
+
+
+def _keys(value: Any) -> Any:
+    return value if isinstance(value, dict) else ()
+
+
+class Paper(Node):
+    """Where a published figure stands."""
+
+    title: str
+    arxiv: str
+    row: str
+
+
+class Expected(Node):
+    """Figures that the recipe should reach: fractions, the speed-up as a factor of MACs."""
+
+    dense_accuracy: Share | None = None
+    accuracy: Share | None = None
+    accuracy_change: Annotated[float, Field(ge=-1, le=1)] | None = None
+    macs: Fraction | None = None
+    params: Fraction | None = None
+    speedup: PositiveFloat | None = None
+    sparsity: Share | None = None
+    verified: str | None = None
+
+
+class Data(Node):
+    """A data set by name; see `kerasprune.data.load`.
+
+    Args:
+        name: Its name.
+        size: Image side in pixels. Defaults to 32.
+        batch: Images per batch, where a stage does not say another number. Defaults to 128.
+        augment: Augmentation of the training images. Defaults to none.
+        validation: The split that is looked at while training. Defaults to `"validation"`; `null` where the set
+            has none.
+        test: The split that is looked at once, at the end. Defaults to `"test"`.
+        data_dir: Where tensorflow-datasets keeps its files. Defaults to its own choice.
+    """
+
+    name: str
+    size: PositiveInt = 32
+    batch: PositiveInt = 128
+    augment: str | None = None
+    validation: str | None = "validation"
+    test: str = "test"
+    data_dir: str | None = None
+
+
+class Constant(Node):
+    """The same learning rate throughout."""
+
+    name: Literal["constant"] = "constant"
+    value: PositiveFloat
+
+
+class Cosine(Node):
+    """Half a cosine from `start` to `end` over all epochs, after a linear warm-up."""
+
+    name: Literal["cosine"]
+    start: PositiveFloat
+    end: NonNegativeFloat = 0.0
+    warmup_epochs: NonNegativeFloat = 0.0
+
+
+class MultiStep(Node):
+    """Piecewise constant: `{first epoch: learning rate}`, beginning with epoch 0."""
+
+    name: Literal["multi_step"]
+    values: dict[int, PositiveFloat]
+
+    @field_validator("values")
+    @classmethod
+    def _ascending(cls, values: dict[int, float]) -> dict[int, float]:
+        if not values or next(iter(values)) != 0 or list(values) != sorted(values):
+            raise ValueError("Expected ascending epochs that begin with 0, e.g. {0: 0.01, 60: 0.001}")
+        return values
+
+
+def _from_number(value: Any) -> Any:
+    if isinstance(value, dict | BaseModel):
+        return value
+    return {"name": "constant", "value": value}
+
+
+LearningRate = Annotated[
+    Annotated[Constant | Cosine | MultiStep, Field(discriminator="name")], BeforeValidator(_from_number)
+]
+
+
+class Sgd(Node):
+    """Stochastic gradient descent with momentum."""
+
+    name: Literal["sgd"]
+    learning_rate: LearningRate
+    momentum: Share = 0.9
+    nesterov: bool = False
+
+
+class Adam(Node):
+    """Adam."""
+
+    name: Literal["adam"]
+    learning_rate: LearningRate
+
+
+class AdamW(Node):
+    """Adam with decoupled weight decay, which is not the L2 of a loss and does not pass through momentum."""
+
+    name: Literal["adamw"]
+    learning_rate: LearningRate
+    weight_decay: NonNegativeFloat = 0.004
+
+
+Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
+
+
+class Fit(Node):
+    """A training stage.
+
+    `l2` is the papers' weight decay: the loss gains `½ · l2 · Σ w²` over the trainable kernels.
+    """
+
+    epochs: PositiveInt
+    optimizer: Optimizer
+    l2: NonNegativeFloat = 0.0
+    batch: PositiveInt | None = None
+    callbacks: tuple[Callback, ...] = ()
+
+
+class PlanStep(Node):
+    """Who stays: the arguments of `kerasprune.plan`, and how the model is traced."""
+
+    criterion: Criterion = Named(name="l1")
+    budget: Budget = Named(name="uniform")
+    keep: Fraction | None = None
+    macs: Fraction | None = None
+    params: Fraction | None = None
+    coupling: Literal["tied", "free"] = "tied"
+    freeze: tuple[str, ...] = ()
+    unknown: Literal["raise", "freeze"] = "raise"
+    min_keep: PositiveInt = 1
+    round_to: PositiveInt = 1
+
+    @model_validator(mode="after")
+    def _one_target(self) -> PlanStep:
+        given = {name: getattr(self, name) for name in ("keep", "macs", "params") if getattr(self, name) is not None}
+        if len(given) > 1:
+            raise ValueError(f"Expected one of keep, macs and params. Received: {given}")
+        return self
+
+
+class Prune(Node):
+    """The pruning stage: a plan, a callback that prepares the model during `fit`, or both.
+
+    Without `epochs` and `steps` the fit is as long as the callback's schedule.
+    """
+
+    plan: PlanStep | None = None
+    callback: Callback | None = None
+    epochs: PositiveInt | None = None
+    steps: PositiveInt | None = None
+    optimizer: Optimizer | None = None
+    l2: NonNegativeFloat = 0.0
+    batch: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Prune:
+        if self.plan is None and self.callback is None:
+            raise ValueError("Expected a plan, a callback, or both")
+        if self.callback is not None and self.optimizer is None:
+            raise ValueError("Expected an optimizer beside the callback")
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("Expected either epochs or steps")
+        return self
+
+
+class Recipe(Node):
+    """A whole experiment.
+
+    Args:
+        name: The recipe's name; the run folder is named after it.
+        why: The question that the experiment answers, in one sentence.
+        status: `"run"`: it was run as it stands. `"not run in full"`: a published schedule, only tried.
+        paper: Where the figures come from. Defaults to `None`.
+        expected: Figures to reach. Defaults to none.
+        seed: Seed of weights, order and augmentation. Defaults to 0.
+        model: A registered model with its arguments, or `{start: checkpoint}`.
+        data: The data set. Defaults to `None`: no training and no accuracy.
+        train: Training of the dense model. Defaults to `None`: start from the checkpoint as it is.
+        prune: The pruning stage. Defaults to `None`: only train.
+        finetune: Training of the slim model. Defaults to `None`.
+        export: What to write besides `slim.keras`. Defaults to nothing.
+        smoke: Whether this is the shortened form that only tries the stages. Defaults to `False`.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    why: str
+    status: Literal["run", "not run in full"] = "run"
+    paper: Paper | None = None
+    expected: Expected = Expected()
+    seed: int = 0
+    model: Model
+    data: Data | None = None
+    train: Fit | None = None
+    prune: Prune | None = None
+    finetune: Fit | None = None
+    export: tuple[Literal[tuple(FORMATS)], ...] = ()  # type: ignore[valid-type]
+    smoke: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        faults = []
+        needs_data = self.train or self.finetune or (self.prune and self.prune.callback)
+        if needs_data and self.data is None:
+            faults.append("Expected data for the training stages")
+        if self.finetune and not self.prune:
+            faults.append("Expected a prune stage before finetune")
+        if isinstance(self.model, Named) and not self.train:
+            faults.append("Expected a train stage, since the model has no trained weights (or model: {start: …})")
+        if "tflite-int8" in self.export and self.data is None:
+            faults.append("Expected data to calibrate tflite-int8 with")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self

@@ -1,0 +1,172 @@
+"""Keras callbacks that only look: rows for `metrics.csv`, filter norms, and progress on the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Row = Mapping[str, Any]
+
+
+class Metrics(keras.callbacks.Callback):
+    """Hands on the rows of all epochs so far after every epoch.
+
+    Args:
+        write: Called with the list of rows: `epoch`, the logs of Keras, `learning_rate` where the epoch began,
+            `seconds`.
+    """
+
+    def __init__(self, write: Callable[[list[Row]], None]) -> None:
+        super().__init__()
+        self.write = write
+        self.rows: list[Row] = []
+        self._began = 0.0
+        self._rate = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Row | None = None) -> None:
+        self._began = time.perf_counter()
+        self._rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+    def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
+        values = {key: float(value) for key, value in (logs or {}).items()}
+        seconds = round(time.perf_counter() - self._began, 3)
+        self.rows.append({"epoch": epoch + 1, **values, "learning_rate": self._rate, "seconds": seconds})
+        self.write(self.rows)
+
+
+class FilterNorms(keras.callbacks.Callback):
+    """Takes the L1 norms of the filters of every prunable group, at the start and then every so many steps.
+
+    A filter's norm is the sum of the absolute values that make the channel, over all kernels of its group.
+
+    Args:
+        graph: The `ChannelGraph` of the model in training.
+        every: Steps between two looks.
+    """
+
+    def __init__(self, graph: Any, every: int) -> None:
+        super().__init__()
+        self.graph = graph
+        self.every = every
+        self.steps: list[int] = []
+        self._seen: list[dict[str, np.ndarray]] = []
+        self._step = 0
+
+    def on_train_begin(self, logs: Row | None = None) -> None:
+        self._step = 0
+        self._look()
+
+    def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
+        self._step += 1
+        if self._step % self.every == 0:
+            self._look()
+
+    def on_train_end(self, logs: Row | None = None) -> None:
+        if self.steps[-1] != self._step:
+            self._look()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Returns `{"steps": (times,), group: (times, filters), …}`."""
+        names = self._seen[0] if self._seen else {}
+        norms = {name: np.stack([seen[name] for seen in self._seen]) for name in names}
+        return {"steps": np.asarray(self.steps), **norms}
+
+    def _look(self) -> None:
+        # On JAX the variables are fresh only after the model has been asked for.
+        _ = self.model
+        self.steps.append(self._step)
+        self._seen.append({name: filter_norms(self.graph, name) for name in self.graph.prunable})
+
+
+def filter_norms(graph: Any, name: str) -> np.ndarray:
+    """Returns the L1 norm of each channel's filter of a group, shape `(group size,)`.
+
+    Args:
+        graph: The `ChannelGraph`.
+        name: Name of the group.
+    """
+    norms = np.zeros(graph.groups[name].size)
+    for kernel, axis, channel in graph.made_by(name):
+        values = np.abs(keras.ops.convert_to_numpy(kernel.variable))
+        sums = values.sum(axis=tuple(a for a in range(values.ndim) if a != axis))
+        np.add.at(norms, channel[channel >= 0], sums[channel >= 0])
+    return norms
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Stops a fit after a number of steps.
+
+    Args:
+        steps: The number of steps.
+    """
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+        self._step = 0
+
+    def on_train_begin(self, logs: Row | None = None) -> None:
+        self._step = 0
+
+    def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
+        self._step += 1
+        if self._step >= self.steps:
+            self.model.stop_training = True
+
+
+class Terminal(keras.callbacks.Callback):
+    """Shows a fit on the terminal: a bar where it is one, a line per epoch where it is a file.
+
+    Args:
+        console: Where to write.
+        stage: What is running, e.g. `"train"`.
+        epochs: Number of epochs.
+    """
+
+    def __init__(self, console: Console, stage: str, epochs: int) -> None:
+        super().__init__()
+        self.console = console
+        self.stage = stage
+        self.epochs = epochs
+        self._bar: Progress | None = None
+        self._task: Any = None
+
+    def on_train_begin(self, logs: Row | None = None) -> None:
+        if not self.console.is_terminal:
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[measures]}"),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=self.console, transient=True)
+        total = self.epochs * self.params["steps"] if self.params.get("steps") else None
+        self._task = self._bar.add_task(self.stage, total=total, measures="")
+        self._bar.start()
+
+    def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
+        if self._bar is not None:
+            self._bar.advance(self._task)
+
+    def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
+        measures = ", ".join(f"{key} {float(value):.4g}" for key, value in (logs or {}).items())
+        if self._bar is not None:
+            self._bar.update(self._task, description=f"{self.stage} {epoch + 1}/{self.epochs}", measures=measures)
+        else:
+            self.console.print(f"{self.stage} {epoch + 1}/{self.epochs}: {measures}", highlight=False, soft_wrap=True)
+
+    def on_train_end(self, logs: Row | None = None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives the terminal back, also where the fit was interrupted."""
+        if self._bar is not None:
+            self._bar.stop()

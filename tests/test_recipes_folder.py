@@ -1,0 +1,91 @@
+"""The run folder: nothing overwritten, nothing twice, damaged files named."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from kerasprune import PruneError
+from kerasprune.recipes.folder import RunFolder, claim, finite, load_model
+
+
+def test_rows_of_a_stage_begun_anew_replace_its_old_ones(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.set_metrics("train", [{"epoch": 1, "loss": 2.0}])
+    folder.set_metrics("prune", [{"epoch": 1, "loss": 1.0, "extra": 7}])
+    folder.set_metrics("prune", [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
+    rows = folder.metrics()
+    assert [(row["stage"], row["epoch"], row["loss"]) for row in rows] == [
+        ("train", "1", "2.0"),
+        ("prune", "1", "0.5"),
+        ("prune", "2", "0.25"),
+    ]
+    assert list(rows[0])[:4] == ["stage", "epoch", "loss", "accuracy"]
+
+
+def test_finished_stages_are_remembered(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.stages() == {}
+    folder.finish("train", 1.23456)
+    folder.finish("prune", 2)
+    assert RunFolder(tmp_path).stages() == {"train": {"seconds": 1.235}, "prune": {"seconds": 2}}
+
+
+def test_what_is_not_finite_becomes_null(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_json("a.json", {"loss": float("nan"), "n": np.int64(3), "x": [np.float32(0.5), float("inf")]})
+    assert folder.json("a.json") == {"loss": None, "n": 3, "x": [0.5, None]}
+    assert finite({"deep": [{"nan": float("nan")}]}) == {"deep": [{"nan": None}]}
+
+
+def test_arrays_come_back_by_their_paths(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.arrays("masks.npz") is None
+    folder.write_arrays("masks.npz", {"conv/kernel": np.eye(2, dtype=bool)})
+    np.testing.assert_array_equal(folder.arrays("masks.npz")["conv/kernel"], np.eye(2, dtype=bool))
+
+
+def test_folder_with_files_is_not_overwritten(tmp_path):
+    claim(tmp_path / "new", ["recipe.yaml"], resume=False)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(PruneError, match="which is a file"):
+        claim(tmp_path / "file", [], resume=True)
+    with pytest.raises(PruneError, match=r"holds files. Choose another with --out, or carry on with --resume"):
+        claim(tmp_path, ["recipe.yaml"], resume=False)
+    with pytest.raises(PruneError, match="lacks recipe.yaml"):
+        claim(tmp_path, ["recipe.yaml"], resume=True)
+    (tmp_path / "recipe.yaml").write_text("")
+    claim(tmp_path, ["recipe.yaml"], resume=True)
+
+
+def test_models_that_cannot_be_read_are_named(tmp_path):
+    with pytest.raises(PruneError, match="no file"):
+        load_model(tmp_path / "missing.keras")
+    (tmp_path / "bad.keras").write_bytes(b"PK\x03\x04 not a zip")
+    with pytest.raises(PruneError, match="bad.keras"):
+        load_model(tmp_path / "bad.keras")
+    inputs = keras.Input((3,))
+    whole = tmp_path / "whole.keras"
+    keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(whole)
+    cut = tmp_path / "cut.keras"
+    cut.write_bytes(whole.read_bytes()[:-400])
+    with pytest.raises(PruneError, match="cut.keras"):
+        load_model(cut)
+
+
+def test_lambda_layers_are_not_run(tmp_path):
+    inputs = keras.Input((3,))
+    keras.Model(inputs, keras.layers.Lambda(lambda x: x + 1)(inputs)).save(tmp_path / "lambda.keras")
+    with pytest.raises(PruneError, match="lambda.keras"):
+        load_model(tmp_path / "lambda.keras")
+
+
+def test_saved_model_replaces_in_one_step(tmp_path):
+    folder = RunFolder(tmp_path)
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    folder.save_model("dense.keras", model)
+    folder.save_model("dense.keras", model)
+    assert [path.name for path in tmp_path.iterdir()] == ["dense.keras"]
+    np.testing.assert_array_equal(folder.model("dense.keras").get_weights()[0], model.get_weights()[0])

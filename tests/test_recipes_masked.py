@@ -1,0 +1,53 @@
+"""Single weights that are gone stay gone, momentum or not, and the model is given back as it was."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from kerasprune import PruneError
+from kerasprune.recipes import masked
+
+
+def dense() -> keras.Model:
+    inputs = keras.Input((5,))
+    return keras.Model(inputs, keras.layers.Dense(3, name="d")(inputs))
+
+
+def test_masked_weights_stay_zero_while_the_others_move():
+    model = dense()
+    kernel = model.get_layer("d").kernel
+    mask = np.arange(15).reshape(5, 3) % 2 == 0
+    masks = {kernel.path: mask}
+    masked.apply(model, masks)
+    before = kernel.numpy()
+    generator = np.random.default_rng(0)
+    with masked.held(model, masks):
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+        model.fit(generator.normal(size=(32, 5)), generator.normal(size=(32, 3)), epochs=3, verbose=0)
+    after = kernel.numpy()
+    assert (after[~mask] == 0).all()
+    assert not np.signbit(after[~mask]).any()  # no negative zeros
+    assert (after[mask] != before[mask]).all()
+    assert kernel.constraint is None
+
+
+def test_counts_of_what_is_left():
+    model = dense()
+    kernel, bias = model.get_layer("d").kernel, model.get_layer("d").bias
+    kernel.assign(np.ones((5, 3)))
+    bias.assign(np.ones(3))
+    masks = {kernel.path: np.arange(15).reshape(5, 3) < 6}
+    masked.apply(model, masks)
+    assert masked.counted(model, masks) == {"nonzero": 6 + 3, "sparsity": 9 / 15}
+    assert masked.counted(model, None) == {}
+
+
+def test_masks_of_another_model_are_refused():
+    model = dense()
+    path = model.get_layer("d").kernel.path
+    with pytest.raises(PruneError) as caught:
+        masked.apply(model, {"other/kernel": np.ones(2, bool), path: np.ones((2, 2), bool)})
+    assert "no variable is called 'other/kernel'" in str(caught.value)
+    assert "a mask of shape (2, 2)" in str(caught.value)

@@ -1,0 +1,95 @@
+"""Callbacks that only look: norms against plain sums, rows against what Keras logs, a terminal given back."""
+
+from __future__ import annotations
+
+import io
+
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+
+import kerasprune as kp
+from kerasprune.recipes import watching
+
+
+def chain() -> keras.Model:
+    inputs = keras.Input((6, 6, 2))
+    x = keras.layers.Conv2D(3, 3, name="first")(inputs)
+    x = keras.layers.Conv2D(4, 3, name="second")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, keras.layers.Dense(2, name="logits")(x))
+
+
+def trained(model, callbacks, steps=5, epochs=1):
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(2 * steps, 6, 6, 2))
+    return model.fit(images, np.zeros(2 * steps), batch_size=2, epochs=epochs, verbose=0, callbacks=callbacks)
+
+
+def test_filter_norm_is_the_sum_of_absolute_weights_of_the_filter():
+    model = chain()
+    graph = kp.trace(model)
+    kernel = model.get_layer("second").kernel.numpy()
+    expected = [np.abs(kernel[..., filter_]).sum() for filter_ in range(4)]
+    np.testing.assert_allclose(watching.filter_norms(graph, "second"), expected, rtol=1e-6)
+
+
+def test_tied_filters_are_summed_over_all_layers_of_the_group():
+    inputs = keras.Input((6, 6, 2))
+    left = keras.layers.Conv2D(3, 1, name="left")(inputs)
+    right = keras.layers.Conv2D(3, 1, name="right")(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Add()([left, right]))
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    kernels = [model.get_layer(name).kernel.numpy() for name in ("left", "right")]
+    expected = sum(np.abs(kernel).sum(axis=(0, 1, 2)) for kernel in kernels)
+    np.testing.assert_allclose(watching.filter_norms(kp.trace(model), "left"), expected, rtol=1e-6)
+
+
+def test_norms_are_taken_at_the_start_every_few_steps_and_at_the_end():
+    model = chain()
+    before = watching.filter_norms(kp.trace(model), "first")
+    norms = watching.FilterNorms(kp.trace(model), every=2)
+    trained(model, [norms])
+    arrays = norms.arrays()
+    assert arrays["steps"].tolist() == [0, 2, 4, 5]
+    assert arrays["first"].shape == (4, 3)
+    np.testing.assert_allclose(arrays["first"][0], before)
+    np.testing.assert_allclose(arrays["first"][-1], watching.filter_norms(kp.trace(model), "first"))
+    assert not np.allclose(arrays["first"][0], arrays["first"][-1])
+
+
+def test_metrics_hand_on_what_keras_logs():
+    seen = []
+    history = trained(chain(), [watching.Metrics(seen.append)], epochs=2)
+    rows = seen[-1]
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert [row["loss"] for row in rows] == pytest.approx(history.history["loss"])
+    assert all(row["learning_rate"] == pytest.approx(0.01) for row in rows)
+
+
+def test_fit_stops_after_the_steps_asked_for():
+    model = chain()
+    trained(model, [watching.StopAfter(3)], steps=5, epochs=4)
+    assert int(model.optimizer.iterations.numpy()) == 3
+
+
+def test_progress_is_a_line_per_epoch_in_a_file():
+    text = io.StringIO()
+    trained(chain(), [watching.Terminal(Console(file=text), "train", 2)], epochs=2)
+    assert [line.split(":")[0] for line in text.getvalue().splitlines()] == ["train 1/2", "train 2/2"]
+
+
+def test_terminal_is_given_back_after_an_interruption():
+    terminal = watching.Terminal(Console(file=io.StringIO(), force_terminal=True), "train", 1)
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(chain(), [terminal, Interrupt()])
+    assert terminal._bar.live.is_started
+    terminal.close()
+    assert not terminal._bar.live.is_started
