@@ -176,9 +176,21 @@ class ChannelGraph:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the architecture: its calls in order, with their widths (not the weights, not the input side)."""
+        """A hash of the architecture: its calls in order, with their widths and with the calls that feed them.
+
+        Neither the weights nor the input side nor the coupling are part of it.
+        """
+        maker = {id(output): number for number, call in enumerate(self.calls) for output in call.outputs}
         text = repr(
-            [(call.operation.name, type(call.operation).__name__, call.outputs[0].shape[-1:]) for call in self.calls]
+            [
+                (
+                    call.operation.name,
+                    type(call.operation).__name__,
+                    call.outputs[0].shape[-1:],
+                    [maker.get(id(x)) for x in call.inputs],
+                )
+                for call in self.calls
+            ]
         )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

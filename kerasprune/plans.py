@@ -60,6 +60,7 @@ class Plan:
         raise_faults("The plan is not legal:", faults)
         object.__setattr__(self, "keep", MappingProxyType(keep))
         object.__setattr__(self, "removed", removed)
+        object.__setattr__(self, "resolution", None if self.resolution is None else int(self.resolution))
 
     def __hash__(self) -> int:
         return hash((tuple(self.keep.items()), self.removed, self.resolution, self.coupling))
@@ -71,7 +72,7 @@ class Plan:
         """Checks the plan against a model's groups.
 
         Raises:
-            PruneError: It was made for another model, or names channels that are not there or must stay.
+            PruneError: It was made for another model or coupling, or names channels that are not there or must stay.
         """
         if self.fingerprint and self.fingerprint != graph.fingerprint:
             raise PruneError(
@@ -79,6 +80,8 @@ class Plan:
                 f"Received: a plan of another model (fingerprint {self.fingerprint}). Make a new plan with kp.plan()."
             )
         faults = []
+        if self.keep and self.coupling != graph.coupling:
+            faults.append(f"the plan has coupling={self.coupling!r}. Received: a graph with {graph.coupling!r}.")
         for name, kept in self.keep.items():
             group = graph.groups.get(name)
             if group is None:
@@ -101,7 +104,8 @@ class Plan:
         Raises:
             PruneError: `later` keeps channels that this plan has dropped, or follows another coupling.
         """
-        if later.coupling != self.coupling and later.keep and self.keep:
+        coupling = self.coupling if self.keep else later.coupling
+        if later.keep and later.coupling != coupling:
             raise PruneError(f"Expected two plans of one coupling. Received: {self.coupling!r} and {later.coupling!r}.")
         keep: dict[str, Sequence[int]] = dict(self.keep)
         faults = []
@@ -113,7 +117,7 @@ class Plan:
                 keep[name] = indices if before is None else [before[i] for i in indices]
         raise_faults("The later plan does not fit the model that this one leaves:", faults)
         removed = (*self.removed, *(name for name in later.removed if name not in self.removed))
-        return Plan(keep, removed, later.resolution or self.resolution, self.coupling, self.fingerprint)
+        return Plan(keep, removed, later.resolution or self.resolution, coupling, self.fingerprint)
 
     def save(self, path: str | Path) -> Path:
         """Writes the plan as JSON, in one step, and returns the path."""
@@ -182,15 +186,21 @@ def _checked_keep(keep: Any, faults: list[str]) -> dict[str, tuple[int, ...]]:
 def _fault_of_indices(name: Any, indices: Any) -> str:
     if not isinstance(name, str):
         return f"Expected group names. Received: {name!r}."
-    if isinstance(indices, str | bytes) or not isinstance(indices, Sequence | np.ndarray | range):
+    if isinstance(indices, np.ndarray):
+        indices = indices.tolist()
+    if isinstance(indices, str | bytes) or not isinstance(indices, Sequence):
         return f"Expected the indices of group {name!r} as a list. Received: {indices!r}."
     if len(indices) == 0:
         return f"Expected group {name!r} to keep at least one channel. Received: []."
     if not all(_is_whole(i) and i >= 0 for i in indices):
-        return f"Expected whole indices from 0 in group {name!r}. Received: {list(indices)[:8]!r}."
+        return f"Expected whole indices from 0 in group {name!r}. Received: {_beginning(indices)}."
     if any(b <= a for a, b in zip(indices, indices[1:], strict=False)):
-        return f"Expected sorted indices without repetition in group {name!r}. Received: {list(indices)[:8]!r}…"
+        return f"Expected sorted indices without repetition in group {name!r}. Received: {_beginning(indices)}."
     return ""
+
+
+def _beginning(indices: Sequence[Any]) -> str:
+    return f"{list(indices[:8])!r}{'…' if len(indices) > 8 else ''}"
 
 
 def _checked_names(names: Any, faults: list[str]) -> tuple[str, ...]:
