@@ -124,11 +124,5 @@ def _explain(name: str, quantize: str | None, message: str) -> str:
         remedy = "Replace the layers that use them, or export a SavedModel."
     else:
         cause = f"The converter says: {(message.strip().splitlines() or ['nothing'])[-1][:300]}"
-        remedy = (
-            "Try quantize='float16', or export a SavedModel."
-            if quantize == "int8"
-            else "Export a SavedModel."
-        )
-    return (
-        f"The model {name!r} was not converted to TFLite. {cause}. Received: quantize={quantize!r}. {remedy}"
-    )
+        remedy = "Try quantize='float16', or export a SavedModel." if quantize == "int8" else "Export a SavedModel."
+    return f"The model {name!r} was not converted to TFLite. {cause}. Received: quantize={quantize!r}. {remedy}"

@@ -21,9 +21,7 @@ def new_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     _check_folder(path)
     if path.is_dir():
-        raise PruneError(
-            f"Expected the path of a file. Received: path={str(path)!r}, a folder. Name a file in it."
-        )
+        raise PruneError(f"Expected the path of a file. Received: path={str(path)!r}, a folder. Name a file in it.")
     _check_absent(path, overwrite)
     with replacing(path) as temporary:
         yield temporary

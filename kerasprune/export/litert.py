@@ -32,9 +32,7 @@ def open_interpreter(path: Path | str, *, threads: int = 1) -> Interpreter:
             interpreter = Interpreter(model_content=content, num_threads=threads)
             interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        raise PruneError(
-            f"LiteRT cannot run this file. Received: path={str(path)!r}. It says: {error}"
-        ) from error
+        raise PruneError(f"LiteRT cannot run this file. Received: path={str(path)!r}. It says: {error}") from error
     return interpreter
 
 
@@ -95,9 +93,7 @@ def operators(path: Path | str) -> list[str]:
     if not schema.Model.ModelBufferHasIdentifier(content, 0):
         raise PruneError(f"Expected a TFLite model. Received: path={str(path)!r}, which is something else.")
     model = schema.Model.GetRootAs(content, 0)
-    builtin = {
-        number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)
-    }
+    builtin = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
 
     def name_of(code: schema.OperatorCode) -> str:
         # Operators numbered above 127 are in the new field, the others in both.

@@ -105,9 +105,7 @@ def _double(array: np.ndarray) -> np.ndarray:
 def _check_alike(expected: Sequence[np.ndarray], actual: Sequence[np.ndarray]) -> None:
     shapes = [[array.shape for array in arrays] for arrays in (expected, actual)]
     if shapes[0] != shapes[1]:
-        raise PruneError(
-            f"Expected outputs of shapes {shapes[0]}. Received: {shapes[1]} from the exported model."
-        )
+        raise PruneError(f"Expected outputs of shapes {shapes[0]}. Received: {shapes[1]} from the exported model.")
 
 
 def _same_choice(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:

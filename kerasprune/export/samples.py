@@ -15,9 +15,7 @@ from kerasprune.export.signature import InputSpec, Signature
 
 BATCH = 128  # samples of an array in one batch
 RANDOM_SAMPLES = 16
-FREE_SIDE = (
-    96  # a free side of random inputs: divisible by 32, and enough for every classifier in keras.applications
-)
+FREE_SIDE = 96  # of random inputs: divisible by 32, and enough for the deepest strides of known classifiers
 
 Batch = list[np.ndarray]
 
@@ -47,9 +45,7 @@ class Samples:
 
     def singles(self, count: int | None = None) -> Iterator[Batch]:
         """Yields the first `count` samples one by one, with a batch axis of 1. `None` yields all."""
-        each = (
-            [array[i : i + 1] for array in batch] for batch in self.batches() for i in range(len(batch[0]))
-        )
+        each = ([array[i : i + 1] for array in batch] for batch in self.batches() for i in range(len(batch[0])))
         return islice(each, count)
 
 
@@ -99,9 +95,7 @@ def _is_dataset(data: Any) -> bool:
     if not isinstance(data, tf.data.Dataset):
         return False
     if data.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise PruneError(
-            "Expected data with an end. Received: a dataset that repeats forever. Pass data.take(10)."
-        )
+        raise PruneError("Expected data with an end. Received: a dataset that repeats forever. Pass data.take(10).")
     return True
 
 
@@ -143,6 +137,4 @@ def _random(spec: InputSpec, generator: np.random.Generator) -> np.ndarray:
         return generator.standard_normal(shape).astype(spec.dtype)
     if "int" in spec.dtype or spec.dtype == "bool":
         return generator.integers(0, 2, shape).astype(spec.dtype)
-    raise PruneError(
-        f"There are no random {spec.dtype} inputs. Received: data=None for {spec.name!r}. Pass data=."
-    )
+    raise PruneError(f"There are no random {spec.dtype} inputs. Received: data=None for {spec.name!r}. Pass data=.")

@@ -149,9 +149,7 @@ def _check_arguments(path: Path, quantize: str | None, data: Any) -> None:
 
 
 def _latency(path: Path) -> float:
-    interpreter = litert.open_interpreter(
-        path
-    )  # a new one: an interpreter with a signature runner is not invoked
+    interpreter = litert.open_interpreter(path)  # a new one: a signature runner locks the interpreter it runs
     litert.fill_inputs(interpreter)
     times = [litert.time_invocation(interpreter) for _ in range(WARMUP + RUNS)]
     return statistics.median(times[WARMUP:])
