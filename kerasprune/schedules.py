@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from keras import ops
@@ -27,6 +28,9 @@ class Point:
 
     epochs: int = 0
     iterations: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.epochs}ep{self.iterations}it" if self.epochs else f"{self.iterations}it"
 
     @classmethod
     def read(cls, text: str | int | Point) -> Point:
@@ -68,10 +72,8 @@ class Ramp:
     steps_per_epoch: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.keep <= 1:
-            raise PruneError(f"Expected a fraction kept in (0, 1]. Received: keep={self.keep}.")
-        if self.end == self.begin:
-            raise PruneError(f"Expected end after begin. Received: begin={self.begin}, end={self.end}.")
+        _check_fractions((self.keep,))
+        _check_order((self.begin, self.end), self.steps_per_epoch)
 
     def at(self, steps_per_epoch: int) -> Ramp:
         """Returns the schedule with its epochs counted in steps."""
@@ -79,7 +81,7 @@ class Ramp:
 
     def __call__(self, step: Any) -> Any:
         begin, end = (_steps(point, self.steps_per_epoch) for point in (self.begin, self.end))
-        progress = ops.clip((ops.cast(step, "float32") - begin) / max(end - begin, 1), 0.0, 1.0)
+        progress = ops.clip((ops.cast(step, "float32") - begin) / (end - begin), 0.0, 1.0)
         return self.keep + (1 - self.keep) * (1 - progress) ** self.power
 
 
@@ -97,8 +99,8 @@ class Steps:
                 f"Expected one fraction for each point. Received: {len(self.points)} points, "
                 f"{len(self.fractions)} fractions."
             )
-        if not all(0 < f <= 1 for f in self.fractions):
-            raise PruneError(f"Expected fractions kept in (0, 1]. Received: fractions={self.fractions}.")
+        _check_fractions(self.fractions)
+        _check_order(self.points, self.steps_per_epoch)
 
     def at(self, steps_per_epoch: int) -> Steps:
         """Returns the schedule with its epochs counted in steps."""
@@ -125,7 +127,7 @@ def cubic(keep: float, begin: str | int = 0, end: str | int = "10ep") -> Ramp:
         The schedule.
 
     Example:
-        >>> float(cubic(0.1, end="100it")(50))
+        >>> round(float(cubic(0.1, end="100it")(50)), 4)
         0.2125
 
     Reference:
@@ -152,6 +154,22 @@ def steps(points: Sequence[str | int], fractions: Sequence[float]) -> Steps:
         [1.0, 0.5, 0.25]
     """
     return Steps(tuple(map(Point.read, points)), tuple(fractions))
+
+
+def _check_fractions(fractions: Sequence[float]) -> None:
+    if not all(isinstance(f, int | float) and not isinstance(f, bool) and 0 < f <= 1 for f in fractions):
+        raise PruneError(f"Expected fractions kept in (0, 1]. Received: {', '.join(map(repr, fractions))}.")
+
+
+def _check_order(points: Sequence[Point], steps_per_epoch: int | None) -> None:
+    """Checks that points come one after the other, as far as that is known without the length of an epoch."""
+    for before, after in pairwise(points):
+        if steps_per_epoch is None:
+            ordered = before.epochs < after.epochs or before.iterations < after.iterations
+        else:
+            ordered = before.steps(steps_per_epoch) < after.steps(steps_per_epoch)
+        if not ordered:
+            raise PruneError(f"Expected points in training one after the other. Received: {before}, then {after}.")
 
 
 def _steps(point: Point, steps_per_epoch: int | None) -> int:

@@ -1,0 +1,116 @@
+"""Schedules against their closed forms, inside and outside of a compiled function."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kerasprune as kp
+from kerasprune.schedules import Point, constant, cubic, linear, steps
+
+
+def _at(schedule, times):
+    return np.array([float(schedule(t)) for t in times])
+
+
+@pytest.mark.parametrize(
+    ("text", "point"),
+    [
+        ("500it", Point(0, 500)),
+        ("10ep", Point(10, 0)),
+        ("2ep50it", Point(2, 50)),
+        ("0it", Point()),
+        (0, Point()),
+        (7, Point(0, 7)),
+        (Point(1, 2), Point(1, 2)),
+    ],
+)
+def test_points_are_read(text, point):
+    assert Point.read(text) == point
+    assert Point.read(str(point)) == point
+
+
+@pytest.mark.parametrize("text", ["", "500", "it", "ep", "-5it", "5it2ep", "5 ep", "1.5ep", -1, 1.5, True, None])
+def test_other_points_are_refused(text):
+    with pytest.raises(kp.PruneError, match="point in training"):
+        Point.read(text)
+
+
+def test_points_count_epochs_in_steps():
+    assert Point.read("2ep50it").steps(100) == 250
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 1.0])
+def test_cubic_is_zhu_and_gupta(keep):
+    """Their Eq. 1 in sparsities: `s_t = s_f + (s_i − s_f)(1 − (t − t_0)/(nΔt))³`, from s_i = 0."""
+    times = np.arange(0, 400, 7)
+    progress = np.clip((times - 100) / 200, 0, 1)
+    sparsity = (1 - keep) + (0 - (1 - keep)) * (1 - progress) ** 3
+    np.testing.assert_allclose(_at(cubic(keep, "100it", "300it"), times), 1 - sparsity, atol=1e-6)
+
+
+def test_linear():
+    times = np.arange(0, 400, 7)
+    expected = np.interp(times, [100, 300], [1, 0.2])
+    np.testing.assert_allclose(_at(linear(0.2, "100it", "300it"), times), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", [cubic(0.3, "10it", "20it"), linear(0.3, "10it", "20it")])
+def test_ramps_begin_at_everything_and_end_exactly(schedule):
+    assert _at(schedule, [0, 10]).tolist() == [1, 1]
+    np.testing.assert_array_equal(_at(schedule, [20, 21, 10**6]), np.float32(0.3))
+    inside = _at(schedule, range(10, 21))
+    assert (np.diff(inside) < 0).all()
+
+
+def test_constant_and_steps():
+    assert _at(constant(0.25, "5it"), [0, 4, 5, 99]).tolist() == [1, 1, 0.25, 0.25]
+    staircase = steps([10, "20it"], [0.5, 0.25])
+    assert _at(staircase, [0, 9, 10, 19, 20, 99]).tolist() == [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_epochs_are_counted_in_steps():
+    schedule = cubic(0.1, "1ep", "3ep")
+    with pytest.raises(kp.PruneError, match=r"schedule\.at\(steps_per_epoch\)"):
+        schedule(5)
+    times = range(0, 40)
+    np.testing.assert_array_equal(_at(schedule.at(10), times), _at(cubic(0.1, "10it", "30it"), times))
+    np.testing.assert_array_equal(
+        _at(steps(["1ep", "1ep5it"], [0.5, 0.2]).at(10), times), _at(steps([10, 15], [0.5, 0.2]), times)
+    )
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_schedules_run_inside_the_graph(compiled):
+    for schedule in (cubic(0.1, 0, 50), linear(0.1, 0, 50), constant(0.5, 3), steps([3, 5], [0.5, 0.2])):
+        function = tf.function(lambda step, schedule=schedule: schedule(step), jit_compile=compiled)
+        for step in (0, 3, 20, 60):
+            np.testing.assert_allclose(function(tf.constant(step)), float(schedule(step)), rtol=1e-6)
+    assert keras.backend.is_float_dtype(cubic(0.1, 0, 50)(3).dtype)
+
+
+@pytest.mark.parametrize("keep", [0, -0.1, 1.5, float("nan"), "0.5", True, None])
+def test_fractions_out_of_range_are_refused(keep):
+    for make in (cubic, linear, constant, lambda keep: steps([1], [keep])):
+        with pytest.raises(kp.PruneError, match=r"fractions kept in \(0, 1\]"):
+            make(keep)
+
+
+def test_points_out_of_order_are_refused():
+    for begin, end in (("10it", "10it"), ("20it", "10it"), ("3ep", "2ep")):
+        with pytest.raises(kp.PruneError, match="one after the other"):
+            cubic(0.5, begin, end)
+    with pytest.raises(kp.PruneError, match="one after the other. Received: 20it, then 10it"):
+        steps([20, 10], [0.5, 0.25])
+    with pytest.raises(kp.PruneError, match="one after the other. Received: 500it, then 2ep0it"):
+        cubic(0.5, "500it", "2ep").at(100)
+    cubic(0.5, "500it", "2ep").at(1000)
+
+
+def test_as_many_fractions_as_points():
+    with pytest.raises(kp.PruneError, match="2 points, 1 fractions"):
+        steps([1, 2], [0.5])
+    with pytest.raises(kp.PruneError, match="one fraction for each point"):
+        steps([], [])
