@@ -34,13 +34,26 @@ class GrowingL2(keras.regularizers.Regularizer):
 
 
 class Sum(keras.regularizers.Regularizer):
-    """The sum of several regularizers on one variable."""
+    """The sum of two regularizers on one variable."""
 
-    def __init__(self, *parts: keras.regularizers.Regularizer) -> None:
-        self.parts = parts
+    def __init__(self, first: keras.regularizers.Regularizer, second: keras.regularizers.Regularizer) -> None:
+        self.first = first
+        self.second = second
 
     def __call__(self, weight: Any) -> Any:
-        total = self.parts[0](weight)
-        for part in self.parts[1:]:
-            total = total + part(weight)
-        return total
+        return self.first(weight) + self.second(weight)
+
+
+Regularizer = keras.regularizers.Regularizer | None
+
+
+def without(regularizer: Regularizer, part: keras.regularizers.Regularizer) -> Regularizer:
+    """Returns a regularizer, possibly a `Sum`, with one part of it taken out; `None` where nothing is left."""
+    if regularizer is part:
+        return None
+    if not isinstance(regularizer, Sum):
+        return regularizer
+    first, second = without(regularizer.first, part), without(regularizer.second, part)
+    if first is None or second is None:
+        return second if first is None else first
+    return Sum(first, second)

@@ -1,4 +1,4 @@
-"""Putting regularizers and constraints on built variables, and taking them off again."""
+"""Putting regularizers on built variables, and taking them off again."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 import keras
 
-from kerasprune.regularizers import Sum
+from kerasprune.regularizers import Sum, without
 
 
 class Attachment:
     """What a callback has put on a model's variables.
 
-    Keras reads a variable's regularizer and constraint while it traces the step, so a function traced before is thrown
-    away whenever something is attached or detached: otherwise it would silently go on without, or with, them.
+    Keras reads a variable's regularizer while it traces the step, so a function traced before is thrown away
+    whenever something is attached or detached: otherwise it would silently go on without, or with, it.
 
     Args:
         model: The model in training.
@@ -21,12 +21,13 @@ class Attachment:
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
-        self._before: list[tuple[Any, str, Any]] = []
+        self._put: list[tuple[Any, keras.regularizers.Regularizer]] = []
 
     def regularize(self, variable: Any, regularizer: keras.regularizers.Regularizer) -> None:
         """Adds a regularizer to a variable; one that is already there goes on acting."""
         own = variable.regularizer
-        self._set(variable, "regularizer", regularizer if own is None else Sum(own, regularizer))
+        variable.regularizer = regularizer if own is None else Sum(own, regularizer)
+        self._put.append((variable, regularizer))
 
     def trace(self) -> None:
         """Makes the training step anew, with what is attached."""
@@ -34,13 +35,9 @@ class Attachment:
         self._model.make_train_function(force=True)
 
     def detach(self) -> None:
-        """Puts every variable back as it was. The next `fit` or `evaluate` traces anew."""
-        for variable, name, value in reversed(self._before):
-            setattr(variable, name, value)
-        self._before.clear()
+        """Takes off what was put on, and nothing else. The next `fit` or `evaluate` traces anew."""
+        for variable, regularizer in self._put:
+            variable.regularizer = without(variable.regularizer, regularizer)
+        self._put.clear()
         self._model.train_function = None
         self._model.test_function = None
-
-    def _set(self, variable: Any, name: str, value: Any) -> None:
-        self._before.append((variable, name, getattr(variable, name)))
-        setattr(variable, name, value)

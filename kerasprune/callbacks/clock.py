@@ -9,17 +9,16 @@ from keras import ops
 
 
 class Clock:
-    """Counts optimizer steps, not callback calls: right under `steps_per_execution`, gradient accumulation and loss
-    scaling (a step that is skipped for infinite gradients does not count).
+    """Counts what the optimizer counts, not callback calls: right under `steps_per_execution` and loss scaling (a step
+    that is skipped for infinite gradients does not count). With gradient accumulation every batch is a step.
 
     Args:
         optimizer: The model's optimizer.
     """
 
     def __init__(self, optimizer: keras.Optimizer) -> None:
-        inner = optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
-        self._optimizer = inner
-        self._start = int(ops.convert_to_numpy(inner.iterations))
+        self._optimizer = unwrapped(optimizer)
+        self._start = int(ops.convert_to_numpy(self._optimizer.iterations))
 
     def step(self) -> Any:
         """Returns the number of steps as a tensor."""
@@ -28,3 +27,8 @@ class Clock:
     def now(self) -> int:
         """Returns the number of steps as a Python number."""
         return int(ops.convert_to_numpy(self._optimizer.iterations)) - self._start
+
+
+def unwrapped(optimizer: keras.Optimizer) -> keras.Optimizer:
+    """Returns the optimizer that updates the weights: the inner one of loss scaling."""
+    return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from kerasprune import planning
-from kerasprune.callbacks.growing import (
-    GrowingRegularization,
-    Growth,
-    channel_units,
-    fraction_fault,
-    inner_graph,
-    lowest_norms_go,
-    weight_units,
-)
+from kerasprune.callbacks.growing import GrowingRegularization, Growth, keep_faults
 from kerasprune.callbacks.table import callbacks
-from kerasprune.callbacks.units import Unit
-from kerasprune.errors import PruneError, raise_faults
-from kerasprune.graph import ChannelGraph
+from kerasprune.callbacks.units import Unit, channel_units
 from kerasprune.plans import Plan
 from kerasprune.tracing import trace
 
@@ -41,7 +31,8 @@ class GReg1(GrowingRegularization):
     Args:
         plan: What stays. Any criterion can have made it.
         keep: Instead of a plan: fraction of the channels (or weights) that stays in every group (or kernel), by L1
-            norm, residual trunks left whole; or `{layer name: fraction}` with `granularity="weight"`.
+            norm over what is penalised, residual trunks left whole; or `{group name: fraction}` (`{layer name:
+            fraction}` with `granularity="weight"`).
         penalty_step: δλ. Defaults to 1e-4.
         every: K_u, steps between two updates. Defaults to 10.
         ceiling: τ. Defaults to 1.0.
@@ -76,51 +67,39 @@ class GReg1(GrowingRegularization):
         weight_decay: float = 0.0,
         stop: bool = True,
     ) -> None:
-        super().__init__(Growth(penalty_step, every, ceiling, settle), granularity, weight_decay, stop)
-        faults = [] if keep is None else fraction_fault(keep)
+        faults = [] if keep is None else keep_faults(keep)
         if (plan is None) == (keep is None):
             faults.append("Expected either plan= or keep=. Received: " + ("neither." if plan is None else "both."))
         if plan is not None and granularity == "weight":
             faults.append("Expected keep= with granularity='weight'. Received: plan=, which is about channels.")
-        if isinstance(keep, Mapping) and granularity != "weight":
-            faults.append("Expected a number or a plan with whole channels. Received: keep= as a dict.")
-        raise_faults("GReg1 cannot be made:", faults)
-        self._given = plan
-        self.keep = keep
+        if plan is not None and plan.removed:
+            faults.append(
+                f"Expected a plan of channels. Received: removed blocks {plan.removed}. Drop blocks with kp.rebuild."
+            )
+        super().__init__(Growth(penalty_step, every, ceiling, settle), keep, granularity, weight_decay, stop, faults)
+        self._asked = plan
 
     @property
     def length(self) -> int:
         """Steps that the whole schedule takes: `(⌈τ/δλ⌉ − 1)·K_u + K_s`."""
         return (self.growth.updates_to(self.growth.ceiling) - 1) * self.growth.every + self.growth.settle
 
-    def units(self, model: keras.Model) -> tuple[ChannelGraph, list[Unit]]:
-        """Returns the graph and the units; what stays is decided here, at the start."""
-        if self.granularity == "weight":
-            graph = trace(model, unknown="freeze")
-            units = weight_units(graph, self.keep)
-            self._stays = {unit.name: lowest_norms_go(unit) for unit in units}
-            return graph, units
-        if self._given is None:
-            graph = inner_graph(model)
-            plan = planning.plan(graph, keep=self.keep)
-        else:
-            plan = self._given
-            graph = trace(model, coupling=plan.coupling, unknown="freeze")
-            plan.check(graph)
-            if plan.removed:
-                raise PruneError(
-                    f"Expected a plan of channels. Received: removed blocks {plan.removed}. Drop blocks with kp.rebuild."
-                )
-        self._stays = {name: np.asarray(kept) for name, kept in plan.keep.items()}
-        return graph, channel_units(graph, self.granularity, {name: len(kept) for name, kept in plan.keep.items()})
+    def units(self, model: keras.Model) -> tuple[Plan, list[Unit]]:
+        """Returns the units; what stays is decided here, at the start."""
+        if self._asked is None:
+            given, units = super().units(model)
+            for unit in units:
+                unit.goes.assign(unit.lowest())
+            return given, units
+        plan = self._asked
+        graph = trace(model, coupling=plan.coupling, unknown="freeze")
+        plan.check(graph)
+        units = channel_units(graph, self.granularity, {name: len(kept) for name, kept in plan.keep.items()})
+        for unit in units:
+            unit.goes.assign(~np.isin(np.arange(unit.size), plan.keep[unit.name]))
+        return replace(plan, fingerprint=graph.fingerprint), units
 
     def strength(self, unit: Unit, step: Any) -> Any:
         """Returns `λ = min(δλ · (⌊step/K_u⌋ + 1), τ)` for what goes, 0 for what stays."""
-        goes = np.ones(unit.size, "float32")
-        goes[self._stays[unit.name]] = 0.0
         updates = ops.cast(step // self.growth.every + 1, "float32")
-        return ops.minimum(updates * self.growth.step, self.growth.ceiling) * goes
-
-    def picked(self, unit: Unit) -> np.ndarray:
-        """Returns what was decided at the start."""
-        return self._stays[unit.name]
+        return ops.where(unit.goes, ops.minimum(updates * self.growth.step, self.growth.ceiling), 0.0)

@@ -6,25 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks.growing import (
-    GrowingRegularization,
-    Growth,
-    channel_units,
-    fraction_fault,
-    group_numbers,
-    inner_graph,
-    lowest_norms_go,
-    weight_units,
-)
+from kerasprune.callbacks.growing import GrowingRegularization, Growth, is_number, keep_faults
 from kerasprune.callbacks.table import callbacks
 from kerasprune.callbacks.units import Unit
-from kerasprune.errors import raise_faults
-from kerasprune.graph import ChannelGraph
-from kerasprune.tracing import trace
 
 
 @callbacks.add("greg2")
@@ -56,7 +43,7 @@ class GReg2(GrowingRegularization):
     Example:
         >>> callback = GReg2(keep=0.5, weight_decay=5e-4)
         >>> callback.pick_step_number, callback.length
-        (10010, 113900)
+        (10010, 114000)
 
     Reference:
         Wang et al., Neural Pruning via Growing Regularization, ICLR 2021, section 3.3 and Algorithm 1.
@@ -77,19 +64,19 @@ class GReg2(GrowingRegularization):
         weight_decay: float = 0.0,
         stop: bool = True,
     ) -> None:
-        super().__init__(Growth(push_step, every, ceiling, settle), granularity, weight_decay, stop)
-        faults = fraction_fault(keep)
-        if not 0 < pick_step <= pick_at < ceiling:
+        faults = keep_faults(keep)
+        growth, picking = Growth(push_step, every, ceiling, settle), (pick_step, pick_at, ceiling)
+        if not all(map(is_number, picking)) or not 0 < pick_step <= pick_at < ceiling - pick_step:
             faults.append(
-                "Expected 0 < pick_step ≤ pick_at < ceiling. "
-                f"Received: pick_step={pick_step}, pick_at={pick_at}, ceiling={ceiling}."
+                "Expected 0 < pick_step ≤ pick_at < ceiling − pick_step. "
+                f"Received: pick_step={pick_step!r}, pick_at={pick_at!r}, ceiling={ceiling!r}."
             )
-        raise_faults("GReg2 cannot be made:", faults)
-        self.keep = keep
+        if recover is not None and not is_number(recover):
+            faults.append(f"Expected recover to be a number. Received: recover={recover!r}.")
+        super().__init__(growth, keep, granularity, weight_decay, stop, faults)
         self.recover = -weight_decay if recover is None else recover
-        self.picking = replace(self.growth, step=pick_step)
+        self.picking = replace(growth, step=pick_step)
         self.pick_at = pick_at
-        self._going: dict[str, keras.Variable] = {}
 
     @property
     def pick_step_number(self) -> int:
@@ -107,54 +94,32 @@ class GReg2(GrowingRegularization):
         """λ at the pick."""
         return self.picking.updates_beyond(self.pick_at) * self.picking.step
 
-    def units(self, model: keras.Model) -> tuple[ChannelGraph, list[Unit]]:
-        """Returns the graph and the units; everything is still to go."""
-        if self.granularity == "weight":
-            graph = trace(model, unknown="freeze")
-            units = weight_units(graph, self.keep)
-        else:
-            graph = inner_graph(model)
-            units = channel_units(graph, self.granularity, group_numbers(graph, self.keep))
-        self._going = {
-            unit.name: keras.Variable(
-                np.ones(unit.size, "float32"), trainable=False, aggregation="only_first_replica", name="going"
-            )
-            for unit in units
-        }
-        return graph, units
-
     def strength(self, unit: Unit, step: Any) -> Any:
         """Returns λ of every entry: the same for all before the pick, then `recover` or growing on."""
         every, pick = self.growth.every, self.pick_step_number
-        going = self._pick(unit, step)
+        goes = self._settled(unit, step)
         shared = ops.cast(step // every + 1, "float32") * self.picking.step
         pushes = ops.cast((step - pick) // every + 1, "float32")
         pushed = ops.minimum(self._height + pushes * self.growth.step, self.growth.ceiling)
-        return ops.where(step < pick, shared, going * pushed + (1 - going) * self.recover)
+        return ops.where(step < pick, shared, ops.where(goes, pushed, self.recover))
 
-    def _pick(self, unit: Unit, step: Any) -> Any:
-        """Returns which entries go, having settled it at the step of the pick."""
-        variable = self._going[unit.name]
-
-        def fresh() -> Any:
-            order = ops.argsort(ops.argsort(-unit.norms()))
-            return ops.cast(order >= unit.kept, "float32")
-
-        going = ops.cond(ops.equal(step, self.pick_step_number), fresh, lambda: ops.convert_to_tensor(variable))
-        variable.assign(going)
-        return going
+    def _settled(self, unit: Unit, step: Any) -> Any:
+        """Returns which entries go, having picked at the step of the pick."""
+        picks = ops.equal(step, self.pick_step_number)
+        goes = ops.cond(picks, unit.lowest, lambda: ops.convert_to_tensor(unit.goes))
+        unit.goes.assign(goes)
+        return goes
 
     def picked(self, unit: Unit) -> np.ndarray:
         """Returns what was picked; where `fit` ended before the pick, what would be picked now."""
         if self._clock.now() <= self.pick_step_number:
-            return lowest_norms_go(unit)
-        return np.flatnonzero(keras.ops.convert_to_numpy(self._going[unit.name]) == 0)
+            unit.goes.assign(unit.lowest())
+        return unit.stays()
 
     def _squeeze(self, growing: int, settle: int) -> None:
         """Keeps the share of the time before the pick."""
-        before = max(1, round(growing * self.pick_step_number / (self.length - self.growth.settle)))
-        after = max(1, growing - before)
-        self.picking = replace(self.picking, step=self.pick_at / max(before - 0.5, 0.5), every=1)
-        self.growth = replace(
-            self.growth, step=(self.growth.ceiling - self._height) / (after + 1), every=1, settle=settle
-        )
+        before = round(growing * self.pick_step_number / (self.length - self.growth.settle))
+        before = min(max(before, 1), growing - 1)
+        self.picking = replace(self.picking, step=self.pick_at / (before - 1e-3), every=1)  # just beyond τ'
+        rest = self.growth.ceiling - self._height
+        self.growth = replace(self.growth, step=rest / (growing - before + 1), every=1, settle=settle)

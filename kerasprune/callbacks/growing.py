@@ -5,20 +5,25 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil, floor
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
 
-from kerasprune.budgets.base import kept_number, top
 from kerasprune.callbacks.attachment import Attachment
-from kerasprune.callbacks.clock import Clock
-from kerasprune.callbacks.units import Part, Unit, channel_units, check_granularity, weight_units
+from kerasprune.callbacks.clock import Clock, unwrapped
+from kerasprune.callbacks.units import (
+    Part,
+    Unit,
+    channel_numbers,
+    channel_units,
+    granularity_faults,
+    weight_units,
+)
 from kerasprune.errors import PruneError, raise_faults
-from kerasprune.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.regularizers import GrowingL2
 from kerasprune.tracing import trace
@@ -42,15 +47,18 @@ class Growth:
     ceiling: float
     settle: int
 
-    def __post_init__(self) -> None:
+    def faults(self) -> list[str]:
+        """Returns what is wrong with it."""
         faults = []
-        if not 0 < self.step <= self.ceiling:
-            faults.append(f"Expected 0 < penalty step ≤ ceiling. Received: {self.step}, ceiling={self.ceiling}.")
-        for name in ("every", "settle"):
+        if not is_number(self.step) or not is_number(self.ceiling) or not 0 < self.step <= self.ceiling:
+            faults.append(
+                f"Expected 0 < penalty step ≤ ceiling. Received: step={self.step!r}, ceiling={self.ceiling!r}."
+            )
+        for name, least in (("every", 1), ("settle", 0)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < (name == "every"):
-                faults.append(f"Expected {name} to be a whole number of steps. Received: {name}={value!r}.")
-        raise_faults("The schedule of the penalty is not legal:", faults)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                faults.append(f"Expected {name} to be a whole number of steps ≥ {least}. Received: {name}={value!r}.")
+        return faults
 
     def updates_to(self, height: float) -> int:
         """Returns the number of updates until λ is at least `height`."""
@@ -64,26 +72,39 @@ class Growth:
 class GrowingRegularization(keras.callbacks.Callback):
     """Base of GReg-1 and GReg-2.
 
-    A subclass says how long it takes (`length`), what λ is at a step (`strength`) and what is picked (`picked`).
+    A subclass says how long it takes (`length`), what λ is (`strength`) and who goes (`Unit.goes`).
 
     Args:
         growth: The schedule of the penalty.
+        keep: Fraction that stays, or fractions by name; `None` where a plan says what stays.
         granularity: `"filter"`, `"channel"` (input channels of the consumers) or `"weight"`.
         weight_decay: γ, the L2 coefficient that the loss already holds.
         stop: Whether to stop `fit` at the end of the schedule.
+        faults: What is wrong with the arguments of the subclass.
     """
 
-    def __init__(self, growth: Growth, granularity: str, weight_decay: float, stop: bool) -> None:
+    def __init__(
+        self,
+        growth: Growth,
+        keep: float | Mapping[str, float] | None,
+        granularity: str,
+        weight_decay: float,
+        stop: bool,
+        faults: list[str],
+    ) -> None:
         super().__init__()
-        if not weight_decay >= 0:
-            raise PruneError(f"Expected weight_decay ≥ 0. Received: weight_decay={weight_decay!r}.")
+        faults = [*faults, *growth.faults(), *granularity_faults(granularity)]
+        if not is_number(weight_decay) or not weight_decay >= 0:
+            faults.append(f"Expected weight_decay ≥ 0. Received: weight_decay={weight_decay!r}.")
+        raise_faults(f"{type(self).__name__} cannot be made:", faults)
         self.growth = growth
-        self.granularity = check_granularity(granularity)
+        self.keep = keep
+        self.granularity = granularity
         self.weight_decay = weight_decay
         self.stop = stop
         self._clock: Clock | None = None
         self._attachment: Attachment | None = None
-        self._graph: ChannelGraph | None = None
+        self._given = Plan({})
         self._units: list[Unit] = []
         self._kept: dict[str, np.ndarray] = {}
 
@@ -95,16 +116,22 @@ class GrowingRegularization(keras.callbacks.Callback):
         """Steps that the whole schedule takes."""
 
     @abstractmethod
-    def units(self, model: keras.Model) -> tuple[ChannelGraph, list[Unit]]:
-        """Returns the model's graph and what the penalty acts on."""
-
-    @abstractmethod
     def strength(self, unit: Unit, step: Any) -> Any:
         """Returns λ of every entry of a unit at a step, as a tensor; called inside the compiled step."""
 
-    @abstractmethod
+    def units(self, model: keras.Model) -> tuple[Plan, list[Unit]]:
+        """Returns what the penalty acts on, and the plan so far, which what is picked completes."""
+        if self.granularity == "weight":
+            graph = trace(model, unknown="freeze")
+            units = weight_units(graph, self.keep)
+        else:
+            graph = trace(model, coupling="free")
+            units = channel_units(graph, self.granularity, channel_numbers(graph, self.keep))
+        return Plan({}, coupling=graph.coupling, fingerprint=graph.fingerprint), units
+
     def picked(self, unit: Unit) -> np.ndarray:
         """Returns the sorted indices of the entries of a unit that stay."""
+        return unit.stays()
 
     # ---- training -------------------------------------------------------------------------------------------
 
@@ -113,15 +140,16 @@ class GrowingRegularization(keras.callbacks.Callback):
         model = self.model
         self.detach()
         self._kept = {}
-        self._warn(model)
         self._clock = Clock(model.optimizer)
-        self._graph, self._units = self.units(model)
+        self._given, self._units = self.units(model)
         if not self._units:
             raise PruneError("Expected something to remove. Received: a plan that keeps everything. Keep less.")
+        _warn_of_decay(model.optimizer)
+        _warn_of_frozen(self._units)
         self._attachment = Attachment(model)
         for unit in self._units:
             for part in unit.parts:
-                self._attachment.regularize(part.variable, GrowingL2(self._read(unit, part)))
+                self._attachment.regularize(part.variable, GrowingL2(self._reader(unit, part)))
         self._attachment.trace()
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -130,7 +158,8 @@ class GrowingRegularization(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Stops at the end of the schedule."""
-        if self.stop and batch + 1 >= self._left:
+        # Steps can have been skipped (loss scaling); the clock is asked last, because that waits for the device.
+        if self.stop and batch + 1 >= self._left and self._clock.now() >= self.length:
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict | None = None) -> None:
@@ -156,17 +185,17 @@ class GrowingRegularization(keras.callbacks.Callback):
     @property
     def plan(self) -> Plan:
         """What to hand to `kp.rebuild` after `fit` (granularity `"filter"` and `"channel"`)."""
-        self._check_done("weight", "callback.masks")
-        return Plan(
-            {name: kept.tolist() for name, kept in self._kept.items()},
-            coupling=self._graph.coupling,
-            fingerprint=self._graph.fingerprint,
-        )
+        self._check_done()
+        if self.granularity == "weight":
+            raise PruneError("Expected whole channels. Received: granularity='weight'. Use callback.masks.")
+        return replace(self._given, keep={**self._given.keep, **{name: k.tolist() for name, k in self._kept.items()}})
 
     @property
     def masks(self) -> dict[str, np.ndarray]:
         """`{variable path: boolean mask of the weights that stay}` after `fit` (granularity `"weight"`)."""
-        self._check_done(("filter", "channel"), "callback.plan")
+        self._check_done()
+        if self.granularity != "weight":
+            raise PruneError(f"Expected single weights. Received: granularity={self.granularity!r}. Use callback.plan.")
         masks = {}
         for unit in self._units:
             mask = np.zeros(unit.size, bool)
@@ -174,7 +203,7 @@ class GrowingRegularization(keras.callbacks.Callback):
             masks[unit.name] = mask.reshape(unit.parts[0].variable.shape)
         return masks
 
-    def compressed(self, steps: int) -> Any:
+    def compressed(self, steps: int) -> Self:
         """Returns the same callback with its schedule squeezed into fewer steps.
 
         Growth and settling keep their shares of the time; λ is updated at every step, by larger amounts. This is not
@@ -183,70 +212,55 @@ class GrowingRegularization(keras.callbacks.Callback):
         Args:
             steps: Number of steps for the whole schedule.
         """
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
-            raise PruneError(f"Expected at least 2 steps. Received: steps={steps!r}.")
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 3:
+            raise PruneError(f"Expected at least 3 steps. Received: steps={steps!r}.")
         other = copy.copy(self)
-        settle = min(max(1, round(steps * self.growth.settle / self.length)), steps - 1)
+        settle = min(max(1, round(steps * self.growth.settle / self.length)), steps - 2)
         other._squeeze(steps - settle, settle)
         return other
 
     def _squeeze(self, growing: int, settle: int) -> None:
         self.growth = replace(self.growth, step=self.growth.ceiling / (growing + 1), every=1, settle=settle)
 
-    def _read(self, unit: Unit, part: Part) -> Any:
-        return lambda: part.spread(self.strength(unit, self._clock.step()))
+    def _reader(self, unit: Unit, part: Part) -> Callable[[], Any]:
+        clock = self._clock
+        return lambda: part.spread(self.strength(unit, clock.step()))
 
-    def _check_done(self, excluded: str | tuple[str, ...], instead: str) -> None:
-        if self.granularity in excluded:
-            raise PruneError(
-                f"Expected another granularity. Received: granularity={self.granularity!r}. Use {instead}."
-            )
+    def _check_done(self) -> None:
         if not self._kept:
             raise PruneError("Expected a finished fit. Received: a callback that has not been used yet.")
 
-    def _warn(self, model: keras.Model) -> None:
-        if getattr(model.optimizer, "weight_decay", None):
-            warnings.warn(
-                f"The optimizer decays weights by itself (weight_decay={model.optimizer.weight_decay}), past the "
-                "momentum; the method wants weight decay as an L2 term in the loss. Use kernel_regularizer instead.",
-                stacklevel=3,
-            )
 
-
-def fraction_fault(keep: Any) -> list[str]:
-    """Returns what is wrong with a fraction, or with a dict of fractions."""
+def keep_faults(keep: Any) -> list[str]:
+    """Returns what is wrong with a fraction kept, or with a dict of fractions."""
     values = keep.values() if isinstance(keep, Mapping) else [keep]
     return [
         f"Expected fractions kept in (0, 1]. Received: keep={value!r}."
         for value in values
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1
+        if not is_number(value) or not 0 < value <= 1
     ]
 
 
-def group_numbers(graph: ChannelGraph, keep: float | Mapping[str, float]) -> dict[str, int]:
-    """Returns how many channels of each prunable group stay."""
-    if isinstance(keep, Mapping):
-        return {name: kept_number(graph.group(name).size, fraction) for name, fraction in keep.items()}
-    return {name: kept_number(group.size, keep) for name, group in graph.prunable.items()}
+def is_number(value: Any) -> bool:
+    """Returns whether a value is a real number (`True` and `False` are not)."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def lowest_norms_go(unit: Unit) -> np.ndarray:
-    """Returns the sorted indices of the entries with the largest L1 norm at this moment."""
-    return top(keras.ops.convert_to_numpy(unit.norms()), unit.kept)
+def _warn_of_decay(optimizer: keras.Optimizer) -> None:
+    decay = unwrapped(optimizer).weight_decay
+    if decay:
+        warnings.warn(
+            f"The optimizer decays weights by itself (weight_decay={decay}), past the momentum; the method wants "
+            "weight decay as an L2 term in the loss. Use kernel_regularizer instead.",
+            stacklevel=4,
+        )
 
 
-def inner_graph(model: keras.Model) -> ChannelGraph:
-    """Returns the graph in which residual trunks keep their width, as in the paper."""
-    return trace(model, coupling="free")
-
-
-__all__ = [
-    "Growth",
-    "GrowingRegularization",
-    "channel_units",
-    "fraction_fault",
-    "group_numbers",
-    "inner_graph",
-    "lowest_norms_go",
-    "weight_units",
-]
+def _warn_of_frozen(units: list[Unit]) -> None:
+    frozen = [part.variable.path for unit in units for part in unit.parts if not part.variable.trainable]
+    if frozen:
+        warnings.warn(
+            f"Keras leaves frozen variables out of the loss, so the penalty does not push {', '.join(frozen[:5])}"
+            f"{'…' if len(frozen) > 5 else ''}. Set layer.trainable = True, or leave them out of the plan.",
+            stacklevel=4,
+        )
