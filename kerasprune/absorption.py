@@ -7,7 +7,8 @@ the image, that is everywhere but at the border of padded convolutions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -17,7 +18,7 @@ from keras import layers
 
 from kerasprune.graph import ChannelGraph, Ids, Slice, TracedCall
 from kerasprune.plans import Plan
-from kerasprune.rules.table import BIAS, CARRIED, EVALUATED, POINTWISE, SILENT, UNKNOWN, find
+from kerasprune.rules.table import BIAS, CARRIED, EVALUATED, PADDED, POINTWISE, SILENT, UNKNOWN, channel_axis, find
 from kerasprune.walking import functional, walk
 
 _TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
@@ -28,14 +29,15 @@ class Folded:
     """What was folded.
 
     Args:
-        biases: `{layer name: (layer, its new bias, cut to the channels that stay)}`.
-        added: `{layer name: size}` of the biases that did not exist before.
-        padded: Names of layers where it is approximate at the border.
+        biases: `{id(layer): (layer, its new bias, cut to the channels that stay)}`; names may repeat in nested models.
+        added: `{id(layer): size}` of the biases that did not exist before.
+        padded: Names of layers where it is approximate: at the border of the image, or between the strides of a
+            transposed convolution.
         lost: Names of layers whose removed inputs are no constants, or that can hold no bias: those are dropped.
     """
 
-    biases: dict[str, tuple[Any, np.ndarray]] = field(default_factory=dict)
-    added: dict[str, int] = field(default_factory=dict)
+    biases: dict[int, tuple[Any, np.ndarray]] = field(default_factory=dict)
+    added: dict[int, int] = field(default_factory=dict)
     padded: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 
@@ -58,59 +60,51 @@ def fold(graph: ChannelGraph, plan: Plan) -> Folded:
     for kernel in graph.kernels:
         kernels.setdefault(id(kernel.owner), []).append(kernel)
     deltas: dict[int, tuple[Any, np.ndarray]] = {}
+    bordered: set[int] = set()
     for call, inputs in _constants(graph, alive):
         layer = call.operation
         reading = [kernel for kernel in kernels.get(id(layer), ()) if kernel.reads]
-        if not reading or not any(_emits(*pair, alive) for pair in zip(inputs, call.inputs, strict=True)):
+        if not reading:
             continue
-        delta = np.array([np.nan])  # a layer that reads through several kernels, or keeps a state
-        if find(layer).constant == BIAS:
-            delta = _delta(reading, _removed_line(inputs[0], call.inputs[0], alive))
+        delta = _asked(layer, reading, call, inputs, alive)
         if id(layer) in deltas and not np.allclose(deltas[id(layer)][1], delta):
             delta = np.full_like(delta, np.nan)  # a shared layer that would need two biases
         deltas[id(layer)] = layer, delta
+        if any(x.bordered for x in inputs):
+            bordered.add(id(layer))
     for layer, delta in deltas.values():
-        _note(folded, layer, delta, kernels[id(layer)], alive)
+        _note(folded, layer, delta, kernels[id(layer)], alive, id(layer) in bordered)
     return folded
 
 
-def border_error(model: keras.Model, plan: Plan, inputs: Any) -> float:
-    """Measures what folding costs at the borders.
-
-    `max |slim(x) − weights-silenced(x)| / max |weights-silenced(x)|` over the first output.
-
-    Args:
-        model: The dense model.
-        plan: What stays.
-        inputs: A batch of real inputs.
-
-    Returns:
-        The largest relative difference; about 1e-6 where no folded layer is padded.
-    """
-    from kerasprune.masking import mask
-    from kerasprune.rebuild import rebuild
-
-    both = [rebuild(model, plan)(inputs), mask(model, plan, silence="weights")(inputs)]
-    slim, silenced = (keras.ops.convert_to_numpy(keras.tree.flatten(y)[0]) for y in both)
-    return float(np.abs(slim - silenced).max() / np.abs(silenced).max())
+def _asked(layer: Any, reading: list[Slice], call: TracedCall, inputs: list[_Emitted], alive: np.ndarray) -> np.ndarray:
+    """Returns what one call asks to be added to a layer's bias; NaN where no bias can make up for it."""
+    if not any(_emits(x.values, ids, alive) for x, ids in zip(inputs, call.inputs, strict=True)):
+        return np.zeros(1)
+    if find(layer).constant != BIAS:
+        return np.full(1, np.nan)  # a layer that reads through several kernels, or keeps a state
+    return _delta(reading, _removed_line(inputs[0].values, call.inputs[0], alive, channel_axis(layer)))
 
 
-def _note(folded: Folded, layer: Any, delta: np.ndarray, kernels: list[Slice], alive: np.ndarray) -> None:
+def _note(
+    folded: Folded, layer: Any, delta: np.ndarray, kernels: list[Slice], alive: np.ndarray, bordered: bool
+) -> None:
     """Enters one layer's folded bias, or says that it is lost."""
+    if (delta == 0).all():
+        return
     config = layer.get_config()
     if np.isnan(delta).any() or "use_bias" not in config:
         folded.lost.append(layer.name)
-        return
-    if not np.abs(delta).max() > 0:
         return
     out = kernels[-1].ids[kernels[-1].makes[0]]
     out = np.resize(out, delta.size) if out.size != delta.size else out
     old = 0.0 if layer.bias is None else keras.ops.convert_to_numpy(layer.bias)
     bias = (old + delta)[alive[out]]
-    folded.biases[layer.name] = layer, bias
+    folded.biases[id(layer)] = layer, bias
     if layer.bias is None:
-        folded.added[layer.name] = bias.size
-    if config.get("padding", "valid") != "valid" and prod(config.get("kernel_size", (1,))) > 1:
+        folded.added[id(layer)] = bias.size
+    wide = prod(config.get("kernel_size", (1,))) > 1
+    if bordered or wide and (config["padding"] != "valid" or isinstance(layer, _TRANSPOSED)):
         folded.padded.append(layer.name)
 
 
@@ -132,10 +126,16 @@ def _along(line: np.ndarray, axis: int, rank: int) -> np.ndarray:
     return line.reshape([-1 if a == axis else 1 for a in range(rank)])
 
 
-def _removed_line(values: np.ndarray, ids: Ids, alive: np.ndarray) -> np.ndarray:
-    """Returns the constants along the one channel axis that a layer reads, zero where the channel stays."""
-    constant = np.where(_removed(ids, alive), values, 0.0)
-    return constant.ravel() if len(ids.axes) == 1 else np.full(constant.size, np.nan)
+def _removed_line(values: np.ndarray, ids: Ids, alive: np.ndarray, axis: int) -> np.ndarray:
+    """Returns the constants along the channel axis that a layer reads, zero where the channel stays."""
+    return _steady(np.where(_removed(ids, alive), values, 0.0), {axis % len(ids.shape)}).ravel()
+
+
+def _steady(values: np.ndarray, axes: Collection[int]) -> np.ndarray:
+    """Returns the values with size one along all other axes; NaN where they differ along them."""
+    others = tuple(axis for axis in range(values.ndim) if axis not in axes)
+    low, high = values.min(axis=others, keepdims=True), values.max(axis=others, keepdims=True)
+    return np.where(np.isclose(low, high, rtol=1e-5, atol=1e-9), low, np.nan)
 
 
 def _delta(kernels: list[Slice], constant: np.ndarray) -> np.ndarray:
@@ -161,26 +161,29 @@ class _Emitted:
     """The constants of one tensor, standing for it during the walk.
 
     `values` has the tensor's rank, and size one along the axes that carry no channels: there all positions emit the
-    same. NaN where what is emitted is no constant.
+    same. NaN where what is emitted is no constant. `bordered` where it holds inside a border of zeros only.
     """
 
     values: np.ndarray
+    bordered: bool = False
 
 
-def _constants(graph: ChannelGraph, alive: np.ndarray) -> list[tuple[TracedCall, list[np.ndarray]]]:
+def _constants(graph: ChannelGraph, alive: np.ndarray) -> list[tuple[TracedCall, list[_Emitted]]]:
     """Walks the model with constants in place of tensors; returns every call with those that went in."""
     calls = iter(graph.calls)
-    seen: list[tuple[TracedCall, list[np.ndarray]]] = []
+    seen: list[tuple[TracedCall, list[_Emitted]]] = []
 
     def visit(node: Any, *args: Any, **kwargs: Any) -> list[_Emitted]:
         call = next(calls)
         emitted = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, _Emitted)]
-        seen.append((call, [x.values for x in emitted]))
+        seen.append((call, emitted))
         if not any(_removed(output, alive).any() for output in call.outputs):
             return [_nothing(output) for output in call.outputs]
         rule = find(call.operation)
+        kind = rule.constant if rule else UNKNOWN
+        bordered = kind == PADDED or kind != BIAS and any(x.bordered for x in emitted)
         with np.errstate(all="ignore"):
-            return _PASS[rule.constant if rule else UNKNOWN](call, emitted, args, kwargs, alive)
+            return [replace(x, bordered=bordered) for x in _PASS[kind](call, emitted, args, kwargs, alive)]
 
     body = functional(graph.model)
     walk(body, [_Emitted(np.full([1] * len(x.shape), np.nan)) for x in body.inputs], visit)
@@ -223,8 +226,15 @@ def _unknown(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.
 
 
 def _pointwise(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[_Emitted]:
-    """The layer is run on one position."""
-    return _run(call, args, kwargs, [x.values.shape for x in emitted])
+    """The layer is run on one position, but for axes whose size it insists on."""
+    specs = [spec for spec in keras.tree.flatten(getattr(call.operation, "input_spec", None)) if spec is not None]
+    sizes = {axis: size for spec in specs for axis, size in (spec.axes or {}).items() if size is not None}
+    return _run(call, args, kwargs, [_sized(x.values.shape, sizes) for x in emitted])
+
+
+def _sized(shape: tuple[int, ...], sizes: dict[int, int]) -> list[int]:
+    fixed = {axis % len(shape): size for axis, size in sizes.items()}
+    return [fixed.get(axis, size) for axis, size in enumerate(shape)]
 
 
 def _evaluated(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[_Emitted]:
@@ -250,8 +260,7 @@ def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[_Emitte
     emitted = []
     for first, second, output in zip(*results, call.outputs, strict=True):
         constant = np.where(np.isclose(first, second, rtol=1e-6, atol=1e-9), first, np.nan)
-        place = tuple(slice(None) if axis in output.axes else slice(0, 1) for axis in range(constant.ndim))
-        emitted.append(_Emitted(constant[place]))
+        emitted.append(_Emitted(_steady(constant, output.axes)))
     return emitted
 
 
@@ -259,6 +268,7 @@ _PASS = {
     BIAS: _bias,
     CARRIED: _carried,
     EVALUATED: _evaluated,
+    PADDED: _carried,
     POINTWISE: _pointwise,
     SILENT: _silent,
     UNKNOWN: _unknown,

@@ -109,13 +109,13 @@ def kept_size(entry: Slice, alive: np.ndarray) -> int:
     )
 
 
-def _added_biases(graph: ChannelGraph, plan: Plan) -> Mapping[str, int]:
+def _added_biases(graph: ChannelGraph, plan: Plan) -> Mapping[int, int]:
     from kerasprune.absorption import fold
 
     return fold(graph, plan).added
 
 
-def _layer_costs(graph: ChannelGraph, alive: np.ndarray, added: Mapping[str, int]) -> list[LayerCost]:
+def _layer_costs(graph: ChannelGraph, alive: np.ndarray, added: Mapping[int, int]) -> list[LayerCost]:
     slices = {id(entry.variable): entry for entry in graph.slices}
     outputs: dict[int, int] = {}
     operations: dict[int, Any] = {}
@@ -131,7 +131,7 @@ def _layer_costs(graph: ChannelGraph, alive: np.ndarray, added: Mapping[str, int
         sizes = [kept_size(s, alive) if s else prod(w.shape) for s, w in zip(own, weights, strict=True)]
         kernels = [(s, size) for s, size in zip(own, sizes, strict=True) if s and s.role == "kernel"]
         macs = sum(size * _positions(kernel, layer) for kernel, size in kernels)
-        bias = added.get(layer.name, 0)
+        bias = added.get(key, 0)
         stored = sum(size * _item_size(w.dtype) for size, w in zip(sizes, weights, strict=True))
         stored += bias * _item_size(layer.variable_dtype)
         activations = outputs[key] if kernels else 0

@@ -80,7 +80,7 @@ class NormOverKept(keras.layers.Layer):
         self._spread = np.eye(kept.size, dtype="float32")[self._indices]
         changes = {}
         if getattr(norm, "groups", None) == kept.size:
-            changes["groups"] = self._indices.size
+            changes["groups",] = self._indices.size
         self._slim = make_layer(norm, changes)
         self._values = [keras.ops.convert_to_numpy(w)[self._indices] for w in norm.weights]
 

@@ -10,10 +10,10 @@ from keras.src.ops import numpy as knp
 
 from kerasprune.declarations import Declarations
 from kerasprune.graph import Count, Ids
-from kerasprune.rules.table import CARRIED, channel_axis, tensor_rule
+from kerasprune.rules.table import PADDED, channel_axis, tensor_rule
 
 
-@tensor_rule(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D, constant=CARRIED)
+@tensor_rule(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D, constant=PADDED)
 def zero_padding(graph: Declarations, layer: Any, x: Ids) -> Ids:
     """Pads the spatial axes; one that carries channels gets new ones, which can be dropped like others."""
     pairs = np.asarray(layer.padding).reshape(-1, 2).tolist()
@@ -30,7 +30,7 @@ def zero_padding(graph: Declarations, layer: Any, x: Ids) -> Ids:
     return out
 
 
-@tensor_rule(knp.Pad, constant=CARRIED)
+@tensor_rule(knp.Pad, constant=PADDED)
 def pad(graph: Declarations, operation: Any, x: Ids, constant_values: Any = None) -> Ids:
     """As `zero_padding`, for `keras.ops.pad`; only constant padding makes channels that can be dropped."""
     pairs = np.broadcast_to(np.asarray(operation.pad_width), (len(x.shape), 2)).tolist()

@@ -26,6 +26,6 @@ def reduction(graph: Declarations, operation: Any, x: Ids, *args: Any, **kwargs:
     )
     graph.pin_all(x, f"{operation.name!r} reduces over the channels", but=tuple(a for a in x.axes if a not in gone))
     left = {a: ids for a, ids in x.axes.items() if a not in gone}
-    if not operation.keepdims:
+    if not getattr(operation, "keepdims", False):  # CountNonzero has none
         left = {a - sum(g < a for g in gone): ids for a, ids in left.items()}
     return Ids(graph.call.outputs[0], left)

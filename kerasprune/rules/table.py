@@ -5,8 +5,9 @@ does to the ids what the layer does to channels, and tells `graph` (see `declara
 them. Rules for layers that see more than one channel axis take and return whole `Ids` (`tensor_rule`).
 
 How the *constant* of a removed channel passes through a layer is said beside the rule, see `kerasprune.absorption`:
-`EVALUATED` (default: the layer is run on the constants), `CARRIED` (they pass unchanged), `BIAS` (the layer makes new
-channels; a removed one emits its bias), `SILENT` (nothing passes).
+`EVALUATED` (default: the layer is run on the constants), `POINTWISE` (it is run on one position), `CARRIED` (they pass
+unchanged), `PADDED` (they pass, inside a border of zeros), `BIAS` (the layer makes new channels; a removed one emits
+its bias), `SILENT` (nothing passes), `UNKNOWN` (what passes is no constant).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from kerasprune.declarations import Declarations
 from kerasprune.errors import PruneError
 from kerasprune.graph import Ids
 
-EVALUATED, POINTWISE, CARRIED, BIAS = "evaluated", "pointwise", "carried", "bias"
-SILENT, UNKNOWN = "silent", "unknown"
+EVALUATED, POINTWISE, CARRIED, PADDED = "evaluated", "pointwise", "carried", "padded"
+BIAS, SILENT, UNKNOWN = "bias", "silent", "unknown"
 
 
 @dataclass(frozen=True)
