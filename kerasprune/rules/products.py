@@ -43,6 +43,8 @@ def dot_product_attention(graph: Declarations, operation: Any, query: Ids, key: 
         if isinstance(other, Ids):
             graph.pin_all(other, f"{operation.name!r} adds it to the scores")
     names = [["b", "t", "h", "d"], ["b", "s", "h", "d"], ["b", "s", "h", "v"]]
+    if 3 in value.axes:
+        graph.pin(value.axes[3], f"{operation.name!r} returns, for Keras, as many of them as the query has")
     if value.shape[2] != query.shape[2]:
         names[1][2] = names[2][2] = "g"  # fewer key heads than query heads
     return contracted(graph, operation, [query, key, value], names, ["b", "t", "h", "v"])
