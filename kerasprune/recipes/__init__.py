@@ -6,17 +6,12 @@ Nothing heavy is imported before a recipe is loaded or run.
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parent
+from kerasprune.recipes.shipped import FOLDER, names
+
 _HOMES = {"load": "loading", "run": "running"}
-__all__ = ["get", "load", "names", "run"]
-
-
-def names() -> list[str]:
-    """Returns the names of the recipes that come with the package, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+__all__ = ["FOLDER", "get", "load", "names", "run"]
 
 
 def get(name: str) -> Any:

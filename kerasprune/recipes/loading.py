@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from kerasprune import recipes
 from kerasprune.errors import PruneError, nearest, raise_faults
+from kerasprune.recipes import shipped
 from kerasprune.recipes.schema import Recipe
 
 Keys = tuple[str | int, ...]
@@ -57,11 +57,11 @@ def find(recipe: str | Path) -> Path:
         if path.is_file():
             return path
         raise PruneError(f"Expected the path of a recipe file. Received: {str(recipe)!r}, which is no file.")
-    if str(recipe) in recipes.names():
-        return recipes.FOLDER / f"{recipe}.yaml"
+    if str(recipe) in shipped.names():
+        return shipped.FOLDER / f"{recipe}.yaml"
     raise PruneError(
-        f"Expected the name of a recipe ({', '.join(recipes.names())}) or the path of a .yaml file. "
-        f"Received: {str(recipe)!r}.{nearest(str(recipe), recipes.names())}"
+        f"Expected the name of a recipe ({', '.join(shipped.names())}) or the path of a .yaml file. "
+        f"Received: {str(recipe)!r}.{nearest(str(recipe), shipped.names())}"
     )
 
 

@@ -1,46 +1,14 @@
-"""Published figures, recomputed: the table of entries, and the verdict on each.
-
-An entry is a function without arguments that returns rows, in a file of its own below `reproductions/`. It is
-known by the name that it is added under. It raises `NotRun` where this machine lacks what it needs.
-"""
+"""Published figures, recomputed, and the verdict on each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kerasprune.registry import Registry
+from kerasprune.recipes import reproductions
+from kerasprune.recipes.entries import NotRun, Row, add, entries
 
-entries = Registry("reproduction")
-
-
-class NotRun(Exception):
-    """An entry cannot be computed here; the message says why."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One published figure beside ours.
-
-    Args:
-        what: What is compared, e.g. `"ResNet-56 r=0.5, speed-up"`.
-        paper: The published figure.
-        ours: The recomputed figure.
-        tolerance: Largest difference that still agrees, in the unit of the figures.
-        unit: Printed after the figures. Defaults to nothing.
-    """
-
-    what: str
-    paper: float
-    ours: float
-    tolerance: float
-    unit: str = ""
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the difference is within the tolerance; a figure that is not a number is not."""
-        # Published figures are decimals: 1.50 − 1.49 is within 0.01, whatever binary fractions make of it.
-        return abs(self.ours - self.paper) <= self.tolerance * (1 + 1e-9)
+__all__ = ["NotRun", "Outcome", "Row", "add", "describe", "entries", "names", "reproduce", "reproductions"]
 
 
 @dataclass(frozen=True)
@@ -65,20 +33,13 @@ class Outcome:
         return "agrees" if all(row.agrees for row in self.rows) else "differs"
 
 
-def add(name: str) -> Callable[[Callable[[], Sequence[Row]]], Callable[[], Sequence[Row]]]:
-    """Returns a decorator that makes a function without arguments an entry of that name."""
-    return entries.add(name)
-
-
 def names() -> list[str]:
     """Returns the names of all entries, sorted."""
-    _gather()
     return entries.names()
 
 
 def describe(name: str) -> str:
     """Returns the first line of an entry's docstring."""
-    _gather()
     return (entries.member(name).__doc__ or "").strip().split("\n")[0]
 
 
@@ -94,16 +55,8 @@ def reproduce(name: str) -> Outcome:
     Raises:
         PruneError: There is no such entry.
     """
-    _gather()
     entry = entries.member(name)
     try:
         return Outcome(name, tuple(entry()))
     except NotRun as reason:
         return Outcome(name, (), str(reason))
-
-
-def _gather() -> None:
-    # The entries import this module, so it imports them only when it is asked for them.
-    from kerasprune.recipes import reproductions
-
-    assert reproductions.__all__

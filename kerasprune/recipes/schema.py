@@ -29,8 +29,9 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from kerasprune.errors import nearest
-from kerasprune.recipes import FOLDER, members
+from kerasprune.recipes import members
 from kerasprune.recipes.formats import FORMATS
+from kerasprune.recipes.shipped import FOLDER
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -10,7 +10,7 @@ import keras
 import kerasprune as kp
 from kerasprune import models
 from kerasprune.cost import kept_size
-from kerasprune.recipes.reproduce import Row, add
+from kerasprune.recipes.entries import Row, add
 
 # Table 1: fraction removed from every layer but the first, sparsity in per cent, speed-up.
 RESNET56 = (
