@@ -181,7 +181,7 @@ def test_smoke_is_short_and_leaves_the_rest():
     recipe = loading.load("greg1-resnet50-imagenet-3.06x")
     short = smoke(recipe)
     assert short.smoke
-    assert (short.train.epochs, short.prune.epochs, short.finetune.epochs) == (1, 1, 1)
+    assert (short.train.epochs, short.prune.epochs, short.finetune.epochs) == (1, 2, 1)
     assert (short.data.size, short.data.batch) == (64, 4)
     assert short.prune.plan == recipe.prune.plan
     assert short.prune.callback == recipe.prune.callback

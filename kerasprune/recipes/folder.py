@@ -134,7 +134,7 @@ def load_model(path: Path | str) -> keras.Model:
 
 
 def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:
-    """Makes an output folder, or says why it may not be used.
+    """Says why an output folder may not be used; a folder that is not there yet may.
 
     Args:
         path: The folder.
@@ -147,8 +147,7 @@ def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:
     """
     if path.exists() and not path.is_dir():
         raise PruneError(f"Expected a folder to write to. Received: {str(path)!r}, which is a file.")
-    path.mkdir(parents=True, exist_ok=True)
-    filled = any(path.iterdir())
+    filled = path.is_dir() and any(path.iterdir())
     if filled and not resume:
         raise PruneError(
             "Expected an empty folder, so that nothing is overwritten. "

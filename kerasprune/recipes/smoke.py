@@ -1,4 +1,4 @@
-"""A recipe in short: every stage, on two batches of generated images, one epoch each."""
+"""A recipe in short: every stage, on two batches of generated images, for an epoch or two."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from kerasprune.recipes import schema
 
 SIDE = 64  # pixels at most
 BATCH = 4  # images at most
+PRUNE_EPOCHS = 2  # a schedule needs a few steps: to grow, to pick, to settle
 
 
 def smoke(recipe: schema.Recipe) -> schema.Recipe:
@@ -24,5 +25,5 @@ def smoke(recipe: schema.Recipe) -> schema.Recipe:
         side, batch = min(recipe.data.size, SIDE), min(recipe.data.batch, BATCH)
         changes["data"] = recipe.data.model_copy(update={"size": side, "batch": batch})
     if recipe.prune:
-        changes["prune"] = recipe.prune.model_copy(update={"epochs": 1, "steps": None, "batch": None})
+        changes["prune"] = recipe.prune.model_copy(update={"epochs": PRUNE_EPOCHS, "steps": None, "batch": None})
     return recipe.model_copy(update=changes)

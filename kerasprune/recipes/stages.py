@@ -21,6 +21,7 @@ from kerasprune.recipes.folder import RunFolder, load_model
 from kerasprune.recipes.formats import FORMATS
 from kerasprune.recipes.pictures import pictures
 from kerasprune.recipes.watching import FilterNorms, StopAfter
+from kerasprune.walking import functional
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -182,7 +183,7 @@ def dense_model(recipe: schema.Recipe) -> keras.Model:
 
 def free_side(model: keras.Model, recipe: schema.Recipe) -> int | None:
     """Returns the image side for a model whose sides are free, `None` for one that has its own."""
-    if None not in model.input_shape[1:]:
+    if None not in functional(model).inputs[0].shape[1:]:
         return None
     return recipe.data.size if recipe.data else getattr(recipe.model, "size", None)
 

@@ -1,0 +1,238 @@
+"""The command line: what each command prints, and that nothing asked for in vain ends in a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import keras
+import pytest
+from typer.testing import CliRunner
+
+import kerasprune as kp
+from kerasprune import cli, recipes
+
+RUNNER = CliRunner()
+
+
+def invoke(*arguments):
+    return RUNNER.invoke(cli.app, [str(argument) for argument in arguments])
+
+
+def refused(*arguments) -> str:
+    """Runs a command that cannot be done; returns its message."""
+    result = invoke(*arguments)
+    assert result.exit_code == 2, (result.exit_code, result.output, result.exception)
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "mine.keras"
+    kp.models.resnet_cifar(8, classes=10, input_shape=(16, 16, 3), width=0.5, seed=0).save(path)
+    return path
+
+
+# ---- what works ---------------------------------------------------------------------------------------------
+
+
+def test_help_names_every_command():
+    result = invoke("--help")
+    assert result.exit_code == 0
+    commands = ("run", "prune", "inspect", "export", "ls", "validate", "show", "report", "reproduce")
+    assert all(f" {command} " in result.stdout for command in commands)
+
+
+def test_prune_writes_a_folder_and_its_report_can_be_redrawn(model, tmp_path):
+    out = tmp_path / "out"
+    result = invoke("prune", model, "--macs", 0.5, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "MACs" in result.stdout
+    dense, slim = (keras.models.load_model(out / f"{name}.keras") for name in ("dense", "slim"))
+    assert 0.4 < kp.cost(slim).macs / kp.cost(dense).macs < 0.6
+    before = (out / "report.html").read_bytes()
+    (out / "report.html").unlink()
+    assert invoke("report", out).exit_code == 0
+    assert (out / "report.html").read_bytes() == before
+
+
+def test_prune_finetunes_on_the_data_named(model, tmp_path):
+    options = ("--keep", 0.5, "--data", "digits", "--size", 16, "--finetune-epochs", 1, "--budget", "global")
+    result = invoke("prune", model, *options, "--criterion", "l2", "--coupling", "free", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "finetune 1/1: " in result.stdout
+    assert "test accuracy" in result.stdout
+
+
+def test_inspect_shows_groups_and_costs(model):
+    result = invoke("inspect", model)
+    assert result.exit_code == 0
+    assert "stage1_block1_conv1" in result.stdout
+    assert f"{kp.cost(keras.models.load_model(model)).macs:,}" in result.stdout
+
+
+def test_inspect_of_a_free_side_asks_for_a_size(tmp_path):
+    kp.models.resnet_cifar(8, width=0.5).save(tmp_path / "free.keras")
+    assert "--size" in invoke("inspect", tmp_path / "free.keras").stdout
+    assert "MACs" in invoke("inspect", tmp_path / "free.keras", "--size", 16).stdout
+
+
+def test_export_writes_and_measures(model, tmp_path):
+    result = invoke("export", model, "--format", "tflite", "--out", tmp_path / "mine.tflite")
+    assert result.exit_code == 0, result.output
+    assert "max error" in result.stdout
+    assert (tmp_path / "mine.tflite").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("models", "resnet_cifar"),
+        ("data", "digits"),
+        ("criteria", "l1"),
+        ("budgets", "per_stage"),
+        ("callbacks", "greg1"),
+        ("recipes", "digits-greg1"),
+    ],
+)
+def test_ls_lists_names(kind, name):
+    assert f"  {name}\n" in invoke("ls", kind).stdout
+    assert f"  {name}\n" in invoke("ls").stdout
+
+
+def test_validate_and_show():
+    result = invoke("validate", "digits-greg1", "--set", "finetune.epochs=3")
+    assert result.exit_code == 0
+    assert "digits-greg1 is valid: train, prune, rebuild, finetune, evaluate, export, report" in result.stdout
+    text = (recipes.FOLDER / "digits-greg1.yaml").read_text().rstrip()
+    assert invoke("show", "digits-greg1").stdout.rstrip() == text
+
+
+def test_reproduce_prints_a_verdict_and_its_exit_code_follows_it(monkeypatch):
+    from kerasprune.recipes import reproduce
+
+    rows = [reproduce.Row("a", 1.0, 1.0, 0.1)]
+    monkeypatch.setitem(reproduce.entries._members, "stub", lambda: rows)
+    result = invoke("reproduce", "stub")
+    assert result.exit_code == 0
+    assert "verdict: agrees" in result.stdout
+    rows.append(reproduce.Row("b", 1.0, 2.0, 0.1))
+    result = invoke("reproduce", "stub")
+    assert result.exit_code == 1
+    assert "verdict: differs" in result.stdout
+    assert "greg-tables: " in invoke("reproduce", "--list").stdout
+
+
+# ---- what is refused ----------------------------------------------------------------------------------------
+
+
+def test_fractions_out_of_range(model, tmp_path):
+    assert "Received: 1.5" in refused("prune", model, "--keep", 1.5, "--out", tmp_path / "out")
+    assert "Received: 0" in refused("prune", model, "--macs", 0, "--out", tmp_path / "out")
+    assert "one of keep, macs and params" in refused(
+        "prune", model, "--macs", 0.5, "--keep", 0.5, "--out", tmp_path / "out"
+    )
+    assert "--keep, --macs or --params" in refused("prune", model, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_names(model, tmp_path):
+    out = tmp_path / "out"
+    assert "Expected a known criterion" in refused("prune", model, "--keep", 0.5, "--criterion", "l11", "--out", out)
+    assert "Did you mean 'digits-greg1'" in refused("run", "digits-greg", "--out", out)
+    assert "Did you mean 'digits-greg1'" in refused("validate", "digits-greg")
+    assert "Did you mean 'digits-greg1'" in refused("show", "digits-greg")
+    assert "Did you mean 'epochs'" in refused("validate", "digits-greg1", "--set", "train.epoch=3")
+    assert "Did you mean 'recipes'" in refused("ls", "recipe")
+    assert "Did you mean 'tflite'" in refused("export", model, "--format", "tflit", "--out", out)
+    assert "Did you mean 'greg-tables'" in refused("reproduce", "greg-table")
+    assert not out.exists()
+
+
+def test_recipe_file_with_faults_lists_them_all(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("name: bad\nwhy: x\nmodel: {name: resnet_cifr}\ntrain: {epochs: 0}\n")
+    message = refused("run", path, "--out", tmp_path / "out")
+    assert message.count("\n  - ") == 3
+    assert "line 3, model: " in message
+    assert "line 4, train.epochs: " in message
+    assert "line 4, train.optimizer: this key is missing." in message
+
+
+def test_models_that_cannot_be_read(tmp_path):
+    assert "no file" in refused("inspect", tmp_path / "missing.keras")
+    assert "exists" in refused("prune", tmp_path / "missing.keras", "--keep", 0.5, "--out", tmp_path / "out")
+    (tmp_path / "corrupt.keras").write_bytes(b"nothing like a model")
+    assert "corrupt.keras" in refused("inspect", tmp_path / "corrupt.keras")
+    assert "corrupt.keras" in refused("prune", tmp_path / "corrupt.keras", "--keep", 0.5, "--out", tmp_path / "out")
+
+
+@keras.saving.register_keras_serializable("kerasprune-tests")
+class Subclassed(keras.Model):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.dense = keras.layers.Dense(3)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def test_subclassed_model_has_no_graph(tmp_path):
+    model = Subclassed()
+    model(keras.ops.ones((1, 4)))
+    model.save(tmp_path / "sub.keras")
+    message = refused("inspect", tmp_path / "sub.keras")
+    assert "functional" in message.lower()
+    assert "functional" in refused("prune", tmp_path / "sub.keras", "--keep", 0.5, "--out", tmp_path / "out").lower()
+
+
+def test_nothing_is_overwritten(model, tmp_path):
+    (tmp_path / "precious.txt").write_text("mine")
+    assert "holds files" in refused("prune", model, "--keep", 0.5, "--out", tmp_path)
+    assert "holds files" in refused("run", "digits-greg1", "--smoke", "--out", tmp_path)
+    assert "lacks recipe.yaml" in refused("run", "digits-greg1", "--smoke", "--resume", "--out", tmp_path)
+    (tmp_path / "mine.tflite").write_text("mine")
+    refused("export", model, "--format", "tflite", "--out", tmp_path / "mine.tflite")
+    assert (tmp_path / "mine.tflite").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.tflite", "precious.txt"]
+
+
+def test_missing_data(model, tmp_path):
+    out = tmp_path / "out"
+    assert "digitz" in refused("prune", model, "--keep", 0.5, "--data", "digitz", "--finetune-epochs", 1, "--out", out)
+    assert "data" in refused("prune", model, "--keep", 0.5, "--finetune-epochs", 1, "--out", out)
+    assert not out.exists()
+    assert "--data" in refused("export", model, "--format", "tflite-int8", "--out", tmp_path / "a.tflite")
+
+
+def test_report_of_no_run(tmp_path):
+    assert "no folder" in refused("report", tmp_path / "missing")
+    assert "summary.json" in refused("report", tmp_path)
+
+
+def test_own_code_is_not_imported_without_trust():
+    message = refused("validate", "digits-greg1", "--set", "prune.callback=os:getcwd")
+    assert "--trust" in message
+
+
+def test_interruption_says_how_to_go_on(monkeypatch, tmp_path):
+    from kerasprune.recipes import running
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "run", interrupted)
+    result = invoke("run", "digits-greg1", "--out", tmp_path / "out")
+    assert result.exit_code == cli.INTERRUPTED
+    assert "--resume" in result.stderr
+
+
+def test_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "kerasprune", "show", "digits-greg"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "Did you mean 'digits-greg1'" in done.stderr
+    assert "Traceback" not in done.stderr

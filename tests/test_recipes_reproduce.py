@@ -1,0 +1,92 @@
+"""Published figures: the bookkeeping against sums written out by hand, and verdicts that can fail."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+import kerasprune as kp
+from kerasprune import PruneError
+from kerasprune.recipes import reproduce
+from kerasprune.recipes.reproduce import NotRun, Outcome, Row
+from kerasprune.recipes.reproductions import greg_tables
+
+
+@pytest.fixture(scope="module")
+def outcome() -> Outcome:
+    return reproduce.reproduce("greg-tables")
+
+
+def test_greg_tables_agree(outcome):
+    assert [row for row in outcome.rows if not row.agrees] == []
+    assert outcome.verdict == "agrees"
+    assert len(outcome.rows) == 7 + 2 * 10
+
+
+def resnet56(removed: list[float]) -> tuple[int, int]:
+    """Multiply–adds and trainable parameters of ResNet-56 at 32×32 with inner channels removed, layer by layer."""
+    macs, params = 27 * 16 * 32 * 32, 27 * 16 + 2 * 16
+    trunk = 16
+    for stage, (width, side, ratio) in enumerate(zip((16, 32, 64), (32, 16, 8), removed, strict=True)):
+        inner = width - min(math.ceil(round(ratio * width, 9)), width - 1)
+        for block in range(9):
+            into = trunk if stage and block == 0 else width
+            macs += 9 * (into * inner + inner * width) * side * side
+            params += 9 * (into * inner + inner * width) + 2 * (inner + width)
+        trunk = width
+    return macs + 64 * 10, params + 64 * 10 + 10
+
+
+@pytest.mark.parametrize("removed", [[0.5] * 3, [0.9] * 3, [0.75, 0.75, 0.32]])
+def test_resnet56_counts_are_those_written_out(removed, outcome):
+    (dense_macs, dense_params), (macs, params) = resnet56([0, 0, 0]), resnet56(removed)
+    model = kp.models.get({"name": "resnet_cifar", "depth": 56, "input_shape": (32, 32, 3)})
+    assert greg_tables.speedup(model, [0, *removed]) == pytest.approx(dense_macs / macs, rel=1e-12)
+    assert greg_tables.sparsity(model, [0, *removed]) == pytest.approx(1 - params / dense_params, rel=1e-12)
+
+
+def test_tables_are_the_printed_ones(outcome):
+    printed = {row.what: (row.paper, row.tolerance) for row in outcome.rows}
+    assert printed["Table 6, ResNet-56"] == (2.55, 0.01)
+    assert printed["Table 6, VGG-19"] == (8.84, pytest.approx(0.0884))
+    assert printed["Table 6, ResNet-34"] == (1.32, 0.01)
+    assert [paper for what, (paper, _) in printed.items() if "ResNet-50" in what] == [1.49, 2.31, 2.56, 3.06]
+    for what, ratio, sparsity, speedup in (
+        ("ResNet-56", 0.5, 49.82, 1.99),
+        ("ResNet-56", 0.7, 70.57, 3.59),
+        ("ResNet-56", 0.9, 90.39, 11.41),
+        ("ResNet-56", 0.925, 93.43, 14.76),
+        ("ResNet-56", 0.95, 95.19, 19.31),
+        ("VGG-19", 0.5, 74.87, 3.60),
+        ("VGG-19", 0.6, 84.00, 5.41),
+        ("VGG-19", 0.7, 90.98, 8.84),
+        ("VGG-19", 0.8, 95.95, 17.30),
+        ("VGG-19", 0.9, 98.96, 44.22),
+    ):
+        assert printed[f"Table 1, {what} r={ratio}, sparsity"] == (sparsity, 0.15)
+        assert printed[f"Table 1, {what} r={ratio}, speed-up"] == (speedup, pytest.approx(0.035 * speedup))
+
+
+def test_one_row_that_differs_decides_the_verdict():
+    good, bad = Row("a", 1.49, 1.50, 0.01), Row("b", 1.49, 1.5101, 0.01)
+    assert Outcome("x", (good,)).verdict == "agrees"
+    assert Outcome("x", (good, bad)).verdict == "differs"
+    assert Outcome("x", (Row("nan", 1.0, float("nan"), 0.1),)).verdict == "differs"
+    assert Outcome("x", ()).verdict == "not run (no rows)"
+
+
+def test_entry_that_cannot_run_says_why(monkeypatch):
+    def entry():
+        """Needs what is not here."""
+        raise NotRun("no GPU")
+
+    monkeypatch.setitem(reproduce.entries._members, "needy", entry)
+    assert reproduce.reproduce("needy").verdict == "not run (no GPU)"
+    assert reproduce.describe("needy") == "Needs what is not here."
+    assert "needy" in reproduce.names()
+
+
+def test_unknown_entry_names_the_nearest():
+    with pytest.raises(PruneError, match="Did you mean 'greg-tables'"):
+        reproduce.reproduce("greg-table")

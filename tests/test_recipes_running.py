@@ -1,0 +1,245 @@
+"""A run: its files, its figures against the models it leaves, resuming, and what is found before hours are spent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+
+import kerasprune as kp
+from kerasprune import PruneError
+from kerasprune.recipes import loading, running, stages
+from kerasprune.recipes.folder import RunFolder
+
+TEXT = """\
+name: tiny
+why: A test.
+model: {name: resnet_cifar, depth: 8, classes: 10, width: 0.5}
+data: {name: digits, size: 16, augment: crop}
+train:
+  epochs: 2
+  optimizer: {name: sgd, learning_rate: {name: cosine, start: 0.1}}
+  l2: 5e-4
+prune:
+  plan: {budget: {name: per_stage, keep: [1, 0.5, 0.5, 0.25]}, coupling: free}
+  callback: {name: greg1, weight_decay: 5e-4}
+  optimizer: {name: sgd, learning_rate: 1e-3}
+  l2: 5e-4
+finetune: {epochs: 2, optimizer: {name: sgd, learning_rate: 0.01}}
+"""
+QUIET = Console(quiet=True)
+
+
+def run(text, out, *settings, **options) -> Path:
+    recipe = loading.parse(text, settings)
+    return running.run(recipe, out, console=QUIET, smoke=True, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> RunFolder:
+    return RunFolder(run(TEXT, tmp_path_factory.mktemp("runs") / "whole", "export=[tflite]"))
+
+
+def test_run_leaves_its_files(finished):
+    for name in (
+        "recipe.yaml",
+        "plan.json",
+        "metrics.csv",
+        "summary.json",
+        "dense.keras",
+        "slim.keras",
+        "exports/slim-tflite.tflite",
+        "norms.npz",
+        "report.html",
+    ):
+        assert finished.file(name).stat().st_size > 0
+    assert not [path for path in finished.path.rglob("*") if path.name.startswith(".")]
+
+
+def test_summary_holds_what_the_models_cost(finished):
+    summary = finished.json("summary.json")
+    assert {"dense", "slim", "exports", "seconds"} <= set(summary)
+    for name in ("dense", "slim"):
+        found, model = summary[name], keras.models.load_model(finished.file(f"{name}.keras"))
+        assert {"accuracy", "params", "macs", "tflite_bytes", "latency_ms"} <= set(found)
+        assert found["params"] == model.count_params()
+        assert found["macs"] == kp.cost(model).macs
+        assert found["tflite_bytes"] == finished.file(f"exports/{name}-tflite.tflite").stat().st_size
+        assert 0 < found["latency_ms"] < 1000
+        assert 0 <= found["accuracy"] <= 1
+    assert summary["slim"]["macs"] < summary["dense"]["macs"]
+    (export,) = summary["exports"]
+    assert set(export) >= {"format", "bytes", "max_error", "agreement", "latency_ms"}
+    assert summary["seconds"] > 0
+    assert summary["smoke"] is True
+
+
+def test_slim_model_has_the_widths_of_the_plan(finished):
+    plan = kp.Plan.load(finished.file("plan.json"))
+    slim = finished.model("slim.keras")
+    assert slim.get_layer("stage1_block1_conv1").filters == 4  # half of 8
+    assert slim.get_layer("stage3_block1_conv1").filters == 8  # a quarter of 32
+    assert {name: len(kept) for name, kept in plan.keep.items()} == {
+        name: kept for name, (_, kept) in finished.json("widths.json").items()
+    }
+
+
+def test_metrics_show_every_stage_once(finished):
+    rows = finished.metrics()
+    assert [(row["stage"], row["epoch"]) for row in rows] == [
+        ("train", "1"),
+        ("prune", "1"),
+        ("prune", "2"),
+        ("rebuild", "0"),
+        ("finetune", "1"),
+    ]
+
+
+def test_penalty_shrinks_what_the_plan_removes(finished):
+    plan = kp.Plan.load(finished.file("plan.json"))
+    norms = finished.arrays("norms.npz")
+    for name, kept in plan.keep.items():
+        change = norms[name][-1] / norms[name][0]
+        gone = np.setdiff1d(np.arange(len(change)), kept)
+        assert change[gone].mean() < change[list(kept)].mean()
+
+
+def test_saved_models_need_nothing_of_the_package(finished):
+    for name in ("dense", "pruned", "rebuilt", "slim"):
+        config = finished.model(f"{name}.keras").to_json()
+        assert "kerasprune" not in config
+        assert '"regularizer": {' not in config
+
+
+def test_report_says_that_it_was_only_tried(finished):
+    text = finished.file("report.html").read_text()
+    assert "Smoke run" in text
+    assert text.count("data:image/svg+xml") == 5
+
+
+def test_resumed_run_computes_what_an_uninterrupted_one_does(finished, tmp_path, monkeypatch):
+    whole, finetune = tmp_path / "cut", stages.finetune
+
+    def interrupted(one):
+        monkeypatch.setattr(stages, "finetune", finetune)
+        one.folder.set_metrics("finetune", [{"epoch": 1, "loss": 99.0}])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages, "finetune", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(TEXT, whole)
+    cut = RunFolder(whole)
+    assert set(cut.stages()) == {"train", "prune", "rebuild"}
+    dense = cut.file("dense.keras").stat().st_mtime_ns
+    run(TEXT, whole, resume=True)
+    assert cut.file("dense.keras").stat().st_mtime_ns == dense
+    assert [row["loss"] for row in cut.metrics() if row["stage"] == "finetune"] != ["99.0"]
+    for mine, others in zip(
+        cut.model("slim.keras").get_weights(), finished.model("slim.keras").get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(mine, others, rtol=1e-4, atol=1e-5)
+    again = run(TEXT, whole, resume=True)  # nothing left to do but the report
+    assert again == whole
+
+
+def test_folder_of_another_recipe_is_left_alone(finished):
+    before = {path: path.stat().st_mtime_ns for path in finished.path.rglob("*")}
+    with pytest.raises(PruneError, match="recipe that the folder was begun with"):
+        run(TEXT, finished.path, "seed=5", resume=True)
+    with pytest.raises(PruneError, match="holds files"):
+        run(TEXT, finished.path)
+    assert {path: path.stat().st_mtime_ns for path in finished.path.rglob("*")} == before
+
+
+def test_test_images_are_used_once_at_the_end(tmp_path, monkeypatch):
+    asked, current, pictures, finish = [], [], stages.Run.pictures, running._finish
+
+    def noted(self, split, model, batch=None):
+        asked.append((current[-1], split))
+        return pictures(self, split, model, batch)
+
+    def staged(one, name):
+        current.append(name)
+        finish(one, name)
+
+    monkeypatch.setattr(stages.Run, "pictures", noted)
+    monkeypatch.setattr(running, "_finish", staged)
+    monkeypatch.setattr(running, "rehearse", lambda one: None)
+    run(TEXT, tmp_path / "out", "prune={plan: {keep: 0.5}}", "finetune=null")
+    assert [stage for stage, split in asked if split == "test"] == ["evaluate", "evaluate"]
+    assert ("train", "validation") in asked
+
+
+def test_single_weights_stay_gone_through_finetuning(tmp_path):
+    callback = "prune.callback={name: greg2, granularity: weight, keep: 0.25, weight_decay: 5e-4}"
+    folder = RunFolder(run(TEXT, tmp_path / "out", callback, "prune.plan=null"))
+    masks, slim = folder.arrays("masks.npz"), folder.model("slim.keras")
+    kernels = {variable.path: variable.numpy() for variable in slim.variables}
+    assert len(masks) == 8  # seven convolutions and the classifier
+    for path, mask in masks.items():
+        assert (kernels[path][~mask] == 0).all()
+        assert mask.sum() == mask.size - min(np.ceil(round(0.75 * mask.size, 9)), mask.size - 1)
+    summary = folder.json("summary.json")
+    assert summary["slim"]["sparsity"] == pytest.approx(0.75, abs=0.005)
+    assert summary["slim"]["nonzero"] < 0.3 * summary["dense"]["params"]
+    assert summary["slim"]["params"] == summary["dense"]["params"]
+
+
+def test_checkpoint_without_data_is_pruned_and_counted(tmp_path):
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(8, 3, padding="same", name="conv")(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    keras.Model(inputs, keras.layers.Dense(4)(x)).save(tmp_path / "mine.keras")
+    data = {
+        "name": "mine",
+        "why": "A test.",
+        "model": {"start": str(tmp_path / "mine.keras"), "size": 16},
+        "prune": {"plan": {"keep": 0.25}},
+    }
+    folder = RunFolder(running.run(loading.check(data), tmp_path / "out", console=QUIET))
+    summary = folder.json("summary.json")
+    assert summary["dense"]["macs"] == 27 * 8 * 16 * 16 + 8 * 4
+    assert summary["slim"]["macs"] == 27 * 2 * 16 * 16 + 2 * 4
+    assert summary["slim"]["accuracy"] is None
+    assert folder.file("report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("prune.plan.budget.keep=[1, 0.5]", "4 stages"),
+        ("data.name=digitss", "Did you mean 'digits'"),
+        ("data.augment=crop_flip", "mirroring"),
+        ("data.validation=other", "other"),
+        ("model.classes=5", "at least 10 outputs"),
+        ("model.depth=9", "6n"),
+        ("prune.callback.penalty_step=-1", "penalty step"),
+    ],
+)
+def test_what_would_fail_later_is_found_before_training(setting, words, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "train", lambda one: pytest.fail("training began"))
+    recipe = loading.parse(TEXT, [setting])
+    with pytest.raises(PruneError, match=words):
+        running.run(recipe, tmp_path / "out", console=QUIET)
+    assert not (tmp_path / "out" / "recipe.yaml").exists()
+
+
+def test_callback_that_picks_by_itself_wants_free_trunks(tmp_path):
+    settings = ["prune.plan={keep: 0.5, coupling: tied}", "prune.callback={name: greg2}"]
+    with pytest.raises(PruneError, match="coupling: free"):
+        running.run(loading.parse(TEXT, settings), tmp_path / "out", console=QUIET)
+
+
+def test_default_folder_is_named_after_recipe_and_hash():
+    recipe = loading.parse(TEXT)
+    assert running.default_folder(recipe) == Path("runs") / f"tiny-{loading.fingerprint(recipe)}"
+    other = loading.parse(TEXT, ["seed=1"])
+    assert running.default_folder(other) != running.default_folder(recipe)
+
+
+def test_summary_is_json_without_nan(finished):
+    json.loads(finished.file("summary.json").read_text(), parse_constant=lambda name: pytest.fail(name))
