@@ -1,0 +1,321 @@
+"""The documentation against the package: its code runs, its links lead somewhere, its names exist.
+
+Marks in the pages, as HTML comments on the line before a block:
+`<!-- runs -->` the Python block is run, in one namespace per page, in order, in an empty folder; `fit` takes two steps;
+`<!-- prints -->` the text block is what the block before it prints;
+`<!-- recipe -->` the YAML block is a whole recipe;
+`<!-- defaults: package.module.Name -->` the table below gives arguments and their defaults.
+
+    python tests/test_docs.py docs/quickstart.md     # writes what the page's blocks print now into the page
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import inspect
+import io
+import re
+import shlex
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import pytest
+import yaml
+from test_floors import FLOORS
+from typer.main import get_command
+
+import kerasprune as kp
+from kerasprune.cli import app
+from kerasprune.recipes import loading, reproduce
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+PAGES = [*TOP, *sorted(str(path.relative_to(ROOT)) for path in DOCS.rglob("*.md"))]
+FENCE = re.compile(
+    r"(?:^<!-- (?P<mark>[^\n]*?) -->\n\n?)?^```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+COMMANDS = get_command(app).commands
+RECIPE_COMMANDS = ("run", "validate", "show")
+FIT_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, its mark, its text and the line it begins on."""
+
+    language: str
+    mark: str
+    code: str
+    line: int
+
+
+@functools.cache
+def text_of(page: str) -> str:
+    """Returns the text of a page."""
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str) -> list[Block]:
+    """Returns the fenced blocks of a page."""
+    text = text_of(page)
+    return [
+        Block(found["language"], found["mark"] or "", found["code"], text.count("\n", 0, found.start("code")) + 1)
+        for found in FENCE.finditer(text)
+    ]
+
+
+def code(page: str, language: str) -> list[str]:
+    """Returns what is set as code on a page: the lines of blocks in one language, and spans."""
+    lines = [line for block in blocks(page) if block.language == language for line in block.code.splitlines()]
+    return lines + re.findall(r"`([^`\n]+)`", prose(page))
+
+
+def prose(page: str) -> str:
+    """Returns a page without its blocks."""
+    return FENCE.sub("", text_of(page))
+
+
+def compiled(page: str, block: Block):
+    """Returns the code object of a Python block, whose tracebacks name the page and the line."""
+    return compile("\n" * (block.line - 1) + block.code, page, "exec", dont_inherit=True)
+
+
+def test_every_fence_is_read():
+    for page in PAGES:
+        assert len(re.findall(r"^```", text_of(page), re.MULTILINE)) == 2 * len(blocks(page)), page
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_python_compiles(page):
+    for block in blocks(page):
+        if block.language == "python":
+            compiled(page, block)
+
+
+@contextlib.contextmanager
+def known_before():
+    """Forgets afterwards the rules and criteria that a page has taught."""
+    tables = [kp.rules.table._TABLE, kp.criteria.table.criteria._members]
+    before = [dict(table) for table in tables]
+    try:
+        yield
+    finally:
+        for table, members in zip(tables, before, strict=True):
+            table.clear()
+            table.update(members)
+
+
+@contextlib.contextmanager
+def short_fits():
+    """Makes `fit` take two steps, without compiling them: what a page shows is run, not trained."""
+    whole = keras.Model.fit
+
+    def fit(self, *args, **kwargs):
+        self.run_eagerly = True
+        return whole(self, *args, **{**kwargs, "epochs": 1, "steps_per_epoch": FIT_STEPS, "verbose": 0})
+
+    keras.Model.fit = fit
+    try:
+        yield
+    finally:
+        keras.Model.fit = whole
+
+
+def trained() -> dict:
+    """Returns what a reader of the README brings along: a file with a trained model, and data."""
+    model = kp.models.resnet_cifar(8, input_shape=(16, 16, 3), seed=0)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.save("trained.keras")
+    sets = {split: kp.data.load("digits", size=16, batch=16, split=split) for split in ("train", "validation")}
+    return {"train": sets["train"], "validation": sets["validation"].take(1)}
+
+
+PREPARED = {"README.md": trained}
+
+
+def printed(page: str) -> list[tuple[Block, str]]:
+    """Runs a page in the current folder; returns every block that shows a print, and what was printed."""
+    keras.utils.set_random_seed(0)
+    namespace = {"__name__": "page", **PREPARED.get(page, dict)()}
+    shown, last = [], ""
+    with known_before(), short_fits():
+        for block in blocks(page):
+            if block.mark == "runs":
+                out = io.StringIO()
+                with contextlib.redirect_stdout(out):
+                    exec(compiled(page, block), namespace)
+                last = out.getvalue().rstrip() + "\n"
+            elif block.mark == "prints":
+                shown.append((block, last))
+    return shown
+
+
+@pytest.mark.filterwarnings("ignore:GReg")  # the schedule does not fit into two steps, and says so
+@pytest.mark.parametrize("page", [page for page in PAGES if any(b.mark == "runs" for b in blocks(page))])
+def test_python_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for block, now in printed(page):
+        assert block.code == now, f"{page}, line {block.line}: to write it anew, run python tests/test_docs.py {page}"
+
+
+def write_prints(page: str) -> None:
+    """Writes into a page what its blocks print now."""
+    text = text_of(page)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        for block, now in printed(page):
+            lines = text.splitlines(keepends=True)
+            begin = block.line - 1 + text.count("\n") - text_of(page).count("\n")
+            text = "".join([*lines[:begin], now, *lines[begin + block.code.count("\n") :]])
+    (ROOT / page).write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_recipes_on_pages_are_legal(page):
+    for block in blocks(page):
+        if block.mark == "recipe":
+            loading.parse(block.code, source=f"{page}, line {block.line}")
+
+
+def anchors(path: Path) -> set[str]:
+    """Returns the anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_relative_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        there = (ROOT / page).parent / path if path else ROOT / page
+        assert there.exists(), f"{page} links to {target}"
+        assert not anchor or anchor in anchors(there), f"{page} links to {target}"
+        if page.startswith("docs/"):
+            assert DOCS in there.resolve().parents, f"{page} links to {target}, which the site does not hold"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_and_their_options_exist(page):
+    for line in code(page, "sh"):
+        for spelt in re.findall(r"(?:^|(?<!import)\s|/)kerasprune ((?:[a-z][\w-]*)(?:\s[^|&;]*)?)", line):
+            name, *rest = shlex.split(spelt, comments=True)
+            assert name in COMMANDS, f"{page}: kerasprune {name}"
+            known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+            unknown = [word for word in rest if word.startswith("--") and word.partition("=")[0] not in known]
+            assert not unknown, f"{page}: kerasprune {name} has no {unknown}"
+            if name in RECIPE_COMMANDS and rest and not rest[0].startswith("-"):
+                recipe = rest[0]
+                own = recipe.isupper() or recipe.endswith(".yaml")
+                assert own or recipe in kp.recipes.names(), f"{page}: there is no recipe {recipe}"
+            if name == "reproduce" and rest and not rest[0].startswith("-") and not rest[0].isupper():
+                assert rest[0] in reproduce.names(), f"{page}: there is no entry {rest[0]}"
+
+
+def test_every_command_is_documented():
+    text = text_of("docs/recipes.md")
+    missing = [name for name in COMMANDS if f"`kerasprune {name}" not in text]
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("docs/recipes.md", kp.recipes.names),
+        ("docs/recipes.md", reproduce.names),
+        ("docs/methods/oneshot.md", kp.criteria.names),
+        ("docs/methods/oneshot.md", kp.budgets.names),
+        ("docs/data.md", lambda: kp.data.names()),
+        ("docs/data.md", lambda: kp.data.augmentations.names()),
+        ("docs/quickstart.md", lambda: kp.models.names()),
+    ],
+)
+def test_every_name_is_documented(page, names):
+    missing = [name for name in names() if f"`{name}`" not in text_of(page)]
+    assert not missing, f"{page} does not name {missing}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names_of_the_package_exist(page):
+    for line in code(page, "python"):
+        for spelt in re.findall(r"\bkp\.([A-Za-z_][\w.]*)", line):
+            thing = kp
+            for part in spelt.rstrip(".").split("."):
+                assert hasattr(thing, part), f"{page}: kp.{spelt}"
+                thing = getattr(thing, part)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_of_the_package_exist(page):
+    for span in re.findall(r"`((?:kerasprune|tests|benchmarks|docs)/[\w./-]*)`", prose(page)):
+        assert (ROOT / span).exists(), f"{page}: {span}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_documented_defaults_are_those_of_the_code(page):
+    for path, table in re.findall(r"<!-- defaults: ([\w.]+) -->\n+((?:\|.*\n)+)", text_of(page)):
+        module, _, name = path.rpartition(".")
+        parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+        rows = [[cell.strip().strip("`") for cell in line.split("|")[1:3]] for line in table.splitlines()[2:]]
+        assert len(rows) > 1
+        for argument, default in rows:
+            assert argument in parameters, f"{page}: {path} has no {argument}"
+            expected = parameters[argument].default
+            written = inspect.Parameter.empty if default == "–" else yaml.safe_load(default)
+            assert written == expected, f"{page}: {argument} of {path} defaults to {expected!r}"
+
+
+def test_reference_names_exist():
+    spelt = re.findall(r"^::: ([\w.]+)$", text_of("docs/api.md"), re.MULTILINE)
+    for path in spelt:
+        try:
+            importlib.import_module(path)
+        except ModuleNotFoundError:
+            module, _, name = path.rpartition(".")
+            assert hasattr(importlib.import_module(module), name), path
+    public = [getattr(kp, name) for name in kp.__all__]
+    public = [thing for thing in public if inspect.isclass(thing) or inspect.isfunction(thing)]
+    places = {thing.__name__: {thing.__module__, f"{thing.__module__}.{thing.__name__}"} for thing in public}
+    missing = [name for name, where in places.items() if not where & set(spelt)]
+    assert not missing, f"docs/api.md lacks {missing}"
+
+
+def test_the_site_has_every_page():
+    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+
+    def pages(nav):
+        for entry in nav:
+            for value in entry.values() if isinstance(entry, dict) else [entry]:
+                yield from pages(value) if isinstance(value, list) else [value]
+
+    assert sorted(pages(config["nav"])) == sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/design.md"])
+def test_floors_on_pages_are_those_of_the_imports(page):
+    rows = re.findall(r"^\| (\d) \| ([^|]*) \|", text_of(page), re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(len(FLOORS)))[::-1]
+    for number, names in rows:
+        unknown = set(re.findall(r"`(\w+)`", names)) - FLOORS[int(number)]
+        assert not unknown, f"{page}: {unknown} are not on floor {number}"
+
+
+def test_the_two_commands_of_the_readme_stand_on_one_line_each():
+    commands = [
+        block.code for block in blocks("README.md") if block.language == "sh" and "python3 -m venv" in block.code
+    ]
+    assert len(commands) == 2
+    for command in commands:
+        assert command.startswith("python3 ") and command.count("\n") == 1
+    assert "kerasprune run" in commands[0] and "-m pytest" in commands[1]
+
+
+if __name__ == "__main__":
+    for each in sys.argv[1:]:
+        write_prints(each)
