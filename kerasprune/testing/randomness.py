@@ -77,7 +77,8 @@ def random_plan(graph: ChannelGraph, seed: int = 0, low: float = 0.3, high: floa
     keep = {}
     for name, group in graph.prunable.items():
         number = int(np.clip(round(generator.uniform(low, high) * group.size), 1, group.size))
-        keep[name] = np.sort(generator.permutation(group.size)[:number]).tolist()
+        keep[name] = np.sort(generator.permutation(group.size)[:number])
+    keep = {name: kept.tolist() for name, kept in graph.prefixed(graph.filled(keep)).items()}
     return Plan(keep, coupling=graph.coupling, fingerprint=graph.fingerprint)
 
 
