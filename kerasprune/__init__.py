@@ -13,6 +13,7 @@ from kerasprune.masking import mask
 from kerasprune.planning import plan
 from kerasprune.plans import Plan
 from kerasprune.rebuild import rebuild
+from kerasprune.reordering import reorder
 from kerasprune.rules import rule
 from kerasprune.summary import report
 from kerasprune.tracing import trace
@@ -36,6 +37,7 @@ __all__ = [
     "plan",
     "rebuild",
     "regularizers",
+    "reorder",
     "report",
     "rule",
     "rules",

@@ -16,9 +16,10 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerasprune.graph import ChannelGraph, Ids, Slice, TracedCall
-from kerasprune.plans import Plan
+from kerasprune.cut import Cut
+from kerasprune.graph import Ids, Slice, TracedCall
 from kerasprune.rules.table import BIAS, CARRIED, EVALUATED, PADDED, POINTWISE, SILENT, UNKNOWN, channel_axis, find
+from kerasprune.tracing import dropped
 from kerasprune.walking import functional, walk
 
 _TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
@@ -42,17 +43,16 @@ class Folded:
     lost: list[str] = field(default_factory=list)
 
 
-def fold(graph: ChannelGraph, plan: Plan) -> Folded:
+def fold(part: Cut) -> Folded:
     """Returns the biases that make up for the removed channels.
 
     Args:
-        graph: The graph of the dense model.
-        plan: What stays.
+        part: The dense model's graph with a plan applied.
 
     Returns:
         The folded biases, and where folding is not exact.
     """
-    alive = graph.alive(plan.keep)
+    graph, alive = part.graph, part.alive
     folded = Folded()
     if alive.all():
         return folded
@@ -61,7 +61,7 @@ def fold(graph: ChannelGraph, plan: Plan) -> Folded:
         kernels.setdefault(id(kernel.owner), []).append(kernel)
     deltas: dict[int, tuple[Any, np.ndarray]] = {}
     bordered: set[int] = set()
-    for call, inputs in _constants(graph, alive):
+    for call, inputs in _constants(part):
         layer = call.operation
         reading = [kernel for kernel in kernels.get(id(layer), ()) if kernel.reads]
         if not reading:
@@ -168,14 +168,21 @@ class _Emitted:
     bordered: bool = False
 
 
-def _constants(graph: ChannelGraph, alive: np.ndarray) -> list[tuple[TracedCall, list[_Emitted]]]:
+def _constants(part: Cut) -> list[tuple[TracedCall, list[_Emitted]]]:
     """Walks the model with constants in place of tensors; returns every call with those that went in."""
+    graph, alive = part.graph, part.alive
     calls = iter(graph.calls)
     seen: list[tuple[TracedCall, list[_Emitted]]] = []
 
     def visit(node: Any, *args: Any, **kwargs: Any) -> list[_Emitted]:
         call = next(calls)
         emitted = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, _Emitted)]
+        for sum_ in graph.padded:
+            if sum_.node is node:  # what a narrow branch has lost adds nothing to its trunk
+                x = emitted[sum_.index]
+                new = replace(x, values=np.where(_removed(call.inputs[sum_.index], alive), 0.0, x.values))
+                emitted[sum_.index] = new
+                args = keras.tree.map_structure(lambda y, x=x, new=new: new if y is x else y, args)
         seen.append((call, emitted))
         if not any(_removed(output, alive).any() for output in call.outputs):
             return [_nothing(output) for output in call.outputs]
@@ -186,8 +193,14 @@ def _constants(graph: ChannelGraph, alive: np.ndarray) -> list[tuple[TracedCall,
             return [replace(x, bordered=bordered) for x in _PASS[kind](call, emitted, args, kwargs, alive)]
 
     body = functional(graph.model)
-    walk(body, [_Emitted(np.full([1] * len(x.shape), np.nan)) for x in body.inputs], visit)
+    inputs = [_Emitted(np.full([1] * len(x.shape), np.nan)) for x in body.inputs]
+    walk(body, inputs, visit, dropped=dropped(graph.model, part.plan.removed, _gone))
     return seen
+
+
+def _gone(tensor: keras.KerasTensor) -> _Emitted:
+    """What went with its block emits nothing."""
+    return _Emitted(np.zeros([1] * (len(tensor.shape) - 1) + [tensor.shape[-1]]))
 
 
 def _nothing(ids: Ids, value: float = np.nan) -> _Emitted:

@@ -8,19 +8,25 @@ from typing import Any
 import keras
 from keras import tree
 
-from kerasprune.walking import functional, walk
+from kerasprune.walking import Dropped, functional, walk
 
 Make = Callable[[Any], Any]
 Change = Callable[[Any, int, Any], Any]
 
 
-def clone(model: keras.Model, make: Make, argument: Change) -> tuple[keras.Model, dict[int, Any]]:
+def clone(
+    model: keras.Model,
+    make: Make,
+    argument: Change,
+    dropped: Dropped = Dropped(),  # noqa: B008
+) -> tuple[keras.Model, dict[int, Any]]:
     """Copies a model.
 
     Args:
         model: A functional or Sequential model; it is left untouched.
         make: Returns the new layer or operation for an old one; called once for each.
-        argument: `argument(node, index, value)` returns the value of a constant positional argument of a call.
+        argument: `argument(node, index, value)` returns the value of a positional argument of a call.
+        dropped: Parts that are left out. Defaults to none.
 
     Returns:
         The copy, a functional model with the same inputs, outputs and name, and `{id(old layer): new layer}`.
@@ -43,7 +49,7 @@ def clone(model: keras.Model, make: Make, argument: Change) -> tuple[keras.Model
     def copy(old: keras.Model, fed: list[Any]) -> keras.Model:
         body = functional(old)
         inputs = [_input_like(x, source) for x, source in zip(body.inputs, fed, strict=False)]
-        outputs = walk(body, inputs, visit, enter)
+        outputs = walk(body, inputs, visit, enter, dropped)
         packed = [
             tree.pack_sequence_as(s, t) for s, t in ((body._inputs_struct, inputs), (body._outputs_struct, outputs))
         ]

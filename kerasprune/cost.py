@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.cut import Cut, cut
 from kerasprune.errors import PruneError
 from kerasprune.graph import ChannelGraph, Ids, Slice
 from kerasprune.plans import Plan
@@ -82,11 +83,8 @@ def cost(
         6912
     """
     graph = graph_at(model, plan, resolution)
-    plan = plan or Plan({}, coupling=graph.coupling)
-    plan.check(graph)
-    alive = graph.alive(plan.keep)
-    added = _added_biases(graph, plan) if absorb else {}
-    return _total(_layer_costs(graph, alive, added))
+    part = cut(graph, plan or Plan({}, coupling=graph.coupling))
+    return _total(_layer_costs(part.graph, part.alive, _added_biases(part) if absorb else {}))
 
 
 def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: int | None) -> ChannelGraph:
@@ -109,10 +107,10 @@ def kept_size(entry: Slice, alive: np.ndarray) -> int:
     )
 
 
-def _added_biases(graph: ChannelGraph, plan: Plan) -> Mapping[int, int]:
+def _added_biases(part: Cut) -> Mapping[int, int]:
     from kerasprune.absorption import fold
 
-    return fold(graph, plan).added
+    return fold(part).added
 
 
 def _layer_costs(graph: ChannelGraph, alive: np.ndarray, added: Mapping[int, int]) -> list[LayerCost]:

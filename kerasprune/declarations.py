@@ -7,7 +7,8 @@ and regularisation are read from these statements: they cannot drift apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -16,9 +17,9 @@ import keras
 import numpy as np
 
 from kerasprune.errors import PruneError
-from kerasprune.graph import ChannelGraph, Count, Group, Ids, Setting, Slice, Stays, TracedCall, Unknown
+from kerasprune.graph import Block, ChannelGraph, Count, Group, Ids, Padded, Setting, Slice, Take, TracedCall, Unknown
 
-COUPLINGS = ("tied", "free")
+COUPLINGS = ("tied", "free", "padded")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Call:
     node: Any
     inputs: tuple[tuple[int | None, ...], ...]
     outputs: tuple[tuple[int | None, ...], ...]
+    tensors: tuple[Ids, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Declarations:
 
     Args:
         coupling: `"tied"`: tensors that are added share their channels. `"free"`: tensors that are added keep their
-            width, only channels inside the branches can be dropped.
+            width, only channels inside the branches can be dropped. `"padded"`: a branch may end narrower than the
+            trunk it is added to, and is added to the trunk's first channels.
     """
 
     def __init__(self, coupling: str = "tied") -> None:
@@ -54,15 +57,20 @@ class Declarations:
         self.call = Call(None, (), ())
         self._slices: dict[int, Slice] = {}
         self._settings: dict[tuple, Setting] = {}
+        self._counted: dict[tuple, list[np.ndarray]] = {}
+        self._entered: dict[int, Sequence[Ids]] = {}
         self._wrapped: dict[int, tuple[Any, tuple[str, ...]]] = {}
         self._norms: list[tuple[Any, int, np.ndarray]] = []
-        self.arguments: dict[tuple[int, int], Callable[[Any, Stays], Any]] = {}
+        self.arguments: dict[tuple[int, int], Callable[[Any, Take], Any]] = {}
+        self.padded: list[Padded] = []
+        self.dead: list[np.ndarray] = []
         self.calls: list[TracedCall] = []
         self.unknown: list[Unknown] = []
         self._total = 0
         self._made: dict[tuple[int, str], np.ndarray] = {}
         self._names: list[str] = []
         self._starts: list[int] = []
+        self._depths: list[int] = []
         self._ties: list[tuple[np.ndarray, np.ndarray]] = []
         self._pins: list[tuple[np.ndarray, str]] = []
         self._splits: list[Split] = []
@@ -93,6 +101,19 @@ class Declarations:
         if self.coupling == "free" and len(arrays) > 1:
             self.pin(arrays[0], "a residual trunk keeps its width under coupling='free'")
         return self.tie(*arrays)
+
+    def gone(self, number: int) -> np.ndarray:
+        """Returns ids of channels that are gone with a dropped block."""
+        self.dead.append(self._fresh(number, f"{self._owner_name()}/dropped"))
+        return self.dead[-1]
+
+    def pad(self, index: int, axis: int, trunk: np.ndarray, branch: np.ndarray) -> None:
+        """Says that an operand of this sum may be narrower than the trunk it is added to."""
+        self.padded.append(Padded(self.call.node, index, axis, trunk, branch))
+
+    def depth(self, ids: np.ndarray) -> int:
+        """Returns how many layers lie between the inputs and the one that makes these channels."""
+        return self._depths[self._block(ids)]
 
     def pin(self, ids: np.ndarray, reason: str) -> None:
         """Says that these channels always stay, and why."""
@@ -128,6 +149,12 @@ class Declarations:
         )
         self._splits.append(Split(flat.reshape(outer, inner), rows, columns))
         return rows, columns
+
+    def join(self, outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+        """Says that two axes become one; returns its ids. The inverse of `split`."""
+        flat = self._fresh(outer.size * inner.size, f"{self._owner_name()}/joined")
+        self._splits.append(Split(flat.reshape(outer.size, inner.size), outer, inner))
+        return flat
 
     # ---- what follows the channels --------------------------------------------------------------------------
 
@@ -177,6 +204,9 @@ class Declarations:
         function = value if callable(value) else lambda count: count(ids)
         owner, path = self._wrapped.get(id(layer), (layer, ()))
         self._settings[id(owner), path, key] = Setting(owner, (*path, key), function)
+        counted: list[np.ndarray] = []
+        function(lambda each: counted.append(each) or each.size)
+        self._alike(self._counted.setdefault((id(owner), path, key), counted), counted)
 
     def wrapped(self, inner: Any, wrapper: Any, *path: str) -> None:
         """Says that a layer lives inside another, whose config holds its own under `path`."""
@@ -190,10 +220,26 @@ class Declarations:
 
     def norm(self, layer: Any, axis: int, ids: np.ndarray) -> None:
         """Says that a layer takes its statistics over these channels."""
+        self._alike([before for one, _, before in self._norms if one is layer], [ids])
         self._norms.append((layer, axis, ids))
 
-    def argument(self, index: int, change: Callable[[Any, Stays], Any]) -> None:
-        """Says that a constant argument of this call becomes `change(value, stays)`."""
+    def enter(self, nested: Any, inputs: Sequence[Ids]) -> None:
+        """Says that a nested model is called: one that is called twice is as wide both times."""
+        for before, now in zip(self._entered.setdefault(id(nested), inputs), inputs, strict=True):
+            for axis in before.axes.keys() | now.axes.keys():
+                if axis in before.axes and axis in now.axes:
+                    self._alike([before.axes[axis]], [now.axes[axis]])
+                else:
+                    self.pin((before.axes | now.axes)[axis], "the nested model also gets channels that always stay")
+
+    def _alike(self, before: Sequence[np.ndarray], now: Sequence[np.ndarray]) -> None:
+        """Ties what two calls of one layer say of it: it has one config and one set of weights for both."""
+        for one, other in zip(before, now, strict=False):
+            if one.size == other.size:
+                self.tie(one, other)
+
+    def argument(self, index: int, change: Callable[[Any, Take], Any]) -> None:
+        """Says that a constant argument of this call becomes `change(value, take)`."""
         self.arguments[id(self.call.node), index] = change
 
     def positions(self, shape: tuple[int | None, ...], channel_axis: int = -1) -> int | None:
@@ -203,7 +249,13 @@ class Declarations:
 
     # ---- the finished graph ---------------------------------------------------------------------------------
 
-    def finish(self, model: keras.Model, freeze: tuple[str, ...], resolution: int | None) -> ChannelGraph:
+    def finish(
+        self,
+        model: keras.Model,
+        find_blocks: Callable[[], Mapping[str, Block]],
+        freeze: tuple[str, ...],
+        resolution: int | None,
+    ) -> ChannelGraph:
         """Returns the graph that follows from everything that was said."""
         for split in self._splits:
             self._settle(split)
@@ -214,11 +266,13 @@ class Declarations:
             coupling=self.coupling,
             classes=classes,
             groups=self._groups(classes, reasons),
-            blocks={},
+            find_blocks=find_blocks,
             slices=list(self._slices.values()),
             settings=list(self._settings.values()),
             norms=self._norms,
             arguments=self.arguments,
+            padded=self.padded,
+            dead=np.concatenate([np.zeros(0, int), *self.dead]),
             calls=self.calls,
             unknown=self.unknown,
             freeze=freeze,
@@ -275,6 +329,7 @@ class Declarations:
         pinned = np.zeros(number, bool)
         pinned[list(reasons)] = True
         signature[pinned] += weight[-1]
+        gone = set(classes[np.concatenate([np.zeros(0, int), *self.dead])].tolist())
         groups: dict[str, Group] = {}
         _, first, which = np.unique(signature, return_index=True, return_inverse=True)
         order = np.argsort(which, kind="stable")
@@ -283,6 +338,8 @@ class Declarations:
         counts = np.bincount(pairs[0], minlength=number)
         for index in np.argsort(first):
             own = members[index]
+            if own[0] in gone:
+                continue
             begin = by_class[own[0]]
             layers = tuple(dict.fromkeys(self._names[b] for b in pairs[1][begin : begin + counts[own[0]]]))
             name = _free_name(layers[0], groups)
@@ -304,10 +361,15 @@ class Declarations:
             known.positions.append(positions)
 
     def _fresh(self, number: int, name: str) -> np.ndarray:
+        feeding = [self.depth(ids) for tensor in self.call.tensors for ids in tensor.axes.values()]
+        self._depths.append(1 + max(feeding, default=0))
         self._starts.append(self._total)
         self._names.append(name)
         self._total += number
         return np.arange(self._total - number, self._total)
+
+    def _block(self, ids: np.ndarray) -> int:
+        return bisect_right(self._starts, int(ids[0])) - 1
 
     def _owner_name(self) -> str:
         return getattr(getattr(self.call.node, "operation", None), "name", "the model")

@@ -21,8 +21,8 @@ from kerasprune.errors import PruneError, nearest
 Count = Callable[[np.ndarray], int]
 """Says how many channels of an array of ids stay."""
 
-Stays = Callable[[np.ndarray], np.ndarray]
-"""Says for every one of an array of ids whether its channel stays."""
+Take = Callable[[np.ndarray], np.ndarray]
+"""Says for an array of ids which of its positions are taken, and in which order."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,43 @@ class Setting:
 
 @dataclass(frozen=True)
 class Block:
-    """A part that can be dropped whole."""
+    """A part that can be dropped whole.
+
+    Args:
+        name: Name of the layer where the part ends: the sum of a residual branch, the concatenation of a dense layer,
+            the convolution of a plain block.
+        kind: `"residual"`, `"dense"` or `"plain"`.
+        layers: Names of the layers that go.
+        source: The tensor that goes in.
+        branch: The tensor that is missing when it is dropped.
+        target: The tensor that comes out; `source` takes its place.
+    """
 
     name: str
+    kind: str
     layers: tuple[str, ...]
+    source: Any = field(default=None, repr=False, compare=False)
+    branch: Any = field(default=None, repr=False, compare=False)
+    target: Any = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Padded:
+    """A sum in which a branch may be narrower than the trunk: it is added to the trunk's first channels.
+
+    Args:
+        node: The call of the sum.
+        index: Which of its operands the branch is.
+        axis: The channel axis.
+        trunk: Ids of the trunk.
+        branch: Ids of the branch, position by position.
+    """
+
+    node: Any
+    index: int
+    axis: int
+    trunk: np.ndarray
+    branch: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -127,12 +160,14 @@ class ChannelGraph:
         coupling: The residual width mode it was traced with.
         classes: Channel class of every id.
         groups: The groups by name.
-        blocks: The droppable blocks by name.
+        find_blocks: Returns the droppable blocks by name.
         slices: How each variable follows the channels.
         settings: How each config follows the channels.
         norms: Layers that take statistics over channels, with the ids along those channels.
-        arguments: `{(node id, argument index): change}`; `change(value, stays)` returns what a constant argument of a
+        arguments: `{(node id, argument index): change}`; `change(value, take)` returns what a constant argument of a
             call becomes.
+        padded: Sums whose branches may end narrower than their trunk.
+        dead: Ids of channels that are gone with a dropped block.
         calls: Every call in the order of the walk, with the ids that went in and came out.
         unknown: Layers that were frozen for want of a rule.
         resolution: Input side the positions were counted at; `None` = the model's own.
@@ -145,11 +180,13 @@ class ChannelGraph:
         coupling: str,
         classes: np.ndarray,
         groups: Mapping[str, Group],
-        blocks: Mapping[str, Block],
+        find_blocks: Callable[[], Mapping[str, Block]],
         slices: list[Slice],
         settings: list[Setting],
         norms: list[tuple[Any, int, np.ndarray]],
-        arguments: Mapping[tuple[int, int], Callable[[Any, Stays], Any]],
+        arguments: Mapping[tuple[int, int], Callable[[Any, Take], Any]],
+        padded: list[Padded],
+        dead: np.ndarray,
         calls: list[TracedCall],
         unknown: list[Unknown],
         freeze: tuple[str, ...],
@@ -159,11 +196,13 @@ class ChannelGraph:
         self.coupling = coupling
         self.classes = classes
         self.groups = dict(groups)
-        self.blocks = dict(blocks)
+        self._find_blocks = find_blocks
         self.slices = slices
         self.settings = settings
         self.norms = norms
         self.arguments = arguments
+        self.padded = padded
+        self.dead = dead
         self.calls = calls
         self.unknown = unknown
         self.freeze = freeze
@@ -173,6 +212,11 @@ class ChannelGraph:
     def prunable(self) -> dict[str, Group]:
         """The groups whose channels may be dropped."""
         return {name: group for name, group in self.groups.items() if group.prunable}
+
+    @cached_property
+    def blocks(self) -> dict[str, Block]:
+        """The droppable blocks by name."""
+        return dict(self._find_blocks())
 
     @cached_property
     def fingerprint(self) -> str:
@@ -217,11 +261,96 @@ class ChannelGraph:
             A boolean array, one entry per id.
         """
         stays = np.ones(self.classes.max(initial=-1) + 1, bool)
+        stays[self.classes[self.dead]] = False
         for name, indices in keep.items():
             classes = self.group(name).classes
             stays[classes] = False
             stays[classes[np.asarray(indices, int)]] = True
         return stays[self.classes]
+
+    def prefixed(self, keep: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Returns a choice in which every branch that is padded keeps the first of the channels its trunk keeps.
+
+        Args:
+            keep: `{group name: indices kept}`.
+
+        Returns:
+            The same numbers of channels, other ones in the groups that end in a padded sum.
+        """
+        chosen = {name: np.asarray(indices, int) for name, indices in keep.items()}
+        for sum_ in self.padded:
+            alive = self.alive(chosen)
+            kept = int(alive[sum_.branch].sum())
+            first = np.flatnonzero(alive[sum_.trunk])[:kept]
+            stays = np.zeros(self.classes.max(initial=-1) + 1, bool)
+            stays[self.classes[sum_.branch[first]]] = True
+            for name, group in self.prunable.items():
+                if np.isin(group.classes, self.classes[sum_.branch]).any():
+                    chosen[name] = np.flatnonzero(stays[group.classes])
+        return chosen
+
+    @cached_property
+    def slices_of_groups(self) -> dict[str, np.ndarray]:
+        """Tensors that hold a part of a group and no whole one (they were sliced): `{layer name: their classes}`.
+
+        A choice that leaves something of every group may still leave nothing of these.
+        """
+        number = self.classes.max(initial=-1) + 1
+        owner, size = np.full(number, -1), [len(group.classes) for group in self.groups.values()]
+        for index, group in enumerate(self.groups.values()):
+            owner[group.classes] = index
+        pinned = [not group.prunable for group in self.groups.values()]
+        found = {}
+        for call in self.calls:
+            for ids in (ids for output in call.outputs for ids in output.axes.values()):
+                classes = np.unique(self.classes[ids])
+                groups, counts = np.unique(owner[classes], return_counts=True)
+                if not any(pinned[g] or n == size[g] for g, n in zip(groups, counts, strict=True)):
+                    found[call.operation.name] = classes
+        return found
+
+    def filled(self, keep: Mapping[str, Any], scores: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+        """Returns a choice that leaves something of every tensor: of a slice that would be empty, one channel stays.
+
+        Args:
+            keep: `{group name: indices kept}`.
+            scores: `{group name: one score per channel}`; the highest stays. Defaults to the first one.
+        """
+        chosen = {name: np.asarray(indices, int) for name, indices in keep.items()}
+        for classes in self.slices_of_groups.values():
+            places = {name: np.flatnonzero(np.isin(group.classes, classes)) for name, group in self.prunable.items()}
+            places = {name: here for name, here in places.items() if here.size}
+            if any(name not in chosen or np.isin(here, chosen[name]).any() for name, here in places.items()):
+                continue
+            name, here = next(iter(places.items()))
+            best = here[np.argmax(scores[name][here])] if scores else here[0]
+            chosen[name] = np.union1d(chosen[name], [best])
+        return chosen
+
+    def faults_of_slices(self, alive: np.ndarray) -> list[str]:
+        """Returns which tensors would have no channel left."""
+        stays = np.zeros(self.classes.max(initial=-1) + 1, bool)
+        stays[self.classes[alive]] = True
+        return [
+            f"no channel of the output of {name!r} would stay. Keep one of what it takes from {self._owners(classes)}."
+            for name, classes in self.slices_of_groups.items()
+            if not stays[classes].any()
+        ]
+
+    def _owners(self, classes: np.ndarray) -> str:
+        return ", ".join(repr(name) for name, group in self.groups.items() if np.isin(group.classes, classes).any())
+
+    def faults_of_sums(self, alive: np.ndarray) -> list[str]:
+        """Returns where a padded branch does not keep a prefix of what its trunk keeps."""
+        faults = []
+        for sum_ in self.padded:
+            branch, trunk = np.flatnonzero(alive[sum_.branch]), np.flatnonzero(alive[sum_.trunk])
+            if branch.size > trunk.size or (branch != trunk[: branch.size]).any():
+                faults.append(
+                    f"the branch into {sum_.node.operation.name!r} must keep the first channels of its trunk. "
+                    f"Received: {branch[:8].tolist()}… of {trunk[:8].tolist()}…. Sort with kp.reorder first."
+                )
+        return faults
 
     def made_by(self, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the kernels that make a group's channels: `(slice, axis, channel)` of each.

@@ -9,9 +9,12 @@ import keras
 import numpy as np
 
 from kerasprune.cloning import clone, make_layer
+from kerasprune.cut import cut
 from kerasprune.errors import PruneError
+from kerasprune.graph import Padded
 from kerasprune.plans import Plan
-from kerasprune.rebuild import copy_weights, graph_for
+from kerasprune.rebuild import copy_weights, map_operands
+from kerasprune.tracing import dropped
 
 
 def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model:
@@ -33,11 +36,13 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
     """
     if silence not in _SILENCED:
         raise PruneError(f"Expected silence to be 'output' or 'weights'. Received: silence={silence!r}.")
-    graph = graph_for(model, plan)
-    alive = graph.alive(plan.keep)
+    part = cut(model, plan)
+    graph, alive = part.graph, part.alive
+    there = np.ones(alive.size, bool)
+    there[graph.dead] = False  # channels that went with a dropped block
     silenced = {id(entry.variable): entry for entry in graph.slices}
     axes_of = _SILENCED[silence]
-    norms = {id(layer): (layer, axis, alive[ids]) for layer, axis, ids in graph.norms if not alive[ids].all()}
+    norms = {id(n): (n, axis, alive[ids], there[ids]) for n, axis, ids in graph.norms if not alive[ids].all()}
 
     def make(layer: Any) -> Any:
         return NormOverKept(*norms[id(layer)]) if id(layer) in norms else make_layer(layer, {})
@@ -49,9 +54,20 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
             if entry.ids[axis] is not None:
                 stays = alive[entry.ids[axis]].reshape([-1 if a == axis else 1 for a in range(array.ndim)])
                 array = np.where(stays, array, np.zeros((), array.dtype))
+        for axis, ids in enumerate(entry.ids if entry else ()):
+            if ids is not None and not there[ids].all():
+                array = np.compress(there[ids], array, axis=axis)
         return array
 
-    new, made = clone(model, make, lambda node, index, constant: constant)
+    def narrowed(sum_: Padded, branch: Any) -> Any:
+        stays = alive[sum_.branch].reshape([-1 if axis == sum_.axis else 1 for axis in range(len(branch.shape))])
+        return branch * stays.astype(branch.dtype)
+
+    def argument(node: Any, index: int, given: Any) -> Any:
+        sums = [sum_ for sum_ in graph.padded if sum_.node is node]
+        return map_operands(sums, index, given, narrowed) if sums else given
+
+    new, made = clone(model, make, argument, dropped(model, plan.removed))
     for call in graph.calls:
         if id(call.operation) not in norms and getattr(call.operation, "weights", ()):
             copy_weights(call.operation, made[id(call.operation)], value)
@@ -71,18 +87,19 @@ class NormOverKept(keras.layers.Layer):
         norm: The dense normalisation layer.
         axis: Its channel axis.
         kept: Boolean mask of the channels that stay.
+        there: Boolean mask of the channels that come in at all.
     """
 
-    def __init__(self, norm: keras.layers.Layer, axis: int, kept: np.ndarray) -> None:
+    def __init__(self, norm: keras.layers.Layer, axis: int, kept: np.ndarray, there: np.ndarray) -> None:
         super().__init__(name=norm.name, dtype=norm.dtype_policy)
         self._axis = axis
-        self._indices = np.flatnonzero(kept)
-        self._spread = np.eye(kept.size, dtype="float32")[self._indices]
+        self._indices = np.flatnonzero(kept[there])
+        self._spread = np.eye(int(there.sum()), dtype="float32")[self._indices]
         changes = {}
         if getattr(norm, "groups", None) == kept.size:
             changes["groups",] = self._indices.size
         self._slim = make_layer(norm, changes)
-        self._values = [keras.ops.convert_to_numpy(w)[self._indices] for w in norm.weights]
+        self._values = [keras.ops.convert_to_numpy(w)[kept] for w in norm.weights]
 
     def build(self, shape: tuple) -> None:
         """Gives the slim normalisation the weights of the channels that stay."""

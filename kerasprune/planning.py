@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -14,8 +16,9 @@ from kerasprune.criteria.base import Criterion, Evidence, Scores
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph import ChannelGraph
 from kerasprune.plans import Plan
+from kerasprune.tracing import trace
 
-_BISECTIONS = 30
+_LOWEST, _BISECTIONS = 1e-9, 30
 
 
 def plan(
@@ -41,15 +44,16 @@ def plan(
         criterion: What matters: a name, a dict with a name and arguments, a class or an instance. Defaults to `"l1"`.
         budget: How much stays where, spelt likewise. Defaults to `"uniform"`.
         keep: Fraction of the channels that stay. One of `keep`, `macs` and `params` is given, or none where the
-            budget says it all (`per_stage`).
-        macs: Fraction of the dense model's multiply–adds that stay; met by bisection on exact costs.
+            budget says it all (`per_stage`, for which `keep` replaces the smallest fraction and scales the others).
+        macs: Fraction of the dense model's multiply–adds that stay; met by bisection on exact costs, group
+            by group in the end.
         params: Fraction of its parameters, likewise.
         latency: Reserved for `(LatencyTable, fraction)`.
         data: Batches of `(inputs, labels)` for criteria that look at data.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
         min_keep: Fewest channels of a group that stay; below 1 a fraction of the group. Defaults to 1.
         round_to: Kept channels are a multiple of it. Defaults to 1.
-        resolution: Input side, in pixels, where the model's is free. Defaults to the model's own.
+        resolution: Input side, in pixels, to count at where the model's is free. Defaults to the model's own.
         seed: Of everything random. Defaults to 0.
 
     Returns:
@@ -67,11 +71,11 @@ def plan(
         >>> len(kp.plan(model, keep=0.25).keep["first"])
         2
     """
-    faults = _faults(keep=keep, macs=macs, params=params, latency=latency)
-    raise_faults("The plan cannot be made:", faults)
     criterion, budget = criteria.get(criterion), budgets.get(budget)
     floor = Floor(min_keep, round_to)
-    graph = graph_at(model_or_graph, None, resolution)
+    raise_faults("The plan cannot be made:", _faults(budget, keep=keep, macs=macs, params=params, latency=latency))
+    graph = model_or_graph if isinstance(model_or_graph, ChannelGraph) else trace(model_or_graph)
+    graph = graph_at(graph, None, resolution)
     if not graph.prunable:
         raise PruneError(
             f"Expected a model with channels that can be dropped. Received: {graph.model.name!r}, all of whose "
@@ -84,13 +88,13 @@ def plan(
         return _plan_at(graph, budget, scores, level, floor)
 
     if macs is None and params is None:
-        return at(1.0 if keep is None else keep)
+        return at(budget.level if keep is None else keep)
     key, fraction = ("macs", macs) if macs is not None else ("params", params)
     return _meet(graph, key, float(fraction), at)
 
 
 def _plan_at(graph: ChannelGraph, budget: Budget, scores: Scores, level: float, floor: Floor) -> Plan:
-    kept = budget.choose(graph, scores, level, floor)
+    kept = graph.prefixed(graph.filled(budget.choose(graph, scores, level, floor), scores))
     return Plan(
         {name: indices.tolist() for name, indices in kept.items()},
         coupling=graph.coupling,
@@ -99,28 +103,42 @@ def _plan_at(graph: ChannelGraph, budget: Budget, scores: Scores, level: float, 
 
 
 def _meet(graph: ChannelGraph, key: str, fraction: float, at: Callable[[float], Plan]) -> Plan:
-    """Bisects the level until the cost of the plan meets its target; returns the closest plan seen."""
-    dense = getattr(cost(graph), key)
-    target = fraction * dense
-    lowest = getattr(cost(graph, at(1e-9)), key)
-    if lowest > target:
+    """Returns the plan whose cost is nearest its target: bisects the level, then goes group by group."""
+
+    def value(plan: Plan) -> int:
+        return getattr(cost(graph, plan), key)
+
+    below, above = at(_LOWEST), at(1.0)
+    dense, target = value(above), fraction * value(above)
+    if value(below) > target:
         raise PruneError(
-            f"Expected a target that can be reached: at the least {lowest / dense:.3f} of the {key} stay. "
+            f"Expected a target that can be reached: at the least {value(below) / dense:.3f} of the {key} stay. "
             f"Received: {key}={fraction}. Ask for more, lower min_keep or round_to, or use coupling='tied'."
         )
     low, high = 0.0, 1.0
-    best, distance = at(1.0), abs(dense - target)
     for _ in range(_BISECTIONS):
         level = (low + high) / 2
         tried = at(level)
-        value = getattr(cost(graph, tried), key)
-        if abs(value - target) < distance:
-            best, distance = tried, abs(value - target)
-        low, high = (level, high) if value < target else (low, level)
-    return best
+        if value(tried) < target:
+            low, below = level, tried
+        else:
+            high, above = level, tried
+    return _nearest(graph, below, above, target, value)
 
 
-def _faults(**targets: Any) -> list[str]:
+def _nearest(graph: ChannelGraph, below: Plan, above: Plan, target: float, value: Callable[[Plan], int]) -> Plan:
+    """Returns the best plan that takes the first groups from `above` and the others from `below`."""
+    names = list(above.keep)
+
+    def mixed(number: int) -> Plan:
+        chosen = {**below.keep, **{name: above.keep[name] for name in names[:number]}}
+        return replace(below, keep={name: kept.tolist() for name, kept in graph.prefixed(chosen).items()})
+
+    number = bisect_left(range(len(names)), target, key=lambda n: value(mixed(n)))
+    return min((mixed(max(number - 1, 0)), mixed(number)), key=lambda plan: abs(value(plan) - target))
+
+
+def _faults(budget: Budget, **targets: Any) -> list[str]:
     given = {name: value for name, value in targets.items() if value is not None}
     if "latency" in given:
         return ["Expected keep=, macs= or params=. Received: latency=, which needs a measured table: not yet there."]
@@ -131,4 +149,6 @@ def _faults(**targets: Any) -> list[str]:
     ]
     if len(given) > 1:
         faults.append(f"Expected one of keep, macs and params. Received: {', '.join(given)}.")
+    if not given and budget.level is None:
+        faults.append("Expected one of keep, macs and params. Received: none.")
     return faults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,9 +10,10 @@ import numpy as np
 
 from kerasprune.absorption import fold
 from kerasprune.cloning import clone, make_layer
-from kerasprune.graph import ChannelGraph, Count, Slice
+from kerasprune.cut import Cut, cut
+from kerasprune.graph import Padded
 from kerasprune.plans import Plan
-from kerasprune.tracing import trace
+from kerasprune.tracing import dropped
 
 
 def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
@@ -42,40 +44,28 @@ def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
         >>> kp.rebuild(model, kp.Plan({"first": [0, 3]})).get_layer("first").filters
         2
     """
-    graph = graph_for(model, plan)
-    alive = graph.alive(plan.keep)
-    biases = fold(graph, plan).biases if absorb else {}
+    part = cut(model, plan)
+    graph = part.graph
+    biases = fold(part).biases if absorb else {}
     changes: dict[int, dict[tuple[str, ...], Any]] = {id(layer): {("use_bias",): True} for layer, _ in biases.values()}
-
-    def count(ids: np.ndarray) -> int:
-        return int(alive[ids].sum())
-
     for setting in graph.settings:
-        changes.setdefault(id(setting.owner), {})[setting.key] = setting.value(count)
+        changes.setdefault(id(setting.owner), {})[setting.key] = setting.value(part.count)
     new, made = clone(
         model,
         lambda layer: make_layer(layer, changes.get(id(layer), {})),
-        lambda node, index, value: _changed(graph, alive, node, index, value),
+        lambda node, index, value: _argument(part, node, index, value),
+        dropped(model, plan.removed),
     )
     slices = {id(entry.variable): entry for entry in graph.slices}
     for call in graph.calls:
-        layer = call.operation
-        if getattr(layer, "weights", ()):
-            copy_weights(layer, made[id(layer)], lambda v: _cut(slices.get(id(v)), v, alive, count))
+        if getattr(call.operation, "weights", ()):
+            copy_weights(call.operation, made[id(call.operation)], lambda v: part.value(slices.get(id(v)), v))
     for layer, bias in biases.values():
-        target = made[id(layer)].bias
-        target.assign(bias)
+        made[id(layer)].bias.assign(bias)
     return new
 
 
-def graph_for(model: keras.Model, plan: Plan) -> ChannelGraph:
-    """Returns the graph of a model as a plan sees it, having checked that they fit."""
-    graph = trace(model, coupling=plan.coupling, unknown="freeze")
-    plan.check(graph)
-    return graph
-
-
-def copy_weights(old: Any, new: Any, value: Any) -> None:
+def copy_weights(old: Any, new: Any, value: Callable[[Any], np.ndarray]) -> None:
     """Gives a new layer the weights of an old one, each through `value(variable)`; an added bias is left out."""
     added = () if len(new.weights) == len(old.weights) else (id(new.bias),)
     targets = [variable for variable in new.weights if id(variable) not in added]
@@ -83,14 +73,29 @@ def copy_weights(old: Any, new: Any, value: Any) -> None:
         target.assign(value(variable))
 
 
-def _cut(entry: Slice | None, variable: Any, alive: np.ndarray, count: Count) -> np.ndarray:
-    array = keras.ops.convert_to_numpy(variable)
-    for axis, ids in enumerate(entry.ids if entry else ()):
-        if ids is not None and not alive[ids].all():
-            array = np.compress(alive[ids], array, axis=axis)
-    return array if entry is None or entry.factor is None else array * np.asarray(entry.factor(count), array.dtype)
+def map_operands(sums: list[Padded], index: int, value: Any, change: Callable[[Padded, Any], Any]) -> Any:
+    """Returns an argument of a sum with `change` applied to the branches in it.
+
+    A layer gets its operands as one list, an operation as one argument each.
+    """
+    if isinstance(value, list | tuple):
+        by_place = {sum_.index: sum_ for sum_ in sums}
+        return [change(by_place[i], x) if i in by_place else x for i, x in enumerate(value)]
+    return next((change(sum_, value) for sum_ in sums if sum_.index == index), value)
 
 
-def _changed(graph: ChannelGraph, alive: np.ndarray, node: Any, index: int, value: Any) -> Any:
-    change = graph.arguments.get((id(node), index))
-    return value if change is None else change(value, lambda ids: alive[ids])
+def _argument(part: Cut, node: Any, index: int, value: Any) -> Any:
+    """Returns an argument of a call: constants are cut, narrow branches padded to the width of their trunk."""
+    change = part.graph.arguments.get((id(node), index))
+    if change is not None:
+        value = change(value, part.take)
+    sums = [sum_ for sum_ in part.graph.padded if sum_.node is node]
+    return map_operands(sums, index, value, lambda sum_, branch: _padded(part, sum_, branch)) if sums else value
+
+
+def _padded(part: Cut, sum_: Padded, branch: Any) -> Any:
+    missing = part.count(sum_.trunk) - part.count(sum_.branch)
+    if not missing:
+        return branch
+    widths = [[0, missing if axis == sum_.axis else 0] for axis in range(len(branch.shape))]
+    return keras.ops.pad(branch, widths)

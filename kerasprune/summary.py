@@ -6,9 +6,9 @@ import keras
 
 from kerasprune.absorption import fold
 from kerasprune.cost import Cost, cost
+from kerasprune.cut import cut
 from kerasprune.graph import ChannelGraph
 from kerasprune.plans import Plan
-from kerasprune.rebuild import graph_for
 
 
 def report(model: keras.Model, plan: Plan, *, resolution: int | None = None) -> str:
@@ -30,11 +30,11 @@ def report(model: keras.Model, plan: Plan, *, resolution: int | None = None) -> 
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 9.
     """
-    graph = graph_for(model, plan)
+    part = cut(model, plan)
     dense = cost(model, resolution=resolution or plan.resolution)
     slim = cost(model, plan, resolution=resolution, absorb=True)
-    folded = fold(graph, plan)
-    lines = [_groups(graph, plan), "", _costs(dense, slim)]
+    folded = fold(part)
+    lines = [_groups(part.graph, plan), "", _costs(dense, slim)]
     if folded.biases:
         lines.append(f"constants of removed channels: folded into {len(folded.biases)} layers")
     if folded.padded:

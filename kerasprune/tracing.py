@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 import keras
 from keras import KerasTensor, tree
 
+from kerasprune.blocks import find_blocks
 from kerasprune.declarations import Call, Declarations
-from kerasprune.errors import PruneError, nearest
+from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph import ChannelGraph, Ids, TracedCall, Unknown
 from kerasprune.rules.table import Rule, find
-from kerasprune.walking import functional, is_model, nodes, walk
+from kerasprune.walking import Dropped, functional, is_model, nodes, walk
 
 
 def trace(
@@ -23,18 +24,21 @@ def trace(
     freeze: Sequence[str] = (),
     unknown: str = "raise",
     resolution: int | None = None,
+    removed: Sequence[str] = (),
 ) -> ChannelGraph:
     """Finds which channels of a model are coupled.
 
     Args:
         model: A functional or Sequential model; nested models and shared layers are followed.
         coupling: `"tied"`: tensors that are added share their channels; `"free"`: they keep their width and only
-            channels inside the branches can be dropped. Defaults to `"tied"`.
+            channels inside the branches can be dropped; `"padded"`: a branch may end narrower than the trunk, and is
+            added to its first channels. Defaults to `"tied"`.
         freeze: Names of layers, or wildcards, whose output channels all stay. Defaults to none.
         unknown: What to do at a layer without a rule: `"raise"`, or `"freeze"` the channels that touch it and report
             the layer. Defaults to `"raise"`.
         resolution: Input side at which output positions are counted, for models with a free input side. Defaults to
             the model's own.
+        removed: Names of blocks that are left out. Defaults to none.
 
     Returns:
         The channel graph.
@@ -57,13 +61,14 @@ def trace(
     patterns = (freeze,) if isinstance(freeze, str) else tuple(freeze)
     _check_patterns(body, patterns)
     graph = Declarations(coupling)
-    shapes = None if resolution is None else iter(shapes_at(model, resolution))
+    counted = resolution is not None or _is_free_inside(body)
+    shapes = iter(shapes_at(model, resolution, removed)) if counted else None
 
     def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
         operation = node.operation
         outputs = next(shapes) if shapes else tuple(output.shape for output in node.outputs)
         tensors = [x for x in tree.flatten((args, kwargs)) if isinstance(x, Ids)]
-        graph.call = Call(node, tuple(x.shape for x in tensors), outputs)
+        graph.call = Call(node, tuple(x.shape for x in tensors), outputs, tuple(tensors))
         made = _apply(graph, find(operation), operation, tensors, args, kwargs, unknown)
         made = [made] if isinstance(made, Ids) else list(made)
         if any(fnmatchcase(operation.name, pattern) for pattern in patterns):
@@ -72,9 +77,50 @@ def trace(
         graph.calls.append(TracedCall(operation, node, tuple(tensors), tuple(made)))
         return made
 
-    for output in walk(body, [_input_ids(graph, x, resolution) for x in body.inputs], visit):
+    without = dropped(model, removed, lambda x: _gone(graph, x))
+
+    def enter(node: Any, *args: Any, **kwargs: Any) -> Any:
+        fed = [x for x in tree.flatten((args, kwargs)) if isinstance(x, Ids)]
+        graph.enter(node.operation, fed)
+        return walk(functional(node.operation), fed, visit, enter, without)
+
+    inputs = [_input_ids(graph, x, resolution) for x in body.inputs]
+    for output in walk(body, inputs, visit, enter, without):
         graph.pin_all(output, "an output of the model")
-    return graph.finish(model, patterns, resolution)
+    return graph.finish(model, lambda: find_blocks(model), patterns, resolution)
+
+
+def dropped(model: keras.Model, removed: Sequence[str], absent: Callable[[KerasTensor], Any] | None = None) -> Dropped:
+    """Returns what a walk leaves out so that the named blocks are gone.
+
+    Args:
+        model: The model.
+        removed: Names of blocks.
+        absent: Returns the value that stands for what a dense block adds, for walks that still visit the
+            concatenation. Defaults to leaving the concatenation out.
+
+    Raises:
+        PruneError: A block is not there.
+    """
+    if not removed:
+        return Dropped()
+    blocks = find_blocks(model)
+    raise_faults(
+        f"Expected the names of droppable blocks of {model.name!r}:",
+        [f"Received: {name!r}.{nearest(name, blocks)}" for name in removed if name not in blocks],
+    )
+    bypass, missing = {}, {}
+    for block in (blocks[name] for name in removed):
+        if block.kind == "dense" and absent is not None:
+            missing[id(block.branch)] = absent(block.branch)
+        else:
+            bypass[id(block.target)] = block.source
+    return Dropped(bypass, missing)
+
+
+def _gone(graph: Declarations, tensor: KerasTensor) -> Ids:
+    """Returns the ids of a tensor that is gone with its block."""
+    return Ids(tuple(tensor.shape), {len(tensor.shape) - 1: graph.gone(tensor.shape[-1])})
 
 
 def _apply(
@@ -106,7 +152,8 @@ def _input_ids(graph: Declarations, tensor: KerasTensor, resolution: int | None)
     shape = at_resolution(tuple(tensor.shape), resolution)
     if len(shape) < 2 or shape[-1] is None:
         return Ids(shape)
-    return Ids(shape, {len(shape) - 1: graph.fixed(shape[-1], "an input of the model", tensor._keras_history.operation.name)})
+    name = tensor._keras_history.operation.name
+    return Ids(shape, {len(shape) - 1: graph.fixed(shape[-1], "an input of the model", name)})
 
 
 def _check_patterns(model: Any, patterns: tuple[str, ...]) -> None:
@@ -133,8 +180,16 @@ def at_resolution(shape: tuple[int | None, ...], resolution: int | None) -> tupl
     return (shape[0], *(resolution if size is None else size for size in shape[1:]))
 
 
-def shapes_at(model: keras.Model, resolution: int) -> list[tuple[tuple[int | None, ...], ...]]:
-    """Returns the output shapes of every call, in the order of the walk, for an input side.
+def _is_free_inside(body: Any) -> bool:
+    """Returns whether a nested model leaves sizes free, which the model around it may have set."""
+    nested = [functional(node.operation) for node in nodes(body) if is_model(node.operation)]
+    return any(None in x.shape[1:] for one in nested for x in one.inputs) or any(map(_is_free_inside, nested))
+
+
+def shapes_at(
+    model: keras.Model, resolution: int | None, removed: Sequence[str] = ()
+) -> list[tuple[tuple[int | None, ...], ...]]:
+    """Returns the output shapes of every call, in the order of the walk, for an input side (`None`: the model's own).
 
     Raises:
         PruneError: The model's input side is fixed to another size.
@@ -142,7 +197,7 @@ def shapes_at(model: keras.Model, resolution: int) -> list[tuple[tuple[int | Non
     body = functional(model)
     for tensor in body.inputs:
         fixed = [s for s in tensor.shape[1:-1] if s is not None]
-        if len(tensor.shape) == 4 and any(side != resolution for side in fixed):
+        if resolution is not None and len(tensor.shape) == 4 and any(side != resolution for side in fixed):
             raise PruneError(
                 f"Expected a model with a free input side (None, None, channels), or the resolution it was built for. "
                 f"Received: resolution={resolution}, input shape {tuple(tensor.shape)}. "
@@ -156,5 +211,6 @@ def shapes_at(model: keras.Model, resolution: int) -> list[tuple[tuple[int | Non
         return outputs
 
     inputs = [KerasTensor(at_resolution(tuple(x.shape), resolution), dtype=x.dtype) for x in body.inputs]
-    walk(body, inputs, visit)
+    absent = dropped(model, removed, lambda x: KerasTensor(x.shape, dtype=x.dtype))
+    walk(body, inputs, visit, dropped=absent)
     return shapes

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -56,7 +57,26 @@ def nodes(model: Functional) -> list[Any]:
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
 
 
-def walk(model: Functional, inputs: Sequence[Any], visit: Visit, enter: Visit | None = None) -> list[Any]:
+@dataclass(frozen=True)
+class Dropped:
+    """What is left out of a walk.
+
+    Args:
+        bypass: `{id(tensor): tensor}`: a tensor that another takes the place of; the call that makes it is left out.
+        absent: `{id(tensor): value}`: a tensor that is not computed, and the value that stands for it.
+    """
+
+    bypass: Mapping[int, Any] = field(default_factory=dict)
+    absent: Mapping[int, Any] = field(default_factory=dict)
+
+
+def walk(
+    model: Functional,
+    inputs: Sequence[Any],
+    visit: Visit,
+    enter: Visit | None = None,
+    dropped: Dropped = Dropped(),  # noqa: B008
+) -> list[Any]:
     """Runs any values through the graph of a model.
 
     Args:
@@ -64,19 +84,42 @@ def walk(model: Functional, inputs: Sequence[Any], visit: Visit, enter: Visit | 
         inputs: One value for each input tensor, in order.
         visit: Called for every call of a layer or operation; returns the values of its outputs.
         enter: Called the same way for nested models. Defaults to walking through them.
+        dropped: What is left out; calls that only feed it are left out too. Defaults to nothing.
 
     Returns:
         One value for each output tensor.
     """
-    values = dict(zip(map(id, model.inputs), inputs, strict=True))
+    values = dict(zip(map(id, model.inputs), inputs, strict=True)) | dict(dropped.absent)
+    wanted = _wanted(model, dropped)
     for node in nodes(model):
+        if id(node) not in wanted:
+            continue
+        replaced = [output for output in node.outputs if id(output) in dropped.bypass]
+        if replaced:
+            values.update({id(output): values[id(dropped.bypass[id(output)])] for output in replaced})
+            continue
         args, kwargs = node.arguments.fill_in(values)
         if not is_model(node.operation):
             results = visit(node, *args, **kwargs)
         elif enter is not None:
             results = enter(node, *args, **kwargs)
         else:
-            results = walk(functional(node.operation), tree.flatten((args, kwargs))[: len(node.input_tensors)], visit)
+            fed = tree.flatten((args, kwargs))[: len(node.input_tensors)]
+            results = walk(functional(node.operation), fed, visit, dropped=dropped)
         results = results if isinstance(results, list | tuple) else tree.flatten(results)
         values.update(zip(map(id, node.outputs), results, strict=True))
     return [values[id(output)] for output in model.outputs]
+
+
+def _wanted(model: Functional, dropped: Dropped) -> set[int]:
+    """Returns the ids of the nodes that the outputs need."""
+    tensors = {id(output) for output in model.outputs}
+    wanted = set()
+    for node in reversed(nodes(model)):
+        if not any(id(output) in tensors for output in node.outputs):
+            continue
+        wanted.add(id(node))
+        replaced = [dropped.bypass[id(output)] for output in node.outputs if id(output) in dropped.bypass]
+        needed = replaced or [x for x in node.input_tensors if id(x) not in dropped.absent]
+        tensors.update(map(id, needed))
+    return wanted

@@ -11,14 +11,14 @@ from keras import layers
 from keras.src.ops import numpy as knp
 
 from kerasprune.declarations import Declarations
-from kerasprune.graph import Ids, Stays
+from kerasprune.graph import Ids, Take
 from kerasprune.rules.table import POINTWISE, tensor_rule
 
 
 @tensor_rule(layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum, constant=POINTWISE)
 def added(graph: Declarations, layer: layers.Layer, inputs: list[Ids]) -> Ids:
     """Channels that are added belong to one trunk."""
-    return combine(graph, inputs, graph.merge)
+    return summed(graph, inputs)
 
 
 @tensor_rule(layers.Multiply, constant=POINTWISE)
@@ -30,13 +30,33 @@ def multiplied(graph: Declarations, layer: layers.Layer, inputs: list[Ids]) -> I
 @tensor_rule(knp.Add, knp.Subtract, knp.Maximum, knp.Minimum, constant=POINTWISE)
 def added_operands(graph: Declarations, operation: Any, x1: Any, x2: Any) -> Ids:
     """As `added`, for `x + y` and `keras.ops`."""
-    return combine(graph, [x1, x2], graph.merge)
+    return summed(graph, [x1, x2])
 
 
 @tensor_rule(knp.Multiply, knp.Divide, knp.TrueDivide, knp.Power, constant=POINTWISE)
 def multiplied_operands(graph: Declarations, operation: Any, x1: Any, x2: Any) -> Ids:
     """As `multiplied`, for `x * y` and `keras.ops`."""
     return combine(graph, [x1, x2], graph.tie)
+
+
+def summed(graph: Declarations, operands: list[Any]) -> Ids:
+    """Couples what is added; under `coupling="padded"` branches may be narrower than the trunk, the least deep one."""
+    if graph.coupling != "padded" or not _same_channels(operands):
+        return combine(graph, operands, graph.merge)
+    axis = len(operands[0].shape) - 1
+    lines = [x.axes[axis] for x in operands]
+    trunk = min(lines, key=graph.depth)
+    for index, line in enumerate(lines):
+        if line is not trunk and not np.array_equal(line, trunk):
+            graph.pad(index, axis, trunk, line)
+    return Ids(graph.call.outputs[0], {axis: trunk})
+
+
+def _same_channels(operands: list[Any]) -> bool:
+    """Returns whether all operands are tensors whose only channels lie along the last axis, equally wide."""
+    if not all(isinstance(x, Ids) and list(x.axes) == [len(x.shape) - 1] for x in operands):
+        return False
+    return len({(len(x.shape), x.shape[-1]) for x in operands}) == 1
 
 
 def combine(graph: Declarations, operands: list[Any], couple: Callable[..., np.ndarray]) -> Ids:
@@ -67,11 +87,11 @@ def combine(graph: Declarations, operands: list[Any], couple: Callable[..., np.n
     return Ids(shape, axes)
 
 
-def _cut(axes: dict[int, np.ndarray], value: Any, stays: Stays) -> np.ndarray:
-    """Returns a constant cut along its axes to the channels that stay."""
+def _cut(axes: dict[int, np.ndarray], value: Any, take: Take) -> np.ndarray:
+    """Returns a constant cut along its axes to the channels that are taken."""
     array = np.asarray(value)
     for axis, ids in axes.items():
-        array = np.compress(stays(ids), array, axis=axis)
+        array = np.take(array, take(ids), axis=axis)
     return array
 
 

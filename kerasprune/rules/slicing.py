@@ -10,7 +10,7 @@ from keras.src.ops import core
 from keras.src.ops import numpy as knp
 
 from kerasprune.declarations import Declarations
-from kerasprune.graph import Count, Ids, Stays
+from kerasprune.graph import Count, Ids, Take
 from kerasprune.rules.table import tensor_rule
 
 
@@ -44,13 +44,13 @@ def get_item(graph: Declarations, operation: Any, x: Ids, key: Any) -> Ids:
     return Ids(shape, axes)
 
 
-def _new_key(full: tuple, changes: dict[int, tuple[np.ndarray, slice]], key: Any, stays: Stays) -> tuple:
+def _new_key(full: tuple, changes: dict[int, tuple[np.ndarray, slice]], key: Any, take: Take) -> tuple:
     """Returns the key with its ranges counted in the channels that stay."""
     new = list(full)
     for place, (ids, part) in changes.items():
-        kept = np.concatenate([[0], np.cumsum(stays(ids))])
+        taken = take(ids)
         start, stop, step = part.indices(ids.size)
-        new[place] = slice(int(kept[start]), int(kept[stop]), None) if step == 1 else part
+        new[place] = slice(int((taken < start).sum()), int((taken < stop).sum()), None) if step == 1 else part
     return tuple(new)
 
 
