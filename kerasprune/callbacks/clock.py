@@ -9,8 +9,8 @@ from keras import ops
 
 
 class Clock:
-    """Counts what the optimizer counts, not callback calls: right under `steps_per_execution` and loss scaling (a step
-    that is skipped for infinite gradients does not count). With gradient accumulation every batch is a step.
+    """Counts optimizer steps, not callback calls: right under `steps_per_execution`, gradient accumulation (a step is
+    an update of the weights) and loss scaling (a step that is skipped for infinite gradients does not count).
 
     Args:
         optimizer: The model's optimizer.

@@ -158,7 +158,7 @@ class GrowingRegularization(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Stops at the end of the schedule."""
-        # Steps can have been skipped (loss scaling); the clock is asked last, because that waits for the device.
+        # A batch is at most one step; the clock, which knows, is asked last, because that waits for the device.
         if self.stop and batch + 1 >= self._left and self._clock.now() >= self.length:
             self.model.stop_training = True
 
