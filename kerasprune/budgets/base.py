@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, isfinite
 
 import numpy as np
 
 from kerasprune.criteria.base import Scores
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph import ChannelGraph
 
 
@@ -30,10 +30,13 @@ class Floor:
     round_to: int = 1
 
     def __post_init__(self) -> None:
-        if not self.min_keep > 0:
-            raise PruneError(f"Expected min_keep to be positive. Received: min_keep={self.min_keep}.")
-        if not isinstance(self.round_to, int) or self.round_to < 1:
-            raise PruneError(f"Expected round_to to be a positive whole number. Received: round_to={self.round_to}.")
+        faults = []
+        least, multiple = self.min_keep, self.round_to
+        if not _is_number(least) or not (0 < least < 1 or least >= 1 and least == int(least)):
+            faults.append(f"Expected min_keep to be a whole number or a fraction. Received: min_keep={least!r}.")
+        if not _is_number(multiple) or multiple < 1 or multiple != int(multiple):
+            faults.append(f"Expected round_to to be a positive whole number. Received: round_to={multiple!r}.")
+        raise_faults("The floor of the budget is not legal:", faults)
 
     def apply(self, kept: int, size: int) -> int:
         """Returns how many of `size` channels stay when `kept` were asked for."""
@@ -44,6 +47,11 @@ class Floor:
 
 class Budget:
     """Base of all budgets."""
+
+    @property
+    def level(self) -> float | None:
+        """The level at which the budget itself says how much stays; `None` where a target has to be given."""
+        return None
 
     def fractions(self, graph: ChannelGraph, level: float) -> Mapping[str, float]:
         """Returns the fraction kept of each prunable group; groups that are not listed stay whole."""
@@ -66,6 +74,10 @@ def kept_number(size: int, keep: float) -> int:
         3
     """
     return size - min(ceil(round((1 - keep) * size, 9)), size - 1)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def top(scores: np.ndarray, number: int) -> np.ndarray:

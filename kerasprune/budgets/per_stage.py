@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-
-import numpy as np
+from math import log
 
 from kerasprune.budgets.base import Budget
 from kerasprune.budgets.stages import stages
@@ -18,10 +17,10 @@ from kerasprune.graph import ChannelGraph
 @budgets.add("per_stage")
 @dataclass(frozen=True)
 class PerStage(Budget):
-    """`fraction(g) = keep[stage of g] ^ t`, where `t = 1` at level 1; the level scales all stages together.
+    """`fraction(g) = keep[stage of g] ^ t`, with `t = 1` unless there is a target to meet.
 
     A stage is the stem (the first convolution), then each run of layers at one spatial size; the classifier is
-    excluded. Asked for a target in MACs or parameters, the exponent is found that meets it.
+    excluded. A target is met by scaling all stages together: the level is the smallest of the fractions.
 
     Args:
         keep: One fraction per stage, or `{layer name or wildcard: fraction}`; layers that no pattern names stay
@@ -35,6 +34,10 @@ class PerStage(Budget):
     keep: Sequence[float] | Mapping[str, float]
 
     def __post_init__(self) -> None:
+        if isinstance(self.keep, str) or not isinstance(self.keep, Mapping | Sequence) or not self.keep:
+            raise PruneError(
+                f"Expected one fraction kept for every stage, or a dict of layer names. Received: keep={self.keep!r}."
+            )
         entries = self.keep.items() if isinstance(self.keep, Mapping) else enumerate(self.keep)
         faults = [
             f"Expected a fraction kept in (0, 1]. Received: keep[{key!r}]={value!r}."
@@ -44,14 +47,16 @@ class PerStage(Budget):
         raise_faults("The budget per_stage is not legal:", faults)
         object.__setattr__(self, "keep", dict(self.keep) if isinstance(self.keep, Mapping) else tuple(self.keep))
 
+    @property
+    def level(self) -> float:
+        """The smallest fraction."""
+        return min(self.keep.values() if isinstance(self.keep, dict) else self.keep)
+
     def fractions(self, graph: ChannelGraph, level: float) -> Mapping[str, float]:
         """Returns the fraction of each group, that of the first layer that makes it."""
         fractions = self._by_layer(graph) if isinstance(self.keep, dict) else self._by_stage(graph)
-        if level == 1:
-            return fractions
-        lowest = min([f for f in fractions.values() if f < 1], default=1.0)
-        power = np.log(level) / np.log(lowest) if lowest < 1 else 0.0
-        return {name: float(fraction**power) for name, fraction in fractions.items()}
+        power = log(level) / log(self.level) if self.level < 1 else 1.0
+        return {name: fraction**power for name, fraction in fractions.items()}
 
     def _by_layer(self, graph: ChannelGraph) -> dict[str, float]:
         layers = [layer for group in graph.groups.values() for layer in group.layers]

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph import ChannelGraph, Slice
 
 Scores = dict[str, np.ndarray]
@@ -77,9 +77,18 @@ def score(criterion: Criterion, graph: ChannelGraph, evidence: Evidence) -> Scor
     """Returns a criterion's scores, checked.
 
     Raises:
-        PruneError: A score is not a finite number; the groups are named.
+        PruneError: A group has no scores, or not one per channel, or a score is not a finite number.
     """
     scores = criterion.score(graph, evidence)
+    shapes = {name: np.shape(scores.get(name)) for name in graph.prunable}
+    raise_faults(
+        f"Expected one score per channel from {type(criterion).__name__}.",
+        [
+            f"group {name!r} has {graph.groups[name].size} channels. Received: scores of shape {shape}."
+            for name, shape in shapes.items()
+            if shape != (graph.groups[name].size,)
+        ],
+    )
     bad = [name for name, values in scores.items() if not np.isfinite(values).all()]
     if bad:
         raise PruneError(

@@ -1,0 +1,160 @@
+"""Scores against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import kerasprune as kp
+from kerasprune import criteria
+from kerasprune.criteria import Criterion, Evidence
+from kerasprune.testing import check_criterion
+from kerasprune.testing.toys import toy_model
+
+NONE = Evidence()
+
+
+def _dense(kernel) -> keras.Model:
+    """A dense layer `hidden` with a given kernel, and the logits."""
+    kernel = np.asarray(kernel, "float32")
+    inputs = keras.Input((kernel.shape[0],))
+    hidden = layers.Dense(kernel.shape[1], name="hidden")
+    model = keras.Model(inputs, layers.Dense(2, name="logits")(hidden(inputs)))
+    hidden.kernel.assign(kernel)
+    return model
+
+
+def _score(criterion, model, **options):
+    return criteria.score(criteria.get(criterion), kp.trace(model, **options), NONE)
+
+
+@pytest.mark.parametrize("name", criteria.names())
+def test_contract_of_every_criterion(name):
+    check_criterion(name, equivariant=name != "random")
+
+
+def test_l1_and_l2_of_single_weights():
+    model = _dense([[0.1, 0.9, -0.2, 0.5]])
+    np.testing.assert_allclose(_score("l1", model)["hidden"], [0.1, 0.9, 0.2, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(_score("l2", model)["hidden"], [0.1, 0.9, 0.2, 0.5], rtol=1e-6)
+    assert kp.plan(model, keep=0.5).keep["hidden"] == (1, 3)
+
+
+def test_l1_and_l2_of_filters_differ():
+    model = _dense([[3.0, -5.0], [-4.0, 1.0]])
+    np.testing.assert_allclose(_score("l1", model)["hidden"], [7, 6])
+    np.testing.assert_allclose(_score("l2", model)["hidden"], [5, np.sqrt(26)])
+
+
+def test_scores_sum_over_every_kernel_that_makes_a_channel():
+    """Tied by the residual sum: stem_conv and outer_conv; wide_conv and the depthwise kernel make the same channels."""
+    model = toy_model()
+    kernels = {name: model.get_layer(name).kernel.numpy().astype("float64") for name in ("stem_conv", "outer_conv")}
+    wide, lanes = (model.get_layer(name).kernel.numpy().astype("float64") for name in ("wide_conv", "lanes"))
+    for name, power in (("l1", 1), ("l2", 2)):
+        scores = _score(name, model)
+        root = 1 / power
+        expected = sum((np.abs(kernel) ** power).sum(axis=(0, 1, 2)) for kernel in kernels.values()) ** root
+        np.testing.assert_allclose(scores["stem_conv"], expected)
+        expected = ((np.abs(wide) ** power).sum(axis=(0, 1, 2)) + (np.abs(lanes) ** power).sum(axis=(0, 1, 3))) ** root
+        np.testing.assert_allclose(scores["wide_conv"], expected)
+
+
+def test_scores_follow_channels_through_concatenation():
+    inputs = keras.Input((6, 6, 3))
+    a, b = (layers.Conv2D(n, 3, name=name)(inputs) for n, name in ((2, "a"), (3, "b")))
+    x = layers.Concatenate()([b, a])
+    x = layers.BatchNormalization(name="norm")(x)
+    model = keras.Model(inputs, layers.Dense(2)(layers.GlobalMaxPooling2D()(x)))
+    model.get_layer("norm").gamma.assign([1.0, -2.0, 3.0, 4.0, -5.0])
+    scores = _score("bn_scale", model)
+    assert scores["b"].tolist() == [1, 2, 3] and scores["a"].tolist() == [4, 5]
+
+
+def test_bn_scale_sums_the_scales_of_a_channel():
+    model = toy_model()
+    gamma = {name: np.abs(model.get_layer(name).gamma.numpy()) for name in ("stem_norm", "outer_norm", "inner_norm")}
+    scores = _score("bn_scale", model)
+    np.testing.assert_allclose(scores["stem_conv"], gamma["stem_norm"] + gamma["outer_norm"], rtol=1e-6)
+    np.testing.assert_allclose(scores["inner_conv"], gamma["inner_norm"], rtol=1e-6)
+
+
+def test_bn_scale_names_the_groups_without_one():
+    inputs = keras.Input((6, 6, 3))
+    x = layers.BatchNormalization()(layers.Conv2D(4, 3, name="with")(inputs))
+    x = layers.BatchNormalization(scale=False)(layers.Conv2D(4, 3, name="unscaled")(x))
+    x = layers.Conv2D(4, 3, name="without", padding="same")(x)
+    model = keras.Model(inputs, layers.Dense(2)(layers.GlobalMaxPooling2D()(x)))
+    with pytest.raises(kp.PruneError, match="none in unscaled, without. Use criterion='l1', or freeze"):
+        kp.plan(model, criterion="bn_scale", keep=0.5)
+    graph = kp.trace(model, freeze=("unscaled", "without"))
+    assert list(kp.plan(graph, criterion="bn_scale", keep=0.5).keep) == ["with"]
+
+
+def test_random_is_a_function_of_the_seed_alone():
+    graph = kp.trace(_dense(np.ones((2, 50))))
+    first, again, other = (criteria.get("random").score(graph, Evidence(seed=s))["hidden"] for s in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).all() and ((first >= 0) & (first < 1)).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["l1", "l2", "bn_scale"])
+def test_weights_that_are_not_finite_are_refused(bad, name):
+    model = toy_model()
+    for layer in ("inner_conv", "inner_norm"):
+        variable = model.get_layer(layer).weights[0]
+        value = variable.numpy()
+        value.flat[-1] = bad
+        variable.assign(value)
+    with pytest.raises(kp.PruneError, match="in the groups inner_conv. Check the weights: training may have diverged"):
+        kp.plan(model, criterion=name, keep=0.5)
+
+
+def test_a_criterion_of_ones_own_is_three_lines():
+    class Largest(Criterion):
+        def saliency(self, weight):
+            return weight**4
+
+    scores = _score(Largest, _dense([[1.0, 2.0], [3.0, 0.0]]))
+    assert scores["hidden"].tolist() == [82, 16]
+    assert _score(Largest(), _dense([[1.0, 2.0]]))["hidden"].tolist() == [1, 16]
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ({}, r"group 'hidden' has 3 channels. Received: scores of shape \(\)"),
+        ({"hidden": np.ones(2)}, r"scores of shape \(2,\)"),
+        ({"hidden": np.ones((3, 1))}, r"scores of shape \(3, 1\)"),
+    ],
+)
+def test_wrong_scores_of_ones_own_criterion_are_refused(scores, message):
+    class Wrong(Criterion):
+        def score(self, graph, evidence):
+            return scores
+
+    with pytest.raises(kp.PruneError, match=message):
+        kp.plan(_dense(np.ones((2, 3))), criterion=Wrong(), keep=0.5)
+
+
+def test_a_criterion_without_a_method_says_so():
+    class Nothing(Criterion):
+        pass
+
+    with pytest.raises(kp.PruneError, match=r"Nothing has neither saliency\(\) nor score\(\)"):
+        kp.plan(_dense(np.ones((2, 3))), criterion=Nothing, keep=0.5)
+
+
+def test_names_dicts_classes_and_instances_are_accepted():
+    model = _dense([[0.1, 0.9]])
+    for criterion in ("l1", {"name": "l1"}, criteria.l1.L1, criteria.l1.L1()):
+        assert kp.plan(model, criterion, keep=0.5).keep["hidden"] == (1,)
+    with pytest.raises(kp.PruneError, match="Did you mean 'l1'"):
+        kp.plan(model, "l11", keep=0.5)
+    with pytest.raises(kp.PruneError, match="with a 'name'"):
+        kp.plan(model, {"criterion": "l1"}, keep=0.5)
+    with pytest.raises(kp.PruneError, match="was not made"):
+        kp.plan(model, {"name": "l1", "power": 2}, keep=0.5)

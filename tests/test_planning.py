@@ -1,0 +1,196 @@
+"""`plan`: targets are met, and what cannot be met is refused."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import kerasprune as kp
+from kerasprune.budgets import kept_number
+from kerasprune.testing.toys import toy_model
+
+MODELS = {
+    "resnet_cifar": lambda: kp.models.resnet_cifar(20, input_shape=(32, 32, 3), seed=0),
+    "vgg_cifar": lambda: kp.models.vgg_cifar(16, input_shape=(32, 32, 3), seed=0),
+    "mobilenet_v2": lambda: kp.models.mobilenet_v2(classes=10, input_shape=(32, 32, 3), seed=0),
+}
+
+
+def _small(width: int = 4) -> keras.Model:
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(width, 3, name="conv")(inputs)
+    return keras.Model(inputs, layers.Dense(2, name="logits")(layers.GlobalAveragePooling2D()(x)), name="small")
+
+
+def test_the_numbers_of_a_plan():
+    model = toy_model()
+    plan = kp.plan(model, keep=0.3)
+    graph = kp.trace(model)
+    assert plan.fingerprint == graph.fingerprint and plan.coupling == "tied"
+    for name, kept in plan.keep.items():
+        assert len(kept) == kept_number(graph.groups[name].size, 0.3)
+    assert list(plan.keep) == sorted(graph.prunable)
+
+
+def test_the_highest_scores_stay():
+    model = _small()
+    kernel = np.zeros((3, 3, 3, 4), "float32")
+    kernel[0, 0, 0] = [0.1, 0.9, -0.2, 0.5]
+    model.get_layer("conv").kernel.assign(kernel)
+    for keep, kept in ((0.25, (1,)), (0.5, (1, 3)), (0.75, (1, 2, 3)), (1.0, (0, 1, 2, 3))):
+        assert kp.plan(model, keep=keep).keep["conv"] == kept
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("coupling", ["tied", "free"])
+def test_targets_are_met_within_one_channel_of_the_dearest_group(name, coupling):
+    graph = kp.trace(MODELS[name](), coupling=coupling)
+    dense = kp.cost(graph)
+    whole = {n: kp.cost(graph, kp.Plan({n: range(1, g.size)}, coupling=coupling)) for n, g in graph.prunable.items()}
+    for budget, key, fraction in (("uniform", "macs", 0.5), ("global", "params", 0.7)):
+        plan = kp.plan(graph, budget=budget, **{key: fraction})
+        channel = max(getattr(dense, key) - getattr(cost, key) for cost in whole.values())
+        assert abs(getattr(kp.cost(graph, plan), key) - fraction * getattr(dense, key)) <= channel
+        # The cost that was counted is that of the model that comes out.
+        if budget == "uniform":
+            slim = kp.rebuild(graph.model, plan, absorb=False)
+            assert getattr(kp.cost(slim), key) == getattr(kp.cost(graph, plan), key)
+
+
+def test_a_uniform_budget_stays_uniform_to_one_channel():
+    graph = kp.trace(MODELS["resnet_cifar"](), coupling="free")
+    plan = kp.plan(graph, macs=0.4)
+    kept = {name: len(indices) for name, indices in plan.keep.items()}
+    for size in (16, 32, 64):
+        own = {number for name, number in kept.items() if graph.groups[name].size == size}
+        assert max(own) - min(own) <= 1
+
+
+def test_more_stays_for_a_higher_target():
+    graph = kp.trace(toy_model())
+    plans = [kp.plan(graph, budget="global", macs=target) for target in (0.2, 0.4, 0.6, 0.8, 1.0)]
+    for lower, higher in zip(plans, plans[1:], strict=False):
+        assert all(set(lower.keep[name]) <= set(higher.keep[name]) for name in graph.prunable)
+    assert kp.cost(graph, plans[-1]).macs == kp.cost(graph).macs
+
+
+@pytest.mark.parametrize(("min_keep", "round_to"), [(1, 8), (5, 1), (0.25, 4)])
+def test_floors_hold_under_a_target(min_keep, round_to):
+    graph = kp.trace(MODELS["resnet_cifar"]())
+    plan = kp.plan(graph, macs=0.45, min_keep=min_keep, round_to=round_to)
+    for name, kept in plan.keep.items():
+        size = graph.groups[name].size
+        assert len(kept) >= (min_keep if min_keep >= 1 else min_keep * size)
+        assert len(kept) % round_to == 0 or len(kept) == size
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"keep": 1.5}, "keep to be a fraction kept in (0, 1]. Received: keep=1.5"),
+        ({"keep": 0}, "keep=0"),
+        ({"keep": -0.1}, "keep=-0.1"),
+        ({"keep": float("nan")}, "keep=nan"),
+        ({"keep": "0.5"}, "keep='0.5'"),
+        ({"keep": True}, "keep=True"),
+        ({"macs": 0}, "macs=0"),
+        ({"params": 2}, "params=2"),
+        ({"keep": 0.5, "macs": 0.5}, "Received: keep, macs"),
+        ({"params": 0.5, "macs": 0.5}, "Received: macs, params"),
+        ({}, "one of keep, macs and params. Received: none"),
+        ({"criterion": "taylorr", "keep": 0.5}, "known criterion"),
+        ({"budget": "globall", "keep": 0.5}, "Did you mean 'global'"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(kp.PruneError) as caught:
+        kp.plan(_small(), **arguments)
+    assert message in str(caught.value)
+
+
+def test_all_faults_of_the_targets_are_listed():
+    with pytest.raises(kp.PruneError) as caught:
+        kp.plan(_small(), keep=2, macs=0, params="x")
+    assert str(caught.value).count("\n  - ") == 4
+
+
+def test_targets_that_cannot_be_reached_are_refused_with_what_can():
+    model = toy_model()
+    graph = kp.trace(model)
+    least = kp.cost(graph, kp.Plan({name: [0] for name in graph.prunable})).macs / kp.cost(graph).macs
+    with pytest.raises(kp.PruneError, match=f"at the least {least:.3f} of the macs stay. Received: macs=0.001"):
+        kp.plan(model, macs=0.001)
+    assert kp.cost(graph, kp.plan(model, macs=least + 1e-9)).macs == least * kp.cost(graph).macs
+    with pytest.raises(kp.PruneError, match="lower min_keep"):
+        kp.plan(model, params=0.3, min_keep=0.9)
+
+
+def test_nothing_to_prune_is_said_with_the_remedy():
+    inputs = keras.Input((4,))
+    pinned = keras.Model(inputs, layers.Dense(2)(inputs), name="pinned")
+    for model in (pinned, kp.trace(_small(), freeze=("conv",))):
+        with pytest.raises(kp.PruneError, match=r"all of whose channels are pinned. Call graph.report\(\)"):
+            kp.plan(model, keep=0.5)
+
+
+def test_a_free_input_side_needs_a_resolution_for_targets():
+    model = kp.models.resnet_cifar(8)
+    with pytest.raises(kp.PruneError, match="Give resolution="):
+        kp.plan(model, macs=0.5)
+    assert kp.plan(model, keep=0.5).resolution is None
+    small, large = (kp.plan(model, macs=0.5, resolution=side) for side in (32, 64))
+    assert small == large and small.resolution is None
+    side = kp.trace(model, resolution=32)
+    assert kp.plan(side, macs=0.5) == small
+
+
+def test_unknown_layers_are_not_guessed():
+    class Odd(layers.Layer):
+        def call(self, x):
+            return x[..., ::-1]
+
+    inputs = keras.Input((8, 8, 3))
+    x = Odd(name="odd")(layers.Conv2D(4, 3, name="before")(inputs))
+    x = layers.Conv2D(4, 3, name="after")(x)
+    model = keras.Model(inputs, layers.Dense(2)(layers.GlobalMaxPooling2D()(x)))
+    with pytest.raises(kp.PruneError, match="of class Odd, which kerasprune does not know"):
+        kp.plan(model, keep=0.5)
+    assert list(kp.plan(kp.trace(model, unknown="freeze"), keep=0.5).keep) == ["after"]
+
+
+def test_a_graph_decides_coupling_and_what_is_frozen():
+    model = toy_model()
+    assert list(kp.plan(kp.trace(model, coupling="free"), keep=0.5).keep) == ["inner_conv", "last_conv", "wide_conv"]
+    assert "wide_conv" not in kp.plan(kp.trace(model, freeze="wide*"), keep=0.5).keep
+
+
+def test_a_plan_is_a_function_of_model_arguments_and_seed():
+    model = toy_model()
+    assert kp.plan(model, "random", macs=0.5, seed=3) == kp.plan(model, "random", macs=0.5, seed=3)
+    assert kp.plan(model, "random", macs=0.5, seed=3) != kp.plan(model, "random", macs=0.5, seed=4)
+
+
+def test_planning_leaves_the_model_untouched():
+    model = toy_model()
+    before, config = model.get_weights(), model.to_json()
+    kp.plan(model, macs=0.5)
+    assert model.to_json() == config
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_loss_defaults_to_the_compiled_one_and_evidence_is_passed_on():
+    seen = []
+
+    class Watching(kp.criteria.Criterion):
+        def score(self, graph, evidence):
+            seen.append(evidence)
+            return {name: np.arange(group.size) for name, group in graph.prunable.items()}
+
+    model = _small()
+    model.compile(loss="mse")
+    kp.plan(model, Watching(), keep=0.5, data=[1], seed=7)
+    kp.plan(model, Watching(), keep=0.5, loss="mae")
+    assert [(e.data, e.loss, e.seed) for e in seen] == [([1], "mse", 7), (None, "mae", 0)]
