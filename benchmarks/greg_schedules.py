@@ -5,8 +5,13 @@
 
 Every run starts from the one shipped checkpoint (`glyphs-base`, ResNet-20, 32×32), keeps a fraction of the channels
 inside every residual block, and trains for the same number of epochs on the 10,000-image set. One-shot: remove, then
-fine-tune for all epochs. Growing: the penalty grows and settles during the first epochs (schedule compressed, learning
-rate constant), then remove and fine-tune for the rest. Test accuracy is taken once, at the end.
+fine-tune for all epochs. Growing: the penalty grows and settles during the first epochs (learning rate constant), then
+remove and fine-tune for the rest. Test accuracy is taken once, at the end.
+
+The schedule is compressed: the paper's takes 105,000 steps, ours 624. A filter before a BatchNorm shrinks without any
+The schedule is compressed: the paper takes 105,000 steps, we take 624. A filter before a BatchNorm shrinks without any
+learning rate · λ over the steps: the ceiling is 300 instead of 1 (with ceiling 1 nothing is pushed down in this time).
+Learning rate and ceiling were chosen on the validation set with one seed at keep 0.3.
 """
 
 from __future__ import annotations
@@ -22,8 +27,9 @@ from pathlib import Path
 RESULTS = Path(__file__).parent / "results"
 ROWS = RESULTS / "greg_schedules.csv"
 FIELDS = ("method", "picks", "keep", "every", "seed", "removed", "validation", "test", "ratio", "seconds")
-PRUNE_EPOCHS, FINETUNE_EPOCHS = 2, 3
-LEARNING_RATE, L2, BATCH, SIZE = 0.01, 1e-4, 128, 32
+PRUNE_EPOCHS, FINETUNE_EPOCHS = 2, 2
+PRUNE_RATE, FINETUNE_RATE, L2, BATCH, SIZE = 3e-3, 1e-2, 1e-4, 32, 32
+CEILING = 300.0
 KINDS = (("one-shot", "l1"), ("greg1", "l1"), ("greg2", "l1"), ("one-shot", "random"), ("greg1", "random"))
 KEEPS, SEEDS, SWEEP = (0.5, 0.3, 0.1), (0, 1, 2), (1, 5, 20)
 
@@ -31,15 +37,10 @@ KEEPS, SEEDS, SWEEP = (0.5, 0.3, 0.1), (0, 1, 2), (1, 5, 20)
 def grid() -> list[dict]:
     """All runs: (method × picks × keep × seed), then the sweep of K_u at keep 0.1; most telling first."""
     runs = []
-    for seed, keep in itertools.product(SEEDS, reversed(KEEPS)):
-        for method, picks in (
-            ("one-shot", "l1"),
-            ("greg1", "l1"),
-            ("greg2", "l1"),
-            ("one-shot", "random"),
-            ("greg1", "random"),
-        ):
-            runs.append({"method": method, "picks": picks, "keep": keep, "every": 10, "seed": seed})
+    for seed in SEEDS:
+        for (method, picks), keep in itertools.product(KINDS, (0.3, 0.1, 0.5)):
+            if picks == "l1" or keep == 0.1:  # Table 10 is about the strongest pruning
+                runs.append({"method": method, "picks": picks, "keep": keep, "every": 10, "seed": seed})
     for seed, every in itertools.product(SEEDS, SWEEP):
         runs.append({"method": "greg1", "picks": "l1", "keep": 0.1, "every": every, "seed": seed})
     return runs
@@ -64,16 +65,8 @@ def one_run(method: str, picks: str, keep: float, every: int, seed: int) -> dict
     ratio, epochs = "", PRUNE_EPOCHS + FINETUNE_EPOCHS
     if method != "one-shot":
         train = kp.data.load("glyphs/small", size=SIZE, batch=BATCH, augment="crop", seed=seed)
-        steps = PRUNE_EPOCHS * len(train)
-        settle = steps // 4
-        updates = (steps - settle) // every
-        shape = {"every": every, "settle": steps - (updates - 1) * every, "stop": False}
-        callback = (
-            kp.callbacks.GReg1(plan, penalty_step=1.0 / updates, **shape)
-            if method == "greg1"
-            else kp.callbacks.GReg2(keep=keep, weight_decay=L2).compressed(steps)
-        )
-        fit(model, train, LEARNING_RATE, PRUNE_EPOCHS, [callback])
+        callback = growing(method, plan, keep, every, PRUNE_EPOCHS * len(train))
+        fit(model, train, PRUNE_RATE, PRUNE_EPOCHS, [callback])
         plan = callback.plan
         ratio = f"{separation(graph, plan):.3g}"
         epochs = FINETUNE_EPOCHS
@@ -81,12 +74,40 @@ def one_run(method: str, picks: str, keep: float, every: int, seed: int) -> dict
     removed = accuracy(slim, evaluation["validation"])
     first = PRUNE_EPOCHS + FINETUNE_EPOCHS - epochs
     train = kp.data.load("glyphs/small", size=SIZE, batch=BATCH, augment="crop", seed=seed, first_epoch=first)
-    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * len(train))
+    schedule = keras.optimizers.schedules.CosineDecay(FINETUNE_RATE, epochs * len(train))
     fit(slim, train, schedule, epochs, [])
     row = {"method": method, "picks": picks, "keep": keep, "every": every, "seed": seed, "ratio": ratio}
     scores = {split: accuracy(slim, data) for split, data in evaluation.items()}
     assert np.isfinite(list(scores.values())).all()
     return row | {"removed": removed} | scores | {"seconds": round(time.time() - began)}
+
+
+def growing(method: str, plan, keep: float, every: int, steps: int):
+    """Returns the callback, its schedule fitted into a number of steps: a sixth of them to settle.
+
+    GReg-2 picks after a fifth of the growth, at a tenth of the ceiling.
+    """
+    import kerasprune as kp
+
+    settle = steps // 6
+    updates = (steps - settle) // every
+    if method == "greg1":
+        left = steps - (updates - 1) * every
+        return kp.callbacks.GReg1(
+            plan, penalty_step=CEILING / updates, every=every, ceiling=CEILING, settle=left, stop=False
+        )
+    before = updates // 5
+    return kp.callbacks.GReg2(
+        keep=keep,
+        pick_step=0.1 * CEILING / before,
+        push_step=0.9 * CEILING / (updates - before),
+        every=every,
+        pick_at=0.0999 * CEILING,
+        ceiling=CEILING,
+        settle=settle,
+        weight_decay=L2,
+        stop=False,
+    )
 
 
 def fit(model, data, learning_rate, epochs: int, callbacks: list) -> None:
@@ -98,7 +119,7 @@ def fit(model, data, learning_rate, epochs: int, callbacks: list) -> None:
         kernel.regularizer = keras.regularizers.L2(L2 / 2)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(learning_rate, momentum=0.9), loss, metrics=["accuracy"])
-    model.fit(data, epochs=epochs, verbose=0, callbacks=callbacks)
+    model.fit(data, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
     for kernel in kernels:
         kernel.regularizer = None
 
