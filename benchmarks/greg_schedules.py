@@ -8,8 +8,8 @@ inside every residual block, and trains for the same number of epochs on the 10,
 fine-tune for all epochs. Growing: the penalty grows and settles during the first epochs (learning rate constant), then
 remove and fine-tune for the rest. Test accuracy is taken once, at the end.
 
-The schedule is compressed: the paper's takes 105,000 steps, ours 624. A filter before a BatchNorm shrinks without any
-The schedule is compressed: the paper takes 105,000 steps, we take 624. A filter before a BatchNorm shrinks without any
+The schedule is compressed: the paper's takes 105,000 steps, ours 624. A filter before a BatchNorm shrinks without
+any effect until its variance is below the layer's epsilon, so what counts is how far it has decayed, the sum of
 learning rate · λ over the steps: the ceiling is 300 instead of 1 (with ceiling 1 nothing is pushed down in this time).
 Learning rate and ceiling were chosen on the validation set with one seed at keep 0.3.
 """

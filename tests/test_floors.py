@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "kerasprune"
 FLOORS: list[set[str]] = [
     {"errors", "files", "registry", "walking", "graph", "plans", "schedules", "regularizers", "constraints"},
     {"declarations", "rules", "blocks", "tracing", "cloning"},
-    {"cut", "absorption", "cost", "rebuild", "masking", "borders", "reorder", "summary"},
+    {"cut", "absorption", "cost", "rebuild", "masking", "borders", "reordering", "summary"},
     {"criteria", "budgets", "gradients", "pixels"},
     {"planning"},
     {"callbacks", "search", "lottery", "rounds", "models", "data", ""},  # "" = kerasprune/__init__.py, the facade
