@@ -1,0 +1,172 @@
+"""Every architecture of `keras.applications`: traced, planned at half the multiply–adds, rebuilt, compared, saved.
+
+    python benchmarks/zoo.py [NAME ...]     # appends to results/zoo.csv, then writes zoo.md; finished rows are kept
+
+Each architecture runs in a process of its own. Statistics of BatchNorm and biases are random, logits are compared. The
+times are of the model at its own input size; `clone` is `keras.models.clone_model` of the same model in the same run.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+HERE = Path(__file__).parent
+ROWS = HERE / "results" / "zoo.csv"
+FIELDS = (
+    "name", "groups", "prunable_share", "params", "macs", "macs_global", "macs_uniform", "error", "absorb_border",
+    "loads", "trace_s", "plan_s", "rebuild_s", "clone_s",
+)  # fmt: skip
+NAMES = [
+    "ConvNeXtTiny",
+    "ConvNeXtSmall",
+    "ConvNeXtBase",
+    "ConvNeXtLarge",
+    "ConvNeXtXLarge",
+    "DenseNet121",
+    "DenseNet169",
+    "DenseNet201",
+    "EfficientNetB0",
+    "EfficientNetB1",
+    "EfficientNetB2",
+    "EfficientNetB3",
+    "EfficientNetB4",
+    "EfficientNetB5",
+    "EfficientNetB6",
+    "EfficientNetB7",
+    "EfficientNetV2B0",
+    "EfficientNetV2B1",
+    "EfficientNetV2B2",
+    "EfficientNetV2B3",
+    "EfficientNetV2S",
+    "EfficientNetV2M",
+    "EfficientNetV2L",
+    "InceptionResNetV2",
+    "InceptionV3",
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Small",
+    "MobileNetV3Large",
+    "NASNetMobile",
+    "NASNetLarge",
+    "ResNet50",
+    "ResNet101",
+    "ResNet152",
+    "ResNet50V2",
+    "ResNet101V2",
+    "ResNet152V2",
+    "VGG16",
+    "VGG19",
+    "Xception",
+]
+_LOADS = """
+import sys
+sys.modules["kerasprune"] = None
+import keras
+keras.models.load_model(sys.argv[1], compile=False, safe_mode=True)
+"""
+
+
+def one(name: str) -> dict:
+    """Measures one architecture and returns its row."""
+    import keras
+    import numpy as np
+
+    import kerasprune as kp
+    from kerasprune.testing import randomise
+
+    model = getattr(keras.applications, name)(weights=None, classifier_activation=None)
+    randomise(model, 0)
+    kp.trace(model)
+    trace_s, graph = timed(lambda: kp.trace(model))
+    plan_s, plan = timed(lambda: kp.plan(graph, "l1", "global", macs=0.5, min_keep=0.1))
+    uniform = kp.plan(graph, "l1", "uniform", macs=0.5)
+    rebuild_s, _ = min((timed(lambda: kp.rebuild(model, plan)) for _ in range(2)), key=lambda pair: pair[0])
+    clone_s, _ = min((timed(lambda: keras.models.clone_model(model)) for _ in range(2)), key=lambda pair: pair[0])
+    inputs = np.random.default_rng(0).normal(size=(1, *model.input_shape[1:])).astype("float32")
+    slim = kp.rebuild(model, plan, absorb=False)
+    error = difference(slim, kp.mask(model, plan), inputs)
+    border = difference(kp.rebuild(model, plan), kp.mask(model, plan, silence="weights"), inputs)
+    dense, pruned, even = kp.cost(graph).macs, kp.cost(slim).macs, kp.cost(graph, uniform).macs
+    kernels = {id(k.variable): int(np.prod(k.variable.shape)) for k in graph.kernels}
+    inside = {id(k.variable) for g in graph.prunable for k, _, _ in graph.made_by(g) + graph.read_by(g)}
+    share = sum(size for key, size in kernels.items() if key in inside) / sum(kernels.values())
+    values = (
+        name, len(graph.prunable), f"{share:.3f}", model.count_params(), dense, f"{pruned / dense:.4f}",
+        f"{even / dense:.4f}", f"{error:.1e}", f"{border:.1e}", loads(slim), f"{trace_s:.3f}", f"{plan_s:.2f}",
+        f"{rebuild_s:.2f}", f"{clone_s:.2f}",
+    )  # fmt: skip
+    return dict(zip(FIELDS, values, strict=True))
+
+
+def timed(function) -> tuple:
+    """Returns the seconds a call takes, and its result."""
+    began = time.perf_counter()
+    result = function()
+    return time.perf_counter() - began, result
+
+
+def difference(first, second, inputs) -> float:
+    """Returns the largest difference of two models' outputs, relative to the largest output."""
+    import numpy as np
+
+    a, b = np.asarray(first(inputs)), np.asarray(second(inputs))
+    return float(np.abs(a - b).max() / np.abs(b).max())
+
+
+def loads(model) -> str:
+    """Returns whether the saved model loads in a process that cannot import kerasprune."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "slim.keras"
+        model.save(path)
+        done = subprocess.run([sys.executable, "-c", _LOADS, str(path)], capture_output=True, check=False)
+    return "yes" if done.returncode == 0 else "no"
+
+
+def main(names: list[str]) -> None:
+    """Measures what has no row yet, then writes the table."""
+    ROWS.parent.mkdir(exist_ok=True)
+    done = {row["name"] for row in rows()}
+    for name in names or NAMES:
+        if name not in done and subprocess.run([sys.executable, __file__, "--one", name], check=False).returncode:
+            print(f"{name}: FAILED", file=sys.stderr)
+    table()
+
+
+def rows() -> list[dict]:
+    """Returns the finished rows."""
+    if not ROWS.exists():
+        return []
+    with ROWS.open(newline="") as file:
+        return list(csv.DictReader(file, FIELDS))
+
+
+def table() -> None:
+    """Writes zoo.md from the rows."""
+    import statistics
+
+    found = sorted(rows(), key=lambda row: NAMES.index(row["name"]))
+    lines = ["| " + " | ".join(FIELDS) + " |", "|---" * len(FIELDS) + "|"]
+    lines += ["| " + " | ".join(row[field] for field in FIELDS) + " |" for row in found]
+    ratios = [float(row["rebuild_s"]) / float(row["clone_s"]) for row in found]
+    lines += ["", f"{len(found)} of {len(NAMES)} architectures."]
+    if ratios:
+        lines.append(f"rebuild ÷ clone_model: median {statistics.median(ratios):.2f}, largest {max(ratios):.2f}.")
+    (HERE / "zoo.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--one"]:
+        row = one(sys.argv[2])
+        with ROWS.open("a", newline="") as file:
+            csv.DictWriter(file, FIELDS).writerow(row)
+        print(row, flush=True)
+    else:
+        main(sys.argv[1:])
