@@ -258,7 +258,8 @@ def _evaluated(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: n
 def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[_Emitted]:
     """Runs a layer on constants; what depends on inputs that are no constants comes out as NaN."""
     results = []
-    for unknown in (0.3717, 1.9231):
+    given = [x.values for x in keras.tree.flatten((args, kwargs)) if isinstance(x, _Emitted)]
+    for unknown in (0.3717, 1.9231) if any(np.isnan(values).any() for values in given) else (0.0,):
         feed = iter(shapes)
 
         def tensor(x: Any, feed: Any = feed, unknown: float = unknown) -> Any:
@@ -271,7 +272,7 @@ def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[_Emitte
         outputs = keras.tree.flatten(call.operation(*filled_args, **filled_kwargs))
         results.append([keras.ops.convert_to_numpy(y).astype("float64") for y in outputs])
     emitted = []
-    for first, second, output in zip(*results, call.outputs, strict=True):
+    for first, second, output in zip(results[0], results[-1], call.outputs, strict=True):
         constant = np.where(np.isclose(first, second, rtol=1e-6, atol=1e-9), first, np.nan)
         emitted.append(_Emitted(_steady(constant, output.axes)))
     return emitted
