@@ -392,14 +392,45 @@ class ChannelGraph:
                     found.setdefault(names[position], []).append((entry, axis, here))
         return found
 
+    @property
+    def edges(self) -> list[tuple[str, str, str]]:
+        """Which group feeds which, through which layer: `(read group, made group, layer name)`, each once."""
+        reads: dict[int, list[str]] = {}
+        makes: dict[int, list[str]] = {}
+        for name in self.groups:
+            for kernel, _, _ in self.read_by(name):
+                reads.setdefault(id(kernel), []).append(name)
+            for kernel, _, _ in self.made_by(name):
+                makes.setdefault(id(kernel), []).append(name)
+        found = [
+            (read, made, kernel.owner.name)
+            for kernel in self.kernels
+            for read in reads.get(id(kernel), ())
+            for made in makes.get(id(kernel), ())
+        ]
+        return list(dict.fromkeys(found))
+
+    def shares(self) -> dict[str, float]:
+        """Returns for each group the share of all kernel weights that make or read its channels."""
+        sizes = {id(kernel): int(np.prod(kernel.variable.shape)) for kernel in self.kernels}
+        total = sum(sizes.values()) or 1
+        touching = {
+            name: {id(kernel) for kernel, _, _ in self.made_by(name) + self.read_by(name)} for name in self.groups
+        }
+        return {name: sum(sizes[key] for key in keys) / total for name, keys in touching.items()}
+
     def report(self) -> str:
-        """Returns a table of the groups: size, layers, share of the parameters, and why a group is pinned."""
+        """Returns a table of the groups: size, share of the kernel weights, layers, and why a group is pinned."""
         width = max([len("group"), *map(len, self.groups)])
-        lines = [f"{'group':<{width}}  channels  state     layers"]
+        lines = [f"{'group':<{width}}  channels  weights  state     layers"]
+        shares = self.shares()
         for group in self.groups.values():
             state = "prunable" if group.prunable else "pinned"
             because = f"  ({group.reason})" if group.reason else ""
-            lines.append(f"{group.name:<{width}}  {group.size:>8}  {state:<8}  {', '.join(group.layers)}{because}")
+            lines.append(
+                f"{group.name:<{width}}  {group.size:>8}  {shares[group.name]:>7.1%}  {state:<8}  "
+                f"{', '.join(group.layers)}{because}"
+            )
         lines += [f"unknown layer {u.name!r} of class {u.kind}: its channels stay" for u in self.unknown]
         return "\n".join(lines)
 
