@@ -6,7 +6,7 @@ Each check raises `AssertionError` that says what was expected, what was found a
 from kerasprune.testing.budgets import check_budget
 from kerasprune.testing.callbacks import check_callback
 from kerasprune.testing.criteria import check_criterion
-from kerasprune.testing.oracle import Agreement, check_costs, check_rebuild, check_saved, compare
+from kerasprune.testing.oracle import Agreement, check_rebuild, check_saved, compare
 from kerasprune.testing.randomness import random_inputs, random_plan, randomise
 from kerasprune.testing.rules import check_rule
 
@@ -14,7 +14,6 @@ __all__ = [
     "Agreement",
     "check_budget",
     "check_callback",
-    "check_costs",
     "check_criterion",
     "check_rebuild",
     "check_rule",

@@ -20,7 +20,8 @@ from kerasprune.testing.claims import require
 from kerasprune.testing.randomness import random_inputs
 from kerasprune.tracing import layer_names
 
-_SPREAD = 1e-3
+_SPREAD = 30  # outputs differ by so many tolerances between samples
+_FOLDED = 5  # folded constants are summed beforehand, not one by one: so many tolerances
 _SIDE = 32
 
 
@@ -67,7 +68,7 @@ def check_rebuild(
         model: A model with random weights (see `randomise`) whose outputs are logits.
         plan: What stays.
         inputs: A batch. Defaults to random inputs.
-        tolerance: Largest relative difference. Defaults to 1e-5.
+        tolerance: Largest relative difference; five times as much where constants are folded. Defaults to 1e-5.
         seed: Of the random inputs. Defaults to 0.
 
     Returns:
@@ -87,10 +88,11 @@ def check_rebuild(
     """
     inputs = random_inputs(model, seed=seed, side=_SIDE) if inputs is None else inputs
     before = _state(model)
-    slim, silent = rebuild(model, plan, absorb=False), mask(model, plan)
+    part, silent = cut(model, plan), mask(model, plan)
+    slim, folded = rebuild(model, plan, absorb=False), rebuild(model, plan)
     found = compare(silent, slim, inputs)
     require(
-        found.spread > _SPREAD,
+        found.spread > _SPREAD * tolerance,
         f"Expected outputs that differ between samples. Received: a relative spread of {found.spread:.1e}, on which "
         "no comparison can fail. Give the model other weights (randomise) or logits as outputs.",
     )
@@ -99,38 +101,15 @@ def check_rebuild(
         f"Expected rebuild(absorb=False) to equal mask() to {tolerance:.0e}. "
         f"Received: a relative difference of {found.error:.1e}.",
     )
-    part = cut(model, plan)
     _check_effect(model, silent, part, inputs, tolerance)
-    _check_folded(model, part, inputs, tolerance)
+    _check_folded(model, part, folded, inputs, tolerance)
     _check_names(part, slim)
-    check_costs(model, plan, slim)
+    _check_costs(model, plan, slim, folded)
     require(
         before[0] == model.to_json() and all(map(np.array_equal, before[1], model.get_weights())),
         f"Expected rebuild and mask to leave {model.name!r} untouched. Received: another config or other weights.",
     )
     return found
-
-
-def check_costs(model: keras.Model, plan: Plan, slim: keras.Model) -> None:
-    """Checks that the predicted cost of a plan is the cost of the model that comes out, layer by layer.
-
-    Args:
-        model: The dense model.
-        plan: What stays.
-        slim: `rebuild(model, plan, absorb=False)`.
-
-    Raises:
-        AssertionError: Parameters, multiply–adds, activations or bytes differ.
-    """
-    side = _SIDE if any(None in tensor.shape[1:] for tensor in model.inputs) else None
-    _same_costs(cost(model, plan, resolution=side), cost(slim, resolution=side), "absorb=False")
-    require(
-        cost(slim, resolution=side).params == slim.count_params(),
-        f"Expected {slim.count_params()} parameters, as Keras counts them. "
-        f"Received: cost().params={cost(slim, resolution=side).params}.",
-    )
-    folded = rebuild(model, plan)
-    _same_costs(cost(model, plan, resolution=side, absorb=True), cost(folded, resolution=side), "absorb=True")
 
 
 def check_saved(model: keras.Model, inputs: Any, custom_objects: dict[str, Any] | None = None) -> None:
@@ -163,15 +142,15 @@ def _check_effect(model: keras.Model, silent: keras.Model, part: Cut, inputs: An
     )
 
 
-def _check_folded(model: keras.Model, part: Cut, inputs: Any, tolerance: float) -> None:
-    folded = fold(part)
-    if folded.padded or folded.lost:
+def _check_folded(model: keras.Model, part: Cut, slim: keras.Model, inputs: Any, tolerance: float) -> None:
+    found = fold(part)
+    if found.padded or found.lost:
         return
-    error = compare(mask(model, part.plan, silence="weights"), rebuild(model, part.plan), inputs).error
+    error = compare(mask(model, part.plan, silence="weights"), slim, inputs).error
     require(
-        error <= tolerance,
-        f"Expected rebuild(absorb=True) to equal mask(silence='weights') to {tolerance:.0e}, as no folded layer is "
-        f"padded. Received: a relative difference of {error:.1e}.",
+        error <= _FOLDED * tolerance,
+        f"Expected rebuild(absorb=True) to equal mask(silence='weights') to {_FOLDED * tolerance:.0e}, as no folded "
+        f"layer is padded. Received: a relative difference of {error:.1e}.",
     )
 
 
@@ -180,6 +159,18 @@ def _check_names(part: Cut, slim: keras.Model) -> None:
     expected = list(dict.fromkeys(call.operation.name for call in part.graph.calls))
     received = [name for name in layer_names(slim) if name in expected or not part.graph.padded]
     require(expected == received, f"Expected the layer names to stay. Received: {received} instead of {expected}.")
+
+
+def _check_costs(model: keras.Model, plan: Plan, slim: keras.Model, folded: keras.Model) -> None:
+    """Checks that the predicted cost of a plan is the cost of the model that comes out, layer by layer."""
+    side = _SIDE if any(None in tensor.shape[1:] for tensor in model.inputs) else None
+    found = cost(slim, resolution=side)
+    _same_costs(cost(model, plan, resolution=side), found, "absorb=False")
+    _same_costs(cost(model, plan, resolution=side, absorb=True), cost(folded, resolution=side), "absorb=True")
+    require(
+        found.params == slim.count_params(),
+        f"Expected {slim.count_params()} parameters, as Keras counts them. Received: cost().params={found.params}.",
+    )
 
 
 def _same_costs(predicted: Cost, actual: Cost, how: str) -> None:
@@ -205,4 +196,4 @@ def _outputs(model: keras.Model, inputs: Any) -> list[np.ndarray]:
     return [keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in outputs]
 
 
-__all__ = ["Agreement", "check_costs", "check_rebuild", "check_saved", "compare"]
+__all__ = ["Agreement", "check_rebuild", "check_saved", "compare"]

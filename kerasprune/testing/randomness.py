@@ -10,6 +10,7 @@ import numpy as np
 
 from kerasprune.graph import ChannelGraph
 from kerasprune.plans import Plan
+from kerasprune.walking import functional, walk
 
 _POSITIVE = ("gamma", "scale", "variance")
 _SIDE = 16
@@ -19,6 +20,7 @@ def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
     """Returns a copy of a model with random weights: kernels, biases, scales and moving statistics.
 
     Fresh models hide faults: all their biases are 0, all scales 1, so that whole classes of wrong slices go unseen.
+    Moving statistics are drawn about those of random inputs, so that a signal survives many layers.
 
     Args:
         model: A functional or Sequential model; it is left untouched.
@@ -39,7 +41,27 @@ def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
     for variable in copy.weights:
         if "float" in str(variable.dtype):
             variable.assign(_drawn(variable, generator))
+    _settle_statistics(copy, generator, seed)
     return copy
+
+
+def _settle_statistics(model: keras.Model, generator: np.random.Generator, seed: int) -> None:
+    """Gives every BatchNorm moving statistics near those of what reaches it."""
+
+    def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
+        layer = node.operation
+        if isinstance(layer, keras.layers.BatchNormalization):
+            x = keras.ops.convert_to_numpy(args[0])
+            others = tuple(axis for axis in range(x.ndim) if axis != layer.axis % x.ndim)
+            mean, variance = x.mean(axis=others), x.var(axis=others)
+            layer.moving_mean.assign(mean + 0.3 * np.sqrt(variance) * generator.normal(size=mean.shape))
+            layer.moving_variance.assign((variance + 1e-3) * generator.uniform(0.5, 1.5, mean.shape))
+        elif isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with numbers that it derives from its weights
+        return layer(*args, **kwargs)
+
+    batch = keras.tree.flatten(random_inputs(model, 8, seed))
+    walk(functional(model), [keras.ops.convert_to_tensor(x) for x in batch], visit)
 
 
 def _drawn(variable: Any, generator: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,370 @@
+"""Whole architectures: the slim model computes what the dense one does with the removed channels silenced."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import kerasprune as kp
+from kerasprune.absorption import fold
+from kerasprune.borders import border_error
+from kerasprune.cut import cut
+from kerasprune.testing import check_rebuild, compare, random_inputs, random_plan, randomise
+
+SIDE = 64
+
+
+def application(name):
+    make = getattr(keras.applications, name)
+    return lambda: make(weights=None, classifier_activation=None, input_shape=(SIDE, SIDE, 3), classes=10)
+
+
+OURS = {
+    "resnet_cifar-identity": lambda: kp.models.resnet_cifar(depth=14),
+    "resnet_cifar-projection": lambda: kp.models.resnet_cifar(depth=14, shortcut="projection"),
+    "vgg_cifar": lambda: kp.models.vgg_cifar(depth=16, width=0.25),
+    "densenet_cifar": lambda: kp.models.densenet_cifar(depth=22, bottleneck=4, compression=0.5),
+    "mobilenet_v2": lambda: kp.models.mobilenet_v2(width=0.35),
+    "wide_resnet": lambda: kp.models.wide_resnet(depth=16, widen_factor=2),
+    "lenet_5": kp.models.lenet_5,
+    "lenet_300_100": kp.models.lenet_300_100,
+}
+THEIRS = {
+    name: application(name)
+    for name in (
+        "ResNet50",
+        "MobileNetV2",
+        "DenseNet121",
+        "EfficientNetB0",
+        "VGG16",
+        "ConvNeXtTiny",
+        "MobileNetV3Small",
+    )
+}
+WITHOUT_SUMS = ("vgg_cifar", "densenet_cifar", "lenet_5", "lenet_300_100", "DenseNet121", "VGG16")
+SAVED = ("resnet_cifar-identity", "lenet_5", "MobileNetV2", "EfficientNetB0", "ConvNeXtTiny", "MobileNetV3Small")
+CASES = [(name, "tied") for name in (*OURS, *THEIRS)]
+CASES += [(name, "free") for name in (*OURS, *THEIRS) if name not in WITHOUT_SUMS]
+CASES += [(name, "padded") for name in ("resnet_cifar-identity", "mobilenet_v2")]
+
+
+@pytest.fixture(scope="module")
+def dense():
+    """Returns a function that makes each model once, with random weights."""
+    made = {}
+
+    def make(name):
+        if name not in made:
+            keras.utils.clear_session(free_memory=False)
+            made.clear()  # the cases of one model follow one another; one model at a time is kept
+            made[name] = randomise({**OURS, **THEIRS}[name]())
+        return made[name]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Slim models and what they compute, for `test_files_load_without_kerasprune`."""
+    return tmp_path_factory.mktemp("slim")
+
+
+def keep_for_later(model, folder, name):
+    inputs = random_inputs(model, side=32)
+    np.savez(folder / f"{name}.npz", inputs=inputs, outputs=model(inputs, training=False))
+    model.save(folder / f"{name}.keras")
+
+
+@pytest.mark.parametrize("name, coupling", sorted(CASES), ids=lambda value: value)
+def test_slim_model_is_exact(name, coupling, dense, folder):
+    model = dense(name)
+    graph = kp.trace(model, coupling=coupling)
+    plan = random_plan(graph, seed=len(name))
+    assert plan.keep, "nothing to remove"
+    check_rebuild(model, plan)
+    if coupling == "tied":
+        assert share_that_can_be_dropped(graph) >= 0.9
+    if coupling == "tied" and name in SAVED:
+        keep_for_later(kp.rebuild(model, plan), folder, name)
+
+
+def share_that_can_be_dropped(graph):
+    """Returns how many of the numbers in kernels belong to a channel of a prunable group, on one side or the other."""
+    prunable = np.zeros(graph.classes.max() + 1, bool)
+    for group in graph.prunable.values():
+        prunable[group.classes] = True
+    total = stays = 0
+    for kernel in graph.kernels:
+        size = int(np.prod(kernel.variable.shape))
+        pinned = [1.0 if ids is None else 1 - prunable[graph.classes[ids]].mean() for ids in kernel.ids]
+        total, stays = total + size, stays + size * np.prod(pinned)
+    return 1 - stays / total
+
+
+def test_files_load_without_kerasprune(folder):
+    """An ordinary Keras installation loads the files, in safe mode, and computes the same."""
+    if not list(folder.glob("*.keras")):
+        keep_for_later(randomise(kp.models.lenet_5()), folder, "lenet_5")
+    code = f"""
+import sys, pathlib
+sys.modules["kerasprune"] = None  # importing it fails
+import keras, numpy as np
+for path in sorted(pathlib.Path({str(folder)!r}).glob("*.keras")):
+    known = np.load(path.with_suffix(".npz"))
+    model = keras.models.load_model(path, compile=False, safe_mode=True)
+    found = np.asarray(model(known["inputs"], training=False))
+    print(path.stem, np.abs(found - known["outputs"]).max() / np.abs(known["outputs"]).max())
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr[-2000:]
+    errors = dict(line.split() for line in run.stdout.splitlines())
+    assert set(errors) == {path.stem for path in folder.glob("*.keras")}
+    assert all(float(error) < 1e-5 for error in errors.values()), errors
+
+
+# ---- absorption ------------------------------------------------------------------------------------------------------
+
+
+def valid_net():
+    inputs = keras.Input((17, 17, 3))
+    x = layers.Conv2D(8, 3, name="a", activation="relu")(inputs)
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(9, 3, strides=2, use_bias=False, name="b")(x)))
+    x = layers.DepthwiseConv2D(2, name="lanes")(x)
+    x = layers.MaxPooling2D(2)(layers.Activation("silu")(layers.BatchNormalization()(x)))
+    x = layers.Conv2D(7, 2, use_bias=False, name="c")(x)
+    return keras.Model(inputs, layers.Dense(4, name="logits")(layers.Flatten()(x)))
+
+
+def pointwise_net():
+    inputs = keras.Input((6, 6, 3))
+    x = layers.BatchNormalization()(layers.Conv2D(8, 1, name="a")(inputs))
+    y = layers.Conv2D(8, 1, use_bias=False, name="b")(layers.ELU()(x))
+    x = layers.ReLU()(layers.Add()([x, layers.BatchNormalization()(y)]))
+    gate = layers.Conv2D(5, 1, activation="relu", name="squeeze")(layers.GlobalAveragePooling2D(keepdims=True)(x))
+    x = layers.Multiply()([x, layers.Conv2D(8, 1, activation="sigmoid", name="excite")(gate)])
+    x = layers.Concatenate()([x, layers.Conv2D(6, 1, name="c")(x)])
+    x = layers.SeparableConv2D(7, 1, depth_multiplier=2, activation="tanh", name="d")(x)
+    return keras.Model(inputs, layers.Dense(4, name="logits")(layers.GlobalMaxPooling2D()(x)))
+
+
+def dense_net():
+    inputs = keras.Input((10,))
+    x = layers.Dense(9, activation="gelu", name="a")(inputs)
+    x = layers.Activation("relu")(layers.BatchNormalization()(layers.Dense(8, use_bias=False, name="b")(x)))
+    x = layers.Dense(7, activation="sigmoid", use_bias=False, name="c")(x * np.linspace(-1, 1, 8, dtype="float32"))
+    return keras.Model(inputs, layers.Dense(4, use_bias=False, name="logits")(x))
+
+
+NETS = {"valid": valid_net, "pointwise": pointwise_net, "dense": dense_net}
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("seed", range(3))
+def test_absorption_is_exact_without_padding(name, seed):
+    model = randomise(NETS[name](), seed)
+    plan = random_plan(kp.trace(model), seed)
+    folded = fold(cut(model, plan))
+    assert folded.biases and not folded.padded and not folded.lost
+    inputs = random_inputs(model, seed=seed)
+    slim, silent = kp.rebuild(model, plan), kp.mask(model, plan, silence="weights")
+    assert compare(silent, slim, inputs).error < 1e-5
+    assert compare(silent, kp.rebuild(model, plan, absorb=False), inputs).error > 1e-3  # else nothing is shown
+    assert border_error(model, plan, inputs) < 1e-5
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_channels_that_only_emit_a_constant_go_unnoticed(name):
+    """With γ = 0 and the kernels of what goes at zero, the *dense* model is what the slim one computes."""
+    model = randomise(NETS[name](), 4)
+    graph = kp.trace(model)
+    plan = random_plan(graph, 4)
+    for group, kept in plan.keep.items():
+        for entry, axis, channel in graph.made_by(group) + graph.scaled_by(group):
+            stays = (channel < 0) | np.isin(channel, kept)
+            shape = [-1 if a == axis else 1 for a in range(len(entry.variable.shape))]
+            entry.variable.assign(np.asarray(entry.variable) * stays.reshape(shape))
+    inputs = random_inputs(model)
+    assert compare(model, kp.rebuild(model, plan), inputs).error < 1e-5
+    assert compare(model, kp.rebuild(model, plan, absorb=False), inputs).error > 1e-3
+
+
+def padded_net(inside):
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(8, 3, activation="relu", name="a")(inputs)
+    return keras.Model(inputs, layers.Dense(4)(layers.Flatten()(inside(x))))
+
+
+@pytest.mark.parametrize(
+    "inside, padded",
+    [
+        (lambda x: layers.Conv2D(6, 3, padding="same", name="b")(x), ["b"]),
+        (lambda x: layers.Conv2D(6, 3, name="b")(layers.ZeroPadding2D(1)(x)), ["b"]),
+        (lambda x: layers.Conv2D(6, 3, name="b")(layers.AveragePooling2D(2)(layers.ZeroPadding2D(1)(x))), ["b"]),
+        (lambda x: layers.Conv2DTranspose(6, 3, 2, name="b")(x), ["b"]),
+        (lambda x: layers.Conv2D(6, 1, padding="same", name="b")(x), []),
+    ],
+    ids=["same", "zero-padding", "padding-and-pooling", "transposed", "pointwise"],
+)
+def test_borders_are_reported(inside, padded):
+    model = randomise(padded_net(inside), 2)
+    plan = kp.Plan({"a": [0, 1, 2]})
+    model.get_layer("a").bias.assign(np.linspace(0.2, 0.9, 8))
+    folded = fold(cut(model, plan))
+    assert folded.padded == padded and not folded.lost
+    error = border_error(model, plan, random_inputs(model))
+    assert (error > 1e-4) == bool(padded)
+    assert ("approximate at the border" in kp.report(model, plan)) == bool(padded)
+
+
+def test_what_no_bias_can_make_up_for_is_said():
+    """A constant that differs from position to position, and a shared layer that would need two biases."""
+    inputs = keras.Input((4, 4, 3))
+    x = layers.PReLU(alpha_initializer="ones", name="alpha")(layers.Conv2D(6, 1, name="a")(inputs))
+    model = randomise(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(layers.Conv2D(5, 1, name="b")(x)))), 3)
+    model.get_layer("a").bias.assign(-np.ones(6))
+    assert fold(cut(model, kp.Plan({"a": [0, 1]}))).lost == ["b"]
+
+    shared = layers.Conv2D(5, 1, name="shared")
+    ends = [layers.Flatten()(shared(layers.Conv2D(6, 1, name=name)(inputs))) for name in ("left", "right")]
+    model = randomise(keras.Model(inputs, layers.Dense(3)(layers.Concatenate()(ends))), 3)
+    (name,) = [name for name, group in kp.trace(model).groups.items() if "left" in group.layers]
+    assert fold(cut(model, kp.Plan({name: [0, 1]}))).lost == ["shared"]
+
+
+def test_norms_over_channels_stop_constants():
+    inputs = keras.Input((5, 4))
+    x = layers.LayerNormalization()(layers.Dense(8, name="a")(inputs))
+    model = randomise(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(layers.Dense(6, name="b")(x)))))
+    folded = fold(cut(model, kp.Plan({"a": [1, 2, 5]})))
+    assert not folded.biases and not folded.lost
+
+
+# ---- bad input -------------------------------------------------------------------------------------------------------
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__(name="code")
+        self.dense = layers.Dense(3)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def small(name="small", units=6):
+    inputs = keras.Input((4,))
+    x = layers.Dense(units, name="hidden", activation="relu")(inputs)
+    return keras.Model(inputs, layers.Dense(3, name="logits")(x), name=name)
+
+
+ACTIONS = {
+    "trace": lambda model, plan: kp.trace(model),
+    "rebuild": lambda model, plan: kp.rebuild(model, plan),
+    "mask": lambda model, plan: kp.mask(model, plan),
+    "cost": lambda model, plan: kp.cost(model, plan),
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (Subclassed, ["'code'", "Subclassed", "keras.Model(inputs, outputs)"]),
+        (lambda: keras.Sequential([layers.Dense(3)], name="unbuilt"), ["'unbuilt'", "model.build(input_shape)"]),
+        (lambda: "model.keras", ["model='model.keras'", "str"]),
+    ],
+    ids=["subclassed", "unbuilt", "path"],
+)
+def test_models_without_a_graph_are_refused(action, make, words):
+    with pytest.raises(kp.PruneError) as error:
+        ACTIONS[action](make(), kp.Plan({"hidden": [0]}))
+    assert all(word in str(error.value) for word in words), error.value
+
+
+@pytest.mark.parametrize("action", ["rebuild", "mask", "cost"])
+@pytest.mark.parametrize(
+    "plan, words",
+    [
+        (kp.Plan({"hiden": [0]}), ["'hiden'", "Did you mean 'hidden'"]),
+        (kp.Plan({"hidden": [0, 6]}), ["'hidden' has 6 channels", "index 6"]),
+        (kp.Plan({"logits": [0]}), ["'logits' must stay whole", "an output of the model"]),
+        (kp.Plan({}, removed=["block"]), ["'block'"]),
+        (kp.Plan({"hiden": [0], "logits": [1]}), ["'hiden'", "'logits' must stay whole"]),
+    ],
+    ids=["unknown-group", "out-of-range", "pinned", "unknown-block", "all-at-once"],
+)
+def test_plans_that_do_not_fit_are_refused(action, plan, words):
+    with pytest.raises(kp.PruneError) as error:
+        ACTIONS[action](small(), plan)
+    assert all(word in str(error.value) for word in words), error.value
+
+
+@pytest.mark.parametrize("action", ["rebuild", "mask", "cost"])
+def test_a_plan_of_another_model_is_refused(action):
+    plan = kp.plan(small(units=7), keep=0.5)
+    with pytest.raises(kp.PruneError, match="a plan of another model"):
+        ACTIONS[action](small("other"), plan)
+
+
+def test_a_slice_may_not_become_empty():
+    inputs = keras.Input((4, 4, 3))
+    x = layers.Conv2D(6, 1, name="a")(inputs)
+    y = x[..., 1:3]
+    model = keras.Model(inputs, layers.Dense(3)(layers.Concatenate()([layers.Flatten()(x), layers.Flatten()(y)])))
+    model = randomise(model)
+    with pytest.raises(kp.PruneError, match="no channel of the output of 'get_item.*would stay"):
+        kp.rebuild(model, kp.Plan({"a": [0, 4]}))
+    model.get_layer("a").kernel.assign(model.get_layer("a").kernel * np.array([9, 1, 2, 9, 9, 9]))
+    assert kp.plan(model, keep=0.4).keep["a"] == (0, 2, 4) or 2 in kp.plan(model, keep=0.4).keep["a"]
+    check_rebuild(model, kp.plan(model, keep=0.4))
+
+
+def test_unknown_silence_is_refused():
+    with pytest.raises(kp.PruneError, match="silence='both'"):
+        kp.mask(small(), kp.Plan({"hidden": [0]}), silence="both")
+
+
+def test_an_empty_plan_changes_nothing():
+    model = randomise(small())
+    same = kp.rebuild(model, kp.Plan({}))
+    assert all(map(np.array_equal, model.get_weights(), same.get_weights()))
+    assert kp.cost(model) == kp.cost(model, kp.Plan({})) == kp.cost(same)
+
+
+def test_rebuild_keeps_what_training_needs():
+    """Trainable flags, regularizers, initializers and dtype policies follow; nothing is shared with the dense model."""
+    inputs = keras.Input((4,))
+    x = layers.Dense(6, "relu", kernel_regularizer="l2", kernel_initializer="he_normal", name="hidden")(inputs)
+    x = layers.Dense(5, trainable=False, dtype="mixed_bfloat16", name="frozen")(x)
+    model = randomise(keras.Model(inputs, layers.Dense(3, dtype="float32", name="logits")(x)))
+    slim = kp.rebuild(model, kp.Plan({"hidden": [0, 5], "frozen": [1, 2]}))
+    assert isinstance(slim.get_layer("hidden").kernel_initializer, keras.initializers.HeNormal)
+    assert isinstance(slim.get_layer("hidden").kernel_regularizer, keras.regularizers.L2)
+    assert not slim.get_layer("frozen").trainable and slim.get_layer("frozen").dtype_policy.name == "mixed_bfloat16"
+    assert {id(w) for w in model.weights}.isdisjoint(id(w) for w in slim.weights)
+
+
+def test_statistics_of_the_data_follow():
+    """An adapted Normalization computes with numbers that it derives from its weights."""
+    inputs = keras.Input((4,))
+    norm = layers.Normalization()
+    model = keras.Model(inputs, layers.Dense(3)(layers.Dense(6, name="hidden")(norm(inputs))))
+    norm.adapt(np.random.default_rng(0).normal(3.0, 5.0, (32, 4)))
+    check_rebuild(model, kp.Plan({"hidden": [0, 5]}))
+    same = kp.rebuild(model, kp.Plan({}))
+    assert compare(model, same, random_inputs(model)).error == 0
+
+
+def test_the_slim_model_learns(tmp_path: Path):
+    slim = kp.rebuild(randomise(kp.models.lenet_300_100(input_shape=(8, 8, 1))), kp.Plan({}))
+    slim = kp.rebuild(slim, random_plan(kp.trace(slim)))
+    slim.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = slim.get_weights()
+    slim.fit(np.random.default_rng(0).normal(size=(16, 8, 8, 1)), np.arange(16) % 10, verbose=0)
+    assert not any(map(np.array_equal, before, slim.get_weights()))
