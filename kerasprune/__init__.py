@@ -6,9 +6,10 @@ import importlib
 from typing import Any
 
 from kerasprune import budgets, callbacks, criteria, regularizers, rules, schedules
+from kerasprune.channels import Block, Group
 from kerasprune.cost import Cost, cost
 from kerasprune.errors import PruneError
-from kerasprune.graph import Block, ChannelGraph, Group
+from kerasprune.graph import ChannelGraph
 from kerasprune.masking import mask
 from kerasprune.planning import plan
 from kerasprune.plans import Plan

@@ -16,8 +16,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from kerasprune.channels import Ids, Slice, TracedCall
 from kerasprune.cut import Cut
-from kerasprune.graph import Ids, Slice, TracedCall
 from kerasprune.rules.table import BIAS, CARRIED, EVALUATED, PADDED, POINTWISE, SILENT, UNKNOWN, channel_axis, find
 from kerasprune.tracing import dropped
 from kerasprune.walking import functional, walk
@@ -259,21 +259,25 @@ def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[_Emitte
     """Runs a layer on constants; what depends on inputs that are no constants comes out as NaN."""
     results = []
     given = [x.values for x in keras.tree.flatten((args, kwargs)) if isinstance(x, _Emitted)]
-    for unknown in (0.3717, 1.9231) if any(np.isnan(values).any() for values in given) else (0.0,):
-        feed = iter(shapes)
+    known = not any(np.isnan(values).any() for values in given)
+    # Any one spread of the unknown leaves some signs, limits or indices as they are, so several are tried.
+    for spread in (0.0,) if known else (0.0, 3.0, 9.0):
+        feed, random = iter(shapes), np.random.default_rng(0)
 
-        def tensor(x: Any, feed: Any = feed, unknown: float = unknown) -> Any:
+        def tensor(x: Any, feed: Any = feed, spread: float = spread, random: Any = random) -> Any:
             if not isinstance(x, _Emitted):
                 return x
-            full = np.broadcast_to(np.nan_to_num(x.values, nan=unknown), next(feed))
+            full = np.broadcast_to(x.values, next(feed))
+            full = np.where(np.isnan(full), spread * random.normal(size=full.shape), full)
             return keras.ops.convert_to_tensor(full.astype("float32"))
 
         filled_args, filled_kwargs = keras.tree.map_structure(tensor, (args, kwargs))
         outputs = keras.tree.flatten(call.operation(*filled_args, **filled_kwargs))
         results.append([keras.ops.convert_to_numpy(y).astype("float64") for y in outputs])
     emitted = []
-    for first, second, output in zip(results[0], results[-1], call.outputs, strict=True):
-        constant = np.where(np.isclose(first, second, rtol=1e-6, atol=1e-9), first, np.nan)
+    for first, *others, output in zip(*results, call.outputs, strict=True):
+        same = np.all([np.isclose(first, other, rtol=1e-6, atol=1e-9) for other in others], axis=0)
+        constant = np.where(same, first, np.nan)
         emitted.append(_Emitted(_steady(constant, output.axes)))
     return emitted
 

@@ -11,7 +11,7 @@ from keras import layers
 from keras.src.models.functional import Functional
 from keras.src.ops import numpy as knp
 
-from kerasprune.graph import Block
+from kerasprune.channels import Block
 from kerasprune.walking import functional, is_model, nodes
 
 _SUMS = (layers.Add, knp.Add)

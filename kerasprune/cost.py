@@ -14,9 +14,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.channels import Ids, Slice
 from kerasprune.cut import Cut, cut
 from kerasprune.errors import PruneError
-from kerasprune.graph import ChannelGraph, Ids, Slice
+from kerasprune.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.tracing import trace
 

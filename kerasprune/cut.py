@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
+from kerasprune.channels import Slice
 from kerasprune.errors import raise_faults
-from kerasprune.graph import ChannelGraph, Slice
+from kerasprune.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.tracing import trace
 

@@ -16,8 +16,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.channels import Block, Count, Group, Ids, Padded, Setting, Slice, Take, TracedCall, Unknown
 from kerasprune.errors import PruneError
-from kerasprune.graph import Block, ChannelGraph, Count, Group, Ids, Padded, Setting, Slice, Take, TracedCall, Unknown
+from kerasprune.graph import ChannelGraph
 
 COUPLINGS = ("tied", "free", "padded")
 

@@ -8,12 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.channels import Padded
 from kerasprune.cloning import clone, make_layer
 from kerasprune.cut import cut
 from kerasprune.errors import PruneError
-from kerasprune.graph import Padded
 from kerasprune.plans import Plan
-from kerasprune.rebuild import copy_weights, map_operands
+from kerasprune.rebuild import config_changes, copy_weights, map_operands
 from kerasprune.tracing import dropped
 
 
@@ -44,8 +44,10 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
     axes_of = _SILENCED[silence]
     norms = {id(n): (n, axis, alive[ids], there[ids]) for n, axis, ids in graph.norms if not alive[ids].all()}
 
+    changes = config_changes(graph, lambda ids: int(there[ids].sum())) if graph.dead.size else {}
+
     def make(layer: Any) -> Any:
-        return NormOverKept(*norms[id(layer)]) if id(layer) in norms else make_layer(layer, {})
+        return NormOverKept(*norms[id(layer)]) if id(layer) in norms else make_layer(layer, changes.get(id(layer), {}))
 
     def value(variable: Any) -> np.ndarray:
         array = keras.ops.convert_to_numpy(variable)
@@ -64,6 +66,8 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
         return branch * stays.astype(branch.dtype)
 
     def argument(node: Any, index: int, given: Any) -> Any:
+        change = graph.arguments.get((id(node), index)) if graph.dead.size else None
+        given = given if change is None else change(given, lambda ids: np.flatnonzero(there[ids]))
         sums = [sum_ for sum_ in graph.padded if sum_.node is node]
         return map_operands(sums, index, given, narrowed) if sums else given
 

@@ -9,9 +9,10 @@ import keras
 import numpy as np
 
 from kerasprune.absorption import fold
+from kerasprune.channels import Count, Padded
 from kerasprune.cloning import clone, make_layer
 from kerasprune.cut import Cut, cut
-from kerasprune.graph import Padded
+from kerasprune.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.tracing import dropped
 
@@ -47,9 +48,9 @@ def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
     part = cut(model, plan)
     graph = part.graph
     biases = fold(part).biases if absorb else {}
-    changes: dict[int, dict[tuple[str, ...], Any]] = {id(layer): {("use_bias",): True} for layer, _ in biases.values()}
-    for setting in graph.settings:
-        changes.setdefault(id(setting.owner), {})[setting.key] = setting.value(part.count)
+    changes = config_changes(graph, part.count)
+    for layer, _ in biases.values():
+        changes.setdefault(id(layer), {})["use_bias",] = True
     new, made = clone(
         model,
         lambda layer: make_layer(layer, changes.get(id(layer), {})),
@@ -65,12 +66,22 @@ def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
     return new
 
 
+def config_changes(graph: ChannelGraph, count: Count) -> dict[int, dict[tuple[str, ...], Any]]:
+    """Returns the config entries of layers that follow from counts of channels: `{id(layer): {path: value}}`."""
+    changes: dict[int, dict[tuple[str, ...], Any]] = {}
+    for setting in graph.settings:
+        changes.setdefault(id(setting.owner), {})[setting.key] = setting.value(count)
+    return changes
+
+
 def copy_weights(old: Any, new: Any, value: Callable[[Any], np.ndarray]) -> None:
     """Gives a new layer the weights of an old one, each through `value(variable)`; an added bias is left out."""
     added = () if len(new.weights) == len(old.weights) else (id(new.bias),)
     targets = [variable for variable in new.weights if id(variable) not in added]
     for variable, target in zip(old.weights, targets, strict=True):
         target.assign(value(variable))
+    if isinstance(new, keras.layers.Normalization):
+        new.finalize_state()  # it computes with numbers that it derives from its weights
 
 
 def map_operands(sums: list[Padded], index: int, value: Any, change: Callable[[Padded, Any], Any]) -> Any:

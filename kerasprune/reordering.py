@@ -9,9 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.channels import Slice
 from kerasprune.cloning import clone, make_layer
 from kerasprune.errors import raise_faults
-from kerasprune.graph import ChannelGraph, Slice
+from kerasprune.graph import ChannelGraph
 from kerasprune.rebuild import copy_weights
 from kerasprune.tracing import trace
 

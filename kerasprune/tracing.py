@@ -10,9 +10,10 @@ import keras
 from keras import KerasTensor, tree
 
 from kerasprune.blocks import find_blocks
+from kerasprune.channels import Ids, TracedCall, Unknown
 from kerasprune.declarations import Call, Declarations
 from kerasprune.errors import PruneError, nearest, raise_faults
-from kerasprune.graph import ChannelGraph, Ids, TracedCall, Unknown
+from kerasprune.graph import ChannelGraph
 from kerasprune.rules.table import Rule, find
 from kerasprune.walking import Dropped, functional, is_model, nodes, walk
 

@@ -13,7 +13,18 @@ PACKAGE = Path(__file__).parent.parent / "kerasprune"
 
 # From the ground up. A name stands for the module or for everything in the subpackage; the longest one counts.
 FLOORS: list[set[str]] = [
-    {"errors", "files", "registry", "walking", "graph", "plans", "schedules", "regularizers", "constraints"},
+    {
+        "errors",
+        "files",
+        "registry",
+        "walking",
+        "channels",
+        "graph",
+        "plans",
+        "schedules",
+        "regularizers",
+        "constraints",
+    },
     {"declarations", "rules", "blocks", "tracing", "cloning"},
     {"cut", "absorption", "cost", "rebuild", "masking", "borders", "reordering", "summary"},
     {"criteria", "budgets", "gradients", "pixels"},

@@ -9,7 +9,7 @@ from keras import layers, ops
 from rule_cases import CASES
 
 import kerasprune as kp
-from kerasprune.graph import Ids
+from kerasprune.channels import Ids
 from kerasprune.rules.table import _TABLE, classes, tensor_rule
 from kerasprune.testing import check_rebuild, check_rule, random_plan, randomise
 

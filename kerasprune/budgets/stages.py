@@ -7,7 +7,8 @@ from math import prod
 from keras import layers
 from keras.src.ops import numpy as knp
 
-from kerasprune.graph import ChannelGraph, TracedCall
+from kerasprune.channels import TracedCall
+from kerasprune.graph import ChannelGraph
 from kerasprune.tracing import trace
 
 _NOMINAL_SIDE = 256  # where the input side is free, only the order of sizes matters

@@ -11,8 +11,9 @@ import numpy as np
 from keras import ops
 
 from kerasprune.budgets.base import kept_number
+from kerasprune.channels import Slice
 from kerasprune.errors import PruneError, nearest, raise_faults
-from kerasprune.graph import ChannelGraph, Slice
+from kerasprune.graph import ChannelGraph
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.channels import Slice
 from kerasprune.errors import PruneError, raise_faults
-from kerasprune.graph import ChannelGraph, Slice
+from kerasprune.graph import ChannelGraph
 
 Scores = dict[str, np.ndarray]
 """`{group name: one score per channel}`; higher = keep."""

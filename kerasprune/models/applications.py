@@ -42,9 +42,7 @@ def from_application(
     Raises:
         PruneError: An argument is out of its range.
     """
-    arguments.check(
-        name, classes, input_shape, seed, arguments.dropout_fault(dropout), smallest_side=SMALLEST_SIDE
-    )
+    arguments.check(name, classes, input_shape, seed, arguments.dropout_fault(dropout), smallest_side=SMALLEST_SIDE)
     images = keras.Input(tuple(input_shape), name="images")
     body = application(include_top=False, weights=None, input_tensor=images, pooling="avg")
     x = body.output

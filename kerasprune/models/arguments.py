@@ -9,9 +9,7 @@ from kerasprune.errors import raise_faults
 InputShape = Sequence[int | None]
 
 
-def argument_faults(
-    classes: int, input_shape: InputShape, seed: int | None, *, smallest_side: int = 1
-) -> list[str]:
+def argument_faults(classes: int, input_shape: InputShape, seed: int | None, *, smallest_side: int = 1) -> list[str]:
     """Returns what is wrong with the three arguments that every factory takes.
 
     Args:
@@ -58,9 +56,7 @@ def choice_fault(argument: str, value: object, choices: Sequence[object]) -> str
     """Returns a sentence that names the choices where `value` is none of them, else an empty string."""
     if value in choices and not isinstance(value, bool):
         return ""
-    return (
-        f"Expected {argument} to be one of {', '.join(map(repr, choices))}. Received: {argument}={value!r}."
-    )
+    return f"Expected {argument} to be one of {', '.join(map(repr, choices))}. Received: {argument}={value!r}."
 
 
 def depth_fault(depth: int, rule: str, valid: Sequence[int]) -> str:

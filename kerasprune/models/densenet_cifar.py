@@ -87,16 +87,12 @@ def _layer(
     return keras.layers.Concatenate(name=f"{name}_concat")([x, new])
 
 
-def _transition(
-    x: keras.KerasTensor, compression: float, *, name: str, seed: int | None
-) -> keras.KerasTensor:
+def _transition(x: keras.KerasTensor, compression: float, *, name: str, seed: int | None) -> keras.KerasTensor:
     x = _preactivated(x, max(1, int(x.shape[-1] * compression)), 1, name=name, seed=seed)
     return keras.layers.AveragePooling2D(2, name=f"{name}_pool")(x)
 
 
-def _preactivated(
-    x: keras.KerasTensor, filters: int, kernel: int, *, name: str, seed: int | None
-) -> keras.KerasTensor:
+def _preactivated(x: keras.KerasTensor, filters: int, kernel: int, *, name: str, seed: int | None) -> keras.KerasTensor:
     x = parts.batch_norm(x, name=f"{name}_bn")
     x = parts.relu(x, name=f"{name}_relu")
     return parts.convolution(x, filters, kernel, name=f"{name}_conv", seed=seed)

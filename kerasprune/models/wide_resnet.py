@@ -64,9 +64,7 @@ def wide_resnet(
     return keras.Model(images, parts.classifier(x, classes, seed=seed), name=name)
 
 
-def _block(
-    x: keras.KerasTensor, filters: int, strides: int, *, name: str, seed: int | None
-) -> keras.KerasTensor:
+def _block(x: keras.KerasTensor, filters: int, strides: int, *, name: str, seed: int | None) -> keras.KerasTensor:
     branch = parts.batch_norm(x, name=f"{name}_bn1")
     branch = parts.relu(branch, name=f"{name}_relu1")
     if strides > 1 or x.shape[-1] != filters:

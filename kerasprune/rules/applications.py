@@ -6,8 +6,8 @@ import keras
 from keras.src.applications.convnext import LayerScale, StochasticDepth
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
+from kerasprune.channels import Ids
 from kerasprune.declarations import Declarations
-from kerasprune.graph import Ids
 from kerasprune.rules.table import POINTWISE, tensor_rule
 
 

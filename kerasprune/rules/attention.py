@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from keras import layers
 
+from kerasprune.channels import Ids
 from kerasprune.declarations import Declarations
-from kerasprune.graph import Ids
 from kerasprune.rules.table import SILENT, tensor_rule
 
 
@@ -81,7 +81,7 @@ def _combined(
     dense = layer._output_dense
     positions = graph.positions(query.shape)
     graph.kernel(layer, dense.kernel, heads, values, out, reads=(0, 1), makes=(2,), positions=positions)
-    graph.slices(layer, dense.bias, out, role="bias")
+    graph.slices(layer, dense.bias, out, role="bias", makes=(0,))
 
 
 def _keeps_its_scale(graph: Declarations, dense: Any, sizes: np.ndarray) -> None:

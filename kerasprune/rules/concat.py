@@ -8,8 +8,8 @@ import numpy as np
 from keras import layers
 from keras.src.ops import numpy as knp
 
+from kerasprune.channels import Ids
 from kerasprune.declarations import Declarations
-from kerasprune.graph import Ids
 from kerasprune.rules.table import tensor_rule
 
 

@@ -7,9 +7,9 @@ from math import prod
 import numpy as np
 from keras import layers
 
+from kerasprune.channels import Count, Ids
 from kerasprune.declarations import Declarations
 from kerasprune.errors import PruneError
-from kerasprune.graph import Count, Ids
 from kerasprune.rules.activations import activate
 from kerasprune.rules.table import SILENT, tensor_rule
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from keras import layers
 
+from kerasprune.channels import Ids
 from kerasprune.declarations import Declarations
-from kerasprune.graph import Ids
 from kerasprune.rules.table import SILENT, tensor_rule
 
 

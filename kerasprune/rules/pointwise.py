@@ -8,8 +8,8 @@ from keras import layers
 from keras.src.ops import core, nn
 from keras.src.ops import numpy as knp
 
+from kerasprune.channels import Ids
 from kerasprune.declarations import Declarations
-from kerasprune.graph import Ids
 from kerasprune.rules.activations import activate
 from kerasprune.rules.table import POINTWISE, tensor_rule
 

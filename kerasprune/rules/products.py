@@ -9,8 +9,8 @@ from keras import layers
 from keras.src.ops import nn
 from keras.src.ops import numpy as knp
 
+from kerasprune.channels import Ids
 from kerasprune.declarations import Declarations
-from kerasprune.graph import Ids
 from kerasprune.rules.table import UNKNOWN, tensor_rule
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from keras import layers
 
+from kerasprune.channels import Ids
 from kerasprune.declarations import Declarations
-from kerasprune.graph import Ids
 from kerasprune.rules.table import SILENT, tensor_rule
 
 _GATES = {layers.LSTM: 4, layers.GRU: 3, layers.SimpleRNN: 1}

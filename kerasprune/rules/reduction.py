@@ -6,8 +6,8 @@ from typing import Any
 
 from keras.src.ops import numpy as knp
 
+from kerasprune.channels import Ids
 from kerasprune.declarations import Declarations
-from kerasprune.graph import Ids
 from kerasprune.rules.table import tensor_rule
 
 _REDUCTIONS = (

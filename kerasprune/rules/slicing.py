@@ -9,8 +9,8 @@ import numpy as np
 from keras.src.ops import core
 from keras.src.ops import numpy as knp
 
+from kerasprune.channels import Count, Ids, Take
 from kerasprune.declarations import Declarations
-from kerasprune.graph import Count, Ids, Take
 from kerasprune.rules.table import tensor_rule
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from keras import layers
 from keras.src.ops import nn
 
+from kerasprune.channels import Ids
 from kerasprune.declarations import Declarations
-from kerasprune.graph import Ids
 from kerasprune.rules.table import CARRIED, channel_axis, tensor_rule
 
 _POOLS = tuple(getattr(layers, f"{kind}Pooling{n}D") for kind in ("Max", "Average") for n in (1, 2, 3))

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from kerasprune.channels import Ids
 from kerasprune.declarations import Declarations
 from kerasprune.errors import PruneError
-from kerasprune.graph import Ids
 
 EVALUATED, POINTWISE, CARRIED, PADDED = "evaluated", "pointwise", "carried", "padded"
 BIAS, SILENT, UNKNOWN = "bias", "silent", "unknown"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from keras import layers
 
+from kerasprune.channels import Ids
 from kerasprune.declarations import Declarations
 from kerasprune.errors import PruneError
-from kerasprune.graph import Ids
 from kerasprune.rules.table import UNKNOWN, find, tensor_rule
 
 

@@ -1,0 +1,143 @@
+"""What is said of a model's channels: ids of tensors, what follows them, and the groups and blocks they form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+Count = Callable[[np.ndarray], int]
+"""Says how many channels of an array of ids stay."""
+
+Take = Callable[[np.ndarray], np.ndarray]
+"""Says for an array of ids which of its positions are taken, and in which order."""
+
+
+@dataclass(frozen=True)
+class Ids:
+    """The channel ids of one tensor: its shape, and an id array for each axis that carries channels.
+
+    Args:
+        shape: The tensor's shape, batch axis first; `None` where a size is free.
+        axes: `{axis: ids}` with non-negative axes; `ids` is 1-D, as long as the axis.
+    """
+
+    shape: tuple[int | None, ...]
+    axes: Mapping[int, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass
+class Slice:
+    """How one variable of a layer follows the channels.
+
+    Args:
+        owner: The layer that owns the variable.
+        variable: The variable.
+        ids: For each of its axes the channel ids along it, or `None` where the axis carries none.
+        reads: The axes along which channels are read: a removed channel must not be seen along them.
+        makes: The axes along which channels are made: a silenced channel has zeros along them.
+        role: `"kernel"`, `"scale"` (BatchNorm γ), `"bias"` or `"state"`.
+        positions: Output positions of each call; a kernel costs `size · positions` multiply–adds. `None` = free.
+        factor: What the values are multiplied by when channels go (attention scales by the size of its keys).
+    """
+
+    owner: keras.layers.Layer
+    variable: Any
+    ids: tuple[np.ndarray | None, ...]
+    reads: tuple[int, ...] = ()
+    makes: tuple[int, ...] = ()
+    role: str = "state"
+    positions: list[int | None] = field(default_factory=list)
+    factor: Callable[[Count], float] | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A config entry that follows the channels: `config[key[0]][key[1]]… = value(count)`."""
+
+    owner: Any
+    key: tuple[str, ...]
+    value: Callable[[Count], Any]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part that can be dropped whole.
+
+    Args:
+        name: Name of the layer where the part ends: the sum of a residual branch, the concatenation of a dense layer,
+            the convolution of a plain block.
+        kind: `"residual"`, `"dense"` or `"plain"`.
+        layers: Names of the layers that go.
+        source: The tensor that goes in.
+        branch: The tensor that is missing when it is dropped.
+        target: The tensor that comes out; `source` takes its place.
+    """
+
+    name: str
+    kind: str
+    layers: tuple[str, ...]
+    source: Any = field(default=None, repr=False, compare=False)
+    branch: Any = field(default=None, repr=False, compare=False)
+    target: Any = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Padded:
+    """A sum in which a branch may be narrower than the trunk: it is added to the trunk's first channels.
+
+    Args:
+        node: The call of the sum.
+        index: Which of its operands the branch is.
+        axis: The channel axis.
+        trunk: Ids of the trunk.
+        branch: Ids of the branch, position by position.
+    """
+
+    node: Any
+    index: int
+    axis: int
+    trunk: np.ndarray
+    branch: np.ndarray
+
+
+@dataclass(frozen=True)
+class Group:
+    """Channels coupled one to one.
+
+    Args:
+        name: Name of the first layer that makes the channels; stable across runs.
+        size: Number of channels that can be kept or dropped one by one.
+        layers: Names of the layers that make channels of the group.
+        prunable: Whether the channels may be dropped.
+        reason: Why not, where they may not.
+        classes: The channel classes, in order of their first channel.
+    """
+
+    name: str
+    size: int
+    layers: tuple[str, ...]
+    prunable: bool
+    reason: str = ""
+    classes: np.ndarray = field(default_factory=lambda: np.zeros(0, int), repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A layer without a rule that was frozen: its channels stay."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class TracedCall:
+    """One call of a layer or operation: the channel ids that went in and came out."""
+
+    operation: Any
+    node: Any
+    inputs: tuple[Ids, ...]
+    outputs: tuple[Ids, ...]
