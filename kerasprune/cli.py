@@ -6,6 +6,7 @@ says so in plain words on standard error and ends with exit code 2.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -87,7 +88,7 @@ def prune(
     params: Annotated[float | None, typer.Option(help="Fraction of the parameters that stays.")] = None,
     criterion: Annotated[str, typer.Option(help="What matters; see 'kerasprune ls criteria'.")] = "l1",
     budget: Annotated[str, typer.Option(help="How much stays where; see 'kerasprune ls budgets'.")] = "uniform",
-    coupling: Annotated[str, typer.Option(help="tied: residual trunks shrink too; free: they stay.")] = "tied",
+    coupling: Annotated[str, typer.Option(help="tied: residual trunks shrink too; free: they stay; padded.")] = "tied",
     data: Annotated[str | None, typer.Option(help="Data set; see 'kerasprune ls data'.")] = None,
     size: Size = None,
     batch: Annotated[int, typer.Option(help="Images per batch.")] = 128,
@@ -126,7 +127,7 @@ def prune(
 @app.command()
 def inspect(
     model: ModelPath,
-    coupling: Annotated[str, typer.Option(help="tied or free.")] = "tied",
+    coupling: Annotated[str, typer.Option(help="tied, free or padded.")] = "tied",
     size: Size = None,
 ) -> None:
     """Show which channels of a model are coupled, and what its layers cost."""
@@ -163,7 +164,9 @@ def export(
         raise PruneError(f"Expected images to calibrate {format} with. Received: no --data. Give --data NAME.")
     loaded = _load(model)
     images = None if data is None else _images(data, size or loaded.inputs[0].shape[1] or 32)
-    typer.echo(str(form.write(loaded, out, data=images, size=size, overwrite=False)))
+    with Console(stderr=True).status(f"export {format}"):
+        written = form.write(loaded, out, data=images, size=size, overwrite=False)
+    typer.echo(str(written))
 
 
 @app.command("ls")
@@ -292,4 +295,6 @@ def _print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]
 def main() -> None:
     """Runs the command line."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Every stage traces its own step, which TensorFlow warns of.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     app()

@@ -28,7 +28,8 @@ IMAGENET = {
 }
 UNSTRUCTURED = "greg2-resnet50-imagenet-unstructured"
 PUBLISHED = [*CIFAR, *IMAGENET, UNSTRUCTURED]
-HEAVY = {*IMAGENET, UNSTRUCTURED, "greg1-resnet56-cifar10"}  # GReg-2 takes the same network through the same stages
+# Of the others, those that take a network and stages that another recipe takes as well.
+HEAVY = {*IMAGENET, UNSTRUCTURED, "greg1-resnet56-cifar10", "glyphs-greg1"}
 
 
 def steps(optimizer: schema.Sgd) -> dict[int, float]:

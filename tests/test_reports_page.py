@@ -19,9 +19,7 @@ def folder(tmp_path):
     summary = {
         "dense": {"accuracy": 0.97, "params": 1000, "macs": 5000, "tflite_bytes": 4000, "latency_ms": 1.0},
         "slim": {"accuracy": 0.96, "params": 400, "macs": 2000, "tflite_bytes": 1500, "latency_ms": 0.5},
-        "exports": [
-            {"format": "tflite", "bytes": 1500, "max_error": 1e-6, "agreement": 1.0, "latency_ms": 0.5}
-        ],
+        "exports": [{"format": "tflite", "bytes": 1500, "max_error": 1e-6, "agreement": 1.0, "latency_ms": 0.5}],
         "seconds": 12.5,
     }
     recipe = {

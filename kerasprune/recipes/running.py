@@ -57,7 +57,8 @@ def run(
     claim(path, ["recipe.yaml"], resume=resume)
     one = stages.Run(recipe, RunFolder(path), console)
     _same_recipe(one)
-    rehearse(one)
+    with console.status("rehearse: model, groups, budget, data"):
+        rehearse(one)
     one.folder.write_text("recipe.yaml", loading.dump(recipe))
     for name in names(recipe):
         _finish(one, name)

@@ -28,6 +28,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from kerasprune.declarations import COUPLINGS
 from kerasprune.errors import nearest
 from kerasprune.recipes import members
 from kerasprune.recipes.formats import FORMATS
@@ -264,7 +265,7 @@ class PlanStep(Node):
     keep: Fraction | None = None
     macs: Fraction | None = None
     params: Fraction | None = None
-    coupling: Literal["tied", "free"] = "tied"
+    coupling: Literal[COUPLINGS] = "tied"  # type: ignore[valid-type]
     freeze: tuple[str, ...] = ()
     unknown: Literal["raise", "freeze"] = "raise"
     min_keep: PositiveInt = 1

@@ -110,7 +110,8 @@ def evaluate(run: Run) -> None:
     for name in dict.fromkeys(("dense", run.final())):
         model = run.folder.model(f"{name}.keras")
         cost = kp.cost(model, resolution=free_side(model, run.recipe))
-        logs = {} if run.recipe.data is None else _measured(model, run.pictures(run.recipe.data.test, model))
+        with run.console.status(f"evaluate {name}"):
+            logs = {} if run.recipe.data is None else _measured(model, run.pictures(run.recipe.data.test, model))
         found[name] = {
             "accuracy": logs.get("accuracy"),
             "loss": logs.get("loss"),

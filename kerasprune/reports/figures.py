@@ -141,10 +141,7 @@ def normalised_deviation(norms: Norms) -> dict[str, np.ndarray]:
         >>> print(normalised_deviation(norms)["conv"])
         [0.  0.5]
     """
-    return {
-        name: values.std(axis=1) / np.maximum(values.mean(axis=1), 1e-12)
-        for name, values in norms.groups.items()
-    }
+    return {name: values.std(axis=1) / np.maximum(values.mean(axis=1), 1e-12) for name, values in norms.groups.items()}
 
 
 def relative_norms(values: np.ndarray) -> np.ndarray:

@@ -67,9 +67,7 @@ def page(record: Record) -> str:
 def _notes(record: Record) -> str:
     notes = []
     if record.recipe.get("smoke"):
-        notes.append(
-            "Smoke run: generated images and one epoch per stage. Its figures say nothing about accuracy."
-        )
+        notes.append("Smoke run: generated images and one epoch per stage. Its figures say nothing about accuracy.")
     if record.recipe.get("status") == "not run in full":
         notes.append("This recipe states a published schedule that was not run in full here.")
     return "\n".join(f'<p class="note">{html.escape(note)}</p>' for note in notes)
@@ -116,7 +114,5 @@ def _recipe(record: Record) -> str:
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows
-    )
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"

@@ -94,8 +94,7 @@ def _parsed(path: Path, parse: Callable[[Path], Value]) -> Value:
         return parse(path)
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, yaml.YAMLError) as error:
         raise PruneError(
-            f"The file cannot be read. Received: {str(path)!r} ({error}). "
-            "Restore it, or run the recipe again."
+            f"The file cannot be read. Received: {str(path)!r} ({error}). Restore it, or run the recipe again."
         ) from error
 
 
