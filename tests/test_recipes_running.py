@@ -118,7 +118,7 @@ def test_saved_models_need_nothing_of_the_package(finished):
 def test_report_says_that_it_was_only_tried(finished):
     text = finished.file("report.html").read_text()
     assert "Smoke run" in text
-    assert text.count("data:image/svg+xml") == 5
+    assert text.count("data:image/svg+xml") == 6
 
 
 def test_resumed_run_computes_what_an_uninterrupted_one_does(finished, tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from kerasprune.recipes.folder import RunFolder, load_model
 from kerasprune.recipes.formats import FORMATS
 from kerasprune.recipes.pictures import pictures
 from kerasprune.recipes.watching import FilterNorms, StopAfter
+from kerasprune.reports.dependencies import described
 from kerasprune.walking import functional
 
 if TYPE_CHECKING:
@@ -76,16 +77,17 @@ def prune(run: Run) -> None:
 
 
 def rebuild(run: Run) -> None:
-    """Builds the model that stays, with the weights it had: `rebuilt.keras`, `widths.json`."""
+    """Builds the model that stays, with the weights it had: `rebuilt.keras`, `widths.json`, `graph.json`."""
     model = run.folder.model("pruned.keras")
     masks = run.folder.arrays("masks.npz")
     if masks is not None:
         masked.apply(model, masks)
     else:
         plan = kp.Plan.load(run.folder.file("plan.json"))
-        groups = kp.trace(model, coupling=plan.coupling, unknown="freeze").prunable.values()
-        kept = {group.name: [group.size, len(plan.keep.get(group.name, range(group.size)))] for group in groups}
+        graph = kp.trace(model, coupling=plan.coupling, unknown="freeze")
+        kept = {g.name: [g.size, len(plan.keep.get(g.name, range(g.size)))] for g in graph.prunable.values()}
         run.folder.write_json("widths.json", kept)
+        run.folder.write_json("graph.json", described(graph))
         model = kp.rebuild(model, plan)
     if run.recipe.data is not None and run.recipe.data.validation is not None:
         logs = _measured(model, run.validation(model))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kerasprune.files import write_text
 from kerasprune.reports import figures, tables
+from kerasprune.reports.dependencies import dependencies
 from kerasprune.reports.record import Record, read
 
 FIGURES = (
@@ -26,6 +27,12 @@ FIGURES = (
         "Standard deviation over mean of the filters' L1 norms: it grows as the penalty separates them.",
     ),
     ("", figures.filters, "L1 norm of each filter over the largest of its group, from start to end."),
+    (
+        "Dependency graph",
+        dependencies,
+        "One bar per group of coupled channels, grey where it must stay; an arc per kernel, from what it reads to what "
+        "it makes.",
+    ),
     ("Exported files", figures.sizes, "Size and latency (one image, this machine) of each exported file."),
 )
 

@@ -41,6 +41,7 @@ class Record:
         metrics: The rows of `metrics.csv`, numbers as floats, empty cells as `None`.
         widths: Per group `(dense size, kept)`. Defaults to none.
         norms: Filter norms over training. Defaults to `None`: none were taken.
+        graph: Groups and the kernels between them, as `dependencies.described` says. Defaults to none.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Record:
     metrics: tuple[Mapping[str, Any], ...] = ()
     widths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     norms: Norms | None = None
+    graph: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read(folder: Path | str) -> Record:
@@ -79,6 +81,7 @@ def read(folder: Path | str) -> Record:
         metrics=_optional(folder / "metrics.csv", _rows, ()),
         widths=_optional(folder / "widths.json", _widths, {}),
         norms=_optional(folder / "norms.npz", _norms, None),
+        graph=_optional(folder / "graph.json", _json, {}),
     )
 
 
