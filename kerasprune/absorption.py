@@ -56,17 +56,18 @@ def fold(part: Cut) -> Folded:
     folded = Folded()
     if alive.all():
         return folded
+    stays = alive | ~graph.there  # what went with its block emits nothing that had to be made up for
     kernels: dict[int, list[Slice]] = {}
     for kernel in graph.kernels:
         kernels.setdefault(id(kernel.owner), []).append(kernel)
     deltas: dict[int, tuple[Any, np.ndarray]] = {}
     bordered: set[int] = set()
-    for call, inputs in _constants(part):
+    for call, inputs in _constants(part, stays):
         layer = call.operation
         reading = [kernel for kernel in kernels.get(id(layer), ()) if kernel.reads]
         if not reading:
             continue
-        delta = _asked(layer, reading, call, inputs, alive)
+        delta = _asked(layer, reading, call, inputs, stays)
         if id(layer) in deltas and not np.allclose(deltas[id(layer)][1], delta):
             delta = np.full_like(delta, np.nan)  # a shared layer that would need two biases
         deltas[id(layer)] = layer, delta
@@ -168,9 +169,9 @@ class _Emitted:
     bordered: bool = False
 
 
-def _constants(part: Cut) -> list[tuple[TracedCall, list[_Emitted]]]:
+def _constants(part: Cut, alive: np.ndarray) -> list[tuple[TracedCall, list[_Emitted]]]:
     """Walks the model with constants in place of tensors; returns every call with those that went in."""
-    graph, alive = part.graph, part.alive
+    graph = part.graph
     calls = iter(graph.calls)
     seen: list[tuple[TracedCall, list[_Emitted]]] = []
 
@@ -260,25 +261,25 @@ def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[_Emitte
     results = []
     given = [x.values for x in keras.tree.flatten((args, kwargs)) if isinstance(x, _Emitted)]
     known = not any(np.isnan(values).any() for values in given)
-    # Any one spread of the unknown leaves some signs, limits or indices as they are, so several are tried.
-    for spread in (0.0,) if known else (0.0, 3.0, 9.0):
-        feed, random = iter(shapes), np.random.default_rng(0)
+    for probe in range(1 if known else 3):  # zeros, then random numbers: what is not known may be anything
+        feed, random = iter(shapes), np.random.default_rng(probe)
 
-        def tensor(x: Any, feed: Any = feed, spread: float = spread, random: Any = random) -> Any:
+        def tensor(x: Any, feed: Any = feed, probe: int = probe, random: Any = random) -> Any:
             if not isinstance(x, _Emitted):
                 return x
             full = np.broadcast_to(x.values, next(feed))
-            full = np.where(np.isnan(full), spread * random.normal(size=full.shape), full)
+            full = np.where(np.isnan(full), 3.0 * probe * random.normal(size=full.shape), full)
             return keras.ops.convert_to_tensor(full.astype("float32"))
 
         filled_args, filled_kwargs = keras.tree.map_structure(tensor, (args, kwargs))
         outputs = keras.tree.flatten(call.operation(*filled_args, **filled_kwargs))
-        results.append([keras.ops.convert_to_numpy(y).astype("float64") for y in outputs])
+        results.append([keras.ops.convert_to_numpy(y) for y in outputs])
     emitted = []
     for first, *others, output in zip(*results, call.outputs, strict=True):
-        same = np.all([np.isclose(first, other, rtol=1e-6, atol=1e-9) for other in others], axis=0)
-        constant = np.where(same, first, np.nan)
-        emitted.append(_Emitted(_steady(constant, output.axes)))
+        same = np.full(first.shape, known or first.dtype.kind == "f")  # what is counted or compared differs too seldom
+        for other in others:
+            same &= np.isclose(first, other, rtol=1e-6, atol=1e-9)
+        emitted.append(_Emitted(_steady(np.where(same, first.astype("float64"), np.nan), output.axes)))
     return emitted
 
 

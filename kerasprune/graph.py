@@ -86,6 +86,13 @@ class ChannelGraph:
         return dict(self._find_blocks())
 
     @cached_property
+    def there(self) -> np.ndarray:
+        """For every id whether its channel is there at all, and has not gone with a dropped block."""
+        gone = np.zeros(self.classes.max(initial=-1) + 1, bool)
+        gone[self.classes[self.dead]] = True
+        return ~gone[self.classes]
+
+    @cached_property
     def fingerprint(self) -> str:
         """A hash of the architecture: its calls in order, with their widths and with the calls that feed them.
 
@@ -128,12 +135,11 @@ class ChannelGraph:
             A boolean array, one entry per id.
         """
         stays = np.ones(self.classes.max(initial=-1) + 1, bool)
-        stays[self.classes[self.dead]] = False
         for name, indices in keep.items():
             classes = self.group(name).classes
             stays[classes] = False
             stays[classes[np.asarray(indices, int)]] = True
-        return stays[self.classes]
+        return stays[self.classes] & self.there
 
     def prefixed(self, keep: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Returns a choice in which every branch that is padded keeps the first of the channels its trunk keeps.

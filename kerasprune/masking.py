@@ -37,9 +37,7 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
     if silence not in _SILENCED:
         raise PruneError(f"Expected silence to be 'output' or 'weights'. Received: silence={silence!r}.")
     part = cut(model, plan)
-    graph, alive = part.graph, part.alive
-    there = np.ones(alive.size, bool)
-    there[graph.dead] = False  # channels that went with a dropped block
+    graph, alive, there = part.graph, part.alive, part.graph.there
     silenced = {id(entry.variable): entry for entry in graph.slices}
     axes_of = _SILENCED[silence]
     norms = {id(n): (n, axis, alive[ids], there[ids]) for n, axis, ids in graph.norms if not alive[ids].all()}
