@@ -109,7 +109,8 @@ def _meet(graph: ChannelGraph, key: str, fraction: float, at: Callable[[float], 
         return getattr(cost(graph, plan), key)
 
     below, above = at(_LOWEST), at(1.0)
-    dense, target = value(above), fraction * value(above)
+    dense = getattr(cost(graph), key)
+    target = fraction * dense
     if value(below) > target:
         raise PruneError(
             f"Expected a target that can be reached: at the least {value(below) / dense:.3f} of the {key} stay. "
@@ -132,7 +133,7 @@ def _nearest(graph: ChannelGraph, below: Plan, above: Plan, target: float, value
 
     def mixed(number: int) -> Plan:
         chosen = {**below.keep, **{name: above.keep[name] for name in names[:number]}}
-        return replace(below, keep={name: kept.tolist() for name, kept in graph.prefixed(chosen).items()})
+        return replace(below, keep={name: kept.tolist() for name, kept in graph.prefixed(graph.filled(chosen)).items()})
 
     number = bisect_left(range(len(names)), target, key=lambda n: value(mixed(n)))
     return min((mixed(max(number - 1, 0)), mixed(number)), key=lambda plan: abs(value(plan) - target))
