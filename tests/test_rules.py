@@ -175,6 +175,14 @@ def test_broadcast_over_the_channels_of_a_narrow_tensor():
     assert graph.groups["gate"].size == 1 and graph.groups["wide"].size == 6
 
 
+def test_single_channels_are_tied_as_others_are():
+    """A tensor one wide broadcasts over wider ones only; added to another one it is coupled."""
+    inputs = keras.Input((4,))
+    x = layers.Add()([layers.Dense(1, name="left")(inputs), layers.Dense(1, name="right")(inputs)])
+    graph = kp.trace(keras.Model(inputs, layers.Dense(2)(x)))
+    assert set(group_of(graph, "left").layers) == {"left", "right"}
+
+
 def test_free_input_side():
     inputs = keras.Input((None, None, 3))
     x = layers.ReLU()(layers.BatchNormalization()(conv(6, "a", 3, padding="same")(inputs)))

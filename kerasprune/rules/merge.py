@@ -71,7 +71,8 @@ def combine(graph: Declarations, operands: list[Any], couple: Callable[..., np.n
         here = [
             (index, operand, axis - len(shape))
             for index, operand in enumerate(operands)
-            if len(_shape(operand)) >= len(shape) - axis and _shape(operand)[axis - len(shape)] != 1
+            if len(_shape(operand)) >= len(shape) - axis
+            and (_shape(operand)[axis - len(shape)] != 1 or shape[axis] == 1)
         ]
         carried = [o.axes[a % len(o.shape)] for _, o, a in here if isinstance(o, Ids) and a % len(o.shape) in o.axes]
         if not carried:
