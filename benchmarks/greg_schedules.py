@@ -6,8 +6,8 @@
 Every run starts from the one shipped checkpoint (`glyphs-base`, ResNet-20, 32×32), keeps a fraction of the channels
 inside every residual block, and trains for the same number of epochs on the 10,000-image set. One-shot: remove, then
 fine-tune for all epochs. Growing: the penalty grows and settles during the first epochs (learning rate constant), then
-remove and fine-tune for the rest. One-shot-half: remove, then fine-tune only as long as the grown ones are, which is the
-paper's comparison. Test accuracy is taken once, at the end.
+remove and fine-tune for the rest. One-shot-half: remove, then fine-tune only as long as the grown ones are, as in the
+paper. Test accuracy is taken once, at the end.
 
 The schedule is compressed: the paper's takes 105,000 steps at learning rate 1e-3, ours 624 at 3e-3. What counts is how
 far the penalty decays a filter, the sum of learning rate · λ over the steps (a filter before a BatchNorm has no less
