@@ -225,8 +225,14 @@ def _carried(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.
     if len(source.axes) != 1 or len(output.axes) != 1:
         return [_nothing(output)]
     ((_, before),), ((axis, after),) = source.axes.items(), output.axes.items()
-    known = dict(zip(before.tolist(), emitted[0].values.ravel().tolist(), strict=True))
-    return [_Emitted(_along(np.array([known.get(i, 0.0) for i in after.tolist()]), axis, len(output.shape)))]
+    line = np.broadcast_to(emitted[0].values.ravel(), before.size)
+    times = after.size // before.size
+    if np.array_equal(np.tile(before, times), after):
+        line = np.tile(line, times)
+    else:  # by position: after [x; x] one id may stand for two constants
+        begin = int(np.flatnonzero(after == before[0])[0])
+        line = np.pad(line, (begin, after.size - before.size - begin))
+    return [_Emitted(_along(line, axis, len(output.shape)))]
 
 
 def _silent(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[_Emitted]:

@@ -237,6 +237,26 @@ def test_what_no_bias_can_make_up_for_is_said():
     assert fold(cut(model, kp.Plan({name: [0, 1]}))).lost == ["shared"]
 
 
+def test_one_channel_that_speaks_twice():
+    """After `[x; x]` a lane has two biases, so that one channel stands for two constants."""
+    inputs = keras.Input((6, 6, 3))
+    x = layers.Conv2D(4, 1, name="a")(inputs)
+    x = layers.DepthwiseConv2D(2, name="lanes")(layers.Concatenate()([x, x]))
+    model = randomise(keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))))
+    check_rebuild(model, kp.Plan({"a": [0, 2, 3]}))
+
+
+def test_new_channels_beside_those_of_an_input():
+    inputs = keras.Input((6, 6, 3))
+    x = keras.ops.pad(inputs, ((0, 0), (0, 0), (0, 0), (1, 2)))
+    x = layers.Add(name="sum")([x, layers.Conv2D(6, 1, name="a")(inputs)])
+    model = randomise(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(layers.Conv2D(5, 1, name="b")(x)))))
+    graph = kp.trace(model)
+    made = {group.prunable: group.size for group in graph.groups.values() if "a" in group.layers}
+    assert made == {True: 3, False: 3}
+    check_rebuild(model, random_plan(graph))
+
+
 def test_norms_over_channels_stop_constants():
     inputs = keras.Input((5, 4))
     x = layers.LayerNormalization()(layers.Dense(8, name="a")(inputs))
