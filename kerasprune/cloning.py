@@ -50,6 +50,7 @@ def clone(
         body = functional(old)
         inputs = [_input_like(x, source) for x, source in zip(body.inputs, fed, strict=False)]
         outputs = walk(body, inputs, visit, enter, dropped)
+        outputs = [_told_apart(y, inputs, old.name) if dropped.bypass else y for y in outputs]
         packed = [
             tree.pack_sequence_as(s, t) for s, t in ((body._inputs_struct, inputs), (body._outputs_struct, outputs))
         ]
@@ -58,6 +59,11 @@ def clone(
         return new
 
     return copy(model, functional(model).inputs), made
+
+
+def _told_apart(output: Any, inputs: list[Any], name: str) -> Any:
+    """Returns an output of a model of which nothing is left: Keras cannot call a model whose output is its input."""
+    return keras.layers.Identity(name=f"{name}_identity")(output) if any(output is x for x in inputs) else output
 
 
 def make_layer(layer: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:

@@ -260,6 +260,7 @@ class Declarations:
         """Returns the graph that follows from everything that was said."""
         for split in self._splits:
             self._settle(split)
+        self._hold_trunks()
         classes = self._components()
         reasons = self._pinned(classes)
         return ChannelGraph(
@@ -296,6 +297,17 @@ class Declarations:
         else:
             self.tie(np.broadcast_to(split.outer[:, None], split.flat.shape), split.flat)
             self.pin(split.inner, "the axis lies inside units that are dropped whole")
+
+    def _hold_trunks(self) -> None:
+        """Pins trunks that cannot become narrower, since a branch that is added to their first channels cannot."""
+        for _ in self.padded:  # a trunk may be a branch elsewhere
+            classes = self._components()
+            pinned = np.isin(classes, list(self._pinned(classes)))
+            held = [sum_ for sum_ in self.padded if pinned[sum_.branch].any() and not pinned[sum_.trunk].all()]
+            if not held:
+                return
+            for sum_ in held:
+                self.pin(sum_.trunk, f"{sum_.node.operation.name!r} adds a branch whose channels always stay")
 
     def _components(self) -> np.ndarray:
         """Returns the channel class of every id, numbered by first id."""

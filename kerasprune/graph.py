@@ -151,16 +151,29 @@ class ChannelGraph:
             The same numbers of channels, other ones in the groups that end in a padded sum.
         """
         chosen = {name: np.asarray(indices, int) for name, indices in keep.items()}
-        for sum_ in self.padded:
-            alive = self.alive(chosen)
-            kept = int(alive[sum_.branch].sum())
-            first = np.flatnonzero(alive[sum_.trunk])[:kept]
-            stays = np.zeros(self.classes.max(initial=-1) + 1, bool)
-            stays[self.classes[sum_.branch[first]]] = True
-            for name, group in self.prunable.items():
-                if np.isin(group.classes, self.classes[sum_.branch]).any():
-                    chosen[name] = np.flatnonzero(stays[group.classes])
+        for _ in self.padded:  # a trunk may be a branch elsewhere
+            before = chosen
+            for sum_ in self.padded:
+                chosen = self._prefixed(chosen, sum_)
+            if before.keys() == chosen.keys() and all(map(np.array_equal, before.values(), chosen.values())):
+                break
         return chosen
+
+    def _prefixed(self, chosen: Mapping[str, np.ndarray], sum_: Padded) -> dict[str, np.ndarray]:
+        """Returns a choice in which one branch keeps the first of the channels its trunk keeps."""
+        alive = self.alive(chosen)
+        first = np.flatnonzero(alive[sum_.trunk])[: int(alive[sum_.branch].sum())]
+        inside, stays = np.zeros((2, self.classes.max(initial=-1) + 1), bool)
+        inside[self.classes[sum_.branch]] = True
+        stays[self.classes[alive]] = True
+        stays[self.classes[sum_.branch]] = False
+        stays[self.classes[sum_.branch[first]]] = True
+        changed = {
+            name: np.flatnonzero(stays[group.classes])
+            for name, group in self.prunable.items()
+            if inside[group.classes].any()
+        }
+        return {**chosen, **changed}
 
     @cached_property
     def slices_of_groups(self) -> dict[str, np.ndarray]:

@@ -45,6 +45,8 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
     changes = config_changes(graph, lambda ids: int(there[ids].sum())) if graph.dead.size else {}
 
     def make(layer: Any) -> Any:
+        if isinstance(layer, keras.layers.TimeDistributed) and id(layer.layer) in norms:
+            return keras.layers.TimeDistributed(make(layer.layer), name=layer.name)
         return NormOverKept(*norms[id(layer)]) if id(layer) in norms else make_layer(layer, changes.get(id(layer), {}))
 
     def value(variable: Any) -> np.ndarray:
@@ -71,7 +73,8 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
 
     new, made = clone(model, make, argument, dropped(model, plan.removed))
     for call in graph.calls:
-        if id(call.operation) not in norms and getattr(call.operation, "weights", ()):
+        inner = getattr(call.operation, "layer", call.operation)
+        if id(inner) not in norms and getattr(call.operation, "weights", ()):
             copy_weights(call.operation, made[id(call.operation)], value)
     return new
 
@@ -110,6 +113,10 @@ class NormOverKept(keras.layers.Layer):
         self._slim.build(tuple(slim))
         for variable, value in zip(self._slim.weights, self._values, strict=True):
             variable.assign(value)
+
+    def compute_output_shape(self, shape: tuple) -> tuple:
+        """The shape of the input."""
+        return shape
 
     def call(self, x: Any) -> Any:
         """Takes the kept channels, normalises them and puts them back in their places."""
