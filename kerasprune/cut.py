@@ -64,9 +64,9 @@ def cut(model: keras.Model | ChannelGraph, plan: Plan) -> Cut:
     if not isinstance(model, ChannelGraph):
         graph = trace(model, coupling=plan.coupling, unknown="freeze")
     plan.check(graph)
-    keep = plan.keep
+    alive, faults = graph.alive(plan.keep), []
     if plan.removed:
-        graph = trace(
+        whole, graph = graph, trace(
             graph.model,
             coupling=graph.coupling,
             freeze=graph.freeze,
@@ -74,10 +74,35 @@ def cut(model: keras.Model | ChannelGraph, plan: Plan) -> Cut:
             resolution=graph.resolution,
             removed=plan.removed,
         )
-        keep = {name: kept for name, kept in keep.items() if name in graph.groups}
-    alive = graph.alive(keep)
+        alive, faults = _carried_over(whole, graph, alive)
     raise_faults(
         f"The plan does not fit the model {graph.model.name!r}:",
-        [*graph.faults_of_sums(alive), *graph.faults_of_slices(alive)],
+        [*faults, *graph.faults_of_sums(alive), *graph.faults_of_slices(alive)],
     )
     return Cut(graph, plan, alive)
+
+
+def _carried_over(whole: ChannelGraph, graph: ChannelGraph, alive: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Returns what stays of a graph without its dropped blocks, and what speaks against it.
+
+    Without a block, fewer channels may be coupled, and without a plain block others are: what it read and what it made
+    become one.
+
+    Args:
+        whole: The graph with all blocks.
+        graph: The graph without them.
+        alive: For every id of the whole graph whether its channel stays.
+    """
+    stays, goes = np.zeros((2, graph.classes.max(initial=-1) + 1), bool)
+    for key, ids in graph.made.items():
+        kept = alive[whole.made[key]]
+        stays[graph.classes[ids[kept]]] = True
+        goes[graph.classes[ids[~kept]]] = True
+    faults = [
+        f"without the dropped blocks, group {group.name!r} must stay whole: {group.reason}."
+        if not group.prunable
+        else f"without the dropped blocks, {', '.join(map(repr, group.layers))} must keep the same channels."
+        for group in graph.groups.values()
+        if goes[group.classes].any() and (not group.prunable or stays[group.classes][goes[group.classes]].any())
+    ]
+    return ~goes[graph.classes] & graph.there, faults

@@ -272,6 +272,7 @@ class Declarations:
             slices=list(self._slices.values()),
             settings=list(self._settings.values()),
             norms=self._norms,
+            made=self._made,
             arguments=self.arguments,
             padded=self.padded,
             dead=np.concatenate([np.zeros(0, int), *self.dead]),

@@ -31,6 +31,7 @@ class ChannelGraph:
         slices: How each variable follows the channels.
         settings: How each config follows the channels.
         norms: Layers that take statistics over channels, with the ids along those channels.
+        made: `{(id(layer), slot): ids}` of the channels that layers make.
         arguments: `{(node id, argument index): change}`; `change(value, take)` returns what a constant argument of a
             call becomes.
         padded: Sums whose branches may end narrower than their trunk.
@@ -51,6 +52,7 @@ class ChannelGraph:
         slices: list[Slice],
         settings: list[Setting],
         norms: list[tuple[Any, int, np.ndarray]],
+        made: Mapping[tuple[int, str], np.ndarray],
         arguments: Mapping[tuple[int, int], Callable[[Any, Take], Any]],
         padded: list[Padded],
         dead: np.ndarray,
@@ -67,6 +69,7 @@ class ChannelGraph:
         self.slices = slices
         self.settings = settings
         self.norms = norms
+        self.made = made
         self.arguments = arguments
         self.padded = padded
         self.dead = dead
@@ -176,8 +179,8 @@ class ChannelGraph:
         return {**chosen, **changed}
 
     @cached_property
-    def slices_of_groups(self) -> dict[str, np.ndarray]:
-        """Tensors that hold a part of a group and no whole one (they were sliced): `{layer name: their classes}`.
+    def slices_of_groups(self) -> list[tuple[str, np.ndarray]]:
+        """Tensors that hold parts of groups and no whole one (they were sliced): `(layer name, their classes)`.
 
         A choice that leaves something of every group may still leave nothing of these.
         """
@@ -190,10 +193,11 @@ class ChannelGraph:
         for call in self.calls:
             for ids in (ids for output in call.outputs for ids in output.axes.values()):
                 classes = np.unique(self.classes[ids])
+                classes = classes[owner[classes] >= 0]  # the others are gone with a dropped block
                 groups, counts = np.unique(owner[classes], return_counts=True)
                 if not any(pinned[g] or n == size[g] for g, n in zip(groups, counts, strict=True)):
-                    found[call.operation.name] = classes
-        return found
+                    found[classes.tobytes()] = call.operation.name, classes
+        return list(found.values())
 
     def filled(self, keep: Mapping[str, Any], scores: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """Returns a choice that leaves something of every tensor: of a slice that would be empty, one channel stays.
@@ -203,7 +207,7 @@ class ChannelGraph:
             scores: `{group name: one score per channel}`; the highest stays. Defaults to the first one.
         """
         chosen = {name: np.asarray(indices, int) for name, indices in keep.items()}
-        for classes in self.slices_of_groups.values():
+        for _, classes in self.slices_of_groups:
             places = {name: np.flatnonzero(np.isin(group.classes, classes)) for name, group in self.prunable.items()}
             places = {name: here for name, here in places.items() if here.size}
             if any(name not in chosen or np.isin(here, chosen[name]).any() for name, here in places.items()):
@@ -219,7 +223,7 @@ class ChannelGraph:
         stays[self.classes[alive]] = True
         return [
             f"no channel of the output of {name!r} would stay. Keep one of what it takes from {self._owners(classes)}."
-            for name, classes in self.slices_of_groups.items()
+            for name, classes in self.slices_of_groups
             if not stays[classes].any()
         ]
 

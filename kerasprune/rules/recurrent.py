@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from keras import layers
+from keras import layers, tree
 
 from kerasprune.channels import Ids
 from kerasprune.declarations import Declarations
@@ -15,23 +15,28 @@ _GATES = {layers.LSTM: 4, layers.GRU: 3, layers.SimpleRNN: 1}
 
 
 @tensor_rule(*_GATES, constant=SILENT)
-def recurrent(graph: Declarations, layer: Any, x: Ids, *states: Ids, **rest: Any) -> list[Ids]:
+def recurrent(
+    graph: Declarations, layer: Any, x: Ids, *states: Any, initial_state: Any = (), **rest: Any
+) -> list[Ids]:
     """The kernels are `(channels, gates·units)` and `(units, gates·units)`; states have one entry per unit."""
     out = graph.new(layer, layer.units)
     _cell(graph, layer, layer.cell, x, out, _GATES[type(layer)])
-    for state in states:
+    for state in _tensors(states, initial_state):
         graph.tie(graph.on(state, -1), out)
     graph.sets(layer, "units", out)
     return [Ids(shape, {len(shape) - 1: out}) for shape in graph.call.outputs]
 
 
 @tensor_rule(layers.Bidirectional, constant=SILENT)
-def bidirectional(graph: Declarations, layer: layers.Bidirectional, x: Ids, *states: Ids, **rest: Any) -> list[Ids]:
+def bidirectional(
+    graph: Declarations, layer: layers.Bidirectional, x: Ids, *states: Any, initial_state: Any = (), **rest: Any
+) -> list[Ids]:
     """One layer forwards, one backwards; they lose the same units."""
     outs = []
     for inner, path in ((layer.forward_layer, "layer"), (layer.backward_layer, "backward_layer")):
-        if type(inner) not in _GATES or states:
-            graph.pin_all(x, f"{layer.name!r} wraps a layer without a rule of its own")
+        if type(inner) not in _GATES or _tensors(states, initial_state):
+            for tensor in (x, *_tensors(states, initial_state)):
+                graph.pin_all(tensor, f"{layer.name!r} wraps a layer without a rule of its own, or is given states")
             return [Ids(shape) for shape in graph.call.outputs]
         graph.wrapped(inner, layer, path, "config")
         outs.append(graph.new(inner, inner.units))
@@ -44,6 +49,10 @@ def bidirectional(graph: Declarations, layer: layers.Bidirectional, x: Ids, *sta
     per_direction = (len(shapes) - len(main)) // 2
     ids = [*main, *[outs[0]] * per_direction, *[outs[1]] * per_direction]
     return [Ids(shape, {len(shape) - 1: each}) for shape, each in zip(shapes, ids, strict=True)]
+
+
+def _tensors(*arguments: Any) -> list[Ids]:
+    return [x for x in tree.flatten(arguments) if isinstance(x, Ids)]
 
 
 def _cell(graph: Declarations, layer: Any, cell: Any, x: Ids, out: np.ndarray, gates: int) -> None:
