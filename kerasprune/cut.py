@@ -66,13 +66,16 @@ def cut(model: keras.Model | ChannelGraph, plan: Plan) -> Cut:
     plan.check(graph)
     alive, faults = graph.alive(plan.keep), []
     if plan.removed:
-        whole, graph = graph, trace(
-            graph.model,
-            coupling=graph.coupling,
-            freeze=graph.freeze,
-            unknown="freeze",
-            resolution=graph.resolution,
-            removed=plan.removed,
+        whole, graph = (
+            graph,
+            trace(
+                graph.model,
+                coupling=graph.coupling,
+                freeze=graph.freeze,
+                unknown="freeze",
+                resolution=graph.resolution,
+                removed=plan.removed,
+            ),
         )
         alive, faults = _carried_over(whole, graph, alive)
     raise_faults(

@@ -75,7 +75,7 @@ def test_epochs_are_counted_in_steps():
     schedule = cubic(0.1, "1ep", "3ep")
     with pytest.raises(kp.PruneError, match=r"schedule\.at\(steps_per_epoch\)"):
         schedule(5)
-    times = range(0, 40)
+    times = range(40)
     np.testing.assert_array_equal(_at(schedule.at(10), times), _at(cubic(0.1, "10it", "30it"), times))
     np.testing.assert_array_equal(
         _at(steps(["1ep", "1ep5it"], [0.5, 0.2]).at(10), times), _at(steps([10, 15], [0.5, 0.2]), times)

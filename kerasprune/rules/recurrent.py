@@ -15,9 +15,7 @@ _GATES = {layers.LSTM: 4, layers.GRU: 3, layers.SimpleRNN: 1}
 
 
 @tensor_rule(*_GATES, constant=SILENT)
-def recurrent(
-    graph: Declarations, layer: Any, x: Ids, *states: Any, initial_state: Any = (), **rest: Any
-) -> list[Ids]:
+def recurrent(graph: Declarations, layer: Any, x: Ids, *states: Any, initial_state: Any = (), **rest: Any) -> list[Ids]:
     """The kernels are `(channels, gates·units)` and `(units, gates·units)`; states have one entry per unit."""
     out = graph.new(layer, layer.units)
     _cell(graph, layer, layer.cell, x, out, _GATES[type(layer)])
