@@ -7,13 +7,14 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.ops import numpy as knp
 
 from kerasprune.channels import Padded
 from kerasprune.cloning import clone, make_layer
 from kerasprune.cut import cut
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
-from kerasprune.rebuild import config_changes, copy_weights, map_operands
+from kerasprune.rebuild import config_changes, copy_weights, map_operands, unused_name
 from kerasprune.tracing import dropped
 
 
@@ -63,7 +64,8 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
 
     def narrowed(sum_: Padded, branch: Any) -> Any:
         stays = alive[sum_.branch].reshape([-1 if axis == sum_.axis else 1 for axis in range(len(branch.shape))])
-        return branch * stays.astype(branch.dtype)
+        name = unused_name(model, f"{sum_.node.operation.name}_mask_{sum_.index}")
+        return knp.Multiply(name=name)(branch, stays.astype(branch.dtype))
 
     def argument(node: Any, index: int, given: Any) -> Any:
         change = graph.arguments.get((id(node), index)) if graph.dead.size else None

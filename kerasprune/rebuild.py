@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.ops import numpy as knp
 
 from kerasprune.absorption import fold
 from kerasprune.channels import Count, Padded
@@ -14,7 +15,7 @@ from kerasprune.cloning import clone, make_layer
 from kerasprune.cut import Cut, cut
 from kerasprune.graph import ChannelGraph
 from kerasprune.plans import Plan
-from kerasprune.tracing import dropped
+from kerasprune.tracing import dropped, layer_names
 
 
 def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
@@ -109,4 +110,13 @@ def _padded(part: Cut, sum_: Padded, branch: Any) -> Any:
     if not missing:
         return branch
     widths = [[0, missing if axis == sum_.axis else 0] for axis in range(len(branch.shape))]
-    return keras.ops.pad(branch, widths)
+    return knp.Pad(widths, name=unused_name(part.graph.model, f"{sum_.node.operation.name}_pad_{sum_.index}"))(branch)
+
+
+def unused_name(model: keras.Model, name: str) -> str:
+    """Returns the name, or `name_2`, `name_3`…, so that no layer of the model has it.
+
+    Keras counts names up within a process: what it would choose after a model was loaded may be there already.
+    """
+    taken = set(layer_names(model))
+    return next(each for each in (name, *(f"{name}_{n}" for n in range(2, len(taken) + 3))) if each not in taken)

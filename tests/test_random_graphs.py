@@ -21,7 +21,7 @@ SETTINGS = hypothesis.settings(
     suppress_health_check=list(hypothesis.HealthCheck),
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )
-COUPLINGS = st.sampled_from(["tied", "free"])
+COUPLINGS = st.sampled_from(["tied", "free", "padded"])
 SEEDS = st.integers(0, 1000)
 
 

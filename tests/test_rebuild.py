@@ -345,6 +345,22 @@ def test_a_slice_may_not_become_empty():
     check_rebuild(model, kp.plan(model, keep=0.4))
 
 
+def test_padded_sums_have_names_of_their_own():
+    """After a model is loaded, Keras counts names from the beginning: what is added must not take one that is there."""
+    inputs = keras.Input((4,))
+    stem = layers.Dense(6, name="stem")(inputs)
+    x = keras.ops.pad(layers.Dense(4, name="pad")(stem), ((0, 0), (1, 1)))
+    x = layers.Add(name="multiply")([stem, layers.Dense(6, name="branch")(x)])
+    x = layers.Dense(5, name="multiply_pad_1")(x)
+    model = randomise(keras.Model(inputs, layers.Dense(3, name="logits")(x)))
+    keras.utils.clear_session()
+    first = kp.Plan({"stem": range(5), "branch": range(4)}, coupling="padded")
+    check_rebuild(model, first)
+    slim = kp.rebuild(model, first)
+    keras.utils.clear_session()
+    check_rebuild(slim, random_plan(kp.trace(slim, coupling="padded"), seed=1))
+
+
 def test_unknown_silence_is_refused():
     with pytest.raises(kp.PruneError, match="silence='both'"):
         kp.mask(small(), kp.Plan({"hidden": [0]}), silence="both")
