@@ -10,6 +10,7 @@ from greg_reference import DECAY, MOMENTUM, RATE, Reference, compiled, greg1, gr
 
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2
+from kerasprune.callbacks.units import channel_units
 from kerasprune.testing.toys import toy_data, toy_model
 
 FIRST = {"penalty_step": 0.1, "every": 10, "ceiling": 1.0}  # 10 updates, the last at step 90
@@ -182,3 +183,22 @@ def test_greg2_with_convolutions_picks_in_the_middle_of_training():
     assert {n: list(k) for n, k in callback.plan.keep.items()} == {
         name: np.flatnonzero(stays).tolist() for name, stays in picked.items()
     }
+
+
+def test_a_kernel_can_hold_entries_of_several_units():
+    """Behind a concatenation a kernel reads channels of two groups; behind Flatten each of them several times."""
+    inputs = keras.Input((2, 2, 3))
+    a, b = (keras.layers.Conv2D(n, 1, name=name)(inputs) for n, name in ((2, "a"), (3, "b")))
+    x = keras.layers.Flatten()(keras.layers.Concatenate()([b, a]))
+    model = keras.Model(inputs, keras.layers.Dense(4, name="logits")(x))
+    kernel = np.abs(model.get_layer("logits").kernel.numpy()).reshape(4, 5, 4)  # positions, channels, outputs
+    units = {unit.name: unit for unit in channel_units(kp.trace(model), "channel", {"a": 1, "b": 1})}
+    for name, channels in (("b", slice(0, 3)), ("a", slice(3, 5))):
+        unit = units[name]
+        np.testing.assert_allclose(unit.norms(), kernel[:, channels].sum(axis=(0, 2)), rtol=1e-5)
+        values = np.arange(1.0, unit.size + 1, dtype="float32")
+        expected = np.zeros((4, 5))
+        expected[:, channels] = values
+        spread = unit.parts[0].spread(keras.ops.convert_to_tensor(values))
+        np.testing.assert_array_equal(spread, expected.reshape(20, 1))
+        assert np.flatnonzero(~unit.lowest().numpy()) == unit.norms().numpy().argmax()
