@@ -21,7 +21,7 @@ import numpy as np
 
 import kerasprune as kp
 
-STEPS, BATCH = 16, 128
+STEPS, BATCH = 8, 128
 
 
 class EpochTime(keras.callbacks.Callback):
@@ -44,7 +44,6 @@ def variants() -> dict:
         "plain": lambda: None,
         "GReg1 filter": lambda: kp.callbacks.GReg1(keep=0.5, stop=False),
         "GReg2 filter": lambda: kp.callbacks.GReg2(keep=0.5, stop=False),
-        "GReg1 weight": lambda: kp.callbacks.GReg1(keep=0.5, granularity="weight", stop=False),
     }
 
 
