@@ -196,7 +196,7 @@ class ChannelGraph:
                 classes = classes[owner[classes] >= 0]  # the others are gone with a dropped block
                 groups, counts = np.unique(owner[classes], return_counts=True)
                 if not any(pinned[g] or n == size[g] for g, n in zip(groups, counts, strict=True)):
-                    found[classes.tobytes()] = call.operation.name, classes
+                    found.setdefault(classes.tobytes(), (call.operation.name, classes))
         return list(found.values())
 
     def filled(self, keep: Mapping[str, Any], scores: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
