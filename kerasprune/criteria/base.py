@@ -74,7 +74,7 @@ def numbers(entry: Slice) -> np.ndarray:
     return keras.ops.convert_to_numpy(entry.variable).astype("float64")
 
 
-def score(criterion: Criterion, graph: ChannelGraph, evidence: Evidence) -> Scores:
+def score(criterion: Criterion, graph: ChannelGraph, evidence: Evidence = Evidence()) -> Scores:
     """Returns a criterion's scores, checked.
 
     Raises:
