@@ -112,9 +112,9 @@ class Declarations:
         """Says that an operand of this sum may be narrower than the trunk it is added to."""
         self.padded.append(Padded(self.call.node, index, axis, trunk, branch))
 
-    def depth(self, ids: np.ndarray) -> int:
-        """Returns how many layers lie between the inputs and the one that makes these channels."""
-        return self._depths[self._block(ids)]
+    def depth(self, ids: np.ndarray) -> tuple[int, int]:
+        """Returns how many layers lie between the inputs and the one that makes these channels, then who was first."""
+        return self._depths[self._block(ids)], int(ids[0])
 
     def pin(self, ids: np.ndarray, reason: str) -> None:
         """Says that these channels always stay, and why."""
@@ -260,7 +260,7 @@ class Declarations:
         """Returns the graph that follows from everything that was said."""
         for split in self._splits:
             self._settle(split)
-        self._hold_trunks()
+        self._settle_sums()
         classes = self._components()
         reasons = self._pinned(classes)
         return ChannelGraph(
@@ -299,16 +299,22 @@ class Declarations:
             self.tie(np.broadcast_to(split.outer[:, None], split.flat.shape), split.flat)
             self.pin(split.inner, "the axis lies inside units that are dropped whole")
 
-    def _hold_trunks(self) -> None:
-        """Pins trunks that cannot become narrower, since a branch that is added to their first channels cannot."""
-        for _ in self.padded:  # a trunk may be a branch elsewhere
-            classes = self._components()
-            pinned = np.isin(classes, list(self._pinned(classes)))
-            held = [sum_ for sum_ in self.padded if pinned[sum_.branch].any() and not pinned[sum_.trunk].all()]
-            if not held:
-                return
-            for sum_ in held:
-                self.pin(sum_.trunk, f"{sum_.node.operation.name!r} adds a branch whose channels always stay")
+    def _settle_sums(self) -> None:
+        """Ties sums whose branch cannot lose its last channels alone; a trunk is as wide as a pinned branch."""
+        changed = bool(self.padded)
+        while changed:
+            changed, classes = False, self._components()
+            reasons = self._pinned(classes)
+            group = {c: name for name, each in self._groups(classes, reasons).items() for c in each.classes.tolist()}
+            for sum_ in list(self.padded):
+                branch, trunk = classes[sum_.branch].tolist(), set(classes[sum_.trunk].tolist())
+                if len(set(branch)) < len(branch) or len({group.get(c) for c in branch}) > 1:
+                    self.padded.remove(sum_)
+                    self.tie(sum_.trunk, sum_.branch)
+                    changed = True
+                elif reasons.keys() & set(branch) and trunk - reasons.keys():
+                    self.pin(sum_.trunk, f"{sum_.node.operation.name!r} adds a branch whose channels always stay")
+                    changed = True
 
     def _components(self) -> np.ndarray:
         """Returns the channel class of every id, numbered by first id."""
@@ -375,7 +381,7 @@ class Declarations:
             known.positions.append(positions)
 
     def _fresh(self, number: int, name: str) -> np.ndarray:
-        feeding = [self.depth(ids) for tensor in self.call.tensors for ids in tensor.axes.values()]
+        feeding = [self.depth(ids)[0] for tensor in self.call.tensors for ids in tensor.axes.values()]
         self._depths.append(1 + max(feeding, default=0))
         self._starts.append(self._total)
         self._names.append(name)
