@@ -1,0 +1,166 @@
+"""What is asked of every random model: three plans carried out exactly, whatever they drop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from random_models import random_model
+
+import kerasprune as kp
+from kerasprune.absorption import fold
+from kerasprune.cut import cut
+from kerasprune.graph import ChannelGraph
+from kerasprune.testing import compare, random_inputs, random_plan
+
+TOLERANCE = 1e-5
+COUPLINGS = ("tied", "free", "padded")
+KINDS = ("tied", "removed", "coupled")
+
+
+class Mismatch(AssertionError):
+    """A plan was not carried out exactly."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was seen of one plan.
+
+    Args:
+        error: Of `rebuild(absorb=False)` against `mask`.
+        folded: Of `rebuild(absorb=True)` against `mask(silence="weights")`; `None` where folding is approximate.
+        effect: What the plan changed at all; where that is nothing, the comparison says nothing.
+        coupling: Of the plan.
+        removed: How many blocks were dropped.
+    """
+
+    error: float
+    folded: float | None
+    effect: float
+    coupling: str
+    removed: int
+
+
+def check(seed: int, kinds: Sequence[str] = KINDS) -> dict[str, Outcome]:
+    """Checks some plans of one random model.
+
+    Where float32 disagrees, float64 decides: what vanishes there is rounding.
+
+    Returns:
+        `{kind of plan: what was seen}`.
+
+    Raises:
+        Mismatch: A plan was not carried out exactly.
+    """
+    found = findings(seed, kinds)
+    for error in found.values():
+        if isinstance(error, Exception):
+            raise error
+    return found
+
+
+def findings(seed: int, kinds: Sequence[str] = KINDS) -> dict[str, Outcome | Exception]:
+    """Returns for each kind of plan what `check` saw, or how it failed."""
+    try:
+        model = random_model(seed)
+        inputs = random_inputs(model, seed=seed)
+    except Exception as error:  # noqa: BLE001
+        return {"model": error}
+    found: dict[str, Outcome | Exception] = {}
+    for kind in kinds:
+        try:
+            found[kind] = check_plan(model, draw_plan(model, kind, seed), inputs)
+        except Mismatch:
+            found[kind] = in_float64(seed, kind)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is a fault
+            found[kind] = error
+    return found
+
+
+def in_float64(seed: int, kind: str) -> Outcome | Exception:
+    """Returns what a check sees while Keras computes in float64."""
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    try:
+        model = random_model(seed)
+        return check_plan(model, draw_plan(model, kind, seed), random_inputs(model, seed=seed))
+    except Exception as error:  # noqa: BLE001
+        return error
+    finally:
+        keras.config.set_floatx(before)
+
+
+def draw_plan(model: keras.Model, kind: str, seed: int) -> kp.Plan:
+    """Returns a random plan: of tied channels, with blocks removed where there are any, or of another coupling."""
+    coupling = {"tied": "tied", "removed": COUPLINGS[seed % 3], "coupled": COUPLINGS[1 + seed % 2]}[kind]
+    graph = kp.trace(model, coupling=coupling)
+    plan = random_plan(graph, seed * len(KINDS) + KINDS.index(kind))
+    if kind != "removed" or not graph.blocks:
+        return plan
+    return _without_blocks(graph, plan, np.random.default_rng(seed))
+
+
+def _without_blocks(graph: ChannelGraph, plan: kp.Plan, random: np.random.Generator) -> kp.Plan:
+    """Returns a plan that drops up to three blocks as well.
+
+    Without a plain block, other channels are coupled, and without a dense block a slice may be empty: where that is
+    refused, a part of the plan is enough.
+    """
+    number = int(random.integers(1, 1 + min(3, len(graph.blocks))))
+    names = [str(name) for name in random.permutation(list(graph.blocks))[:number]]
+    inner = [name for name in names if graph.blocks[name].kind != "plain"]
+    tries = [(plan.keep, names), (plan.keep, inner), ({}, names), ({}, inner), (plan.keep, ())]
+    for keep, removed in tries:
+        tried = kp.Plan(keep, removed, coupling=plan.coupling)
+        try:
+            cut(graph, tried)
+        except kp.PruneError:
+            continue
+        return tried
+    raise AssertionError(f"no part of {plan} was accepted")
+
+
+def check_plan(model: keras.Model, plan: kp.Plan, inputs: Any) -> Outcome:
+    """Checks that a plan is carried out exactly, and at the predicted cost."""
+    part = cut(model, plan)
+    silent, slim = kp.mask(model, plan), kp.rebuild(model, plan, absorb=False)
+    error = compare(silent, slim, inputs).error
+    _require(error <= TOLERANCE, f"rebuild(absorb=False) and mask() differ by {error:.1e}")
+    predicted, built = kp.cost(model, plan), kp.cost(slim)
+    for key in ("params", "macs", "activations", "bytes"):
+        one, two = getattr(predicted, key), getattr(built, key)
+        _require(one == two, f"{key} were predicted as {one}, and are {two}")
+    _require(built.params == slim.count_params(), f"params are {slim.count_params()}, cost() says {built.params}")
+    folded, found = None, fold(part)
+    if not found.padded and not found.lost:
+        folded = compare(kp.mask(model, plan, silence="weights"), kp.rebuild(model, plan), inputs).error
+        _require(folded <= TOLERANCE, f"rebuild(absorb=True) and mask(silence='weights') differ by {folded:.1e}")
+    effect = compare(model, silent, inputs).error
+    return Outcome(error, folded, effect, plan.coupling, len(plan.removed))
+
+
+def check_reordered(model: keras.Model, seed: int, inputs: Any) -> float:
+    """Checks that channels in another order compute the same."""
+    random = np.random.default_rng(seed)
+    scores = {name: random.normal(size=group.size) for name, group in kp.trace(model).prunable.items()}
+    error = compare(model, kp.reorder(model, scores), inputs).error
+    _require(error <= TOLERANCE, f"reorder() changes the outputs by {error:.1e}")
+    return error
+
+
+def check_order_of_steps(model: keras.Model, plan: kp.Plan, inputs: Any) -> float:
+    """Checks that dropping channels, then blocks, is dropping both at once."""
+    filters = kp.Plan(plan.keep, coupling=plan.coupling)
+    blocks = kp.Plan({}, plan.removed, coupling=plan.coupling)
+    slim = kp.rebuild(kp.rebuild(model, filters, absorb=False), blocks, absorb=False)
+    error = compare(kp.rebuild(model, plan, absorb=False), slim, inputs).error
+    _require(error <= TOLERANCE, f"channels and blocks at once, and one after the other, differ by {error:.1e}")
+    return error
+
+
+def _require(holds: bool, claim: str) -> None:
+    if not holds:
+        raise Mismatch(claim)

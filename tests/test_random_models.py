@@ -1,0 +1,126 @@
+"""Random models against the oracle. Other seeds, and more: set KERASPRUNE_RANDOM_SEED and KERASPRUNE_RANDOM_MODELS."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from keras import layers
+from random_checks import KINDS, check, check_order_of_steps, check_reordered, draw_plan, findings
+from random_models import CYCLE, coverage, random_model
+
+import kerasprune as kp
+from kerasprune.channels import Ids
+from kerasprune.rules import classes
+from kerasprune.rules.attention import multi_head_attention
+from kerasprune.rules.concat import concatenate
+from kerasprune.rules.reshape import flatten
+from kerasprune.rules.table import _TABLE, tensor_rule
+from kerasprune.testing import check_saved, random_inputs
+
+SEED = int(os.environ.get("KERASPRUNE_RANDOM_SEED", "0"))
+MODELS = int(os.environ.get("KERASPRUNE_RANDOM_MODELS", "25"))
+SEEDS = range(SEED, SEED + MODELS)
+MUTE = 1e-4
+OWN_LAYERS = ("LayerScale", "StochasticDepth", "CustomScaleLayer")  # Keras loads these only where they are named
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:You are using a softmax over axis"),
+    pytest.mark.filterwarnings("ignore:Do not use the `random` module"),
+]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_plans_of_a_random_model_are_exact(seed):
+    found = check(seed)
+    assert list(found) == list(KINDS)
+
+
+def test_the_comparisons_say_something():
+    """Most plans change the outputs, some drop blocks, and some constants are folded exactly."""
+    seen = [outcome for seed in SEEDS[:8] for outcome in check(seed).values()]
+    assert sum(outcome.effect > MUTE for outcome in seen) > 0.7 * len(seen)
+    assert any(outcome.removed for outcome in seen)
+    assert any(outcome.folded is not None for outcome in seen)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:6])
+def test_reordered_random_model_computes_the_same(seed):
+    model = random_model(seed)
+    check_reordered(model, seed, random_inputs(model, seed=seed))
+
+
+def test_channels_then_blocks_is_both_at_once():
+    met = 0
+    for seed in SEEDS:
+        model = random_model(seed)
+        plan = draw_plan(model, "removed", seed)
+        kinds = {kp.trace(model, coupling=plan.coupling).blocks[name].kind for name in plan.removed}
+        if kinds and "plain" not in kinds:  # a plain block is none once its ends differ in width
+            check_order_of_steps(model, plan, random_inputs(model, seed=seed))
+            met += 1
+        if met == 4:
+            return
+    assert met, "no model had a block"
+
+
+@pytest.mark.parametrize("seed", SEEDS[:3])
+def test_slim_random_model_is_saved_and_loaded(seed):
+    model = random_model(seed)
+    own = {type(layer).__name__: type(layer) for layer in model.layers if type(layer).__name__ in OWN_LAYERS}
+    check_saved(kp.rebuild(model, draw_plan(model, "tied", seed)), random_inputs(model, seed=seed), own)
+
+
+def test_a_seed_is_a_model():
+    first, again, other = random_model(SEED), random_model(SEED), random_model(SEED + 1)
+    assert first.to_json() == again.to_json() != other.to_json()
+    assert all(map(np.array_equal, first.get_weights(), again.get_weights()))
+
+
+def test_every_rule_is_drawn():
+    drawn, pairs = coverage(range(CYCLE))
+    missing = [cls.__name__ for cls in classes() if cls.__module__.startswith("keras.") and cls not in drawn]
+    assert not missing, f"add parts to tests/random_parts.py for {missing}"
+    assert len(pairs) > 4 * len(drawn)
+
+
+# ---- negative controls: wrong rules are found --------------------------------------------------------------------
+
+
+def first_fault(limit=50):
+    """Returns the first of some seeds at which something goes wrong."""
+    for seed in range(limit):
+        if any(isinstance(one, Exception) for one in findings(seed, ("tied",)).values()):
+            return seed
+    return None
+
+
+def repeated_instead_of_tiled(graph, layer, x):
+    out = flatten(graph, layer, x)
+    last = x.axes.get(len(x.shape) - 1)
+    return out if last is None else Ids(out.shape, {1: np.repeat(last, out.shape[1] // last.size)})
+
+
+def joined_backwards(graph, layer, inputs):
+    return concatenate(graph, layer, inputs[::-1])
+
+
+def heads_not_read(graph, layer, *args, **kwargs):
+    results = multi_head_attention(graph, layer, *args, **kwargs)
+    graph._slices[id(layer.output_dense.kernel)].reads = (1,)  # sizes of heads are still read
+    return results
+
+
+@pytest.mark.parametrize(
+    "cls, wrong",
+    [
+        (layers.Flatten, repeated_instead_of_tiled),
+        (layers.Concatenate, joined_backwards),
+        (layers.MultiHeadAttention, heads_not_read),
+    ],
+)
+def test_a_wrong_rule_is_found(monkeypatch, cls, wrong):
+    monkeypatch.setattr("kerasprune.rules.table._TABLE", dict(_TABLE))
+    tensor_rule(cls, constant="unknown")(wrong)
+    assert first_fault() is not None, f"50 random models do not show a wrong rule of {cls.__name__}"
