@@ -29,7 +29,7 @@ def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
         plan: What stays.
         absorb: Fold the constants that removed channels still emit (bias, BatchNorm β through the activation) into
             the biases of their consumers, adding a bias where there is none. Exact where the consumer sees no
-            padding; see `absorption.border_error`. Defaults to `True`.
+            padding; see `kerasprune.borders.border_error`. Defaults to `True`.
 
     Returns:
         A functional model with its own weights, not compiled.
