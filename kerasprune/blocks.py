@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 from keras.src.models.functional import Functional
 from keras.src.ops import numpy as knp
 
 from kerasprune.channels import Block
+from kerasprune.graph import ChannelGraph
 from kerasprune.walking import functional, is_model, nodes
 
 _SUMS = (layers.Add, knp.Add)
@@ -47,6 +49,25 @@ def find_blocks(model: keras.Model) -> dict[str, Block]:
             if block is not None and not inside & set(block.layers):
                 blocks.setdefault(block.name, block)
     return blocks
+
+
+def droppable(graph: ChannelGraph) -> dict[str, Block]:
+    """Returns the blocks of a traced model, but for dense ones of whose channels some are pinned: those stay."""
+    found = find_blocks(graph.model)
+    ends = {id(block.target): block for block in found.values() if block.kind == "dense"}
+    if not ends:
+        return found
+    pinned = np.zeros(graph.classes.max(initial=-1) + 1, bool)
+    for group in graph.groups.values():
+        pinned[group.classes] = not group.prunable
+    for call in graph.calls:
+        block = ends.get(id(call.node.outputs[0]))
+        if block is not None:
+            tensors = zip(call.node.input_tensors, call.inputs, strict=True)
+            added = [ids.axes.get(len(ids.shape) - 1) for tensor, ids in tensors if tensor is block.branch]
+            if any(ids is None or pinned[graph.classes[ids]].any() for ids in added):
+                found.pop(block.name, None)
+    return found
 
 
 def _bodies(model: Functional) -> Iterator[Functional]:

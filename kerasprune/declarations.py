@@ -253,7 +253,7 @@ class Declarations:
     def finish(
         self,
         model: keras.Model,
-        find_blocks: Callable[[], Mapping[str, Block]],
+        find_blocks: Callable[[ChannelGraph], Mapping[str, Block]],
         freeze: tuple[str, ...],
         resolution: int | None,
     ) -> ChannelGraph:

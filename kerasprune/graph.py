@@ -27,7 +27,7 @@ class ChannelGraph:
         coupling: The residual width mode it was traced with.
         classes: Channel class of every id.
         groups: The groups by name.
-        find_blocks: Returns the droppable blocks by name.
+        find_blocks: Returns the droppable blocks of the graph by name.
         slices: How each variable follows the channels.
         settings: How each config follows the channels.
         norms: Layers that take statistics over channels, with the ids along those channels.
@@ -48,7 +48,7 @@ class ChannelGraph:
         coupling: str,
         classes: np.ndarray,
         groups: Mapping[str, Group],
-        find_blocks: Callable[[], Mapping[str, Block]],
+        find_blocks: Callable[[ChannelGraph], Mapping[str, Block]],
         slices: list[Slice],
         settings: list[Setting],
         norms: list[tuple[Any, int, np.ndarray]],
@@ -86,7 +86,7 @@ class ChannelGraph:
     @cached_property
     def blocks(self) -> dict[str, Block]:
         """The droppable blocks by name."""
-        return dict(self._find_blocks())
+        return dict(self._find_blocks(self))
 
     @cached_property
     def there(self) -> np.ndarray:

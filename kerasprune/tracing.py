@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, tree
 
-from kerasprune.blocks import find_blocks
+from kerasprune.blocks import droppable, find_blocks
 from kerasprune.channels import Ids, TracedCall, Unknown
 from kerasprune.declarations import Call, Declarations
 from kerasprune.errors import PruneError, nearest, raise_faults
@@ -88,7 +88,7 @@ def trace(
     inputs = [_input_ids(graph, x, resolution) for x in body.inputs]
     for output in walk(body, inputs, visit, enter, without):
         graph.pin_all(output, "an output of the model")
-    return graph.finish(model, lambda: find_blocks(model), patterns, resolution)
+    return graph.finish(model, droppable, patterns, resolution)
 
 
 def dropped(model: keras.Model, removed: Sequence[str], absent: Callable[[KerasTensor], Any] | None = None) -> Dropped:

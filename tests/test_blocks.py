@@ -108,6 +108,18 @@ def test_what_is_read_from_outside_is_no_block():
     assert "sum" not in kp.trace(model).blocks
 
 
+@pytest.mark.parametrize("over_channels", [False, True])
+def test_a_dense_layer_of_which_channels_must_stay_is_no_block(over_channels):
+    """A softmax over the joined channels pins them; the block cannot be dropped without them."""
+    inputs = keras.Input((4, 4, 3))
+    x = layers.Conv2D(6, 1, name="stem")(inputs)
+    x = layers.Concatenate(name="join")([x, layers.Conv2D(4, 3, padding="same", name="grow")(x)])
+    x = layers.Softmax(axis=-1 if over_channels else 1)(x)
+    graph = kp.trace(keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x))))
+    assert ("join" in graph.blocks) is not over_channels
+    assert graph.groups["grow"].prunable is not over_channels
+
+
 # ---- that dropping is exact ----------------------------------------------------------------------------------------
 
 
