@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasprune.pairs import Pair
+
 
 class GrowingL2(keras.regularizers.Regularizer):
     """`½ Σ_j λ_j w_j²`, with a λ that is read anew at every step.
@@ -33,27 +35,8 @@ class GrowingL2(keras.regularizers.Regularizer):
         return 0.5 * ops.sum(ops.cast(self.strength(), weight.dtype) * ops.square(weight))
 
 
-class Sum(keras.regularizers.Regularizer):
+class Sum(Pair, keras.regularizers.Regularizer):
     """The sum of two regularizers on one variable."""
-
-    def __init__(self, first: keras.regularizers.Regularizer, second: keras.regularizers.Regularizer) -> None:
-        self.first = first
-        self.second = second
 
     def __call__(self, weight: Any) -> Any:
         return self.first(weight) + self.second(weight)
-
-
-Regularizer = keras.regularizers.Regularizer | None
-
-
-def without(regularizer: Regularizer, part: keras.regularizers.Regularizer) -> Regularizer:
-    """Returns a regularizer, possibly a `Sum`, with one part of it taken out; `None` where nothing is left."""
-    if regularizer is part:
-        return None
-    if not isinstance(regularizer, Sum):
-        return regularizer
-    first, second = without(regularizer.first, part), without(regularizer.second, part)
-    if first is None or second is None:
-        return second if first is None else first
-    return Sum(first, second)

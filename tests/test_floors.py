@@ -23,6 +23,7 @@ FLOORS: list[set[str]] = [
         "plans",
         "schedules",
         "regularizers",
+        "pairs",
         "constraints",
     },
     {"declarations", "rules", "blocks", "tracing", "cloning"},

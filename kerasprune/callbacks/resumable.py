@@ -1,0 +1,94 @@
+"""What callbacks with a state share: they begin and end once a fit, know one another, and can be put back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+State = dict[str, np.ndarray]
+"""The state of a callback by name: plain arrays, so that files need no pickle."""
+
+_COMPANY = "_kerasprune_company"
+
+
+class Resumable(keras.callbacks.Callback):
+    """Base of the callbacks whose state outlives a killed job.
+
+    A subclass writes `begin` and `end` instead of `on_train_begin` and `on_train_end`, and names its state. Between
+    two epochs all of them must be at rest: they act at the end of a step or an epoch, never at the beginning of an
+    epoch. Then the beginning of an epoch is a moment that `Resume` can save, wherever it stands in the list.
+
+    Example:
+        >>> class Count(Resumable):
+        ...     def begin(self):
+        ...         self.seen = keras.Variable(0, trainable=False)
+        ...     def tracked(self):
+        ...         return {"seen": self.seen}
+    """
+
+    _begun = False
+
+    def begin(self) -> None:
+        """Attaches what acts during training; the model is `self.model`."""
+
+    def end(self) -> None:
+        """Detaches it, and notes the results."""
+
+    def before_end(self) -> None:
+        """Called on every callback of the fit after the last epoch, before the first of them ends."""
+
+    def tracked(self) -> Mapping[str, Any]:
+        """Returns the variables, by name, that are the state."""
+        return {}
+
+    def state(self) -> State:
+        """Returns the state; a subclass adds what is not a variable."""
+        return {name: ops.convert_to_numpy(variable) for name, variable in self.tracked().items()}
+
+    def restore(self, state: State) -> None:
+        """Puts a state back; called after `begin`."""
+        for name, variable in self.tracked().items():
+            variable.assign(state[name])
+
+    # ---- hooks of Keras -------------------------------------------------------------------------------------
+
+    def set_model(self, model: keras.Model) -> None:
+        """Joins the other callbacks of the fit; those that an earlier, broken fit has left are dropped."""
+        super().set_model(model)
+        waiting = [callback for callback in company(model) if not callback._begun and callback is not self]
+        self._begun = False
+        vars(model)[_COMPANY] = [*waiting, self]
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Begins, if that has not happened yet."""
+        self.ensure_begun()
+
+    def ensure_begun(self) -> None:
+        """Begins once a fit."""
+        if not self._begun:
+            self._begun = True
+            self.begin()
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Ends; the first callback that ends tells the others."""
+        model = self.model
+        if not any(callback._ending for callback in company(model)):
+            for callback in company(model):
+                callback._ending = True
+                callback.before_end()
+        self.end()
+        self._begun = self._ending = False
+        vars(model)[_COMPANY] = [callback for callback in company(model) if callback is not self]
+        if not company(model):
+            del vars(model)[_COMPANY]
+
+    _ending = False
+
+
+def company(model: keras.Model) -> list[Resumable]:
+    """Returns the resumable callbacks of the fit that a model is in, in the order of their list."""
+    return list(vars(model).get(_COMPANY, ()))

@@ -1,0 +1,30 @@
+"""Two things that act on one variable, and one of them taken out again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Pair:
+    """Base of what stands for two regularizers, or two constraints, on one variable."""
+
+    def __init__(self, first: Any, second: Any) -> None:
+        self.first = first
+        self.second = second
+
+
+def joined(pair: type[Pair], own: Any, new: Any) -> Any:
+    """Returns a pair of both, or the new one alone where a variable has none of its own."""
+    return new if own is None else pair(own, new)
+
+
+def without(whole: Any, part: Any) -> Any:
+    """Returns a regularizer or constraint, possibly a pair, with one part taken out; `None` where nothing is left."""
+    if whole is part:
+        return None
+    if not isinstance(whole, Pair):
+        return whole
+    first, second = without(whole.first, part), without(whole.second, part)
+    if first is None or second is None:
+        return second if first is None else first
+    return type(whole)(first, second)
