@@ -25,6 +25,8 @@ FLOORS: list[set[str]] = [
         "regularizers",
         "pairs",
         "constraints",
+        "clamping",
+        "thresholds",
     },
     {"declarations", "rules", "blocks", "tracing", "cloning"},
     {"cut", "absorption", "cost", "rebuild", "masking", "borders", "reordering", "summary"},

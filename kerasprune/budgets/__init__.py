@@ -1,6 +1,6 @@
 """How much stays where: one file per budget."""
 
-from kerasprune.budgets import global_, per_stage, uniform
+from kerasprune.budgets import global_, per_stage, threshold, uniform
 from kerasprune.budgets.base import Budget, Floor, kept_number, top
 from kerasprune.budgets.stages import stages
 from kerasprune.budgets.table import budgets as _budgets
@@ -17,6 +17,7 @@ __all__ = [
     "names",
     "per_stage",
     "stages",
+    "threshold",
     "top",
     "uniform",
 ]

@@ -1,4 +1,4 @@
-"""Regularizers that work on built variables, inside the compiled training step."""
+"""An L2 penalty whose strength is read anew at every step."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 
 import keras
 from keras import ops
-
-from kerasprune.pairs import Pair
 
 
 class GrowingL2(keras.regularizers.Regularizer):
@@ -33,10 +31,3 @@ class GrowingL2(keras.regularizers.Regularizer):
     def __call__(self, weight: Any) -> Any:
         weight = ops.convert_to_tensor(weight)
         return 0.5 * ops.sum(ops.cast(self.strength(), weight.dtype) * ops.square(weight))
-
-
-class Sum(Pair, keras.regularizers.Regularizer):
-    """The sum of two regularizers on one variable."""
-
-    def __call__(self, weight: Any) -> Any:
-        return self.first(weight) + self.second(weight)

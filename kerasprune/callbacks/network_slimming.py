@@ -1,0 +1,79 @@
+"""Network slimming: BatchNorm scales under an L1 penalty, the smallest of the network go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kerasprune import regularizers
+from kerasprune.budgets.base import Floor
+from kerasprune.callbacks.scales import Scales
+from kerasprune.callbacks.scaling import ScaleRegularization, fraction_faults, made, to_target
+from kerasprune.callbacks.table import callbacks
+
+
+@callbacks.add("network_slimming")
+class NetworkSlimming(ScaleRegularization):
+    """Makes the scales of the whole network sparse, and lets the channels with the smallest go.
+
+    `L + λ ‖γ‖₁`, γ the BatchNorm scales of all channels that may go. One threshold for the network: channels are ranked
+    by |γ|, the largest of their scales where there are several (channels that residual connections tie are decided
+    together). Of every group at least `min_keep` channels stay.
+
+    Args:
+        strength: λ. Defaults to 1e-4.
+        keep: Fraction of the channels that stays. Defaults to 0.5.
+        macs: Instead of `keep`: fraction of the dense model's multiply–adds that stays. Defaults to `None`.
+        initial: What every scale is set to when `fit` begins; `None`: scales stay as they are. Defaults to 0.5.
+        coupling: As for `kp.trace`. Defaults to `"tied"`.
+        freeze: Layers whose channels all stay, as for `kp.trace`. Defaults to none.
+        resolution: Input side to count multiply–adds at, where the model's is free. Defaults to the model's own.
+        min_keep: Fewest channels of a group that stay, as for `kp.plan`. Defaults to 1.
+        round_to: Kept channels are a multiple of it. Defaults to 1.
+
+    Raises:
+        PruneError: An argument is out of range; when `fit` begins, the model has no scales to train.
+
+    Example:
+        >>> NetworkSlimming(strength=1e-5, macs=0.5).penalty.strength
+        1e-05
+
+    Reference:
+        Liu et al., Learning Efficient Convolutional Networks through Network Slimming, ICCV 2017.
+    """
+
+    def __init__(
+        self,
+        strength: float = 1e-4,
+        *,
+        keep: float = 0.5,
+        macs: float | None = None,
+        initial: float | None = 0.5,
+        coupling: str = "tied",
+        freeze: Sequence[str] = (),
+        resolution: int | None = None,
+        min_keep: float = 1,
+        round_to: int = 1,
+    ) -> None:
+        faults = [*fraction_faults("keep", keep), *fraction_faults("macs", macs)]
+        if keep is None:
+            faults.append("Expected keep to be a fraction kept in (0, 1]. Received: keep=None.")
+        super().__init__(
+            made(faults, regularizers.NetworkSlimming, strength),
+            (-np.inf, np.inf),
+            initial=initial,
+            target_macs=None,
+            coupling=coupling,
+            freeze=freeze,
+            resolution=resolution,
+            floor=made(faults, Floor, min_keep, round_to),
+            faults=faults,
+        )
+        self.keep = keep
+        self.macs = macs
+
+    def chosen(self, scales: Scales) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+        """Returns the channels above the one threshold that meets `macs`, or leaves `keep` of them."""
+        target = {"keep": self.keep} if self.macs is None else {"macs": self.macs}
+        return to_target(scales, self.floor, **target)

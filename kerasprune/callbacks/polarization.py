@@ -1,0 +1,99 @@
+"""Polarization: BatchNorm scales are driven to zero or away from it, and those at zero go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kerasprune import regularizers, thresholds
+from kerasprune.budgets.base import Floor
+from kerasprune.callbacks.scales import Scales
+from kerasprune.callbacks.scaling import ScaleRegularization, above, fraction_faults, is_number, made, to_target
+from kerasprune.callbacks.table import callbacks
+
+
+@callbacks.add("polarization")
+class Polarization(ScaleRegularization):
+    """Parts the scales of the whole network into those at zero and those that matter, and lets the former go.
+
+    `L + λ (t ‖γ‖₁ − ‖γ − γ̄·1‖₁)`, γ the BatchNorm scales of all channels that may go and γ̄ their mean, differentiated
+    too; after every step `γ ← min(max(γ, 0), ceiling)`. A channel goes where all its scales are at or below the
+    threshold of their layer: channels that residual connections tie are decided together.
+
+    Args:
+        strength: λ. Defaults to 1e-4.
+        t: Larger values push more scales to zero. Defaults to 1.2.
+        ceiling: a, the largest value of a scale. Defaults to 1.0.
+        threshold: What is zero: a name of `kp.thresholds` (`"valley"`, `"fixed"`, `"otsu"`), a dict with a name and
+            arguments, an instance, or a number, which is a fraction of the ceiling. Defaults to `"valley"`.
+        macs: Instead of the threshold: fraction of the dense model's multiply–adds that stays; one threshold for all
+            layers meets it. Defaults to `None`.
+        initial: What every scale is set to when `fit` begins; `None`: scales stay as they are, clamped. Defaults to
+            0.5.
+        target_macs: Fraction of the multiply–adds: at the end of the first epoch at which the plan, made then, would
+            keep no more, the penalty ends and the scales stand still. Defaults to `None`: neither happens.
+        coupling: As for `kp.trace`. Defaults to `"tied"`.
+        freeze: Layers whose channels all stay, as for `kp.trace`. Defaults to none.
+        resolution: Input side to count multiply–adds at, where the model's is free. Defaults to the model's own.
+        min_keep: Fewest channels of a group that stay, as for `kp.plan`. Defaults to 1.
+        round_to: Kept channels are a multiple of it. Defaults to 1.
+
+    Raises:
+        PruneError: An argument is out of range; when `fit` begins, the model has no scales to train.
+
+    Example:
+        >>> callback = Polarization(strength=1e-3, threshold=0.05)
+        >>> callback.threshold
+        Fixed(scope='layer', value=0.05)
+
+    Reference:
+        Zhuang et al., Neuron-level Structured Pruning using Polarization Regularizer, NeurIPS 2020.
+    """
+
+    def __init__(
+        self,
+        strength: float = 1e-4,
+        t: float = 1.2,
+        ceiling: float = 1.0,
+        threshold: Any = "valley",
+        *,
+        macs: float | None = None,
+        initial: float | None = 0.5,
+        target_macs: float | None = None,
+        coupling: str = "tied",
+        freeze: Sequence[str] = (),
+        resolution: int | None = None,
+        min_keep: float = 1,
+        round_to: int = 1,
+    ) -> None:
+        faults = fraction_faults("macs", macs)
+        if not is_number(ceiling) or ceiling <= 0:
+            faults.append(f"Expected a positive ceiling. Received: ceiling={ceiling!r}.")
+            ceiling = np.inf
+        if macs is not None and target_macs is not None:
+            faults.append(
+                "Expected either macs= or target_macs=. Received: both, and macs= is always met."
+            )
+        penalty = made(faults, regularizers.Polarization, strength, t)
+        self.threshold = made(faults, thresholds.get, threshold)
+        super().__init__(
+            penalty,
+            (0.0, ceiling),
+            initial=initial,
+            target_macs=target_macs,
+            coupling=coupling,
+            freeze=freeze,
+            resolution=resolution,
+            floor=made(faults, Floor, min_keep, round_to),
+            faults=faults,
+        )
+        self.macs = macs
+
+    def chosen(self, scales: Scales) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+        """Returns the channels with a scale above its threshold, or those that meet `macs`."""
+        if self.macs is not None:
+            return to_target(scales, self.floor, macs=self.macs)
+        found = self.threshold.each(scales.values(), self.bounds[1])
+        return above(scales, self.floor, found), found

@@ -1,0 +1,9 @@
+"""Regularizers that work on built variables, inside the compiled training step: one file per penalty."""
+
+from kerasprune.regularizers.growing_l2 import GrowingL2
+from kerasprune.regularizers.polarization import Polarization
+from kerasprune.regularizers.scales import ScalePenalty, Together
+from kerasprune.regularizers.slimming import NetworkSlimming
+from kerasprune.regularizers.sum import Sum
+
+__all__ = ["GrowingL2", "NetworkSlimming", "Polarization", "ScalePenalty", "Sum", "Together"]

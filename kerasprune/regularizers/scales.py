@@ -1,0 +1,74 @@
+"""What penalties on the scales of a whole network share: one sum over variables of many layers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from kerasprune.errors import PruneError
+
+
+class ScalePenalty(keras.regularizers.Regularizer):
+    """Base of penalties on all scales of a network together.
+
+    As a Keras regularizer on one variable it is the penalty of that variable alone. `Together` makes it one penalty on
+    several.
+
+    Args:
+        strength: λ.
+
+    Raises:
+        PruneError: λ is not a positive number.
+    """
+
+    def __init__(self, strength: float = 1e-4) -> None:
+        if not is_positive(strength):
+            raise PruneError(f"Expected a positive strength. Received: strength={strength!r}.")
+        self.strength = strength
+
+    @abstractmethod
+    def penalty(self, gammas: Any) -> Any:
+        """Returns the penalty of the concatenated scales of shape `(n,)`, a scalar."""
+
+    def __call__(self, weight: Any) -> Any:
+        return self.penalty(ops.reshape(ops.convert_to_tensor(weight), (-1,)))
+
+
+class Together(keras.regularizers.Regularizer):
+    """One penalty on several variables, put on the first of them.
+
+    Keras adds a regularizer's value to the loss inside the gradient tape. What it reads of other variables there is
+    differentiated like the rest, so that the gradients of a sum over all of them are exact for all of them.
+
+    Args:
+        penalty: Maps concatenated scales to a scalar.
+        parts: Returns a 1-D tensor of scales each; called inside the compiled step. The first one is given the
+            variable that this regularizer sits on.
+        weight: What the penalty is multiplied by, read anew at every step.
+
+    Example:
+        >>> a, b = keras.Variable([1.0, 0.0]), keras.Variable([3.0])
+        >>> sum_of_all = Together(keras.ops.sum, [lambda x: x, lambda x: b + 0.0], lambda: 2.0)
+        >>> float(sum_of_all(a))
+        8.0
+    """
+
+    def __init__(
+        self, penalty: Callable[[Any], Any], parts: Sequence[Callable[[Any], Any]], weight: Callable[[], Any]
+    ) -> None:
+        self.penalty = penalty
+        self.parts = tuple(parts)
+        self.weight = weight
+
+    def __call__(self, weight: Any) -> Any:
+        values = [ops.cast(part(weight), "float32") for part in self.parts]
+        return ops.cast(self.weight(), "float32") * self.penalty(ops.concatenate(values))
+
+
+def is_positive(value: Any) -> bool:
+    """Returns whether a value is a positive, finite number (`True` is not)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")

@@ -1,0 +1,200 @@
+"""Thresholds: from the scales of a layer to the value below which they count as nothing.
+
+A scale stays where it is *greater* than the threshold. All are given with scales between 0 and a ceiling.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kerasprune.errors import PruneError, nearest, raise_faults
+from kerasprune.registry import Registry
+
+SCOPES = ("layer", "network")
+
+_thresholds = Registry("threshold")
+add, names = _thresholds.add, _thresholds.names
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Base of all thresholds.
+
+    Args:
+        scope: `"layer"`: every layer has a threshold of its own; `"network"`: one for the scales of all layers
+            together. Defaults to `"layer"`.
+    """
+
+    scope: str = "layer"
+
+    def __post_init__(self) -> None:
+        raise_faults(f"{type(self).__name__} cannot be made:", self.faults())
+
+    def faults(self) -> list[str]:
+        """Returns what is wrong with the arguments."""
+        if self.scope in SCOPES:
+            return []
+        return [f"Expected scope to be one of {SCOPES}. Received: scope={self.scope!r}.{nearest(self.scope, SCOPES)}"]
+
+    @abstractmethod
+    def at(self, scales: np.ndarray, ceiling: float) -> float:
+        """Returns the threshold of these scales of shape `(n,)`."""
+
+    def each(self, scales: Mapping[str, np.ndarray], ceiling: float = 1.0) -> dict[str, float]:
+        """Returns the threshold of every layer.
+
+        Args:
+            scales: `{layer: scales}`.
+            ceiling: The largest value that a scale can have. Defaults to 1.
+        """
+        if self.scope == "network":
+            return dict.fromkeys(scales, self.at(np.concatenate(list(scales.values())), ceiling))
+        return {layer: self.at(values, ceiling) for layer, values in scales.items()}
+
+
+@_thresholds.add("valley")
+@dataclass(frozen=True)
+class Valley(Threshold):
+    """The first valley of the histogram: the left edge of the first bin behind which counts stop falling.
+
+    With `h` the counts and `d_i = h_{i+1} − h_i`: the left edge of bin i + 1 for the first i with `d_i ≤ 0 ≤ d_{i+1}`.
+    A layer of few channels has empty bins near zero, so that this is nearly always 0.01 to 0.05; pool the scales of all
+    layers with `scope="network"`, or take `Otsu`, where that is not what is wanted.
+
+    Args:
+        scope: As for `Threshold`. Defaults to `"layer"`.
+        bins: Number of bins from 0 to the ceiling. Defaults to 100.
+        fallback: Where there is no valley; a fraction of the ceiling. Defaults to 0.01.
+
+    Example:
+        >>> Valley().at(np.array([0.001, 0.002, 0.011, 0.025, 0.9, 0.95]), 1.0)
+        0.03
+
+    Reference:
+        The authors' code of Zhuang et al., Neuron-level Structured Pruning using Polarization Regularizer, NeurIPS
+        2020, in which a histogram without a valley is an error.
+    """
+
+    bins: int = 100
+    fallback: float = 0.01
+
+    def faults(self) -> list[str]:
+        """Returns what is wrong with the arguments."""
+        faults = super().faults()
+        if isinstance(self.bins, bool) or not isinstance(self.bins, int) or self.bins < 3:
+            faults.append(f"Expected at least 3 bins. Received: bins={self.bins!r}.")
+        return [*faults, *_share_faults("fallback", self.fallback)]
+
+    def at(self, scales: np.ndarray, ceiling: float) -> float:
+        """Returns the left edge of the valley."""
+        counts, edges = np.histogram(scales, self.bins, (0, ceiling))
+        slopes = np.diff(counts)
+        valleys = np.flatnonzero((slopes[:-1] <= 0) & (slopes[1:] >= 0))
+        return float(edges[valleys[0] + 1]) if valleys.size else self.fallback * ceiling
+
+
+@_thresholds.add("fixed")
+@dataclass(frozen=True)
+class Fixed(Threshold):
+    """The same value everywhere.
+
+    Args:
+        scope: Without effect.
+        value: The threshold, a fraction of the ceiling. Defaults to 0.01.
+
+    Example:
+        >>> Fixed(value=0.1).at(np.array([0.0, 1.0]), 1.0)
+        0.1
+    """
+
+    value: float = 0.01
+
+    def faults(self) -> list[str]:
+        """Returns what is wrong with the arguments."""
+        return [*super().faults(), *_share_faults("value", self.value)]
+
+    def at(self, scales: np.ndarray, ceiling: float) -> float:
+        """Returns the value."""
+        return self.value * ceiling
+
+
+@_thresholds.add("otsu")
+@dataclass(frozen=True)
+class Otsu(Threshold):
+    """The cut of greatest variance between the two classes: `argmax_τ n₀ n₁ (μ₀ − μ₁)²`.
+
+    It lies midway between the two scales that it parts. Where all scales are equal, nothing is below it.
+
+    Args:
+        scope: As for `Threshold`. Defaults to `"layer"`.
+
+    Example:
+        >>> Otsu().at(np.array([0.0, 0.1, 0.8, 0.9]), 1.0)
+        0.45
+
+    Reference:
+        Otsu, A Threshold Selection Method from Gray-Level Histograms, IEEE Transactions on Systems, Man, and
+        Cybernetics, 1979.
+    """
+
+    def at(self, scales: np.ndarray, ceiling: float) -> float:
+        """Returns the cut."""
+        ordered = np.sort(np.asarray(scales, float))
+        if ordered[0] == ordered[-1]:
+            return 0.0
+        below = np.arange(1, ordered.size)
+        above = ordered.size - below
+        sums = np.cumsum(ordered)[:-1]
+        between = below * above * (sums / below - (ordered.sum() - sums) / above) ** 2
+        cut = int(np.argmax(between))
+        return float((ordered[cut] + ordered[cut + 1]) / 2)
+
+
+def get(identifier: Any) -> Threshold:
+    """Returns a threshold for a number (`Fixed`), a name, a dict with a name and arguments, a class or an instance.
+
+    Raises:
+        PruneError: It is none of these, or an argument is out of range.
+
+    Example:
+        >>> get(0.05)
+        Fixed(scope='layer', value=0.05)
+    """
+    if isinstance(identifier, int | float) and not isinstance(identifier, bool):
+        return Fixed(value=identifier)
+    found = _thresholds.get(identifier)
+    if not isinstance(found, Threshold):
+        raise PruneError(
+            f"Expected a number, or a threshold: {', '.join(names())}. Received: threshold={identifier!r}."
+        )
+    return found
+
+
+def gap(scales: np.ndarray, threshold: float) -> tuple[float, float]:
+    """Returns the empty interval around a threshold: the highest scale that goes, the lowest that stays.
+
+    Args:
+        scales: Shape `(n,)`.
+        threshold: A scale stays where it is greater.
+
+    Returns:
+        The two values; NaN where nothing goes, or nothing stays.
+
+    Example:
+        >>> gap(np.array([0.0, 0.02, 0.7, 0.9]), 0.1)
+        (0.02, 0.7)
+    """
+    scales = np.asarray(scales, float)
+    goes, stays = scales[scales <= threshold], scales[scales > threshold]
+    return float(goes.max(initial=-np.inf)) if goes.size else np.nan, float(stays.min()) if stays.size else np.nan
+
+
+def _share_faults(name: str, value: Any) -> list[str]:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1:
+        return []
+    return [f"Expected {name} to be a fraction of the ceiling in [0, 1). Received: {name}={value!r}."]
