@@ -92,6 +92,7 @@ def _note(
 ) -> None:
     """Enters one layer's folded bias, or says that it is lost."""
     if (delta == 0).all():
+        folded.padded += [layer.name] * bordered  # nothing but at the border
         return
     config = layer.get_config()
     if np.isnan(delta).any() or "use_bias" not in config:
@@ -189,7 +190,8 @@ def _constants(part: Cut, alive: np.ndarray) -> list[tuple[TracedCall, list[_Emi
             return [_nothing(output) for output in call.outputs]
         rule = find(call.operation)
         kind = rule.constant if rule else UNKNOWN
-        bordered = kind == PADDED or kind != BIAS and any(x.bordered for x in emitted)
+        bordered = kind != BIAS and any(x.bordered for x in emitted)
+        bordered |= kind == PADDED and _emits(emitted[0].values, call.inputs[0], alive)
         with np.errstate(all="ignore"):
             return [replace(x, bordered=bordered) for x in _PASS[kind](call, emitted, args, kwargs, alive)]
 
@@ -259,7 +261,7 @@ def _sized(shape: tuple[int, ...], sizes: dict[int, int]) -> list[int]:
 
 def _evaluated(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[_Emitted]:
     """The layer is run on tensors of its own size that hold the constants everywhere."""
-    return _run(call, args, kwargs, [[size or 1 for size in ids.shape] for ids in call.inputs])
+    return _run(call, args, kwargs, [[1 if size is None else size for size in ids.shape] for ids in call.inputs])
 
 
 def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[_Emitted]:

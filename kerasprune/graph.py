@@ -195,7 +195,7 @@ class ChannelGraph:
                 classes = np.unique(self.classes[ids])
                 classes = classes[owner[classes] >= 0]  # the others are gone with a dropped block
                 groups, counts = np.unique(owner[classes], return_counts=True)
-                if not any(pinned[g] or n == size[g] for g, n in zip(groups, counts, strict=True)):
+                if classes.size and not any(pinned[g] or n == size[g] for g, n in zip(groups, counts, strict=True)):
                     found.setdefault(classes.tobytes(), (call.operation.name, classes))
         return list(found.values())
 

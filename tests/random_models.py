@@ -88,6 +88,6 @@ def contents(model: Any) -> tuple[set[type], set[tuple[type, type]]]:
         classes.add(type(node.operation))
         for tensor in node.input_tensors:
             source = tensor._keras_history.operation
-            if not isinstance(source, layers.InputLayer):
+            if not isinstance(source, layers.InputLayer) and not is_model(source):
                 pairs.add((type(source), type(node.operation)))
     return classes, pairs

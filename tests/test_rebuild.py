@@ -207,9 +207,10 @@ def padded_net(inside):
         (lambda x: layers.Conv2D(6, 3, name="b")(layers.ZeroPadding2D(1)(x)), ["b"]),
         (lambda x: layers.Conv2D(6, 3, name="b")(layers.AveragePooling2D(2)(layers.ZeroPadding2D(1)(x))), ["b"]),
         (lambda x: layers.Conv2DTranspose(6, 3, 2, name="b")(x), ["b"]),
+        (lambda x: layers.Dense(6, name="b")(keras.ops.std(layers.ZeroPadding2D(1)(x), axis=(1, 2))), ["b"]),
         (lambda x: layers.Conv2D(6, 1, padding="same", name="b")(x), []),
     ],
-    ids=["same", "zero-padding", "padding-and-pooling", "transposed", "pointwise"],
+    ids=["same", "zero-padding", "padding-and-pooling", "transposed", "nothing-inside", "pointwise"],
 )
 def test_borders_are_reported(inside, padded):
     model = randomise(padded_net(inside), 2)
@@ -343,6 +344,14 @@ def test_a_slice_may_not_become_empty():
     model.get_layer("a").kernel.assign(model.get_layer("a").kernel * np.array([9, 1, 2, 9, 9, 9]))
     assert kp.plan(model, keep=0.4).keep["a"] == (0, 2, 4) or 2 in kp.plan(model, keep=0.4).keep["a"]
     check_rebuild(model, kp.plan(model, keep=0.4))
+
+
+def test_a_slice_that_is_empty_from_the_start():
+    inputs = keras.Input((4, 4, 3))
+    x = layers.Conv2D(6, 1, name="a")(inputs)
+    x = layers.Concatenate()([x[..., :1][..., 1:], layers.Conv2D(5, 1, name="b")(x)])
+    model = randomise(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x))))
+    check_rebuild(model, random_plan(kp.trace(model)))
 
 
 def test_padded_sums_have_names_of_their_own():

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,7 @@ def channel_axis(layer: Any) -> int:
 def _on_channel_axis(function: Callable) -> Callable:
     """Returns a rule on whole `Ids` from a rule on the ids of the channel axis."""
 
+    @wraps(function)
     def on_ids(graph: Declarations, layer: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
         shape = graph.call.outputs[0]
         before, after = channel_axis(layer) % len(x.shape), channel_axis(layer) % len(shape)
