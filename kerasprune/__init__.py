@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from kerasprune import budgets, callbacks, criteria, regularizers, rules, schedules
+from kerasprune import budgets, callbacks, criteria, regularizers, rules, schedules, search, thresholds
 from kerasprune.channels import Block, Group
 from kerasprune.cost import Cost, cost
 from kerasprune.errors import PruneError
@@ -43,6 +43,8 @@ __all__ = [
     "rule",
     "rules",
     "schedules",
+    "search",
+    "thresholds",
     "trace",
 ]
 

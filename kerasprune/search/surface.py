@@ -1,0 +1,191 @@
+"""What every model of accuracy is: accuracy as a function of depth, width and resolution."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from kerasprune.errors import PruneError, raise_faults
+from kerasprune.search.constraints import Constraint, Optimum, constrained
+from kerasprune.search.lagrange import slope
+
+Values = float | Sequence[float] | np.ndarray
+
+
+class Surface:
+    """Base of the models of accuracy `F(d, w, r)`; d, w and r are fractions kept.
+
+    A subclass writes `_solved(points, accuracy, start)`, which returns coefficients, `_value(coefficients, points)`,
+    in arithmetic that holds for complex numbers too, and `_faults(points)`.
+    """
+
+    def __init__(self) -> None:
+        self._coefficients: Any = None
+        self._points = np.zeros((0, 3))
+        self._accuracy = np.zeros(0)
+        self._draws: dict[tuple[int, int], list[Any]] = {}
+
+    @property
+    @abstractmethod
+    def free(self) -> int:
+        """Number of free parameters."""
+
+    @abstractmethod
+    def _faults(self, points: np.ndarray) -> list[str]: ...
+
+    @abstractmethod
+    def _solved(self, points: np.ndarray, accuracy: np.ndarray, start: Any) -> Any: ...
+
+    @abstractmethod
+    def _value(self, coefficients: Any, points: np.ndarray) -> np.ndarray: ...
+
+    def fit(self, d: Values, w: Values, r: Values, accuracy: Values) -> Self:
+        """Fits the model by least squares.
+
+        Args:
+            d: Depths of the measured networks, fractions in (0, 1], shape `(n,)`.
+            w: Their widths.
+            r: Their resolutions.
+            accuracy: Their accuracies, in any unit.
+
+        Returns:
+            The fitted model itself.
+
+        Raises:
+            PruneError: Lengths differ, a number is out of range or not finite, all accuracies are equal, or there
+                are too few points for the model.
+        """
+        columns = [np.atleast_1d(np.asarray(values, float)) for values in (d, w, r, accuracy)]
+        raise_faults(f"The {type(self).__name__} cannot be fitted:", _faults_of(columns))
+        points, measured = np.stack(columns[:3], axis=1), columns[3]
+        raise_faults(f"The {type(self).__name__} cannot be fitted:", self._faults(points))
+        self._points, self._accuracy, self._draws = points, measured, {}
+        self._coefficients = self._solved(points, measured, None)
+        return self
+
+    def predict(self, d: Values, w: Values, r: Values) -> np.ndarray | float:
+        """Returns the accuracy of networks, in the unit it was fitted in; arguments broadcast.
+
+        Raises:
+            PruneError: The model has not been fitted.
+        """
+        shape, points = _stacked(d, w, r)
+        values = self._value(self._fitted(), points)
+        return values.reshape(shape) if shape else float(values[0])
+
+    def gradient(self, d: float, w: float, r: float) -> np.ndarray:
+        """Returns `(∂F/∂d, ∂F/∂w, ∂F/∂r)` at a point, exact."""
+        return slope(lambda points: self._value(self._fitted(), points), np.array([d, w, r], float))
+
+    def residuals(self) -> np.ndarray:
+        """Returns `measured − predicted` at the points it was fitted on, shape `(n,)`."""
+        return self._accuracy - self._value(self._fitted(), self._points)
+
+    def interval(
+        self, d: Values, w: Values, r: Values, *, level: float = 0.9, draws: int = 200, seed: int = 0
+    ) -> tuple[np.ndarray | float, np.ndarray | float]:
+        """Returns lower and upper ends between which a repeated fit would predict, by bootstrap of the residuals.
+
+        Residuals are scaled by `sqrt(n / (n − p))`, p being the number of free parameters; where n ≤ p the fit goes
+        through all points and the interval says nothing. It says what noise of the measured points does to the
+        prediction; it does not know by how much the true surface is of another kind.
+
+        Args:
+            d: Depths.
+            w: Widths.
+            r: Resolutions.
+            level: Probability that the interval covers. Defaults to 0.9.
+            draws: Number of fits. Defaults to 200.
+            seed: Of the draws. Defaults to 0.
+        """
+        if not 0 < level < 1:
+            raise PruneError(f"Expected level in (0, 1). Received: level={level!r}.")
+        shape, points = _stacked(d, w, r)
+        fits = self._redrawn(draws, seed)
+        values = np.array([self._value(coefficients, points) for coefficients in fits])
+        ends = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        low, high = (end.reshape(shape) if shape else float(end[0]) for end in ends)
+        return low, high
+
+    def optimum(
+        self,
+        cost: float = 0.5,
+        lower: Sequence[float] | None = None,
+        *,
+        constraint: Constraint | Callable[[float, float, float], float] | None = None,
+    ) -> Optimum:
+        """Returns the depth, width and resolution of highest predicted accuracy at a cost.
+
+        `max F(d, w, r)  subject to  C(d, w, r) = T,  lower ≤ (d, w, r) ≤ 1`
+
+        Args:
+            cost: T, the fraction of the dense network's cost that stays. Defaults to 0.5.
+            lower: Least d, w and r. Defaults to `(T, √T, √T)`, where each alone would meet `d·w²·r² = T`.
+            constraint: What a network costs: `Volume()`, which is d·w²·r²; a function of d, w and r that returns the
+                fraction of the dense cost and grows with each; or `Buildable(…)`, the list of the networks that can
+                be built. Defaults to `Volume()`.
+
+        Returns:
+            `(d, w, r)`, which also knows its `kkt` residual and `multiplier`.
+
+        Raises:
+            PruneError: T is no fraction, or cannot be reached within the bounds.
+
+        Reference:
+            Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 3 and 8.
+        """
+        self._fitted()
+        if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 < cost <= 1:
+            raise PruneError(f"Expected cost to be a fraction kept in (0, 1]. Received: cost={cost!r}.")
+        bounds = np.array([cost, cost**0.5, cost**0.5] if lower is None else lower, float)
+        if bounds.shape != (3,) or not ((bounds > 0) & (bounds <= 1)).all():
+            raise PruneError(f"Expected lower to hold three fractions in (0, 1]. Received: lower={lower!r}.")
+        value = lambda points: self._value(self._fitted(), points)  # noqa: E731
+        return constrained(constraint).maximise(value, float(cost), bounds)
+
+    def _redrawn(self, draws: int, seed: int) -> list[Any]:
+        if (draws, seed) not in self._draws:
+            generator = np.random.default_rng(seed)
+            residuals = self.residuals()
+            number = len(residuals)
+            scale = np.sqrt(number / (number - self.free)) if number > self.free else 1.0
+            fitted = self._accuracy - residuals
+            self._draws[draws, seed] = [
+                self._solved(self._points, fitted + scale * generator.choice(residuals, number), self._coefficients)
+                for _ in range(draws)
+            ]
+        return self._draws[draws, seed]
+
+    def _fitted(self) -> Any:
+        if self._coefficients is None:
+            raise PruneError(
+                f"Expected a fitted {type(self).__name__}. Received: one without coefficients. Call fit() first."
+            )
+        return self._coefficients
+
+
+def _stacked(d: Values, w: Values, r: Values) -> tuple[tuple[int, ...], np.ndarray]:
+    columns = np.broadcast_arrays(*(np.asarray(values, float) for values in (d, w, r)))
+    return columns[0].shape, np.stack([column.ravel() for column in columns], axis=1)
+
+
+def _faults_of(columns: list[np.ndarray]) -> list[str]:
+    lengths = [len(column) if column.ndim == 1 else column.shape for column in columns]
+    if len(set(map(str, lengths))) > 1 or columns[0].ndim != 1:
+        return [f"Expected d, w, r and accuracy of one length. Received: {', '.join(map(str, lengths))}."]
+    faults = [
+        f"Expected {name} to hold fractions kept in (0, 1]. Received: {column[~((column > 0) & (column <= 1))][0]}."
+        for name, column in zip("dwr", columns[:3], strict=True)
+        if not ((column > 0) & (column <= 1)).all()
+    ]
+    accuracy = columns[3]
+    if not np.isfinite(accuracy).all():
+        faults.append(f"Expected finite accuracies. Received: {accuracy[~np.isfinite(accuracy)][0]}.")
+    elif len(accuracy) > 1 and np.ptp(accuracy) == 0:
+        faults.append(
+            f"Expected accuracies that differ. Received: {accuracy[0]} everywhere, from which nothing can be learnt."
+        )
+    return faults
