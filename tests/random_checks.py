@@ -162,6 +162,45 @@ def check_reordered(model: keras.Model, seed: int, inputs: Any) -> float:
     return error
 
 
+def check_twice(model: keras.Model, seed: int) -> float | None:
+    """Checks that pruning twice is pruning once: `rebuild(rebuild(m, p), q) = rebuild(m, p.then(q))`, by weights.
+
+    Returns:
+        The largest difference; `None` where the plans cannot be joined, as the slim model has other groups: one channel
+        per group of a grouped convolution is a coupling less.
+    """
+    dense = kp.trace(model)
+    first = random_plan(dense, seed)
+    slim = kp.rebuild(model, first, absorb=False)
+    graph = kp.trace(slim)
+    if not graph.prunable or {n: len(kept) for n, kept in first.keep.items()} != {
+        name: group.size for name, group in graph.groups.items() if name in dense.prunable or group.prunable
+    }:
+        return None
+    second = random_plan(graph, seed + 1, 0.5, 0.9)
+    twice = kp.rebuild(slim, second, absorb=False).get_weights()
+    once = kp.rebuild(model, first.then(second), absorb=False).get_weights()
+    _require([w.shape for w in once] == [w.shape for w in twice], "twice and once differ in shapes")
+    error = max(float(np.abs(a - b).max(initial=0)) for a, b in zip(once, twice, strict=True))
+    _require(error <= TOLERANCE, f"pruning twice and pruning once differ by {error:.1e}")
+    return error
+
+
+def check_legal(model: keras.Model, keep: float) -> None:
+    """Checks that a plan for a fraction of the channels is legal, makes the model smaller, and runs."""
+    graph = kp.trace(model)
+    number = sum(group.size for group in graph.groups.values())
+    _require(number == graph.classes.max(initial=-1) + 1, "some channels are in no group, or in two")
+    if not graph.prunable:
+        return
+    plan = kp.plan(graph, keep=keep)
+    plan.check(graph)
+    smaller = any(len(kept) < graph.groups[name].size for name, kept in plan.keep.items())
+    _require(not smaller or kp.cost(model, plan).params < kp.cost(model).params, "a plan does not make it smaller")
+    slim, inputs = kp.rebuild(model, plan), random_inputs(model)
+    _require(compare(slim, slim, inputs).error == 0, "the slim model does not run")
+
+
 def check_order_of_steps(model: keras.Model, plan: kp.Plan, inputs: Any) -> float:
     """Checks that dropping channels, then blocks, is dropping both at once."""
     filters = kp.Plan(plan.keep, coupling=plan.coupling)

@@ -7,7 +7,16 @@ import os
 import numpy as np
 import pytest
 from keras import layers
-from random_checks import KINDS, check, check_order_of_steps, check_reordered, draw_plan, findings
+from random_checks import (
+    KINDS,
+    check,
+    check_legal,
+    check_order_of_steps,
+    check_reordered,
+    check_twice,
+    draw_plan,
+    findings,
+)
 from random_models import CYCLE, coverage, random_model
 
 import kerasprune as kp
@@ -49,6 +58,16 @@ def test_the_comparisons_say_something():
 def test_reordered_random_model_computes_the_same(seed):
     model = random_model(seed)
     check_reordered(model, seed, random_inputs(model, seed=seed))
+
+
+def test_pruning_twice_is_pruning_once():
+    joined = [check_twice(random_model(seed), seed) is not None for seed in SEEDS[:10]]
+    assert sum(joined) >= 3
+
+
+@pytest.mark.parametrize("seed", SEEDS[:8])
+def test_a_plan_in_channels_is_legal(seed):
+    check_legal(random_model(seed), 0.2 + 0.1 * (seed % 8))
 
 
 def test_channels_then_blocks_is_both_at_once():
