@@ -99,8 +99,9 @@ class ScaleRegularization(Resumable):
         model = self.model
         self.detach()
         self._scales = find_scales(model, self.coupling, self.freeze, self.resolution)
+        self.choose()  # says now that a target cannot be met, or that a resolution is missing
         if self.target_macs is not None:
-            cost(self._scales.graph)  # says now that a resolution is missing
+            to_target(self._scales, self.floor, macs=self.target_macs)
         self._clock = Clock(model.optimizer)
         self._plan, self._looks, self._met_at = None, {}, -1
         self._weight = keras.Variable(
