@@ -7,14 +7,15 @@ can run inside the compiled step. Points in training are written `"500it"` (step
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from keras import ops
 
 from kerasprune.errors import PruneError
+from kerasprune.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,13 @@ class Point:
 Schedule = Callable[[Any], Any]
 """`schedule(step) -> fraction kept`."""
 
+_schedules = Registry("schedule")
+add, names = _schedules.add, _schedules.names
+
 
 @dataclass(frozen=True)
 class Ramp:
-    """From everything to `keep` between two points: `kept(t) = keep + (1 − keep)(1 − p)^power`, p the progress.
+    """From `start` to `keep` between two points: `kept(t) = keep + (start − keep)(1 − p)^power`, p the progress.
 
     Args:
         keep: Fraction kept at the end.
@@ -63,6 +67,7 @@ class Ramp:
         end: Point where `keep` is reached.
         power: 3 for the cubic schedule, 1 for the linear one.
         steps_per_epoch: Needed where a point counts epochs; callbacks fill it in.
+        start: Fraction kept at the beginning. Defaults to 1.
     """
 
     keep: float
@@ -70,19 +75,25 @@ class Ramp:
     end: Point
     power: float = 3.0
     steps_per_epoch: int | None = None
+    start: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_fractions((self.keep,))
+        _check_fractions((self.keep, self.start))
         _check_order((self.begin, self.end), self.steps_per_epoch)
 
     def at(self, steps_per_epoch: int) -> Ramp:
         """Returns the schedule with its epochs counted in steps."""
-        return Ramp(self.keep, self.begin, self.end, self.power, steps_per_epoch)
+        return replace(self, steps_per_epoch=steps_per_epoch)
+
+    def moments(self, every: int) -> list[int]:
+        """Returns the steps at which to look: `begin, begin + every, …` and `end`."""
+        begin, end = (_steps(point, self.steps_per_epoch) for point in (self.begin, self.end))
+        return [*range(begin, end, every), end]
 
     def __call__(self, step: Any) -> Any:
         begin, end = (_steps(point, self.steps_per_epoch) for point in (self.begin, self.end))
         progress = ops.clip((ops.cast(step, "float32") - begin) / (end - begin), 0.0, 1.0)
-        return self.keep + (1 - self.keep) * (1 - progress) ** self.power
+        return self.keep + (self.start - self.keep) * (1 - progress) ** self.power
 
 
 @dataclass(frozen=True)
@@ -104,7 +115,11 @@ class Steps:
 
     def at(self, steps_per_epoch: int) -> Steps:
         """Returns the schedule with its epochs counted in steps."""
-        return Steps(self.points, self.fractions, steps_per_epoch)
+        return replace(self, steps_per_epoch=steps_per_epoch)
+
+    def moments(self, every: int) -> list[int]:
+        """Returns the steps at which the fraction changes."""
+        return [_steps(point, self.steps_per_epoch) for point in self.points]
 
     def __call__(self, step: Any) -> Any:
         kept = ops.ones_like(ops.cast(step, "float32"))
@@ -113,6 +128,7 @@ class Steps:
         return kept
 
 
+@_schedules.add("cubic")
 def cubic(keep: float, begin: str | int = 0, end: str | int = "10ep") -> Ramp:
     """Returns the cubic schedule: fast while much is redundant, slow towards the end.
 
@@ -136,16 +152,19 @@ def cubic(keep: float, begin: str | int = 0, end: str | int = "10ep") -> Ramp:
     return Ramp(keep, Point.read(begin), Point.read(end), 3.0)
 
 
+@_schedules.add("linear")
 def linear(keep: float, begin: str | int = 0, end: str | int = "10ep") -> Ramp:
     """Returns the linear schedule `kept(t) = 1 − (1 − keep)(t − begin)/(end − begin)`; arguments as `cubic`."""
     return Ramp(keep, Point.read(begin), Point.read(end), 1.0)
 
 
+@_schedules.add("constant")
 def constant(keep: float, begin: str | int = 0) -> Steps:
     """Returns the schedule that keeps `keep` from `begin` on."""
     return Steps((Point.read(begin),), (keep,))
 
 
+@_schedules.add("steps")
 def steps(points: Sequence[str | int], fractions: Sequence[float]) -> Steps:
     """Returns the piecewise constant schedule that keeps `fractions[i]` from `points[i]` on.
 
@@ -154,6 +173,57 @@ def steps(points: Sequence[str | int], fractions: Sequence[float]) -> Steps:
         [1.0, 0.5, 0.25]
     """
     return Steps(tuple(map(Point.read, points)), tuple(fractions))
+
+
+def get(identifier: Any) -> Schedule:
+    """Returns a schedule for a `{"name": "cubic", "keep": 0.1, …}` dict, or a function of a step as it is.
+
+    Pruning schedules of tensorflow-model-optimization are taken over: their sparsities become fractions kept.
+
+    Raises:
+        PruneError: It is none of these.
+    """
+    if type(identifier).__module__.startswith("tensorflow_model_optimization"):
+        return from_tfmot(identifier.get_config())
+    schedule = _schedules.get(identifier)
+    if not callable(schedule):
+        raise PruneError(
+            "Expected a function from a step to the fraction kept, such as kp.schedules.cubic(keep=0.1), or a dict "
+            f"{{'name': 'cubic', 'keep': 0.1}}. Received: schedule={identifier!r}."
+        )
+    return schedule
+
+
+def from_tfmot(config: Mapping[str, Any]) -> Ramp | Steps:
+    """Returns the schedule that a pruning schedule of tensorflow-model-optimization describes.
+
+    Importing that package makes Keras 2 the Keras of the whole process; its configuration is plain data, and needs no
+    import. Its `frequency` is not part of a schedule here: give it as `every=`.
+
+    Args:
+        config: What `schedule.get_config()` returns: `{"class_name": …, "config": {…}}`.
+
+    Raises:
+        PruneError: The class is not `ConstantSparsity` or `PolynomialDecay`.
+
+    Example:
+        >>> schedule = from_tfmot({"class_name": "ConstantSparsity", "config": {
+        ...     "target_sparsity": 0.75, "begin_step": 100, "end_step": -1, "frequency": 100}})
+        >>> [float(schedule(step)) for step in (99, 100)]
+        [1.0, 0.25]
+    """
+    name, values = config.get("class_name"), config.get("config", {})
+    if name == "ConstantSparsity":
+        return constant(_kept(values["target_sparsity"]), begin=values["begin_step"])
+    if name == "PolynomialDecay":
+        begin, end = (Point(iterations=values[key]) for key in ("begin_step", "end_step"))
+        final, initial = _kept(values["final_sparsity"]), _kept(values["initial_sparsity"])
+        return Ramp(final, begin, end, values["power"], start=initial)
+    raise PruneError(f"Expected ConstantSparsity or PolynomialDecay. Received: class_name={name!r}.")
+
+
+def _kept(sparsity: float) -> float:
+    return round(1 - sparsity, 12)
 
 
 def _check_fractions(fractions: Sequence[float]) -> None:

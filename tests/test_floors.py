@@ -24,6 +24,7 @@ FLOORS: list[set[str]] = [
         "schedules",
         "regularizers",
         "pairs",
+        "positions",
         "constraints",
         "clamping",
         "thresholds",
@@ -31,8 +32,8 @@ FLOORS: list[set[str]] = [
     {"declarations", "rules", "blocks", "tracing", "cloning"},
     {"cut", "absorption", "cost", "rebuild", "masking", "borders", "reordering", "summary"},
     {"criteria", "budgets", "gradients", "pixels"},
-    {"planning"},
-    {"callbacks", "search", "lottery", "rounds", "models", "data", ""},  # "" = kerasprune/__init__.py, the facade
+    {"planning", "dimensions"},
+    {"callbacks", "search", "lottery", "rounds", "three_dimensions", "models", "data", ""},  # "" = kerasprune/__init__.py, the facade
     {"export", "codec", "latency", "analysis"},
     {"recipes", "reports"},
     {"cli", "__main__", "testing"},

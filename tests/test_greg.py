@@ -195,10 +195,10 @@ def test_a_kernel_can_hold_entries_of_several_units():
     units = {unit.name: unit for unit in channel_units(kp.trace(model), "channel", {"a": 1, "b": 1})}
     for name, channels in (("b", slice(0, 3)), ("a", slice(3, 5))):
         unit = units[name]
-        np.testing.assert_allclose(unit.norms(), kernel[:, channels].sum(axis=(0, 2)), rtol=1e-5)
+        np.testing.assert_allclose(unit.scores(), kernel[:, channels].sum(axis=(0, 2)), rtol=1e-5)
         values = np.arange(1.0, unit.size + 1, dtype="float32")
         expected = np.zeros((4, 5))
         expected[:, channels] = values
         spread = unit.parts[0].spread(keras.ops.convert_to_tensor(values))
         np.testing.assert_array_equal(spread, expected.reshape(20, 1))
-        assert np.flatnonzero(~unit.lowest().numpy()) == unit.norms().numpy().argmax()
+        assert np.flatnonzero(~unit.lowest().numpy()) == unit.scores().numpy().argmax()

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import ceil
 
 import numpy as np
 
 from kerasprune.criteria.base import Scores
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError, is_number, raise_faults
 from kerasprune.graph import ChannelGraph
 
 
@@ -32,9 +32,9 @@ class Floor:
     def __post_init__(self) -> None:
         faults = []
         least, multiple = self.min_keep, self.round_to
-        if not _is_number(least) or not (0 < least < 1 or least >= 1 and least == int(least)):
+        if not is_number(least) or not (0 < least < 1 or least >= 1 and least == int(least)):
             faults.append(f"Expected min_keep to be a whole number or a fraction. Received: min_keep={least!r}.")
-        if not _is_number(multiple) or multiple < 1 or multiple != int(multiple):
+        if not is_number(multiple) or multiple < 1 or multiple != int(multiple):
             faults.append(f"Expected round_to to be a positive whole number. Received: round_to={multiple!r}.")
         raise_faults("The floor of the budget is not legal:", faults)
 
@@ -74,10 +74,6 @@ def kept_number(size: int, keep: float) -> int:
         3
     """
     return size - min(ceil(round((1 - keep) * size, 9)), size - 1)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def top(scores: np.ndarray, number: int) -> np.ndarray:

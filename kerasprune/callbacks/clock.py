@@ -18,17 +18,31 @@ class Clock:
 
     def __init__(self, optimizer: keras.Optimizer) -> None:
         self._optimizer = unwrapped(optimizer)
-        self._start = int(ops.convert_to_numpy(self._optimizer.iterations))
+        self.start = int(ops.convert_to_numpy(self._optimizer.iterations))
 
     def step(self) -> Any:
         """Returns the number of steps as a tensor."""
-        return ops.cast(ops.convert_to_tensor(self._optimizer.iterations), "int32") - self._start
+        return ops.cast(ops.convert_to_tensor(self._optimizer.iterations), "int32") - self.start
+
+    def after_update(self) -> Any:
+        """Returns, inside a constraint, the number of steps with the one that has just been taken.
+
+        Keras applies constraints after the update of the weights and before it counts it; while gradients are
+        accumulated nothing is counted until the update.
+        """
+        raw = ops.cast(ops.convert_to_tensor(self._optimizer._iterations), "int32") + 1
+        return raw // accumulated(self._optimizer) - self.start
 
     def now(self) -> int:
         """Returns the number of steps as a Python number."""
-        return int(ops.convert_to_numpy(self._optimizer.iterations)) - self._start
+        return int(ops.convert_to_numpy(self._optimizer.iterations)) - self.start
 
 
 def unwrapped(optimizer: keras.Optimizer) -> keras.Optimizer:
     """Returns the optimizer that updates the weights: the inner one of loss scaling."""
     return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
+
+
+def accumulated(optimizer: keras.Optimizer) -> int:
+    """Returns how many batches make one update of the weights."""
+    return unwrapped(optimizer).gradient_accumulation_steps or 1

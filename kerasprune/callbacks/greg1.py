@@ -12,7 +12,7 @@ from keras import ops
 
 from kerasprune.callbacks.growing import GrowingRegularization, Growth, keep_faults
 from kerasprune.callbacks.table import callbacks
-from kerasprune.callbacks.units import Unit, channel_units
+from kerasprune.callbacks.units import Unit, channel_units, losing
 from kerasprune.plans import Plan
 from kerasprune.tracing import trace
 
@@ -95,6 +95,7 @@ class GReg1(GrowingRegularization):
         graph = trace(model, coupling=plan.coupling, unknown="freeze")
         plan.check(graph)
         units = channel_units(graph, self.granularity, {name: len(kept) for name, kept in plan.keep.items()})
+        units = losing(units)
         for unit in units:
             unit.goes.assign(~np.isin(np.arange(unit.size), plan.keep[unit.name]))
         return replace(plan, fingerprint=graph.fingerprint), units

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks.growing import GrowingRegularization, Growth, is_number, keep_faults
+from kerasprune.callbacks.growing import GrowingRegularization, Growth, keep_faults
 from kerasprune.callbacks.table import callbacks
 from kerasprune.callbacks.units import Unit
+from kerasprune.errors import is_number
 
 
 @callbacks.add("greg2")

@@ -12,18 +12,22 @@ from typing import Any, Self
 
 import keras
 import numpy as np
+from keras import ops
 
 from kerasprune.callbacks.attachment import Attachment
 from kerasprune.callbacks.clock import Clock, unwrapped
+from kerasprune.callbacks.resumable import Resumable, State
 from kerasprune.callbacks.units import (
     Part,
     Unit,
     channel_numbers,
     channel_units,
     granularity_faults,
+    losing,
+    weight_numbers,
     weight_units,
 )
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError, is_number, raise_faults
 from kerasprune.plans import Plan
 from kerasprune.regularizers import GrowingL2
 from kerasprune.tracing import trace
@@ -69,7 +73,7 @@ class Growth:
         return floor(height / self.step + _EXACT) + 1
 
 
-class GrowingRegularization(keras.callbacks.Callback):
+class GrowingRegularization(Resumable):
     """Base of GReg-1 and GReg-2.
 
     A subclass says how long it takes (`length`), what λ is (`strength`) and who goes (`Unit.goes`).
@@ -123,11 +127,11 @@ class GrowingRegularization(keras.callbacks.Callback):
         """Returns what the penalty acts on, and the plan so far, which what is picked completes."""
         if self.granularity == "weight":
             graph = trace(model, unknown="freeze")
-            units = weight_units(graph, self.keep)
+            units = weight_units(graph, weight_numbers(graph, self.keep))
         else:
             graph = trace(model, coupling="free")
             units = channel_units(graph, self.granularity, channel_numbers(graph, self.keep))
-        return Plan({}, coupling=graph.coupling, fingerprint=graph.fingerprint), units
+        return Plan({}, coupling=graph.coupling, fingerprint=graph.fingerprint), losing(units)
 
     def picked(self, unit: Unit) -> np.ndarray:
         """Returns the sorted indices of the entries of a unit that stay."""
@@ -135,7 +139,7 @@ class GrowingRegularization(keras.callbacks.Callback):
 
     # ---- training -------------------------------------------------------------------------------------------
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def begin(self) -> None:
         """Attaches the penalty; an instance can be used for several fits."""
         model = self.model
         self.detach()
@@ -162,14 +166,14 @@ class GrowingRegularization(keras.callbacks.Callback):
         if self.stop and batch + 1 >= self._left and self._clock.now() >= self.length:
             self.model.stop_training = True
 
-    def on_train_end(self, logs: dict | None = None) -> None:
+    def end(self) -> None:
         """Takes the penalty off and notes what stays."""
         done = self._clock.now()
         if done < self.length:
             warnings.warn(
                 f"{type(self).__name__} was to take {self.length} steps; fit ended after {done}. The plan stands, but "
                 "what it removes may still matter. Train longer, or shorten with .compressed(steps).",
-                stacklevel=2,
+                stacklevel=3,
             )
         self._kept = {unit.name: self.picked(unit) for unit in self._units}
         self.detach()
@@ -179,6 +183,24 @@ class GrowingRegularization(keras.callbacks.Callback):
         if self._attachment is not None:
             self._attachment.detach()
             self._attachment = None
+
+    def tracked(self) -> Mapping[str, Any]:
+        """Returns who goes, as far as that is settled."""
+        return {f"goes/{unit.name}": unit.goes for unit in self._units}
+
+    def state(self) -> State:
+        """Returns who goes, and when the schedule began; λ is a function of both and the step."""
+        return {**super().state(), "start": np.asarray(self._clock.start)}
+
+    def restore(self, state: State) -> None:
+        """Puts both back."""
+        super().restore(state)
+        self._clock.start = int(state["start"])
+
+    def gauges(self) -> dict[str, float]:
+        """Returns the largest λ at this moment."""
+        now = ops.convert_to_tensor(np.int32(self._clock.now()))
+        return {"λ": max(float(ops.max(self.strength(unit, now))) for unit in self._units)}
 
     # ---- afterwards -----------------------------------------------------------------------------------------
 
@@ -239,11 +261,6 @@ def keep_faults(keep: Any) -> list[str]:
         for value in values
         if not is_number(value) or not 0 < value <= 1
     ]
-
-
-def is_number(value: Any) -> bool:
-    """Returns whether a value is a real number (`True` and `False` are not)."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _warn_of_decay(optimizer: keras.Optimizer) -> None:

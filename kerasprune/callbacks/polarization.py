@@ -73,9 +73,7 @@ class Polarization(ScaleRegularization):
             faults.append(f"Expected a positive ceiling. Received: ceiling={ceiling!r}.")
             ceiling = np.inf
         if macs is not None and target_macs is not None:
-            faults.append(
-                "Expected either macs= or target_macs=. Received: both, and macs= is always met."
-            )
+            faults.append("Expected either macs= or target_macs=. Received: both, and macs= is always met.")
         penalty = made(faults, regularizers.Polarization, strength, t)
         self.threshold = made(faults, thresholds.get, threshold)
         super().__init__(

@@ -31,6 +31,7 @@ class Resumable(keras.callbacks.Callback):
     """
 
     _begun = False
+    _ending = False
 
     def begin(self) -> None:
         """Attaches what acts during training; the model is `self.model`."""
@@ -40,6 +41,10 @@ class Resumable(keras.callbacks.Callback):
 
     def before_end(self) -> None:
         """Called on every callback of the fit after the last epoch, before the first of them ends."""
+
+    def gauges(self) -> dict[str, float]:
+        """Returns numbers worth watching during `fit`, by name, e.g. the strength of a penalty."""
+        return {}
 
     def tracked(self) -> Mapping[str, Any]:
         """Returns the variables, by name, that are the state."""
@@ -85,8 +90,6 @@ class Resumable(keras.callbacks.Callback):
         vars(model)[_COMPANY] = [callback for callback in company(model) if callback is not self]
         if not company(model):
             del vars(model)[_COMPANY]
-
-    _ending = False
 
 
 def company(model: keras.Model) -> list[Resumable]:

@@ -1,8 +1,8 @@
-"""What growing regularisation acts on: filters, input channels or single weights, each with its kernels."""
+"""What competes to stay: filters, input channels, blocks of weights or single weights, each with its kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,9 @@ class Part:
 
     Args:
         variable: The kernel.
-        axis: The axis along which the entries lie, or `None` where every single weight is an entry.
-        entry: For each position of the axis the index of its entry; −1 = none.
+        axis: The axis along which the entries lie, or `None` where they are weights, or blocks of them.
+        entry: For each position of the axis (or each weight, in the kernel's shape) the index of its entry; −1 = none.
+            Defaults to `None`: every weight is an entry of its own.
     """
 
     variable: Any
@@ -32,19 +33,25 @@ class Part:
 
     def spread(self, values: Any) -> Any:
         """Returns one value per entry as a tensor that broadcasts to the kernel; zero where there is no entry."""
-        if self.axis is None:
+        if self.entry is None:
             return ops.reshape(values, self.variable.shape)
         size = values.shape[0]
-        line = ops.take(ops.append(values, 0.0), self.entry % (size + 1))  # −1 takes the zero at the end
-        return ops.reshape(line, [-1 if a == self.axis else 1 for a in range(len(self.variable.shape))])
-
-    def norms(self, size: int) -> Any:
-        """Returns the L1 norm of every entry."""
-        weight = ops.abs(ops.stop_gradient(ops.convert_to_tensor(self.variable)))
+        ended = ops.concatenate([values, ops.zeros_like(values[:1])])
+        placed = ops.take(ended, self.entry % (size + 1))  # −1 takes the zero at the end
         if self.axis is None:
-            return ops.reshape(weight, (-1,))
-        line = ops.sum(weight, axis=[a for a in range(len(self.variable.shape)) if a != self.axis])
-        return ops.segment_sum(line, self.entry % (size + 1), num_segments=size + 1)[:size]
+            return placed
+        return ops.reshape(placed, [-1 if a == self.axis else 1 for a in range(len(self.variable.shape))])
+
+    def scores(self, size: int, saliency: Callable[[Any], Any] = abs) -> Any:
+        """Returns for every entry the sum of what its weights are worth, by default their L1 norm."""
+        worth = saliency(ops.cast(ops.stop_gradient(ops.convert_to_tensor(self.variable)), "float32"))
+        if self.entry is None:
+            return ops.reshape(worth, (-1,))
+        if self.axis is None:
+            line = ops.reshape(worth, (-1,))
+        else:
+            line = ops.sum(worth, axis=[a for a in range(len(self.variable.shape)) if a != self.axis])
+        return ops.segment_sum(line, self.entry.ravel() % (size + 1), num_segments=size + 1)[:size]
 
 
 @dataclass(frozen=True)
@@ -73,18 +80,23 @@ class Unit:
         )
         return cls(name, size, kept, parts, goes)
 
-    def norms(self) -> Any:
-        """Returns the L1 norm of every entry over all kernels of the unit."""
-        return sum(part.norms(self.size) for part in self.parts)
+    def scores(self, saliency: Callable[[Any], Any] = abs) -> Any:
+        """Returns for every entry what its weights in all kernels of the unit are worth, by default their L1 norm."""
+        return sum(part.scores(self.size, saliency) for part in self.parts)
 
     def lowest(self) -> Any:
         """Returns for every entry whether its L1 norm is too low, at this moment, to be among those that stay."""
-        rank = ops.argsort(ops.argsort(-self.norms()))
+        rank = ops.argsort(ops.argsort(-self.scores()))
         return rank >= self.kept
 
     def stays(self) -> np.ndarray:
         """Returns the sorted indices of the entries that are not to go."""
         return np.flatnonzero(~ops.convert_to_numpy(self.goes))
+
+
+def losing(units: Sequence[Unit]) -> list[Unit]:
+    """Returns the units that do not stay whole."""
+    return [unit for unit in units if unit.kept < unit.size]
 
 
 _KERNELS: dict[str, Callable[[ChannelGraph, str], list[tuple[Slice, int, np.ndarray]]]] = {
@@ -105,7 +117,7 @@ def granularity_faults(granularity: Any) -> list[str]:
 
 
 def channel_units(graph: ChannelGraph, granularity: str, kept: Mapping[str, int]) -> list[Unit]:
-    """Returns one unit for every group that loses channels.
+    """Returns one unit for every group that is named, where some kernel makes (or reads) its channels.
 
     Args:
         graph: The model's graph.
@@ -114,10 +126,9 @@ def channel_units(graph: ChannelGraph, granularity: str, kept: Mapping[str, int]
     """
     units = []
     for name, number in kept.items():
-        size = graph.groups[name].size
         parts = tuple(Part(kernel.variable, axis, entry) for kernel, axis, entry in _KERNELS[granularity](graph, name))
-        if number < size and parts:
-            units.append(Unit.of(name, size, number, parts))
+        if parts:
+            units.append(Unit.of(name, graph.groups[name].size, number, parts))
     return units
 
 
@@ -142,8 +153,8 @@ def channel_numbers(graph: ChannelGraph, keep: float | Mapping[str, float]) -> d
     return numbers
 
 
-def weight_units(graph: ChannelGraph, keep: float | Mapping[str, float]) -> list[Unit]:
-    """Returns one unit for every kernel that loses weights, biases and BatchNorm left out.
+def weight_numbers(graph: ChannelGraph, keep: float | Mapping[str, float]) -> dict[str, int]:
+    """Returns `{path of the kernel: number of weights that stay}`, biases and BatchNorm left out.
 
     Args:
         graph: The model's graph.
@@ -156,16 +167,31 @@ def weight_units(graph: ChannelGraph, keep: float | Mapping[str, float]) -> list
     fractions = keep if isinstance(keep, Mapping) else dict.fromkeys(owners, keep)
     faults = [f"Received: {name!r}.{nearest(name, owners)}" for name in fractions if name not in owners]
     raise_faults("Expected the names of layers with a kernel.", faults)
+    return {
+        kernel.variable.path: kept_number(int(np.prod(kernel.variable.shape)), fractions.get(kernel.owner.name, 1.0))
+        for kernel in graph.kernels
+    }
+
+
+def weight_units(graph: ChannelGraph, kept: Mapping[str, int]) -> list[Unit]:
+    """Returns one unit for every kernel that is named.
+
+    Args:
+        graph: The model's graph.
+        kept: `{path of the kernel: number of weights that stay}`.
+
+    Raises:
+        PruneError: Two kernels have the same path.
+    """
     units: dict[str, Unit] = {}
     for kernel in graph.kernels:
-        size = int(np.prod(kernel.variable.shape))
-        number = kept_number(size, fractions.get(kernel.owner.name, 1.0))
-        if number < size:
-            unit = Unit.of(kernel.variable.path, size, number, (Part(kernel.variable),))
-            if unit.name in units:
-                raise PruneError(
-                    f"Expected kernels with names of their own. Received: two with the path {unit.name!r}. "
-                    "Rename one of the layers."
-                )
-            units[unit.name] = unit
+        path = kernel.variable.path
+        if path in units:
+            raise PruneError(
+                f"Expected kernels with names of their own. Received: two with the path {path!r}. "
+                "Rename one of the layers."
+            )
+        if path in kept:
+            size = int(np.prod(kernel.variable.shape))
+            units[path] = Unit.of(path, size, kept[path], (Part(kernel.variable),))
     return list(units.values())

@@ -21,4 +21,4 @@ class L1(Criterion):
 
     def saliency(self, weight: np.ndarray) -> np.ndarray:
         """Returns `|w|`."""
-        return np.abs(weight)
+        return abs(weight)

@@ -13,11 +13,14 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from kerasprune.data.sources import Pictures
+from kerasprune.positions import positions
 
 Frame = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def epochs(pictures: Pictures, frame: Frame, *, batch: int, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
+def epochs(
+    pictures: Pictures, frame: Frame, *, batch: int, seed: int, first_epoch: int = 0, name: str = ""
+) -> tf.data.Dataset:
     """Returns batches to train on; each complete iteration is the epoch after that of the one before.
 
     An iteration that is broken off does not count: the next begins the same epoch anew.
@@ -28,6 +31,7 @@ def epochs(pictures: Pictures, frame: Frame, *, batch: int, seed: int, first_epo
         batch: Pictures a batch. What is left at the end of an epoch, less than a batch, is dropped.
         seed: Decides, with the number of the epoch, everything random.
         first_epoch: Number of the epoch that comes first. Defaults to 0.
+        name: What the set is called where its place is saved. Defaults to `""`.
 
     Returns:
         `(pictures, labels)` batches, `count // batch` of them an epoch.
@@ -35,6 +39,7 @@ def epochs(pictures: Pictures, frame: Frame, *, batch: int, seed: int, first_epo
     steps = pictures.count // batch
     with tf.device("CPU"):
         counter = tf.Variable(first_epoch, dtype=tf.int64, trainable=False)
+    positions.add(name, counter)
     begin = tf.data.Dataset.from_tensors(0).map(lambda _: counter.read_value())
 
     def hand_out(step: tf.Tensor, example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:

@@ -92,7 +92,8 @@ def load(
 
     if first_step:
         return rest_of_epoch(pictures, frame, batch=batch, seed=seed, epoch=first_epoch, first_step=first_step)
-    return epochs(pictures, frame, batch=batch, seed=seed, first_epoch=first_epoch)
+    called = f"{facts.name} size={size} batch={batch} seed={seed}"
+    return epochs(pictures, frame, batch=batch, seed=seed, first_epoch=first_epoch, name=called)
 
 
 def info(name: str | Path, *, data_dir: str | None = None) -> DataInfo:

@@ -1,0 +1,105 @@
+"""Gradual magnitude pruning: the smallest weights go, more and more of them, while the rest is trained."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from kerasprune import criteria, schedules
+from kerasprune.callbacks import granularity as granularities
+from kerasprune.callbacks import scopes
+from kerasprune.callbacks.clock import accumulated
+from kerasprune.callbacks.masked import Masked
+from kerasprune.callbacks.masks import Masks
+from kerasprune.callbacks.table import callbacks
+from kerasprune.callbacks.updates import Updates, updates
+from kerasprune.errors import PruneError
+
+
+@callbacks.add("gradual_magnitude")
+class GradualMagnitude(Masked):
+    """Removes the lowest scores by a schedule; what is gone stays gone.
+
+    After the steps `begin, begin + every, …, end` the fraction `schedule(step)` stays. Masks are chosen and applied
+    inside the compiled step, after the update of the weights.
+
+    Args:
+        schedule: From a step to the fraction kept: one of `kp.schedules`, any function of a step, a dict such as
+            `{"name": "cubic", "keep": 0.1}`, or a pruning schedule of tensorflow-model-optimization.
+        criterion: `"l1"`, `"l2"` or another criterion that says what one weight is worth. Defaults to `"l1"`.
+        every: Steps between two renewals. Defaults to 100.
+        granularity: `"weight"`, `"filter"`, `{"name": "block", "rows": 1, "columns": 4}`. Defaults to `"weight"`.
+        scope: `"global"`, `"layer"`, `{"name": "pattern", "keep": 2, "of": 4}`. Defaults to `"global"`.
+        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
+
+    Raises:
+        PruneError: An argument is out of range; in `fit`: nothing may be removed, or a length is not known.
+
+    Example:
+        >>> from kerasprune.schedules import cubic
+        >>> callback = GradualMagnitude(cubic(keep=0.1, end="10ep"), every=100)
+
+    Reference:
+        Zhu & Gupta, To prune, or not to prune, arXiv 1710.01878, section 3.
+    """
+
+    def __init__(
+        self,
+        schedule: Any,
+        *,
+        criterion: Any = "l1",
+        every: int = 100,
+        granularity: Any = "weight",
+        scope: Any = "global",
+        freeze: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise PruneError(f"Expected a positive whole number of steps. Received: every={every!r}.")
+        self.schedule = schedules.get(schedule)
+        self.criterion = criteria.get(criterion)
+        self.every = every
+        self.granularity = granularities.get(granularity)
+        self.scope = scopes.get(scope)
+        self.freeze = (freeze,) if isinstance(freeze, str) else tuple(freeze)
+        self._updates = Updates((), ())
+
+    def made(self) -> Masks:
+        """Returns masks over what the granularity finds."""
+        graph, units = self.granularity.units(self.model, self.freeze)
+        return Masks(units, self.granularity, self.scope, self.criterion.saliency, graph)
+
+    def begin(self) -> None:
+        """Attaches the masks, and removes what the schedule wants gone before the first step."""
+        per_epoch, epochs = self.params.get("steps"), self.params.get("epochs") or 1
+        accumulation = accumulated(self.model.optimizer)
+        known = None if per_epoch is None else per_epoch // accumulation
+        total = None if per_epoch is None else per_epoch * epochs // accumulation
+        self._updates = updates(self.schedule, self.every, known, total)
+        if total is not None and self._updates.steps[-1] > total:
+            warnings.warn(
+                f"The schedule ends after {self._updates.steps[-1]} steps, fit after {total}: then "
+                f"{self._updates.at(total):.3g} stays. Train longer, or end the schedule earlier.",
+                stacklevel=4,
+            )
+        super().begin()
+        self._table = np.stack([self._held.numbers(keep) for keep in self._updates.keep])
+        self._held.renew(self._updates.at(0))
+
+    def within_step(self) -> None:
+        """Renews the masks at the steps of the schedule."""
+        done = self._clock.after_update()
+        due = np.asarray(self._updates.steps, "int32")
+        place = ops.maximum(ops.sum(ops.cast(done >= due, "int32")) - 1, 0)
+        numbers = ops.take(ops.convert_to_tensor(self._table), place, axis=0)
+        units = self._held.units
+        goes = ops.cond(
+            ops.any(ops.equal(done, due)),
+            lambda: self._held.lowest(numbers),
+            lambda: [ops.convert_to_tensor(unit.goes) for unit in units],
+        )
+        self._held.assign(goes)

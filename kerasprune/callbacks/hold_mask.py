@@ -1,0 +1,74 @@
+"""Masks that are given: what is gone stays zero while the rest is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from kerasprune.callbacks.masked import Masked
+from kerasprune.callbacks.masks import Masks
+from kerasprune.callbacks.table import callbacks
+from kerasprune.callbacks.units import Part, Unit
+from kerasprune.errors import nearest, raise_faults
+
+
+@callbacks.add("hold_mask")
+class HoldMask(Masked):
+    """Keeps the weights that masks leave out at `+0.0`, and the optimizer's memory of them.
+
+    For fine-tuning a sparse model: plain training would bring removed weights back to life.
+
+    Args:
+        masks: `{variable path: boolean array, true where a weight stays}`, as `callback.masks` gives them.
+
+    Raises:
+        PruneError: A mask is not boolean; in `fit`: a path is not that of a trained variable, or shapes differ.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="d")])
+        >>> path = model.layers[0].kernel.path
+        >>> mask = np.array([[True, False]] * 4)
+        >>> model.compile("sgd", "mse")
+        >>> _ = model.fit(np.ones((8, 4)), np.ones((8, 2)), verbose=0, callbacks=[HoldMask({path: mask})])
+        >>> model.layers[0].kernel.numpy()[:, 1].tolist()
+        [0.0, 0.0, 0.0, 0.0]
+    """
+
+    def __init__(self, masks: Mapping[str, np.ndarray]) -> None:
+        super().__init__()
+        arrays = {path: np.asarray(mask) for path, mask in masks.items()}
+        raise_faults(
+            "HoldMask cannot be made:",
+            [
+                f"Expected boolean masks. Received: dtype {mask.dtype} for {path!r}. Use mask.astype(bool)."
+                for path, mask in arrays.items()
+                if mask.dtype != bool
+            ],
+        )
+        self._given = arrays
+
+    def made(self) -> Masks:
+        """Returns one unit per mask."""
+        variables = {variable.path: variable for variable in self.model.trainable_variables}
+        faults = [
+            f"no trained variable is called {path!r}.{nearest(path, variables)}"
+            for path in self._given
+            if path not in variables
+        ]
+        faults += [
+            f"{path!r} has shape {tuple(variables[path].shape)}. Received: a mask of shape {mask.shape}."
+            for path, mask in self._given.items()
+            if path in variables and tuple(variables[path].shape) != mask.shape
+        ]
+        raise_faults("The masks do not fit the model:", faults)
+        return Masks(
+            [Unit.of(path, mask.size, int(mask.sum()), (Part(variables[path]),)) for path, mask in self._given.items()]
+        )
+
+    def begin(self) -> None:
+        """Attaches the masks and sets what is gone to zero."""
+        super().begin()
+        self._held.assign([~self._given[unit.name].ravel() for unit in self._held.units])
+        self._held.apply()

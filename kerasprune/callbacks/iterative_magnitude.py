@@ -1,0 +1,87 @@
+"""Iterative magnitude pruning with rewinding: finding lottery tickets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kerasprune.callbacks.clock import accumulated
+from kerasprune.callbacks.resumable import State
+from kerasprune.callbacks.rewinding import remembered, rewind_optimizer, rewind_weights
+from kerasprune.callbacks.rounds_of_removal import RoundsOfRemoval
+from kerasprune.callbacks.table import callbacks
+from kerasprune.schedules import Point
+
+
+@callbacks.add("iterative_magnitude")
+class IterativeMagnitude(RoundsOfRemoval):
+    """Trains, removes the smallest weights, rewinds the others to step k, and again; the last phase trains the ticket.
+
+    `W_0 → W_k` (remembered); for n = 1 … rounds: train `m⊙W_k → m⊙W_T`, remove the lowest magnitudes among those left,
+    rewind. Rewinding restores weights, BatchNorm statistics, the step and with it the learning-rate schedule, with
+    fresh optimizer slots; the order of the data goes on. `k = 0` is the original lottery ticket.
+
+    The fit takes `k + (rounds + 1)·L` steps for a whole number L, otherwise an error names epochs that do.
+
+    Args:
+        rounds: Number of removals.
+        keep_per_round: Fraction of what is left that stays at each removal. Defaults to 0.8.
+        rewind_to: k, e.g. `"500it"` or `"2ep"`. Defaults to `"0it"`.
+        criterion: As for `GradualMagnitude`. Defaults to `"l1"`.
+        granularity: As for `GradualMagnitude`. Defaults to `"weight"`.
+        scope: As for `GradualMagnitude`. Defaults to `"global"`.
+        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
+
+    Raises:
+        PruneError: An argument is out of range; in `fit`: the steps do not divide into phases, the rewind point lies
+            behind the end, or the rounds would remove everything.
+
+    Example:
+        >>> callback = IterativeMagnitude(rounds=7, keep_per_round=0.8, rewind_to="500it")
+
+    Reference:
+        Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis, ICML 2020, Algorithm 2; Frankle &
+        Carbin, The Lottery Ticket Hypothesis, ICLR 2019, for k = 0.
+    """
+
+    def __init__(
+        self,
+        rounds: int,
+        keep_per_round: float = 0.8,
+        rewind_to: str | int | Point = "0it",
+        *,
+        criterion: Any = "l1",
+        granularity: Any = "weight",
+        scope: Any = "global",
+        freeze: Sequence[str] = (),
+    ) -> None:
+        super().__init__(rounds, keep_per_round, rewind_to, criterion, granularity, scope, freeze)
+        self._remembered: list[np.ndarray] = []
+
+    def remember(self) -> None:
+        """Keeps the weights of the rewind point."""
+        self._remembered = remembered(self.model)
+
+    def rewind(self) -> None:
+        """Goes back to the rewind point."""
+        rewind_weights(self.model, self._remembered)
+        rewind_optimizer(self.model, self._iterations * accumulated(self.model.optimizer) + self._phases.rewind)
+
+    @property
+    def ticket(self) -> list[np.ndarray]:
+        """The weights of the rewind point, in the order of `model.get_weights()`: with `masks`, the ticket."""
+        self._done()
+        return list(self._remembered)
+
+    def state(self) -> State:
+        """Returns also the weights of the rewind point."""
+        kept = {f"remembered/{place}": value for place, value in enumerate(self._remembered)}
+        return {**super().state(), **kept}
+
+    def restore(self, state: State) -> None:
+        """Puts them back."""
+        super().restore(state)
+        number = sum(name.startswith("remembered/") for name in state)
+        self._remembered = [state[f"remembered/{place}"] for place in range(number)]

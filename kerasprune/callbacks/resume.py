@@ -1,0 +1,168 @@
+"""Going on after a killed job, as if it had not been killed."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune.callbacks.clock import unwrapped
+from kerasprune.callbacks.resumable import Resumable, company
+from kerasprune.callbacks.saved_state import SavedState, last_good
+from kerasprune.callbacks.slots import ensure_built
+from kerasprune.callbacks.table import callbacks
+from kerasprune.errors import raise_faults
+from kerasprune.positions import positions
+
+
+@callbacks.add("resume")
+class Resume(Resumable):
+    """Saves the whole state of a fit at the beginning of every epoch, and goes on from it when the script runs again.
+
+    The state: weights, optimizer, seeds of layers, what the other callbacks of kerasprune have (masks, picks, λ by its
+    step, weights to rewind to), the epoch, and the place in training sets of `kp.data`. It is written to a new file
+    that then takes its name; the last two are kept, and one that cannot be read is passed over. It may stand anywhere
+    in the list.
+
+    After a kill, the same script trains the rest: bit-equal to an uninterrupted run where the order of the data is a
+    function of seed and epoch, as for `kp.data`, or the same in every epoch. For data of another kind it warns. A
+    finished job is not trained again. States of other callbacks (`EarlyStopping`'s patience, say) are theirs.
+
+    Args:
+        directory: A folder of its own for this fit.
+
+    Raises:
+        PruneError: In `fit`: the folder holds the state of another model or other callbacks. Nothing is changed then.
+
+    Example:
+        >>> import keras, tempfile
+        >>> import numpy as np
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        >>> model.compile("sgd", "mse")
+        >>> folder = tempfile.mkdtemp()
+        >>> data = np.ones((8, 4)), np.ones((8, 2))
+        >>> _ = model.fit(*data, epochs=3, shuffle=False, verbose=0, callbacks=[Resume(folder)])
+        >>> again = model.fit(*data, epochs=3, shuffle=False, verbose=0, callbacks=[Resume(folder)])
+        >>> len(again.epoch)  # finished: nothing is left to train
+        0
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        super().__init__()
+        self.directory = Path(directory)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that a fit with this folder would begin with; 0 where nothing is saved."""
+        found, _ = last_good(self.directory)
+        return 0 if found is None else found.epoch
+
+    def begin(self) -> None:
+        """Puts the saved state back, where there is one."""
+        self._next = 0
+        self.directory.mkdir(parents=True, exist_ok=True)
+        ensure_built(self.model)
+        found, faults = last_good(self.directory)
+        for fault in faults:
+            warnings.warn(f"A saved state could not be read, the one before is taken. {fault}", stacklevel=4)
+        if found is None:
+            return
+        self._check(found)
+        for callback in self._others():
+            callback.ensure_begun()
+        self._put_back(found)
+        self._next = found.epoch
+        # Keras begins with this epoch; where fit is over, with none.
+        self.model._initial_epoch = max(found.epoch, self.params["epochs"]) if found.stopped else found.epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Saves: between two epochs all callbacks are at rest."""
+        self._next = epoch
+        self._save(epoch, stopped=False)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Notes how far the fit has come."""
+        self._next = epoch + 1
+
+    def before_end(self) -> None:
+        """Saves the end: after the last epoch, before any callback takes off what it has put on."""
+        self._save(self._next, stopped=bool(self.model.stop_training))
+
+    def end(self) -> None:
+        """Forgets the epoch that Keras was told, for the next fit."""
+        self.model._initial_epoch = None
+
+    # ---- the state ------------------------------------------------------------------------------------------
+
+    def _save(self, epoch: int, *, stopped: bool) -> None:
+        arrays = {f"model/{n}": ops.convert_to_numpy(v) for n, v in enumerate(_variables(self.model))}
+        arrays |= {f"optimizer/{n}": ops.convert_to_numpy(v) for n, v in enumerate(_optimizer(self.model))}
+        for name, callback in self._named().items():
+            arrays |= {f"callback/{name}/{key}": np.asarray(value) for key, value in callback.state().items()}
+        about = {**self._about(), "positions": positions.epochs()}
+        SavedState(epoch, stopped, arrays, about).save(self.directory)
+
+    def _put_back(self, found: SavedState) -> None:
+        for name, variables in (("model", _variables(self.model)), ("optimizer", _optimizer(self.model))):
+            for place, variable in enumerate(variables):
+                variable.assign(found.arrays[f"{name}/{place}"])
+        for name, callback in self._named().items():
+            prefix = f"callback/{name}/"
+            callback.restore({k.removeprefix(prefix): v for k, v in found.arrays.items() if k.startswith(prefix)})
+        known = positions.put_back(found.about["positions"])
+        if not known and 0 < found.epoch < self.params["epochs"] and not found.stopped:
+            warnings.warn(
+                f"The fit goes on with epoch {found.epoch}. It ends as the uninterrupted one would only where the "
+                "data come in an order that is the same in every epoch, or a function of its number, as those of "
+                "kp.data do; give fit shuffle=False.",
+                stacklevel=5,
+            )
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "variables": [[v.path, list(v.shape)] for v in _variables(self.model)],
+            "optimizer": [[v.path.split("/")[-1], list(v.shape)] for v in _optimizer(self.model)],
+            "callbacks": list(self._named()),
+        }
+
+    def _check(self, found: SavedState) -> None:
+        faults = []
+        for what, now in self._about().items():
+            before = found.about[what]
+            if len(before) != len(now):
+                faults.append(f"{len(before)} {what} were saved. Received: {len(now)}.")
+            elif what == "variables":
+                differ = [(a, b) for a, b in zip(before, now, strict=True) if a[1] != b[1]]
+                faults += [f"{a[0]!r} was saved with shape {a[1]}. Received: {b[0]!r} {b[1]}." for a, b in differ[:3]]
+            elif before != now:
+                faults.append(f"The {what} were {before[:5]}. Received: {now[:5]}.")
+        raise_faults(
+            f"{self.directory} holds the state of another fit. Give another folder, or empty this one.", faults
+        )
+
+    def _others(self) -> list[Resumable]:
+        return [callback for callback in company(self.model) if not isinstance(callback, Resume)]
+
+    def _named(self) -> dict[str, Resumable]:
+        named: dict[str, Resumable] = {}
+        for callback in self._others():
+            kind = type(callback).__name__
+            number = sum(name.split("#")[0] == kind for name in named)
+            named[f"{kind}#{number}"] = callback
+        return named
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    """Returns weights, statistics and seeds of a model, metrics left out: they begin anew with every epoch."""
+    metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
+    return [variable for variable in model.variables if id(variable) not in metrics]
+
+
+def _optimizer(model: keras.Model) -> list[Any]:
+    outer, inner = model.optimizer.variables, unwrapped(model.optimizer).variables
+    known = {id(variable) for variable in inner}
+    return [*inner, *(variable for variable in outer if id(variable) not in known)]

@@ -1,0 +1,79 @@
+"""The state of a fit as a file: arrays and names, written whole, two copies kept, the last good one read."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasprune.files import replacing
+
+_FORMAT = 1
+_PATTERN = "state-*.npz"
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """Where a fit was at the beginning of an epoch.
+
+    Args:
+        epoch: The epoch that comes next.
+        stopped: Whether a callback had stopped the fit.
+        arrays: `{name: array}` of everything.
+        about: Plain data beside: what the model and the callbacks were.
+    """
+
+    epoch: int
+    stopped: bool
+    arrays: dict[str, np.ndarray]
+    about: dict[str, Any]
+
+    def save(self, folder: Path) -> Path:
+        """Writes the state, then forgets all but the last two."""
+        head = {"format": _FORMAT, "epoch": self.epoch, "stopped": self.stopped, "about": self.about}
+        text = np.frombuffer(json.dumps(head).encode(), np.uint8)
+        known = _numbered(folder)
+        path = folder / f"state-{(known[-1][0] if known else 0) + 1:06d}.npz"
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            # Names of weights may hold anything, names in the archive may not.
+            numbered = {f"a{place}": array for place, array in enumerate(self.arrays.values())}
+            names = np.frombuffer(json.dumps(list(self.arrays)).encode(), np.uint8)
+            np.savez(file, head=text, names=names, **numbered)
+            file.flush()
+        for _, old in known[:-1]:
+            old.unlink(missing_ok=True)
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> SavedState:
+        """Reads a state; raises `ValueError` or `OSError` where the file is not whole."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                head = json.loads(file["head"].tobytes())
+                names = json.loads(file["names"].tobytes())
+                arrays = {name: file[f"a{place}"] for place, name in enumerate(names)}
+        except (zipfile.BadZipFile, KeyError, EOFError) as error:
+            raise ValueError(f"{path} is not whole: {error}") from error
+        if head.get("format") != _FORMAT:
+            raise ValueError(f"{path} has format {head.get('format')!r}, expected {_FORMAT}")
+        return cls(head["epoch"], head["stopped"], arrays, head["about"])
+
+
+def last_good(folder: Path) -> tuple[SavedState | None, list[str]]:
+    """Returns the newest state that can be read, and what was wrong with newer ones."""
+    faults = []
+    for _, path in reversed(_numbered(folder)):
+        try:
+            return SavedState.load(path), faults
+        except (ValueError, OSError) as error:
+            faults.append(f"{path.name}: {error}")
+    return None, faults
+
+
+def _numbered(folder: Path) -> list[tuple[int, Path]]:
+    found = [(path.stem.removeprefix("state-"), path) for path in folder.glob(_PATTERN)]
+    return sorted((int(number), path) for number, path in found if number.isdigit())
