@@ -10,13 +10,17 @@ from kerasprune.channels import Block, Group
 from kerasprune.cost import Cost, cost
 from kerasprune.errors import PruneError
 from kerasprune.graph import ChannelGraph
+from kerasprune.lottery import lottery
 from kerasprune.masking import mask
 from kerasprune.planning import plan
 from kerasprune.plans import Plan
 from kerasprune.rebuild import rebuild
+from kerasprune.reinitialising import reinitialise
 from kerasprune.reordering import reorder
+from kerasprune.rounds import rounds
 from kerasprune.rules import rule
 from kerasprune.summary import report
+from kerasprune.three_dimensions import one_dimension, three_dimensions
 from kerasprune.tracing import trace
 
 __version__ = "0.1.0"
@@ -34,16 +38,21 @@ __all__ = [
     "callbacks",
     "cost",
     "criteria",
+    "lottery",
     "mask",
+    "one_dimension",
     "plan",
     "rebuild",
+    "reinitialise",
     "regularizers",
     "reorder",
     "report",
+    "rounds",
     "rule",
     "rules",
     "schedules",
     "search",
+    "three_dimensions",
     "thresholds",
     "trace",
 ]

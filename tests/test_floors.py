@@ -25,6 +25,8 @@ FLOORS: list[set[str]] = [
         "regularizers",
         "pairs",
         "positions",
+        "holding",
+        "reinitialising",
         "constraints",
         "clamping",
         "thresholds",
@@ -33,7 +35,16 @@ FLOORS: list[set[str]] = [
     {"cut", "absorption", "cost", "rebuild", "masking", "borders", "reordering", "summary"},
     {"criteria", "budgets", "gradients", "pixels"},
     {"planning", "dimensions"},
-    {"callbacks", "search", "lottery", "rounds", "three_dimensions", "models", "data", ""},  # "" = kerasprune/__init__.py, the facade
+    {
+        "callbacks",
+        "search",
+        "lottery",
+        "rounds",
+        "three_dimensions",
+        "models",
+        "data",
+        "",
+    },  # "" = kerasprune/__init__.py, the facade
     {"export", "codec", "latency", "analysis"},
     {"recipes", "reports"},
     {"cli", "__main__", "testing"},

@@ -1,0 +1,261 @@
+"""Depth, width and resolution: counting them, planning them, and what a network of given ones costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+from keras.src.ops import numpy as knp
+
+from kerasprune import criteria
+from kerasprune.budgets.base import kept_number, top
+from kerasprune.cost import cost
+from kerasprune.criteria.base import Criterion, Evidence
+from kerasprune.criteria.block_criterion import blocks_of, least_blocks
+from kerasprune.errors import PruneError, raise_faults
+from kerasprune.graph import ChannelGraph
+from kerasprune.plans import Plan
+from kerasprune.tracing import trace
+from kerasprune.walking import functional
+
+DIMENSIONS = ("depth", "width", "resolution")
+LEVELS = 64  # widths that are tried at most
+_SUMS = (layers.Add, knp.Add)
+_CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How deep, how wide and how finely resolved a dense network is: what fractions are fractions of.
+
+    Args:
+        blocks: Number of blocks. Those that change the shape cannot be dropped, but count: sums of two branches, and
+            in plain networks convolutions.
+        droppable: How many of them can be dropped.
+        widths: Channels of every prunable group.
+        side: Side of the inputs, in pixels.
+    """
+
+    blocks: int
+    droppable: int
+    widths: Mapping[str, int]
+    side: int
+
+    @classmethod
+    def of(cls, model: keras.Model, side: int | None = None) -> Extent:
+        """Returns the extent of a model.
+
+        Args:
+            model: The model.
+            side: Side of the inputs, in pixels. Defaults to the model's own.
+
+        Raises:
+            PruneError: The model's side is free and none is given.
+        """
+        graph = trace(model, unknown="freeze")
+        own = functional(model).inputs[0].shape[1]
+        if side is None and own is None:
+            raise PruneError(
+                "Expected the side of the inputs: the model leaves it free. Received: resolution=None. "
+                "Give resolution=, e.g. resolution=32."
+            )
+        widths = {name: group.size for name, group in graph.prunable.items()}
+        return cls(_count_blocks(graph), len(blocks_of(graph)), widths, side or own)
+
+    def blocks_at(self, depth: float) -> int:
+        """Returns the number of blocks that a depth keeps: the nearest that is possible."""
+        return max(self.blocks - self.droppable, round(depth * self.blocks))
+
+    def channels_at(self, width: float) -> dict[str, int]:
+        """Returns the number of channels that a width keeps of every group."""
+        return {name: kept_number(size, width) for name, size in self.widths.items()}
+
+    def side_at(self, resolution: float) -> int:
+        """Returns the side in pixels that a resolution means."""
+        return max(1, round(resolution * self.side))
+
+    def fractions(self, model: keras.Model, side: int) -> tuple[float, float, float]:
+        """Returns the depth, width and resolution of a model made from the dense one: of what was built.
+
+        Args:
+            model: The slimmer model.
+            side: The side of its inputs.
+        """
+        graph = trace(model, unknown="freeze")
+        here = {name: group.size for name, group in graph.groups.items() if name in self.widths}
+        kept, dense = sum(here.values()), sum(self.widths[name] for name in here)
+        gone = self.droppable - len(blocks_of(graph))
+        return (self.blocks - gone) / self.blocks, kept / dense if dense else 1.0, side / self.side
+
+
+def depth_plan(model: keras.Model, extent: Extent, depth: float, scores: Mapping[str, float]) -> Plan:
+    """Returns the plan that drops the blocks of lowest score until a depth is reached.
+
+    Args:
+        model: The model; it may have lost blocks already.
+        extent: Of the dense model.
+        depth: Fraction of the dense model's blocks that stays.
+        scores: `{block: score}` of the model's droppable blocks.
+    """
+    graph = trace(model, unknown="freeze")
+    now = extent.blocks - extent.droppable + len(blocks_of(graph))
+    number = min(max(0, now - extent.blocks_at(depth)), len(blocks_of(graph)))
+    return Plan({}, least_blocks(dict(scores), number), fingerprint=graph.fingerprint)
+
+
+def width_plan(model: keras.Model, extent: Extent, width: float, criterion: str | dict | Criterion) -> Plan:
+    """Returns the plan that keeps one fraction of every group's channels: those of highest score within the group.
+
+    Args:
+        model: The model; it may have lost channels already.
+        extent: Of the dense model.
+        width: Fraction of the dense model's channels that stays.
+        criterion: Of channels.
+    """
+    graph = trace(model, unknown="freeze")
+    scores = criteria.score(criteria.get(criterion), graph, Evidence())
+    numbers = extent.channels_at(width)
+    chosen = {
+        name: top(scores[name], min(group.size, numbers.get(name, kept_number(group.size, width))))
+        for name, group in graph.prunable.items()
+    }
+    keep = graph.filled(chosen, scores)
+    return Plan({name: kept.tolist() for name, kept in keep.items()}, fingerprint=graph.fingerprint)
+
+
+def check_side(model: keras.Model, side: int) -> None:
+    """Checks that a model takes inputs of a side.
+
+    Raises:
+        PruneError: Its input side is fixed to another.
+    """
+    fixed = [size for size in functional(model).inputs[0].shape[1:-1] if size not in (None, side)]
+    if fixed:
+        raise PruneError(
+            "Expected a model with a free input side, e.g. input_shape=(None, None, 3), whose resolution can change. "
+            f"Received: {model.name!r} with inputs of shape {tuple(functional(model).inputs[0].shape)}. Build it with "
+            "free sides and global pooling, and load the weights; or leave the resolution as it is."
+        )
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What every network that can be built from a dense one costs: MACs by number of blocks, width and side.
+
+    Args:
+        depths: Fractions of the blocks.
+        widths: Fractions of the channels, as built.
+        resolutions: Fractions of the side.
+        asked: The widths to ask for.
+        macs: MACs over the dense model's, shape `(depths, widths, resolutions)`.
+    """
+
+    depths: np.ndarray
+    widths: np.ndarray
+    resolutions: np.ndarray
+    asked: np.ndarray
+    macs: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        model: keras.Model,
+        extent: Extent,
+        scores: Mapping[str, float],
+        lower: tuple[float, float, float],
+    ) -> Costs:
+        """Counts the networks without building them.
+
+        Args:
+            model: The dense model.
+            extent: Its extent.
+            scores: Of its blocks: which go first.
+            lower: Least depth, width and resolution.
+        """
+        least = max(extent.blocks - extent.droppable, ceil(lower[0] * extent.blocks - 1e-9))
+        numbers = np.arange(extent.blocks, least - 1, -1)
+        sides = np.arange(extent.side, max(1, ceil(lower[2] * extent.side - 1e-9)) - 1, -1)
+        if None not in functional(model).inputs[0].shape[1:-1]:
+            sides = sides[:1]  # the model has a side of its own
+        asked = _widths(extent, lower[1])
+        built = [sum(extent.channels_at(w).values()) / max(1, sum(extent.widths.values())) for w in asked]
+        dense = cost(model, resolution=extent.side).macs
+        macs = np.zeros((len(numbers), len(asked), len(sides)))
+        for i, number in enumerate(numbers):
+            removed = least_blocks(dict(scores), extent.blocks - int(number))
+            for k, side in enumerate(sides):
+                graph = trace(model, unknown="freeze", resolution=int(side), removed=removed)
+                macs[i, :, k] = [cost(graph, _prefix(graph, extent, w)).macs / dense for w in asked]
+        return cls(numbers / extent.blocks, np.array(built), sides / extent.side, asked, macs)
+
+    def grid(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Returns d, w, r and MACs of all networks, flat."""
+        mesh = np.meshgrid(self.depths, self.widths, self.resolutions, indexing="ij")
+        return tuple(x.ravel() for x in (*mesh, self.macs))
+
+    def along(self, dimension: str, macs: float) -> tuple[float, float, float]:
+        """Returns the `(d, w, r)` to ask for that comes nearest to a budget when one dimension alone shrinks.
+
+        Raises:
+            PruneError: The dimension cannot go so low.
+        """
+        axis = DIMENSIONS.index(dimension)
+        line = self.macs[tuple(slice(None) if a == axis else 0 for a in range(3))]
+        best = int(np.argmin(np.abs(line - macs)))
+        if line.min() > macs and abs(line[best] - macs) > 0.1:
+            raise PruneError(
+                f"Expected a budget that {dimension} alone can meet: at the least {line.min():.3f} of the MACs stay. "
+                f"Received: macs={macs}. Ask for more."
+            )
+        asked = (self.depths, self.asked, self.resolutions)[axis][best]
+        return tuple(float(asked) if a == axis else 1.0 for a in range(3))
+
+
+def _widths(extent: Extent, lower: float) -> np.ndarray:
+    """Returns the widths at which the largest group loses a channel, thinned out to at most `LEVELS`."""
+    largest = max(extent.widths.values(), default=1)
+    least = max(1, ceil(lower * largest - 1e-9))
+    numbers = np.unique(np.linspace(least, largest, min(LEVELS, largest - least + 1)).round().astype(int))
+    return numbers[::-1] / largest
+
+
+def _prefix(graph: ChannelGraph, extent: Extent, width: float) -> Plan:
+    """Returns a plan of the right numbers of channels; which ones does not matter to the cost."""
+    numbers = extent.channels_at(width)
+    chosen = {
+        name: np.arange(min(group.size, numbers.get(name, kept_number(group.size, width))))
+        for name, group in graph.prunable.items()
+    }
+    return Plan({name: kept.tolist() for name, kept in graph.filled(chosen).items()})
+
+
+def _count_blocks(graph: ChannelGraph) -> int:
+    """Returns the number of blocks, those that cannot be dropped included."""
+    blocks = blocks_of(graph)
+    ends = {id(block.target) for block in blocks.values()}
+    plain = {block.layers[0] for block in blocks.values() if block.kind == "plain"}
+    fixed = 0
+    for call in graph.calls:
+        operation: Any = call.operation
+        if plain:
+            fixed += isinstance(operation, _CONVOLUTIONS) and operation.name not in plain
+        elif isinstance(operation, _SUMS) and id(call.node.outputs[0]) not in ends:
+            fixed += len(call.inputs) == 2 and call.inputs[0].shape == call.inputs[1].shape
+    return len(blocks) + fixed
+
+
+def check_fractions(**fractions: Any) -> None:
+    """Checks that numbers are fractions kept in (0, 1]."""
+    raise_faults(
+        "The fractions are not legal:",
+        [
+            f"Expected {name} in (0, 1]. Received: {name}={value!r}."
+            for name, value in fractions.items()
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1
+        ],
+    )

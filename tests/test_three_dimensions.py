@@ -1,0 +1,254 @@
+"""The driver: which networks it builds, with fits that only count; order of carrying out; a job that is killed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import kerasprune as kp
+from kerasprune.criteria import blocks_of
+from kerasprune.dimensions import Costs, Extent
+from kerasprune.rounds import rounds
+from kerasprune.search import MAP
+from kerasprune.testing import randomise
+from kerasprune.three_dimensions import collect, one_dimension, plan_at, three_dimensions
+
+SIDE = 16
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    return randomise(kp.models.resnet_cifar(depth=20, classes=4, seed=0), 0)
+
+
+@pytest.fixture(scope="module")
+def data() -> list:
+    generator = np.random.default_rng(0)
+    return [(generator.normal(size=(60, SIDE, SIDE, 3)).astype("float32"), generator.integers(0, 4, 60))]
+
+
+BLOCKS = {"name": "discrimination", "classifier": "ridge", "samples": 60}
+
+
+class CountingFit:
+    """A fit that trains nothing: accuracy is a known function of what was built."""
+
+    def __init__(self, extent: Extent) -> None:
+        self.extent, self.calls = extent, []
+
+    def __call__(self, model: keras.Model, *, resolution: int, epochs: int, seed: int) -> float:
+        d, w, r = self.extent.fractions(model, resolution)
+        self.calls.append((d, w, r, epochs, seed))
+        assert model(np.zeros((1, resolution, resolution, 3), "float32")).shape == (1, 4)
+        return self.truth(d, w, r)
+
+    @staticmethod
+    def truth(d: float, w: float, r: float) -> float:
+        """Returns an accuracy that depth hardly matters to."""
+        return 0.9 * (1 - 0.05 * (1 - d)) * (1 - 0.4 * (1 - w) ** 2) * (1 - 0.5 * (1 - r))
+
+
+def test_rounds_build_what_they_tell(model, data):
+    extent = Extent.of(model, SIDE)
+    assert (extent.blocks, extent.droppable, extent.side) == (9, 7, SIDE)
+    wanted = {
+        "depth": [(n / 9, 1, 1) for n in (8, 7, 6, 4)],  # 9 · (0.875, 0.75, 0.625, 0.5), the nearest, halves to even
+        "width": [(1, 0.875, 1), (1, 0.75, 1), (1, 0.625, 1), (1, 0.5, 1)],
+        "resolution": [(1, 1, n / 16) for n in (14, 12, 10, 8)],
+    }
+    for dimension, fractions in wanted.items():
+        fit = CountingFit(extent)
+        points = rounds(
+            model, fit, dimension, to=0.5, epochs_per_round=3, resolution=SIDE, data=data, blocks=BLOCKS, seed=5
+        )
+        np.testing.assert_allclose([(p.d, p.w, p.r) for p in points], fractions)
+        assert [call[:3] for call in fit.calls] == [(p.d, p.w, p.r) for p in points]
+        assert {call[3:] for call in fit.calls} == {(3, 5)}
+        for point in points:
+            again = kp.rebuild(model, point.plan, absorb=False)  # from the dense model at once
+            assert (point.macs, point.params) == (kp.cost(again, resolution=point.side).macs, again.count_params())
+            images = np.random.default_rng(1).normal(size=(4, point.side, point.side, 3)).astype("float32")
+            np.testing.assert_allclose(point.model(images), again(images), rtol=1e-5, atol=1e-5)
+
+
+def test_costs_without_building_are_those_of_what_is_built(model):
+    extent = Extent.of(model, SIDE)
+    importance = dict.fromkeys(blocks_of(kp.trace(model)), 0.0)
+    costs = Costs.of(model, extent, importance, (0.6, 0.8, 0.9))
+    dense = kp.cost(model, resolution=SIDE).macs
+    for i, j, k in ((0, 0, 0), (2, 3, 1), (-1, -1, -1)):
+        target = costs.depths[i], costs.asked[j], costs.resolutions[k]
+        plan = plan_at(model, extent, target, importance)
+        slim = kp.rebuild(model, plan, absorb=False)
+        assert kp.cost(slim, resolution=plan.resolution).macs == pytest.approx(costs.macs[i, j, k] * dense)
+        assert extent.fractions(slim, plan.resolution)[::2] == pytest.approx(target[::2])
+
+
+@pytest.mark.parametrize("family", ["residual", "dense", "inverted"])
+def test_blocks_first_and_channels_first_give_the_same_model(family):
+    makers = {
+        "residual": lambda: kp.models.resnet_cifar(depth=20, classes=4, seed=0),
+        "dense": lambda: kp.models.densenet_cifar(depth=13, classes=4, seed=0),
+        "inverted": lambda: kp.models.mobilenet_v2(classes=4, input_shape=(32, 32, 3), width=0.5, seed=0),
+    }
+    model = randomise(makers[family](), 1)
+    extent = Extent.of(model, 32)
+    importance = {name: float((7 * i) % 5) for i, name in enumerate(blocks_of(kp.trace(model)))}
+    plan = plan_at(model, extent, (0.7, 0.6, 1.0), importance)
+    assert plan.removed and any(len(kept) < extent.widths.get(name, 0) for name, kept in plan.keep.items())
+    blocks, channels = kp.Plan({}, plan.removed), kp.Plan(plan.keep)
+    together = kp.rebuild(model, plan, absorb=False)
+    blocks_first = kp.rebuild(kp.rebuild(model, blocks, absorb=False), channels, absorb=False)
+    # Channels of blocks that go have no say, so that they may as well stay whole.
+    channels_first = kp.rebuild(kp.rebuild(model, channels, absorb=False), blocks, absorb=False)
+    for other in (blocks_first, channels_first):
+        assert other.count_params() == together.count_params() < model.count_params()
+        for one, two in zip(together.weights, other.weights, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_the_optimum_is_that_of_the_fitted_points(model, data):
+    fit = CountingFit(Extent.of(model, SIDE))
+    result = three_dimensions(
+        model, fit, 0.5, data=data, resolution=SIDE, epochs_per_round=1, epochs=2, blocks=BLOCKS, surface=MAP(degree=2)
+    )
+    assert len(result.points) == 13 and len(fit.calls) == 14
+    assert [call[3] for call in fit.calls] == [0, *[1] * 12, 2]
+    d, w, r = result.optimum
+    # Depth matters least, so it goes first; what is built costs at most the budget, and little less.
+    assert d < 0.6 and r == 1.0
+    assert 0.45 < result.chosen.macs / result.points[0].macs <= 0.5
+    assert (result.chosen.d, result.chosen.r) == pytest.approx((d, r))
+    assert result.chosen.w == pytest.approx(w, abs=0.03)
+    assert result.frr == 1 - result.chosen.macs / result.points[0].macs
+    assert 0 < result.prr < 1
+    # No network within the budget would have done better by the true accuracies.
+    importance = result.importance
+    costs = Costs.of(model, Extent.of(model, SIDE), importance, (0.5, 0.5**0.5, 0.5**0.5))
+    d, w, r, macs = costs.grid()
+    best = max(fit.truth(*point) for point in zip(d[macs <= 0.5], w[macs <= 0.5], r[macs <= 0.5], strict=True))
+    assert result.chosen.accuracy >= best - 2e-3
+
+
+def test_volume_is_the_formula(model, data):
+    fit = CountingFit(Extent.of(model, SIDE))
+    result = three_dimensions(
+        model, fit, 0.5, data=data, resolution=SIDE, epochs_per_round=1, epochs=1, blocks=BLOCKS, constraint="volume",
+        surface=MAP(degree=2),
+    )  # fmt: skip
+    d, w, r = result.optimum
+    assert d * w**2 * r**2 == pytest.approx(0.5, abs=1e-6)
+    assert result.optimum.kkt < 1e-5
+
+
+def test_one_dimension_comes_nearest_to_the_budget(model, data):
+    dense = kp.cost(model, resolution=SIDE).macs
+    fit = CountingFit(Extent.of(model, SIDE))
+    for dimension, apart in (("depth", 0.06), ("width", 0.03), ("resolution", 0.05)):
+        point = one_dimension(model, fit, dimension, 0.5, data=data, resolution=SIDE, epochs=1, blocks=BLOCKS)
+        assert abs(point.macs / dense - 0.5) < apart
+        assert sum(x < 1 for x in (point.d, point.w, point.r)) == 1
+
+
+KILLED = """
+import os, signal, sys, json
+import numpy as np, keras, kerasprune as kp
+from kerasprune.three_dimensions import three_dimensions
+from kerasprune.search import MAP
+folder, limit = sys.argv[1], int(sys.argv[2])
+keras.utils.set_random_seed(0)
+model = kp.models.resnet_cifar(depth=14, classes=3, seed=0, width=0.25)
+x = np.random.default_rng(0).normal(size=(48, 12, 12, 3)).astype("float32")
+y = (x.mean(axis=(1, 2)).argmax(axis=-1)).astype("int32")
+def fit(model, *, resolution, epochs, seed):
+    with open(folder + "/calls", "a") as file: file.write(f"{model.count_params()} {resolution} {epochs}\\n")
+    keras.utils.set_random_seed(seed)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss, metrics=["accuracy"])
+    small = x[:, :resolution, :resolution]
+    if epochs: model.fit(small, y, epochs=epochs, batch_size=16, shuffle=False, verbose=0)
+    if len(open(folder + "/calls").readlines()) == limit: os.kill(os.getpid(), signal.SIGKILL)
+    return float(model.evaluate(small, y, verbose=0)[1]) + 0.1 * model.count_params() / 1e5
+found = three_dimensions(model, fit, 0.6, data=[(x, y)], resolution=12, epochs_per_round=1, epochs=2, rounds=2,
+                         blocks={"name": "discrimination", "classifier": "ridge", "samples": 48},
+                         surface=MAP(degree=2), folder=folder)
+weights = float(sum(np.abs(np.asarray(w)).sum() for w in found.model.weights))
+print(json.dumps([list(found.optimum), [p.accuracy for p in found.points], found.chosen.accuracy, weights]))
+"""
+
+
+def job(folder: Path, limit: int) -> subprocess.CompletedProcess:
+    folder.mkdir(exist_ok=True)
+    code = textwrap.dedent(KILLED)
+    return subprocess.run([sys.executable, "-c", code, str(folder), str(limit)], capture_output=True, text=True)
+
+
+def test_a_job_that_is_killed_takes_up_its_points(tmp_path):
+    whole = job(tmp_path / "whole", -1)
+    assert whole.returncode == 0, whole.stderr
+    broken = job(tmp_path / "broken", 5)
+    assert broken.returncode == -9
+    kept = sorted(path.name for path in (tmp_path / "broken").iterdir() if path.is_dir())
+    assert kept == ["dense-0", "depth-1", "depth-2", "width-1"]
+    again = job(tmp_path / "broken", -1)
+    assert again.returncode == 0, again.stderr
+    results = [json.loads(run.stdout.strip().splitlines()[-1]) for run in (whole, again)]
+    assert results[0] == results[1]
+    calls = [(tmp_path / name / "calls").read_text().splitlines() for name in ("whole", "broken")]
+    assert len(calls[0]) == 8
+    assert calls[1] == [*calls[0][:5], *calls[0][4:]]  # the one that was under way is trained again, no other
+
+
+def test_a_folder_of_other_settings_is_an_error(model, data, tmp_path):
+    fit = CountingFit(Extent.of(model, SIDE))
+    rounds(model, fit, "width", to=0.8, rounds=1, epochs_per_round=1, resolution=SIDE, folder=tmp_path)
+    with pytest.raises(kp.PruneError, match="to=0.8.*Received: to=0.7"):
+        rounds(model, fit, "width", to=0.7, rounds=1, epochs_per_round=1, resolution=SIDE, folder=tmp_path)
+    assert len(fit.calls) == 1
+
+
+def test_bad_input(model, data):
+    fit = CountingFit(Extent.of(model, SIDE))
+    fixed = kp.models.resnet_cifar(depth=8, classes=4, input_shape=(16, 16, 3))
+    inputs = keras.Input((8, 8, 3))
+    shallow = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(inputs)))
+    for arguments, message in (
+        ({"model": fixed}, "free input side.*Received.*16, 16, 3"),
+        ({"resolution": None}, "leaves it free"),
+        ({"macs": 0.0}, "macs in"),
+        ({"down_to": 0.9}, "down_to ≤ macs"),
+        ({"constraint": "seconds"}, "Expected constraint"),
+        ({"model": shallow, "resolution": 8}, "free input side"),
+        ({"epochs": -1}, "epochs to be a whole number"),
+    ):
+        with pytest.raises(kp.PruneError, match=message):
+            three_dimensions(**{"model": model, "fit": fit, "data": data, "resolution": SIDE, **arguments})
+    with pytest.raises(kp.PruneError, match="dimension to be one of.*Did you mean 'depth'"):
+        rounds(model, fit, "deepth", to=0.5)
+    with pytest.raises(kp.PruneError, match="depth alone can meet"):
+        one_dimension(model, fit, "depth", 0.02, data=data, resolution=SIDE, epochs=1, blocks=BLOCKS)
+    with pytest.raises(kp.PruneError, match="data=None"):
+        rounds(model, fit, "depth", to=0.5, resolution=SIDE)
+    with pytest.raises(kp.PruneError, match="finite accuracy"):
+        rounds(model, lambda *_, **__: float("nan"), "width", to=0.5, resolution=SIDE)
+    assert not fit.calls
+
+
+def test_one_level_everywhere_is_an_error(model, data):
+    with pytest.raises(kp.PruneError, match="accuracies that differ"):
+        three_dimensions(
+            model, lambda *_, **__: 0.5, 0.5, data=data, resolution=SIDE, epochs_per_round=1, blocks=BLOCKS
+        )
+
+
+def test_the_points_are_one_by_one_along_the_axes(model, data):
+    fit = CountingFit(Extent.of(model, SIDE))
+    points = collect(model, fit, down_to=0.5, data=data, resolution=SIDE, epochs_per_round=1, rounds=2, blocks=BLOCKS)
+    assert [sum(x < 1 for x in (p.d, p.w, p.r)) for p in points] == [0, *[1] * 6]
