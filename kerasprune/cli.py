@@ -230,17 +230,9 @@ def reproduce(
             typer.echo(f"{known}: {reproductions.describe(known)}")
         return
     outcome = reproductions.reproduce(name)
-    rows = [
-        (
-            row.what,
-            f"{row.paper:g}{row.unit}",
-            f"{row.ours:.4g}{row.unit}",
-            f"±{row.tolerance:.2g}",
-            _mark(row.agrees),
-        )
-        for row in outcome.rows
-    ]
+    rows = [row.cells for row in outcome.rows]
     _print_table(name, ("what", "paper", "ours", "tolerance", ""), rows)
+    typer.echo(reproductions.comment(name))
     typer.echo(f"verdict: {outcome.verdict}")
     if outcome.verdict == "differs":
         raise typer.Exit(1)
@@ -265,10 +257,6 @@ def _names_of(package: str) -> Callable[[], list[str]]:
         return importlib.import_module(f"kerasprune.{package}").names()
 
     return names
-
-
-def _mark(agrees: bool) -> str:
-    return "agrees" if agrees else "differs"
 
 
 def _show_summary(folder: Path) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 import kerasprune as kp
 from kerasprune import PruneError
-from kerasprune.recipes import reproduce
+from kerasprune.recipes import entries, reproduce
 from kerasprune.recipes.reproduce import NotRun, Outcome, Row
-from kerasprune.recipes.reproductions import greg_tables
+from kerasprune.recipes.reproductions import greg_tables, map_table5
+from kerasprune.search import MAP
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,33 @@ def test_one_row_that_differs_decides_the_verdict():
     assert Outcome("x", (good, bad)).verdict == "differs"
     assert Outcome("x", (Row("nan", 1.0, float("nan"), 0.1),)).verdict == "differs"
     assert Outcome("x", ()).verdict == "not run (no rows)"
+
+
+def test_bounds_and_notes_have_verdicts_of_their_own():
+    below, above = entries.AtMost("a", 0.55, 0.5, " points"), entries.AtLeast("b", 0.5, 4.0)
+    assert below.agrees and above.agrees
+    assert not entries.AtMost("a", 0.55, 0.56).agrees and not entries.AtLeast("b", 0.5, 0.4).agrees
+    assert not entries.AtMost("a", 0.55, float("nan")).agrees and not entries.AtLeast("b", 0.5, float("nan")).agrees
+    assert below.cells == ("a", "–", "0.5 points", "≤ 0.55", "agrees")
+    assert above.cells == ("b", "–", "4", "≥ 0.5", "agrees")
+    assert entries.Note("c", "0.33 %", "0.56 %").cells == ("c", "0.33 %", "0.56 %", "–", "noted")
+
+
+def test_map_table5_agrees_and_could_differ(monkeypatch):
+    outcome = reproduce.reproduce("map-table5")
+    assert outcome.verdict == "agrees"
+    judged = [row for row in outcome.rows if not isinstance(row, entries.Note)]
+    assert len(judged) == 2 * 5 and all(row.ours <= 0.55 for row in judged if "rank 1" in row.what)
+    assert "powers of x − 1" in reproduce.comment("map-table5")
+    table = map_table5.table5
+
+    def shuffled(network):
+        rows = table(network).copy()
+        rows["accuracy"][:25] = rows["accuracy"][:25][::-1]
+        return rows
+
+    monkeypatch.setattr(map_table5, "table5", shuffled)
+    assert map_table5.off_axis_error("resnet32", MAP())[0] > 0.55
 
 
 def test_entry_that_cannot_run_says_why(monkeypatch):

@@ -42,6 +42,86 @@ class Row:
         # Published figures are decimals: 1.50 − 1.49 is within 0.01, whatever binary fractions make of it.
         return abs(self.ours - self.paper) <= self.tolerance * (1 + 1e-9)
 
+    @property
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """What is printed: what, the published figure, ours, what is allowed, the verdict."""
+        verdict = "agrees" if self.agrees else "differs"
+        return self.what, f"{self.paper:g}{self.unit}", f"{self.ours:.4g}{self.unit}", self.allowed, verdict
+
+    @property
+    def allowed(self) -> str:
+        """The tolerance in words."""
+        return f"±{self.tolerance:.2g}"
+
+
+class AtMost(Row):
+    """One of our figures against a bound that is not a published figure.
+
+    Args:
+        what: What is bounded.
+        bound: The bound.
+        ours: The figure.
+        unit: Printed after the figures. Defaults to nothing.
+    """
+
+    _sign = "≤"
+
+    def __init__(self, what: str, bound: float, ours: float, unit: str = "") -> None:
+        super().__init__(what, bound, ours, 0.0, unit)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the figure is within the bound."""
+        return self.ours <= self.paper
+
+    @property
+    def allowed(self) -> str:
+        """The bound."""
+        return f"{self._sign} {self.paper:.3g}"
+
+    @property
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """What is printed; there is no published figure."""
+        what, _, ours, allowed, verdict = super().cells
+        return what, "–", ours, allowed, verdict
+
+
+class AtLeast(AtMost):
+    """As `AtMost`, the bound being the least."""
+
+    _sign = "≥"
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the figure reaches the bound."""
+        return self.ours >= self.paper
+
+
+class Note(Row):
+    """Something to be seen beside a published figure, but not judged: figures as text.
+
+    Args:
+        what: What it is.
+        paper: What the paper says.
+        ours: What was found here.
+    """
+
+    def __init__(self, what: str, paper: str, ours: str) -> None:
+        super().__init__(what, float("nan"), float("nan"), float("inf"))
+        object.__setattr__(self, "texts", (paper, ours))
+
+    texts: tuple[str, str]
+
+    @property
+    def agrees(self) -> bool:
+        """Always: it is not judged."""
+        return True
+
+    @property
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """What is printed."""
+        return self.what, *self.texts, "–", "noted"
+
 
 def add(name: str) -> Callable[[Callable[[], Sequence[Row]]], Callable[[], Sequence[Row]]]:
     """Returns a decorator that makes a function without arguments an entry of that name."""

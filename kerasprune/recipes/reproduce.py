@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kerasprune.recipes import reproductions
 from kerasprune.recipes.entries import NotRun, Row, add, entries
 
-__all__ = ["NotRun", "Outcome", "Row", "add", "describe", "entries", "names", "reproduce", "reproductions"]
+__all__ = ["NotRun", "Outcome", "Row", "add", "comment", "describe", "entries", "names", "reproduce", "reproductions"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,12 @@ def names() -> list[str]:
 def describe(name: str) -> str:
     """Returns the first line of an entry's docstring."""
     return (entries.member(name).__doc__ or "").strip().split("\n")[0]
+
+
+def comment(name: str) -> str:
+    """Returns what else an entry's docstring says of its figures, up to the reference; empty where nothing."""
+    text = inspect.cleandoc(entries.member(name).__doc__ or "").split("\nReference:")[0]
+    return text.partition("\n")[2].strip()
 
 
 def reproduce(name: str) -> Outcome:
