@@ -1,13 +1,13 @@
 """Polarization against network slimming and no penalty at equal multiply–adds, on glyphs.
 
-    python benchmarks/polarization.py run       # resumable: rows that are there are not run again
+    python benchmarks/polarization.py run       # resumable: what is there is not run again
     python benchmarks/polarization.py table     # writes the table and the plot from the rows
 
 Every run starts from the one shipped checkpoint (`glyphs-base`, ResNet-20, 32×32), sets the scales inside the residual
-blocks to 0.5, trains for three epochs on the 10,000-image set with the penalty (or without), removes the channels of
-the smallest scales until a fraction of the multiply–adds is left (one threshold for the network, at least one channel
-of each group), and fine-tunes for one epoch. λ is chosen on the validation images with seed 0: the highest accuracy
-right after removal, averaged over the fractions. Test accuracy is taken once, for every finished model.
+blocks to 0.5, trains for two epochs on the 10,000-image set with the penalty (or without), removes the channels of the
+smallest scales until a fraction of the multiply–adds is left (one threshold for the network, at least one channel of
+each group), and fine-tunes for one epoch. λ is chosen for every method and every fraction on the validation images with
+seed 0: the highest accuracy right after removal. Test accuracy is taken for the chosen λ only, after fine-tuning.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -23,53 +24,86 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from greg_schedules import accuracy, fit
 
 RESULTS = Path(__file__).parent / "results"
-ROWS, COUNTS = RESULTS / "polarization.csv", RESULTS / "polarization_histograms.csv"
-MEASURES = ("dense", "removed", "validation", "test", "highest", "lowest", "seconds")
-FIELDS = ("method", "strength", "seed", "macs", *MEASURES)
-EPOCHS, FINETUNE_EPOCHS, RATE, FINETUNE_RATE, BATCH, SIZE = 3, 1, 0.05, 0.01, 32, 32
-MACS, FINETUNED, SEEDS, BINS = (0.7, 0.5, 0.3), (0.5, 0.3), (0, 1, 2), 100
-GRID = {"polarization": (3e-3, 1e-2), "slimming": (1e-3, 3e-3, 1e-2), "none": (0.0,)}
+ROWS, FINES = RESULTS / "polarization.csv", RESULTS / "polarization_finetuned.csv"
+COUNTS = RESULTS / "polarization_histograms.csv"
+KEYS = ("method", "strength", "seed", "macs")
+FIELDS = (*KEYS, "dense", "removed", "highest", "lowest", "seconds")
+FINETUNED = (*KEYS, "validation", "test", "seconds")
+EPOCHS, FINETUNE_EPOCHS, RATE, FINETUNE_RATE, BATCH, SIZE = 2, 1, 0.05, 0.01, 32, 32
+MACS, SEEDS, BINS = (0.7, 0.5), (0, 1, 2), 100
+GRID = {"polarization": (5e-3, 1e-2, 2e-2), "slimming": (1e-3, 3e-3, 1e-2), "none": (0.0,)}
 
 
-def one_run(method: str, strength: float, seed: int) -> tuple[list[dict], list[int]]:
-    """Trains once, removes and fine-tunes at every fraction; returns the rows and the histogram of the scales."""
+def trained(method: str, strength: float, seed: int) -> None:
+    """Trains a network with a penalty, unless that was done; notes the accuracy right after removal, and the scales."""
     import keras
     import numpy as np
 
     import kerasprune as kp
     from kerasprune.thresholds import gap
 
+    path = model_path(method, strength, seed)
+    if path.exists():
+        return
+    began = time.time()
     keras.utils.set_random_seed(seed)
     checkpoint = Path(kp.__file__).parent / "recipes" / "checkpoints" / "glyphs-base.keras"
     model = keras.models.load_model(os.environ.get("GLYPHS_BASE", checkpoint))
-    evaluation = {s: kp.data.load("glyphs/small", size=SIZE, batch=500, split=s) for s in ("validation", "test")}
-    train = kp.data.load("glyphs/small", size=SIZE, batch=BATCH, augment="crop", seed=seed)
-    began = time.time()
+    train = data("train", seed)
     callback = penalised(method, strength)
     fit(model, train, keras.optimizers.schedules.CosineDecay(RATE, EPOCHS * len(train)), EPOCHS, [callback])
     scales = np.concatenate([looks[-1] for looks in callback.scales.values()])
-    counts = np.histogram(scales, BINS, (0, max(1.0, scales.max())))[0]
-    graph = kp.trace(model, coupling="free", resolution=SIZE)
-    trained = accuracy(model, evaluation["validation"])
-    rows = []
+    validation = data("validation")
+    dense, found = accuracy(model, validation), []
     for macs in MACS:
-        plan = kp.plan(graph, "bn_scale", "threshold", macs=macs)
-        goes = scales_of_removed(graph, plan)
-        highest, lowest = gap(scales, goes)
-        slim = kp.rebuild(model, plan)
-        row = {"method": method, "strength": strength, "seed": seed, "macs": macs, "dense": trained}
-        row |= {"removed": accuracy(slim, evaluation["validation"]), "highest": highest, "lowest": lowest}
-        if macs in FINETUNED:
-            more = kp.data.load("glyphs/small", size=SIZE, batch=BATCH, augment="crop", seed=seed, first_epoch=EPOCHS)
-            schedule = keras.optimizers.schedules.CosineDecay(FINETUNE_RATE, FINETUNE_EPOCHS * len(more))
-            fit(slim, more, schedule, FINETUNE_EPOCHS, [])
-            row |= {split: accuracy(slim, data) for split, data in evaluation.items()}
-        rows.append(row | {"seconds": round(time.time() - began)})
-    return rows, counts.tolist()
+        plan = plan_of(model, macs)
+        highest, lowest = gap(scales, scales_of_removed(model, plan))
+        removed = accuracy(kp.rebuild(model, plan), validation)
+        measured = {"dense": dense, "removed": removed, "highest": highest, "lowest": lowest}
+        found.append(dict(zip(KEYS, (method, strength, seed, macs), strict=True)) | measured)
+    counts = np.histogram(scales, BINS, (0, max(1.0, scales.max())))[0]
+    append(COUNTS, [[method, strength, seed, *counts.tolist()]])
+    append(ROWS, [[*row.values(), round(time.time() - began)] for row in found])
+    path.parent.mkdir(exist_ok=True)
+    model.save(path)
+
+
+def finetuned(method: str, strength: float, seed: int, macs: float) -> None:
+    """Fine-tunes what is left of a trained network, unless that was done."""
+    import keras
+
+    import kerasprune as kp
+
+    key = (method, str(strength), str(seed), str(macs))
+    if any(tuple(row[field] for field in KEYS) == key for row in rows(FINES, FINETUNED)):
+        return
+    began = time.time()
+    model = keras.models.load_model(model_path(method, strength, seed))
+    slim = kp.rebuild(model, plan_of(model, macs))
+    train = data("train", seed, first_epoch=EPOCHS)
+    schedule = keras.optimizers.schedules.CosineDecay(FINETUNE_RATE, FINETUNE_EPOCHS * len(train))
+    fit(slim, train, schedule, FINETUNE_EPOCHS, [])
+    scores = [accuracy(slim, data(split)) for split in ("validation", "test")]
+    append(FINES, [[*key, *scores, round(time.time() - began)]])
+
+
+def model_path(method: str, strength: float, seed: int) -> Path:
+    """Returns where a trained network is kept between training and fine-tuning."""
+    return Path(tempfile.gettempdir()) / "kerasprune_polarization" / f"{method}-{strength}-{seed}.keras"
+
+
+def data(split: str, seed: int = 0, first_epoch: int = 0):
+    """Returns the batches of a split."""
+    import kerasprune as kp
+
+    if split == "train":
+        more = {"augment": "crop", "seed": seed, "first_epoch": first_epoch}
+        return kp.data.load("glyphs/small", size=SIZE, batch=BATCH, **more)
+    return kp.data.load("glyphs/small", size=SIZE, batch=500, split=split)
 
 
 def penalised(method: str, strength: float):
-    """Returns the callback; without a penalty one whose λ is too small to count, for its bounds and its history."""
+    """Returns the callback; without a penalty one whose λ is too small to count, for its history."""
     import kerasprune as kp
 
     shared = {"coupling": "free", "resolution": SIZE}
@@ -78,91 +112,98 @@ def penalised(method: str, strength: float):
     return kp.callbacks.NetworkSlimming(strength or 1e-12, **shared)
 
 
-def scales_of_removed(graph, plan) -> float:
+def plan_of(model, macs: float):
+    """Returns the plan by the size of the scales."""
+    import kerasprune as kp
+
+    return kp.plan(kp.trace(model, coupling="free", resolution=SIZE), "bn_scale", "threshold", macs=macs)
+
+
+def scales_of_removed(model, plan) -> float:
     """Returns the largest scale of the removed channels."""
     import numpy as np
 
+    import kerasprune as kp
     from kerasprune.criteria import Evidence, get
 
-    scores = get("bn_scale").score(graph, Evidence())
+    scores = get("bn_scale").score(kp.trace(model, coupling="free"), Evidence())
     return max((np.delete(scores[name], kept).max(initial=0.0) for name, kept in plan.keep.items()), default=0.0)
 
 
-def chosen(method: str) -> float:
-    """Returns λ: the one whose models are best on the validation images right after removal, with seed 0."""
-
-    def mean(strength: float) -> float:
-        values = [float(r["removed"]) for r in rows() if key(r)[:3] == (method, str(strength), "0")]
-        return sum(values) / len(values)
-
-    return max(GRID[method], key=mean)
-
-
-def key(row: dict) -> tuple:
-    """Returns what tells rows apart."""
-    return tuple(str(row[field]) for field in FIELDS[:4])
+def chosen(method: str, macs: float) -> float:
+    """Returns λ: the one that is best on the validation images right after removal, with seed 0."""
+    found = {
+        float(row["strength"]): float(row["removed"])
+        for row in rows(ROWS, FIELDS)
+        if (row["method"], row["seed"], row["macs"]) == (method, "0", str(macs))
+    }
+    return max(found, key=found.get)
 
 
-def rows() -> list[dict]:
-    """Returns the finished rows."""
-    if not ROWS.exists():
+def append(path: Path, found: list) -> None:
+    """Adds rows to a file."""
+    RESULTS.mkdir(exist_ok=True)
+    with path.open("a", newline="") as file:
+        csv.writer(file).writerows(found)
+    print(*found, sep="\n", flush=True)
+
+
+def rows(path: Path, fields: tuple) -> list[dict]:
+    """Returns the rows of a file."""
+    if not path.exists():
         return []
-    with ROWS.open(newline="") as file:
-        return list(csv.DictReader(file, FIELDS))
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file, fields))
 
 
 def run() -> None:
-    """Runs the grid with seed 0, then the other seeds with the λ chosen."""
+    """Runs the grid with seed 0, then the other seeds with the λ chosen, then fine-tunes."""
     for method, strengths in GRID.items():
         for strength in strengths:
-            finish(method, strength, 0)
-    for seed in SEEDS[1:]:
-        for method in GRID:
-            finish(method, chosen(method), seed)
-
-
-def finish(method: str, strength: float, seed: int) -> None:
-    """Runs one cell that has no rows yet."""
-    if (method, str(strength), str(seed), str(MACS[-1])) in {key(row) for row in rows()}:
-        return
-    found, counts = one_run(method, strength, seed)
-    RESULTS.mkdir(exist_ok=True)
-    with COUNTS.open("a", newline="") as file:
-        csv.writer(file).writerow([method, strength, seed, *counts])
-    with ROWS.open("a", newline="") as file:
-        csv.DictWriter(file, FIELDS).writerows(found)
-    print(*found, sep="\n", flush=True)
+            trained(method, strength, 0)
+    cells = [(seed, macs, method) for seed in SEEDS for macs in MACS for method in GRID]
+    for seed, macs, method in cells:
+        trained(method, chosen(method, macs), seed)
+    for seed, macs, method in cells:
+        finetuned(method, chosen(method, macs), seed, macs)
 
 
 def table() -> None:
     """Writes the table and the plot."""
     import numpy as np
 
-    best = {method: chosen(method) for method in GRID}
+    best = {(method, macs): chosen(method, macs) for method in GRID for macs in MACS}
 
-    def cell(field: str, method: str, macs: float) -> str:
-        wanted = (method, str(best[method]), str(macs))
-        values = [float(r[field]) for r in rows() if (key(r)[:2] + key(r)[3:]) == wanted and r[field]]
+    def cell(path: Path, fields: tuple, field: str, method: str, macs: float) -> str:
+        wanted = (method, str(best[method, macs]), str(macs))
+        found = [r for r in rows(path, fields) if (r["method"], r["strength"], r["macs"]) == wanted]
+        values = [float(r[field]) for r in found]
         spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
         return f"{np.mean(values):.2f} ± {spread:.2f} (n={len(values)})" if values else "–"
 
     lines = ["| | " + " | ".join(f"{m:.0%} of MACs" for m in MACS) + " |", "|---" * (len(MACS) + 1) + "|"]
-    titles = {"removed": "right after removal, validation", "test": "after one epoch of fine-tuning, test"}
-    for field, title in titles.items():
+    for title, path, fields, field in (
+        ("right after removal, validation", ROWS, FIELDS, "removed"),
+        ("after one epoch of fine-tuning, test", FINES, FINETUNED, "test"),
+    ):
         for method in GRID:
-            cells = " | ".join(cell(field, method, macs) for macs in MACS)
-            lines.append(f"| {title}: {method}, λ = {best[method]:g} | {cells} |")
-    lines += ["", "Scales of all channels inside the blocks, seeds together:", ""]
+            cells = (f"{cell(path, fields, field, method, m)}, λ = {best[method, m]:g}" for m in MACS)
+            lines.append(f"| {title}: {method} | " + " | ".join(cells) + " |")
+    lines += ["", f"Scales of all channels inside the blocks, λ as for {MACS[-1]:.0%}, seeds together:", ""]
     lines += ["| | < 0.01 | 0.01 to 0.05 | 0.05 to 0.2 | 0.2 to 0.4 | ≥ 0.4 |", "|---" * 6 + "|"]
     for method, counts in histograms(best).items():
         shares = [counts[a:b].sum() / counts.sum() for a, b in ((0, 1), (1, 5), (5, 20), (20, 40), (40, BINS))]
         lines.append(f"| {method} | " + " | ".join(f"{share:.1%}" for share in shares) + " |")
-    lines += ["", "λ, accuracy right after removal on the validation images, seed 0:", ""]
-    lines += ["| | λ | " + " | ".join(f"{m:.0%}" for m in MACS) + " |", "|---" * (len(MACS) + 2) + "|"]
+    lines += ["", "Right after removal, validation, by λ, seed 0:", ""]
+    lines += ["| | λ | whole | " + " | ".join(f"{m:.0%}" for m in MACS) + " |", "|---" * (len(MACS) + 3) + "|"]
     for method, strengths in GRID.items():
         for strength in strengths:
-            found = {r["macs"]: float(r["removed"]) for r in rows() if key(r)[:3] == (method, str(strength), "0")}
-            lines.append(f"| {method} | {strength:g} | " + " | ".join(f"{found[str(m)]:.2f}" for m in MACS) + " |")
+            key = (method, str(strength), "0")
+            found = {r["macs"]: r for r in rows(ROWS, FIELDS) if (r["method"], r["strength"], r["seed"]) == key}
+            if found:
+                cells = " | ".join(f"{float(found[str(m)]['removed']):.2f}" for m in MACS)
+                dense = float(found[str(MACS[0])]["dense"])
+                lines.append(f"| {method} | {strength:g} | {dense:.2f} | {cells} |")
     (RESULTS / "polarization.md").write_text("\n".join(lines) + "\n")
     plot(best)
 
@@ -174,7 +215,7 @@ def histograms(best: dict) -> dict:
     sums = {method: np.zeros(BINS, int) for method in GRID}
     with COUNTS.open(newline="") as file:
         for method, strength, _, *counts in csv.reader(file):
-            if float(strength) == best[method]:
+            if float(strength) == best[method, MACS[-1]]:
                 sums[method] += np.asarray(counts, int)
     return sums
 
@@ -191,7 +232,7 @@ def plot(best: dict) -> None:
     edges = np.linspace(0, 1, BINS + 1)
     for axes, (method, counts) in zip(all_axes, histograms(best).items(), strict=True):
         axes.stairs(counts, edges, fill=True)
-        axes.set(yscale="symlog", ylabel="channels", title=f"{method}, λ = {best[method]:g}", xlim=(0, 1))
+        axes.set(yscale="symlog", ylabel="channels", title=f"{method}, λ = {best[method, MACS[-1]]:g}", xlim=(0, 1))
     all_axes[-1].set_xlabel("scale")
     figure.tight_layout()
     figure.savefig(RESULTS / "polarization.svg", bbox_inches="tight")

@@ -98,10 +98,7 @@ class ScaleRegularization(Resumable):
         """Sets the scales, attaches penalty and bounds; an instance can be used for several fits."""
         model = self.model
         self.detach()
-        self._scales = find_scales(model, self.coupling, self.freeze, self.resolution)
-        self.choose()  # says now that a target cannot be met, or that a resolution is missing
-        if self.target_macs is not None:
-            to_target(self._scales, self.floor, macs=self.target_macs)
+        self._scales = self.rehearse(model)
         self._clock = Clock(model.optimizer)
         self._plan, self._looks, self._met_at = None, {}, -1
         self._weight = keras.Variable(
@@ -113,6 +110,18 @@ class ScaleRegularization(Resumable):
         self._constrain()
         self._attachment.trace()
         self._look()
+
+    def rehearse(self, model: keras.Model) -> Scales:
+        """Returns the scales of a model, having made a plan of them, so that a fault shows before any training.
+
+        Raises:
+            PruneError: The model has no scales to train, or the target cannot be met or counted.
+        """
+        scales = find_scales(model, self.coupling, self.freeze, self.resolution)
+        self.chosen(scales)
+        if self.target_macs is not None:
+            to_target(scales, self.floor, macs=self.target_macs)
+        return scales
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Notes the scales; ends the penalty where the target is met."""

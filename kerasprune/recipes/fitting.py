@@ -50,7 +50,7 @@ def fit(
     terminal = watching.Terminal(console, stage, epochs)
     metrics = watching.Metrics(lambda rows: folder.set_metrics(stage, rows))
     try:
-        with weight_decay(model, spec.l2):
+        with weight_decay(model, spec.l2, spec.l2_on):
             twin.fit(
                 training,
                 validation_data=validation,
@@ -71,7 +71,7 @@ def classification_loss(model: keras.Model) -> keras.losses.Loss:
 
 
 @contextmanager
-def weight_decay(model: keras.Model, l2: float) -> Iterator[None]:
+def weight_decay(model: keras.Model, l2: float, on: str = "kernels") -> Iterator[None]:
     """Puts the papers' weight decay in the loss, `½ · l2 · Σ w²` over the trainable kernels, for a while.
 
     So it passes through momentum, as SGD's weight decay does in the papers' codes; Keras's own
@@ -80,8 +80,9 @@ def weight_decay(model: keras.Model, l2: float) -> Iterator[None]:
     Args:
         model: The model. Its variables have their own regularisers back afterwards.
         l2: The weight decay. With 0 nothing is changed.
+        on: `"kernels"`, or `"weights"`: all trainable variables. Defaults to `"kernels"`.
     """
-    kernels = [variable for variable in model.trainable_variables if variable.name.endswith("kernel")]
+    kernels = [v for v in model.trainable_variables if on == "weights" or v.name.endswith("kernel")]
     before = [kernel.regularizer for kernel in kernels]
     try:
         if l2:

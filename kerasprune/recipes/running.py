@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerasprune.callbacks.scaling import ScaleRegularization
 from kerasprune.errors import PruneError
 from kerasprune.recipes import loading, schema, stages
 from kerasprune.recipes.folder import RunFolder, claim
@@ -85,11 +86,16 @@ def rehearse(one: stages.Run) -> None:
     """
     recipe = one.recipe
     model = stages.dense_model(recipe)
+    plan = None
     if recipe.prune and recipe.prune.plan:
         by_norm = recipe.prune.plan.model_copy(update={"criterion": schema.Named(name="l1")})
         plan = stages.choose(one, model, by_norm)
-        if recipe.prune.callback:
-            stages.callback_of(recipe.prune.callback, plan, model)
+    if recipe.prune and recipe.prune.callback:
+        callback = stages.callback_of(recipe.prune.callback, plan, model, recipe)
+        if recipe.prune.epochs is None and recipe.prune.steps is None:
+            stages.own_length(callback)
+        if isinstance(callback, ScaleRegularization):
+            callback.rehearse(model)
     if recipe.data is not None:
         for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
             if split is not None:

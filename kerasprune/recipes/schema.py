@@ -136,7 +136,7 @@ class Paper(Node):
     """Where a published figure stands."""
 
     title: str
-    arxiv: str
+    arxiv: str | None = None
     row: str
 
 
@@ -244,15 +244,20 @@ class AdamW(Node):
 Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
 
 
+Decayed = Literal["kernels", "weights"]
+
+
 class Fit(Node):
     """A training stage.
 
-    `l2` is the papers' weight decay: the loss gains `½ · l2 · Σ w²` over the trainable kernels.
+    `l2` is the papers' weight decay: the loss gains `½ · l2 · Σ w²` over the trainable kernels, or with
+    `l2_on: weights` over everything that is trained, biases and BatchNorm too.
     """
 
     epochs: PositiveInt
     optimizer: Optimizer
     l2: NonNegativeFloat = 0.0
+    l2_on: Decayed = "kernels"
     batch: PositiveInt | None = None
     callbacks: tuple[Callback, ...] = ()
 
@@ -282,15 +287,18 @@ class PlanStep(Node):
 class Prune(Node):
     """The pruning stage: a plan, a callback that prepares the model during `fit`, or both.
 
-    Without `epochs` and `steps` the fit is as long as the callback's schedule.
+    Without `epochs` and `steps` the fit is as long as the callback's schedule. It begins with the weights of the dense
+    model, or with `weights: fresh` with those that the dense model began with.
     """
 
     plan: PlanStep | None = None
     callback: Callback | None = None
+    weights: Literal["trained", "fresh"] = "trained"
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
     optimizer: Optimizer | None = None
     l2: NonNegativeFloat = 0.0
+    l2_on: Decayed = "kernels"
     batch: PositiveInt | None = None
 
     @model_validator(mode="after")
@@ -301,6 +309,8 @@ class Prune(Node):
             raise ValueError("Expected an optimizer beside the callback")
         if self.epochs is not None and self.steps is not None:
             raise ValueError("Expected either epochs or steps")
+        if self.weights == "fresh" and (self.callback is None or self.plan is not None):
+            raise ValueError("Expected a callback and no plan beside weights: fresh, for there is nothing to judge yet")
         return self
 
 
@@ -347,6 +357,8 @@ class Recipe(Node):
             faults.append("Expected a prune stage before finetune")
         if isinstance(self.model, Named) and not self.train:
             faults.append("Expected a train stage, since the model has no trained weights (or model: {start: …})")
+        if isinstance(self.model, Start) and self.prune and self.prune.weights == "fresh":
+            faults.append("Expected a model by name beside weights: fresh. Received: a checkpoint")
         if "tflite-int8" in self.export and self.data is None:
             faults.append("Expected data to calibrate tflite-int8 with")
         if faults:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import keras
 
 import kerasprune as kp
 from kerasprune import reports
+from kerasprune.callbacks.scaling import ScaleRegularization
 from kerasprune.errors import PruneError
 from kerasprune.recipes import masked, members, schema
 from kerasprune.recipes.fitting import classification_loss, fit
@@ -27,9 +28,20 @@ from kerasprune.walking import functional
 if TYPE_CHECKING:
     from rich.console import Console
 
+
 MOMENTS = 60  # looks at the filter norms while pruning
 _UNMEASURED = {"tflite_bytes": None, "latency_ms": None}
 EXPORT_IMAGES = 1000  # images that calibrate and check an export
+
+
+@runtime_checkable
+class Scheduled(Protocol):
+    """A callback with a schedule of a known length, which can be squeezed."""
+
+    length: int
+
+    def compressed(self, steps: int) -> Any:
+        """Returns the same callback with a shorter schedule."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ def prune(run: Run) -> None:
     """Chooses what stays and prepares the weights: `pruned.keras`, `plan.json` | `masks.npz`, `norms.npz`."""
     keras.utils.set_random_seed(run.recipe.seed + 1)
     spec = run.recipe.prune
-    model = run.folder.model("dense.keras")
+    model = run.folder.model("dense.keras") if spec.weights == "trained" else dense_model(run.recipe)
     plan = None if spec.plan is None else choose(run, model, spec.plan)
     if spec.callback is not None:
         plan = _push(run, model, spec, plan)
@@ -210,12 +222,14 @@ def choose(run: Run, model: keras.Model, spec: schema.PlanStep) -> kp.Plan:
     )
 
 
-def callback_of(spec: schema.Named, plan: kp.Plan | None, model: keras.Model) -> Any:
-    """Returns the callback that a recipe names, given the plan where it takes one.
+def callback_of(spec: schema.Named, plan: kp.Plan | None, model: keras.Model, recipe: schema.Recipe) -> Any:
+    """Returns the callback that a recipe names, given the plan where it takes one, and the image side where it asks.
 
     A callback that picks by itself is only told how many channels of each group the plan keeps.
     """
     arguments = spec.arguments
+    if members.takes("callback", spec.name, "resolution"):
+        arguments.setdefault("resolution", free_side(model, recipe))
     if plan is not None and members.takes("callback", spec.name, "plan"):
         arguments["plan"] = plan
     elif plan is not None and members.takes("callback", spec.name, "keep"):
@@ -229,13 +243,27 @@ def callback_of(spec: schema.Named, plan: kp.Plan | None, model: keras.Model) ->
     return members.make("callback", spec.name, arguments)
 
 
+def own_length(callback: Any) -> int:
+    """Returns the number of steps that a callback's own schedule takes.
+
+    Raises:
+        PruneError: It has no schedule of its own.
+    """
+    if isinstance(callback, Scheduled):
+        return callback.length
+    raise PruneError(
+        f"Expected epochs or steps in the prune stage. Received: neither, and {type(callback).__name__} has no "
+        "schedule of its own. Add prune.epochs."
+    )
+
+
 def _push(run: Run, model: keras.Model, spec: schema.Prune, plan: kp.Plan | None) -> kp.Plan | None:
     """Fits with the callback; returns its plan, or writes its masks where it prunes single weights."""
     training = run.pictures("train", model, spec.batch)
     per_epoch = len(training)
-    callback = callback_of(spec.callback, plan, model)
-    total = spec.steps or (spec.epochs or 0) * per_epoch or callback.length
-    if run.recipe.smoke:
+    callback = callback_of(spec.callback, plan, model, run.recipe)
+    total = spec.steps or (spec.epochs or 0) * per_epoch or own_length(callback)
+    if run.recipe.smoke and isinstance(callback, Scheduled):
         callback = callback.compressed(total)
     graph = kp.trace(model, coupling=plan.coupling if plan else "free", unknown="freeze")
     norms = FilterNorms(graph, every=max(1, total // MOMENTS))
@@ -251,6 +279,8 @@ def _push(run: Run, model: keras.Model, spec: schema.Prune, plan: kp.Plan | None
         callbacks=[callback, norms, StopAfter(total)],
     )
     run.folder.write_arrays("norms.npz", norms.arrays())
+    if isinstance(callback, ScaleRegularization):
+        callback.save(run.folder.file("scales.npz"))
     if getattr(callback, "granularity", "") == "weight":
         run.folder.write_arrays("masks.npz", callback.masks)
         return None
@@ -268,7 +298,7 @@ def _train(run: Run, stage: str, model: keras.Model, spec: schema.Fit) -> None:
         validation=run.validation(model),
         folder=run.folder,
         console=run.console,
-        callbacks=[callback_of(callback, None, model) for callback in spec.callbacks],
+        callbacks=[callback_of(callback, None, model, run.recipe) for callback in spec.callbacks],
     )
 
 
