@@ -29,8 +29,9 @@ RECORD = Record(
     ),
     widths={"a": (16, 8), "b/conv": (32, 32)},
     norms=Norms(np.array([0, 10, 20]), {"a": np.array([[1.0, 1, 1, 1], [1, 1, 3, 3], [0, 0, 4, 4]])}),
+    scales=Norms(np.array([0, 8]), {"bn.gamma": np.array([[0.5, 0.5], [0.0, 1.0]]), "other": np.array([[0.5], [2.0]])}),
 )
-DRAWN = [figures.widths, figures.curves, figures.spread, figures.filters, figures.sizes]
+DRAWN = [figures.widths, figures.curves, figures.spread, figures.filters, figures.scales, figures.sizes]
 
 
 @pytest.mark.parametrize("draw", DRAWN)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DENSE, SLIM = "#b8c4d6", "#1f5fa8"
+SCALE_BINS = 50
 CURVES = 8  # groups drawn one by one; all others only enter the mean
 
 
@@ -109,6 +110,31 @@ def filters(record: Record) -> str | None:
             axes.set_xlabel("filter", fontsize=7)
 
     return _svg(draw, height=0.5 + 1.6 * len(names))
+
+
+def scales(record: Record) -> str | None:
+    """Draws the histogram of the BatchNorm scales of all layers together, at four moments of the training.
+
+    Reference:
+        Zhuang et al., Neuron-level Structured Pruning using Polarization Regularizer, NeurIPS 2020, Fig. 1.
+    """
+    if record.scales is None or not record.scales.groups:
+        return None
+    pooled = np.concatenate(list(record.scales.groups.values()), axis=1)
+    moments = np.unique(np.linspace(0, len(record.scales.steps) - 1, 4).round().astype(int))
+    edges = np.linspace(0, max(1.0, pooled.max()), SCALE_BINS + 1)
+
+    def draw(figure: Figure) -> None:
+        row = figure.subplots(1, len(moments), squeeze=False, sharey=True)[0]
+        for moment, axes in zip(moments, row, strict=True):
+            axes.stairs(np.histogram(pooled[moment], edges)[0], edges, fill=True, color=SLIM)
+            axes.set_yscale("symlog")
+            axes.set_title(f"step {record.scales.steps[moment]:,}", fontsize=7)
+            axes.tick_params(labelsize=6)
+            axes.set_xlabel("scale", fontsize=7)
+        row[0].set_ylabel("channels")
+
+    return _svg(draw, height=2.4)
 
 
 def sizes(record: Record) -> str | None:

@@ -28,6 +28,11 @@ FIGURES = (
     ),
     ("", figures.filters, "L1 norm of each filter over the largest of its group, from start to end."),
     (
+        "Scales while pruning",
+        figures.scales,
+        "BatchNorm scales of all layers together; an empty valley parts those that go from those that stay.",
+    ),
+    (
         "Dependency graph",
         dependencies,
         "One bar per group of coupled channels, grey where it must stay; an arc per kernel, from what it reads to what "

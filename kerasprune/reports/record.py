@@ -19,7 +19,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Norms:
-    """L1 norms of the filters of each group over training.
+    """L1 norms of the filters of each group, or the scales of each layer, over training.
 
     Args:
         steps: `(times,)`: the training steps at which they were taken.
@@ -41,6 +41,7 @@ class Record:
         metrics: The rows of `metrics.csv`, numbers as floats, empty cells as `None`.
         widths: Per group `(dense size, kept)`. Defaults to none.
         norms: Filter norms over training. Defaults to `None`: none were taken.
+        scales: BatchNorm scales over training, by layer. Defaults to `None`: none were taken.
         graph: Groups and the kernels between them, as `dependencies.described` says. Defaults to none.
     """
 
@@ -50,6 +51,7 @@ class Record:
     metrics: tuple[Mapping[str, Any], ...] = ()
     widths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     norms: Norms | None = None
+    scales: Norms | None = None
     graph: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -81,6 +83,7 @@ def read(folder: Path | str) -> Record:
         metrics=_optional(folder / "metrics.csv", _rows, ()),
         widths=_optional(folder / "widths.json", _widths, {}),
         norms=_optional(folder / "norms.npz", _norms, None),
+        scales=_optional(folder / "scales.npz", _norms, None),
         graph=_optional(folder / "graph.json", _json, {}),
     )
 
