@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.callbacks.clock import accumulated
 from kerasprune.callbacks.resumable import State
 from kerasprune.callbacks.rewinding import remembered, rewind_optimizer, rewind_weights
 from kerasprune.callbacks.rounds_of_removal import RoundsOfRemoval
@@ -67,7 +66,7 @@ class IterativeMagnitude(RoundsOfRemoval):
     def rewind(self) -> None:
         """Goes back to the rewind point."""
         rewind_weights(self.model, self._remembered)
-        rewind_optimizer(self.model, self._iterations * accumulated(self.model.optimizer) + self._phases.rewind)
+        rewind_optimizer(self.model, self.rewound())
 
     @property
     def ticket(self) -> list[np.ndarray]:

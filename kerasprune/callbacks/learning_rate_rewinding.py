@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kerasprune.callbacks.clock import accumulated
 from kerasprune.callbacks.rewinding import rewind_optimizer
 from kerasprune.callbacks.rounds_of_removal import RoundsOfRemoval
 from kerasprune.callbacks.table import callbacks
@@ -56,4 +55,4 @@ class LearningRateRewinding(RoundsOfRemoval):
 
     def rewind(self) -> None:
         """Goes back to the rewind point in the schedule only."""
-        rewind_optimizer(self.model, self._iterations * accumulated(self.model.optimizer) + self._phases.rewind)
+        rewind_optimizer(self.model, self.rewound())

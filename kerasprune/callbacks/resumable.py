@@ -39,6 +39,9 @@ class Resumable(keras.callbacks.Callback):
     def end(self) -> None:
         """Detaches it, and notes the results."""
 
+    def detach(self) -> None:
+        """Takes off what `begin` has attached; called where the fit cannot begin, at any moment."""
+
     def before_end(self) -> None:
         """Called on every callback of the fit after the last epoch, before the first of them ends."""
 
@@ -73,10 +76,16 @@ class Resumable(keras.callbacks.Callback):
         self.ensure_begun()
 
     def ensure_begun(self) -> None:
-        """Begins once a fit."""
-        if not self._begun:
-            self._begun = True
+        """Begins once a fit; where that fails, nothing stays attached, of the others neither."""
+        if self._begun:
+            return
+        self._begun = True
+        try:
             self.begin()
+        except BaseException:
+            for callback in company(self.model):
+                callback.detach()
+            raise
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Ends; the first callback that ends tells the others."""

@@ -124,8 +124,8 @@ class Resume(Resumable):
 
     def _about(self) -> dict[str, Any]:
         return {
-            "variables": [[v.path, list(v.shape)] for v in _variables(self.model)],
-            "optimizer": [[v.path.split("/")[-1], list(v.shape)] for v in _optimizer(self.model)],
+            "variables": [[v.path, _shape(v)] for v in _variables(self.model)],
+            "optimizer": [type(unwrapped(self.model.optimizer)).__name__, *map(_shape, _optimizer(self.model))],
             "callbacks": list(self._named()),
         }
 
@@ -133,13 +133,11 @@ class Resume(Resumable):
         faults = []
         for what, now in self._about().items():
             before = found.about[what]
-            if len(before) != len(now):
-                faults.append(f"{len(before)} {what} were saved. Received: {len(now)}.")
-            elif what == "variables":
+            if what == "variables" and len(before) == len(now):
                 differ = [(a, b) for a, b in zip(before, now, strict=True) if a[1] != b[1]]
                 faults += [f"{a[0]!r} was saved with shape {a[1]}. Received: {b[0]!r} {b[1]}." for a, b in differ[:3]]
             elif before != now:
-                faults.append(f"The {what} were {before[:5]}. Received: {now[:5]}.")
+                faults.append(f"{what} was {_short(before)}. Received: {_short(now)}.")
         raise_faults(
             f"{self.directory} holds the state of another fit. Give another folder, or empty this one.", faults
         )
@@ -154,6 +152,14 @@ class Resume(Resumable):
             number = sum(name.split("#")[0] == kind for name in named)
             named[f"{kind}#{number}"] = callback
         return named
+
+
+def _shape(variable: Any) -> list[int]:
+    return [int(side) for side in variable.shape]
+
+
+def _short(things: list[Any]) -> str:
+    return f"{', '.join(map(str, things[:4]))}{f' … ({len(things)})' if len(things) > 4 else ''}" or "nothing"
 
 
 def _variables(model: keras.Model) -> list[Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from kerasprune import criteria
 from kerasprune.callbacks import granularity as granularities
 from kerasprune.callbacks import scopes
-from kerasprune.callbacks.clock import unwrapped
+from kerasprune.callbacks.clock import accumulated
 from kerasprune.callbacks.masked import Masked
 from kerasprune.callbacks.masks import Masks
 from kerasprune.callbacks.phases import Phases
@@ -68,6 +68,10 @@ class RoundsOfRemoval(Masked):
     def rewind(self) -> None:
         """Called after each removal, before the masks are applied."""
 
+    def rewound(self) -> int:
+        """Returns the optimizer's own count of batches at the rewind point."""
+        return self._clock.start * accumulated(self.model.optimizer) + self._phases.rewind
+
     def made(self) -> Masks:
         """Returns masks over what the granularity finds."""
         graph, units = self.granularity.units(self.model, self.freeze)
@@ -86,7 +90,6 @@ class RoundsOfRemoval(Masked):
         self._phases, self._done_steps, self._epoch_began, self._round = phases, 0, 0, 0
         super().begin()
         self._check_rounds()
-        self._iterations = int(unwrapped(self.model.optimizer).iterations)
         if rewind == 0:
             self.remember()
 
@@ -108,13 +111,13 @@ class RoundsOfRemoval(Masked):
 
     def state(self) -> State:
         """Returns masks, clock and place."""
-        place = [self._done_steps, self._round, self._iterations]
+        place = [self._done_steps, self._round]
         return {**super().state(), "place": np.asarray(place)}
 
     def restore(self, state: State) -> None:
         """Puts them back."""
         super().restore(state)
-        self._done_steps, self._round, self._iterations = (int(number) for number in state["place"])
+        self._done_steps, self._round = (int(number) for number in state["place"])
         self._epoch_began = self._done_steps
 
     def _remove(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv as csv_format
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ class Sparsity(Resumable):
     Args:
         csv: A file to which every epoch adds a line, the zeros of each kernel included. A file that is there is
             continued where its columns are the same. Defaults to none.
-        tensorboard: A folder for scalars and histograms of the kernels; needs TensorFlow. Defaults to none.
+        tensorboard: A folder for scalars and histograms of the kernels; needs the extra `tensorboard`. Defaults to
+            none.
 
     Raises:
         PruneError: The CSV file is there with other columns.
@@ -51,6 +53,11 @@ class Sparsity(Resumable):
                     "which is another file. Give another path."
                 )
         if self.tensorboard is not None:
+            if importlib.util.find_spec("tensorboard") is None:
+                raise PruneError(
+                    f"Expected tensorboard beside tensorboard={self.tensorboard!r}. Received: an environment without "
+                    "it. Install it with: pip install 'kerasprune[tensorboard]'"
+                )
             import tensorflow as tf
 
             self._writer = tf.summary.create_file_writer(self.tensorboard)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from kerasprune.callbacks import Resumable, Resume
 from kerasprune.testing.claims import require
 from kerasprune.testing.toys import toy_data, toy_model
 
@@ -53,6 +56,8 @@ def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> Non
     _fit(jitted, make(), seed)
     _check_finite(jitted, "with jit_compile=True")
     _check_form(before, jitted, "jitted")
+    if isinstance(callback, Resumable) and not isinstance(callback, Resume):
+        _check_resumed(single, make, seed)
 
 
 def _compiled(seed: int, steps_per_execution: int = 1, jit_compile: bool = False) -> keras.Model:
@@ -69,6 +74,35 @@ def _compiled(seed: int, steps_per_execution: int = 1, jit_compile: bool = False
 def _fit(model: keras.Model, callback: keras.callbacks.Callback, seed: int) -> None:
     images, labels = toy_data(STEPS * BATCH, seed)
     model.fit(images, labels, BATCH, EPOCHS, shuffle=False, verbose=0, callbacks=[callback])
+
+
+class _Break(keras.callbacks.Callback):
+    """Breaks a fit off in the middle of the second epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._last = epoch == EPOCHS - 1
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if self._last and batch == STEPS // 2:
+            raise KeyboardInterrupt
+
+
+def _check_resumed(single: list[np.ndarray], make: Make, seed: int) -> None:
+    images, labels = toy_data(STEPS * BATCH, seed)
+    for order in (1, -1):
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The fit goes on")
+            for started, extra in ((seed, [_Break()]), (seed + 1, [])):
+                model = _compiled(started)
+                chain = [make(), Resume(folder)][::order] + extra
+                with contextlib.suppress(KeyboardInterrupt):
+                    model.fit(images, labels, BATCH, EPOCHS, shuffle=False, verbose=0, callbacks=chain)
+            for variable, expected in zip(model.weights, single, strict=True):
+                require(
+                    np.array_equal(keras.ops.convert_to_numpy(variable), expected),
+                    f"Expected the weights of an uninterrupted fit. Received: others in {variable.path}. "
+                    "Is everything that the callback knows in state()?",
+                )
 
 
 def _form(model: keras.Model) -> dict[str, list]:

@@ -1,0 +1,66 @@
+"""Every registered callback keeps the contract: being in the registry is being tested."""
+
+from __future__ import annotations
+
+import tempfile
+
+import numpy as np
+import pytest
+
+import kerasprune as kp
+from kerasprune.callbacks import (
+    GradualMagnitude,
+    GReg1,
+    GReg2,
+    HoldMask,
+    IterativeMagnitude,
+    LearningRateRewinding,
+    NetworkSlimming,
+    NormHistory,
+    Polarization,
+    Resume,
+    Sparsity,
+)
+from kerasprune.testing import check_callback
+from kerasprune.testing.toys import toy_model
+
+
+def _some_mask() -> dict[str, np.ndarray]:
+    kernel = next(variable for variable in toy_model(0).trainable_variables if variable.name == "kernel")
+    return {kernel.path: np.random.default_rng(0).random(kernel.shape) < 0.3}
+
+
+CUBIC = kp.schedules.cubic(keep=0.2, end="16it")
+
+# At least one maker for every name, with a schedule that fits into 16 steps.
+MAKERS = {
+    "gradual_magnitude": [
+        lambda: GradualMagnitude(CUBIC, every=3),
+        lambda: GradualMagnitude(CUBIC, every=4, granularity="filter"),
+        lambda: GradualMagnitude(CUBIC, every=4, scope={"name": "pattern"}),
+        lambda: GradualMagnitude(CUBIC, every=4, scope="layer", granularity="block", criterion="l2"),
+    ],
+    "greg1": [lambda: GReg1(keep=0.5, penalty_step=0.1, every=2, ceiling=0.5, settle=8)],
+    "greg2": [lambda: GReg2(keep=0.5, granularity="weight").compressed(16)],
+    "hold_mask": [lambda: HoldMask(_some_mask())],
+    "iterative_magnitude": [lambda: IterativeMagnitude(rounds=1, keep_per_round=0.4)],
+    "learning_rate_rewinding": [lambda: LearningRateRewinding(keep_per_round=0.4)],
+    "network_slimming": [lambda: NetworkSlimming(keep=0.5)],
+    "norm_history": [lambda: NormHistory(every=3)],
+    "polarization": [lambda: Polarization()],
+    "resume": [lambda: Resume(tempfile.mkdtemp())],
+    "sparsity": [lambda: Sparsity()],
+}
+
+
+def test_every_callback_has_a_maker():
+    missing = sorted(set(kp.callbacks.names()) - set(MAKERS))
+    assert not missing, f"add makers to this file for {missing}"
+
+
+@pytest.mark.parametrize(
+    "make", [pytest.param(make, id=f"{name}-{n}") for name, all_ in MAKERS.items() for n, make in enumerate(all_)]
+)
+@pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels")
+def test_callback_contract(make):
+    check_callback(make)

@@ -1,0 +1,218 @@
+"""Resume: files that are torn, other models, other callbacks, and a job that is really killed."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from test_callbacks_masks import DATA, compiled, small, train
+
+import kerasprune as kp
+from kerasprune.callbacks import GradualMagnitude, GReg2, IterativeMagnitude, Resume
+from kerasprune.callbacks.resumable import Resumable, company
+from kerasprune.callbacks.saved_state import SavedState, last_good
+from kerasprune.positions import Positions
+from kerasprune.schedules import cubic
+
+pytestmark = pytest.mark.filterwarnings("ignore:The fit goes on", "ignore:The schedule ends")
+
+
+class Break(keras.callbacks.Callback):
+    """Breaks a fit off after a number of steps."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps -= 1
+        if not self.steps:
+            raise KeyboardInterrupt
+
+
+def gradual() -> GradualMagnitude:
+    return GradualMagnitude(cubic(0.2, end="3ep"), every=3)
+
+
+def broken_off(folder: Path, steps: int = 20) -> keras.Model:
+    """Returns a model whose fit of 4 epochs of 8 steps was broken off."""
+    model = compiled(small())
+    with pytest.raises(KeyboardInterrupt):
+        train(model, [gradual(), Resume(folder), Break(steps)], epochs=4)
+    return model
+
+
+@pytest.fixture(scope="module")
+def alone() -> list[np.ndarray]:
+    """The weights of a fit that nobody has broken off."""
+    model = compiled(small())
+    train(model, [gradual()], epochs=4)
+    return model.get_weights()
+
+
+def assert_equal(model: keras.Model, weights: list[np.ndarray]) -> None:
+    for variable, expected in zip(model.weights, weights, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), expected, err_msg=variable.path)
+
+
+def test_goes_on_and_is_finished(alone, tmp_path):
+    broken_off(tmp_path)
+    assert Resume(tmp_path).epoch == 2
+    model, callback = compiled(small(1)), gradual()
+    assert train(model, [callback, Resume(tmp_path)], epochs=4).epoch == [2, 3]
+    assert_equal(model, alone)
+    again, other = compiled(small(2)), gradual()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert train(again, [Resume(tmp_path), other], epochs=4).epoch == []
+    assert_equal(again, alone)
+    for path, mask in callback.masks.items():
+        np.testing.assert_array_equal(mask, other.masks[path])
+    assert len(list(tmp_path.iterdir())) == 2 and not company(again)
+    assert train(again, [], epochs=1).epoch == [0]  # nothing of the folder is left in the model
+
+
+@pytest.mark.parametrize("tear", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:-30] + b"x" * 30])
+def test_a_torn_file_is_passed_over(alone, tmp_path, tear):
+    broken_off(tmp_path)
+    newest = max(tmp_path.glob("state-*.npz"))
+    newest.write_bytes(tear(newest.read_bytes()))
+    model = compiled(small(1))
+    with pytest.warns(UserWarning, match="could not be read"):
+        assert train(model, [gradual(), Resume(tmp_path)], epochs=4).epoch == [1, 2, 3]
+    assert_equal(model, alone)
+
+
+def test_a_flipped_bit_is_noticed(tmp_path):
+    broken_off(tmp_path)
+    newest = max(tmp_path.glob("state-*.npz"))
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    found, faults = last_good(tmp_path)
+    assert found.epoch == 1 and len(faults) == 1
+
+
+def test_half_written_files_are_not_states(tmp_path):
+    broken_off(tmp_path)
+    (tmp_path / ".state-000009-1.npz").write_bytes(b"half")
+    (tmp_path / "state-x.npz").write_bytes(b"other")
+    assert last_good(tmp_path)[0].epoch == 2
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_another_model_or_other_callbacks_are_refused(tmp_path, seed):
+    broken_off(tmp_path)
+    before = sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir())
+    inputs = keras.Input(DATA[0].shape[1:])
+    x = keras.layers.Conv2D(5, 3, name="conv")(inputs)
+    other = compiled(keras.Model(inputs, keras.layers.Dense(4, name="logits")(keras.layers.Flatten()(x))))
+    weights = other.get_weights()
+    with pytest.raises(kp.PruneError, match="another fit"):
+        train(other, [gradual(), Resume(tmp_path)], epochs=4)
+    assert_equal(other, weights)
+    assert all(v.constraint is None for v in other.weights)
+    model = compiled(small(seed))
+    weights = model.get_weights()
+    with pytest.raises(kp.PruneError, match="callbacks was GradualMagnitude"):
+        train(model, [IterativeMagnitude(rounds=1), Resume(tmp_path)], epochs=4)
+    with pytest.raises(kp.PruneError, match="optimizer was SGD"):
+        train(compiled(model, keras.optimizers.Adam()), [gradual(), Resume(tmp_path)], epochs=4)
+    assert_equal(model, weights)
+    assert sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir()) == before
+
+
+def test_data_of_unknown_order_are_warned_of(tmp_path):
+    broken_off(tmp_path)
+    with pytest.warns(UserWarning, match="shuffle=False"):
+        train(compiled(small()), [gradual(), Resume(tmp_path)], epochs=4)
+
+
+def test_dropout_and_a_stop_survive(tmp_path):
+    def network() -> keras.Model:
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input(DATA[0].shape[1:], name="images")
+        x = keras.layers.Dropout(0.5, seed=3, name="drop")(keras.layers.Flatten(name="flat")(inputs))
+        x = keras.layers.Dense(16, "relu", name="hidden")(x)
+        return compiled(keras.Model(inputs, keras.layers.Dense(4, name="logits")(x)))
+
+    def make() -> GReg2:
+        return GReg2(keep=0.5).compressed(20)
+
+    model = network()
+    assert len(train(model, [first := make()], epochs=9).epoch) == 3  # stops by itself
+    other = network()
+    with pytest.raises(KeyboardInterrupt):
+        train(other, [make(), Resume(tmp_path), Break(13)], epochs=9)
+    other = network()
+    assert train(other, [second := make(), Resume(tmp_path)], epochs=9).epoch == [1, 2]
+    assert_equal(other, model.get_weights())
+    assert first.plan == second.plan
+    assert train(network(), [third := make(), Resume(tmp_path)], epochs=9).epoch == []
+    assert first.plan == third.plan
+
+
+def test_the_training_set_goes_on_where_it_was(tmp_path):
+    def fit(callbacks):
+        model = compiled(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]))
+        data = kp.data.load("digits", size=8, batch=400, augment="crop", seed=5)
+        model.fit(data, epochs=4, shuffle=False, verbose=0, callbacks=callbacks)
+        return model
+
+    keras.utils.set_random_seed(1)
+    expected = fit([]).get_weights()
+    keras.utils.set_random_seed(1)
+    with pytest.raises(KeyboardInterrupt):
+        fit([Resume(tmp_path), Break(8)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert_equal(fit([Resume(tmp_path)]), expected)
+
+
+def test_positions_forget_what_is_gone():
+    class Data:
+        pass
+
+    positions, data, counter = Positions(), Data(), keras.Variable(3, dtype="int32", trainable=False)
+    positions.add(data, "a", counter)
+    assert positions.epochs() == {"a": 3}
+    assert positions.put_back({"a": 5}) and int(counter.numpy()) == 5
+    assert not positions.put_back({"b": 5})
+    del data
+    assert positions.epochs() == {}
+
+
+def test_states_round_trip(tmp_path):
+    arrays = {"a/b": np.arange(3), "λ": np.float32(0.5), "": np.zeros((0, 2), bool)}
+    SavedState(4, True, arrays, {"x": [1]}).save(tmp_path)
+    found, faults = last_good(tmp_path)
+    assert (found.epoch, found.stopped, found.about, faults) == (4, True, {"x": [1]}, [])
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found.arrays[name], array)
+
+
+def test_callbacks_of_a_broken_fit_are_forgotten():
+    class Seen(Resumable):
+        def begin(self):
+            self.others = len(company(self.model))
+
+    model = compiled(small())
+    with pytest.raises(KeyboardInterrupt):
+        train(model, [Seen(), Break(1)])
+    later = Seen()
+    train(model, [later])
+    assert later.others == 1
+
+
+def test_a_job_that_is_killed():
+    """The script that kills twenty times, here twice: SIGKILL at random steps, bit-equal at the end."""
+    path = Path(__file__).parent.parent / "benchmarks" / "resume.py"
+    spec = importlib.util.spec_from_file_location("resume_benchmark", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    row = module.compare("IterativeMagnitude", epochs=6, kills=2)
+    assert row.startswith("| IterativeMagnitude | 2 | yes | 0 |"), row
