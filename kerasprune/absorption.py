@@ -7,7 +7,7 @@ the image, that is everywhere but at the border of padded convolutions.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
@@ -18,7 +18,18 @@ from keras import layers
 
 from kerasprune.channels import Ids, Slice, TracedCall
 from kerasprune.cut import Cut
-from kerasprune.rules.table import BIAS, CARRIED, EVALUATED, PADDED, POINTWISE, SILENT, UNKNOWN, channel_axis, find
+from kerasprune.rules.table import (
+    BIAS,
+    CARRIED,
+    EVALUATED,
+    NORMALISED,
+    PADDED,
+    POINTWISE,
+    SILENT,
+    UNKNOWN,
+    channel_axis,
+    find,
+)
 from kerasprune.tracing import dropped
 from kerasprune.walking import functional, walk
 
@@ -94,8 +105,7 @@ def _note(
     if (delta == 0).all():
         folded.padded += [layer.name] * bordered  # nothing but at the border
         return
-    config = layer.get_config()
-    if np.isnan(delta).any() or "use_bias" not in config:
+    if np.isnan(delta).any() or getattr(layer, "use_bias", None) is None:
         folded.lost.append(layer.name)
         return
     out = kernels[-1].ids[kernels[-1].makes[0]]
@@ -105,8 +115,8 @@ def _note(
     folded.biases[id(layer)] = layer, bias
     if layer.bias is None:
         folded.added[id(layer)] = bias.size
-    wide = prod(config.get("kernel_size", (1,))) > 1
-    if bordered or wide and (config["padding"] != "valid" or isinstance(layer, _TRANSPOSED)):
+    wide = prod(getattr(layer, "kernel_size", (1,))) > 1
+    if bordered or wide and (layer.padding != "valid" or isinstance(layer, _TRANSPOSED)):
         folded.padded.append(layer.name)
 
 
@@ -135,7 +145,9 @@ def _removed_line(values: np.ndarray, ids: Ids, alive: np.ndarray, axis: int) ->
 
 def _steady(values: np.ndarray, axes: Collection[int]) -> np.ndarray:
     """Returns the values with size one along all other axes; NaN where they differ along them."""
-    others = tuple(axis for axis in range(values.ndim) if axis not in axes)
+    others = tuple(axis for axis, size in enumerate(values.shape) if axis not in axes and size != 1)
+    if not others:
+        return values
     low, high = values.min(axis=others, keepdims=True), values.max(axis=others, keepdims=True)
     return np.where(np.isclose(low, high, rtol=1e-5, atol=1e-9), low, np.nan)
 
@@ -143,16 +155,21 @@ def _steady(values: np.ndarray, axes: Collection[int]) -> np.ndarray:
 def _delta(kernels: list[Slice], constant: np.ndarray) -> np.ndarray:
     """Returns `Σ_removed Σ_taps kernel · constant` for every output of a layer, through its kernels in order."""
     for kernel in kernels:
-        array = keras.ops.convert_to_numpy(kernel.variable).astype("float64")
+        array = keras.ops.convert_to_numpy(kernel.variable)
         if not kernel.makes:  # the depthwise half of a separable convolution
-            taps = array.sum(axis=tuple(range(array.ndim - 2)))
+            taps = array.sum(axis=tuple(range(array.ndim - 2)), dtype="float64")
             constant = (constant[:, None] * taps).ravel()
             continue
-        taps = np.moveaxis(array, (kernel.reads[0], kernel.makes[0]), (-2, -1))
-        taps = taps.reshape(-1, *taps.shape[-2:]).sum(axis=0)
+        axes = kernel.reads[0], kernel.makes[0]
+        taps = np.moveaxis(array, axes, (-2, -1))
+        if array.ndim > 2:
+            taps = taps.sum(axis=tuple(range(array.ndim - 2)), dtype="float64")
         if isinstance(kernel.owner, _TRANSPOSED):
             taps = taps / prod(np.atleast_1d(kernel.owner.strides))
         groups = constant.size // taps.shape[0]
+        if groups == 1:
+            constant = (constant.astype(taps.dtype) @ taps).astype("float64")
+            continue
         rows = constant.reshape(groups, 1, -1)
         constant = (rows @ taps.reshape(taps.shape[0], groups, -1).transpose(1, 0, 2)).ravel()
     return constant
@@ -237,6 +254,22 @@ def _carried(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.
     return [_Emitted(_along(line, axis, len(output.shape)))]
 
 
+def _normalised(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[_Emitted]:
+    """BatchNorm, `γ (x − μ) / √(σ² + ε) + β`: run by itself, since there are so many of it."""
+    layer, output = call.operation, call.outputs[0]
+
+    def line(variable: Any) -> np.ndarray:
+        values = keras.ops.convert_to_numpy(variable).astype("float64")
+        return _along(values, layer.axis % len(output.shape), len(output.shape))
+
+    scale = line(layer.gamma) if layer.scale else 1.0
+    scaled = (
+        scale * (emitted[0].values - line(layer.moving_mean)) / np.sqrt(line(layer.moving_variance) + layer.epsilon)
+    )
+    scaled = np.where(scale == 0, 0.0, scaled)  # whatever comes in
+    return [_Emitted(scaled + (line(layer.beta) if layer.center else 0.0))]
+
+
 def _silent(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[_Emitted]:
     """Nothing passes."""
     return [_nothing(output, 0.0) for output in call.outputs]
@@ -266,9 +299,10 @@ def _evaluated(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: n
 
 def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[_Emitted]:
     """Runs a layer on constants; what depends on inputs that are no constants comes out as NaN."""
-    results = []
+    run = _bare(call.operation)
     given = [x.values for x in keras.tree.flatten((args, kwargs)) if isinstance(x, _Emitted)]
     known = not any(np.isnan(values).any() for values in given)
+    results = []
     for probe in range(1 if known else 3):  # zeros, then random numbers: what is not known may be anything
         feed, random = iter(shapes), np.random.default_rng(probe)
 
@@ -276,25 +310,38 @@ def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[_Emitte
             if not isinstance(x, _Emitted):
                 return x
             full = np.broadcast_to(x.values, next(feed))
-            full = np.where(np.isnan(full), 3.0 * probe * random.normal(size=full.shape), full)
+            if not known:
+                full = np.where(np.isnan(full), 3.0 * probe * random.normal(size=full.shape), full)
             return keras.ops.convert_to_tensor(full.astype("float32"))
 
         filled_args, filled_kwargs = keras.tree.map_structure(tensor, (args, kwargs))
-        outputs = keras.tree.flatten(call.operation(*filled_args, **filled_kwargs))
+        outputs = keras.tree.flatten(run(*filled_args, **filled_kwargs))
         results.append([keras.ops.convert_to_numpy(y) for y in outputs])
-    emitted = []
-    for first, *others, output in zip(*results, call.outputs, strict=True):
-        same = np.full(first.shape, known or first.dtype.kind == "f")  # what is counted or compared differs too seldom
-        for other in others:
-            same &= np.isclose(first, other, rtol=1e-6, atol=1e-9)
-        emitted.append(_Emitted(_steady(np.where(same, first.astype("float64"), np.nan), output.axes)))
-    return emitted
+    if known:
+        return [_Emitted(_steady(y.astype("float64"), ids.axes)) for y, ids in zip(*results, call.outputs, strict=True)]
+    return [_Emitted(_steady(_agreed(each), ids.axes)) for *each, ids in zip(*results, call.outputs, strict=True)]
+
+
+def _agreed(results: list[np.ndarray]) -> np.ndarray:
+    """Returns what several runs agree on, NaN elsewhere."""
+    first, *others = results
+    same = np.full(first.shape, first.dtype.kind == "f")  # what is counted or compared differs too seldom
+    for other in others:
+        same &= np.isclose(first, other, rtol=1e-6, atol=1e-9)
+    return np.where(same, first.astype("float64"), np.nan)
+
+
+def _bare(operation: Any) -> Callable:
+    """Returns what an operation computes, without the casts and checks around it where they change nothing."""
+    policy = getattr(operation, "dtype_policy", None)
+    return operation.call if policy is None or policy.name == "float32" else operation
 
 
 _PASS = {
     BIAS: _bias,
     CARRIED: _carried,
     EVALUATED: _evaluated,
+    NORMALISED: _normalised,
     PADDED: _carried,
     POINTWISE: _pointwise,
     SILENT: _silent,

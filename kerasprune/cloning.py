@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import keras
+import numpy as np
 from keras import tree
 
 from kerasprune.walking import Dropped, functional, walk
 
 Make = Callable[[Any], Any]
 Change = Callable[[Any, int, Any], Any]
+Value = Callable[[keras.Variable], np.ndarray]
 
 
 def clone(
@@ -19,6 +22,7 @@ def clone(
     make: Make,
     argument: Change,
     dropped: Dropped = Dropped(),  # noqa: B008
+    value: Value | None = None,
 ) -> tuple[keras.Model, dict[int, Any]]:
     """Copies a model.
 
@@ -27,6 +31,8 @@ def clone(
         make: Returns the new layer or operation for an old one; called once for each.
         argument: `argument(node, index, value)` returns the value of a positional argument of a call.
         dropped: Parts that are left out. Defaults to none.
+        value: `value(variable)` returns what the new layer has in place of an old one's variable. Defaults to fresh
+            weights.
 
     Returns:
         The copy, a functional model with the same inputs, outputs and name, and `{id(old layer): new layer}`.
@@ -35,10 +41,14 @@ def clone(
 
     def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
         operation = node.operation
-        if id(operation) not in made:
-            made[id(operation)] = make(operation)
-        args = [argument(node, index, value) for index, value in enumerate(args)]
-        return made[id(operation)](*args, **kwargs)
+        args = [argument(node, index, given) for index, given in enumerate(args)]
+        if id(operation) in made:
+            return made[id(operation)](*args, **kwargs)
+        new = made[id(operation)] = make(operation)
+        if value is None or not getattr(operation, "weights", ()):
+            return new(*args, **kwargs)
+        with _starting_from(operation, new, value):
+            return new(*args, **kwargs)
 
     def enter(node: Any, *args: Any, **kwargs: Any) -> Any:
         nested = node.operation
@@ -59,6 +69,40 @@ def clone(
         return new
 
     return copy(model, functional(model).inputs), made
+
+
+@contextmanager
+def _starting_from(old: keras.layers.Layer, new: keras.layers.Layer, value: Value) -> Iterator[None]:
+    """Gives a new layer, which is built meanwhile, the weights of an old one; an added bias is left out.
+
+    Variables that the layer makes itself start with their values, which spares random numbers that would be
+    overwritten; others, such as those of layers inside it, are assigned.
+    """
+    names = [variable.name for variable in old.weights]
+    waiting = {v.name: v for v in old.weights if names.count(v.name) == 1}
+    add_weight = new.add_weight
+
+    def starting(*args: Any, shape: Any = None, initializer: Any = None, name: str | None = None, **how: Any) -> Any:
+        given = value(waiting[name]) if name in waiting else None
+        if given is None or given.shape != tuple(shape or ()):
+            return add_weight(*args, shape=shape, initializer=initializer, name=name, **how)
+        waiting.pop(name)
+        there.add(name)
+        return add_weight(*args, shape=shape, initializer=lambda shape, dtype: given, name=name, **how)
+
+    there: set[str] = set()
+    vars(new)["add_weight"] = starting  # past the layer's tracking
+    try:
+        yield
+    finally:
+        del vars(new)["add_weight"]
+    added = () if len(new.weights) == len(old.weights) else (id(new.bias),)
+    targets = [variable for variable in new.weights if id(variable) not in added]
+    for variable, target in zip(old.weights, targets, strict=True):
+        if variable.name not in there:
+            target.assign(value(variable))
+    if isinstance(new, keras.layers.Normalization):
+        new.finalize_state()  # it computes with numbers that it derives from its weights
 
 
 def _told_apart(output: Any, inputs: list[Any], name: str) -> Any:

@@ -27,6 +27,9 @@ class Cut:
     graph: ChannelGraph
     plan: Plan
     alive: np.ndarray = field(repr=False)
+    _taken: dict[int, tuple[np.ndarray, np.ndarray]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def count(self, ids: np.ndarray) -> int:
         """Returns how many of these channels stay."""
@@ -34,13 +37,15 @@ class Cut:
 
     def take(self, ids: np.ndarray) -> np.ndarray:
         """Returns the positions of those that stay, in order."""
-        return np.flatnonzero(self.alive[ids])
+        if id(ids) not in self._taken:  # several variables of a layer are cut alike
+            self._taken[id(ids)] = ids, np.flatnonzero(self.alive[ids])
+        return self._taken[id(ids)][1]
 
     def value(self, entry: Slice | None, variable: keras.Variable) -> np.ndarray:
         """Returns what is left of a variable."""
         array = keras.ops.convert_to_numpy(variable)
         for axis, ids in enumerate(entry.ids if entry else ()):
-            if ids is not None and not self.alive[ids].all():
+            if ids is not None and self.take(ids).size < ids.size:
                 array = np.take(array, self.take(ids), axis=axis)
         if entry is None or entry.factor is None:
             return array

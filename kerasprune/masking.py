@@ -14,7 +14,7 @@ from kerasprune.cloning import clone, make_layer
 from kerasprune.cut import cut
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
-from kerasprune.rebuild import config_changes, copy_weights, map_operands, unused_name
+from kerasprune.rebuild import config_changes, map_operands, unused_name
 from kerasprune.tracing import dropped
 
 
@@ -42,6 +42,7 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
     silenced = {id(entry.variable): entry for entry in graph.slices}
     axes_of = _SILENCED[silence]
     norms = {id(n): (n, axis, alive[ids], there[ids]) for n, axis, ids in graph.norms if not alive[ids].all()}
+    kept = {id(variable): kept for norm, _, kept, _ in norms.values() for variable in norm.weights}
 
     changes = config_changes(graph, lambda ids: int(there[ids].sum())) if graph.dead.size else {}
 
@@ -52,6 +53,8 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
 
     def value(variable: Any) -> np.ndarray:
         array = keras.ops.convert_to_numpy(variable)
+        if id(variable) in kept:
+            return array[kept[id(variable)]]
         entry = silenced.get(id(variable))
         for axis in axes_of(entry) if entry else ():
             if entry.ids[axis] is not None:
@@ -73,12 +76,7 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
         sums = [sum_ for sum_ in graph.padded if sum_.node is node]
         return map_operands(sums, index, given, narrowed) if sums else given
 
-    new, made = clone(model, make, argument, dropped(model, plan.removed))
-    for call in graph.calls:
-        inner = getattr(call.operation, "layer", call.operation)
-        if id(inner) not in norms and getattr(call.operation, "weights", ()):
-            copy_weights(call.operation, made[id(call.operation)], value)
-    return new
+    return clone(model, make, argument, dropped(model, plan.removed), value)[0]
 
 
 _SILENCED: dict[str, Callable] = {
@@ -106,15 +104,12 @@ class NormOverKept(keras.layers.Layer):
         if getattr(norm, "groups", None) == kept.size:
             changes["groups",] = self._indices.size
         self._slim = make_layer(norm, changes)
-        self._values = [keras.ops.convert_to_numpy(w)[kept] for w in norm.weights]
 
     def build(self, shape: tuple) -> None:
-        """Gives the slim normalisation the weights of the channels that stay."""
+        """Builds the normalisation of the channels that stay, whose weights are the layer's."""
         slim = list(shape)
         slim[self._axis] = self._indices.size
         self._slim.build(tuple(slim))
-        for variable, value in zip(self._slim.weights, self._values, strict=True):
-            variable.assign(value)
 
     def compute_output_shape(self, shape: tuple) -> tuple:
         """The shape of the input."""

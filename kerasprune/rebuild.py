@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 from keras.src.ops import numpy as knp
 
 from kerasprune.absorption import fold
@@ -52,16 +51,14 @@ def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
     changes = config_changes(graph, part.count)
     for layer, _ in biases.values():
         changes.setdefault(id(layer), {})["use_bias",] = True
+    slices = {id(entry.variable): entry for entry in graph.slices}
     new, made = clone(
         model,
         lambda layer: make_layer(layer, changes.get(id(layer), {})),
         lambda node, index, value: _argument(part, node, index, value),
         dropped(model, plan.removed),
+        lambda variable: part.value(slices.get(id(variable)), variable),
     )
-    slices = {id(entry.variable): entry for entry in graph.slices}
-    for call in graph.calls:
-        if getattr(call.operation, "weights", ()):
-            copy_weights(call.operation, made[id(call.operation)], lambda v: part.value(slices.get(id(v)), v))
     for layer, bias in biases.values():
         made[id(layer)].bias.assign(bias)
     return new
@@ -73,16 +70,6 @@ def config_changes(graph: ChannelGraph, count: Count) -> dict[int, dict[tuple[st
     for setting in graph.settings:
         changes.setdefault(id(setting.owner), {})[setting.key] = setting.value(count)
     return changes
-
-
-def copy_weights(old: Any, new: Any, value: Callable[[Any], np.ndarray]) -> None:
-    """Gives a new layer the weights of an old one, each through `value(variable)`; an added bias is left out."""
-    added = () if len(new.weights) == len(old.weights) else (id(new.bias),)
-    targets = [variable for variable in new.weights if id(variable) not in added]
-    for variable, target in zip(old.weights, targets, strict=True):
-        target.assign(value(variable))
-    if isinstance(new, keras.layers.Normalization):
-        new.finalize_state()  # it computes with numbers that it derives from its weights
 
 
 def map_operands(sums: list[Padded], index: int, value: Any, change: Callable[[Padded, Any], Any]) -> Any:

@@ -13,7 +13,6 @@ from kerasprune.channels import Slice
 from kerasprune.cloning import clone, make_layer
 from kerasprune.errors import raise_faults
 from kerasprune.graph import ChannelGraph
-from kerasprune.rebuild import copy_weights
 from kerasprune.tracing import trace
 
 
@@ -44,10 +43,9 @@ def reorder(model: keras.Model, scores: Mapping[str, Any]) -> keras.Model:
     graph = trace(model, unknown="freeze")
     order = _Order(graph, _replacements(graph, scores))
     slices = {id(entry.variable): entry for entry in graph.slices}
-    new, made = clone(model, lambda layer: make_layer(layer, {}), order.argument)
-    for call in graph.calls:
-        if getattr(call.operation, "weights", ()):
-            copy_weights(call.operation, made[id(call.operation)], lambda v: order.value(slices.get(id(v)), v))
+    new, _ = clone(
+        model, lambda layer: make_layer(layer, {}), order.argument, value=lambda v: order.value(slices.get(id(v)), v)
+    )
     return new
 
 

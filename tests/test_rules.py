@@ -206,6 +206,24 @@ def test_softmax_over_channels_pins():
     assert graph.groups["after"].prunable
 
 
+@pytest.mark.parametrize(
+    "along",
+    [
+        lambda x: layers.LSTM(4)(x),
+        lambda x: layers.Bidirectional(layers.GRU(4))(x),
+        lambda x: layers.Flatten()(layers.MultiHeadAttention(2, 3)(x, x)),
+        lambda x: layers.Flatten()(layers.GroupQueryAttention(3, 2, 2)(x, x)),
+    ],
+    ids=["recurrent", "bidirectional", "attention", "group-query"],
+)
+def test_positions_that_a_layer_made_stay_where_one_runs_along_them(along):
+    inputs = keras.Input((6, 5))
+    x = layers.EinsumDense("abc,bd->adc", output_shape=(8, 5), name="mixed")(inputs)
+    graph = kp.trace(keras.Model(inputs, layers.Dense(2)(along(x))))
+    (reason,) = [group.reason for group in graph.groups.values() if "mixed" in group.layers]
+    assert reason.endswith("along that axis")
+
+
 # ---- what is not known -----------------------------------------------------------------------------------------------
 
 

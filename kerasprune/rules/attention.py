@@ -68,6 +68,7 @@ def _projected(
     graph: Declarations, layer: Any, dense: Any, x: Ids, heads: np.ndarray, sizes: np.ndarray, compared: bool = False
 ) -> None:
     """A projection to heads. What is compared (q and k) must be silent where a size is gone, its bias included."""
+    graph.pin_all(x, f"{layer.name!r} attends along that axis", but=(len(x.shape) - 1,))
     read = (2,) if compared else ()
     positions = graph.positions(x.shape)
     x = graph.on(x, -1)

@@ -6,10 +6,10 @@ from keras import layers
 
 from kerasprune.channels import Ids
 from kerasprune.declarations import Declarations
-from kerasprune.rules.table import POINTWISE, SILENT, tensor_rule
+from kerasprune.rules.table import NORMALISED, POINTWISE, SILENT, tensor_rule
 
 
-@tensor_rule(layers.BatchNormalization, constant=POINTWISE)
+@tensor_rule(layers.BatchNormalization, constant=NORMALISED)
 def batch_normalization(graph: Declarations, layer: layers.BatchNormalization, x: Ids, *args, **kwargs) -> Ids:
     """`γ (x − μ) / sqrt(σ² + ε) + β`, every channel by itself."""
     ids = graph.on(x, layer.axis)

@@ -54,6 +54,7 @@ def _tensors(*arguments: Any) -> list[Ids]:
 
 
 def _cell(graph: Declarations, layer: Any, cell: Any, x: Ids, out: np.ndarray, gates: int) -> None:
+    graph.pin_all(x, f"{layer.name!r} runs along that axis", but=(len(x.shape) - 1,))
     gated = np.tile(out, gates)
     steps = x.shape[1]
     graph.kernel(layer, cell.kernel, graph.on(x, -1), gated, reads=(0,), makes=(1,), positions=steps)

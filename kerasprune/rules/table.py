@@ -7,7 +7,7 @@ them. Rules for layers that see more than one channel axis take and return whole
 How the *constant* of a removed channel passes through a layer is said beside the rule, see `kerasprune.absorption`:
 `EVALUATED` (default: the layer is run on the constants), `POINTWISE` (it is run on one position), `CARRIED` (they pass
 unchanged), `PADDED` (they pass, inside a border of zeros), `BIAS` (the layer makes new channels; a removed one emits
-its bias), `SILENT` (nothing passes), `UNKNOWN` (what passes is no constant).
+its bias), `NORMALISED` (BatchNorm), `SILENT` (nothing passes), `UNKNOWN` (what passes is no constant).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kerasprune.declarations import Declarations
 from kerasprune.errors import PruneError
 
 EVALUATED, POINTWISE, CARRIED, PADDED = "evaluated", "pointwise", "carried", "padded"
-BIAS, SILENT, UNKNOWN = "bias", "silent", "unknown"
+BIAS, NORMALISED, SILENT, UNKNOWN = "bias", "normalised", "silent", "unknown"
 
 
 @dataclass(frozen=True)
