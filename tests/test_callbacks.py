@@ -13,12 +13,14 @@ from kerasprune.callbacks import (
     GReg1,
     GReg2,
     HoldMask,
+    IncReg,
     IterativeMagnitude,
     LearningRateRewinding,
     NetworkSlimming,
     NormHistory,
     Polarization,
     Resume,
+    SoftFilterPruning,
     Sparsity,
 )
 from kerasprune.testing import check_callback
@@ -43,12 +45,14 @@ MAKERS = {
     "greg1": [lambda: GReg1(keep=0.5, penalty_step=0.1, every=2, ceiling=0.5, settle=8)],
     "greg2": [lambda: GReg2(keep=0.5, granularity="weight").compressed(16)],
     "hold_mask": [lambda: HoldMask(_some_mask())],
+    "increg": [lambda: IncReg(keep=0.5, penalty_step=0.05, every=2, ceiling=0.3, settle=6)],
     "iterative_magnitude": [lambda: IterativeMagnitude(rounds=1, keep_per_round=0.4)],
     "learning_rate_rewinding": [lambda: LearningRateRewinding(keep_per_round=0.4)],
     "network_slimming": [lambda: NetworkSlimming(keep=0.5)],
     "norm_history": [lambda: NormHistory(every=3)],
     "polarization": [lambda: Polarization()],
     "resume": [lambda: Resume(tempfile.mkdtemp())],
+    "soft_filter_pruning": [lambda: SoftFilterPruning(keep=0.5)],
     "sparsity": [lambda: Sparsity()],
 }
 

@@ -4,6 +4,7 @@ from kerasprune.callbacks.gradual_magnitude import GradualMagnitude
 from kerasprune.callbacks.greg1 import GReg1
 from kerasprune.callbacks.greg2 import GReg2
 from kerasprune.callbacks.hold_mask import HoldMask
+from kerasprune.callbacks.increg import IncReg
 from kerasprune.callbacks.iterative_magnitude import IterativeMagnitude
 from kerasprune.callbacks.learning_rate_rewinding import LearningRateRewinding
 from kerasprune.callbacks.network_slimming import NetworkSlimming
@@ -11,6 +12,7 @@ from kerasprune.callbacks.norm_history import NormHistory
 from kerasprune.callbacks.polarization import Polarization
 from kerasprune.callbacks.resumable import Resumable
 from kerasprune.callbacks.resume import Resume
+from kerasprune.callbacks.soft_filter_pruning import SoftFilterPruning
 from kerasprune.callbacks.sparsity import Sparsity
 from kerasprune.callbacks.table import callbacks as _callbacks
 
@@ -21,6 +23,7 @@ __all__ = [
     "GReg2",
     "GradualMagnitude",
     "HoldMask",
+    "IncReg",
     "IterativeMagnitude",
     "LearningRateRewinding",
     "NetworkSlimming",
@@ -28,6 +31,7 @@ __all__ = [
     "Polarization",
     "Resumable",
     "Resume",
+    "SoftFilterPruning",
     "Sparsity",
     "add",
     "get",

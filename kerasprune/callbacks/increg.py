@@ -1,0 +1,114 @@
+"""Incremental regularization: every filter has a penalty of its own, which grows or shrinks with its rank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune.callbacks.growing import GrowingRegularization, Growth, keep_faults
+from kerasprune.callbacks.scopes import rank
+from kerasprune.callbacks.table import callbacks
+from kerasprune.callbacks.units import Unit
+from kerasprune.plans import Plan
+
+
+@callbacks.add("increg")
+class IncReg(GrowingRegularization):
+    """Lets the penalty of weak filters grow and that of strong ones fall, so that the weak may still change places.
+
+    `L(w) + ½ Σ_j λ_j w_j²`; every `every` steps `λ_j ← min(max(λ_j + Δ(r_j), 0), ceiling)`, with r_j the place of j by
+    L1 norm from below (0 = weakest), n of N to go: `Δ(r) = A (1 − r/n)` for r ≤ n, `−A (r − n)/(N − n − 1)` above.
+    After the schedule, what is weakest goes. The growth is the same for all in GReg, and what goes never changes.
+
+    The original averages ranks over the steps between updates; here the rank at the update counts.
+
+    Args:
+        keep: Fraction of the channels (or weights) that stays in every group (or kernel), residual trunks left whole;
+            or `{group name: fraction}` (`{layer name: fraction}` with `granularity="weight"`).
+        penalty_step: A, the largest change. Defaults to 1e-4.
+        every: Steps between two updates. Defaults to 10.
+        ceiling: Where λ stops growing. Defaults to 1.0.
+        settle: Steps after the fastest λ could have reached the ceiling. Defaults to 5000.
+        granularity: As for `GReg1`. Defaults to `"filter"`.
+        weight_decay: The L2 coefficient that the loss already holds. Defaults to 0.
+        stop: Whether to stop `fit` at the end of the schedule. Defaults to `True`.
+
+    Raises:
+        PruneError: An argument is out of range.
+
+    Example:
+        >>> IncReg(keep=0.5).length
+        104990
+
+    Reference:
+        Wang et al., Structured Pruning for Efficient ConvNets via Incremental Regularization, IJCNN 2019, section 3.
+    """
+
+    def __init__(
+        self,
+        *,
+        keep: float | Mapping[str, float],
+        penalty_step: float = 1e-4,
+        every: int = 10,
+        ceiling: float = 1.0,
+        settle: int = 5000,
+        granularity: str = "filter",
+        weight_decay: float = 0.0,
+        stop: bool = True,
+    ) -> None:
+        growth = Growth(penalty_step, every, ceiling, settle)
+        super().__init__(growth, keep, granularity, weight_decay, stop, keep_faults(keep))
+        self._penalties: dict[str, Any] = {}
+        self._updated: dict[str, Any] = {}
+
+    @property
+    def length(self) -> int:
+        """Steps until the fastest λ can be at the ceiling, and those after it."""
+        return (self.growth.updates_to(self.growth.ceiling) - 1) * self.growth.every + self.growth.settle
+
+    def units(self, model: keras.Model) -> tuple[Plan, list[Unit]]:
+        """Returns the units, each with penalties that begin at zero."""
+        given, units = super().units(model)
+        self._penalties = {unit.name: _variable(np.zeros(unit.size, "float32")) for unit in units}
+        self._updated = {unit.name: _variable(np.int32(-self.growth.every)) for unit in units}
+        return given, units
+
+    def change(self, unit: Unit) -> Any:
+        """Returns Δ of every entry of a unit, at this moment."""
+        goes, stays = unit.size - unit.kept, unit.kept
+        place = unit.size - 1 - ops.cast(rank(unit.scores()), "float32")
+        falls = -(place - goes) / max(stays - 1, 1)
+        return self.growth.step * ops.where(place <= goes, 1 - place / goes, falls)
+
+    def strength(self, unit: Unit, step: Any) -> Any:
+        """Returns λ, updated where it is time; asked again in the same step, for another kernel, it stays."""
+        penalty, updated = self._penalties[unit.name], self._updated[unit.name]
+        due = step >= ops.convert_to_tensor(updated) + self.growth.every
+        now = ops.convert_to_tensor(penalty)
+        grown = ops.where(due, ops.clip(now + self.change(unit), 0.0, self.growth.ceiling), now)
+        penalty.assign(grown)
+        updated.assign(ops.where(due, ops.cast(step, "int32"), ops.convert_to_tensor(updated)))
+        return grown
+
+    def picked(self, unit: Unit) -> np.ndarray:
+        """Returns what is strongest at the end."""
+        unit.goes.assign(unit.lowest())
+        return unit.stays()
+
+    def gauges(self) -> dict[str, float]:
+        """Returns the largest λ at this moment."""
+        return {"λ": max(float(ops.max(ops.convert_to_tensor(each))) for each in self._penalties.values())}
+
+    def tracked(self) -> Mapping[str, Any]:
+        """Returns the penalties, and when they were updated."""
+        penalties = {f"penalty/{name}": variable for name, variable in self._penalties.items()}
+        return {**super().tracked(), **penalties, **{f"updated/{n}": v for n, v in self._updated.items()}}
+
+
+def _variable(value: np.ndarray) -> keras.Variable:
+    kind = str(value.dtype)
+    return keras.Variable(value, dtype=kind, trainable=False, aggregation="only_first_replica", name="penalty")
