@@ -1,5 +1,6 @@
 """Behaviours for `model.fit`: one file per method."""
 
+from kerasprune.callbacks.custom_loop import custom_loop
 from kerasprune.callbacks.gradual_magnitude import GradualMagnitude
 from kerasprune.callbacks.greg1 import GReg1
 from kerasprune.callbacks.greg2 import GReg2
@@ -34,6 +35,7 @@ __all__ = [
     "SoftFilterPruning",
     "Sparsity",
     "add",
+    "custom_loop",
     "get",
     "member",
     "names",
