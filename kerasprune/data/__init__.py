@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from kerasprune.data.calibration import representative
     from kerasprune.data.finding import names
     from kerasprune.data.loading import info, load
+    from kerasprune.data.shrinking import rounds
     from kerasprune.data.sources import DataInfo
 
 _HOMES = {
@@ -19,8 +20,9 @@ _HOMES = {
     "load": "loading",
     "names": "finding",
     "representative": "calibration",
+    "rounds": "shrinking",
 }
-__all__ = ["DataInfo", "augmentations", "info", "load", "names", "representative"]
+__all__ = ["DataInfo", "augmentations", "info", "load", "names", "representative", "rounds"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,8 @@ import tensorflow as tf
 from kerasprune.data.sources import Pictures
 from kerasprune.positions import positions
 
-Frame = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Frame = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+"""From a uint8 original, a seed (two int64) and the number of the epoch to a float32 picture."""
 
 
 def epochs(
@@ -27,7 +28,7 @@ def epochs(
 
     Args:
         pictures: The training split.
-        frame: From a uint8 original and a seed (two int64) to a float32 picture of static shape.
+        frame: Makes the picture of an epoch, all of one shape within it.
         batch: Pictures a batch. What is left at the end of an epoch, less than a batch, is dropped.
         seed: Decides, with the number of the epoch, everything random.
         first_epoch: Number of the epoch that comes first. Defaults to 0.
@@ -37,9 +38,50 @@ def epochs(
         `(pictures, labels)` batches, `count // batch` of them an epoch.
     """
     steps = pictures.count // batch
+    return counted(lambda begin: _batches(begin, pictures, frame, batch, seed), steps, first_epoch, name)
+
+
+def passes(pictures: Pictures, frame: Frame, *, batch: int, first_epoch: int = 0, name: str = "") -> tf.data.Dataset:
+    """Returns all pictures as they are stored; each complete iteration is the epoch after that of the one before.
+
+    Args:
+        pictures: The split.
+        frame: Makes the picture of an epoch; its seed is 0.
+        batch: Pictures a batch; the last one is as large as it turns out.
+        first_epoch: Number of the epoch that comes first. Defaults to 0.
+        name: What the set is called where its place is saved. Defaults to `""`.
+
+    Returns:
+        `(pictures, labels)` batches.
+    """
+
+    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        return pictures.in_order().enumerate().map(lambda _, record: (epoch, record))
+
+    def prepare(epoch: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        image, label = pictures.decode(record)
+        return epoch, frame(image, tf.zeros(2, tf.int64), epoch), label
+
+    def batches(begin: tf.data.Dataset) -> tf.data.Dataset:
+        examples = begin.flat_map(one_epoch).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+        return examples.batch(batch).prefetch(tf.data.AUTOTUNE)
+
+    return counted(batches, -(-pictures.count // batch), first_epoch, name)
+
+
+def counted(
+    batches: Callable[[tf.data.Dataset], tf.data.Dataset], steps: int, first_epoch: int, name: str = ""
+) -> tf.data.Dataset:
+    """Returns a data set that remembers which epoch it is.
+
+    Args:
+        batches: From a data set of one epoch number to the `(epoch, pictures, labels)` batches of that epoch.
+        steps: Number of them.
+        first_epoch: Number of the epoch that comes first.
+        name: What the set is called where its place is saved. Defaults to `""`.
+    """
     with tf.device("CPU"):
         counter = tf.Variable(first_epoch, dtype=tf.int64, trainable=False)
-    positions.add(name, counter)
     begin = tf.data.Dataset.from_tensors(0).map(lambda _: counter.read_value())
 
     def hand_out(step: tf.Tensor, example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -48,8 +90,10 @@ def epochs(
         return images, labels
 
     # Not in parallel and behind the prefetching, so that it runs for batches that are really taken.
-    handed = _batches(begin, pictures, frame, batch, seed).enumerate().map(hand_out)
-    return handed.apply(tf.data.experimental.assert_cardinality(steps))
+    handed = batches(begin).enumerate().map(hand_out)
+    data = handed.apply(tf.data.experimental.assert_cardinality(steps))
+    positions.add(data, name, counter)
+    return data
 
 
 def rest_of_epoch(
@@ -74,7 +118,7 @@ def _batches(
 
     def prepare(epoch: tf.Tensor, seed: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         image, label = pictures.decode(record)
-        return epoch, frame(image, seed), label
+        return epoch, frame(image, seed, epoch), label
 
     examples = begin.flat_map(one_epoch).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     return examples.batch(batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)

@@ -71,23 +71,24 @@ def load(
     raise_faults(
         f"The data set {facts.name!r} cannot be loaded like this.",
         [
-            *_wrong_numbers(
+            *wrong_numbers(
                 size=(size, 1),
                 batch=(batch, 1),
                 seed=(seed, 0),
                 first_epoch=(first_epoch, 0),
                 first_step=(first_step, 0),
             ),
-            *_wrong_split(facts, split, batch, first_step),
-            *_wrong_augmentation(facts, split, augment),
+            *wrong_split(facts, split, batch, first_step),
+            *wrong_augmentation(facts, split, augment),
         ],
     )
     pictures = source.pictures(split)
     if split != "train":
         return _in_order(pictures, facts, size, batch)
-    augmentation = augmentations.member(augment) if isinstance(augment, str) else augment or _plain
+    augmentation = augmentations.member(augment) if isinstance(augment, str) else augment or plain
 
-    def frame(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def frame(image: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+        del epoch
         return tf.ensure_shape(augmentation(standardise(image, facts), size, seed), (size, size, 3))
 
     if first_step:
@@ -119,17 +120,17 @@ def standardise(image: tf.Tensor, facts: DataInfo) -> tf.Tensor:
     return (tf.cast(image, tf.float32) / 255.0 - tf.constant(facts.mean)) / tf.constant(facts.std)
 
 
-def _plain(image: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
+def plain(image: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
     del seed
     return resize(image, size)
 
 
 def _in_order(pictures: Pictures, facts: DataInfo, size: int, batch: int) -> tf.data.Dataset:
-    def prepare(*record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, label = pictures.decode(*record)
+    def prepare(_: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, label = pictures.decode(record)
         return resize(standardise(image, facts), size), label
 
-    examples = pictures.in_order().map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+    examples = pictures.in_order().enumerate().map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     batches = examples.batch(batch).prefetch(tf.data.AUTOTUNE)
     return batches.apply(tf.data.experimental.assert_cardinality(-(-pictures.count // batch)))
 
@@ -138,7 +139,7 @@ def _whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _wrong_numbers(**numbers: tuple[Any, int]) -> list[str]:
+def wrong_numbers(**numbers: tuple[Any, int]) -> list[str]:
     return [
         f"Expected a whole number of at least {least}. Received: {name}={value!r}."
         for name, (value, least) in numbers.items()
@@ -146,7 +147,7 @@ def _wrong_numbers(**numbers: tuple[Any, int]) -> list[str]:
     ]
 
 
-def _wrong_split(facts: DataInfo, split: str, batch: int, first_step: int) -> list[str]:
+def wrong_split(facts: DataInfo, split: str, batch: int, first_step: int) -> list[str]:
     if split not in tuple(facts.examples):
         known = ", ".join(facts.examples)
         return [f"Expected one of its splits: {known}. Received: split={split!r}.{nearest(split, facts.examples)}"]
@@ -160,7 +161,7 @@ def _wrong_split(facts: DataInfo, split: str, batch: int, first_step: int) -> li
     return []
 
 
-def _wrong_augmentation(facts: DataInfo, split: str, augment: Any) -> list[str]:
+def wrong_augmentation(facts: DataInfo, split: str, augment: Any) -> list[str]:
     received = f"Received: augment={augment!r}"
     if augment is None:
         return []
