@@ -374,6 +374,34 @@ def test_state_can_be_put_back():
     assert other.target_met_at == callback.target_met_at
 
 
+@pytest.mark.filterwarnings("ignore:The fit goes on")
+def test_a_broken_fit_goes_on_to_the_same_plan(tmp_path):
+    """Broken off after the target was met, and before it."""
+
+    def make() -> Polarization:
+        return _polarization(strength=0.1, threshold=0.1, target_macs=0.9)
+
+    whole, model = make(), compiled()
+    train(model, [whole], epochs=20)
+    met = whole.target_met_at // BATCHES
+    for broken_in in (met - 2, met + 2):
+
+        def interrupt(epoch, logs, broken_in=broken_in):
+            if epoch == broken_in:
+                raise KeyboardInterrupt
+
+        folder = tmp_path / str(broken_in)
+        with pytest.raises(KeyboardInterrupt):
+            stop = keras.callbacks.LambdaCallback(on_epoch_end=interrupt)
+            train(compiled(), [make(), kp.callbacks.Resume(folder), stop], epochs=20)
+        other, twin = make(), compiled(network(seed=4))
+        train(twin, [kp.callbacks.Resume(folder), other], epochs=20)
+        assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), twin.get_weights(), strict=True))
+        assert (other.plan, other.target_met_at) == (whole.plan, whole.target_met_at)
+        assert other.steps.tolist() == whole.steps.tolist()
+        assert all(np.array_equal(other.scales[name], looks) for name, looks in whole.scales.items())
+
+
 # ---- models that do not fit ----------------------------------------------------------------------------------------
 
 
