@@ -115,6 +115,8 @@ def make_layer(layer: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:
 
     Random initial weights would be overwritten at once, so they start from zero; the initializers are put back.
     """
+    if isinstance(layer, keras.layers.Lambda):
+        return _same_function(layer)
     config = _unbuilt(layer.get_config())
     quick = [key for key in config if key.endswith("_initializer") and key in vars(layer) and config[key] is not None]
     config.update(dict.fromkeys(quick, "zeros"))
@@ -123,6 +125,19 @@ def make_layer(layer: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:
     new = type(layer).from_config(config)
     vars(new).update({key: vars(layer)[key] for key in quick})  # past the layer's tracking, which is slow
     return new
+
+
+def _same_function(layer: keras.layers.Lambda) -> keras.layers.Lambda:
+    """Returns a new Lambda of the same function, which Keras would rather not read from a config."""
+    return keras.layers.Lambda(
+        layer.function,
+        output_shape=layer._output_shape,
+        mask=layer.mask,
+        arguments=layer.arguments,
+        name=layer.name,
+        dtype=layer.dtype_policy,
+        trainable=layer.trainable,
+    )
 
 
 def _unbuilt(config: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
-from kerasprune.channels import Slice
+from kerasprune.channels import Group, Slice
 from kerasprune.errors import raise_faults
 from kerasprune.graph import ChannelGraph
 from kerasprune.plans import Plan
@@ -109,8 +109,14 @@ def _carried_over(whole: ChannelGraph, graph: ChannelGraph, alive: np.ndarray) -
     faults = [
         f"without the dropped blocks, group {group.name!r} must stay whole: {group.reason}."
         if not group.prunable
-        else f"without the dropped blocks, {', '.join(map(repr, group.layers))} must keep the same channels."
+        else f"without the dropped blocks, {', '.join(map(repr, group.layers))} share their channels. "
+        f"Keep the same indices in the groups {', '.join(map(repr, _groups_of(whole, group)))}."
         for group in graph.groups.values()
         if goes[group.classes].any() and (not group.prunable or stays[group.classes][goes[group.classes]].any())
     ]
     return ~goes[graph.classes] & graph.there, faults
+
+
+def _groups_of(whole: ChannelGraph, group: Group) -> list[str]:
+    """Returns the names of the groups that the layers of a group make channels of while all blocks are there."""
+    return [name for name, each in whole.groups.items() if set(each.layers) & set(group.layers)]

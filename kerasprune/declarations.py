@@ -126,6 +126,12 @@ class Declarations:
             if axis not in but:
                 self.pin(ids, reason)
 
+    def pin_made(self, layer: Any, reason: str) -> None:
+        """Pins all channels that a layer makes, those inside it too, such as the heads of attention."""
+        for (key, _), ids in self._made.items():
+            if key == id(layer):
+                self.pin(ids, reason)
+
     def on(self, tensor: Ids, axis: int) -> np.ndarray:
         """Returns the ids along an axis; where the axis carries none, new ones that always stay."""
         axis %= len(tensor.shape)

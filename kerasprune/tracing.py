@@ -34,9 +34,9 @@ def trace(
         coupling: `"tied"`: tensors that are added share their channels; `"free"`: they keep their width and only
             channels inside the branches can be dropped; `"padded"`: a branch may end narrower than the trunk, and is
             added to its first channels. Defaults to `"tied"`.
-        freeze: Names of layers, or wildcards, whose output channels all stay. Defaults to none.
-        unknown: What to do at a layer without a rule: `"raise"`, or `"freeze"` the channels that touch it and report
-            the layer. Defaults to `"raise"`.
+        freeze: Names of layers, or wildcards, all of whose channels stay. Defaults to none.
+        unknown: What to do at a layer without a rule, or with quantized weights: `"raise"`, or `"freeze"` the channels
+            that touch it and report the layer. Defaults to `"raise"`.
         resolution: Input side at which output positions are counted, for models with a free input side. Defaults to
             the model's own.
         removed: Names of blocks that are left out. Defaults to none.
@@ -73,6 +73,7 @@ def trace(
         made = _apply(graph, find(operation), operation, tensors, args, kwargs, unknown)
         made = [made] if isinstance(made, Ids) else list(made)
         if any(fnmatchcase(operation.name, pattern) for pattern in patterns):
+            graph.pin_made(operation, "asked to stay by freeze=")
             for each in made:
                 graph.pin_all(each, "asked to stay by freeze=")
         graph.calls.append(TracedCall(operation, node, tuple(tensors), tuple(made)))
@@ -134,19 +135,36 @@ def _apply(
     unknown: str,
 ) -> Any:
     """Calls the rule of an operation; pins everything it touches where there is none and that is allowed."""
-    if rule is not None:
+    quantized = getattr(operation, "quantization_mode", None)
+    if rule is not None and quantized is None:
         kwargs = {key: value for key, value in kwargs.items() if value is not None and key not in ("training", "mask")}
         return rule.function(graph, operation, *args, **kwargs)
     kind = type(operation).__name__
+    if quantized is not None:
+        kind += f" quantized to {quantized}"
     if unknown == "raise":
-        raise PruneError(
-            f"Expected layers with a rule. Received: layer {operation.name!r} of class {kind}, which kerasprune does "
-            f"not know. Teach it with @kp.rule({kind}), or keep its channels with kp.trace(model, unknown='freeze')."
-        )
+        raise PruneError(_cure(operation, kind, quantized))
     for tensor in tensors:
         graph.pin_all(tensor, f"touches {operation.name!r} of the unknown class {kind}")
     graph.unknown.append(Unknown(operation.name, kind))
     return [Ids(shape) for shape in graph.call.outputs]
+
+
+def _cure(operation: Any, kind: str, quantized: str | None) -> str:
+    """Returns what to say of a layer that cannot be followed, and what to do about it."""
+    freeze = "or keep its channels with kp.trace(model, unknown='freeze')."
+    if quantized is not None:
+        return (
+            f"Expected layers whose weights can be cut. Received: layer {operation.name!r} of class {kind}. "
+            f"Prune first, and call quantize() on the slim model, {freeze}"
+        )
+    teach = f"Teach it with @kp.rule({kind})"
+    if isinstance(operation, keras.layers.Lambda):
+        teach = "A function may do anything: write it with keras.ops, or as a layer class that has a rule"
+    return (
+        f"Expected layers with a rule. Received: layer {operation.name!r} of class {kind}, which kerasprune does "
+        f"not know. {teach}, {freeze}"
+    )
 
 
 def _input_ids(graph: Declarations, tensor: KerasTensor, resolution: int | None) -> Ids:
