@@ -105,6 +105,15 @@ class Padded:
 
 
 @dataclass(frozen=True)
+class Split:
+    """A channel axis that was reshaped into two: which of the two carries the channels is settled at the end."""
+
+    flat: np.ndarray
+    outer: np.ndarray
+    inner: np.ndarray
+
+
+@dataclass(frozen=True)
 class Group:
     """Channels coupled one to one.
 

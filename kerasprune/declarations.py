@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.channels import Block, Count, Group, Ids, Padded, Setting, Slice, Take, TracedCall, Unknown
+from kerasprune.channels import Block, Count, Group, Ids, Padded, Setting, Slice, Split, Take, TracedCall, Unknown
 from kerasprune.errors import PruneError
 from kerasprune.graph import ChannelGraph
 
@@ -31,15 +31,6 @@ class Call:
     inputs: tuple[tuple[int | None, ...], ...]
     outputs: tuple[tuple[int | None, ...], ...]
     tensors: tuple[Ids, ...] = ()
-
-
-@dataclass(frozen=True)
-class Split:
-    """A channel axis that was reshaped into two: which of the two carries the channels is settled at the end."""
-
-    flat: np.ndarray
-    outer: np.ndarray
-    inner: np.ndarray
 
 
 class Declarations:

@@ -227,3 +227,31 @@ def test_all_blocks_at_once(made):
 def test_unknown_block(made):
     with pytest.raises(kp.PruneError, match="'stage1_block3_add'.*Did you mean 'stage1_block2_add'"):
         slim(made("resnet-projection"), ["stage1_block3_add"])
+
+
+def chain(pooled):
+    """A plain block between others; pooled, its channels end in a sum with those of another layer."""
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(6, 1, name="stem")(inputs)
+    x = layers.ReLU()(layers.Conv2D(6, 3, padding="same", name="plain")(x))
+    if pooled:
+        x = layers.Add()([layers.MaxPooling2D()(x), layers.Conv2D(6, 2, 2, name="beside")(inputs)])
+    x = layers.Conv2D(5, 1, name="head")(x)
+    return randomise(keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))))
+
+
+@pytest.mark.parametrize("keep", [{"plain": [0, 1]}, {"stem": [0, 4]}, {"plain": [0, 1], "stem": [2, 3, 4]}])
+def test_the_group_of_a_dropped_plain_block_has_no_say(keep):
+    model = chain(pooled=False)
+    check_rebuild(model, kp.Plan(keep, ["plain"]))
+    read = slim(model, ["plain"], keep).get_layer("head").kernel.shape[2]
+    assert read == len(keep.get("stem", range(6)))
+
+
+@pytest.mark.parametrize("keep", [{"plain": [0, 1]}, {"stem": [0, 1]}, {"plain": [0, 1], "stem": [0, 2]}])
+def test_groups_that_become_one_without_a_plain_block_must_agree(keep):
+    model = chain(pooled=True)
+    words = "without the dropped blocks, 'stem', 'beside' share their channels. Keep the same indices in the groups"
+    with pytest.raises(kp.PruneError, match=f"{words} 'stem', 'plain'"):
+        slim(model, ["plain"], keep)
+    check_rebuild(model, kp.Plan({"stem": [0, 2], "plain": [0, 2]}, ["plain"]))
