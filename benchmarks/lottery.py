@@ -1,4 +1,4 @@
-"""Lottery tickets against their controls: LeNet-300-100 on digits, ResNet-20 on glyphs.
+"""Lottery tickets against their controls: LeNet-300-100 on digits, ResNet-20 on glyphs of 16×16.
 
     python benchmarks/lottery.py run [digits|glyphs]      # resumable: seeds that are there are not run again
     python benchmarks/lottery.py table                    # writes the table and the plot from the rows
@@ -61,7 +61,7 @@ class Setting:
 
 SETTINGS = {
     "digits": Setting("digits", 16, 60, None, 30, 0, tuple(0.8**n for n in range(1, 15)), (0.8**7, 0.8**13)),
-    "glyphs": Setting("glyphs/small", 32, 128, "crop", 4, 1, (0.5, 0.33, 0.2, 0.1, 0.05), (0.2, 0.05)),
+    "glyphs": Setting("glyphs/small", 16, 128, "crop", 6, 1, (0.5, 0.33, 0.2, 0.1, 0.05), (0.2, 0.05)),
 }
 
 

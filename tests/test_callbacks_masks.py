@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -466,12 +465,3 @@ def test_sparsity_counts_zeros_and_shows_gauges(tmp_path):
     with pytest.raises(kp.PruneError, match="another file"):
         train(model, [Sparsity(csv=tmp_path / "mine.csv")])
     assert (tmp_path / "mine.csv").read_text() == "a,b\n1,2\n"
-
-
-def test_tensorboard_is_an_extra(tmp_path, monkeypatch):
-    if importlib.util.find_spec("tensorboard"):
-        train(compiled(small()), [Sparsity(tensorboard=tmp_path / "board")])
-        assert list((tmp_path / "board").iterdir())
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(kp.PruneError, match=r"kerasprune\[tensorboard\]"):
-        train(compiled(small()), [Sparsity(tensorboard=tmp_path / "board")])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Self
 
 import numpy as np
 from keras import ops
@@ -17,7 +19,8 @@ from kerasprune.callbacks.masked import Masked
 from kerasprune.callbacks.masks import Masks
 from kerasprune.callbacks.table import callbacks
 from kerasprune.callbacks.updates import Updates, updates
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.schedules import Point
 
 
 @callbacks.add("gradual_magnitude")
@@ -72,6 +75,18 @@ class GradualMagnitude(Masked):
         """Returns masks over what the granularity finds."""
         graph, units = self.granularity.units(self.model, self.freeze)
         return Masks(units, self.granularity, self.scope, self.criterion.saliency, graph)
+
+    def compressed(self, steps: int) -> Self:
+        """Returns the same callback with a cubic or stepwise schedule squeezed into fewer steps; others stay."""
+        raise_faults("No shorter schedule can be made:", whole_number_faults(1, steps=steps))
+        other = copy.copy(self)
+        if isinstance(self.schedule, schedules.Ramp):
+            other.schedule = replace(self.schedule, begin=Point(), end=Point(iterations=steps))
+        elif isinstance(self.schedule, schedules.Steps):
+            number = len(self.schedule.points)
+            points = tuple(Point(iterations=steps * place // number) for place in range(number))
+            other.schedule = replace(self.schedule, points=points)
+        return other
 
     def begin(self) -> None:
         """Attaches the masks, and removes what the schedule wants gone before the first step."""

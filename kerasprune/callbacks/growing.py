@@ -205,6 +205,11 @@ class GrowingRegularization(Resumable):
     # ---- afterwards -----------------------------------------------------------------------------------------
 
     @property
+    def leaves_masks(self) -> bool:
+        """Whether single weights go."""
+        return self.granularity == "weight"
+
+    @property
     def plan(self) -> Plan:
         """What to hand to `kp.rebuild` after `fit` (granularity `"filter"` and `"channel"`)."""
         self._check_done()

@@ -11,6 +11,7 @@ import numpy as np
 
 from kerasprune.callbacks.attachment import Attachment
 from kerasprune.callbacks.clock import Clock
+from kerasprune.callbacks.granularity import Filter
 from kerasprune.callbacks.masks import Masks
 from kerasprune.callbacks.resumable import Resumable, State
 from kerasprune.errors import PruneError
@@ -79,6 +80,11 @@ class Masked(Resumable):
         self._clock.start = int(state["start"])
 
     # ---- afterwards -----------------------------------------------------------------------------------------
+
+    @property
+    def leaves_masks(self) -> bool:
+        """Whether single weights go, or blocks of them, rather than channels."""
+        return not isinstance(self._done().granularity, Filter)
 
     @property
     def masks(self) -> dict[str, np.ndarray]:

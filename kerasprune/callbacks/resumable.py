@@ -33,6 +33,11 @@ class Resumable(keras.callbacks.Callback):
     _begun = False
     _ending = False
 
+    @property
+    def leaves_masks(self) -> bool:
+        """Whether the result is masks of single weights (`masks`), rather than channels (`plan`)."""
+        return False
+
     def begin(self) -> None:
         """Attaches what acts during training; the model is `self.model`."""
 

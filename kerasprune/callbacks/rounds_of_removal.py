@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -67,6 +68,28 @@ class RoundsOfRemoval(Masked):
     @abstractmethod
     def rewind(self) -> None:
         """Called after each removal, before the masks are applied."""
+
+    def span(self, steps_per_epoch: int, steps: int) -> float:
+        """Returns how many epochs one training takes, from the beginning to the end of a phase: a learning-rate
+        schedule should span so many.
+
+        Args:
+            steps_per_epoch: Batches in an epoch.
+            steps: Batches of the whole fit.
+        """
+        rewind = self.rewind_to.steps(steps_per_epoch)
+        return (rewind + (steps - rewind) / (self.rounds + 1)) / steps_per_epoch
+
+    def compressed(self, steps: int) -> Self:
+        """Returns the same callback with one removal instead of its rounds, and nothing before the rewind point.
+
+        This is another method; it is for trying things out.
+        """
+        raise_faults("No shorter schedule can be made:", whole_number_faults(2, steps=steps))
+        other = copy.copy(self)
+        other.rounds, other.keep_per_round = 1, self.keep_per_round**self.rounds
+        other.rewind_to = Point()
+        return other
 
     def rewound(self) -> int:
         """Returns the optimizer's own count of batches at the rewind point."""

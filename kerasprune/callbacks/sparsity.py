@@ -1,9 +1,8 @@
-"""Sparsity, penalty strength and fraction kept, where people look while they train: progress bar, CSV, TensorBoard."""
+"""Sparsity, penalty strength and fraction kept where people look while they train: progress bar, logs, a CSV file."""
 
 from __future__ import annotations
 
 import csv as csv_format
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,13 @@ class Sparsity(Resumable):
     """Adds to the logs of every epoch: `sparsity`, the share of zeros among the kernels' weights, and what the other
     callbacks of the fit are at (`kept`, `λ`). Keras shows logs in the progress bar and in `History`.
 
-    Stand it before callbacks that are to see these logs, such as `CSVLogger`.
+    Stand it before callbacks that are to see these logs: `keras.callbacks.CSVLogger`, or
+    `keras.callbacks.TensorBoard(folder, histogram_freq=1)`, which draws them as scalars beside histograms of the
+    weights.
 
     Args:
-        csv: A file to which every epoch adds a line, the zeros of each kernel included. A file that is there is
-            continued where its columns are the same. Defaults to none.
-        tensorboard: A folder for scalars and histograms of the kernels; needs the extra `tensorboard`. Defaults to
-            none.
+        csv: A file to which every epoch adds a line, the share of zeros of each kernel included. A file of this
+            callback that is there is continued. Defaults to none.
 
     Raises:
         PruneError: The CSV file is there with other columns.
@@ -36,31 +35,19 @@ class Sparsity(Resumable):
         >>> callback = Sparsity()
     """
 
-    def __init__(self, csv: str | Path | None = None, tensorboard: str | Path | None = None) -> None:
+    def __init__(self, csv: str | Path | None = None) -> None:
         super().__init__()
         self.csv = None if csv is None else Path(csv)
-        self.tensorboard = None if tensorboard is None else str(tensorboard)
-        self._writer: Any = None
 
     def begin(self) -> None:
-        """Checks the file, and opens the folder."""
+        """Checks the file."""
         if self.csv is not None and self.csv.exists():
             head = self.csv.read_text(encoding="utf-8").splitlines()[:1]
-            known = ["epoch", "sparsity"]
-            if not head or head[0].split(",")[:2] != known:
+            if not head or head[0].split(",")[:2] != ["epoch", "sparsity"]:
                 raise PruneError(
                     f"Expected a file of this callback, with the columns epoch, sparsity, … Received: {self.csv}, "
                     "which is another file. Give another path."
                 )
-        if self.tensorboard is not None:
-            if importlib.util.find_spec("tensorboard") is None:
-                raise PruneError(
-                    f"Expected tensorboard beside tensorboard={self.tensorboard!r}. Received: an environment without "
-                    "it. Install it with: pip install 'kerasprune[tensorboard]'"
-                )
-            import tensorflow as tf
-
-            self._writer = tf.summary.create_file_writer(self.tensorboard)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Adds to the logs, the file and the folder."""
@@ -73,14 +60,6 @@ class Sparsity(Resumable):
             logs.update(found)
         if self.csv is not None:
             self._append({"epoch": epoch, **found, **{path: zero / size for path, (zero, size) in kernels.items()}})
-        if self._writer is not None:
-            self._summarise(epoch, found)
-
-    def end(self) -> None:
-        """Closes the folder."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
 
     def _append(self, row: dict[str, Any]) -> None:
         new = not self.csv.exists()
@@ -90,15 +69,6 @@ class Sparsity(Resumable):
             if new:
                 writer.writeheader()
             writer.writerow(row)
-
-    def _summarise(self, epoch: int, found: dict[str, float]) -> None:
-        import tensorflow as tf
-
-        with self._writer.as_default(step=epoch):
-            for name, value in found.items():
-                tf.summary.scalar(name, value)
-            for variable in _kernels(self.model):
-                tf.summary.histogram(variable.path, ops.convert_to_numpy(variable))
 
 
 def zeros(model: keras.Model) -> dict[str, tuple[int, int]]:

@@ -29,6 +29,7 @@ def fit(
     folder: RunFolder,
     console: Console,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    span: float | None = None,
 ) -> None:
     """Trains the weights of a model; the model itself stays as it is, not compiled.
 
@@ -42,11 +43,12 @@ def fit(
         folder: Where the metrics go.
         console: Where progress is shown.
         callbacks: Callbacks of the method. Defaults to none.
+        span: Epochs that the learning-rate schedule spans, for methods that rewind it. Defaults to all.
     """
     # A second model over the same layers: what is saved later holds neither optimiser nor loss.
     twin = keras.Model(model.inputs, model.outputs, name=model.name)
     steps = len(training)
-    twin.compile(optimizer(spec.optimizer, epochs, steps), classification_loss(model), metrics=["accuracy"])
+    twin.compile(optimizer(spec.optimizer, span or epochs, steps), classification_loss(model), metrics=["accuracy"])
     terminal = watching.Terminal(console, stage, epochs)
     metrics = watching.Metrics(lambda rows: folder.set_metrics(stage, rows))
     try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
+from keras import ops
 
 from kerasprune.recipes import schema
 
 
-def optimizer(spec: schema.Optimizer, epochs: int, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+def optimizer(spec: schema.Optimizer, epochs: float, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     """Returns a fresh Keras optimiser.
 
     Args:
@@ -24,7 +27,7 @@ def optimizer(spec: schema.Optimizer, epochs: int, steps_per_epoch: int) -> kera
 
 
 def learning_rate(
-    spec: schema.LearningRate, epochs: int, steps_per_epoch: int
+    spec: schema.LearningRate, epochs: float, steps_per_epoch: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """Returns a number or a Keras schedule in steps.
 
@@ -41,7 +44,7 @@ def learning_rate(
         warmup = round(spec.warmup_epochs * steps_per_epoch)
         return schedules.CosineDecay(
             initial_learning_rate=0.0 if warmup else spec.start,
-            decay_steps=max(1, epochs * steps_per_epoch - warmup),
+            decay_steps=max(1, round(epochs * steps_per_epoch) - warmup),
             alpha=spec.end / spec.start,
             warmup_target=spec.start if warmup else None,
             warmup_steps=warmup,
@@ -49,4 +52,27 @@ def learning_rate(
     # Keras keeps a value up to and including its boundary, so the last step of an epoch is the boundary.
     boundaries = [epoch * steps_per_epoch - 1 for epoch in list(spec.values)[1:]]
     values = list(spec.values.values())
-    return schedules.PiecewiseConstantDecay(boundaries, values) if boundaries else values[0]
+    steps = schedules.PiecewiseConstantDecay(boundaries, values) if boundaries else values[0]
+    warmup = round(spec.warmup_epochs * steps_per_epoch)
+    return WarmUp(schedules.PiecewiseConstantDecay(boundaries, values), warmup) if warmup else steps
+
+
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """Another schedule, multiplied by a factor that rises from 0 to 1.
+
+    Args:
+        schedule: The other schedule.
+        steps: Steps until the factor is 1.
+    """
+
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, steps: int) -> None:
+        self.schedule = schedule
+        self.steps = steps
+
+    def __call__(self, step: Any) -> Any:
+        factor = ops.minimum(ops.cast(step, "float32") / self.steps, 1.0)
+        return factor * self.schedule(step)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {"schedule": self.schedule, "steps": self.steps}

@@ -193,10 +193,11 @@ class Cosine(Node):
 
 
 class MultiStep(Node):
-    """Piecewise constant: `{first epoch: learning rate}`, beginning with epoch 0."""
+    """Piecewise constant: `{first epoch: learning rate}`, from epoch 0 on; a linear warm-up from 0 multiplies it."""
 
     name: Literal["multi_step"]
     values: dict[int, PositiveFloat]
+    warmup_epochs: NonNegativeFloat = 0.0
 
     @field_validator("values")
     @classmethod

@@ -7,6 +7,7 @@ what an uninterrupted one does.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -14,8 +15,11 @@ import keras
 
 import kerasprune as kp
 from kerasprune import reports
+from kerasprune.callbacks.hold_mask import HoldMask
+from kerasprune.callbacks.rounds_of_removal import RoundsOfRemoval
 from kerasprune.callbacks.scaling import ScaleRegularization
 from kerasprune.errors import PruneError
+from kerasprune.holding import apply_masks
 from kerasprune.recipes import masked, members, schema
 from kerasprune.recipes.fitting import classification_loss, fit
 from kerasprune.recipes.folder import RunFolder, load_model
@@ -35,13 +39,18 @@ EXPORT_IMAGES = 1000  # images that calibrate and check an export
 
 
 @runtime_checkable
-class Scheduled(Protocol):
-    """A callback with a schedule of a known length, which can be squeezed."""
-
-    length: int
+class Compressible(Protocol):
+    """A callback with a schedule that can be squeezed."""
 
     def compressed(self, steps: int) -> Any:
         """Returns the same callback with a shorter schedule."""
+
+
+@runtime_checkable
+class Scheduled(Protocol):
+    """A callback with a schedule of a known length."""
+
+    length: int
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ def rebuild(run: Run) -> None:
     model = run.folder.model("pruned.keras")
     masks = run.folder.arrays("masks.npz")
     if masks is not None:
-        masked.apply(model, masks)
+        apply_masks(model, masks)
     else:
         plan = kp.Plan.load(run.folder.file("plan.json"))
         graph = kp.trace(model, coupling=plan.coupling, unknown="freeze")
@@ -112,9 +121,9 @@ def finetune(run: Run) -> None:
     keras.utils.set_random_seed(run.recipe.seed + 2)
     model = run.folder.model("rebuilt.keras")
     if run.recipe.finetune is not None:
-        masks = run.folder.arrays("masks.npz") or {}
-        with masked.held(model, masks):
-            _train(run, "finetune", model, run.recipe.finetune)
+        masks = run.folder.arrays("masks.npz")
+        holding = [] if masks is None else [HoldMask(masks)]
+        _train(run, "finetune", model, run.recipe.finetune, holding)
     run.folder.save_model("slim.keras", model)
 
 
@@ -263,7 +272,7 @@ def _push(run: Run, model: keras.Model, spec: schema.Prune, plan: kp.Plan | None
     per_epoch = len(training)
     callback = callback_of(spec.callback, plan, model, run.recipe)
     total = spec.steps or (spec.epochs or 0) * per_epoch or own_length(callback)
-    if run.recipe.smoke and isinstance(callback, Scheduled):
+    if run.recipe.smoke and isinstance(callback, Compressible):
         callback = callback.compressed(total)
     graph = kp.trace(model, coupling=plan.coupling if plan else "free", unknown="freeze")
     norms = FilterNorms(graph, every=max(1, total // MOMENTS))
@@ -272,6 +281,7 @@ def _push(run: Run, model: keras.Model, spec: schema.Prune, plan: kp.Plan | None
         spec,
         stage="prune",
         epochs=math.ceil(total / per_epoch),
+        span=callback.span(per_epoch, total) if isinstance(callback, RoundsOfRemoval) else None,
         training=training,
         validation=run.validation(model),
         folder=run.folder,
@@ -281,13 +291,15 @@ def _push(run: Run, model: keras.Model, spec: schema.Prune, plan: kp.Plan | None
     run.folder.write_arrays("norms.npz", norms.arrays())
     if isinstance(callback, ScaleRegularization):
         callback.save(run.folder.file("scales.npz"))
-    if getattr(callback, "granularity", "") == "weight":
+    if callback.leaves_masks:
         run.folder.write_arrays("masks.npz", callback.masks)
         return None
     return callback.plan
 
 
-def _train(run: Run, stage: str, model: keras.Model, spec: schema.Fit) -> None:
+def _train(
+    run: Run, stage: str, model: keras.Model, spec: schema.Fit, more: Sequence[keras.callbacks.Callback] = ()
+) -> None:
     training = run.pictures("train", model, spec.batch)
     fit(
         model,
@@ -298,7 +310,7 @@ def _train(run: Run, stage: str, model: keras.Model, spec: schema.Fit) -> None:
         validation=run.validation(model),
         folder=run.folder,
         console=run.console,
-        callbacks=[callback_of(callback, None, model, run.recipe) for callback in spec.callbacks],
+        callbacks=[*more, *(callback_of(callback, None, model, run.recipe) for callback in spec.callbacks)],
     )
 
 

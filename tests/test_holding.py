@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kerasprune import PruneError
+from kerasprune.holding import apply_masks, held
 from kerasprune.recipes import masked
 
 
@@ -20,10 +21,10 @@ def test_masked_weights_stay_zero_while_the_others_move():
     kernel = model.get_layer("d").kernel
     mask = np.arange(15).reshape(5, 3) % 2 == 0
     masks = {kernel.path: mask}
-    masked.apply(model, masks)
+    apply_masks(model, masks)
     before = kernel.numpy()
     generator = np.random.default_rng(0)
-    with masked.held(model, masks):
+    with held(model, masks):
         model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
         model.fit(generator.normal(size=(32, 5)), generator.normal(size=(32, 3)), epochs=3, verbose=0)
     after = kernel.numpy()
@@ -39,7 +40,7 @@ def test_counts_of_what_is_left():
     kernel.assign(np.ones((5, 3)))
     bias.assign(np.ones(3))
     masks = {kernel.path: np.arange(15).reshape(5, 3) < 6}
-    masked.apply(model, masks)
+    apply_masks(model, masks)
     assert masked.counted(model, masks) == {"nonzero": 6 + 3, "sparsity": 9 / 15}
     assert masked.counted(model, None) == {}
 
@@ -48,6 +49,6 @@ def test_masks_of_another_model_are_refused():
     model = dense()
     path = model.get_layer("d").kernel.path
     with pytest.raises(PruneError) as caught:
-        masked.apply(model, {"other/kernel": np.ones(2, bool), path: np.ones((2, 2), bool)})
+        apply_masks(model, {"other/kernel": np.ones(2, bool), path: np.ones((2, 2), bool)})
     assert "no variable is called 'other/kernel'" in str(caught.value)
     assert "a mask of shape (2, 2)" in str(caught.value)
