@@ -1,0 +1,150 @@
+"""Tracing and pruning beside Torch-Pruning: the same architectures, half of the channels, one thread each, in one run.
+
+    python benchmarks/peers/beside_torch_pruning.py [ROUNDS]     # writes ../results/torch_pruning.md
+
+PyTorch for CPUs, torchvision and Torch-Pruning go into a virtual environment of their own, `.venv` beside this file.
+For every architecture both sides run in processes of their own, one after the other. Graph: `DependencyGraph` and
+`kp.trace`. Pruning: `MetaPruner(…)` and `step()`; `kp.plan` and `kp.rebuild`, from a graph that is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+import venv
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+VENV = HERE / ".venv"
+PAGE = HERE.parent / "results" / "torch_pruning.md"
+NEEDS = ("torch==2.13.0", "torchvision==0.28.0", "torch-pruning==1.6.1")
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+MODELS = {
+    "ResNet-50": ("ResNet50", "resnet50"),
+    "DenseNet-201": ("DenseNet201", "densenet201"),
+    "EfficientNet-B7": ("EfficientNetB7", "efficientnet_b7"),
+    "MobileNetV2": ("MobileNetV2", "mobilenet_v2"),
+    "ConvNeXt-T": ("ConvNeXtTiny", "convnext_tiny"),
+    "ViT-B/16": ("vit", "vit_b_16"),
+}
+
+
+def timed(function) -> tuple:
+    """Returns the seconds a call takes, and its result."""
+    began = time.perf_counter()
+    result = function()
+    return time.perf_counter() - began, result
+
+
+def ours(name: str, rounds: int) -> list[dict]:
+    """Times kerasprune on one architecture."""
+    import keras
+
+    import kerasprune as kp
+    from kerasprune.testing import randomise
+
+    sys.path.insert(0, str(HERE.parents[1] / "tests"))
+    import architectures
+
+    if name == "vit":
+        model = randomise(architectures.vit(224, 16, 768, 12, 12))
+    else:
+        model = randomise(getattr(keras.applications, name)(weights=None, classifier_activation=None))
+    rows = []
+    for _ in range(rounds + 1):
+        graph_s, graph = timed(lambda: kp.trace(model))
+        plan_s, plan = timed(lambda graph=graph: kp.plan(graph, "l1", "uniform", keep=0.5))
+        rebuild_s, _ = timed(lambda plan=plan: kp.rebuild(model, plan))
+        rows.append({"graph": graph_s, "first": plan_s, "second": rebuild_s})
+    return rows[1:]
+
+
+def theirs(name: str, rounds: int) -> list[dict]:
+    """Times Torch-Pruning on one architecture."""
+    import torch
+
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    if not version("torchvision").endswith("+cpu"):  # its operators were built for CUDA; these two are asked for
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    import torch_pruning
+    import torchvision
+
+    torch.set_num_threads(1)
+    image = torch.randn(1, 3, 224, 224)
+    rows = []
+    for _ in range(rounds + 1):
+        model = getattr(torchvision.models, name)(weights=None).eval()
+        logits = [
+            layer for layer in model.modules() if isinstance(layer, torch.nn.Linear) and layer.out_features == 1000
+        ]
+        graph_s, _ = timed(lambda m=model: torch_pruning.DependencyGraph().build_dependency(m, example_inputs=image))
+        make = lambda m=model, logits=logits: torch_pruning.pruner.MetaPruner(  # noqa: E731
+            m,
+            image,
+            importance=torch_pruning.importance.MagnitudeImportance(p=1),
+            pruning_ratio=0.5,
+            ignored_layers=logits,
+        )
+        init_s, pruner = timed(make)
+        step_s, _ = timed(pruner.step)
+        rows.append({"graph": graph_s, "first": init_s, "second": step_s})
+    return rows[1:]
+
+
+def prepare() -> Path:
+    """Makes the virtual environment of the other side, where there is none, and returns its Python."""
+    python = VENV / "bin" / "python"
+    if not python.exists():
+        venv.create(VENV, with_pip=True)
+    cpu = ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]
+    for more in ([], cpu):
+        done = subprocess.run([python, "-m", "pip", "install", "-q", *more, *NEEDS], timeout=600, check=False)
+        if not done.returncode:
+            return python
+    sys.exit(f"Expected {', '.join(NEEDS)} from a package index. Received: none. Install them into {VENV}.")
+
+
+def measure(python: str | Path, side: str, name: str, rounds: int) -> list[dict]:
+    """Runs one side on one architecture in a process of its own."""
+    command = [str(python), "-W", "ignore", __file__, side, name, str(rounds)]
+    environment = {**os.environ, **ONE_THREAD, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, env=environment, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main(rounds: int) -> None:
+    """Measures all architectures and writes the page."""
+    python = prepare()
+    lines = [
+        "# Beside Torch-Pruning 1.6.1",
+        "",
+        f"Seconds, median of {rounds}, one thread, half of the channels; {platform.machine()}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}, {date.today().isoformat()}. `benchmarks/peers/beside_torch_pruning.py`.",
+        "",
+        "| architecture | `DependencyGraph` | `trace` | ratio | `MetaPruner`, `step` | `plan`, `rebuild` | ratio |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for title, (keras_name, torch_name) in MODELS.items():
+        both = measure(python, "theirs", torch_name, rounds), measure(sys.executable, "ours", keras_name, rounds)
+        graph = [statistics.median(row["graph"] for row in rows) for rows in both]
+        pruned = [statistics.median(row["first"] + row["second"] for row in rows) for rows in both]
+        cells = (*(f"{s:.3f}" for s in graph), f"{graph[1] / graph[0]:.2f}")
+        cells += (*(f"{s:.2f}" for s in pruned), f"{pruned[1] / pruned[0]:.2f}")
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+        print(lines[-1], flush=True)
+    PAGE.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] in (["ours"], ["theirs"]):
+        print(json.dumps(globals()[sys.argv[1]](sys.argv[2], int(sys.argv[3]))))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
