@@ -4,9 +4,9 @@
     python benchmarks/retraining.py table     # writes the table and the plot from the rows
 
 One dense network a seed; filters go by L2 norm at one ratio until a fraction of the multiply–adds is left. Fine-tuning:
-cosine from 0.01. Learning-rate rewinding: the weights stay, cosine from the initial 0.1 behind 5 epochs of warm-up. From
-scratch: `kp.reinitialise`, the schedule of rewinding. All three see as many epochs. After Figure 1 (right) of Network
-Pruning Spaces (arXiv 2304.09453). Test accuracy is taken once, at the end of each.
+cosine from 0.01. Learning-rate rewinding: the weights stay, cosine from the initial 0.1 behind 5 epochs of warm-up.
+From scratch: `kp.reinitialise`, the schedule of rewinding. All three see as many epochs. After Figure 1 (right) of
+Network Pruning Spaces (arXiv 2304.09453). Test accuracy is taken once, at the end of each.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude, HoldMask, IterativeMagnitude, LearningRateRewinding, Sparsity
 from kerasprune.callbacks.granularity import Block
 from kerasprune.callbacks.phases import Phases
+from kerasprune.callbacks.rewinding import rewind_optimizer
 from kerasprune.callbacks.scopes import Global, Layer, Pattern
 from kerasprune.callbacks.slots import slots
 from kerasprune.callbacks.units import Part, Unit
@@ -395,6 +396,27 @@ def test_one_fit_is_the_rounds_one_after_another(kind):
     for variable, expected in zip(model.weights, other.weights, strict=True):
         np.testing.assert_array_equal(variable.numpy(), expected.numpy(), err_msg=variable.path)
     assert int(model.optimizer.iterations) == 3 * STEPS
+
+
+class Halving(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that Keras cannot make from its configuration."""
+
+    def __call__(self, step):
+        return 0.1 * 0.5 ** (keras.ops.cast(step, "float32") / STEPS)
+
+
+@pytest.mark.parametrize("rate", [Halving(), 0.05])
+@pytest.mark.parametrize("optimizer", [keras.optimizers.Adam, keras.optimizers.Adagrad, keras.optimizers.Ftrl])
+def test_rewinding_gives_fresh_slots(rate, optimizer):
+    model = compiled(small(), optimizer(rate))
+    model.optimizer.build(model.trainable_variables)
+    fresh = [v.numpy() for v in model.optimizer.variables]
+    train(model, [], epochs=1)
+    rewind_optimizer(model, 3)
+    assert int(model.optimizer.iterations) == 3
+    model.optimizer.iterations.assign(0)
+    for variable, value in zip(model.optimizer.variables, fresh, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value, err_msg=variable.path)
 
 
 def test_exactly_the_fraction_stays_in_every_round():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -28,13 +30,27 @@ def rewind_optimizer(model: keras.Model, step: int) -> None:
     """
     ensure_built(model)
     optimizer = unwrapped(model.optimizer)
-    fresh = type(optimizer).from_config(optimizer.get_config())
+    fresh = _unscheduled_twin(optimizer)
     fresh.build(model.trainable_variables)
-    own = [optimizer._iterations, optimizer._learning_rate]
-    for variable, new in zip(optimizer.variables, fresh.variables, strict=True):
-        if not any(variable is each for each in own):
-            variable.assign(ops.convert_to_tensor(new))
+    for variable, new in zip(_slots(optimizer), _slots(fresh), strict=True):
+        variable.assign(ops.convert_to_tensor(new))
     if optimizer.use_ema:  # an average that began at zero would be wrong beyond step 0
         for average, variable in zip(optimizer._model_variables_moving_average, trained(optimizer), strict=True):
             average.assign(variable)
     optimizer._iterations.assign(step)
+
+
+def _slots(optimizer: keras.Optimizer) -> list[Any]:
+    """Returns the variables of an optimizer but for its step and its learning rate."""
+    own = [optimizer._iterations, optimizer._learning_rate]
+    return [variable for variable in optimizer.variables if not any(variable is each for each in own)]
+
+
+def _unscheduled_twin(optimizer: keras.Optimizer) -> keras.Optimizer:
+    """Returns a new optimizer like another but for its schedule, which may be one that has no configuration."""
+    rate = vars(optimizer)["_learning_rate"]
+    vars(optimizer)["_learning_rate"] = 1.0
+    try:
+        return type(optimizer).from_config(optimizer.get_config())
+    finally:
+        vars(optimizer)["_learning_rate"] = rate
