@@ -209,6 +209,28 @@ def test_scales_that_stay_as_they_are_are_clamped_at_once():
     np.testing.assert_allclose(seen[1], np.clip(np.linspace(-0.5, 2, 5), 0, 1), rtol=1e-6)
 
 
+def test_a_training_loop_of_ones_own_is_the_same(expected):
+    """The penalty is among `model.losses`, the clamp is applied by the optimizer: the hooks are all that is needed."""
+    import tensorflow as tf
+
+    model = compiled()
+    callback = _polarization(ceiling=0.6)
+    callback.set_model(model)
+    callback.on_train_begin()
+    inputs, targets = samples()
+    for epoch in range(5):
+        for begin in range(0, 64, 16):
+            with tf.GradientTape() as tape:
+                outputs = model(inputs[begin : begin + 16], training=True)
+                loss = tf.reduce_mean((outputs - targets[begin : begin + 16]) ** 2) + sum(model.losses)
+            gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+            model.optimizer.apply(gradients, model.trainable_variables)
+        callback.on_epoch_end(epoch)
+    callback.on_train_end()
+    _same(model, expected)
+    assert callback.plan.keep and callback.steps.tolist() == [0, 4, 8, 12, 16, 20]
+
+
 # ---- the plan ------------------------------------------------------------------------------------------------------
 
 
