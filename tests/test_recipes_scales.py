@@ -180,6 +180,7 @@ def test_decay_of_all_weights():
     ("settings", "message"),
     [
         (["prune.epochs=null"], "Polarization has no schedule of its own"),
+        (["prune.plan={keep: 0.5}"], "no plan beside 'polarization'"),
         (["prune.callback.macs=0.01"], "target that can be reached"),
         (["prune.callback.coupling=loose"], "coupling='loose'"),
         (["model={name: lenet_300_100}"], "scaled by BatchNorm"),

@@ -25,6 +25,7 @@ from kerasprune.recipes.fitting import classification_loss, fit
 from kerasprune.recipes.folder import RunFolder, load_model
 from kerasprune.recipes.formats import FORMATS
 from kerasprune.recipes.pictures import pictures
+from kerasprune.recipes.shrinking import shrink
 from kerasprune.recipes.watching import FilterNorms, StopAfter
 from kerasprune.reports.dependencies import described
 from kerasprune.walking import functional
@@ -61,14 +62,19 @@ class Run:
     folder: RunFolder
     console: Console
 
-    def pictures(self, split: str, model: keras.Model, batch: int | None = None) -> Any:
-        """Returns the images of a split, in batches."""
-        return pictures(self.recipe, split, model.output_shape[-1], batch)
+    def pictures(self, split: str, model: keras.Model, batch: int | None = None, size: int | None = None) -> Any:
+        """Returns the images of a split, in batches; at a size, where not at that of the recipe."""
+        return pictures(self.recipe, split, model.output_shape[-1], batch, size)
 
-    def validation(self, model: keras.Model) -> Any:
+    def validation(self, model: keras.Model, size: int | None = None) -> Any:
         """Returns the validation images, or `None` where the recipe has none."""
         split = self.recipe.data.validation
-        return None if split is None else self.pictures(split, model)
+        return None if split is None else self.pictures(split, model, size=size)
+
+    def side(self, name: str) -> int | None:
+        """Returns the image side of the model called `name` where a plan has changed it, else `None`."""
+        path = self.folder.file("plan.json")
+        return kp.Plan.load(path).resolution if name != "dense" and path.exists() else None
 
     def final(self) -> str:
         """Returns the name of the model that comes out of the run."""
@@ -92,6 +98,8 @@ def prune(run: Run) -> None:
     plan = None if spec.plan is None else choose(run, model, spec.plan)
     if spec.callback is not None:
         plan = _push(run, model, spec, plan)
+    if spec.three_dimensions is not None:
+        plan = shrink(run, model, spec.three_dimensions)
     if plan is not None:
         plan.save(run.folder.file("plan.json"))
     run.folder.save_model("pruned.keras", model)
@@ -111,7 +119,7 @@ def rebuild(run: Run) -> None:
         run.folder.write_json("graph.json", described(graph))
         model = kp.rebuild(model, plan)
     if run.recipe.data is not None and run.recipe.data.validation is not None:
-        logs = _measured(model, run.validation(model))
+        logs = _measured(model, run.validation(model, run.side("rebuilt")))
         run.folder.set_metrics("rebuild", [{"epoch": 0, **{f"val_{key}": value for key, value in logs.items()}}])
     run.folder.save_model("rebuilt.keras", model)
 
@@ -132,9 +140,11 @@ def evaluate(run: Run) -> None:
     found = {}
     for name in dict.fromkeys(("dense", run.final())):
         model = run.folder.model(f"{name}.keras")
-        cost = kp.cost(model, resolution=free_side(model, run.recipe))
+        side = run.side(name)
+        cost = kp.cost(model, resolution=side or free_side(model, run.recipe))
         with run.console.status(f"evaluate {name}"):
-            logs = {} if run.recipe.data is None else _measured(model, run.pictures(run.recipe.data.test, model))
+            data = run.recipe.data
+            logs = {} if data is None else _measured(model, run.pictures(data.test, model, size=side))
         found[name] = {
             "accuracy": logs.get("accuracy"),
             "loss": logs.get("loss"),
@@ -153,9 +163,10 @@ def export(run: Run) -> None:
     model = run.folder.model(f"{run.final()}.keras")
     data = None
     if run.recipe.data is not None:
-        images = run.pictures(run.recipe.data.validation or "train", model).map(lambda image, label: image)
+        split, side = run.recipe.data.validation or "train", run.side(run.final())
+        images = run.pictures(split, model, size=side).map(lambda image, label: image)
         data = images.unbatch().take(EXPORT_IMAGES).batch(run.recipe.data.batch)
-    size = free_side(model, run.recipe)
+    size = run.side(run.final()) or free_side(model, run.recipe)
     run.folder.file("exports").mkdir(exist_ok=True)
     written = []
     for name in run.recipe.export:
@@ -239,6 +250,11 @@ def callback_of(spec: schema.Named, plan: kp.Plan | None, model: keras.Model, re
     arguments = spec.arguments
     if members.takes("callback", spec.name, "resolution"):
         arguments.setdefault("resolution", free_side(model, recipe))
+    if plan is not None and _decides(spec.name):
+        raise PruneError(
+            f"Expected no plan beside {spec.name!r}, which decides by the scales that it finds. Received: prune.plan. "
+            "Take it out; say how much stays with prune.callback.macs."
+        )
     if plan is not None and members.takes("callback", spec.name, "plan"):
         arguments["plan"] = plan
     elif plan is not None and members.takes("callback", spec.name, "keep"):
@@ -250,6 +266,11 @@ def callback_of(spec: schema.Named, plan: kp.Plan | None, model: keras.Model, re
         groups = kp.trace(model, coupling="free", unknown="freeze").groups
         arguments["keep"] = {name: len(kept) / groups[name].size for name, kept in plan.keep.items()}
     return members.make("callback", spec.name, arguments)
+
+
+def _decides(name: str) -> bool:
+    member = members.member("callback", name)
+    return isinstance(member, type) and issubclass(member, ScaleRegularization)
 
 
 def own_length(callback: Any) -> int:
@@ -300,14 +321,15 @@ def _push(run: Run, model: keras.Model, spec: schema.Prune, plan: kp.Plan | None
 def _train(
     run: Run, stage: str, model: keras.Model, spec: schema.Fit, more: Sequence[keras.callbacks.Callback] = ()
 ) -> None:
-    training = run.pictures("train", model, spec.batch)
+    side = run.side("rebuilt") if stage == "finetune" else None
+    training = run.pictures("train", model, spec.batch, side)
     fit(
         model,
         spec,
         stage=stage,
         epochs=spec.epochs,
         training=training,
-        validation=run.validation(model),
+        validation=run.validation(model, side),
         folder=run.folder,
         console=run.console,
         callbacks=[*more, *(callback_of(callback, None, model, run.recipe) for callback in spec.callbacks)],
