@@ -1,6 +1,6 @@
 """Jobs killed by SIGKILL at random steps and started again, against the job that was left alone.
 
-    python benchmarks/resume.py [--kills 20] [--epochs 6] [NAME ...]     # writes results/resume.md
+    python benchmarks/resume.py [--kills 20] [--epochs 12] [NAME ...]     # writes results/resume.md
 
 A ResNet-20 on digits (kp.data, order and augmentation a function of seed and epoch), one callback of kerasprune beside
 `Resume`. The job writes every step it has taken to a progress file; the parent waits for a random one and kills it.
@@ -24,6 +24,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 RESULTS = Path(__file__).parent / "results"
 DEPTH, SIZE, BATCH = 20, 16, 128
+HEAD = ("| callback | kills | bit-equal | epochs trained when run again | seconds of that |", "|---|---|---|---|---|")
 
 
 def callbacks(epochs: int) -> dict:
@@ -98,7 +99,7 @@ def killed(name: str, folder: Path, epochs: int, kills: int, seed: int) -> int:
     generator, done = random.Random(seed), 0
     while True:
         process = start(name, folder, epochs)
-        limit = steps(folder) + generator.randint(1, 14) if done < kills else None
+        limit = steps(folder) + generator.randint(1, 12) if done < kills else None
         while process.poll() is None:
             if limit is not None and steps(folder) >= limit:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -140,17 +141,18 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--job", nargs=2)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=12)
     given = parser.parse_args()
     if given.job:
         job(given.job[0], Path(given.job[1]), given.epochs)
         return
-    head = "| callback | kills | bit-equal | epochs trained when run again | seconds of that |\n|---|---|---|---|---|\n"
-    lines = []
+    page = RESULTS / "resume.md"
+    known = page.read_text().splitlines() if page.exists() else list(HEAD)
     for name in given.names or callbacks(given.epochs):
-        lines.append(compare(name, given.epochs, given.kills))
-        print(lines[-1], flush=True)
-        (RESULTS / "resume.md").write_text(head + "\n".join(lines) + "\n")
+        line = compare(name, given.epochs, given.kills)
+        known = [row for row in known if not row.startswith(f"| {name} |")] + [line]
+        print(line, flush=True)
+        page.write_text("\n".join(known) + "\n")
 
 
 if __name__ == "__main__":
