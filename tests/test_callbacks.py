@@ -20,6 +20,7 @@ from kerasprune.callbacks import (
     NormHistory,
     Polarization,
     Resume,
+    ShrinkRounds,
     SoftFilterPruning,
     Sparsity,
 )
@@ -52,6 +53,7 @@ MAKERS = {
     "norm_history": [lambda: NormHistory(every=3)],
     "polarization": [lambda: Polarization()],
     "resume": [lambda: Resume(tempfile.mkdtemp())],
+    "shrink_rounds": [lambda: ShrinkRounds("width", rounds=2, epochs_per_round=1, monitor="loss")],
     "soft_filter_pruning": [lambda: SoftFilterPruning(keep=0.5)],
     "sparsity": [lambda: Sparsity()],
 }
