@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import csv
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from datetime import date
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -22,7 +25,7 @@ HERE = Path(__file__).parent
 ROWS = HERE / "results" / "zoo.csv"
 FIELDS = (
     "name", "groups", "prunable_share", "params", "macs", "macs_global", "macs_uniform", "error", "absorb_border",
-    "loads", "trace_s", "plan_s", "rebuild_s", "clone_s",
+    "loads", "trace_s", "plan_s", "rebuild_s", "clone_s", "not_prunable",
 )  # fmt: skip
 NAMES = [
     "ConvNeXtTiny", "ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtXLarge", "DenseNet121",
@@ -33,6 +36,21 @@ NAMES = [
     "MobileNetV3Large", "NASNetMobile", "NASNetLarge", "ResNet50", "ResNet101", "ResNet152", "ResNet50V2",
     "ResNet101V2", "ResNet152V2", "VGG16", "VGG19", "Xception",
 ]  # fmt: skip
+LITTLE = 0.9
+TEXT = """# Every architecture of keras.applications
+
+Random weights, biases and BatchNorm statistics, logits; {date}, Keras {keras}, TensorFlow {tensorflow}, 2 shared x86
+cores; `benchmarks/zoo.py`. None needed `unknown="freeze"`.
+
+- `groups`: prunable groups; `prunable_share`: share of the kernel parameters of convolutions and dense layers that make
+  or read channels of a prunable group.
+- `macs_global`, `macs_uniform`: fraction of the multiply–adds that is left, of 0.5 asked for; L1 norm, budget global
+  with a floor of 10 % of every group, and budget uniform.
+- `error`: largest difference between `rebuild(absorb=False)` and `mask`, relative to the largest logit;
+  `absorb_border`: the same with constants folded, which is approximate at the border of padded layers.
+- `loads`: whether the saved slim model loads in a process that cannot import kerasprune.
+- `trace_s`, `plan_s`, `rebuild_s`: seconds; `clone_s`: of `keras.models.clone_model` of the dense model, in the same
+  process, in turn with `rebuild`, the fastest of four each."""
 _LOADS = """
 import sys
 sys.modules["kerasprune"] = None
@@ -55,8 +73,10 @@ def one(name: str) -> dict:
     trace_s, graph = timed(lambda: kp.trace(model))
     plan_s, plan = timed(lambda: kp.plan(graph, "l1", "global", macs=0.5, min_keep=0.1))
     uniform = kp.plan(graph, "l1", "uniform", macs=0.5)
-    rebuild_s, _ = min((timed(lambda: kp.rebuild(model, plan)) for _ in range(2)), key=lambda pair: pair[0])
-    clone_s, _ = min((timed(lambda: keras.models.clone_model(model)) for _ in range(2)), key=lambda pair: pair[0])
+    seconds = [
+        (timed(lambda: kp.rebuild(model, plan))[0], timed(lambda: keras.models.clone_model(model))[0]) for _ in range(4)
+    ]
+    rebuild_s, clone_s = map(min, zip(*seconds, strict=True))
     inputs = np.random.default_rng(0).normal(size=(1, *model.input_shape[1:])).astype("float32")
     slim = kp.rebuild(model, plan, absorb=False)
     error = difference(slim, kp.mask(model, plan), inputs)
@@ -65,10 +85,16 @@ def one(name: str) -> dict:
     kernels = {id(k.variable): int(np.prod(k.variable.shape)) for k in graph.kernels}
     inside = {id(k.variable) for g in graph.prunable for k, _, _ in graph.made_by(g) + graph.read_by(g)}
     share = sum(size for key, size in kernels.items() if key in inside) / sum(kernels.values())
+    reasons = [
+        f"{kernel.owner.name}: {graph.groups[name].reason}"
+        for name in graph.groups
+        for kernel, _, _ in graph.made_by(name)
+        if id(kernel.variable) not in inside
+    ]
     values = (
         name, len(graph.prunable), f"{share:.3f}", model.count_params(), dense, f"{pruned / dense:.4f}",
         f"{even / dense:.4f}", f"{error:.1e}", f"{border:.1e}", loads(slim), f"{trace_s:.3f}", f"{plan_s:.2f}",
-        f"{rebuild_s:.2f}", f"{clone_s:.2f}",
+        f"{rebuild_s:.2f}", f"{clone_s:.2f}", "; ".join(reasons) if share < LITTLE else "",
     )  # fmt: skip
     return dict(zip(FIELDS, values, strict=True))
 
@@ -117,15 +143,16 @@ def rows() -> list[dict]:
 
 def table() -> None:
     """Writes zoo.md from the rows."""
-    import statistics
-
     found = sorted(rows(), key=lambda row: NAMES.index(row["name"]))
-    lines = ["| " + " | ".join(FIELDS) + " |", "|---" * len(FIELDS) + "|"]
-    lines += ["| " + " | ".join(row[field] for field in FIELDS) + " |" for row in found]
-    ratios = [float(row["rebuild_s"]) / float(row["clone_s"]) for row in found]
-    lines += ["", f"{len(found)} of {len(NAMES)} architectures."]
-    if ratios:
-        lines.append(f"rebuild ÷ clone_model: median {statistics.median(ratios):.2f}, largest {max(ratios):.2f}.")
+    columns = FIELDS[:-1]
+    versions = {"keras": version("keras"), "tensorflow": version(packages_distributions()["tensorflow"][0])}
+    lines = [TEXT.format(date=date.today().isoformat(), **versions), ""]
+    lines += ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    lines += ["| " + " | ".join(row[field] for field in columns) + " |" for row in found]
+    ratios = [float(row["rebuild_s"]) / float(row["clone_s"]) for row in found] or [0.0]
+    lines += ["", f"{len(found)} of {len(NAMES)} architectures. rebuild ÷ clone_model: median "]
+    lines[-1] += f"{statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}."
+    lines += [f"- {row['name']}, not prunable: {row['not_prunable']}" for row in found if row["not_prunable"]]
     (HERE / "zoo.md").write_text("\n".join(lines) + "\n")
 
 

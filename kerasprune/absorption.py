@@ -1,8 +1,10 @@
 """Absorption: the constant that a removed channel still emits is folded into the biases of its consumers.
 
-A channel whose kernels are zero still emits its bias, its BatchNorm β, through the activation: the same number at
-every position. For a consumer that is `bias += Σ_removed Σ_taps kernel · constant`, exact wherever all taps lie inside
-the image, that is everywhere but at the border of padded convolutions.
+A channel whose kernels are zero still emits its bias, or the β of its BatchNorm, through the activation: the same
+number at every position. For a consumer that is `bias += Σ_removed Σ_taps kernel · constant`, exact wherever all taps
+lie inside the image, that is everywhere but at the border of padded convolutions. β is also the mean of what the
+BatchNorm emitted before. With its old statistics a kernel at zero would come out as `β − γ μ / σ`, far from anything
+that the channel ever emitted.
 """
 
 from __future__ import annotations
@@ -255,19 +257,23 @@ def _carried(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.
 
 
 def _normalised(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[_Emitted]:
-    """BatchNorm, `γ (x − μ) / √(σ² + ε) + β`: run by itself, since there are so many of it."""
-    layer, output = call.operation, call.outputs[0]
+    """BatchNorm, `γ (x − μ) / √(σ² + ε) + β`: a removed channel emits β, its mean over the data.
+
+    Positions that are removed emit what comes in, normalised.
+    """
+    layer, source, output = call.operation, call.inputs[0], call.outputs[0]
+    axis = layer.axis % len(output.shape)
 
     def line(variable: Any) -> np.ndarray:
-        values = keras.ops.convert_to_numpy(variable).astype("float64")
-        return _along(values, layer.axis % len(output.shape), len(output.shape))
+        return _along(keras.ops.convert_to_numpy(variable).astype("float64"), axis, len(output.shape))
 
-    scale = line(layer.gamma) if layer.scale else 1.0
-    scaled = (
-        scale * (emitted[0].values - line(layer.moving_mean)) / np.sqrt(line(layer.moving_variance) + layer.epsilon)
-    )
-    scaled = np.where(scale == 0, 0.0, scaled)  # whatever comes in
-    return [_Emitted(scaled + (line(layer.beta) if layer.center else 0.0))]
+    beta = line(layer.beta) if layer.center else _along(np.zeros(output.shape[axis]), axis, len(output.shape))
+    if source.axes.keys() <= {axis}:
+        return [_Emitted(beta)]
+    scale = (line(layer.gamma) if layer.scale else 1.0) / np.sqrt(line(layer.moving_variance) + layer.epsilon)
+    scaled = scale * (emitted[0].values - line(layer.moving_mean)) + beta
+    gone = ~_along(alive[source.axes[axis]], axis, len(output.shape)) if axis in source.axes else False
+    return [_Emitted(np.where(gone, beta, scaled))]
 
 
 def _silent(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[_Emitted]:

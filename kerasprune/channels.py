@@ -42,6 +42,7 @@ class Slice:
         role: `"kernel"`, `"scale"` (BatchNorm γ), `"bias"` or `"state"`.
         positions: Output positions of each call; a kernel costs `size · positions` multiply–adds. `None` = free.
         factor: What the values are multiplied by when channels go (attention scales by the size of its keys).
+        silent: The value of a silenced channel: infinity for a variance, so that only β is left of it.
     """
 
     owner: keras.layers.Layer
@@ -52,6 +53,7 @@ class Slice:
     role: str = "state"
     positions: list[int | None] = field(default_factory=list)
     factor: Callable[[Count], float] | None = None
+    silent: float = 0.0
 
 
 @dataclass(frozen=True)

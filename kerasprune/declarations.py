@@ -164,12 +164,15 @@ class Declarations:
         role: str = "state",
         reads: tuple[int, ...] = (),
         makes: tuple[int, ...] = (),
+        silent: float = 0.0,
     ) -> None:
         """Says that a variable (ignored where `None`) is sliced along its axes by these ids.
 
-        `reads` and `makes` are given where it is silenced with a kernel, as the biases inside attention are.
+        `reads` and `makes` are given where it is silenced with a kernel; `silent` is its value then.
         """
         self._add(layer, variable, ids, reads, makes, role, None)
+        if silent:
+            self._slices[id(variable)].silent = silent
 
     def kernel(
         self,

@@ -26,8 +26,9 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
         plan: What stays.
         silence: `"output"`: removed channels do not exist for their consumers, which is what
             `rebuild(model, plan, absorb=False)` computes. `"weights"`: only the kernels that make them are zero, so
-            that biases and BatchNorm still speak, which is what `absorb=True` computes. Layers that take statistics
-            over channels take them over those that stay, in both. Defaults to `"output"`.
+            that biases still speak; a BatchNorm emits its β, as with γ = 0, whatever its old statistics are. This is
+            what `absorb=True` computes. Layers that take statistics over channels take them over those that stay, in
+            both. Defaults to `"output"`.
 
     Returns:
         A functional model of the same shapes.
@@ -59,7 +60,7 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
         for axis in axes_of(entry) if entry else ():
             if entry.ids[axis] is not None:
                 stays = alive[entry.ids[axis]].reshape([-1 if a == axis else 1 for a in range(array.ndim)])
-                array = np.where(stays, array, np.zeros((), array.dtype))
+                array = np.where(stays, array, np.asarray(entry.silent, array.dtype))
         for axis, ids in enumerate(entry.ids if entry else ()):
             if ids is not None and not there[ids].all():
                 array = np.compress(there[ids], array, axis=axis)

@@ -194,6 +194,22 @@ def test_channels_that_only_emit_a_constant_go_unnoticed(name):
     assert compare(model, kp.rebuild(model, plan, absorb=False), inputs).error > 1e-3
 
 
+@pytest.mark.parametrize("scale", [True, False])
+def test_behind_a_batch_norm_a_removed_channel_emits_its_beta(scale):
+    """`bias += Σ_removed relu(β) · kernel`: the mean of what it emitted, whatever the moving statistics are."""
+    inputs = keras.Input((4, 4, 3))
+    x = layers.BatchNormalization(scale=scale, name="norm")(layers.Conv2D(6, 1, name="a")(inputs))
+    x = layers.Conv2D(5, 1, name="b")(layers.ReLU()(x))
+    model = randomise(keras.Model(inputs, layers.Flatten()(x)))
+    model.get_layer("norm").moving_mean.assign(np.full(6, 7.0))
+    plan, gone = kp.Plan({"a": [1, 4]}), [0, 2, 3, 5]
+    b, beta = model.get_layer("b"), np.asarray(model.get_layer("norm").beta)
+    expected = np.asarray(b.bias) + np.maximum(beta[gone], 0) @ np.asarray(b.kernel)[0, 0, gone]
+    np.testing.assert_allclose(kp.rebuild(model, plan).get_layer("b").bias, expected, rtol=1e-5)
+    silent = kp.mask(model, plan, silence="weights")
+    assert compare(silent, kp.rebuild(model, plan), random_inputs(model)).error < 1e-5
+
+
 def padded_net(inside):
     inputs = keras.Input((8, 8, 3))
     x = layers.Conv2D(8, 3, activation="relu", name="a")(inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from keras import layers
 
 from kerasprune.channels import Ids
@@ -11,12 +12,12 @@ from kerasprune.rules.table import NORMALISED, POINTWISE, SILENT, tensor_rule
 
 @tensor_rule(layers.BatchNormalization, constant=NORMALISED)
 def batch_normalization(graph: Declarations, layer: layers.BatchNormalization, x: Ids, *args, **kwargs) -> Ids:
-    """`γ (x − μ) / sqrt(σ² + ε) + β`, every channel by itself."""
+    """`γ (x − μ) / sqrt(σ² + ε) + β`, every channel by itself. A silenced one emits β, its mean over the data."""
     ids = graph.on(x, layer.axis)
     graph.slices(layer, layer.gamma, ids, role="scale")
     graph.slices(layer, layer.beta, ids, role="bias")
     graph.slices(layer, layer.moving_mean, ids)
-    graph.slices(layer, layer.moving_variance, ids)
+    graph.slices(layer, layer.moving_variance, ids, makes=(0,), silent=np.inf)
     return Ids(x.shape, {**x.axes, layer.axis % len(x.shape): ids})
 
 
