@@ -50,6 +50,16 @@ class Setting:
             return kp.models.get({"name": "lenet_300_100", "input_shape": (self.size, self.size, 3)})
         return kp.models.resnet_cifar(depth=20, classes=36, input_shape=(self.size, self.size, 3))
 
+    def training(self, seed: int):
+        """Returns the training set in an order of its own; without augmentation the pictures are made once."""
+        import kerasprune as kp
+
+        data = kp.data.load(self.data, size=self.size, batch=self.batch, augment=self.augment, seed=seed % 2**16)
+        if self.augment:
+            return data
+        examples = data.unbatch().cache()
+        return examples.shuffle(2000, seed=seed).batch(self.batch, drop_remainder=True).apply(known(len(data)))
+
     def optimizer(self, steps: int):
         """Returns the optimizer for a training of so many steps."""
         import keras
@@ -57,6 +67,13 @@ class Setting:
         if self.data == "digits":
             return keras.optimizers.Adam(1.2e-3)
         return keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, steps), momentum=0.9)
+
+
+def known(steps: int):
+    """Returns what makes the number of batches of a data set known."""
+    import tensorflow as tf
+
+    return tf.data.experimental.assert_cardinality(steps)
 
 
 SETTINGS = {
@@ -77,9 +94,7 @@ def run(name: str, seed: int) -> list[dict]:
 
     def fit(model, *, resolution, epochs, seed):
         began = time.time()
-        data = kp.data.load(
-            setting.data, size=setting.size, batch=setting.batch, augment=setting.augment, seed=seed % 2**16
-        )
+        data = setting.training(seed)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(setting.optimizer(epochs * len(data)), loss, metrics=["accuracy"])
         seen = model.fit(data, epochs=epochs, validation_data=looks["validation"], shuffle=False, verbose=0).history

@@ -14,9 +14,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks.attachment import Attachment
-from kerasprune.callbacks.clock import Clock, unwrapped
-from kerasprune.callbacks.resumable import Resumable, State
+from kerasprune.callbacks.attaching import Attaching
+from kerasprune.callbacks.clock import unwrapped
 from kerasprune.callbacks.units import (
     Part,
     Unit,
@@ -73,7 +72,7 @@ class Growth:
         return floor(height / self.step + _EXACT) + 1
 
 
-class GrowingRegularization(Resumable):
+class GrowingRegularization(Attaching):
     """Base of GReg-1 and GReg-2.
 
     A subclass says how long it takes (`length`), what λ is (`strength`) and who goes (`Unit.goes`).
@@ -106,8 +105,6 @@ class GrowingRegularization(Resumable):
         self.granularity = granularity
         self.weight_decay = weight_decay
         self.stop = stop
-        self._clock: Clock | None = None
-        self._attachment: Attachment | None = None
         self._given = Plan({})
         self._units: list[Unit] = []
         self._kept: dict[str, np.ndarray] = {}
@@ -142,19 +139,17 @@ class GrowingRegularization(Resumable):
     def begin(self) -> None:
         """Attaches the penalty; an instance can be used for several fits."""
         model = self.model
-        self.detach()
+        attachment = self.attached()
         self._kept = {}
-        self._clock = Clock(model.optimizer)
         self._given, self._units = self.units(model)
         if not self._units:
             raise PruneError("Expected something to remove. Received: a plan that keeps everything. Keep less.")
         _warn_of_decay(model.optimizer)
         _warn_of_frozen(self._units)
-        self._attachment = Attachment(model)
         for unit in self._units:
             for part in unit.parts:
-                self._attachment.regularize(part.variable, GrowingL2(self._reader(unit, part)))
-        self._attachment.trace()
+                attachment.regularize(part.variable, GrowingL2(self._reader(unit, part)))
+        attachment.trace()
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Notes how many steps are left, so that the batch hook is one comparison."""
@@ -178,24 +173,9 @@ class GrowingRegularization(Resumable):
         self._kept = {unit.name: self.picked(unit) for unit in self._units}
         self.detach()
 
-    def detach(self) -> None:
-        """Takes the penalty off; does nothing where none is attached."""
-        if self._attachment is not None:
-            self._attachment.detach()
-            self._attachment = None
-
     def tracked(self) -> Mapping[str, Any]:
-        """Returns who goes, as far as that is settled."""
+        """Returns who goes, as far as that is settled; λ is a function of it and the step."""
         return {f"goes/{unit.name}": unit.goes for unit in self._units}
-
-    def state(self) -> State:
-        """Returns who goes, and when the schedule began; λ is a function of both and the step."""
-        return {**super().state(), "start": np.asarray(self._clock.start)}
-
-    def restore(self, state: State) -> None:
-        """Puts both back."""
-        super().restore(state)
-        self._clock.start = int(state["start"])
 
     def gauges(self) -> dict[str, float]:
         """Returns the largest λ at this moment."""

@@ -9,16 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.callbacks.attachment import Attachment
-from kerasprune.callbacks.clock import Clock
+from kerasprune.callbacks.attaching import Attaching
 from kerasprune.callbacks.granularity import Filter
 from kerasprune.callbacks.masks import Masks
-from kerasprune.callbacks.resumable import Resumable, State
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
 
 
-class Masked(Resumable):
+class Masked(Attaching):
     """Base of callbacks that hold masks: what is gone is +0.0 after every step, so every saved file is sparse.
 
     A subclass says what the masks are about (`made`), and when more goes.
@@ -27,8 +25,6 @@ class Masked(Resumable):
     def __init__(self) -> None:
         super().__init__()
         self._held: Masks | None = None
-        self._clock: Clock | None = None
-        self._attachment: Attachment | None = None
 
     @abstractmethod
     def made(self) -> Masks:
@@ -39,8 +35,7 @@ class Masked(Resumable):
 
     def begin(self) -> None:
         """Attaches the masks; an instance can be used for several fits."""
-        self.detach()
-        self._clock = Clock(self.model.optimizer)
+        attachment = self.attached()
         self._held = self.made()
         if not self._held.units:
             raise PruneError(
@@ -52,32 +47,16 @@ class Masked(Resumable):
             more = "…" if len(frozen) > 5 else ""
             warnings.warn(f"Frozen kernels stay whole: {', '.join(frozen[:5])}{more}.", stacklevel=5)
         self._held.clear()
-        self._attachment = Attachment(self.model)
-        self._held.attach(self._attachment, self.model, self.within_step)
-        self._attachment.trace()
+        self._held.attach(attachment, self.model, self.within_step)
+        attachment.trace()
 
     def end(self) -> None:
         """Takes the masks off; what is gone is zero, and stays zero until somebody trains it."""
         self.detach()
 
-    def detach(self) -> None:
-        """Takes the masks off; does nothing where none are attached."""
-        if self._attachment is not None:
-            self._attachment.detach()
-            self._attachment = None
-
     def tracked(self) -> Mapping[str, Any]:
         """Returns the masks."""
         return self._held.tracked()
-
-    def state(self) -> State:
-        """Returns masks and clock."""
-        return {**super().state(), "start": np.asarray(self._clock.start)}
-
-    def restore(self, state: State) -> None:
-        """Puts masks and clock back."""
-        super().restore(state)
-        self._clock.start = int(state["start"])
 
     # ---- afterwards -----------------------------------------------------------------------------------------
 

@@ -16,9 +16,8 @@ from keras import ops
 from kerasprune import planning
 from kerasprune.budgets.base import Floor, top
 from kerasprune.budgets.threshold import Threshold as CommonThreshold
-from kerasprune.callbacks.attachment import Attachment
-from kerasprune.callbacks.clock import Clock
-from kerasprune.callbacks.resumable import Resumable, State
+from kerasprune.callbacks.attaching import Attaching
+from kerasprune.callbacks.resumable import State
 from kerasprune.callbacks.scales import Scales, find_scales
 from kerasprune.clamping import Box
 from kerasprune.cost import cost
@@ -31,7 +30,7 @@ from kerasprune.regularizers import ScalePenalty, Together
 from kerasprune.thresholds import gap
 
 
-class ScaleRegularization(Resumable):
+class ScaleRegularization(Attaching):
     """Base of polarization and network slimming.
 
     A subclass says the bounds of the scales and, from the scales, what stays (`chosen`).
@@ -80,8 +79,6 @@ class ScaleRegularization(Resumable):
         self.resolution = resolution
         self.floor = floor
         self._scales: Scales | None = None
-        self._attachment: Attachment | None = None
-        self._clock: Clock | None = None
         self._boxes: list[Box] = []
         self._weight: keras.Variable | None = None
         self._plan: Plan | None = None
@@ -97,18 +94,16 @@ class ScaleRegularization(Resumable):
     def begin(self) -> None:
         """Sets the scales, attaches penalty and bounds; an instance can be used for several fits."""
         model = self.model
-        self.detach()
+        attachment = self.attached()
         self._scales = self.rehearse(model)
-        self._clock = Clock(model.optimizer)
         self._plan, self._looks, self._met_at = None, {}, -1
         self._weight = keras.Variable(
             1.0, dtype="float32", trainable=False, aggregation="only_first_replica", name="weight"
         )
         self._set_scales()
-        self._attachment = Attachment(model)
         self._regularize()
         self._constrain()
-        self._attachment.trace()
+        attachment.trace()
         self._look()
 
     def rehearse(self, model: keras.Model) -> Scales:
@@ -148,12 +143,6 @@ class ScaleRegularization(Resumable):
             )
         self.detach()
 
-    def detach(self) -> None:
-        """Takes penalty and bounds off; does nothing where none are attached."""
-        if self._attachment is not None:
-            self._attachment.detach()
-            self._attachment = None
-
     def _set_scales(self) -> None:
         low, high = self.bounds
         for scale in self._scales.layers:
@@ -184,7 +173,7 @@ class ScaleRegularization(Resumable):
 
     def state(self) -> State:
         """Returns the weight of the penalty, the bounds, and the scales seen so far."""
-        state = {"weight": ops.convert_to_numpy(self._weight), "met_at": np.asarray(self._met_at)}
+        state = {**super().state(), "weight": ops.convert_to_numpy(self._weight), "met_at": np.asarray(self._met_at)}
         for index, box in enumerate(self._boxes):
             state[f"low/{index}"] = ops.convert_to_numpy(box.low)
             state[f"high/{index}"] = ops.convert_to_numpy(box.high)
@@ -193,6 +182,7 @@ class ScaleRegularization(Resumable):
 
     def restore(self, state: State) -> None:
         """Puts a state back."""
+        super().restore(state)
         self._weight.assign(state["weight"])
         self._met_at = int(state["met_at"])
         for index, box in enumerate(self._boxes):
