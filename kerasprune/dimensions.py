@@ -14,7 +14,7 @@ from keras.src.ops import numpy as knp
 
 from kerasprune import criteria
 from kerasprune.budgets.base import kept_number, top
-from kerasprune.cost import cost
+from kerasprune.cost import Cost, cost
 from kerasprune.criteria.base import Criterion, Evidence
 from kerasprune.criteria.block_criterion import blocks_of, least_blocks
 from kerasprune.errors import PruneError, raise_faults
@@ -184,13 +184,17 @@ class Costs:
             sides = sides[:1]  # the model has a side of its own
         asked = _widths(extent, lower[1])
         built = [sum(extent.channels_at(w).values()) / max(1, sum(extent.widths.values())) for w in asked]
-        dense = cost(model, resolution=extent.side).macs
+        # A kernel's multiply–adds are its size, which depth and width decide, times its positions, which the side does.
+        at_sides = [_by_layer(cost(trace(model, unknown="freeze", resolution=int(side)))) for side in sides]
+        dense, total = at_sides[0], sum(at_sides[0].values())
+        positions = {name: [one[name] / macs for one in at_sides] for name, macs in dense.items()}
         macs = np.zeros((len(numbers), len(asked), len(sides)))
         for i, number in enumerate(numbers):
             removed = least_blocks(dict(scores), extent.blocks - int(number))
-            for k, side in enumerate(sides):
-                graph = trace(model, unknown="freeze", resolution=int(side), removed=removed)
-                macs[i, :, k] = [cost(graph, _prefix(graph, extent, w)).macs / dense for w in asked]
+            graph = trace(model, unknown="freeze", resolution=extent.side, removed=removed)
+            for j, width in enumerate(asked):
+                slim = _by_layer(cost(graph, _prefix(graph, extent, width)))
+                macs[i, j] = np.sum([one * np.array(positions[name]) for name, one in slim.items()], axis=0) / total
         return cls(numbers / extent.blocks, np.array(built), sides / extent.side, asked, macs)
 
     def grid(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -214,6 +218,11 @@ class Costs:
             )
         asked = (self.depths, self.asked, self.resolutions)[axis][best]
         return tuple(float(asked) if a == axis else 1.0 for a in range(3))
+
+
+def _by_layer(counted: Cost) -> dict[str, int]:
+    """Returns the multiply–adds of every layer that has some."""
+    return {layer.name: layer.macs for layer in counted.layers if layer.macs}
 
 
 def _widths(extent: Extent, lower: float) -> np.ndarray:

@@ -30,6 +30,7 @@ UNSTRUCTURED = "greg2-resnet50-imagenet-unstructured"
 PUBLISHED = [*CIFAR, *IMAGENET, UNSTRUCTURED]
 # Of the others, those that take a network and stages that another recipe takes as well.
 HEAVY = {
+    *(name for name in recipes.names() if name.startswith("three-dimensions-")),
     *IMAGENET,
     UNSTRUCTURED,
     "greg1-resnet56-cifar10",
@@ -174,6 +175,8 @@ def test_recipe_goes_through_every_stage(name, tmp_path):
         else:  # two epochs are too short to bring a scale to zero
             assert summary["slim"]["macs"] <= summary["dense"]["macs"]
         assert folder.file("scales.npz").exists()
+    elif recipe.prune.three_dimensions:
+        assert summary["slim"]["macs"] <= recipe.prune.three_dimensions.macs * summary["dense"]["macs"]
     elif recipe.prune.plan is None:
         assert summary["slim"]["sparsity"] == pytest.approx(recipe.expected.sparsity, abs=1e-3)
     elif recipe.expected.speedup:

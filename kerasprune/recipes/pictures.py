@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 SMOKE_BATCHES = 2
 
 
-def pictures(recipe: Recipe, split: str, classes: int, batch: int | None = None) -> tf.data.Dataset:
+def pictures(
+    recipe: Recipe, split: str, classes: int, batch: int | None = None, size: int | None = None
+) -> tf.data.Dataset:
     """Returns batches of images and labels.
 
     Args:
@@ -21,6 +23,7 @@ def pictures(recipe: Recipe, split: str, classes: int, batch: int | None = None)
         split: Name of the split. Only `"train"` is augmented.
         classes: Number of classes of the model.
         batch: Images per batch. Defaults to the data section's.
+        size: Image side in pixels. Defaults to the data section's.
 
     Raises:
         PruneError: There is no such data set or split, or it has more classes than the model.
@@ -37,7 +40,7 @@ def pictures(recipe: Recipe, split: str, classes: int, batch: int | None = None)
         )
     images = data.load(
         name,
-        size=spec.size,
+        size=size or spec.size,
         batch=batch or spec.batch,
         split=split,
         augment=spec.augment if split == "train" else None,

@@ -33,6 +33,7 @@ from kerasprune.errors import nearest
 from kerasprune.recipes import members
 from kerasprune.recipes.formats import FORMATS
 from kerasprune.recipes.shipped import FOLDER
+from kerasprune.three_dimensions import CONSTRAINTS
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -285,8 +286,32 @@ class PlanStep(Node):
         return self
 
 
+class ThreeDimensions(Node):
+    """Depth, width and resolution chosen by a fitted model of accuracy; the arguments of `kp.three_dimensions`.
+
+    Args:
+        macs: Fraction of the multiply–adds that stays.
+        down_to: Fraction that the measured networks go down to. Defaults to `macs`.
+        constraint: `macs`, those of the networks that can be built, or `volume`, d·w²·r². Defaults to `macs`.
+        rounds: Networks that are measured along each dimension. Defaults to 4.
+        rank: R of the model of accuracy. Defaults to 1.
+        degree: K. Defaults to 3.
+        channels: Criterion of channels. Defaults to `bn_scale`.
+        training: Training of every measured network.
+    """
+
+    macs: Fraction
+    down_to: Fraction | None = None
+    constraint: Literal[CONSTRAINTS] = "macs"  # type: ignore[valid-type]
+    rounds: PositiveInt = 4
+    rank: PositiveInt = 1
+    degree: PositiveInt = 3
+    channels: Criterion = Named(name="bn_scale")
+    training: Fit
+
+
 class Prune(Node):
-    """The pruning stage: a plan, a callback that prepares the model during `fit`, or both.
+    """The pruning stage: a plan, a callback that prepares the model during `fit`, or both; or all three dimensions.
 
     Without `epochs` and `steps` the fit is as long as the callback's schedule. It begins with the weights of the dense
     model, or with `weights: fresh` with those that the dense model began with.
@@ -294,6 +319,7 @@ class Prune(Node):
 
     plan: PlanStep | None = None
     callback: Callback | None = None
+    three_dimensions: ThreeDimensions | None = None
     weights: Literal["trained", "fresh"] = "trained"
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
@@ -304,8 +330,10 @@ class Prune(Node):
 
     @model_validator(mode="after")
     def _complete(self) -> Prune:
-        if self.plan is None and self.callback is None:
-            raise ValueError("Expected a plan, a callback, or both")
+        if self.three_dimensions is not None and (self.plan is not None or self.callback is not None):
+            raise ValueError("Expected neither plan nor callback beside three_dimensions, which decides by itself")
+        if self.plan is None and self.callback is None and self.three_dimensions is None:
+            raise ValueError("Expected a plan, a callback, or both; or three_dimensions")
         if self.callback is not None and self.optimizer is None:
             raise ValueError("Expected an optimizer beside the callback")
         if self.epochs is not None and self.steps is not None:
@@ -354,6 +382,8 @@ class Recipe(Node):
         needs_data = self.train or self.finetune or (self.prune and self.prune.callback)
         if needs_data and self.data is None:
             faults.append("Expected data for the training stages")
+        if self.prune and self.prune.three_dimensions and (self.data is None or self.data.validation is None):
+            faults.append("Expected data.validation, on which three_dimensions measures accuracy")
         if self.finetune and not self.prune:
             faults.append("Expected a prune stage before finetune")
         if isinstance(self.model, Named) and not self.train:

@@ -25,5 +25,11 @@ def smoke(recipe: schema.Recipe) -> schema.Recipe:
         side, batch = min(recipe.data.size, SIDE), min(recipe.data.batch, BATCH)
         changes["data"] = recipe.data.model_copy(update={"size": side, "batch": batch})
     if recipe.prune:
-        changes["prune"] = recipe.prune.model_copy(update={"epochs": PRUNE_EPOCHS, "steps": None, "batch": None})
+        shorter: dict[str, object] = {"epochs": PRUNE_EPOCHS, "steps": None, "batch": None}
+        spec = recipe.prune.three_dimensions
+        if spec is not None:
+            training = spec.training.model_copy(update={"epochs": 1, "batch": None})
+            least = {"training": training, "rounds": 1, "rank": 1, "degree": 1}  # four networks fit a plane's worth
+            shorter = {"three_dimensions": spec.model_copy(update=least)}
+        changes["prune"] = recipe.prune.model_copy(update=shorter)
     return recipe.model_copy(update=changes)

@@ -161,19 +161,14 @@ def evaluate(run: Run) -> None:
 def export(run: Run) -> None:
     """Writes the formats of the recipe below `exports/`, and measures each: `exports.json`."""
     model = run.folder.model(f"{run.final()}.keras")
-    data = None
-    if run.recipe.data is not None:
-        split, side = run.recipe.data.validation or "train", run.side(run.final())
-        images = run.pictures(split, model, size=side).map(lambda image, label: image)
-        data = images.unbatch().take(EXPORT_IMAGES).batch(run.recipe.data.batch)
-    size = run.side(run.final()) or free_side(model, run.recipe)
+    data, size = _samples(run, model, run.final())
     run.folder.file("exports").mkdir(exist_ok=True)
     written = []
     for name in run.recipe.export:
         written.append(_exported(run, model, name, f"{run.final()}-{name}", data, size))
     latency: dict[str, Any] = {}
     if "tflite" in run.recipe.export:
-        latency = _compared(run, data, size)
+        latency = _compared(run)
     run.folder.write_json("exports.json", {"exports": written, **latency})
 
 
@@ -358,14 +353,25 @@ def _exported(run: Run, model: keras.Model, name: str, stem: str, data: Any, siz
     }
 
 
-def _compared(run: Run, data: Any, size: int | None) -> dict[str, Any]:
+def _samples(run: Run, model: keras.Model, name: str) -> tuple[Any, int | None]:
+    """Returns the images that calibrate and check an export, if any, and their side."""
+    size = run.side(name) or free_side(model, run.recipe)
+    if run.recipe.data is None:
+        return None, size
+    images = run.pictures(run.recipe.data.validation or "train", model, size=run.side(name))
+    images = images.map(lambda image, label: image)
+    return images.unbatch().take(EXPORT_IMAGES).batch(run.recipe.data.batch), size
+
+
+def _compared(run: Run) -> dict[str, Any]:
     """Returns size and latency of the dense and the slim float32 file, timed in turn."""
     from kerasprune.latency import compare_latency
 
     names = list(dict.fromkeys(("dense", run.final())))
     paths = [run.folder.file("exports") / f"{name}-tflite.tflite" for name in names]
     if run.final() != "dense":
-        _exported(run, run.folder.model("dense.keras"), "tflite", "dense-tflite", data, size)
+        dense = run.folder.model("dense.keras")
+        _exported(run, dense, "tflite", "dense-tflite", *_samples(run, dense, "dense"))
     timed = compare_latency(paths).latencies
     return {
         "models": {

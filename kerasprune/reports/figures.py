@@ -39,7 +39,7 @@ def widths(record: Record) -> str | None:
         axes.set_xlabel("channels")
         _legend(axes)
 
-    return _svg(draw, height=0.9 + 0.19 * len(names))
+    return svg(draw, height=0.9 + 0.19 * len(names))
 
 
 def curves(record: Record) -> str | None:
@@ -60,7 +60,7 @@ def curves(record: Record) -> str | None:
             axes.set_xlabel("epoch, all stages one after another")
             _legend(axes)
 
-    return _svg(draw, height=3.2)
+    return svg(draw, height=3.2)
 
 
 def spread(record: Record) -> str | None:
@@ -83,7 +83,7 @@ def spread(record: Record) -> str | None:
         axes.set_ylabel("std / mean of filter L1 norms")
         axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 
-    return _svg(draw, height=3.2)
+    return svg(draw, height=3.2)
 
 
 def filters(record: Record) -> str | None:
@@ -109,7 +109,7 @@ def filters(record: Record) -> str | None:
         for axes in grid[-1]:
             axes.set_xlabel("filter", fontsize=7)
 
-    return _svg(draw, height=0.5 + 1.6 * len(names))
+    return svg(draw, height=0.5 + 1.6 * len(names))
 
 
 def scales(record: Record) -> str | None:
@@ -134,7 +134,7 @@ def scales(record: Record) -> str | None:
             axes.set_xlabel("scale", fontsize=7)
         row[0].set_ylabel("channels")
 
-    return _svg(draw, height=2.4)
+    return svg(draw, height=2.4)
 
 
 def sizes(record: Record) -> str | None:
@@ -153,7 +153,7 @@ def sizes(record: Record) -> str | None:
             axes.set_yticks(np.arange(len(names))[::-1], names, fontsize=7)
             axes.set_xlabel(label)
 
-    return _svg(draw, height=0.9 + 0.25 * len(names))
+    return svg(draw, height=0.9 + 0.25 * len(names))
 
 
 def normalised_deviation(norms: Norms) -> dict[str, np.ndarray]:
@@ -197,7 +197,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and bool(np.isfinite(value))
 
 
-def _svg(draw: Callable[[Figure], None], *, height: float) -> str:
+def svg(draw: Callable[[Figure], None], *, height: float) -> str:
+    """Returns a figure as SVG text; the same drawing gives the same bytes.
+
+    Args:
+        draw: Draws on an empty figure.
+        height: In inches; the width is 9.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from kerasprune.files import write_text
-from kerasprune.reports import figures, tables
+from kerasprune.reports import figures, tables, three_dimensions
 from kerasprune.reports.dependencies import dependencies
 from kerasprune.reports.record import Record, read
 
@@ -32,6 +32,15 @@ FIGURES = (
         figures.scales,
         "BatchNorm scales of all layers together; an empty valley parts those that go from those that stay.",
     ),
+    (
+        "Three dimensions",
+        three_dimensions.curves,
+        "Accuracy of the measured networks along each dimension alone, the fitted model and its 90 % interval.",
+    ),
+    ("", three_dimensions.sheet, "Predicted accuracy where the budget is met, by depth and resolution."),
+    ("", three_dimensions.residuals, "What the model leaves over at each measured network."),
+    ("", three_dimensions.blocks, "Importance of the blocks: what each adds to a linear classifier's accuracy."),
+    ("", three_dimensions.settings, "The optimum for other degrees and ranks of the model."),
     (
         "Dependency graph",
         dependencies,

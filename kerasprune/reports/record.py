@@ -43,6 +43,7 @@ class Record:
         norms: Filter norms over training. Defaults to `None`: none were taken.
         scales: BatchNorm scales over training, by layer. Defaults to `None`: none were taken.
         graph: Groups and the kernels between them, as `dependencies.described` says. Defaults to none.
+        points: What was measured along depth, width and resolution, and the optimum. Defaults to none.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Record:
     norms: Norms | None = None
     scales: Norms | None = None
     graph: Mapping[str, Any] = field(default_factory=dict)
+    points: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read(folder: Path | str) -> Record:
@@ -85,6 +87,7 @@ def read(folder: Path | str) -> Record:
         norms=_optional(folder / "norms.npz", _norms, None),
         scales=_optional(folder / "scales.npz", _norms, None),
         graph=_optional(folder / "graph.json", _json, {}),
+        points=_optional(folder / "points.json", _json, {}),
     )
 
 

@@ -1,0 +1,83 @@
+"""The pruning stage along three dimensions: measured networks, their surface, the plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+import kerasprune as kp
+from kerasprune.recipes import members, schema
+from kerasprune.recipes.fitting import classification_loss, fit
+
+if TYPE_CHECKING:
+    from kerasprune.recipes.stages import Run
+
+
+def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> kp.Plan:
+    """Returns the plan of the best depth, width and resolution; what it rests on is in `points/` and `points.json`.
+
+    A smoke run, whose images mean nothing, takes the fraction of the multiply–adds for the accuracy: so the surface is
+    no plane and every stage has something to work on.
+
+    Args:
+        run: The run.
+        model: The dense model.
+        spec: What the recipe says.
+    """
+    side = run.recipe.data.size
+    dense = kp.cost(model, resolution=side).macs
+
+    def train(slim: keras.Model, *, resolution: int, epochs: int, seed: int) -> float:
+        del seed  # the recipe's decides
+        if epochs:
+            fit(
+                slim,
+                spec.training,
+                stage=f"point {slim.count_params()} params at {resolution}",
+                epochs=epochs,
+                training=run.pictures("train", slim, spec.training.batch, resolution),
+                validation=None,
+                folder=run.folder,
+                console=run.console,
+            )
+        if run.recipe.smoke:
+            return kp.cost(slim, resolution=resolution).macs / dense
+        return _accuracy(slim, run.validation(slim, resolution))
+
+    result = kp.three_dimensions(
+        model,
+        train,
+        spec.macs,
+        data=run.pictures("train", model),
+        resolution=side,
+        epochs_per_round=spec.training.epochs,
+        epochs=0,  # the fine-tuning stage follows
+        rounds=spec.rounds,
+        down_to=spec.down_to,
+        constraint=spec.constraint,
+        surface=kp.search.MAP(spec.rank, spec.degree),
+        channels=members.make("criterion", spec.channels.name, spec.channels.arguments),
+        seed=run.recipe.seed,
+        folder=run.folder.file("points"),
+    )
+    run.folder.write_json("points.json", _written(result, spec))
+    return result.plan
+
+
+def _accuracy(model: keras.Model, images: Any) -> float:
+    twin = keras.Model(model.inputs, model.outputs)
+    twin.compile(loss=classification_loss(model), metrics=["accuracy"])
+    return twin.evaluate(images, verbose=0, return_dict=True)["accuracy"]
+
+
+def _written(result: Any, spec: schema.ThreeDimensions) -> dict[str, Any]:
+    """Returns what the report needs, as plain data."""
+    facts = ("d", "w", "r", "accuracy", "macs", "params", "side")
+    return {
+        "macs": spec.macs,
+        "surface": {"rank": spec.rank, "degree": spec.degree},
+        "points": [{name: getattr(point, name) for name in facts} for point in result.points],
+        "optimum": list(result.optimum),
+        "importance": result.importance,
+    }

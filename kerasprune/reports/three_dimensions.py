@@ -1,0 +1,178 @@
+"""Figures of pruning along three dimensions: curves, surface, residuals, blocks, and what K and R do to the optimum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerasprune.errors import PruneError
+from kerasprune.reports.figures import DENSE, SLIM, svg
+from kerasprune.reports.record import Record
+from kerasprune.search import MAP, Surface
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DIMENSIONS = ("d", "w", "r")
+LABELS = {"d": "depth d", "w": "width w", "r": "resolution r"}
+DEGREES, RANKS = (1, 2, 3, 4, 5, 6), (1, 2, 3)
+_GRID, _RIDGE = 121, 1e-6
+
+
+def curves(record: Record) -> str | None:
+    """Draws accuracy against each dimension alone: the points, the fitted curve, its interval (the paper's Fig. 3)."""
+    if not record.points:
+        return None
+    points, surface = _table(record.points), fitted(record.points)
+
+    def draw(figure: Figure) -> None:
+        for axis, (name, axes) in enumerate(zip(DIMENSIONS, figure.subplots(1, 3, sharey=True), strict=True)):
+            others = np.delete(points[:, :3], axis, axis=1)
+            here = points[(others == 1).all(axis=1)]
+            line = np.ones((_GRID, 3))
+            line[:, axis] = np.linspace(here[:, axis].min(), 1, _GRID)
+            low, high = surface.interval(*line.T, draws=100)
+            axes.fill_between(line[:, axis], 100 * low, 100 * high, color=DENSE, alpha=0.6, linewidth=0)
+            axes.plot(line[:, axis], 100 * surface.predict(*line.T), color=SLIM)
+            axes.plot(here[:, axis], 100 * here[:, 3], "o", color="black", markersize=3)
+            axes.set_xlabel(LABELS[name])
+        figure.axes[0].set_ylabel("accuracy, %")
+
+    return svg(draw, height=2.8)
+
+
+def sheet(record: Record) -> str | None:
+    """Draws the predicted accuracy over all d and r that meet `d·w²·r² = T`, with the optimum and the controls."""
+    if not record.points:
+        return None
+    surface, cost = fitted(record.points), float(record.points["macs"])
+    lines = [np.linspace(least, 1, _GRID) for least in (cost, cost**0.5)]
+    d, r = np.meshgrid(*lines)
+    w = np.sqrt(cost / (d * r**2))
+    value = np.where((w <= 1 + 1e-9) & (w >= cost**0.5 - 1e-9), surface.predict(d, np.minimum(w, 1), r), np.nan)
+    chosen = record.points["optimum"]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        filled = axes.contourf(d, r, 100 * value, levels=15, cmap="Blues")
+        figure.colorbar(filled, ax=axes, label="predicted accuracy, %")
+        for x, y, label in ((cost, 1, "depth only"), (1, 1, "width only"), (1, cost**0.5, "resolution only")):
+            axes.plot(x, y, "s", color="black", markersize=5, clip_on=False)
+            axes.annotate(label, (x, y), xytext=(4, -11), textcoords="offset points", fontsize=7)
+        axes.plot(chosen[0], chosen[2], "*", color="#c0392b", markersize=12, clip_on=False, label="optimum")
+        axes.set(xlabel=LABELS["d"], ylabel=LABELS["r"], title=f"w from d·w²·r² = {cost:g}")
+        axes.legend(fontsize=7, frameon=False, loc="lower left")
+
+    return svg(draw, height=3.6)
+
+
+def residuals(record: Record) -> str | None:
+    """Draws measured less predicted accuracy of every point, in points of accuracy."""
+    if not record.points:
+        return None
+    left, names = 100 * fitted(record.points).residuals(), _names(record.points["points"])
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.bar(np.arange(len(left)), left, color=SLIM)
+        axes.axhline(0, color="grey", linewidth=0.5)
+        axes.set_xticks(np.arange(len(left)), names, fontsize=6, rotation=30)
+        axes.set_ylabel("measured − predicted, points")
+
+    return svg(draw, height=2.6)
+
+
+def blocks(record: Record) -> str | None:
+    """Draws the importance of every block that can be dropped."""
+    importance = record.points.get("importance") if record.points else None
+    if not importance:
+        return None
+    names = list(importance)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        rows = np.arange(len(names))[::-1]
+        axes.barh(rows, [100 * importance[name] for name in names], color=SLIM)
+        axes.axvline(0, color="grey", linewidth=0.5)
+        axes.set_yticks(rows, names, fontsize=7)
+        axes.set_xlabel("gain in accuracy of a linear classifier, points")
+
+    return svg(draw, height=0.9 + 0.19 * len(names))
+
+
+def settings(record: Record) -> str | None:
+    """Draws the optimum as K and R vary (the paper's Fig. 3, last part, and Fig. 4)."""
+    if not record.points:
+        return None
+    cost = float(record.points["macs"])
+    rows = [("K", K, optimum(record.points, 1, K, cost)) for K in DEGREES]
+    rows += [("R", R, optimum(record.points, R, 3, cost)) for R in RANKS]
+
+    def draw(figure: Figure) -> None:
+        for kind, axes in zip("KR", figure.subplots(1, 2, sharey=True), strict=True):
+            here = [(number, found) for which, number, found in rows if which == kind]
+            for axis, name in enumerate(DIMENSIONS):
+                axes.plot([n for n, _ in here], [found[axis] for _, found in here], marker="o", label=LABELS[name])
+            axes.set_xlabel("degree K (R = 1)" if kind == "K" else "rank R (K = 3)")
+            axes.set_xticks([n for n, _ in here])
+        figure.axes[0].set_ylabel("optimum")
+        figure.axes[0].legend(fontsize=7, frameon=False)
+
+    return svg(draw, height=2.8)
+
+
+def policies(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Draws accuracy against the fraction of multiply–adds that went, by policy (the paper's Fig. 1).
+
+    Args:
+        rows: Each with `policy`, `frr` (a fraction) and `accuracy` (a fraction); repeated runs are averaged.
+    """
+    if not rows:
+        raise PruneError("Expected rows to draw. Received: none.")
+    names = list(dict.fromkeys(row["policy"] for row in rows if row["policy"] != "dense"))
+    dense = [row for row in rows if row["policy"] == "dense"]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for name in names:
+            budgets: dict[float, list[tuple[float, float]]] = {}
+            for row in [*dense, *(row for row in rows if row["policy"] == name)]:
+                budgets.setdefault(round(row["frr"], 1), []).append((row["frr"], 100 * row["accuracy"]))
+            means = np.array([np.mean(pairs, axis=0) for _, pairs in sorted(budgets.items())])
+            axes.plot(*means.T, marker="o", label=name)
+        axes.set(xlabel="fraction of the multiply–adds that went", ylabel="test accuracy, %")
+        axes.legend(fontsize=7, frameon=False)
+
+    return svg(draw, height=3.4)
+
+
+def fitted(points: Mapping[str, Any]) -> Surface:
+    """Returns the model of accuracy of a run, fitted again."""
+    return _fit(points, points["surface"]["rank"], points["surface"]["degree"])
+
+
+def optimum(points: Mapping[str, Any], rank: int, degree: int, cost: float) -> tuple[float, float, float]:
+    """Returns the optimum at `d·w²·r² = cost` for a rank and a degree."""
+    return tuple(_fit(points, rank, degree).optimum(cost))
+
+
+def _fit(points: Mapping[str, Any], rank: int, degree: int) -> Surface:
+    table = _table(points)
+    surface = MAP(rank, degree)
+    levels = min(len(np.unique(table[:, axis])) for axis in range(3))
+    enough = len(table) >= surface.free and levels > degree
+    return (surface if enough else MAP(rank, degree, ridge=_RIDGE)).fit(*table.T)
+
+
+def _table(points: Mapping[str, Any]) -> np.ndarray:
+    return np.array([[point[name] for name in (*DIMENSIONS, "accuracy")] for point in points["points"]], float)
+
+
+def _names(points: Sequence[Mapping[str, Any]]) -> list[str]:
+    names = []
+    for point in points:
+        less = [f"{name}={point[name]:.2f}" for name in DIMENSIONS if point[name] < 1]
+        names.append(", ".join(less) or "dense")
+    return names
