@@ -1,13 +1,15 @@
-"""Polarization against network slimming and no penalty at equal multiply–adds, on glyphs.
+"""Polarization against network slimming and no penalty at equal multiply–adds.
 
-    python benchmarks/polarization.py run [SIZE]       # image side, 16 or 32; what is there is not run again
-    python benchmarks/polarization.py table [SIZE]     # writes the table and the plot from the rows
+    python benchmarks/polarization.py run [glyphs|digits]       # what is there is not run again
+    python benchmarks/polarization.py table [glyphs|digits]     # writes the table and the plot from the rows
 
-Every run starts from the one shipped checkpoint (`glyphs-base`, ResNet-20, trained at 32×32), sets the scales inside
-the residual blocks to 0.5, trains for two epochs on the 10,000-image set with the penalty (or without), removes the
-channels of the smallest scales until a fraction of the multiply–adds is left (one threshold for the network, at least
-one channel of each group), and fine-tunes for one epoch. λ is chosen for every method on the validation images with
-seed 0: the highest accuracy right after removal at the last fraction. Test accuracy is taken after fine-tuning.
+glyphs: every run starts from the one shipped checkpoint (`glyphs-base`, ResNet-20, 32×32) and trains for two epochs on
+the 10,000-image set. digits: ResNet-8 from fresh weights, 16×16, 20 epochs.
+
+The scales inside the residual blocks are set to 0.5 first. After training with the penalty (or without) the channels of
+the smallest scales are removed until a fraction of the multiply–adds is left (one threshold for the network, at least
+one channel of each group), and the rest is fine-tuned. λ is chosen for every method on the validation images with seed
+0: the highest accuracy right after removal at the last fraction. Test accuracy is taken after fine-tuning.
 """
 
 from __future__ import annotations
@@ -23,14 +25,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from greg_schedules import fit
 
-SIZE = int(sys.argv[2]) if len(sys.argv) > 2 else 16
+CASE = sys.argv[2] if len(sys.argv) > 2 else "glyphs"
+NAME, SIZE, BATCH, EPOCHS, FINETUNE_EPOCHS, RATE = {
+    "glyphs": ("glyphs/small", 32, 32, 2, 1, 0.05),
+    "digits": ("digits", 16, 64, 20, 2, 0.1),
+}[CASE]
 RESULTS = Path(__file__).parent / "results"
-ROWS, FINES = RESULTS / f"polarization_{SIZE}.csv", RESULTS / f"polarization_finetuned_{SIZE}.csv"
-COUNTS = RESULTS / f"polarization_histograms_{SIZE}.csv"
+ROWS, FINES = RESULTS / f"polarization_{CASE}.csv", RESULTS / f"polarization_finetuned_{CASE}.csv"
+COUNTS = RESULTS / f"polarization_histograms_{CASE}.csv"
 KEYS = ("method", "strength", "seed", "macs")
 FIELDS = (*KEYS, "dense", "removed", "highest", "lowest", "seconds")
 FINETUNED = (*KEYS, "validation", "test", "seconds")
-EPOCHS, FINETUNE_EPOCHS, RATE, FINETUNE_RATE, BATCH = 2, 1, 0.05, 0.01, 32
+FINETUNE_RATE = 0.01
 MACS, SEEDS, BINS = (0.7, 0.5), (0, 1, 2), 100
 GRID = {"polarization": (1e-2, 5e-3), "slimming": (3e-3, 1e-3), "none": (0.0,)}
 
@@ -48,8 +54,7 @@ def trained(method: str, strength: float, seed: int) -> None:
         return
     began = time.time()
     keras.utils.set_random_seed(seed)
-    checkpoint = Path(kp.__file__).parent / "recipes" / "checkpoints" / "glyphs-base.keras"
-    model = keras.models.load_model(os.environ.get("GLYPHS_BASE", checkpoint))
+    model = network(seed)
     train = data("train", seed)
     callback = penalised(method, strength)
     fit(model, train, keras.optimizers.schedules.CosineDecay(RATE, EPOCHS * len(train)), EPOCHS, [callback])
@@ -96,9 +101,21 @@ def accuracy(model, batches) -> float:
     return 100 * float(np.concatenate(right).mean())
 
 
+def network(seed: int):
+    """Returns the network that training begins with."""
+    import keras
+
+    import kerasprune as kp
+
+    if CASE == "digits":
+        return kp.models.resnet_cifar(8, input_shape=(SIZE, SIZE, 3), seed=seed)
+    checkpoint = Path(kp.__file__).parent / "recipes" / "checkpoints" / "glyphs-base.keras"
+    return keras.models.load_model(os.environ.get("GLYPHS_BASE", checkpoint))
+
+
 def model_path(method: str, strength: float, seed: int) -> Path:
     """Returns where a trained network is kept between training and fine-tuning."""
-    return Path(tempfile.gettempdir()) / "kerasprune_polarization" / f"{SIZE}-{method}-{strength}-{seed}.keras"
+    return Path(tempfile.gettempdir()) / "kerasprune_polarization" / f"{CASE}-{method}-{strength}-{seed}.keras"
 
 
 def data(split: str, seed: int = 0, first_epoch: int = 0):
@@ -107,8 +124,8 @@ def data(split: str, seed: int = 0, first_epoch: int = 0):
 
     if split == "train":
         more = {"augment": "crop", "seed": seed, "first_epoch": first_epoch}
-        return kp.data.load("glyphs/small", size=SIZE, batch=BATCH, **more)
-    return kp.data.load("glyphs/small", size=SIZE, batch=500, split=split)
+        return kp.data.load(NAME, size=SIZE, batch=BATCH, **more)
+    return kp.data.load(NAME, size=SIZE, batch=500, split=split)
 
 
 def penalised(method: str, strength: float):
@@ -218,7 +235,7 @@ def table() -> None:
                 cells = " | ".join(f"{float(found[str(m)]['removed']):.2f}" for m in MACS)
                 dense = float(found[str(MACS[0])]["dense"])
                 lines.append(f"| {method} | {strength:g} | {dense:.2f} | {cells} |")
-    (RESULTS / f"polarization_{SIZE}.md").write_text("\n".join(lines) + "\n")
+    (RESULTS / f"polarization_{CASE}.md").write_text("\n".join(lines) + "\n")
     plot(best)
 
 
@@ -249,7 +266,7 @@ def plot(best: dict) -> None:
         axes.set(yscale="symlog", ylabel="channels", title=f"{method}, λ = {best[method]:g}", xlim=(0, 1))
     all_axes[-1].set_xlabel("scale")
     figure.tight_layout()
-    figure.savefig(RESULTS / f"polarization_{SIZE}.svg", bbox_inches="tight")
+    figure.savefig(RESULTS / f"polarization_{CASE}.svg", bbox_inches="tight")
 
 
 if __name__ == "__main__":
