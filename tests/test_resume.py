@@ -116,6 +116,11 @@ def test_another_model_or_other_callbacks_are_refused(tmp_path, seed):
         train(other, [gradual(), Resume(tmp_path)], epochs=4)
     assert_equal(other, weights)
     assert all(v.constraint is None for v in other.weights)
+    bounded = keras.models.clone_model(
+        small(), clone_function=lambda layer: keras.layers.ELU() if isinstance(layer, keras.layers.ReLU) else layer
+    )
+    with pytest.raises(kp.PruneError, match="ReLU"):
+        train(compiled(bounded), [gradual(), Resume(tmp_path)], epochs=4)
     model = compiled(small(seed))
     weights = model.get_weights()
     with pytest.raises(kp.PruneError, match="callbacks was GradualMagnitude"):

@@ -124,6 +124,7 @@ class Resume(Resumable):
 
     def _about(self) -> dict[str, Any]:
         return {
+            "layers": [type(layer).__name__ for layer in self.model.layers],
             "variables": [[v.path, _shape(v)] for v in _variables(self.model)],
             "optimizer": [type(unwrapped(self.model.optimizer)).__name__, *map(_shape, _optimizer(self.model))],
             "callbacks": list(self._named()),
@@ -132,7 +133,7 @@ class Resume(Resumable):
     def _check(self, found: SavedState) -> None:
         faults = []
         for what, now in self._about().items():
-            before = found.about[what]
+            before = found.about.get(what, now)
             if what == "variables" and len(before) == len(now):
                 differ = [(a, b) for a, b in zip(before, now, strict=True) if a[1] != b[1]]
                 faults += [f"{a[0]!r} was saved with shape {a[1]}. Received: {b[0]!r} {b[1]}." for a, b in differ[:3]]
