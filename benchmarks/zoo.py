@@ -15,9 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import date
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -65,10 +67,8 @@ def one(name: str) -> dict:
     import numpy as np
 
     import kerasprune as kp
-    from kerasprune.testing import randomise
 
-    model = getattr(keras.applications, name)(weights=None, classifier_activation=None)
-    randomise(model, 0)
+    model = randomised(getattr(keras.applications, name))
     kp.trace(model)
     trace_s, graph = timed(lambda: kp.trace(model))
     plan_s, plan = timed(lambda: kp.plan(graph, "l1", "global", macs=0.5, min_keep=0.1))
@@ -97,6 +97,27 @@ def one(name: str) -> dict:
         f"{rebuild_s:.2f}", f"{clone_s:.2f}", "; ".join(reasons) if share < LITTLE else "",
     )  # fmt: skip
     return dict(zip(FIELDS, values, strict=True))
+
+
+def randomised(make: Callable) -> Any:
+    """Returns a model with random weights, biases and statistics, drawn on small images where the size is free."""
+    import keras
+
+    from kerasprune.testing import randomise
+
+    def built(*shape: int) -> Any:
+        return make(weights=None, classifier_activation=None, input_shape=shape or None)
+
+    model, small = built(), built(96, 96, 3)
+    if None in model.input_shape[1:]:  # MobileNetV3
+        model = built(224, 224, 3)
+    if [w.shape for w in small.weights] != [w.shape for w in model.weights]:  # VGG
+        return randomise(model)
+    model.set_weights(randomise(small).get_weights())
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
+    return model
 
 
 def timed(function) -> tuple:
