@@ -31,7 +31,7 @@ AT_A_TIME = 50
 def checked(first: int, number: int) -> tuple[dict, Counter]:
     """Checks some seeds; returns their row, and how many models contain each pair of neighbouring kinds of rules."""
     from random_checks import Mismatch, Outcome, findings
-    from random_models import contents, random_model
+    from random_models import built, contents
 
     row, pairs = Counter(), Counter()
     began = time.perf_counter()
@@ -46,7 +46,7 @@ def checked(first: int, number: int) -> tuple[dict, Counter]:
                 print(f"seed {seed}, plan {kind}: {type(found).__name__}: {found}", file=sys.stderr)
                 if not isinstance(found, Mismatch):
                     traceback.print_exception(found, limit=-4)
-        classes, neighbours = contents(random_model(seed))
+        classes, neighbours = contents(built(seed))
         pairs.update({(kind_of(each), "") for each in classes} | {(kind_of(a), kind_of(b)) for a, b in neighbours})
         pairs.update({(each.__name__, "class") for each in classes})
     row.update(first=first, models=number, seconds=round(time.perf_counter() - began))

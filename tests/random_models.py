@@ -34,10 +34,11 @@ def random_model(seed: int) -> keras.Model:
     Layers are named afresh: the counters of Keras's automatic names are reset.
     """
     keras.utils.clear_session(free_memory=False)
-    return randomise(_built(seed), seed)
+    return randomise(built(seed), seed)
 
 
-def _built(seed: int) -> keras.Model:
+def built(seed: int) -> keras.Model:
+    """Returns the random model of a seed with the weights that Keras draws."""
     b = Builder(np.random.default_rng(seed))
     turns = [_TURNS[(FEATURED * seed + n) % len(_TURNS)] for n in range(FEATURED)]
     x = _first(b)
@@ -69,7 +70,7 @@ def coverage(seeds: Iterable[int]) -> tuple[Counter, Counter]:
     pairs: Counter = Counter()
     for seed in seeds:
         keras.utils.clear_session(free_memory=False)
-        found, neighbours = contents(_built(seed))
+        found, neighbours = contents(built(seed))
         classes.update(found)
         pairs.update(neighbours)
     return classes, pairs
