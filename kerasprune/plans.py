@@ -191,7 +191,10 @@ def _fault_of_indices(name: Any, indices: Any) -> str:
     if isinstance(indices, str | bytes) or not isinstance(indices, Sequence):
         return f"Expected the indices of group {name!r} as a list. Received: {indices!r}."
     if len(indices) == 0:
-        return f"Expected group {name!r} to keep at least one channel. Received: []."
+        return (
+            f"Expected group {name!r} to keep at least one channel. Received: []. Where the model has a block that the "
+            "group lies in (graph.blocks), drop that with removed=."
+        )
     if not all(_is_whole(i) and i >= 0 for i in indices):
         return f"Expected whole indices from 0 in group {name!r}. Received: {_beginning(indices)}."
     if any(b <= a for a, b in zip(indices, indices[1:], strict=False)):
