@@ -13,6 +13,7 @@ from kerasprune.callbacks.norm_history import NormHistory
 from kerasprune.callbacks.polarization import Polarization
 from kerasprune.callbacks.resumable import Resumable
 from kerasprune.callbacks.resume import Resume
+from kerasprune.callbacks.shrink_rounds import ShrinkRounds
 from kerasprune.callbacks.soft_filter_pruning import SoftFilterPruning
 from kerasprune.callbacks.sparsity import Sparsity
 from kerasprune.callbacks.table import callbacks as _callbacks
@@ -33,6 +34,7 @@ __all__ = [
     "Resumable",
     "Resume",
     "SoftFilterPruning",
+    "ShrinkRounds",
     "Sparsity",
     "add",
     "custom_loop",

@@ -1,0 +1,231 @@
+"""Shrinking along one dimension during one `fit`, by values only: the quick look before anything is rebuilt."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.callbacks.attachment import Attachment
+from kerasprune.callbacks.resumable import Resumable, State
+from kerasprune.callbacks.silence import Silence
+from kerasprune.callbacks.table import callbacks
+from kerasprune.cost import cost
+from kerasprune.criteria.base import Criterion
+from kerasprune.criteria.block_criterion import BlockCriterion
+from kerasprune.dimensions import Extent
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.plans import Plan
+from kerasprune.rebuild import rebuild
+from kerasprune.rounds import Point, check_rounds, next_plan
+
+
+@callbacks.add("shrink_rounds")
+class ShrinkRounds(Resumable):
+    """Shrinks depth, width or resolution in equal steps during one `fit`, and records a point after each round.
+
+    `x_n = 1 − n (1 − to) / rounds`, for `epochs_per_round` epochs each.
+
+    Only values change. Channels that go are not read any more: the kernels that read them are zero there, and so is
+    what the optimizer remembers of it, after every step. Residual blocks that go add nothing: the scale and shift of
+    the BatchNorm that ends the branch are zero (or its last kernel and bias); dense blocks go by their channels. What a
+    point tells is that of the network which `kp.rebuild(model, point.plan, absorb=False)` builds. `kp.rounds` does the
+    same with rebuilt networks between fits, which is faster, and works for plain blocks and for layers that take
+    statistics over channels too.
+
+    For `dimension="resolution"` nothing is masked; train on
+    `kp.data.rounds(name, sizes=callback.sizes, epochs_per_round=…)`.
+
+    Args:
+        dimension: `"depth"`, `"width"` or `"resolution"`.
+        rounds: Number of rounds. Defaults to 4.
+        to: Fraction that the last round keeps. Defaults to 0.5.
+        epochs_per_round: Epochs of each round; `fit` takes `rounds · epochs_per_round`. Defaults to 40.
+        resolution: Side of the inputs, in pixels, where the model leaves it free. Defaults to the model's own.
+        data: Batches of `(inputs, labels)` for the criterion of blocks.
+        blocks: Criterion of blocks. Defaults to `"discrimination"`.
+        channels: Criterion of channels, compared inside each group. Defaults to `"bn_scale"`.
+        monitor: Which of the logs is the accuracy of a point. Defaults to `"val_accuracy"`.
+        seed: Of the criterion of blocks. Defaults to 0.
+
+    Raises:
+        PruneError: An argument is out of range; in `fit`: the number of epochs is another, the log is missing, or the
+            model cannot be shrunk by values.
+
+    Example:
+        >>> callback = ShrinkRounds("resolution", rounds=2, to=0.5, epochs_per_round=1, resolution=32)
+        >>> callback.sizes
+        [24, 16]
+
+    Reference:
+        Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Algorithm 1.
+    """
+
+    def __init__(
+        self,
+        dimension: str,
+        rounds: int = 4,
+        *,
+        to: float = 0.5,
+        epochs_per_round: int = 40,
+        resolution: int | None = None,
+        data: Any = None,
+        blocks: str | dict | BlockCriterion = "discrimination",
+        channels: str | dict | Criterion = "bn_scale",
+        monitor: str = "val_accuracy",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        check_rounds(dimension, to, rounds, epochs_per_round)
+        raise_faults("The rounds are not legal:", whole_number_faults(1, epochs_per_round=epochs_per_round))
+        self.dimension = dimension
+        self.rounds = rounds
+        self.to = to
+        self.epochs_per_round = epochs_per_round
+        self.resolution = resolution
+        self.data = data
+        self.blocks = blocks
+        self.channels = channels
+        self.monitor = monitor
+        self.seed = seed
+        self._points: list[Point] = []
+        self._plan = Plan({})
+        self._epochs = 0
+        self._attachment: Attachment | None = None
+        self._silence: Silence | None = None
+        self._extent: Extent | None = None
+
+    @property
+    def points(self) -> list[Point]:
+        """One point for every round that is over: what was built, its accuracy, its costs, its plan; no model."""
+        return list(self._points)
+
+    @property
+    def plan(self) -> Plan:
+        """What stays at this moment: what to hand to `kp.rebuild(…, absorb=False)` after `fit`."""
+        return self._plan
+
+    @property
+    def sizes(self) -> list[int]:
+        """Sides of the inputs in every round, for `kp.data.rounds`."""
+        if self.resolution is None:
+            raise PruneError("Expected the side of the dense model's inputs. Received: resolution=None. Give it.")
+        if self.dimension != "resolution":
+            return [self.resolution] * self.rounds
+        return [max(1, round(self._fraction(number) * self.resolution)) for number in range(1, self.rounds + 1)]
+
+    def begin(self) -> None:
+        """Attaches the masks and takes the first step; an instance can be used for several fits."""
+        self._detach()
+        wanted, asked = self.rounds * self.epochs_per_round, self.params.get("epochs")
+        if asked != wanted:
+            raise PruneError(
+                f"Expected a fit of rounds · epochs_per_round = {wanted} epochs. Received: epochs={asked}. "
+                "Change one of the three."
+            )
+        self._extent = Extent.of(self.model, self.resolution)
+        self._points, self._epochs = [], 0
+        self._plan = Plan({})
+        if self.dimension != "resolution":
+            self._attachment = Attachment(self.model)
+            self._silence = Silence(self.model, self.dimension)
+            self._silence.attach(self._attachment)
+            self._attachment.trace()
+        try:
+            self._shrink(rebuild(self.model, self._plan, absorb=False))
+        except PruneError:
+            self._detach()
+            raise
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Records a point where a round is over, and takes the next step."""
+        self._epochs += 1
+        if self._epochs % self.epochs_per_round:
+            return
+        _ = self.model  # on JAX this brings the variables up to date
+        logs = logs or {}
+        if self.monitor not in logs:
+            self._detach()
+            raise PruneError(
+                f"Expected {self.monitor!r} among the logs. Received: {', '.join(logs)}. Give fit validation_data and "
+                "compile with metrics=['accuracy'], or name another log with monitor=."
+            )
+        slim = rebuild(self.model, self._plan, absorb=False)
+        side = self._plan.resolution or self._extent.side
+        counted = cost(slim, resolution=side)
+        self._points.append(
+            Point(
+                *self._extent.fractions(slim, side),
+                float(logs[self.monitor]),
+                counted.macs,
+                counted.params,
+                side,
+                self._plan,
+            )
+        )
+        if len(self._points) < self.rounds:
+            self._shrink(slim)
+
+    def end(self) -> None:
+        """Takes the masks off."""
+        self._detach()
+
+    def gauges(self) -> dict[str, float]:
+        """Returns the fraction that stays."""
+        return {"kept": self._fraction(min(len(self._points) + 1, self.rounds))}
+
+    def tracked(self) -> dict[str, Any]:
+        """Returns the masks."""
+        return {} if self._silence is None else self._silence.tracked()
+
+    def state(self) -> State:
+        """Returns masks, place, plans and points."""
+        numbers = [[p.d, p.w, p.r, p.accuracy, p.macs, p.params, p.side] for p in self._points]
+        return {
+            **super().state(),
+            "epochs": np.asarray(self._epochs),
+            "points": np.asarray(numbers, float).reshape(-1, 7),
+            "plans": np.asarray([_written(plan) for plan in (self._plan, *(p.plan for p in self._points))]),
+        }
+
+    def restore(self, state: State) -> None:
+        """Puts them back."""
+        super().restore(state)
+        self._epochs = int(state["epochs"])
+        plans = [_read(text) for text in state["plans"]]
+        self._plan = plans[0]
+        self._points = [
+            Point(*row[:4], int(row[4]), int(row[5]), int(row[6]), plan)
+            for row, plan in zip(state["points"].tolist(), plans[1:], strict=True)
+        ]
+
+    # ---- one round --------------------------------------------------------------------------------------------
+
+    def _fraction(self, number: int) -> float:
+        return 1 - number * (1 - self.to) / self.rounds
+
+    def _shrink(self, slim: keras.Model) -> None:
+        """Takes the next step; what goes is judged on the network as it would be built now."""
+        fraction = self._fraction(len(self._points) + 1)
+        step = next_plan(slim, self._extent, self.dimension, fraction, self.data, self.blocks, self.channels, self.seed)
+        fingerprint = self._plan.fingerprint or step.fingerprint
+        together = self._plan.then(step)
+        self._plan = Plan(together.keep, together.removed, together.resolution, together.coupling, fingerprint)
+        if self._silence is not None:
+            self._silence.assign(self._plan)
+
+    def _detach(self) -> None:
+        if self._attachment is not None:
+            self._attachment.detach()
+        self._attachment = self._silence = None
+
+
+def _written(plan: Plan) -> str:
+    keep = {name: list(kept) for name, kept in plan.keep.items()}
+    return json.dumps([keep, plan.removed, plan.resolution, plan.coupling, plan.fingerprint])
+
+
+def _read(text: Any) -> Plan:
+    return Plan(*json.loads(str(text)))
