@@ -51,8 +51,9 @@ cores; `benchmarks/zoo.py`. None needed `unknown="freeze"`.
 - `error`: largest difference between `rebuild(absorb=False)` and `mask`, relative to the largest logit;
   `absorb_border`: the same with constants folded, which is approximate at the border of padded layers.
 - `loads`: whether the saved slim model loads in a process that cannot import kerasprune.
-- `trace_s`, `plan_s`, `rebuild_s`: seconds; `clone_s`: of `keras.models.clone_model` of the dense model, in the same
-  process, in turn with `rebuild`, the fastest of four each."""
+- `trace_s`, `plan_s`, `rebuild_s`: CPU seconds, which other work on the machine lengthens less than it does the clock's;
+  `clone_s`: of `keras.models.clone_model` of the dense model, in the same process, in turn with `rebuild`, the fastest
+  of three each."""
 _LOADS = """
 import sys
 sys.modules["kerasprune"] = None
@@ -74,7 +75,7 @@ def one(name: str) -> dict:
     plan_s, plan = timed(lambda: kp.plan(graph, "l1", "global", macs=0.5, min_keep=0.1))
     uniform = kp.plan(graph, "l1", "uniform", macs=0.5)
     seconds = [
-        (timed(lambda: kp.rebuild(model, plan))[0], timed(lambda: keras.models.clone_model(model))[0]) for _ in range(4)
+        (timed(lambda: kp.rebuild(model, plan))[0], timed(lambda: keras.models.clone_model(model))[0]) for _ in range(3)
     ]
     rebuild_s, clone_s = map(min, zip(*seconds, strict=True))
     inputs = np.random.default_rng(0).normal(size=(1, *model.input_shape[1:])).astype("float32")
@@ -121,10 +122,10 @@ def randomised(make: Callable) -> Any:
 
 
 def timed(function) -> tuple:
-    """Returns the seconds a call takes, and its result."""
-    began = time.perf_counter()
+    """Returns the CPU seconds that a call takes, and its result."""
+    began = time.process_time()
     result = function()
-    return time.perf_counter() - began, result
+    return time.process_time() - began, result
 
 
 def difference(first, second, inputs) -> float:

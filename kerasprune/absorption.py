@@ -310,13 +310,13 @@ def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[_Emitte
     known = not any(np.isnan(values).any() for values in given)
     results = []
     for probe in range(1 if known else 3):  # zeros, then random numbers: what is not known may be anything
-        feed, random = iter(shapes), np.random.default_rng(probe)
+        feed, random = iter(shapes), None if known else np.random.default_rng(probe)
 
         def tensor(x: Any, feed: Any = feed, probe: int = probe, random: Any = random) -> Any:
             if not isinstance(x, _Emitted):
                 return x
             full = np.broadcast_to(x.values, next(feed))
-            if not known:
+            if random is not None:
                 full = np.where(np.isnan(full), 3.0 * probe * random.normal(size=full.shape), full)
             return keras.ops.convert_to_tensor(full.astype("float32"))
 
