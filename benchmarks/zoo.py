@@ -51,7 +51,7 @@ cores; `benchmarks/zoo.py`. None needed `unknown="freeze"`.
 - `error`: largest difference between `rebuild(absorb=False)` and `mask`, relative to the largest logit;
   `absorb_border`: the same with constants folded, which is approximate at the border of padded layers.
 - `loads`: whether the saved slim model loads in a process that cannot import kerasprune.
-- `trace_s`, `plan_s`, `rebuild_s`: CPU seconds, which other work on the machine lengthens less than it does the clock's;
+- `trace_s`, `plan_s`, `rebuild_s`: CPU seconds, which other work on the machine lengthens less than the clock's;
   `clone_s`: of `keras.models.clone_model` of the dense model, in the same process, in turn with `rebuild`, the fastest
   of three each."""
 _LOADS = """
