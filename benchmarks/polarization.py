@@ -8,8 +8,8 @@ the 10,000-image set. digits: ResNet-8 from fresh weights, 16×16, 20 epochs.
 
 The scales inside the residual blocks are set to 0.5 first. After training with the penalty (or without) the channels of
 the smallest scales are removed until a fraction of the multiply–adds is left (one threshold for the network, at least
-one channel of each group), and the rest is fine-tuned. λ is chosen for every method on the validation images with seed
-0: the highest accuracy right after removal at the last fraction. Test accuracy is taken after fine-tuning.
+one channel of each group), and the rest is fine-tuned. λ is chosen for every method and fraction on the validation
+images: the highest accuracy right after removal, mean of the seeds. Test accuracy is taken after fine-tuning.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FIELDS = (*KEYS, "dense", "removed", "highest", "lowest", "seconds")
 FINETUNED = (*KEYS, "validation", "test", "seconds")
 FINETUNE_RATE = 0.01
 MACS, SEEDS, BINS = (0.7, 0.5), (0, 1, 2), 100
-GRID = {"polarization": (1e-2, 5e-3), "slimming": (3e-3, 1e-3), "none": (0.0,)}
+GRID = {"polarization": (1e-2, 2e-2), "slimming": (1e-2, 2e-2), "none": (0.0,)}
 
 
 def trained(method: str, strength: float, seed: int) -> None:
@@ -67,7 +67,7 @@ def trained(method: str, strength: float, seed: int) -> None:
         removed = accuracy(kp.rebuild(model, plan), validation)
         measured = {"dense": dense, "removed": removed, "highest": highest, "lowest": lowest}
         found.append(dict(zip(KEYS, (method, strength, seed, macs), strict=True)) | measured)
-    counts = np.histogram(scales, BINS, (0, max(1.0, scales.max())))[0]
+    counts = np.histogram(np.minimum(scales, 1.0), BINS, (0, 1))[0]
     append(COUNTS, [[method, strength, seed, *counts.tolist()]])
     append(ROWS, [[*row.values(), round(time.time() - began)] for row in found])
     path.parent.mkdir(exist_ok=True)
@@ -156,14 +156,16 @@ def scales_of_removed(model, plan) -> float:
     return max((np.delete(scores[name], kept).max(initial=0.0) for name, kept in plan.keep.items()), default=0.0)
 
 
-def chosen(method: str) -> float:
-    """Returns λ: the one that is best on the validation images right after removal at the last fraction, seed 0."""
-    found = {
-        float(row["strength"]): float(row["removed"])
-        for row in rows(ROWS, FIELDS)
-        if (row["method"], row["seed"], row["macs"]) == (method, "0", str(MACS[-1]))
-    }
-    return max(found, key=found.get)
+def removed(method: str, strength: float, macs: float) -> list[float]:
+    """Returns the accuracies right after removal on the validation images, one for each seed."""
+    key = (method, str(strength), str(macs))
+    found = [r for r in rows(ROWS, FIELDS) if (r["method"], r["strength"], r["macs"]) == key]
+    return [float(row["removed"]) for row in found]
+
+
+def chosen(method: str, macs: float) -> float:
+    """Returns λ: the one that is best on the validation images right after removal, on average."""
+    return max(GRID[method], key=lambda strength: sum(removed(method, strength, macs)))
 
 
 def append(path: Path, found: list) -> None:
@@ -183,75 +185,63 @@ def rows(path: Path, fields: tuple) -> list[dict]:
 
 
 def run() -> None:
-    """Runs the likeliest λ with all seeds, then the grid with seed 0, then whatever λ was chosen."""
-    first = {method: strengths[0] for method, strengths in GRID.items()}
-    cells = [(seed, method) for seed in SEEDS for method in GRID]
-    for seed, method in cells:
-        trained(method, first[method], seed)
-    for seed, method in cells:
-        finetuned(method, first[method], seed, MACS[-1])
-    for method, strengths in GRID.items():
-        for strength in strengths:
-            trained(method, strength, 0)
-    for seed, method in cells:
-        trained(method, chosen(method), seed)
-        for macs in MACS:
-            finetuned(method, chosen(method), seed, macs)
+    """Trains with every λ and seed, then fine-tunes with those chosen."""
+    for seed in SEEDS:
+        for method, strengths in GRID.items():
+            for strength in strengths:
+                trained(method, strength, seed)
+    for macs in reversed(MACS):
+        for seed in SEEDS:
+            for method in GRID:
+                finetuned(method, chosen(method, macs), seed, macs)
 
 
 def table() -> None:
     """Writes the table and the plot."""
-    import numpy as np
-
-    best = {method: chosen(method) for method in GRID}
-
-    def cell(path: Path, fields: tuple, field: str, method: str, macs: float) -> str:
-        wanted = (method, str(best[method]), str(macs))
-        found = [r for r in rows(path, fields) if (r["method"], r["strength"], r["macs"]) == wanted]
-        values = [float(r[field]) for r in found]
-        spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
-        return f"{np.mean(values):.2f} ± {spread:.2f} (n={len(values)})" if values else "–"
-
-    lines = ["| | " + " | ".join(f"{m:.0%} of MACs" for m in MACS) + " |", "|---" * (len(MACS) + 1) + "|"]
-    for title, path, fields, field in (
-        ("right after removal, validation", ROWS, FIELDS, "removed"),
-        ("after one epoch of fine-tuning, test", FINES, FINETUNED, "test"),
-    ):
-        for method in GRID:
-            cells = (cell(path, fields, field, method, macs) for macs in MACS)
-            lines.append(f"| {title}: {method}, λ = {best[method]:g} | " + " | ".join(cells) + " |")
-    lines += ["", "Scales of all channels inside the blocks, seeds together:", ""]
-    lines += ["| | < 0.01 | 0.01 to 0.05 | 0.05 to 0.2 | 0.2 to 0.4 | ≥ 0.4 |", "|---" * 6 + "|"]
-    for method, counts in histograms(best).items():
-        shares = [counts[a:b].sum() / counts.sum() for a, b in ((0, 1), (1, 5), (5, 20), (20, 40), (40, BINS))]
-        lines.append(f"| {method} | " + " | ".join(f"{share:.1%}" for share in shares) + " |")
-    lines += ["", "Right after removal, validation, by λ, seed 0:", ""]
-    lines += ["| | λ | whole | " + " | ".join(f"{m:.0%}" for m in MACS) + " |", "|---" * (len(MACS) + 3) + "|"]
+    head = "|---" * (len(MACS) + 1) + "|"
+    lines = ["| | " + " | ".join(f"{macs:.0%} of MACs" for macs in MACS) + " |", head]
     for method, strengths in GRID.items():
         for strength in strengths:
-            key = (method, str(strength), "0")
-            found = {r["macs"]: r for r in rows(ROWS, FIELDS) if (r["method"], r["strength"], r["seed"]) == key}
-            if found:
-                cells = " | ".join(f"{float(found[str(m)]['removed']):.2f}" for m in MACS)
-                dense = float(found[str(MACS[0])]["dense"])
-                lines.append(f"| {method} | {strength:g} | {dense:.2f} | {cells} |")
+            cells = (spread(removed(method, strength, macs)) for macs in MACS)
+            lines.append(f"| right after removal, validation: {method}, λ = {strength:g} | " + " | ".join(cells) + " |")
+    for method in GRID:
+        cells = []
+        for macs in MACS:
+            key = (method, str(chosen(method, macs)), str(macs))
+            found = [r for r in rows(FINES, FINETUNED) if (r["method"], r["strength"], r["macs"]) == key]
+            cells.append(spread([float(row["test"]) for row in found]))
+        lines.append(f"| after fine-tuning, test: {method} | " + " | ".join(cells) + " |")
+    lines += ["", "Scales of all channels inside the blocks, seeds together:", ""]
+    lines += ["| | < 0.01 | 0.01 to 0.05 | 0.05 to 0.2 | 0.2 to 0.4 | ≥ 0.4 |", "|---" * 6 + "|"]
+    for (method, strength), counts in histograms().items():
+        shares = [counts[a:b].sum() / counts.sum() for a, b in ((0, 1), (1, 5), (5, 20), (20, 40), (40, BINS))]
+        lines.append(f"| {method}, λ = {strength:g} | " + " | ".join(f"{share:.1%}" for share in shares) + " |")
     (RESULTS / f"polarization_{CASE}.md").write_text("\n".join(lines) + "\n")
-    plot(best)
+    plot()
 
 
-def histograms(best: dict) -> dict:
-    """Returns the counts of every method, its seeds together."""
+def spread(values: list[float]) -> str:
+    """Returns mean ± standard deviation and the number of seeds."""
     import numpy as np
 
-    sums = {method: np.zeros(BINS, int) for method in GRID}
+    if not values:
+        return "–"
+    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1) if len(values) > 1 else 0:.1f} (n={len(values)})"
+
+
+def histograms() -> dict:
+    """Returns the counts for every method and λ, its seeds together."""
+    import numpy as np
+
+    sums = {(method, strength): np.zeros(BINS, int) for method in GRID for strength in GRID[method]}
     with COUNTS.open(newline="") as file:
         for method, strength, _, *counts in csv.reader(file):
-            if float(strength) == best[method]:
-                sums[method] += np.asarray(counts, int)
-    return sums
+            if (method, float(strength)) in sums:
+                sums[method, float(strength)] += np.asarray(counts, int)
+    return {key: counts for key, counts in sums.items() if counts.any()}
 
 
-def plot(best: dict) -> None:
+def plot() -> None:
     """Draws the histograms, one above the other."""
     import matplotlib
 
@@ -259,12 +249,13 @@ def plot(best: dict) -> None:
     import matplotlib.pyplot as plt
     import numpy as np
 
-    figure, all_axes = plt.subplots(len(GRID), sharex=True, figsize=(6, 5))
+    found = histograms()
+    figure, all_axes = plt.subplots(len(found), sharex=True, figsize=(6, 1.6 * len(found)), squeeze=False)
     edges = np.linspace(0, 1, BINS + 1)
-    for axes, (method, counts) in zip(all_axes, histograms(best).items(), strict=True):
+    for axes, ((method, strength), counts) in zip(all_axes[:, 0], found.items(), strict=True):
         axes.stairs(counts, edges, fill=True)
-        axes.set(yscale="symlog", ylabel="channels", title=f"{method}, λ = {best[method]:g}", xlim=(0, 1))
-    all_axes[-1].set_xlabel("scale")
+        axes.set(yscale="symlog", ylabel="channels", title=f"{method}, λ = {strength:g}", xlim=(0, 1))
+    all_axes[-1, 0].set_xlabel("scale")
     figure.tight_layout()
     figure.savefig(RESULTS / f"polarization_{CASE}.svg", bbox_inches="tight")
 
