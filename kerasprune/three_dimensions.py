@@ -334,6 +334,20 @@ def _checked(
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         faults.append(f"Expected epochs to be a whole number ≥ 0. Received: epochs={epochs!r}.")
     raise_faults("Pruning along three dimensions cannot begin:", faults)
+    return check_extent(model, resolution, low)
+
+
+def check_extent(model: keras.Model, resolution: int | None, low: float) -> Extent:
+    """Returns the extent of a model, having checked that depth and resolution can shrink.
+
+    Args:
+        model: The dense model.
+        resolution: Side of its inputs, in pixels; `None`: its own.
+        low: The T that is to be reached.
+
+    Raises:
+        PruneError: Its input side is fixed, or it has no blocks that can be dropped.
+    """
     extent = Extent.of(model, resolution)
     check_side(model, extent.side_at(low**0.5))
     if not extent.droppable:

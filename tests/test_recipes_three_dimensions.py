@@ -107,6 +107,17 @@ def test_faults_of_a_recipe_are_found_before_it_runs():
             loading.check(recipe_of(**changes), source="test")
 
 
+def test_what_would_fail_after_training_fails_before(tmp_path):
+    fixed = {**recipe_of()["model"], "input_shape": [16, 16, 3]}
+    for changes, message in (
+        ({"model": fixed}, "free input side"),
+        ({"model": {"name": "lenet_300_100"}, "data": {"name": "digits", "size": 28}}, "Expected"),
+    ):
+        recipe = loading.check(recipe_of(**changes), source="test")
+        with pytest.raises(kp.PruneError, match=message):
+            running.run(recipe, tmp_path / "out", smoke=True, console=Console(quiet=True))
+
+
 def test_other_stages_than_the_paper_gives_are_not_made_up():
     """What the paper leaves open is ours, and the same everywhere: a cosine from 0.01."""
     for name in [*CIFAR, *LARGE]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kerasprune.callbacks.scaling import ScaleRegularization
 from kerasprune.errors import PruneError
-from kerasprune.recipes import loading, schema, stages
+from kerasprune.recipes import loading, schema, shrinking, stages
 from kerasprune.recipes.folder import RunFolder, claim
 from kerasprune.recipes.smoke import smoke as shortened
 
@@ -96,6 +96,8 @@ def rehearse(one: stages.Run) -> None:
             stages.own_length(callback)
         if isinstance(callback, ScaleRegularization):
             callback.rehearse(model)
+    if recipe.prune and recipe.prune.three_dimensions:
+        shrinking.rehearse(model, recipe)
     if recipe.data is not None:
         for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
             if split is not None:

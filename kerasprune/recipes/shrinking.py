@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 import kerasprune as kp
+from kerasprune.dimensions import width_plan
 from kerasprune.recipes import members, schema
 from kerasprune.recipes.fitting import classification_loss, fit
+from kerasprune.three_dimensions import check_extent
 
 if TYPE_CHECKING:
     from kerasprune.recipes.stages import Run
@@ -63,6 +65,17 @@ def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> kp.Pla
     )
     run.folder.write_json("points.json", _written(result, spec))
     return result.plan
+
+
+def rehearse(model: keras.Model, recipe: schema.Recipe) -> None:
+    """Finds what would only fail after training: fixed sides, no blocks, channels that the criterion cannot score.
+
+    Raises:
+        PruneError: Any of it.
+    """
+    spec = recipe.prune.three_dimensions
+    extent = check_extent(model, recipe.data.size, spec.down_to or spec.macs)
+    width_plan(model, extent, spec.macs**0.5, members.make("criterion", spec.channels.name, spec.channels.arguments))
 
 
 def _accuracy(model: keras.Model, images: Any) -> float:
