@@ -1,6 +1,6 @@
 """Tracing and pruning beside Torch-Pruning: the same architectures, half of the channels, one thread each, in one run.
 
-    python benchmarks/peers/beside_torch_pruning.py [ROUNDS]     # writes ../results/torch_pruning.md
+    python benchmarks/peers/beside_torch_pruning.py     # writes ../results/torch_pruning.csv and .md; rows are kept
 
 PyTorch for CPUs, torchvision and Torch-Pruning go into a virtual environment of their own, `.venv` beside this file.
 For every architecture both sides run in processes of their own, one after the other. Graph: `DependencyGraph` and
@@ -9,6 +9,7 @@ For every architecture both sides run in processes of their own, one after the o
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import platform
@@ -23,7 +24,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 VENV = HERE / ".venv"
-PAGE = HERE.parent / "results" / "torch_pruning.md"
+ROWS, PAGE = (HERE.parent / "results" / f"torch_pruning.{end}" for end in ("csv", "md"))
+ROUNDS = 3
 NEEDS = ("torch==2.13.0", "torchvision==0.28.0", "torch-pruning==1.6.1")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 MODELS = {
@@ -48,15 +50,14 @@ def ours(name: str, rounds: int) -> list[dict]:
     import keras
 
     import kerasprune as kp
-    from kerasprune.testing import randomise
 
     sys.path.insert(0, str(HERE.parents[1] / "tests"))
     import architectures
 
     if name == "vit":
-        model = randomise(architectures.vit(224, 16, 768, 12, 12))
+        model = architectures.vit(224, 16, 768, 12, 12)
     else:
-        model = randomise(getattr(keras.applications, name)(weights=None, classifier_activation=None))
+        model = getattr(keras.applications, name)(weights=None, classifier_activation=None)
     rows = []
     for _ in range(rounds + 1):
         graph_s, graph = timed(lambda: kp.trace(model))
@@ -120,26 +121,45 @@ def measure(python: str | Path, side: str, name: str, rounds: int) -> list[dict]
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def main(rounds: int) -> None:
-    """Measures all architectures and writes the page."""
+def main() -> None:
+    """Measures what has no row yet, then writes the page."""
     python = prepare()
+    done = {row[0] for row in rows()}
+    for title, (keras_name, torch_name) in MODELS.items():
+        if title in done:
+            continue
+        both = measure(python, "theirs", torch_name, ROUNDS), measure(sys.executable, "ours", keras_name, ROUNDS)
+        graph = [statistics.median(row["graph"] for row in each) for each in both]
+        pruned = [statistics.median(row["first"] + row["second"] for row in each) for each in both]
+        cells = [title, *(f"{s:.3f}" for s in graph), f"{graph[1] / graph[0]:.2f}"]
+        cells += [*(f"{s:.2f}" for s in pruned), f"{pruned[1] / pruned[0]:.2f}"]
+        with ROWS.open("a", newline="") as file:
+            csv.writer(file).writerow(cells)
+        print(cells, flush=True)
+    page()
+
+
+def rows() -> list[list[str]]:
+    """Returns the finished rows."""
+    if not ROWS.exists():
+        return []
+    with ROWS.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def page() -> None:
+    """Writes the page from the rows."""
     lines = [
         "# Beside Torch-Pruning 1.6.1",
         "",
-        f"Seconds, median of {rounds}, one thread, half of the channels; {platform.machine()}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}, {date.today().isoformat()}. `benchmarks/peers/beside_torch_pruning.py`.",
+        f"Seconds, median of {ROUNDS}, one thread, half of the channels; 2 shared {platform.machine()} cores, "
+        f"Python {platform.python_version()}, {date.today().isoformat()}. Both sides of a row ran one after the other; "
+        "the machine was shared, so that only the ratios say something. `benchmarks/peers/beside_torch_pruning.py`.",
         "",
         "| architecture | `DependencyGraph` | `trace` | ratio | `MetaPruner`, `step` | `plan`, `rebuild` | ratio |",
         "|---|---|---|---|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in rows()),
     ]
-    for title, (keras_name, torch_name) in MODELS.items():
-        both = measure(python, "theirs", torch_name, rounds), measure(sys.executable, "ours", keras_name, rounds)
-        graph = [statistics.median(row["graph"] for row in rows) for rows in both]
-        pruned = [statistics.median(row["first"] + row["second"] for row in rows) for rows in both]
-        cells = (*(f"{s:.3f}" for s in graph), f"{graph[1] / graph[0]:.2f}")
-        cells += (*(f"{s:.2f}" for s in pruned), f"{pruned[1] / pruned[0]:.2f}")
-        lines.append(f"| {title} | {' | '.join(cells)} |")
-        print(lines[-1], flush=True)
     PAGE.write_text("\n".join(lines) + "\n")
 
 
@@ -147,4 +167,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] in (["ours"], ["theirs"]):
         print(json.dumps(globals()[sys.argv[1]](sys.argv[2], int(sys.argv[3]))))
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+        main()
