@@ -49,9 +49,12 @@ MAKERS = {
     "increg": [lambda: IncReg(keep=0.5, penalty_step=0.05, every=2, ceiling=0.3, settle=6)],
     "iterative_magnitude": [lambda: IterativeMagnitude(rounds=1, keep_per_round=0.4)],
     "learning_rate_rewinding": [lambda: LearningRateRewinding(keep_per_round=0.4)],
-    "network_slimming": [lambda: NetworkSlimming(keep=0.5)],
+    "network_slimming": [lambda: NetworkSlimming(strength=0.05, macs=0.5)],
     "norm_history": [lambda: NormHistory(every=3)],
-    "polarization": [lambda: Polarization()],
+    "polarization": [
+        lambda: Polarization(strength=0.05, coupling="padded"),
+        lambda: Polarization(strength=0.1, threshold=0.1, target_macs=0.95, coupling="free"),
+    ],
     "resume": [lambda: Resume(tempfile.mkdtemp())],
     "shrink_rounds": [lambda: ShrinkRounds("width", rounds=2, epochs_per_round=1, monitor="loss")],
     "soft_filter_pruning": [lambda: SoftFilterPruning(keep=0.5)],
@@ -67,6 +70,6 @@ def test_every_callback_has_a_maker():
 @pytest.mark.parametrize(
     "make", [pytest.param(make, id=f"{name}-{n}") for name, all_ in MAKERS.items() for n, make in enumerate(all_)]
 )
-@pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels")
+@pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels", "ignore:.*target_macs")
 def test_callback_contract(make):
     check_callback(make)

@@ -15,7 +15,6 @@ from scale_reference import BATCHES, compiled, gammas, network, polarization_gra
 
 import kerasprune as kp
 from kerasprune.callbacks import NetworkSlimming, Polarization
-from kerasprune.testing import check_callback
 from kerasprune.testing.toys import toy_data, toy_model
 
 STRENGTH, T = 0.05, 1.2
@@ -133,20 +132,6 @@ print("alike")
     here = os.path.dirname(__file__)
     done = subprocess.run([sys.executable, "-c", code, here], capture_output=True, text=True)
     assert done.stdout.strip().endswith("alike"), done.stderr[-3000:]
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: _polarization(coupling="padded"),
-        lambda: _slimming(macs=0.5),
-        lambda: _polarization(strength=0.1, threshold=0.1, target_macs=0.95, coupling="free"),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:.*target_macs")
-def test_callback_contract(make):
-    """Two fits with one instance, nothing left behind, 1 and 8 steps per execution alike, `jit_compile=True`."""
-    check_callback(make)
 
 
 def test_a_fit_before_and_a_fit_after_are_without_penalty_and_clamp():

@@ -15,7 +15,6 @@ from greg_reference import DECAY, Reference, compiled, greg1, greg2, network, sa
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2
 from kerasprune.regularizers import Sum
-from kerasprune.testing import check_callback
 
 FIRST = {"penalty_step": 0.1, "every": 4, "ceiling": 1.0}
 SECOND = {"pick_step": 0.01, "push_step": 0.1, "pick_at": 0.03, "every": 4, "ceiling": 1.0}  # picks at step 16
@@ -35,19 +34,6 @@ MAKERS = pytest.mark.parametrize("make", [_greg1, _greg2])
 def _same(model: keras.Model, reference: Reference, tolerance: float = 1e-4) -> None:
     for variable, expected in zip(model.weights, reference.weights(), strict=True):
         np.testing.assert_allclose(variable.numpy(), expected, atol=tolerance, err_msg=variable.path)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: GReg1(keep=0.5, penalty_step=0.1, every=2, ceiling=0.5, settle=8),
-        lambda: GReg2(keep=0.5, granularity="weight").compressed(16),
-    ],
-)
-def test_callback_contract(make):
-    """Two fits with one instance, nothing left behind, 1 and 8 steps per execution alike, `jit_compile=True`."""
-    assert make().length == 16
-    check_callback(make)
 
 
 @MAKERS
