@@ -54,8 +54,9 @@ class Silence:
                 if block.kind == "plain" or found is None:
                     faults.append(f"block {name!r} ({block.kind}) does not end in a layer whose weights can be zero.")
                 self._closing[name] = found or []
+        channels_go = dimension == "width" or any(block.kind == "dense" for block in blocks_of(self._graph).values())
         norms = [owner.name for owner, _, ids in self._graph.norms if self._may_go(ids)]
-        if norms:
+        if channels_go and norms:
             faults.append(f"{', '.join(norms[:5])} take statistics over channels, which a silent one would change.")
         raise_faults("The model cannot be shrunk by values; kp.rounds rebuilds it instead:", faults)
         self._readers = [
