@@ -158,9 +158,9 @@ def test_folder_of_another_recipe_is_left_alone(finished):
 def test_test_images_are_used_once_at_the_end(tmp_path, monkeypatch):
     asked, current, pictures, finish = [], [], stages.Run.pictures, running._finish
 
-    def noted(self, split, model, batch=None):
+    def noted(self, split, model, *sizes, **others):
         asked.append((current[-1], split))
-        return pictures(self, split, model, batch)
+        return pictures(self, split, model, *sizes, **others)
 
     def staged(one, name):
         current.append(name)
