@@ -56,7 +56,11 @@ def test_every_fault_is_listed_with_line_key_and_nearest_key():
     for line, words in (
         (3, "'resnet_cifar' has no argument 'dept'. Did you mean 'depth'?"),
         (8, "train.l2: Input should be greater than or equal to 0. Received: -0.0005."),
-        (9, "train.batchh: unknown key. Did you mean 'batch'? Known keys: epochs, optimizer, l2, l2_on, batch, callbacks."),
+        (
+            9,
+            "train.batchh: unknown key. Did you mean 'batch'? "
+            "Known keys: epochs, optimizer, l2, l2_on, batch, callbacks.",
+        ),
         (12, "'greg1' has no argument 'evry'. Did you mean 'every'?"),
         (14, "finetune.optimizer.learning_rate: this key is missing."),
         (14, "finetune.optimizer.lerning_rate: unknown key. Did you mean 'learning_rate'?"),
