@@ -171,9 +171,10 @@ def table() -> None:
 
 
 def mean_std(values: list[float], digits: int = 1) -> str:
-    """Returns mean ± standard deviation."""
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {spread:.{digits}f}"
+    """Returns mean ± standard deviation; of one value that value."""
+    if len(values) < 2:
+        return f"{values[0]:.{digits}f}"
+    return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
 
 
 def plot(groups: dict, order: tuple[str, ...]) -> None:

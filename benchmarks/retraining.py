@@ -140,10 +140,10 @@ def table() -> None:
 
 
 def mean_std(values: list[float]) -> str:
-    """Returns mean ± standard deviation."""
-    if not values:
-        return "–"
-    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values) if len(values) > 1 else 0.0:.1f}"
+    """Returns mean ± standard deviation; of one value that value."""
+    if len(values) < 2:
+        return f"{values[0]:.1f}" if values else "–"
+    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
 
 
 def plot(groups: dict) -> None:
