@@ -121,6 +121,7 @@ def standardise(image: tf.Tensor, facts: DataInfo) -> tf.Tensor:
 
 
 def plain(image: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
+    """Only resizes: what stands where no augmentation is asked for."""
     del seed
     return resize(image, size)
 
@@ -140,6 +141,7 @@ def _whole(value: Any) -> bool:
 
 
 def wrong_numbers(**numbers: tuple[Any, int]) -> list[str]:
+    """Returns a fault for every `name=(value, least)` whose value is not a whole number of at least `least`."""
     return [
         f"Expected a whole number of at least {least}. Received: {name}={value!r}."
         for name, (value, least) in numbers.items()
@@ -148,6 +150,7 @@ def wrong_numbers(**numbers: tuple[Any, int]) -> list[str]:
 
 
 def wrong_split(facts: DataInfo, split: str, batch: int, first_step: int) -> list[str]:
+    """Returns what is wrong with a split: its name, a batch larger than it, a step behind its end."""
     if split not in tuple(facts.examples):
         known = ", ".join(facts.examples)
         return [f"Expected one of its splits: {known}. Received: split={split!r}.{nearest(split, facts.examples)}"]
@@ -162,6 +165,7 @@ def wrong_split(facts: DataInfo, split: str, batch: int, first_step: int) -> lis
 
 
 def wrong_augmentation(facts: DataInfo, split: str, augment: Any) -> list[str]:
+    """Returns what is wrong with an augmentation for a split of a data set."""
     received = f"Received: augment={augment!r}"
     if augment is None:
         return []
