@@ -52,7 +52,10 @@ def find_blocks(model: keras.Model) -> dict[str, Block]:
 
 
 def droppable(graph: ChannelGraph) -> dict[str, Block]:
-    """Returns the blocks of a traced model, but for dense ones of whose channels some are pinned: those stay."""
+    """Returns the blocks of a traced model, but for dense ones that cannot go by their channels.
+
+    Those are the ones of whose channels some are pinned, or are channels of the trunk too: a copy of it, activated.
+    """
     found = find_blocks(graph.model)
     ends = {id(block.target): block for block in found.values() if block.kind == "dense"}
     if not ends:
@@ -63,9 +66,13 @@ def droppable(graph: ChannelGraph) -> dict[str, Block]:
     for call in graph.calls:
         block = ends.get(id(call.node.outputs[0]))
         if block is not None:
-            tensors = zip(call.node.input_tensors, call.inputs, strict=True)
+            tensors = list(zip(call.node.input_tensors, call.inputs, strict=True))
             added = [ids.axes.get(len(ids.shape) - 1) for tensor, ids in tensors if tensor is block.branch]
-            if any(ids is None or pinned[graph.classes[ids]].any() for ids in added):
+            others = [ids.axes.get(len(ids.shape) - 1) for tensor, ids in tensors if tensor is not block.branch]
+            trunk = [graph.classes[ids] for ids in others if ids is not None]
+            bound = pinned.copy()
+            bound[np.concatenate([np.zeros(0, int), *trunk])] = True
+            if any(ids is None or bound[graph.classes[ids]].any() for ids in added):
                 found.pop(block.name, None)
     return found
 

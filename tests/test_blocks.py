@@ -255,3 +255,13 @@ def test_groups_that_become_one_without_a_plain_block_must_agree(keep):
     with pytest.raises(kp.PruneError, match=f"{words} 'stem', 'plain'"):
         slim(model, ["plain"], keep)
     check_rebuild(model, kp.Plan({"stem": [0, 2], "plain": [0, 2]}, ["plain"]))
+
+
+def test_a_copy_of_the_trunk_is_no_block():
+    """Its channels are those of the trunk: they could only go together."""
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, name="trunk")(inputs)
+    y = keras.layers.Concatenate(name="doubled")([x, keras.layers.ReLU()(x)])
+    y = keras.layers.Concatenate(name="grown")([y, keras.layers.Conv2D(2, 3, padding="same", name="new")(y)])
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(y)))
+    assert [block.name for block in kp.trace(model).blocks.values() if block.kind == "dense"] == ["grown"]
