@@ -11,7 +11,6 @@ taken once per network, at its end.
 
 from __future__ import annotations
 
-import csv
 import os
 import statistics
 import sys
@@ -19,6 +18,8 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+
+from rows import append, mean_std, read
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -132,29 +133,16 @@ def main(names: list[str]) -> None:
     """Runs the seeds that have no rows yet."""
     for seed in SEEDS:
         for name in names:
-            if any(row["setting"] == name and int(row["seed"]) == seed for row in rows()):
+            if any(row["setting"] == name and int(row["seed"]) == seed for row in read(ROWS)):
                 continue
             found = run(name, seed)
-            new = not ROWS.exists()
-            with ROWS.open("a", newline="") as file:
-                writer = csv.DictWriter(file, FIELDS)
-                if new:
-                    writer.writeheader()
-                writer.writerows(found)
-
-
-def rows() -> list[dict]:
-    """Returns the finished rows."""
-    if not ROWS.exists():
-        return []
-    with ROWS.open(newline="") as file:
-        return list(csv.DictReader(file))
+            append(ROWS, FIELDS, found)
 
 
 def table() -> None:
     """Writes results/lottery.md and results/lottery.svg."""
     groups = defaultdict(list)
-    for row in rows():
+    for row in read(ROWS):
         groups[row["setting"], float(row["keep"]), row["kind"]].append(row)
     lines = [
         "| setting | weights kept | network | test accuracy % | early-stopping step | n |",
@@ -168,13 +156,6 @@ def table() -> None:
         lines.append(f"| {setting} | {keep:.3g} | {kind.replace('_', ' ')} | {test} | {stop} | {len(found)} |")
     (RESULTS / "lottery.md").write_text("\n".join(lines) + "\n")
     plot(groups, order)
-
-
-def mean_std(values: list[float], digits: int = 1) -> str:
-    """Returns mean ± standard deviation; of one value that value."""
-    if len(values) < 2:
-        return f"{values[0]:.{digits}f}"
-    return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
 
 
 def plot(groups: dict, order: tuple[str, ...]) -> None:

@@ -9,7 +9,6 @@ are printed, and `results/random_models.md` sums up all lines.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
@@ -19,6 +18,9 @@ import traceback
 from collections import Counter
 from datetime import date
 from pathlib import Path
+
+from rows import append as append_rows
+from rows import read
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -78,12 +80,7 @@ def main(first: int, number: int) -> None:
 
 def append(row: dict, pairs: dict) -> None:
     """Adds a line, and what was drawn."""
-    new = not ROWS.exists()
-    with ROWS.open("a", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    append_rows(ROWS, FIELDS, [row])
     before = json.loads(DRAWN.read_text()) if DRAWN.exists() else {}
     DRAWN.write_text(json.dumps(dict(sorted((Counter(before) + Counter(pairs)).items())), indent=0) + "\n")
 
@@ -92,8 +89,7 @@ def page() -> None:
     """Writes what all lines come to."""
     from kerasprune.rules import classes
 
-    with ROWS.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read(ROWS)
     total = {field: sum(int(row[field]) for row in rows) for field in FIELDS[2:]}
     drawn = {tuple(key.split("→")): count for key, count in json.loads(DRAWN.read_text()).items()}
     kinds = sorted({first for first, second in drawn if not second})

@@ -11,7 +11,6 @@ Network Pruning Spaces (arXiv 2304.09453). Test accuracy is taken once, at the e
 
 from __future__ import annotations
 
-import csv
 import functools
 import itertools
 import os
@@ -20,6 +19,8 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
+
+from rows import append, mean_std, read
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -39,7 +40,7 @@ def main() -> None:
 
     looks = {s: kp.data.load("glyphs/small", size=SIZE, batch=500, split=s) for s in ("validation", "test")}
     for seed in SEEDS:
-        done = {(r["way"], float(r["macs"]), int(r["epochs"])) for r in rows() if int(r["seed"]) == seed}
+        done = {(r["way"], float(r["macs"]), int(r["epochs"])) for r in read(ROWS) if int(r["seed"]) == seed}
         cells = [cell for cell in itertools.product(WAYS, MACS, EPOCHS) if cell not in done]
         if not cells:
             continue
@@ -104,27 +105,14 @@ def scores(model, looks) -> dict[str, float]:
 
 def write(row: dict) -> None:
     """Appends a row."""
-    new = not ROWS.exists()
-    with ROWS.open("a", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    append(ROWS, FIELDS, [row])
     print(row, flush=True)
-
-
-def rows() -> list[dict]:
-    """Returns the finished rows."""
-    if not ROWS.exists():
-        return []
-    with ROWS.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def table() -> None:
     """Writes results/retraining.md and results/retraining.svg."""
     groups = defaultdict(list)
-    for row in rows():
+    for row in read(ROWS):
         groups[row["way"], float(row["macs"]), int(row["epochs"])].append(100 * float(row["test"]))
     lines = ["| network | MACs kept | " + " | ".join(f"{e} epochs" for e in EPOCHS) + " |", "|---" * 6 + "|"]
     dense = [value for key, values in groups.items() if key[0] == "dense" for value in values]
@@ -137,13 +125,6 @@ def table() -> None:
     ]
     (RESULTS / "retraining.md").write_text("\n".join(lines) + "\n")
     plot(groups)
-
-
-def mean_std(values: list[float]) -> str:
-    """Returns mean ± standard deviation; of one value that value."""
-    if len(values) < 2:
-        return f"{values[0]:.1f}" if values else "–"
-    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
 
 
 def plot(groups: dict) -> None:

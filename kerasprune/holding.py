@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -16,24 +16,38 @@ from kerasprune.errors import nearest, raise_faults
 from kerasprune.pairs import joined, without
 
 
-def masked_variables(model: keras.Model, masks: Mapping[str, np.ndarray]) -> list[tuple[Any, np.ndarray]]:
+def dtype_faults(masks: Mapping[str, np.ndarray]) -> list[str]:
+    """Returns a fault for every mask that is not boolean."""
+    return [
+        f"Expected boolean masks. Received: dtype {np.asarray(mask).dtype} for {path!r}. Use mask.astype(bool)."
+        for path, mask in masks.items()
+        if np.asarray(mask).dtype != bool
+    ]
+
+
+def masked_variables(
+    variables: Sequence[Any], masks: Mapping[str, np.ndarray], called: str = "variable"
+) -> list[tuple[Any, np.ndarray]]:
     """Returns `(variable, mask)` for masks by path.
+
+    Args:
+        variables: The variables that may be masked.
+        masks: `{variable path: which weights stay}`.
+        called: What one of the variables is called in messages. Defaults to `"variable"`.
 
     Raises:
         PruneError: A path is not that of a variable, a mask is not boolean, or shapes differ.
     """
-    variables = {variable.path: variable for variable in model.variables}
-    faults = []
+    known = {variable.path: variable for variable in variables}
+    faults = dtype_faults(masks)
     for path, mask in masks.items():
-        if path not in variables:
-            faults.append(f"no variable is called {path!r}.{nearest(path, variables)}")
-        elif tuple(variables[path].shape) != np.shape(mask):
-            shape = tuple(variables[path].shape)
+        if path not in known:
+            faults.append(f"no {called} is called {path!r}.{nearest(path, known)}")
+        elif tuple(known[path].shape) != np.shape(mask):
+            shape = tuple(known[path].shape)
             faults.append(f"{path!r} has shape {shape}. Received: a mask of shape {np.shape(mask)}.")
-        if np.asarray(mask).dtype != bool:
-            faults.append(f"masks are boolean. Received: dtype {np.asarray(mask).dtype} for {path!r}.")
     raise_faults("The masks do not fit the model:", faults)
-    return [(variables[path], np.asarray(mask)) for path, mask in masks.items()]
+    return [(known[path], np.asarray(mask)) for path, mask in masks.items()]
 
 
 def apply_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
@@ -43,7 +57,7 @@ def apply_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
         model: The model.
         masks: `{variable path: which weights stay}`.
     """
-    for variable, mask in masked_variables(model, masks):
+    for variable, mask in masked_variables(model.variables, masks):
         variable.assign(np.where(mask, ops.convert_to_numpy(variable), 0))
 
 
@@ -59,7 +73,7 @@ def held(model: keras.Model, masks: Mapping[str, np.ndarray]) -> Iterator[None]:
     """
     put = []
     try:
-        for variable, mask in masked_variables(model, masks):
+        for variable, mask in masked_variables(model.variables, masks):
             constraint = Mask(partial(ops.convert_to_tensor, mask, "bool"))
             variable.constraint = joined(Chain, variable.constraint, constraint)
             put.append((variable, constraint))

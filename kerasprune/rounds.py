@@ -15,7 +15,7 @@ from kerasprune.cost import cost
 from kerasprune.criteria.base import Criterion, Evidence
 from kerasprune.criteria.block_criterion import BlockCriterion, score_blocks
 from kerasprune.dimensions import DIMENSIONS, Extent, check_fractions, check_side, depth_plan, width_plan
-from kerasprune.errors import PruneError, nearest, raise_faults
+from kerasprune.errors import PruneError, nearest, raise_faults, whole_number_faults
 from kerasprune.files import replacing, write_json
 from kerasprune.plans import Plan
 from kerasprune.rebuild import rebuild
@@ -170,9 +170,7 @@ def check_rounds(dimension: str, to: float, rounds: int, epochs_per_round: int) 
             f"Expected dimension to be one of {', '.join(DIMENSIONS)}. Received: dimension={dimension!r}."
             f"{nearest(str(dimension), DIMENSIONS)}"
         )
-    for name, value, least in (("rounds", rounds, 1), ("epochs_per_round", epochs_per_round, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            faults.append(f"Expected {name} to be a whole number of at least {least}. Received: {name}={value!r}.")
+    faults += whole_number_faults(1, rounds=rounds) + whole_number_faults(0, epochs_per_round=epochs_per_round)
     raise_faults("The rounds are not legal:", faults)
 
 

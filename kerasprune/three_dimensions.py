@@ -19,7 +19,7 @@ from kerasprune.dimensions import (
     depth_plan,
     width_plan,
 )
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.plans import Plan
 from kerasprune.rebuild import rebuild
 from kerasprune.rounds import Fit, Point, Store, built_point, check_rounds, checksum
@@ -331,8 +331,7 @@ def _checked(
         faults.append(f"Expected down_to ≤ macs, so that the points reach the budget. Received: {low} > {macs}.")
     if not isinstance(constraint, Constraint) and constraint not in CONSTRAINTS:
         faults.append(f"Expected constraint to be one of {CONSTRAINTS} or a Constraint. Received: {constraint!r}.")
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
-        faults.append(f"Expected epochs to be a whole number ≥ 0. Received: epochs={epochs!r}.")
+    faults += whole_number_faults(0, epochs=epochs)
     raise_faults("Pruning along three dimensions cannot begin:", faults)
     return check_extent(model, resolution, low)
 

@@ -59,7 +59,7 @@ def trace(
     if unknown not in ("raise", "freeze"):
         raise PruneError(f"Expected unknown to be 'raise' or 'freeze'. Received: unknown={unknown!r}.")
     body = functional(model)
-    patterns = (freeze,) if isinstance(freeze, str) else tuple(freeze)
+    patterns = as_patterns(freeze)
     _check_patterns(body, patterns)
     graph = Declarations(coupling)
     counted = resolution is not None or _is_free_inside(body)
@@ -173,6 +173,11 @@ def _input_ids(graph: Declarations, tensor: KerasTensor, resolution: int | None)
         return Ids(shape)
     name = tensor._keras_history.operation.name
     return Ids(shape, {len(shape) - 1: graph.fixed(shape[-1], "an input of the model", name)})
+
+
+def as_patterns(freeze: str | Sequence[str]) -> tuple[str, ...]:
+    """Returns names of layers, or wildcards, as a tuple; one may be given by itself."""
+    return (freeze,) if isinstance(freeze, str) else tuple(freeze)
 
 
 def _check_patterns(model: Any, patterns: tuple[str, ...]) -> None:

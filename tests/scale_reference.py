@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import greg_reference
 import keras
 import numpy as np
 import tensorflow as tf
+from greg_reference import BATCH, BATCHES, MOMENTUM, RATE, samples
 from keras import layers
-
-RATE, MOMENTUM, BATCH, BATCHES = 0.05, 0.9, 16, 4
 
 
 def network(seed: int = 3, **norm) -> keras.Model:
@@ -24,24 +24,12 @@ def network(seed: int = 3, **norm) -> keras.Model:
 
 def compiled(model: keras.Model | None = None, **arguments) -> keras.Model:
     """Returns the network, ready for `fit`."""
-    model = network() if model is None else model
-    accumulate = arguments.pop("gradient_accumulation_steps", None)
-    optimizer = keras.optimizers.SGD(RATE, MOMENTUM, gradient_accumulation_steps=accumulate)
-    model.compile(arguments.pop("optimizer", optimizer), "mse", **arguments)
-    return model
-
-
-def samples(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Returns four batches of inputs and targets."""
-    generator = np.random.default_rng(seed)
-    inputs = generator.normal(size=(BATCHES * BATCH, 8)).astype("float32")
-    return inputs, np.tanh(inputs @ generator.normal(size=(8, 3))).astype("float32")
+    return greg_reference.compiled(network() if model is None else model, **arguments)
 
 
 def train(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback] = (), epochs: int = 5, **arguments):
     """Fits on the four batches, in order."""
-    inputs, targets = samples()
-    return model.fit(inputs, targets, BATCH, epochs, shuffle=False, verbose=0, callbacks=list(callbacks), **arguments)
+    return greg_reference.train(model, callbacks, epochs, **arguments)
 
 
 def gammas(model: keras.Model) -> list:

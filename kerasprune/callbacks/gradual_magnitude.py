@@ -11,20 +11,17 @@ from typing import Any, Self
 import numpy as np
 from keras import ops
 
-from kerasprune import criteria, schedules
-from kerasprune.callbacks import granularity as granularities
-from kerasprune.callbacks import scopes
+from kerasprune import schedules
 from kerasprune.callbacks.clock import accumulated
-from kerasprune.callbacks.masked import Masked
-from kerasprune.callbacks.masks import Masks
+from kerasprune.callbacks.scored import Scored
 from kerasprune.callbacks.table import callbacks
 from kerasprune.callbacks.updates import Updates, updates
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.errors import raise_faults, whole_number_faults
 from kerasprune.schedules import Point
 
 
 @callbacks.add("gradual_magnitude")
-class GradualMagnitude(Masked):
+class GradualMagnitude(Scored):
     """Removes the lowest scores by a schedule; what is gone stays gone.
 
     After the steps `begin, begin + every, …, end` the fraction `schedule(step)` stays. Masks are chosen and applied
@@ -60,21 +57,11 @@ class GradualMagnitude(Masked):
         scope: Any = "global",
         freeze: Sequence[str] = (),
     ) -> None:
-        super().__init__()
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise PruneError(f"Expected a positive whole number of steps. Received: every={every!r}.")
+        raise_faults("GradualMagnitude cannot be made:", whole_number_faults(1, every=every))
+        super().__init__(criterion, granularity, scope, freeze)
         self.schedule = schedules.get(schedule)
-        self.criterion = criteria.get(criterion)
         self.every = every
-        self.granularity = granularities.get(granularity)
-        self.scope = scopes.get(scope)
-        self.freeze = (freeze,) if isinstance(freeze, str) else tuple(freeze)
         self._updates = Updates((), ())
-
-    def made(self) -> Masks:
-        """Returns masks over what the granularity finds."""
-        graph, units = self.granularity.units(self.model, self.freeze)
-        return Masks(units, self.granularity, self.scope, self.criterion.saliency, graph)
 
     def compressed(self, steps: int) -> Self:
         """Returns the same callback with a cubic or stepwise schedule squeezed into fewer steps; others stay."""

@@ -15,7 +15,7 @@ from kerasprune.callbacks.units import Part, Unit, channel_units, weight_units
 from kerasprune.errors import PruneError
 from kerasprune.graph import ChannelGraph
 from kerasprune.registry import Registry
-from kerasprune.tracing import trace
+from kerasprune.tracing import as_patterns, trace
 
 granularities = Registry("granularity")
 
@@ -48,7 +48,8 @@ class Weight(Granularity):
         sizes = {
             kernel.variable.path: int(np.prod(kernel.variable.shape))
             for kernel in graph.kernels
-            if kernel.variable.trainable and not any(fnmatchcase(kernel.owner.name, each) for each in freeze)
+            if kernel.variable.trainable
+            and not any(fnmatchcase(kernel.owner.name, each) for each in as_patterns(freeze))
         }
         return graph, weight_units(graph, sizes)
 

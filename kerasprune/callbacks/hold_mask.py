@@ -10,7 +10,8 @@ from kerasprune.callbacks.masked import Masked
 from kerasprune.callbacks.masks import Masks
 from kerasprune.callbacks.table import callbacks
 from kerasprune.callbacks.units import Part, Unit
-from kerasprune.errors import nearest, raise_faults
+from kerasprune.errors import raise_faults
+from kerasprune.holding import dtype_faults, masked_variables
 
 
 @callbacks.add("hold_mask")
@@ -39,33 +40,13 @@ class HoldMask(Masked):
     def __init__(self, masks: Mapping[str, np.ndarray]) -> None:
         super().__init__()
         arrays = {path: np.asarray(mask) for path, mask in masks.items()}
-        raise_faults(
-            "HoldMask cannot be made:",
-            [
-                f"Expected boolean masks. Received: dtype {mask.dtype} for {path!r}. Use mask.astype(bool)."
-                for path, mask in arrays.items()
-                if mask.dtype != bool
-            ],
-        )
+        raise_faults("HoldMask cannot be made:", dtype_faults(arrays))
         self._given = arrays
 
     def made(self) -> Masks:
         """Returns one unit per mask."""
-        variables = {variable.path: variable for variable in self.model.trainable_variables}
-        faults = [
-            f"no trained variable is called {path!r}.{nearest(path, variables)}"
-            for path in self._given
-            if path not in variables
-        ]
-        faults += [
-            f"{path!r} has shape {tuple(variables[path].shape)}. Received: a mask of shape {mask.shape}."
-            for path, mask in self._given.items()
-            if path in variables and tuple(variables[path].shape) != mask.shape
-        ]
-        raise_faults("The masks do not fit the model:", faults)
-        return Masks(
-            [Unit.of(path, mask.size, int(mask.sum()), (Part(variables[path]),)) for path, mask in self._given.items()]
-        )
+        pairs = masked_variables(self.model.trainable_variables, self._given, "trained variable")
+        return Masks([Unit.of(v.path, mask.size, int(mask.sum()), (Part(v),)) for v, mask in pairs])
 
     def begin(self) -> None:
         """Attaches the masks and sets what is gone to zero."""

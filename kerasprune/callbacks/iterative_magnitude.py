@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,6 @@ from kerasprune.callbacks.resumable import State
 from kerasprune.callbacks.rewinding import remembered, rewind_optimizer, rewind_weights
 from kerasprune.callbacks.rounds_of_removal import RoundsOfRemoval
 from kerasprune.callbacks.table import callbacks
-from kerasprune.schedules import Point
 
 
 @callbacks.add("iterative_magnitude")
@@ -45,19 +43,7 @@ class IterativeMagnitude(RoundsOfRemoval):
         Carbin, The Lottery Ticket Hypothesis, ICLR 2019, for k = 0.
     """
 
-    def __init__(
-        self,
-        rounds: int,
-        keep_per_round: float = 0.8,
-        rewind_to: str | int | Point = "0it",
-        *,
-        criterion: Any = "l1",
-        granularity: Any = "weight",
-        scope: Any = "global",
-        freeze: Sequence[str] = (),
-    ) -> None:
-        super().__init__(rounds, keep_per_round, rewind_to, criterion, granularity, scope, freeze)
-        self._remembered: list[np.ndarray] = []
+    _remembered: Sequence[np.ndarray] = ()
 
     def remember(self) -> None:
         """Keeps the weights of the rewind point."""

@@ -48,7 +48,15 @@ class LearningRateRewinding(RoundsOfRemoval):
         scope: Any = "global",
         freeze: Sequence[str] = (),
     ) -> None:
-        super().__init__(rounds, keep_per_round, rewind_to, criterion, granularity, scope, freeze)
+        super().__init__(
+            rounds,
+            keep_per_round,
+            rewind_to,
+            criterion=criterion,
+            granularity=granularity,
+            scope=scope,
+            freeze=freeze,
+        )
 
     def remember(self) -> None:
         """The weights of the rewind point are not needed."""

@@ -76,10 +76,11 @@ class Masks:
         """Notes that nothing is gone."""
         self.assign([np.zeros(unit.size, bool) for unit in self.units])
 
-    def apply(self) -> None:
-        """Sets what is gone to zero, now."""
+    def apply(self, optimizer: keras.Optimizer | None = None) -> None:
+        """Sets what is gone to zero, now, and what a built optimizer remembers of it."""
         for variable, pairs in self.kernels:
-            variable.assign(Mask(lambda pairs=pairs: _kept(pairs))(variable))
+            held = () if optimizer is None else slots(optimizer, variable)
+            variable.assign(Mask(_reader(pairs, None), held)(variable))
 
     def attach(self, attachment: Attachment, model: keras.Model, first: Callable[[], None] = lambda: None) -> None:
         """Holds what is gone at zero in every step of `fit`.

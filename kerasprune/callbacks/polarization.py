@@ -10,8 +10,9 @@ import numpy as np
 from kerasprune import regularizers, thresholds
 from kerasprune.budgets.base import Floor
 from kerasprune.callbacks.scales import Scales
-from kerasprune.callbacks.scaling import ScaleRegularization, above, fraction_faults, is_number, made, to_target
+from kerasprune.callbacks.scaling import ScaleRegularization, above, fraction_faults, made, to_target
 from kerasprune.callbacks.table import callbacks
+from kerasprune.errors import is_number
 
 
 @callbacks.add("polarization")

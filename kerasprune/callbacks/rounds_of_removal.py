@@ -9,19 +9,15 @@ from typing import Any, Self
 
 import numpy as np
 
-from kerasprune import criteria
-from kerasprune.callbacks import granularity as granularities
-from kerasprune.callbacks import scopes
 from kerasprune.callbacks.clock import accumulated
-from kerasprune.callbacks.masked import Masked
-from kerasprune.callbacks.masks import Masks
 from kerasprune.callbacks.phases import Phases
 from kerasprune.callbacks.resumable import State
+from kerasprune.callbacks.scored import Scored
 from kerasprune.errors import PruneError, is_number, raise_faults, whole_number_faults
 from kerasprune.schedules import Point
 
 
-class RoundsOfRemoval(Masked):
+class RoundsOfRemoval(Scored):
     """Base: `total = k + (rounds + 1)·L` steps; after each of the first `rounds` phases of L steps some weights go.
 
     A subclass says what is rewound after a removal (`rewind`). Steps are batches; phases end where a step, or an
@@ -37,25 +33,22 @@ class RoundsOfRemoval(Masked):
     def __init__(
         self,
         rounds: int,
-        keep_per_round: float,
-        rewind_to: str | int | Point,
-        criterion: Any,
-        granularity: Any,
-        scope: Any,
-        freeze: Sequence[str],
+        keep_per_round: float = 0.8,
+        rewind_to: str | int | Point = "0it",
+        *,
+        criterion: Any = "l1",
+        granularity: Any = "weight",
+        scope: Any = "global",
+        freeze: Sequence[str] = (),
     ) -> None:
-        super().__init__()
         faults = whole_number_faults(1, rounds=rounds)
         if not is_number(keep_per_round) or not 0 < keep_per_round < 1:
             faults.append(f"Expected a fraction kept in (0, 1). Received: keep_per_round={keep_per_round!r}.")
         raise_faults(f"{type(self).__name__} cannot be made:", faults)
+        super().__init__(criterion, granularity, scope, freeze)
         self.rounds = rounds
         self.keep_per_round = keep_per_round
         self.rewind_to = Point.read(rewind_to)
-        self.criterion = criteria.get(criterion)
-        self.granularity = granularities.get(granularity)
-        self.scope = scopes.get(scope)
-        self.freeze = (freeze,) if isinstance(freeze, str) else tuple(freeze)
         self._phases: Phases | None = None
         self._done_steps = 0
         self._epoch_began = 0
@@ -94,11 +87,6 @@ class RoundsOfRemoval(Masked):
     def rewound(self) -> int:
         """Returns the optimizer's own count of batches at the rewind point."""
         return self._clock.start * accumulated(self.model.optimizer) + self._phases.rewind
-
-    def made(self) -> Masks:
-        """Returns masks over what the granularity finds."""
-        graph, units = self.granularity.units(self.model, self.freeze)
-        return Masks(units, self.granularity, self.scope, self.criterion.saliency, graph)
 
     def begin(self) -> None:
         """Cuts the fit into phases and attaches the masks."""
@@ -154,7 +142,6 @@ class RoundsOfRemoval(Masked):
         last = self._held.numbers(self.keep_per_round**self.rounds)
         before = self._held.numbers(self.keep_per_round ** (self.rounds - 1))
         if (last >= before).all():
-            self.detach()
             raise PruneError(
                 f"Expected rounds that leave something to remove. Received: rounds={self.rounds}, keep_per_round="
                 f"{self.keep_per_round}, which would leave {int(last.sum())} of {int(sizes.sum())} entries. "

@@ -16,7 +16,7 @@ from kerasprune.channels import Slice
 from kerasprune.criteria.base import Criterion, Evidence, Scores
 from kerasprune.errors import PruneError
 from kerasprune.graph import ChannelGraph
-from kerasprune.tracing import trace
+from kerasprune.tracing import as_patterns, trace
 
 _NONE = "no BatchNorm scales all of its channels"
 _FROZEN = "its BatchNorm scales are frozen"
@@ -108,7 +108,7 @@ def find_scales(
     Raises:
         PruneError: No channel that may go has a scale that is trained.
     """
-    freeze = (freeze,) if isinstance(freeze, str) else tuple(freeze)
+    freeze = as_patterns(freeze)
     graph = _traced(model, coupling, freeze, resolution)
     left = {name: reason for name in graph.prunable if (reason := _fault(graph, name))}
     if left:

@@ -23,7 +23,7 @@ from kerasprune.clamping import Box
 from kerasprune.cost import cost
 from kerasprune.criteria.base import Evidence
 from kerasprune.declarations import COUPLINGS
-from kerasprune.errors import PruneError, nearest, raise_faults
+from kerasprune.errors import PruneError, is_number, nearest, raise_faults
 from kerasprune.files import replacing
 from kerasprune.plans import Plan
 from kerasprune.regularizers import ScalePenalty, Together
@@ -296,11 +296,6 @@ def above(scales: Scales, floor: Floor, thresholds: dict[str, float]) -> dict[st
         rank = scores[name] + stays * (1 + scores[name].max(initial=0.0))  # those above come first
         kept[name] = top(rank, floor.apply(int(stays.sum()), stays.size))
     return kept
-
-
-def is_number(value: object) -> bool:
-    """Returns whether a value is a finite number (`True` and `False` are not)."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def fraction_faults(name: str, value: object) -> list[str]:

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.callbacks.attachment import Attachment
-from kerasprune.callbacks.resumable import Resumable, State
+from kerasprune.callbacks.attaching import Attaching
+from kerasprune.callbacks.resumable import State
 from kerasprune.callbacks.silence import Silence
 from kerasprune.callbacks.table import callbacks
 from kerasprune.cost import cost
@@ -23,7 +23,7 @@ from kerasprune.rounds import Point, check_rounds, next_plan
 
 
 @callbacks.add("shrink_rounds")
-class ShrinkRounds(Resumable):
+class ShrinkRounds(Attaching):
     """Shrinks depth, width or resolution in equal steps during one `fit`, and records a point after each round.
 
     `x_n = 1 − n (1 − to) / rounds`, for `epochs_per_round` epochs each.
@@ -93,7 +93,6 @@ class ShrinkRounds(Resumable):
         self._points: list[Point] = []
         self._plan = Plan({})
         self._epochs = 0
-        self._attachment: Attachment | None = None
         self._silence: Silence | None = None
         self._extent: Extent | None = None
 
@@ -118,7 +117,7 @@ class ShrinkRounds(Resumable):
 
     def begin(self) -> None:
         """Attaches the masks and takes the first step; an instance can be used for several fits."""
-        self._detach()
+        attachment = self.attached()
         wanted, asked = self.rounds * self.epochs_per_round, self.params.get("epochs")
         if asked != wanted:
             raise PruneError(
@@ -129,15 +128,10 @@ class ShrinkRounds(Resumable):
         self._points, self._epochs = [], 0
         self._plan = Plan({})
         if self.dimension != "resolution":
-            self._attachment = Attachment(self.model)
             self._silence = Silence(self.model, self.dimension)
-            self._silence.attach(self._attachment)
-            self._attachment.trace()
-        try:
-            self._shrink(rebuild(self.model, self._plan, absorb=False))
-        except PruneError:
-            self._detach()
-            raise
+            self._silence.attach(attachment)
+            attachment.trace()
+        self._shrink(rebuild(self.model, self._plan, absorb=False))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Records a point where a round is over, and takes the next step."""
@@ -147,7 +141,7 @@ class ShrinkRounds(Resumable):
         _ = self.model  # on JAX this brings the variables up to date
         logs = logs or {}
         if self.monitor not in logs:
-            self._detach()
+            self.detach()
             raise PruneError(
                 f"Expected {self.monitor!r} among the logs. Received: {', '.join(logs)}. Give fit validation_data and "
                 "compile with metrics=['accuracy'], or name another log with monitor=."
@@ -170,7 +164,12 @@ class ShrinkRounds(Resumable):
 
     def end(self) -> None:
         """Takes the masks off."""
-        self._detach()
+        self.detach()
+
+    def detach(self) -> None:
+        """Takes the masks off; does nothing where none are attached."""
+        super().detach()
+        self._silence = None
 
     def gauges(self) -> dict[str, float]:
         """Returns the fraction that stays."""
@@ -215,11 +214,6 @@ class ShrinkRounds(Resumable):
         self._plan = Plan(together.keep, together.removed, together.resolution, together.coupling, fingerprint)
         if self._silence is not None:
             self._silence.assign(self._plan)
-
-    def _detach(self) -> None:
-        if self._attachment is not None:
-            self._attachment.detach()
-        self._attachment = self._silence = None
 
 
 def _written(plan: Plan) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -9,9 +10,9 @@ import numpy as np
 from keras import layers, ops
 
 from kerasprune.callbacks.attachment import Attachment
-from kerasprune.callbacks.slots import ensure_built, slots
+from kerasprune.callbacks.masks import Masks
+from kerasprune.callbacks.units import Part, Unit
 from kerasprune.channels import Block
-from kerasprune.constraints import Mask
 from kerasprune.criteria.block_criterion import blocks_of
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.plans import Plan
@@ -66,22 +67,15 @@ class Silence:
         ]
         variables = {id(entry.variable): entry.variable for entry in self._readers}
         variables |= {id(v): v for closing in self._closing.values() for v in closing}
-        self._kept = {
-            key: (
-                variable,
-                keras.Variable(
-                    np.ones(variable.shape, bool), dtype="bool", trainable=False, aggregation="only_first_replica"
-                ),
-            )
-            for key, variable in variables.items()
-        }
+        self._variables = list(variables.values())
+        sizes = [int(np.prod(variable.shape)) for variable in self._variables]
+        pairs = zip(self._variables, sizes, strict=True)
+        self._masks = Masks([Unit.of(v.path, size, size, (Part(v),)) for v, size in pairs])
+        self._masks.clear()
 
     def attach(self, attachment: Attachment) -> None:
         """Holds what is silent at zero in every step of `fit`."""
-        ensure_built(self._model)
-        for variable, kept in self._kept.values():
-            held = slots(self._model.optimizer, variable)
-            attachment.constrain(variable, Mask(lambda kept=kept: ops.convert_to_tensor(kept), held))
+        self._masks.attach(attachment, self._model)
 
     def assign(self, plan: Plan) -> None:
         """Silences what a plan drops, now and in every step to come."""
@@ -90,7 +84,7 @@ class Silence:
             if blocks_of(self._graph)[name].kind == "dense":
                 gone = np.unique(self._graph.classes[self._added(blocks_of(self._graph)[name])])
                 alive &= ~np.isin(self._graph.classes, gone)
-        masks = {key: np.ones(variable.shape, bool) for key, (variable, _) in self._kept.items()}
+        masks = {id(variable): np.ones(variable.shape, bool) for variable in self._variables}
         for entry in self._readers:
             for axis in entry.reads:
                 if entry.ids[axis] is not None:
@@ -99,14 +93,12 @@ class Silence:
         for name in plan.removed:
             for variable in self._closing.get(name, ()):
                 masks[id(variable)][...] = False
-        for key, (variable, kept) in self._kept.items():
-            kept.assign(masks[key])
-            for each in (variable, *slots(self._model.optimizer, variable)):
-                each.assign(np.where(masks[key], ops.convert_to_numpy(each), np.zeros((), each.dtype)))
+        self._masks.assign([~masks[id(variable)].ravel() for variable in self._variables])
+        self._masks.apply(self._model.optimizer)
 
-    def tracked(self) -> dict[str, Any]:
+    def tracked(self) -> Mapping[str, Any]:
         """Returns the masks as variables by name, for saving."""
-        return {f"kept/{variable.path}": kept for variable, kept in self._kept.values()}
+        return self._masks.tracked()
 
     def _may_go(self, ids: np.ndarray) -> bool:
         prunable = [group.classes for group in self._graph.prunable.values()]

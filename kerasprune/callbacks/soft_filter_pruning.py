@@ -44,7 +44,7 @@ class SoftFilterPruning(Resumable):
             raise PruneError(f"Expected a fraction kept in (0, 1). Received: keep={keep!r}.")
         self.keep = keep
         self.coupling = coupling
-        self.freeze = (freeze,) if isinstance(freeze, str) else tuple(freeze)
+        self.freeze = freeze
         self._soft: Masks | None = None
 
     def begin(self) -> None:

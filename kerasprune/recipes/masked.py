@@ -15,6 +15,6 @@ def counted(model: keras.Model, masks: Mapping[str, np.ndarray] | None) -> dict[
     if masks is None:
         return {}
     nonzero = sum(int(np.count_nonzero(keras.ops.convert_to_numpy(v))) for v in model.variables)
-    values = [keras.ops.convert_to_numpy(variable) for variable, _ in masked_variables(model, masks)]
+    values = [keras.ops.convert_to_numpy(variable) for variable, _ in masked_variables(model.variables, masks)]
     zeros = sum(int(value.size - np.count_nonzero(value)) for value in values)
     return {"nonzero": nonzero, "sparsity": zeros / sum(value.size for value in values)}

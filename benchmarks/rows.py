@@ -1,0 +1,34 @@
+"""Rows of results: a CSV file with a head, and mean ± standard deviation of what stands in it."""
+
+from __future__ import annotations
+
+import csv
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """Returns the rows of a file; none where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def append(path: Path, fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Adds rows to a file, which begins with its head."""
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, fields)
+        if new:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+def mean_std(values: Sequence[float], digits: int = 1) -> str:
+    """Returns mean ± standard deviation; of one value that value, of none a dash."""
+    if len(values) < 2:
+        return f"{values[0]:.{digits}f}" if values else "–"
+    return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
