@@ -235,9 +235,11 @@ def _bias(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.nda
     layer, output = call.operation, call.outputs[0]
     ((axis, ids),) = output.axes.items()
     bias = np.zeros(ids.size) if layer.bias is None else keras.ops.convert_to_numpy(layer.bias)
-    removed = np.where(alive[ids], 0.0, bias)
-    line = layer.activation(keras.ops.convert_to_tensor(removed[None], "float32"))
-    return [_Emitted(_along(keras.ops.convert_to_numpy(line)[0].astype("float64"), axis, len(output.shape)))]
+    line = np.where(alive[ids], 0.0, bias).astype("float64")
+    if layer.activation is not keras.activations.linear:
+        activated = layer.activation(keras.ops.convert_to_tensor(line[None], "float32"))
+        line = keras.ops.convert_to_numpy(activated)[0].astype("float64")
+    return [_Emitted(_along(line, axis, len(output.shape)))]
 
 
 def _carried(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[_Emitted]:

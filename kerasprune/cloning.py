@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -23,6 +25,7 @@ def clone(
     argument: Change,
     dropped: Dropped = Dropped(),  # noqa: B008
     value: Value | None = None,
+    added: Mapping[int, np.ndarray] = MappingProxyType({}),
 ) -> tuple[keras.Model, dict[int, Any]]:
     """Copies a model.
 
@@ -33,6 +36,7 @@ def clone(
         dropped: Parts that are left out. Defaults to none.
         value: `value(variable)` returns what the new layer has in place of an old one's variable. Defaults to fresh
             weights.
+        added: Biases that old layers do not have, `{id(old layer): bias}`. Defaults to none.
 
     Returns:
         The copy, a functional model with the same inputs, outputs and name, and `{id(old layer): new layer}`.
@@ -47,7 +51,7 @@ def clone(
         new = made[id(operation)] = make(operation)
         if value is None or not getattr(operation, "weights", ()):
             return new(*args, **kwargs)
-        with _starting_from(operation, new, value):
+        with _starting_from(operation, new, value, added.get(id(operation))):
             return new(*args, **kwargs)
 
     def enter(node: Any, *args: Any, **kwargs: Any) -> Any:
@@ -72,18 +76,23 @@ def clone(
 
 
 @contextmanager
-def _starting_from(old: keras.layers.Layer, new: keras.layers.Layer, value: Value) -> Iterator[None]:
-    """Gives a new layer, which is built meanwhile, the weights of an old one; an added bias is left out.
+def _starting_from(
+    old: keras.layers.Layer, new: keras.layers.Layer, value: Value, bias: np.ndarray | None
+) -> Iterator[None]:
+    """Gives a new layer, which is built meanwhile, the weights of an old one, and a bias that the old one has not.
 
     Variables that the layer makes itself start with their values, which spares random numbers that would be
     overwritten; others, such as those of layers inside it, are assigned.
     """
-    names = [variable.name for variable in old.weights]
-    waiting = {v.name: v for v in old.weights if names.count(v.name) == 1}
+    weights = old.weights
+    names = [variable.name for variable in weights]
+    waiting = {v.name: partial(value, v) for v in weights if names.count(v.name) == 1}
+    if bias is not None:
+        waiting["bias"] = lambda: bias
     add_weight = new.add_weight
 
     def starting(*args: Any, shape: Any = None, initializer: Any = None, name: str | None = None, **how: Any) -> Any:
-        given = value(waiting[name]) if name in waiting else None
+        given = waiting[name]() if name in waiting else None
         if given is None or given.shape != tuple(shape or ()):
             return add_weight(*args, shape=shape, initializer=initializer, name=name, **how)
         waiting.pop(name)
@@ -96,11 +105,12 @@ def _starting_from(old: keras.layers.Layer, new: keras.layers.Layer, value: Valu
         yield
     finally:
         del vars(new)["add_weight"]
-    added = () if len(new.weights) == len(old.weights) else (id(new.bias),)
-    targets = [variable for variable in new.weights if id(variable) not in added]
-    for variable, target in zip(old.weights, targets, strict=True):
+    targets = [variable for variable in new.weights if bias is None or variable is not new.bias]
+    for variable, target in zip(weights, targets, strict=True):
         if variable.name not in there:
             target.assign(value(variable))
+    if bias is not None and "bias" not in there:
+        new.bias.assign(bias)
     if isinstance(new, keras.layers.Normalization):
         new.finalize_state()  # it computes with numbers that it derives from its weights
 
@@ -140,11 +150,13 @@ def _same_function(layer: keras.layers.Lambda) -> keras.layers.Lambda:
     )
 
 
-def _unbuilt(config: Any) -> Any:
+def _unbuilt(config: dict[str, Any]) -> dict[str, Any]:
     """Returns a config in which no inner layer remembers the shape that it was built for."""
-    if isinstance(config, Mapping):
-        return {key: _unbuilt(value) for key, value in config.items() if key != "build_config"}
-    return config
+    return {
+        key: _unbuilt(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if key != "build_config"
+    }
 
 
 def _with(config: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras.src.ops import numpy as knp
 
 from kerasprune.absorption import fold
@@ -52,15 +53,21 @@ def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
     for layer, _ in biases.values():
         changes.setdefault(id(layer), {})["use_bias",] = True
     slices = {id(entry.variable): entry for entry in graph.slices}
-    new, made = clone(
+    added = {id(layer): bias for layer, bias in biases.values() if layer.bias is None}
+    changed = {id(layer.bias): bias for layer, bias in biases.values() if layer.bias is not None}
+
+    def value(variable: keras.Variable) -> np.ndarray:
+        bias = changed.get(id(variable))
+        return part.value(slices.get(id(variable)), variable) if bias is None else bias
+
+    new, _ = clone(
         model,
         lambda layer: make_layer(layer, changes.get(id(layer), {})),
         lambda node, index, value: _argument(part, node, index, value),
         dropped(model, plan.removed),
-        lambda variable: part.value(slices.get(id(variable)), variable),
+        value,
+        added,
     )
-    for layer, bias in biases.values():
-        made[id(layer)].bias.assign(bias)
     return new
 
 

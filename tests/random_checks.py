@@ -85,6 +85,7 @@ def in_float64(seed: int, kind: str) -> Outcome | Exception:
     """Returns what a check sees while Keras computes in float64."""
     before = keras.config.floatx()
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     try:
         with mock.patch.object(keras.src.backend.numpy, "add", _added):
             model = random_model(seed)
@@ -93,6 +94,7 @@ def in_float64(seed: int, kind: str) -> Outcome | Exception:
         return error
     finally:
         keras.config.set_floatx(before)
+        keras.config.set_dtype_policy(before)
 
 
 def _added(x: Any, y: Any) -> Any:
