@@ -86,6 +86,9 @@ def test_a_recipe_goes_through_all_stages(tmp_path):
     d, w, r = points["optimum"]
     assert 6 - len(plan.removed) == round(d * 6)
     assert plan.resolution == round(r * 16)
+    maps = folder.arrays("maps.npz")
+    assert list(maps) == ["images", "dense", "chosen", "depth only", "width only", "resolution only"]
+    assert len({len(each) for each in maps.values()}) == 1
     costs = folder.json("costs.json")
     assert costs["slim"]["macs"] <= 0.6 * costs["dense"]["macs"]
     page = folder.file("report.html").read_text(encoding="utf-8")

@@ -33,8 +33,14 @@ def points(noise: float = 0.0) -> dict:
     }
 
 
-RECORD = Record(title="run", recipe={}, summary={}, points=points(1e-3))
-DRAWN = [figures.curves, figures.sheet, figures.residuals, figures.blocks, figures.settings]
+def maps() -> dict:
+    generator = np.random.default_rng(0)
+    return {"images": generator.normal(size=(3, 8, 8, 3)), "dense": generator.random((3, 4, 4)),
+            "chosen": generator.random((3, 2, 2))}  # fmt: skip
+
+
+RECORD = Record(title="run", recipe={}, summary={}, points=points(1e-3), maps=maps())
+DRAWN = [figures.curves, figures.sheet, figures.residuals, figures.blocks, figures.settings, figures.maps]
 
 
 @pytest.mark.parametrize("draw", DRAWN)

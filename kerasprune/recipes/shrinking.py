@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 import kerasprune as kp
-from kerasprune.dimensions import width_plan
+from kerasprune.dimensions import DIMENSIONS, width_plan
+from kerasprune.feature_maps import feature_maps
 from kerasprune.recipes import members, schema
 from kerasprune.recipes.fitting import classification_loss, fit
-from kerasprune.three_dimensions import check_extent
+from kerasprune.rounds import Point
+from kerasprune.three_dimensions import ThreeDimensions, check_extent
 
 if TYPE_CHECKING:
     from kerasprune.recipes.stages import Run
+
+_SHOWN = 6  # images whose feature maps are drawn
 
 
 def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> kp.Plan:
@@ -64,6 +70,7 @@ def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> kp.Pla
         folder=run.folder.file("points"),
     )
     run.folder.write_json("points.json", _written(result, spec))
+    run.folder.write_arrays("maps.npz", _maps(run, result))
     return result.plan
 
 
@@ -82,6 +89,19 @@ def _accuracy(model: keras.Model, images: Any) -> float:
     twin = keras.Model(model.inputs, model.outputs)
     twin.compile(loss=classification_loss(model), metrics=["accuracy"])
     return twin.evaluate(images, verbose=0, return_dict=True)["accuracy"]
+
+
+def _maps(run: Run, result: ThreeDimensions) -> dict[str, np.ndarray]:
+    """Returns a few validation images, and the feature maps of the dense and the most pruned networks on them."""
+    shown = {"dense": result.points[0], "chosen": result.chosen}
+    shown |= {f"{name} only": min(result.points, key=attrgetter(name[0])) for name in DIMENSIONS}
+
+    def images(point: Point) -> np.ndarray:
+        batch, _ = next(iter(run.validation(point.model, point.side)))
+        return np.asarray(batch)[:_SHOWN]
+
+    maps = {name: feature_maps(point.model, images(point)) for name, point in shown.items()}
+    return {"images": images(result.points[0])} | maps
 
 
 def _written(result: Any, spec: schema.ThreeDimensions) -> dict[str, Any]:

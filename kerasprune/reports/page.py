@@ -42,6 +42,12 @@ FIGURES = (
     ("", three_dimensions.blocks, "Importance of the blocks: what each adds to a linear classifier's accuracy."),
     ("", three_dimensions.settings, "The optimum for other degrees and ranks of the model."),
     (
+        "",
+        three_dimensions.maps,
+        "Mean absolute value of the last convolution's channels on validation images: the dense network, the chosen "
+        "one before fine-tuning, and those pruned furthest along one dimension.",
+    ),
+    (
         "Dependency graph",
         dependencies,
         "One bar per group of coupled channels, grey where it must stay; an arc per kernel, from what it reads to what "

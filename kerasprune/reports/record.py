@@ -44,6 +44,8 @@ class Record:
         scales: BatchNorm scales over training, by layer. Defaults to `None`: none were taken.
         graph: Groups and the kernels between them, as `dependencies.described` says. Defaults to none.
         points: What was measured along depth, width and resolution, and the optimum. Defaults to none.
+        maps: `images`, `(images, height, width, channels)`, and by model its feature maps on them, `(images, height,
+            width)`. Defaults to none.
     """
 
     title: str
@@ -55,6 +57,7 @@ class Record:
     scales: Norms | None = None
     graph: Mapping[str, Any] = field(default_factory=dict)
     points: Mapping[str, Any] = field(default_factory=dict)
+    maps: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def read(folder: Path | str) -> Record:
@@ -88,6 +91,7 @@ def read(folder: Path | str) -> Record:
         scales=_optional(folder / "scales.npz", _norms, None),
         graph=_optional(folder / "graph.json", _json, {}),
         points=_optional(folder / "points.json", _json, {}),
+        maps=_optional(folder / "maps.npz", _arrays, {}),
     )
 
 
@@ -142,6 +146,10 @@ def _widths(path: Path) -> dict[str, tuple[int, int]]:
 
 
 def _norms(path: Path) -> Norms:
+    arrays = _arrays(path)
+    return Norms(steps=arrays.pop("steps"), groups=arrays)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as arrays:
-        groups = {name: arrays[name] for name in arrays.files if name != "steps"}
-        return Norms(steps=arrays["steps"], groups=groups)
+        return {name: arrays[name] for name in arrays.files}

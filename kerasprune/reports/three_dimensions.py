@@ -1,4 +1,4 @@
-"""Figures of pruning along three dimensions: curves, surface, residuals, blocks, and what K and R do to the optimum."""
+"""Figures of pruning along three dimensions: curves, surface, residuals, blocks, K and R, feature maps."""
 
 from __future__ import annotations
 
@@ -121,6 +121,26 @@ def settings(record: Record) -> str | None:
         figure.axes[0].legend(fontsize=7, frameon=False)
 
     return svg(draw, height=2.8)
+
+
+def maps(record: Record) -> str | None:
+    """Draws the last convolution's feature maps of every model, image by image (the paper's Fig. 5)."""
+    if not record.maps:
+        return None
+    images = record.maps["images"]
+    low, high = images.min(), images.max()
+    rows = {"image": (images - low) / max(high - low, 1e-12)}
+    rows |= {name: found for name, found in record.maps.items() if name != "images"}
+
+    def draw(figure: Figure) -> None:
+        grid = figure.subplots(len(rows), len(images), squeeze=False)
+        for line, (name, pictures) in zip(grid, rows.items(), strict=True):
+            for axes, picture in zip(line, pictures, strict=True):
+                axes.imshow(picture, cmap="viridis", interpolation="nearest")
+                axes.set(xticks=[], yticks=[])
+            line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+
+    return svg(draw, height=1.1 * len(rows))
 
 
 def policies(rows: Sequence[Mapping[str, Any]]) -> str:
