@@ -1,10 +1,10 @@
-"""Absorption: the constant that a removed channel still emits is folded into the biases of its consumers.
+"""Absorption: the constant that a removed channel still emits is folded into its consumers.
 
 A channel whose kernels are zero still emits its bias, or the β of its BatchNorm, through the activation: the same
 number at every position. For a consumer that is `bias += Σ_removed Σ_taps kernel · constant`, exact wherever all taps
-lie inside the image, that is everywhere but at the border of padded convolutions. β is also the mean of what the
-BatchNorm emitted before. With its old statistics a kernel at zero would come out as `β − γ μ / σ`, far from anything
-that the channel ever emitted.
+lie inside the image, that is everywhere but at the border of padded convolutions. A consumer without a bias, in front
+of a BatchNorm, needs none: `μ −= …` there does the same. β is also the mean of what the BatchNorm emitted before. With
+its old statistics a kernel at zero would come out as `β − γ μ / σ`, far from anything that the channel ever emitted.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from keras import layers
 
 from kerasprune.channels import Ids, Slice, TracedCall
 from kerasprune.cut import Cut
+from kerasprune.following import following_norms
 from kerasprune.rules.table import (
     BIAS,
     CARRIED,
@@ -44,6 +45,7 @@ class Folded:
 
     Args:
         biases: `{id(layer): (layer, its new bias, cut to the channels that stay)}`; names may repeat in nested models.
+        means: `{id(BatchNorm): (BatchNorm, its new moving mean, cut likewise)}`, of those behind layers without bias.
         added: `{id(layer): size}` of the biases that did not exist before.
         padded: Names of layers where it is approximate: at the border of the image, or between the strides of a
             transposed convolution.
@@ -51,6 +53,7 @@ class Folded:
     """
 
     biases: dict[int, tuple[Any, np.ndarray]] = field(default_factory=dict)
+    means: dict[int, tuple[Any, np.ndarray]] = field(default_factory=dict)
     added: dict[int, int] = field(default_factory=dict)
     padded: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
@@ -86,8 +89,9 @@ def fold(part: Cut) -> Folded:
         deltas[id(layer)] = layer, delta
         if any(x.bordered for x in inputs):
             bordered.add(id(layer))
+    norms = following_norms(graph)
     for layer, delta in deltas.values():
-        _note(folded, layer, delta, kernels[id(layer)], alive, id(layer) in bordered)
+        _note(folded, layer, delta, kernels[id(layer)], alive, id(layer) in bordered, norms.get(id(layer)))
     return folded
 
 
@@ -101,9 +105,9 @@ def _asked(layer: Any, reading: list[Slice], call: TracedCall, inputs: list[_Emi
 
 
 def _note(
-    folded: Folded, layer: Any, delta: np.ndarray, kernels: list[Slice], alive: np.ndarray, bordered: bool
+    folded: Folded, layer: Any, delta: np.ndarray, kernels: list[Slice], alive: np.ndarray, bordered: bool, norm: Any
 ) -> None:
-    """Enters one layer's folded bias, or says that it is lost."""
+    """Enters one layer's folded bias, or the mean of the BatchNorm behind it, or says that it is lost."""
     if (delta == 0).all():
         folded.padded += [layer.name] * bordered  # nothing but at the border
         return
@@ -112,11 +116,15 @@ def _note(
         return
     out = kernels[-1].ids[kernels[-1].makes[0]]
     out = np.resize(out, delta.size) if out.size != delta.size else out
-    old = 0.0 if layer.bias is None else keras.ops.convert_to_numpy(layer.bias)
-    bias = (old + delta)[alive[out]]
-    folded.biases[id(layer)] = layer, bias
-    if layer.bias is None:
-        folded.added[id(layer)] = bias.size
+    if layer.bias is None and norm is not None:
+        mean = keras.ops.convert_to_numpy(norm.moving_mean)
+        folded.means[id(norm)] = norm, (mean - delta)[alive[out]]
+    else:
+        old = 0.0 if layer.bias is None else keras.ops.convert_to_numpy(layer.bias)
+        bias = (old + delta)[alive[out]]
+        folded.biases[id(layer)] = layer, bias
+        if layer.bias is None:
+            folded.added[id(layer)] = bias.size
     wide = prod(getattr(layer, "kernel_size", (1,))) > 1
     if bordered or wide and (layer.padding != "valid" or isinstance(layer, _TRANSPOSED)):
         folded.padded.append(layer.name)

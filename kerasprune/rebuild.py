@@ -9,15 +9,17 @@ import keras
 import numpy as np
 from keras.src.ops import numpy as knp
 
-from kerasprune.absorption import fold
+from kerasprune.absorption import Folded, fold
 from kerasprune.channels import Count, Padded
 from kerasprune.cloning import clone, make_layer
+from kerasprune.collecting import uncollected
 from kerasprune.cut import Cut, cut
 from kerasprune.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.tracing import dropped, layer_names
 
 
+@uncollected()
 def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
     """Builds the slim model that a plan describes.
 
@@ -28,8 +30,8 @@ def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
         model: The trained model; it is left untouched.
         plan: What stays.
         absorb: Fold the constants that removed channels still emit (bias, BatchNorm β through the activation) into
-            the biases of their consumers, adding a bias where there is none. Exact where the consumer sees no
-            padding; see `kerasprune.borders.border_error`. Defaults to `True`.
+            the biases of their consumers, or the mean of a BatchNorm behind, adding a bias where there is neither.
+            Exact where the consumer sees no padding; see `kerasprune.borders.border_error`. Defaults to `True`.
 
     Returns:
         A functional model with its own weights, not compiled.
@@ -48,17 +50,18 @@ def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
     """
     part = cut(model, plan)
     graph = part.graph
-    biases = fold(part).biases if absorb else {}
+    folded = fold(part) if absorb else Folded()
     changes = config_changes(graph, part.count)
-    for layer, _ in biases.values():
+    for layer, _ in folded.biases.values():
         changes.setdefault(id(layer), {})["use_bias",] = True
     slices = {id(entry.variable): entry for entry in graph.slices}
-    added = {id(layer): bias for layer, bias in biases.values() if layer.bias is None}
-    changed = {id(layer.bias): bias for layer, bias in biases.values() if layer.bias is not None}
+    added = {id(layer): bias for layer, bias in folded.biases.values() if layer.bias is None}
+    changed = {id(layer.bias): bias for layer, bias in folded.biases.values() if layer.bias is not None}
+    changed |= {id(norm.moving_mean): mean for norm, mean in folded.means.values()}
 
     def value(variable: keras.Variable) -> np.ndarray:
-        bias = changed.get(id(variable))
-        return part.value(slices.get(id(variable)), variable) if bias is None else bias
+        new = changed.get(id(variable))
+        return part.value(slices.get(id(variable)), variable) if new is None else new
 
     new, _ = clone(
         model,

@@ -35,8 +35,8 @@ def report(model: keras.Model, plan: Plan, *, resolution: int | None = None) -> 
     slim = cost(model, plan, resolution=resolution, absorb=True)
     folded = fold(part)
     lines = [_groups(part.graph, plan), "", _costs(dense, slim)]
-    if folded.biases:
-        lines.append(f"constants of removed channels: folded into {len(folded.biases)} layers")
+    if folded.biases or folded.means:
+        lines.append(f"constants of removed channels: folded into {len(folded.biases) + len(folded.means)} layers")
     if folded.padded:
         lines.append("  approximate at the border of padded layers: " + ", ".join(folded.padded))
     if folded.lost:

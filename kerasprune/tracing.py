@@ -11,6 +11,7 @@ from keras import KerasTensor, tree
 
 from kerasprune.blocks import droppable, find_blocks
 from kerasprune.channels import Ids, TracedCall, Unknown
+from kerasprune.collecting import uncollected
 from kerasprune.declarations import Call, Declarations
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph import ChannelGraph
@@ -18,6 +19,7 @@ from kerasprune.rules.table import Rule, find
 from kerasprune.walking import Dropped, functional, is_model, nodes, walk
 
 
+@uncollected()
 def trace(
     model: keras.Model,
     *,

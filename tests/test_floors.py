@@ -29,10 +29,11 @@ FLOORS: list[set[str]] = [
         "reinitialising",
         "constraints",
         "clamping",
+        "collecting",
         "thresholds",
     },
     {"declarations", "rules", "blocks", "tracing", "cloning"},
-    {"cut", "absorption", "cost", "rebuild", "masking", "borders", "reordering", "summary"},
+    {"cut", "following", "absorption", "cost", "rebuild", "masking", "borders", "reordering", "summary"},
     {"criteria", "budgets", "gradients", "pixels"},
     {"planning", "dimensions"},
     {

@@ -210,6 +210,40 @@ def test_behind_a_batch_norm_a_removed_channel_emits_its_beta(scale):
     assert compare(silent, kp.rebuild(model, plan), random_inputs(model)).error < 1e-5
 
 
+def normed_net(activation=None, twice=False, again=False, axis=-1):
+    """A convolution without bias in front of a BatchNorm that may be read elsewhere, or be called again."""
+    inputs = keras.Input((4, 6, 3))
+    x = layers.Conv2D(6, 1, name="a")(inputs)
+    y = layers.Conv2D(6, 1, use_bias=False, activation=activation, name="b")(x)
+    norm = layers.BatchNormalization(axis=axis, name="norm")
+    z = norm(y)
+    outputs = layers.Flatten()(layers.ReLU()(z)), layers.Flatten()(y if twice else norm(z) if again else z)
+    return keras.Model(inputs, layers.Dense(3)(layers.Concatenate()(outputs)))
+
+
+def test_a_constant_in_front_of_a_batch_norm_goes_into_its_mean():
+    """`μ −= Σ_removed bias · kernel`; no parameter comes new."""
+    model, plan, gone = randomise(normed_net()), kp.Plan({"a": [1, 4]}), [0, 2, 3, 5]
+    a, b, norm = (model.get_layer(name) for name in ("a", "b", "norm"))
+    expected = np.asarray(norm.moving_mean) - np.asarray(a.bias)[gone] @ np.asarray(b.kernel)[0, 0, gone]
+    slim = kp.rebuild(model, plan)
+    np.testing.assert_allclose(slim.get_layer("norm").moving_mean, expected, rtol=1e-4, atol=1e-6)
+    assert not slim.get_layer("b").use_bias
+    assert slim.count_params() == kp.rebuild(model, plan, absorb=False).count_params() == kp.cost(slim).params
+    assert compare(kp.mask(model, plan, silence="weights"), slim, random_inputs(model)).error < 1e-5
+    assert "folded into 1 layers" in kp.report(model, plan)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"activation": "tanh"}, {"twice": True}, {"again": True}, {"axis": 1}], ids=lambda changes: str(changes)
+)
+def test_where_a_mean_cannot_hold_it_a_bias_is_added(changes):
+    model, plan = randomise(normed_net(**changes)), kp.Plan({"a": [1, 4]})
+    slim = kp.rebuild(model, plan)
+    assert slim.get_layer("b").use_bias
+    assert compare(kp.mask(model, plan, silence="weights"), slim, random_inputs(model)).error < 1e-5
+
+
 def padded_net(inside):
     inputs = keras.Input((8, 8, 3))
     x = layers.Conv2D(8, 3, activation="relu", name="a")(inputs)

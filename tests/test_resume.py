@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from test_callbacks_masks import DATA, compiled, small, train
+from test_callbacks_masks import DATA, STEPS, compiled, small, train
 
 import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude, GReg2, IterativeMagnitude, Resume
@@ -178,6 +178,59 @@ def test_the_training_set_goes_on_where_it_was(tmp_path):
         assert_equal(fit([Resume(tmp_path)]), expected)
 
 
+@pytest.mark.parametrize("steps_per_execution", [1, 2])
+def test_saves_within_an_epoch(tmp_path, steps_per_execution):
+    """Killed, killed again while the first batches are passed over, and run again: an augmented set, Dropout."""
+
+    def fit(callbacks, seed=1, executed=steps_per_execution):
+        keras.utils.set_random_seed(seed)
+        inputs = keras.Input((8, 8, 3), name="images")
+        x = keras.layers.Dropout(0.2, seed=3, name="drop")(keras.layers.Flatten(name="flat")(inputs))
+        model = keras.Model(inputs, keras.layers.Dense(10, name="logits")(x))
+        model = compiled(model, keras.optimizers.Adam(0.01), steps_per_execution=executed)
+        data = kp.data.load("digits", size=8, batch=128, augment="crop", seed=5)
+        assert len(data) == 9
+        model.fit(
+            data,
+            epochs=2,
+            shuffle=False,
+            verbose=0,
+            callbacks=[*callbacks, GradualMagnitude(cubic(0.2, end="2ep"), every=3)],
+        )
+        return model
+
+    expected = fit([]).get_weights()
+    with pytest.raises(KeyboardInterrupt):
+        fit([Resume(tmp_path, every=2), Break(1 + 14 // steps_per_execution)])
+    found, _ = last_good(tmp_path)
+    assert (found.epoch, found.step) == (1, 4)
+    with pytest.raises(KeyboardInterrupt):
+        fit([Resume(tmp_path), Break(1)], seed=2)
+    with pytest.raises(kp.PruneError, match="steps_per_execution=3"):
+        fit([Resume(tmp_path)], seed=2, executed=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert_equal(fit([Resume(tmp_path, every=3)], seed=2), expected)
+
+
+def test_a_fit_after_one_that_was_broken_off_while_passing_over_trains_on_everything(tmp_path):
+    model = compiled(small())
+    with pytest.raises(KeyboardInterrupt):
+        train(model, [gradual(), Resume(tmp_path, every=3), Break(5)])
+    assert last_good(tmp_path)[0].step == 3
+    with pytest.raises(KeyboardInterrupt):
+        train(model, [gradual(), Resume(tmp_path), Break(1)])
+    before = int(model.optimizer.iterations.numpy())
+    train(model, [], epochs=1)
+    assert int(model.optimizer.iterations.numpy()) == before + STEPS
+
+
+@pytest.mark.parametrize("every", [0, -1, 2.5, True, "2"])
+def test_steps_between_saves_are_a_positive_number(tmp_path, every):
+    with pytest.raises(kp.PruneError, match="every"):
+        Resume(tmp_path, every=every)
+
+
 def test_positions_forget_what_is_gone():
     class Data:
         pass
@@ -193,7 +246,7 @@ def test_positions_forget_what_is_gone():
 
 def test_states_round_trip(tmp_path):
     arrays = {"a/b": np.arange(3), "λ": np.float32(0.5), "": np.zeros((0, 2), bool)}
-    SavedState(4, True, arrays, {"x": [1]}).save(tmp_path)
+    SavedState(4, 0, True, arrays, {"x": [1]}).save(tmp_path)
     found, faults = last_good(tmp_path)
     assert (found.epoch, found.stopped, found.about, faults) == (4, True, {"x": [1]}, [])
     for name, array in arrays.items():

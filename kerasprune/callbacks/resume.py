@@ -13,9 +13,10 @@ from keras import ops
 from kerasprune.callbacks.clock import unwrapped
 from kerasprune.callbacks.resumable import Resumable, company
 from kerasprune.callbacks.saved_state import SavedState, last_good
+from kerasprune.callbacks.skipping import Skipping
 from kerasprune.callbacks.slots import ensure_built
 from kerasprune.callbacks.table import callbacks
-from kerasprune.errors import raise_faults
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.positions import positions
 
 
@@ -28,15 +29,20 @@ class Resume(Resumable):
     that then takes its name; the last two are kept, and one that cannot be read is passed over. It may stand anywhere
     in the list.
 
+    Where epochs are long, `every` saves within them too. Then the batches of the broken epoch that were trained on are
+    read and passed over; what `fit` logs of that epoch covers the rest of it.
+
     After a kill, the same script trains the rest: bit-equal to an uninterrupted run where the order of the data is a
     function of seed and epoch, as for `kp.data`, or the same in every epoch. For data of another kind it warns. A
     finished job is not trained again. States of other callbacks (`EarlyStopping`'s patience, say) are theirs.
 
     Args:
         directory: A folder of its own for this fit.
+        every: Steps between two saves within an epoch, on TensorFlow. Defaults to `None`: at epochs only.
 
     Raises:
-        PruneError: In `fit`: the folder holds the state of another model or other callbacks. Nothing is changed then.
+        PruneError: `every` is no positive number. In `fit`: the folder holds the state of another model or other
+            callbacks. Nothing is changed then.
 
     Example:
         >>> import keras, tempfile
@@ -51,9 +57,16 @@ class Resume(Resumable):
         0
     """
 
-    def __init__(self, directory: str | Path) -> None:
+    def __init__(self, directory: str | Path, every: int | None = None) -> None:
         super().__init__()
-        self.directory = Path(directory)
+        if every is not None:
+            raise_faults("Resume cannot be made:", whole_number_faults(1, every=every))
+            if keras.backend.backend() != "tensorflow":
+                raise PruneError(
+                    f"Expected every=None. Received: every={every} on {keras.backend.backend()}, where saves within an "
+                    "epoch are not available. Leave it out: epochs are saved."
+                )
+        self.directory, self.every = Path(directory), every
 
     @property
     def epoch(self) -> int:
@@ -63,7 +76,7 @@ class Resume(Resumable):
 
     def begin(self) -> None:
         """Puts the saved state back, where there is one."""
-        self._next = 0
+        self._next, self._saved_at, self._ahead = 0, 0, None
         self.directory.mkdir(parents=True, exist_ok=True)
         ensure_built(self.model)
         found, faults = last_good(self.directory)
@@ -74,15 +87,33 @@ class Resume(Resumable):
         self._check(found)
         for callback in self._others():
             callback.ensure_begun()
-        self._put_back(found)
+        if not self._put_back(found):
+            self._warn_of_order(found)
         self._next = found.epoch
+        if found.step:
+            self._ahead = found
+            Skipping(self.model, found.step)
         # Keras begins with this epoch; where fit is over, with none.
         self.model._initial_epoch = max(found.epoch, self.params["epochs"]) if found.stopped else found.epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Saves: between two epochs all callbacks are at rest."""
-        self._next = epoch
-        self._save(epoch, stopped=False)
+        self._next, self._saved_at = epoch, 0
+        if self._ahead is None:
+            self._save(epoch)
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        """Saves after some steps; or, where as many batches were passed over as had been trained on, goes on.
+
+        What the other callbacks have done meanwhile is undone by the state.
+        """
+        if self._ahead is None:
+            if self.every is not None and batch - self._saved_at >= self.every:
+                self._save(self._next, step=batch)
+                self._saved_at = batch
+        elif batch >= self._ahead.step:
+            self._put_back(self._ahead)
+            self._saved_at, self._ahead = self._ahead.step, None
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Notes how far the fit has come."""
@@ -98,23 +129,26 @@ class Resume(Resumable):
 
     # ---- the state ------------------------------------------------------------------------------------------
 
-    def _save(self, epoch: int, *, stopped: bool) -> None:
+    def _save(self, epoch: int, *, step: int = 0, stopped: bool = False) -> None:
         arrays = {f"model/{n}": ops.convert_to_numpy(v) for n, v in enumerate(_variables(self.model))}
         arrays |= {f"optimizer/{n}": ops.convert_to_numpy(v) for n, v in enumerate(_optimizer(self.model))}
         for name, callback in self._named().items():
             arrays |= {f"callback/{name}/{key}": np.asarray(value) for key, value in callback.state().items()}
         about = {**self._about(), "positions": positions.epochs()}
-        SavedState(epoch, stopped, arrays, about).save(self.directory)
+        SavedState(epoch, step, stopped, arrays, about).save(self.directory)
 
-    def _put_back(self, found: SavedState) -> None:
+    def _put_back(self, found: SavedState) -> bool:
+        """Puts a state back; returns whether a training set of kp.data was set to its place."""
         for name, variables in (("model", _variables(self.model)), ("optimizer", _optimizer(self.model))):
             for place, variable in enumerate(variables):
                 variable.assign(found.arrays[f"{name}/{place}"])
         for name, callback in self._named().items():
             prefix = f"callback/{name}/"
             callback.restore({k.removeprefix(prefix): v for k, v in found.arrays.items() if k.startswith(prefix)})
-        known = positions.put_back(found.about["positions"])
-        if not known and 0 < found.epoch < self.params["epochs"] and not found.stopped:
+        return positions.put_back(found.about["positions"])
+
+    def _warn_of_order(self, found: SavedState) -> None:
+        if (found.epoch or found.step) and found.epoch < self.params["epochs"] and not found.stopped:
             warnings.warn(
                 f"The fit goes on with epoch {found.epoch}. It ends as the uninterrupted one would only where the "
                 "data come in an order that is the same in every epoch, or a function of its number, as those of "
@@ -139,6 +173,11 @@ class Resume(Resumable):
                 faults += [f"{a[0]!r} was saved with shape {a[1]}. Received: {b[0]!r} {b[1]}." for a, b in differ[:3]]
             elif before != now:
                 faults.append(f"{what} was {_short(before)}. Received: {_short(now)}.")
+        if found.step % self.model.steps_per_execution:
+            faults.append(
+                f"it was saved after {found.step} steps of an epoch. Received: "
+                f"steps_per_execution={self.model.steps_per_execution}, which does not divide them."
+            )
         raise_faults(
             f"{self.directory} holds the state of another fit. Give another folder, or empty this one.", faults
         )

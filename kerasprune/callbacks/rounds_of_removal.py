@@ -122,14 +122,13 @@ class RoundsOfRemoval(Scored):
 
     def state(self) -> State:
         """Returns masks, clock and place."""
-        place = [self._done_steps, self._round]
+        place = [self._done_steps, self._epoch_began, self._round]
         return {**super().state(), "place": np.asarray(place)}
 
     def restore(self, state: State) -> None:
         """Puts them back."""
         super().restore(state)
-        self._done_steps, self._round = (int(number) for number in state["place"])
-        self._epoch_began = self._done_steps
+        self._done_steps, self._epoch_began, self._round = (int(number) for number in state["place"])
 
     def _remove(self) -> None:
         held = self._held

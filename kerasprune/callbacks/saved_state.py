@@ -12,29 +12,32 @@ import numpy as np
 
 from kerasprune.files import replacing
 
-_FORMAT = 1
+_FORMAT = 2
 _PATTERN = "state-*.npz"
 
 
 @dataclass(frozen=True)
 class SavedState:
-    """Where a fit was at the beginning of an epoch.
+    """Where a fit was at the beginning of an epoch, or within one.
 
     Args:
-        epoch: The epoch that comes next.
+        epoch: The epoch that comes next, or goes on.
+        step: Batches of it that were trained on.
         stopped: Whether a callback had stopped the fit.
         arrays: `{name: array}` of everything.
         about: Plain data beside: what the model and the callbacks were.
     """
 
     epoch: int
+    step: int
     stopped: bool
     arrays: dict[str, np.ndarray]
     about: dict[str, Any]
 
     def save(self, folder: Path) -> Path:
         """Writes the state, then forgets all but the last two."""
-        head = {"format": _FORMAT, "epoch": self.epoch, "stopped": self.stopped, "about": self.about}
+        place = {"epoch": self.epoch, "step": self.step, "stopped": self.stopped}
+        head = {"format": _FORMAT, **place, "about": self.about}
         text = np.frombuffer(json.dumps(head).encode(), np.uint8)
         known = _numbered(folder)
         path = folder / f"state-{(known[-1][0] if known else 0) + 1:06d}.npz"
@@ -60,7 +63,7 @@ class SavedState:
             raise ValueError(f"{path} is not whole: {error}") from error
         if head.get("format") != _FORMAT:
             raise ValueError(f"{path} has format {head.get('format')!r}, expected {_FORMAT}")
-        return cls(head["epoch"], head["stopped"], arrays, head["about"])
+        return cls(head["epoch"], head["step"], head["stopped"], arrays, head["about"])
 
 
 def last_good(folder: Path) -> tuple[SavedState | None, list[str]]:

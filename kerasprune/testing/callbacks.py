@@ -89,19 +89,21 @@ class _Break(keras.callbacks.Callback):
 
 def _check_resumed(single: list[np.ndarray], make: Make, seed: int) -> None:
     images, labels = toy_data(STEPS * BATCH, seed)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The fit goes on")
-        for started, extra in ((seed, [_Break()]), (seed + 1, [])):
-            model = _compiled(started)
-            chain = [Resume(folder), make(), *extra]
-            with contextlib.suppress(KeyboardInterrupt):
-                model.fit(images, labels, BATCH, EPOCHS, shuffle=False, verbose=0, callbacks=chain)
-    for variable, expected in zip(model.weights, single, strict=True):
-        require(
-            np.array_equal(keras.ops.convert_to_numpy(variable), expected),
-            f"Expected the weights of an uninterrupted fit. Received: others in {variable.path}. "
-            "Is everything that the callback knows in state()?",
-        )
+    for every in (None, STEPS // 2 - 1):
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The fit goes on")
+            for started, extra in ((seed, [_Break()]), (seed + 1, [])):
+                model = _compiled(started)
+                chain = [Resume(folder, every), make(), *extra]
+                with contextlib.suppress(KeyboardInterrupt):
+                    model.fit(images, labels, BATCH, EPOCHS, shuffle=False, verbose=0, callbacks=chain)
+        for variable, expected in zip(model.weights, single, strict=True):
+            require(
+                np.array_equal(keras.ops.convert_to_numpy(variable), expected),
+                f"Expected the weights of an uninterrupted fit. Received: others in {variable.path}, saved "
+                f"{'at epochs' if every is None else f'every {every} steps'}. "
+                "Is everything that the callback knows in state()?",
+            )
 
 
 def _form(model: keras.Model) -> dict[str, list]:
