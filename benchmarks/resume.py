@@ -1,10 +1,11 @@
 """Jobs killed by SIGKILL at random steps and started again, against the job that was left alone.
 
-    python benchmarks/resume.py [--kills 20] [--epochs 12] [NAME ...]     # writes results/resume.md
+    python benchmarks/resume.py [--kills 20] [--epochs 12] [--every 4] [NAME ...]     # writes results/resume.md
 
 A ResNet-20 on digits (kp.data, order and augmentation a function of seed and epoch), one callback of kerasprune beside
-`Resume`. The job writes every step it has taken to a progress file; the parent waits for a random one and kills it.
-At the end weights, plan and masks are compared bit by bit; then the finished job is started once more, and timed.
+`Resume`, which saves at every epoch of 9 steps and every 4 steps within it. The job writes every step it has taken to a
+progress file; the parent waits for a random one and kills it. At the end weights, plan and masks are compared bit by
+bit; then the finished job is started once more, and timed.
 """
 
 from __future__ import annotations
@@ -43,10 +44,13 @@ def callbacks(epochs: int) -> dict:
         ),
         "IterativeMagnitude": lambda: kp.callbacks.IterativeMagnitude(rounds=masks - 1, keep_per_round=0.5),
         "LearningRateRewinding": lambda: kp.callbacks.LearningRateRewinding(rounds=1, keep_per_round=0.2),
+        "SoftFilterPruning": lambda: kp.callbacks.SoftFilterPruning(keep=0.5),
+        "IncReg": lambda: kp.callbacks.IncReg(keep=0.5, penalty_step=0.05, every=5, ceiling=0.3, settle=20),
+        "ShrinkRounds": lambda: kp.callbacks.ShrinkRounds("width", rounds=masks, epochs_per_round=3, monitor="loss"),
     }
 
 
-def job(name: str, folder: Path, epochs: int) -> None:
+def job(name: str, folder: Path, epochs: int, every: int) -> None:
     """The script that is killed: trains, and writes `result.npz` when it has finished."""
     import keras
     import numpy as np
@@ -72,7 +76,7 @@ def job(name: str, folder: Path, epochs: int) -> None:
         epochs=epochs,
         verbose=0,
         shuffle=False,
-        callbacks=[callback, kp.callbacks.Resume(folder / "state"), Progress()],
+        callbacks=[callback, kp.callbacks.Resume(folder / "state", every), Progress()],
     )
     found = {f"w{place}": weights for place, weights in enumerate(model.get_weights())}
     try:
@@ -82,9 +86,10 @@ def job(name: str, folder: Path, epochs: int) -> None:
     np.savez(folder / "result.npz", epochs=len(history.epoch), **found)
 
 
-def start(name: str, folder: Path, epochs: int) -> subprocess.Popen:
+def start(name: str, folder: Path, epochs: int, every: int) -> subprocess.Popen:
     """Starts the job in a process group of its own."""
-    command = [sys.executable, "-W", "ignore", __file__, "--job", name, str(folder), "--epochs", str(epochs)]
+    numbers = ["--epochs", str(epochs), "--every", str(every)]
+    command = [sys.executable, "-W", "ignore", __file__, "--job", name, str(folder), *numbers]
     return subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
@@ -94,11 +99,11 @@ def steps(folder: Path) -> int:
     return progress.stat().st_size if progress.exists() else 0
 
 
-def killed(name: str, folder: Path, epochs: int, kills: int, seed: int) -> int:
+def killed(name: str, folder: Path, epochs: int, every: int, kills: int, seed: int) -> int:
     """Runs the job, killing it at random steps, until it has ended; returns the number of kills."""
     generator, done = random.Random(seed), 0
     while True:
-        process = start(name, folder, epochs)
+        process = start(name, folder, epochs, every)
         limit = steps(folder) + generator.randint(1, 12) if done < kills else None
         while process.poll() is None:
             if limit is not None and steps(folder) >= limit:
@@ -113,22 +118,22 @@ def killed(name: str, folder: Path, epochs: int, kills: int, seed: int) -> int:
             return done
 
 
-def compare(name: str, epochs: int, kills: int) -> str:
+def compare(name: str, epochs: int, kills: int, every: int = 4) -> str:
     """Returns the row of one callback."""
     import numpy as np
 
     with tempfile.TemporaryDirectory() as alone, tempfile.TemporaryDirectory() as broken:
         alone, broken = Path(alone), Path(broken)
-        process = start(name, alone, epochs)
+        process = start(name, alone, epochs, every)
         if process.wait():
             raise RuntimeError(f"{name}: the job failed")
-        done = killed(name, broken, epochs, kills, seed=1)
+        done = killed(name, broken, epochs, every, kills, seed=1)
         with np.load(alone / "result.npz") as one, np.load(broken / "result.npz") as other:
             same = set(one.files) == set(other.files) and all(
                 np.array_equal(one[key], other[key]) for key in one.files if key != "epochs"
             )
         began = time.time()
-        start(name, broken, epochs).wait()
+        start(name, broken, epochs, every).wait()
         seconds = time.time() - began
         with np.load(broken / "result.npz") as again:
             trained = int(again["epochs"])
@@ -142,14 +147,15 @@ def main() -> None:
     parser.add_argument("--job", nargs=2)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--every", type=int, default=4)
     given = parser.parse_args()
     if given.job:
-        job(given.job[0], Path(given.job[1]), given.epochs)
+        job(given.job[0], Path(given.job[1]), given.epochs, given.every)
         return
     page = RESULTS / "resume.md"
     known = page.read_text().splitlines() if page.exists() else list(HEAD)
     for name in given.names or callbacks(given.epochs):
-        line = compare(name, given.epochs, given.kills)
+        line = compare(name, given.epochs, given.kills, given.every)
         known = [row for row in known if not row.startswith(f"| {name} |")] + [line]
         print(line, flush=True)
         page.write_text("\n".join(known) + "\n")
