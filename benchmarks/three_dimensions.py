@@ -2,6 +2,7 @@
 
     python benchmarks/three_dimensions.py run [0.5]    # resumable: finished networks and rows are not trained again
     python benchmarks/three_dimensions.py blocks       # dropping blocks by discrimination against at random
+    python benchmarks/three_dimensions.py maps         # feature maps of the networks at 0.3 (the paper's Fig. 5)
     python benchmarks/three_dimensions.py table        # writes tables and plots from the rows
 
 Everything starts from the one shipped checkpoint (`glyphs-base`, ResNet-20, 20,000 pictures). The originals have 64×64
@@ -165,6 +166,39 @@ def blocks(draws: int = 5) -> None:
             print(row, flush=True)
 
 
+def maps(budget: float = 0.3, images: int = 500, shown: int = 6) -> None:
+    """Draws the maps of the trained networks of a budget, and writes how well they correlate with the dense one's."""
+    import keras
+    import numpy as np
+
+    import kerasprune as kp
+    from kerasprune.feature_maps import feature_maps
+    from kerasprune.reports import three_dimensions as figures
+    from kerasprune.reports.record import Record
+
+    names = {"3-D": "chosen-macs", "depth": "depth-only", "width": "width-only", "resolution": "resolution-only"}
+    models = {
+        name: keras.models.load_model(WORK / f"{kept}-{budget}-1" / "model.keras") for name, kept in names.items()
+    }
+    sides = {name: kp.Plan.load(WORK / f"{kept}-{budget}-1" / "plan.json").resolution for name, kept in names.items()}
+
+    def pictures(side: int | None) -> np.ndarray:
+        data = kp.data.load("glyphs/small", size=side or SIDE, batch=images, split="validation")
+        return np.asarray(next(iter(data))[0])
+
+    found = {"dense": feature_maps(dense(), pictures(SIDE))}
+    found |= {name: feature_maps(model, pictures(sides[name])) for name, model in models.items()}
+    lines = ["| network | correlation of its maps with the dense network's, mean ± std of the images |", "|---|---|"]
+    for name, here in found.items():
+        resized = np.asarray(keras.ops.image.resize(here[..., None], found["dense"].shape[1:3]))[..., 0]
+        each = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(resized, found["dense"], strict=True)]
+        lines.append(f"| {name} | {np.mean(each):.3f} ± {np.std(each):.3f} |")
+    (RESULTS / "three_dimensions_maps.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    drawn = {"images": pictures(SIDE)[:shown]} | {name: here[:shown] for name, here in found.items()}
+    record = Record(title="glyphs", recipe={}, summary={}, maps=drawn)
+    (RESULTS / "three_dimensions_maps.svg").write_text(figures.maps(record), encoding="utf-8")
+
+
 def table() -> None:
     """Writes the tables and the plots."""
     from kerasprune.reports import three_dimensions as figures
@@ -212,7 +246,7 @@ def block_table() -> list[str]:
         lines += [f"Validation accuracy {when}, %:", ""]
         lines += ["| k | least discrimination | random: mean (each) | better than |", "|---" * 4 + "|"]
         for k in sorted({row["k"] for row in found}):
-            here = {choice: [float(r[column]) for r in found if (r["k"], r["choice"]) == (k, choice)]
+            here = {choice: [float(r[column]) for r in found if r[column] and (r["k"], r["choice"]) == (k, choice)]
                     for choice in ("discrimination", "random")}  # fmt: skip
             ours, random = here["discrimination"], here["random"]
             if ours and random:
@@ -247,6 +281,8 @@ if __name__ == "__main__":
         run(tuple(map(float, filter(None, rest))) or BUDGETS)
     elif command == "blocks":
         blocks()
+    elif command == "maps":
+        maps()
     elif command == "table":
         table()
     else:

@@ -54,7 +54,8 @@ def find_blocks(model: keras.Model) -> dict[str, Block]:
 def droppable(graph: ChannelGraph) -> dict[str, Block]:
     """Returns the blocks of a traced model, but for dense ones that cannot go by their channels.
 
-    Those are the ones of whose channels some are pinned, or are channels of the trunk too: a copy of it, activated.
+    Those are the ones of whose channels some are pinned, or are channels of the trunk too (a copy of it, activated), or
+    have channels of a narrower branch added to them, which would have nowhere to go.
     """
     found = find_blocks(graph.model)
     ends = {id(block.target): block for block in found.values() if block.kind == "dense"}
@@ -63,6 +64,8 @@ def droppable(graph: ChannelGraph) -> dict[str, Block]:
     pinned = np.zeros(graph.classes.max(initial=-1) + 1, bool)
     for group in graph.groups.values():
         pinned[group.classes] = not group.prunable
+    for sum_ in graph.padded:
+        pinned[graph.classes[sum_.trunk]] = True
     for call in graph.calls:
         block = ends.get(id(call.node.outputs[0]))
         if block is not None:

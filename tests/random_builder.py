@@ -125,7 +125,10 @@ class Builder:
         """Returns what a part makes of `x`, brought to a rank that it takes, and kept small."""
         if len(x.shape) not in chosen.ranks:
             x = self.at_rank(x, self.pick(chosen.ranks))
-        return self.small(chosen.make(self, x))
+        made = chosen.make(self, x)
+        if None in made.shape[1:] and None not in x.shape[1:]:
+            return x  # Keras 3.15 infers no shape for some products of products
+        return self.small(made)
 
     # ---- shapes -----------------------------------------------------------------------------------------------
 

@@ -138,4 +138,4 @@ def time_distributed(b: Builder, x: Any) -> Any:
 def embedded(b: Builder, x: Any) -> Any:
     """Every position is looked up by its largest channel."""
     words = ops.cast(ops.argmax(x, axis=-1), "int32")
-    return layers.Embedding(2 * 12, b.channels())(words)
+    return layers.Embedding(x.shape[-1], b.channels())(words)

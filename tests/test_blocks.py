@@ -265,3 +265,21 @@ def test_a_copy_of_the_trunk_is_no_block():
     y = keras.layers.Concatenate(name="grown")([y, keras.layers.Conv2D(2, 3, padding="same", name="new")(y)])
     model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(y)))
     assert [block.name for block in kp.trace(model).blocks.values() if block.kind == "dense"] == ["grown"]
+
+
+@pytest.mark.parametrize("coupling, dense", [("padded", []), ("tied", ["grown"])])
+def test_a_dense_layer_that_a_narrower_branch_is_added_to_is_no_block(coupling, dense):
+    """What the branch adds to its channels would have nowhere to go."""
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, name="trunk")(inputs)
+    x = keras.layers.Concatenate(name="grown")([x, keras.layers.Conv2D(2, 3, padding="same", name="new")(x)])
+    y = keras.layers.Conv2D(6, 3, padding="same", name="branch")(keras.layers.ReLU()(x))
+    x = keras.layers.Add(name="sum")([x, y])
+    model = randomise(keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(x))))
+    graph = kp.trace(model, coupling=coupling)
+    assert [block.name for block in graph.blocks.values() if block.kind == "dense"] == dense
+    if dense:
+        check_rebuild(model, kp.Plan({}, dense))
+    else:
+        with pytest.raises(kp.PruneError, match="grown"):
+            kp.rebuild(model, kp.Plan({}, ["grown"], coupling=coupling))
