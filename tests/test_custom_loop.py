@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from test_callbacks_masks import BATCH, DATA, STEPS, compiled, small, train
+from test_resume import Break
 
 import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude, GReg1, IterativeMagnitude, Polarization, Resume, custom_loop
@@ -65,6 +66,18 @@ def test_resumes_and_detaches_when_broken_off(tmp_path):
                 raise KeyboardInterrupt
     assert all(v.constraint is None for v in model.weights)
     assert loop_over(compiled(small(1)), [Resume(tmp_path), GradualMagnitude(cubic(0.2, end="2ep"))]) == [2]
+
+
+def test_a_state_from_within_an_epoch_of_fit_is_refused(tmp_path):
+    """A loop of one's own cannot be told to pass over batches."""
+    with pytest.raises(KeyboardInterrupt):
+        train(compiled(small()), [Resume(tmp_path, every=3), Break(5)])
+    model = compiled(small(1))
+    weights = model.get_weights()
+    with pytest.raises(kp.PruneError, match="within an epoch"):
+        loop_over(model, [Resume(tmp_path)])
+    for before, now in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, now)
 
 
 def test_bad_loops():

@@ -173,7 +173,9 @@ class Resume(Resumable):
                 faults += [f"{a[0]!r} was saved with shape {a[1]}. Received: {b[0]!r} {b[1]}." for a, b in differ[:3]]
             elif before != now:
                 faults.append(f"{what} was {_short(before)}. Received: {_short(now)}.")
-        if found.step % self.model.steps_per_execution:
+        if found.step and self.model.train_function is None:
+            faults.append("it was saved within an epoch of model.fit. Received: a loop of your own.")
+        elif found.step % self.model.steps_per_execution:
             faults.append(
                 f"it was saved after {found.step} steps of an epoch. Received: "
                 f"steps_per_execution={self.model.steps_per_execution}, which does not divide them."
