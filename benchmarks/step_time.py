@@ -1,6 +1,6 @@
 """Step time of `fit` with a callback ÷ plain `fit`: ResNet-20, batch 128, 32×32.
 
-    python benchmarks/step_time.py [--rounds 7] [--only polarization network_slimming …]
+    python benchmarks/step_time.py [--rounds 7] [--executed 1 8] [--only polarization network_slimming …]
 
 Every registered callback, by name. Timed from epoch begin to epoch end of warm epochs, variants interleaved; the ratio
 is taken round by round and given as median [lowest, highest]. The Python time of the batch hooks is timed apart, on the
@@ -116,15 +116,18 @@ def main() -> None:
     warnings.simplefilter("ignore")
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--executed", nargs="+", type=int, default=[1, 8], help="steps per execution")
     parser.add_argument("--only", nargs="+", default=kp.callbacks.names(), choices=kp.callbacks.names())
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "step_time.md")
     asked = parser.parse_args()
     hooks = {name: hook_time(name) for name in asked.only}
-    found = {steps: measure(asked.only, steps, asked.rounds) for steps in (1, 8)}
-    lines = ["| callback | steps_per_execution = 1 | 8 | batch hooks, ms per step |", "|---|---|---|---|"]
+    found = {steps: measure(asked.only, steps, asked.rounds) for steps in asked.executed}
+    heads = [f"steps_per_execution = {steps}" for steps in found]
+    lines = [f"| callback | {' | '.join(heads)} | batch hooks, ms per step |", "|---|" + "---|" * (len(heads) + 1)]
     for name in asked.only:
-        cells = [f"{statistics.median(r):.3f} [{min(r):.3f}, {max(r):.3f}]" for r in (found[1][name], found[8][name])]
-        lines.append(f"| {name} | {cells[0]} | {cells[1]} | {hooks[name]:.4f} |")
+        ratios = [found[steps][name] for steps in found]
+        cells = [f"{statistics.median(r):.3f} [{min(r):.3f}, {max(r):.3f}]" for r in ratios]
+        lines.append(f"| {name} | {' | '.join(cells)} | {hooks[name]:.4f} |")
     versions = f"TensorFlow backend of Keras {keras.__version__}, {os.cpu_count()} cores"
     lines += ["", f"Ratio to plain `fit`: median [lowest, highest] of {asked.rounds} rounds. {versions}."]
     print("\n".join(lines))
