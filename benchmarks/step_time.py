@@ -35,9 +35,12 @@ MAKE: dict[str, Callable[[], keras.callbacks.Callback]] = {
     "greg2": lambda: kp.callbacks.GReg2(keep=0.5, stop=False),
     "gradual_magnitude": lambda: kp.callbacks.GradualMagnitude(kp.schedules.cubic(0.1, end="3ep"), every=4),
     "hold_mask": lambda: kp.callbacks.HoldMask(half_of_the_weights()),
+    "increg": lambda: kp.callbacks.IncReg(keep=0.5, stop=False),
     "iterative_magnitude": lambda: kp.callbacks.IterativeMagnitude(2),
     "learning_rate_rewinding": lambda: kp.callbacks.LearningRateRewinding(2),
     "resume": lambda: kp.callbacks.Resume(tempfile.mkdtemp()),
+    "shrink_rounds": lambda: kp.callbacks.ShrinkRounds("width", rounds=3, epochs_per_round=1, monitor="loss"),
+    "soft_filter_pruning": lambda: kp.callbacks.SoftFilterPruning(keep=0.5),
 }
 
 
