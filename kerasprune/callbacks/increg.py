@@ -89,7 +89,8 @@ class IncReg(GrowingRegularization):
         penalty, updated = self._penalties[unit.name], self._updated[unit.name]
         due = step >= ops.convert_to_tensor(updated) + self.growth.every
         now = ops.convert_to_tensor(penalty)
-        grown = ops.where(due, ops.clip(now + self.change(unit), 0.0, self.growth.ceiling), now)
+        # Ranks take sorting, which only the steps that need them pay for.
+        grown = ops.cond(due, lambda: ops.clip(now + self.change(unit), 0.0, self.growth.ceiling), lambda: now)
         penalty.assign(grown)
         updated.assign(ops.where(due, ops.cast(step, "int32"), ops.convert_to_tensor(updated)))
         return grown
