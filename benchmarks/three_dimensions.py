@@ -242,7 +242,10 @@ def block_table() -> list[str]:
     """Returns the tables of dropped blocks."""
     found = rows(BLOCKS, BLOCK_FIELDS)
     lines = []
-    for column, when in (("validation", "right after k blocks were dropped"), ("tuned", "when they were then trained on 5,000 pictures")):
+    for column, when in (
+        ("validation", "right after k blocks were dropped"),
+        ("tuned", "when they were then trained on 5,000 pictures"),
+    ):
         lines += [f"Validation accuracy {when}, %:", ""]
         lines += ["| k | least discrimination | random: mean (each) | better than |", "|---" * 4 + "|"]
         for k in sorted({row["k"] for row in found}):

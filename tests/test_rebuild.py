@@ -406,9 +406,10 @@ def test_a_slice_that_is_empty_from_the_start():
 
 def test_padded_sums_have_names_of_their_own():
     """After a model is loaded, Keras counts names from the beginning: what is added must not take one that is there."""
+    keras.utils.clear_session()  # so that the operation is called "pad", whatever was made before
     inputs = keras.Input((4,))
     stem = layers.Dense(6, name="stem")(inputs)
-    x = keras.ops.pad(layers.Dense(4, name="pad")(stem), ((0, 0), (1, 1)))
+    x = keras.ops.pad(layers.Dense(4, name="pad_1")(stem), ((0, 0), (1, 1)))
     x = layers.Add(name="multiply")([stem, layers.Dense(6, name="branch")(x)])
     x = layers.Dense(5, name="multiply_pad_1")(x)
     model = randomise(keras.Model(inputs, layers.Dense(3, name="logits")(x)))
