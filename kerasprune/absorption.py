@@ -46,7 +46,6 @@ class Folded:
     Args:
         biases: `{id(layer): (layer, its new bias, cut to the channels that stay)}`; names may repeat in nested models.
         means: `{id(BatchNorm): (BatchNorm, its new moving mean, cut likewise)}`, of those behind layers without bias.
-        added: `{id(layer): size}` of the biases that did not exist before.
         padded: Names of layers where it is approximate: at the border of the image, or between the strides of a
             transposed convolution.
         lost: Names of layers whose removed inputs are no constants, or that can hold no bias: those are dropped.
@@ -54,9 +53,19 @@ class Folded:
 
     biases: dict[int, tuple[Any, np.ndarray]] = field(default_factory=dict)
     means: dict[int, tuple[Any, np.ndarray]] = field(default_factory=dict)
-    added: dict[int, int] = field(default_factory=dict)
     padded: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+
+    @property
+    def added(self) -> dict[int, np.ndarray]:
+        """`{id(layer): bias}` of the biases that did not exist before."""
+        return {key: bias for key, (layer, bias) in self.biases.items() if layer.bias is None}
+
+    @property
+    def changed(self) -> dict[int, np.ndarray]:
+        """`{id(variable): value}` of the variables that are there."""
+        biases = {id(layer.bias): bias for layer, bias in self.biases.values() if layer.bias is not None}
+        return biases | {id(norm.moving_mean): mean for norm, mean in self.means.values()}
 
 
 def fold(part: Cut) -> Folded:
@@ -121,10 +130,7 @@ def _note(
         folded.means[id(norm)] = norm, (mean - delta)[alive[out]]
     else:
         old = 0.0 if layer.bias is None else keras.ops.convert_to_numpy(layer.bias)
-        bias = (old + delta)[alive[out]]
-        folded.biases[id(layer)] = layer, bias
-        if layer.bias is None:
-            folded.added[id(layer)] = bias.size
+        folded.biases[id(layer)] = layer, (old + delta)[alive[out]]
     wide = prod(getattr(layer, "kernel_size", (1,))) > 1
     if bordered or wide and (layer.padding != "valid" or isinstance(layer, _TRANSPOSED)):
         folded.padded.append(layer.name)

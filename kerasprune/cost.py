@@ -111,7 +111,7 @@ def kept_size(entry: Slice, alive: np.ndarray) -> int:
 def _added_biases(part: Cut) -> Mapping[int, int]:
     from kerasprune.absorption import fold
 
-    return fold(part).added
+    return {key: bias.size for key, bias in fold(part).added.items()}
 
 
 def _layer_costs(graph: ChannelGraph, alive: np.ndarray, added: Mapping[int, int]) -> list[LayerCost]:

@@ -52,12 +52,10 @@ def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
     graph = part.graph
     folded = fold(part) if absorb else Folded()
     changes = config_changes(graph, part.count)
-    for layer, _ in folded.biases.values():
-        changes.setdefault(id(layer), {})["use_bias",] = True
+    for key in folded.added:
+        changes.setdefault(key, {})["use_bias",] = True
     slices = {id(entry.variable): entry for entry in graph.slices}
-    added = {id(layer): bias for layer, bias in folded.biases.values() if layer.bias is None}
-    changed = {id(layer.bias): bias for layer, bias in folded.biases.values() if layer.bias is not None}
-    changed |= {id(norm.moving_mean): mean for norm, mean in folded.means.values()}
+    changed = folded.changed
 
     def value(variable: keras.Variable) -> np.ndarray:
         new = changed.get(id(variable))
@@ -69,7 +67,7 @@ def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
         lambda node, index, value: _argument(part, node, index, value),
         dropped(model, plan.removed),
         value,
-        added,
+        folded.added,
     )
     return new
 
