@@ -17,13 +17,14 @@ ceiling is 56 instead of 1, GReg-2 picks at 0.56 instead of 0.01.
 
 from __future__ import annotations
 
-import csv
 import itertools
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from rows import append, read
 
 RESULTS = Path(__file__).parent / "results"
 ROWS = RESULTS / "greg_schedules.csv"
@@ -157,26 +158,16 @@ def separation(graph, plan) -> float:
 def work(part: int, parts: int) -> None:
     """Runs every `parts`-th cell that has no row yet."""
     for run in grid()[part::parts]:
-        if key(run) in {key(row) for row in rows()}:
+        if key(run) in {key(row) for row in read(ROWS)}:
             continue
         row = one_run(**run)
-        RESULTS.mkdir(exist_ok=True)
-        with ROWS.open("a", newline="") as file:
-            csv.DictWriter(file, FIELDS).writerow(row)
+        append(ROWS, FIELDS, [row])
         print(row, flush=True)
 
 
 def key(row: dict) -> tuple:
     """Returns what tells runs apart."""
     return tuple(str(row[field]) for field in FIELDS[:5])
-
-
-def rows() -> list[dict]:
-    """Returns the finished runs."""
-    if not ROWS.exists():
-        return []
-    with ROWS.open(newline="") as file:
-        return list(csv.DictReader(file, FIELDS))
 
 
 def run(workers: int) -> None:
@@ -192,7 +183,7 @@ def table() -> None:
     """Writes the table and the plot."""
     import numpy as np
 
-    found = rows()
+    found = read(ROWS)
 
     def cell(field: str = "test", **wanted) -> str:
         values = [float(r[field]) for r in found if all(r[k] == str(v) for k, v in wanted.items()) and r[field]]

@@ -14,7 +14,6 @@ images: the highest accuracy right after removal, mean of the seeds. Test accura
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from greg_schedules import fit
+from rows import append, mean_std, read
 
 CASE = sys.argv[2] if len(sys.argv) > 2 else "glyphs"
 NAME, SIZE, BATCH, EPOCHS, FINETUNE_EPOCHS, RATE = {
@@ -38,6 +38,7 @@ FIELDS = (*KEYS, "dense", "removed", "highest", "lowest", "seconds")
 FINETUNED = (*KEYS, "validation", "test", "seconds")
 FINETUNE_RATE = 0.01
 MACS, SEEDS, BINS = (0.7, 0.5), (0, 1, 2), 100
+COUNTED = ("method", "strength", "seed", *(f"bin{place}" for place in range(BINS)))
 GRID = {"polarization": (1e-2, 2e-2), "slimming": (1e-2, 2e-2), "none": (0.0,)}
 
 
@@ -68,8 +69,9 @@ def trained(method: str, strength: float, seed: int) -> None:
         measured = {"dense": dense, "removed": removed, "highest": highest, "lowest": lowest}
         found.append(dict(zip(KEYS, (method, strength, seed, macs), strict=True)) | measured)
     counts = np.histogram(np.minimum(scales, 1.0), BINS, (0, 1))[0]
-    append(COUNTS, [[method, strength, seed, *counts.tolist()]])
-    append(ROWS, [[*row.values(), round(time.time() - began)] for row in found])
+    append(COUNTS, COUNTED, [dict(zip(COUNTED, (method, strength, seed, *counts.tolist()), strict=True))])
+    append(ROWS, FIELDS, [row | {"seconds": round(time.time() - began)} for row in found])
+    print(*found, sep="\n", flush=True)
     path.parent.mkdir(exist_ok=True)
     model.save(path)
 
@@ -81,7 +83,7 @@ def finetuned(method: str, strength: float, seed: int, macs: float) -> None:
     import kerasprune as kp
 
     key = (method, str(strength), str(seed), str(macs))
-    if any(tuple(row[field] for field in KEYS) == key for row in rows(FINES, FINETUNED)):
+    if any(tuple(row[field] for field in KEYS) == key for row in read(FINES)):
         return
     began = time.time()
     model = keras.models.load_model(model_path(method, strength, seed))
@@ -90,7 +92,9 @@ def finetuned(method: str, strength: float, seed: int, macs: float) -> None:
     schedule = keras.optimizers.schedules.CosineDecay(FINETUNE_RATE, FINETUNE_EPOCHS * len(train))
     fit(slim, train, schedule, FINETUNE_EPOCHS, [])
     scores = [accuracy(slim, data(split)) for split in ("validation", "test")]
-    append(FINES, [[*key, *scores, round(time.time() - began)]])
+    found = dict(zip(FINETUNED, (*key, *scores, round(time.time() - began)), strict=True))
+    append(FINES, FINETUNED, [found])
+    print(found, flush=True)
 
 
 def accuracy(model, batches) -> float:
@@ -159,29 +163,13 @@ def scales_of_removed(model, plan) -> float:
 def removed(method: str, strength: float, macs: float) -> list[float]:
     """Returns the accuracies right after removal on the validation images, one for each seed."""
     key = (method, str(strength), str(macs))
-    found = [r for r in rows(ROWS, FIELDS) if (r["method"], r["strength"], r["macs"]) == key]
+    found = [r for r in read(ROWS) if (r["method"], r["strength"], r["macs"]) == key]
     return [float(row["removed"]) for row in found]
 
 
 def chosen(method: str, macs: float) -> float:
     """Returns λ: the one that is best on the validation images right after removal, on average."""
     return max(GRID[method], key=lambda strength: sum(removed(method, strength, macs)))
-
-
-def append(path: Path, found: list) -> None:
-    """Adds rows to a file."""
-    RESULTS.mkdir(exist_ok=True)
-    with path.open("a", newline="") as file:
-        csv.writer(file).writerows(found)
-    print(*found, sep="\n", flush=True)
-
-
-def rows(path: Path, fields: tuple) -> list[dict]:
-    """Returns the rows of a file."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file, fields))
 
 
 def run() -> None:
@@ -208,7 +196,7 @@ def table() -> None:
         cells = []
         for macs in MACS:
             key = (method, str(chosen(method, macs)), str(macs))
-            found = [r for r in rows(FINES, FINETUNED) if (r["method"], r["strength"], r["macs"]) == key]
+            found = [r for r in read(FINES) if (r["method"], r["strength"], r["macs"]) == key]
             cells.append(spread([float(row["test"]) for row in found]))
         lines.append(f"| after fine-tuning, test: {method} | " + " | ".join(cells) + " |")
     lines += ["", "Scales of all channels inside the blocks, seeds together:", ""]
@@ -222,11 +210,7 @@ def table() -> None:
 
 def spread(values: list[float]) -> str:
     """Returns mean ± standard deviation and the number of seeds."""
-    import numpy as np
-
-    if not values:
-        return "–"
-    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1) if len(values) > 1 else 0:.1f} (n={len(values)})"
+    return f"{mean_std(values)} (n={len(values)})" if values else "–"
 
 
 def histograms() -> dict:
@@ -234,10 +218,10 @@ def histograms() -> dict:
     import numpy as np
 
     sums = {(method, strength): np.zeros(BINS, int) for method in GRID for strength in GRID[method]}
-    with COUNTS.open(newline="") as file:
-        for method, strength, _, *counts in csv.reader(file):
-            if (method, float(strength)) in sums:
-                sums[method, float(strength)] += np.asarray(counts, int)
+    for row in read(COUNTS):
+        key = row["method"], float(row["strength"])
+        if key in sums:
+            sums[key] += np.asarray([row[name] for name in COUNTED[3:]], int)
     return {key: counts for key, counts in sums.items() if counts.any()}
 
 

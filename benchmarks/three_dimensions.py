@@ -18,11 +18,12 @@ training on 5,000 pictures.
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
 import time
 from pathlib import Path
+
+from rows import append, read
 
 RESULTS = Path(__file__).parent / "results"
 ROWS, POINTS, BLOCKS = (RESULTS / f"three_dimensions{name}.csv" for name in ("", "_points", "_blocks"))
@@ -118,7 +119,7 @@ def point_row(seed: int, point) -> dict:
 
 def run(budgets: tuple[float, ...] = BUDGETS) -> None:
     """Runs every cell that has no row yet, and the test accuracy of the dense network."""
-    done = {(row["policy"], row["budget"], row["seed"]) for row in rows(ROWS, FIELDS)}
+    done = {(row["policy"], row["budget"], row["seed"]) for row in read(ROWS)}
     if ("dense", "1.0", "") not in done:
         import kerasprune as kp
 
@@ -146,7 +147,7 @@ def blocks(draws: int = 5) -> None:
     model = dense()
     graph = kp.trace(model)
     data = [(x, y.numpy()) for x, y in kp.data.load("glyphs/small", size=SIDE, batch=500, split="validation")]
-    done = {(row["k"], row["choice"], row["draw"]) for row in rows(BLOCKS, BLOCK_FIELDS)}
+    done = {(row["k"], row["choice"], row["draw"]) for row in read(BLOCKS)}
     importance = score_blocks(DISCRIMINATION, graph, Evidence(train_data(0)))
     print(importance, flush=True)
     for k in (2, 4, 1):
@@ -204,7 +205,7 @@ def table() -> None:
     from kerasprune.reports import three_dimensions as figures
     from kerasprune.reports.record import Record
 
-    found, points = rows(ROWS, FIELDS), rows(POINTS, POINT_FIELDS)
+    found, points = read(ROWS), read(POINTS)
     dense = next(row for row in found if row["policy"] == "dense")
     lines = [f"Dense: test {float(dense['test']):.2f} %, {int(dense['macs']):,} multiply–adds.", ""]
     lines += ["| budget | policy | d | w | r | MACs kept | test, mean (seeds) |", "|---" * 7 + "|"]
@@ -240,7 +241,7 @@ def table() -> None:
 
 def block_table() -> list[str]:
     """Returns the tables of dropped blocks."""
-    found = rows(BLOCKS, BLOCK_FIELDS)
+    found = read(BLOCKS)
     lines = []
     for column, when in (
         ("validation", "right after k blocks were dropped"),
@@ -262,20 +263,8 @@ def block_table() -> list[str]:
 
 def write(path: Path, fields: tuple, new: list[dict], key: tuple = ()) -> None:
     """Appends rows to a file; with a key, only those whose key is not there yet."""
-    RESULTS.mkdir(exist_ok=True)
-    known = {tuple(str(row[name]) for name in key) for row in rows(path, fields)} if key else set()
-    with path.open("a", newline="") as file:
-        for row in new:
-            if not key or tuple(str(row[name]) for name in key) not in known:
-                csv.DictWriter(file, fields).writerow(row)
-
-
-def rows(path: Path, fields: tuple) -> list[dict]:
-    """Returns the rows of a file."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file, fields))
+    known = {tuple(row[name] for name in key) for row in read(path)} if key else set()
+    append(path, fields, [row for row in new if tuple(str(row[name]) for name in key) not in known])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ times are of the model at its own input size; `clone` is `keras.models.clone_mod
 
 from __future__ import annotations
 
-import csv
 import os
 import statistics
 import subprocess
@@ -20,6 +19,8 @@ from datetime import date
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
+
+from rows import append, read
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -147,25 +148,16 @@ def loads(model) -> str:
 
 def main(names: list[str]) -> None:
     """Measures what has no row yet, then writes the table."""
-    ROWS.parent.mkdir(exist_ok=True)
-    done = {row["name"] for row in rows()}
+    done = {row["name"] for row in read(ROWS)}
     for name in names or NAMES:
         if name not in done and subprocess.run([sys.executable, __file__, "--one", name], check=False).returncode:
             print(f"{name}: FAILED", file=sys.stderr)
     table()
 
 
-def rows() -> list[dict]:
-    """Returns the finished rows."""
-    if not ROWS.exists():
-        return []
-    with ROWS.open(newline="") as file:
-        return list(csv.DictReader(file, FIELDS))
-
-
 def table() -> None:
     """Writes zoo.md from the rows."""
-    found = sorted(rows(), key=lambda row: NAMES.index(row["name"]))
+    found = sorted(read(ROWS), key=lambda row: NAMES.index(row["name"]))
     columns = FIELDS[:-1]
     versions = {"keras": version("keras"), "tensorflow": version(packages_distributions()["tensorflow"][0])}
     lines = [TEXT.format(date=date.today().isoformat(), **versions), ""]
@@ -181,8 +173,7 @@ def table() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
         row = one(sys.argv[2])
-        with ROWS.open("a", newline="") as file:
-            csv.DictWriter(file, FIELDS).writerow(row)
+        append(ROWS, FIELDS, [row])
         print(row, flush=True)
     else:
         main(sys.argv[1:])

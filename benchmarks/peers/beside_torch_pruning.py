@@ -9,7 +9,6 @@ For every architecture both sides run in processes of their own, one after the o
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import platform
@@ -23,8 +22,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+from rows import append, read  # noqa: E402
+
 VENV = HERE / ".venv"
 ROWS, PAGE = (HERE.parent / "results" / f"torch_pruning.{end}" for end in ("csv", "md"))
+FIELDS = ("architecture", "graph_theirs", "trace", "trace_ratio", "prune_theirs", "prune", "prune_ratio")
 ROUNDS = 3
 NEEDS = ("torch==2.13.0", "torchvision==0.28.0", "torch-pruning==1.6.1")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
@@ -124,7 +127,7 @@ def measure(python: str | Path, side: str, name: str, rounds: int) -> list[dict]
 def main() -> None:
     """Measures what has no row yet, then writes the page."""
     python = prepare()
-    done = {row[0] for row in rows()}
+    done = {row["architecture"] for row in read(ROWS)}
     for title, (keras_name, torch_name) in MODELS.items():
         if title in done:
             continue
@@ -133,18 +136,9 @@ def main() -> None:
         pruned = [statistics.median(row["first"] + row["second"] for row in each) for each in both]
         cells = [title, *(f"{s:.3f}" for s in graph), f"{graph[1] / graph[0]:.2f}"]
         cells += [*(f"{s:.2f}" for s in pruned), f"{pruned[1] / pruned[0]:.2f}"]
-        with ROWS.open("a", newline="") as file:
-            csv.writer(file).writerow(cells)
+        append(ROWS, FIELDS, [dict(zip(FIELDS, cells, strict=True))])
         print(cells, flush=True)
     page()
-
-
-def rows() -> list[list[str]]:
-    """Returns the finished rows."""
-    if not ROWS.exists():
-        return []
-    with ROWS.open(newline="") as file:
-        return list(csv.reader(file))
 
 
 def page() -> None:
@@ -158,7 +152,7 @@ def page() -> None:
         "",
         "| architecture | `DependencyGraph` | `trace` | ratio | `MetaPruner`, `step` | `plan`, `rebuild` | ratio |",
         "|---|---|---|---|---|---|---|",
-        *(f"| {' | '.join(row)} |" for row in rows()),
+        *(f"| {' | '.join(row.values())} |" for row in read(ROWS)),
     ]
     PAGE.write_text("\n".join(lines) + "\n")
 
