@@ -252,3 +252,18 @@ def test_the_points_are_one_by_one_along_the_axes(model, data):
     fit = CountingFit(Extent.of(model, SIDE))
     points = collect(model, fit, down_to=0.5, data=data, resolution=SIDE, epochs_per_round=1, rounds=2, blocks=BLOCKS)
     assert [sum(x < 1 for x in (p.d, p.w, p.r)) for p in points] == [0, *[1] * 6]
+
+
+def test_dimensions_may_be_collected_apart_in_one_folder(model, data, tmp_path):
+    """As several processes would: each collects one dimension, the driver takes up what is there."""
+    shared = {"data": data, "resolution": SIDE, "epochs_per_round": 1, "rounds": 2, "blocks": BLOCKS}
+    fit = CountingFit(Extent.of(model, SIDE))
+    for dimension, to in (("resolution", 0.5**0.5), ("depth", 0.5), ("width", 0.5**0.5)):
+        rounds(model, fit, dimension, to=to, folder=tmp_path, **shared)
+    assert len(fit.calls) == 6
+    apart = collect(model, fit, down_to=0.5, folder=tmp_path, **shared)
+    assert len(fit.calls) == 7 and fit.calls[-1][3] == 0  # only the dense network is looked at
+    together = collect(model, fit, down_to=0.5, **shared)
+    assert [(p.d, p.w, p.r, p.accuracy) for p in apart] == [(p.d, p.w, p.r, p.accuracy) for p in together]
+    for one, other in zip(apart, together, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one.model.get_weights(), other.model.get_weights(), strict=True))
