@@ -266,4 +266,5 @@ def test_dimensions_may_be_collected_apart_in_one_folder(model, data, tmp_path):
     together = collect(model, fit, down_to=0.5, **shared)
     assert [(p.d, p.w, p.r, p.accuracy) for p in apart] == [(p.d, p.w, p.r, p.accuracy) for p in together]
     for one, other in zip(apart, together, strict=True):
-        assert all(np.array_equal(a, b) for a, b in zip(one.model.get_weights(), other.model.get_weights(), strict=True))
+        pairs = zip(one.model.get_weights(), other.model.get_weights(), strict=True)
+        assert all(np.array_equal(a, b) for a, b in pairs)
