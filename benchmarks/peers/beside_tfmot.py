@@ -1,9 +1,9 @@
 """Step time of tensorflow-model-optimization's `prune_low_magnitude` ÷ plain `fit`, beside `benchmarks/step_time.py`.
 
-    python benchmarks/peers/beside_tfmot.py     # writes results/step_time_tfmot.md
+    python benchmarks/peers/beside_tfmot.py [--rounds 5]     # writes results/step_time_tfmot.md
 
 A ResNet-20, batch 128, 32×32, in tf_keras, for it refuses Keras 3. It runs in an environment of its own, made below
-`benchmarks/peers/.venv-tfmot` on the first call. Timed in the same way: warm epochs, the fits taking turns.
+`benchmarks/peers/.venv-tfmot` on the first call. Timed in the same way.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent))
-from turns import clock, ratios, spread, take_turns, wait  # noqa: E402
+import epochs  # noqa: E402
 
 HOME = HERE / ".venv-tfmot"
 PACKAGES = ["tensorflow-cpu==2.21.0", "tf_keras==2.21.0", "tensorflow-model-optimization==0.8.0"]
-STEPS, BATCH, EPOCHS = 16, 128, 12
-PLAIN, PLAIN_TWICE = "plain", "plain fit, once more"
-EVERY = {"every step": 1, "every 16 steps": 16, "every 100 steps, its default": 100}
+STEPS, BATCH, EPOCHS = 8, 128, 6
+EVERY = {"every step": 1, "every 100 steps, its default": 100}
 
 
 def main() -> None:
     """Makes the environment where there is none, and measures inside it."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--fit", help="train with this one, in turns; for this script itself")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--inside", action="store_true", help="this is the environment's Python")
     asked = parser.parse_args()
-    if asked.fit:
-        fit(asked.fit)
+    if asked.inside:
+        measure(asked.rounds)
         return
-    python = str(HOME / "bin" / "python")
-    if not Path(python).exists():
+    python = HOME / "bin" / "python"
+    if not python.exists():
         venv.create(HOME, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
-    fits = {name: [python, "-W", "ignore", __file__, "--fit", name] for name in (PLAIN, *EVERY, PLAIN_TWICE)}
-    found = ratios(take_turns(fits, EPOCHS), PLAIN)
-    lines = ["| prune_low_magnitude | step time ÷ plain |", "|---|---|"]
-    lines += [f"| {name} | {spread(many)} |" for name, many in found.items()]
-    lines += [
-        "",
-        f"Median [quartiles] of {EPOCHS - 1} epochs of {STEPS} steps; {', '.join(PACKAGES)}; one thread.",
-    ]
+    command = [python, "-W", "ignore", __file__, "--inside", "--rounds", str(asked.rounds)]
+    subprocess.run(command, check=True)
+
+
+def measure(rounds: int) -> None:
+    """Prints the table and writes it beside the results; called inside the environment."""
+    found = epochs.cells(epochs.ratios(fit, EVERY, rounds))
+    lines = [f"| prune_low_magnitude | {epochs.HEAD} |", "|---|---|---|"]
+    lines += [f"| {name} | {cells} |" for name, cells in found.items()]
+    lines += ["", f"One thread; median [lowest, highest] of {rounds} rounds; {', '.join(PACKAGES)}."]
     print("\n".join(lines))
     (HERE.parent / "results" / "step_time_tfmot.md").write_text("\n".join(lines) + "\n")
 
 
-def fit(name: str) -> None:
-    """Trains one of them when it is its turn; called inside the environment."""
-    wait()
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+def fit(name: str):
+    """Trains one of them, and returns the timer."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     import numpy as np
     import tensorflow_model_optimization as tfmot
@@ -76,15 +76,15 @@ def fit(name: str) -> None:
     x = generator.normal(size=(STEPS * BATCH, 32, 32, 3)).astype("float32")
     y = generator.integers(0, 10, STEPS * BATCH)
 
-    model, more = network(), []
+    model, more, timer = network(), [], epochs.timer(keras.callbacks.Callback)
     if name in EVERY:
         schedule = tfmot.sparsity.keras.PolynomialDecay(0.0, 0.9, 0, EPOCHS * STEPS, frequency=EVERY[name])
         model = tfmot.sparsity.keras.prune_low_magnitude(model, pruning_schedule=schedule)
         more = [tfmot.sparsity.keras.UpdatePruningStep()]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(1e-3, momentum=0.9), loss)
-    callbacks = [*more, clock(keras.callbacks.Callback)]
-    model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=callbacks)
+    model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=[*more, timer])
+    return timer
 
 
 def block(keras, x, width: int, stride: int):
