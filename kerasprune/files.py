@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,3 +53,21 @@ def write_text(path: Path | str, text: str) -> Path:
 def write_json(path: Path | str, data: Any) -> Path:
     """Writes data as indented JSON in one step and returns the path; NaN and infinity are refused."""
     return write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def read_rows(path: Path | str) -> list[dict[str, str]]:
+    """Returns the rows of a CSV file with a head, as text; none where there is no file."""
+    if not Path(path).exists():
+        return []
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(path: Path | str, rows: Sequence[Mapping[str, Any]], first: Sequence[str] = ()) -> Path:
+    """Writes a CSV file in one step and returns its path: the columns of all rows, `first` before the others."""
+    columns = list(dict.fromkeys([*first, *(column for row in rows for column in row)]))
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return Path(path)

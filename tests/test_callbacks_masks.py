@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
@@ -480,6 +481,11 @@ def test_sparsity_counts_zeros_and_shows_gauges(tmp_path):
     assert history["sparsity"][-1] == pytest.approx(zeros) and history["kept"][-1] == pytest.approx(1 - zeros)
     lines = (tmp_path / "sparsity.csv").read_text().splitlines()
     assert lines[0] == "epoch,sparsity,kept,conv/kernel,logits/kernel" and len(lines) == 3
+    train(model, [Sparsity(csv=tmp_path / "sparsity.csv")])  # without the gauge; the file goes on
+    with (tmp_path / "sparsity.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "0", "1"] and not any(None in row for row in rows)
+    assert rows[1]["kept"] != "" == rows[2]["kept"] and 0 <= float(rows[2]["logits/kernel"]) <= 1
     grown = kp.callbacks.GReg1(keep=0.5).compressed(2 * STEPS)
     logs = train(compiled(toy_model(0)), [Sparsity(), grown]).history
     assert logs["λ"][0] < logs["λ"][1] == 1.0

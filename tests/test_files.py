@@ -39,3 +39,11 @@ def test_json_refuses_what_json_has_not(tmp_path):
         files.write_json(tmp_path / "a.json", {"loss": float("nan")})
     assert list(tmp_path.iterdir()) == []
     assert json.loads(files.write_json(tmp_path / "a.json", {"loss": 1}).read_text()) == {"loss": 1}
+
+
+def test_rows_come_back_with_the_columns_of_all(tmp_path):
+    path = tmp_path / "rows.csv"
+    assert files.read_rows(path) == []
+    files.write_rows(path, [{"b": 1}, {"a": 'ä, "λ"', "b": 2}], first=["a"])
+    assert files.read_rows(path) == [{"a": "", "b": "1"}, {"a": 'ä, "λ"', "b": "2"}]
+    assert path.read_bytes().startswith(b"a,b") and [file.name for file in tmp_path.iterdir()] == ["rows.csv"]

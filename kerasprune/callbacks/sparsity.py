@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv as csv_format
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from keras import ops
 from kerasprune.callbacks.resumable import Resumable, company
 from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import PruneError
+from kerasprune.files import read_rows, write_rows
 
 
 @callbacks.add("sparsity")
@@ -26,10 +26,10 @@ class Sparsity(Resumable):
 
     Args:
         csv: A file to which every epoch adds a line, the share of zeros of each kernel included. A file of this
-            callback that is there is continued. Defaults to none.
+            callback that is there is continued, with new columns where there are new gauges. Defaults to none.
 
     Raises:
-        PruneError: The CSV file is there with other columns.
+        PruneError: The CSV file is there, and is none of this callback.
 
     Example:
         >>> callback = Sparsity()
@@ -59,16 +59,8 @@ class Sparsity(Resumable):
         if logs is not None:
             logs.update(found)
         if self.csv is not None:
-            self._append({"epoch": epoch, **found, **{path: zero / size for path, (zero, size) in kernels.items()}})
-
-    def _append(self, row: dict[str, Any]) -> None:
-        new = not self.csv.exists()
-        self.csv.parent.mkdir(parents=True, exist_ok=True)
-        with self.csv.open("a", newline="", encoding="utf-8") as file:
-            writer = csv_format.DictWriter(file, list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+            row = {"epoch": epoch, **found, **{path: zero / size for path, (zero, size) in kernels.items()}}
+            write_rows(self.csv, [*read_rows(self.csv), row])
 
 
 def zeros(model: keras.Model) -> dict[str, tuple[int, int]]:

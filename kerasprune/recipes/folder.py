@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ import keras
 import numpy as np
 
 from kerasprune.errors import PruneError
-from kerasprune.files import replacing, write_json, write_text
+from kerasprune.files import read_rows, replacing, write_json, write_rows, write_text
 
 COLUMNS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
@@ -91,21 +90,12 @@ class RunFolder:
 
     def metrics(self) -> list[dict[str, str]]:
         """Returns the rows of `metrics.csv` as text."""
-        path = self.file("metrics.csv")
-        if not path.exists():
-            return []
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        return read_rows(self.file("metrics.csv"))
 
     def set_metrics(self, stage: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Writes the rows of a stage in place of those it had, so that a stage begun anew has none twice."""
         kept = [row for row in self.metrics() if row["stage"] != stage]
-        rows = [*kept, *({"stage": stage, **row} for row in rows)]
-        columns = list(dict.fromkeys([*COLUMNS, *(key for row in rows for key in row)]))
-        with replacing(self.file("metrics.csv")) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(self.file("metrics.csv"), [*kept, *({"stage": stage, **row} for row in rows)], COLUMNS)
 
 
 def load_model(path: Path | str) -> keras.Model:

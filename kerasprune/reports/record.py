@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import zipfile
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kerasprune.errors import PruneError
+from kerasprune.files import read_rows
 
 Value = TypeVar("Value")
 
@@ -128,8 +128,7 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def _rows(path: Path) -> tuple[dict[str, Any], ...]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return tuple({key: _number(cell) for key, cell in row.items()} for row in csv.DictReader(file))
+    return tuple({key: _number(cell) for key, cell in row.items()} for row in read_rows(path))
 
 
 def _number(cell: str | None) -> float | str | None:
