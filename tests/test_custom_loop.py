@@ -85,3 +85,8 @@ def test_bad_loops():
         pass
     with pytest.raises(kp.PruneError, match="epochs=0"), custom_loop(compiled(small()), [], epochs=0, steps=1):
         pass
+
+
+def test_saves_within_an_epoch_are_refused(tmp_path):
+    with pytest.raises(kp.PruneError, match="every=None in a loop"):
+        loop_over(compiled(small()), [GradualMagnitude(cubic(0.2, end="2ep")), Resume(tmp_path, every=1)])

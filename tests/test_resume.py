@@ -274,3 +274,56 @@ def test_a_job_that_is_killed():
     spec.loader.exec_module(module)
     row = module.compare("GradualMagnitude", epochs=3, kills=1)
     assert row.startswith("| GradualMagnitude | 1 | yes | 0 |"), row
+
+
+# ---- what is refused before anything is changed ----------------------------------------------------------------------
+
+
+def unnamed(activation: str = "relu") -> keras.Model:
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(6, 3, activation=activation)(inputs)
+    return keras.Model(inputs, keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(x)))
+
+
+def assert_refused(model: keras.Model, callbacks: list, match: str) -> None:
+    weights = model.get_weights()
+    with pytest.raises(kp.PruneError, match=match):
+        train(model, callbacks, epochs=2)
+    assert_equal(model, weights)
+    assert not company(model) and all(v.constraint is None for v in model.weights)
+
+
+def test_names_that_count_on_and_other_granularities_are_refused(tmp_path):
+    train(compiled(unnamed()), [GradualMagnitude(cubic(0.5, end="1ep")), Resume(tmp_path)])
+    assert_refused(
+        compiled(unnamed()), [GradualMagnitude(cubic(0.5, end="1ep")), Resume(tmp_path)], "clear_session|name them"
+    )
+    folder = tmp_path / "granularity"
+    train(compiled(small()), [GradualMagnitude(cubic(0.5, end="1ep")), Resume(folder)])
+    filters = GradualMagnitude(cubic(0.5, end="1ep"), granularity="filter")
+    assert_refused(compiled(small()), [Resume(folder), filters], "keeps 'goes/")
+
+
+def test_another_activation_is_refused(tmp_path):
+    train(compiled(unnamed()), [Resume(tmp_path)])
+    train(compiled(unnamed()), [Resume(tmp_path)])
+    assert_refused(compiled(unnamed("tanh")), [Resume(tmp_path)], "activation=relu.*Received.*activation=tanh")
+
+
+def test_a_file_is_no_folder_and_a_folder_no_state(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    assert_refused(compiled(small()), [Resume(tmp_path / "file")], "which is a file")
+    (tmp_path / "states" / "state-000001.npz").mkdir(parents=True)
+    with pytest.warns(UserWarning, match="could not be read"):
+        train(compiled(small()), [Resume(tmp_path / "states")])
+    assert Resume(tmp_path / "states").epoch == 2
+
+
+def test_damaged_archives_are_passed_over(tmp_path):
+    train(compiled(small()), [Resume(tmp_path)], epochs=3)
+    newest = max(tmp_path.iterdir())
+    whole = newest.read_bytes()
+    at = whole.index(b"PK\x01\x02")
+    newest.write_bytes(whole[: at + 10] + b"\x63" + whole[at + 11 :])  # a method of compression that nobody knows
+    found, faults = last_good(tmp_path)
+    assert found is not None and len(faults) == 1

@@ -11,7 +11,7 @@ from kerasprune.callbacks.learning_rate_rewinding import LearningRateRewinding
 from kerasprune.callbacks.network_slimming import NetworkSlimming
 from kerasprune.callbacks.norm_history import NormHistory
 from kerasprune.callbacks.polarization import Polarization
-from kerasprune.callbacks.resumable import Resumable
+from kerasprune.callbacks.resumable import Resumable, detach
 from kerasprune.callbacks.resume import Resume
 from kerasprune.callbacks.shrink_rounds import ShrinkRounds
 from kerasprune.callbacks.soft_filter_pruning import SoftFilterPruning
@@ -38,6 +38,7 @@ __all__ = [
     "Sparsity",
     "add",
     "custom_loop",
+    "detach",
     "get",
     "member",
     "names",

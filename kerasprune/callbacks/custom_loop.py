@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from kerasprune.callbacks.resumable import Resumable
+from kerasprune.callbacks.resumable import detach
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 
 
@@ -91,7 +91,7 @@ def custom_loop(
         raise PruneError(
             f"Expected a compiled model. Received: {model.name!r} without an optimizer. Call model.compile(optimizer)."
         )
-    listed = keras.callbacks.CallbackList(list(callbacks), model=model, epochs=epochs, steps=steps)
+    listed = keras.callbacks.CallbackList(list(callbacks), model=model, epochs=epochs, steps=steps, loop=True)
     model.stop_training = False
     ended = False
     try:
@@ -102,6 +102,4 @@ def custom_loop(
         if ended:
             listed.on_train_end()
         else:
-            for callback in callbacks:
-                if isinstance(callback, Resumable):
-                    callback.detach()
+            detach(model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune import schedules
-from kerasprune.callbacks.clock import accumulated
+from kerasprune.callbacks.clock import accumulated, step_variable
 from kerasprune.callbacks.scored import Scored
 from kerasprune.callbacks.table import callbacks
 from kerasprune.callbacks.updates import Updates, updates
@@ -47,6 +47,8 @@ class GradualMagnitude(Scored):
         Zhu & Gupta, To prune, or not to prune, arXiv 1710.01878, section 3.
     """
 
+    follows_weights = True
+
     def __init__(
         self,
         schedule: Any,
@@ -62,6 +64,7 @@ class GradualMagnitude(Scored):
         self.schedule = schedules.get(schedule)
         self.every = every
         self._updates = Updates((), ())
+        self._place = step_variable(-1)
 
     def compressed(self, steps: int) -> Self:
         """Returns the same callback with a cubic or stepwise schedule squeezed into fewer steps; others stay."""
@@ -89,19 +92,28 @@ class GradualMagnitude(Scored):
                 stacklevel=4,
             )
         super().begin()
+        if self.put_back_to and known is not None:
+            self._clock.start -= known * self.put_back_to
         self._table = np.stack([self._held.numbers(keep) for keep in self._updates.keep])
-        self._held.renew(self._updates.at(0))
+        now = self._clock.now()
+        self._held.renew(self._updates.at(now))
+        self._place.assign(np.int32(sum(due <= now for due in self._updates.steps) - 1))
+
+    def tracked(self) -> Mapping[str, Any]:
+        """Returns the masks, and how many renewals are over."""
+        return {**super().tracked(), "place": self._place}
 
     def within_step(self) -> None:
-        """Renews the masks at the steps of the schedule."""
-        done = self._clock.after_update()
+        """Renews the masks at the steps of the schedule; where steps were left out, as soon as possible."""
         due = np.asarray(self._updates.steps, "int32")
-        place = ops.maximum(ops.sum(ops.cast(done >= due, "int32")) - 1, 0)
-        numbers = ops.take(ops.convert_to_tensor(self._table), place, axis=0)
+        place = ops.sum(ops.cast(self._clock.after_update() >= due, "int32")) - 1
+        before = ops.convert_to_tensor(self._place)
+        numbers = ops.take(ops.convert_to_tensor(self._table), ops.maximum(place, 0), axis=0)
         units = self._held.units
         goes = ops.cond(
-            ops.any(ops.equal(done, due)),
+            place > before,
             lambda: self._held.lowest(numbers),
             lambda: [ops.convert_to_tensor(unit.goes) for unit in units],
         )
         self._held.assign(goes)
+        self._place.assign(ops.maximum(place, before))

@@ -101,10 +101,21 @@ class Filter(Granularity):
     """Whole channels, in every kernel that makes them: `kp.rebuild` can take them out afterwards.
 
     Args:
-        coupling: The residual width mode, as for `kp.trace`. Defaults to `"tied"`.
+        coupling: The residual width mode, `"tied"` or `"free"`, as for `kp.trace`. Defaults to `"tied"`. In
+            `"padded"` the first channels of a trunk stay, so that nothing is left to choose by their scores.
+
+    Raises:
+        PruneError: `coupling` is another one.
     """
 
     coupling: str = "tied"
+
+    def __post_init__(self) -> None:
+        if self.coupling not in ("tied", "free"):
+            raise PruneError(
+                f"Expected coupling 'tied' or 'free'. Received: coupling={self.coupling!r}, which masks of filters "
+                "cannot follow. For 'padded' take kp.plan or kp.callbacks.Polarization."
+            )
 
     def units(self, model: keras.Model, freeze: Sequence[str] = ()) -> tuple[ChannelGraph, list[Unit]]:
         """Returns one unit per prunable group."""

@@ -153,6 +153,7 @@ class GrowingRegularization(Attaching):
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Notes how many steps are left, so that the batch hook is one comparison."""
+        super().on_epoch_begin(epoch, logs)
         self._left = self.length - self._clock.now()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:

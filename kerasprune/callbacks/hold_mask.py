@@ -37,6 +37,8 @@ class HoldMask(Masked):
         [0.0, 0.0, 0.0, 0.0]
     """
 
+    follows_weights = True
+
     def __init__(self, masks: Mapping[str, np.ndarray]) -> None:
         super().__init__()
         arrays = {path: np.asarray(mask) for path, mask in masks.items()}

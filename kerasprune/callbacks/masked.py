@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasprune.callbacks.afterwards import afterwards
 from kerasprune.callbacks.attaching import Attaching
 from kerasprune.callbacks.granularity import Filter
 from kerasprune.callbacks.masks import Masks
@@ -51,8 +52,23 @@ class Masked(Attaching):
         attachment.trace()
 
     def end(self) -> None:
-        """Takes the masks off; what is gone is zero, and stays zero until somebody trains it."""
+        """Takes the masks off; what is gone is zero, whatever weights other callbacks put back, until it is trained."""
         self.detach()
+        if self.params.get("loop"):
+            self._settle()
+        else:
+            afterwards(self.model, self._settle)
+
+    def _settle(self) -> None:
+        if self._held.hold():
+            return
+        warnings.warn(
+            "At the end of the fit another callback put weights back that are not pruned as far, as "
+            "EarlyStopping(restore_best_weights=True) does. The masks were applied to them, untrained. Let it watch "
+            "from the end of the schedule on, start_from_epoch=….",
+            stacklevel=2,
+        )
+        self._held.apply()
 
     def tracked(self) -> Mapping[str, Any]:
         """Returns the masks."""

@@ -82,6 +82,10 @@ class Masks:
             held = () if optimizer is None else slots(optimizer, variable)
             variable.assign(Mask(_reader(pairs, None), held)(variable))
 
+    def hold(self) -> bool:
+        """Returns whether all that is gone is zero."""
+        return not any(ops.convert_to_numpy(v)[~self._array(v, pairs)].any() for v, pairs in self.kernels)
+
     def attach(self, attachment: Attachment, model: keras.Model, first: Callable[[], None] = lambda: None) -> None:
         """Holds what is gone at zero in every step of `fit`.
 
@@ -99,10 +103,10 @@ class Masks:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns `{variable path: boolean mask of the weights that stay}`."""
-        return {
-            variable.path: np.array(np.broadcast_to(ops.convert_to_numpy(_kept(pairs)), tuple(variable.shape)))
-            for variable, pairs in self.kernels
-        }
+        return {variable.path: self._array(variable, pairs) for variable, pairs in self.kernels}
+
+    def _array(self, variable: Any, pairs: Sequence[tuple[Unit, Part]]) -> np.ndarray:
+        return np.array(np.broadcast_to(ops.convert_to_numpy(_kept(pairs)), tuple(variable.shape)))
 
     def plan(self) -> Plan:
         """Returns what stays as a plan of channels.

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 from keras import ops
 
+from kerasprune.callbacks.before import Before
+from kerasprune.errors import PruneError
+
 State = dict[str, np.ndarray]
 """The state of a callback by name: plain arrays, so that files need no pickle."""
 
 _COMPANY = "_kerasprune_company"
+_BEFORE = "_kerasprune_before"
 
 
 class Resumable(keras.callbacks.Callback):
@@ -30,8 +34,15 @@ class Resumable(keras.callbacks.Callback):
         ...         return {"seen": self.seen}
     """
 
+    restores: ClassVar[bool] = False
+    """Whether it puts back what the others have, together with the weights."""
+    follows_weights: ClassVar[bool] = False
+    """Whether it can go on from weights and the optimizer's step alone, when another callback has put those back."""
+
     _begun = False
     _ending = False
+    _joined = False
+    _initial_epoch: int | None = None
 
     @property
     def leaves_masks(self) -> bool:
@@ -70,27 +81,61 @@ class Resumable(keras.callbacks.Callback):
     # ---- hooks of Keras -------------------------------------------------------------------------------------
 
     def set_model(self, model: keras.Model) -> None:
-        """Joins the other callbacks of the fit; those that an earlier, broken fit has left are dropped."""
+        """Joins the other callbacks of the fit; what an earlier, broken fit has left on the model is taken off."""
         super().set_model(model)
-        waiting = [callback for callback in company(model) if not callback._begun and callback is not self]
-        self._begun = False
-        vars(model)[_COMPANY] = [*waiting, self]
+        self._call_off()
+        for callback in company(model):
+            if callback._joined or callback._begun:
+                callback._call_off()
+                vars(model)[_COMPANY].remove(callback)
+        self._joined, self._initial_epoch = False, model._initial_epoch
+        vars(model)[_COMPANY] = [*(callback for callback in company(model) if callback is not self), self]
+
+    def set_params(self, params: dict) -> None:
+        """Notes that the list of the fit is complete: Keras gives the parameters after the model."""
+        super().set_params(params)
+        self._joined = True
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Begins, if that has not happened yet."""
         self.ensure_begun()
+        if company(self.model)[-1:] == [self]:
+            vars(self.model).pop(_BEFORE, None)
 
     def ensure_begun(self) -> None:
-        """Begins once a fit; where that fails, nothing stays attached, of the others neither."""
+        """Begins once a fit; where that fails, the model is what it was, whatever the others have done meanwhile."""
         if self._begun:
             return
+        model = self.model
+        if not any(callback._begun for callback in company(model)):
+            vars(model)[_BEFORE] = Before(model)
         self._begun = True
         try:
             self.begin()
         except BaseException:
-            for callback in company(self.model):
-                callback.detach()
+            before = vars(model).pop(_BEFORE, None)
+            detach(model)
+            if before is not None:
+                before.put_back()
             raise
+
+    @property
+    def put_back_to(self) -> int:
+        """The epoch that another callback, such as `BackupAndRestore`, has put the weights of this fit back to."""
+        now = self.model._initial_epoch
+        restored = any(callback.restores for callback in company(self.model))
+        return 0 if restored or now is None or now == self._initial_epoch else now
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Refuses weights that were put back without what this callback knows of them."""
+        if self.put_back_to and not self.follows_weights:
+            back, model = self.put_back_to, self.model
+            detach(model)
+            raise PruneError(
+                f"Expected what {type(self).__name__} knows to come back together with the weights. Received: weights "
+                f"that another callback has put back, of epoch {back}. Use kp.callbacks.Resume(directory) in place of "
+                "BackupAndRestore."
+            )
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Ends; the first callback that ends tells the others."""
@@ -104,6 +149,29 @@ class Resumable(keras.callbacks.Callback):
         vars(model)[_COMPANY] = [callback for callback in company(model) if callback is not self]
         if not company(model):
             del vars(model)[_COMPANY]
+
+    def _call_off(self) -> None:
+        if self._begun:
+            self.detach()
+        self._begun = self._ending = False
+
+
+def detach(model: keras.Model) -> None:
+    """Takes off what the callbacks of kerasprune have left on a model whose fit was broken off.
+
+    Keras tells no callback that a fit was interrupted or has failed: masks, penalties and clamps stay on the model. The
+    next fit with a callback of kerasprune takes them off; before one without, this does.
+
+    Args:
+        model: The model; not in training.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        >>> detach(model)
+    """
+    for callback in company(model):
+        callback._call_off()
+    vars(model).pop(_COMPANY, None)
 
 
 def company(model: keras.Model) -> list[Resumable]:

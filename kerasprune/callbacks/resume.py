@@ -42,7 +42,7 @@ class Resume(Resumable):
 
     Raises:
         PruneError: `every` is no positive number. In `fit`: the folder holds the state of another model or other
-            callbacks. Nothing is changed then.
+            callbacks, or is a file. Nothing is changed then.
 
     Example:
         >>> import keras, tempfile
@@ -56,6 +56,8 @@ class Resume(Resumable):
         >>> len(again.epoch)  # finished: nothing is left to train
         0
     """
+
+    restores = True
 
     def __init__(self, directory: str | Path, every: int | None = None) -> None:
         super().__init__()
@@ -77,6 +79,13 @@ class Resume(Resumable):
     def begin(self) -> None:
         """Puts the saved state back, where there is one."""
         self._next, self._saved_at, self._ahead = 0, 0, None
+        if self.every is not None and self.params.get("loop"):
+            raise PruneError(
+                f"Expected every=None in a loop of your own. Received: every={self.every}. Only model.fit can pass "
+                "over batches that were trained on; leave it out: epochs are saved."
+            )
+        if self.directory.exists() and not self.directory.is_dir():
+            raise PruneError(f"Expected a folder. Received: {str(self.directory)!r}, which is a file. Give another.")
         self.directory.mkdir(parents=True, exist_ok=True)
         ensure_built(self.model)
         found, faults = last_good(self.directory)
@@ -87,6 +96,7 @@ class Resume(Resumable):
         self._check(found)
         for callback in self._others():
             callback.ensure_begun()
+        self._check_states(found)
         if not self._put_back(found):
             self._warn_of_order(found)
         self._next = found.epoch
@@ -158,7 +168,7 @@ class Resume(Resumable):
 
     def _about(self) -> dict[str, Any]:
         return {
-            "layers": [type(layer).__name__ for layer in self.model.layers],
+            "layers": [_described(layer) for layer in self.model.layers],
             "variables": [[v.path, _shape(v)] for v in _variables(self.model)],
             "optimizer": [type(unwrapped(self.model.optimizer)).__name__, *map(_shape, _optimizer(self.model))],
             "callbacks": list(self._named()),
@@ -171,18 +181,37 @@ class Resume(Resumable):
             if what == "variables" and len(before) == len(now):
                 differ = [(a, b) for a, b in zip(before, now, strict=True) if a[1] != b[1]]
                 faults += [f"{a[0]!r} was saved with shape {a[1]}. Received: {b[0]!r} {b[1]}." for a, b in differ[:3]]
+            elif what == "layers" and len(before) == len(now):
+                differ = [(a, b) for a, b in zip(before, now, strict=True) if a != b]
+                faults += [f"a layer was {a}. Received: {b}." for a, b in differ[:3]]
             elif before != now:
                 faults.append(f"{what} was {_short(before)}. Received: {_short(now)}.")
-        if found.step and self.model.train_function is None:
+        if found.step and self.params.get("loop"):
             faults.append("it was saved within an epoch of model.fit. Received: a loop of your own.")
         elif found.step % self.model.steps_per_execution:
             faults.append(
                 f"it was saved after {found.step} steps of an epoch. Received: "
                 f"steps_per_execution={self.model.steps_per_execution}, which does not divide them."
             )
-        raise_faults(
-            f"{self.directory} holds the state of another fit. Give another folder, or empty this one.", faults
+        raise_faults(self._refusal(), faults)
+
+    def _check_states(self, found: SavedState) -> None:
+        """Checks, before anything is put back, that the other callbacks find what they keep."""
+        faults = []
+        for name, callback in self._named().items():
+            for key, variable in callback.tracked().items():
+                saved = found.arrays.get(f"callback/{name}/{key}")
+                if saved is None or list(saved.shape) != _shape(variable):
+                    shape = "nothing of that name" if saved is None else f"shape {list(saved.shape)}"
+                    faults.append(f"{name} keeps {key!r} {_shape(variable)}. Received: {shape}.")
+        remedy = (
+            "It may be that layers without names of their own were numbered on: name them, or call "
+            "keras.utils.clear_session() before the model is built."
         )
+        raise_faults(f"{self._refusal()} {remedy}", faults[:5])
+
+    def _refusal(self) -> str:
+        return f"{self.directory} holds the state of another fit. Give another folder, or empty this one."
 
     def _others(self) -> list[Resumable]:
         return [callback for callback in company(self.model) if not isinstance(callback, Resume)]
@@ -194,6 +223,14 @@ class Resume(Resumable):
             number = sum(name.split("#")[0] == kind for name in named)
             named[f"{kind}#{number}"] = callback
         return named
+
+
+def _described(layer: Any) -> str:
+    """Returns a layer's class and its plain settings, without its name, which may count on from model to model."""
+    settings = {} if isinstance(layer, keras.Model) else layer.get_config()
+    plain = {k: v for k, v in settings.items() if k != "name" and isinstance(v, str | int | float | list | tuple)}
+    inside = ", ".join(f"{key}={value}" for key, value in sorted(plain.items()))
+    return f"{type(layer).__name__}({inside})"
 
 
 def _shape(variable: Any) -> list[int]:

@@ -48,7 +48,8 @@ class SavedState:
             np.savez(file, head=text, names=names, **numbered)
             file.flush()
         for _, old in known[:-1]:
-            old.unlink(missing_ok=True)
+            if old.is_file():
+                old.unlink(missing_ok=True)
         return path
 
     @classmethod
@@ -59,7 +60,7 @@ class SavedState:
                 head = json.loads(file["head"].tobytes())
                 names = json.loads(file["names"].tobytes())
                 arrays = {name: file[f"a{place}"] for place, name in enumerate(names)}
-        except (zipfile.BadZipFile, KeyError, EOFError) as error:
+        except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError) as error:
             raise ValueError(f"{path} is not whole: {error}") from error
         if head.get("format") != _FORMAT:
             raise ValueError(f"{path} has format {head.get('format')!r}, expected {_FORMAT}")

@@ -43,7 +43,7 @@ class SoftFilterPruning(Resumable):
         if not is_number(keep) or not 0 < keep < 1:
             raise PruneError(f"Expected a fraction kept in (0, 1). Received: keep={keep!r}.")
         self.keep = keep
-        self.coupling = coupling
+        self.coupling = Filter(coupling).coupling
         self.freeze = freeze
         self._soft: Masks | None = None
 

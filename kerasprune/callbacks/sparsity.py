@@ -35,6 +35,8 @@ class Sparsity(Resumable):
         >>> callback = Sparsity()
     """
 
+    follows_weights = True
+
     def __init__(self, csv: str | Path | None = None) -> None:
         super().__init__()
         self.csv = None if csv is None else Path(csv)
