@@ -246,6 +246,6 @@ def _steps(point: Point, steps_per_epoch: int | None) -> int:
     if point.epochs and steps_per_epoch is None:
         raise PruneError(
             f"Expected a schedule in steps here. Received: a point in epochs ({point}). "
-            "Give it steps with schedule.at(steps_per_epoch)."
+            "Give fit steps_per_epoch=, or the schedule its steps with schedule.at(steps_per_epoch)."
         )
     return point.steps(steps_per_epoch or 0)
