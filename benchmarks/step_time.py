@@ -34,7 +34,7 @@ MAKE: dict[str, Callable[[], keras.callbacks.Callback]] = {
     "iterative_magnitude": lambda: kp.callbacks.IterativeMagnitude(2),
     "learning_rate_rewinding": lambda: kp.callbacks.LearningRateRewinding(2),
     "resume": lambda: kp.callbacks.Resume(tempfile.mkdtemp()),
-    "shrink_rounds": lambda: kp.callbacks.ShrinkRounds("width", rounds=3, epochs_per_round=2, monitor="loss"),
+    "shrink_rounds": lambda: kp.callbacks.ShrinkRounds("width", rounds=2, epochs_per_round=3, monitor="loss"),
     "soft_filter_pruning": lambda: kp.callbacks.SoftFilterPruning(keep=0.5),
 }
 
