@@ -14,7 +14,16 @@ import numpy as np
 from kerasprune.cost import cost
 from kerasprune.criteria.base import Criterion, Evidence
 from kerasprune.criteria.block_criterion import BlockCriterion, score_blocks
-from kerasprune.dimensions import DIMENSIONS, Extent, check_fractions, check_side, depth_plan, width_plan
+from kerasprune.dimensions import (
+    DIMENSIONS,
+    Extent,
+    check_blocks,
+    check_fractions,
+    check_side,
+    depth_plan,
+    steps,
+    width_plan,
+)
 from kerasprune.errors import PruneError, nearest, raise_faults, whole_number_faults
 from kerasprune.files import replacing, write_json
 from kerasprune.plans import Plan
@@ -101,19 +110,21 @@ def rounds(
         One point per round, with its model.
 
     Raises:
-        PruneError: An argument is out of range, the model's input side is fixed and resolution is to shrink, or the
-            folder was begun with other settings.
+        PruneError: An argument is out of range, the model's input side is fixed and resolution is to shrink, it has no
+            droppable blocks and depth is to shrink, or the folder was begun with other settings.
 
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Algorithm 1.
     """
     check_rounds(dimension, to, rounds, epochs_per_round)
     extent = Extent.of(model, resolution)
+    if dimension == "depth":
+        check_blocks(model, extent)
     store = Store(folder, dimension, settings_of(model, dimension, to, rounds, epochs_per_round, extent, seed))
     last, points = Point(1.0, 1.0, 1.0, float("nan"), 0, 0, extent.side, Plan({}), model), []
-    for number in range(1, rounds + 1):
+    for number, fraction in enumerate(steps(to, rounds), 1):
 
-        def train(before: Point = last, fraction: float = 1 - number * (1 - to) / rounds) -> Point:
+        def train(before: Point = last, fraction: float = fraction) -> Point:
             step = next_plan(before.model, extent, dimension, fraction, data, blocks, channels, seed)
             return _built(before, step, extent, fit, epochs_per_round, seed)
 
@@ -152,13 +163,23 @@ def built_point(dense: keras.Model, plan: Plan, extent: Extent, fit: Fit, epochs
 def _built(last: Point, step: Plan, extent: Extent, fit: Fit, epochs: int, seed: int) -> Point:
     side = step.resolution or last.side
     slim = rebuild(last.model, step, absorb=False)
-    accuracy = float(fit(slim, resolution=side, epochs=epochs, seed=seed))
-    if not np.isfinite(accuracy):
-        raise PruneError(f"Expected a finite accuracy from fit. Received: {accuracy!r}. Training may have diverged.")
+    accuracy = _accuracy(fit(slim, resolution=side, epochs=epochs, seed=seed))
     counted = cost(slim, resolution=side)
     fractions = extent.fractions(slim, side)
     plan = replace(last.plan.then(step), fingerprint=last.plan.fingerprint or step.fingerprint)
     return Point(*fractions, accuracy, counted.macs, counted.params, side, plan, slim)
+
+
+def _accuracy(returned: Any) -> float:
+    try:
+        accuracy = float(returned)
+    except (TypeError, ValueError):
+        raise PruneError(
+            f"Expected a finite accuracy from fit. Received: {returned!r}. Let fit return what it measures."
+        ) from None
+    if not np.isfinite(accuracy):
+        raise PruneError(f"Expected a finite accuracy from fit. Received: {accuracy!r}. Training may have diverged.")
+    return accuracy
 
 
 def check_rounds(dimension: str, to: float, rounds: int, epochs_per_round: int) -> None:

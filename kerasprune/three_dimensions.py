@@ -14,12 +14,13 @@ from kerasprune.dimensions import (
     DIMENSIONS,
     Costs,
     Extent,
+    check_blocks,
     check_fractions,
     check_side,
     depth_plan,
     width_plan,
 )
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.errors import raise_faults, whole_number_faults
 from kerasprune.plans import Plan
 from kerasprune.rebuild import rebuild
 from kerasprune.rounds import Fit, Point, Store, built_point, check_rounds, checksum
@@ -250,7 +251,7 @@ def one_dimension(
         The point, with its model.
 
     Raises:
-        PruneError: The budget cannot be met along this dimension.
+        PruneError: The budget cannot be met along this dimension, or the model cannot shrink along it.
     """
     check_rounds(dimension, 1.0, 1, epochs)
     check_fractions(macs=macs)
@@ -259,6 +260,7 @@ def one_dimension(
         check_side(model, extent.side - 1)
     importance = dict.fromkeys(blocks_of(trace(model, unknown="freeze")), 0.0)
     if dimension == "depth":
+        check_blocks(model, extent)
         importance = score_blocks(blocks, trace(model, unknown="freeze"), Evidence(data, seed=seed))
     lower = tuple(0.01 if name == dimension else 1.0 for name in DIMENSIONS)
     target = Costs.of(model, extent, importance, lower).along(dimension, macs)
@@ -349,9 +351,5 @@ def check_extent(model: keras.Model, resolution: int | None, low: float) -> Exte
     """
     extent = Extent.of(model, resolution)
     check_side(model, extent.side_at(low**0.5))
-    if not extent.droppable:
-        raise PruneError(
-            f"Expected a model with blocks that can be dropped. Received: {model.name!r}, which has none: its depth "
-            "cannot change. Use kp.plan, or a residual or dense network."
-        )
+    check_blocks(model, extent)
     return extent

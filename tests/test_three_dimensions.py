@@ -238,7 +238,46 @@ def test_bad_input(model, data):
         rounds(model, fit, "depth", to=0.5, resolution=SIDE)
     with pytest.raises(kp.PruneError, match="finite accuracy"):
         rounds(model, lambda *_, **__: float("nan"), "width", to=0.5, resolution=SIDE)
+    with pytest.raises(kp.PruneError, match="finite accuracy from fit. Received: None"):
+        rounds(model, lambda *_, **__: None, "width", to=0.5, resolution=SIDE)
     assert not fit.calls
+
+
+def test_networks_without_blocks_have_width_and_resolution():
+    inputs = x = keras.Input((None, None, 3))
+    for channels in (8, 12):
+        x = keras.layers.Conv2D(channels, 3, padding="same", use_bias=False)(x)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    plain = keras.Model(inputs, keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(x)))
+    dense = keras.Sequential([keras.Input((20,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(4)])
+    calls = []
+
+    def fit(model: keras.Model, *, resolution: int, epochs: int, seed: int) -> float:
+        calls.append(model.count_params())
+        return 0.5
+
+    for network, dimension, arguments, last in (
+        (plain, "width", {"resolution": SIDE}, (1, 0.5, 1)),
+        (plain, "resolution", {"resolution": SIDE}, (1, 1, 0.5)),
+        (dense, "width", {"channels": "l1"}, (1, 0.5, 1)),
+    ):
+        points = rounds(network, fit, dimension, to=0.5, rounds=2, **arguments)
+        assert (points[-1].d, points[-1].w, points[-1].r) == last
+        point = one_dimension(network, fit, dimension, 0.5, **arguments)
+        assert point.d == 1 and point.macs < 0.65 * kp.cost(network, resolution=arguments.get("resolution")).macs
+    begun = len(calls)
+    for network, dimension, message in (
+        (plain, "depth", "blocks that can be dropped"),
+        (dense, "depth", "blocks that can be dropped"),
+        (dense, "resolution", "free input side.*shape .None, 20"),
+    ):
+        for shrink in (
+            lambda *who: rounds(*who, to=0.5, resolution=20),
+            lambda *who: one_dimension(*who, resolution=20),
+        ):
+            with pytest.raises(kp.PruneError, match=message):
+                shrink(network, fit, dimension)
+    assert len(calls) == begun
 
 
 def test_one_level_everywhere_is_an_error(model, data):
