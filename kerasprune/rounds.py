@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
 import keras
 import numpy as np
 
+from kerasprune import criteria
 from kerasprune.cost import cost
 from kerasprune.criteria.base import Criterion, Evidence
-from kerasprune.criteria.block_criterion import BlockCriterion, score_blocks
+from kerasprune.criteria.block_criterion import BlockCriterion, block_criteria, score_blocks
 from kerasprune.dimensions import (
     DIMENSIONS,
     Extent,
@@ -120,7 +122,8 @@ def rounds(
     extent = Extent.of(model, resolution)
     if dimension == "depth":
         check_blocks(model, extent)
-    store = Store(folder, dimension, settings_of(model, dimension, to, rounds, epochs_per_round, extent, seed))
+    settings = settings_of(model, dimension, to, rounds, epochs_per_round, extent, seed)
+    store = Store(folder, dimension, settings | judged_by((dimension,), blocks, channels))
     last, points = Point(1.0, 1.0, 1.0, float("nan"), 0, 0, extent.side, Plan({}), model), []
     for number, fraction in enumerate(steps(to, rounds), 1):
 
@@ -211,6 +214,38 @@ def settings_of(
     }
 
 
+def judged_by(
+    dimensions: Collection[str], blocks: str | dict | BlockCriterion, channels: str | dict | Criterion
+) -> dict[str, Any]:
+    """Returns the criteria that points along some dimensions depend on, as plain data."""
+    judges = {}
+    if "depth" in dimensions:
+        judges["blocks"] = _described(block_criteria.get(blocks))
+    if "width" in dimensions:
+        judges["channels"] = _described(criteria.get(channels))
+    return judges
+
+
+def _described(criterion: Any) -> dict[str, Any]:
+    arguments = {name: value for name, value in getattr(criterion, "__dict__", {}).items() if not name.startswith("_")}
+    return {"name": type(criterion).__name__, "arguments": _plain(arguments)}
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value as JSON holds it; what it cannot hold by its name, the same in every process."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if isfinite(value) else repr(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    return getattr(value, "__qualname__", type(value).__name__)
+
+
 def checksum(model: keras.Model) -> float:
     """Returns a number that another set of weights would hardly have."""
     return float(
@@ -238,12 +273,13 @@ class Store:
         path = self._folder / f"{name}.json"
         if not path.exists():
             write_json(path, dict(settings))
-        elif (begun := json.loads(path.read_text(encoding="utf-8"))) != dict(settings):
-            other = [f"{key}={begun.get(key)!r}" for key in settings if begun.get(key) != settings[key]]
+            return
+        begun = json.loads(path.read_text(encoding="utf-8"))
+        other = [key for key in {**begun, **settings} if begun.get(key) != settings.get(key)]
+        if other:
             raise PruneError(
-                f"Expected the settings that {str(path)!r} was begun with: {', '.join(other)}. "
-                f"Received: {', '.join(f'{k}={v!r}' for k, v in settings.items() if begun.get(k) != v)}. "
-                "Take the same, or another folder."
+                f"Expected the settings that {str(path)!r} was begun with: {_listed(begun, other)}. "
+                f"Received: {_listed(settings, other)}. Take the same, or another folder."
             )
 
     def kept(self, number: int, train: Callable[[], Point]) -> Point:
@@ -278,3 +314,7 @@ class Store:
 
     def _place(self, number: int) -> Path:
         return self._folder / f"{self._name}-{number}"
+
+
+def _listed(settings: Mapping[str, Any], names: list[str]) -> str:
+    return ", ".join(f"{name}={settings.get(name)!r}" for name in names)

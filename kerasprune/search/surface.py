@@ -66,6 +66,16 @@ class Surface:
         self._coefficients = self._solved(points, measured, None)
         return self
 
+    def faults(self, d: Values, w: Values, r: Values) -> list[str]:
+        """Returns why the model could not be fitted to networks, whatever their accuracies: before any is trained.
+
+        Args:
+            d: Depths of the networks, fractions in (0, 1], shape `(n,)`.
+            w: Their widths.
+            r: Their resolutions.
+        """
+        return self._faults(_stacked(d, w, r)[1])
+
     def predict(self, d: Values, w: Values, r: Values) -> np.ndarray | float:
         """Returns the accuracy of networks, in the unit it was fitted in; arguments broadcast.
 
