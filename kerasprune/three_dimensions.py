@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from kerasprune.criteria.base import Criterion, Evidence
 from kerasprune.criteria.block_criterion import BlockCriterion, blocks_of, score_blocks
@@ -138,6 +139,9 @@ def three_dimensions(
     extent = _checked(model, macs, low, rounds, epochs_per_round, epochs, constraint, resolution, surface)
     width_plan(model, extent, low**0.5, channels)
     importance = score_blocks(blocks, trace(model, unknown="freeze"), Evidence(data, seed=seed))
+    lower = _alone(macs)
+    limit = _limit(constraint, model, extent, importance, lower)
+    limit.check(macs, np.array(lower))
     points = collect(
         model,
         fit,
@@ -154,8 +158,7 @@ def three_dimensions(
     accuracy = [point.accuracy for point in points]
     columns = [[getattr(point, name) for point in points] for name in "dwr"]
     fitted = surface.fit(*columns, accuracy)
-    lower = _alone(macs)
-    optimum = fitted.optimum(macs, lower, constraint=_limit(constraint, model, extent, importance, lower))
+    optimum = fitted.optimum(macs, lower, constraint=limit)
     name = constraint if isinstance(constraint, str) else type(constraint).__name__
     settings = {"weights": checksum(model), "optimum": list(optimum), "epochs": epochs, "seed": seed}
     settings |= judged_by(DIMENSIONS, blocks, channels)

@@ -17,7 +17,7 @@ from kerasprune.criteria import blocks_of
 from kerasprune.criteria.l1 import L1
 from kerasprune.dimensions import Costs, Extent
 from kerasprune.rounds import rounds
-from kerasprune.search import MAP
+from kerasprune.search import MAP, Smooth
 from kerasprune.testing import randomise
 from kerasprune.three_dimensions import check_points, collect, one_dimension, plan_at, three_dimensions
 
@@ -261,6 +261,13 @@ def test_criteria_are_told_apart_by_their_public_fields(model, tmp_path):
     assert len(fit.calls) == 1
 
 
+def headed() -> keras.Model:
+    """Returns a network whose layers behind the pooling cost most: width alone makes them cheaper, and no depth."""
+    body = residual(4)
+    x = keras.layers.Dense(3000, "relu")(body.layers[-2].output)
+    return keras.Model(body.inputs, keras.layers.Dense(400)(x))
+
+
 def residual(blocks: int) -> keras.Model:
     """Returns a network all of whose blocks can be dropped."""
     inputs = keras.Input((None, None, 3))
@@ -274,7 +281,7 @@ def residual(blocks: int) -> keras.Model:
 def test_what_can_be_known_before_is_said_before_anything_is_trained(model, data):
     fit = CountingFit(Extent.of(model, SIDE))
     for arguments, message in (
-        ({"rounds": 2}, "rounds=2, (.|\n)*Raise rounds=(.|\n)*4 different values of d(.|\n)*Received: 3"),
+        ({"rounds": 2}, "rounds=2 (.|\n)*Raise rounds=(.|\n)*4 different values of d(.|\n)*Received: 3"),
         ({"model": residual(3)}, "3 of 3 blocks (.|\n)*MAP.degree=2(.|\n)*4 different values of d"),
         ({"surface": MAP(rank=2)}, "Raise rounds=(.|\n)*at least 20 points(.|\n)*Received: 13"),
         ({"macs": 1.0}, "macs < 1"),
@@ -283,6 +290,8 @@ def test_what_can_be_known_before_is_said_before_anything_is_trained(model, data
         ({"channels": "bn_scal"}, "Did you mean 'bn_scale'"),
         ({"blocks": "discriminaton"}, "Did you mean 'discrimination'"),
         ({"data": None}, "data=None"),
+        ({"constraint": Smooth(lambda d, w, r: 0.6 + 0.4 * d)}, "cost between 0.8.*Received: cost=0.5"),
+        ({"model": headed(), "macs": 0.2, "channels": "l1"}, "least that can be built .*costs 0.3492.*cost=0.2"),
         ({"surface": "map"}, "Expected surface to be a Surface.*Received: surface='map'"),
     ):
         with pytest.raises(kp.PruneError, match=message):
