@@ -79,6 +79,11 @@ class Extent:
         """Returns the side in pixels that a resolution means."""
         return max(1, round(resolution * self.side))
 
+    def built_at(self, d: float = 1.0, w: float = 1.0, r: float = 1.0) -> tuple[float, float, float]:
+        """Returns the depth, width and resolution that are built where others are asked for."""
+        kept, dense = sum(self.channels_at(w).values()), sum(self.widths.values())
+        return _share(self.blocks_at(d), self.blocks), _share(kept, dense), self.side_at(r) / self.side
+
     def fractions(self, model: keras.Model, side: int) -> tuple[float, float, float]:
         """Returns the depth, width and resolution of a model made from the dense one: of what was built.
 
@@ -90,7 +95,16 @@ class Extent:
         here = {name: group.size for name, group in graph.groups.items() if name in self.widths}
         kept, dense = sum(here.values()), sum(self.widths[name] for name in here)
         gone = self.droppable - len(blocks_of(graph))
-        return (self.blocks - gone) / self.blocks, kept / dense if dense else 1.0, side / self.side
+        return _share(self.blocks - gone, self.blocks), _share(kept, dense), side / self.side
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 1.0
+
+
+def steps(to: float, rounds: int) -> list[float]:
+    """Returns the fractions that rounds shrink to, `x_n = 1 − n (1 − to) / rounds`."""
+    return [1 - number * (1 - to) / rounds for number in range(1, rounds + 1)]
 
 
 def depth_plan(model: keras.Model, extent: Extent, depth: float, scores: Mapping[str, float]) -> Plan:
@@ -128,18 +142,31 @@ def width_plan(model: keras.Model, extent: Extent, width: float, criterion: str 
     return Plan({name: kept.tolist() for name, kept in keep.items()}, fingerprint=graph.fingerprint)
 
 
+def check_blocks(model: keras.Model, extent: Extent) -> None:
+    """Checks that a model has blocks that can be dropped.
+
+    Raises:
+        PruneError: It has none.
+    """
+    if not extent.droppable:
+        raise PruneError(
+            f"Expected a model with blocks that can be dropped. Received: {model.name!r}, which has none: its depth "
+            "cannot change. Use kp.plan, or a residual or dense network."
+        )
+
+
 def check_side(model: keras.Model, side: int) -> None:
     """Checks that a model takes inputs of a side.
 
     Raises:
-        PruneError: Its input side is fixed to another.
+        PruneError: Its input side is fixed to another, or its inputs have none.
     """
-    fixed = [size for size in functional(model).inputs[0].shape[1:-1] if size not in (None, side)]
-    if fixed:
+    shape = functional(model).inputs[0].shape
+    if any(size not in (None, side) for size in shape[1:-1] or shape[1:]):
         raise PruneError(
             "Expected a model with a free input side, e.g. input_shape=(None, None, 3), whose resolution can change. "
-            f"Received: {model.name!r} with inputs of shape {tuple(functional(model).inputs[0].shape)}. Build it with "
-            "free sides and global pooling, and load the weights; or leave the resolution as it is."
+            f"Received: {model.name!r} with inputs of shape {tuple(shape)}. Build it with free "
+            "sides and global pooling, and load the weights; or leave the resolution as it is."
         )
 
 
@@ -183,7 +210,7 @@ class Costs:
         if None not in functional(model).inputs[0].shape[1:-1]:
             sides = sides[:1]  # the model has a side of its own
         asked = _widths(extent, lower[1])
-        built = [sum(extent.channels_at(w).values()) / max(1, sum(extent.widths.values())) for w in asked]
+        built = [extent.built_at(w=w)[1] for w in asked]
         # A kernel's multiply–adds are its size, which depth and width decide, times its positions, which the side does.
         at_sides = [_by_layer(cost(trace(model, unknown="freeze", resolution=int(side)))) for side in sides]
         dense, total = at_sides[0], sum(at_sides[0].values())
@@ -195,7 +222,8 @@ class Costs:
             for j, width in enumerate(asked):
                 slim = _by_layer(cost(graph, _prefix(graph, extent, width)))
                 macs[i, j] = np.sum([one * np.array(positions[name]) for name, one in slim.items()], axis=0) / total
-        return cls(numbers / extent.blocks, np.array(built), sides / extent.side, asked, macs)
+        depths = np.array([_share(int(number), extent.blocks) for number in numbers])
+        return cls(depths, np.array(built), sides / extent.side, asked, macs)
 
     def grid(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Returns d, w, r and MACs of all networks, flat."""

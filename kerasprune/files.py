@@ -20,7 +20,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
         path: The file or folder to write. A file there is replaced; a folder must not be there.
 
     Yields:
-        The temporary path, with the same suffix. It is removed where the block raises.
+        The temporary path, with the same suffix. It is removed where the block raises; one that a killed process of
+        the same number has left is removed before.
 
     Example:
         >>> import tempfile
@@ -33,14 +34,19 @@ def replacing(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    _remove(temporary)
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path | str, text: str) -> Path:

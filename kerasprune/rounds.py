@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
 import keras
 import numpy as np
 
+from kerasprune import criteria
 from kerasprune.cost import cost
 from kerasprune.criteria.base import Criterion, Evidence
-from kerasprune.criteria.block_criterion import BlockCriterion, score_blocks
-from kerasprune.dimensions import DIMENSIONS, Extent, check_fractions, check_side, depth_plan, width_plan
+from kerasprune.criteria.block_criterion import BlockCriterion, block_criteria, score_blocks
+from kerasprune.dimensions import (
+    DIMENSIONS,
+    Extent,
+    check_blocks,
+    check_fractions,
+    check_side,
+    depth_plan,
+    steps,
+    width_plan,
+)
 from kerasprune.errors import PruneError, nearest, raise_faults, whole_number_faults
 from kerasprune.files import replacing, write_json
 from kerasprune.plans import Plan
@@ -101,19 +112,22 @@ def rounds(
         One point per round, with its model.
 
     Raises:
-        PruneError: An argument is out of range, the model's input side is fixed and resolution is to shrink, or the
-            folder was begun with other settings.
+        PruneError: An argument is out of range, the model's input side is fixed and resolution is to shrink, it has no
+            droppable blocks and depth is to shrink, or the folder was begun with other settings.
 
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Algorithm 1.
     """
     check_rounds(dimension, to, rounds, epochs_per_round)
     extent = Extent.of(model, resolution)
-    store = Store(folder, dimension, settings_of(model, dimension, to, rounds, epochs_per_round, extent, seed))
+    if dimension == "depth":
+        check_blocks(model, extent)
+    settings = settings_of(model, dimension, to, rounds, epochs_per_round, extent, seed)
+    store = Store(folder, dimension, settings | judged_by((dimension,), blocks, channels))
     last, points = Point(1.0, 1.0, 1.0, float("nan"), 0, 0, extent.side, Plan({}), model), []
-    for number in range(1, rounds + 1):
+    for number, fraction in enumerate(steps(to, rounds), 1):
 
-        def train(before: Point = last, fraction: float = 1 - number * (1 - to) / rounds) -> Point:
+        def train(before: Point = last, fraction: float = fraction) -> Point:
             step = next_plan(before.model, extent, dimension, fraction, data, blocks, channels, seed)
             return _built(before, step, extent, fit, epochs_per_round, seed)
 
@@ -152,13 +166,23 @@ def built_point(dense: keras.Model, plan: Plan, extent: Extent, fit: Fit, epochs
 def _built(last: Point, step: Plan, extent: Extent, fit: Fit, epochs: int, seed: int) -> Point:
     side = step.resolution or last.side
     slim = rebuild(last.model, step, absorb=False)
-    accuracy = float(fit(slim, resolution=side, epochs=epochs, seed=seed))
-    if not np.isfinite(accuracy):
-        raise PruneError(f"Expected a finite accuracy from fit. Received: {accuracy!r}. Training may have diverged.")
+    accuracy = _accuracy(fit(slim, resolution=side, epochs=epochs, seed=seed))
     counted = cost(slim, resolution=side)
     fractions = extent.fractions(slim, side)
     plan = replace(last.plan.then(step), fingerprint=last.plan.fingerprint or step.fingerprint)
     return Point(*fractions, accuracy, counted.macs, counted.params, side, plan, slim)
+
+
+def _accuracy(returned: Any) -> float:
+    try:
+        accuracy = float(returned)
+    except (TypeError, ValueError):
+        raise PruneError(
+            f"Expected a finite accuracy from fit. Received: {returned!r}. Let fit return what it measures."
+        ) from None
+    if not np.isfinite(accuracy):
+        raise PruneError(f"Expected a finite accuracy from fit. Received: {accuracy!r}. Training may have diverged.")
+    return accuracy
 
 
 def check_rounds(dimension: str, to: float, rounds: int, epochs_per_round: int) -> None:
@@ -190,6 +214,38 @@ def settings_of(
     }
 
 
+def judged_by(
+    dimensions: Collection[str], blocks: str | dict | BlockCriterion, channels: str | dict | Criterion
+) -> dict[str, Any]:
+    """Returns the criteria that points along some dimensions depend on, as plain data."""
+    judges = {}
+    if "depth" in dimensions:
+        judges["blocks"] = _described(block_criteria.get(blocks))
+    if "width" in dimensions:
+        judges["channels"] = _described(criteria.get(channels))
+    return judges
+
+
+def _described(criterion: Any) -> dict[str, Any]:
+    arguments = {name: value for name, value in getattr(criterion, "__dict__", {}).items() if not name.startswith("_")}
+    return {"name": type(criterion).__name__, "arguments": _plain(arguments)}
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value as JSON holds it; what it cannot hold by its name, the same in every process."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if isfinite(value) else repr(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    return getattr(value, "__qualname__", type(value).__name__)
+
+
 def checksum(model: keras.Model) -> float:
     """Returns a number that another set of weights would hardly have."""
     return float(
@@ -217,12 +273,13 @@ class Store:
         path = self._folder / f"{name}.json"
         if not path.exists():
             write_json(path, dict(settings))
-        elif (begun := json.loads(path.read_text(encoding="utf-8"))) != dict(settings):
-            other = [f"{key}={begun.get(key)!r}" for key in settings if begun.get(key) != settings[key]]
+            return
+        begun = json.loads(path.read_text(encoding="utf-8"))
+        other = [key for key in {**begun, **settings} if begun.get(key) != settings.get(key)]
+        if other:
             raise PruneError(
-                f"Expected the settings that {str(path)!r} was begun with: {', '.join(other)}. "
-                f"Received: {', '.join(f'{k}={v!r}' for k, v in settings.items() if begun.get(k) != v)}. "
-                "Take the same, or another folder."
+                f"Expected the settings that {str(path)!r} was begun with: {_listed(begun, other)}. "
+                f"Received: {_listed(settings, other)}. Take the same, or another folder."
             )
 
     def kept(self, number: int, train: Callable[[], Point]) -> Point:
@@ -257,3 +314,7 @@ class Store:
 
     def _place(self, number: int) -> Path:
         return self._folder / f"{self._name}-{number}"
+
+
+def _listed(settings: Mapping[str, Any], names: list[str]) -> str:
+    return ", ".join(f"{name}={settings.get(name)!r}" for name in names)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from kerasprune.criteria.base import Criterion, Evidence
 from kerasprune.criteria.block_criterion import BlockCriterion, blocks_of, score_blocks
@@ -14,15 +15,17 @@ from kerasprune.dimensions import (
     DIMENSIONS,
     Costs,
     Extent,
+    check_blocks,
     check_fractions,
     check_side,
     depth_plan,
+    steps,
     width_plan,
 )
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.plans import Plan
 from kerasprune.rebuild import rebuild
-from kerasprune.rounds import Fit, Point, Store, built_point, check_rounds, checksum
+from kerasprune.rounds import Fit, Point, Store, built_point, check_rounds, checksum, judged_by
 from kerasprune.rounds import rounds as shrink
 from kerasprune.search import MAP, Buildable, Constraint, Surface, Volume
 from kerasprune.search.constraints import Optimum
@@ -119,8 +122,8 @@ def three_dimensions(
         The points, the surface, the optimum and the slim model.
 
     Raises:
-        PruneError: An argument is out of range, the model's input side is fixed, it has no droppable blocks, or the
-            budget cannot be reached.
+        PruneError: An argument is out of range, the model's input side is fixed, it has no droppable blocks, the points
+            that can be built would not determine the surface, or the budget cannot be reached.
 
     Example:
         >>> def fit(model, *, resolution, epochs, seed):
@@ -132,7 +135,13 @@ def three_dimensions(
         Wang et al., Accelerate CNNs from Three Dimensions: A Comprehensive Pruning Framework, ICML 2021.
     """
     low = macs if down_to is None else down_to
-    extent = _checked(model, macs, low, rounds, epochs_per_round, epochs, constraint, resolution)
+    surface = MAP() if surface is None else surface
+    extent = _checked(model, macs, low, rounds, epochs_per_round, epochs, constraint, resolution, surface)
+    width_plan(model, extent, low**0.5, channels)
+    importance = score_blocks(blocks, trace(model, unknown="freeze"), Evidence(data, seed=seed))
+    lower = _alone(macs)
+    limit = _limit(constraint, model, extent, importance, lower)
+    limit.check(macs, np.array(lower))
     points = collect(
         model,
         fit,
@@ -148,12 +157,11 @@ def three_dimensions(
     )
     accuracy = [point.accuracy for point in points]
     columns = [[getattr(point, name) for point in points] for name in "dwr"]
-    fitted = (MAP() if surface is None else surface).fit(*columns, accuracy)
-    importance = score_blocks(blocks, trace(model, unknown="freeze"), Evidence(data, seed=seed))
-    lower = (macs, macs**0.5, macs**0.5)
-    optimum = fitted.optimum(macs, lower, constraint=_limit(constraint, model, extent, importance, lower))
+    fitted = surface.fit(*columns, accuracy)
+    optimum = fitted.optimum(macs, lower, constraint=limit)
     name = constraint if isinstance(constraint, str) else type(constraint).__name__
     settings = {"weights": checksum(model), "optimum": list(optimum), "epochs": epochs, "seed": seed}
+    settings |= judged_by(DIMENSIONS, blocks, channels)
     store = Store(folder, f"chosen-{name}-{macs}", settings)
 
     def train() -> Point:
@@ -197,7 +205,7 @@ def collect(
     plan = Plan({}, fingerprint=trace(model, unknown="freeze").fingerprint)
     dense = Store(folder, "dense", settings).kept(0, lambda: built_point(model, plan, extent, fit, 0, seed))
     points = [dense]
-    for dimension, least in zip(DIMENSIONS, (down_to, down_to**0.5, down_to**0.5), strict=True):
+    for dimension, least in zip(DIMENSIONS, _alone(down_to), strict=True):
         points += shrink(
             model,
             fit,
@@ -250,7 +258,7 @@ def one_dimension(
         The point, with its model.
 
     Raises:
-        PruneError: The budget cannot be met along this dimension.
+        PruneError: The budget cannot be met along this dimension, or the model cannot shrink along it.
     """
     check_rounds(dimension, 1.0, 1, epochs)
     check_fractions(macs=macs)
@@ -259,10 +267,12 @@ def one_dimension(
         check_side(model, extent.side - 1)
     importance = dict.fromkeys(blocks_of(trace(model, unknown="freeze")), 0.0)
     if dimension == "depth":
+        check_blocks(model, extent)
         importance = score_blocks(blocks, trace(model, unknown="freeze"), Evidence(data, seed=seed))
     lower = tuple(0.01 if name == dimension else 1.0 for name in DIMENSIONS)
     target = Costs.of(model, extent, importance, lower).along(dimension, macs)
     settings = {"weights": checksum(model), "target": list(target), "epochs": epochs, "seed": seed}
+    settings |= {"side": extent.side} | judged_by((dimension,), blocks, channels)
 
     def train() -> Point:
         return built_point(model, plan_at(model, extent, target, importance, channels), extent, fit, epochs, seed)
@@ -299,6 +309,11 @@ def plan_at(
     return Plan(width.keep, depth.removed, side, fingerprint=depth.fingerprint)
 
 
+def _alone(cost: float) -> tuple[float, float, float]:
+    """Returns the depth, width and resolution each of which alone has a cost d · w² · r²."""
+    return cost, cost**0.5, cost**0.5
+
+
 def _limit(
     constraint: str | Constraint,
     model: keras.Model,
@@ -322,6 +337,7 @@ def _checked(
     epochs: int,
     constraint: str | Constraint,
     resolution: int | None,
+    surface: Surface,
 ) -> Extent:
     """Checks the arguments before anything is trained, and returns the extent of the model."""
     check_fractions(macs=macs, down_to=low)
@@ -329,11 +345,17 @@ def _checked(
     faults = []
     if low > macs:
         faults.append(f"Expected down_to ≤ macs, so that the points reach the budget. Received: {low} > {macs}.")
+    elif low == 1:
+        faults.append("Expected macs < 1, so that the points differ, or down_to < 1. Received: macs=1.")
     if not isinstance(constraint, Constraint) and constraint not in CONSTRAINTS:
         faults.append(f"Expected constraint to be one of {CONSTRAINTS} or a Constraint. Received: {constraint!r}.")
+    if not isinstance(surface, Surface):
+        faults.append(f"Expected surface to be a Surface, e.g. kp.search.MAP(). Received: surface={surface!r}.")
     faults += whole_number_faults(0, epochs=epochs)
     raise_faults("Pruning along three dimensions cannot begin:", faults)
-    return check_extent(model, resolution, low)
+    extent = check_extent(model, resolution, low)
+    check_points(extent, low, rounds, surface)
+    return extent
 
 
 def check_extent(model: keras.Model, resolution: int | None, low: float) -> Extent:
@@ -349,9 +371,33 @@ def check_extent(model: keras.Model, resolution: int | None, low: float) -> Exte
     """
     extent = Extent.of(model, resolution)
     check_side(model, extent.side_at(low**0.5))
-    if not extent.droppable:
-        raise PruneError(
-            f"Expected a model with blocks that can be dropped. Received: {model.name!r}, which has none: its depth "
-            "cannot change. Use kp.plan, or a residual or dense network."
-        )
+    check_blocks(model, extent)
     return extent
+
+
+def check_points(extent: Extent, low: float, rounds: int, surface: Surface) -> None:
+    """Checks that the points of Algorithm 1, as they can be built, leave blocks and determine a surface.
+
+    Args:
+        extent: Of the dense model.
+        low: The T that the points go down to.
+        rounds: Points along each dimension.
+        surface: What is to be fitted to them.
+
+    Raises:
+        PruneError: At T every block would go, or the surface needs more points, or more different ones.
+    """
+    if not extent.blocks_at(low):
+        raise PruneError(
+            f"Expected macs, and down_to, at which blocks stay. Received: {low}, at which all {extent.blocks} would "
+            f"go. Ask for more than {0.5 / extent.blocks:.3g}."
+        )
+    points = [extent.built_at()]
+    for name, least in zip("dwr", _alone(low), strict=True):
+        points += [extent.built_at(**{name: fraction}) for fraction in steps(least, rounds)]
+    raise_faults(
+        f"The surface cannot be fitted to what rounds={rounds} down to T = {low} would build: "
+        f"{extent.droppable} of {extent.blocks} blocks can be dropped. Raise rounds=, lower down_to=, or give a "
+        "surface that needs fewer points, e.g. surface=kp.search.MAP(degree=2):",
+        surface.faults(*zip(*points, strict=True)),
+    )

@@ -141,6 +141,35 @@ def test_bad_use_is_an_error():
         fit(ShrinkRounds("resolution", 2, epochs_per_round=1, monitor="loss"), used=fixed)
 
 
+def test_a_round_that_fails_leaves_no_masks():
+    class Broken(kp.criteria.l1.L1):
+        def score(self, graph, evidence):
+            seen.append(graph)
+            if len(seen) > 1:
+                raise RuntimeError("no scores")
+            return super().score(graph, evidence)
+
+    seen = []
+    model = compiled(MAKERS["residual"]())
+    callback = ShrinkRounds("width", 2, epochs_per_round=1, resolution=SIDE, channels=Broken(), monitor="loss")
+    with pytest.raises(RuntimeError, match="no scores"):
+        model.fit(digits(SIDE, "train"), epochs=2, verbose=0, callbacks=[callback])
+    assert len(callback.points) == 1
+    assert all(variable.constraint is None for variable in model.variables)
+
+
+def test_networks_without_blocks_have_width():
+    inputs = keras.Input((SIDE, SIDE, 3))
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(8, 3, use_bias=False)(inputs)))
+    model = compiled(keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling2D()(x))))
+    callback = ShrinkRounds("width", 2, to=0.5, epochs_per_round=1, monitor="loss")
+    model.fit(digits(SIDE, "train"), epochs=2, verbose=0, callbacks=[callback])
+    assert [(point.d, point.w) for point in callback.points] == [(1, 0.75), (1, 0.5)]
+    callback = ShrinkRounds("depth", 2, epochs_per_round=1, monitor="loss")
+    with pytest.raises(kp.PruneError, match="blocks that can be dropped"):
+        model.fit(digits(SIDE, "train"), epochs=2, verbose=0, callbacks=[callback])
+
+
 def test_what_values_cannot_do_is_said():
     inputs = keras.Input((SIDE, SIDE, 3))
     x = layers.Conv2D(8, 3, padding="same")(inputs)

@@ -144,8 +144,10 @@ def test_a_criterion_without_a_method_says_so():
     class Nothing(Criterion):
         pass
 
-    with pytest.raises(kp.PruneError, match=r"Nothing has neither saliency\(\) nor score\(\)"):
+    with pytest.raises(kp.PruneError, match=r"Nothing, which has neither saliency\(\) nor score\(\)"):
         kp.plan(_dense(np.ones((2, 3))), criterion=Nothing, keep=0.5)
+    with pytest.raises(kp.PruneError, match=r"saliency\(\).*: l1, l2. Received: BatchNormScale, which has only score"):
+        criteria.get("bn_scale").saliency(np.ones(3))
 
 
 def test_names_dicts_classes_and_instances_are_accepted():

@@ -125,6 +125,12 @@ def test_random_scores_are_a_function_of_the_seed():
     assert one == again != other
 
 
+def test_sample_weights_have_no_say():
+    graph, data = kp.trace(kp.models.resnet_cifar(depth=8, classes=4, width=0.25, seed=0)), samples()
+    weighted = [(images, labels, np.ones(len(labels))) for images, labels in data]
+    assert score_blocks(RIDGE, graph, Evidence(weighted)) == score_blocks(RIDGE, graph, Evidence(data))
+
+
 def test_bad_input():
     graph = kp.trace(kp.models.resnet_cifar(depth=14))
     for arguments in ({"classifier": "logstic"}, {"samples": 3}, {"held_out": 1.0}):
@@ -134,5 +140,7 @@ def test_bad_input():
         score_blocks("discrimination", graph)
     with pytest.raises(kp.PruneError, match="several classes"):
         score_blocks(RIDGE, graph, Evidence([(np.zeros((20, 8, 8, 3), "float32"), np.zeros(20, int))]))
+    with pytest.raises(kp.PruneError, match="Expected batches of .inputs, labels.*type ndarray"):
+        score_blocks(RIDGE, graph, Evidence((np.zeros((20, 8, 8, 3), "float32"), np.zeros(20, int))))
     with pytest.raises(kp.PruneError, match="Did you mean 'discrimination'"):
         score_blocks("discrimnation", graph)

@@ -112,6 +112,7 @@ def test_it_is_as_fast_as_the_plain_data_set():
 def test_bad_arguments_are_an_error():
     for arguments, message in (
         ({"sizes": []}, "one size per round"),
+        ({"sizes": 16}, "one size per round. Received: sizes=16"),
         ({"sizes": [16, 0]}, "sizes=0"),
         ({"sizes": [16.5]}, "sizes=16.5"),
         ({"epochs_per_round": 0}, "epochs_per_round=0"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -32,6 +33,16 @@ def test_failed_folder_is_removed(tmp_path):
         (temporary / "part").write_text("x")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle(tmp_path):
+    stale = tmp_path / f".model-{os.getpid()}"
+    stale.mkdir()
+    (stale / "half").write_text("x")
+    with files.replacing(tmp_path / "model") as temporary:
+        temporary.mkdir()
+        (temporary / "part").write_text("y")
+    assert [file.name for file in tmp_path.rglob("*")] == ["model", "part"]
 
 
 def test_json_refuses_what_json_has_not(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 import kerasprune as kp
-from kerasprune.recipes import loading, running
+from kerasprune.recipes import loading, running, shrinking, stages
 from kerasprune.recipes.folder import RunFolder
 from kerasprune.recipes.schema import Cosine, MultiStep
 
@@ -119,6 +119,19 @@ def test_what_would_fail_after_training_fails_before(tmp_path):
         recipe = loading.check(recipe_of(**changes), source="test")
         with pytest.raises(kp.PruneError, match=message):
             running.run(recipe, tmp_path / "out", smoke=True, console=Console(quiet=True))
+
+
+@pytest.mark.parametrize("name", [*CIFAR, *LARGE, *(f"efficientnet-b0-imagenet-{budget}" for budget in EFFICIENT)])
+def test_the_points_of_shipped_recipes_determine_their_surfaces(name):
+    recipe = loading.load(f"three-dimensions-{name}")
+    shrinking.rehearse(stages.dense_model(recipe), recipe)
+
+
+def test_too_few_points_are_found_before_a_recipe_runs():
+    few = {"macs": 0.6, "rounds": 2, "training": recipe_of()["train"]}
+    recipe = loading.check(recipe_of(prune={"three_dimensions": few}), source="test")
+    with pytest.raises(kp.PruneError, match="Raise rounds="):
+        shrinking.rehearse(stages.dense_model(recipe), recipe)
 
 
 def test_other_stages_than_the_paper_gives_are_not_made_up():

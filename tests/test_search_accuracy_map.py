@@ -146,6 +146,7 @@ def bad_fits():
     yield "few levels", MAP(degree=5), (*np.tile(good, (2, 1)).T, np.tile(accuracy, 2)), "6 different values of d"
     yield "lengths", MAP(), (*good.T, accuracy[:-1]), "one length"
     yield "range", MAP(), (2 * good[:, 0], *good.T[1:], accuracy), "d to hold fractions"
+    yield "text", MAP(), (["a"], [1], ["b"], [1]), "d to hold numbers. Received: d=\\['a'\\](.|\n)*r=\\['b'\\]"
     yield "zero", Polynomial(), (good[:, 0], 0 * good[:, 1], good[:, 2], accuracy), "w to hold fractions"
 
 
@@ -156,9 +157,22 @@ def test_bad_data_is_an_error(surface, data, message):
 
 
 def test_bad_arguments_are_an_error():
-    for make in (lambda: MAP(rank=0), lambda: MAP(degree=0), lambda: MAP(ridge=-1), lambda: Polynomial(1.5)):
+    for make in (
+        lambda: MAP(rank=0),
+        lambda: MAP(degree=0),
+        lambda: MAP(ridge=-1),
+        lambda: MAP(seed=-1),
+        lambda: Polynomial(1.5),
+        lambda: Polynomial(centre="x"),
+    ):
         with pytest.raises(kp.PruneError, match="Received"):
             make()
+    surface = Polynomial(1).fit([1, 0.5], 2 * [1], 2 * [1], [90, 80])
+    for arguments in ({"draws": 0}, {"level": "most"}, {"seed": -1}):
+        with pytest.raises(kp.PruneError, match="Received"):
+            surface.interval(1, 1, 1, **arguments)
+    with pytest.raises(kp.PruneError, match="w to hold numbers. Received: w='wide'"):
+        surface.predict(1, "wide", 1)
     with pytest.raises(kp.PruneError, match="Call fit"):
         MAP().predict(1, 1, 1)
     with pytest.raises(kp.PruneError, match="Did you mean 'resnet32'"):

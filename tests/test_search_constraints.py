@@ -116,3 +116,5 @@ def test_what_cannot_be_reached_is_an_error():
             surface.optimum(cost)
     with pytest.raises(kp.PruneError, match="lower to hold three fractions"):
         surface.optimum(0.5, lower=(0.5, 0.5))
+    with pytest.raises(kp.PruneError, match="lower to hold numbers. Received: lower='abc'"):
+        surface.optimum(0.5, lower="abc")

@@ -14,11 +14,12 @@ import pytest
 
 import kerasprune as kp
 from kerasprune.criteria import blocks_of
+from kerasprune.criteria.l1 import L1
 from kerasprune.dimensions import Costs, Extent
 from kerasprune.rounds import rounds
-from kerasprune.search import MAP
+from kerasprune.search import MAP, Smooth
 from kerasprune.testing import randomise
-from kerasprune.three_dimensions import collect, one_dimension, plan_at, three_dimensions
+from kerasprune.three_dimensions import check_points, collect, one_dimension, plan_at, three_dimensions
 
 SIDE = 16
 
@@ -214,6 +215,111 @@ def test_a_folder_of_other_settings_is_an_error(model, data, tmp_path):
     assert len(fit.calls) == 1
 
 
+def test_a_folder_of_other_criteria_is_an_error(model, data, tmp_path):
+    fit = CountingFit(Extent.of(model, SIDE))
+    shared = {"data": data, "resolution": SIDE, "folder": tmp_path}
+
+    def shrink(dimension, **criteria):
+        rounds(model, fit, dimension, to=0.8, rounds=1, epochs_per_round=1, **shared, **criteria)
+
+    def alone(dimension, **criteria):
+        one_dimension(model, fit, dimension, 0.7, epochs=1, **shared, **criteria)
+
+    for prune in (shrink, alone):
+        prune("width", channels="l1")
+        begun = len(fit.calls)
+        prune("width", channels=L1(), blocks="random")  # the same one, and one that has no say
+        with pytest.raises(kp.PruneError, match="channels=.*'L1'.*Received: channels=.*'Random'"):
+            prune("width", channels="random")
+        assert len(fit.calls) == begun
+        prune("depth", blocks=BLOCKS)
+        begun = len(fit.calls)
+        prune("depth", blocks={**BLOCKS}, channels="l1")
+        with pytest.raises(kp.PruneError, match="blocks=.*'samples': 60.*Received: blocks=.*'samples': 50"):
+            prune("depth", blocks={**BLOCKS, "samples": 50})
+        assert len(fit.calls) == begun
+    path = tmp_path / "width.json"
+    before = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in before.items() if name != "channels"}))
+    with pytest.raises(kp.PruneError, match="settings.*begun with: channels=None"):
+        shrink("width", channels="l1")
+
+
+def test_criteria_are_told_apart_by_their_public_fields(model, tmp_path):
+    class Weighed(L1):
+        def __init__(self, weights, function=np.abs):
+            object.__setattr__(self, "weights", weights)
+            object.__setattr__(self, "limits", {"low": float("nan"), 1: (np.float32(0.5), function)})
+            object.__setattr__(self, "_seen", object())
+
+    fit = CountingFit(Extent.of(model, SIDE))
+    shared = {"to": 0.8, "rounds": 1, "resolution": SIDE, "folder": tmp_path}
+    for _ in range(2):
+        rounds(model, fit, "width", channels=Weighed(np.arange(3)), **shared)
+    with pytest.raises(kp.PruneError, match=r"'weights': \[0, 1, 2\].*Received: .*'weights': \[1, 1, 1\]"):
+        rounds(model, fit, "width", channels=Weighed(np.ones(3, int)), **shared)
+    assert len(fit.calls) == 1
+
+
+def headed() -> keras.Model:
+    """Returns a network whose layers behind the pooling cost most: width alone makes them cheaper, and no depth."""
+    body = residual(4)
+    x = keras.layers.Dense(3000, "relu")(body.layers[-2].output)
+    return keras.Model(body.inputs, keras.layers.Dense(400)(x))
+
+
+def residual(blocks: int) -> keras.Model:
+    """Returns a network all of whose blocks can be dropped."""
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(6, 3, padding="same")(inputs))
+    for _ in range(blocks):
+        branch = keras.layers.BatchNormalization()(keras.layers.Conv2D(6, 3, padding="same")(x))
+        x = keras.layers.ReLU()(keras.layers.Add()([x, branch]))
+    return keras.Model(inputs, keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(x)))
+
+
+def test_what_can_be_known_before_is_said_before_anything_is_trained(model, data):
+    fit = CountingFit(Extent.of(model, SIDE))
+    for arguments, message in (
+        ({"rounds": 2}, "rounds=2 (.|\n)*Raise rounds=(.|\n)*4 different values of d(.|\n)*Received: 3"),
+        ({"model": residual(3)}, "3 of 3 blocks (.|\n)*MAP.degree=2(.|\n)*4 different values of d"),
+        ({"surface": MAP(rank=2)}, "Raise rounds=(.|\n)*at least 20 points(.|\n)*Received: 13"),
+        ({"macs": 1.0}, "macs < 1"),
+        ({"model": residual(8), "macs": 0.05}, "macs, and down_to.*Received: 0.05.*all 8.*more than 0.0625"),
+        ({"model": residual(3), "macs": 0.5, "down_to": 0.02}, "Received: 0.02.*all 3 would"),
+        ({"channels": "bn_scal"}, "Did you mean 'bn_scale'"),
+        ({"blocks": "discriminaton"}, "Did you mean 'discrimination'"),
+        ({"data": None}, "data=None"),
+        ({"constraint": Smooth(lambda d, w, r: 0.6 + 0.4 * d)}, "cost between 0.8.*Received: cost=0.5"),
+        ({"model": headed(), "macs": 0.2, "channels": "l1"}, "least that can be built .*costs 0.3492.*cost=0.2"),
+        ({"surface": "map"}, "Expected surface to be a Surface.*Received: surface='map'"),
+    ):
+        with pytest.raises(kp.PruneError, match=message):
+            three_dimensions(
+                **{"model": model, "fit": fit, "data": data, "resolution": SIDE, "blocks": BLOCKS, **arguments}
+            )
+    assert not fit.calls
+
+
+def test_the_points_that_are_foreseen_are_those_that_are_built(model, data):
+    extent = Extent.of(model, SIDE)
+    points = collect(model, CountingFit(extent), down_to=0.3, data=data, resolution=SIDE, rounds=2, blocks=BLOCKS)
+    foreseen = []
+
+    class Told(MAP):
+        def faults(self, d, w, r):
+            foreseen.extend(zip(d, w, r, strict=True))
+            return super().faults(d, w, r)
+
+    check_points(extent, 0.3, 2, Told(degree=2))
+    assert foreseen == [(p.d, p.w, p.r) for p in points]
+
+
+def test_blocks_that_cannot_be_dropped_stay(model):
+    extent = Extent.of(model, SIDE)
+    assert [extent.blocks_at(depth) for depth in (0.01, 0.2, 0.3)] == [2, 2, 3]
+
+
 def test_bad_input(model, data):
     fit = CountingFit(Extent.of(model, SIDE))
     fixed = kp.models.resnet_cifar(depth=8, classes=4, input_shape=(16, 16, 3))
@@ -238,7 +344,44 @@ def test_bad_input(model, data):
         rounds(model, fit, "depth", to=0.5, resolution=SIDE)
     with pytest.raises(kp.PruneError, match="finite accuracy"):
         rounds(model, lambda *_, **__: float("nan"), "width", to=0.5, resolution=SIDE)
+    with pytest.raises(kp.PruneError, match="finite accuracy from fit. Received: None"):
+        rounds(model, lambda *_, **__: None, "width", to=0.5, resolution=SIDE)
     assert not fit.calls
+
+
+def test_networks_without_blocks_have_width_and_resolution():
+    inputs = x = keras.Input((None, None, 3))
+    for channels in (8, 12):
+        x = keras.layers.Conv2D(channels, 3, padding="same", use_bias=False)(x)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    plain = keras.Model(inputs, keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(x)))
+    dense = keras.Sequential([keras.Input((20,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(4)])
+    calls = []
+
+    def fit(model: keras.Model, *, resolution: int, epochs: int, seed: int) -> float:
+        calls.append(model.count_params())
+        return 0.5
+
+    for network, dimension, arguments, last in (
+        (plain, "width", {"resolution": SIDE}, (1, 0.5, 1)),
+        (plain, "resolution", {"resolution": SIDE}, (1, 1, 0.5)),
+        (dense, "width", {"channels": "l1"}, (1, 0.5, 1)),
+    ):
+        points = rounds(network, fit, dimension, to=0.5, rounds=2, **arguments)
+        assert (points[-1].d, points[-1].w, points[-1].r) == last
+        point = one_dimension(network, fit, dimension, 0.5, **arguments)
+        assert point.d == 1 and point.macs < 0.65 * kp.cost(network, resolution=arguments.get("resolution")).macs
+    begun = len(calls)
+    for network, dimension, message in (
+        (plain, "depth", "blocks that can be dropped"),
+        (dense, "depth", "blocks that can be dropped"),
+        (dense, "resolution", "free input side.*shape .None, 20"),
+    ):
+        with pytest.raises(kp.PruneError, match=message):
+            rounds(network, fit, dimension, to=0.5, resolution=20)
+        with pytest.raises(kp.PruneError, match=message):
+            one_dimension(network, fit, dimension, resolution=20)
+    assert len(calls) == begun
 
 
 def test_one_level_everywhere_is_an_error(model, data):

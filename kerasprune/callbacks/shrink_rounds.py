@@ -15,7 +15,7 @@ from kerasprune.callbacks.table import callbacks
 from kerasprune.cost import cost
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.block_criterion import BlockCriterion
-from kerasprune.dimensions import Extent
+from kerasprune.dimensions import Extent, check_blocks, steps
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.plans import Plan
 from kerasprune.rebuild import rebuild
@@ -125,6 +125,8 @@ class ShrinkRounds(Attaching):
                 "Change one of the three."
             )
         self._extent = Extent.of(self.model, self.resolution)
+        if self.dimension == "depth":
+            check_blocks(self.model, self._extent)
         self._points, self._epochs = [], 0
         self._plan = Plan({})
         if self.dimension != "resolution":
@@ -134,33 +136,15 @@ class ShrinkRounds(Attaching):
         self._shrink(rebuild(self.model, self._plan, absorb=False))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Records a point where a round is over, and takes the next step."""
+        """Records a point where a round is over, and takes the next step; where that fails, the masks come off."""
         self._epochs += 1
         if self._epochs % self.epochs_per_round:
             return
-        _ = self.model  # on JAX this brings the variables up to date
-        logs = logs or {}
-        if self.monitor not in logs:
+        try:
+            self._finish(logs or {})
+        except BaseException:
             self.detach()
-            raise PruneError(
-                f"Expected {self.monitor!r} among the logs. Received: {', '.join(logs)}. Give fit validation_data and "
-                "compile with metrics=['accuracy'], or name another log with monitor=."
-            )
-        slim = rebuild(self.model, self._plan, absorb=False)
-        side = self._plan.resolution or self._extent.side
-        counted = cost(slim, resolution=side)
-        self._points.append(
-            Point(
-                *self._extent.fractions(slim, side),
-                float(logs[self.monitor]),
-                counted.macs,
-                counted.params,
-                side,
-                self._plan,
-            )
-        )
-        if len(self._points) < self.rounds:
-            self._shrink(slim)
+            raise
 
     def end(self) -> None:
         """Takes the masks off."""
@@ -203,7 +187,31 @@ class ShrinkRounds(Attaching):
     # ---- one round --------------------------------------------------------------------------------------------
 
     def _fraction(self, number: int) -> float:
-        return 1 - number * (1 - self.to) / self.rounds
+        return steps(self.to, self.rounds)[number - 1]
+
+    def _finish(self, logs: dict) -> None:
+        """Ends a round."""
+        _ = self.model  # on JAX this brings the variables up to date
+        if self.monitor not in logs:
+            raise PruneError(
+                f"Expected {self.monitor!r} among the logs. Received: {', '.join(logs)}. Give fit validation_data and "
+                "compile with metrics=['accuracy'], or name another log with monitor=."
+            )
+        slim = rebuild(self.model, self._plan, absorb=False)
+        side = self._plan.resolution or self._extent.side
+        counted = cost(slim, resolution=side)
+        self._points.append(
+            Point(
+                *self._extent.fractions(slim, side),
+                float(logs[self.monitor]),
+                counted.macs,
+                counted.params,
+                side,
+                self._plan,
+            )
+        )
+        if len(self._points) < self.rounds:
+            self._shrink(slim)
 
     def _shrink(self, slim: keras.Model) -> None:
         """Takes the next step; what goes is judged on the network as it would be built now."""

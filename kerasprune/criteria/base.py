@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from kerasprune.channels import Slice
+from kerasprune.criteria.table import criteria
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph import ChannelGraph
 
@@ -41,7 +42,13 @@ class Criterion:
 
     def saliency(self, weight: np.ndarray) -> np.ndarray:
         """Returns what each number of a kernel is worth, in the kernel's shape."""
-        raise PruneError(f"{type(self).__name__} has neither saliency() nor score(). Write one of them.")
+        base = Criterion.saliency
+        known = [name for name in criteria if getattr(criteria.member(name), "saliency", base) is not base]
+        has = "neither saliency() nor" if type(self).score is Criterion.score else "only"
+        raise PruneError(
+            f"Expected a criterion with saliency(), which says what single weights are worth: {', '.join(known)}. "
+            f"Received: {type(self).__name__}, which has {has} score(). Take one of those, or write saliency()."
+        )
 
     def score(self, graph: ChannelGraph, evidence: Evidence) -> Scores:
         """Returns the score of every channel of every prunable group: `Σ_kernels Σ_slice saliency`."""

@@ -29,7 +29,7 @@ class Discrimination(BlockCriterion):
     Both tensors are averaged over their positions, and a linear classifier is fitted on these features of some samples
     and tested on others. What comes out of a residual block is taken behind the activation that follows the sum, as
     what goes in is. What goes into a block is what the preceding block, or layer, put out. All features are computed
-    in one pass.
+    in one pass. Sample weights in the data are not used.
 
     Args:
         classifier: `"logistic"` (multinomial, L2) or `"ridge"` (least squares on ±1, far quicker), on standardised
@@ -66,7 +66,7 @@ class Discrimination(BlockCriterion):
         """Returns the gain in accuracy of every block.
 
         Raises:
-            PruneError: There is no data.
+            PruneError: There is no data, or it comes in other batches than `(inputs, labels)`.
         """
         if evidence.data is None:
             raise PruneError("Expected batches of (inputs, labels) to classify. Received: data=None. Give data=.")
@@ -139,7 +139,13 @@ def _pooled(tensor: Any) -> Any:
 def _read(model: keras.Model, data: Iterable, samples: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Returns the features at every output, `(samples, channels)` each, and the labels."""
     parts, labels, count = [], [], 0
-    for inputs, answers in data:
+    for batch in data:
+        if not isinstance(batch, list | tuple) or len(batch) not in (2, 3):
+            raise PruneError(
+                "Expected batches of (inputs, labels), or (inputs, labels, sample weights). Received: a batch of type "
+                f"{type(batch).__name__}. Give data= as model.fit takes it, in batches."
+            )
+        inputs, answers, *_ = batch
         out = model.predict_on_batch(inputs)
         parts.append(out if isinstance(out, list | tuple) else [out])
         answers = keras.ops.convert_to_numpy(answers)

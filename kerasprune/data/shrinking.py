@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -62,8 +62,8 @@ def rounds(
         [16, 16, 12]
     """
     source = find(name, data_dir)
-    sides = list(sizes)
-    faults = [] if sides else ["Expected one size per round. Received: sizes=[]."]
+    sides = list(sizes) if isinstance(sizes, Iterable) else []
+    faults = [] if sides else [f"Expected one size per round. Received: sizes={sizes!r}."]
     faults += [fault for side in sides for fault in wrong_numbers(sizes=(side, 1))]
     faults += wrong_numbers(
         epochs_per_round=(epochs_per_round, 1), batch=(batch, 1), seed=(seed, 0), first_epoch=(first_epoch, 0)

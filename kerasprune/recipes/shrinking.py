@@ -14,7 +14,7 @@ from kerasprune.feature_maps import feature_maps
 from kerasprune.recipes import members, schema
 from kerasprune.recipes.fitting import classification_loss, fit
 from kerasprune.rounds import Point
-from kerasprune.three_dimensions import ThreeDimensions, check_extent
+from kerasprune.three_dimensions import ThreeDimensions, check_extent, check_points
 
 if TYPE_CHECKING:
     from kerasprune.recipes.stages import Run
@@ -64,7 +64,7 @@ def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> kp.Pla
         rounds=spec.rounds,
         down_to=spec.down_to,
         constraint=spec.constraint,
-        surface=kp.search.MAP(spec.rank, spec.degree),
+        surface=_surface(spec),
         channels=members.make("criterion", spec.channels.name, spec.channels.arguments),
         seed=run.recipe.seed,
         folder=run.folder.file("points"),
@@ -75,14 +75,20 @@ def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> kp.Pla
 
 
 def rehearse(model: keras.Model, recipe: schema.Recipe) -> None:
-    """Finds what would only fail after training: fixed sides, no blocks, channels that the criterion cannot score.
+    """Finds what would only fail after training: sides, blocks, points for the surface, channels without scores.
 
     Raises:
         PruneError: Any of it.
     """
     spec = recipe.prune.three_dimensions
-    extent = check_extent(model, recipe.data.size, spec.down_to or spec.macs)
+    low = spec.down_to or spec.macs
+    extent = check_extent(model, recipe.data.size, low)
+    check_points(extent, low, spec.rounds, _surface(spec))
     width_plan(model, extent, spec.macs**0.5, members.make("criterion", spec.channels.name, spec.channels.arguments))
+
+
+def _surface(spec: schema.ThreeDimensions) -> kp.search.MAP:
+    return kp.search.MAP(spec.rank, spec.degree)
 
 
 def _accuracy(model: keras.Model, images: Any) -> float:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.polynomial import legendre
 
-from kerasprune.errors import raise_faults
-from kerasprune.search.polynomials import degree_faults, ridge_faults
+from kerasprune.errors import raise_faults, whole_number_faults
+from kerasprune.search.polynomials import ridge_faults
 from kerasprune.search.surface import Surface
 
 _EXACT = 1e-20  # of the mean squared relative error: no start can do better
@@ -49,11 +49,8 @@ class MAP(Surface):
 
     def __init__(self, rank: int = 1, degree: int = 3, *, ridge: float = 0.0, starts: int = 12, seed: int = 0) -> None:
         super().__init__()
-        faults = [*degree_faults(degree), *ridge_faults(ridge)]
-        for name, value in (("rank", rank), ("starts", starts)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                faults.append(f"Expected {name} to be a whole number of at least 1. Received: {name}={value!r}.")
-        raise_faults("The MAP cannot be made:", faults)
+        faults = [*whole_number_faults(1, rank=rank, degree=degree, starts=starts), *ridge_faults(ridge)]
+        raise_faults("The MAP cannot be made:", [*faults, *whole_number_faults(0, seed=seed)])
         self.rank = rank
         self.degree = degree
         self.ridge = ridge

@@ -48,6 +48,9 @@ class Constraint:
     def maximise(self, value: Value, cost: float, lower: np.ndarray) -> Optimum:
         """Returns the point of highest value at a cost, within `lower ≤ point ≤ 1`."""
 
+    def check(self, cost: float, lower: np.ndarray) -> None:
+        """Raises a `PruneError` where no point within the bounds has the cost; it needs no value."""
+
 
 class Smooth(Constraint):
     """Any cost that grows with each of d, w and r.
@@ -89,12 +92,7 @@ class Smooth(Constraint):
 
     def maximise(self, value: Value, cost: float, lower: np.ndarray) -> Optimum:
         """Returns the optimum: the best points of a grid over the constraint, each followed to where KKT holds."""
-        least, most = self.cost(lower), self.cost(np.ones(3))
-        if not least <= cost * (1 + _MET) or not cost <= most * (1 + _MET):
-            raise PruneError(
-                f"Expected a cost between {least:.4g}, which the least depth, width and resolution have, and "
-                f"{most:.4g}. Received: cost={cost}. Ask for another cost, or lower the bounds with lower=."
-            )
+        self.check(cost, lower)
         grid = np.array(list(self._feasible(cost, lower)))
         order = np.argsort(-value(grid).real, kind="stable")
         found = [x for seed in _apart(grid[order]) for x in candidates(value, self, cost, lower, seed)]
@@ -103,6 +101,15 @@ class Smooth(Constraint):
         checked = [(*residual(value, self, lower, x), x) for x in best]
         kkt, multiplier, point = min(checked, key=lambda one: one[0])
         return Optimum.at(point, kkt, multiplier)
+
+    def check(self, cost: float, lower: np.ndarray) -> None:
+        """Checks that the cost lies between that of the bounds and that of the dense network."""
+        least, most = self.cost(lower), self.cost(np.ones(3))
+        if not least <= cost * (1 + _MET) or not cost <= most * (1 + _MET):
+            raise PruneError(
+                f"Expected a cost between {least:.4g}, which the least depth, width and resolution have, and "
+                f"{most:.4g}. Received: cost={cost}. Ask for another cost, or lower the bounds with lower=."
+            )
 
     def _feasible(self, cost: float, lower: np.ndarray) -> Iterator[np.ndarray]:
         """Yields points that meet the cost: on a grid of every two coordinates, solved for the third."""
@@ -164,16 +171,21 @@ class Buildable(Constraint):
 
     def maximise(self, value: Value, cost: float, lower: np.ndarray) -> Optimum:
         """Returns the network of highest value among those within the budget and the bounds."""
-        inside = (self._points >= lower - 1e-9).all(axis=1)
-        within = inside & (self._costs <= cost * (1 + _MET))
-        if not within.any():
-            least = self._costs[inside].min(initial=np.inf)
+        self.check(cost, lower)
+        points = self._points[self._inside(lower) & (self._costs <= cost * (1 + _MET))]
+        return Optimum.at(points[int(np.argmax(value(points).real))])
+
+    def check(self, cost: float, lower: np.ndarray) -> None:
+        """Checks that a network within the bounds costs no more."""
+        least = self._costs[self._inside(lower)].min(initial=np.inf)
+        if least > cost * (1 + _MET):
             raise PruneError(
                 f"Expected a cost that can be reached: the least that can be built in the bounds costs {least:.4g}. "
                 f"Received: cost={cost}. Ask for more, or lower the bounds with lower=."
             )
-        points = self._points[within]
-        return Optimum.at(points[int(np.argmax(value(points).real))])
+
+    def _inside(self, lower: np.ndarray) -> np.ndarray:
+        return (self._points >= lower - 1e-9).all(axis=1)
 
 
 def _apart(points: np.ndarray) -> list[np.ndarray]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.errors import raise_faults
+from kerasprune.errors import is_number, raise_faults, whole_number_faults
 from kerasprune.search.surface import Surface
 
 
@@ -36,7 +36,10 @@ class Polynomial(Surface):
 
     def __init__(self, degree: int = 3, centre: float = 0.0, ridge: float = 0.0) -> None:
         super().__init__()
-        raise_faults("The polynomial cannot be made:", [*degree_faults(degree), *ridge_faults(ridge)])
+        faults = [*whole_number_faults(1, degree=degree), *ridge_faults(ridge)]
+        if not is_number(centre):
+            faults.append(f"Expected centre to be a number. Received: centre={centre!r}.")
+        raise_faults("The polynomial cannot be made:", faults)
         self.degree = degree
         self.centre = centre
         self.ridge = ridge
@@ -66,15 +69,6 @@ class Polynomial(Surface):
         return np.einsum("ni,nj,nk->nijk", d, w, r).reshape(len(points), -1)
 
 
-def degree_faults(degree: Any) -> list[str]:
-    """Returns what is wrong with a degree."""
-    if isinstance(degree, int) and not isinstance(degree, bool) and degree >= 1:
-        return []
-    return [f"Expected degree to be a whole number of at least 1. Received: degree={degree!r}."]
-
-
 def ridge_faults(ridge: Any) -> list[str]:
     """Returns what is wrong with the weight of a penalty."""
-    if isinstance(ridge, int | float) and not isinstance(ridge, bool) and ridge >= 0:
-        return []
-    return [f"Expected ridge ≥ 0. Received: ridge={ridge!r}."]
+    return [] if is_number(ridge) and ridge >= 0 else [f"Expected ridge ≥ 0. Received: ridge={ridge!r}."]

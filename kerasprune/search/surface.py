@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError, is_number, raise_faults, whole_number_faults
 from kerasprune.search.constraints import Constraint, Optimum, constrained
 from kerasprune.search.lagrange import slope
 
@@ -55,16 +55,26 @@ class Surface:
             The fitted model itself.
 
         Raises:
-            PruneError: Lengths differ, a number is out of range or not finite, all accuracies are equal, or there
-                are too few points for the model.
+            PruneError: Something is no number, lengths differ, a number is out of range or not finite, all accuracies
+                are equal, or there are too few points for the model.
         """
-        columns = [np.atleast_1d(np.asarray(values, float)) for values in (d, w, r, accuracy)]
+        columns = [np.atleast_1d(values) for values in _numbers(d=d, w=w, r=r, accuracy=accuracy)]
         raise_faults(f"The {type(self).__name__} cannot be fitted:", _faults_of(columns))
         points, measured = np.stack(columns[:3], axis=1), columns[3]
         raise_faults(f"The {type(self).__name__} cannot be fitted:", self._faults(points))
         self._points, self._accuracy, self._draws = points, measured, {}
         self._coefficients = self._solved(points, measured, None)
         return self
+
+    def faults(self, d: Values, w: Values, r: Values) -> list[str]:
+        """Returns why the model could not be fitted to networks, whatever their accuracies: before any is trained.
+
+        Args:
+            d: Depths of the networks, fractions in (0, 1], shape `(n,)`.
+            w: Their widths.
+            r: Their resolutions.
+        """
+        return self._faults(_stacked(d, w, r)[1])
 
     def predict(self, d: Values, w: Values, r: Values) -> np.ndarray | float:
         """Returns the accuracy of networks, in the unit it was fitted in; arguments broadcast.
@@ -100,9 +110,14 @@ class Surface:
             level: Probability that the interval covers. Defaults to 0.9.
             draws: Number of fits. Defaults to 200.
             seed: Of the draws. Defaults to 0.
+
+        Raises:
+            PruneError: An argument is out of range, or the model has not been fitted.
         """
-        if not 0 < level < 1:
-            raise PruneError(f"Expected level in (0, 1). Received: level={level!r}.")
+        faults = [*whole_number_faults(1, draws=draws), *whole_number_faults(0, seed=seed)]
+        if not is_number(level) or not 0 < level < 1:
+            faults.append(f"Expected level in (0, 1). Received: level={level!r}.")
+        raise_faults("There is no such interval:", faults)
         shape, points = _stacked(d, w, r)
         fits = self._redrawn(draws, seed)
         values = np.array([self._value(coefficients, points) for coefficients in fits])
@@ -140,7 +155,7 @@ class Surface:
         self._fitted()
         if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 < cost <= 1:
             raise PruneError(f"Expected cost to be a fraction kept in (0, 1]. Received: cost={cost!r}.")
-        bounds = np.array([cost, cost**0.5, cost**0.5] if lower is None else lower, float)
+        (bounds,) = _numbers(lower=[cost, cost**0.5, cost**0.5] if lower is None else lower)
         if bounds.shape != (3,) or not ((bounds > 0) & (bounds <= 1)).all():
             raise PruneError(f"Expected lower to hold three fractions in (0, 1]. Received: lower={lower!r}.")
         value = lambda points: self._value(self._fitted(), points)  # noqa: E731
@@ -167,8 +182,20 @@ class Surface:
         return self._coefficients
 
 
+def _numbers(**columns: Values) -> list[np.ndarray]:
+    """Returns columns as arrays of floats, checked."""
+    arrays, faults = [], []
+    for name, values in columns.items():
+        try:
+            arrays.append(np.asarray(values, float))
+        except (TypeError, ValueError):
+            faults.append(f"Expected {name} to hold numbers. Received: {name}={values!r}.")
+    raise_faults("These are no numbers:", faults)
+    return arrays
+
+
 def _stacked(d: Values, w: Values, r: Values) -> tuple[tuple[int, ...], np.ndarray]:
-    columns = np.broadcast_arrays(*(np.asarray(values, float) for values in (d, w, r)))
+    columns = np.broadcast_arrays(*_numbers(d=d, w=w, r=r))
     return columns[0].shape, np.stack([column.ravel() for column in columns], axis=1)
 
 
