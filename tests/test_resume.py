@@ -310,6 +310,11 @@ def test_another_activation_is_refused(tmp_path):
     assert_refused(compiled(unnamed("tanh")), [Resume(tmp_path)], "activation=relu.*Received.*activation=tanh")
 
 
+def test_other_settings_of_a_callback_are_refused(tmp_path):
+    train(compiled(small()), [IterativeMagnitude(rounds=3), Resume(tmp_path)], epochs=4)
+    assert_refused(compiled(small()), [IterativeMagnitude(rounds=1), Resume(tmp_path)], "had rounds=3.*rounds=1")
+
+
 def test_a_file_is_no_folder_and_a_folder_no_state(tmp_path):
     (tmp_path / "file").write_text("mine")
     assert_refused(compiled(small()), [Resume(tmp_path / "file")], "which is a file")

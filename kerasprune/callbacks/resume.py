@@ -172,6 +172,7 @@ class Resume(Resumable):
             "variables": [[v.path, _shape(v)] for v in _variables(self.model)],
             "optimizer": [type(unwrapped(self.model.optimizer)).__name__, *map(_shape, _optimizer(self.model))],
             "callbacks": list(self._named()),
+            "settings": {name: _settings(callback) for name, callback in self._named().items()},
         }
 
     def _check(self, found: SavedState) -> None:
@@ -181,6 +182,10 @@ class Resume(Resumable):
             if what == "variables" and len(before) == len(now):
                 differ = [(a, b) for a, b in zip(before, now, strict=True) if a[1] != b[1]]
                 faults += [f"{a[0]!r} was saved with shape {a[1]}. Received: {b[0]!r} {b[1]}." for a, b in differ[:3]]
+            elif what == "settings":
+                common = [(n, k) for n in before.keys() & now.keys() for k in before[n].keys() & now[n].keys()]
+                differ = sorted((n, k) for n, k in common if before[n][k] != now[n][k])
+                faults += [f"{n} had {k}={before[n][k]!r}. Received: {k}={now[n][k]!r}." for n, k in differ]
             elif what == "layers" and len(before) == len(now):
                 differ = [(a, b) for a, b in zip(before, now, strict=True) if a != b]
                 faults += [f"a layer was {a}. Received: {b}." for a, b in differ[:3]]
@@ -223,6 +228,12 @@ class Resume(Resumable):
             number = sum(name.split("#")[0] == kind for name in named)
             named[f"{kind}#{number}"] = callback
         return named
+
+
+def _settings(callback: Resumable) -> dict[str, Any]:
+    """Returns the plain settings of a callback."""
+    public = {key: value for key, value in vars(callback).items() if not key.startswith("_")}
+    return {key: value for key, value in public.items() if isinstance(value, str | int | float)}
 
 
 def _described(layer: Any) -> str:
