@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from rows import spread
+
 os.environ |= {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -68,7 +70,4 @@ def _medians(timed: Any) -> dict[str, float]:
 
 def cells(found: dict[str, dict[str, list[float]]]) -> dict[str, str]:
     """Returns `{fit: cells of a table}`: for each clock the median of the rounds and, in brackets, their range."""
-    return {
-        name: " | ".join(f"{statistics.median(r):.3f} [{min(r):.3f}, {max(r):.3f}]" for r in columns.values())
-        for name, columns in found.items()
-    }
+    return {name: " | ".join(map(spread, columns.values())) for name, columns in found.items()}

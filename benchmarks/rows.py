@@ -1,4 +1,4 @@
-"""Rows of results: a CSV file with a head, and mean ± standard deviation of what stands in it."""
+"""Rows of results: a CSV file with a head, and what stands in it as mean ± standard deviation, or as a median."""
 
 from __future__ import annotations
 
@@ -32,3 +32,8 @@ def mean_std(values: Sequence[float], digits: int = 1) -> str:
     if len(values) < 2:
         return f"{values[0]:.{digits}f}" if values else "–"
     return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
+
+
+def spread(values: Sequence[float]) -> str:
+    """Returns median [lowest, highest]."""
+    return f"{statistics.median(values):.3f} [{min(values):.3f}, {max(values):.3f}]"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import keras
@@ -84,29 +83,6 @@ def test_one_compilation_for_each_size_under_xla(tmp_path):
     subprocess.run([sys.executable, "-c", JITTED], env=os.environ | {"XLA_FLAGS": flags}, check=True)
     compiled = [path.name for path in Path(tmp_path).glob("*one_step_on_data*.before_optimizations.txt")]
     assert len(compiled) == 3, compiled
-
-
-def images_per_second(make, epochs: int = 1) -> float:
-    """Returns the best rate of a few passes."""
-    best = 0.0
-    for _ in range(5):
-        dataset = make()
-        begun, count = time.perf_counter(), 0
-        for images, _ in dataset:
-            count += len(images)
-        best = max(best, count / (time.perf_counter() - begun))
-    return best
-
-
-@pytest.mark.slow
-def test_it_is_as_fast_as_the_plain_data_set():
-    """Interleaved, and the best of several tries: other processes disturb single ones by more than is asked."""
-    plain = lambda: kp.data.load("glyphs/tiny", size=32, batch=60, augment="crop").repeat(10)  # noqa: E731
-    sized = lambda: kp.data.rounds(  # noqa: E731
-        "glyphs/tiny", sizes=[32, 24, 16], epochs_per_round=100, batch=60, augment="crop"
-    ).repeat(10)
-    ratios = [images_per_second(sized) / images_per_second(plain) for _ in range(3)]
-    assert max(ratios) >= 0.95, ratios
 
 
 def test_bad_arguments_are_an_error():
