@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasprune.data.epochs import Frame, epochs, passes, rest_of_epoch
+from kerasprune.data.epochs import epochs, passes, rest_of_epoch
 from kerasprune.data.sources import Indexed, Streamed
 
 COUNT, BATCH, STEPS = 70, 8, 8
@@ -25,7 +25,7 @@ def streamed() -> Streamed:
     )
 
 
-def frame(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def frame(image: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
     """The picture's number, and a random number in place of an augmentation."""
     return tf.stack([tf.cast(image[0, 0, 0], tf.float32), tf.random.stateless_uniform((), seed)])
 
@@ -149,10 +149,10 @@ def test_every_picture_is_about_equally_often_the_first():
 
 @both
 def test_passes_show_all_pictures_in_order_and_count_the_epochs(pictures):
-    def numbered(epoch: int) -> Frame:
-        return lambda image, seed: tf.stack([tf.cast(image[0, 0, 0], tf.int64), epoch, seed[0]])
+    def numbered(image: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+        return tf.stack([tf.cast(image[0, 0, 0], tf.int64), epoch, seed[0]])
 
-    dataset = passes(pictures(), *map(numbered, range(6)), which=lambda epoch: epoch, batch=BATCH, first_epoch=4)
+    dataset = passes(pictures(), numbered, batch=BATCH, first_epoch=4)
     assert len(dataset) == STEPS + 1
     next(iter(dataset))  # broken off, so that it does not count
     for epoch in (4, 5):

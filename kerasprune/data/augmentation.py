@@ -2,7 +2,7 @@
 
 Every augmentation is a pure function `(image, size, seed) -> image`. The image is a standardised float32
 picture of shape (height, width, 3), so that 0 is the data set's mean colour; the seed holds the two int64
-of a stateless random operation.
+of a stateless random operation. The size is a number, or a scalar int32 tensor where it changes from epoch to epoch.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import tensorflow as tf
 
 from kerasprune.registry import Registry
 
-Augmentation = Callable[[tf.Tensor, int, tf.Tensor], tf.Tensor]
+Augmentation = Callable[[tf.Tensor, int | tf.Tensor, tf.Tensor], tf.Tensor]
 augmentations = Registry("augmentation")
 # These mirror the picture, which letters and digits do not survive.
 MIRRORING = frozenset({"crop_flip", "inception"})
 
 
-def resize(image: tf.Tensor, size: int) -> tf.Tensor:
+def resize(image: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
     """Returns the middle square at `size` x `size`: bilinear, with antialiasing where it shrinks."""
     height, width = tf.shape(image)[0], tf.shape(image)[1]
     side = tf.minimum(height, width)
@@ -28,22 +28,22 @@ def resize(image: tf.Tensor, size: int) -> tf.Tensor:
 
 
 @augmentations.add("crop")
-def crop(image: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
+def crop(image: tf.Tensor, size: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Resizes, pads each side by an eighth (4 pixels at 32) of the mean colour, and crops at random."""
-    rim = max(1, round(size / 8))
+    rim = tf.maximum(1, tf.cast(tf.round(size / 8), tf.int32))
     padded = tf.pad(resize(image, size), [[rim, rim], [rim, rim], [0, 0]])
     return tf.image.stateless_random_crop(padded, (size, size, 3), seed)
 
 
 @augmentations.add("crop_flip")
-def crop_flip(image: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
+def crop_flip(image: tf.Tensor, size: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """As `crop`, then mirrors every other picture: the usual training on CIFAR."""
     where, mirrored = tf.unstack(tf.random.split(seed, 2))
     return tf.image.stateless_random_flip_left_right(crop(image, size, where), mirrored)
 
 
 @augmentations.add("inception")
-def inception(image: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
+def inception(image: tf.Tensor, size: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Resizes a random box (8 to 100 % of the area, 3:4 to 4:3), mirrors every other one: for ImageNet.
 
     Reference:

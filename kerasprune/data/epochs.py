@@ -8,33 +8,19 @@ would be wrong: `model.fit` opens some that it never reads to the end, to look a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from kerasprune.data.sources import Pictures
 from kerasprune.positions import positions
 
-Frame = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""From a uint8 original and a seed (two int64) to a float32 picture."""
-Which = Callable[[tf.Tensor], tf.Tensor]
-"""From the number of an epoch to the place of its frame among several."""
-
-
-def first(epoch: tf.Tensor) -> tf.Tensor:
-    """Returns 0, the place of an only frame."""
-    return tf.zeros_like(epoch)
+Frame = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+"""From a uint8 original, a seed (two int64) and the number of the epoch to a float32 picture."""
 
 
 def epochs(
-    pictures: Pictures,
-    *frames: Frame,
-    which: Which = first,
-    batch: int,
-    seed: int,
-    first_epoch: int = 0,
-    name: str = "",
+    pictures: Pictures, frame: Frame, *, batch: int, seed: int, first_epoch: int = 0, name: str = ""
 ) -> tf.data.Dataset:
     """Returns batches to train on; each complete iteration is the epoch after that of the one before.
 
@@ -42,8 +28,7 @@ def epochs(
 
     Args:
         pictures: The training split.
-        frames: Each makes pictures of one shape.
-        which: Which of them makes those of an epoch. Defaults to the first.
+        frame: Makes the picture of an epoch, all of one shape within it.
         batch: Pictures a batch. What is left at the end of an epoch, less than a batch, is dropped.
         seed: Decides, with the number of the epoch, everything random.
         first_epoch: Number of the epoch that comes first. Defaults to 0.
@@ -53,18 +38,15 @@ def epochs(
         `(pictures, labels)` batches, `count // batch` of them an epoch.
     """
     steps = pictures.count // batch
-    return counted(lambda begin: _batches(begin, pictures, frames, which, batch, seed), steps, first_epoch, name)
+    return counted(lambda begin: _batches(begin, pictures, frame, batch, seed), steps, first_epoch, name)
 
 
-def passes(
-    pictures: Pictures, *frames: Frame, which: Which = first, batch: int, first_epoch: int = 0, name: str = ""
-) -> tf.data.Dataset:
+def passes(pictures: Pictures, frame: Frame, *, batch: int, first_epoch: int = 0, name: str = "") -> tf.data.Dataset:
     """Returns all pictures as they are stored; each complete iteration is the epoch after that of the one before.
 
     Args:
         pictures: The split.
-        frames: Each makes pictures of one shape; their seed is 0.
-        which: Which of them makes those of an epoch. Defaults to the first.
+        frame: Makes the picture of an epoch; its seed is 0.
         batch: Pictures a batch; the last one is as large as it turns out.
         first_epoch: Number of the epoch that comes first. Defaults to 0.
         name: What the set is called where its place is saved. Defaults to `""`.
@@ -76,15 +58,13 @@ def passes(
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         return pictures.in_order().enumerate().map(lambda _, record: (epoch, record))
 
-    def framed(records: tf.data.Dataset, frame: Frame) -> tf.data.Dataset:
-        def prepare(epoch: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            image, label = pictures.decode(record)
-            return epoch, frame(image, tf.zeros(2, tf.int64)), label
-
-        return records.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).batch(batch)
+    def prepare(epoch: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        image, label = pictures.decode(record)
+        return epoch, frame(image, tf.zeros(2, tf.int64), epoch), label
 
     def batches(begin: tf.data.Dataset) -> tf.data.Dataset:
-        return _each_with_its_frame(begin, one_epoch, framed, frames, which).prefetch(tf.data.AUTOTUNE)
+        examples = begin.flat_map(one_epoch).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+        return examples.batch(batch).prefetch(tf.data.AUTOTUNE)
 
     return counted(batches, -(-pictures.count // batch), first_epoch, name)
 
@@ -109,9 +89,8 @@ def counted(
         counter.assign(tf.where(step < steps - 1, counter, epoch[0] + 1))
         return images, labels
 
-    # Not in parallel and behind the prefetching, so that it runs for batches that are really taken. No more are taken
-    # than the epoch has: what is read ahead may already be of the next one.
-    handed = batches(begin).take(steps).enumerate().map(hand_out)
+    # Not in parallel and behind the prefetching, so that it runs for batches that are really taken.
+    handed = batches(begin).enumerate().map(hand_out)
     data = handed.apply(tf.data.experimental.assert_cardinality(steps))
     positions.add(data, name, counter)
     return data
@@ -122,19 +101,13 @@ def rest_of_epoch(
 ) -> tf.data.Dataset:
     """Returns the batches of one epoch of `epochs` from `first_step` on, the same in every iteration."""
     begin = tf.data.Dataset.from_tensors(tf.constant(epoch, tf.int64))
-    batches = _batches(begin, pictures, [frame], first, batch, seed, skip=first_step * batch)
+    batches = _batches(begin, pictures, frame, batch, seed, skip=first_step * batch)
     rest = batches.map(lambda epoch, images, labels: (images, labels))
     return rest.apply(tf.data.experimental.assert_cardinality(pictures.count // batch - first_step))
 
 
 def _batches(
-    begin: tf.data.Dataset,
-    pictures: Pictures,
-    frames: Sequence[Frame],
-    which: Which,
-    batch: int,
-    seed: int,
-    skip: int = 0,
+    begin: tf.data.Dataset, pictures: Pictures, frame: Frame, batch: int, seed: int, skip: int = 0
 ) -> tf.data.Dataset:
     """Returns `(epoch, pictures, labels)` batches of the epochs that `begin` names."""
 
@@ -143,31 +116,9 @@ def _batches(
         records = pictures.shuffled(epoch_seed).enumerate().skip(skip)
         return records.map(lambda place, record: (epoch, tf.random.fold_in(epoch_seed, place), record))
 
-    def framed(records: tf.data.Dataset, frame: Frame) -> tf.data.Dataset:
-        def prepare(epoch: tf.Tensor, seed: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            image, label = pictures.decode(record)
-            return epoch, frame(image, seed), label
+    def prepare(epoch: tf.Tensor, seed: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        image, label = pictures.decode(record)
+        return epoch, frame(image, seed, epoch), label
 
-        return records.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).batch(batch, drop_remainder=True)
-
-    return _each_with_its_frame(begin, one_epoch, framed, frames, which).prefetch(tf.data.AUTOTUNE)
-
-
-def _each_with_its_frame(
-    begin: tf.data.Dataset,
-    one_epoch: Callable[[tf.Tensor], tf.data.Dataset],
-    framed: Callable[[tf.data.Dataset, Frame], tf.data.Dataset],
-    frames: Sequence[Frame],
-    which: Which,
-) -> tf.data.Dataset:
-    """Returns the batches of the epochs that `begin` names, each made by its frame.
-
-    The frame is chosen once an epoch, not once a picture: of the data sets, one for each frame, all but one are empty.
-    """
-    if len(frames) == 1:
-        return framed(begin.flat_map(one_epoch), frames[0])
-    parts = []
-    for place, frame in enumerate(frames):
-        mine = begin.filter(lambda epoch, place=place: which(epoch) == place)
-        parts.append(framed(mine.flat_map(one_epoch), frame))
-    return reduce(tf.data.Dataset.concatenate, parts)
+    examples = begin.flat_map(one_epoch).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+    return examples.batch(batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)

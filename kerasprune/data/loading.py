@@ -87,7 +87,8 @@ def load(
         return _in_order(pictures, facts, size, batch)
     augmentation = augmentations.member(augment) if isinstance(augment, str) else augment or plain
 
-    def frame(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def frame(image: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+        del epoch
         return tf.ensure_shape(augmentation(standardise(image, facts), size, seed), (size, size, 3))
 
     if first_step:

@@ -8,7 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from kerasprune.data.augmentation import Augmentation, augmentations, resize
-from kerasprune.data.epochs import Frame, epochs, passes
+from kerasprune.data.epochs import epochs, passes
 from kerasprune.data.finding import find
 from kerasprune.data.loading import (
     plain,
@@ -73,20 +73,14 @@ def rounds(
     training = split == "train"
     augmentation = augmentations.member(augment) if isinstance(augment, str) else augment or plain
 
-    def at(side: int) -> Frame:
-        def frame(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-            picture = standardise(image, source.info)
-            sized = augmentation(picture, side, seed) if training else resize(picture, side)
-            return tf.ensure_shape(sized, (side, side, 3))
+    def frame(image: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+        picture = standardise(image, source.info)
+        side = tf.gather(sides, tf.minimum(epoch // epochs_per_round, len(sides) - 1))
+        sized = augmentation(picture, side, seed) if training else resize(picture, side)
+        return tf.ensure_shape(sized, (None, None, 3))
 
-        return frame
-
-    def which(epoch: tf.Tensor) -> tf.Tensor:
-        return tf.minimum(epoch // epochs_per_round, len(sides) - 1)
-
-    frames = [at(side) for side in sides]
     pictures = source.pictures(split)
     called = f"{source.info.name} {split} sizes={sides} batch={batch} seed={seed}"
     if training:
-        return epochs(pictures, *frames, which=which, batch=batch, seed=seed, first_epoch=first_epoch, name=called)
-    return passes(pictures, *frames, which=which, batch=batch, first_epoch=first_epoch, name=called)
+        return epochs(pictures, frame, batch=batch, seed=seed, first_epoch=first_epoch, name=called)
+    return passes(pictures, frame, batch=batch, first_epoch=first_epoch, name=called)
