@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasprune.state_variables import state_variable
+
 
 class Box(keras.constraints.Constraint):
     """`w ← min(max(w, low), high)`, entry by entry, after every step of the optimizer.
@@ -25,8 +27,8 @@ class Box(keras.constraints.Constraint):
     """
 
     def __init__(self, low: np.ndarray, high: np.ndarray) -> None:
-        self.low = _bound(low, "low")
-        self.high = _bound(high, "high")
+        self.low = state_variable(np.asarray(low, "float32"), "low")
+        self.high = state_variable(np.asarray(high, "float32"), "high")
 
     def __call__(self, weight: Any) -> Any:
         weight = ops.convert_to_tensor(weight)
@@ -37,7 +39,3 @@ class Box(keras.constraints.Constraint):
         """Sets other bounds, from the next step on."""
         self.low.assign(low)
         self.high.assign(high)
-
-
-def _bound(values: np.ndarray, name: str) -> keras.Variable:
-    return keras.Variable(values, dtype="float32", trainable=False, aggregation="only_first_replica", name=name)

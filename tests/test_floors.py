@@ -29,6 +29,7 @@ FLOORS: list[set[str]] = [
         "reinitialising",
         "constraints",
         "clamping",
+        "state_variables",
         "collecting",
         "thresholds",
     },

@@ -7,17 +7,17 @@ from collections.abc import Callable
 import keras
 
 
-def afterwards(model: keras.Model, act: Callable[[], None]) -> None:
-    """Calls `act` when the last callback of the fit has ended; outside of `model.fit`, at once.
+def afterwards(callback: keras.callbacks.Callback, act: Callable[[], None]) -> None:
+    """Calls `act` when the last callback of the fit has ended; in a loop of one's own, or without epochs, at once.
 
     Keras puts its `History` at the end of the list, so its last hook is the last of all.
 
     Args:
-        model: The model, in the hook `on_train_end` of a callback.
+        callback: The one that asks, in its hook `on_train_end`.
         act: What is to be done.
     """
-    history = getattr(model, "history", None)
-    if not isinstance(history, keras.callbacks.History):
+    history = getattr(callback.model, "history", None)
+    if callback.params.get("loop") or not isinstance(history, keras.callbacks.History):
         act()
         return
     ending = history.on_train_end

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 
@@ -37,12 +36,6 @@ class Clock:
     def now(self) -> int:
         """Returns the number of steps as a Python number."""
         return int(ops.convert_to_numpy(self._optimizer.iterations)) - self.start
-
-
-def step_variable(value: int) -> keras.Variable:
-    """Returns a variable for a number of steps that is kept inside the compiled step."""
-    kind = {"dtype": "int32", "trainable": False, "aggregation": "only_first_replica"}
-    return keras.Variable(np.int32(value), name="steps", **kind)
 
 
 def unwrapped(optimizer: keras.Optimizer) -> keras.Optimizer:

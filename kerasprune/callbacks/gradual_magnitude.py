@@ -12,12 +12,13 @@ import numpy as np
 from keras import ops
 
 from kerasprune import schedules
-from kerasprune.callbacks.clock import accumulated, step_variable
+from kerasprune.callbacks.clock import accumulated
 from kerasprune.callbacks.scored import Scored
 from kerasprune.callbacks.table import callbacks
 from kerasprune.callbacks.updates import Updates, updates
 from kerasprune.errors import raise_faults, whole_number_faults
 from kerasprune.schedules import Point
+from kerasprune.state_variables import state_variable
 
 
 @callbacks.add("gradual_magnitude")
@@ -64,7 +65,6 @@ class GradualMagnitude(Scored):
         self.schedule = schedules.get(schedule)
         self.every = every
         self._updates = Updates((), ())
-        self._place = step_variable(-1)
 
     def compressed(self, steps: int) -> Self:
         """Returns the same callback with a cubic or stepwise schedule squeezed into fewer steps; others stay."""
@@ -97,7 +97,7 @@ class GradualMagnitude(Scored):
         self._table = np.stack([self._held.numbers(keep) for keep in self._updates.keep])
         now = self._clock.now()
         self._held.renew(self._updates.at(now))
-        self._place.assign(np.int32(sum(due <= now for due in self._updates.steps) - 1))
+        self._place = state_variable(np.int32(sum(due <= now for due in self._updates.steps) - 1), "place")
 
     def tracked(self) -> Mapping[str, Any]:
         """Returns the masks, and how many renewals are over."""

@@ -14,6 +14,7 @@ from kerasprune.callbacks.scopes import rank
 from kerasprune.callbacks.table import callbacks
 from kerasprune.callbacks.units import Unit
 from kerasprune.plans import Plan
+from kerasprune.state_variables import state_variable
 
 
 @callbacks.add("increg")
@@ -73,8 +74,8 @@ class IncReg(GrowingRegularization):
     def units(self, model: keras.Model) -> tuple[Plan, list[Unit]]:
         """Returns the units, each with penalties that begin at zero."""
         given, units = super().units(model)
-        self._penalties = {unit.name: _variable(np.zeros(unit.size, "float32")) for unit in units}
-        self._updated = {unit.name: _variable(np.int32(-self.growth.every)) for unit in units}
+        self._penalties = {unit.name: state_variable(np.zeros(unit.size, "float32"), "penalty") for unit in units}
+        self._updated = {unit.name: state_variable(np.int32(-self.growth.every), "updated") for unit in units}
         return given, units
 
     def change(self, unit: Unit) -> Any:
@@ -108,8 +109,3 @@ class IncReg(GrowingRegularization):
         """Returns the penalties, and when they were updated."""
         penalties = {f"penalty/{name}": variable for name, variable in self._penalties.items()}
         return {**super().tracked(), **penalties, **{f"updated/{n}": v for n, v in self._updated.items()}}
-
-
-def _variable(value: np.ndarray) -> keras.Variable:
-    kind = str(value.dtype)
-    return keras.Variable(value, dtype=kind, trainable=False, aggregation="only_first_replica", name="penalty")

@@ -54,10 +54,7 @@ class Masked(Attaching):
     def end(self) -> None:
         """Takes the masks off; what is gone is zero, whatever weights other callbacks put back, until it is trained."""
         self.detach()
-        if self.params.get("loop"):
-            self._settle()
-        else:
-            afterwards(self.model, self._settle)
+        afterwards(self, self._settle)
 
     def _settle(self) -> None:
         if self._held.hold():

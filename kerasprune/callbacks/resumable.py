@@ -83,13 +83,11 @@ class Resumable(keras.callbacks.Callback):
     def set_model(self, model: keras.Model) -> None:
         """Joins the other callbacks of the fit; what an earlier, broken fit has left on the model is taken off."""
         super().set_model(model)
-        self._call_off()
-        for callback in company(model):
-            if callback._joined or callback._begun:
-                callback._call_off()
-                vars(model)[_COMPANY].remove(callback)
+        left = [callback for callback in company(model) if callback._joined or callback._begun]
+        for callback in (self, *left):
+            callback._call_off()
         self._joined, self._initial_epoch = False, model._initial_epoch
-        vars(model)[_COMPANY] = [*(callback for callback in company(model) if callback is not self), self]
+        vars(model)[_COMPANY] = [*(c for c in company(model) if c is not self and c not in left), self]
 
     def set_params(self, params: dict) -> None:
         """Notes that the list of the fit is complete: Keras gives the parameters after the model."""

@@ -88,6 +88,7 @@ class Resume(Resumable):
             raise PruneError(f"Expected a folder. Received: {str(self.directory)!r}, which is a file. Give another.")
         self.directory.mkdir(parents=True, exist_ok=True)
         ensure_built(self.model)
+        self._now = self._about()  # once: layers and settings do not change in a fit
         found, faults = last_good(self.directory)
         for fault in faults:
             warnings.warn(f"A saved state could not be read, the one before is taken. {fault}", stacklevel=4)
@@ -144,7 +145,7 @@ class Resume(Resumable):
         arrays |= {f"optimizer/{n}": ops.convert_to_numpy(v) for n, v in enumerate(_optimizer(self.model))}
         for name, callback in self._named().items():
             arrays |= {f"callback/{name}/{key}": np.asarray(value) for key, value in callback.state().items()}
-        about = {**self._about(), "positions": positions.epochs()}
+        about = {**self._now, "positions": positions.epochs()}
         SavedState(epoch, step, stopped, arrays, about).save(self.directory)
 
     def _put_back(self, found: SavedState) -> bool:
@@ -177,7 +178,7 @@ class Resume(Resumable):
 
     def _check(self, found: SavedState) -> None:
         faults = []
-        for what, now in self._about().items():
+        for what, now in self._now.items():
             before = found.about.get(what, now)
             if what == "variables" and len(before) == len(now):
                 differ = [(a, b) for a, b in zip(before, now, strict=True) if a[1] != b[1]]

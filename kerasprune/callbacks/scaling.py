@@ -27,6 +27,7 @@ from kerasprune.errors import PruneError, is_number, nearest, raise_faults
 from kerasprune.files import replacing
 from kerasprune.plans import Plan
 from kerasprune.regularizers import ScalePenalty, Together
+from kerasprune.state_variables import state_variable
 from kerasprune.thresholds import gap
 
 
@@ -97,9 +98,7 @@ class ScaleRegularization(Attaching):
         attachment = self.attached()
         self._scales = self.rehearse(model)
         self._plan, self._looks, self._met_at = None, {}, -1
-        self._weight = keras.Variable(
-            1.0, dtype="float32", trainable=False, aggregation="only_first_replica", name="weight"
-        )
+        self._weight = state_variable(np.float32(1.0), "weight")
         self._set_scales()
         self._regularize()
         self._constrain()

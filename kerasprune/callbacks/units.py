@@ -14,6 +14,7 @@ from kerasprune.budgets.base import kept_number
 from kerasprune.channels import Slice
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph import ChannelGraph
+from kerasprune.state_variables import state_variable
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,7 @@ class Unit:
     @classmethod
     def of(cls, name: str, size: int, kept: int, parts: tuple[Part, ...]) -> Unit:
         """Returns a unit, all of whose entries are to go."""
-        goes = keras.Variable(
-            np.ones(size, bool), dtype="bool", trainable=False, aggregation="only_first_replica", name="goes"
-        )
-        return cls(name, size, kept, parts, goes)
+        return cls(name, size, kept, parts, state_variable(np.ones(size, bool), "goes"))
 
     def scores(self, saliency: Callable[[Any], Any] = abs) -> Any:
         """Returns for every entry what its weights in all kernels of the unit are worth, by default their L1 norm."""
