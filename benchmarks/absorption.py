@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 import kerasprune as kp
-from kerasprune.borders import border_error
+from kerasprune.surgery.border_error import border_error
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "results" / "absorption.md"

@@ -57,7 +57,7 @@ def checked(first: int, number: int) -> tuple[dict, Counter]:
 
 def kind_of(cls: type) -> str:
     """Returns the kind of a class's rule: the file that holds it."""
-    from kerasprune.rules.table import find
+    from kerasprune.graph.rule import find
 
     return find(object.__new__(cls)).function.__module__.rpartition(".")[2]
 

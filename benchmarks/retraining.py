@@ -65,7 +65,7 @@ def train(model, epochs: int, rate: float, warmup: int, seed: int) -> None:
     import keras
 
     from kerasprune.recipes import schema
-    from kerasprune.recipes.fitting import weight_decay
+    from kerasprune.recipes.fit import weight_decay
     from kerasprune.recipes.optimizers import learning_rate
 
     keras.utils.set_random_seed(seed)  # the order of the pictures

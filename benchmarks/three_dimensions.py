@@ -90,9 +90,9 @@ def train_data(seed: int):
 
 def one_run(policy: str, budget: float, seed: int) -> dict:
     """Runs one cell and returns its row."""
-    from kerasprune.dimensions import Extent
-    from kerasprune.rounds import built_point
-    from kerasprune.three_dimensions import one_dimension, three_dimensions
+    from kerasprune.training.extent import Extent
+    from kerasprune.workflows.rounds import built_point
+    from kerasprune.workflows.three_dimensions import one_dimension, three_dimensions
 
     began, model, kkt = time.time(), dense(), ""
     common = {"data": train_data(0), "resolution": SIDE, "epochs": EPOCHS, "folder": WORK, "blocks": DISCRIMINATION}
@@ -173,7 +173,7 @@ def maps(budget: float = 0.3, images: int = 500, shown: int = 6) -> None:
     import numpy as np
 
     import kerasprune as kp
-    from kerasprune.feature_maps import feature_maps
+    from kerasprune.analysis.feature_maps import feature_maps
     from kerasprune.reports import three_dimensions as figures
     from kerasprune.reports.record import Record
 

@@ -6,22 +6,22 @@ import importlib
 from typing import Any
 
 from kerasprune import budgets, callbacks, criteria, regularizers, rules, schedules, search, thresholds
-from kerasprune.channels import Block, Group
-from kerasprune.cost import Cost, cost
+from kerasprune.costs.cost import Cost, cost
+from kerasprune.costs.report import report
 from kerasprune.errors import PruneError
-from kerasprune.graph import ChannelGraph
-from kerasprune.lottery import lottery
-from kerasprune.masking import mask
+from kerasprune.graph.channels import Block, Group
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
 from kerasprune.planning import plan
 from kerasprune.plans import Plan
-from kerasprune.rebuild import rebuild
-from kerasprune.reinitialising import reinitialise
-from kerasprune.reordering import reorder
-from kerasprune.rounds import rounds
 from kerasprune.rules import rule
-from kerasprune.summary import report
-from kerasprune.three_dimensions import one_dimension, three_dimensions
-from kerasprune.tracing import trace
+from kerasprune.surgery.mask import mask
+from kerasprune.surgery.rebuild import rebuild
+from kerasprune.surgery.reinitialise import reinitialise
+from kerasprune.surgery.reorder import reorder
+from kerasprune.workflows.lottery import lottery
+from kerasprune.workflows.rounds import rounds
+from kerasprune.workflows.three_dimensions import one_dimension, three_dimensions
 
 __version__ = "0.1.0"
 

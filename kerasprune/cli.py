@@ -71,7 +71,7 @@ def run(
     smoke: Annotated[bool, typer.Option("--smoke", help="Try every stage on generated images.")] = False,
 ) -> None:
     """Run a recipe: train, prune, rebuild, fine-tune, test, export, report."""
-    from kerasprune.recipes.running import run as run_recipe
+    from kerasprune.recipes.runner import run as run_recipe
 
     folder = run_recipe(
         recipe, out, settings=settings or [], resume=resume, trust=trust, smoke=smoke, console=Console()
@@ -96,8 +96,8 @@ def prune(
     learning_rate: Annotated[float, typer.Option(help="Where fine-tuning starts (SGD, cosine).")] = 0.01,
 ) -> None:
     """Prune a trained model at once, and fine-tune it where --finetune-epochs says so."""
-    from kerasprune.recipes import loading
-    from kerasprune.recipes.running import run as run_recipe
+    from kerasprune.recipes import loader as loading
+    from kerasprune.recipes.runner import run as run_recipe
 
     if keep is None and macs is None and params is None:
         raise PruneError("Expected how much stays: --keep, --macs or --params. Received: none of them.")
@@ -195,7 +195,8 @@ def list_names(
 @app.command()
 def validate(recipe: RecipeName, settings: Settings = None, trust: Trust = False) -> None:
     """Check a recipe without running it; all faults are listed."""
-    from kerasprune.recipes import loading, running
+    from kerasprune.recipes import loader as loading
+    from kerasprune.recipes import runner as running
 
     checked = loading.load(recipe, settings or [], trust=trust)
     typer.echo(f"{checked.name} is valid: {', '.join(running.names(checked))} ({checked.status}).")
@@ -204,7 +205,7 @@ def validate(recipe: RecipeName, settings: Settings = None, trust: Trust = False
 @app.command()
 def show(recipe: RecipeName) -> None:
     """Show the file of a recipe."""
-    from kerasprune.recipes import loading
+    from kerasprune.recipes import loader as loading
 
     typer.echo(loading.find(recipe).read_text(encoding="utf-8").rstrip())
 
@@ -223,7 +224,7 @@ def reproduce(
     listing: Annotated[bool, typer.Option("--list", help="List the entries.")] = False,
 ) -> None:
     """Recompute published figures; exit code 1 where one differs."""
-    from kerasprune.recipes import reproduce as reproductions
+    from kerasprune.recipes.reproductions import reproduce as reproductions
 
     if listing or name is None:
         for known in reproductions.names():
@@ -239,7 +240,7 @@ def reproduce(
 
 
 def _load(path: Path) -> keras.Model:
-    from kerasprune.recipes.folder import load_model
+    from kerasprune.recipes.run_folder import load_model
 
     return load_model(path)
 

@@ -11,12 +11,12 @@ import keras
 
 from kerasprune import budgets, criteria
 from kerasprune.budgets.base import Budget, Floor
-from kerasprune.cost import cost, graph_at
+from kerasprune.costs.cost import cost, graph_at
 from kerasprune.criteria.base import Criterion, Evidence, Scores
 from kerasprune.errors import PruneError, raise_faults
-from kerasprune.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
-from kerasprune.tracing import trace
 
 _LOWEST, _BISECTIONS = 1e-9, 30
 

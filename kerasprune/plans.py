@@ -13,7 +13,7 @@ import numpy as np
 
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.files import write_json
-from kerasprune.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph
 
 FORMAT = "kerasprune.plan"
 VERSION = 1

@@ -12,9 +12,9 @@ import numpy as np
 from random_models import random_model
 
 import kerasprune as kp
-from kerasprune.absorption import fold
-from kerasprune.cut import cut
-from kerasprune.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.surgery.absorb import fold
+from kerasprune.surgery.applied_plan import cut
 from kerasprune.testing import compare, random_inputs, random_plan
 
 TOLERANCE = 1e-5

@@ -19,8 +19,8 @@ import random_wiring  # noqa: F401
 from keras import layers
 from random_builder import PARTS, Builder
 
+from kerasprune.graph.walk import functional, is_model, nodes
 from kerasprune.testing import randomise
-from kerasprune.walking import functional, is_model, nodes
 
 FEATURED = 4
 _TURNS = [(name, rank) for name, each in PARTS.items() for rank in (each.ranks if each.ranks == (3, 4) else (None,))]

@@ -10,8 +10,8 @@ from test_resume import Break, assert_equal
 
 import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude, HoldMask, IterativeMagnitude, Polarization, Resume, detach
-from kerasprune.callbacks.resumable import company
 from kerasprune.schedules import constant, cubic, linear
+from kerasprune.training.callback import company
 
 pytestmark = pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:The fit goes on")
 

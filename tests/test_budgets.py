@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.budgets import Budget, Floor, kept_number, stages, top
-from kerasprune.budgets.global_ import Global
+from kerasprune.budgets import Budget, Floor, kept_number, top
+from kerasprune.budgets.global_threshold import Global
 from kerasprune.budgets.per_stage import PerStage
 from kerasprune.budgets.uniform import Uniform
+from kerasprune.graph import stages
 from kerasprune.testing import check_budget
 
 

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude, HoldMask, IterativeMagnitude, LearningRateRewinding, Sparsity
-from kerasprune.callbacks.granularity import Block
-from kerasprune.callbacks.phases import Phases
-from kerasprune.callbacks.rewinding import rewind_optimizer
-from kerasprune.callbacks.scopes import Global, Layer, Pattern
-from kerasprune.callbacks.slots import slots
-from kerasprune.callbacks.units import Part, Unit
-from kerasprune.callbacks.updates import updates
 from kerasprune.schedules import cubic
 from kerasprune.testing.toys import toy_data, toy_model
+from kerasprune.training.candidates import Part, Unit
+from kerasprune.training.granularity import Block
+from kerasprune.training.optimizer import slots
+from kerasprune.training.phases import Phases
+from kerasprune.training.rewinding import rewind_optimizer
+from kerasprune.training.scope import Global, Layer, Pattern
+from kerasprune.training.updates import updates
 
 BATCH, STEPS = 8, 8
 DATA = toy_data(BATCH * STEPS, 0)

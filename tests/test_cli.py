@@ -111,7 +111,7 @@ def test_validate_and_show():
 
 
 def test_reproduce_prints_a_verdict_and_its_exit_code_follows_it(monkeypatch):
-    from kerasprune.recipes import reproduce
+    from kerasprune.recipes.reproductions import reproduce
 
     rows = [reproduce.Row("a", 1.0, 1.0, 0.1)]
     monkeypatch.setitem(reproduce.entries._members, "stub", lambda: rows)
@@ -218,7 +218,7 @@ def test_own_code_is_not_imported_without_trust():
 
 
 def test_interruption_says_how_to_go_on(monkeypatch, tmp_path):
-    from kerasprune.recipes import running
+    from kerasprune.recipes import runner as running
 
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from kerasprune.data import glyphs as module
-from kerasprune.data.drawing import draw
+from kerasprune.data.glyph_scene import draw
 
 
 @pytest.fixture(scope="module")

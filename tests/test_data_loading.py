@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kerasprune import data
-from kerasprune.data.drawing import draw
+from kerasprune.data.glyph_scene import draw
 from kerasprune.errors import PruneError
 
 

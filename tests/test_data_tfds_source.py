@@ -7,7 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from kerasprune.data import tfds_source as module
-from kerasprune.data.loading import load
+from kerasprune.data.dataset import load
 from kerasprune.errors import PruneError
 
 COUNT = 24

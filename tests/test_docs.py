@@ -31,7 +31,8 @@ from typer.main import get_command
 
 import kerasprune as kp
 from kerasprune.cli import app
-from kerasprune.recipes import loading, reproduce
+from kerasprune.recipes import loader as loading
+from kerasprune.recipes.reproductions import reproduce
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

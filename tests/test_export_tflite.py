@@ -12,7 +12,8 @@ from keras import layers
 from sklearn.datasets import load_digits
 
 from kerasprune.errors import PruneError
-from kerasprune.export import operators, tflite
+from kerasprune.export import operators
+from kerasprune.export import tflite_export as tflite
 from kerasprune.export.conversion import CALIBRATION_SAMPLES
 
 # ---- a small residual network on digits, 16×16 ---- #
@@ -65,7 +66,7 @@ def reports(trained, images, tmp_path_factory) -> dict:
 def instant(reports, monkeypatch) -> None:
     """The converter returns at once what it returned before."""
     content = reports[None].path.read_bytes()
-    monkeypatch.setattr(sys.modules["kerasprune.export.tflite"], "to_tflite", lambda *_: content)
+    monkeypatch.setattr(sys.modules["kerasprune.export.tflite_export"], "to_tflite", lambda *_: content)
 
 
 def lite_outputs(path, *inputs: np.ndarray) -> list[np.ndarray]:
@@ -290,7 +291,7 @@ def test_a_failure_leaves_the_old_file(trained, tmp_path, monkeypatch, instant, 
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sys.modules["kerasprune.export.tflite"], function, full)
+    monkeypatch.setattr(sys.modules["kerasprune.export.tflite_export"], function, full)
     with pytest.raises(OSError, match="No space"):
         tflite(trained, path, overwrite=True)
     assert path.read_text() == "mine"

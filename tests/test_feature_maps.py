@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.feature_maps import feature_maps
+from kerasprune.analysis.feature_maps import feature_maps
 
 
 def test_maps_are_mean_absolute_values_of_the_last_convolution():

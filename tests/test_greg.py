@@ -10,8 +10,8 @@ from greg_reference import DECAY, MOMENTUM, RATE, Reference, compiled, greg1, gr
 
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2
-from kerasprune.callbacks.units import channel_units
 from kerasprune.testing.toys import toy_data, toy_model
+from kerasprune.training.candidates import channel_units
 
 FIRST = {"penalty_step": 0.1, "every": 10, "ceiling": 1.0}  # 10 updates, the last at step 90
 SECOND = {"pick_step": 0.01, "push_step": 0.05, "pick_at": 0.05, "every": 5, "ceiling": 1.0}  # picks at step 30

@@ -9,8 +9,8 @@ from greg_reference import compiled, train
 
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2, NormHistory
-from kerasprune.pairs import without
 from kerasprune.regularizers import GrowingL2, Sum
+from kerasprune.training.composite import without
 
 COUPLED = np.array([[2.0, 0.9], [0.9, 1.0]])
 

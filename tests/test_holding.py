@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from kerasprune import PruneError
-from kerasprune.holding import apply_masks, held
-from kerasprune.recipes import masked
+from kerasprune.recipes.stages import sparsity as masked
+from kerasprune.training.masks import apply_masks, held
 
 
 def dense() -> keras.Model:

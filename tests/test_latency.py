@@ -6,14 +6,14 @@ import ast
 from pathlib import Path
 
 import keras
+import kerasprune.latency as module
 import numpy as np
 import pytest
 from keras import layers
 
-import kerasprune.latency as module
 from kerasprune.errors import PruneError
-from kerasprune.export import tflite
-from kerasprune.latency import compare_latency, latency
+from kerasprune.export import tflite_export as tflite
+from kerasprune.export.latency import compare_latency, latency
 
 
 def network(width: int, side: int | None = 32) -> keras.Model:

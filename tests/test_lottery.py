@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.lottery import CONTROLS, shuffled
+from kerasprune.workflows.lottery import CONTROLS, shuffled
 
 KEEP = (0.5, 0.2)
 

@@ -12,9 +12,9 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.absorption import fold
-from kerasprune.borders import border_error
-from kerasprune.cut import cut
+from kerasprune.surgery.absorb import fold
+from kerasprune.surgery.applied_plan import cut
+from kerasprune.surgery.border_error import border_error
 from kerasprune.testing import check_rebuild, compare, random_inputs, random_plan, randomise
 
 SIDE = 64

@@ -9,8 +9,8 @@ import tensorflow as tf
 from rich.console import Console
 
 from kerasprune.recipes import schema
-from kerasprune.recipes.fitting import classification_loss, fit, weight_decay
-from kerasprune.recipes.folder import RunFolder
+from kerasprune.recipes.fit import classification_loss, fit, weight_decay
+from kerasprune.recipes.run_folder import RunFolder
 
 
 def small() -> keras.Model:

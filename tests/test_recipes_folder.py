@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerasprune import PruneError
-from kerasprune.recipes.folder import RunFolder, claim, finite, load_model
+from kerasprune.recipes.run_folder import RunFolder, claim, finite, load_model
 
 
 def test_rows_of_a_stage_begun_anew_replace_its_old_ones(tmp_path):

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasprune import PruneError, recipes
-from kerasprune.recipes import loading, schema
+from kerasprune.recipes import loader as loading
+from kerasprune.recipes import schema
 from kerasprune.recipes.smoke import smoke
 
 TEXT = """\

@@ -8,9 +8,9 @@ import pytest
 
 import kerasprune as kp
 from kerasprune import PruneError
-from kerasprune.recipes import entries, reproduce
-from kerasprune.recipes.reproduce import NotRun, Outcome, Row
-from kerasprune.recipes.reproductions import greg_tables, map_table5
+from kerasprune.recipes.reproductions import entry as entries
+from kerasprune.recipes.reproductions import greg_tables, map_table5, reproduce
+from kerasprune.recipes.reproductions.reproduce import NotRun, Outcome, Row
 from kerasprune.search import MAP
 
 

@@ -12,8 +12,10 @@ from rich.console import Console
 
 import kerasprune as kp
 from kerasprune import PruneError
-from kerasprune.recipes import loading, running, stages
-from kerasprune.recipes.folder import RunFolder
+from kerasprune.recipes import loader as loading
+from kerasprune.recipes import runner as running
+from kerasprune.recipes.run_folder import RunFolder
+from kerasprune.recipes.stages import stages
 
 TEXT = """\
 name: tiny

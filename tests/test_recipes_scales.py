@@ -8,9 +8,11 @@ import pytest
 from rich.console import Console
 
 import kerasprune as kp
-from kerasprune.recipes import loading, running, schema
-from kerasprune.recipes.fitting import weight_decay
-from kerasprune.recipes.folder import RunFolder
+from kerasprune.recipes import loader as loading
+from kerasprune.recipes import runner as running
+from kerasprune.recipes import schema
+from kerasprune.recipes.fit import weight_decay
+from kerasprune.recipes.run_folder import RunFolder
 
 # Network, λ, t, weight decay, batch, epochs (sparse, fine-tuning), first epochs of the rates.
 POLARIZATION = {

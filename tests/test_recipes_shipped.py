@@ -9,9 +9,11 @@ import pytest
 from rich.console import Console
 
 from kerasprune import recipes
-from kerasprune.recipes import loading, running, schema
-from kerasprune.recipes.folder import RunFolder
+from kerasprune.recipes import loader as loading
+from kerasprune.recipes import runner as running
+from kerasprune.recipes import schema
 from kerasprune.recipes.reproductions.greg_tables import RESNET34_SKIPPED
+from kerasprune.recipes.run_folder import RunFolder
 
 # Table 6 (fraction removed from each stage), tables 2 and 3 (base accuracy, pruned accuracy, speed-up).
 CIFAR = {

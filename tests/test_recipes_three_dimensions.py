@@ -9,9 +9,12 @@ import pytest
 from rich.console import Console
 
 import kerasprune as kp
-from kerasprune.recipes import loading, running, shrinking, stages
-from kerasprune.recipes.folder import RunFolder
+from kerasprune.recipes import loader as loading
+from kerasprune.recipes import runner as running
+from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.schema import Cosine, MultiStep
+from kerasprune.recipes.stages import stages
+from kerasprune.recipes.stages import three_dimensions as shrinking
 
 # Baseline, accuracy, Prr, Frr, batch.
 CIFAR = {

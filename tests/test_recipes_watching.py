@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 import kerasprune as kp
-from kerasprune.recipes import watching
+from kerasprune.recipes import progress as watching
 
 
 def chain() -> keras.Model:

@@ -13,10 +13,10 @@ from test_callbacks_masks import DATA, STEPS, compiled, small, train
 
 import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude, GReg2, IterativeMagnitude, Resume
-from kerasprune.callbacks.resumable import Resumable, company
-from kerasprune.callbacks.saved_state import SavedState, last_good
-from kerasprune.positions import Positions
 from kerasprune.schedules import cubic
+from kerasprune.training.callback import Resumable, company
+from kerasprune.training.checkpoint import SavedState, last_good
+from kerasprune.training.epoch_counters import Positions
 
 pytestmark = pytest.mark.filterwarnings("ignore:The fit goes on", "ignore:The schedule ends")
 

@@ -9,8 +9,8 @@ from keras import layers, ops
 from rule_cases import CASES
 
 import kerasprune as kp
-from kerasprune.channels import Ids
-from kerasprune.rules.table import _TABLE, classes, tensor_rule
+from kerasprune.graph.channels import Ids
+from kerasprune.graph.rule import _TABLE, classes, tensor_rule
 from kerasprune.testing import check_rebuild, check_rule, random_plan, randomise
 
 _OWN = [cls for cls in classes() if cls.__module__.startswith("keras.")]
@@ -310,7 +310,7 @@ def test_a_rule_can_be_taught(monkeypatch):
     with pytest.raises(kp.PruneError, match="ChannelShuffle"):
         check_rule(ChannelShuffle(2), (4, 4, 6))
 
-    monkeypatch.setattr("kerasprune.rules.table._TABLE", dict(_TABLE))
+    monkeypatch.setattr("kerasprune.graph.rule._TABLE", dict(_TABLE))
 
     @kp.rule(ChannelShuffle)
     def channel_shuffle(graph, layer, x):
@@ -323,7 +323,7 @@ def test_a_rule_can_be_taught(monkeypatch):
 
 
 def test_a_rule_of_wrong_length_is_refused(monkeypatch):
-    monkeypatch.setattr("kerasprune.rules.table._TABLE", dict(_TABLE))
+    monkeypatch.setattr("kerasprune.graph.rule._TABLE", dict(_TABLE))
 
     @kp.rule(Mystery)
     def mystery(graph, layer, x):
@@ -338,7 +338,7 @@ def test_a_rule_of_wrong_length_is_refused(monkeypatch):
 
 def broken(monkeypatch, cls, function):
     """Replaces a rule by a wrong one for the time of a test."""
-    monkeypatch.setattr("kerasprune.rules.table._TABLE", dict(kp.rules.table._TABLE))
+    monkeypatch.setattr("kerasprune.graph.rule._TABLE", dict(kp.rules.table._TABLE))
     tensor_rule(cls, constant="unknown")(function)
 
 

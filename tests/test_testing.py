@@ -10,14 +10,7 @@ from keras import layers
 import kerasprune as kp
 from kerasprune.budgets import Budget, kept_number
 from kerasprune.criteria import Criterion
-from kerasprune.testing import (
-    check_budget,
-    check_callback,
-    check_criterion,
-    random_inputs,
-    random_plan,
-    randomise,
-)
+from kerasprune.testing import check_budget, check_callback, check_criterion, random_inputs, random_plan, randomise
 from kerasprune.testing.criteria import permuted, renamed
 from kerasprune.testing.toys import toy_data, toy_model
 

@@ -15,11 +15,11 @@ import pytest
 import kerasprune as kp
 from kerasprune.criteria import blocks_of
 from kerasprune.criteria.l1 import L1
-from kerasprune.dimensions import Costs, Extent
-from kerasprune.rounds import rounds
 from kerasprune.search import MAP, Smooth
 from kerasprune.testing import randomise
-from kerasprune.three_dimensions import check_points, collect, one_dimension, plan_at, three_dimensions
+from kerasprune.training.extent import Costs, Extent
+from kerasprune.workflows.rounds import rounds
+from kerasprune.workflows.three_dimensions import check_points, collect, one_dimension, plan_at, three_dimensions
 
 SIDE = 16
 

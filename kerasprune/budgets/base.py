@@ -14,7 +14,7 @@ import numpy as np
 
 from kerasprune.criteria.base import Scores
 from kerasprune.errors import PruneError, is_number, raise_faults
-from kerasprune.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph
 
 
 @dataclass(frozen=True)

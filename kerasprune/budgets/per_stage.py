@@ -8,10 +8,10 @@ from fnmatch import fnmatchcase
 from math import log
 
 from kerasprune.budgets.base import Budget
-from kerasprune.budgets.stages import stages
 from kerasprune.budgets.table import budgets
 from kerasprune.errors import PruneError, nearest, raise_faults
-from kerasprune.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.stages import stages
 
 
 @budgets.add("per_stage")

@@ -9,7 +9,7 @@ import numpy as np
 from kerasprune.budgets.base import Budget, Floor, kept_number, top
 from kerasprune.budgets.table import budgets
 from kerasprune.criteria.base import Scores
-from kerasprune.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph
 
 
 @budgets.add("threshold")

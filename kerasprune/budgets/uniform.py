@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kerasprune.budgets.base import Budget
 from kerasprune.budgets.table import budgets
-from kerasprune.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph
 
 
 @budgets.add("uniform")

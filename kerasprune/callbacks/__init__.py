@@ -1,6 +1,5 @@
 """Behaviours for `model.fit`: one file per method."""
 
-from kerasprune.callbacks.custom_loop import custom_loop
 from kerasprune.callbacks.gradual_magnitude import GradualMagnitude
 from kerasprune.callbacks.greg1 import GReg1
 from kerasprune.callbacks.greg2 import GReg2
@@ -11,12 +10,13 @@ from kerasprune.callbacks.learning_rate_rewinding import LearningRateRewinding
 from kerasprune.callbacks.network_slimming import NetworkSlimming
 from kerasprune.callbacks.norm_history import NormHistory
 from kerasprune.callbacks.polarization import Polarization
-from kerasprune.callbacks.resumable import Resumable, detach
 from kerasprune.callbacks.resume import Resume
 from kerasprune.callbacks.shrink_rounds import ShrinkRounds
 from kerasprune.callbacks.soft_filter_pruning import SoftFilterPruning
 from kerasprune.callbacks.sparsity import Sparsity
 from kerasprune.callbacks.table import callbacks as _callbacks
+from kerasprune.training.callback import Resumable, detach
+from kerasprune.training.loop import custom_loop
 
 add, names, get, member = _callbacks.add, _callbacks.names, _callbacks.get, _callbacks.member
 

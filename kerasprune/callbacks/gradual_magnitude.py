@@ -12,13 +12,13 @@ import numpy as np
 from keras import ops
 
 from kerasprune import schedules
-from kerasprune.callbacks.clock import accumulated
-from kerasprune.callbacks.scored import Scored
+from kerasprune.callbacks._scored import Scored
 from kerasprune.callbacks.table import callbacks
-from kerasprune.callbacks.updates import Updates, updates
 from kerasprune.errors import raise_faults, whole_number_faults
 from kerasprune.schedules import Point
-from kerasprune.state_variables import state_variable
+from kerasprune.training.clock import accumulated
+from kerasprune.training.state_variable import state_variable
+from kerasprune.training.updates import Updates, updates
 
 
 @callbacks.add("gradual_magnitude")

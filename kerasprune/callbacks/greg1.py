@@ -10,11 +10,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks.growing import GrowingRegularization, Growth, keep_faults
+from kerasprune.callbacks._growing import GrowingRegularization, Growth, keep_faults
 from kerasprune.callbacks.table import callbacks
-from kerasprune.callbacks.units import Unit, channel_units, losing
+from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
-from kerasprune.tracing import trace
+from kerasprune.training.candidates import Unit, channel_units, losing
 
 
 @callbacks.add("greg1")

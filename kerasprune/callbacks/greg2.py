@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks.growing import GrowingRegularization, Growth, keep_faults
+from kerasprune.callbacks._growing import GrowingRegularization, Growth, keep_faults
 from kerasprune.callbacks.table import callbacks
-from kerasprune.callbacks.units import Unit
 from kerasprune.errors import is_number
+from kerasprune.training.candidates import Unit
 
 
 @callbacks.add("greg2")

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kerasprune.callbacks.masked import Masked
-from kerasprune.callbacks.masks import Masks
+from kerasprune.callbacks._masked import Masked
 from kerasprune.callbacks.table import callbacks
-from kerasprune.callbacks.units import Part, Unit
 from kerasprune.errors import raise_faults
-from kerasprune.holding import dtype_faults, masked_variables
+from kerasprune.training.candidates import Part, Unit
+from kerasprune.training.masks import Masks, dtype_faults, masked_variables
 
 
 @callbacks.add("hold_mask")

@@ -9,12 +9,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks.growing import GrowingRegularization, Growth, keep_faults
-from kerasprune.callbacks.scopes import rank
+from kerasprune.callbacks._growing import GrowingRegularization, Growth, keep_faults
 from kerasprune.callbacks.table import callbacks
-from kerasprune.callbacks.units import Unit
 from kerasprune.plans import Plan
-from kerasprune.state_variables import state_variable
+from kerasprune.training.candidates import Unit
+from kerasprune.training.scope import rank
+from kerasprune.training.state_variable import state_variable
 
 
 @callbacks.add("increg")

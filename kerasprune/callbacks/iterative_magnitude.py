@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kerasprune.callbacks.resumable import State
-from kerasprune.callbacks.rewinding import remembered, rewind_optimizer, rewind_weights
-from kerasprune.callbacks.rounds_of_removal import RoundsOfRemoval
+from kerasprune.callbacks._iterative import RoundsOfRemoval
 from kerasprune.callbacks.table import callbacks
+from kerasprune.training.callback import State
+from kerasprune.training.rewinding import remembered, rewind_optimizer, rewind_weights
 
 
 @callbacks.add("iterative_magnitude")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kerasprune.callbacks.rewinding import rewind_optimizer
-from kerasprune.callbacks.rounds_of_removal import RoundsOfRemoval
+from kerasprune.callbacks._iterative import RoundsOfRemoval
 from kerasprune.callbacks.table import callbacks
 from kerasprune.schedules import Point
+from kerasprune.training.rewinding import rewind_optimizer
 
 
 @callbacks.add("learning_rate_rewinding")

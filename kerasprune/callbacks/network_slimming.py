@@ -8,9 +8,9 @@ import numpy as np
 
 from kerasprune import regularizers
 from kerasprune.budgets.base import Floor
-from kerasprune.callbacks.scales import Scales
-from kerasprune.callbacks.scaling import ScaleRegularization, fraction_faults, made, to_target
+from kerasprune.callbacks._bn_penalty import ScaleRegularization, fraction_faults, made, to_target
 from kerasprune.callbacks.table import callbacks
+from kerasprune.training.bn_scales import Scales
 
 
 @callbacks.add("network_slimming")

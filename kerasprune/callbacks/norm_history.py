@@ -7,14 +7,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerasprune.callbacks.clock import Clock
 from kerasprune.callbacks.table import callbacks
 from kerasprune.criteria.base import Evidence, Scores
 from kerasprune.criteria.l1 import L1
 from kerasprune.errors import PruneError
 from kerasprune.files import replacing
-from kerasprune.graph import ChannelGraph
-from kerasprune.tracing import trace
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.training.clock import Clock
 
 
 @callbacks.add("norm_history")

@@ -9,10 +9,10 @@ import numpy as np
 
 from kerasprune import regularizers, thresholds
 from kerasprune.budgets.base import Floor
-from kerasprune.callbacks.scales import Scales
-from kerasprune.callbacks.scaling import ScaleRegularization, above, fraction_faults, made, to_target
+from kerasprune.callbacks._bn_penalty import ScaleRegularization, above, fraction_faults, made, to_target
 from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import is_number
+from kerasprune.training.bn_scales import Scales
 
 
 @callbacks.add("polarization")

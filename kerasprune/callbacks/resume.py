@@ -10,14 +10,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks.clock import unwrapped
-from kerasprune.callbacks.resumable import Resumable, company
-from kerasprune.callbacks.saved_state import SavedState, last_good
-from kerasprune.callbacks.skipping import Skipping
-from kerasprune.callbacks.slots import ensure_built
 from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
-from kerasprune.positions import positions
+from kerasprune.training.callback import Resumable, company
+from kerasprune.training.checkpoint import SavedState, last_good
+from kerasprune.training.clock import unwrapped
+from kerasprune.training.epoch_counters import positions
+from kerasprune.training.optimizer import ensure_built
+from kerasprune.training.skipping import Skipping
 
 
 @callbacks.add("resume")

@@ -8,18 +8,18 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.callbacks.attaching import Attaching
-from kerasprune.callbacks.resumable import State
-from kerasprune.callbacks.silence import Silence
 from kerasprune.callbacks.table import callbacks
-from kerasprune.cost import cost
+from kerasprune.costs.cost import cost
 from kerasprune.criteria.base import Criterion
-from kerasprune.criteria.block_criterion import BlockCriterion
-from kerasprune.dimensions import Extent, check_blocks, steps
+from kerasprune.criteria.blocks.base import BlockCriterion
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.plans import Plan
-from kerasprune.rebuild import rebuild
-from kerasprune.rounds import Point, check_rounds, next_plan
+from kerasprune.surgery.rebuild import rebuild
+from kerasprune.training.attaching import Attaching
+from kerasprune.training.callback import State
+from kerasprune.training.extent import Extent, check_blocks, steps
+from kerasprune.training.zeroing import Silence
+from kerasprune.workflows.rounds import Point, check_rounds, next_plan
 
 
 @callbacks.add("shrink_rounds")

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks.granularity import Filter
-from kerasprune.callbacks.masks import Masks
-from kerasprune.callbacks.resumable import Resumable
-from kerasprune.callbacks.scopes import Layer
 from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import PruneError, is_number
 from kerasprune.plans import Plan
+from kerasprune.training.callback import Resumable
+from kerasprune.training.granularity import Filter
+from kerasprune.training.masks import Masks
+from kerasprune.training.scope import Layer
 
 
 @callbacks.add("soft_filter_pruning")

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks.resumable import Resumable, company
 from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import PruneError
 from kerasprune.files import read_rows, write_rows
+from kerasprune.training.callback import Resumable, company
 
 
 @callbacks.add("sparsity")

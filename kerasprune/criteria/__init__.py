@@ -2,8 +2,8 @@
 
 from kerasprune.criteria import bn_scale, l1, l2, random
 from kerasprune.criteria.base import Criterion, Evidence, Scores, gather, score
-from kerasprune.criteria.block_criterion import BlockCriterion, block_criteria, blocks_of, least_blocks, score_blocks
-from kerasprune.criteria.discrimination import Discrimination
+from kerasprune.criteria.blocks.base import BlockCriterion, block_criteria, blocks_of, least_blocks, score_blocks
+from kerasprune.criteria.blocks.discrimination import Discrimination
 from kerasprune.criteria.table import criteria as _criteria
 
 add, names, get = _criteria.add, _criteria.names, _criteria.get

@@ -9,7 +9,7 @@ import numpy as np
 from kerasprune.criteria.base import Criterion, Evidence, Scores, gather, numbers
 from kerasprune.criteria.table import criteria
 from kerasprune.errors import PruneError
-from kerasprune.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph
 
 
 @criteria.add("bn_scale")

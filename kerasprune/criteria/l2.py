@@ -8,7 +8,7 @@ import numpy as np
 
 from kerasprune.criteria.base import Criterion, Evidence, Scores
 from kerasprune.criteria.table import criteria
-from kerasprune.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph
 
 
 @criteria.add("l2")

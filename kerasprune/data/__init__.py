@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kerasprune.data.augmentation import augmentations
     from kerasprune.data.calibration import representative
-    from kerasprune.data.finding import names
-    from kerasprune.data.loading import info, load
-    from kerasprune.data.shrinking import rounds
+    from kerasprune.data.dataset import info, load
+    from kerasprune.data.lookup import names
+    from kerasprune.data.resized import rounds
     from kerasprune.data.sources import DataInfo
 
 _HOMES = {

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from kerasprune.data.drawing import CLASSES, SIDE, draw
+from kerasprune.data.glyph_scene import CLASSES, SIDE, draw
 from kerasprune.data.sources import DataInfo, Indexed, Source
 from kerasprune.data.tfds_source import read_whole
 
@@ -34,7 +34,7 @@ class GlyphsConfig(tfds.core.BuilderConfig):
 
 
 class Glyphs(tfds.core.GeneratorBasedBuilder):
-    """36 classes (0-9, A-Z) of 64x64 RGB scenes; see `kerasprune.data.drawing`.
+    """36 classes (0-9, A-Z) of 64x64 RGB scenes; see `kerasprune.data.glyph_scene`.
 
     The name spells what a tfds builder spells by its class: `tfds.builder("glyphs/small")`.
     """

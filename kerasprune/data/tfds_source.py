@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import tensorflow_datasets as tfds
 
-from kerasprune.data.sources import (
-    DataInfo,
-    Indexed,
-    Pictures,
-    Source,
-    Streamed,
-    encoded_picture,
-    in_memory,
-)
+from kerasprune.data.sources import DataInfo, Indexed, Pictures, Source, Streamed, encoded_picture, in_memory
 from kerasprune.errors import PruneError, nearest
 
 HELD_IN_MEMORY = 2**30  # bytes of decoded pictures in a split, up to which it is read once and kept

@@ -5,7 +5,7 @@ TensorFlow's converter and LiteRT are imported when a function is called, not wi
 
 from kerasprune.export.litert import operators
 from kerasprune.export.report import ExportReport
-from kerasprune.export.saved_model import saved_model
-from kerasprune.export.tflite import tflite
+from kerasprune.export.saved_model_export import saved_model
+from kerasprune.export.tflite_export import tflite
 
 __all__ = ["ExportReport", "operators", "saved_model", "tflite"]

@@ -11,15 +11,15 @@ from typing import Any
 import keras
 
 from kerasprune.errors import PruneError
-from kerasprune.models.densenet_cifar import densenet_cifar
-from kerasprune.models.densenet_imagenet import densenet121
+from kerasprune.models.cifar_densenet import densenet_cifar
+from kerasprune.models.cifar_resnet import resnet_cifar
+from kerasprune.models.cifar_vgg import vgg_cifar
+from kerasprune.models.cifar_wide_resnet import wide_resnet
 from kerasprune.models.efficientnet import efficientnet_b0
+from kerasprune.models.imagenet_densenet import densenet121
+from kerasprune.models.imagenet_resnet import resnet_imagenet
 from kerasprune.models.lenet import lenet_5, lenet_300_100
-from kerasprune.models.mobilenet_v2 import mobilenet_v2
-from kerasprune.models.resnet_cifar import resnet_cifar
-from kerasprune.models.resnet_imagenet import resnet_imagenet
-from kerasprune.models.vgg_cifar import vgg_cifar
-from kerasprune.models.wide_resnet import wide_resnet
+from kerasprune.models.mobilenet import mobilenet_v2
 from kerasprune.registry import Registry
 
 __all__ = [

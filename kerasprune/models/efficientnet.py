@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from kerasprune.models import arguments
-from kerasprune.models.applications import from_application
+from kerasprune.models.keras_applications import from_application
 
 
 def efficientnet_b0(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from kerasprune.recipes.shipped import FOLDER, names
+from kerasprune.recipes.library import FOLDER, names
 
 _HOMES = {"load": "loading", "run": "running"}
 __all__ = ["FOLDER", "get", "load", "names", "run"]
@@ -16,7 +16,7 @@ __all__ = ["FOLDER", "get", "load", "names", "run"]
 
 def get(name: str) -> Any:
     """Returns a recipe by its name or path; see `kerasprune.recipes.load`."""
-    from kerasprune.recipes.loading import load
+    from kerasprune.recipes.loader import load
 
     return load(name)
 

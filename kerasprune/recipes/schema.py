@@ -28,12 +28,12 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from kerasprune.declarations import COUPLINGS
 from kerasprune.errors import nearest
-from kerasprune.recipes import members
+from kerasprune.graph.builder import COUPLINGS
+from kerasprune.recipes import lookup as members
 from kerasprune.recipes.formats import FORMATS
-from kerasprune.recipes.shipped import FOLDER
-from kerasprune.three_dimensions import CONSTRAINTS
+from kerasprune.recipes.library import FOLDER
+from kerasprune.workflows.three_dimensions import CONSTRAINTS
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -2,7 +2,7 @@
 
 from kerasprune.regularizers.growing_l2 import GrowingL2
 from kerasprune.regularizers.polarization import Polarization
-from kerasprune.regularizers.scales import ScalePenalty, Together
+from kerasprune.regularizers.scale_penalty import ScalePenalty, Together
 from kerasprune.regularizers.slimming import NetworkSlimming
 from kerasprune.regularizers.sum import Sum
 

@@ -7,7 +7,7 @@ from typing import Any
 from keras import ops
 
 from kerasprune.errors import PruneError
-from kerasprune.regularizers.scales import ScalePenalty
+from kerasprune.regularizers.scale_penalty import ScalePenalty
 
 
 class Polarization(ScalePenalty):

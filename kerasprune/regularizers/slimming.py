@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from kerasprune.regularizers.scales import ScalePenalty
+from kerasprune.regularizers.scale_penalty import ScalePenalty
 
 
 class NetworkSlimming(ScalePenalty):

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kerasprune.pairs import Pair
+from kerasprune.training.composite import Pair
 
 
 class Sum(Pair, keras.regularizers.Regularizer):

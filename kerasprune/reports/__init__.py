@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerasprune.reports.page import page, write
+from kerasprune.reports.html import page, write
 from kerasprune.reports.record import Record, read
 
 __all__ = ["Record", "page", "read", "write"]

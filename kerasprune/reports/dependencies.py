@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from kerasprune.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph
 from kerasprune.reports.record import Record
 
 WIDTH, ROW, MARGIN = 900, 22, 150

@@ -1,27 +1,6 @@
 """One file per kind of layer; being imported here is being known to `kerasprune.trace`."""
 
-from kerasprune.rules import (
-    applications,
-    attention,
-    concat,
-    conv,
-    dense,
-    depth_space,
-    einsum,
-    embedding,
-    merge,
-    norm,
-    padding,
-    pointwise,
-    products,
-    recurrent,
-    reduction,
-    reshape,
-    slicing,
-    spatial,
-    wrappers,
-)
-from kerasprune.rules.table import (
+from kerasprune.graph.rule import (
     BIAS,
     CARRIED,
     EVALUATED,
@@ -32,6 +11,35 @@ from kerasprune.rules.table import (
     find,
     rule,
     tensor_rule,
+)
+from kerasprune.rules import (
+    attention,
+    concat,
+    conv,
+    dense,
+    einsum,
+    embedding,
+    merge,
+    norm,
+    padding,
+    pointwise,
+    recurrent,
+    reduction,
+    reshape,
+    slicing,
+    wrappers,
+)
+from kerasprune.rules import (
+    depth_to_space as depth_space,
+)
+from kerasprune.rules import (
+    keras_applications as applications,
+)
+from kerasprune.rules import (
+    matmul as products,
+)
+from kerasprune.rules import (
+    pooling as spatial,
 )
 
 __all__ = [

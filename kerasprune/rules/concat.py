@@ -8,9 +8,9 @@ import numpy as np
 from keras import layers
 from keras.src.ops import numpy as knp
 
-from kerasprune.channels import Ids
-from kerasprune.declarations import Declarations
-from kerasprune.rules.table import tensor_rule
+from kerasprune.graph.builder import Declarations
+from kerasprune.graph.channels import Ids
+from kerasprune.graph.rule import tensor_rule
 
 
 @tensor_rule(layers.Concatenate, knp.Concatenate)

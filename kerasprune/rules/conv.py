@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from keras import layers
 
-from kerasprune.declarations import Declarations
+from kerasprune.graph.builder import Declarations
+from kerasprune.graph.rule import BIAS, channel_axis, rule
 from kerasprune.rules.activations import activate
-from kerasprune.rules.table import BIAS, channel_axis, rule
 
 
 @rule(layers.Conv1D, layers.Conv2D, layers.Conv3D, constant=BIAS)

@@ -7,11 +7,11 @@ from math import prod
 import numpy as np
 from keras import layers
 
-from kerasprune.channels import Count, Ids
-from kerasprune.declarations import Declarations
 from kerasprune.errors import PruneError
+from kerasprune.graph.builder import Declarations
+from kerasprune.graph.channels import Count, Ids
+from kerasprune.graph.rule import SILENT, tensor_rule
 from kerasprune.rules.activations import activate
-from kerasprune.rules.table import SILENT, tensor_rule
 
 
 @tensor_rule(layers.EinsumDense, constant=SILENT)

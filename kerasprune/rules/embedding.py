@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from keras import layers
 
-from kerasprune.channels import Ids
-from kerasprune.declarations import Declarations
-from kerasprune.rules.table import SILENT, tensor_rule
+from kerasprune.graph.builder import Declarations
+from kerasprune.graph.channels import Ids
+from kerasprune.graph.rule import SILENT, tensor_rule
 
 
 @tensor_rule(layers.Embedding, constant=SILENT)

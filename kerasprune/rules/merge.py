@@ -10,9 +10,9 @@ import numpy as np
 from keras import layers
 from keras.src.ops import numpy as knp
 
-from kerasprune.channels import Ids, Take
-from kerasprune.declarations import Declarations
-from kerasprune.rules.table import POINTWISE, tensor_rule
+from kerasprune.graph.builder import Declarations
+from kerasprune.graph.channels import Ids, Take
+from kerasprune.graph.rule import POINTWISE, tensor_rule
 
 
 @tensor_rule(layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum, constant=POINTWISE)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from keras import layers
 
-from kerasprune.channels import Ids
-from kerasprune.declarations import Declarations
-from kerasprune.rules.table import NORMALISED, POINTWISE, SILENT, tensor_rule
+from kerasprune.graph.builder import Declarations
+from kerasprune.graph.channels import Ids
+from kerasprune.graph.rule import NORMALISED, POINTWISE, SILENT, tensor_rule
 
 
 @tensor_rule(layers.BatchNormalization, constant=NORMALISED)

@@ -8,9 +8,9 @@ import numpy as np
 from keras import layers
 from keras.src.ops import numpy as knp
 
-from kerasprune.channels import Count, Ids
-from kerasprune.declarations import Declarations
-from kerasprune.rules.table import PADDED, channel_axis, tensor_rule
+from kerasprune.graph.builder import Declarations
+from kerasprune.graph.channels import Count, Ids
+from kerasprune.graph.rule import PADDED, channel_axis, tensor_rule
 
 
 @tensor_rule(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D, constant=PADDED)

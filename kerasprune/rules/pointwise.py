@@ -8,10 +8,10 @@ from keras import layers
 from keras.src.ops import core, nn
 from keras.src.ops import numpy as knp
 
-from kerasprune.channels import Ids
-from kerasprune.declarations import Declarations
+from kerasprune.graph.builder import Declarations
+from kerasprune.graph.channels import Ids
+from kerasprune.graph.rule import POINTWISE, tensor_rule
 from kerasprune.rules.activations import activate
-from kerasprune.rules.table import POINTWISE, tensor_rule
 
 _LAYERS = (
     layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Rescaling, layers.Dropout, layers.SpatialDropout1D,

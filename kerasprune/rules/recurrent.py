@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from keras import layers, tree
 
-from kerasprune.channels import Ids
-from kerasprune.declarations import Declarations
-from kerasprune.rules.table import SILENT, tensor_rule
+from kerasprune.graph.builder import Declarations
+from kerasprune.graph.channels import Ids
+from kerasprune.graph.rule import SILENT, tensor_rule
 
 _GATES = {layers.LSTM: 4, layers.GRU: 3, layers.SimpleRNN: 1}
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from keras.src.ops import numpy as knp
 
-from kerasprune.channels import Ids
-from kerasprune.declarations import Declarations
-from kerasprune.rules.table import tensor_rule
+from kerasprune.graph.builder import Declarations
+from kerasprune.graph.channels import Ids
+from kerasprune.graph.rule import tensor_rule
 
 _REDUCTIONS = (
     knp.All, knp.Amax, knp.Amin, knp.Any, knp.Argmax, knp.Argmin, knp.CountNonzero, knp.Max, knp.Mean, knp.Median,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from keras import layers
 
-from kerasprune.channels import Ids
-from kerasprune.declarations import Declarations
 from kerasprune.errors import PruneError
-from kerasprune.rules.table import UNKNOWN, find, tensor_rule
+from kerasprune.graph.builder import Declarations
+from kerasprune.graph.channels import Ids
+from kerasprune.graph.rule import UNKNOWN, find, tensor_rule
 
 
 @tensor_rule(layers.TimeDistributed, constant=UNKNOWN)

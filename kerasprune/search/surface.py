@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasprune.errors import PruneError, is_number, raise_faults, whole_number_faults
 from kerasprune.search.constraints import Constraint, Optimum, constrained
-from kerasprune.search.lagrange import slope
+from kerasprune.search.kkt import slope
 
 Values = float | Sequence[float] | np.ndarray
 

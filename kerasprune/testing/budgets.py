@@ -8,13 +8,13 @@ import numpy as np
 
 from kerasprune import budgets, criteria, planning
 from kerasprune.budgets.base import Budget, Floor
-from kerasprune.cost import cost
+from kerasprune.costs.cost import cost
 from kerasprune.criteria.base import Evidence, Scores
-from kerasprune.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.testing.claims import require
 from kerasprune.testing.toys import toy_model
-from kerasprune.tracing import trace
 
 _TINY = 1e-9
 

@@ -9,13 +9,13 @@ import keras
 import numpy as np
 
 from kerasprune import criteria
-from kerasprune.channels import Slice
-from kerasprune.cloning import clone, make_layer
 from kerasprune.criteria.base import Criterion, Evidence, Scores
-from kerasprune.graph import ChannelGraph
+from kerasprune.graph.channels import Slice
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.surgery.clone import clone, make_layer
 from kerasprune.testing.claims import require
 from kerasprune.testing.toys import toy_data, toy_model
-from kerasprune.tracing import trace
 
 
 def check_criterion(

@@ -10,15 +10,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.absorption import fold
-from kerasprune.cost import Cost, cost
-from kerasprune.cut import Cut, cut
-from kerasprune.masking import mask
+from kerasprune.costs.cost import Cost, cost
+from kerasprune.graph.trace import layer_names
 from kerasprune.plans import Plan
-from kerasprune.rebuild import rebuild
+from kerasprune.surgery.absorb import fold
+from kerasprune.surgery.applied_plan import Cut, cut
+from kerasprune.surgery.mask import mask
+from kerasprune.surgery.rebuild import rebuild
 from kerasprune.testing.claims import require
 from kerasprune.testing.randomness import random_inputs
-from kerasprune.tracing import layer_names
 
 _SPREAD = 30  # outputs differ by so many tolerances between samples
 _FOLDED = 5  # folded constants are summed beforehand, not one by one: so many tolerances

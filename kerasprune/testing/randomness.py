@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.walk import functional, walk
 from kerasprune.plans import Plan
-from kerasprune.walking import functional, walk
 
 _POSITIVE = ("gamma", "scale", "variance")
 _SIDE = 16

@@ -9,8 +9,8 @@ import keras
 
 import kerasprune as kp
 from kerasprune import models
-from kerasprune.cost import kept_size
-from kerasprune.recipes.entries import Row, add
+from kerasprune.costs.cost import kept_size
+from kerasprune.recipes.reproductions.entry import Row, add
 
 # Table 1: fraction removed from every layer but the first, sparsity in per cent, speed-up.
 RESNET56 = (

@@ -1,0 +1,61 @@
+"""How strongly the last convolution of a model answers, position by position."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune.errors import PruneError
+from kerasprune.graph.rule import channel_axis
+from kerasprune.graph.trace import trace
+from kerasprune.graph.walk import functional, walk
+
+_CONVOLUTION_RANK = 4  # of a kernel: height, width, two axes of channels
+
+
+def feature_maps(model: keras.Model, images: Any) -> np.ndarray:
+    """Returns the mean absolute value of the last convolution's output over its channels.
+
+        A[y, x] = 1/C · Σ_c |F[y, x, c]|
+
+    Pruned models whose maps look like those of the dense one still see the same things.
+
+    Args:
+        model: A model of images; it is left untouched.
+        images: `(images, height, width, channels)`, as the model wants them.
+
+    Returns:
+        `(images, height, width)` of the last convolution.
+
+    Raises:
+        PruneError: The model has no convolution over two axes.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> from kerasprune.analysis.feature_maps import feature_maps
+        >>> feature_maps(kp.models.resnet_cifar(8), keras.ops.zeros((2, 32, 32, 3))).shape
+        (2, 8, 8)
+
+    Reference:
+        Wang et al., Accelerate CNNs from Three Dimensions: A Comprehensive Pruning Framework, ICML 2021, Fig. 5.
+    """
+    convolutions = [
+        kernel.owner
+        for kernel in trace(model, unknown="freeze").kernels
+        if len(kernel.variable.shape) == _CONVOLUTION_RANK
+    ]
+    if not convolutions:
+        raise PruneError(f"Expected a model with a convolution over two axes. Received: {model.name!r}, without one.")
+    last, found = convolutions[-1], []
+
+    def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
+        result = node.operation(*args, **kwargs)
+        if node.operation is last:
+            found.append(result)
+        return result
+
+    walk(functional(model), [ops.convert_to_tensor(images)], visit)
+    return ops.convert_to_numpy(ops.mean(ops.abs(ops.cast(found[-1], "float32")), axis=channel_axis(last)))

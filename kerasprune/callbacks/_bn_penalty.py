@@ -1,0 +1,313 @@
+"""What polarization and network slimming share: a penalty on the BatchNorm scales of the whole network, their history,
+the moment at which enough may go, and the plan."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune import planning
+from kerasprune.budgets.base import Floor, top
+from kerasprune.budgets.threshold import Threshold as CommonThreshold
+from kerasprune.costs.cost import cost
+from kerasprune.criteria.base import Evidence
+from kerasprune.errors import PruneError, is_number, nearest, raise_faults
+from kerasprune.files import replacing
+from kerasprune.graph.builder import COUPLINGS
+from kerasprune.plans import Plan
+from kerasprune.regularizers import ScalePenalty, Together
+from kerasprune.thresholds import gap
+from kerasprune.training.attaching import Attaching
+from kerasprune.training.bn_scales import Scales, find_scales
+from kerasprune.training.callback import State
+from kerasprune.training.constraints import Box
+from kerasprune.training.state_variable import state_variable
+
+
+class ScaleRegularization(Attaching):
+    """Base of polarization and network slimming.
+
+    A subclass says the bounds of the scales and, from the scales, what stays (`chosen`).
+
+    Args:
+        penalty: The penalty on all scales together.
+        bounds: The least and the largest value of a scale.
+        initial: What every scale is set to when `fit` begins; `None`: they stay as they are.
+        target_macs: Fraction of the dense model's multiply–adds at which the penalty ends; `None`: never.
+        coupling: As for `kp.trace`.
+        freeze: As for `kp.trace`.
+        resolution: Input side to count multiply–adds at.
+        faults: What is wrong with the arguments of the subclass.
+    """
+
+    def __init__(
+        self,
+        penalty: ScalePenalty,
+        bounds: tuple[float, float],
+        *,
+        initial: float | None,
+        target_macs: float | None,
+        coupling: str,
+        freeze: Sequence[str],
+        resolution: int | None,
+        floor: Floor,
+        faults: list[str],
+    ) -> None:
+        super().__init__()
+        low, high = bounds
+        faults = list(faults)
+        if initial is not None and not (is_number(initial) and low <= initial <= high and initial != 0):
+            faults.append(f"Expected initial to be None or between the bounds, not 0. Received: initial={initial!r}.")
+        if coupling not in COUPLINGS:
+            faults.append(
+                f"Expected coupling to be one of {COUPLINGS}. Received: coupling={coupling!r}."
+                f"{nearest(coupling, COUPLINGS)}"
+            )
+        raise_faults(f"{type(self).__name__} cannot be made:", [*faults, *fraction_faults("target_macs", target_macs)])
+        self.penalty = penalty
+        self.bounds = bounds
+        self.initial = initial
+        self.target_macs = target_macs
+        self.coupling = coupling
+        self.freeze = freeze
+        self.resolution = resolution
+        self.floor = floor
+        self._scales: Scales | None = None
+        self._boxes: list[Box] = []
+        self._weight: keras.Variable | None = None
+        self._plan: Plan | None = None
+        self._looks: dict[int, list[np.ndarray]] = {}
+        self._met_at = -1
+
+    @abstractmethod
+    def chosen(self, scales: Scales) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+        """Returns what stays of every group, and the threshold of every layer, for the scales as they are."""
+
+    # ---- training -------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Sets the scales, attaches penalty and bounds; an instance can be used for several fits."""
+        model = self.model
+        attachment = self.attached()
+        self._scales = self.rehearse(model)
+        self._plan, self._looks, self._met_at = None, {}, -1
+        self._weight = state_variable(np.float32(1.0), "weight")
+        self._set_scales()
+        self._regularize()
+        self._constrain()
+        attachment.trace()
+        self._look()
+
+    def rehearse(self, model: keras.Model) -> Scales:
+        """Returns the scales of a model, having made a plan of them, so that a fault shows before any training.
+
+        Raises:
+            PruneError: The model has no scales to train, or the target cannot be met or counted.
+        """
+        scales = find_scales(model, self.coupling, self.freeze, self.resolution)
+        self.chosen(scales)
+        if self.target_macs is not None:
+            to_target(scales, self.floor, macs=self.target_macs)
+        return scales
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Notes the scales; ends the penalty where the target is met."""
+        self._look()
+        if self.target_macs is None or self._met_at >= 0:
+            return
+        graph = self._scales.graph
+        if cost(graph, self.choose()).macs <= self.target_macs * cost(graph).macs:
+            self._met_at = self._clock.now()
+            self._weight.assign(0.0)
+            for box, scale in zip(self._boxes, self._scales.layers, strict=True):
+                held, inside = scale.numbers(), scale.inside
+                box.move(np.where(inside, held, -np.inf), np.where(inside, held, np.inf))
+
+    def end(self) -> None:
+        """Makes the plan, and takes penalty and bounds off."""
+        self._look()
+        self._plan = self.choose()
+        if self.target_macs is not None and self._met_at < 0:
+            warnings.warn(
+                f"{type(self).__name__} was to reach target_macs={self.target_macs}; fit ended before. The plan "
+                "stands. Train longer, or raise strength.",
+                stacklevel=3,
+            )
+        self.detach()
+
+    def _set_scales(self) -> None:
+        low, high = self.bounds
+        for scale in self._scales.layers:
+            before = scale.numbers()
+            after = np.clip(before if self.initial is None else self.initial, low, high)
+            scale.variable.assign(np.where(scale.inside, after, before))
+
+    def _regularize(self) -> None:
+        first, *others = self._scales.layers
+        parts = [first.read, *((lambda _, scale=scale: scale.read(scale.variable)) for scale in others)]
+        self._attachment.regularize(first.variable, Together(self.penalty.penalty, parts, lambda: self._weight))
+
+    def _constrain(self) -> None:
+        low, high = self.bounds
+        self._boxes = []
+        if self.target_macs is None and not np.isfinite(self.bounds).any():
+            return
+        for scale in self._scales.layers:
+            box = Box(np.where(scale.inside, low, -np.inf), np.where(scale.inside, high, np.inf))
+            self._attachment.constrain(scale.variable, box)
+            self._boxes.append(box)
+
+    def _look(self) -> None:
+        _ = self.model  # on JAX this brings the variables up to date
+        self._looks[self._clock.now()] = [scale.values().astype("float32") for scale in self._scales.layers]
+
+    # ---- state ----------------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """Returns the weight of the penalty, the bounds, and the scales seen so far."""
+        state = {**super().state(), "weight": ops.convert_to_numpy(self._weight), "met_at": np.asarray(self._met_at)}
+        for index, box in enumerate(self._boxes):
+            state[f"low/{index}"] = ops.convert_to_numpy(box.low)
+            state[f"high/{index}"] = ops.convert_to_numpy(box.high)
+        state["steps"] = self.steps
+        return state | {f"looks/{index}": values for index, values in enumerate(self.scales.values())}
+
+    def restore(self, state: State) -> None:
+        """Puts a state back."""
+        super().restore(state)
+        self._weight.assign(state["weight"])
+        self._met_at = int(state["met_at"])
+        for index, box in enumerate(self._boxes):
+            box.low.assign(state[f"low/{index}"])
+            box.high.assign(state[f"high/{index}"])
+        layers = [state[f"looks/{index}"] for index in range(len(self._scales.layers))]
+        self._looks = {int(step): [values[i] for values in layers] for i, step in enumerate(state["steps"])}
+
+    # ---- afterwards -----------------------------------------------------------------------------------------
+
+    @property
+    def plan(self) -> Plan:
+        """What to hand to `kp.rebuild` after `fit`."""
+        if self._plan is None:
+            raise PruneError("Expected a finished fit. Received: a callback that has not been used yet.")
+        return self._plan
+
+    def choose(self) -> Plan:
+        """Returns the plan for the scales as they are now: after `fit` `plan`, unless the weights were put back."""
+        scales = self._known()
+        graph = scales.graph
+        kept, self._thresholds = self.chosen(scales)
+        kept = graph.prefixed(graph.filled(kept, scales.score(graph, Evidence())))
+        return Plan(
+            {name: indices.tolist() for name, indices in kept.items()},
+            coupling=graph.coupling,
+            fingerprint=graph.fingerprint,
+        )
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """`{path of the scales: threshold}` that the plan was made with."""
+        _ = self.plan
+        return dict(self._thresholds)
+
+    @property
+    def gaps(self) -> dict[str, tuple[float, float]]:
+        """`{path of the scales: (highest that goes, lowest that stays)}`: how empty the valley is. See `thresholds`."""
+        last = list(self._looks.values())[-1] if self._looks else []
+        names = [scale.name for scale in self._known().layers]
+        return {name: gap(values, self.thresholds[name]) for name, values in zip(names, last, strict=True)}
+
+    @property
+    def left(self) -> dict[str, str]:
+        """`{group name: why it stayed whole}`: groups without scales, or with frozen ones."""
+        return dict(self._known().left)
+
+    @property
+    def target_met_at(self) -> int | None:
+        """The step at which the target was met and the penalty ended; `None` where it was not."""
+        return None if self._met_at < 0 else self._met_at
+
+    @property
+    def steps(self) -> np.ndarray:
+        """The steps at which the scales were noted: at the beginning and after every epoch. Shape `(times,)`."""
+        return np.asarray(list(self._looks), int)
+
+    @property
+    def scales(self) -> dict[str, np.ndarray]:
+        """`{path of the scales: |γ|}`, each of shape `(times, channels)`."""
+        looks = list(self._looks.values())
+        return {scale.name: np.stack([look[i] for look in looks]) for i, scale in enumerate(self._known().layers)}
+
+    def histogram(self, bins: int = 50) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the histogram of all scales at every look.
+
+        Args:
+            bins: Number of bins. Defaults to 50.
+
+        Returns:
+            Counts of shape `(times, bins)`, and the edges of the bins, from 0 to the ceiling or the largest scale.
+        """
+        pooled = np.concatenate(list(self.scales.values()), axis=1)
+        high = self.bounds[1] if np.isfinite(self.bounds[1]) else float(pooled.max())
+        edges = np.linspace(0, high, bins + 1)
+        return np.stack([np.histogram(look, edges)[0] for look in pooled]), edges
+
+    def save(self, path: str | Path) -> Path:
+        """Writes `steps` and the scales of every layer as `.npz`, in one step, and returns the path."""
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, steps=self.steps, **{n.replace("/", "."): v for n, v in self.scales.items()})
+        return Path(path)
+
+    def _known(self) -> Scales:
+        if self._scales is None:
+            raise PruneError("Expected a callback in use. Received: one that has not been used in a fit yet.")
+        return self._scales
+
+
+def to_target(scales: Scales, floor: Floor, **target: float) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Returns what stays above the one threshold that meets a target, and that threshold for every layer.
+
+    Args:
+        scales: The scales.
+        floor: Bounds on every group: none is emptied.
+        target: `keep=`, `macs=` or `params=`, as for `kp.plan`.
+    """
+    graph = scales.graph
+    plan = planning.plan(graph, scales, CommonThreshold(), min_keep=floor.min_keep, round_to=floor.round_to, **target)
+    scores = scales.score(graph, Evidence())
+    goes = [np.delete(scores[name], kept) for name, kept in plan.keep.items()]
+    highest = float(max((values.max(initial=0.0) for values in goes), default=0.0))
+    return {name: np.asarray(kept) for name, kept in plan.keep.items()}, {s.name: highest for s in scales.layers}
+
+
+def above(scales: Scales, floor: Floor, thresholds: dict[str, float]) -> dict[str, np.ndarray]:
+    """Returns the channels with a scale above the threshold of its layer; of every group at least its floor."""
+    scores, over = scales.score(scales.graph, Evidence()), scales.above(thresholds)
+    kept = {}
+    for name, stays in over.items():
+        rank = scores[name] + stays * (1 + scores[name].max(initial=0.0))  # those above come first
+        kept[name] = top(rank, floor.apply(int(stays.sum()), stays.size))
+    return kept
+
+
+def fraction_faults(name: str, value: object) -> list[str]:
+    """Returns what is wrong with a fraction kept that may be `None`."""
+    if value is None or (is_number(value) and 0 < value <= 1):
+        return []
+    return [f"Expected {name} to be a fraction kept in (0, 1]. Received: {name}={value!r}."]
+
+
+def made(faults: list[str], make: Callable[..., Any], *arguments: Any) -> Any:
+    """Returns what is made of the arguments; where they are at fault, says so and returns nothing."""
+    try:
+        return make(*arguments)
+    except PruneError as error:
+        faults.append(str(error).replace("\n", " "))
+        return None

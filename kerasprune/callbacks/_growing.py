@@ -1,0 +1,269 @@
+"""What GReg-1 and GReg-2 share: a penalty that grows inside the compiled step, its end, and what to use after it."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import ceil, floor
+from typing import Any, Self
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune.errors import PruneError, is_number, raise_faults
+from kerasprune.graph.trace import trace
+from kerasprune.plans import Plan
+from kerasprune.regularizers import GrowingL2
+from kerasprune.training.attaching import Attaching
+from kerasprune.training.candidates import (
+    Part,
+    Unit,
+    channel_numbers,
+    channel_units,
+    granularity_faults,
+    losing,
+    weight_numbers,
+    weight_units,
+)
+from kerasprune.training.clock import unwrapped
+
+_EXACT = 1e-9  # so that 0.01 / 1e-5 counts as the 1000 updates that it is
+
+
+@dataclass(frozen=True)
+class Growth:
+    """When and how far a penalty grows.
+
+    Args:
+        step: δλ, added at every update.
+        every: K_u, steps between two updates; the first is at step 0.
+        ceiling: τ, where it stops growing.
+        settle: K_s, steps with λ at the ceiling.
+    """
+
+    step: float
+    every: int
+    ceiling: float
+    settle: int
+
+    def faults(self) -> list[str]:
+        """Returns what is wrong with it."""
+        faults = []
+        if not is_number(self.step) or not is_number(self.ceiling) or not 0 < self.step <= self.ceiling:
+            faults.append(
+                f"Expected 0 < penalty step ≤ ceiling. Received: step={self.step!r}, ceiling={self.ceiling!r}."
+            )
+        for name, least in (("every", 1), ("settle", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                faults.append(f"Expected {name} to be a whole number of steps ≥ {least}. Received: {name}={value!r}.")
+        return faults
+
+    def updates_to(self, height: float) -> int:
+        """Returns the number of updates until λ is at least `height`."""
+        return ceil(height / self.step - _EXACT)
+
+    def updates_beyond(self, height: float) -> int:
+        """Returns the number of updates until λ is greater than `height`."""
+        return floor(height / self.step + _EXACT) + 1
+
+
+class GrowingRegularization(Attaching):
+    """Base of GReg-1 and GReg-2.
+
+    A subclass says how long it takes (`length`), what λ is (`strength`) and who goes (`Unit.goes`).
+
+    Args:
+        growth: The schedule of the penalty.
+        keep: Fraction that stays, or fractions by name; `None` where a plan says what stays.
+        granularity: `"filter"`, `"channel"` (input channels of the consumers) or `"weight"`.
+        weight_decay: γ, the L2 coefficient that the loss already holds.
+        stop: Whether to stop `fit` at the end of the schedule.
+        faults: What is wrong with the arguments of the subclass.
+    """
+
+    def __init__(
+        self,
+        growth: Growth,
+        keep: float | Mapping[str, float] | None,
+        granularity: str,
+        weight_decay: float,
+        stop: bool,
+        faults: list[str],
+    ) -> None:
+        super().__init__()
+        faults = [*faults, *growth.faults(), *granularity_faults(granularity)]
+        if not is_number(weight_decay) or not weight_decay >= 0:
+            faults.append(f"Expected weight_decay ≥ 0. Received: weight_decay={weight_decay!r}.")
+        raise_faults(f"{type(self).__name__} cannot be made:", faults)
+        self.growth = growth
+        self.keep = keep
+        self.granularity = granularity
+        self.weight_decay = weight_decay
+        self.stop = stop
+        self._given = Plan({})
+        self._units: list[Unit] = []
+        self._kept: dict[str, np.ndarray] = {}
+
+    # ---- what a subclass says -------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def length(self) -> int:
+        """Steps that the whole schedule takes."""
+
+    @abstractmethod
+    def strength(self, unit: Unit, step: Any) -> Any:
+        """Returns λ of every entry of a unit at a step, as a tensor; called inside the compiled step."""
+
+    def units(self, model: keras.Model) -> tuple[Plan, list[Unit]]:
+        """Returns what the penalty acts on, and the plan so far, which what is picked completes."""
+        if self.granularity == "weight":
+            graph = trace(model, unknown="freeze")
+            units = weight_units(graph, weight_numbers(graph, self.keep))
+        else:
+            graph = trace(model, coupling="free")
+            units = channel_units(graph, self.granularity, channel_numbers(graph, self.keep))
+        return Plan({}, coupling=graph.coupling, fingerprint=graph.fingerprint), losing(units)
+
+    def picked(self, unit: Unit) -> np.ndarray:
+        """Returns the sorted indices of the entries of a unit that stay."""
+        return unit.stays()
+
+    # ---- training -------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Attaches the penalty; an instance can be used for several fits."""
+        model = self.model
+        attachment = self.attached()
+        self._kept = {}
+        self._given, self._units = self.units(model)
+        if not self._units:
+            raise PruneError("Expected something to remove. Received: a plan that keeps everything. Keep less.")
+        _warn_of_decay(model.optimizer)
+        _warn_of_frozen(self._units)
+        for unit in self._units:
+            for part in unit.parts:
+                attachment.regularize(part.variable, GrowingL2(self._reader(unit, part)))
+        attachment.trace()
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Notes how many steps are left, so that the batch hook is one comparison."""
+        super().on_epoch_begin(epoch, logs)
+        self._left = self.length - self._clock.now()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Stops at the end of the schedule."""
+        # A batch is at most one step; the clock, which knows, is asked last, because that waits for the device.
+        if self.stop and batch + 1 >= self._left and self._clock.now() >= self.length:
+            self.model.stop_training = True
+
+    def end(self) -> None:
+        """Takes the penalty off and notes what stays."""
+        done = self._clock.now()
+        if done < self.length:
+            warnings.warn(
+                f"{type(self).__name__} was to take {self.length} steps; fit ended after {done}. The plan stands, but "
+                "what it removes may still matter. Train longer, or shorten with .compressed(steps).",
+                stacklevel=3,
+            )
+        self._kept = {unit.name: self.picked(unit) for unit in self._units}
+        self.detach()
+
+    def tracked(self) -> Mapping[str, Any]:
+        """Returns who goes, as far as that is settled; λ is a function of it and the step."""
+        return {f"goes/{unit.name}": unit.goes for unit in self._units}
+
+    def gauges(self) -> dict[str, float]:
+        """Returns the largest λ at this moment."""
+        now = ops.convert_to_tensor(np.int32(self._clock.now()))
+        return {"λ": max(float(ops.max(self.strength(unit, now))) for unit in self._units)}
+
+    # ---- afterwards -----------------------------------------------------------------------------------------
+
+    @property
+    def leaves_masks(self) -> bool:
+        """Whether single weights go."""
+        return self.granularity == "weight"
+
+    @property
+    def plan(self) -> Plan:
+        """What to hand to `kp.rebuild` after `fit` (granularity `"filter"` and `"channel"`)."""
+        self._check_done()
+        if self.granularity == "weight":
+            raise PruneError("Expected whole channels. Received: granularity='weight'. Use callback.masks.")
+        return replace(self._given, keep={**self._given.keep, **{name: k.tolist() for name, k in self._kept.items()}})
+
+    @property
+    def masks(self) -> dict[str, np.ndarray]:
+        """`{variable path: boolean mask of the weights that stay}` after `fit` (granularity `"weight"`)."""
+        self._check_done()
+        if self.granularity != "weight":
+            raise PruneError(f"Expected single weights. Received: granularity={self.granularity!r}. Use callback.plan.")
+        masks = {}
+        for unit in self._units:
+            mask = np.zeros(unit.size, bool)
+            mask[self._kept[unit.name]] = True
+            masks[unit.name] = mask.reshape(unit.parts[0].variable.shape)
+        return masks
+
+    def compressed(self, steps: int) -> Self:
+        """Returns the same callback with its schedule squeezed into fewer steps.
+
+        Growth and settling keep their shares of the time; λ is updated at every step, by larger amounts. This is not
+        the paper's schedule: for short runs only.
+
+        Args:
+            steps: Number of steps for the whole schedule.
+        """
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 3:
+            raise PruneError(f"Expected at least 3 steps. Received: steps={steps!r}.")
+        other = copy.copy(self)
+        settle = min(max(1, round(steps * self.growth.settle / self.length)), steps - 2)
+        other._squeeze(steps - settle, settle)
+        return other
+
+    def _squeeze(self, growing: int, settle: int) -> None:
+        self.growth = replace(self.growth, step=self.growth.ceiling / (growing + 1), every=1, settle=settle)
+
+    def _reader(self, unit: Unit, part: Part) -> Callable[[], Any]:
+        clock = self._clock
+        return lambda: part.spread(self.strength(unit, clock.step()))
+
+    def _check_done(self) -> None:
+        if not self._kept:
+            raise PruneError("Expected a finished fit. Received: a callback that has not been used yet.")
+
+
+def keep_faults(keep: Any) -> list[str]:
+    """Returns what is wrong with a fraction kept, or with a dict of fractions."""
+    values = keep.values() if isinstance(keep, Mapping) else [keep]
+    return [
+        f"Expected fractions kept in (0, 1]. Received: keep={value!r}."
+        for value in values
+        if not is_number(value) or not 0 < value <= 1
+    ]
+
+
+def _warn_of_decay(optimizer: keras.Optimizer) -> None:
+    decay = unwrapped(optimizer).weight_decay
+    if decay:
+        warnings.warn(
+            f"The optimizer decays weights by itself (weight_decay={decay}), past the momentum; the method wants "
+            "weight decay as an L2 term in the loss. Use kernel_regularizer instead.",
+            stacklevel=4,
+        )
+
+
+def _warn_of_frozen(units: list[Unit]) -> None:
+    frozen = [part.variable.path for unit in units for part in unit.parts if not part.variable.trainable]
+    if frozen:
+        warnings.warn(
+            f"Keras leaves frozen variables out of the loss, so the penalty does not push {', '.join(frozen[:5])}"
+            f"{'…' if len(frozen) > 5 else ''}. Set layer.trainable = True, or leave them out of the plan.",
+            stacklevel=4,
+        )

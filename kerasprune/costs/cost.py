@@ -1,0 +1,161 @@
+"""Costs of a model, or of the slim model a plan would give, without building it.
+
+One multiply–add counts as 1. Convolutions and dense layers are counted as the papers do (kernel size × output
+positions); biases, normalisations, activations, pooling and attention products are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.errors import PruneError
+from kerasprune.graph.channels import Ids, Slice
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.plans import Plan
+from kerasprune.surgery.applied_plan import Cut, cut
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """The cost of one layer: parameters, and over all its calls multiply–adds and output elements per sample."""
+
+    name: str
+    kind: str
+    params: int
+    macs: int
+    activations: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of a model.
+
+    Args:
+        params: Number of weights, non-trainable ones included.
+        macs: Multiply–adds of convolutions and dense layers per sample.
+        activations: Output elements of convolutions and dense layers per sample.
+        bytes: Size of the weights as stored.
+        layers: The same by layer, for the layers that have weights.
+    """
+
+    params: int
+    macs: int
+    activations: int
+    bytes: int
+    layers: tuple[LayerCost, ...] = ()
+
+
+def cost(
+    model: keras.Model | ChannelGraph,
+    plan: Plan | None = None,
+    *,
+    resolution: int | None = None,
+    absorb: bool = False,
+) -> Cost:
+    """Returns the cost of a model, or of the slim model that a plan gives.
+
+    `macs = Σ_kernels |kernel| · output positions`.
+
+    Args:
+        model: The model, or its graph.
+        plan: What stays. Defaults to everything.
+        resolution: Input side, in pixels, of a model whose side is free. Defaults to the plan's, else the model's.
+        absorb: Count the biases that `rebuild(model, plan, absorb=True)` adds. Defaults to `False`.
+
+    Returns:
+        The cost.
+
+    Raises:
+        PruneError: The input side is free and no resolution is given, or the plan is of another model.
+
+    Example:
+        >>> import keras
+        >>> inputs = keras.Input((8, 8, 3))
+        >>> model = keras.Model(inputs, keras.layers.Conv2D(4, 3, padding="same", use_bias=False)(inputs))
+        >>> cost(model).macs  # 3·3·3·4 weights, 64 positions
+        6912
+    """
+    graph = graph_at(model, plan, resolution)
+    part = cut(graph, plan or Plan({}, coupling=graph.coupling))
+    return _total(_layer_costs(part.graph, part.alive, _added_biases(part) if absorb else {}))
+
+
+def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: int | None) -> ChannelGraph:
+    """Returns a graph whose output positions are those at the resolution asked for, or the plan's."""
+    resolution = resolution or (plan.resolution if plan else None)
+    if isinstance(model, ChannelGraph) and resolution in (None, model.resolution):
+        return model
+    coupling = plan.coupling if plan else "tied"
+    freeze: tuple[str, ...] = ()
+    if isinstance(model, ChannelGraph):
+        model, coupling, freeze = model.model, model.coupling, model.freeze
+    return trace(model, coupling=coupling, freeze=freeze, unknown="freeze", resolution=resolution)
+
+
+def kept_size(entry: Slice, alive: np.ndarray) -> int:
+    """Returns how many numbers of a variable stay."""
+    return prod(
+        size if ids is None else int(alive[ids].sum())
+        for size, ids in zip(entry.variable.shape, entry.ids, strict=True)
+    )
+
+
+def _added_biases(part: Cut) -> Mapping[int, int]:
+    from kerasprune.surgery.absorb import fold
+
+    return {key: bias.size for key, bias in fold(part).added.items()}
+
+
+def _layer_costs(graph: ChannelGraph, alive: np.ndarray, added: Mapping[int, int]) -> list[LayerCost]:
+    slices = {id(entry.variable): entry for entry in graph.slices}
+    outputs: dict[int, int] = {}
+    operations: dict[int, Any] = {}
+    for call in graph.calls:
+        operations[id(call.operation)] = call.operation
+        outputs[id(call.operation)] = outputs.get(id(call.operation), 0) + _elements(call.outputs[0], alive)
+    costs = []
+    for key, layer in operations.items():
+        weights = getattr(layer, "weights", ())
+        if not weights:
+            continue
+        own = [slices.get(id(w)) for w in weights]
+        sizes = [kept_size(s, alive) if s else prod(w.shape) for s, w in zip(own, weights, strict=True)]
+        kernels = [(s, size) for s, size in zip(own, sizes, strict=True) if s and s.role == "kernel"]
+        macs = sum(size * _positions(kernel, layer) for kernel, size in kernels)
+        bias = added.get(key, 0)
+        stored = sum(size * _item_size(w.dtype) for size, w in zip(sizes, weights, strict=True))
+        stored += bias * _item_size(layer.variable_dtype)
+        activations = outputs[key] if kernels else 0
+        costs.append(LayerCost(layer.name, type(layer).__name__, sum(sizes) + bias, macs, activations, stored))
+    return costs
+
+
+def _positions(kernel: Slice, layer: Any) -> int:
+    if None in kernel.positions:
+        raise PruneError(
+            f"Expected a resolution: the input side of the model is free, so the multiply–adds of {layer.name!r} are "
+            "not known. Received: resolution=None. Give resolution=, e.g. resolution=32."
+        )
+    return sum(kernel.positions)
+
+
+def _elements(ids: Ids, alive: np.ndarray) -> int:
+    sizes = [int(alive[ids.axes[a]].sum()) if a in ids.axes else s for a, s in enumerate(ids.shape)][1:]
+    return 0 if None in sizes else prod(sizes)
+
+
+def _item_size(dtype: str) -> int:
+    return {"bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1}.get(dtype) or np.dtype(dtype).itemsize
+
+
+def _total(layers: list[LayerCost]) -> Cost:
+    sums = {key: sum(getattr(one, key) for one in layers) for key in ("params", "macs", "activations", "bytes")}
+    return Cost(**sums, layers=tuple(layers))

@@ -1,0 +1,62 @@
+"""`report`: what a plan keeps, before it is carried out."""
+
+from __future__ import annotations
+
+import keras
+
+from kerasprune.costs.cost import Cost, cost
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.plans import Plan
+from kerasprune.surgery.absorb import fold
+from kerasprune.surgery.applied_plan import cut
+
+
+def report(model: keras.Model, plan: Plan, *, resolution: int | None = None) -> str:
+    """Returns a table of what a plan keeps: every group, then the costs before and after.
+
+    `Prr = 1 − params_slim / params_dense` and `Frr = 1 − MACs_slim / MACs_dense`.
+
+    Args:
+        model: The dense model.
+        plan: What stays.
+        resolution: Input side, in pixels, of a model whose side is free. Defaults to the plan's, else the model's.
+
+    Returns:
+        The table as text.
+
+    Raises:
+        PruneError: The plan does not fit the model, or a free input side has no resolution.
+
+    Reference:
+        Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 9.
+    """
+    part = cut(model, plan)
+    dense = cost(model, resolution=resolution or plan.resolution)
+    slim = cost(model, plan, resolution=resolution, absorb=True)
+    folded = fold(part)
+    lines = [_groups(part.graph, plan), "", _costs(dense, slim)]
+    if folded.biases or folded.means:
+        lines.append(f"constants of removed channels: folded into {len(folded.biases) + len(folded.means)} layers")
+    if folded.padded:
+        lines.append("  approximate at the border of padded layers: " + ", ".join(folded.padded))
+    if folded.lost:
+        lines.append("  not foldable, dropped: " + ", ".join(folded.lost))
+    return "\n".join(lines)
+
+
+def _groups(graph: ChannelGraph, plan: Plan) -> str:
+    width = max([len("group"), *map(len, graph.groups)])
+    rows = [f"{'group':<{width}}  channels  kept"]
+    for name, group in graph.groups.items():
+        kept = len(plan.keep.get(name, range(group.size)))
+        rows.append(f"{name:<{width}}  {group.size:>8}  {kept:>4}{'' if group.prunable else '  pinned'}")
+    return "\n".join(rows)
+
+
+def _costs(dense: Cost, slim: Cost) -> str:
+    rows = [f"{'':<12}{'before':>15}{'after':>15}{'kept':>9}"]
+    for key in ("params", "macs", "activations", "bytes"):
+        before, after = getattr(dense, key), getattr(slim, key)
+        rows.append(f"{key:<12}{before:>15,}{after:>15,}{after / max(before, 1):>9.1%}")
+    rows.append(f"Prr {1 - slim.params / dense.params:.1%}   Frr {1 - slim.macs / max(dense.macs, 1):.1%}")
+    return "\n".join(rows)

@@ -1,0 +1,93 @@
+"""What every criterion of blocks is: from a graph to one score per droppable block. Higher = keep.
+
+A family of its own beside the criteria of channels: what it scores is dropped whole, so nothing is summed over slices
+of kernels, and no budget of channels applies.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kerasprune.criteria.base import Evidence
+from kerasprune.errors import PruneError, raise_faults
+from kerasprune.graph.channels import Block
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.registry import Registry
+
+block_criteria = Registry("block criterion")
+
+
+class BlockCriterion:
+    """Base of all criteria of blocks."""
+
+    @abstractmethod
+    def score(self, graph: ChannelGraph, evidence: Evidence) -> dict[str, float]:
+        """Returns the score of every droppable block."""
+
+
+@block_criteria.add("random")
+@dataclass(frozen=True)
+class RandomBlocks(BlockCriterion):
+    """Uniform scores, a function of the seed and the order of the blocks: the control."""
+
+    def score(self, graph: ChannelGraph, evidence: Evidence) -> dict[str, float]:
+        """Returns independent numbers in [0, 1)."""
+        names = list(blocks_of(graph))
+        return dict(zip(names, np.random.default_rng(evidence.seed).random(len(names)), strict=True))
+
+
+def score_blocks(
+    criterion: str | dict | type | BlockCriterion,
+    graph: ChannelGraph,
+    evidence: Evidence = Evidence(),  # noqa: B008
+) -> dict[str, float]:
+    """Returns a criterion's score of every droppable block, checked.
+
+    Args:
+        criterion: A name (`"discrimination"`, `"random"`), a dict with a name and arguments, a class or an instance.
+        graph: The graph of the model.
+        evidence: Data and seed.
+
+    Raises:
+        PruneError: A block has no score, or a score is not finite.
+    """
+    criterion = block_criteria.get(criterion)
+    if not blocks_of(graph):
+        return {}
+    scores: Any = criterion.score(graph, evidence)
+    raise_faults(
+        f"Expected one finite score per block from {type(criterion).__name__}.",
+        [
+            f"block {name!r}. Received: {scores.get(name)!r}."
+            for name in blocks_of(graph)
+            if scores.get(name) is None or not np.isfinite(scores[name])
+        ],
+    )
+    return {name: float(scores[name]) for name in blocks_of(graph)}
+
+
+def blocks_of(graph: ChannelGraph) -> dict[str, Block]:
+    """Returns the droppable blocks that depth is counted in.
+
+    Where there are residual or dense blocks, single convolutions beside them, such as the transitions of a dense
+    network, are none.
+    """
+    branches = {name: block for name, block in graph.blocks.items() if block.kind != "plain"}
+    return branches or dict(graph.blocks)
+
+
+def least_blocks(scores: dict[str, float], number: int) -> tuple[str, ...]:
+    """Returns the names of the blocks of lowest score, in the order of the network; of equal ones the first go.
+
+    Raises:
+        PruneError: There are fewer blocks.
+    """
+    if not 0 <= number <= len(scores):
+        raise PruneError(f"Expected 0 to {len(scores)} blocks to drop. Received: {number}. Keep more.")
+    order = np.argsort(list(scores.values()), kind="stable")[:number]
+    names = list(scores)
+    return tuple(names[i] for i in sorted(order))

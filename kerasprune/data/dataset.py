@@ -1,0 +1,181 @@
+"""`load`: from the name of a data set to the batches that `model.fit` takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kerasprune.data.augmentation import MIRRORING, Augmentation, augmentations, resize
+from kerasprune.data.epochs import epochs, rest_of_epoch
+from kerasprune.data.lookup import find
+from kerasprune.data.sources import DataInfo, Pictures
+from kerasprune.errors import nearest, raise_faults
+
+
+def load(
+    name: str | Path,
+    *,
+    size: int = 32,
+    batch: int = 128,
+    split: str = "train",
+    augment: str | Augmentation | None = None,
+    seed: int = 0,
+    first_epoch: int = 0,
+    first_step: int = 0,
+    data_dir: str | None = None,
+) -> tf.data.Dataset:
+    """Returns a split of a data set as batches of standardised pictures and labels.
+
+    A picture is cropped to its middle square, resized bilinearly (with antialiasing where it shrinks), and
+    standardised by channel: `(picture / 255 - mean) / std` with the constants of `info(name)`.
+
+    The training split is shuffled and augmented anew in every epoch; both depend on `(seed, epoch)` alone,
+    whatever other random seeds are set. All its batches are full: what is left over is dropped. The other
+    splits come in stored order, the last batch as large as it turns out.
+
+    Args:
+        name: One of `names()`, `"tfds:<name>"` for any image classification set of tensorflow-datasets,
+            `"generated:<classes>"` for noise, or the path of a folder with `<split>/<class>/*.png|jpg` or
+            `<class>/*.png|jpg`.
+        size: Height and width in pixels. Defaults to 32.
+        batch: Pictures a batch. Defaults to 128.
+        split: `"train"`, `"validation"`, `"test"`, or what else the data set has. Defaults to `"train"`.
+        augment: `"crop"`, `"crop_flip"`, `"inception"` or a function, see `kerasprune.data.augmentation`; for
+            the training split only. Defaults to `None`, which only resizes.
+        seed: Decides order and augmentation. Defaults to 0.
+        first_epoch: Number of the epoch that the first iteration gives; later ones follow. Defaults to 0.
+        first_step: If not 0, the result is the rest of `first_epoch` from that step on, to finish an epoch that
+            was interrupted: fit it once, then load again with the next `first_epoch`. Defaults to 0.
+        data_dir: Where tfds keeps its files, for glyphs and tfds sets. Defaults to `$TFDS_DATA_DIR`, or else
+            `~/tensorflow_datasets`.
+
+    Returns:
+        Batches of (float32 of shape (batch, size, size, 3), int32 of shape (batch,)), their number known.
+
+    Raises:
+        PruneError: An argument is out of range, the data set or split is unknown, or its files are missing or
+            corrupt.
+
+    Example:
+        >>> images, labels = next(iter(load("digits", size=16, batch=64)))
+        >>> images.shape, labels.shape
+        (TensorShape([64, 16, 16, 3]), TensorShape([64]))
+        >>> len(load("digits", batch=64)), len(load("digits", batch=64, split="test"))
+        (18, 5)
+    """
+    source = find(name, data_dir)
+    facts = source.info
+    raise_faults(
+        f"The data set {facts.name!r} cannot be loaded like this.",
+        [
+            *wrong_numbers(
+                size=(size, 1),
+                batch=(batch, 1),
+                seed=(seed, 0),
+                first_epoch=(first_epoch, 0),
+                first_step=(first_step, 0),
+            ),
+            *wrong_split(facts, split, batch, first_step),
+            *wrong_augmentation(facts, split, augment),
+        ],
+    )
+    pictures = source.pictures(split)
+    if split != "train":
+        return _in_order(pictures, facts, size, batch)
+    augmentation = augmentations.member(augment) if isinstance(augment, str) else augment or plain
+
+    def frame(image: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+        del epoch
+        return tf.ensure_shape(augmentation(standardise(image, facts), size, seed), (size, size, 3))
+
+    if first_step:
+        return rest_of_epoch(pictures, frame, batch=batch, seed=seed, epoch=first_epoch, first_step=first_step)
+    called = f"{facts.name} size={size} batch={batch} seed={seed}"
+    return epochs(pictures, frame, batch=batch, seed=seed, first_epoch=first_epoch, name=called)
+
+
+def info(name: str | Path, *, data_dir: str | None = None) -> DataInfo:
+    """Returns the facts about a data set: classes, examples by split, size, mean and standard deviation.
+
+    Args:
+        name: As for `load`.
+        data_dir: As for `load`.
+
+    Raises:
+        PruneError: The data set is unknown, or its files are missing.
+
+    Example:
+        >>> facts = info("glyphs/small")
+        >>> len(facts.classes), facts.examples["train"], facts.size
+        (36, 10000, (64, 64))
+    """
+    return find(name, data_dir).info
+
+
+def standardise(image: tf.Tensor, facts: DataInfo) -> tf.Tensor:
+    """Returns `(image / 255 - mean) / std` by channel, as float32."""
+    return (tf.cast(image, tf.float32) / 255.0 - tf.constant(facts.mean)) / tf.constant(facts.std)
+
+
+def plain(image: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
+    """Only resizes: what stands where no augmentation is asked for."""
+    del seed
+    return resize(image, size)
+
+
+def _in_order(pictures: Pictures, facts: DataInfo, size: int, batch: int) -> tf.data.Dataset:
+    def prepare(_: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, label = pictures.decode(record)
+        return resize(standardise(image, facts), size), label
+
+    examples = pictures.in_order().enumerate().map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+    batches = examples.batch(batch).prefetch(tf.data.AUTOTUNE)
+    return batches.apply(tf.data.experimental.assert_cardinality(-(-pictures.count // batch)))
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def wrong_numbers(**numbers: tuple[Any, int]) -> list[str]:
+    """Returns a fault for every `name=(value, least)` whose value is not a whole number of at least `least`."""
+    return [
+        f"Expected a whole number of at least {least}. Received: {name}={value!r}."
+        for name, (value, least) in numbers.items()
+        if not _whole(value) or not least <= value < 2**63
+    ]
+
+
+def wrong_split(facts: DataInfo, split: str, batch: int, first_step: int) -> list[str]:
+    """Returns what is wrong with a split: its name, a batch larger than it, a step behind its end."""
+    if split not in tuple(facts.examples):
+        known = ", ".join(facts.examples)
+        return [f"Expected one of its splits: {known}. Received: split={split!r}.{nearest(split, facts.examples)}"]
+    if split != "train" or not _whole(batch) or batch < 1:
+        return []
+    steps = facts.examples[split] // batch
+    if steps == 0:
+        return [f"Expected at most the {facts.examples[split]} pictures of the split. Received: batch={batch}."]
+    if _whole(first_step) and first_step >= steps:
+        return [f"Expected a step of the epoch, 0 to {steps - 1}. Received: first_step={first_step}."]
+    return []
+
+
+def wrong_augmentation(facts: DataInfo, split: str, augment: Any) -> list[str]:
+    """Returns what is wrong with an augmentation for a split of a data set."""
+    received = f"Received: augment={augment!r}"
+    if augment is None:
+        return []
+    if isinstance(augment, str) and augment not in augmentations.names():
+        known = ", ".join(augmentations)
+        return [f"Expected one of {known}, or None. {received}.{nearest(augment, augmentations)}"]
+    if not callable(augment) and not isinstance(augment, str):
+        return [f"Expected a name, a function or None. {received}."]
+    if split != "train":
+        return [f"Only the training split is augmented. {received} with split={split!r}. Leave it out."]
+    if augment in MIRRORING and not facts.mirror:
+        return [f"Its classes do not survive mirroring. {received}. Use 'crop'."]
+    return []

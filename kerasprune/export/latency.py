@@ -1,0 +1,168 @@
+"""How long one inference takes, with LiteRT on the processor of this machine."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+
+from kerasprune.errors import PruneError, raise_faults
+from kerasprune.export.conversion import to_tflite
+from kerasprune.export.litert import fill_inputs, open_interpreter, time_invocation
+from kerasprune.export.samples import samples_of
+from kerasprune.export.tflite_export import static_signature
+
+if TYPE_CHECKING:
+    from ai_edge_litert.interpreter import Interpreter
+
+Source = keras.Model | str | os.PathLike
+
+
+@dataclass(frozen=True)
+class Latency:
+    """The time of one invocation at batch 1.
+
+    Args:
+        median_ms: Median over the runs, in milliseconds.
+        low_ms: Their 5th percentile.
+        high_ms: Their 95th percentile.
+        runs: Number of timed runs.
+    """
+
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    runs: int
+
+    def __str__(self) -> str:
+        return f"{self.median_ms:.3g} ms [{self.low_ms:.3g}, {self.high_ms:.3g}] of {self.runs} runs"
+
+
+@dataclass(frozen=True)
+class LatencyComparison:
+    """Latencies of several variants that were timed in turn.
+
+    Args:
+        latencies: One for each variant, in the order given.
+        ratios: Median over the rounds of (variant ÷ first variant, timed in the same round); the first is 1.
+    """
+
+    latencies: tuple[Latency, ...]
+    ratios: tuple[float, ...]
+
+    def __str__(self) -> str:
+        pairs = zip(self.latencies, self.ratios, strict=True)
+        return "\n".join(f"{latency} (×{ratio:.3f})" for latency, ratio in pairs)
+
+
+def latency(
+    model: Source,
+    *,
+    resolution: int | tuple[int, int] | None = None,
+    threads: int = 1,
+    runs: int = 50,
+    warmup: int = 10,
+) -> Latency:
+    """Times one inference at batch 1.
+
+    Args:
+        model: The path of a `.tflite` file, or a Keras model, which is converted to a float32 file for the
+            purpose.
+        resolution: Side or sides in place of the free ones of a Keras model's inputs. Defaults to `None`: the
+            model fixes them. A file has its own.
+        threads: Threads of the interpreter. Defaults to 1.
+        runs: Timed invocations. Defaults to 50.
+        warmup: Invocations before them that are not timed. Defaults to 10.
+
+    Returns:
+        Median and range.
+
+    Raises:
+        PruneError: The model does not convert, the file does not run, or an argument is out of range.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+        >>> latency(model, runs=5).runs
+        5
+    """
+    compared = compare_latency([model], resolution=resolution, threads=threads, runs=runs, warmup=warmup)
+    return compared.latencies[0]
+
+
+def compare_latency(
+    models: Sequence[Source],
+    *,
+    resolution: int | tuple[int, int] | None = None,
+    threads: int = 1,
+    runs: int = 50,
+    warmup: int = 10,
+) -> LatencyComparison:
+    """Times several variants in turn, A B A B …, so that whatever slows the machine slows all of them alike.
+
+    The ratio of a variant is the median of its ratios within one round: noise that lasts longer than a round
+    cancels out of it, though not out of the latencies.
+
+    Args:
+        models: Paths of `.tflite` files or Keras models, the one to compare with first.
+        resolution: As in `latency`.
+        threads: As in `latency`.
+        runs: Timed rounds. Defaults to 50.
+        warmup: Rounds before them that are not timed. Defaults to 10.
+
+    Returns:
+        The latencies and the ratios to the first.
+
+    Raises:
+        PruneError: As in `latency`, or there is nothing to compare.
+    """
+    _check_arguments(models, threads, runs, warmup)
+    interpreters = [_opened(model, resolution, threads) for model in models]
+    rounds = [[time_invocation(each) for each in interpreters] for _ in range(warmup + runs)][warmup:]
+    columns = list(zip(*rounds, strict=True))
+    ratios = [[own / first for own, first in zip(column, columns[0], strict=True)] for column in columns]
+    return LatencyComparison(
+        latencies=tuple(_summary(column) for column in columns),
+        ratios=tuple(statistics.median(column) for column in ratios),
+    )
+
+
+def _opened(model: Source, resolution: int | tuple[int, int] | None, threads: int) -> Interpreter:
+    """Returns an interpreter with its inputs filled."""
+    if isinstance(model, keras.Model):
+        signature = static_signature(model, None, resolution)
+        content = to_tflite(model, signature, None, samples_of(signature))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.tflite"
+            path.write_bytes(content)
+            interpreter = open_interpreter(path, threads=threads)
+    elif resolution is not None:
+        raise PruneError(
+            f"A .tflite file has fixed sides. Received: resolution={resolution!r} for {str(model)!r}. "
+            "Leave resolution out, or pass the Keras model."
+        )
+    else:
+        interpreter = open_interpreter(model, threads=threads)
+    fill_inputs(interpreter)
+    return interpreter
+
+
+def _summary(times: Sequence[float]) -> Latency:
+    low, median, high = np.percentile(times, [5, 50, 95])
+    return Latency(float(median), float(low), float(high), len(times))
+
+
+def _check_arguments(models: Sequence[Source], threads: int, runs: int, warmup: int) -> None:
+    faults = []
+    if not models:
+        faults.append("Expected at least one model. Received: models=[].")
+    for name, value, least in (("threads", threads, 1), ("runs", runs, 1), ("warmup", warmup, 0)):
+        if value < least:
+            faults.append(f"Expected {name} of at least {least}. Received: {name}={value}.")
+    raise_faults("Latency cannot be measured like this:", faults)

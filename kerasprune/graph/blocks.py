@@ -1,0 +1,163 @@
+"""Finds the parts of a model that can be dropped whole: residual branches, dense layers, plain convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+from keras.src.models.functional import Functional
+from keras.src.ops import numpy as knp
+
+from kerasprune.graph.channels import Block
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.walk import functional, is_model, nodes
+
+_SUMS = (layers.Add, knp.Add)
+_JOINS = (layers.Concatenate, knp.Concatenate)
+_CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
+_FOLLOWERS = (layers.BatchNormalization, layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
+
+
+def find_blocks(model: keras.Model) -> dict[str, Block]:
+    """Returns the droppable blocks of a model and of the models nested in it, by name.
+
+    A *residual* block is the branch of a sum whose other operand goes in unchanged: `x + f(x)` becomes `x`. A *dense*
+    block is what a concatenation adds to what went in: `[x; f(x)]` becomes `x`. A *plain* block is a convolution, with
+    the normalisation and activation after it, that leaves the shape as it is and is no part of a branch: `f(x)`
+    becomes `x`. Its group ends with it, so in plain networks blocks are dropped before channels are chosen.
+
+    Args:
+        model: A functional or Sequential model.
+
+    Returns:
+        The blocks, in the order of the graph. Nothing outside a block reads from inside it.
+    """
+    blocks: dict[str, Block] = {}
+    for body in _bodies(functional(model)):
+        wiring = _wiring(body)
+        inside: set[str] = set()
+        for node in nodes(body):
+            for block in _branches(node, wiring):
+                blocks.setdefault(block.name, block)
+                inside |= set(block.layers)
+        for node in nodes(body):
+            block = _plain(node, wiring)
+            if block is not None and not inside & set(block.layers):
+                blocks.setdefault(block.name, block)
+    return blocks
+
+
+def droppable(graph: ChannelGraph) -> dict[str, Block]:
+    """Returns the blocks of a traced model, but for dense ones that cannot go by their channels.
+
+    Those are the ones of whose channels some are pinned, or are channels of the trunk too (a copy of it, activated), or
+    have channels of a narrower branch added to them, which would have nowhere to go.
+    """
+    found = find_blocks(graph.model)
+    ends = {id(block.target): block for block in found.values() if block.kind == "dense"}
+    if not ends:
+        return found
+    pinned = np.zeros(graph.classes.max(initial=-1) + 1, bool)
+    for group in graph.groups.values():
+        pinned[group.classes] = not group.prunable
+    for sum_ in graph.padded:
+        pinned[graph.classes[sum_.trunk]] = True
+    for call in graph.calls:
+        block = ends.get(id(call.node.outputs[0]))
+        if block is not None:
+            tensors = list(zip(call.node.input_tensors, call.inputs, strict=True))
+            added = [ids.axes.get(len(ids.shape) - 1) for tensor, ids in tensors if tensor is block.branch]
+            others = [ids.axes.get(len(ids.shape) - 1) for tensor, ids in tensors if tensor is not block.branch]
+            trunk = [graph.classes[ids] for ids in others if ids is not None]
+            bound = pinned.copy()
+            bound[np.concatenate([np.zeros(0, int), *trunk])] = True
+            if any(ids is None or bound[graph.classes[ids]].any() for ids in added):
+                found.pop(block.name, None)
+    return found
+
+
+def _bodies(model: Functional) -> Iterator[Functional]:
+    yield model
+    seen: set[int] = set()
+    for node in nodes(model):
+        if is_model(node.operation) and id(node.operation) not in seen:
+            seen.add(id(node.operation))
+            yield from _bodies(functional(node.operation))
+
+
+@dataclass(frozen=True)
+class _Wiring:
+    """Who makes and who reads each tensor of a model, by `id(tensor)`; the model's outputs are read by `None`."""
+
+    makers: dict[int, Any]
+    readers: dict[int, list[Any]]
+
+
+def _wiring(body: Functional) -> _Wiring:
+    readers: dict[int, list[Any]] = {}
+    for node in nodes(body):
+        for tensor in node.input_tensors:
+            readers.setdefault(id(tensor), []).append(node)
+    for tensor in body.outputs:
+        readers.setdefault(id(tensor), []).append(None)
+    return _Wiring({id(output): node for node in nodes(body) for output in node.outputs}, readers)
+
+
+def _branches(node: Any, wiring: _Wiring) -> Iterator[Block]:
+    """Yields the block that ends in a sum or a concatenation of two tensors, if one."""
+    if not isinstance(node.operation, _SUMS + _JOINS) or len(node.input_tensors) != 2:
+        return
+    dense = isinstance(node.operation, _JOINS)
+    if dense and node.operation.axis not in (-1, len(node.outputs[0].shape) - 1):
+        return
+    for source, branch in (node.input_tensors, node.input_tensors[::-1]):
+        if not dense and (source.shape != branch.shape or source.shape != node.outputs[0].shape):
+            continue
+        names = _between(source, branch, node, wiring)
+        if names:
+            kind = "dense" if dense else "residual"
+            yield Block(node.operation.name, kind, names, source, branch, node.outputs[0])
+            return
+
+
+def _between(source: Any, branch: Any, end: Any, wiring: _Wiring) -> tuple[str, ...]:
+    """Returns the names of the layers from `source` to `branch`, or nothing where the part is not closed."""
+    found: dict[int, Any] = {}
+    waiting, reached = [branch], False
+    while waiting:
+        tensor = waiting.pop()
+        if tensor is source:
+            reached = True
+            continue
+        node = wiring.makers.get(id(tensor))
+        if node is None:
+            return ()  # reads an input of the model
+        if id(node) not in found:
+            found[id(node)] = node
+            waiting += node.input_tensors
+    inner = {*found, id(end)}
+    outputs = (output for node in found.values() for output in node.outputs)
+    closed = all(id(reader) in inner for output in outputs for reader in wiring.readers.get(id(output), ()))
+    return tuple(n.operation.name for n in reversed(found.values())) if reached and closed else ()
+
+
+def _plain(node: Any, wiring: _Wiring) -> Block | None:
+    """Returns the block that begins with a convolution that keeps the shape, if it does."""
+    if not isinstance(node.operation, _CONVOLUTIONS) or len(node.operation._inbound_nodes) != 1:
+        return None
+    source = node.input_tensors[0]
+    if source.shape != node.outputs[0].shape or id(source) not in wiring.makers:
+        return None
+    names, target = [node.operation.name], node.outputs[0]
+    while len(after := wiring.readers.get(id(target), ())) == 1 and after[0] is not None:
+        if not isinstance(after[0].operation, _FOLLOWERS):
+            break
+        names.append(after[0].operation.name)
+        target = after[0].outputs[0]
+    if any(reader is not None and len(reader.input_tensors) > 1 for reader in after):
+        return None  # part of a branch
+    return Block(node.operation.name, "plain", tuple(names), source, node.outputs[0], target)

@@ -1,0 +1,414 @@
+"""What a layer rule can say: new channels, ties, pins, and which variables and configs follow them.
+
+A rule is called once for every call of its layer and tells the `Declarations` object (named `graph` in rules, since
+it becomes the graph) what the layer does. All of slicing, config rewriting, parameter counts, multiply–adds, masks
+and regularisation are read from these statements: they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.errors import PruneError
+from kerasprune.graph.channels import (
+    Block,
+    Count,
+    Group,
+    Ids,
+    Padded,
+    Setting,
+    Slice,
+    Split,
+    Take,
+    TracedCall,
+    Unknown,
+)
+from kerasprune.graph.graph import ChannelGraph
+
+COUPLINGS = ("tied", "free", "padded")
+
+
+@dataclass(frozen=True)
+class Call:
+    """The call that a rule is describing: its node, and the shapes of what goes in and out."""
+
+    node: Any
+    inputs: tuple[tuple[int | None, ...], ...]
+    outputs: tuple[tuple[int | None, ...], ...]
+    tensors: tuple[Ids, ...] = ()
+
+
+class Declarations:
+    """Collects what the rules say of one model.
+
+    Args:
+        coupling: `"tied"`: tensors that are added share their channels. `"free"`: tensors that are added keep their
+            width, only channels inside the branches can be dropped. `"padded"`: a branch may end narrower than the
+            trunk it is added to, and is added to the trunk's first channels.
+    """
+
+    def __init__(self, coupling: str = "tied") -> None:
+        if coupling not in COUPLINGS:
+            raise PruneError(f"Expected coupling to be one of {COUPLINGS}. Received: coupling={coupling!r}.")
+        self.coupling = coupling
+        self.call = Call(None, (), ())
+        self._slices: dict[int, Slice] = {}
+        self._settings: dict[tuple, Setting] = {}
+        self._counted: dict[tuple, list[np.ndarray]] = {}
+        self._entered: dict[int, Sequence[Ids]] = {}
+        self._wrapped: dict[int, tuple[Any, tuple[str, ...]]] = {}
+        self._norms: list[tuple[Any, int, np.ndarray]] = []
+        self.arguments: dict[tuple[int, int], Callable[[Any, Take], Any]] = {}
+        self.padded: list[Padded] = []
+        self.dead: list[np.ndarray] = []
+        self.calls: list[TracedCall] = []
+        self.unknown: list[Unknown] = []
+        self._total = 0
+        self._made: dict[tuple[int, str], np.ndarray] = {}
+        self._names: list[str] = []
+        self._starts: list[int] = []
+        self._depths: list[int] = []
+        self._ties: list[tuple[np.ndarray, np.ndarray]] = []
+        self._pins: list[tuple[np.ndarray, str]] = []
+        self._splits: list[Split] = []
+
+    # ---- channels -------------------------------------------------------------------------------------------
+
+    def new(self, layer: Any, number: int, slot: str = "") -> np.ndarray:
+        """Returns the ids of `number` channels that `layer` makes; the same ids at every call of a shared layer."""
+        key = (id(layer), slot)
+        if key not in self._made:
+            self._made[key] = self._fresh(number, f"{layer.name}/{slot}" if slot else layer.name)
+        return self._made[key]
+
+    def fixed(self, number: int, reason: str, name: str = "") -> np.ndarray:
+        """Returns ids of channels that always stay."""
+        ids = self._fresh(number, name or reason)
+        self.pin(ids, reason)
+        return ids
+
+    def tie(self, *arrays: np.ndarray) -> np.ndarray:
+        """Says that the arrays' channels live and die together, position by position; returns the first array."""
+        first = arrays[0]
+        self._ties += [(first.ravel(), other.ravel()) for other in arrays[1:] if other is not first]
+        return first
+
+    def merge(self, *arrays: np.ndarray) -> np.ndarray:
+        """Ties channels that are added together; under `coupling="free"` they also keep their width."""
+        if self.coupling == "free" and len(arrays) > 1:
+            self.pin(arrays[0], "a residual trunk keeps its width under coupling='free'")
+        return self.tie(*arrays)
+
+    def gone(self, number: int) -> np.ndarray:
+        """Returns ids of channels that are gone with a dropped block."""
+        self.dead.append(self._fresh(number, f"{self._owner_name()}/dropped"))
+        return self.dead[-1]
+
+    def pad(self, index: int, axis: int, trunk: np.ndarray, branch: np.ndarray) -> None:
+        """Says that an operand of this sum may be narrower than the trunk it is added to."""
+        self.padded.append(Padded(self.call.node, index, axis, trunk, branch))
+
+    def depth(self, ids: np.ndarray) -> tuple[int, int]:
+        """Returns how many layers lie between the inputs and the one that makes these channels, then who was first."""
+        return self._depths[self._block(ids)], int(ids[0])
+
+    def pin(self, ids: np.ndarray, reason: str) -> None:
+        """Says that these channels always stay, and why."""
+        self._pins.append((ids.ravel(), reason))
+
+    def pin_all(self, tensor: Ids, reason: str, but: tuple[int, ...] = ()) -> None:
+        """Pins the channels on every axis of a tensor, those of the axes in `but` excepted."""
+        for axis, ids in tensor.axes.items():
+            if axis not in but:
+                self.pin(ids, reason)
+
+    def pin_made(self, layer: Any, reason: str) -> None:
+        """Pins all channels that a layer makes, those inside it too, such as the heads of attention."""
+        for (key, _), ids in self._made.items():
+            if key == id(layer):
+                self.pin(ids, reason)
+
+    def on(self, tensor: Ids, axis: int) -> np.ndarray:
+        """Returns the ids along an axis; where the axis carries none, new ones that always stay."""
+        axis %= len(tensor.shape)
+        if axis in tensor.axes:
+            return tensor.axes[axis]
+        size = tensor.shape[axis]
+        if size is None:
+            raise PruneError(
+                f"Expected a known size along axis {axis} of the input of {self._owner_name()}. "
+                f"Received: shape={tensor.shape}. Build the model with that size given."
+            )
+        return self.fixed(size, "the tensor carries no prunable channels", f"{self._owner_name()}/input")
+
+    def split(self, flat: np.ndarray, outer: int, inner: int) -> tuple[np.ndarray, np.ndarray]:
+        """Says that `flat` becomes two axes of sizes `outer` and `inner`; returns the ids of both.
+
+        One of the two will carry the channels. Which one follows from all other statements, see `_settle`.
+        """
+        rows, columns = (
+            self._fresh(outer, f"{self._owner_name()}/outer"),
+            self._fresh(inner, f"{self._owner_name()}/inner"),
+        )
+        self._splits.append(Split(flat.reshape(outer, inner), rows, columns))
+        return rows, columns
+
+    def join(self, outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+        """Says that two axes become one; returns its ids. The inverse of `split`."""
+        flat = self._fresh(outer.size * inner.size, f"{self._owner_name()}/joined")
+        self._splits.append(Split(flat.reshape(outer.size, inner.size), outer, inner))
+        return flat
+
+    # ---- what follows the channels --------------------------------------------------------------------------
+
+    def slices(
+        self,
+        layer: Any,
+        variable: Any,
+        *ids: np.ndarray | None,
+        role: str = "state",
+        reads: tuple[int, ...] = (),
+        makes: tuple[int, ...] = (),
+        silent: float = 0.0,
+    ) -> None:
+        """Says that a variable (ignored where `None`) is sliced along its axes by these ids.
+
+        `reads` and `makes` are given where it is silenced with a kernel; `silent` is its value then.
+        """
+        self._add(layer, variable, ids, reads, makes, role, None)
+        if silent:
+            self._slices[id(variable)].silent = silent
+
+    def kernel(
+        self,
+        layer: Any,
+        variable: Any,
+        *ids: np.ndarray | None,
+        reads: tuple[int, ...] = (),
+        makes: tuple[int, ...] = (),
+        positions: int | None = None,
+        counted: bool = True,
+    ) -> None:
+        """Says that a kernel reads channels along some axes and makes channels along others.
+
+        Args:
+            layer: The layer that owns it.
+            variable: The kernel.
+            *ids: The ids along each axis, `None` where there are none.
+            reads: Axes of the input channels. Defaults to none (a depthwise kernel keeps channels in their lanes).
+            makes: Axes of the output channels.
+            positions: How often the kernel is applied. Defaults to the number of output positions.
+            counted: Whether its multiply–adds are counted.
+        """
+        if counted and positions is None:
+            positions = self.positions(self.call.outputs[0])
+        self._add(layer, variable, ids, reads, makes, "kernel", positions if counted else 0)
+
+    def sets(self, layer: Any, key: str, value: np.ndarray | Callable[[Count], Any]) -> None:
+        """Says that a config entry is the number of channels that stay, or a function of such counts."""
+        ids = value
+        function = value if callable(value) else lambda count: count(ids)
+        owner, path = self._wrapped.get(id(layer), (layer, ()))
+        self._settings[id(owner), path, key] = Setting(owner, (*path, key), function)
+        counted: list[np.ndarray] = []
+        function(lambda each: counted.append(each) or each.size)
+        self._alike(self._counted.setdefault((id(owner), path, key), counted), counted)
+
+    def wrapped(self, inner: Any, wrapper: Any, *path: str) -> None:
+        """Says that a layer lives inside another, whose config holds its own under `path`."""
+        owner, before = self._wrapped.get(id(wrapper), (wrapper, ()))
+        self._wrapped[id(inner)] = owner, (*before, *path)
+
+    def scaled(self, variable: Any, factor: Callable[[Count], float]) -> None:
+        """Says that a sliced variable's values are multiplied by a function of the counts."""
+        if variable is not None:
+            self._slices[id(variable)].factor = factor
+
+    def norm(self, layer: Any, axis: int, ids: np.ndarray) -> None:
+        """Says that a layer takes its statistics over these channels."""
+        self._alike([before for one, _, before in self._norms if one is layer], [ids])
+        self._norms.append((layer, axis, ids))
+
+    def enter(self, nested: Any, inputs: Sequence[Ids]) -> None:
+        """Says that a nested model is called: one that is called twice is as wide both times."""
+        for before, now in zip(self._entered.setdefault(id(nested), inputs), inputs, strict=True):
+            for axis in before.axes.keys() | now.axes.keys():
+                if axis in before.axes and axis in now.axes:
+                    self._alike([before.axes[axis]], [now.axes[axis]])
+                else:
+                    self.pin((before.axes | now.axes)[axis], "the nested model also gets channels that always stay")
+
+    def _alike(self, before: Sequence[np.ndarray], now: Sequence[np.ndarray]) -> None:
+        """Ties what two calls of one layer say of it: it has one config and one set of weights for both."""
+        for one, other in zip(before, now, strict=False):
+            if one.size == other.size:
+                self.tie(one, other)
+
+    def argument(self, index: int, change: Callable[[Any, Take], Any]) -> None:
+        """Says that a constant argument of this call becomes `change(value, take)`."""
+        self.arguments[id(self.call.node), index] = change
+
+    def positions(self, shape: tuple[int | None, ...], channel_axis: int = -1) -> int | None:
+        """Returns the number of positions of a tensor per sample: all axes but batch and channels; None if free."""
+        sizes = [s for a, s in enumerate(shape) if a and a != channel_axis % len(shape)]
+        return None if None in sizes else prod(sizes)
+
+    # ---- the finished graph ---------------------------------------------------------------------------------
+
+    def finish(
+        self,
+        model: keras.Model,
+        find_blocks: Callable[[ChannelGraph], Mapping[str, Block]],
+        freeze: tuple[str, ...],
+        resolution: int | None,
+    ) -> ChannelGraph:
+        """Returns the graph that follows from everything that was said."""
+        for split in self._splits:
+            self._settle(split)
+        self._settle_sums()
+        classes = self._components()
+        reasons = self._pinned(classes)
+        return ChannelGraph(
+            model,
+            coupling=self.coupling,
+            classes=classes,
+            groups=self._groups(classes, reasons),
+            find_blocks=find_blocks,
+            slices=list(self._slices.values()),
+            settings=list(self._settings.values()),
+            norms=self._norms,
+            made=self._made,
+            arguments=self.arguments,
+            padded=self.padded,
+            dead=np.concatenate([np.zeros(0, int), *self.dead]),
+            calls=self.calls,
+            unknown=self.unknown,
+            freeze=freeze,
+            resolution=resolution,
+        )
+
+    def _settle(self, split: Split) -> None:
+        """Decides which axis of a split carries the channels.
+
+        The inner axis does, its positions tied over the outer one (a channel shuffle: every row loses the same),
+        unless only the outer axis is free to shrink (attention: the inner axis is contracted, whole heads go).
+        """
+        classes = self._components()
+        pinned = np.isin(classes, list(self._pinned(classes)))
+        inner_free = not pinned[split.inner].any()
+        outer_free = not pinned[split.outer].any()
+        if inner_free or not outer_free:
+            self.tie(np.broadcast_to(split.inner, split.flat.shape), split.flat)
+            self.pin(split.outer, "the axis holds rows of channels that shrink together")
+        else:
+            self.tie(np.broadcast_to(split.outer[:, None], split.flat.shape), split.flat)
+            self.pin(split.inner, "the axis lies inside units that are dropped whole")
+
+    def _settle_sums(self) -> None:
+        """Ties sums whose branch cannot lose its last channels alone; a trunk is as wide as a pinned branch."""
+        changed = bool(self.padded)
+        while changed:
+            changed, classes = False, self._components()
+            reasons = self._pinned(classes)
+            group = {c: name for name, each in self._groups(classes, reasons).items() for c in each.classes.tolist()}
+            for sum_ in list(self.padded):
+                branch, trunk = classes[sum_.branch].tolist(), set(classes[sum_.trunk].tolist())
+                if len(set(branch)) < len(branch) or len({group.get(c) for c in branch}) > 1:
+                    self.padded.remove(sum_)
+                    self.tie(sum_.trunk, sum_.branch)
+                    changed = True
+                elif reasons.keys() & set(branch) and trunk - reasons.keys():
+                    self.pin(sum_.trunk, f"{sum_.node.operation.name!r} adds a branch whose channels always stay")
+                    changed = True
+
+    def _components(self) -> np.ndarray:
+        """Returns the channel class of every id, numbered by first id."""
+        from scipy.sparse import coo_matrix
+        from scipy.sparse.csgraph import connected_components
+
+        if not self._ties:
+            return np.arange(self._total)
+        left, right = (np.concatenate(side) for side in zip(*self._ties, strict=True))
+        matrix = coo_matrix((np.ones(left.size, np.int8), (left, right)), shape=(self._total, self._total))
+        labels = connected_components(matrix, directed=False)[1]
+        _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+        return np.argsort(np.argsort(first))[inverse]
+
+    def _pinned(self, classes: np.ndarray) -> dict[int, str]:
+        """Returns the first reason why each pinned class is pinned."""
+        reasons: dict[int, str] = {}
+        for ids, reason in self._pins:
+            for one in np.unique(classes[ids]):
+                reasons.setdefault(int(one), reason)
+        return reasons
+
+    def _groups(self, classes: np.ndarray, reasons: Mapping[int, str]) -> dict[str, Group]:
+        """Returns the groups: classes that run through the same layers, pinned ones apart."""
+        starts = np.asarray(self._starts, int)
+        block = np.searchsorted(starts, np.arange(self._total), side="right") - 1
+        pairs = np.unique(np.stack([classes, block]), axis=1)
+        weight = np.random.default_rng(0).integers(1, 2**62, size=len(starts) + 1, dtype=np.uint64)
+        number = classes.max(initial=-1) + 1
+        signature = np.zeros(number, np.uint64)
+        np.add.at(signature, pairs[0], weight[pairs[1]])  # equal sums = equal sets of blocks
+        pinned = np.zeros(number, bool)
+        pinned[list(reasons)] = True
+        signature[pinned] += weight[-1]
+        gone = set(classes[np.concatenate([np.zeros(0, int), *self.dead])].tolist())
+        groups: dict[str, Group] = {}
+        _, first, which = np.unique(signature, return_index=True, return_inverse=True)
+        order = np.argsort(which, kind="stable")
+        members = np.split(order, np.cumsum(np.bincount(which))[:-1]) if number else []
+        by_class = dict(zip(*np.unique(pairs[0], return_index=True), strict=True))
+        counts = np.bincount(pairs[0], minlength=number)
+        for index in np.argsort(first):
+            own = members[index]
+            if own[0] in gone:
+                continue
+            begin = by_class[own[0]]
+            layers = tuple(dict.fromkeys(self._names[b] for b in pairs[1][begin : begin + counts[own[0]]]))
+            name = _free_name(layers[0], groups)
+            reason = reasons.get(int(own[0]), "")
+            groups[name] = Group(name, len(own), layers, not reason, reason, own)
+        return groups
+
+    def _add(self, layer, variable, ids, reads, makes, role, positions) -> None:  # noqa: ANN001
+        if variable is None:
+            return
+        known = self._slices.get(id(variable))
+        if known is None:
+            owner = self._wrapped.get(id(layer), (layer,))[0]
+            known = self._slices[id(variable)] = Slice(owner, variable, ids, reads, makes, role)
+        for before, now in zip(known.ids, ids, strict=True):
+            if before is not None and now is not None:
+                self.tie(before, now)
+        if role == "kernel":
+            known.positions.append(positions)
+
+    def _fresh(self, number: int, name: str) -> np.ndarray:
+        feeding = [self.depth(ids)[0] for tensor in self.call.tensors for ids in tensor.axes.values()]
+        self._depths.append(1 + max(feeding, default=0))
+        self._starts.append(self._total)
+        self._names.append(name)
+        self._total += number
+        return np.arange(self._total - number, self._total)
+
+    def _block(self, ids: np.ndarray) -> int:
+        return bisect_right(self._starts, int(ids[0])) - 1
+
+    def _owner_name(self) -> str:
+        return getattr(getattr(self.call.node, "operation", None), "name", "the model")
+
+
+def _free_name(name: str, taken: Mapping[str, Any]) -> str:
+    """Returns `name`, or `name#2`, `name#3`… where it is taken."""
+    if name not in taken:
+        return name
+    return next(f"{name}#{n}" for n in range(2, len(taken) + 3) if f"{name}#{n}" not in taken)

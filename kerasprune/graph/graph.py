@@ -1,0 +1,328 @@
+"""The channel graph: which channels of a model are coupled, and everything that follows them.
+
+The one idea of the library: the channel axis of every tensor is an integer array of *channel ids*. A layer rule
+does to the ids what the layer does to channels. Ids that end up tied live and die together; a set of ids tied
+together is a *channel class*, and the classes that run through the same layers form a `Group`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.errors import PruneError, nearest
+from kerasprune.graph.channels import Block, Group, Padded, Setting, Slice, Take, TracedCall, Unknown
+
+
+class ChannelGraph:
+    """The couplings of one model, as found by `kerasprune.trace`.
+
+    Args:
+        model: The traced model.
+        coupling: The residual width mode it was traced with.
+        classes: Channel class of every id.
+        groups: The groups by name.
+        find_blocks: Returns the droppable blocks of the graph by name.
+        slices: How each variable follows the channels.
+        settings: How each config follows the channels.
+        norms: Layers that take statistics over channels, with the ids along those channels.
+        made: `{(id(layer), slot): ids}` of the channels that layers make.
+        arguments: `{(node id, argument index): change}`; `change(value, take)` returns what a constant argument of a
+            call becomes.
+        padded: Sums whose branches may end narrower than their trunk.
+        dead: Ids of channels that are gone with a dropped block.
+        calls: Every call in the order of the walk, with the ids that went in and came out.
+        unknown: Layers that were frozen for want of a rule.
+        resolution: Input side the positions were counted at; `None` = the model's own.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        coupling: str,
+        classes: np.ndarray,
+        groups: Mapping[str, Group],
+        find_blocks: Callable[[ChannelGraph], Mapping[str, Block]],
+        slices: list[Slice],
+        settings: list[Setting],
+        norms: list[tuple[Any, int, np.ndarray]],
+        made: Mapping[tuple[int, str], np.ndarray],
+        arguments: Mapping[tuple[int, int], Callable[[Any, Take], Any]],
+        padded: list[Padded],
+        dead: np.ndarray,
+        calls: list[TracedCall],
+        unknown: list[Unknown],
+        freeze: tuple[str, ...],
+        resolution: int | None,
+    ) -> None:
+        self.model = model
+        self.coupling = coupling
+        self.classes = classes
+        self.groups = dict(groups)
+        self._find_blocks = find_blocks
+        self.slices = slices
+        self.settings = settings
+        self.norms = norms
+        self.made = made
+        self.arguments = arguments
+        self.padded = padded
+        self.dead = dead
+        self.calls = calls
+        self.unknown = unknown
+        self.freeze = freeze
+        self.resolution = resolution
+
+    @property
+    def prunable(self) -> dict[str, Group]:
+        """The groups whose channels may be dropped."""
+        return {name: group for name, group in self.groups.items() if group.prunable}
+
+    @cached_property
+    def blocks(self) -> dict[str, Block]:
+        """The droppable blocks by name."""
+        return dict(self._find_blocks(self))
+
+    @cached_property
+    def there(self) -> np.ndarray:
+        """For every id whether its channel is there at all, and has not gone with a dropped block."""
+        gone = np.zeros(self.classes.max(initial=-1) + 1, bool)
+        gone[self.classes[self.dead]] = True
+        return ~gone[self.classes]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the architecture: its calls in order, with their widths and with the calls that feed them.
+
+        Neither the weights nor the input side nor the coupling are part of it.
+        """
+        maker = {id(output): number for number, call in enumerate(self.calls) for output in call.outputs}
+        text = repr(
+            [
+                (
+                    call.operation.name,
+                    type(call.operation).__name__,
+                    call.outputs[0].shape[-1:],
+                    [maker.get(id(x)) for x in call.inputs],
+                )
+                for call in self.calls
+            ]
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @cached_property
+    def kernels(self) -> list[Slice]:
+        """The kernels, in the order of the graph."""
+        return [s for s in self.slices if s.role == "kernel"]
+
+    def group(self, name: str) -> Group:
+        """Returns a group by name, or says which name is nearest."""
+        if name not in self.groups:
+            raise PruneError(
+                f"Expected the name of a group of {self.model.name!r}. Received: {name!r}.{nearest(name, self.groups)}"
+            )
+        return self.groups[name]
+
+    def alive(self, keep: Mapping[str, Any]) -> np.ndarray:
+        """Returns for every id whether its channel stays.
+
+        Args:
+            keep: `{group name: indices kept}`; groups that are not listed stay whole.
+
+        Returns:
+            A boolean array, one entry per id.
+        """
+        stays = np.ones(self.classes.max(initial=-1) + 1, bool)
+        for name, indices in keep.items():
+            classes = self.group(name).classes
+            stays[classes] = False
+            stays[classes[np.asarray(indices, int)]] = True
+        return stays[self.classes] & self.there
+
+    def prefixed(self, keep: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Returns a choice in which every branch that is padded keeps the first of the channels its trunk keeps.
+
+        Args:
+            keep: `{group name: indices kept}`.
+
+        Returns:
+            The same numbers of channels, other ones in the groups that end in a padded sum.
+        """
+        chosen = {name: np.asarray(indices, int) for name, indices in keep.items()}
+        for _ in self.padded:  # a trunk may be a branch elsewhere
+            before = chosen
+            for sum_ in self.padded:
+                chosen = self._prefixed(chosen, sum_)
+            if before.keys() == chosen.keys() and all(map(np.array_equal, before.values(), chosen.values())):
+                break
+        return chosen
+
+    def _prefixed(self, chosen: Mapping[str, np.ndarray], sum_: Padded) -> dict[str, np.ndarray]:
+        """Returns a choice in which one branch keeps the first of the channels its trunk keeps."""
+        alive = self.alive(chosen)
+        first = np.flatnonzero(alive[sum_.trunk])[: int(alive[sum_.branch].sum())]
+        inside, stays = np.zeros((2, self.classes.max(initial=-1) + 1), bool)
+        inside[self.classes[sum_.branch]] = True
+        stays[self.classes[alive]] = True
+        stays[self.classes[sum_.branch]] = False
+        stays[self.classes[sum_.branch[first]]] = True
+        changed = {
+            name: np.flatnonzero(stays[group.classes])
+            for name, group in self.prunable.items()
+            if inside[group.classes].any()
+        }
+        return {**chosen, **changed}
+
+    @cached_property
+    def slices_of_groups(self) -> list[tuple[str, np.ndarray]]:
+        """Tensors that hold parts of groups and no whole one (they were sliced): `(layer name, their classes)`.
+
+        A choice that leaves something of every group may still leave nothing of these.
+        """
+        number = self.classes.max(initial=-1) + 1
+        owner, size = np.full(number, -1), [len(group.classes) for group in self.groups.values()]
+        for index, group in enumerate(self.groups.values()):
+            owner[group.classes] = index
+        pinned = [not group.prunable for group in self.groups.values()]
+        found = {}
+        for call in self.calls:
+            for ids in (ids for output in call.outputs for ids in output.axes.values()):
+                classes = np.unique(self.classes[ids])
+                classes = classes[owner[classes] >= 0]  # the others are gone with a dropped block
+                groups, counts = np.unique(owner[classes], return_counts=True)
+                if classes.size and not any(pinned[g] or n == size[g] for g, n in zip(groups, counts, strict=True)):
+                    found.setdefault(classes.tobytes(), (call.operation.name, classes))
+        return list(found.values())
+
+    def filled(self, keep: Mapping[str, Any], scores: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+        """Returns a choice that leaves something of every tensor: of a slice that would be empty, one channel stays.
+
+        Args:
+            keep: `{group name: indices kept}`.
+            scores: `{group name: one score per channel}`; the highest stays. Defaults to the first one.
+        """
+        chosen = {name: np.asarray(indices, int) for name, indices in keep.items()}
+        for _, classes in self.slices_of_groups:
+            places = {name: np.flatnonzero(np.isin(group.classes, classes)) for name, group in self.prunable.items()}
+            places = {name: here for name, here in places.items() if here.size}
+            if any(name not in chosen or np.isin(here, chosen[name]).any() for name, here in places.items()):
+                continue
+            name, here = next(iter(places.items()))
+            best = here[np.argmax(scores[name][here])] if scores else here[0]
+            chosen[name] = np.union1d(chosen[name], [best])
+        return chosen
+
+    def faults_of_slices(self, alive: np.ndarray) -> list[str]:
+        """Returns which tensors would have no channel left."""
+        stays = np.zeros(self.classes.max(initial=-1) + 1, bool)
+        stays[self.classes[alive]] = True
+        return [
+            f"no channel of the output of {name!r} would stay. Keep one of what it takes from {self._owners(classes)}."
+            for name, classes in self.slices_of_groups
+            if not stays[classes].any()
+        ]
+
+    def _owners(self, classes: np.ndarray) -> str:
+        return ", ".join(repr(name) for name, group in self.groups.items() if np.isin(group.classes, classes).any())
+
+    def faults_of_sums(self, alive: np.ndarray) -> list[str]:
+        """Returns where a padded branch does not keep a prefix of what its trunk keeps."""
+        faults = []
+        for sum_ in self.padded:
+            branch, trunk = np.flatnonzero(alive[sum_.branch]), np.flatnonzero(alive[sum_.trunk])
+            if branch.size > trunk.size or (branch != trunk[: branch.size]).any():
+                faults.append(
+                    f"the branch into {sum_.node.operation.name!r} must keep the first channels of its trunk. "
+                    f"Received: {branch[:8].tolist()}… of {trunk[:8].tolist()}…. Sort with kp.reorder first."
+                )
+        return faults
+
+    def made_by(self, name: str) -> list[tuple[Slice, int, np.ndarray]]:
+        """Returns the kernels that make a group's channels: `(slice, axis, channel)` of each.
+
+        `channel[position]` is the index inside the group of the channel at that position, −1 where the position
+        belongs to another group.
+        """
+        return self._along(name, lambda kernel: kernel.makes)
+
+    def read_by(self, name: str) -> list[tuple[Slice, int, np.ndarray]]:
+        """Returns the kernels that read a group's channels, as `made_by` does."""
+        return self._along(name, lambda kernel: kernel.reads)
+
+    def scaled_by(self, name: str) -> list[tuple[Slice, int, np.ndarray]]:
+        """Returns the BatchNorm scales of a group's channels, as `made_by` does."""
+        return [entry for entry in self._by_group.get(name, ()) if entry[0].role == "scale"]
+
+    def _along(self, name: str, axes: Callable[[Slice], tuple[int, ...]]) -> list[tuple[Slice, int, np.ndarray]]:
+        entries = self._by_group.get(name, ())
+        return [entry for entry in entries if entry[0].role == "kernel" and entry[1] in axes(entry[0])]
+
+    @cached_property
+    def _by_group(self) -> dict[str, list[tuple[Slice, int, np.ndarray]]]:
+        """Every (slice, axis) that touches a group, with the channel index at each position of the axis."""
+        number = self.classes.max(initial=-1) + 1
+        owner, index = np.full(number, -1), np.full(number, -1)
+        names = list(self.groups)
+        for position, name in enumerate(names):
+            classes = self.groups[name].classes
+            owner[classes], index[classes] = position, np.arange(len(classes))
+        found: dict[str, list[tuple[Slice, int, np.ndarray]]] = {}
+        for entry in self.slices:
+            for axis, ids in enumerate(entry.ids):
+                if ids is None:
+                    continue
+                classes = self.classes[ids]
+                for position in np.unique(owner[classes]):
+                    here = np.where(owner[classes] == position, index[classes], -1)
+                    found.setdefault(names[position], []).append((entry, axis, here))
+        return found
+
+    @property
+    def edges(self) -> list[tuple[str, str, str]]:
+        """Which group feeds which, through which layer: `(read group, made group, layer name)`, each once."""
+        reads: dict[int, list[str]] = {}
+        makes: dict[int, list[str]] = {}
+        for name in self.groups:
+            for kernel, _, _ in self.read_by(name):
+                reads.setdefault(id(kernel), []).append(name)
+            for kernel, _, _ in self.made_by(name):
+                makes.setdefault(id(kernel), []).append(name)
+        found = [
+            (read, made, kernel.owner.name)
+            for kernel in self.kernels
+            for read in reads.get(id(kernel), ())
+            for made in makes.get(id(kernel), ())
+        ]
+        return list(dict.fromkeys(found))
+
+    def shares(self) -> dict[str, float]:
+        """Returns for each group the share of all kernel weights that make or read its channels."""
+        sizes = {id(kernel): int(np.prod(kernel.variable.shape)) for kernel in self.kernels}
+        total = sum(sizes.values()) or 1
+        touching = {
+            name: {id(kernel) for kernel, _, _ in self.made_by(name) + self.read_by(name)} for name in self.groups
+        }
+        return {name: sum(sizes[key] for key in keys) / total for name, keys in touching.items()}
+
+    def report(self) -> str:
+        """Returns a table of the groups: size, share of the kernel weights, layers, and why a group is pinned."""
+        width = max([len("group"), *map(len, self.groups)])
+        lines = [f"{'group':<{width}}  channels  weights  state     layers"]
+        shares = self.shares()
+        for group in self.groups.values():
+            state = "prunable" if group.prunable else "pinned"
+            because = f"  ({group.reason})" if group.reason else ""
+            lines.append(
+                f"{group.name:<{width}}  {group.size:>8}  {shares[group.name]:>7.1%}  {state:<8}  "
+                f"{', '.join(group.layers)}{because}"
+            )
+        lines += [f"unknown layer {u.name!r} of class {u.kind}: its channels stay" for u in self.unknown]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<ChannelGraph of {self.model.name!r}: {len(self.groups)} groups, coupling={self.coupling!r}>"

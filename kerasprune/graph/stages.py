@@ -1,0 +1,72 @@
+"""Stages of a network: the stem, then each run of blocks at one spatial size."""
+
+from __future__ import annotations
+
+from math import prod
+
+from keras import layers
+from keras.src.ops import numpy as knp
+
+from kerasprune.graph.channels import TracedCall
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+
+_NOMINAL_SIDE = 256  # where the input side is free, only the order of sizes matters
+_MERGES = (layers.Add, knp.Add)
+
+
+def stages(graph: ChannelGraph) -> dict[str, int]:
+    """Returns `{layer name: stage}` of the layers with kernels, dense layers on vectors left out.
+
+    Stage 0 is the first convolution. A layer inside a residual branch has the size of the sum it leads to, so that
+    the layers of a block before its stride belong to the block; other layers have the size of their own output.
+
+    Args:
+        graph: The graph of the model.
+
+    Returns:
+        The stage of each layer, counted from 0.
+    """
+    if any(None in call.outputs[0].shape[1:] for call in graph.calls):
+        graph = trace(graph.model, coupling=graph.coupling, unknown="freeze", resolution=_NOMINAL_SIDE)
+    owners = {id(kernel.owner) for kernel in graph.kernels}
+    found: dict[str, int] = {}
+    stage, size = 0, None
+    for name, here in _sizes(graph, owners).items():
+        if found and here != size:
+            stage, size = stage + 1, here
+        found[name] = stage
+    return found
+
+
+def _sizes(graph: ChannelGraph, owners: set[int]) -> dict[str, int]:
+    """Returns the spatial size each layer leads to, in the order of the calls."""
+    spatial = [c for c in graph.calls if id(c.operation) in owners and len(c.outputs[0].shape) > 2]
+    sizes = {call.operation.name: _area(call) for call in spatial}
+    maker: dict[int, TracedCall] = {}
+    settled: set[str] = set()
+    for call in graph.calls:
+        for output in call.outputs:
+            maker.setdefault(id(output), call)
+        if isinstance(call.operation, _MERGES):
+            for name in _branch_layers(call, maker, settled):
+                settled.add(name)
+                if name in sizes:
+                    sizes[name] = _area(call)
+    return sizes
+
+
+def _branch_layers(call: TracedCall, maker: dict[int, TracedCall], settled: set[str]) -> set[str]:
+    """Returns the layers that lead to a merge from the merges before it."""
+    found, waiting = set(), [maker.get(id(x)) for x in call.inputs]
+    while waiting:
+        before = waiting.pop()
+        if before is None or before.operation.name in found | settled or isinstance(before.operation, _MERGES):
+            continue
+        found.add(before.operation.name)
+        waiting += [maker.get(id(x)) for x in before.inputs]
+    return found
+
+
+def _area(call: TracedCall) -> int:
+    return prod(call.outputs[0].shape[1:-1])

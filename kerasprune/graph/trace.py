@@ -1,0 +1,241 @@
+"""`trace`: walks a model once and lets every layer's rule say what it does to channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import keras
+from keras import KerasTensor, tree
+
+from kerasprune.errors import PruneError, nearest, raise_faults
+from kerasprune.graph.blocks import droppable, find_blocks
+from kerasprune.graph.builder import Call, Declarations
+from kerasprune.graph.channels import Ids, TracedCall, Unknown
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.rule import Rule, find
+from kerasprune.graph.walk import Dropped, functional, is_model, nodes, uncollected, walk
+
+
+@uncollected()
+def trace(
+    model: keras.Model,
+    *,
+    coupling: str = "tied",
+    freeze: Sequence[str] = (),
+    unknown: str = "raise",
+    resolution: int | None = None,
+    removed: Sequence[str] = (),
+) -> ChannelGraph:
+    """Finds which channels of a model are coupled.
+
+    Args:
+        model: A functional or Sequential model; nested models and shared layers are followed.
+        coupling: `"tied"`: tensors that are added share their channels; `"free"`: they keep their width and only
+            channels inside the branches can be dropped; `"padded"`: a branch may end narrower than the trunk, and is
+            added to its first channels. Defaults to `"tied"`.
+        freeze: Names of layers, or wildcards, all of whose channels stay. Defaults to none.
+        unknown: What to do at a layer without a rule, or with quantized weights: `"raise"`, or `"freeze"` the channels
+            that touch it and report the layer. Defaults to `"raise"`.
+        resolution: Input side at which output positions are counted, for models with a free input side. Defaults to
+            the model's own.
+        removed: Names of blocks that are left out. Defaults to none.
+
+    Returns:
+        The channel graph.
+
+    Raises:
+        PruneError: The model has no graph, a layer has no rule, or a name to freeze matches no layer.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> inputs = keras.Input((8, 8, 3))
+        >>> x = keras.layers.Conv2D(4, 3, name="first")(inputs)
+        >>> x = keras.layers.GlobalAveragePooling2D()(x)
+        >>> graph = kp.trace(keras.Model(inputs, keras.layers.Dense(2, name="logits")(x)))
+        >>> graph.groups["first"].size
+        4
+    """
+    if unknown not in ("raise", "freeze"):
+        raise PruneError(f"Expected unknown to be 'raise' or 'freeze'. Received: unknown={unknown!r}.")
+    body = functional(model)
+    patterns = as_patterns(freeze)
+    _check_patterns(body, patterns)
+    graph = Declarations(coupling)
+    counted = resolution is not None or _is_free_inside(body)
+    shapes = iter(shapes_at(model, resolution, removed)) if counted else None
+
+    def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
+        operation = node.operation
+        outputs = next(shapes) if shapes else tuple(output.shape for output in node.outputs)
+        tensors = [x for x in tree.flatten((args, kwargs)) if isinstance(x, Ids)]
+        graph.call = Call(node, tuple(x.shape for x in tensors), outputs, tuple(tensors))
+        made = _apply(graph, find(operation), operation, tensors, args, kwargs, unknown)
+        made = [made] if isinstance(made, Ids) else list(made)
+        if any(fnmatchcase(operation.name, pattern) for pattern in patterns):
+            graph.pin_made(operation, "asked to stay by freeze=")
+            for each in made:
+                graph.pin_all(each, "asked to stay by freeze=")
+        graph.calls.append(TracedCall(operation, node, tuple(tensors), tuple(made)))
+        return made
+
+    without = dropped(model, removed, lambda x: _gone(graph, x))
+
+    def enter(node: Any, *args: Any, **kwargs: Any) -> Any:
+        fed = [x for x in tree.flatten((args, kwargs)) if isinstance(x, Ids)]
+        graph.enter(node.operation, fed)
+        return walk(functional(node.operation), fed, visit, enter, without)
+
+    inputs = [_input_ids(graph, x, resolution) for x in body.inputs]
+    for output in walk(body, inputs, visit, enter, without):
+        graph.pin_all(output, "an output of the model")
+    return graph.finish(model, droppable, patterns, resolution)
+
+
+def dropped(model: keras.Model, removed: Sequence[str], absent: Callable[[KerasTensor], Any] | None = None) -> Dropped:
+    """Returns what a walk leaves out so that the named blocks are gone.
+
+    Args:
+        model: The model.
+        removed: Names of blocks.
+        absent: Returns the value that stands for what a dense block adds, for walks that still visit the
+            concatenation. Defaults to leaving the concatenation out.
+
+    Raises:
+        PruneError: A block is not there.
+    """
+    if not removed:
+        return Dropped()
+    blocks = find_blocks(model)
+    raise_faults(
+        f"Expected the names of droppable blocks of {model.name!r}:",
+        [f"Received: {name!r}.{nearest(name, blocks)}" for name in removed if name not in blocks],
+    )
+    bypass, missing = {}, {}
+    for block in (blocks[name] for name in removed):
+        if block.kind == "dense" and absent is not None:
+            missing[id(block.branch)] = absent(block.branch)
+        else:
+            bypass[id(block.target)] = block.source
+    return Dropped(bypass, missing)
+
+
+def _gone(graph: Declarations, tensor: KerasTensor) -> Ids:
+    """Returns the ids of a tensor that is gone with its block."""
+    return Ids(tuple(tensor.shape), {len(tensor.shape) - 1: graph.gone(tensor.shape[-1])})
+
+
+def _apply(
+    graph: Declarations,
+    rule: Rule | None,
+    operation: Any,
+    tensors: list[Ids],
+    args: Any,
+    kwargs: Any,
+    unknown: str,
+) -> Any:
+    """Calls the rule of an operation; pins everything it touches where there is none and that is allowed."""
+    quantized = getattr(operation, "quantization_mode", None)
+    if rule is not None and quantized is None:
+        kwargs = {key: value for key, value in kwargs.items() if value is not None and key not in ("training", "mask")}
+        return rule.function(graph, operation, *args, **kwargs)
+    kind = type(operation).__name__
+    if quantized is not None:
+        kind += f" quantized to {quantized}"
+    if unknown == "raise":
+        raise PruneError(_cure(operation, kind, quantized))
+    for tensor in tensors:
+        graph.pin_all(tensor, f"touches {operation.name!r} of the unknown class {kind}")
+    graph.unknown.append(Unknown(operation.name, kind))
+    return [Ids(shape) for shape in graph.call.outputs]
+
+
+def _cure(operation: Any, kind: str, quantized: str | None) -> str:
+    """Returns what to say of a layer that cannot be followed, and what to do about it."""
+    freeze = "or keep its channels with kp.trace(model, unknown='freeze')."
+    if quantized is not None:
+        return (
+            f"Expected layers whose weights can be cut. Received: layer {operation.name!r} of class {kind}. "
+            f"Prune first, and call quantize() on the slim model, {freeze}"
+        )
+    teach = f"Teach it with @kp.rule({kind})"
+    if isinstance(operation, keras.layers.Lambda):
+        teach = "A function may do anything: write it with keras.ops, or as a layer class that has a rule"
+    return (
+        f"Expected layers with a rule. Received: layer {operation.name!r} of class {kind}, which kerasprune does "
+        f"not know. {teach}, {freeze}"
+    )
+
+
+def _input_ids(graph: Declarations, tensor: KerasTensor, resolution: int | None) -> Ids:
+    shape = at_resolution(tuple(tensor.shape), resolution)
+    if len(shape) < 2 or shape[-1] is None:
+        return Ids(shape)
+    name = tensor._keras_history.operation.name
+    return Ids(shape, {len(shape) - 1: graph.fixed(shape[-1], "an input of the model", name)})
+
+
+def as_patterns(freeze: str | Sequence[str]) -> tuple[str, ...]:
+    """Returns names of layers, or wildcards, as a tuple; one may be given by itself."""
+    return (freeze,) if isinstance(freeze, str) else tuple(freeze)
+
+
+def _check_patterns(model: Any, patterns: tuple[str, ...]) -> None:
+    names = list(layer_names(model))
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise PruneError(
+                f"Expected freeze to name layers of the model. Received: {pattern!r}.{nearest(pattern, names)}"
+            )
+
+
+def layer_names(model: Any) -> list[str]:
+    """Returns the names of all layers and operations of a model, nested ones included."""
+    names = []
+    for node in nodes(functional(model)):
+        names += layer_names(node.operation) if is_model(node.operation) else [node.operation.name]
+    return list(dict.fromkeys(names))
+
+
+def at_resolution(shape: tuple[int | None, ...], resolution: int | None) -> tuple[int | None, ...]:
+    """Returns the shape of an input with its free sides set."""
+    if resolution is None:
+        return shape
+    return (shape[0], *(resolution if size is None else size for size in shape[1:]))
+
+
+def _is_free_inside(body: Any) -> bool:
+    """Returns whether a nested model leaves sizes free, which the model around it may have set."""
+    nested = [functional(node.operation) for node in nodes(body) if is_model(node.operation)]
+    return any(None in x.shape[1:] for one in nested for x in one.inputs) or any(map(_is_free_inside, nested))
+
+
+def shapes_at(
+    model: keras.Model, resolution: int | None, removed: Sequence[str] = ()
+) -> list[tuple[tuple[int | None, ...], ...]]:
+    """Returns the output shapes of every call, in the order of the walk, for an input side (`None`: the model's own).
+
+    Raises:
+        PruneError: The model's input side is fixed to another size.
+    """
+    body = functional(model)
+    for tensor in body.inputs:
+        fixed = [s for s in tensor.shape[1:-1] if s is not None]
+        if resolution is not None and len(tensor.shape) == 4 and any(side != resolution for side in fixed):
+            raise PruneError(
+                f"Expected a model with a free input side (None, None, channels), or the resolution it was built for. "
+                f"Received: resolution={resolution}, input shape {tuple(tensor.shape)}. "
+                "Build the model with input_shape=(None, None, channels)."
+            )
+    shapes = []
+
+    def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
+        outputs = tree.flatten(node.operation.compute_output_spec(*args, **kwargs))
+        shapes.append(tuple(tuple(output.shape) for output in outputs))
+        return outputs
+
+    inputs = [KerasTensor(at_resolution(tuple(x.shape), resolution), dtype=x.dtype) for x in body.inputs]
+    absent = dropped(model, removed, lambda x: KerasTensor(x.shape, dtype=x.dtype))
+    walk(body, inputs, visit, dropped=absent)
+    return shapes

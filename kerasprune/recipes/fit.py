@@ -1,0 +1,97 @@
+"""One fit of one stage: optimiser, loss, weight decay, and what is noted on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import keras
+
+from kerasprune.recipes import progress as watching
+from kerasprune.recipes import schema
+from kerasprune.recipes.optimizers import optimizer
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    from rich.console import Console
+
+    from kerasprune.recipes.run_folder import RunFolder
+
+
+def fit(
+    model: keras.Model,
+    spec: schema.Fit | schema.Prune,
+    *,
+    stage: str,
+    epochs: int,
+    training: tf.data.Dataset,
+    validation: tf.data.Dataset | None,
+    folder: RunFolder,
+    console: Console,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    span: float | None = None,
+) -> None:
+    """Trains the weights of a model; the model itself stays as it is, not compiled.
+
+    Args:
+        model: The model.
+        spec: Optimiser and `l2` of the stage.
+        stage: Name of the stage in `metrics.csv` and on the terminal.
+        epochs: Number of passes over the training images.
+        training: Batches of training images and labels.
+        validation: The same for validation, or `None`.
+        folder: Where the metrics go.
+        console: Where progress is shown.
+        callbacks: Callbacks of the method. Defaults to none.
+        span: Epochs that the learning-rate schedule spans, for methods that rewind it. Defaults to all.
+    """
+    # A second model over the same layers: what is saved later holds neither optimiser nor loss.
+    twin = keras.Model(model.inputs, model.outputs, name=model.name)
+    steps = len(training)
+    twin.compile(optimizer(spec.optimizer, span or epochs, steps), classification_loss(model), metrics=["accuracy"])
+    terminal = watching.Terminal(console, stage, epochs)
+    metrics = watching.Metrics(lambda rows: folder.set_metrics(stage, rows))
+    try:
+        with weight_decay(model, spec.l2, spec.l2_on):
+            twin.fit(
+                training,
+                validation_data=validation,
+                epochs=epochs,
+                shuffle=False,  # the data set has an order of its own
+                verbose=0,
+                callbacks=[*callbacks, metrics, terminal],
+            )
+    finally:
+        terminal.close()
+
+
+def classification_loss(model: keras.Model) -> keras.losses.Loss:
+    """Returns sparse categorical cross-entropy, of logits unless the model ends in a softmax."""
+    last = model.layers[-1]
+    softmax = isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=not softmax)
+
+
+@contextmanager
+def weight_decay(model: keras.Model, l2: float, on: str = "kernels") -> Iterator[None]:
+    """Puts the papers' weight decay in the loss, `½ · l2 · Σ w²` over the trainable kernels, for a while.
+
+    So it passes through momentum, as SGD's weight decay does in the papers' codes; Keras's own
+    `weight_decay` does not.
+
+    Args:
+        model: The model. Its variables have their own regularisers back afterwards.
+        l2: The weight decay. With 0 nothing is changed.
+        on: `"kernels"`, or `"weights"`: all trainable variables. Defaults to `"kernels"`.
+    """
+    kernels = [v for v in model.trainable_variables if on == "weights" or v.name.endswith("kernel")]
+    before = [kernel.regularizer for kernel in kernels]
+    try:
+        if l2:
+            for kernel in kernels:
+                kernel.regularizer = keras.regularizers.L2(l2 / 2)
+        yield
+    finally:
+        for kernel, regularizer in zip(kernels, before, strict=True):
+            kernel.regularizer = regularizer

@@ -1,0 +1,207 @@
+"""From a recipe file to a checked `Recipe`: all faults at once, each with its line and the nearest key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from kerasprune.errors import PruneError, nearest, raise_faults
+from kerasprune.recipes import library as shipped
+from kerasprune.recipes.schema import Recipe
+
+Keys = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which `1e-4` is a number, as in YAML 1.2."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def load(recipe: str | Path, settings: Sequence[str] = (), *, trust: bool = False) -> Recipe:
+    """Returns the checked recipe of a name or a file.
+
+    Args:
+        recipe: Name of a recipe of the package, or the path of a `.yaml` file.
+        settings: Changes as `"key.key=value"`, values as in YAML. Defaults to none.
+        trust: Whether `package.module:Name` may be imported. Defaults to `False`.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        PruneError: There is no such recipe, or it has faults; the message lists all of them.
+
+    Example:
+        >>> load("digits-greg1", ["finetune.epochs=2"]).finetune.epochs
+        2
+    """
+    path = find(recipe)
+    return parse(path.read_text(encoding="utf-8"), settings, source=path.name, trust=trust)
+
+
+def find(recipe: str | Path) -> Path:
+    """Returns the file of a recipe: a path that ends in `.yaml`, or the name of one of the package."""
+    path = Path(recipe)
+    if path.suffix in {".yaml", ".yml"}:
+        if path.is_file():
+            return path
+        raise PruneError(f"Expected the path of a recipe file. Received: {str(recipe)!r}, which is no file.")
+    if str(recipe) in shipped.names():
+        return shipped.FOLDER / f"{recipe}.yaml"
+    raise PruneError(
+        f"Expected the name of a recipe ({', '.join(shipped.names())}) or the path of a .yaml file. "
+        f"Received: {str(recipe)!r}.{nearest(str(recipe), shipped.names())}"
+    )
+
+
+def parse(text: str, settings: Sequence[str] = (), *, source: str = "The recipe", trust: bool = False) -> Recipe:
+    """Returns the checked recipe of a YAML text; see `load`."""
+    try:
+        tree = yaml.compose(text, Loader=_Loader)
+        data = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise PruneError(f"{source} is not YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise PruneError(f"{source}: expected a mapping of keys. Received: {type(data).__name__}.")
+    lines: dict[Keys, int] = {}
+    faults = _walk(tree, (), lines)
+    for setting in settings:
+        faults += _apply(data, setting)
+    return check(data, faults, lines=lines, source=source, trust=trust)
+
+
+def check(
+    data: dict[str, Any],
+    faults: Iterable[str] = (),
+    *,
+    lines: dict[Keys, int] | None = None,
+    source: str = "The recipe",
+    trust: bool = False,
+) -> Recipe:
+    """Returns the recipe that plain data describes, or raises one `PruneError` with all faults."""
+    faults = list(faults)
+    recipe = None
+    try:
+        recipe = Recipe.model_validate(data, context={"trust": trust})
+    except ValidationError as error:
+        faults += [_worded(fault, data, lines or {}) for fault in error.errors()]
+    raise_faults(f"{source} cannot be run:", faults)
+    return recipe
+
+
+def resolved(recipe: Recipe) -> dict[str, Any]:
+    """Returns a recipe as plain data, defaults filled in: what `recipe.yaml` of a run folder holds."""
+    return _plain(recipe)
+
+
+def dump(recipe: Recipe) -> str:
+    """Returns a recipe as YAML text that `parse` reads back."""
+    return yaml.safe_dump(resolved(recipe), sort_keys=False, allow_unicode=True)
+
+
+def fingerprint(recipe: Recipe) -> str:
+    """Returns 8 hexadecimal digits that change with anything the run depends on, not with its prose."""
+    data = {key: value for key, value in resolved(recipe).items() if key not in {"why", "paper", "expected", "status"}}
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        # A key that is absent by default is left out where it is absent.
+        absent = {key for key, field in type(value).model_fields.items() if field.default is None}
+        return {key: _plain(item) for key, item in value if not (item is None and key in absent)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _walk(node: yaml.Node, keys: Keys, lines: dict[Keys, int]) -> list[str]:
+    """Notes the line of every key and returns the faults: keys that stand twice."""
+    lines[keys] = node.start_mark.line + 1
+    faults = []
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            name = int(key.value) if key.tag.endswith(":int") else key.value
+            if name in seen:
+                faults.append(f"line {key.start_mark.line + 1}: the key {name!r} stands twice")
+            seen.add(name)
+            faults += _walk(value, (*keys, name), lines)
+            lines[(*keys, name)] = key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            faults += _walk(value, (*keys, index), lines)
+    return faults
+
+
+def _apply(data: dict[str, Any], setting: str) -> list[str]:
+    """Applies one `key.key=value` in place; returns what is wrong with it."""
+    key, equals, text = setting.partition("=")
+    if not equals or not all(key.split(".")):
+        return [f"Expected a setting key.key=value. Received: {setting!r}"]
+    try:
+        value = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError:
+        value = text
+    *path, last = key.split(".")
+    place: Any = data
+    for part in path:
+        if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
+            place = place[int(part)]
+        elif isinstance(place, dict):
+            if place.get(part) is None:
+                place[part] = {}
+            place = place[part]
+        else:
+            return [f"The setting {setting!r} goes through {part!r}, where the recipe has no keys"]
+    if isinstance(place, list) and last.isdecimal() and int(last) < len(place):
+        place[int(last)] = value
+    elif isinstance(place, dict):
+        place[last] = value
+    else:
+        return [f"The setting {setting!r} ends at {last!r}, where the recipe has no keys"]
+    return []
+
+
+def _worded(fault: Any, data: Any, lines: dict[Keys, int]) -> str:
+    keys = _spelled(fault["loc"], data, fault["type"] in {"missing", "unknown_key"})
+    line = next((lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in lines), None)
+    where = (f"line {line}, " if line else "") + (".".join(map(str, keys)) or "the recipe")
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] in {"missing", "unknown_key"} or "Received:" in message:
+        return f"{where}: {message}"
+    return f"{where}: {message}. Received: {_short(fault['input'])}."
+
+
+def _spelled(location: Keys, data: Any, absent: bool) -> Keys:
+    """Returns a location without pydantic's union tags (`optimizer.sgd`), which a recipe does not spell.
+
+    Args:
+        location: Where pydantic found a fault.
+        data: The recipe as plain data.
+        absent: Whether the last part is a key that the recipe lacks, or that the schema does not know.
+    """
+    keys: list[str | int] = []
+    for step, part in enumerate(location):
+        if (isinstance(data, dict) and part in data) or isinstance(data, list):
+            keys.append(part)
+            data = data[part]
+        elif absent and step == len(location) - 1:
+            keys.append(part)
+    return tuple(keys)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"

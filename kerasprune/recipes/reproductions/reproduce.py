@@ -1,0 +1,69 @@
+"""Published figures, recomputed, and the verdict on each."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kerasprune.recipes import reproductions
+from kerasprune.recipes.reproductions.entry import NotRun, Row, add, entries
+
+__all__ = ["NotRun", "Outcome", "Row", "add", "comment", "describe", "entries", "names", "reproduce", "reproductions"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of an entry.
+
+    Args:
+        name: Name of the entry.
+        rows: Its rows; empty where it was not run.
+        reason: Why it was not run. Defaults to nothing.
+    """
+
+    name: str
+    rows: Sequence[Row]
+    reason: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """`"agrees"`, `"differs"`, or `"not run (reason)"`."""
+        if self.reason or not self.rows:
+            return f"not run ({self.reason or 'no rows'})"
+        return "agrees" if all(row.agrees for row in self.rows) else "differs"
+
+
+def names() -> list[str]:
+    """Returns the names of all entries, sorted."""
+    return entries.names()
+
+
+def describe(name: str) -> str:
+    """Returns the first line of an entry's docstring."""
+    return (entries.member(name).__doc__ or "").strip().split("\n")[0]
+
+
+def comment(name: str) -> str:
+    """Returns what else an entry's docstring says of its figures, up to the reference; empty where nothing."""
+    text = inspect.cleandoc(entries.member(name).__doc__ or "").split("\nReference:")[0]
+    return text.partition("\n")[2].strip()
+
+
+def reproduce(name: str) -> Outcome:
+    """Computes an entry.
+
+    Args:
+        name: One of `names()`.
+
+    Returns:
+        Its rows and its verdict.
+
+    Raises:
+        PruneError: There is no such entry.
+    """
+    entry = entries.member(name)
+    try:
+        return Outcome(name, tuple(entry()))
+    except NotRun as reason:
+        return Outcome(name, (), str(reason))

@@ -1,0 +1,128 @@
+"""`run`: takes a recipe through its stages, each written to the run folder before the next begins."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kerasprune.callbacks._bn_penalty import ScaleRegularization
+from kerasprune.errors import PruneError
+from kerasprune.recipes import loader as loading
+from kerasprune.recipes import schema
+from kerasprune.recipes.run_folder import RunFolder, claim
+from kerasprune.recipes.smoke import smoke as shortened
+from kerasprune.recipes.stages import stages
+from kerasprune.recipes.stages import three_dimensions as shrinking
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def run(
+    recipe: str | Path | schema.Recipe,
+    out: str | Path | None = None,
+    *,
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    trust: bool = False,
+    smoke: bool = False,
+    console: Console | None = None,
+) -> Path:
+    """Runs a recipe.
+
+    Args:
+        recipe: Name of a recipe of the package, path of a `.yaml` file, or a checked recipe.
+        out: Folder for all files. Defaults to `runs/<recipe>-<hash of all that it says>`.
+        settings: Changes as `"key.key=value"`. Defaults to none.
+        resume: Carry on with the first unfinished stage of the folder. Defaults to `False`: the folder must
+            be empty.
+        trust: Whether `package.module:Name` may be imported. Defaults to `False`.
+        smoke: Try all stages on two batches of generated images, one epoch each. Defaults to `False`.
+        console: Where progress is shown. Defaults to standard output.
+
+    Returns:
+        The folder, which holds `recipe.yaml`, `plan.json`, `metrics.csv`, `summary.json`, `dense.keras`,
+        `slim.keras`, `report.html`, and `exports/`.
+
+    Raises:
+        PruneError: The recipe has faults, or the folder holds files already.
+    """
+    if console is None:
+        from rich.console import Console
+
+        console = Console()
+    if not isinstance(recipe, schema.Recipe):
+        recipe = loading.load(recipe, settings, trust=trust)
+    if smoke:
+        recipe = shortened(recipe)
+    path = Path(out) if out is not None else default_folder(recipe)
+    claim(path, ["recipe.yaml"], resume=resume)
+    one = stages.Run(recipe, RunFolder(path), console)
+    _same_recipe(one)
+    with console.status("rehearse: model, groups, budget, data"):
+        rehearse(one)
+    one.folder.write_text("recipe.yaml", loading.dump(recipe))
+    for name in names(recipe):
+        _finish(one, name)
+    return path
+
+
+def names(recipe: schema.Recipe) -> list[str]:
+    """Returns the stages that a recipe goes through, in order."""
+    middle = ["prune", "rebuild", "finetune"] if recipe.prune else []
+    return ["train", *middle, "evaluate", *(["export"] if recipe.export else []), "report"]
+
+
+def default_folder(recipe: schema.Recipe) -> Path:
+    """Returns `runs/<name>-<hash>`: two recipes that differ in anything have two folders."""
+    label = f"{recipe.name}-smoke" if recipe.smoke else recipe.name
+    return Path("runs") / f"{label}-{loading.fingerprint(recipe)}"
+
+
+def rehearse(one: stages.Run) -> None:
+    """Finds what would only fail after hours: the model, its groups, the budget, the data set, the classes.
+
+    Raises:
+        PruneError: Any of it does not fit.
+    """
+    recipe = one.recipe
+    model = stages.dense_model(recipe)
+    plan = None
+    if recipe.prune and recipe.prune.plan:
+        by_norm = recipe.prune.plan.model_copy(update={"criterion": schema.Named(name="l1")})
+        plan = stages.choose(one, model, by_norm)
+    if recipe.prune and recipe.prune.callback:
+        callback = stages.callback_of(recipe.prune.callback, plan, model, recipe)
+        if recipe.prune.epochs is None and recipe.prune.steps is None:
+            stages.own_length(callback)
+        if isinstance(callback, ScaleRegularization):
+            callback.rehearse(model)
+    if recipe.prune and recipe.prune.three_dimensions:
+        shrinking.rehearse(model, recipe)
+    if recipe.data is not None:
+        for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
+            if split is not None:
+                one.pictures(split, model)
+
+
+def _same_recipe(one: stages.Run) -> None:
+    path = one.folder.file("recipe.yaml")
+    if path.exists() and path.read_text(encoding="utf-8") != loading.dump(one.recipe):
+        raise PruneError(
+            "Expected the recipe that the folder was begun with. "
+            f"Received: another one for {str(path.parent)!r}. Resume with the same recipe and settings, "
+            "or choose another folder with --out."
+        )
+
+
+def _finish(one: stages.Run, name: str) -> None:
+    if name in one.folder.stages() and name != "report":
+        one.console.print(f"{name}: finished earlier", highlight=False)
+        return
+    began = time.perf_counter()
+    getattr(stages, name)(one)
+    seconds = time.perf_counter() - began
+    one.folder.finish(name, seconds)
+    one.console.print(f"{name}: {seconds:.1f} s", highlight=False)

@@ -1,0 +1,123 @@
+"""The pruning stage along three dimensions: measured networks, their surface, the plan."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+import kerasprune as kp
+from kerasprune.analysis.feature_maps import feature_maps
+from kerasprune.recipes import lookup as members
+from kerasprune.recipes import schema
+from kerasprune.recipes.fit import classification_loss, fit
+from kerasprune.training.extent import DIMENSIONS, width_plan
+from kerasprune.workflows.rounds import Point
+from kerasprune.workflows.three_dimensions import ThreeDimensions, check_extent, check_points
+
+if TYPE_CHECKING:
+    from kerasprune.recipes.stages.stages import Run
+
+_SHOWN = 6  # images whose feature maps are drawn
+
+
+def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> kp.Plan:
+    """Returns the plan of the best depth, width and resolution; what it rests on is in `points/` and `points.json`.
+
+    A smoke run, whose images mean nothing, takes the fraction of the multiply–adds for the accuracy: so the surface is
+    no plane and every stage has something to work on.
+
+    Args:
+        run: The run.
+        model: The dense model.
+        spec: What the recipe says.
+    """
+    side = run.recipe.data.size
+    dense = kp.cost(model, resolution=side).macs
+
+    def train(slim: keras.Model, *, resolution: int, epochs: int, seed: int) -> float:
+        del seed  # the recipe's decides
+        if epochs:
+            fit(
+                slim,
+                spec.training,
+                stage=f"point {slim.count_params()} params at {resolution}",
+                epochs=epochs,
+                training=run.pictures("train", slim, spec.training.batch, resolution),
+                validation=None,
+                folder=run.folder,
+                console=run.console,
+            )
+        if run.recipe.smoke:
+            return kp.cost(slim, resolution=resolution).macs / dense
+        return _accuracy(slim, run.validation(slim, resolution))
+
+    result = kp.three_dimensions(
+        model,
+        train,
+        spec.macs,
+        data=run.pictures("train", model),
+        resolution=side,
+        epochs_per_round=spec.training.epochs,
+        epochs=0,  # the fine-tuning stage follows
+        rounds=spec.rounds,
+        down_to=spec.down_to,
+        constraint=spec.constraint,
+        surface=_surface(spec),
+        channels=members.make("criterion", spec.channels.name, spec.channels.arguments),
+        seed=run.recipe.seed,
+        folder=run.folder.file("points"),
+    )
+    run.folder.write_json("points.json", _written(result, spec))
+    run.folder.write_arrays("maps.npz", _maps(run, result))
+    return result.plan
+
+
+def rehearse(model: keras.Model, recipe: schema.Recipe) -> None:
+    """Finds what would only fail after training: sides, blocks, points for the surface, channels without scores.
+
+    Raises:
+        PruneError: Any of it.
+    """
+    spec = recipe.prune.three_dimensions
+    low = spec.down_to or spec.macs
+    extent = check_extent(model, recipe.data.size, low)
+    check_points(extent, low, spec.rounds, _surface(spec))
+    width_plan(model, extent, spec.macs**0.5, members.make("criterion", spec.channels.name, spec.channels.arguments))
+
+
+def _surface(spec: schema.ThreeDimensions) -> kp.search.MAP:
+    return kp.search.MAP(spec.rank, spec.degree)
+
+
+def _accuracy(model: keras.Model, images: Any) -> float:
+    twin = keras.Model(model.inputs, model.outputs)
+    twin.compile(loss=classification_loss(model), metrics=["accuracy"])
+    return twin.evaluate(images, verbose=0, return_dict=True)["accuracy"]
+
+
+def _maps(run: Run, result: ThreeDimensions) -> dict[str, np.ndarray]:
+    """Returns a few validation images, and the feature maps of the dense and the most pruned networks on them."""
+    shown = {"dense": result.points[0], "chosen": result.chosen}
+    shown |= {f"{name} only": min(result.points, key=attrgetter(name[0])) for name in DIMENSIONS}
+
+    def images(point: Point) -> np.ndarray:
+        batch, _ = next(iter(run.validation(point.model, point.side)))
+        return np.asarray(batch)[:_SHOWN]
+
+    maps = {name: feature_maps(point.model, images(point)) for name, point in shown.items()}
+    return {"images": images(result.points[0])} | maps
+
+
+def _written(result: Any, spec: schema.ThreeDimensions) -> dict[str, Any]:
+    """Returns what the report needs, as plain data."""
+    facts = ("d", "w", "r", "accuracy", "macs", "params", "side")
+    return {
+        "macs": spec.macs,
+        "surface": {"rank": spec.rank, "degree": spec.degree},
+        "points": [{name: getattr(point, name) for name in facts} for point in result.points],
+        "optimum": list(result.optimum),
+        "importance": result.importance,
+    }

@@ -1,0 +1,87 @@
+"""Products of two tensors of the graph: what is contracted stays, what is carried along keeps its lanes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import layers
+from keras.src.ops import nn
+from keras.src.ops import numpy as knp
+
+from kerasprune.graph.builder import Declarations
+from kerasprune.graph.channels import Ids
+from kerasprune.graph.rule import UNKNOWN, tensor_rule
+
+
+@tensor_rule(knp.Matmul, constant=UNKNOWN)
+def matmul(graph: Declarations, operation: Any, x1: Any, x2: Any) -> Ids:
+    """`out[…, i, k] = Σ_j x1[…, i, j] · x2[…, j, k]`."""
+    shape = graph.call.outputs[0]
+    letters = [f"b{axis}" for axis in range(len(shape) - 2)]
+    first = [*letters, "i", "j"][-len(np.shape(x1) if not isinstance(x1, Ids) else x1.shape) :]
+    second = [*letters, "j", "k"][-len(np.shape(x2) if not isinstance(x2, Ids) else x2.shape) :]
+    return contracted(graph, operation, [x1, x2], [first, second], [*letters, "i", "k"])
+
+
+@tensor_rule(knp.Einsum, constant=UNKNOWN)
+def einsum(graph: Declarations, operation: Any, *operands: Any) -> Ids:
+    """`einsum(subscripts, *operands)`; an ellipsis pins everything."""
+    subscripts = operation.subscripts.replace(" ", "")
+    if "..." in subscripts or "->" not in subscripts:
+        for x in operands:
+            graph.pin_all(x, f"{operation.name!r} has axes without names")
+        return Ids(graph.call.outputs[0])
+    sources, target = subscripts.split("->")
+    return contracted(graph, operation, list(operands), [list(s) for s in sources.split(",")], list(target))
+
+
+@tensor_rule(nn.DotProductAttention, constant=UNKNOWN)
+def dot_product_attention(graph: Declarations, operation: Any, query: Ids, key: Ids, value: Ids, *rest: Any) -> Ids:
+    """`(batch, time, heads, size)`: heads keep their lanes, sizes of queries and keys are contracted."""
+    for other in rest:
+        if isinstance(other, Ids):
+            graph.pin_all(other, f"{operation.name!r} adds it to the scores")
+    names = [["b", "t", "h", "d"], ["b", "s", "h", "d"], ["b", "s", "h", "v"]]
+    if 3 in value.axes:
+        graph.pin(value.axes[3], f"{operation.name!r} returns, for Keras, as many of them as the query has")
+    if value.shape[2] != query.shape[2]:
+        names[1][2] = names[2][2] = "g"  # fewer key heads than query heads
+    return contracted(graph, operation, [query, key, value], names, ["b", "t", "h", "v"])
+
+
+@tensor_rule(layers.Dot, constant=UNKNOWN)
+def dot(graph: Declarations, layer: layers.Dot, inputs: list[Ids]) -> Ids:
+    """A product over chosen axes: pins both tensors."""
+    for x in inputs:
+        graph.pin_all(x, f"{layer.name!r} contracts its inputs")
+    return Ids(graph.call.outputs[0])
+
+
+def contracted(
+    graph: Declarations, operation: Any, operands: list[Any], names: list[list[str]], target: list[str]
+) -> Ids:
+    """Returns the ids of a product of tensors whose axes have names.
+
+    Channels on an axis that is summed over are pinned; those on an axis that several operands share and the result
+    keeps are tied; those of constant operands cannot shrink, so what meets them is pinned.
+    """
+    shape = graph.call.outputs[0]
+    axes: dict[int, np.ndarray] = {}
+    for name in dict.fromkeys(letter for letters in names for letter in letters):
+        carriers = [(x, n.index(name)) for x, n in zip(operands, names, strict=True) if name in n]
+        carried = [x.axes[axis] for x, axis in carriers if isinstance(x, Ids) and axis in x.axes]
+        if not carried:
+            continue
+        wide = [x for x, axis in carriers if _size(x, axis) != 1]
+        if name not in target or len(carried) < len(wide):
+            why = "contracts them" if name not in target else "joins them with channels that always stay"
+            for ids in carried:
+                graph.pin(ids, f"{operation.name!r} {why}")
+        if name in target:
+            axes[target.index(name)] = graph.tie(*carried)
+    return Ids(shape, axes)
+
+
+def _size(x: Any, axis: int) -> int | None:
+    return x.shape[axis] if isinstance(x, Ids) else np.shape(x)[axis]

@@ -1,0 +1,35 @@
+"""Pooling, cropping and upsampling: space changes, channels pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import layers
+from keras.src.ops import nn
+
+from kerasprune.graph.builder import Declarations
+from kerasprune.graph.channels import Ids
+from kerasprune.graph.rule import CARRIED, channel_axis, tensor_rule
+
+_POOLS = tuple(getattr(layers, f"{kind}Pooling{n}D") for kind in ("Max", "Average") for n in (1, 2, 3))
+_GLOBAL = tuple(getattr(layers, f"Global{kind}Pooling{n}D") for kind in ("Max", "Average") for n in (1, 2, 3))
+_SPACE = tuple(getattr(layers, f"{kind}{n}D") for kind in ("Cropping", "UpSampling") for n in (1, 2, 3))
+
+
+@tensor_rule(
+    *_POOLS,
+    *_GLOBAL,
+    *_SPACE,
+    layers.Resizing,
+    layers.CenterCrop,
+    nn.MaxPool,
+    nn.AveragePool,
+    constant=CARRIED,
+)
+def spatial(graph: Declarations, layer: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
+    """Every channel by itself."""
+    shape = graph.call.outputs[0]
+    before = 1 if channel_axis(layer) == 1 else len(x.shape) - 1
+    after = 1 if channel_axis(layer) == 1 else len(shape) - 1
+    graph.pin_all(x, f"{layer.name!r} moves a window over that axis", but=(before,))
+    return Ids(shape, {after: x.axes[before]} if before in x.axes else {})

@@ -1,0 +1,149 @@
+"""The model accuracy predictor (MAP): a sum of products of three univariate polynomials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.polynomial import legendre
+
+from kerasprune.errors import raise_faults, whole_number_faults
+from kerasprune.search.polynomial import ridge_faults
+from kerasprune.search.surface import Surface
+
+_EXACT = 1e-20  # of the mean squared relative error: no start can do better
+_SAME, _OFTEN = 1e-6, 3  # a least sum of squares that was reached three times, but for this share, is taken for least
+
+
+class MAP(Surface):
+    """`F(d, w, r) = Σ_{q ≤ R} H(d; s_q) · H(w; u_q) · H(r; v_q)`, H a polynomial of degree K.
+
+    The full polynomial's coefficient tensor with its rank held at R, so that few points suffice: one network pruned
+    along each dimension alone determines rank 1. Fitted by least squares from several starts, accuracies in units of
+    their mean, each H in Legendre polynomials over the range that was measured (the same surfaces as monomials, better
+    conditioned).
+
+    Args:
+        rank: R. Defaults to 1.
+        degree: K. Defaults to 3.
+        ridge: Weight of the sum of the squared coefficients (but the constants) beside the mean squared relative
+            error: where the points leave coefficients undetermined, it chooses the flattest curves. Defaults to 0.0,
+            and then there have to be enough points.
+        starts: Largest number of starts. Defaults to 12.
+        seed: Of the starts. Defaults to 0.
+
+    Raises:
+        PruneError: An argument is out of range.
+
+    Example:
+        >>> import kerasprune as kp
+        >>> rows = kp.search.table5("resnet32")
+        >>> surface = MAP().fit(rows["d"], rows["w"], rows["r"], rows["accuracy"])
+        >>> round(surface.predict(1.0, 1.0, 1.0), 1)
+        93.9
+        >>> d, w, r = surface.optimum(cost=0.5)
+
+    Reference:
+        Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 7.
+    """
+
+    def __init__(self, rank: int = 1, degree: int = 3, *, ridge: float = 0.0, starts: int = 12, seed: int = 0) -> None:
+        super().__init__()
+        faults = [*whole_number_faults(1, rank=rank, degree=degree, starts=starts), *ridge_faults(ridge)]
+        raise_faults("The MAP cannot be made:", [*faults, *whole_number_faults(0, seed=seed)])
+        self.rank = rank
+        self.degree = degree
+        self.ridge = ridge
+        self.starts = starts
+        self.seed = seed
+        self._unit = 1.0
+        self._low = np.zeros(3)
+
+    @property
+    def free(self) -> int:
+        """Number of free parameters, `R · (3 (K + 1) − 2)`: two scales of each product go into one another."""
+        return self.rank * (3 * (self.degree + 1) - 2)
+
+    def factors(self, x: Any, axis: int) -> np.ndarray:
+        """Returns the R factors of one dimension, shape `(R, n)`; only their products have a scale.
+
+        Args:
+            x: Fractions, shape `(n,)`.
+            axis: 0 = depth, 1 = width, 2 = resolution.
+        """
+        return self._curves(self._fitted(), np.asarray(x, float), axis).T
+
+    def _faults(self, points: np.ndarray) -> list[str]:
+        if self.ridge:
+            return []
+        faults = []
+        if len(points) < self.free:
+            faults.append(
+                f"Expected at least {self.free} points for rank {self.rank} and degree {self.degree}. "
+                f"Received: {len(points)}. Lower rank= or degree=, or give ridge=, e.g. 1e-6."
+            )
+        for name, column in zip("dwr", points.T, strict=True):
+            levels = len(np.unique(column))
+            if levels < self.degree + 1:
+                faults.append(
+                    f"Expected at least {self.degree + 1} different values of {name} for degree {self.degree}. "
+                    f"Received: {levels}. Lower degree=, or give ridge=, e.g. 1e-6."
+                )
+        return faults
+
+    def _solved(self, points: np.ndarray, accuracy: np.ndarray, start: Any) -> np.ndarray:
+        from scipy.optimize import least_squares
+
+        if start is None:
+            self._unit = np.abs(accuracy).mean() or 1.0
+            self._low = np.minimum(points.min(axis=0), 0.999)
+        measured, number = accuracy / self._unit, np.sqrt(len(accuracy))
+        bases = [self._basis(points[:, axis], axis) for axis in range(3)]
+        shape = (3, self.rank, self.degree + 1)
+        penalised = np.broadcast_to(np.arange(self.degree + 1) > 0, shape)
+
+        def errors(flat: np.ndarray) -> np.ndarray:
+            h = [bases[axis] @ flat.reshape(shape)[axis].T for axis in range(3)]
+            lost = (np.prod(h, axis=0).sum(axis=1) - measured) / number
+            return np.append(lost, np.sqrt(self.ridge) * flat.reshape(shape)[penalised])
+
+        def jacobian(flat: np.ndarray) -> np.ndarray:
+            h = [bases[axis] @ flat.reshape(shape)[axis].T for axis in range(3)]
+            parts = [
+                np.einsum("nq,nk->nqk", np.prod([h[o] for o in range(3) if o != axis], axis=0), bases[axis])
+                for axis in range(3)
+            ]
+            lost = np.stack(parts, axis=1).reshape(len(measured), -1) / number
+            return np.vstack([lost, np.sqrt(self.ridge) * np.eye(flat.size)[penalised.ravel()]])
+
+        found: list[tuple[float, np.ndarray]] = []
+        for begin in self._starts(measured, shape) if start is None else [start]:
+            ended = least_squares(errors, begin.ravel(), jacobian, xtol=1e-12, ftol=1e-12, gtol=1e-12, max_nfev=500)
+            found.append((float(ended.cost), ended.x.reshape(shape)))
+            lowest = min(cost for cost, _ in found)
+            if lowest < _EXACT or sum(cost <= lowest * (1 + _SAME) for cost, _ in found) == _OFTEN:
+                break
+        return min(found, key=lambda one: one[0])[1]
+
+    def _starts(self, measured: np.ndarray, shape: tuple[int, int, int]) -> list[np.ndarray]:
+        """Returns the starts: the constant surface, then with random slopes and products."""
+        generator = np.random.default_rng(self.seed)
+        starts = []
+        for number in range(self.starts):
+            start = (0.3 if number else 0.0) * generator.normal(size=shape)
+            start[:, 0, 0] += np.cbrt(measured.mean())
+            start[:, 1:] += 0.1 * generator.normal(size=start[:, 1:].shape)
+            starts.append(start)
+        return starts
+
+    def _value(self, coefficients: np.ndarray, points: np.ndarray) -> np.ndarray:
+        curves = [self._curves(coefficients, points[:, axis], axis) for axis in range(3)]
+        return self._unit * np.prod(curves, axis=0).sum(axis=1)
+
+    def _curves(self, coefficients: np.ndarray, x: np.ndarray, axis: int) -> np.ndarray:
+        return self._basis(x, axis) @ coefficients[axis].T
+
+    def _basis(self, x: np.ndarray, axis: int) -> np.ndarray:
+        """Returns the Legendre polynomials at fractions, their range mapped to [−1, 1]; shape `(n, K + 1)`."""
+        low = self._low[axis]
+        return legendre.legvander((2 * x - 1 - low) / (1 - low), self.degree)

@@ -1,0 +1,122 @@
+"""A graph with a plan applied to it: which channels stay, and which positions of a variable that means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+
+from kerasprune.errors import raise_faults
+from kerasprune.graph.channels import Group, Slice
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.plans import Plan
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What stays of a traced model.
+
+    Args:
+        graph: The graph, without the blocks that are dropped.
+        plan: The plan.
+        alive: For every id whether its channel stays.
+    """
+
+    graph: ChannelGraph
+    plan: Plan
+    alive: np.ndarray = field(repr=False)
+    _taken: dict[int, tuple[np.ndarray, np.ndarray]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def count(self, ids: np.ndarray) -> int:
+        """Returns how many of these channels stay."""
+        return int(self.alive[ids].sum())
+
+    def take(self, ids: np.ndarray) -> np.ndarray:
+        """Returns the positions of those that stay, in order."""
+        if id(ids) not in self._taken:  # several variables of a layer are cut alike
+            self._taken[id(ids)] = ids, np.flatnonzero(self.alive[ids])
+        return self._taken[id(ids)][1]
+
+    def value(self, entry: Slice | None, variable: keras.Variable) -> np.ndarray:
+        """Returns what is left of a variable."""
+        array = keras.ops.convert_to_numpy(variable)
+        for axis, ids in enumerate(entry.ids if entry else ()):
+            if ids is not None and self.take(ids).size < ids.size:
+                array = np.take(array, self.take(ids), axis=axis)
+        if entry is None or entry.factor is None:
+            return array
+        return array * np.asarray(entry.factor(self.count), array.dtype)
+
+
+def cut(model: keras.Model | ChannelGraph, plan: Plan) -> Cut:
+    """Applies a plan to a model, having checked that they fit.
+
+    Args:
+        model: The model, or a graph of it with the plan's coupling.
+        plan: What stays. Groups that lie inside dropped blocks have no say.
+
+    Returns:
+        The graph with the plan applied.
+
+    Raises:
+        PruneError: The plan does not fit the model.
+    """
+    graph = model
+    if not isinstance(model, ChannelGraph):
+        graph = trace(model, coupling=plan.coupling, unknown="freeze")
+    plan.check(graph)
+    alive, faults = graph.alive(plan.keep), []
+    if plan.removed:
+        whole, graph = (
+            graph,
+            trace(
+                graph.model,
+                coupling=graph.coupling,
+                freeze=graph.freeze,
+                unknown="freeze",
+                resolution=graph.resolution,
+                removed=plan.removed,
+            ),
+        )
+        alive, faults = _carried_over(whole, graph, alive)
+    raise_faults(
+        f"The plan does not fit the model {graph.model.name!r}:",
+        [*faults, *graph.faults_of_sums(alive), *graph.faults_of_slices(alive)],
+    )
+    return Cut(graph, plan, alive)
+
+
+def _carried_over(whole: ChannelGraph, graph: ChannelGraph, alive: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Returns what stays of a graph without its dropped blocks, and what speaks against it.
+
+    Without a block, fewer channels may be coupled, and without a plain block others are: what it read and what it made
+    become one.
+
+    Args:
+        whole: The graph with all blocks.
+        graph: The graph without them.
+        alive: For every id of the whole graph whether its channel stays.
+    """
+    stays, goes = np.zeros((2, graph.classes.max(initial=-1) + 1), bool)
+    for key, ids in graph.made.items():
+        kept = alive[whole.made[key]]
+        stays[graph.classes[ids[kept]]] = True
+        goes[graph.classes[ids[~kept]]] = True
+    faults = [
+        f"without the dropped blocks, group {group.name!r} must stay whole: {group.reason}."
+        if not group.prunable
+        else f"without the dropped blocks, {', '.join(map(repr, group.layers))} share their channels. "
+        f"Keep the same indices in the groups {', '.join(map(repr, _groups_of(whole, group)))}."
+        for group in graph.groups.values()
+        if goes[group.classes].any() and (not group.prunable or stays[group.classes][goes[group.classes]].any())
+    ]
+    return ~goes[graph.classes] & graph.there, faults
+
+
+def _groups_of(whole: ChannelGraph, group: Group) -> list[str]:
+    """Returns the names of the groups that the layers of a group make channels of while all blocks are there."""
+    return [name for name, each in whole.groups.items() if set(each.layers) & set(group.layers)]

@@ -1,0 +1,124 @@
+"""`mask`: the oracle. The same shapes, but removed channels do not exist for those that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras.src.ops import numpy as knp
+
+from kerasprune.errors import PruneError
+from kerasprune.graph.channels import Padded
+from kerasprune.graph.trace import dropped
+from kerasprune.plans import Plan
+from kerasprune.surgery.applied_plan import cut
+from kerasprune.surgery.clone import clone, make_layer
+from kerasprune.surgery.rebuild import config_changes, map_operands, unused_name
+
+
+def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model:
+    """Returns a model of the same shapes in which a plan's removed channels are silent.
+
+    Args:
+        model: The dense model; it is left untouched.
+        plan: What stays.
+        silence: `"output"`: removed channels do not exist for their consumers, which is what
+            `rebuild(model, plan, absorb=False)` computes. `"weights"`: only the kernels that make them are zero, so
+            that biases still speak; a BatchNorm emits its β, as with γ = 0, whatever its old statistics are. This is
+            what `absorb=True` computes. Layers that take statistics over channels take them over those that stay, in
+            both. Defaults to `"output"`.
+
+    Returns:
+        A functional model of the same shapes.
+
+    Raises:
+        PruneError: The plan does not fit the model, or `silence` is unknown.
+    """
+    if silence not in _SILENCED:
+        raise PruneError(f"Expected silence to be 'output' or 'weights'. Received: silence={silence!r}.")
+    part = cut(model, plan)
+    graph, alive, there = part.graph, part.alive, part.graph.there
+    silenced = {id(entry.variable): entry for entry in graph.slices}
+    axes_of = _SILENCED[silence]
+    norms = {id(n): (n, axis, alive[ids], there[ids]) for n, axis, ids in graph.norms if not alive[ids].all()}
+    kept = {id(variable): kept for norm, _, kept, _ in norms.values() for variable in norm.weights}
+
+    changes = config_changes(graph, lambda ids: int(there[ids].sum())) if graph.dead.size else {}
+
+    def make(layer: Any) -> Any:
+        if isinstance(layer, keras.layers.TimeDistributed) and id(layer.layer) in norms:
+            return keras.layers.TimeDistributed(make(layer.layer), name=layer.name)
+        return NormOverKept(*norms[id(layer)]) if id(layer) in norms else make_layer(layer, changes.get(id(layer), {}))
+
+    def value(variable: Any) -> np.ndarray:
+        array = keras.ops.convert_to_numpy(variable)
+        if id(variable) in kept:
+            return array[kept[id(variable)]]
+        entry = silenced.get(id(variable))
+        for axis in axes_of(entry) if entry else ():
+            if entry.ids[axis] is not None:
+                stays = alive[entry.ids[axis]].reshape([-1 if a == axis else 1 for a in range(array.ndim)])
+                array = np.where(stays, array, np.asarray(entry.silent, array.dtype))
+        for axis, ids in enumerate(entry.ids if entry else ()):
+            if ids is not None and not there[ids].all():
+                array = np.compress(there[ids], array, axis=axis)
+        return array
+
+    def narrowed(sum_: Padded, branch: Any) -> Any:
+        stays = alive[sum_.branch].reshape([-1 if axis == sum_.axis else 1 for axis in range(len(branch.shape))])
+        name = unused_name(model, f"{sum_.node.operation.name}_mask_{sum_.index}")
+        return knp.Multiply(name=name)(branch, stays.astype(branch.dtype))
+
+    def argument(node: Any, index: int, given: Any) -> Any:
+        change = graph.arguments.get((id(node), index)) if graph.dead.size else None
+        given = given if change is None else change(given, lambda ids: np.flatnonzero(there[ids]))
+        sums = [sum_ for sum_ in graph.padded if sum_.node is node]
+        return map_operands(sums, index, given, narrowed) if sums else given
+
+    return clone(model, make, argument, dropped(model, plan.removed), value)[0]
+
+
+_SILENCED: dict[str, Callable] = {
+    "output": lambda entry: entry.reads,
+    "weights": lambda entry: entry.makes,
+}
+
+
+class NormOverKept(keras.layers.Layer):
+    """A normalisation over the channels that stay; the others come out as zero.
+
+    Args:
+        norm: The dense normalisation layer.
+        axis: Its channel axis.
+        kept: Boolean mask of the channels that stay.
+        there: Boolean mask of the channels that come in at all.
+    """
+
+    def __init__(self, norm: keras.layers.Layer, axis: int, kept: np.ndarray, there: np.ndarray) -> None:
+        super().__init__(name=norm.name, dtype=norm.dtype_policy)
+        self._axis = axis
+        self._indices = np.flatnonzero(kept[there])
+        self._spread = np.eye(int(there.sum()), dtype="float32")[self._indices]
+        changes = {}
+        if getattr(norm, "groups", None) == kept.size:
+            changes["groups",] = self._indices.size
+        self._slim = make_layer(norm, changes)
+
+    def build(self, shape: tuple) -> None:
+        """Builds the normalisation of the channels that stay, whose weights are the layer's."""
+        slim = list(shape)
+        slim[self._axis] = self._indices.size
+        self._slim.build(tuple(slim))
+
+    def compute_output_shape(self, shape: tuple) -> tuple:
+        """The shape of the input."""
+        return shape
+
+    def call(self, x: Any) -> Any:
+        """Takes the kept channels, normalises them and puts them back in their places."""
+        slim = self._slim(keras.ops.take(x, self._indices, axis=self._axis))
+        last = keras.ops.moveaxis(slim, self._axis, -1)
+        spread = keras.ops.matmul(last, keras.ops.cast(self._spread, last.dtype))
+        return keras.ops.moveaxis(spread, -1, self._axis)

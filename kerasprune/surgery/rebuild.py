@@ -1,0 +1,117 @@
+"""`rebuild`: from a model and a plan to an ordinary, slimmer functional model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras.src.ops import numpy as knp
+
+from kerasprune.graph.channels import Count, Padded
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import dropped, layer_names
+from kerasprune.graph.walk import uncollected
+from kerasprune.plans import Plan
+from kerasprune.surgery.absorb import Folded, fold
+from kerasprune.surgery.applied_plan import Cut, cut
+from kerasprune.surgery.clone import clone, make_layer
+
+
+@uncollected()
+def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
+    """Builds the slim model that a plan describes.
+
+    Every variable is cut along its axes to the channels that stay, every config follows. The result holds no
+    wrapper, no zero and no custom code of kerasprune.
+
+    Args:
+        model: The trained model; it is left untouched.
+        plan: What stays.
+        absorb: Fold the constants that removed channels still emit (bias, BatchNorm β through the activation) into
+            the biases of their consumers, or the mean of a BatchNorm behind, adding a bias where there is neither.
+            Exact where the consumer sees no padding; see `kerasprune.surgery.border_error.border_error`. Defaults to `True`.
+
+    Returns:
+        A functional model with its own weights, not compiled.
+
+    Raises:
+        PruneError: The plan does not fit the model.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> inputs = keras.Input((8, 8, 3))
+        >>> x = keras.layers.Conv2D(4, 3, name="first")(inputs)
+        >>> x = keras.layers.GlobalAveragePooling2D()(x)
+        >>> model = keras.Model(inputs, keras.layers.Dense(2)(x))
+        >>> kp.rebuild(model, kp.Plan({"first": [0, 3]})).get_layer("first").filters
+        2
+    """
+    part = cut(model, plan)
+    graph = part.graph
+    folded = fold(part) if absorb else Folded()
+    changes = config_changes(graph, part.count)
+    for key in folded.added:
+        changes.setdefault(key, {})["use_bias",] = True
+    slices = {id(entry.variable): entry for entry in graph.slices}
+    changed = folded.changed
+
+    def value(variable: keras.Variable) -> np.ndarray:
+        new = changed.get(id(variable))
+        return part.value(slices.get(id(variable)), variable) if new is None else new
+
+    new, _ = clone(
+        model,
+        lambda layer: make_layer(layer, changes.get(id(layer), {})),
+        lambda node, index, value: _argument(part, node, index, value),
+        dropped(model, plan.removed),
+        value,
+        folded.added,
+    )
+    return new
+
+
+def config_changes(graph: ChannelGraph, count: Count) -> dict[int, dict[tuple[str, ...], Any]]:
+    """Returns the config entries of layers that follow from counts of channels: `{id(layer): {path: value}}`."""
+    changes: dict[int, dict[tuple[str, ...], Any]] = {}
+    for setting in graph.settings:
+        changes.setdefault(id(setting.owner), {})[setting.key] = setting.value(count)
+    return changes
+
+
+def map_operands(sums: list[Padded], index: int, value: Any, change: Callable[[Padded, Any], Any]) -> Any:
+    """Returns an argument of a sum with `change` applied to the branches in it.
+
+    A layer gets its operands as one list, an operation as one argument each.
+    """
+    if isinstance(value, list | tuple):
+        by_place = {sum_.index: sum_ for sum_ in sums}
+        return [change(by_place[i], x) if i in by_place else x for i, x in enumerate(value)]
+    return next((change(sum_, value) for sum_ in sums if sum_.index == index), value)
+
+
+def _argument(part: Cut, node: Any, index: int, value: Any) -> Any:
+    """Returns an argument of a call: constants are cut, narrow branches padded to the width of their trunk."""
+    change = part.graph.arguments.get((id(node), index))
+    if change is not None:
+        value = change(value, part.take)
+    sums = [sum_ for sum_ in part.graph.padded if sum_.node is node]
+    return map_operands(sums, index, value, lambda sum_, branch: _padded(part, sum_, branch)) if sums else value
+
+
+def _padded(part: Cut, sum_: Padded, branch: Any) -> Any:
+    missing = part.count(sum_.trunk) - part.count(sum_.branch)
+    if not missing:
+        return branch
+    widths = [[0, missing if axis == sum_.axis else 0] for axis in range(len(branch.shape))]
+    return knp.Pad(widths, name=unused_name(part.graph.model, f"{sum_.node.operation.name}_pad_{sum_.index}"))(branch)
+
+
+def unused_name(model: keras.Model, name: str) -> str:
+    """Returns the name, or `name_2`, `name_3`…, so that no layer of the model has it.
+
+    Keras counts names up within a process: what it would choose after a model was loaded may be there already.
+    """
+    taken = set(layer_names(model))
+    return next(each for each in (name, *(f"{name}_{n}" for n in range(2, len(taken) + 3))) if each not in taken)

@@ -1,0 +1,59 @@
+"""The same architecture with weights drawn anew: the from-scratch control."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kerasprune.errors import PruneError
+from kerasprune.graph.walk import functional
+
+
+def reinitialise(model: keras.Model, seed: int = 0) -> keras.Model:
+    """Returns a model of the same architecture whose weights its initialisers draw anew; the input is left untouched.
+
+    A slim model that is trained from here on is the "from scratch" control of structured pruning.
+
+    Args:
+        model: A functional model.
+        seed: Decides the weights. Defaults to 0.
+
+    Returns:
+        A new model, not compiled.
+
+    Raises:
+        PruneError: The model has no functional graph.
+
+    Example:
+        >>> import keras
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        >>> other = reinitialise(model, seed=1)
+        >>> bool((other.get_weights()[0] != model.get_weights()[0]).all())
+        True
+
+    Reference:
+        Liu et al., Rethinking the Value of Network Pruning, ICLR 2019.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise PruneError(f"Expected a whole number. Received: seed={seed!r}.")
+    functional(model)  # says what is wrong with a model that has no graph
+    seeds = keras.random.SeedGenerator(seed)
+
+    def fresh(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = _reseeded(layer.get_config(), seeds)
+        return type(layer).from_config(config)
+
+    return keras.models.clone_model(model, clone_function=fresh)
+
+
+def _reseeded(config: Any, seeds: keras.random.SeedGenerator) -> Any:
+    """Returns a layer's configuration with new seeds in its initialisers; those of other parts stay."""
+    if isinstance(config, list | tuple):
+        return type(config)(_reseeded(each, seeds) for each in config)
+    if not isinstance(config, dict):
+        return config
+    if "initializers" in str(config.get("module")) and "seed" in config.get("config", {}):
+        drawn = int(keras.random.randint((), 0, 2**31 - 1, seed=seeds))
+        return {**config, "config": {**config["config"], "seed": drawn}}
+    return {key: _reseeded(value, seeds) for key, value in config.items()}

@@ -1,0 +1,34 @@
+"""What a model was before a fit began: it is put back where the fit cannot begin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kerasprune.training.epoch_counters import positions
+from kerasprune.training.optimizer import ensure_built
+
+
+class Before:
+    """The values of a model and its optimizer, the epoch that Keras begins with, and the places of training sets.
+
+    Args:
+        model: A compiled model whose fit is about to begin.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        ensure_built(model)
+        self._model = model
+        variables = {id(variable): variable for variable in (*model.variables, *model.optimizer.variables)}
+        self._values: list[tuple[Any, Any]] = [(v, ops.convert_to_numpy(v).copy()) for v in variables.values()]
+        self._epoch = model._initial_epoch
+        self._positions = positions.epochs()
+
+    def put_back(self) -> None:
+        """Makes the model what it was."""
+        for variable, value in self._values:
+            variable.assign(value)
+        self._model._initial_epoch = self._epoch
+        positions.put_back(self._positions)

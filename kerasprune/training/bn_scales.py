@@ -1,0 +1,181 @@
+"""The BatchNorm scales of everything in a model that may go, found through its graph."""
+
+from __future__ import annotations
+
+import glob
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune.criteria.base import Criterion, Evidence, Scores
+from kerasprune.errors import PruneError
+from kerasprune.graph.channels import Slice
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import as_patterns, trace
+
+_NONE = "no BatchNorm scales all of its channels"
+_FROZEN = "its BatchNorm scales are frozen"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The scales of one BatchNorm layer.
+
+    Args:
+        name: Path of the variable.
+        variable: The variable, of shape `(channels,)`.
+        channels: `{group name: index in the group of the channel at each position}`; −1 = of another group.
+    """
+
+    name: str
+    variable: Any
+    channels: Mapping[str, np.ndarray]
+
+    @property
+    def inside(self) -> np.ndarray:
+        """For every position whether its channel may go."""
+        return np.any([channel >= 0 for channel in self.channels.values()], axis=0)
+
+    def values(self) -> np.ndarray:
+        """Returns |γ| at the positions that may go."""
+        return np.abs(self.numbers()[self.inside])
+
+    def numbers(self) -> np.ndarray:
+        """Returns γ at all positions."""
+        return ops.convert_to_numpy(self.variable).astype("float64")
+
+    def read(self, weight: Any) -> Any:
+        """Returns γ at the positions that may go, as a tensor; called inside the compiled step."""
+        inside = self.inside
+        weight = ops.convert_to_tensor(weight)
+        return weight if inside.all() else ops.take(weight, np.flatnonzero(inside))
+
+
+@dataclass(frozen=True)
+class Scales(Criterion):
+    """All scales of a model. As a criterion: `score(c) = max |γ|` over the layers that scale channel c.
+
+    Args:
+        graph: The model's graph, in which groups without scales are pinned.
+        layers: The scales of each BatchNorm layer.
+        left: `{group name: why it stays whole}`.
+    """
+
+    graph: ChannelGraph
+    layers: tuple[Scale, ...]
+    left: Mapping[str, str] = field(default_factory=dict)
+
+    def values(self) -> dict[str, np.ndarray]:
+        """Returns `{layer: |γ| at the positions that may go}`."""
+        return {scale.name: scale.values() for scale in self.layers}
+
+    def score(self, graph: ChannelGraph, evidence: Evidence) -> Scores:
+        """Returns the largest scale of every channel; a channel of which one scale matters matters."""
+        return self._largest({scale.name: np.abs(scale.numbers()) for scale in self.layers})
+
+    def above(self, thresholds: Mapping[str, float]) -> dict[str, np.ndarray]:
+        """Returns for every group which channels have a scale above the threshold of its layer."""
+        over = {scale.name: np.abs(scale.numbers()) > thresholds[scale.name] for scale in self.layers}
+        return {name: values > 0 for name, values in self._largest(over).items()}
+
+    def _largest(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        found = {name: np.zeros(group.size) for name, group in self.graph.prunable.items()}
+        for scale in self.layers:
+            for name, channel in scale.channels.items():
+                here = channel >= 0
+                np.maximum.at(found[name], channel[here], values[scale.name][here])
+        return found
+
+
+def find_scales(
+    model: keras.Model, coupling: str = "tied", freeze: Sequence[str] = (), resolution: int | None = None
+) -> Scales:
+    """Finds the scales of all channels that may go.
+
+    Groups with a channel that no BatchNorm scales, or with frozen scales, stay whole, with a warning.
+
+    Args:
+        model: The model.
+        coupling: As for `kp.trace`. Defaults to `"tied"`.
+        freeze: As for `kp.trace`. Defaults to none.
+        resolution: Input side at which costs are counted, where the model's is free. Defaults to the model's own.
+
+    Raises:
+        PruneError: No channel that may go has a scale that is trained.
+    """
+    freeze = as_patterns(freeze)
+    graph = _traced(model, coupling, freeze, resolution)
+    left = {name: reason for name in graph.prunable if (reason := _fault(graph, name))}
+    if left:
+        layers = [glob.escape(layer) for name in left for layer in graph.groups[name].layers]
+        pinned = _traced(model, coupling, (*freeze, *layers), resolution)
+    else:
+        pinned = graph
+    if not pinned.prunable:
+        raise PruneError(_nothing(graph, left))
+    _warn(graph, left)
+    return Scales(pinned, tuple(_layers(pinned)), left)
+
+
+def _traced(model: keras.Model, coupling: str, freeze: tuple[str, ...], resolution: int | None) -> ChannelGraph:
+    return trace(model, coupling=coupling, freeze=freeze, unknown="freeze", resolution=resolution)
+
+
+def _fault(graph: ChannelGraph, name: str) -> str:
+    """Returns why a group has to stay whole; nothing where it can be decided by its scales."""
+    entries = graph.scaled_by(name)
+    scaled = np.zeros(graph.groups[name].size, bool)
+    for _, _, channel in entries:
+        scaled[channel[channel >= 0]] = True
+    if not scaled.all():
+        return _NONE
+    return "" if all(entry.variable.trainable for entry, _, _ in entries) else _FROZEN
+
+
+def _layers(graph: ChannelGraph) -> list[Scale]:
+    """Returns the scales layer by layer; where two layers share a path, the second has a number."""
+    found: dict[int, tuple[Slice, dict[str, np.ndarray]]] = {}
+    for name in graph.prunable:
+        for entry, _, channel in graph.scaled_by(name):
+            found.setdefault(id(entry.variable), (entry, {}))[1][name] = channel
+    scales: dict[str, Scale] = {}
+    for entry, channels in found.values():
+        path = name = entry.variable.path
+        number = 1
+        while name in scales:
+            number += 1
+            name = f"{path}:{number}"
+        scales[name] = Scale(name, entry.variable, channels)
+    return list(scales.values())
+
+
+def _nothing(graph: ChannelGraph, left: Mapping[str, str]) -> str:
+    received = f"Received: {graph.model.name!r}"
+    if not left:
+        return (
+            f"Expected a model with channels that can be dropped. {received}, all of whose channels are pinned. Call "
+            "kp.trace(model).report() for the reasons, and freeze less."
+        )
+    if _FROZEN in left.values():
+        return (
+            f"Expected BatchNorm scales that are trained. {received}, whose scales are frozen. Set trainable = True on "
+            "its BatchNormalization layers."
+        )
+    return (
+        f"Expected a model whose channels are scaled by BatchNorm. {received}, in which no BatchNormalization with "
+        "scale=True scales a channel that may go. Put one behind the convolutions, or use a method that needs none: "
+        "kp.callbacks.GReg1, or kp.plan(model, 'l1')."
+    )
+
+
+def _warn(graph: ChannelGraph, left: Mapping[str, str]) -> None:
+    reasons = [f"group {name!r} stays whole: {reason}" for name, reason in left.items()]
+    reasons += [f"channels at the layer {unknown.name!r} stay: it has no rule" for unknown in graph.unknown]
+    if reasons:
+        more = f"; … ({len(reasons)} in all)" if len(reasons) > 5 else ""
+        warnings.warn("; ".join(reasons[:5]) + more, stacklevel=6)

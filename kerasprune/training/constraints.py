@@ -1,0 +1,82 @@
+"""Constraints that work on built variables, inside the compiled training step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune.training.composite import Pair
+from kerasprune.training.state_variable import state_variable
+
+
+class Mask(keras.constraints.Constraint):
+    """`w ← w` where a weight stays, `+0.0` elsewhere; the same for what an optimizer remembers of it.
+
+    Without the second part, momentum or an average of the weights would bring removed weights back to life.
+
+    Args:
+        kept: Returns a boolean tensor that broadcasts to the weight's shape. Called inside the compiled step.
+        slots: Variables of the optimizer in the weight's shape. Defaults to none.
+
+    Example:
+        >>> weights = Mask(lambda: keras.ops.array([True, False]))(keras.ops.array([2.0, -3.0]))
+        >>> weights.numpy().tolist()
+        [2.0, 0.0]
+    """
+
+    def __init__(self, kept: Callable[[], Any], slots: Sequence[Any] = ()) -> None:
+        self.kept = kept
+        self.slots = tuple(slots)
+
+    def __call__(self, weight: Any) -> Any:
+        kept = self.kept()
+        for slot in self.slots:
+            slot.assign(_where(kept, slot))
+        return _where(kept, weight)
+
+
+class Chain(Pair, keras.constraints.Constraint):
+    """One constraint after another on one variable."""
+
+    def __call__(self, weight: Any) -> Any:
+        return self.second(self.first(weight))
+
+
+def _where(kept: Any, values: Any) -> Any:
+    # Not a product: that leaves negative zeros, and turns infinity into NaN.
+    values = ops.convert_to_tensor(values)
+    return ops.where(kept, values, ops.zeros_like(values))
+
+
+class Box(keras.constraints.Constraint):
+    """`w ← min(max(w, low), high)`, entry by entry, after every step of the optimizer.
+
+    The bounds are variables, so that they can be moved between two steps without making the step anew; where both are
+    equal, the entry stands still.
+
+    Args:
+        low: Lower bounds, in the variable's shape or one that broadcasts to it.
+        high: Upper bounds, likewise.
+
+    Example:
+        >>> Box(np.zeros(3), np.ones(3))(keras.ops.array([-1.0, 0.5, 2.0])).numpy().tolist()
+        [0.0, 0.5, 1.0]
+    """
+
+    def __init__(self, low: np.ndarray, high: np.ndarray) -> None:
+        self.low = state_variable(np.asarray(low, "float32"), "low")
+        self.high = state_variable(np.asarray(high, "float32"), "high")
+
+    def __call__(self, weight: Any) -> Any:
+        weight = ops.convert_to_tensor(weight)
+        low, high = (ops.cast(bound, weight.dtype) for bound in (self.low, self.high))
+        return ops.minimum(ops.maximum(weight, low), high)
+
+    def move(self, low: np.ndarray, high: np.ndarray) -> None:
+        """Sets other bounds, from the next step on."""
+        self.low.assign(low)
+        self.high.assign(high)

@@ -1,0 +1,298 @@
+"""Depth, width and resolution: counting them, planning them, and what a network of given ones costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+from keras.src.ops import numpy as knp
+
+from kerasprune import criteria
+from kerasprune.budgets.base import kept_number, top
+from kerasprune.costs.cost import Cost, cost
+from kerasprune.criteria.base import Criterion, Evidence
+from kerasprune.criteria.blocks.base import blocks_of, least_blocks
+from kerasprune.errors import PruneError, raise_faults
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.graph.walk import functional
+from kerasprune.plans import Plan
+
+DIMENSIONS = ("depth", "width", "resolution")
+LEVELS = 64  # widths that are tried at most
+_SUMS = (layers.Add, knp.Add)
+_CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How deep, how wide and how finely resolved a dense network is: what fractions are fractions of.
+
+    Args:
+        blocks: Number of blocks. Those that change the shape cannot be dropped, but count: sums of two branches, and
+            in plain networks convolutions.
+        droppable: How many of them can be dropped.
+        widths: Channels of every prunable group.
+        side: Side of the inputs, in pixels.
+    """
+
+    blocks: int
+    droppable: int
+    widths: Mapping[str, int]
+    side: int
+
+    @classmethod
+    def of(cls, model: keras.Model, side: int | None = None) -> Extent:
+        """Returns the extent of a model.
+
+        Args:
+            model: The model.
+            side: Side of the inputs, in pixels. Defaults to the model's own.
+
+        Raises:
+            PruneError: The model's side is free and none is given.
+        """
+        graph = trace(model, unknown="freeze")
+        own = functional(model).inputs[0].shape[1]
+        if side is None and own is None:
+            raise PruneError(
+                "Expected the side of the inputs: the model leaves it free. Received: resolution=None. "
+                "Give resolution=, e.g. resolution=32."
+            )
+        widths = {name: group.size for name, group in graph.prunable.items()}
+        return cls(_count_blocks(graph), len(blocks_of(graph)), widths, side or own)
+
+    def blocks_at(self, depth: float) -> int:
+        """Returns the number of blocks that a depth keeps: the nearest that is possible."""
+        return max(self.blocks - self.droppable, round(depth * self.blocks))
+
+    def channels_at(self, width: float) -> dict[str, int]:
+        """Returns the number of channels that a width keeps of every group."""
+        return {name: kept_number(size, width) for name, size in self.widths.items()}
+
+    def side_at(self, resolution: float) -> int:
+        """Returns the side in pixels that a resolution means."""
+        return max(1, round(resolution * self.side))
+
+    def built_at(self, d: float = 1.0, w: float = 1.0, r: float = 1.0) -> tuple[float, float, float]:
+        """Returns the depth, width and resolution that are built where others are asked for."""
+        kept, dense = sum(self.channels_at(w).values()), sum(self.widths.values())
+        return _share(self.blocks_at(d), self.blocks), _share(kept, dense), self.side_at(r) / self.side
+
+    def fractions(self, model: keras.Model, side: int) -> tuple[float, float, float]:
+        """Returns the depth, width and resolution of a model made from the dense one: of what was built.
+
+        Args:
+            model: The slimmer model.
+            side: The side of its inputs.
+        """
+        graph = trace(model, unknown="freeze")
+        here = {name: group.size for name, group in graph.groups.items() if name in self.widths}
+        kept, dense = sum(here.values()), sum(self.widths[name] for name in here)
+        gone = self.droppable - len(blocks_of(graph))
+        return _share(self.blocks - gone, self.blocks), _share(kept, dense), side / self.side
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 1.0
+
+
+def steps(to: float, rounds: int) -> list[float]:
+    """Returns the fractions that rounds shrink to, `x_n = 1 − n (1 − to) / rounds`."""
+    return [1 - number * (1 - to) / rounds for number in range(1, rounds + 1)]
+
+
+def depth_plan(model: keras.Model, extent: Extent, depth: float, scores: Mapping[str, float]) -> Plan:
+    """Returns the plan that drops the blocks of lowest score until a depth is reached.
+
+    Args:
+        model: The model; it may have lost blocks already.
+        extent: Of the dense model.
+        depth: Fraction of the dense model's blocks that stays.
+        scores: `{block: score}` of the model's droppable blocks.
+    """
+    graph = trace(model, unknown="freeze")
+    now = extent.blocks - extent.droppable + len(blocks_of(graph))
+    number = min(max(0, now - extent.blocks_at(depth)), len(blocks_of(graph)))
+    return Plan({}, least_blocks(dict(scores), number), fingerprint=graph.fingerprint)
+
+
+def width_plan(model: keras.Model, extent: Extent, width: float, criterion: str | dict | Criterion) -> Plan:
+    """Returns the plan that keeps one fraction of every group's channels: those of highest score within the group.
+
+    Args:
+        model: The model; it may have lost channels already.
+        extent: Of the dense model.
+        width: Fraction of the dense model's channels that stays.
+        criterion: Of channels.
+    """
+    graph = trace(model, unknown="freeze")
+    scores = criteria.score(criteria.get(criterion), graph, Evidence())
+    numbers = extent.channels_at(width)
+    chosen = {
+        name: top(scores[name], min(group.size, numbers.get(name, kept_number(group.size, width))))
+        for name, group in graph.prunable.items()
+    }
+    keep = graph.filled(chosen, scores)
+    return Plan({name: kept.tolist() for name, kept in keep.items()}, fingerprint=graph.fingerprint)
+
+
+def check_blocks(model: keras.Model, extent: Extent) -> None:
+    """Checks that a model has blocks that can be dropped.
+
+    Raises:
+        PruneError: It has none.
+    """
+    if not extent.droppable:
+        raise PruneError(
+            f"Expected a model with blocks that can be dropped. Received: {model.name!r}, which has none: its depth "
+            "cannot change. Use kp.plan, or a residual or dense network."
+        )
+
+
+def check_side(model: keras.Model, side: int) -> None:
+    """Checks that a model takes inputs of a side.
+
+    Raises:
+        PruneError: Its input side is fixed to another, or its inputs have none.
+    """
+    shape = functional(model).inputs[0].shape
+    if any(size not in (None, side) for size in shape[1:-1] or shape[1:]):
+        raise PruneError(
+            "Expected a model with a free input side, e.g. input_shape=(None, None, 3), whose resolution can change. "
+            f"Received: {model.name!r} with inputs of shape {tuple(shape)}. Build it with free "
+            "sides and global pooling, and load the weights; or leave the resolution as it is."
+        )
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What every network that can be built from a dense one costs: MACs by number of blocks, width and side.
+
+    Args:
+        depths: Fractions of the blocks.
+        widths: Fractions of the channels, as built.
+        resolutions: Fractions of the side.
+        asked: The widths to ask for.
+        macs: MACs over the dense model's, shape `(depths, widths, resolutions)`.
+    """
+
+    depths: np.ndarray
+    widths: np.ndarray
+    resolutions: np.ndarray
+    asked: np.ndarray
+    macs: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        model: keras.Model,
+        extent: Extent,
+        scores: Mapping[str, float],
+        lower: tuple[float, float, float],
+    ) -> Costs:
+        """Counts the networks without building them.
+
+        Args:
+            model: The dense model.
+            extent: Its extent.
+            scores: Of its blocks: which go first.
+            lower: Least depth, width and resolution.
+        """
+        least = max(extent.blocks - extent.droppable, ceil(lower[0] * extent.blocks - 1e-9))
+        numbers = np.arange(extent.blocks, least - 1, -1)
+        sides = np.arange(extent.side, max(1, ceil(lower[2] * extent.side - 1e-9)) - 1, -1)
+        if None not in functional(model).inputs[0].shape[1:-1]:
+            sides = sides[:1]  # the model has a side of its own
+        asked = _widths(extent, lower[1])
+        built = [extent.built_at(w=w)[1] for w in asked]
+        # A kernel's multiply–adds are its size, which depth and width decide, times its positions, which the side does.
+        at_sides = [_by_layer(cost(trace(model, unknown="freeze", resolution=int(side)))) for side in sides]
+        dense, total = at_sides[0], sum(at_sides[0].values())
+        positions = {name: [one[name] / macs for one in at_sides] for name, macs in dense.items()}
+        macs = np.zeros((len(numbers), len(asked), len(sides)))
+        for i, number in enumerate(numbers):
+            removed = least_blocks(dict(scores), extent.blocks - int(number))
+            graph = trace(model, unknown="freeze", resolution=extent.side, removed=removed)
+            for j, width in enumerate(asked):
+                slim = _by_layer(cost(graph, _prefix(graph, extent, width)))
+                macs[i, j] = np.sum([one * np.array(positions[name]) for name, one in slim.items()], axis=0) / total
+        depths = np.array([_share(int(number), extent.blocks) for number in numbers])
+        return cls(depths, np.array(built), sides / extent.side, asked, macs)
+
+    def grid(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Returns d, w, r and MACs of all networks, flat."""
+        mesh = np.meshgrid(self.depths, self.widths, self.resolutions, indexing="ij")
+        return tuple(x.ravel() for x in (*mesh, self.macs))
+
+    def along(self, dimension: str, macs: float) -> tuple[float, float, float]:
+        """Returns the `(d, w, r)` to ask for that comes nearest to a budget when one dimension alone shrinks.
+
+        Raises:
+            PruneError: The dimension cannot go so low.
+        """
+        axis = DIMENSIONS.index(dimension)
+        line = self.macs[tuple(slice(None) if a == axis else 0 for a in range(3))]
+        best = int(np.argmin(np.abs(line - macs)))
+        if line.min() > macs and abs(line[best] - macs) > 0.1:
+            raise PruneError(
+                f"Expected a budget that {dimension} alone can meet: at the least {line.min():.3f} of the MACs stay. "
+                f"Received: macs={macs}. Ask for more."
+            )
+        asked = (self.depths, self.asked, self.resolutions)[axis][best]
+        return tuple(float(asked) if a == axis else 1.0 for a in range(3))
+
+
+def _by_layer(counted: Cost) -> dict[str, int]:
+    """Returns the multiply–adds of every layer that has some."""
+    return {layer.name: layer.macs for layer in counted.layers if layer.macs}
+
+
+def _widths(extent: Extent, lower: float) -> np.ndarray:
+    """Returns the widths at which the largest group loses a channel, thinned out to at most `LEVELS`."""
+    largest = max(extent.widths.values(), default=1)
+    least = max(1, ceil(lower * largest - 1e-9))
+    numbers = np.unique(np.linspace(least, largest, min(LEVELS, largest - least + 1)).round().astype(int))
+    return numbers[::-1] / largest
+
+
+def _prefix(graph: ChannelGraph, extent: Extent, width: float) -> Plan:
+    """Returns a plan of the right numbers of channels; which ones does not matter to the cost."""
+    numbers = extent.channels_at(width)
+    chosen = {
+        name: np.arange(min(group.size, numbers.get(name, kept_number(group.size, width))))
+        for name, group in graph.prunable.items()
+    }
+    return Plan({name: kept.tolist() for name, kept in graph.filled(chosen).items()})
+
+
+def _count_blocks(graph: ChannelGraph) -> int:
+    """Returns the number of blocks, those that cannot be dropped included."""
+    blocks = blocks_of(graph)
+    ends = {id(block.target) for block in blocks.values()}
+    plain = {block.layers[0] for block in blocks.values() if block.kind == "plain"}
+    fixed = 0
+    for call in graph.calls:
+        operation: Any = call.operation
+        if plain:
+            fixed += isinstance(operation, _CONVOLUTIONS) and operation.name not in plain
+        elif isinstance(operation, _SUMS) and id(call.node.outputs[0]) not in ends:
+            fixed += len(call.inputs) == 2 and call.inputs[0].shape == call.inputs[1].shape
+    return len(blocks) + fixed
+
+
+def check_fractions(**fractions: Any) -> None:
+    """Checks that numbers are fractions kept in (0, 1]."""
+    raise_faults(
+        "The fractions are not legal:",
+        [
+            f"Expected {name} in (0, 1]. Received: {name}={value!r}."
+            for name, value in fractions.items()
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1
+        ],
+    )

@@ -1,0 +1,105 @@
+"""The same callbacks in a training loop of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.training.callback import detach
+
+
+class Loop:
+    """Tells callbacks where a loop is; made by `custom_loop`.
+
+    Args:
+        model: The model.
+        callbacks: The callbacks of the loop.
+        epochs: Number of epochs.
+    """
+
+    def __init__(self, model: keras.Model, callbacks: keras.callbacks.CallbackList, epochs: int) -> None:
+        self._model, self._callbacks, self._epochs = model, callbacks, epochs
+        self._batch = 0
+
+    def epochs(self) -> Iterator[int]:
+        """Yields the number of every epoch that is to be trained; what a callback stops is not begun."""
+        for epoch in range(self._model._initial_epoch or 0, self._epochs):
+            self._batch = 0
+            self._callbacks.on_epoch_begin(epoch)
+            yield epoch
+            self._callbacks.on_epoch_end(epoch, {})
+            if self.stopped:
+                return
+
+    def step(self, **logs: Any) -> None:
+        """To be called after every update of the weights."""
+        self._callbacks.on_train_batch_end(self._batch, logs)
+        self._batch += 1
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a callback wants the training to end."""
+        return bool(self._model.stop_training)
+
+
+@contextmanager
+def custom_loop(
+    model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], *, epochs: int, steps: int
+) -> Iterator[Loop]:
+    """Attaches callbacks to a training loop of one's own, and detaches them at its end.
+
+    The loop minimises its loss plus `sum(model.losses)`, where penalties are, and updates with
+    `model.optimizer.apply(gradients, model.trainable_variables)`, which applies masks and clamps. A step that is
+    compiled (`tf.function`, `jax.jit`) has to be compiled inside the block.
+
+    Args:
+        model: A compiled model; its optimizer is the one of the loop.
+        callbacks: Callbacks of kerasprune, or others that only watch epochs and batches.
+        epochs: Number of epochs.
+        steps: Batches in an epoch.
+
+    Yields:
+        The loop: `loop.epochs()`, `loop.step()` after every update, `loop.stopped`.
+
+    Raises:
+        PruneError: The model is not compiled, or a number is not positive.
+
+    Example:
+        >>> import keras, numpy as np, tensorflow as tf
+        >>> from kerasprune.callbacks import GradualMagnitude
+        >>> from kerasprune.schedules import cubic
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(1)])
+        >>> model.compile(keras.optimizers.SGD(0.01))
+        >>> callback = GradualMagnitude(cubic(keep=0.25, end="2ep"), every=1)
+        >>> with custom_loop(model, [callback], epochs=2, steps=3) as loop:
+        ...     for epoch in loop.epochs():
+        ...         for _ in range(3):
+        ...             with tf.GradientTape() as tape:
+        ...                 loss = tf.reduce_mean(model(np.ones((2, 4))) ** 2) + sum(model.losses)
+        ...             variables = model.trainable_variables
+        ...             model.optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+        ...             loop.step()
+        >>> callback.kept
+        0.25
+    """
+    raise_faults("No loop can be made:", whole_number_faults(1, epochs=epochs, steps=steps))
+    if not model.compiled:
+        raise PruneError(
+            f"Expected a compiled model. Received: {model.name!r} without an optimizer. Call model.compile(optimizer)."
+        )
+    listed = keras.callbacks.CallbackList(list(callbacks), model=model, epochs=epochs, steps=steps, loop=True)
+    model.stop_training = False
+    ended = False
+    try:
+        listed.on_train_begin()
+        yield Loop(model, listed, epochs)
+        ended = True
+    finally:
+        if ended:
+            listed.on_train_end()
+        else:
+            detach(model)

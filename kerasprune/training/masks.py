@@ -1,0 +1,229 @@
+"""Masks on a model in training: what is gone stays +0.0 at every step, and so does the optimizer's memory of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune.errors import PruneError, nearest, raise_faults
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.plans import Plan
+from kerasprune.training.attachment import Attachment
+from kerasprune.training.candidates import Part, Unit
+from kerasprune.training.composite import joined, without
+from kerasprune.training.constraints import Chain, Mask
+from kerasprune.training.granularity import Granularity, Weight
+from kerasprune.training.optimizer import ensure_built, slots, trained
+from kerasprune.training.scope import Global, Scope
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Which entries of some units are gone, and which go next.
+
+    Args:
+        units: The units; `Unit.goes` is the mask.
+        granularity: What an entry is. Defaults to single weights.
+        scope: Who competes with whom. Defaults to all with all.
+        saliency: What a weight is worth, higher stays; numerics of `keras.ops`. Defaults to `|w|`.
+        graph: The model's graph, where one is known. Defaults to `None`.
+    """
+
+    units: Sequence[Unit]
+    granularity: Granularity = Weight()
+    scope: Scope = Global()
+    saliency: Callable[[Any], Any] = abs
+    graph: ChannelGraph | None = None
+
+    @cached_property
+    def kernels(self) -> list[tuple[Any, list[tuple[Unit, Part]]]]:
+        """Every kernel with the units that it is a part of."""
+        found: dict[int, tuple[Any, list[tuple[Unit, Part]]]] = {}
+        for unit in self.units:
+            for part in unit.parts:
+                found.setdefault(id(part.variable), (part.variable, []))[1].append((unit, part))
+        return list(found.values())
+
+    def numbers(self, keep: float) -> np.ndarray:
+        """Returns how many entries stay in each competition when the fraction `keep` stays."""
+        return self.scope.numbers(self.units, keep)
+
+    def lowest(self, numbers: Any) -> list[Any]:
+        """Returns for every unit what goes when `numbers` stay: what is gone already, then the lowest scores."""
+        scores = []
+        for unit in self.units:
+            gone = ops.convert_to_tensor(unit.goes)
+            left = self.granularity.comparable(ops.where(gone, 0.0, unit.scores(self.saliency)))
+            scores.append(ops.where(gone, -1.0, left))
+        return self.scope.goes(self.units, scores, numbers)
+
+    def renew(self, keep: float) -> None:
+        """Removes the lowest scores until the fraction `keep` is left, and sets them to zero."""
+        self.assign(self.lowest(self.numbers(keep)))
+        self.apply()
+
+    def assign(self, goes: Sequence[Any]) -> None:
+        """Notes for every unit what is gone."""
+        for unit, gone in zip(self.units, goes, strict=True):
+            unit.goes.assign(gone)
+
+    def clear(self) -> None:
+        """Notes that nothing is gone."""
+        self.assign([np.zeros(unit.size, bool) for unit in self.units])
+
+    def apply(self, optimizer: keras.Optimizer | None = None) -> None:
+        """Sets what is gone to zero, now, and what a built optimizer remembers of it."""
+        for variable, pairs in self.kernels:
+            held = () if optimizer is None else slots(optimizer, variable)
+            variable.assign(Mask(_reader(pairs, None), held)(variable))
+
+    def hold(self) -> bool:
+        """Returns whether all that is gone is zero."""
+        return not any(ops.convert_to_numpy(v)[~self._array(v, pairs)].any() for v, pairs in self.kernels)
+
+    def attach(self, attachment: Attachment, model: keras.Model, first: Callable[[], None] = lambda: None) -> None:
+        """Holds what is gone at zero in every step of `fit`.
+
+        Args:
+            attachment: What takes it off again.
+            model: The model in training.
+            first: Called inside the step, after the update of the weights and before any mask is read.
+        """
+        ensure_built(model)
+        order = {id(variable): place for place, variable in enumerate(trained(model.optimizer))}
+        kernels = sorted(self.kernels, key=lambda kernel: order.get(id(kernel[0]), -1))
+        for place, (variable, pairs) in enumerate(kernels):
+            begin = first if place == 0 else None
+            attachment.constrain(variable, Mask(_reader(pairs, begin), slots(model.optimizer, variable)))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Returns `{variable path: boolean mask of the weights that stay}`."""
+        return {variable.path: self._array(variable, pairs) for variable, pairs in self.kernels}
+
+    def _array(self, variable: Any, pairs: Sequence[tuple[Unit, Part]]) -> np.ndarray:
+        return np.array(np.broadcast_to(ops.convert_to_numpy(_kept(pairs)), tuple(variable.shape)))
+
+    def plan(self) -> Plan:
+        """Returns what stays as a plan of channels.
+
+        Raises:
+            PruneError: The entries are not the channels of groups.
+        """
+        if self.graph is None or any(unit.name not in self.graph.groups for unit in self.units):
+            raise PruneError("Expected whole channels, granularity='filter'. Received: single weights. Use .masks.")
+        keep = {unit.name: unit.stays().tolist() for unit in self.units}
+        return Plan(keep, coupling=self.graph.coupling, fingerprint=self.graph.fingerprint)
+
+    def frozen(self) -> list[str]:
+        """Returns the paths of the kernels that stay whole because they are not trained."""
+        inside = {id(variable) for variable, _ in self.kernels}
+        kernels = () if self.graph is None else self.graph.kernels
+        return [k.variable.path for k in kernels if not k.variable.trainable and id(k.variable) not in inside]
+
+    def share(self) -> float:
+        """Returns the fraction of all weights of the kernels that stay."""
+        arrays = self.arrays().values()
+        return sum(int(mask.sum()) for mask in arrays) / sum(mask.size for mask in arrays)
+
+    def tracked(self) -> Mapping[str, Any]:
+        """Returns the masks as variables by name, for saving."""
+        return {f"goes/{unit.name}": unit.goes for unit in self.units}
+
+
+def _kept(pairs: Sequence[tuple[Unit, Part]]) -> Any:
+    kept = [ops.logical_not(part.spread(ops.convert_to_tensor(unit.goes))) for unit, part in pairs]
+    result = kept[0]
+    for other in kept[1:]:
+        result = ops.logical_and(result, other)
+    return result
+
+
+def _reader(pairs: Sequence[tuple[Unit, Part]], first: Callable[[], None] | None) -> Callable[[], Any]:
+    def read() -> Any:
+        if first is not None:
+            first()
+        return _kept(pairs)
+
+    return read
+
+
+def dtype_faults(masks: Mapping[str, np.ndarray]) -> list[str]:
+    """Returns a fault for every mask that is not boolean."""
+    return [
+        f"Expected boolean masks. Received: dtype {np.asarray(mask).dtype} for {path!r}. Use mask.astype(bool)."
+        for path, mask in masks.items()
+        if np.asarray(mask).dtype != bool
+    ]
+
+
+def masked_variables(
+    variables: Sequence[Any], masks: Mapping[str, np.ndarray], called: str = "variable"
+) -> list[tuple[Any, np.ndarray]]:
+    """Returns `(variable, mask)` for masks by path.
+
+    Args:
+        variables: The variables that may be masked.
+        masks: `{variable path: which weights stay}`.
+        called: What one of the variables is called in messages. Defaults to `"variable"`.
+
+    Raises:
+        PruneError: A path is not that of a variable, a mask is not boolean, or shapes differ.
+    """
+    known = {variable.path: variable for variable in variables}
+    faults = dtype_faults(masks)
+    for path, mask in masks.items():
+        if path not in known:
+            faults.append(f"no {called} is called {path!r}.{nearest(path, known)}")
+        elif tuple(known[path].shape) != np.shape(mask):
+            shape = tuple(known[path].shape)
+            faults.append(f"{path!r} has shape {shape}. Received: a mask of shape {np.shape(mask)}.")
+    raise_faults("The masks do not fit the model:", faults)
+    return [(known[path], np.asarray(mask)) for path, mask in masks.items()]
+
+
+def apply_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
+    """Sets the weights that are gone to zero, in place.
+
+    Args:
+        model: The model.
+        masks: `{variable path: which weights stay}`.
+    """
+    for variable, mask in masked_variables(model.variables, masks):
+        variable.assign(np.where(mask, ops.convert_to_numpy(variable), 0))
+
+
+@contextmanager
+def held(model: keras.Model, masks: Mapping[str, np.ndarray]) -> Iterator[None]:
+    """Keeps the weights that are gone at zero while the block runs, by constraints on the variables.
+
+    `kp.callbacks.HoldMask` does the same for one `fit`, and zeroes the optimizer's memory too.
+
+    Args:
+        model: The model. Its variables have their own constraints back afterwards.
+        masks: `{variable path: which weights stay}`.
+    """
+    put = []
+    try:
+        for variable, mask in masked_variables(model.variables, masks):
+            constraint = Mask(partial(ops.convert_to_tensor, mask, "bool"))
+            variable.constraint = joined(Chain, variable.constraint, constraint)
+            put.append((variable, constraint))
+        _forget(model)
+        yield
+    finally:
+        for variable, constraint in put:
+            variable.constraint = without(variable.constraint, constraint)
+        _forget(model)
+
+
+def _forget(model: keras.Model) -> None:
+    """Throws away compiled steps, which hold the constraints of the moment they were traced."""
+    model.train_function = None
+    model.test_function = None

@@ -1,0 +1,38 @@
+"""What an optimizer remembers of a weight: momentum, second moments, averages, accumulated gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kerasprune.training.clock import unwrapped
+
+
+def slots(optimizer: keras.Optimizer, variable: Any) -> list[Any]:
+    """Returns the variables of an optimizer that hold one number for each weight of a variable.
+
+    Args:
+        optimizer: A built optimizer, or a loss scaling one around it.
+        variable: A trainable variable.
+    """
+    inner = unwrapped(optimizer)
+    order = {id(each): place for place, each in enumerate(trained(optimizer))}
+    place = order.get(id(variable))
+    if place is None:
+        return []
+    # Optimizers keep one list per kind of slot, in the order of the variables; factored ones hold other shapes.
+    lists = [each for each in vars(inner).values() if isinstance(each, list) and len(each) == len(order)]
+    found = [each[place] for each in lists if isinstance(each[place], keras.Variable) and each[place] is not variable]
+    return [slot for slot in found if tuple(slot.shape) == tuple(variable.shape)]
+
+
+def trained(optimizer: keras.Optimizer) -> list[Any]:
+    """Returns the variables that a built optimizer updates, in its order."""
+    return list(unwrapped(optimizer)._trainable_variables)
+
+
+def ensure_built(model: keras.Model) -> None:
+    """Builds the optimizer of a model whose first fit has not begun yet."""
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)

@@ -1,0 +1,56 @@
+"""The point in training to rewind to: weights, statistics and step as they were there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune.training.clock import unwrapped
+from kerasprune.training.optimizer import ensure_built, trained
+
+
+def remembered(model: keras.Model) -> list[np.ndarray]:
+    """Returns the values of all weights and statistics of a model."""
+    return [ops.convert_to_numpy(variable) for variable in model.weights]
+
+
+def rewind_weights(model: keras.Model, values: list[np.ndarray]) -> None:
+    """Puts weights and statistics back."""
+    for variable, value in zip(model.weights, values, strict=True):
+        variable.assign(value)
+
+
+def rewind_optimizer(model: keras.Model, step: int) -> None:
+    """Makes the optimizer begin anew at a step: fresh slots, learning-rate schedule and step as they were there.
+
+    A learning rate that is no schedule of the optimizer, but is set from outside, stays as it is.
+    """
+    ensure_built(model)
+    optimizer = unwrapped(model.optimizer)
+    fresh = _unscheduled_twin(optimizer)
+    fresh.build(model.trainable_variables)
+    for variable, new in zip(_slots(optimizer), _slots(fresh), strict=True):
+        variable.assign(ops.convert_to_tensor(new))
+    if optimizer.use_ema:  # an average that began at zero would be wrong beyond step 0
+        for average, variable in zip(optimizer._model_variables_moving_average, trained(optimizer), strict=True):
+            average.assign(variable)
+    optimizer._iterations.assign(step)
+
+
+def _slots(optimizer: keras.Optimizer) -> list[Any]:
+    """Returns the variables of an optimizer but for its step and its learning rate."""
+    own = [optimizer._iterations, optimizer._learning_rate]
+    return [variable for variable in optimizer.variables if not any(variable is each for each in own)]
+
+
+def _unscheduled_twin(optimizer: keras.Optimizer) -> keras.Optimizer:
+    """Returns a new optimizer like another but for its schedule, which may be one that has no configuration."""
+    rate = vars(optimizer)["_learning_rate"]
+    vars(optimizer)["_learning_rate"] = 1.0
+    try:
+        return type(optimizer).from_config(optimizer.get_config())
+    finally:
+        vars(optimizer)["_learning_rate"] = rate

@@ -1,0 +1,124 @@
+"""Scope: who competes with whom. From scores and a fraction to what goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from kerasprune.budgets.base import kept_number
+from kerasprune.errors import PruneError
+from kerasprune.registry import Registry
+from kerasprune.training.candidates import Unit
+
+scopes = Registry("scope")
+
+
+class Scope:
+    """Base: who competes with whom. Numerics of `keras.ops` with static shapes, for the compiled step."""
+
+    def numbers(self, units: Sequence[Unit], keep: float) -> np.ndarray:
+        """Returns how many entries stay in each competition when the fraction `keep` stays."""
+        raise PruneError(f"{type(self).__name__} has no numbers(). Write it.")
+
+    def goes(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
+        """Returns for every unit which entries go; of equal scores the lower index stays.
+
+        Args:
+            units: The units.
+            scores: For each one score per entry, shape `(entries,)`; higher stays.
+            numbers: How many stay, as `numbers` returns them.
+        """
+        raise PruneError(f"{type(self).__name__} has no goes(). Write it.")
+
+
+@scopes.add("layer")
+@dataclass(frozen=True)
+class Layer(Scope):
+    """Each kernel (or group) loses the same fraction."""
+
+    def numbers(self, units: Sequence[Unit], keep: float) -> np.ndarray:
+        """Returns one number per unit."""
+        return np.array([kept_number(unit.size, keep) for unit in units], "int32")
+
+    def goes(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
+        """Returns what is below the threshold of its unit."""
+        return [rank(score) >= numbers[place] for place, score in enumerate(scores)]
+
+
+@scopes.add("global")
+@dataclass(frozen=True)
+class Global(Scope):
+    """One threshold for the whole network; single weights compete as they are."""
+
+    def numbers(self, units: Sequence[Unit], keep: float) -> np.ndarray:
+        """Returns one number."""
+        return np.array([kept_number(sum(unit.size for unit in units), keep)], "int32")
+
+    def goes(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
+        """Returns what is below the common threshold."""
+        gone = rank(ops.concatenate(list(scores))) >= numbers[0]
+        ends = np.cumsum([unit.size for unit in units])
+        return [gone[end - unit.size : end] for unit, end in zip(units, ends, strict=True)]
+
+
+@scopes.add("pattern")
+@dataclass(frozen=True)
+class Pattern(Scope):
+    """Of every `of` successive inputs of an output, `keep` stay: the N:M sparsity that sparse tensor cores run.
+
+    A schedule lowers what stays of each run step by step, but never below `keep`; a run that is cut off at the end of
+    the axis counts as full of zeros. For single weights of kernels with at least two axes, others are left whole.
+
+    Args:
+        keep: N. Defaults to 2.
+        of: M. Defaults to 4.
+
+    Reference:
+        Mishra et al., Accelerating Sparse Deep Neural Networks, arXiv 2104.08378, section 4.
+    """
+
+    keep: int = 2
+    of: int = 4
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(n, int) and not isinstance(n, bool) for n in (self.keep, self.of)):
+            raise PruneError(f"Expected whole numbers. Received: keep={self.keep!r}, of={self.of!r}.")
+        if not 0 < self.keep <= self.of:
+            raise PruneError(f"Expected 0 < keep ≤ of. Received: keep={self.keep}, of={self.of}.")
+
+    def numbers(self, units: Sequence[Unit], keep: float) -> np.ndarray:
+        """Returns how many of each run stay."""
+        odd = [unit.name for unit in units if unit.parts[0].entry is not None]
+        if odd:
+            raise PruneError(f"Expected granularity='weight' with a pattern. Received: other entries in {odd[:3]}.")
+        return np.array([max(self.keep, ceil(round(keep * self.of, 9)))], "int32")
+
+    def goes(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
+        """Returns what is not among the highest of its run."""
+        return [self._of_runs(unit, score, numbers[0]) for unit, score in zip(units, scores, strict=True)]
+
+    def _of_runs(self, unit: Unit, score: Any, number: Any) -> Any:
+        shape = tuple(unit.parts[0].variable.shape)
+        if len(shape) < 2:
+            return ops.zeros_like(score, "bool")
+        inputs = shape[-2]
+        lines = ops.swapaxes(ops.reshape(score, shape), -1, -2)
+        padding = [(0, 0)] * (len(shape) - 1) + [(0, -inputs % self.of)]
+        runs = ops.reshape(ops.pad(lines, padding, constant_values=-np.inf), (-1, self.of))
+        gone = ops.reshape(rank(runs) >= number, (*shape[:-2], shape[-1], -1))[..., :inputs]
+        return ops.reshape(ops.swapaxes(gone, -1, -2), (-1,))
+
+
+def rank(scores: Any) -> Any:
+    """Returns the place of every score in descending order along the last axis; equal ones keep their order."""
+    return ops.argsort(ops.argsort(-scores))
+
+
+def get(identifier: Any) -> Scope:
+    """Returns a scope for a name, a `{"name": …}` dict, a class or an instance."""
+    return scopes.get(identifier)

@@ -1,0 +1,138 @@
+"""Making channels and blocks of a model in training unheard, by values alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from kerasprune.criteria.blocks.base import blocks_of
+from kerasprune.errors import PruneError, raise_faults
+from kerasprune.graph.channels import Block
+from kerasprune.graph.trace import trace
+from kerasprune.plans import Plan
+from kerasprune.training.attachment import Attachment
+from kerasprune.training.candidates import Part, Unit
+from kerasprune.training.masks import Masks
+
+_QUIET = (
+    layers.Dropout,
+    layers.SpatialDropout1D,
+    layers.SpatialDropout2D,
+    layers.Activation,
+    layers.ReLU,
+    layers.LeakyReLU,
+    layers.Identity,
+)
+_MAKERS = (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.DepthwiseConv2D, layers.Dense)
+
+
+class Silence:
+    """The masks under which a model computes what the network of a plan would.
+
+    Channels: every kernel that reads them is zero along them (`kp.mask(…, silence="output")`). Residual blocks: the
+    layer that ends the branch puts out zero. Dense blocks: as channels.
+
+    Args:
+        model: The model, compiled.
+        dimension: `"depth"` or `"width"`: what will go.
+
+    Raises:
+        PruneError: The model has parts that cannot be silenced by values.
+    """
+
+    def __init__(self, model: keras.Model, dimension: str) -> None:
+        self._model = model
+        self._graph = trace(model, unknown="freeze")
+        self._closing: dict[str, list[Any]] = {}
+        faults = []
+        if dimension == "depth":
+            for name, block in blocks_of(self._graph).items():
+                found = _closing(block) if block.kind == "residual" else []
+                if block.kind == "plain" or found is None:
+                    faults.append(f"block {name!r} ({block.kind}) does not end in a layer whose weights can be zero.")
+                self._closing[name] = found or []
+        channels_go = dimension == "width" or any(block.kind == "dense" for block in blocks_of(self._graph).values())
+        norms = [owner.name for owner, _, ids in self._graph.norms if self._may_go(ids)]
+        if channels_go and norms:
+            faults.append(f"{', '.join(norms[:5])} take statistics over channels, which a silent one would change.")
+        raise_faults("The model cannot be shrunk by values; kp.rounds rebuilds it instead:", faults)
+        self._readers = [
+            entry
+            for entry in self._graph.slices
+            if any(entry.ids[axis] is not None and self._may_go(entry.ids[axis]) for axis in entry.reads)
+        ]
+        variables = {id(entry.variable): entry.variable for entry in self._readers}
+        variables |= {id(v): v for closing in self._closing.values() for v in closing}
+        self._variables = list(variables.values())
+        sizes = [int(np.prod(variable.shape)) for variable in self._variables]
+        pairs = zip(self._variables, sizes, strict=True)
+        self._masks = Masks([Unit.of(v.path, size, size, (Part(v),)) for v, size in pairs])
+        self._masks.clear()
+
+    def attach(self, attachment: Attachment) -> None:
+        """Holds what is silent at zero in every step of `fit`."""
+        self._masks.attach(attachment, self._model)
+
+    def assign(self, plan: Plan) -> None:
+        """Silences what a plan drops, now and in every step to come."""
+        alive = self._graph.alive(plan.keep)
+        for name in plan.removed:
+            if blocks_of(self._graph)[name].kind == "dense":
+                gone = np.unique(self._graph.classes[self._added(blocks_of(self._graph)[name])])
+                alive &= ~np.isin(self._graph.classes, gone)
+        masks = {id(variable): np.ones(variable.shape, bool) for variable in self._variables}
+        for entry in self._readers:
+            for axis in entry.reads:
+                if entry.ids[axis] is not None:
+                    line = [-1 if a == axis else 1 for a in range(len(entry.ids))]
+                    masks[id(entry.variable)] &= alive[entry.ids[axis]].reshape(line)
+        for name in plan.removed:
+            for variable in self._closing.get(name, ()):
+                masks[id(variable)][...] = False
+        self._masks.assign([~masks[id(variable)].ravel() for variable in self._variables])
+        self._masks.apply(self._model.optimizer)
+
+    def tracked(self) -> Mapping[str, Any]:
+        """Returns the masks as variables by name, for saving."""
+        return self._masks.tracked()
+
+    def _may_go(self, ids: np.ndarray) -> bool:
+        prunable = [group.classes for group in self._graph.prunable.values()]
+        return bool(prunable) and bool(np.isin(self._graph.classes[ids], np.concatenate(prunable)).any())
+
+    def _added(self, block: Block) -> np.ndarray:
+        """Returns the ids of the channels that a dense block adds."""
+        for call in self._graph.calls:
+            if call.node.outputs[0] is block.target:
+                for tensor, ids in zip(call.node.input_tensors, call.inputs, strict=True):
+                    if tensor is block.branch:
+                        return ids.axes[len(ids.shape) - 1]
+        raise PruneError(f"Expected the channels that {block.name!r} adds. Received: none that can be told apart.")
+
+
+def _closing(block: Block) -> list[Any] | None:
+    """Returns the variables that, when zero, make a residual branch put out zero; `None` where there are none."""
+    tensor = block.branch
+    while tensor is not block.source:
+        operation, index, _ = tensor._keras_history
+        node = operation._inbound_nodes[index]
+        if len(node.input_tensors) != 1:
+            return None
+        if len(operation._inbound_nodes) == 1:
+            if isinstance(operation, layers.BatchNormalization) and operation.scale:
+                return [operation.gamma, *([operation.beta] if operation.center else [])]
+            if isinstance(operation, _MAKERS) and _at_zero(operation.activation):
+                return [operation.kernel, *([operation.bias] if operation.use_bias else [])]
+        if not isinstance(operation, _QUIET) or not _at_zero(getattr(operation, "activation", None)):
+            return None
+        tensor = node.input_tensors[0]
+    return None
+
+
+def _at_zero(activation: Any) -> bool:
+    """Returns whether an activation leaves zero as it is."""
+    return activation is None or not ops.convert_to_numpy(activation(ops.zeros((1, 2)))).any()

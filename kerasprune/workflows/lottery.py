@@ -1,0 +1,197 @@
+"""`lottery`: finds and trains lottery tickets over several fits, beside the controls that tell what makes them win."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.errors import is_number, nearest, raise_faults, whole_number_faults
+from kerasprune.surgery.reinitialise import reinitialise
+from kerasprune.training import scope as scopes
+from kerasprune.training.granularity import Weight
+from kerasprune.training.masks import Masks, apply_masks, held
+from kerasprune.training.rewinding import remembered, rewind_weights
+
+CONTROLS = ("random_reinit", "random_prune", "one_shot")
+Fit = Callable[..., float]
+"""`fit(model, *, resolution, epochs, seed) -> accuracy`: trains a model in place."""
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A sparse network that was trained.
+
+    Args:
+        kind: `"dense"`, `"ticket"`, or the name of a control.
+        keep: Fraction of the weights that was asked for.
+        kept: Fraction that stays.
+        accuracy: What `fit` returned.
+        masks: `{variable path: which weights stay}`.
+        weights: The weights after training, in the order of `model.get_weights()`.
+    """
+
+    kind: str
+    keep: float
+    kept: float
+    accuracy: float
+    masks: Mapping[str, np.ndarray]
+    weights: Sequence[np.ndarray]
+
+
+def lottery(
+    model: keras.Model,
+    fit: Fit,
+    keep: Sequence[float],
+    epochs: int,
+    *,
+    rewind_epochs: int = 0,
+    controls: Sequence[str] = (),
+    controls_at: Sequence[float] | None = None,
+    scope: Any = "global",
+    freeze: Sequence[str] = (),
+    seed: int = 0,
+) -> list[Ticket]:
+    """Trains, removes the smallest weights, rewinds the others, and again, for every fraction of `keep`.
+
+    Train `W_0 → W_k` (`rewind_epochs`), then for each fraction: train `m⊙W_k → m⊙W_T`, remove the lowest magnitudes
+    among those left. The controls have as many weights as the ticket beside which they are trained: `"random_reinit"`
+    (the ticket's masks, weights drawn anew and trained for `rewind_epochs` more), `"random_prune"` (W_k, as many
+    weights of each kernel, chosen at random), `"one_shot"` (W_k, what one single removal leaves of the dense model).
+
+    Args:
+        model: The model at initialisation; it is left untouched.
+        fit: `fit(model, *, resolution, epochs, seed) -> accuracy`: trains a model in place. It gets a seed of its own
+            for every training, so that the order of the data differs; `resolution` is `None`.
+        keep: Fractions of the weights kept, descending, e.g. `[0.8**n for n in range(1, 15)]`.
+        epochs: Epochs of every training from W_k on.
+        rewind_epochs: k, in epochs. Defaults to 0, the original lottery ticket.
+        controls: Names of controls to train. Defaults to none.
+        controls_at: The fractions at which to train them. Defaults to all of `keep`.
+        scope: As for `GradualMagnitude`. Defaults to `"global"`.
+        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
+        seed: Of everything random. Defaults to 0.
+
+    Returns:
+        The dense model first, then for every fraction the ticket and its controls.
+
+    Raises:
+        PruneError: An argument is out of range.
+
+    Example:
+        >>> import keras
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(2)])
+        >>> def fit(model, *, resolution, epochs, seed):
+        ...     return 0.5
+        >>> [(t.kind, t.kept) for t in lottery(model, fit, keep=[0.5, 0.25], epochs=1)]
+        [('dense', 1.0), ('ticket', 0.5), ('ticket', 0.25)]
+
+    Reference:
+        Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis, ICML 2020, Algorithm 2.
+    """
+    _check(keep, epochs, rewind_epochs, controls)
+    search = _Search(model, fit, epochs, scopes.get(scope), freeze, np.random.default_rng(seed))
+    if rewind_epochs:
+        search.fit(search.model, rewind_epochs)
+    early = remembered(search.model)
+    dense = search.trained("dense", 1.0, early, search.everything())
+    tickets = [dense]
+    ticket = dense
+    for fraction in keep:
+        masks = search.smallest(ticket, fraction)
+        ticket = search.trained("ticket", fraction, early, masks)
+        tickets.append(ticket)
+        if controls_at is not None and fraction not in controls_at:
+            continue
+        if "random_reinit" in controls:
+            fresh = reinitialise(model, search.seed()).get_weights()
+            tickets.append(search.trained("random_reinit", fraction, fresh, masks, rewind_epochs))
+        if "random_prune" in controls:
+            tickets.append(search.trained("random_prune", fraction, early, shuffled(masks, search.seed())))
+        if "one_shot" in controls:
+            tickets.append(search.trained("one_shot", fraction, early, search.smallest(dense, fraction)))
+    return tickets
+
+
+def shuffled(masks: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """Returns masks that keep as many weights of each variable, chosen at random.
+
+    Args:
+        masks: `{variable path: which weights stay}`.
+        seed: Decides which.
+    """
+    generator = np.random.default_rng(seed)
+    return {path: generator.permutation(mask.ravel()).reshape(mask.shape) for path, mask in masks.items()}
+
+
+class _Search:
+    """One model that is trained again and again from given weights and masks."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        fit: Fit,
+        epochs: int,
+        scope: scopes.Scope,
+        freeze: Sequence[str],
+        generator: np.random.Generator,
+    ) -> None:
+        self.model = keras.models.clone_model(model)
+        self.model.set_weights(model.get_weights())
+        self._fit, self._epochs, self._generator = fit, epochs, generator
+        graph, units = Weight().units(self.model, freeze)
+        self._masks = Masks(units, scope=scope, graph=graph)
+
+    def seed(self) -> int:
+        """Returns a seed that was not used yet."""
+        return int(self._generator.integers(2**31 - 1))
+
+    def fit(self, model: keras.Model, epochs: int) -> float:
+        """Trains the model in place."""
+        return self._fit(model, resolution=None, epochs=epochs, seed=self.seed())
+
+    def everything(self) -> dict[str, np.ndarray]:
+        """Returns masks that keep everything."""
+        self._masks.clear()
+        return self._masks.arrays()
+
+    def smallest(self, ticket: Ticket, fraction: float) -> dict[str, np.ndarray]:
+        """Returns the masks of a trained ticket with its smallest weights removed."""
+        rewind_weights(self.model, ticket.weights)
+        self._masks.assign([~ticket.masks[unit.name].ravel() for unit in self._masks.units])
+        self._masks.renew(fraction)
+        return self._masks.arrays()
+
+    def trained(
+        self,
+        kind: str,
+        fraction: float,
+        weights: Sequence[np.ndarray],
+        masks: Mapping[str, np.ndarray],
+        more_epochs: int = 0,
+    ) -> Ticket:
+        """Trains from weights and masks."""
+        rewind_weights(self.model, weights)
+        apply_masks(self.model, masks)
+        with held(self.model, masks):
+            accuracy = float(self.fit(self.model, self._epochs + more_epochs))
+        size = sum(mask.size for mask in masks.values())
+        kept = sum(int(mask.sum()) for mask in masks.values()) / size
+        return Ticket(kind, fraction, kept, accuracy, masks, remembered(self.model))
+
+
+def _check(keep: Sequence[float], epochs: int, rewind_epochs: int, controls: Sequence[str]) -> None:
+    faults = whole_number_faults(1, epochs=epochs) + whole_number_faults(0, rewind_epochs=rewind_epochs)
+    fractions = [1.0, *keep]
+    if not all(is_number(k) and k > 0 for k in keep) or any(b >= a for a, b in pairwise(fractions)) or not len(keep):
+        faults.append(f"Expected descending fractions kept in (0, 1). Received: keep={list(keep)!r}.")
+    faults += [
+        f"Expected controls among {', '.join(CONTROLS)}. Received: {name!r}.{nearest(name, CONTROLS)}"
+        for name in controls
+        if name not in CONTROLS
+    ]
+    raise_faults("No tickets can be drawn like this:", faults)

@@ -1,0 +1,403 @@
+"""`three_dimensions`: prunes depth, width and resolution together, each by as much as a fitted model says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.criteria.base import Criterion, Evidence
+from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of, score_blocks
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.graph.trace import trace
+from kerasprune.plans import Plan
+from kerasprune.search import MAP, Buildable, Constraint, Surface, Volume
+from kerasprune.search.constraints import Optimum
+from kerasprune.surgery.rebuild import rebuild
+from kerasprune.training.extent import (
+    DIMENSIONS,
+    Costs,
+    Extent,
+    check_blocks,
+    check_fractions,
+    check_side,
+    depth_plan,
+    steps,
+    width_plan,
+)
+from kerasprune.workflows.rounds import Fit, Point, Store, built_point, check_rounds, checksum, judged_by
+from kerasprune.workflows.rounds import rounds as shrink
+
+CONSTRAINTS = ("macs", "volume")
+
+
+@dataclass(frozen=True)
+class ThreeDimensions:
+    """What came out.
+
+    Args:
+        points: The dense network, then the networks of Algorithm 1: depth, width, resolution, round by round.
+        surface: The model of accuracy fitted to them.
+        optimum: The depth, width and resolution that it chose.
+        importance: Score of every droppable block of the dense network.
+        chosen: The network that was built accordingly, trained and measured.
+    """
+
+    points: tuple[Point, ...]
+    surface: Surface
+    optimum: Optimum
+    importance: dict[str, float] = field(repr=False)
+    chosen: Point = field(repr=False)
+
+    @property
+    def model(self) -> keras.Model:
+        """The slim, trained model."""
+        return self.chosen.model
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that leads from the dense model to it."""
+        return self.chosen.plan
+
+    @property
+    def frr(self) -> float:
+        """Fraction of the multiply–adds that went, Frr of the paper's Eq. 9."""
+        return 1 - self.chosen.macs / self.points[0].macs
+
+    @property
+    def prr(self) -> float:
+        """Fraction of the parameters that went, Prr of the paper's Eq. 9."""
+        return 1 - self.chosen.params / self.points[0].params
+
+
+def three_dimensions(
+    model: keras.Model,
+    fit: Fit,
+    macs: float = 0.5,
+    *,
+    data: Any = None,
+    resolution: int | None = None,
+    epochs_per_round: int = 40,
+    epochs: int = 80,
+    rounds: int = 4,
+    down_to: float | None = None,
+    constraint: str | Constraint = "macs",
+    surface: Surface | None = None,
+    blocks: str | dict | BlockCriterion = "discrimination",
+    channels: str | dict | Criterion = "bn_scale",
+    seed: int = 0,
+    folder: str | Path | None = None,
+) -> ThreeDimensions:
+    """Prunes depth, width and resolution together.
+
+    Algorithm 1 collects points `(d, w, r, accuracy)`: the dense network, and along each dimension alone `rounds`
+    networks, down to `d = T`, `w = √T`, `r = √T`. A model of accuracy is fitted to them, and where it is highest at the
+    cost T, the dense network is pruned: blocks by their discrimination, channels inside every group by |γ|, inputs by
+    resizing; then it is trained.
+
+    Args:
+        model: The trained dense model, with free input sides; it is left untouched.
+        fit: Trains a model: `fit(model, resolution=…, epochs=…, seed=…) -> accuracy`; see `kerasprune.workflows.rounds.Fit`.
+        macs: T, fraction of the multiply–adds that stays. Defaults to 0.5.
+        data: Batches of `(inputs, labels)` at the dense model's resolution for the criterion of blocks.
+        resolution: Side of the dense model's inputs, in pixels. Defaults to the model's own.
+        epochs_per_round: Epochs of training of every point. Defaults to 40, as in the paper on CIFAR-10.
+        epochs: Epochs of training in the end. Defaults to 80.
+        rounds: Points along each dimension. Defaults to 4.
+        down_to: The T that the points go down to, where one collection is to serve several budgets. Defaults to
+            `macs`.
+        constraint: What the budget counts: `"macs"`, those of the networks that can be built; `"volume"`, d·w²·r²; or
+            any constraint of `kerasprune.search`. Defaults to `"macs"`.
+        surface: Model of accuracy. Defaults to `MAP(rank=1, degree=3)`.
+        blocks: Criterion of blocks. Defaults to `"discrimination"`.
+        channels: Criterion of channels, compared inside each group. Defaults to `"bn_scale"`.
+        seed: Handed to `fit` and to the criteria. Defaults to 0.
+        folder: Where finished points are kept. A job that was killed and is started anew takes them up: none is lost,
+            none is trained twice. Defaults to `None`: nothing is written.
+
+    Returns:
+        The points, the surface, the optimum and the slim model.
+
+    Raises:
+        PruneError: An argument is out of range, the model's input side is fixed, it has no droppable blocks, the points
+            that can be built would not determine the surface, or the budget cannot be reached.
+
+    Example:
+        >>> def fit(model, *, resolution, epochs, seed):
+        ...     train = kp.data.load("glyphs", size=resolution, augment="crop", seed=seed)
+        ...     ...  # compile, model.fit(train, epochs=epochs), evaluate on the validation split
+        ...     return accuracy
+
+    Reference:
+        Wang et al., Accelerate CNNs from Three Dimensions: A Comprehensive Pruning Framework, ICML 2021.
+    """
+    low = macs if down_to is None else down_to
+    surface = MAP() if surface is None else surface
+    extent = _checked(model, macs, low, rounds, epochs_per_round, epochs, constraint, resolution, surface)
+    width_plan(model, extent, low**0.5, channels)
+    importance = score_blocks(blocks, trace(model, unknown="freeze"), Evidence(data, seed=seed))
+    lower = _alone(macs)
+    limit = _limit(constraint, model, extent, importance, lower)
+    limit.check(macs, np.array(lower))
+    points = collect(
+        model,
+        fit,
+        down_to=low,
+        data=data,
+        resolution=resolution,
+        epochs_per_round=epochs_per_round,
+        rounds=rounds,
+        blocks=blocks,
+        channels=channels,
+        seed=seed,
+        folder=folder,
+    )
+    accuracy = [point.accuracy for point in points]
+    columns = [[getattr(point, name) for point in points] for name in "dwr"]
+    fitted = surface.fit(*columns, accuracy)
+    optimum = fitted.optimum(macs, lower, constraint=limit)
+    name = constraint if isinstance(constraint, str) else type(constraint).__name__
+    settings = {"weights": checksum(model), "optimum": list(optimum), "epochs": epochs, "seed": seed}
+    settings |= judged_by(DIMENSIONS, blocks, channels)
+    store = Store(folder, f"chosen-{name}-{macs}", settings)
+
+    def train() -> Point:
+        plan = plan_at(model, extent, optimum, importance, channels)
+        return built_point(model, plan, extent, fit, epochs, seed)
+
+    return ThreeDimensions(tuple(points), fitted, optimum, importance, store.kept(1, train))
+
+
+def collect(
+    model: keras.Model,
+    fit: Fit,
+    *,
+    down_to: float,
+    data: Any = None,
+    resolution: int | None = None,
+    epochs_per_round: int = 40,
+    rounds: int = 4,
+    blocks: str | dict | BlockCriterion = "discrimination",
+    channels: str | dict | Criterion = "bn_scale",
+    seed: int = 0,
+    folder: str | Path | None = None,
+) -> list[Point]:
+    """Returns the points of Algorithm 1: the dense network, then along each dimension `rounds` networks.
+
+    Args:
+        model: The trained dense model.
+        fit: Trains a model; with `epochs=0` it only takes the accuracy.
+        down_to: T: the points go down to `d = T`, `w = √T`, `r = √T`.
+        data: As in `three_dimensions`, as are the others.
+        resolution: Side of the dense model's inputs.
+        epochs_per_round: Epochs of training of every point.
+        rounds: Points along each dimension.
+        blocks: Criterion of blocks.
+        channels: Criterion of channels.
+        seed: Of everything random.
+        folder: Where finished points are kept.
+    """
+    extent = Extent.of(model, resolution)
+    settings = {"weights": checksum(model), "side": extent.side, "seed": seed}
+    plan = Plan({}, fingerprint=trace(model, unknown="freeze").fingerprint)
+    dense = Store(folder, "dense", settings).kept(0, lambda: built_point(model, plan, extent, fit, 0, seed))
+    points = [dense]
+    for dimension, least in zip(DIMENSIONS, _alone(down_to), strict=True):
+        points += shrink(
+            model,
+            fit,
+            dimension,
+            to=least,
+            rounds=rounds,
+            epochs_per_round=epochs_per_round,
+            resolution=resolution,
+            data=data,
+            blocks=blocks,
+            channels=channels,
+            seed=seed,
+            folder=folder,
+        )
+    return points
+
+
+def one_dimension(
+    model: keras.Model,
+    fit: Fit,
+    dimension: str,
+    macs: float = 0.5,
+    *,
+    data: Any = None,
+    resolution: int | None = None,
+    epochs: int = 80,
+    blocks: str | dict | BlockCriterion = "discrimination",
+    channels: str | dict | Criterion = "bn_scale",
+    seed: int = 0,
+    folder: str | Path | None = None,
+) -> Point:
+    """Prunes one dimension alone to a budget: the control that `three_dimensions` has to beat.
+
+    Of what can be built along the dimension, the network is taken whose multiply–adds come nearest to the budget.
+
+    Args:
+        model: The trained dense model; it is left untouched.
+        fit: Trains a model, as for `three_dimensions`.
+        dimension: `"depth"`, `"width"` or `"resolution"`.
+        macs: Fraction of the multiply–adds that stays. Defaults to 0.5.
+        data: Batches for the criterion of blocks.
+        resolution: Side of the dense model's inputs, in pixels. Defaults to the model's own.
+        epochs: Epochs of training. Defaults to 80.
+        blocks: Criterion of blocks. Defaults to `"discrimination"`.
+        channels: Criterion of channels. Defaults to `"bn_scale"`.
+        seed: Handed to `fit` and to the criteria. Defaults to 0.
+        folder: Where the finished point is kept. Defaults to `None`.
+
+    Returns:
+        The point, with its model.
+
+    Raises:
+        PruneError: The budget cannot be met along this dimension, or the model cannot shrink along it.
+    """
+    check_rounds(dimension, 1.0, 1, epochs)
+    check_fractions(macs=macs)
+    extent = Extent.of(model, resolution)
+    if dimension == "resolution":
+        check_side(model, extent.side - 1)
+    importance = dict.fromkeys(blocks_of(trace(model, unknown="freeze")), 0.0)
+    if dimension == "depth":
+        check_blocks(model, extent)
+        importance = score_blocks(blocks, trace(model, unknown="freeze"), Evidence(data, seed=seed))
+    lower = tuple(0.01 if name == dimension else 1.0 for name in DIMENSIONS)
+    target = Costs.of(model, extent, importance, lower).along(dimension, macs)
+    settings = {"weights": checksum(model), "target": list(target), "epochs": epochs, "seed": seed}
+    settings |= {"side": extent.side} | judged_by((dimension,), blocks, channels)
+
+    def train() -> Point:
+        return built_point(model, plan_at(model, extent, target, importance, channels), extent, fit, epochs, seed)
+
+    return Store(folder, f"{dimension}-only-{macs}", settings).kept(1, train)
+
+
+def plan_at(
+    model: keras.Model,
+    extent: Extent,
+    target: tuple[float, float, float],
+    importance: dict[str, float],
+    channels: str | dict | Criterion = "bn_scale",
+) -> Plan:
+    """Returns the plan of a depth, a width and a resolution.
+
+    Blocks and channels are chosen on the dense model together: of the blocks those of least importance go, then, as
+    judged by the layers that are left, of every group the same fraction of channels. So it does not matter in which
+    order the plan is carried out (but in plain networks, where a block can only be dropped while what goes in and what
+    comes out have the same channels).
+
+    Args:
+        model: The dense model.
+        extent: Its extent.
+        target: Fractions `(d, w, r)`; the nearest that can be built are taken.
+        importance: Score of every droppable block.
+        channels: Criterion of channels. Defaults to `"bn_scale"`.
+    """
+    d, w, r = target
+    depth = depth_plan(model, extent, d, importance)
+    width = width_plan(rebuild(model, depth, absorb=False) if depth.removed else model, extent, w, channels)
+    side = extent.side_at(r)
+    check_side(model, side)
+    return Plan(width.keep, depth.removed, side, fingerprint=depth.fingerprint)
+
+
+def _alone(cost: float) -> tuple[float, float, float]:
+    """Returns the depth, width and resolution each of which alone has a cost d · w² · r²."""
+    return cost, cost**0.5, cost**0.5
+
+
+def _limit(
+    constraint: str | Constraint,
+    model: keras.Model,
+    extent: Extent,
+    importance: dict[str, float],
+    lower: tuple[float, float, float],
+) -> Constraint:
+    if constraint == "volume":
+        return Volume()
+    if constraint == "macs":
+        return Buildable(*Costs.of(model, extent, importance, lower).grid())
+    return constraint
+
+
+def _checked(
+    model: keras.Model,
+    macs: float,
+    low: float,
+    rounds: int,
+    epochs_per_round: int,
+    epochs: int,
+    constraint: str | Constraint,
+    resolution: int | None,
+    surface: Surface,
+) -> Extent:
+    """Checks the arguments before anything is trained, and returns the extent of the model."""
+    check_fractions(macs=macs, down_to=low)
+    check_rounds("depth", low, rounds, epochs_per_round)
+    faults = []
+    if low > macs:
+        faults.append(f"Expected down_to ≤ macs, so that the points reach the budget. Received: {low} > {macs}.")
+    elif low == 1:
+        faults.append("Expected macs < 1, so that the points differ, or down_to < 1. Received: macs=1.")
+    if not isinstance(constraint, Constraint) and constraint not in CONSTRAINTS:
+        faults.append(f"Expected constraint to be one of {CONSTRAINTS} or a Constraint. Received: {constraint!r}.")
+    if not isinstance(surface, Surface):
+        faults.append(f"Expected surface to be a Surface, e.g. kp.search.MAP(). Received: surface={surface!r}.")
+    faults += whole_number_faults(0, epochs=epochs)
+    raise_faults("Pruning along three dimensions cannot begin:", faults)
+    extent = check_extent(model, resolution, low)
+    check_points(extent, low, rounds, surface)
+    return extent
+
+
+def check_extent(model: keras.Model, resolution: int | None, low: float) -> Extent:
+    """Returns the extent of a model, having checked that depth and resolution can shrink.
+
+    Args:
+        model: The dense model.
+        resolution: Side of its inputs, in pixels; `None`: its own.
+        low: The T that is to be reached.
+
+    Raises:
+        PruneError: Its input side is fixed, or it has no blocks that can be dropped.
+    """
+    extent = Extent.of(model, resolution)
+    check_side(model, extent.side_at(low**0.5))
+    check_blocks(model, extent)
+    return extent
+
+
+def check_points(extent: Extent, low: float, rounds: int, surface: Surface) -> None:
+    """Checks that the points of Algorithm 1, as they can be built, leave blocks and determine a surface.
+
+    Args:
+        extent: Of the dense model.
+        low: The T that the points go down to.
+        rounds: Points along each dimension.
+        surface: What is to be fitted to them.
+
+    Raises:
+        PruneError: At T every block would go, or the surface needs more points, or more different ones.
+    """
+    if not extent.blocks_at(low):
+        raise PruneError(
+            f"Expected macs, and down_to, at which blocks stay. Received: {low}, at which all {extent.blocks} would "
+            f"go. Ask for more than {0.5 / extent.blocks:.3g}."
+        )
+    points = [extent.built_at()]
+    for name, least in zip("dwr", _alone(low), strict=True):
+        points += [extent.built_at(**{name: fraction}) for fraction in steps(least, rounds)]
+    raise_faults(
+        f"The surface cannot be fitted to what rounds={rounds} down to T = {low} would build: "
+        f"{extent.droppable} of {extent.blocks} blocks can be dropped. Raise rounds=, lower down_to=, or give a "
+        "surface that needs fewer points, e.g. surface=kp.search.MAP(degree=2):",
+        surface.faults(*zip(*points, strict=True)),
+    )
