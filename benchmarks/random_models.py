@@ -32,8 +32,8 @@ AT_A_TIME = 50
 
 def checked(first: int, number: int) -> tuple[dict, Counter]:
     """Checks some seeds; returns their row, and how many models contain each pair of neighbouring kinds of rules."""
-    from random_checks import Mismatch, Outcome, findings
-    from random_models import built, contents
+    from support.random_checks import Mismatch, Outcome, findings
+    from support.random_models import built, contents
 
     row, pairs = Counter(), Counter()
     began = time.perf_counter()

@@ -60,6 +60,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Imports the subpackages that need TensorFlow, matplotlib or yaml when they are first used."""
+    if name == "latency":
+        return importlib.import_module("kerasprune.export.latency")
     if name in _LAZY:
         return importlib.import_module(f"kerasprune.{name}")
     raise AttributeError(f"module 'kerasprune' has no attribute {name!r}")

@@ -55,7 +55,7 @@ def ours(name: str, rounds: int) -> list[dict]:
     import kerasprune as kp
 
     sys.path.insert(0, str(HERE.parents[1] / "tests"))
-    import architectures
+    from support import architectures
 
     if name == "vit":
         model = architectures.vit(224, 16, 768, 12, 12)

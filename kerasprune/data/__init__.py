@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "DataInfo": "sources",
     "augmentations": "augmentation",
-    "info": "loading",
-    "load": "loading",
-    "names": "finding",
+    "info": "dataset",
+    "load": "dataset",
+    "names": "lookup",
     "representative": "calibration",
-    "rounds": "shrinking",
+    "rounds": "resized",
 }
 __all__ = ["DataInfo", "augmentations", "info", "load", "names", "representative", "rounds"]
 

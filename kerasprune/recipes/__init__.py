@@ -10,7 +10,7 @@ from typing import Any
 
 from kerasprune.recipes.library import FOLDER, names
 
-_HOMES = {"load": "loading", "run": "running"}
+_HOMES = {"load": "loader", "run": "runner"}
 __all__ = ["FOLDER", "get", "load", "names", "run"]
 
 

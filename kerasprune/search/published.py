@@ -16,7 +16,7 @@ _ROW = np.dtype([("d", float), ("w", float), ("r", float), ("accuracy", float)])
 def table5(network: str) -> np.ndarray:
     """Returns the accuracies of one network on CIFAR-10, by depth, width and resolution.
 
-    The file `table5.csv` beside this module holds the table's three blocks of 25 cells in their order. The blocks
+    The file `published.csv` beside this module holds the table's three blocks of 25 cells in their order. The blocks
     that are headed `d = 1.0` hold another plane: their row `w = 1` equals the row d = 0.55 (ResNet) and, within 0.20
     points, d = 0.60 (DenseNet) of the block beside them, so these are the depths given here. Cells that the table
     prints more than once differ by up to 0.66 (ResNet) and 1.28 points (DenseNet); every row is kept.
@@ -42,6 +42,6 @@ def table5(network: str) -> np.ndarray:
         raise PruneError(
             f"Expected one of {', '.join(NETWORKS)}. Received: network={network!r}.{nearest(network, NETWORKS)}"
         )
-    text = resources.files(__package__).joinpath("table5.csv").read_text(encoding="utf-8")
+    text = resources.files(__package__).joinpath("published.csv").read_text(encoding="utf-8")
     found = [row for row in csv.DictReader(text.splitlines()) if row["network"] == network]
     return np.array([tuple(float(row[name]) for name in _ROW.names) for row in found], _ROW)

@@ -31,7 +31,8 @@ def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
         plan: What stays.
         absorb: Fold the constants that removed channels still emit (bias, BatchNorm β through the activation) into
             the biases of their consumers, or the mean of a BatchNorm behind, adding a bias where there is neither.
-            Exact where the consumer sees no padding; see `kerasprune.surgery.border_error.border_error`. Defaults to `True`.
+            Exact where the consumer sees no padding; see
+            `kerasprune.surgery.border_error`. Defaults to `True`.
 
     Returns:
         A functional model with its own weights, not compiled.

@@ -100,7 +100,8 @@ def three_dimensions(
 
     Args:
         model: The trained dense model, with free input sides; it is left untouched.
-        fit: Trains a model: `fit(model, resolution=…, epochs=…, seed=…) -> accuracy`; see `kerasprune.workflows.rounds.Fit`.
+        fit: Trains a model: `fit(model, resolution=…, epochs=…, seed=…) -> accuracy`; see
+            `kerasprune.workflows.rounds.Fit`.
         macs: T, fraction of the multiply–adds that stays. Defaults to 0.5.
         data: Batches of `(inputs, labels)` at the dense model's resolution for the criterion of blocks.
         resolution: Side of the dense model's inputs, in pixels. Defaults to the model's own.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from test_callbacks_masks import compiled, small, train
-from test_resume import Break, assert_equal
+from callbacks.test_masks import compiled, small, train
+from callbacks.test_resume import Break, assert_equal
 
 import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude, HoldMask, IterativeMagnitude, Polarization, Resume, detach

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import architectures
 import keras
 import numpy as np
 import pytest
-from architectures import ARCHITECTURES
+from support import architectures
+from support.architectures import ARCHITECTURES
 
 import kerasprune as kp
 from kerasprune.testing import random_plan, randomise

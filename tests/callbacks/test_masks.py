@@ -263,7 +263,7 @@ tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConf
 import keras
 from kerasprune.callbacks import GradualMagnitude, IterativeMagnitude
 from kerasprune.schedules import cubic
-from test_callbacks_masks import DATA, compiled, train
+from callbacks.test_masks import DATA, compiled, train
 def network():
     keras.utils.set_random_seed(0)
     return keras.Sequential([keras.Input(DATA[0].shape[1:]), keras.layers.Flatten(),
@@ -279,7 +279,9 @@ for a, b in zip(single.get_weights(), double.get_weights()):
 assert all((a == b).all() for a, b in zip(one.masks.values(), two.masks.values())) and one.kept < 0.5
 print("alike")
 """
-    done = subprocess.run([sys.executable, "-c", code, os.path.dirname(__file__)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, os.path.dirname(os.path.dirname(__file__))], capture_output=True, text=True
+    )
     assert done.stdout.strip().endswith("alike"), done.stderr[-3000:]
 
 

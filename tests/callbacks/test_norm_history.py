@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from greg_reference import compiled, network, train
+from support.greg_reference import compiled, network, train
 
 import kerasprune as kp
 from kerasprune.callbacks import NormHistory

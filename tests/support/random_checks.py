@@ -9,13 +9,13 @@ from unittest import mock
 
 import keras
 import numpy as np
-from random_models import random_model
 
 import kerasprune as kp
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import cut
 from kerasprune.testing import compare, random_inputs, random_plan
+from support.random_models import random_model
 
 TOLERANCE = 1e-5
 COUPLINGS = ("tied", "free", "padded")

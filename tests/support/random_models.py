@@ -12,15 +12,15 @@ from typing import Any
 
 import keras
 import numpy as np
-import random_nesting  # noqa: F401  registers its parts
-import random_parts  # noqa: F401
-import random_sequences  # noqa: F401
-import random_wiring  # noqa: F401
 from keras import layers
-from random_builder import PARTS, Builder
 
+import support.random_nesting  # noqa: F401  registers its parts
+import support.random_parts  # noqa: F401
+import support.random_sequences  # noqa: F401
+import support.random_wiring  # noqa: F401
 from kerasprune.graph.walk import functional, is_model, nodes
 from kerasprune.testing import randomise
+from support.random_builder import PARTS, Builder
 
 FEATURED = 4
 _TURNS = [(name, rank) for name, each in PARTS.items() for rank in (each.ranks if each.ranks == (3, 4) else (None,))]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import greg_reference
 import keras
 import numpy as np
 import tensorflow as tf
-from greg_reference import BATCH, BATCHES, MOMENTUM, RATE, samples
 from keras import layers
+
+from support import greg_reference
+from support.greg_reference import BATCH, BATCHES, MOMENTUM, RATE, samples
 
 
 def network(seed: int = 3, **norm) -> keras.Model:

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 from keras import layers
-from random_checks import (
+from support.random_checks import (
     KINDS,
     check,
     check_legal,
@@ -17,7 +17,7 @@ from random_checks import (
     draw_plan,
     findings,
 )
-from random_models import CYCLE, coverage, random_model
+from support.random_models import CYCLE, coverage, random_model
 
 import kerasprune as kp
 from kerasprune.graph.channels import Ids
@@ -100,7 +100,7 @@ def test_a_seed_is_a_model():
 def test_every_rule_is_drawn():
     drawn, pairs = coverage(range(CYCLE))
     missing = [cls.__name__ for cls in classes() if cls.__module__.startswith("keras.") and cls not in drawn]
-    assert not missing, f"add parts to tests/random_parts.py for {missing}"
+    assert not missing, f"add parts to tests/support/random_parts.py for {missing}"
     assert len(pairs) > 4 * len(drawn)
 
 

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 from keras.src.applications.convnext import LayerScale
-from random_builder import Builder, part
+
+from support.random_builder import Builder, part
 
 SPACE = (3, 4)
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import keras
 from keras import layers, ops
-from random_builder import Builder, part
-from random_parts import CONV, DEPTHWISE, SPACE
+
+from support.random_builder import Builder, part
+from support.random_parts import CONV, DEPTHWISE, SPACE
 
 
 def _model(b: Builder, x: Any, parts: int, channels: int | None = None) -> keras.Model:

@@ -10,7 +10,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from greg_reference import DECAY, Reference, compiled, greg1, greg2, network, samples, train
+from support.greg_reference import DECAY, Reference, compiled, greg1, greg2, network, samples, train
 
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2
@@ -219,7 +219,9 @@ model.fit(x, np.zeros((64, 3)), verbose=0)
 print("loaded")
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path), os.path.dirname(__file__)], capture_output=True, text=True
+        [sys.executable, "-c", code, str(tmp_path), os.path.dirname(os.path.dirname(__file__))],
+        capture_output=True,
+        text=True,
     )
     assert done.stdout.strip().endswith("loaded"), done.stderr[-2000:]
 

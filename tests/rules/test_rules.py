@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from rule_cases import CASES
+from support.rule_cases import CASES
 
 import kerasprune as kp
 from kerasprune.graph.channels import Ids
@@ -30,7 +30,7 @@ def test_rule_is_exact(cls, case):
 
 def test_every_rule_has_a_case():
     missing = [cls.__name__ for cls in _OWN if cls not in CASES]
-    assert not missing, f"add cases to tests/rule_cases.py for {missing}"
+    assert not missing, f"add cases to tests/support/rule_cases.py for {missing}"
 
 
 # ---- whole models ----------------------------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from keras import layers, ops
-from random_builder import Builder, part
-from random_parts import SPACE, each
+
+from support.random_builder import Builder, part
+from support.random_parts import SPACE, each
 
 
 @part("attention", (3,))

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from scale_reference import BATCHES, compiled, gammas, network, polarization_gradient, reference, samples, train
+from support.scale_reference import BATCHES, compiled, gammas, network, polarization_gradient, reference, samples, train
 
 import kerasprune as kp
 from kerasprune.callbacks import NetworkSlimming, Polarization
@@ -105,7 +105,7 @@ import tensorflow as tf
 cpus = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras, numpy as np
-from scale_reference import compiled, network, samples
+from support.scale_reference import compiled, network, samples
 from kerasprune.callbacks import Polarization
 
 def run(model):
@@ -129,7 +129,7 @@ for a, b in zip(model.get_weights(), single.get_weights()):
 assert one.plan == two.plan and one.target_met_at == two.target_met_at != None, (one.target_met_at, two.target_met_at)
 print("alike")
 """
-    here = os.path.dirname(__file__)
+    here = os.path.dirname(os.path.dirname(__file__))
     done = subprocess.run([sys.executable, "-c", code, here], capture_output=True, text=True)
     assert done.stdout.strip().endswith("alike"), done.stderr[-3000:]
 

@@ -9,8 +9,9 @@ import keras
 from keras import layers, ops
 from keras.src.applications.convnext import LayerScale, StochasticDepth
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
-from random_builder import Builder, part
-from random_parts import CONV, DEPTHWISE, SPACE, TRANSPOSE, by_rank, each
+
+from support.random_builder import Builder, part
+from support.random_parts import CONV, DEPTHWISE, SPACE, TRANSPOSE, by_rank, each
 
 _SUMS: dict[str, Callable] = {
     "add": lambda x, y: layers.Add()([x, y]),

@@ -6,11 +6,11 @@ import ast
 from pathlib import Path
 
 import keras
-import kerasprune.latency as module
 import numpy as np
 import pytest
 from keras import layers
 
+import kerasprune.export.latency as module
 from kerasprune.errors import PruneError
 from kerasprune.export import tflite_export as tflite
 from kerasprune.export.latency import compare_latency, latency

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from test_callbacks_masks import DATA, STEPS, compiled, small, train
+from callbacks.test_masks import DATA, STEPS, compiled, small, train
 
 import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude, GReg2, IterativeMagnitude, Resume
@@ -268,7 +268,7 @@ def test_callbacks_of_a_broken_fit_are_forgotten():
 
 def test_a_job_that_is_killed():
     """The script that kills twenty times, here once: SIGKILL at a random step, bit-equal at the end."""
-    path = Path(__file__).parent.parent / "benchmarks" / "resume.py"
+    path = Path(__file__).parents[2] / "benchmarks" / "resume.py"
     spec = importlib.util.spec_from_file_location("resume_benchmark", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

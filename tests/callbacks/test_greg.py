@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from greg_reference import DECAY, MOMENTUM, RATE, Reference, compiled, greg1, greg2, train
+from support.greg_reference import DECAY, MOMENTUM, RATE, Reference, compiled, greg1, greg2, train
 
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2
