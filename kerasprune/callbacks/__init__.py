@@ -15,7 +15,8 @@ from kerasprune.callbacks.shrink_rounds import ShrinkRounds
 from kerasprune.callbacks.soft_filter_pruning import SoftFilterPruning
 from kerasprune.callbacks.sparsity import Sparsity
 from kerasprune.callbacks.table import callbacks as _callbacks
-from kerasprune.training.callback import Resumable, detach
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.fit import detach
 from kerasprune.training.loop import custom_loop
 
 add, names, get, member = _callbacks.add, _callbacks.names, _callbacks.get, _callbacks.member
@@ -31,7 +32,7 @@ __all__ = [
     "NetworkSlimming",
     "NormHistory",
     "Polarization",
-    "Resumable",
+    "PruningCallback",
     "Resume",
     "SoftFilterPruning",
     "ShrinkRounds",

@@ -1,5 +1,4 @@
-"""What polarization and network slimming share: a penalty on the BatchNorm scales of the whole network, their history,
-the moment at which enough may go, and the plan."""
+"""A penalty on the BatchNorm scales of the whole network, their history, the end of the penalty, and the plan."""
 
 from __future__ import annotations
 
@@ -11,7 +10,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from kerasprune import planning
 from kerasprune.budgets.base import Floor, top
@@ -24,17 +22,15 @@ from kerasprune.graph.builder import COUPLINGS
 from kerasprune.plans import Plan
 from kerasprune.regularizers import ScalePenalty, Together
 from kerasprune.thresholds import gap
-from kerasprune.training.attaching import Attaching
 from kerasprune.training.bn_scales import Scales, find_scales
-from kerasprune.training.callback import State
+from kerasprune.training.callback import PruningCallback
 from kerasprune.training.constraints import Box
-from kerasprune.training.state_variable import state_variable
 
 
-class ScaleRegularization(Attaching):
+class BatchNormPenalty(PruningCallback):
     """Base of polarization and network slimming.
 
-    A subclass says the bounds of the scales and, from the scales, what stays (`chosen`).
+    A method says the bounds of the scales and, from the scales, what is kept (`chosen`).
 
     Args:
         penalty: The penalty on all scales together.
@@ -46,6 +42,9 @@ class ScaleRegularization(Attaching):
         resolution: Input side to count multiply–adds at.
         faults: What is wrong with the arguments of the subclass.
     """
+
+    takes = frozenset({"resolution"})
+    decides = True
 
     def __init__(
         self,
@@ -83,8 +82,6 @@ class ScaleRegularization(Attaching):
         self._boxes: list[Box] = []
         self._weight: keras.Variable | None = None
         self._plan: Plan | None = None
-        self._looks: dict[int, list[np.ndarray]] = {}
-        self._met_at = -1
 
     @abstractmethod
     def chosen(self, scales: Scales) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -94,15 +91,12 @@ class ScaleRegularization(Attaching):
 
     def begin(self) -> None:
         """Sets the scales, attaches penalty and bounds; an instance can be used for several fits."""
-        model = self.model
-        attachment = self.attached()
-        self._scales = self.rehearse(model)
-        self._plan, self._looks, self._met_at = None, {}, -1
-        self._weight = state_variable(np.float32(1.0), "weight")
+        self._scales, self._plan = self.rehearse(self.model), None
+        self._weight = self.session.variable("weight", np.float32(1.0))
+        self.session.notes["met_at"] = np.asarray(-1)
         self._set_scales()
         self._regularize()
         self._constrain()
-        attachment.trace()
         self._look()
 
     def rehearse(self, model: keras.Model) -> Scales:
@@ -120,27 +114,26 @@ class ScaleRegularization(Attaching):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Notes the scales; ends the penalty where the target is met."""
         self._look()
-        if self.target_macs is None or self._met_at >= 0:
+        if self.target_macs is None or self.target_met_at is not None:
             return
         graph = self._scales.graph
         if cost(graph, self.choose()).macs <= self.target_macs * cost(graph).macs:
-            self._met_at = self._clock.now()
+            self.session.notes["met_at"] = np.asarray(self.session.now())
             self._weight.assign(0.0)
             for box, scale in zip(self._boxes, self._scales.layers, strict=True):
                 held, inside = scale.numbers(), scale.inside
                 box.move(np.where(inside, held, -np.inf), np.where(inside, held, np.inf))
 
     def end(self) -> None:
-        """Makes the plan, and takes penalty and bounds off."""
+        """Makes the plan."""
         self._look()
         self._plan = self.choose()
-        if self.target_macs is not None and self._met_at < 0:
+        if self.target_macs is not None and self.target_met_at is None:
             warnings.warn(
                 f"{type(self).__name__} was to reach target_macs={self.target_macs}; fit ended before. The plan "
                 "stands. Train longer, or raise strength.",
                 stacklevel=3,
             )
-        self.detach()
 
     def _set_scales(self) -> None:
         low, high = self.bounds
@@ -152,7 +145,7 @@ class ScaleRegularization(Attaching):
     def _regularize(self) -> None:
         first, *others = self._scales.layers
         parts = [first.read, *((lambda _, scale=scale: scale.read(scale.variable)) for scale in others)]
-        self._attachment.regularize(first.variable, Together(self.penalty.penalty, parts, lambda: self._weight))
+        self.session.regularize(first.variable, Together(self.penalty.penalty, parts, lambda: self._weight))
 
     def _constrain(self) -> None:
         low, high = self.bounds
@@ -161,34 +154,20 @@ class ScaleRegularization(Attaching):
             return
         for scale in self._scales.layers:
             box = Box(np.where(scale.inside, low, -np.inf), np.where(scale.inside, high, np.inf))
-            self._attachment.constrain(scale.variable, box)
+            self.session.constrain(scale.variable, box)
+            self.session.track(f"low/{len(self._boxes)}", box.low)
+            self.session.track(f"high/{len(self._boxes)}", box.high)
             self._boxes.append(box)
 
     def _look(self) -> None:
         _ = self.model  # on JAX this brings the variables up to date
-        self._looks[self._clock.now()] = [scale.values().astype("float32") for scale in self._scales.layers]
-
-    # ---- state ----------------------------------------------------------------------------------------------
-
-    def state(self) -> State:
-        """Returns the weight of the penalty, the bounds, and the scales seen so far."""
-        state = {**super().state(), "weight": ops.convert_to_numpy(self._weight), "met_at": np.asarray(self._met_at)}
-        for index, box in enumerate(self._boxes):
-            state[f"low/{index}"] = ops.convert_to_numpy(box.low)
-            state[f"high/{index}"] = ops.convert_to_numpy(box.high)
-        state["steps"] = self.steps
-        return state | {f"looks/{index}": values for index, values in enumerate(self.scales.values())}
-
-    def restore(self, state: State) -> None:
-        """Puts a state back."""
-        super().restore(state)
-        self._weight.assign(state["weight"])
-        self._met_at = int(state["met_at"])
-        for index, box in enumerate(self._boxes):
-            box.low.assign(state[f"low/{index}"])
-            box.high.assign(state[f"high/{index}"])
-        layers = [state[f"looks/{index}"] for index in range(len(self._scales.layers))]
-        self._looks = {int(step): [values[i] for values in layers] for i, step in enumerate(state["steps"])}
+        notes, now = self.session.notes, self.session.now()
+        before = self.steps != now  # at the end of a fit the step of the last epoch is looked at once more
+        notes["steps"] = np.append(self.steps[before], now)
+        for index, scale in enumerate(self._scales.layers):
+            values = scale.values().astype("float32")[None]
+            seen = notes.get(f"looks/{index}", values[:0])
+            notes[f"looks/{index}"] = np.concatenate([seen[before], values])
 
     # ---- afterwards -----------------------------------------------------------------------------------------
 
@@ -220,9 +199,7 @@ class ScaleRegularization(Attaching):
     @property
     def gaps(self) -> dict[str, tuple[float, float]]:
         """`{path of the scales: (highest that goes, lowest that stays)}`: how empty the valley is. See `thresholds`."""
-        last = list(self._looks.values())[-1] if self._looks else []
-        names = [scale.name for scale in self._known().layers]
-        return {name: gap(values, self.thresholds[name]) for name, values in zip(names, last, strict=True)}
+        return {name: gap(looks[-1], self.thresholds[name]) for name, looks in self.scales.items()}
 
     @property
     def left(self) -> dict[str, str]:
@@ -232,18 +209,19 @@ class ScaleRegularization(Attaching):
     @property
     def target_met_at(self) -> int | None:
         """The step at which the target was met and the penalty ended; `None` where it was not."""
-        return None if self._met_at < 0 else self._met_at
+        met_at = int(self.used().notes["met_at"])
+        return None if met_at < 0 else met_at
 
     @property
     def steps(self) -> np.ndarray:
         """The steps at which the scales were noted: at the beginning and after every epoch. Shape `(times,)`."""
-        return np.asarray(list(self._looks), int)
+        return np.zeros(0, int) if self.session is None else self.session.notes.get("steps", np.zeros(0, int))
 
     @property
     def scales(self) -> dict[str, np.ndarray]:
         """`{path of the scales: |γ|}`, each of shape `(times, channels)`."""
-        looks = list(self._looks.values())
-        return {scale.name: np.stack([look[i] for look in looks]) for i, scale in enumerate(self._known().layers)}
+        looks = [self.used().notes[f"looks/{index}"] for index in range(len(self._known().layers))]
+        return {scale.name: seen for scale, seen in zip(self._known().layers, looks, strict=True)}
 
     def histogram(self, bins: int = 50) -> tuple[np.ndarray, np.ndarray]:
         """Returns the histogram of all scales at every look.
@@ -264,6 +242,10 @@ class ScaleRegularization(Attaching):
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, steps=self.steps, **{n.replace("/", "."): v for n, v in self.scales.items()})
         return Path(path)
+
+    def artifacts(self, folder: Path) -> list[Path]:
+        """Writes `scales.npz`."""
+        return [self.save(folder / "scales.npz")]
 
     def _known(self) -> Scales:
         if self._scales is None:

@@ -1,4 +1,4 @@
-"""What GReg-1 and GReg-2 share: a penalty that grows inside the compiled step, its end, and what to use after it."""
+"""A penalty that grows inside the compiled step, its end, and the plan or masks that it leaves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kerasprune.errors import PruneError, is_number, raise_faults
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.regularizers import GrowingL2
-from kerasprune.training.attaching import Attaching
+from kerasprune.training.callback import PruningCallback
 from kerasprune.training.candidates import (
     Part,
     Unit,
@@ -29,7 +29,7 @@ from kerasprune.training.candidates import (
     weight_numbers,
     weight_units,
 )
-from kerasprune.training.clock import unwrapped
+from kerasprune.training.optimizer import unwrapped
 
 _EXACT = 1e-9  # so that 0.01 / 1e-5 counts as the 1000 updates that it is
 
@@ -72,19 +72,21 @@ class Growth:
         return floor(height / self.step + _EXACT) + 1
 
 
-class GrowingRegularization(Attaching):
-    """Base of GReg-1 and GReg-2.
+class GrowingPenalty(PruningCallback):
+    """Base of GReg-1, GReg-2 and IncReg: `L(w) + ½ Σ_j λ_j w_j²` with a λ that changes inside the compiled step.
 
-    A subclass says how long it takes (`length`), what λ is (`strength`) and who goes (`Unit.goes`).
+    A method says how long it takes (`length`), what λ is (`strength`) and which entries are removed (`Unit.goes`).
 
     Args:
         growth: The schedule of the penalty.
-        keep: Fraction that stays, or fractions by name; `None` where a plan says what stays.
+        keep: Fraction kept, or fractions by name; `None` where a plan says what is kept.
         granularity: `"filter"`, `"channel"` (input channels of the consumers) or `"weight"`.
         weight_decay: γ, the L2 coefficient that the loss already holds.
         stop: Whether to stop `fit` at the end of the schedule.
-        faults: What is wrong with the arguments of the subclass.
+        faults: What is wrong with the arguments of the method.
     """
+
+    takes = frozenset({"keep"})
 
     def __init__(
         self,
@@ -109,62 +111,60 @@ class GrowingRegularization(Attaching):
         self._units: list[Unit] = []
         self._kept: dict[str, np.ndarray] = {}
 
-    # ---- what a subclass says -------------------------------------------------------------------------------
+    # ---- what a method says -----------------------------------------------------------------------------------
 
     @property
     @abstractmethod
     def length(self) -> int:
-        """Steps that the whole schedule takes."""
+        """Steps of the whole schedule."""
 
     @abstractmethod
     def strength(self, unit: Unit, step: Any) -> Any:
         """Returns λ of every entry of a unit at a step, as a tensor; called inside the compiled step."""
 
-    def units(self, model: keras.Model) -> tuple[Plan, list[Unit]]:
+    def units(self) -> tuple[Plan, list[Unit]]:
         """Returns what the penalty acts on, and the plan so far, which what is picked completes."""
         if self.granularity == "weight":
-            graph = trace(model, unknown="freeze")
+            graph = trace(self.model, unknown="freeze")
             units = weight_units(graph, weight_numbers(graph, self.keep))
         else:
-            graph = trace(model, coupling="free")
+            graph = trace(self.model, coupling="free")
             units = channel_units(graph, self.granularity, channel_numbers(graph, self.keep))
         return Plan({}, coupling=graph.coupling, fingerprint=graph.fingerprint), losing(units)
 
     def picked(self, unit: Unit) -> np.ndarray:
-        """Returns the sorted indices of the entries of a unit that stay."""
+        """Returns the sorted indices of the entries of a unit that are kept."""
         return unit.stays()
 
-    # ---- training -------------------------------------------------------------------------------------------
+    # ---- training ---------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Attaches the penalty; an instance can be used for several fits."""
-        model = self.model
-        attachment = self.attached()
         self._kept = {}
-        self._given, self._units = self.units(model)
+        self._given, self._units = self.units()
         if not self._units:
             raise PruneError("Expected something to remove. Received: a plan that keeps everything. Keep less.")
-        _warn_of_decay(model.optimizer)
+        _warn_of_decay(self.model.optimizer)
         _warn_of_frozen(self._units)
         for unit in self._units:
+            self.session.track(f"goes/{unit.name}", unit.goes)
             for part in unit.parts:
-                attachment.regularize(part.variable, GrowingL2(self._reader(unit, part)))
-        attachment.trace()
+                self.session.regularize(part.variable, GrowingL2(self._reader(unit, part)))
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Notes how many steps are left, so that the batch hook is one comparison."""
         super().on_epoch_begin(epoch, logs)
-        self._left = self.length - self._clock.now()
+        self._left = self.length - self.session.now()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Stops at the end of the schedule."""
-        # A batch is at most one step; the clock, which knows, is asked last, because that waits for the device.
-        if self.stop and batch + 1 >= self._left and self._clock.now() >= self.length:
+        # A batch is at most one step; the exact number is read last, because that waits for the device.
+        if self.stop and batch + 1 >= self._left and self.session.now() >= self.length:
             self.model.stop_training = True
 
     def end(self) -> None:
-        """Takes the penalty off and notes what stays."""
-        done = self._clock.now()
+        """Notes what is kept."""
+        done = self.session.now()
         if done < self.length:
             warnings.warn(
                 f"{type(self).__name__} was to take {self.length} steps; fit ended after {done}. The plan stands, but "
@@ -172,22 +172,17 @@ class GrowingRegularization(Attaching):
                 stacklevel=3,
             )
         self._kept = {unit.name: self.picked(unit) for unit in self._units}
-        self.detach()
-
-    def tracked(self) -> Mapping[str, Any]:
-        """Returns who goes, as far as that is settled; λ is a function of it and the step."""
-        return {f"goes/{unit.name}": unit.goes for unit in self._units}
 
     def gauges(self) -> dict[str, float]:
         """Returns the largest λ at this moment."""
-        now = ops.convert_to_tensor(np.int32(self._clock.now()))
+        now = ops.convert_to_tensor(np.int32(self.session.now()))
         return {"λ": max(float(ops.max(self.strength(unit, now))) for unit in self._units)}
 
-    # ---- afterwards -----------------------------------------------------------------------------------------
+    # ---- afterwards -------------------------------------------------------------------------------------------
 
     @property
     def leaves_masks(self) -> bool:
-        """Whether single weights go."""
+        """Whether single weights are removed."""
         return self.granularity == "weight"
 
     @property
@@ -231,8 +226,8 @@ class GrowingRegularization(Attaching):
         self.growth = replace(self.growth, step=self.growth.ceiling / (growing + 1), every=1, settle=settle)
 
     def _reader(self, unit: Unit, part: Part) -> Callable[[], Any]:
-        clock = self._clock
-        return lambda: part.spread(self.strength(unit, clock.step()))
+        session = self.session
+        return lambda: part.spread(self.strength(unit, session.step()))
 
     def _check_done(self) -> None:
         if not self._kept:

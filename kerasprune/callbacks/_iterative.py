@@ -1,4 +1,4 @@
-"""What iterative magnitude pruning and learning-rate rewinding share: rounds of training and removal in one fit."""
+"""Rounds of training and removal in one fit."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any, Self
 
 import numpy as np
 
-from kerasprune.callbacks._scored import Scored
 from kerasprune.errors import PruneError, is_number, raise_faults, whole_number_faults
 from kerasprune.schedules import Point
-from kerasprune.training.callback import State
-from kerasprune.training.clock import accumulated
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.competition import Competition
+from kerasprune.training.optimizer import accumulated
 from kerasprune.training.phases import Phases
 
 
-class RoundsOfRemoval(Scored):
-    """Base: `total = k + (rounds + 1)·L` steps; after each of the first `rounds` phases of L steps some weights go.
+class IterativeRemoval(PruningCallback):
+    """Base: `total = k + (rounds + 1)·L` steps; after each of the first `rounds` phases of L steps weights are removed.
 
-    A subclass says what is rewound after a removal (`rewind`). Steps are batches; phases end where a step, or an
+    A method says what is rewound after a removal (`rewind`). Steps are batches; phases end where a step, or an
     execution of several, ends.
 
     Args:
         rounds: Number of removals.
-        keep_per_round: Fraction of what is left that stays at each. After n rounds `keep_per_round**n` of all stays.
+        keep_per_round: Fraction of what is left that is kept at each. After n rounds `keep_per_round**n` of all is.
         rewind_to: The point in training, e.g. `"500it"` or `"2ep"`.
         criterion, granularity, scope, freeze: As for `GradualMagnitude`.
     """
@@ -45,14 +45,12 @@ class RoundsOfRemoval(Scored):
         if not is_number(keep_per_round) or not 0 < keep_per_round < 1:
             faults.append(f"Expected a fraction kept in (0, 1). Received: keep_per_round={keep_per_round!r}.")
         raise_faults(f"{type(self).__name__} cannot be made:", faults)
-        super().__init__(criterion, granularity, scope, freeze)
+        super().__init__()
+        self.competition = Competition(criterion, granularity, scope, freeze)
         self.rounds = rounds
         self.keep_per_round = keep_per_round
         self.rewind_to = Point.read(rewind_to)
         self._phases: Phases | None = None
-        self._done_steps = 0
-        self._epoch_began = 0
-        self._round = 0
 
     @abstractmethod
     def remember(self) -> None:
@@ -86,10 +84,10 @@ class RoundsOfRemoval(Scored):
 
     def rewound(self) -> int:
         """Returns the optimizer's own count of batches at the rewind point."""
-        return self._clock.start * accumulated(self.model.optimizer) + self._phases.rewind
+        return self.session.start * accumulated(self.model.optimizer) + self._phases.rewind
 
     def begin(self) -> None:
-        """Cuts the fit into phases and attaches the masks."""
+        """Cuts the fit into phases and holds the masks."""
         steps, epochs = self.params.get("steps"), self.params.get("epochs")
         if steps is None:
             raise PruneError(
@@ -97,49 +95,43 @@ class RoundsOfRemoval(Scored):
                 "Give fit steps_per_epoch=."
             )
         rewind = self.rewind_to.steps(steps)
-        phases = Phases.of(rewind, self.rounds, steps, epochs, self.model.steps_per_execution)
-        self._phases, self._done_steps, self._epoch_began, self._round = phases, 0, 0, 0
-        super().begin()
+        self._phases = Phases.of(rewind, self.rounds, steps, epochs, self.model.steps_per_execution)
+        self.hold(self.competition.masks(self.model))
         self._check_rounds()
+        self._note(steps=0, epoch_began=0, round=0)
         if rewind == 0:
             self.remember()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Remembers, removes and rewinds where a phase ends."""
-        before = self._done_steps
-        self._done_steps = self._epoch_began + min(batch + 1, self.params["steps"])
-        if before < self._phases.rewind <= self._done_steps:
+        before, epoch_began, last = self._position()
+        now = epoch_began + min(batch + 1, self.params["steps"])
+        due = sum(end <= now for end in self._phases.ends)
+        self._note(now, epoch_began, max(due, last))
+        if before < self._phases.rewind <= now:
             self.remember()
-        due = sum(end <= self._done_steps for end in self._phases.ends)
-        if due > self._round:
+        if due > last:
             _ = self.model  # on JAX this brings the variables up to date
-            self._round = due
-            self._remove()
+            self.held.assign(self.held.lowest(self.held.numbers(self.keep_per_round**due)))
+            self.rewind()
+            self.held.apply()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Notes where the next epoch begins."""
-        self._epoch_began = self._done_steps
+        steps, _, last = self._position()
+        self._note(steps, steps, last)
 
-    def state(self) -> State:
-        """Returns masks, clock and place."""
-        place = [self._done_steps, self._epoch_began, self._round]
-        return {**super().state(), "place": np.asarray(place)}
+    def _note(self, steps: int, epoch_began: int, round: int) -> None:
+        self.session.notes["place"] = np.array([steps, epoch_began, round])
 
-    def restore(self, state: State) -> None:
-        """Puts them back."""
-        super().restore(state)
-        self._done_steps, self._epoch_began, self._round = (int(number) for number in state["place"])
-
-    def _remove(self) -> None:
-        held = self._held
-        held.assign(held.lowest(held.numbers(self.keep_per_round**self._round)))
-        self.rewind()
-        held.apply()
+    def _position(self) -> tuple[int, int, int]:
+        """Returns the steps done, those done when the epoch began, and the number of removals."""
+        return tuple(self.session.notes["place"].tolist())
 
     def _check_rounds(self) -> None:
-        sizes = self._held.numbers(1.0)
-        last = self._held.numbers(self.keep_per_round**self.rounds)
-        before = self._held.numbers(self.keep_per_round ** (self.rounds - 1))
+        sizes = self.held.numbers(1.0)
+        last = self.held.numbers(self.keep_per_round**self.rounds)
+        before = self.held.numbers(self.keep_per_round ** (self.rounds - 1))
         if (last >= before).all():
             raise PruneError(
                 f"Expected rounds that leave something to remove. Received: rounds={self.rounds}, keep_per_round="

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -12,17 +12,17 @@ import numpy as np
 from keras import ops
 
 from kerasprune import schedules
-from kerasprune.callbacks._scored import Scored
 from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import raise_faults, whole_number_faults
 from kerasprune.schedules import Point
-from kerasprune.training.clock import accumulated
-from kerasprune.training.state_variable import state_variable
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.competition import Competition
+from kerasprune.training.optimizer import accumulated
 from kerasprune.training.updates import Updates, updates
 
 
 @callbacks.add("gradual_magnitude")
-class GradualMagnitude(Scored):
+class GradualMagnitude(PruningCallback):
     """Removes the lowest scores by a schedule; what is gone stays gone.
 
     After the steps `begin, begin + every, …, end` the fraction `schedule(step)` stays. Masks are chosen and applied
@@ -61,7 +61,8 @@ class GradualMagnitude(Scored):
         freeze: Sequence[str] = (),
     ) -> None:
         raise_faults("GradualMagnitude cannot be made:", whole_number_faults(1, every=every))
-        super().__init__(criterion, granularity, scope, freeze)
+        super().__init__()
+        self.competition = Competition(criterion, granularity, scope, freeze)
         self.schedule = schedules.get(schedule)
         self.every = every
         self._updates = Updates((), ())
@@ -91,29 +92,25 @@ class GradualMagnitude(Scored):
                 f"{self._updates.at(total):.3g} stays. Train longer, or end the schedule earlier.",
                 stacklevel=4,
             )
-        super().begin()
-        if self.put_back_to and known is not None:
-            self._clock.start -= known * self.put_back_to
-        self._table = np.stack([self._held.numbers(keep) for keep in self._updates.keep])
-        now = self._clock.now()
-        self._held.renew(self._updates.at(now))
-        self._place = state_variable(np.int32(sum(due <= now for due in self._updates.steps) - 1), "place")
+        self.hold(self.competition.masks(self.model), self._renew)
+        if self.restored_epoch and known is not None:
+            self.session.start -= known * self.restored_epoch
+        self._numbers = np.stack([self.held.numbers(keep) for keep in self._updates.keep])
+        now = self.session.now()
+        self.held.renew(self._updates.at(now))
+        over = np.int32(sum(due <= now for due in self._updates.steps) - 1)
+        self._renewals = self.session.variable("place", over)
 
-    def tracked(self) -> Mapping[str, Any]:
-        """Returns the masks, and how many renewals are over."""
-        return {**super().tracked(), "place": self._place}
-
-    def within_step(self) -> None:
+    def _renew(self) -> None:
         """Renews the masks at the steps of the schedule; where steps were left out, as soon as possible."""
         due = np.asarray(self._updates.steps, "int32")
-        place = ops.sum(ops.cast(self._clock.after_update() >= due, "int32")) - 1
-        before = ops.convert_to_tensor(self._place)
-        numbers = ops.take(ops.convert_to_tensor(self._table), ops.maximum(place, 0), axis=0)
-        units = self._held.units
-        goes = ops.cond(
-            place > before,
-            lambda: self._held.lowest(numbers),
-            lambda: [ops.convert_to_tensor(unit.goes) for unit in units],
+        index = ops.sum(ops.cast(self.session.step_after_update() >= due, "int32")) - 1
+        before = ops.convert_to_tensor(self._renewals)
+        numbers = ops.take(ops.convert_to_tensor(self._numbers), ops.maximum(index, 0), axis=0)
+        removed = ops.cond(
+            index > before,
+            lambda: self.held.lowest(numbers),
+            lambda: [ops.convert_to_tensor(unit.goes) for unit in self.held.units],
         )
-        self._held.assign(goes)
-        self._place.assign(ops.maximum(place, before))
+        self.held.assign(removed)
+        self._renewals.assign(ops.maximum(index, before))

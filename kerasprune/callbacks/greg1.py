@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks._growing import GrowingRegularization, Growth, keep_faults
+from kerasprune.callbacks._growing import GrowingPenalty, Growth, keep_faults
 from kerasprune.callbacks.table import callbacks
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
@@ -18,7 +17,7 @@ from kerasprune.training.candidates import Unit, channel_units, losing
 
 
 @callbacks.add("greg1")
-class GReg1(GrowingRegularization):
+class GReg1(GrowingPenalty):
     """Pushes what a plan removes to zero, slowly, so that the rest can take over.
 
     `L(w) + ½ Σ_j λ_j w_j²`; every `every` steps, from step 0 on, `λ_j += penalty_step` for what is to be removed,
@@ -54,6 +53,8 @@ class GReg1(GrowingRegularization):
         Wang et al., Neural Pruning via Growing Regularization, ICLR 2021, section 3.2 and Algorithm 1.
     """
 
+    takes = frozenset({"plan", "keep"})
+
     def __init__(
         self,
         plan: Plan | None = None,
@@ -84,15 +85,15 @@ class GReg1(GrowingRegularization):
         """Steps that the whole schedule takes: `(⌈τ/δλ⌉ − 1)·K_u + K_s`."""
         return (self.growth.updates_to(self.growth.ceiling) - 1) * self.growth.every + self.growth.settle
 
-    def units(self, model: keras.Model) -> tuple[Plan, list[Unit]]:
+    def units(self) -> tuple[Plan, list[Unit]]:
         """Returns the units; what stays is decided here, at the start."""
         if self._asked is None:
-            given, units = super().units(model)
+            given, units = super().units()
             for unit in units:
                 unit.goes.assign(unit.lowest())
             return given, units
         plan = self._asked
-        graph = trace(model, coupling=plan.coupling, unknown="freeze")
+        graph = trace(self.model, coupling=plan.coupling, unknown="freeze")
         plan.check(graph)
         units = channel_units(graph, self.granularity, {name: len(kept) for name, kept in plan.keep.items()})
         units = losing(units)

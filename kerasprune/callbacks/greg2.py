@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks._growing import GrowingRegularization, Growth, keep_faults
+from kerasprune.callbacks._growing import GrowingPenalty, Growth, keep_faults
 from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import is_number
 from kerasprune.training.candidates import Unit
 
 
 @callbacks.add("greg2")
-class GReg2(GrowingRegularization):
+class GReg2(GrowingPenalty):
     """Lets a uniformly growing penalty separate the channels before it picks them by L1 norm.
 
     Picking: `λ_j += pick_step` for *all* j every `every` steps. At the first update with `λ > pick_at`, the channels
@@ -113,7 +113,7 @@ class GReg2(GrowingRegularization):
 
     def picked(self, unit: Unit) -> np.ndarray:
         """Returns what was picked; where `fit` ended before the pick, what would be picked now."""
-        if self._clock.now() <= self.pick_step_number:
+        if self.session.now() <= self.pick_step_number:
             unit.goes.assign(unit.lowest())
         return unit.stays()
 

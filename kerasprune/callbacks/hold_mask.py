@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kerasprune.callbacks._masked import Masked
 from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import raise_faults
+from kerasprune.training.callback import PruningCallback
 from kerasprune.training.candidates import Part, Unit
 from kerasprune.training.masks import Masks, dtype_faults, masked_variables
 
 
 @callbacks.add("hold_mask")
-class HoldMask(Masked):
+class HoldMask(PruningCallback):
     """Keeps the weights that masks leave out at `+0.0`, and the optimizer's memory of them.
 
     For fine-tuning a sparse model: plain training would bring removed weights back to life.
@@ -44,13 +44,9 @@ class HoldMask(Masked):
         raise_faults("HoldMask cannot be made:", dtype_faults(arrays))
         self._given = arrays
 
-    def made(self) -> Masks:
-        """Returns one unit per mask."""
-        pairs = masked_variables(self.model.trainable_variables, self._given, "trained variable")
-        return Masks([Unit.of(v.path, mask.size, int(mask.sum()), (Part(v),)) for v, mask in pairs])
-
     def begin(self) -> None:
-        """Attaches the masks and sets what is gone to zero."""
-        super().begin()
-        self._held.assign([~self._given[unit.name].ravel() for unit in self._held.units])
-        self._held.apply()
+        """Holds one mask per variable that is named, and zeroes what it removes."""
+        pairs = masked_variables(self.model.trainable_variables, self._given, "trained variable")
+        self.hold(Masks([Unit.of(v.path, mask.size, int(mask.sum()), (Part(v),)) for v, mask in pairs]))
+        self.held.assign([~self._given[unit.name].ravel() for unit in self.held.units])
+        self.held.apply()

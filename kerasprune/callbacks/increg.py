@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks._growing import GrowingRegularization, Growth, keep_faults
+from kerasprune.callbacks._growing import GrowingPenalty, Growth, keep_faults
 from kerasprune.callbacks.table import callbacks
 from kerasprune.plans import Plan
 from kerasprune.training.candidates import Unit
 from kerasprune.training.scope import rank
-from kerasprune.training.state_variable import state_variable
 
 
 @callbacks.add("increg")
-class IncReg(GrowingRegularization):
+class IncReg(GrowingPenalty):
     """Lets the penalty of weak filters grow and that of strong ones fall, so that the weak may still change places.
 
     `L(w) + ½ Σ_j λ_j w_j²`; every `every` steps `λ_j ← min(max(λ_j + Δ(r_j), 0), ceiling)`, with r_j the place of j by
@@ -71,11 +69,12 @@ class IncReg(GrowingRegularization):
         """Steps until the fastest λ can be at the ceiling, and those after it."""
         return (self.growth.updates_to(self.growth.ceiling) - 1) * self.growth.every + self.growth.settle
 
-    def units(self, model: keras.Model) -> tuple[Plan, list[Unit]]:
+    def units(self) -> tuple[Plan, list[Unit]]:
         """Returns the units, each with penalties that begin at zero."""
-        given, units = super().units(model)
-        self._penalties = {unit.name: state_variable(np.zeros(unit.size, "float32"), "penalty") for unit in units}
-        self._updated = {unit.name: state_variable(np.int32(-self.growth.every), "updated") for unit in units}
+        given, units = super().units()
+        variable, never = self.session.variable, np.int32(-self.growth.every)
+        self._penalties = {u.name: variable(f"penalty/{u.name}", np.zeros(u.size, "float32")) for u in units}
+        self._updated = {u.name: variable(f"updated/{u.name}", never) for u in units}
         return given, units
 
     def change(self, unit: Unit) -> Any:
@@ -104,8 +103,3 @@ class IncReg(GrowingRegularization):
     def gauges(self) -> dict[str, float]:
         """Returns the largest λ at this moment."""
         return {"λ": max(float(ops.max(ops.convert_to_tensor(each))) for each in self._penalties.values())}
-
-    def tracked(self) -> Mapping[str, Any]:
-        """Returns the penalties, and when they were updated."""
-        penalties = {f"penalty/{name}": variable for name, variable in self._penalties.items()}
-        return {**super().tracked(), **penalties, **{f"updated/{n}": v for n, v in self._updated.items()}}

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from kerasprune.callbacks._iterative import RoundsOfRemoval
+from kerasprune.callbacks._iterative import IterativeRemoval
 from kerasprune.callbacks.table import callbacks
-from kerasprune.training.callback import State
 from kerasprune.training.rewinding import remembered, rewind_optimizer, rewind_weights
 
 
 @callbacks.add("iterative_magnitude")
-class IterativeMagnitude(RoundsOfRemoval):
+class IterativeMagnitude(IterativeRemoval):
     """Trains, removes the smallest weights, rewinds the others to step k, and again; the last phase trains the ticket.
 
     `W_0 → W_k` (remembered); for n = 1 … rounds: train `m⊙W_k → m⊙W_T`, remove the lowest magnitudes among those left,
@@ -43,30 +40,16 @@ class IterativeMagnitude(RoundsOfRemoval):
         Carbin, The Lottery Ticket Hypothesis, ICLR 2019, for k = 0.
     """
 
-    _remembered: Sequence[np.ndarray] = ()
-
     def remember(self) -> None:
         """Keeps the weights of the rewind point."""
-        self._remembered = remembered(self.model)
+        self.session.note_list("remembered", remembered(self.model))
 
     def rewind(self) -> None:
         """Goes back to the rewind point."""
-        rewind_weights(self.model, self._remembered)
+        rewind_weights(self.model, self.session.noted_list("remembered"))
         rewind_optimizer(self.model, self.rewound())
 
     @property
     def ticket(self) -> list[np.ndarray]:
         """The weights of the rewind point, in the order of `model.get_weights()`: with `masks`, the ticket."""
-        self._done()
-        return list(self._remembered)
-
-    def state(self) -> State:
-        """Returns also the weights of the rewind point."""
-        kept = {f"remembered/{place}": value for place, value in enumerate(self._remembered)}
-        return {**super().state(), **kept}
-
-    def restore(self, state: State) -> None:
-        """Puts them back."""
-        super().restore(state)
-        number = sum(name.startswith("remembered/") for name in state)
-        self._remembered = [state[f"remembered/{place}"] for place in range(number)]
+        return self.used().noted_list("remembered")

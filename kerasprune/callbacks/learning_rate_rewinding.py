@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kerasprune.callbacks._iterative import RoundsOfRemoval
+from kerasprune.callbacks._iterative import IterativeRemoval
 from kerasprune.callbacks.table import callbacks
 from kerasprune.schedules import Point
 from kerasprune.training.rewinding import rewind_optimizer
 
 
 @callbacks.add("learning_rate_rewinding")
-class LearningRateRewinding(RoundsOfRemoval):
+class LearningRateRewinding(IterativeRemoval):
     """Trains, removes the smallest weights, and trains the others on with the learning rate of step k.
 
     As `IterativeMagnitude`, but the weights that stay keep their values; only the step, with it the learning-rate

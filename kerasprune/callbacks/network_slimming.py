@@ -8,13 +8,13 @@ import numpy as np
 
 from kerasprune import regularizers
 from kerasprune.budgets.base import Floor
-from kerasprune.callbacks._bn_penalty import ScaleRegularization, fraction_faults, made, to_target
+from kerasprune.callbacks._bn_penalty import BatchNormPenalty, fraction_faults, made, to_target
 from kerasprune.callbacks.table import callbacks
 from kerasprune.training.bn_scales import Scales
 
 
 @callbacks.add("network_slimming")
-class NetworkSlimming(ScaleRegularization):
+class NetworkSlimming(BatchNormPenalty):
     """Makes the scales of the whole network sparse, and lets the channels with the smallest go.
 
     `L + λ ‖γ‖₁`, γ the BatchNorm scales of all channels that may go. One threshold for the network: channels are ranked

@@ -12,16 +12,16 @@ from keras import ops
 
 from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
-from kerasprune.training.callback import Resumable, company
+from kerasprune.training.callback import PruningCallback
 from kerasprune.training.checkpoint import SavedState, last_good
-from kerasprune.training.clock import unwrapped
 from kerasprune.training.epoch_counters import positions
-from kerasprune.training.optimizer import ensure_built
+from kerasprune.training.fit import Fit
+from kerasprune.training.optimizer import ensure_built, unwrapped
 from kerasprune.training.skipping import Skipping
 
 
 @callbacks.add("resume")
-class Resume(Resumable):
+class Resume(PruningCallback):
     """Saves the whole state of a fit at the beginning of every epoch, and goes on from it when the script runs again.
 
     The state: weights, optimizer, seeds of layers, what the other callbacks of kerasprune have (masks, picks, λ by its
@@ -205,7 +205,7 @@ class Resume(Resumable):
         """Checks, before anything is put back, that the other callbacks find what they keep."""
         faults = []
         for name, callback in self._named().items():
-            for key, variable in callback.tracked().items():
+            for key, variable in callback.session.variables.items():
                 saved = found.arrays.get(f"callback/{name}/{key}")
                 if saved is None or list(saved.shape) != _shape(variable):
                     shape = "nothing of that name" if saved is None else f"shape {list(saved.shape)}"
@@ -219,11 +219,11 @@ class Resume(Resumable):
     def _refusal(self) -> str:
         return f"{self.directory} holds the state of another fit. Give another folder, or empty this one."
 
-    def _others(self) -> list[Resumable]:
-        return [callback for callback in company(self.model) if not isinstance(callback, Resume)]
+    def _others(self) -> list[PruningCallback]:
+        return [callback for callback in Fit.of(self.model).callbacks if not callback.restores]
 
-    def _named(self) -> dict[str, Resumable]:
-        named: dict[str, Resumable] = {}
+    def _named(self) -> dict[str, PruningCallback]:
+        named: dict[str, PruningCallback] = {}
         for callback in self._others():
             kind = type(callback).__name__
             number = sum(name.split("#")[0] == kind for name in named)
@@ -231,7 +231,7 @@ class Resume(Resumable):
         return named
 
 
-def _settings(callback: Resumable) -> dict[str, Any]:
+def _settings(callback: PruningCallback) -> dict[str, Any]:
     """Returns the plain settings of a callback."""
     public = {key: value for key, value in vars(callback).items() if not key.startswith("_")}
     return {key: value for key, value in public.items() if isinstance(value, str | int | float)}

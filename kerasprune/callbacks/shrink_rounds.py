@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -15,15 +16,14 @@ from kerasprune.criteria.blocks.base import BlockCriterion
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.plans import Plan
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.training.attaching import Attaching
-from kerasprune.training.callback import State
+from kerasprune.training.callback import PruningCallback
 from kerasprune.training.extent import Extent, check_blocks, steps
-from kerasprune.training.zeroing import Silence
+from kerasprune.training.zeroing import Zeroing
 from kerasprune.workflows.rounds import Point, check_rounds, next_plan
 
 
 @callbacks.add("shrink_rounds")
-class ShrinkRounds(Attaching):
+class ShrinkRounds(PruningCallback):
     """Shrinks depth, width or resolution in equal steps during one `fit`, and records a point after each round.
 
     `x_n = 1 − n (1 − to) / rounds`, for `epochs_per_round` epochs each.
@@ -63,6 +63,8 @@ class ShrinkRounds(Attaching):
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Algorithm 1.
     """
 
+    takes = frozenset({"resolution"})
+
     def __init__(
         self,
         dimension: str,
@@ -90,21 +92,26 @@ class ShrinkRounds(Attaching):
         self.channels = channels
         self.monitor = monitor
         self.seed = seed
-        self._points: list[Point] = []
-        self._plan = Plan({})
-        self._epochs = 0
-        self._silence: Silence | None = None
+        self._zeroing: Zeroing | None = None
         self._extent: Extent | None = None
 
     @property
     def points(self) -> list[Point]:
         """One point for every round that is over: what was built, its accuracy, its costs, its plan; no model."""
-        return list(self._points)
+        if self.session is None:
+            return []
+        rows, plans = self.session.notes["points"].tolist(), self._plans[1:]
+        return [Point(*row[:4], *map(int, row[4:]), plan) for row, plan in zip(rows, plans, strict=True)]
 
     @property
     def plan(self) -> Plan:
-        """What stays at this moment: what to hand to `kp.rebuild(…, absorb=False)` after `fit`."""
-        return self._plan
+        """What is kept at this moment: what to hand to `kp.rebuild(…, absorb=False)` after `fit`."""
+        return Plan({}) if self.session is None else self._plans[0]
+
+    @property
+    def _plans(self) -> list[Plan]:
+        """The plan of this moment, then those of the points."""
+        return [_read(text) for text in self.session.notes["plans"]]
 
     @property
     def sizes(self) -> list[int]:
@@ -117,7 +124,6 @@ class ShrinkRounds(Attaching):
 
     def begin(self) -> None:
         """Attaches the masks and takes the first step; an instance can be used for several fits."""
-        attachment = self.attached()
         wanted, asked = self.rounds * self.epochs_per_round, self.params.get("epochs")
         if asked != wanted:
             raise PruneError(
@@ -127,62 +133,28 @@ class ShrinkRounds(Attaching):
         self._extent = Extent.of(self.model, self.resolution)
         if self.dimension == "depth":
             check_blocks(self.model, self._extent)
-        self._points, self._epochs = [], 0
-        self._plan = Plan({})
+        nothing = {"epochs": np.asarray(0), "points": np.zeros((0, 7)), "plans": np.array([_written(Plan({}))])}
+        self.session.notes |= nothing
+        self._zeroing = None
         if self.dimension != "resolution":
-            self._silence = Silence(self.model, self.dimension)
-            self._silence.attach(attachment)
-            attachment.trace()
-        self._shrink(rebuild(self.model, self._plan, absorb=False))
+            self._zeroing = Zeroing(self.model, self.dimension)
+            self._zeroing.attach(self.session)
+        self._shrink(rebuild(self.model, Plan({}), absorb=False))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Records a point where a round is over, and takes the next step; where that fails, the masks come off."""
-        self._epochs += 1
-        if self._epochs % self.epochs_per_round:
+        """Records a point where a round is over, and takes the next step; where that fails, the masks are removed."""
+        self.session.notes["epochs"] = self.session.notes["epochs"] + 1
+        if self.session.notes["epochs"] % self.epochs_per_round:
             return
         try:
             self._finish(logs or {})
         except BaseException:
-            self.detach()
+            self.session.detach()
             raise
 
-    def end(self) -> None:
-        """Takes the masks off."""
-        self.detach()
-
-    def detach(self) -> None:
-        """Takes the masks off; does nothing where none are attached."""
-        super().detach()
-        self._silence = None
-
     def gauges(self) -> dict[str, float]:
-        """Returns the fraction that stays."""
-        return {"kept": self._fraction(min(len(self._points) + 1, self.rounds))}
-
-    def tracked(self) -> dict[str, Any]:
-        """Returns the masks."""
-        return {} if self._silence is None else self._silence.tracked()
-
-    def state(self) -> State:
-        """Returns masks, place, plans and points."""
-        numbers = [[p.d, p.w, p.r, p.accuracy, p.macs, p.params, p.side] for p in self._points]
-        return {
-            **super().state(),
-            "epochs": np.asarray(self._epochs),
-            "points": np.asarray(numbers, float).reshape(-1, 7),
-            "plans": np.asarray([_written(plan) for plan in (self._plan, *(p.plan for p in self._points))]),
-        }
-
-    def restore(self, state: State) -> None:
-        """Puts them back."""
-        super().restore(state)
-        self._epochs = int(state["epochs"])
-        plans = [_read(text) for text in state["plans"]]
-        self._plan = plans[0]
-        self._points = [
-            Point(*row[:4], int(row[4]), int(row[5]), int(row[6]), plan)
-            for row, plan in zip(state["points"].tolist(), plans[1:], strict=True)
-        ]
+        """Returns the fraction kept."""
+        return {"kept": self._fraction(min(len(self.session.notes["points"]) + 1, self.rounds))}
 
     # ---- one round --------------------------------------------------------------------------------------------
 
@@ -197,31 +169,26 @@ class ShrinkRounds(Attaching):
                 f"Expected {self.monitor!r} among the logs. Received: {', '.join(logs)}. Give fit validation_data and "
                 "compile with metrics=['accuracy'], or name another log with monitor=."
             )
-        slim = rebuild(self.model, self._plan, absorb=False)
-        side = self._plan.resolution or self._extent.side
+        plan, notes = self.plan, self.session.notes
+        slim = rebuild(self.model, plan, absorb=False)
+        side = plan.resolution or self._extent.side
         counted = cost(slim, resolution=side)
-        self._points.append(
-            Point(
-                *self._extent.fractions(slim, side),
-                float(logs[self.monitor]),
-                counted.macs,
-                counted.params,
-                side,
-                self._plan,
-            )
-        )
-        if len(self._points) < self.rounds:
+        accuracy = float(logs[self.monitor])
+        row = [*self._extent.fractions(slim, side), accuracy, counted.macs, counted.params, side]
+        notes["points"] = np.concatenate([notes["points"], [row]])
+        notes["plans"] = np.append(notes["plans"], _written(plan))
+        if len(notes["points"]) < self.rounds:
             self._shrink(slim)
 
     def _shrink(self, slim: keras.Model) -> None:
-        """Takes the next step; what goes is judged on the network as it would be built now."""
-        fraction = self._fraction(len(self._points) + 1)
+        """Takes the next step; what is removed is judged on the network as it would be built now."""
+        notes, plan = self.session.notes, self.plan
+        fraction = self._fraction(len(notes["points"]) + 1)
         step = next_plan(slim, self._extent, self.dimension, fraction, self.data, self.blocks, self.channels, self.seed)
-        fingerprint = self._plan.fingerprint or step.fingerprint
-        together = self._plan.then(step)
-        self._plan = Plan(together.keep, together.removed, together.resolution, together.coupling, fingerprint)
-        if self._silence is not None:
-            self._silence.assign(self._plan)
+        plan = replace(plan.then(step), fingerprint=plan.fingerprint or step.fingerprint)
+        notes["plans"] = np.array([_written(plan), *notes["plans"][1:]])
+        if self._zeroing is not None:
+            self._zeroing.assign(plan)
 
 
 def _written(plan: Plan) -> str:

@@ -12,11 +12,12 @@ from keras import ops
 from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import PruneError
 from kerasprune.files import read_rows, write_rows
-from kerasprune.training.callback import Resumable, company
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.fit import Fit
 
 
 @callbacks.add("sparsity")
-class Sparsity(Resumable):
+class Sparsity(PruningCallback):
     """Adds to the logs of every epoch: `sparsity`, the share of zeros among the kernels' weights, and what the other
     callbacks of the fit are at (`kept`, `λ`). Keras shows logs in the progress bar and in `History`.
 
@@ -56,7 +57,7 @@ class Sparsity(Resumable):
         kernels = zeros(self.model)
         total = sum(size for _, size in kernels.values())
         found = {"sparsity": sum(zero for zero, _ in kernels.values()) / max(total, 1)}
-        for callback in company(self.model):
+        for callback in Fit.of(self.model).callbacks:
             found.update(callback.gauges())
         if logs is not None:
             logs.update(found)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasprune.callbacks._bn_penalty import ScaleRegularization
+from kerasprune.callbacks._bn_penalty import BatchNormPenalty
 from kerasprune.errors import PruneError
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes import schema
@@ -97,7 +97,7 @@ def rehearse(one: stages.Run) -> None:
         callback = stages.callback_of(recipe.prune.callback, plan, model, recipe)
         if recipe.prune.epochs is None and recipe.prune.steps is None:
             stages.own_length(callback)
-        if isinstance(callback, ScaleRegularization):
+        if isinstance(callback, BatchNormPenalty):
             callback.rehearse(model)
     if recipe.prune and recipe.prune.three_dimensions:
         shrinking.rehearse(model, recipe)

@@ -4,6 +4,5 @@ from kerasprune.regularizers.growing_l2 import GrowingL2
 from kerasprune.regularizers.polarization import Polarization
 from kerasprune.regularizers.scale_penalty import ScalePenalty, Together
 from kerasprune.regularizers.slimming import NetworkSlimming
-from kerasprune.regularizers.sum import Sum
 
-__all__ = ["GrowingL2", "NetworkSlimming", "Polarization", "ScalePenalty", "Sum", "Together"]
+__all__ = ["GrowingL2", "NetworkSlimming", "Polarization", "ScalePenalty", "Together"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kerasprune.callbacks import Resumable, Resume
+from kerasprune.callbacks import PruningCallback, Resume
 from kerasprune.testing.claims import require
 from kerasprune.testing.toys import toy_data, toy_model
 
@@ -56,7 +56,7 @@ def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> Non
     _fit(jitted, make(), seed)
     _check_finite(jitted, "with jit_compile=True")
     _check_form(before, jitted, "jitted")
-    if isinstance(callback, Resumable) and not isinstance(callback, Resume):
+    if isinstance(callback, PruningCallback) and not isinstance(callback, Resume):
         _check_resumed(single, make, seed)
 
 

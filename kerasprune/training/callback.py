@@ -1,177 +1,225 @@
-"""What callbacks with a state share: they begin and end once a fit, know one another, and can be put back."""
+"""The base of every pruning callback: the author writes what acts, the base attaches, detaches, saves and restores."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, Self
 
 import keras
 import numpy as np
-from keras import ops
 
 from kerasprune.errors import PruneError
-from kerasprune.training.before import Before
-
-State = dict[str, np.ndarray]
-"""The state of a callback by name: plain arrays, so that files need no pickle."""
-
-_COMPANY = "_kerasprune_company"
-_BEFORE = "_kerasprune_before"
+from kerasprune.plans import Plan
+from kerasprune.training.fit import Fit
+from kerasprune.training.granularity import Filter
+from kerasprune.training.masks import Masks
+from kerasprune.training.session import Session, State
 
 
-class Resumable(keras.callbacks.Callback):
-    """Base of the callbacks whose state outlives a killed job.
+class PruningCallback(keras.callbacks.Callback):
+    """Base of the pruning callbacks.
 
-    A subclass writes `begin` and `end` instead of `on_train_begin` and `on_train_end`, and names its state. Between
-    two epochs all of them must be at rest: they act at the end of a step or an epoch, never at the beginning of an
+    A method writes `begin` and `end` in place of `on_train_begin` and `on_train_end`, and whatever other hooks of Keras
+    it needs. In `begin` it registers with `self.session` what acts inside the compiled step (`regularize`, `constrain`)
+    and what its state is (`variable`, `track`, `notes`); that is removed, saved by `Resume` and restored by the base.
+
+    Between two epochs a method is at rest: it acts at the end of a step or of an epoch, never at the beginning of an
     epoch. Then the beginning of an epoch is a moment that `Resume` can save, wherever it stands in the list.
 
     Example:
-        >>> class Count(Resumable):
+        >>> import keras, numpy as np
+        >>> class Shrinking(PruningCallback):
         ...     def begin(self):
-        ...         self.seen = keras.Variable(0, trainable=False)
-        ...     def tracked(self):
-        ...         return {"seen": self.seen}
+        ...         for layer in self.model.layers:
+        ...             self.session.regularize(layer.kernel, keras.regularizers.L2(0.1))
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, kernel_initializer="ones")])
+        >>> model.compile("sgd", "mse")
+        >>> _ = model.fit(np.zeros((8, 4)), np.zeros((8, 2)), epochs=2, verbose=0, callbacks=[Shrinking()])
+        >>> bool(model.layers[0].kernel.numpy().max() < 1), model.layers[0].kernel.regularizer
+        (True, None)
     """
 
+    takes: ClassVar[frozenset[str]] = frozenset()
+    """What a caller may decide for it: `"plan"` (what stays), `"keep"` (how much of every group), `"resolution"`."""
+    decides: ClassVar[bool] = False
+    """Whether it picks by what it finds after training, so that no plan may stand beside it."""
     restores: ClassVar[bool] = False
-    """Whether it puts back what the others have, together with the weights."""
+    """Whether it restores the state of the others together with the weights."""
     follows_weights: ClassVar[bool] = False
-    """Whether it can go on from weights and the optimizer's step alone, when another callback has put those back."""
+    """Whether it can go on from weights and the optimizer's step alone, when another callback has restored those."""
 
-    _begun = False
-    _ending = False
-    _joined = False
-    _initial_epoch: int | None = None
+    session: Session | None = None
+    """What the callback owns in the present fit, or owned in the last one."""
+    held: Masks | None = None
+    """The masks of a method that removes weights by masks."""
 
-    @property
-    def leaves_masks(self) -> bool:
-        """Whether the result is masks of single weights (`masks`), rather than channels (`plan`)."""
-        return False
+    # ---- what a method writes ---------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Attaches what acts during training; the model is `self.model`."""
 
     def end(self) -> None:
-        """Detaches it, and notes the results."""
-
-    def detach(self) -> None:
-        """Takes off what `begin` has attached; called where the fit cannot begin, at any moment."""
+        """Notes the results; what was attached is removed afterwards."""
 
     def before_end(self) -> None:
         """Called on every callback of the fit after the last epoch, before the first of them ends."""
 
     def gauges(self) -> dict[str, float]:
         """Returns numbers worth watching during `fit`, by name, e.g. the strength of a penalty."""
-        return {}
+        return {} if self.held is None else {"kept": self.kept}
 
-    def tracked(self) -> Mapping[str, Any]:
-        """Returns the variables, by name, that are the state."""
-        return {}
+    def hold(self, masks: Masks, within_step: Callable[[], None] = lambda: None) -> None:
+        """Holds masks until the fit ends: removed weights are +0.0 after every step, so every saved file is sparse.
+
+        To be called in `begin`. At first nothing is removed; remove with `self.held.renew(keep)` or
+        `self.held.assign(...)` and `self.held.apply()`. After the last callback of the fit has ended the masks are
+        applied once more, since others may restore weights, as `EarlyStopping(restore_best_weights=True)` does.
+
+        Args:
+            masks: The masks.
+            within_step: Called inside the compiled step, after the update of the weights and before the masks are
+                applied. Defaults to nothing.
+
+        Raises:
+            PruneError: There is no kernel that may lose weights.
+        """
+        masks.check()
+        masks.clear()
+        self.held = masks
+        masks.attach(self.session, self.model, within_step)
+        self.session.afterwards(masks.settle)
+
+    # ---- what a recipe asks -----------------------------------------------------------------------------------
+
+    @property
+    def length(self) -> int | None:
+        """Steps of the method's own schedule; `None` where it has none."""
+        return None
+
+    def span(self, steps_per_epoch: int, steps: int) -> float | None:
+        """Returns how many epochs a learning-rate schedule should span; `None`: the whole fit.
+
+        Args:
+            steps_per_epoch: Batches in an epoch.
+            steps: Batches of the whole fit.
+        """
+        return None
+
+    def compressed(self, steps: int) -> Self:
+        """Returns the same callback with its schedule squeezed into fewer steps; itself where it has none."""
+        return self
+
+    def artifacts(self, folder: Path) -> list[Path]:
+        """Writes what is worth keeping of the fit into a folder, and returns the paths."""
+        return []
+
+    # ---- results ----------------------------------------------------------------------------------------------
+
+    @property
+    def leaves_masks(self) -> bool:
+        """Whether the result is masks of single weights (`masks`), rather than channels (`plan`)."""
+        return self.held is not None and not isinstance(self.held.granularity, Filter)
+
+    @property
+    def plan(self) -> Plan:
+        """What to hand to `kp.rebuild` after `fit`."""
+        return self._masks("plan").plan()
+
+    @property
+    def masks(self) -> dict[str, np.ndarray]:
+        """`{variable path: boolean mask of the weights that are kept}`, during `fit` and after it."""
+        return self._masks("masks").arrays()
+
+    @property
+    def kept(self) -> float:
+        """The fraction of the weights of the masked kernels that is kept, at this moment."""
+        return self._masks("kept").share()
+
+    def _masks(self, result: str) -> Masks:
+        self.used()
+        if self.held is None:
+            raise PruneError(
+                f"Expected a callback with .{result}. Received: {type(self).__name__}, which removes nothing by masks."
+            )
+        return self.held
+
+    # ---- state ------------------------------------------------------------------------------------------------
 
     def state(self) -> State:
-        """Returns the state; a subclass adds what is not a variable."""
-        return {name: ops.convert_to_numpy(variable) for name, variable in self.tracked().items()}
+        """Returns the state, as plain arrays by name."""
+        return {} if self.session is None else self.session.state()
 
     def restore(self, state: State) -> None:
-        """Puts a state back; called after `begin`."""
-        for name, variable in self.tracked().items():
-            variable.assign(state[name])
+        """Restores a state; called after `begin`."""
+        self.session.restore(state)
 
-    # ---- hooks of Keras -------------------------------------------------------------------------------------
+    def used(self) -> Session:
+        """Returns the session.
+
+        Raises:
+            PruneError: The callback has not been in a fit.
+        """
+        if self.session is None:
+            raise PruneError(
+                "Expected a callback that has been in a fit. Received: one that has not been used yet. Call "
+                f"model.fit(..., callbacks=[{type(self).__name__}(...)]) first."
+            )
+        return self.session
+
+    # ---- hooks of Keras ---------------------------------------------------------------------------------------
 
     def set_model(self, model: keras.Model) -> None:
-        """Joins the other callbacks of the fit; what an earlier, broken fit has left on the model is taken off."""
+        """Joins the other callbacks of the fit; what an earlier, broken fit has left on the model is removed."""
         super().set_model(model)
-        left = [callback for callback in company(model) if callback._joined or callback._begun]
-        for callback in (self, *left):
-            callback._call_off()
-        self._joined, self._initial_epoch = False, model._initial_epoch
-        vars(model)[_COMPANY] = [*(c for c in company(model) if c is not self and c not in left), self]
+        Fit.of(model).enlist(self)
 
     def set_params(self, params: dict) -> None:
-        """Notes that the list of the fit is complete: Keras gives the parameters after the model."""
+        """Notes that the list of the fit is complete."""
         super().set_params(params)
-        self._joined = True
+        if self.model is not None:
+            Fit.of(self.model).complete(self)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Begins, if that has not happened yet."""
         self.ensure_begun()
-        if company(self.model)[-1:] == [self]:
-            vars(self.model).pop(_BEFORE, None)
+        Fit.of(self.model).settled(self)
 
     def ensure_begun(self) -> None:
         """Begins once a fit; where that fails, the model is what it was, whatever the others have done meanwhile."""
-        if self._begun:
-            return
-        model = self.model
-        if not any(callback._begun for callback in company(model)):
-            vars(model)[_BEFORE] = Before(model)
-        self._begun = True
-        try:
-            self.begin()
-        except BaseException:
-            before = vars(model).pop(_BEFORE, None)
-            detach(model)
-            if before is not None:
-                before.put_back()
-            raise
+        Fit.of(self.model).begin(self, self._begin)
+
+    def _begin(self) -> None:
+        if self.session is not None:
+            self.session.detach()
+        self.session = Session(self.model)
+        self.begin()
+        self.session.compile()
 
     @property
-    def put_back_to(self) -> int:
-        """The epoch that another callback, such as `BackupAndRestore`, has put the weights of this fit back to."""
-        now = self.model._initial_epoch
-        restored = any(callback.restores for callback in company(self.model))
-        return 0 if restored or now is None or now == self._initial_epoch else now
+    def restored_epoch(self) -> int:
+        """The epoch whose weights another callback, such as `BackupAndRestore`, has restored in this fit; 0: none."""
+        fit, now = Fit.of(self.model), self.model._initial_epoch
+        if now is None or now == fit.initial_epoch or any(callback.restores for callback in fit.callbacks):
+            return 0
+        return now
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Refuses weights that were put back without what this callback knows of them."""
-        if self.put_back_to and not self.follows_weights:
-            back, model = self.put_back_to, self.model
-            detach(model)
+        """Refuses weights that were restored without what this callback knows of them."""
+        if self.restored_epoch and not self.follows_weights:
+            back = self.restored_epoch
+            Fit.of(self.model).abandon()
             raise PruneError(
                 f"Expected what {type(self).__name__} knows to come back together with the weights. Received: weights "
-                f"that another callback has put back, of epoch {back}. Use kp.callbacks.Resume(directory) in place of "
+                f"of epoch {back} that another callback has restored. Use kp.callbacks.Resume(directory) in place of "
                 "BackupAndRestore."
             )
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Ends; the first callback that ends tells the others."""
-        model = self.model
-        if not any(callback._ending for callback in company(model)):
-            for callback in company(model):
-                callback._ending = True
-                callback.before_end()
+        fit = Fit.of(self.model)
+        fit.end(self, lambda callback: callback.before_end())
         self.end()
-        self._begun = self._ending = False
-        vars(model)[_COMPANY] = [callback for callback in company(model) if callback is not self]
-        if not company(model):
-            del vars(model)[_COMPANY]
-
-    def _call_off(self) -> None:
-        if self._begun:
-            self.detach()
-        self._begun = self._ending = False
-
-
-def detach(model: keras.Model) -> None:
-    """Takes off what the callbacks of kerasprune have left on a model whose fit was broken off.
-
-    Keras tells no callback that a fit was interrupted or has failed: masks, penalties and clamps stay on the model. The
-    next fit with a callback of kerasprune takes them off; before one without, this does.
-
-    Args:
-        model: The model; not in training.
-
-    Example:
-        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-        >>> detach(model)
-    """
-    for callback in company(model):
-        callback._call_off()
-    vars(model).pop(_COMPANY, None)
-
-
-def company(model: keras.Model) -> list[Resumable]:
-    """Returns the resumable callbacks of the fit that a model is in, in the order of their list."""
-    return list(vars(model).get(_COMPANY, ()))
+        fit.remove(self)
+        for act in self.session.last_acts:
+            fit.afterwards(act, self.params)

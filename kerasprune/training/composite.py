@@ -1,8 +1,10 @@
-"""Two things that act on one variable, and one of them taken out again."""
+"""Two regularizers, or two constraints, on one variable, and one of them taken out again."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import keras
 
 
 class Pair:
@@ -11,6 +13,20 @@ class Pair:
     def __init__(self, first: Any, second: Any) -> None:
         self.first = first
         self.second = second
+
+
+class Sum(Pair, keras.regularizers.Regularizer):
+    """The sum of two regularizers on one variable."""
+
+    def __call__(self, weight: Any) -> Any:
+        return self.first(weight) + self.second(weight)
+
+
+class Chain(Pair, keras.constraints.Constraint):
+    """One constraint after another on one variable."""
+
+    def __call__(self, weight: Any) -> Any:
+        return self.second(self.first(weight))
 
 
 def joined(pair: type[Pair], own: Any, new: Any) -> Any:

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.training.composite import Pair
 from kerasprune.training.state_variable import state_variable
 
 
@@ -37,13 +36,6 @@ class Mask(keras.constraints.Constraint):
         for slot in self.slots:
             slot.assign(_where(kept, slot))
         return _where(kept, weight)
-
-
-class Chain(Pair, keras.constraints.Constraint):
-    """One constraint after another on one variable."""
-
-    def __call__(self, weight: Any) -> Any:
-        return self.second(self.first(weight))
 
 
 def _where(kept: Any, values: Any) -> Any:

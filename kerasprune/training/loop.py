@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
-from kerasprune.training.callback import detach
+from kerasprune.training.fit import detach
 
 
 class Loop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +16,13 @@ from keras import ops
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
-from kerasprune.training.attachment import Attachment
 from kerasprune.training.candidates import Part, Unit
-from kerasprune.training.composite import joined, without
-from kerasprune.training.constraints import Chain, Mask
+from kerasprune.training.composite import Chain, joined, without
+from kerasprune.training.constraints import Mask
 from kerasprune.training.granularity import Granularity, Weight
 from kerasprune.training.optimizer import ensure_built, slots, trained
 from kerasprune.training.scope import Global, Scope
+from kerasprune.training.session import Session
 
 
 @dataclass(frozen=True)
@@ -84,24 +85,54 @@ class Masks:
             held = () if optimizer is None else slots(optimizer, variable)
             variable.assign(Mask(_reader(pairs, None), held)(variable))
 
-    def hold(self) -> bool:
+    def holds(self) -> bool:
         """Returns whether all that is gone is zero."""
         return not any(ops.convert_to_numpy(v)[~self._array(v, pairs)].any() for v, pairs in self.kernels)
 
-    def attach(self, attachment: Attachment, model: keras.Model, first: Callable[[], None] = lambda: None) -> None:
-        """Holds what is gone at zero in every step of `fit`.
+    def check(self) -> None:
+        """Checks that there is a kernel that may lose weights; warns of frozen ones.
+
+        Raises:
+            PruneError: There is none.
+        """
+        if not self.units:
+            raise PruneError(
+                "Expected kernels that may lose weights. Received: a model all of whose kernels are frozen, or none. "
+                "Set layer.trainable = True, or freeze less."
+            )
+        frozen = self.frozen()
+        if frozen:
+            more = "…" if len(frozen) > 5 else ""
+            warnings.warn(f"Frozen kernels stay whole: {', '.join(frozen[:5])}{more}.", stacklevel=6)
+
+    def settle(self) -> None:
+        """Applies the masks where they do not hold, with a warning: another callback has restored other weights."""
+        if self.holds():
+            return
+        warnings.warn(
+            "At the end of the fit another callback restored weights that are not pruned as far, as "
+            "EarlyStopping(restore_best_weights=True) does. The masks were applied to them, untrained. Let it watch "
+            "from the end of the schedule on, start_from_epoch=….",
+            stacklevel=2,
+        )
+        self.apply()
+
+    def attach(self, session: Session, model: keras.Model, first: Callable[[], None] = lambda: None) -> None:
+        """Holds what is gone at zero in every step of `fit`; the masks become part of the state.
 
         Args:
-            attachment: What takes it off again.
+            session: The session of the callback, which detaches and saves them.
             model: The model in training.
             first: Called inside the step, after the update of the weights and before any mask is read.
         """
         ensure_built(model)
+        for unit in self.units:
+            session.track(f"goes/{unit.name}", unit.goes)
         order = {id(variable): place for place, variable in enumerate(trained(model.optimizer))}
         kernels = sorted(self.kernels, key=lambda kernel: order.get(id(kernel[0]), -1))
         for place, (variable, pairs) in enumerate(kernels):
             begin = first if place == 0 else None
-            attachment.constrain(variable, Mask(_reader(pairs, begin), slots(model.optimizer, variable)))
+            session.constrain(variable, Mask(_reader(pairs, begin), slots(model.optimizer, variable)))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns `{variable path: boolean mask of the weights that stay}`."""
@@ -131,10 +162,6 @@ class Masks:
         """Returns the fraction of all weights of the kernels that stay."""
         arrays = self.arrays().values()
         return sum(int(mask.sum()) for mask in arrays) / sum(mask.size for mask in arrays)
-
-    def tracked(self) -> Mapping[str, Any]:
-        """Returns the masks as variables by name, for saving."""
-        return {f"goes/{unit.name}": unit.goes for unit in self.units}
 
 
 def _kept(pairs: Sequence[tuple[Unit, Part]]) -> Any:

@@ -6,8 +6,6 @@ from typing import Any
 
 import keras
 
-from kerasprune.training.clock import unwrapped
-
 
 def slots(optimizer: keras.Optimizer, variable: Any) -> list[Any]:
     """Returns the variables of an optimizer that hold one number for each weight of a variable.
@@ -36,3 +34,13 @@ def ensure_built(model: keras.Model) -> None:
     """Builds the optimizer of a model whose first fit has not begun yet."""
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
+
+
+def unwrapped(optimizer: keras.Optimizer) -> keras.Optimizer:
+    """Returns the optimizer that updates the weights: the inner one of loss scaling."""
+    return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
+
+
+def accumulated(optimizer: keras.Optimizer) -> int:
+    """Returns how many batches make one update of the weights."""
+    return unwrapped(optimizer).gradient_accumulation_steps or 1

@@ -8,8 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.training.clock import unwrapped
-from kerasprune.training.optimizer import ensure_built, trained
+from kerasprune.training.optimizer import ensure_built, trained, unwrapped
 
 
 def remembered(model: keras.Model) -> list[np.ndarray]:

@@ -1,8 +1,7 @@
-"""Making channels and blocks of a model in training unheard, by values alone."""
+"""Zeroes channels and blocks of a model in training without changing its shapes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -14,9 +13,9 @@ from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.channels import Block
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
-from kerasprune.training.attachment import Attachment
 from kerasprune.training.candidates import Part, Unit
 from kerasprune.training.masks import Masks
+from kerasprune.training.session import Session
 
 _QUIET = (
     layers.Dropout,
@@ -30,7 +29,7 @@ _QUIET = (
 _MAKERS = (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.DepthwiseConv2D, layers.Dense)
 
 
-class Silence:
+class Zeroing:
     """The masks under which a model computes what the network of a plan would.
 
     Channels: every kernel that reads them is zero along them (`kp.mask(…, silence="output")`). Residual blocks: the
@@ -73,9 +72,9 @@ class Silence:
         self._masks = Masks([Unit.of(v.path, size, size, (Part(v),)) for v, size in pairs])
         self._masks.clear()
 
-    def attach(self, attachment: Attachment) -> None:
+    def attach(self, session: Session) -> None:
         """Holds what is silent at zero in every step of `fit`."""
-        self._masks.attach(attachment, self._model)
+        self._masks.attach(session, self._model)
 
     def assign(self, plan: Plan) -> None:
         """Silences what a plan drops, now and in every step to come."""
@@ -95,10 +94,6 @@ class Silence:
                 masks[id(variable)][...] = False
         self._masks.assign([~masks[id(variable)].ravel() for variable in self._variables])
         self._masks.apply(self._model.optimizer)
-
-    def tracked(self) -> Mapping[str, Any]:
-        """Returns the masks as variables by name, for saving."""
-        return self._masks.tracked()
 
     def _may_go(self, ids: np.ndarray) -> bool:
         prunable = [group.classes for group in self._graph.prunable.values()]

@@ -14,7 +14,7 @@ def test_soft_filters_are_the_weakest_and_may_come_back():
     model = compiled(small())
     norms = []
 
-    class Before(kp.callbacks.Resumable):
+    class Before(kp.callbacks.PruningCallback):
         """Stands before the callback under test: the norms that it will see."""
 
         def on_epoch_end(self, epoch, logs=None):
@@ -36,7 +36,7 @@ def test_penalties_follow_the_ranks():
     callback = IncReg(keep=0.5, penalty_step=0.1, every=4, ceiling=0.25, settle=5)
     norms, penalties = [], []
 
-    class Look(kp.callbacks.Resumable):
+    class Look(kp.callbacks.PruningCallback):
         def on_train_batch_end(self, batch, logs=None):
             penalties.append(callback._penalties["conv"].numpy().copy())
             norms.append(np.abs(self.model.get_layer("conv").kernel.numpy()).sum((0, 1, 2)))

@@ -14,7 +14,7 @@ from support.greg_reference import DECAY, Reference, compiled, greg1, greg2, net
 
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2
-from kerasprune.regularizers import Sum
+from kerasprune.training.composite import Sum
 
 FIRST = {"penalty_step": 0.1, "every": 4, "ceiling": 1.0}
 SECOND = {"pick_step": 0.01, "push_step": 0.1, "pick_at": 0.03, "every": 4, "ceiling": 1.0}  # picks at step 16

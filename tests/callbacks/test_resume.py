@@ -14,9 +14,10 @@ from callbacks.test_masks import DATA, STEPS, compiled, small, train
 import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude, GReg2, IterativeMagnitude, Resume
 from kerasprune.schedules import cubic
-from kerasprune.training.callback import Resumable, company
+from kerasprune.training.callback import PruningCallback
 from kerasprune.training.checkpoint import SavedState, last_good
 from kerasprune.training.epoch_counters import Positions
+from kerasprune.training.fit import Fit
 
 pytestmark = pytest.mark.filterwarnings("ignore:The fit goes on", "ignore:The schedule ends")
 
@@ -72,7 +73,7 @@ def test_goes_on_and_is_finished(alone, tmp_path):
     assert_equal(again, alone)
     for path, mask in callback.masks.items():
         np.testing.assert_array_equal(mask, other.masks[path])
-    assert len(list(tmp_path.iterdir())) == 2 and not company(again)
+    assert len(list(tmp_path.iterdir())) == 2 and not Fit.of(again).callbacks
     assert train(again, [], epochs=1).epoch == [0]  # nothing of the folder is left in the model
 
 
@@ -254,9 +255,9 @@ def test_states_round_trip(tmp_path):
 
 
 def test_callbacks_of_a_broken_fit_are_forgotten():
-    class Seen(Resumable):
+    class Seen(PruningCallback):
         def begin(self):
-            self.others = len(company(self.model))
+            self.others = len(Fit.of(self.model).callbacks)
 
     model = compiled(small())
     with pytest.raises(KeyboardInterrupt):
@@ -290,7 +291,7 @@ def assert_refused(model: keras.Model, callbacks: list, match: str) -> None:
     with pytest.raises(kp.PruneError, match=match):
         train(model, callbacks, epochs=2)
     assert_equal(model, weights)
-    assert not company(model) and all(v.constraint is None for v in model.weights)
+    assert not Fit.of(model).callbacks and all(v.constraint is None for v in model.weights)
 
 
 def test_names_that_count_on_and_other_granularities_are_refused(tmp_path):

@@ -9,9 +9,8 @@ from callbacks.test_masks import BATCH, DATA, STEPS, compiled, small, train
 from callbacks.test_resume import Break
 
 import kerasprune as kp
-from kerasprune.callbacks import GradualMagnitude, GReg1, IterativeMagnitude, Polarization, Resume
+from kerasprune.callbacks import GradualMagnitude, GReg1, IterativeMagnitude, Polarization, Resume, custom_loop
 from kerasprune.schedules import cubic
-from kerasprune.training import loop as custom_loop
 
 
 def loop_over(model, callbacks, epochs=3):

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from kerasprune.recipes.reproductions.entry import AtLeast, AtMost, Note, Row, add
-from kerasprune.search import MAP, Polynomial, Surface
-from kerasprune.search import published as table5
+from kerasprune.search import MAP, Polynomial, Surface, table5
 
 NETWORKS = {"resnet32": "ResNet-32", "densenet40": "DenseNet-40"}
 BOUND = 0.55  # points, for rank 1 and degree 3 off the axes

@@ -15,8 +15,8 @@ import keras
 
 import kerasprune as kp
 from kerasprune import reports
-from kerasprune.callbacks._bn_penalty import ScaleRegularization
-from kerasprune.callbacks._iterative import RoundsOfRemoval
+from kerasprune.callbacks._bn_penalty import BatchNormPenalty
+from kerasprune.callbacks._iterative import IterativeRemoval
 from kerasprune.callbacks.hold_mask import HoldMask
 from kerasprune.errors import PruneError
 from kerasprune.graph.walk import functional
@@ -267,7 +267,7 @@ def callback_of(spec: schema.Named, plan: kp.Plan | None, model: keras.Model, re
 
 def _decides(name: str) -> bool:
     member = members.member("callback", name)
-    return isinstance(member, type) and issubclass(member, ScaleRegularization)
+    return isinstance(member, type) and issubclass(member, BatchNormPenalty)
 
 
 def own_length(callback: Any) -> int:
@@ -299,7 +299,7 @@ def _push(run: Run, model: keras.Model, spec: schema.Prune, plan: kp.Plan | None
         spec,
         stage="prune",
         epochs=math.ceil(total / per_epoch),
-        span=callback.span(per_epoch, total) if isinstance(callback, RoundsOfRemoval) else None,
+        span=callback.span(per_epoch, total) if isinstance(callback, IterativeRemoval) else None,
         training=training,
         validation=run.validation(model),
         folder=run.folder,
@@ -307,7 +307,7 @@ def _push(run: Run, model: keras.Model, spec: schema.Prune, plan: kp.Plan | None
         callbacks=[callback, norms, StopAfter(total)],
     )
     run.folder.write_arrays("norms.npz", norms.arrays())
-    if isinstance(callback, ScaleRegularization):
+    if isinstance(callback, BatchNormPenalty):
         callback.save(run.folder.file("scales.npz"))
     if callback.leaves_masks:
         run.folder.write_arrays("masks.npz", callback.masks)

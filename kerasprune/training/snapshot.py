@@ -1,4 +1,4 @@
-"""What a model was before a fit began: it is put back where the fit cannot begin."""
+"""A model as it was before a fit began, to be restored where the fit cannot begin."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from kerasprune.training.epoch_counters import positions
 from kerasprune.training.optimizer import ensure_built
 
 
-class Before:
-    """The values of a model and its optimizer, the epoch that Keras begins with, and the places of training sets.
+class Snapshot:
+    """The values of a model and its optimizer, the epoch that Keras begins with, and the positions of training sets.
 
     Args:
         model: A compiled model whose fit is about to begin.
@@ -26,7 +26,7 @@ class Before:
         self._epoch = model._initial_epoch
         self._positions = positions.epochs()
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         """Makes the model what it was."""
         for variable, value in self._values:
             variable.assign(value)

@@ -1,0 +1,159 @@
+"""The pruning callbacks of one fit, and the phase that each of them is in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+import keras
+
+from kerasprune.training.snapshot import Snapshot
+
+_ENTRY = "_kerasprune_fit"
+
+
+class Phase(Enum):
+    """Where a callback is in a fit; Keras calls the hooks in this order.
+
+    | phase | entered by | leaves by |
+    |---|---|---|
+    | `LISTED` | `set_model`: the list of the fit may still grow | `set_params` |
+    | `READY` | `set_params`: the list is complete | `on_train_begin`, or `Resume`, which restores the others first |
+    | `ACTIVE` | `begin` of the method | `on_train_end` of the first callback that ends |
+    | `ENDING` | the last epoch is over, nothing is detached yet | its own `on_train_end` |
+
+    A callback found in another phase than `LISTED` when Keras lists the next one was left by a fit that was broken
+    off: Keras tells no callback of an interrupted fit.
+    """
+
+    LISTED = 1
+    READY = 2
+    ACTIVE = 3
+    ENDING = 4
+
+
+class Fit:
+    """One `model.fit`, or one loop of one's own, as its pruning callbacks see it.
+
+    Args:
+        model: The model; the fit lives and dies with it.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+        self._phases: dict[Any, Phase] = {}
+        self._snapshot: Snapshot | None = None
+        self.initial_epoch: int | None = None
+
+    @classmethod
+    def of(cls, model: keras.Model) -> Fit:
+        """Returns the fit that a model is in; an empty one where it is in none."""
+        return vars(model).get(_ENTRY) or cls(model)
+
+    @property
+    def callbacks(self) -> list[Any]:
+        """The pruning callbacks, in the order of the list given to Keras."""
+        return list(self._phases)
+
+    def phase(self, callback: Any) -> Phase | None:
+        """Returns the phase of a callback; `None` where it is not in this fit."""
+        return self._phases.get(callback)
+
+    # ---- the phases -----------------------------------------------------------------------------------------
+
+    def enlist(self, callback: Any) -> None:
+        """Adds a callback; what a fit that was broken off has left on the model is removed."""
+        for left in [each for each, phase in self._phases.items() if phase is not Phase.LISTED or each is callback]:
+            self.remove(left)
+        self._phases[callback] = Phase.LISTED
+        self.initial_epoch = self._model._initial_epoch
+        vars(self._model)[_ENTRY] = self
+
+    def complete(self, callback: Any) -> None:
+        """Notes that the list of the fit is complete: Keras gives the parameters after the model."""
+        if callback in self._phases:
+            self._phases[callback] = Phase.READY
+
+    def begin(self, callback: Any, act: Callable[[], None]) -> None:
+        """Lets a callback begin once; where that fails the model is restored, whatever the others have done."""
+        if self._phases.get(callback) in (Phase.ACTIVE, Phase.ENDING):
+            return
+        if Phase.ACTIVE not in self._phases.values():
+            self._snapshot = Snapshot(self._model)
+        self._phases[callback] = Phase.ACTIVE
+        try:
+            act()
+        except BaseException:
+            snapshot = self._snapshot
+            self.abandon()
+            if snapshot is not None:
+                snapshot.restore()
+            raise
+
+    def settled(self, callback: Any) -> None:
+        """Forgets the model as it was once the last callback of the list has begun."""
+        if self.callbacks[-1:] == [callback]:
+            self._snapshot = None
+
+    def end(self, callback: Any, before_first: Callable[[Any], None]) -> None:
+        """Notes that the last epoch is over; `before_first` is called on every callback before the first ends."""
+        if Phase.ENDING not in self._phases.values():
+            for each in self.callbacks:
+                self._phases[each] = Phase.ENDING
+                before_first(each)
+
+    def remove(self, callback: Any) -> None:
+        """Detaches a callback and takes it out of the fit."""
+        if callback.session is not None:
+            callback.session.detach()
+        self._phases.pop(callback, None)
+        if not self._phases:
+            vars(self._model).pop(_ENTRY, None)
+
+    def abandon(self) -> None:
+        """Detaches all callbacks: the fit cannot begin, or was broken off."""
+        self._snapshot = None
+        for callback in self.callbacks:
+            self.remove(callback)
+
+    # ---- the end of the list --------------------------------------------------------------------------------
+
+    def afterwards(self, act: Callable[[], None], params: dict[str, Any]) -> None:
+        """Calls `act` when the last callback of the fit, ours or not, has ended.
+
+        Keras puts its `History` at the end of the list, so its last hook is the last of all. In a loop of one's own,
+        and without epochs, `act` is called at once.
+
+        Args:
+            act: What is to be done.
+            params: The parameters that Keras has given to the callback that asks.
+        """
+        history = getattr(self._model, "history", None)
+        if params.get("loop") or not isinstance(history, keras.callbacks.History):
+            act()
+            return
+        ending = history.on_train_end
+
+        def last(logs: dict | None = None) -> None:
+            vars(history).pop("on_train_end", None)
+            ending(logs)
+            act()
+
+        history.on_train_end = last
+
+
+def detach(model: keras.Model) -> None:
+    """Removes what the callbacks of kerasprune have left on a model whose fit was broken off.
+
+    Keras tells no callback that a fit was interrupted or has failed: masks, penalties and clamps stay on the model. The
+    next fit with a callback of kerasprune removes them; before a fit without one, call this.
+
+    Args:
+        model: The model; not in training.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        >>> detach(model)
+    """
+    Fit.of(model).abandon()

@@ -1,0 +1,135 @@
+"""One callback in one fit: the steps it has seen, what it has put on the model's variables, and its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune.training.composite import Chain, Sum, joined, without
+from kerasprune.training.optimizer import accumulated, unwrapped
+from kerasprune.training.state_variable import state_variable
+
+State = dict[str, np.ndarray]
+"""The state of a callback by name: plain arrays, so that files need no pickle."""
+
+
+class Session:
+    """What a callback owns during one fit; the base class makes it, takes it off the model, saves it and restores it.
+
+    Steps are updates of the weights, not calls of hooks: right under `steps_per_execution`, gradient accumulation and
+    loss scaling (an update that is skipped for infinite gradients does not count).
+
+    What is registered here is taken off and saved without another line: a regularizer or constraint (`regularize`,
+    `constrain`), a variable that the compiled step reads or assigns (`variable`, `track`), an array that only hooks
+    read (`notes`).
+
+    Args:
+        model: The compiled model in training.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        >>> model.compile("sgd", "mse")
+        >>> session = Session(model)
+        >>> session.regularize(model.layers[0].kernel, keras.regularizers.L2(0.1))
+        >>> session.detach()
+        >>> model.layers[0].kernel.regularizer is None
+        True
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+        self._optimizer = unwrapped(model.optimizer)
+        self._attached: list[tuple[str, Any, Any]] = []
+        self.start = int(ops.convert_to_numpy(self._optimizer.iterations))
+        self.last_acts: list[Callable[[], None]] = []
+        self.variables: dict[str, Any] = {}
+        self.notes: dict[str, np.ndarray] = {}
+
+    # ---- steps ----------------------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        """Returns the number of steps since the fit began as a Python number."""
+        return int(ops.convert_to_numpy(self._optimizer.iterations)) - self.start
+
+    def step(self) -> Any:
+        """Returns the number of steps as a tensor, inside the compiled step."""
+        return ops.cast(ops.convert_to_tensor(self._optimizer.iterations), "int32") - self.start
+
+    def step_after_update(self) -> Any:
+        """Returns, inside a constraint, the number of steps including the present one.
+
+        Keras applies constraints after the update of the weights and before it counts it; while gradients are
+        accumulated nothing is counted until the update.
+        """
+        raw = ops.cast(ops.convert_to_tensor(self._optimizer._iterations), "int32") + 1
+        return raw // accumulated(self._optimizer) - self.start
+
+    # ---- what acts in the step ------------------------------------------------------------------------------
+
+    def regularize(self, variable: Any, regularizer: keras.regularizers.Regularizer) -> None:
+        """Adds a regularizer to a variable; one that is already there goes on acting."""
+        variable.regularizer = joined(Sum, variable.regularizer, regularizer)
+        self._attached.append(("regularizer", variable, regularizer))
+
+    def constrain(self, variable: Any, constraint: keras.constraints.Constraint) -> None:
+        """Adds a constraint to a variable, behind one that is already there."""
+        variable.constraint = joined(Chain, variable.constraint, constraint)
+        self._attached.append(("constraint", variable, constraint))
+
+    def compile(self) -> None:
+        """Makes the training step anew where something was attached: Keras reads both while it traces the step."""
+        if self._attached:
+            self._model.test_function = None
+            self._model.make_train_function(force=True)
+
+    def detach(self) -> None:
+        """Removes what was attached, and nothing else; the next `fit` or `evaluate` traces anew."""
+        if not self._attached:
+            return
+        for kind, variable, part in self._attached:
+            setattr(variable, kind, without(getattr(variable, kind), part))
+        self._attached.clear()
+        self._model.train_function = None
+        self._model.test_function = None
+
+    def afterwards(self, act: Callable[[], None]) -> None:
+        """Registers what is to be done when the last callback of the fit, ours or not, has ended."""
+        self.last_acts.append(act)
+
+    # ---- state ----------------------------------------------------------------------------------------------
+
+    def variable(self, name: str, value: np.ndarray | np.generic) -> keras.Variable:
+        """Returns a new untrained variable that is part of the state."""
+        return self.track(name, state_variable(value, name.split("/")[0]))
+
+    def track(self, name: str, variable: Any) -> Any:
+        """Makes a variable part of the state, and returns it."""
+        self.variables[name] = variable
+        return variable
+
+    def note_list(self, name: str, arrays: Iterable[np.ndarray]) -> None:
+        """Notes several arrays under one name, those of before forgotten."""
+        self.notes = {key: array for key, array in self.notes.items() if not key.startswith(f"{name}/")}
+        self.notes |= {f"{name}/{index}": array for index, array in enumerate(arrays)}
+
+    def noted_list(self, name: str) -> list[np.ndarray]:
+        """Returns the arrays that `note_list` noted."""
+        number = sum(key.startswith(f"{name}/") for key in self.notes)
+        return [self.notes[f"{name}/{index}"] for index in range(number)]
+
+    def state(self) -> State:
+        """Returns the step at which the session began, the variables and the notes, as arrays."""
+        values = {name: ops.convert_to_numpy(variable) for name, variable in self.variables.items()}
+        notes = {name: np.asarray(note) for name, note in self.notes.items()}
+        return {"start": np.asarray(self.start), **values, **notes}
+
+    def restore(self, state: State) -> None:
+        """Puts a state back."""
+        for name, variable in self.variables.items():
+            variable.assign(state[name])
+        self.start = int(state.get("start", self.start))
+        self.notes = {name: array for name, array in state.items() if name not in self.variables and name != "start"}
