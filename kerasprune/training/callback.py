@@ -167,6 +167,11 @@ class PruningCallback(keras.callbacks.Callback):
             )
         return self.session
 
+    def detach(self) -> None:
+        """Removes what the callback has left on the model of a fit that was broken off; see `kp.callbacks.detach`."""
+        if self.session is not None:
+            Fit.of(self.model).remove(self)
+
     # ---- hooks of Keras ---------------------------------------------------------------------------------------
 
     def set_model(self, model: keras.Model) -> None:
