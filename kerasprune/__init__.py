@@ -1,67 +1,55 @@
-"""kerasprune makes Keras 3 models genuinely smaller."""
+"""kerasprune makes Keras 3 models genuinely smaller.
+
+Public names are imported when they are used: neither Keras nor NumPy is needed to ask for help or to list names.
+"""
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from kerasprune.registry import lazy
 
-from kerasprune import budgets, callbacks, criteria, regularizers, rules, schedules, search, thresholds
-from kerasprune.costs.cost import Cost, cost
-from kerasprune.costs.report import report
-from kerasprune.errors import PruneError
-from kerasprune.graph.channels import Block, Group
-from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.trace import trace
-from kerasprune.planning import plan
-from kerasprune.plans import Plan
-from kerasprune.rules import rule
-from kerasprune.surgery.mask import mask
-from kerasprune.surgery.rebuild import rebuild
-from kerasprune.surgery.reinitialise import reinitialise
-from kerasprune.surgery.reorder import reorder
-from kerasprune.workflows.lottery import lottery
-from kerasprune.workflows.rounds import rounds
-from kerasprune.workflows.three_dimensions import one_dimension, three_dimensions
+__version__ = "0.2.0"
 
-__version__ = "0.1.0"
-
-_LAZY = ("data", "export", "latency", "models", "recipes", "reports", "testing")
-
-__all__ = [
-    "Block",
-    "ChannelGraph",
-    "Cost",
-    "Group",
-    "Plan",
-    "PruneError",
-    "budgets",
-    "callbacks",
-    "cost",
-    "criteria",
-    "lottery",
-    "mask",
-    "one_dimension",
-    "plan",
-    "rebuild",
-    "reinitialise",
-    "regularizers",
-    "reorder",
-    "report",
-    "rounds",
-    "rule",
-    "rules",
-    "schedules",
-    "search",
-    "three_dimensions",
-    "thresholds",
-    "trace",
-]
+_find, __dir__, __all__ = lazy(
+    {
+        "Block": "kerasprune.graph.channels:Block",
+        "ChannelGraph": "kerasprune.graph.graph:ChannelGraph",
+        "Cost": "kerasprune.costs.cost:Cost",
+        "Group": "kerasprune.graph.channels:Group",
+        "Plan": "kerasprune.plans:Plan",
+        "PruneError": "kerasprune.errors:PruneError",
+        "budgets": "kerasprune.budgets",
+        "callbacks": "kerasprune.callbacks",
+        "cost": "kerasprune.costs.cost:cost",
+        "criteria": "kerasprune.criteria",
+        "data": "kerasprune.data",
+        "export": "kerasprune.export",
+        "latency": "kerasprune.export.latency",
+        "lottery": "kerasprune.workflows.lottery:lottery",
+        "mask": "kerasprune.surgery.mask:mask",
+        "models": "kerasprune.models",
+        "one_dimension": "kerasprune.workflows.three_dimensions:one_dimension",
+        "plan": "kerasprune.planning:plan",
+        "rebuild": "kerasprune.surgery.rebuild:rebuild",
+        "recipes": "kerasprune.recipes",
+        "regularizers": "kerasprune.regularizers",
+        "reinitialise": "kerasprune.surgery.reinitialise:reinitialise",
+        "reorder": "kerasprune.surgery.reorder:reorder",
+        "report": "kerasprune.costs.report:report",
+        "reports": "kerasprune.reports",
+        "rounds": "kerasprune.workflows.rounds:rounds",
+        "rule": "kerasprune.graph.rule:rule",
+        "rules": "kerasprune.rules",
+        "schedules": "kerasprune.schedules",
+        "search": "kerasprune.search",
+        "testing": "kerasprune.testing",
+        "three_dimensions": "kerasprune.workflows.three_dimensions:three_dimensions",
+        "thresholds": "kerasprune.thresholds",
+        "trace": "kerasprune.graph.trace:trace",
+    }
+)
 
 
-def __getattr__(name: str) -> Any:
-    """Imports the subpackages that need TensorFlow, matplotlib or yaml when they are first used."""
-    if name == "latency":
-        return importlib.import_module("kerasprune.export.latency")
-    if name in _LAZY:
-        return importlib.import_module(f"kerasprune.{name}")
-    raise AttributeError(f"module 'kerasprune' has no attribute {name!r}")
+def __getattr__(name: str) -> object:
+    found = _find(name)
+    globals()[name] = found
+    return found

@@ -1,8 +1,14 @@
-"""Named members of a family (criteria, budgets, callbacks, models): found by string, dict, class or instance."""
+"""The tables of all families: criteria, budgets, callbacks, models, … A name stands for "module:Name".
+
+One new method is one new file and one line here. Its module is imported at the first look-up, so that names can be
+listed, and help be printed, without Keras.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from kerasprune.errors import PruneError, nearest
@@ -15,6 +21,7 @@ class Registry:
 
     Args:
         kind: What a member is called in error messages, e.g. `"criterion"`.
+        built_in: `{name: "module:Name"}` of the members that come with the package. Defaults to none.
 
     Example:
         >>> criteria = Registry("criterion")
@@ -26,33 +33,40 @@ class Registry:
         'Ones'
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, built_in: Mapping[str, str] | None = None) -> None:
         self.kind = kind
-        self._members: dict[str, Callable[..., Any]] = {}
+        self.built_in = dict(built_in or {})
+        self._added: dict[str, Callable[..., Any]] = {}
 
     def add(self, name: str) -> Callable[[Member], Member]:
         """Returns a decorator that makes a class or function known by `name`."""
 
         def decorate(member: Member) -> Member:
-            if name in self._members:
+            if name in self.names():
                 raise PruneError(f"The {self.kind} name is taken. Received: name={name!r}. Choose another name.")
-            self._members[name] = member
+            self._added[name] = member
             return member
 
         return decorate
 
     def names(self) -> list[str]:
         """Returns the known names, sorted."""
-        return sorted(self._members)
+        return sorted({*self.built_in, *self._added})
 
     def member(self, name: str) -> Callable[..., Any]:
         """Returns the class or function called `name`."""
-        if name not in self._members:
+        if name in self._added:
+            return self._added[name]
+        if name not in self.built_in:
             raise PruneError(
                 f"Expected a known {self.kind}: {', '.join(self.names())}. "
-                f"Received: {name!r}.{nearest(name, self._members)}"
+                f"Received: {name!r}.{nearest(str(name), self.names())}"
             )
-        return self._members[name]
+        return imported(self.built_in[name])
+
+    def remove(self, name: str) -> None:
+        """Removes a member that was added; those that come with the package stay."""
+        self._added.pop(name, None)
 
     def get(self, identifier: Any) -> Any:
         """Returns an instance for a name, a `{"name": …, **arguments}` dict, a class or an instance.
@@ -87,3 +101,161 @@ class Registry:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
+
+
+def imported(address: str) -> Any:
+    """Returns what `"module:Name"` stands for; `"module"` alone is the module."""
+    module, _, name = address.partition(":")
+    found = importlib.import_module(module)
+    return attrgetter(name)(found) if name else found
+
+
+def lazy(public: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Returns `__getattr__`, `__dir__` and `__all__` of a package whose public names are imported when they are used.
+
+    Args:
+        public: `{name: "module:Name"}`.
+
+    Example:
+        >>> find, names, _ = lazy({"Registry": "kerasprune.registry:Registry"})
+        >>> find("Registry") is Registry, names()
+        (True, ['Registry'])
+    """
+
+    def find(name: str) -> Any:
+        if name not in public:
+            raise AttributeError(f"Expected one of {', '.join(sorted(public))}. Received: {name!r}.")
+        return imported(public[name])
+
+    return find, lambda: sorted(public), sorted(public)
+
+
+def family(table: Registry, name: str, more: Mapping[str, str]) -> dict[str, str]:
+    """Returns the public names of a family: its members under their own names, the functions of its table, and more.
+
+    Args:
+        table: The table.
+        name: The name of the table in this module.
+        more: Further `{name: "module:Name"}`, such as the base class.
+    """
+    members = {address.partition(":")[2]: address for address in table.built_in.values()}
+    return {**members, **more, **{each: f"kerasprune.registry:{name}.{each}" for each in ("add", "get", "names")}}
+
+
+criteria = Registry(
+    "criterion",
+    {
+        "bn_scale": "kerasprune.criteria.bn_scale:BatchNormScale",
+        "l1": "kerasprune.criteria.l1:L1",
+        "l2": "kerasprune.criteria.l2:L2",
+        "random": "kerasprune.criteria.random:Random",
+    },
+)
+
+block_criteria = Registry(
+    "block criterion",
+    {
+        "discrimination": "kerasprune.criteria.blocks.discrimination:Discrimination",
+        "random": "kerasprune.criteria.blocks.random:RandomBlocks",
+    },
+)
+
+budgets = Registry(
+    "budget",
+    {
+        "global": "kerasprune.budgets.global_threshold:Global",
+        "per_stage": "kerasprune.budgets.per_stage:PerStage",
+        "threshold": "kerasprune.budgets.global_threshold:Threshold",
+        "uniform": "kerasprune.budgets.uniform:Uniform",
+    },
+)
+
+callbacks = Registry(
+    "callback",
+    {
+        "gradual_magnitude": "kerasprune.callbacks.gradual_magnitude:GradualMagnitude",
+        "greg1": "kerasprune.callbacks.greg1:GReg1",
+        "greg2": "kerasprune.callbacks.greg2:GReg2",
+        "hold_mask": "kerasprune.callbacks.hold_mask:HoldMask",
+        "increg": "kerasprune.callbacks.increg:IncReg",
+        "iterative_magnitude": "kerasprune.callbacks.iterative_magnitude:IterativeMagnitude",
+        "learning_rate_rewinding": "kerasprune.callbacks.learning_rate_rewinding:LearningRateRewinding",
+        "network_slimming": "kerasprune.callbacks.network_slimming:NetworkSlimming",
+        "norm_history": "kerasprune.callbacks.norm_history:NormHistory",
+        "polarization": "kerasprune.callbacks.polarization:Polarization",
+        "resume": "kerasprune.callbacks.resume:Resume",
+        "shrink_rounds": "kerasprune.callbacks.shrink_rounds:ShrinkRounds",
+        "soft_filter_pruning": "kerasprune.callbacks.soft_filter_pruning:SoftFilterPruning",
+        "sparsity": "kerasprune.callbacks.sparsity:Sparsity",
+    },
+)
+
+granularities = Registry(
+    "granularity",
+    {
+        "block": "kerasprune.training.granularity:Block",
+        "filter": "kerasprune.training.granularity:Filter",
+        "weight": "kerasprune.training.granularity:Weight",
+    },
+)
+
+scopes = Registry(
+    "scope",
+    {
+        "global": "kerasprune.training.scope:Global",
+        "layer": "kerasprune.training.scope:Layer",
+        "pattern": "kerasprune.training.scope:Pattern",
+    },
+)
+
+models = Registry(
+    "model",
+    {
+        "densenet121": "kerasprune.models.imagenet_densenet:densenet121",
+        "densenet_cifar": "kerasprune.models.cifar_densenet:densenet_cifar",
+        "efficientnet_b0": "kerasprune.models.efficientnet:efficientnet_b0",
+        "lenet_300_100": "kerasprune.models.lenet:lenet_300_100",
+        "lenet_5": "kerasprune.models.lenet:lenet_5",
+        "mobilenet_v2": "kerasprune.models.mobilenet:mobilenet_v2",
+        "resnet_cifar": "kerasprune.models.cifar_resnet:resnet_cifar",
+        "resnet_imagenet": "kerasprune.models.imagenet_resnet:resnet_imagenet",
+        "vgg_cifar": "kerasprune.models.cifar_vgg:vgg_cifar",
+        "wide_resnet": "kerasprune.models.cifar_wide_resnet:wide_resnet",
+    },
+)
+
+schedules = Registry(
+    "schedule",
+    {
+        "constant": "kerasprune.schedules:constant",
+        "cubic": "kerasprune.schedules:cubic",
+        "linear": "kerasprune.schedules:linear",
+        "steps": "kerasprune.schedules:steps",
+    },
+)
+
+thresholds = Registry(
+    "threshold",
+    {
+        "fixed": "kerasprune.thresholds:Fixed",
+        "otsu": "kerasprune.thresholds:Otsu",
+        "valley": "kerasprune.thresholds:Valley",
+    },
+)
+
+augmentations = Registry(
+    "augmentation",
+    {
+        "crop": "kerasprune.data.augmentation:crop",
+        "crop_flip": "kerasprune.data.augmentation:crop_flip",
+        "inception": "kerasprune.data.augmentation:inception",
+    },
+)
+
+reproductions = Registry(
+    "reproduction",
+    {
+        "greg-tables": "kerasprune.recipes.reproductions.greg_tables:greg_tables",
+        "map-table5": "kerasprune.recipes.reproductions.map_table5:map_table5",
+    },
+)

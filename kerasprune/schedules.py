@@ -15,7 +15,7 @@ from typing import Any
 from keras import ops
 
 from kerasprune.errors import PruneError
-from kerasprune.registry import Registry
+from kerasprune.registry import schedules as _schedules
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,6 @@ class Point:
 Schedule = Callable[[Any], Any]
 """`schedule(step) -> fraction kept`."""
 
-_schedules = Registry("schedule")
 add, names = _schedules.add, _schedules.names
 
 
@@ -128,7 +127,6 @@ class Steps:
         return kept
 
 
-@_schedules.add("cubic")
 def cubic(keep: float, begin: str | int = 0, end: str | int = "10ep") -> Ramp:
     """Returns the cubic schedule: fast while much is redundant, slow towards the end.
 
@@ -152,19 +150,16 @@ def cubic(keep: float, begin: str | int = 0, end: str | int = "10ep") -> Ramp:
     return Ramp(keep, Point.read(begin), Point.read(end), 3.0)
 
 
-@_schedules.add("linear")
 def linear(keep: float, begin: str | int = 0, end: str | int = "10ep") -> Ramp:
     """Returns the linear schedule `kept(t) = 1 − (1 − keep)(t − begin)/(end − begin)`; arguments as `cubic`."""
     return Ramp(keep, Point.read(begin), Point.read(end), 1.0)
 
 
-@_schedules.add("constant")
 def constant(keep: float, begin: str | int = 0) -> Steps:
     """Returns the schedule that keeps `keep` from `begin` on."""
     return Steps((Point.read(begin),), (keep,))
 
 
-@_schedules.add("steps")
 def steps(points: Sequence[str | int], fractions: Sequence[float]) -> Steps:
     """Returns the piecewise constant schedule that keeps `fractions[i]` from `points[i]` on.
 

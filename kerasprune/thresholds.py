@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from kerasprune.errors import PruneError, nearest, raise_faults
-from kerasprune.registry import Registry
+from kerasprune.registry import thresholds as _thresholds
 
 SCOPES = ("layer", "network")
 
-_thresholds = Registry("threshold")
 add, names = _thresholds.add, _thresholds.names
 
 
@@ -57,7 +56,6 @@ class Threshold:
         return {layer: self.at(values, ceiling) for layer, values in scales.items()}
 
 
-@_thresholds.add("valley")
 @dataclass(frozen=True)
 class Valley(Threshold):
     """The first valley of the histogram: the left edge of the first bin behind which counts stop falling.
@@ -98,7 +96,6 @@ class Valley(Threshold):
         return float(edges[valleys[0] + 1]) if valleys.size else self.fallback * ceiling
 
 
-@_thresholds.add("fixed")
 @dataclass(frozen=True)
 class Fixed(Threshold):
     """The same value everywhere.
@@ -123,7 +120,6 @@ class Fixed(Threshold):
         return self.value * ceiling
 
 
-@_thresholds.add("otsu")
 @dataclass(frozen=True)
 class Otsu(Threshold):
     """The cut of greatest variance between the two classes: `argmax_τ n₀ n₁ (μ₀ − μ₁)²`.

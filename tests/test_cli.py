@@ -114,7 +114,7 @@ def test_reproduce_prints_a_verdict_and_its_exit_code_follows_it(monkeypatch):
     from kerasprune.recipes.reproductions import reproduce
 
     rows = [reproduce.Row("a", 1.0, 1.0, 0.1)]
-    monkeypatch.setitem(reproduce.entries._members, "stub", lambda: rows)
+    monkeypatch.setitem(reproduce.entries._added, "stub", lambda: rows)
     result = invoke("reproduce", "stub")
     assert result.exit_code == 0
     assert "verdict: agrees" in result.stdout

@@ -31,8 +31,10 @@ from typer.main import get_command
 
 import kerasprune as kp
 from kerasprune.cli import app
+from kerasprune.graph import rule
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes.reproductions import reproduce
+from kerasprune.registry import criteria
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -102,7 +104,7 @@ def test_python_compiles(page):
 @contextlib.contextmanager
 def known_before():
     """Forgets afterwards the rules and criteria that a page has taught."""
-    tables = [kp.rules.table._TABLE, kp.criteria.table.criteria._members]
+    tables = [rule.table.load(), criteria._added]
     before = [dict(table) for table in tables]
     try:
         yield

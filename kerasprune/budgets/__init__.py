@@ -1,24 +1,17 @@
 """How much stays where: one file per budget."""
 
-from kerasprune.budgets import global_threshold as global_
-from kerasprune.budgets import per_stage, threshold, uniform
-from kerasprune.budgets.base import Budget, Floor, kept_number, top
-from kerasprune.budgets.table import budgets as _budgets
-from kerasprune.graph.stages import stages
+from kerasprune.registry import budgets, family, lazy
 
-add, names, get = _budgets.add, _budgets.names, _budgets.get
-
-__all__ = [
-    "Budget",
-    "Floor",
-    "add",
-    "get",
-    "global_",
-    "kept_number",
-    "names",
-    "per_stage",
-    "stages",
-    "threshold",
-    "top",
-    "uniform",
-]
+__getattr__, __dir__, __all__ = lazy(
+    family(
+        budgets,
+        "budgets",
+        {
+            "Budget": "kerasprune.budgets.base:Budget",
+            "Floor": "kerasprune.budgets.base:Floor",
+            "kept_number": "kerasprune.budgets.base:kept_number",
+            "stages_of": "kerasprune.graph.stages:stages",
+            "top": "kerasprune.budgets.base:top",
+        },
+    )
+)

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 
 from kerasprune.budgets.base import Budget, Floor, kept_number, top
-from kerasprune.budgets.table import budgets
 from kerasprune.criteria.base import Scores
 from kerasprune.graph.graph import ChannelGraph
 
 
-@budgets.add("global")
-@dataclass(frozen=True)
-class Global(Budget):
-    """Keeps the highest `score / mean score of the group` over all groups together.
+class CommonThreshold(Budget):
+    """Base: keeps the highest scores over all groups together; of each group at least its floor."""
 
-    Scores of different groups are sums over different numbers of weights; dividing by the group's mean makes them
-    comparable.
-    """
+    @abstractmethod
+    def comparable(self, scores: np.ndarray) -> np.ndarray:
+        """Returns the scores of one group in a form that competes with those of the others."""
 
     def choose(self, graph: ChannelGraph, scores: Scores, level: float, floor: Floor) -> dict[str, np.ndarray]:
-        """Returns what stays above the common threshold, and of each group at least its floor."""
+        """Returns what is above the common threshold, and of each group at least its floor."""
         names = list(graph.prunable)
-        relative = {name: scores[name] / (np.abs(scores[name]).mean() or 1.0) for name in names}
+        relative = {name: self.comparable(scores[name]) for name in names}
         everything = np.concatenate([relative[name] for name in names]) if names else np.zeros(0)
         kept = np.zeros(everything.size, bool)
         kept[top(everything, kept_number(everything.size, level))] = True
@@ -33,3 +31,32 @@ class Global(Budget):
             name: top(relative[name], floor.apply(int(kept[a:b].sum()), b - a))
             for name, a, b in zip(names, bounds, bounds[1:], strict=False)
         }
+
+
+@dataclass(frozen=True)
+class Global(CommonThreshold):
+    """Keeps the highest `score / mean score of the group` over all groups together.
+
+    Scores of different groups are sums over different numbers of weights; dividing by the group's mean makes them
+    comparable.
+    """
+
+    def comparable(self, scores: np.ndarray) -> np.ndarray:
+        """Returns the scores over their mean."""
+        return scores / (np.abs(scores).mean() or 1.0)
+
+
+@dataclass(frozen=True)
+class Threshold(CommonThreshold):
+    """Keeps the highest scores over all groups together, as they are.
+
+    For scores that mean the same in every layer, such as `bn_scale`; `global` is for those that do not. A group of
+    which nothing is above the threshold keeps its floor.
+
+    Reference:
+        Liu et al., Learning Efficient Convolutional Networks through Network Slimming, ICCV 2017, section 3.
+    """
+
+    def comparable(self, scores: np.ndarray) -> np.ndarray:
+        """Returns the scores."""
+        return scores

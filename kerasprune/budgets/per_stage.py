@@ -8,13 +8,11 @@ from fnmatch import fnmatchcase
 from math import log
 
 from kerasprune.budgets.base import Budget
-from kerasprune.budgets.table import budgets
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.stages import stages
 
 
-@budgets.add("per_stage")
 @dataclass(frozen=True)
 class PerStage(Budget):
     """`fraction(g) = keep[stage of g] ^ t`, with `t = 1` unless there is a target to meet.

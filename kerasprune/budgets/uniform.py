@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kerasprune.budgets.base import Budget
-from kerasprune.budgets.table import budgets
 from kerasprune.graph.graph import ChannelGraph
 
 
-@budgets.add("uniform")
 @dataclass(frozen=True)
 class Uniform(Budget):
     """`fraction(g) = level` for every prunable group."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from kerasprune import planning
 from kerasprune.budgets.base import Floor, top
-from kerasprune.budgets.threshold import Threshold as CommonThreshold
+from kerasprune.budgets.global_threshold import Threshold
 from kerasprune.costs.cost import cost
 from kerasprune.criteria.base import Evidence
 from kerasprune.errors import PruneError, is_number, nearest, raise_faults
@@ -262,7 +262,7 @@ def to_target(scales: Scales, floor: Floor, **target: float) -> tuple[dict[str, 
         target: `keep=`, `macs=` or `params=`, as for `kp.plan`.
     """
     graph = scales.graph
-    plan = planning.plan(graph, scales, CommonThreshold(), min_keep=floor.min_keep, round_to=floor.round_to, **target)
+    plan = planning.plan(graph, scales, Threshold(), min_keep=floor.min_keep, round_to=floor.round_to, **target)
     scores = scales.score(graph, Evidence())
     goes = [np.delete(scores[name], kept) for name, kept in plan.keep.items()]
     highest = float(max((values.max(initial=0.0) for values in goes), default=0.0))

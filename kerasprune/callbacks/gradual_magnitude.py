@@ -12,7 +12,6 @@ import numpy as np
 from keras import ops
 
 from kerasprune import schedules
-from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import raise_faults, whole_number_faults
 from kerasprune.schedules import Point
 from kerasprune.training.callback import PruningCallback
@@ -21,7 +20,6 @@ from kerasprune.training.optimizer import accumulated
 from kerasprune.training.updates import Updates, updates
 
 
-@callbacks.add("gradual_magnitude")
 class GradualMagnitude(PruningCallback):
     """Removes the lowest scores by a schedule; what is gone stays gone.
 

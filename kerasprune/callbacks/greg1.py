@@ -10,13 +10,11 @@ import numpy as np
 from keras import ops
 
 from kerasprune.callbacks._growing import GrowingPenalty, Growth, keep_faults
-from kerasprune.callbacks.table import callbacks
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.training.candidates import Unit, channel_units, losing
 
 
-@callbacks.add("greg1")
 class GReg1(GrowingPenalty):
     """Pushes what a plan removes to zero, slowly, so that the rest can take over.
 

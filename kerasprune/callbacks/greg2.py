@@ -10,12 +10,10 @@ import numpy as np
 from keras import ops
 
 from kerasprune.callbacks._growing import GrowingPenalty, Growth, keep_faults
-from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import is_number
 from kerasprune.training.candidates import Unit
 
 
-@callbacks.add("greg2")
 class GReg2(GrowingPenalty):
     """Lets a uniformly growing penalty separate the channels before it picks them by L1 norm.
 

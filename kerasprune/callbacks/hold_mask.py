@@ -6,14 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import raise_faults
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.candidates import Part, Unit
 from kerasprune.training.masks import Masks, dtype_faults, masked_variables
 
 
-@callbacks.add("hold_mask")
 class HoldMask(PruningCallback):
     """Keeps the weights that masks leave out at `+0.0`, and the optimizer's memory of them.
 

@@ -9,13 +9,11 @@ import numpy as np
 from keras import ops
 
 from kerasprune.callbacks._growing import GrowingPenalty, Growth, keep_faults
-from kerasprune.callbacks.table import callbacks
 from kerasprune.plans import Plan
 from kerasprune.training.candidates import Unit
 from kerasprune.training.scope import rank
 
 
-@callbacks.add("increg")
 class IncReg(GrowingPenalty):
     """Lets the penalty of weak filters grow and that of strong ones fall, so that the weak may still change places.
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from kerasprune.callbacks._iterative import IterativeRemoval
-from kerasprune.callbacks.table import callbacks
 from kerasprune.training.rewinding import remembered, rewind_optimizer, rewind_weights
 
 
-@callbacks.add("iterative_magnitude")
 class IterativeMagnitude(IterativeRemoval):
     """Trains, removes the smallest weights, rewinds the others to step k, and again; the last phase trains the ticket.
 

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerasprune.callbacks._iterative import IterativeRemoval
-from kerasprune.callbacks.table import callbacks
 from kerasprune.schedules import Point
 from kerasprune.training.rewinding import rewind_optimizer
 
 
-@callbacks.add("learning_rate_rewinding")
 class LearningRateRewinding(IterativeRemoval):
     """Trains, removes the smallest weights, and trains the others on with the learning rate of step k.
 

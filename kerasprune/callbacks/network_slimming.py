@@ -9,11 +9,9 @@ import numpy as np
 from kerasprune import regularizers
 from kerasprune.budgets.base import Floor
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, fraction_faults, made, to_target
-from kerasprune.callbacks.table import callbacks
 from kerasprune.training.bn_scales import Scales
 
 
-@callbacks.add("network_slimming")
 class NetworkSlimming(BatchNormPenalty):
     """Makes the scales of the whole network sparse, and lets the channels with the smallest go.
 

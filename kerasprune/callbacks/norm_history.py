@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasprune.callbacks.table import callbacks
 from kerasprune.criteria.base import Evidence
 from kerasprune.criteria.l1 import L1
 from kerasprune.errors import PruneError
@@ -16,7 +15,6 @@ from kerasprune.graph.trace import trace
 from kerasprune.training.callback import PruningCallback
 
 
-@callbacks.add("norm_history")
 class NormHistory(PruningCallback):
     """Takes the L1 norm of every channel of every prunable group: `Σ |w|` over the kernels that make it.
 

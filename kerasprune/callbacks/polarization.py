@@ -10,12 +10,10 @@ import numpy as np
 from kerasprune import regularizers, thresholds
 from kerasprune.budgets.base import Floor
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, above, fraction_faults, made, to_target
-from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import is_number
 from kerasprune.training.bn_scales import Scales
 
 
-@callbacks.add("polarization")
 class Polarization(BatchNormPenalty):
     """Parts the scales of the whole network into those at zero and those that matter, and lets the former go.
 

@@ -10,7 +10,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.checkpoint import SavedState, last_good
@@ -20,7 +19,6 @@ from kerasprune.training.optimizer import ensure_built, unwrapped
 from kerasprune.training.skipping import Skipping
 
 
-@callbacks.add("resume")
 class Resume(PruningCallback):
     """Saves the whole state of a fit at the beginning of every epoch, and goes on from it when the script runs again.
 

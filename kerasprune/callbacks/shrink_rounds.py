@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.callbacks.table import callbacks
 from kerasprune.costs.cost import cost
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.blocks.base import BlockCriterion
@@ -22,7 +21,6 @@ from kerasprune.training.zeroing import Zeroing
 from kerasprune.workflows.rounds import Point, check_rounds, next_plan
 
 
-@callbacks.add("shrink_rounds")
 class ShrinkRounds(PruningCallback):
     """Shrinks depth, width or resolution in equal steps during one `fit`, and records a point after each round.
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from keras import ops
 
-from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import PruneError, is_number
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.granularity import Filter
@@ -14,7 +13,6 @@ from kerasprune.training.masks import Masks
 from kerasprune.training.scope import Layer
 
 
-@callbacks.add("soft_filter_pruning")
 class SoftFilterPruning(PruningCallback):
     """Sets the filters of lowest L2 norm of every group to zero after each epoch; the next epoch may revive them.
 

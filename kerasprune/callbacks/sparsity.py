@@ -9,14 +9,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks.table import callbacks
 from kerasprune.errors import PruneError
 from kerasprune.files import read_rows, write_rows
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.fit import Fit
 
 
-@callbacks.add("sparsity")
 class Sparsity(PruningCallback):
     """Adds to the logs of every epoch: `sparsity`, the share of zeros among the kernels' weights, and what the other
     callbacks of the fit are at (`kept`, `λ`). Keras shows logs in the progress bar and in `History`.

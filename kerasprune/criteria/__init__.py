@@ -1,30 +1,24 @@
-"""What matters: one file per criterion; higher score = keep."""
+"""What matters: one file per score."""
 
-from kerasprune.criteria import bn_scale, l1, l2, random
-from kerasprune.criteria.base import Criterion, Evidence, Scores, gather, score
-from kerasprune.criteria.blocks.base import BlockCriterion, block_criteria, blocks_of, least_blocks, score_blocks
-from kerasprune.criteria.blocks.discrimination import Discrimination
-from kerasprune.criteria.table import criteria as _criteria
+from kerasprune.registry import criteria, family, lazy
 
-add, names, get = _criteria.add, _criteria.names, _criteria.get
-
-__all__ = [
-    "BlockCriterion",
-    "Criterion",
-    "Discrimination",
-    "Evidence",
-    "Scores",
-    "add",
-    "block_criteria",
-    "blocks_of",
-    "bn_scale",
-    "gather",
-    "get",
-    "l1",
-    "l2",
-    "least_blocks",
-    "names",
-    "random",
-    "score",
-    "score_blocks",
-]
+__getattr__, __dir__, __all__ = lazy(
+    family(
+        criteria,
+        "criteria",
+        {
+            "BlockCriterion": "kerasprune.criteria.blocks.base:BlockCriterion",
+            "Criterion": "kerasprune.criteria.base:Criterion",
+            "Discrimination": "kerasprune.criteria.blocks.discrimination:Discrimination",
+            "Evidence": "kerasprune.criteria.base:Evidence",
+            "RandomBlocks": "kerasprune.criteria.blocks.random:RandomBlocks",
+            "Scores": "kerasprune.criteria.base:Scores",
+            "block_criteria": "kerasprune.registry:block_criteria",
+            "blocks_of": "kerasprune.criteria.blocks.base:blocks_of",
+            "gather": "kerasprune.criteria.base:gather",
+            "least_blocks": "kerasprune.criteria.blocks.base:least_blocks",
+            "score": "kerasprune.criteria.base:score",
+            "score_blocks": "kerasprune.criteria.blocks.base:score_blocks",
+        },
+    )
+)

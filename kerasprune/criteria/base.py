@@ -13,10 +13,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.criteria.table import criteria
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.registry import criteria
 
 Scores = dict[str, np.ndarray]
 """`{group name: one score per channel}`; higher = keep."""

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kerasprune.criteria.base import Criterion, Evidence, Scores, gather, numbers
-from kerasprune.criteria.table import criteria
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 
 
-@criteria.add("bn_scale")
 @dataclass(frozen=True)
 class BatchNormScale(Criterion):
     """`score(c) = Σ |γ|` over the BatchNorm layers that scale channel c.

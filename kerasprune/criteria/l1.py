@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kerasprune.criteria.base import Criterion
-from kerasprune.criteria.table import criteria
 
 
-@criteria.add("l1")
 @dataclass(frozen=True)
 class L1(Criterion):
     """`score(c) = Σ |w|` over the kernel slices that make channel c.

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kerasprune.criteria.base import Criterion, Evidence, Scores
-from kerasprune.criteria.table import criteria
 from kerasprune.graph.graph import ChannelGraph
 
 
-@criteria.add("l2")
 @dataclass(frozen=True)
 class L2(Criterion):
     """`score(c) = sqrt(Σ w²)` over the kernel slices that make channel c.

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kerasprune.criteria.base import Criterion, Evidence, Scores
-from kerasprune.criteria.table import criteria
 from kerasprune.graph.graph import ChannelGraph
 
 
-@criteria.add("random")
 @dataclass(frozen=True)
 class Random(Criterion):
     """Uniform scores, a function of the seed and the order of the groups."""

@@ -1,35 +1,15 @@
-"""Data sets as `tf.data` pipelines. Nothing heavy is imported before a name is used."""
+"""Images: data sets by name, in batches of static shape. TensorFlow is imported when one is loaded."""
 
-from __future__ import annotations
+from kerasprune.registry import lazy
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from kerasprune.data.augmentation import augmentations
-    from kerasprune.data.calibration import representative
-    from kerasprune.data.dataset import info, load
-    from kerasprune.data.lookup import names
-    from kerasprune.data.resized import rounds
-    from kerasprune.data.sources import DataInfo
-
-_HOMES = {
-    "DataInfo": "sources",
-    "augmentations": "augmentation",
-    "info": "dataset",
-    "load": "dataset",
-    "names": "lookup",
-    "representative": "calibration",
-    "rounds": "resized",
-}
-__all__ = ["DataInfo", "augmentations", "info", "load", "names", "representative", "rounds"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy(
+    {
+        "DataInfo": "kerasprune.data.sources:DataInfo",
+        "augmentations": "kerasprune.registry:augmentations",
+        "info": "kerasprune.data.dataset:info",
+        "load": "kerasprune.data.dataset:load",
+        "names": "kerasprune.data.lookup:names",
+        "representative": "kerasprune.data.calibration:representative",
+        "rounds": "kerasprune.data.resized:rounds",
+    }
+)

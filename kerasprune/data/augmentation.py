@@ -11,10 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from kerasprune.registry import Registry
-
 Augmentation = Callable[[tf.Tensor, int | tf.Tensor, tf.Tensor], tf.Tensor]
-augmentations = Registry("augmentation")
 # These mirror the picture, which letters and digits do not survive.
 MIRRORING = frozenset({"crop_flip", "inception"})
 
@@ -27,7 +24,6 @@ def resize(image: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
     return tf.image.resize(middle, (size, size), antialias=True)
 
 
-@augmentations.add("crop")
 def crop(image: tf.Tensor, size: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Resizes, pads each side by an eighth (4 pixels at 32) of the mean colour, and crops at random."""
     rim = tf.maximum(1, tf.cast(tf.round(size / 8), tf.int32))
@@ -35,14 +31,12 @@ def crop(image: tf.Tensor, size: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.image.stateless_random_crop(padded, (size, size, 3), seed)
 
 
-@augmentations.add("crop_flip")
 def crop_flip(image: tf.Tensor, size: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """As `crop`, then mirrors every other picture: the usual training on CIFAR."""
     where, mirrored = tf.unstack(tf.random.split(seed, 2))
     return tf.image.stateless_random_flip_left_right(crop(image, size, where), mirrored)
 
 
-@augmentations.add("inception")
 def inception(image: tf.Tensor, size: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Resizes a random box (8 to 100 % of the area, 3:4 to 4:3), mirrors every other one: for ImageNet.
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerasprune.data.augmentation import MIRRORING, Augmentation, augmentations, resize
+from kerasprune.data.augmentation import MIRRORING, Augmentation, resize
 from kerasprune.data.epochs import epochs, rest_of_epoch
 from kerasprune.data.lookup import find
 from kerasprune.data.sources import DataInfo, Pictures
 from kerasprune.errors import nearest, raise_faults
+from kerasprune.registry import augmentations
 
 
 def load(

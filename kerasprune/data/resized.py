@@ -7,11 +7,12 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from kerasprune.data.augmentation import Augmentation, augmentations, resize
+from kerasprune.data.augmentation import Augmentation, resize
 from kerasprune.data.dataset import plain, standardise, wrong_augmentation, wrong_numbers, wrong_split
 from kerasprune.data.epochs import epochs, passes
 from kerasprune.data.lookup import find
 from kerasprune.errors import raise_faults
+from kerasprune.registry import augmentations
 
 
 def rounds(

@@ -1,11 +1,12 @@
-"""Exports a model for use without Keras, and measures what was written.
+"""Files for use without Keras. TensorFlow's converter and LiteRT are imported when a function is called."""
 
-TensorFlow's converter and LiteRT are imported when a function is called, not with the package.
-"""
+from kerasprune.registry import lazy
 
-from kerasprune.export.litert import operators
-from kerasprune.export.report import ExportReport
-from kerasprune.export.saved_model_export import saved_model
-from kerasprune.export.tflite_export import tflite
-
-__all__ = ["ExportReport", "operators", "saved_model", "tflite"]
+__getattr__, __dir__, __all__ = lazy(
+    {
+        "ExportReport": "kerasprune.export.report:ExportReport",
+        "operators": "kerasprune.export.litert:operators",
+        "saved_model": "kerasprune.export.saved_model_export:saved_model",
+        "tflite": "kerasprune.export.tflite_export:tflite",
+    }
+)

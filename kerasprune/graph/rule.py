@@ -12,7 +12,8 @@ its bias), `NORMALISED` (BatchNorm), `SILENT` (nothing passes), `UNKNOWN` (what 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -26,6 +27,29 @@ from kerasprune.graph.channels import Ids
 EVALUATED, POINTWISE, CARRIED, PADDED = "evaluated", "pointwise", "carried", "padded"
 BIAS, NORMALISED, SILENT, UNKNOWN = "bias", "normalised", "silent", "unknown"
 
+BUILT_IN = (
+    "attention",
+    "concat",
+    "conv",
+    "dense",
+    "depth_to_space",
+    "einsum",
+    "embedding",
+    "keras_applications",
+    "matmul",
+    "merge",
+    "norm",
+    "padding",
+    "pointwise",
+    "pooling",
+    "recurrent",
+    "reduction",
+    "reshape",
+    "slicing",
+    "wrappers",
+)
+"""The files below `kerasprune/rules/`, one per kind of layer."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -35,7 +59,28 @@ class Rule:
     constant: str = EVALUATED
 
 
-_TABLE: dict[type, Rule] = {}
+class RuleTable:
+    """The rules by class; those that come with the package are imported at the first look-up."""
+
+    def __init__(self) -> None:
+        self.rules: dict[type, Rule] = {}
+        self._loaded = False
+
+    def add(self, classes: Sequence[type], rule: Rule) -> None:
+        """Adds a rule; a later one for the same class, a user's say, replaces the earlier."""
+        self.load()
+        self.rules.update(dict.fromkeys(classes, rule))
+
+    def load(self) -> dict[type, Rule]:
+        """Imports the rules that come with the package, once, and returns all."""
+        if not self._loaded:
+            self._loaded = True  # before importing: the modules add their rules here
+            for name in BUILT_IN:
+                importlib.import_module(f"kerasprune.rules.{name}")
+        return self.rules
+
+
+table = RuleTable()
 
 
 def rule(*classes: type, constant: str = EVALUATED) -> Callable[[Callable], Callable]:
@@ -59,8 +104,7 @@ def rule(*classes: type, constant: str = EVALUATED) -> Callable[[Callable], Call
     """
 
     def decorate(function: Callable) -> Callable:
-        for each in classes:
-            _TABLE[each] = Rule(_on_channel_axis(function), constant)
+        table.add(classes, Rule(_on_channel_axis(function), constant))
         return function
 
     return decorate
@@ -70,8 +114,7 @@ def tensor_rule(*classes: type, constant: str = EVALUATED) -> Callable[[Callable
     """Registers `function(graph, operation, *args, **kwargs)`, which takes and returns whole `Ids`."""
 
     def decorate(function: Callable) -> Callable:
-        for each in classes:
-            _TABLE[each] = Rule(function, constant)
+        table.add(classes, Rule(function, constant))
         return function
 
     return decorate
@@ -79,9 +122,10 @@ def tensor_rule(*classes: type, constant: str = EVALUATED) -> Callable[[Callable
 
 def find(operation: Any) -> Rule | None:
     """Returns the rule for an operation: that of its class, or of the nearest base that has one of its own `call`."""
+    rules = table.load()
     for base in type(operation).__mro__:
-        if base in _TABLE:
-            return _TABLE[base]
+        if base in rules:
+            return rules[base]
         if "call" in vars(base) or "__call__" in vars(base):
             return None  # a subclass with a `call` of its own may do anything
     return None
@@ -89,7 +133,7 @@ def find(operation: Any) -> Rule | None:
 
 def classes() -> list[type]:
     """Returns the classes that have a rule, by module and name."""
-    return sorted(_TABLE, key=lambda each: (each.__module__, each.__name__))
+    return sorted(table.load(), key=lambda each: (each.__module__, each.__name__))
 
 
 def channel_axis(layer: Any) -> int:

@@ -1,8 +1,13 @@
-"""Regularizers that work on built variables, inside the compiled training step: one file per penalty."""
+"""Penalties that act inside the compiled training step."""
 
-from kerasprune.regularizers.growing_l2 import GrowingL2
-from kerasprune.regularizers.polarization import Polarization
-from kerasprune.regularizers.scale_penalty import ScalePenalty, Together
-from kerasprune.regularizers.slimming import NetworkSlimming
+from kerasprune.registry import lazy
 
-__all__ = ["GrowingL2", "NetworkSlimming", "Polarization", "ScalePenalty", "Together"]
+__getattr__, __dir__, __all__ = lazy(
+    {
+        "GrowingL2": "kerasprune.regularizers.growing_l2:GrowingL2",
+        "NetworkSlimming": "kerasprune.regularizers.slimming:NetworkSlimming",
+        "Polarization": "kerasprune.regularizers.polarization:Polarization",
+        "ScalePenalty": "kerasprune.regularizers.scale_penalty:ScalePenalty",
+        "Together": "kerasprune.regularizers.scale_penalty:Together",
+    }
+)

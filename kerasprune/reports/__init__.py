@@ -1,8 +1,12 @@
-"""Tables, figures and one self-contained page: pure functions of a run folder's files, no model needed."""
+"""Reports of runs: pure functions of what a run has written."""
 
-from __future__ import annotations
+from kerasprune.registry import lazy
 
-from kerasprune.reports.html import page, write
-from kerasprune.reports.record import Record, read
-
-__all__ = ["Record", "page", "read", "write"]
+__getattr__, __dir__, __all__ = lazy(
+    {
+        "Record": "kerasprune.reports.record:Record",
+        "page": "kerasprune.reports.html:page",
+        "read": "kerasprune.reports.record:read",
+        "write": "kerasprune.reports.html:write",
+    }
+)

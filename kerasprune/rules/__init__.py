@@ -1,75 +1,18 @@
-"""One file per kind of layer; being imported here is being known to `kerasprune.trace`."""
+"""What layers do to channels: one file per kind of layer. They are imported at the first look-up."""
 
-from kerasprune.graph.rule import (
-    BIAS,
-    CARRIED,
-    EVALUATED,
-    POINTWISE,
-    SILENT,
-    UNKNOWN,
-    classes,
-    find,
-    rule,
-    tensor_rule,
-)
-from kerasprune.rules import (
-    attention,
-    concat,
-    conv,
-    dense,
-    einsum,
-    embedding,
-    merge,
-    norm,
-    padding,
-    pointwise,
-    recurrent,
-    reduction,
-    reshape,
-    slicing,
-    wrappers,
-)
-from kerasprune.rules import (
-    depth_to_space as depth_space,
-)
-from kerasprune.rules import (
-    keras_applications as applications,
-)
-from kerasprune.rules import (
-    matmul as products,
-)
-from kerasprune.rules import (
-    pooling as spatial,
-)
+from kerasprune.registry import lazy
 
-__all__ = [
-    "BIAS",
-    "CARRIED",
-    "EVALUATED",
-    "POINTWISE",
-    "SILENT",
-    "UNKNOWN",
-    "applications",
-    "attention",
-    "classes",
-    "concat",
-    "conv",
-    "dense",
-    "depth_space",
-    "einsum",
-    "embedding",
-    "find",
-    "merge",
-    "norm",
-    "padding",
-    "pointwise",
-    "products",
-    "recurrent",
-    "reduction",
-    "reshape",
-    "rule",
-    "slicing",
-    "spatial",
-    "tensor_rule",
-    "wrappers",
-]
+__getattr__, __dir__, __all__ = lazy(
+    {
+        "BIAS": "kerasprune.graph.rule:BIAS",
+        "CARRIED": "kerasprune.graph.rule:CARRIED",
+        "EVALUATED": "kerasprune.graph.rule:EVALUATED",
+        "POINTWISE": "kerasprune.graph.rule:POINTWISE",
+        "SILENT": "kerasprune.graph.rule:SILENT",
+        "UNKNOWN": "kerasprune.graph.rule:UNKNOWN",
+        "classes": "kerasprune.graph.rule:classes",
+        "find": "kerasprune.graph.rule:find",
+        "rule": "kerasprune.graph.rule:rule",
+        "tensor_rule": "kerasprune.graph.rule:tensor_rule",
+    }
+)

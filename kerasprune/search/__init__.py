@@ -1,9 +1,16 @@
-"""Searches: models of accuracy and what they are best at."""
+"""A model of accuracy over depth, width and resolution, and its optimum under constraints."""
 
-from kerasprune.search.constraints import Buildable, Constraint, Smooth, Volume
-from kerasprune.search.map import MAP
-from kerasprune.search.polynomial import Polynomial
-from kerasprune.search.published import table5
-from kerasprune.search.surface import Surface
+from kerasprune.registry import lazy
 
-__all__ = ["MAP", "Buildable", "Constraint", "Polynomial", "Smooth", "Surface", "Volume", "table5"]
+__getattr__, __dir__, __all__ = lazy(
+    {
+        "Buildable": "kerasprune.search.constraints:Buildable",
+        "Constraint": "kerasprune.search.constraints:Constraint",
+        "MAP": "kerasprune.search.map:MAP",
+        "Polynomial": "kerasprune.search.polynomial:Polynomial",
+        "Smooth": "kerasprune.search.constraints:Smooth",
+        "Surface": "kerasprune.search.surface:Surface",
+        "Volume": "kerasprune.search.constraints:Volume",
+        "table5": "kerasprune.search.published:table5",
+    }
+)

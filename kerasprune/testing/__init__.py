@@ -1,25 +1,22 @@
-"""Checks that every method must pass: ours, and those that users write themselves.
+"""Batteries of checks that every member of a family passes, users' own included.
 
 Each check raises `AssertionError` that says what was expected, what was found and where; none needs pytest.
 """
 
-from kerasprune.testing.budgets import check_budget
-from kerasprune.testing.callbacks import check_callback
-from kerasprune.testing.criteria import check_criterion
-from kerasprune.testing.oracle import Agreement, check_rebuild, check_saved, compare
-from kerasprune.testing.randomness import random_inputs, random_plan, randomise
-from kerasprune.testing.rules import check_rule
+from kerasprune.registry import lazy
 
-__all__ = [
-    "Agreement",
-    "check_budget",
-    "check_callback",
-    "check_criterion",
-    "check_rebuild",
-    "check_rule",
-    "check_saved",
-    "compare",
-    "random_inputs",
-    "random_plan",
-    "randomise",
-]
+__getattr__, __dir__, __all__ = lazy(
+    {
+        "Agreement": "kerasprune.testing.oracle:Agreement",
+        "check_budget": "kerasprune.testing.budgets:check_budget",
+        "check_callback": "kerasprune.testing.callbacks:check_callback",
+        "check_criterion": "kerasprune.testing.criteria:check_criterion",
+        "check_rebuild": "kerasprune.testing.oracle:check_rebuild",
+        "check_rule": "kerasprune.testing.rules:check_rule",
+        "check_saved": "kerasprune.testing.oracle:check_saved",
+        "compare": "kerasprune.testing.oracle:compare",
+        "random_inputs": "kerasprune.testing.randomness:random_inputs",
+        "random_plan": "kerasprune.testing.randomness:random_plan",
+        "randomise": "kerasprune.testing.randomness:randomise",
+    }
+)

@@ -14,10 +14,8 @@ from keras import ops
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import as_patterns, trace
-from kerasprune.registry import Registry
+from kerasprune.registry import granularities
 from kerasprune.training.candidates import Part, Unit, channel_units, weight_units
-
-granularities = Registry("granularity")
 
 
 class Granularity:
@@ -37,7 +35,6 @@ class Granularity:
         return scores
 
 
-@granularities.add("weight")
 @dataclass(frozen=True)
 class Weight(Granularity):
     """Single weights of every kernel; biases and BatchNorm are left out."""
@@ -54,7 +51,6 @@ class Weight(Granularity):
         return graph, weight_units(graph, sizes)
 
 
-@granularities.add("block")
 @dataclass(frozen=True)
 class Block(Granularity):
     """Rectangles of weights over the last two axes (inputs × outputs), so that a kernel can skip them in one go.
@@ -95,7 +91,6 @@ class Block(Granularity):
         return graph, [Unit.of(p.variable.path, size, size, (p,)) for p, size in zip(parts, sizes, strict=True)]
 
 
-@granularities.add("filter")
 @dataclass(frozen=True)
 class Filter(Granularity):
     """Whole channels, in every kernel that makes them: `kp.rebuild` can take them out afterwards.

@@ -12,10 +12,8 @@ from keras import ops
 
 from kerasprune.budgets.base import kept_number
 from kerasprune.errors import PruneError
-from kerasprune.registry import Registry
+from kerasprune.registry import scopes
 from kerasprune.training.candidates import Unit
-
-scopes = Registry("scope")
 
 
 class Scope:
@@ -36,7 +34,6 @@ class Scope:
         raise PruneError(f"{type(self).__name__} has no goes(). Write it.")
 
 
-@scopes.add("layer")
 @dataclass(frozen=True)
 class Layer(Scope):
     """Each kernel (or group) loses the same fraction."""
@@ -50,7 +47,6 @@ class Layer(Scope):
         return [rank(score) >= numbers[place] for place, score in enumerate(scores)]
 
 
-@scopes.add("global")
 @dataclass(frozen=True)
 class Global(Scope):
     """One threshold for the whole network; single weights compete as they are."""
@@ -66,7 +62,6 @@ class Global(Scope):
         return [gone[end - unit.size : end] for unit, end in zip(units, ends, strict=True)]
 
 
-@scopes.add("pattern")
 @dataclass(frozen=True)
 class Pattern(Scope):
     """Of every `of` successive inputs of an output, `keep` stay: the N:M sparsity that sparse tensor cores run.

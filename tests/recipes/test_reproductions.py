@@ -109,7 +109,7 @@ def test_entry_that_cannot_run_says_why(monkeypatch):
         """Needs what is not here."""
         raise NotRun("no GPU")
 
-    monkeypatch.setitem(reproduce.entries._members, "needy", entry)
+    monkeypatch.setitem(reproduce.entries._added, "needy", entry)
     assert reproduce.reproduce("needy").verdict == "not run (no GPU)"
     assert reproduce.describe("needy") == "Needs what is not here."
     assert "needy" in reproduce.names()

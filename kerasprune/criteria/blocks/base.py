@@ -7,7 +7,6 @@ of kernels, and no budget of channels applies.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,7 @@ from kerasprune.criteria.base import Evidence
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.channels import Block
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.registry import Registry
-
-block_criteria = Registry("block criterion")
+from kerasprune.registry import block_criteria
 
 
 class BlockCriterion:
@@ -27,17 +24,6 @@ class BlockCriterion:
     @abstractmethod
     def score(self, graph: ChannelGraph, evidence: Evidence) -> dict[str, float]:
         """Returns the score of every droppable block."""
-
-
-@block_criteria.add("random")
-@dataclass(frozen=True)
-class RandomBlocks(BlockCriterion):
-    """Uniform scores, a function of the seed and the order of the blocks: the control."""
-
-    def score(self, graph: ChannelGraph, evidence: Evidence) -> dict[str, float]:
-        """Returns independent numbers in [0, 1)."""
-        names = list(blocks_of(graph))
-        return dict(zip(names, np.random.default_rng(evidence.seed).random(len(names)), strict=True))
 
 
 def score_blocks(

@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers
 
 from kerasprune.criteria.base import Evidence
-from kerasprune.criteria.blocks.base import BlockCriterion, block_criteria, blocks_of
+from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import functional, walk
@@ -21,7 +21,6 @@ CLASSIFIERS = ("logistic", "ridge")
 _ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
 
 
-@block_criteria.add("discrimination")
 @dataclass(frozen=True)
 class Discrimination(BlockCriterion):
     """`score(block) = accuracy(what comes out) − accuracy(what goes in)` of linear classifiers.

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kerasprune.registry import Registry
+from kerasprune.registry import reproductions
 
-entries = Registry("reproduction")
+entries = reproductions
 
 
 class NotRun(Exception):

@@ -10,7 +10,7 @@ import keras
 import kerasprune as kp
 from kerasprune import models
 from kerasprune.costs.cost import kept_size
-from kerasprune.recipes.reproductions.entry import Row, add
+from kerasprune.recipes.reproductions.entry import Row
 
 # Table 1: fraction removed from every layer but the first, sparsity in per cent, speed-up.
 RESNET56 = (
@@ -42,7 +42,6 @@ RESNET34_SKIPPED = (
 )
 
 
-@add("greg-tables")
 def greg_tables() -> list[Row]:
     """Speed-ups and sparsities of growing regularisation (ICLR 2021, tables 1 and 6), by counting alone.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kerasprune.recipes.reproductions.entry import AtLeast, AtMost, Note, Row, add
+from kerasprune.recipes.reproductions.entry import AtLeast, AtMost, Note, Row
 from kerasprune.search import MAP, Polynomial, Surface, table5
 
 NETWORKS = {"resnet32": "ResNet-32", "densenet40": "DenseNet-40"}
@@ -19,7 +19,6 @@ FIGURE4 = {"resnet32": "(0.78, 0.82, 0.98) for K ≥ 3", "densenet40": "–"}
 RIDGE = 1e-6  # five values of each dimension determine degree 4 at most, and 19 rows rank 1
 
 
-@add("map-table5")
 def map_table5() -> list[Row]:
     """Models of accuracy on the grids of Table 5 (ICML 2021): rank 1 against full polynomials, separability, optima.
 

@@ -6,10 +6,9 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kerasprune.recipes import reproductions
 from kerasprune.recipes.reproductions.entry import NotRun, Row, add, entries
 
-__all__ = ["NotRun", "Outcome", "Row", "add", "comment", "describe", "entries", "names", "reproduce", "reproductions"]
+__all__ = ["NotRun", "Outcome", "Row", "add", "comment", "describe", "entries", "names", "reproduce"]
 
 
 @dataclass(frozen=True)

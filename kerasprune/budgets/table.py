@@ -1,5 +1,0 @@
-"""The table of budgets."""
-
-from kerasprune.registry import Registry
-
-budgets = Registry("budget")

@@ -1,5 +1,0 @@
-"""The table of callbacks."""
-
-from kerasprune.registry import Registry
-
-callbacks = Registry("callback")

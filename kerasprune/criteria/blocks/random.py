@@ -1,0 +1,21 @@
+"""Random scores of blocks: the control."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kerasprune.criteria.base import Evidence
+from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of
+from kerasprune.graph.graph import ChannelGraph
+
+
+@dataclass(frozen=True)
+class RandomBlocks(BlockCriterion):
+    """Uniform scores, a function of the seed and the order of the blocks: the control."""
+
+    def score(self, graph: ChannelGraph, evidence: Evidence) -> dict[str, float]:
+        """Returns independent numbers in [0, 1)."""
+        names = list(blocks_of(graph))
+        return dict(zip(names, np.random.default_rng(evidence.seed).random(len(names)), strict=True))

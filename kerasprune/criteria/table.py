@@ -1,5 +1,0 @@
-"""The table of criteria."""
-
-from kerasprune.registry import Registry
-
-criteria = Registry("criterion")
