@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasprune._keras import set_first_epoch
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.checkpoint import SavedState, last_good
@@ -103,7 +104,7 @@ class Resume(PruningCallback):
             self._ahead = found
             Skipping(self.model, found.step)
         # Keras begins with this epoch; where fit is over, with none.
-        self.model._initial_epoch = max(found.epoch, self.params["epochs"]) if found.stopped else found.epoch
+        set_first_epoch(self.model, max(found.epoch, self.params["epochs"]) if found.stopped else found.epoch)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Saves: between two epochs all callbacks are at rest."""
@@ -134,7 +135,7 @@ class Resume(PruningCallback):
 
     def end(self) -> None:
         """Forgets the epoch that Keras was told, for the next fit."""
-        self.model._initial_epoch = None
+        set_first_epoch(self.model, None)
 
     # ---- the state ------------------------------------------------------------------------------------------
 

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
-from keras.src.models.functional import Functional
-from keras.src.ops import numpy as knp
 
+from kerasprune._keras import Functional, number_of_calls
+from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.channels import Block
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import functional, is_model, nodes
@@ -147,7 +147,7 @@ def _between(source: Any, branch: Any, end: Any, wiring: _Wiring) -> tuple[str, 
 
 def _plain(node: Any, wiring: _Wiring) -> Block | None:
     """Returns the block that begins with a convolution that keeps the shape, if it does."""
-    if not isinstance(node.operation, _CONVOLUTIONS) or len(node.operation._inbound_nodes) != 1:
+    if not isinstance(node.operation, _CONVOLUTIONS) or number_of_calls(node.operation) != 1:
         return None
     source = node.input_tensors[0]
     if source.shape != node.outputs[0].shape or id(source) not in wiring.makers:

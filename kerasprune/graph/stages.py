@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import prod
 
 from keras import layers
-from keras.src.ops import numpy as knp
 
+from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.channels import TracedCall
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, tree
 
+from kerasprune._keras import maker
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.blocks import droppable, find_blocks
 from kerasprune.graph.builder import Call, Declarations
@@ -172,7 +173,7 @@ def _input_ids(graph: Declarations, tensor: KerasTensor, resolution: int | None)
     shape = at_resolution(tuple(tensor.shape), resolution)
     if len(shape) < 2 or shape[-1] is None:
         return Ids(shape)
-    name = tensor._keras_history.operation.name
+    name = maker(tensor).name
     return Ids(shape, {len(shape) - 1: graph.fixed(shape[-1], "an input of the model", name)})
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 from keras import tree
-from keras.src.models.functional import Functional
 
+from kerasprune._keras import Functional, inner_functional, nodes_by_depth
 from kerasprune.errors import PruneError
 
 Visit = Callable[..., Any]
@@ -33,12 +33,13 @@ def functional(model: Any) -> Functional:
     if not isinstance(model, keras.Model):
         raise PruneError(f"Expected a keras.Model. Received: model={model!r} of {type(model).__name__}.")
     if isinstance(model, keras.Sequential):
-        if not model.built or model._functional is None:
+        inner = inner_functional(model)
+        if inner is None:
             raise PruneError(
                 f"Expected a built model. Received: the Sequential {model.name!r}, whose input shape is unknown. "
                 "Call model.build(input_shape) or give it a keras.Input first."
             )
-        return model._functional
+        return inner
     if isinstance(model, Functional):
         return model
     raise PruneError(
@@ -55,7 +56,7 @@ def is_model(operation: Any) -> bool:
 
 def nodes(model: Functional) -> list[Any]:
     """Returns the calls of a functional model, inputs apart, each after those that feed it."""
-    by_depth = model._nodes_by_depth
+    by_depth = nodes_by_depth(model)
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
 
 

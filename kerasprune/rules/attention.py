@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from keras import layers
 
+from kerasprune._keras import attention_parts
 from kerasprune.graph.builder import Declarations
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import SILENT, tensor_rule
@@ -21,17 +22,18 @@ def multi_head_attention(
 
     Kernels are `(channels, heads, size)` and `(heads, size, channels)`; q and k share the sizes of their heads.
     """
-    heads = graph.new(layer, layer._num_heads, "heads")
-    sizes = graph.new(layer, layer._key_dim, "key_dim")
-    values = graph.new(layer, layer._value_dim, "value_dim")
+    parts = attention_parts(layer)
+    heads = graph.new(layer, parts.num_heads, "heads")
+    sizes = graph.new(layer, parts.key_dim, "key_dim")
+    values = graph.new(layer, parts.value_dim, "value_dim")
     out = graph.new(layer, layer.output_dense.kernel.shape[-1])
     if layer.output_dense.kernel.ndim != 3:
         graph.pin_all(query, f"{layer.name!r} has an output of several axes")
     _projected(graph, layer, layer.query_dense, query, heads, sizes, compared=True)
     _projected(graph, layer, layer.key_dense, key or value, heads, sizes, compared=True)
     _projected(graph, layer, layer.value_dense, value, heads, values)
-    if layer._use_gate:
-        _projected(graph, layer, layer._gate_dense, query, heads, values)
+    if parts.use_gate:
+        _projected(graph, layer, parts.gate_dense, query, heads, values)
     _combined(graph, layer, query, heads, values, out)
     _keeps_its_scale(graph, layer.query_dense, sizes)
     graph.sets(layer, "num_heads", heads)
@@ -49,14 +51,15 @@ def group_query_attention(
     groups = graph.new(layer, layer.num_key_value_heads, "heads")
     heads = np.repeat(groups, layer.num_query_heads // layer.num_key_value_heads)
     sizes = graph.new(layer, layer.head_dim, "head_dim")
-    out = graph.new(layer, layer._output_dense.kernel.shape[-1])
-    _projected(graph, layer, layer._query_dense, query, heads, sizes, compared=True)
-    _projected(graph, layer, layer._key_dense, key or value, groups, sizes, compared=True)
-    _projected(graph, layer, layer._value_dense, value, groups, sizes)
+    parts = attention_parts(layer)
+    out = graph.new(layer, parts.output_dense.kernel.shape[-1])
+    _projected(graph, layer, parts.query_dense, query, heads, sizes, compared=True)
+    _projected(graph, layer, parts.key_dense, key or value, groups, sizes, compared=True)
+    _projected(graph, layer, parts.value_dense, value, groups, sizes)
     if layer.use_gate:
-        _projected(graph, layer, layer._gate_dense, query, heads, sizes)
+        _projected(graph, layer, parts.gate_dense, query, heads, sizes)
     _combined(graph, layer, query, heads, sizes, out)
-    _keeps_its_scale(graph, layer._query_dense, sizes)
+    _keeps_its_scale(graph, parts.query_dense, sizes)
     graph.sets(layer, "num_query_heads", heads)
     graph.sets(layer, "num_key_value_heads", groups)
     graph.sets(layer, "head_dim", sizes)
@@ -79,7 +82,7 @@ def _projected(
 def _combined(
     graph: Declarations, layer: Any, query: Ids, heads: np.ndarray, values: np.ndarray, out: np.ndarray
 ) -> None:
-    dense = layer._output_dense
+    dense = attention_parts(layer).output_dense
     positions = graph.positions(query.shape)
     graph.kernel(layer, dense.kernel, heads, values, out, reads=(0, 1), makes=(2,), positions=positions)
     graph.slices(layer, dense.bias, out, role="bias", makes=(0,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from keras import layers
 
+from kerasprune._keras import stored_kernel
 from kerasprune.graph.builder import Declarations
 from kerasprune.graph.rule import BIAS, rule
 from kerasprune.rules.activations import activate
@@ -14,7 +15,7 @@ from kerasprune.rules.activations import activate
 def dense(graph: Declarations, layer: layers.Dense, x: np.ndarray) -> np.ndarray:
     """`out[u] = Σ_c kernel[c, u] · x[c] + bias[u]`."""
     out = graph.new(layer, layer.units)
-    graph.kernel(layer, layer._kernel, x, out, reads=(0,), makes=(1,))
+    graph.kernel(layer, stored_kernel(layer), x, out, reads=(0,), makes=(1,))
     graph.slices(layer, layer.bias, out, role="bias")
     graph.sets(layer, "units", out)
     return activate(graph, layer, out)

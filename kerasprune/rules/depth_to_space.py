@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from keras.src.ops import nn
 
+from kerasprune._keras import nn
 from kerasprune.graph.builder import Declarations
 from kerasprune.graph.rule import CARRIED, UNKNOWN, rule
 

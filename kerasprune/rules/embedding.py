@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras import layers
 
+from kerasprune._keras import stored_embeddings
 from kerasprune.graph.builder import Declarations
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import SILENT, tensor_rule
@@ -15,6 +16,6 @@ def embedding(graph: Declarations, layer: layers.Embedding, x: Ids) -> Ids:
     graph.pin_all(x, f"{layer.name!r} looks them up")
     shape = graph.call.outputs[0]
     out = graph.new(layer, layer.output_dim)
-    graph.kernel(layer, layer._embeddings, None, out, makes=(1,), counted=False)
+    graph.kernel(layer, stored_embeddings(layer), None, out, makes=(1,), counted=False)
     graph.sets(layer, "output_dim", out)
     return Ids(shape, {len(shape) - 1: out})

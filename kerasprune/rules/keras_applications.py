@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import keras
-from keras.src.applications.convnext import LayerScale, StochasticDepth
-from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
+from kerasprune._keras import CustomScaleLayer, LayerScale, StochasticDepth
 from kerasprune.graph.builder import Declarations
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import POINTWISE, tensor_rule

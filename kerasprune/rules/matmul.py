@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from keras import layers
-from keras.src.ops import nn
-from keras.src.ops import numpy as knp
 
+from kerasprune._keras import nn
+from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.builder import Declarations
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import UNKNOWN, tensor_rule

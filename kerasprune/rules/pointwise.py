@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from keras import layers
-from keras.src.ops import core, nn
-from keras.src.ops import numpy as knp
 
+from kerasprune._keras import core, nn
+from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.builder import Declarations
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import POINTWISE, tensor_rule

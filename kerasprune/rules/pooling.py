@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from keras import layers
-from keras.src.ops import nn
 
+from kerasprune._keras import nn
 from kerasprune.graph.builder import Declarations
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import CARRIED, channel_axis, tensor_rule

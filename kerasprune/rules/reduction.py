@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras.src.ops import numpy as knp
-
+from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.builder import Declarations
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import tensor_rule

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from keras.src.ops import core
-from keras.src.ops import numpy as knp
 
+from kerasprune._keras import core
+from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.builder import Declarations
 from kerasprune.graph.channels import Count, Ids, Take
 from kerasprune.graph.rule import tensor_rule

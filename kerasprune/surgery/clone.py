@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import tree
 
+from kerasprune._keras import declared_output_shape, maker, structures
 from kerasprune.graph.walk import Dropped, functional, walk
 
 Make = Callable[[Any], Any]
@@ -66,7 +67,7 @@ def clone(
         outputs = walk(body, inputs, visit, enter, dropped)
         outputs = [_told_apart(y, inputs, old.name) if dropped.bypass else y for y in outputs]
         packed = [
-            tree.pack_sequence_as(s, t) for s, t in ((body._inputs_struct, inputs), (body._outputs_struct, outputs))
+            tree.pack_sequence_as(s, t) for s, t in (*zip(structures(body), (inputs, outputs), strict=True))
         ]
         new = keras.Model(*packed, name=old.name)
         new.trainable = old.trainable
@@ -141,7 +142,7 @@ def _same_function(layer: keras.layers.Lambda) -> keras.layers.Lambda:
     """Returns a new Lambda of the same function, which Keras would rather not read from a config."""
     return keras.layers.Lambda(
         layer.function,
-        output_shape=layer._output_shape,
+        output_shape=declared_output_shape(layer),
         mask=layer.mask,
         arguments=layer.arguments,
         name=layer.name,
@@ -168,4 +169,4 @@ def _with(config: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[
 def _input_like(tensor: keras.KerasTensor, fed: keras.KerasTensor) -> keras.KerasTensor:
     """Returns a new input with the name of an old one, and its sizes, where those are fixed, of what is fed to it."""
     shape = [new if old is not None else None for old, new in zip(tensor.shape, fed.shape, strict=True)]
-    return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=tensor._keras_history.operation.name)
+    return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=maker(tensor).name)

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.ops import numpy as knp
 
+from kerasprune._keras import numpy_operations as knp
 from kerasprune.errors import PruneError
 from kerasprune.graph.channels import Padded
 from kerasprune.graph.trace import dropped

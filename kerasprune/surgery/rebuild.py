@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.ops import numpy as knp
 
+from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.channels import Count, Padded
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import dropped, layer_names

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import keras
 import numpy as np
 
+from kerasprune._keras import first_epoch
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
 from kerasprune.training.fit import Fit
@@ -204,7 +205,7 @@ class PruningCallback(keras.callbacks.Callback):
     @property
     def restored_epoch(self) -> int:
         """The epoch whose weights another callback, such as `BackupAndRestore`, has restored in this fit; 0: none."""
-        fit, now = Fit.of(self.model), self.model._initial_epoch
+        fit, now = Fit.of(self.model), first_epoch(self.model)
         if now is None or now == fit.initial_epoch or any(callback.restores for callback in fit.callbacks):
             return 0
         return now

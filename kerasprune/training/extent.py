@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
-from keras.src.ops import numpy as knp
 
 from kerasprune import criteria
+from kerasprune._keras import numpy_operations as knp
 from kerasprune.budgets.base import kept_number, top
 from kerasprune.costs.cost import Cost, cost
 from kerasprune.criteria.base import Criterion, Evidence

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from kerasprune._keras import first_epoch
 from kerasprune.training.snapshot import Snapshot
 
 _ENTRY = "_kerasprune_fit"
@@ -67,7 +68,7 @@ class Fit:
         for left in [each for each, phase in self._phases.items() if phase is not Phase.LISTED or each is callback]:
             self.remove(left)
         self._phases[callback] = Phase.LISTED
-        self.initial_epoch = self._model._initial_epoch
+        self.initial_epoch = first_epoch(self._model)
         vars(self._model)[_ENTRY] = self
 
     def complete(self, callback: Any) -> None:

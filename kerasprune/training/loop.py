@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from kerasprune._keras import first_epoch
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.training.fit import detach
 
@@ -27,7 +28,7 @@ class Loop:
 
     def epochs(self) -> Iterator[int]:
         """Yields the number of every epoch that is to be trained; what a callback stops is not begun."""
-        for epoch in range(self._model._initial_epoch or 0, self._epochs):
+        for epoch in range(first_epoch(self._model) or 0, self._epochs):
             self._batch = 0
             self._callbacks.on_epoch_begin(epoch)
             yield epoch

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from kerasprune._keras import trained_variables
+
 
 def slots(optimizer: keras.Optimizer, variable: Any) -> list[Any]:
     """Returns the variables of an optimizer that hold one number for each weight of a variable.
@@ -27,7 +29,7 @@ def slots(optimizer: keras.Optimizer, variable: Any) -> list[Any]:
 
 def trained(optimizer: keras.Optimizer) -> list[Any]:
     """Returns the variables that a built optimizer updates, in its order."""
-    return list(unwrapped(optimizer)._trainable_variables)
+    return trained_variables(unwrapped(optimizer))
 
 
 def ensure_built(model: keras.Model) -> None:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasprune._keras import learning_rate_variable, moving_averages, raw_iterations, without_schedule
 from kerasprune.training.optimizer import ensure_built, trained, unwrapped
 
 
@@ -34,22 +35,18 @@ def rewind_optimizer(model: keras.Model, step: int) -> None:
     for variable, new in zip(_slots(optimizer), _slots(fresh), strict=True):
         variable.assign(ops.convert_to_tensor(new))
     if optimizer.use_ema:  # an average that began at zero would be wrong beyond step 0
-        for average, variable in zip(optimizer._model_variables_moving_average, trained(optimizer), strict=True):
+        for average, variable in zip(moving_averages(optimizer), trained(optimizer), strict=True):
             average.assign(variable)
-    optimizer._iterations.assign(step)
+    raw_iterations(optimizer).assign(step)
 
 
 def _slots(optimizer: keras.Optimizer) -> list[Any]:
     """Returns the variables of an optimizer but for its step and its learning rate."""
-    own = [optimizer._iterations, optimizer._learning_rate]
+    own = [raw_iterations(optimizer), learning_rate_variable(optimizer)]
     return [variable for variable in optimizer.variables if not any(variable is each for each in own)]
 
 
 def _unscheduled_twin(optimizer: keras.Optimizer) -> keras.Optimizer:
     """Returns a new optimizer like another but for its schedule, which may be one that has no configuration."""
-    rate = vars(optimizer)["_learning_rate"]
-    vars(optimizer)["_learning_rate"] = 1.0
-    try:
+    with without_schedule(optimizer):
         return type(optimizer).from_config(optimizer.get_config())
-    finally:
-        vars(optimizer)["_learning_rate"] = rate

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasprune._keras import raw_iterations
 from kerasprune.training.composite import Chain, Sum, joined, without
 from kerasprune.training.optimizer import accumulated, unwrapped
 from kerasprune.training.state_variable import state_variable
@@ -65,7 +66,7 @@ class Session:
         Keras applies constraints after the update of the weights and before it counts it; while gradients are
         accumulated nothing is counted until the update.
         """
-        raw = ops.cast(ops.convert_to_tensor(self._optimizer._iterations), "int32") + 1
+        raw = ops.cast(ops.convert_to_tensor(raw_iterations(self._optimizer)), "int32") + 1
         return raw // accumulated(self._optimizer) - self.start
 
     # ---- what acts in the step ------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasprune._keras import first_epoch, set_first_epoch
 from kerasprune.training.epoch_counters import positions
 from kerasprune.training.optimizer import ensure_built
 
@@ -23,12 +24,12 @@ class Snapshot:
         self._model = model
         variables = {id(variable): variable for variable in (*model.variables, *model.optimizer.variables)}
         self._values: list[tuple[Any, Any]] = [(v, ops.convert_to_numpy(v).copy()) for v in variables.values()]
-        self._epoch = model._initial_epoch
+        self._epoch = first_epoch(model)
         self._positions = positions.epochs()
 
     def restore(self) -> None:
         """Makes the model what it was."""
         for variable, value in self._values:
             variable.assign(value)
-        self._model._initial_epoch = self._epoch
+        set_first_epoch(self._model, self._epoch)
         positions.put_back(self._positions)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from kerasprune._keras import making_node, number_of_calls
 from kerasprune.criteria.blocks.base import blocks_of
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.channels import Block
@@ -113,11 +114,11 @@ def _closing(block: Block) -> list[Any] | None:
     """Returns the variables that, when zero, make a residual branch put out zero; `None` where there are none."""
     tensor = block.branch
     while tensor is not block.source:
-        operation, index, _ = tensor._keras_history
-        node = operation._inbound_nodes[index]
+        node = making_node(tensor)
+        operation = node.operation
         if len(node.input_tensors) != 1:
             return None
-        if len(operation._inbound_nodes) == 1:
+        if number_of_calls(operation) == 1:
             if isinstance(operation, layers.BatchNormalization) and operation.scale:
                 return [operation.gamma, *([operation.beta] if operation.center else [])]
             if isinstance(operation, _MAKERS) and _at_zero(operation.activation):

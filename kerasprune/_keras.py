@@ -1,0 +1,122 @@
+"""Private Keras, in one file: what a new release of Keras may move.
+
+The operation classes behind `keras.ops`, three layers of `keras.applications`, and attributes with a leading
+underscore. Everything else in the package uses the public interface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+from keras.src.applications.convnext import LayerScale, StochasticDepth
+from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
+from keras.src.models.functional import Functional
+from keras.src.ops import core, nn
+from keras.src.ops import numpy as numpy_operations
+
+__all__ = ["CustomScaleLayer", "Functional", "LayerScale", "StochasticDepth", "core", "nn", "numpy_operations"]
+
+# ---- models and calls ---------------------------------------------------------------------------------------
+
+
+def inner_functional(model: keras.Sequential) -> Functional | None:
+    """Returns the functional model inside a Sequential; `None` where its input shape is unknown."""
+    return model._functional if model.built else None
+
+
+def nodes_by_depth(model: Functional) -> dict[int, list[Any]]:
+    """Returns the calls of a functional model by their depth; the deepest come first in a forward pass."""
+    return model._nodes_by_depth
+
+
+def structures(model: Functional) -> tuple[Any, Any]:
+    """Returns the nested structures of the inputs and outputs that a functional model was made with."""
+    return model._inputs_struct, model._outputs_struct
+
+
+def maker(tensor: keras.KerasTensor) -> Any:
+    """Returns the layer or operation that makes a symbolic tensor."""
+    return tensor._keras_history.operation
+
+
+def making_node(tensor: keras.KerasTensor) -> Any:
+    """Returns the call that makes a symbolic tensor."""
+    operation, index, _ = tensor._keras_history
+    return operation._inbound_nodes[index]
+
+
+def number_of_calls(operation: Any) -> int:
+    """Returns how many times a layer or operation is called."""
+    return len(operation._inbound_nodes)
+
+
+# ---- layers -------------------------------------------------------------------------------------------------
+
+
+def declared_output_shape(layer: keras.layers.Lambda) -> Any:
+    """Returns the output shape that a Lambda was made with."""
+    return layer._output_shape
+
+
+def stored_kernel(layer: keras.layers.Dense) -> Any:
+    """Returns the kernel variable of a dense layer, without what LoRA adds."""
+    return layer._kernel
+
+
+def stored_embeddings(layer: keras.layers.Embedding) -> Any:
+    """Returns the table of an embedding, without what LoRA adds."""
+    return layer._embeddings
+
+
+def attention_parts(layer: Any) -> SimpleNamespace:
+    """Returns the sizes and projections of a (grouped-query or multi-head) attention layer by name."""
+    names = ("num_heads", "key_dim", "value_dim", "use_gate", "gate_dense", "query_dense", "key_dense", "value_dense")
+    return SimpleNamespace(**{name: getattr(layer, f"_{name}", None) for name in (*names, "output_dense")})
+
+
+# ---- training -----------------------------------------------------------------------------------------------
+
+
+def first_epoch(model: keras.Model) -> int | None:
+    """Returns the epoch that a fit was told to begin with."""
+    return model._initial_epoch
+
+
+def set_first_epoch(model: keras.Model, epoch: int | None) -> None:
+    """Sets the epoch that `fit` begins with, from within `on_train_begin`."""
+    model._initial_epoch = epoch
+
+
+def trained_variables(optimizer: keras.Optimizer) -> list[Any]:
+    """Returns the variables that a built optimizer updates, in its order."""
+    return list(optimizer._trainable_variables)
+
+
+def raw_iterations(optimizer: keras.Optimizer) -> Any:
+    """Returns the variable that counts batches, those whose gradients are accumulated included."""
+    return optimizer._iterations
+
+
+def learning_rate_variable(optimizer: keras.Optimizer) -> Any:
+    """Returns the learning rate as the optimizer holds it: a variable or a schedule."""
+    return optimizer._learning_rate
+
+
+def moving_averages(optimizer: keras.Optimizer) -> list[Any]:
+    """Returns the averages of the weights that an optimizer with `use_ema` holds, in the order of the variables."""
+    return optimizer._model_variables_moving_average
+
+
+@contextmanager
+def without_schedule(optimizer: keras.Optimizer) -> Iterator[None]:
+    """Replaces the learning rate by a number while the block runs: a schedule may be without a configuration."""
+    rate = vars(optimizer)["_learning_rate"]
+    vars(optimizer)["_learning_rate"] = 1.0
+    try:
+        yield
+    finally:
+        vars(optimizer)["_learning_rate"] = rate
