@@ -66,9 +66,7 @@ def clone(
         inputs = [_input_like(x, source) for x, source in zip(body.inputs, fed, strict=False)]
         outputs = walk(body, inputs, visit, enter, dropped)
         outputs = [_told_apart(y, inputs, old.name) if dropped.bypass else y for y in outputs]
-        packed = [
-            tree.pack_sequence_as(s, t) for s, t in (*zip(structures(body), (inputs, outputs), strict=True))
-        ]
+        packed = [tree.pack_sequence_as(s, t) for s, t in zip(structures(body), (inputs, outputs), strict=True)]
         new = keras.Model(*packed, name=old.name)
         new.trainable = old.trainable
         return new
