@@ -96,7 +96,7 @@ def prune(
     learning_rate: Annotated[float, typer.Option(help="Where fine-tuning starts (SGD, cosine).")] = 0.01,
 ) -> None:
     """Prune a trained model at once, and fine-tune it where --finetune-epochs says so."""
-    from kerasprune.recipes import loader as loading
+    from kerasprune.recipes import loader
     from kerasprune.recipes.runner import run as run_recipe
 
     if keep is None and macs is None and params is None:
@@ -120,7 +120,7 @@ def prune(
         if finetune_epochs
         else None,
     }
-    folder = run_recipe(loading.check(recipe, source=f"Pruning {model.name}"), out, console=Console())
+    folder = run_recipe(loader.check(recipe, source=f"Pruning {model.name}"), out, console=Console())
     _show_summary(folder)
 
 
@@ -131,15 +131,16 @@ def inspect(
     size: Size = None,
 ) -> None:
     """Show which channels of a model are coupled, and what its layers cost."""
-    import kerasprune as kp
+    from kerasprune.costs.cost import cost as count
+    from kerasprune.graph.trace import trace
 
     loaded = _load(model)
-    graph = kp.trace(loaded, coupling=coupling, unknown="freeze", resolution=size)
+    graph = trace(loaded, coupling=coupling, unknown="freeze", resolution=size)
     typer.echo(graph.report())
     if size is None and None in loaded.inputs[0].shape[1:]:
         typer.echo("\nThe image side is free: give --size to see multiply–adds.")
         return
-    cost = kp.cost(graph)
+    cost = count(graph)
     rows = [(layer.name, layer.kind, f"{layer.params:,}", f"{layer.macs:,}") for layer in cost.layers]
     _print_table(
         "",
@@ -195,19 +196,18 @@ def list_names(
 @app.command()
 def validate(recipe: RecipeName, settings: Settings = None, trust: Trust = False) -> None:
     """Check a recipe without running it; all faults are listed."""
-    from kerasprune.recipes import loader as loading
-    from kerasprune.recipes import runner as running
+    from kerasprune.recipes import loader, runner
 
-    checked = loading.load(recipe, settings or [], trust=trust)
-    typer.echo(f"{checked.name} is valid: {', '.join(running.names(checked))} ({checked.status}).")
+    checked = loader.load(recipe, settings or [], trust=trust)
+    typer.echo(f"{checked.name} is valid: {', '.join(runner.names(checked))} ({checked.status}).")
 
 
 @app.command()
 def show(recipe: RecipeName) -> None:
     """Show the file of a recipe."""
-    from kerasprune.recipes import loader as loading
+    from kerasprune.recipes import loader
 
-    typer.echo(loading.find(recipe).read_text(encoding="utf-8").rstrip())
+    typer.echo(loader.find(recipe).read_text(encoding="utf-8").rstrip())
 
 
 @app.command()

@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy(
             "Budget": "kerasprune.budgets.base:Budget",
             "Floor": "kerasprune.budgets.base:Floor",
             "kept_number": "kerasprune.budgets.base:kept_number",
-            "stages_of": "kerasprune.graph.stages:stages",
+            "stages": "kerasprune.graph.stages:stages",
             "top": "kerasprune.budgets.base:top",
         },
     )

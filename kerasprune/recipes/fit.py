@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from kerasprune.recipes import progress as watching
-from kerasprune.recipes import schema
+from kerasprune.recipes import progress, schema
 from kerasprune.recipes.optimizers import optimizer
 
 if TYPE_CHECKING:
@@ -50,8 +49,8 @@ def fit(
     twin = keras.Model(model.inputs, model.outputs, name=model.name)
     steps = len(training)
     twin.compile(optimizer(spec.optimizer, span or epochs, steps), classification_loss(model), metrics=["accuracy"])
-    terminal = watching.Terminal(console, stage, epochs)
-    metrics = watching.Metrics(lambda rows: folder.set_metrics(stage, rows))
+    terminal = progress.Terminal(console, stage, epochs)
+    metrics = progress.Metrics(lambda rows: folder.set_metrics(stage, rows))
     try:
         with weight_decay(model, spec.l2, spec.l2_on):
             twin.fit(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SMOKE_BATCHES = 2
 
 
-def pictures(
+def images(
     recipe: Recipe, split: str, classes: int, batch: int | None = None, size: int | None = None
 ) -> tf.data.Dataset:
     """Returns batches of images and labels.

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasprune.callbacks._bn_penalty import BatchNormPenalty
 from kerasprune.errors import PruneError
-from kerasprune.recipes import loader as loading
-from kerasprune.recipes import schema
+from kerasprune.recipes import loader, schema
 from kerasprune.recipes.run_folder import RunFolder, claim
 from kerasprune.recipes.smoke import smoke as shortened
-from kerasprune.recipes.stages import stages
-from kerasprune.recipes.stages import three_dimensions as shrinking
+from kerasprune.recipes.stages import evaluate, export, finetune, prune, rebuild, report, three_dimensions, train
+from kerasprune.recipes.stages.run import Run, callback_of, dense_model
+from kerasprune.training.callback import facts
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+STAGES: dict[str, Callable[[Run], None]] = {
+    "train": train.train,
+    "prune": prune.prune,
+    "rebuild": rebuild.rebuild,
+    "finetune": finetune.finetune,
+    "evaluate": evaluate.evaluate,
+    "export": export.export,
+    "report": report.report,
+}
 
 
 def run(
@@ -54,16 +63,16 @@ def run(
 
         console = Console()
     if not isinstance(recipe, schema.Recipe):
-        recipe = loading.load(recipe, settings, trust=trust)
+        recipe = loader.load(recipe, settings, trust=trust)
     if smoke:
         recipe = shortened(recipe)
     path = Path(out) if out is not None else default_folder(recipe)
     claim(path, ["recipe.yaml"], resume=resume)
-    one = stages.Run(recipe, RunFolder(path), console)
+    one = Run(recipe, RunFolder(path), console)
     _same_recipe(one)
     with console.status("rehearse: model, groups, budget, data"):
         rehearse(one)
-    one.folder.write_text("recipe.yaml", loading.dump(recipe))
+    one.folder.write_text("recipe.yaml", loader.dump(recipe))
     for name in names(recipe):
         _finish(one, name)
     return path
@@ -78,38 +87,37 @@ def names(recipe: schema.Recipe) -> list[str]:
 def default_folder(recipe: schema.Recipe) -> Path:
     """Returns `runs/<name>-<hash>`: two recipes that differ in anything have two folders."""
     label = f"{recipe.name}-smoke" if recipe.smoke else recipe.name
-    return Path("runs") / f"{label}-{loading.fingerprint(recipe)}"
+    return Path("runs") / f"{label}-{loader.fingerprint(recipe)}"
 
 
-def rehearse(one: stages.Run) -> None:
+def rehearse(one: Run) -> None:
     """Finds what would only fail after hours: the model, its groups, the budget, the data set, the classes.
 
     Raises:
         PruneError: Any of it does not fit.
     """
     recipe = one.recipe
-    model = stages.dense_model(recipe)
+    model = dense_model(recipe)
     plan = None
     if recipe.prune and recipe.prune.plan:
         by_norm = recipe.prune.plan.model_copy(update={"criterion": schema.Named(name="l1")})
-        plan = stages.choose(one, model, by_norm)
+        plan = prune.choose(one, model, by_norm)
     if recipe.prune and recipe.prune.callback:
-        callback = stages.callback_of(recipe.prune.callback, plan, model, recipe)
+        callback = callback_of(recipe.prune.callback, plan, model, recipe)
         if recipe.prune.epochs is None and recipe.prune.steps is None:
-            stages.own_length(callback)
-        if isinstance(callback, BatchNormPenalty):
-            callback.rehearse(model)
+            prune.own_length(callback)
+        facts(callback).rehearse(model)
     if recipe.prune and recipe.prune.three_dimensions:
-        shrinking.rehearse(model, recipe)
+        three_dimensions.rehearse(model, recipe)
     if recipe.data is not None:
         for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
             if split is not None:
-                one.pictures(split, model)
+                one.images(split, model)
 
 
-def _same_recipe(one: stages.Run) -> None:
+def _same_recipe(one: Run) -> None:
     path = one.folder.file("recipe.yaml")
-    if path.exists() and path.read_text(encoding="utf-8") != loading.dump(one.recipe):
+    if path.exists() and path.read_text(encoding="utf-8") != loader.dump(one.recipe):
         raise PruneError(
             "Expected the recipe that the folder was begun with. "
             f"Received: another one for {str(path.parent)!r}. Resume with the same recipe and settings, "
@@ -117,12 +125,12 @@ def _same_recipe(one: stages.Run) -> None:
         )
 
 
-def _finish(one: stages.Run, name: str) -> None:
+def _finish(one: Run, name: str) -> None:
     if name in one.folder.stages() and name != "report":
         one.console.print(f"{name}: finished earlier", highlight=False)
         return
     began = time.perf_counter()
-    getattr(stages, name)(one)
+    STAGES[name](one)
     seconds = time.perf_counter() - began
     one.folder.finish(name, seconds)
     one.console.print(f"{name}: {seconds:.1f} s", highlight=False)

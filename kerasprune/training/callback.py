@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
@@ -92,6 +92,9 @@ class PruningCallback(keras.callbacks.Callback):
         self.session.afterwards(masks.settle)
 
     # ---- what a recipe asks -----------------------------------------------------------------------------------
+
+    def rehearse(self, model: keras.Model) -> Any:
+        """Checks, before any training, that the method can act on a model; raises `PruneError` where it cannot."""
 
     @property
     def length(self) -> int | None:
@@ -229,3 +232,18 @@ class PruningCallback(keras.callbacks.Callback):
         fit.remove(self)
         for act in self.session.last_acts:
             fit.afterwards(act, self.params)
+
+
+def declared(member: Any) -> type[PruningCallback]:
+    """Returns the class that says what a caller may decide for a callback: its own, or the base for foreign ones."""
+    return member if isinstance(member, type) and issubclass(member, PruningCallback) else PruningCallback
+
+
+def facts(callback: keras.callbacks.Callback) -> PruningCallback:
+    """Returns what can be asked for facts: the callback itself, or the base, which has none, for foreign ones."""
+    return callback if isinstance(callback, PruningCallback) else PruningCallback()
+
+
+def compressed(callback: keras.callbacks.Callback, steps: int) -> keras.callbacks.Callback:
+    """Returns a callback with its schedule squeezed into fewer steps; foreign ones as they are."""
+    return callback.compressed(steps) if isinstance(callback, PruningCallback) else callback

@@ -16,7 +16,7 @@ from kerasprune.budgets import Budget, Floor, kept_number, top
 from kerasprune.budgets.global_threshold import Global
 from kerasprune.budgets.per_stage import PerStage
 from kerasprune.budgets.uniform import Uniform
-from kerasprune.graph import stages
+from kerasprune.graph.stages import stages
 from kerasprune.testing import check_budget
 
 

@@ -15,7 +15,7 @@ from kerasprune import PruneError
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes import runner as running
 from kerasprune.recipes.run_folder import RunFolder
-from kerasprune.recipes.stages import stages
+from kerasprune.recipes.stages.run import Run
 
 TEXT = """\
 name: tiny
@@ -124,14 +124,14 @@ def test_report_says_that_it_was_only_tried(finished):
 
 
 def test_resumed_run_computes_what_an_uninterrupted_one_does(finished, tmp_path, monkeypatch):
-    whole, finetune = tmp_path / "cut", stages.finetune
+    whole, finetune = tmp_path / "cut", running.STAGES["finetune"]
 
     def interrupted(one):
-        monkeypatch.setattr(stages, "finetune", finetune)
+        monkeypatch.setitem(running.STAGES, "finetune", finetune)
         one.folder.set_metrics("finetune", [{"epoch": 1, "loss": 99.0}])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stages, "finetune", interrupted)
+    monkeypatch.setitem(running.STAGES, "finetune", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(TEXT, whole)
     cut = RunFolder(whole)
@@ -158,7 +158,7 @@ def test_folder_of_another_recipe_is_left_alone(finished):
 
 
 def test_test_images_are_used_once_at_the_end(tmp_path, monkeypatch):
-    asked, current, pictures, finish = [], [], stages.Run.pictures, running._finish
+    asked, current, pictures, finish = [], [], Run.images, running._finish
 
     def noted(self, split, model, *sizes, **others):
         asked.append((current[-1], split))
@@ -168,7 +168,7 @@ def test_test_images_are_used_once_at_the_end(tmp_path, monkeypatch):
         current.append(name)
         finish(one, name)
 
-    monkeypatch.setattr(stages.Run, "pictures", noted)
+    monkeypatch.setattr(Run, "images", noted)
     monkeypatch.setattr(running, "_finish", staged)
     monkeypatch.setattr(running, "rehearse", lambda one: None)
     run(TEXT, tmp_path / "out", "prune={plan: {keep: 0.5}}", "finetune=null")
@@ -223,7 +223,7 @@ def test_checkpoint_without_data_is_pruned_and_counted(tmp_path):
     ],
 )
 def test_what_would_fail_later_is_found_before_training(setting, words, tmp_path, monkeypatch):
-    monkeypatch.setattr(stages, "train", lambda one: pytest.fail("training began"))
+    monkeypatch.setitem(running.STAGES, "train", lambda one: pytest.fail("training began"))
     recipe = loading.parse(TEXT, [setting])
     with pytest.raises(PruneError, match=words):
         running.run(recipe, tmp_path / "out", console=QUIET)

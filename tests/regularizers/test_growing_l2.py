@@ -9,8 +9,8 @@ from support.greg_reference import compiled, train
 
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2, NormHistory
-from kerasprune.regularizers import GrowingL2, Sum
-from kerasprune.training.composite import without
+from kerasprune.regularizers import GrowingL2
+from kerasprune.training.composite import Sum, without
 
 COUPLED = np.array([[2.0, 0.9], [0.9, 1.0]])
 

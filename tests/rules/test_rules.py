@@ -10,7 +10,7 @@ from support.rule_cases import CASES
 
 import kerasprune as kp
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.rule import _TABLE, classes, tensor_rule
+from kerasprune.graph.rule import classes, table, tensor_rule
 from kerasprune.testing import check_rebuild, check_rule, random_plan, randomise
 
 _OWN = [cls for cls in classes() if cls.__module__.startswith("keras.")]
@@ -310,7 +310,7 @@ def test_a_rule_can_be_taught(monkeypatch):
     with pytest.raises(kp.PruneError, match="ChannelShuffle"):
         check_rule(ChannelShuffle(2), (4, 4, 6))
 
-    monkeypatch.setattr("kerasprune.graph.rule._TABLE", dict(_TABLE))
+    monkeypatch.setattr("kerasprune.graph.rule.table.rules", dict(table.rules))
 
     @kp.rule(ChannelShuffle)
     def channel_shuffle(graph, layer, x):
@@ -323,7 +323,7 @@ def test_a_rule_can_be_taught(monkeypatch):
 
 
 def test_a_rule_of_wrong_length_is_refused(monkeypatch):
-    monkeypatch.setattr("kerasprune.graph.rule._TABLE", dict(_TABLE))
+    monkeypatch.setattr("kerasprune.graph.rule.table.rules", dict(table.rules))
 
     @kp.rule(Mystery)
     def mystery(graph, layer, x):
@@ -338,7 +338,7 @@ def test_a_rule_of_wrong_length_is_refused(monkeypatch):
 
 def broken(monkeypatch, cls, function):
     """Replaces a rule by a wrong one for the time of a test."""
-    monkeypatch.setattr("kerasprune.graph.rule._TABLE", dict(kp.rules.table._TABLE))
+    monkeypatch.setattr("kerasprune.graph.rule.table.rules", dict(kp.rules.table.table.rules))
     tensor_rule(cls, constant="unknown")(function)
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.search import MAP, Polynomial
-from kerasprune.search import published as table5
+from kerasprune.search import MAP, Polynomial, table5
 
 RESNET, DENSENET = "resnet32", "densenet40"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerasprune import PruneError
-from kerasprune.recipes.stages import sparsity as masked
+from kerasprune.recipes.stages import sparsity
 from kerasprune.training.masks import apply_masks, held
 
 
@@ -41,8 +41,8 @@ def test_counts_of_what_is_left():
     bias.assign(np.ones(3))
     masks = {kernel.path: np.arange(15).reshape(5, 3) < 6}
     apply_masks(model, masks)
-    assert masked.counted(model, masks) == {"nonzero": 6 + 3, "sparsity": 9 / 15}
-    assert masked.counted(model, None) == {}
+    assert sparsity.counted(model, masks) == {"nonzero": 6 + 3, "sparsity": 9 / 15}
+    assert sparsity.counted(model, None) == {}
 
 
 def test_masks_of_another_model_are_refused():

@@ -7,9 +7,12 @@ from math import prod
 
 import keras
 
-import kerasprune as kp
-from kerasprune import models
-from kerasprune.costs.cost import kept_size
+from kerasprune.costs.cost import cost, kept_size
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.models import get
+from kerasprune.planning import plan
+from kerasprune.plans import Plan
 from kerasprune.recipes.reproductions.entry import Row
 
 # Table 1: fraction removed from every layer but the first, sparsity in per cent, speed-up.
@@ -55,19 +58,19 @@ def greg_tables() -> list[Row]:
 
 
 def _table6() -> Iterator[Row]:
-    resnet56 = models.get({"name": "resnet_cifar", "depth": 56, "input_shape": (32, 32, 3)})
+    resnet56 = get({"name": "resnet_cifar", "depth": 56, "input_shape": (32, 32, 3)})
     yield Row("Table 6, ResNet-56", 2.55, speedup(resnet56, (0, 0.75, 0.75, 0.32)), 0.01, "×")
     yield Row("Table 6, VGG-19", 8.84, speedup(_vgg19(), (0, *[0.70] * 5)), 0.0884, "×")
-    resnet34 = models.get({"name": "resnet_imagenet", "depth": 34, "input_shape": (224, 224, 3)})
+    resnet34 = get({"name": "resnet_imagenet", "depth": 34, "input_shape": (224, 224, 3)})
     ours = speedup(resnet34, (0, 0.50, 0.60, 0.40, 0), freeze=RESNET34_SKIPPED)
     yield Row("Table 6, ResNet-34", 1.32, ours, 0.01, "×")
-    resnet50 = models.get({"name": "resnet_imagenet", "depth": 50, "input_shape": (224, 224, 3)})
+    resnet50 = get({"name": "resnet_imagenet", "depth": 50, "input_shape": (224, 224, 3)})
     for removed, paper in RESNET50:
         yield Row(f"Table 6, ResNet-50 {list(removed)}", paper, speedup(resnet50, removed), 0.01, "×")
 
 
 def _table1() -> Iterator[Row]:
-    resnet56 = models.get({"name": "resnet_cifar", "depth": 56, "input_shape": (32, 32, 3)})
+    resnet56 = get({"name": "resnet_cifar", "depth": 56, "input_shape": (32, 32, 3)})
     for name, model, stages, figures in (
         ("ResNet-56", resnet56, 4, RESNET56),
         ("VGG-19", _vgg19(), 6, VGG19),
@@ -88,7 +91,7 @@ def speedup(model: keras.Model, removed: Sequence[float], freeze: Sequence[str] 
         freeze: Layers that stay whole. Defaults to none.
     """
     graph, plan = _planned(model, removed, freeze)
-    return kp.cost(graph).macs / kp.cost(graph, plan).macs
+    return cost(graph).macs / cost(graph, plan).macs
 
 
 def sparsity(model: keras.Model, removed: Sequence[float]) -> float:
@@ -104,12 +107,10 @@ def sparsity(model: keras.Model, removed: Sequence[float]) -> float:
     return 1 - sum(kept_size(entry, alive) for entry in trainable) / dense
 
 
-def _planned(
-    model: keras.Model, removed: Sequence[float], freeze: Sequence[str] = ()
-) -> tuple[kp.ChannelGraph, kp.Plan]:
-    graph = kp.trace(model, coupling="free", freeze=freeze)
-    return graph, kp.plan(graph, budget={"name": "per_stage", "keep": [1 - r for r in removed]})
+def _planned(model: keras.Model, removed: Sequence[float], freeze: Sequence[str] = ()) -> tuple[ChannelGraph, Plan]:
+    graph = trace(model, coupling="free", freeze=freeze)
+    return graph, plan(graph, budget={"name": "per_stage", "keep": [1 - r for r in removed]})
 
 
 def _vgg19() -> keras.Model:
-    return models.get({"name": "vgg_cifar", "depth": 19, "classes": 100, "input_shape": (32, 32, 3)})
+    return get({"name": "vgg_cifar", "depth": 19, "classes": 100, "input_shape": (32, 32, 3)})

@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-import kerasprune as kp
 from kerasprune.analysis.feature_maps import feature_maps
-from kerasprune.recipes import lookup as members
-from kerasprune.recipes import schema
+from kerasprune.costs.cost import cost
+from kerasprune.plans import Plan
+from kerasprune.recipes import lookup, schema
 from kerasprune.recipes.fit import classification_loss, fit
+from kerasprune.search.map import MAP
 from kerasprune.training.extent import DIMENSIONS, width_plan
 from kerasprune.workflows.rounds import Point
-from kerasprune.workflows.three_dimensions import ThreeDimensions, check_extent, check_points
+from kerasprune.workflows.three_dimensions import ThreeDimensions, check_extent, check_points, three_dimensions
 
 if TYPE_CHECKING:
-    from kerasprune.recipes.stages.stages import Run
+    from kerasprune.recipes.stages.run import Run
 
 _SHOWN = 6  # images whose feature maps are drawn
 
 
-def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> kp.Plan:
+def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> Plan:
     """Returns the plan of the best depth, width and resolution; what it rests on is in `points/` and `points.json`.
 
     A smoke run, whose images mean nothing, takes the fraction of the multiply–adds for the accuracy: so the surface is
@@ -35,7 +36,7 @@ def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> kp.Pla
         spec: What the recipe says.
     """
     side = run.recipe.data.size
-    dense = kp.cost(model, resolution=side).macs
+    dense = cost(model, resolution=side).macs
 
     def train(slim: keras.Model, *, resolution: int, epochs: int, seed: int) -> float:
         del seed  # the recipe's decides
@@ -45,20 +46,20 @@ def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> kp.Pla
                 spec.training,
                 stage=f"point {slim.count_params()} params at {resolution}",
                 epochs=epochs,
-                training=run.pictures("train", slim, spec.training.batch, resolution),
+                training=run.images("train", slim, spec.training.batch, resolution),
                 validation=None,
                 folder=run.folder,
                 console=run.console,
             )
         if run.recipe.smoke:
-            return kp.cost(slim, resolution=resolution).macs / dense
+            return cost(slim, resolution=resolution).macs / dense
         return _accuracy(slim, run.validation(slim, resolution))
 
-    result = kp.three_dimensions(
+    result = three_dimensions(
         model,
         train,
         spec.macs,
-        data=run.pictures("train", model),
+        data=run.images("train", model),
         resolution=side,
         epochs_per_round=spec.training.epochs,
         epochs=0,  # the fine-tuning stage follows
@@ -66,7 +67,7 @@ def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> kp.Pla
         down_to=spec.down_to,
         constraint=spec.constraint,
         surface=_surface(spec),
-        channels=members.make("criterion", spec.channels.name, spec.channels.arguments),
+        channels=lookup.make("criterion", spec.channels.name, spec.channels.arguments),
         seed=run.recipe.seed,
         folder=run.folder.file("points"),
     )
@@ -85,11 +86,11 @@ def rehearse(model: keras.Model, recipe: schema.Recipe) -> None:
     low = spec.down_to or spec.macs
     extent = check_extent(model, recipe.data.size, low)
     check_points(extent, low, spec.rounds, _surface(spec))
-    width_plan(model, extent, spec.macs**0.5, members.make("criterion", spec.channels.name, spec.channels.arguments))
+    width_plan(model, extent, spec.macs**0.5, lookup.make("criterion", spec.channels.name, spec.channels.arguments))
 
 
-def _surface(spec: schema.ThreeDimensions) -> kp.search.MAP:
-    return kp.search.MAP(spec.rank, spec.degree)
+def _surface(spec: schema.ThreeDimensions) -> MAP:
+    return MAP(spec.rank, spec.degree)
 
 
 def _accuracy(model: keras.Model, images: Any) -> float:

@@ -1,0 +1,32 @@
+"""The evaluation stage."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from kerasprune.costs.cost import cost
+from kerasprune.recipes.stages.run import Run, free_side, measured
+from kerasprune.recipes.stages.sparsity import counted
+
+
+def evaluate(run: Run) -> None:
+    """Counts the dense and the slim model, and tests both, the only time that test images are used."""
+    found = {}
+    for name in dict.fromkeys(("dense", run.final())):
+        model = run.folder.model(f"{name}.keras")
+        side = run.side(name)
+        costs = cost(model, resolution=side or free_side(model, run.recipe))
+        with run.console.status(f"evaluate {name}"):
+            data = run.recipe.data
+            logs = {} if data is None else measured(model, run.images(data.test, model, size=side))
+        found[name] = {
+            "accuracy": logs.get("accuracy"),
+            "loss": logs.get("loss"),
+            "params": costs.params,
+            "macs": costs.macs,
+            "activations": costs.activations,
+            "bytes": costs.bytes,
+            **counted(model, run.folder.arrays("masks.npz")),
+            "layers": [asdict(layer) for layer in costs.layers],
+        }
+    run.folder.write_json("costs.json", found)

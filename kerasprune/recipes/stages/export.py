@@ -1,0 +1,69 @@
+"""The export stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kerasprune.export.latency import compare_latency
+from kerasprune.recipes.formats import FORMATS
+from kerasprune.recipes.stages.run import Run, free_side
+
+EXPORT_IMAGES = 1000  # images that calibrate and check an export
+
+
+def export(run: Run) -> None:
+    """Writes the formats of the recipe below `exports/`, and measures each: `exports.json`."""
+    model = run.folder.model(f"{run.final()}.keras")
+    data, size = _samples(run, model, run.final())
+    run.folder.file("exports").mkdir(exist_ok=True)
+    written = []
+    for name in run.recipe.export:
+        written.append(_exported(run, model, name, f"{run.final()}-{name}", data, size))
+    latency: dict[str, Any] = {}
+    if "tflite" in run.recipe.export:
+        latency = _compared(run)
+    run.folder.write_json("exports.json", {"exports": written, **latency})
+
+
+def _exported(run: Run, model: keras.Model, name: str, stem: str, data: Any, size: int | None) -> dict[str, Any]:
+    form = FORMATS[name]
+    path = run.folder.file("exports") / f"{stem}{form.suffix}"
+    with run.console.status(f"export {name}"):
+        made = form.write(model, path, data=data, size=size, overwrite=True)
+    run.console.print(f"export {made}", highlight=False, soft_wrap=True)
+    return {
+        "format": name,
+        "file": str(path.relative_to(run.folder.path)),
+        "bytes": made.bytes,
+        "max_error": made.max_error,
+        "agreement": made.agreement,
+        "latency_ms": made.latency_ms,
+    }
+
+
+def _samples(run: Run, model: keras.Model, name: str) -> tuple[Any, int | None]:
+    """Returns the images that calibrate and check an export, if any, and their side."""
+    size = run.side(name) or free_side(model, run.recipe)
+    if run.recipe.data is None:
+        return None, size
+    images = run.images(run.recipe.data.validation or "train", model, size=run.side(name))
+    images = images.map(lambda image, label: image)
+    return images.unbatch().take(EXPORT_IMAGES).batch(run.recipe.data.batch), size
+
+
+def _compared(run: Run) -> dict[str, Any]:
+    """Returns size and latency of the dense and the slim float32 file, timed in turn."""
+    names = list(dict.fromkeys(("dense", run.final())))
+    paths = [run.folder.file("exports") / f"{name}-tflite.tflite" for name in names]
+    if run.final() != "dense":
+        dense = run.folder.model("dense.keras")
+        _exported(run, dense, "tflite", "dense-tflite", *_samples(run, dense, "dense"))
+    timed = compare_latency(paths).latencies
+    return {
+        "models": {
+            name: {"tflite_bytes": path.stat().st_size, "latency_ms": time.median_ms}
+            for name, path, time in zip(names, paths, timed, strict=True)
+        }
+    }

@@ -1,0 +1,100 @@
+"""The pruning stage: a plan at once, a callback during training, or three dimensions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+
+from kerasprune.errors import PruneError
+from kerasprune.graph.trace import trace
+from kerasprune.planning import plan as make_plan
+from kerasprune.plans import Plan
+from kerasprune.recipes import lookup, schema
+from kerasprune.recipes.fit import classification_loss, fit
+from kerasprune.recipes.progress import FilterNorms, StopAfter
+from kerasprune.recipes.stages.run import Run, callback_of, dense_model, free_side
+from kerasprune.recipes.stages.three_dimensions import shrink
+from kerasprune.training.callback import compressed, facts
+
+MOMENTS = 60  # looks at the filter norms while pruning
+
+
+def prune(run: Run) -> None:
+    """Chooses what stays and prepares the weights: `pruned.keras`, `plan.json` | `masks.npz`, `norms.npz`."""
+    keras.utils.set_random_seed(run.recipe.seed + 1)
+    spec = run.recipe.prune
+    model = run.folder.model("dense.keras") if spec.weights == "trained" else dense_model(run.recipe)
+    plan = None if spec.plan is None else choose(run, model, spec.plan)
+    if spec.callback is not None:
+        plan = _fit_with_callback(run, model, spec, plan)
+    if spec.three_dimensions is not None:
+        plan = shrink(run, model, spec.three_dimensions)
+    if plan is not None:
+        plan.save(run.folder.file("plan.json"))
+    run.folder.save_model("pruned.keras", model)
+
+
+def choose(run: Run, model: keras.Model, spec: schema.PlanStep) -> Plan:
+    """Returns the plan that a recipe's plan section describes."""
+    side = free_side(model, run.recipe)
+    graph = trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=spec.unknown, resolution=side)
+    return make_plan(
+        graph,
+        criterion=lookup.make("criterion", spec.criterion.name, spec.criterion.arguments),
+        budget=lookup.make("budget", spec.budget.name, spec.budget.arguments),
+        keep=spec.keep,
+        macs=spec.macs,
+        params=spec.params,
+        data=None if run.recipe.data is None else run.images("train", model),
+        loss=classification_loss(model),
+        min_keep=spec.min_keep,
+        round_to=spec.round_to,
+        seed=run.recipe.seed,
+    )
+
+
+def own_length(callback: Any) -> int:
+    """Returns the number of steps that a callback's own schedule takes.
+
+    Raises:
+        PruneError: It has no schedule of its own.
+    """
+    length = facts(callback).length
+    if length is not None:
+        return length
+    raise PruneError(
+        f"Expected epochs or steps in the prune stage. Received: neither, and {type(callback).__name__} has no "
+        "schedule of its own. Add prune.epochs."
+    )
+
+
+def _fit_with_callback(run: Run, model: keras.Model, spec: schema.Prune, plan: Plan | None) -> Plan | None:
+    """Fits with the callback; returns its plan, or writes its masks where it prunes single weights."""
+    training = run.images("train", model, spec.batch)
+    per_epoch = len(training)
+    callback = callback_of(spec.callback, plan, model, run.recipe)
+    total = spec.steps or (spec.epochs or 0) * per_epoch or own_length(callback)
+    if run.recipe.smoke:
+        callback = compressed(callback, total)
+    graph = trace(model, coupling=plan.coupling if plan else "free", unknown="freeze")
+    norms = FilterNorms(graph, every=max(1, total // MOMENTS))
+    fit(
+        model,
+        spec,
+        stage="prune",
+        epochs=math.ceil(total / per_epoch),
+        span=facts(callback).span(per_epoch, total),
+        training=training,
+        validation=run.validation(model),
+        folder=run.folder,
+        console=run.console,
+        callbacks=[callback, norms, StopAfter(total)],
+    )
+    run.folder.write_arrays("norms.npz", norms.arrays())
+    facts(callback).artifacts(run.folder.path)
+    if callback.leaves_masks:
+        run.folder.write_arrays("masks.npz", callback.masks)
+        return None
+    return callback.plan

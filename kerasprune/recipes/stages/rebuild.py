@@ -1,0 +1,29 @@
+"""The rebuilding stage."""
+
+from __future__ import annotations
+
+from kerasprune.graph.trace import trace
+from kerasprune.plans import Plan
+from kerasprune.recipes.stages.run import Run, measured
+from kerasprune.reports.dependencies import described
+from kerasprune.surgery.rebuild import rebuild as rebuilt
+from kerasprune.training.masks import apply_masks
+
+
+def rebuild(run: Run) -> None:
+    """Builds the model that stays, with the weights it had: `rebuilt.keras`, `widths.json`, `graph.json`."""
+    model = run.folder.model("pruned.keras")
+    masks = run.folder.arrays("masks.npz")
+    if masks is not None:
+        apply_masks(model, masks)
+    else:
+        plan = Plan.load(run.folder.file("plan.json"))
+        graph = trace(model, coupling=plan.coupling, unknown="freeze")
+        kept = {g.name: [g.size, len(plan.keep.get(g.name, range(g.size)))] for g in graph.prunable.values()}
+        run.folder.write_json("widths.json", kept)
+        run.folder.write_json("graph.json", described(graph))
+        model = rebuilt(model, plan)
+    if run.recipe.data is not None and run.recipe.data.validation is not None:
+        logs = measured(model, run.validation(model, run.side("rebuilt")))
+        run.folder.set_metrics("rebuild", [{"epoch": 0, **{f"val_{key}": value for key, value in logs.items()}}])
+    run.folder.save_model("rebuilt.keras", model)

@@ -1,0 +1,119 @@
+"""What every stage is given, and what several stages share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from kerasprune.errors import PruneError
+from kerasprune.graph.trace import trace
+from kerasprune.graph.walk import functional
+from kerasprune.plans import Plan
+from kerasprune.recipes import lookup, schema
+from kerasprune.recipes.fit import classification_loss, fit
+from kerasprune.recipes.images import images
+from kerasprune.recipes.run_folder import RunFolder, load_model
+from kerasprune.training.callback import declared
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every stage is given: what to do, where the files are, where to speak."""
+
+    recipe: schema.Recipe
+    folder: RunFolder
+    console: Console
+
+    def images(self, split: str, model: keras.Model, batch: int | None = None, size: int | None = None) -> Any:
+        """Returns the images of a split, in batches; at a size, where not at that of the recipe."""
+        return images(self.recipe, split, model.output_shape[-1], batch, size)
+
+    def validation(self, model: keras.Model, size: int | None = None) -> Any:
+        """Returns the validation images, or `None` where the recipe has none."""
+        split = self.recipe.data.validation
+        return None if split is None else self.images(split, model, size=size)
+
+    def side(self, name: str) -> int | None:
+        """Returns the image side of the model called `name` where a plan has changed it, else `None`."""
+        path = self.folder.file("plan.json")
+        return Plan.load(path).resolution if name != "dense" and path.exists() else None
+
+    def final(self) -> str:
+        """Returns the name of the model that comes out of the run."""
+        return "slim" if self.recipe.prune else "dense"
+
+
+def dense_model(recipe: schema.Recipe) -> keras.Model:
+    """Returns the model that a recipe begins with: built for its image size, or its checkpoint."""
+    if isinstance(recipe.model, schema.Start):
+        return load_model(recipe.model.path)
+    name, arguments = recipe.model.name, recipe.model.arguments
+    if lookup.takes("model", name, "input_shape"):
+        arguments.setdefault("input_shape", (recipe.data.size, recipe.data.size, 3))
+    if lookup.takes("model", name, "seed"):
+        arguments.setdefault("seed", recipe.seed)
+    return lookup.make("model", name, arguments)
+
+
+def free_side(model: keras.Model, recipe: schema.Recipe) -> int | None:
+    """Returns the image side for a model whose sides are free, `None` for one that has its own."""
+    if None not in functional(model).inputs[0].shape[1:]:
+        return None
+    return recipe.data.size if recipe.data else getattr(recipe.model, "size", None)
+
+
+def callback_of(spec: schema.Named, plan: Plan | None, model: keras.Model, recipe: schema.Recipe) -> Any:
+    """Returns the callback that a recipe names, given the plan where it takes one, and the image side where it asks.
+
+    A callback that picks by itself is only told how many channels of each group the plan keeps.
+    """
+    arguments = spec.arguments
+    declaration = declared(lookup.member("callback", spec.name))
+    if "resolution" in declaration.takes:
+        arguments.setdefault("resolution", free_side(model, recipe))
+    if plan is not None and declaration.decides:
+        raise PruneError(
+            f"Expected no plan beside {spec.name!r}, which decides by the scales that it finds. Received: prune.plan. "
+            "Take it out; say how much stays with prune.callback.macs."
+        )
+    if plan is not None and "plan" in declaration.takes:
+        arguments["plan"] = plan
+    elif plan is not None and "keep" in declaration.takes:
+        if plan.coupling != "free":
+            raise PruneError(
+                f"Expected a plan with coupling: free beside {spec.name!r}, which picks inside the residual "
+                f"branches. Received: coupling={plan.coupling!r}."
+            )
+        groups = trace(model, coupling="free", unknown="freeze").groups
+        arguments["keep"] = {name: len(kept) / groups[name].size for name, kept in plan.keep.items()}
+    return lookup.make("callback", spec.name, arguments)
+
+
+def measured(model: keras.Model, images: Any) -> dict[str, float]:
+    twin = keras.Model(model.inputs, model.outputs)
+    twin.compile(loss=classification_loss(model), metrics=["accuracy"])
+    return twin.evaluate(images, verbose=0, return_dict=True)
+
+
+def train_model(
+    run: Run, stage: str, model: keras.Model, spec: schema.Fit, more: Sequence[keras.callbacks.Callback] = ()
+) -> None:
+    side = run.side("rebuilt") if stage == "finetune" else None
+    training = run.images("train", model, spec.batch, side)
+    fit(
+        model,
+        spec,
+        stage=stage,
+        epochs=spec.epochs,
+        training=training,
+        validation=run.validation(model, side),
+        folder=run.folder,
+        console=run.console,
+        callbacks=[*more, *(callback_of(callback, None, model, run.recipe) for callback in spec.callbacks)],
+    )
