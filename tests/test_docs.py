@@ -26,7 +26,6 @@ from pathlib import Path
 import keras
 import pytest
 import yaml
-from test_floors import FLOORS
 from typer.main import get_command
 
 import kerasprune as kp
@@ -298,15 +297,6 @@ def test_the_site_has_every_page():
                 yield from pages(value) if isinstance(value, list) else [value]
 
     assert sorted(pages(config["nav"])) == sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
-
-
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/design.md"])
-def test_floors_on_pages_are_those_of_the_imports(page):
-    rows = re.findall(r"^\| (\d) \| ([^|]*) \|", text_of(page), re.MULTILINE)
-    assert [int(number) for number, _ in rows] == list(range(len(FLOORS)))[::-1]
-    for number, names in rows:
-        unknown = set(re.findall(r"`(\w+)`", names)) - FLOORS[int(number)]
-        assert not unknown, f"{page}: {unknown} are not on floor {number}"
 
 
 def test_the_two_commands_of_the_readme_stand_on_one_line_each():

@@ -1,170 +1,148 @@
-"""Imports go down: each module names only modules of its own floor or lower ones, and never in a circle."""
+"""Imports go down: each room imports from rooms on lower floors only, and never in a circle.
+
+    python -m pytest -s tests/test_floors.py    # prints rooms, floors and shares
+    python tests/test_floors.py                 # writes the table of floors into CONTRIBUTING.md
+"""
 
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "kerasprune"
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+from support import rooms
 
-# From the ground up. A name stands for the module or for everything in the subpackage; the longest one counts.
-FLOORS: list[set[str]] = [
-    {
-        "errors",
-        "files",
-        "registry",
-        "walking",
-        "channels",
-        "graph",
-        "plans",
-        "schedules",
-        "regularizers",
-        "pairs",
-        "positions",
-        "holding",
-        "reinitialising",
-        "constraints",
-        "clamping",
-        "state_variables",
-        "collecting",
-        "thresholds",
-    },
-    {"declarations", "rules", "blocks", "tracing", "cloning"},
-    {"cut", "following", "absorption", "cost", "rebuild", "masking", "borders", "reordering", "summary"},
-    {"criteria", "budgets", "gradients", "pixels"},
-    {"planning", "dimensions"},
-    {
-        "callbacks",
-        "search",
-        "lottery",
-        "rounds",
-        "three_dimensions",
-        "models",
-        "data",
-        "",
-    },  # "" = kerasprune/__init__.py, the facade
-    {"export", "codec", "latency", "feature_maps"},
-    {"recipes", "reports"},
-    {"cli", "__main__", "testing"},
-]
-TENSORFLOW = {"data", "export", "latency", "gradients"}
-HEAVY = ("tensorflow_datasets", "matplotlib", "yaml", "typer", "pydantic", "sklearn", "rich", "kerasprune.data")
-
-
-def module_names() -> dict[str, Path]:
-    """Returns `{dotted name inside the package: file}`; the package itself is ''."""
-    names = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return names
-
-
-MODULES = module_names()
+PAGE = rooms.ROOT / "CONTRIBUTING.md"
+TENSORFLOW = {"data", "export"}
+MARKED = re.compile(r"(?<=<!-- floors -->\n).*?(?=\n<!-- /floors -->)", re.S)
+PACKAGES = ["", *(f".{path.parent.name}" for path in (rooms.ROOT / "kerasprune").glob("*/__init__.py"))]
 
 
 def floor(name: str) -> int:
-    """Returns the floor of a module: that of the longest of its prefixes in the table."""
-    parts = name.split(".")
-    for end in range(len(parts), 0, -1):
-        found = [number for number, names in enumerate(FLOORS) if ".".join(parts[:end]) in names]
-        if found:
-            return found[0]
-    raise AssertionError(f"Expected a floor for kerasprune.{name}. Received: none. Add it to FLOORS in this test.")
+    """Returns the floor of a room."""
+    found = [number for number, names in enumerate(rooms.FLOORS) if name in names]
+    assert len(found) == 1, f"Expected {name!r} once in FLOORS of tests/support/rooms.py. Received: {found}."
+    return found[0]
 
 
-def imports(name: str) -> set[str]:
-    """Returns the modules of the package that a module imports, also inside functions."""
-    found = set()
-    for node in _statements(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {_inside(alias.name) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"kerasprune.{name}: write imports in full"
-            # `from kerasprune.rules import conv` is about the module conv, where there is one
-            full = [f"{node.module}.{alias.name}" for alias in node.names]
-            found |= {_inside(each) if _inside(each) in MODULES else _inside(node.module) for each in full}
-    return {each for each in found if each in MODULES}
+def check_arrows(arrows) -> None:
+    up = {f"{a} → {b}": files for (a, b), files in arrows.items() if b != rooms.FACADE and floor(a) <= floor(b)}
+    assert not up, f"imports that do not go down: {up}"
 
 
-def _inside(dotted: str) -> str | None:
-    """Returns a dotted name as seen from inside the package; None for other packages."""
-    head, _, rest = dotted.partition(".")
-    return rest if head == "kerasprune" else None
+def test_imports_go_down():
+    check_arrows({pair: files for pair, files in rooms.arrows().items() if pair[0] != rooms.FACADE})
 
 
-def _statements(tree: ast.AST):
+def test_an_upward_import_is_caught():
+    with pytest.raises(AssertionError, match="graph → callbacks"):
+        check_arrows({("graph", "callbacks"): ["graph/x.py"]})
+
+
+def test_the_facade_imports_the_registry_only():
+    assert {lower for upper, lower in rooms.arrows() if upper == rooms.FACADE} == {"registry"}
+
+
+def test_the_house_is_small_enough_to_be_seen_at_once():
+    lines = rooms.lines()
+    total, chain = sum(lines.values()), rooms.longest_chain()
+    print(f"\n{len(lines)} rooms on {chain} floors, {total} lines")
+    for name, number in lines.items():
+        print(f"{number / total:6.1%}  {name}")
+    root = list((rooms.ROOT / "kerasprune").glob("*.py"))
+    assert len(lines) <= 34 and chain <= 14 and len(root) <= 14
+    assert max(lines.values()) <= 0.14 * total
+    assert sorted(lines) == sorted([rooms.FACADE, *(name for names in rooms.FLOORS for name in names)])
+
+
+def test_the_page_has_the_table_of_this_test():
+    assert MARKED.search(PAGE.read_text(encoding="utf-8"))[0] == rooms.table(), "run python tests/test_floors.py"
+
+
+def test_one_file_names_private_keras():
+    named = {name for name, path in rooms.modules().items() if "keras.src" in path.read_text(encoding="utf-8")}
+    assert named == {"kerasprune._keras"}
+
+
+def test_only_the_edge_names_tensorflow():
+    heavy = {"tensorflow", "tensorflow_datasets", "ai_edge_litert"}
+    for name, path in rooms.modules().items():
+        named = set()
+        for node in _for_running(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                named |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                named.add(node.module.split(".")[0])
+        assert not named & heavy or rooms.room(name) in TENSORFLOW | {"benchmarks"}, f"{name} names TensorFlow"
+
+
+def _for_running(tree: ast.AST):
     """Yields every statement but those for type checkers only."""
     for node in ast.iter_child_nodes(tree):
         if not (isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"):
             yield node
-            yield from _statements(node)
+            yield from _for_running(node)
 
 
-def test_every_module_has_a_floor():
-    for name in MODULES:
-        floor(name)
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_exports_nothing_under_the_name_of_a_submodule(package):
+    folder = rooms.ROOT / "kerasprune" / package.lstrip(".")
+    inside = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    module = importlib.import_module(f"kerasprune{package}")
+    for name in set(getattr(module, "__all__", ())) & inside:
+        assert vars(module).get(name, getattr(module, name)).__name__.startswith("kerasprune."), name
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_imports_go_down(name):
-    up = {other: floor(other) for other in imports(name) if floor(other) > floor(name)}
-    assert not up, f"kerasprune.{name} (floor {floor(name)}) imports from above: {up}"
+def test_what_docstrings_cite_resolves():
+    from kerasprune.workflows.rounds import Fit
+
+    assert importlib.import_module("kerasprune.workflows").rounds.Fit is Fit
 
 
-def test_no_circular_imports():
-    graph = {name: imports(name) for name in MODULES}
-    done: set[str] = set()
-
-    def visit(name: str, path: tuple[str, ...]) -> None:
-        assert name not in path, f"circular import: {' → '.join((*path[path.index(name) :], name))}"
-        if name not in done:
-            for other in graph.get(name, ()):
-                visit(other, (*path, name))
-            done.add(name)
-
-    for name in graph:
-        visit(name, ())
+def fresh(code: str) -> str:
+    """Returns what code prints in a new process."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_only_the_edge_names_tensorflow(name):
-    named = set()
-    for node in _statements(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            named |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            named.add(node.module.split(".")[0])
-    if not named & {"tensorflow", "tensorflow_datasets", "ai_edge_litert"}:
-        return
-    assert name.split(".")[0] in TENSORFLOW, f"kerasprune.{name} names TensorFlow"
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import kerasprune",
+        "import kerasprune as kp; dir(kp); kp.criteria.names(), kp.callbacks.names(), kp.models.names()",
+        "import kerasprune.cli",
+        "from typer.testing import CliRunner; from kerasprune.cli import app; CliRunner().invoke(app, ['--help'])",
+        "from typer.testing import CliRunner; from kerasprune.cli import app; CliRunner().invoke(app, ['ls', 'callbacks'])",
+    ],
+)
+def test_light(code):
+    heavy = ("keras", "numpy", "tensorflow", "pydantic", "matplotlib")
+    assert fresh(f"import sys; {code}; print([m for m in {heavy} if m in sys.modules])") == "[]"
 
 
-def test_import_is_light():
-    """Keras brings its backend and what it finds installed; kerasprune brings nothing else that takes time."""
+def test_a_trace_through_the_internal_path_finds_the_rules():
     code = (
-        f"import sys, keras; heavy = {HEAVY!r}; before = set(sys.modules); import kerasprune; "
-        "print([m for m in heavy if m in set(sys.modules) - before])"
+        "import keras; from kerasprune.graph.trace import trace; "
+        "m = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name='d'), keras.layers.Dense(2)]); "
+        "print(trace(m).groups['d'].size)"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip().splitlines()[-1] == "[]"
+    assert fresh(code) == "3"
 
 
-def test_an_upward_import_is_caught(monkeypatch, tmp_path):
-    bad = tmp_path / "graph.py"
-    bad.write_text("def f():\n    from kerasprune.callbacks import greg1\n")
-    monkeypatch.setitem(MODULES, "graph", bad)
-    with pytest.raises(AssertionError, match="imports from above"):
-        test_imports_go_down("graph")
+def test_public_names():
+    code = (
+        "import kerasprune as kp, importlib; importlib.import_module('kerasprune.surgery.rebuild'); kp.rebuild; "
+        "print(dir(kp) == sorted(kp.__all__) and all(getattr(kp, n) is not None for n in dir(kp)))"
+    )
+    assert fresh(code) == "True"
 
 
-def test_a_circle_is_caught(monkeypatch, tmp_path):
-    bad = tmp_path / "errors.py"
-    bad.write_text("import kerasprune.registry\n")
-    monkeypatch.setitem(MODULES, "errors", bad)
-    with pytest.raises(AssertionError, match="circular import"):
-        test_no_circular_imports()
+if __name__ == "__main__":
+    PAGE.write_text(MARKED.sub(lambda _: rooms.table(), PAGE.read_text(encoding="utf-8")), encoding="utf-8")

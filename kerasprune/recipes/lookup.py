@@ -8,21 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kerasprune.errors import PruneError, nearest
-from kerasprune.registry import Registry
+from kerasprune.registry import Registry, budgets, callbacks, criteria, models
 
-# Where the table of each family is.
-FAMILIES = {
-    "model": ("kerasprune.models", "registry"),
-    "criterion": ("kerasprune.criteria.table", "criteria"),
-    "budget": ("kerasprune.budgets.table", "budgets"),
-    "callback": ("kerasprune.callbacks.table", "callbacks"),
-}
-
-
-def registry(family: str) -> Registry:
-    """Returns the registry of a family: `"model"`, `"criterion"`, `"budget"` or `"callback"`."""
-    module, table = FAMILIES[family]
-    return getattr(importlib.import_module(module), table)
+FAMILIES: dict[str, Registry] = {"model": models, "criterion": criteria, "budget": budgets, "callback": callbacks}
 
 
 def member(family: str, name: str) -> Callable[..., Any]:
@@ -37,7 +25,7 @@ def member(family: str, name: str) -> Callable[..., Any]:
         PruneError: There is no such member.
     """
     if ":" not in name:
-        return registry(family).member(name)
+        return FAMILIES[family].member(name)
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)

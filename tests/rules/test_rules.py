@@ -338,7 +338,7 @@ def test_a_rule_of_wrong_length_is_refused(monkeypatch):
 
 def broken(monkeypatch, cls, function):
     """Replaces a rule by a wrong one for the time of a test."""
-    monkeypatch.setattr("kerasprune.graph.rule.table.rules", dict(kp.rules.table.table.rules))
+    monkeypatch.setattr("kerasprune.graph.rule.table.rules", dict(table.rules))
     tensor_rule(cls, constant="unknown")(function)
 
 
