@@ -21,14 +21,16 @@ from kerasprune.training.extent import (
     DIMENSIONS,
     Costs,
     Extent,
+    Point,
     check_blocks,
     check_fractions,
+    check_rounds,
     check_side,
     depth_plan,
     steps,
     width_plan,
 )
-from kerasprune.workflows.rounds import Fit, Point, Store, built_point, check_rounds, checksum, judged_by
+from kerasprune.workflows.rounds import Fit, Store, built_point, checksum, judged_by
 from kerasprune.workflows.rounds import rounds as shrink
 
 CONSTRAINTS = ("macs", "volume")
