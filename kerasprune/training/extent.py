@@ -15,7 +15,7 @@ from kerasprune import criteria
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.budgets.base import kept_number, top
 from kerasprune.costs.cost import Cost, cost
-from kerasprune.criteria.base import Criterion, Evidence
+from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of, least_blocks, score_blocks
 from kerasprune.errors import PruneError, nearest, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
@@ -132,7 +132,7 @@ def width_plan(model: keras.Model, extent: Extent, width: float, criterion: str 
         criterion: Of channels.
     """
     graph = trace(model, unknown="freeze")
-    scores = criteria.score(criteria.get(criterion), graph, Evidence())
+    scores = criteria.score(criteria.get(criterion), graph)
     numbers = extent.channels_at(width)
     chosen = {
         name: top(scores[name], min(group.size, numbers.get(name, kept_number(group.size, width))))
@@ -342,7 +342,7 @@ def next_plan(
         return Plan({}, resolution=side, fingerprint=trace(model, unknown="freeze").fingerprint)
     if dimension == "width":
         return width_plan(model, extent, fraction, channels)
-    scores = score_blocks(blocks, trace(model, unknown="freeze"), Evidence(data, seed=seed))
+    scores = score_blocks(blocks, trace(model, unknown="freeze"), data, seed=seed)
     return depth_plan(model, extent, fraction, scores)
 
 
