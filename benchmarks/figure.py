@@ -25,7 +25,7 @@ COLOURS = {"stem": "#2f7fd1", "inner": "#c8741a"}
 PLAN = {"stem": [0, 2, 3, 6], "inner": [1, 2, 4]}
 SIDE, STEP, ROW = 22, 26, 62
 STYLE = """
-  text { font-family: system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; font-size: 13px; fill: #767e87 }
+  text { font-family: system-ui, "Segoe UI", Helvetica, Arial, sans-serif; font-size: 13px; fill: #767e87 }
   .title { font-size: 15px; font-weight: 600 }
   .name { font-weight: 600 }
   .id { font-size: 12px; fill: #ffffff; text-anchor: middle; font-weight: 600 }
