@@ -12,8 +12,6 @@ import re
 from pathlib import Path
 from types import ModuleType
 
-from mkdocs.structure.files import File
-
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results"
 PUBLIC = re.compile(r"^::: kp\.([\w.]+)$", re.MULTILINE)
 PLOT = re.compile(r"\]\((?:\.\./)+benchmarks/results/([\w.-]+\.svg)\)")
@@ -50,6 +48,8 @@ def reference(name: str) -> str:
 
 def on_files(files, config):
     """Adds the plots of the benchmarks to the site."""
+    from mkdocs.structure.files import File
+
     for path in sorted(RESULTS.glob("*.svg")):
         files.append(File.generated(config, f"images/{path.name}", abs_src_path=str(path)))
     return files
