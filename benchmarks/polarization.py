@@ -154,9 +154,9 @@ def scales_of_removed(model, plan) -> float:
     import numpy as np
 
     import kerasprune as kp
-    from kerasprune.criteria import Evidence, get
+    from kerasprune.criteria import get
 
-    scores = get("bn_scale").score(kp.trace(model, coupling="free"), Evidence())
+    scores = get("bn_scale").score(kp.trace(model, coupling="free"))
     return max((np.delete(scores[name], kept).max(initial=0.0) for name, kept in plan.keep.items()), default=0.0)
 
 

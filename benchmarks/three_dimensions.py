@@ -142,20 +142,20 @@ def blocks(draws: int = 5) -> None:
     import numpy as np
 
     import kerasprune as kp
-    from kerasprune.criteria import Evidence, least_blocks, score_blocks
+    from kerasprune.criteria import least_blocks, score_blocks
 
     model = dense()
     graph = kp.trace(model)
     data = [(x, y.numpy()) for x, y in kp.data.load("glyphs/small", size=SIDE, batch=500, split="validation")]
     done = {(row["k"], row["choice"], row["draw"]) for row in read(BLOCKS)}
-    importance = score_blocks(DISCRIMINATION, graph, Evidence(train_data(0)))
+    importance = score_blocks(DISCRIMINATION, graph, train_data(0))
     print(importance, flush=True)
     for k in (2, 4, 1):
         for draw in range(draws + 1):
             choice = "random" if draw else "discrimination"
             if (str(k), choice, str(draw)) in done:
                 continue
-            scores = score_blocks("random", graph, Evidence(seed=draw)) if draw else importance
+            scores = score_blocks("random", graph, seed=draw) if draw else importance
             removed = least_blocks(scores, k)
             slim = kp.rebuild(model, kp.Plan({}, removed), absorb=False)
             row = {"k": k, "choice": choice, "draw": draw, "removed": " ".join(removed)}

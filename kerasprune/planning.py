@@ -12,7 +12,7 @@ import keras
 from kerasprune import budgets, criteria
 from kerasprune.budgets.base import Budget, Floor
 from kerasprune.costs.cost import cost, graph_at
-from kerasprune.criteria.base import Criterion, Evidence, Scores
+from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -82,7 +82,7 @@ def plan(
             "channels are pinned. Call graph.report() for the reasons, and freeze less."
         )
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
-    scores = criteria.score(criterion, graph, Evidence(data, loss, seed))
+    scores = criteria.score(criterion, graph, data, loss, seed)
 
     def at(level: float) -> Plan:
         return _plan_at(graph, budget, scores, level, floor)

@@ -19,11 +19,11 @@ from kerasprune.registry import schedules as _schedules
 
 
 @dataclass(frozen=True)
-class Point:
+class Moment:
     """A point in training: a number of epochs and steps.
 
     Example:
-        >>> Point.read("2ep").steps(steps_per_epoch=50)
+        >>> Moment.read("2ep").steps(steps_per_epoch=50)
         100
     """
 
@@ -34,9 +34,9 @@ class Point:
         return f"{self.epochs}ep{self.iterations}it" if self.epochs else f"{self.iterations}it"
 
     @classmethod
-    def read(cls, text: str | int | Point) -> Point:
+    def read(cls, text: str | int | Moment) -> Moment:
         """Reads `"500it"`, `"10ep"` or `"2ep50it"`; a plain number counts steps."""
-        if isinstance(text, Point):
+        if isinstance(text, Moment):
             return text
         if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
             return cls(iterations=text)
@@ -62,16 +62,16 @@ class Ramp:
 
     Args:
         keep: Fraction kept at the end.
-        begin: Point where it starts. Defaults to the beginning.
-        end: Point where `keep` is reached.
+        begin: Moment where it starts. Defaults to the beginning.
+        end: Moment where `keep` is reached.
         power: 3 for the cubic schedule, 1 for the linear one.
         steps_per_epoch: Needed where a point counts epochs; callbacks fill it in.
         start: Fraction kept at the beginning. Defaults to 1.
     """
 
     keep: float
-    begin: Point
-    end: Point
+    begin: Moment
+    end: Moment
     power: float = 3.0
     steps_per_epoch: int | None = None
     start: float = 1.0
@@ -99,7 +99,7 @@ class Ramp:
 class Steps:
     """Piecewise constant: `fractions[i]` from `points[i]` on, everything before the first point."""
 
-    points: tuple[Point, ...]
+    points: tuple[Moment, ...]
     fractions: tuple[float, ...]
     steps_per_epoch: int | None = None
 
@@ -134,8 +134,8 @@ def cubic(keep: float, begin: str | int = 0, end: str | int = "10ep") -> Ramp:
 
     Args:
         keep: Fraction kept at the end.
-        begin: Point where it starts, e.g. `"0it"`. Defaults to the beginning.
-        end: Point where `keep` is reached, e.g. `"10ep"`. Defaults to `"10ep"`.
+        begin: Moment where it starts, e.g. `"0it"`. Defaults to the beginning.
+        end: Moment where `keep` is reached, e.g. `"10ep"`. Defaults to `"10ep"`.
 
     Returns:
         The schedule.
@@ -147,17 +147,17 @@ def cubic(keep: float, begin: str | int = 0, end: str | int = "10ep") -> Ramp:
     Reference:
         Zhu & Gupta, To prune, or not to prune, arXiv 1710.01878, Eq. 1.
     """
-    return Ramp(keep, Point.read(begin), Point.read(end), 3.0)
+    return Ramp(keep, Moment.read(begin), Moment.read(end), 3.0)
 
 
 def linear(keep: float, begin: str | int = 0, end: str | int = "10ep") -> Ramp:
     """Returns the linear schedule `kept(t) = 1 − (1 − keep)(t − begin)/(end − begin)`; arguments as `cubic`."""
-    return Ramp(keep, Point.read(begin), Point.read(end), 1.0)
+    return Ramp(keep, Moment.read(begin), Moment.read(end), 1.0)
 
 
 def constant(keep: float, begin: str | int = 0) -> Steps:
     """Returns the schedule that keeps `keep` from `begin` on."""
-    return Steps((Point.read(begin),), (keep,))
+    return Steps((Moment.read(begin),), (keep,))
 
 
 def steps(points: Sequence[str | int], fractions: Sequence[float]) -> Steps:
@@ -167,7 +167,7 @@ def steps(points: Sequence[str | int], fractions: Sequence[float]) -> Steps:
         >>> [float(steps([10, 20], [0.5, 0.25])(t)) for t in (5, 15, 25)]
         [1.0, 0.5, 0.25]
     """
-    return Steps(tuple(map(Point.read, points)), tuple(fractions))
+    return Steps(tuple(map(Moment.read, points)), tuple(fractions))
 
 
 def get(identifier: Any) -> Schedule:
@@ -211,7 +211,7 @@ def from_tfmot(config: Mapping[str, Any]) -> Ramp | Steps:
     if name == "ConstantSparsity":
         return constant(_kept(values["target_sparsity"]), begin=values["begin_step"])
     if name == "PolynomialDecay":
-        begin, end = (Point(iterations=values[key]) for key in ("begin_step", "end_step"))
+        begin, end = (Moment(iterations=values[key]) for key in ("begin_step", "end_step"))
         final, initial = _kept(values["final_sparsity"]), _kept(values["initial_sparsity"])
         return Ramp(final, begin, end, values["power"], start=initial)
     raise PruneError(f"Expected ConstantSparsity or PolynomialDecay. Received: class_name={name!r}.")
@@ -226,7 +226,7 @@ def _check_fractions(fractions: Sequence[float]) -> None:
         raise PruneError(f"Expected fractions kept in (0, 1]. Received: {', '.join(map(repr, fractions))}.")
 
 
-def _check_order(points: Sequence[Point], steps_per_epoch: int | None) -> None:
+def _check_order(points: Sequence[Moment], steps_per_epoch: int | None) -> None:
     """Checks that points come one after the other, as far as that is known without the length of an epoch."""
     for before, after in pairwise(points):
         if steps_per_epoch is None:
@@ -237,7 +237,7 @@ def _check_order(points: Sequence[Point], steps_per_epoch: int | None) -> None:
             raise PruneError(f"Expected points in training one after the other. Received: {before}, then {after}.")
 
 
-def _steps(point: Point, steps_per_epoch: int | None) -> int:
+def _steps(point: Moment, steps_per_epoch: int | None) -> int:
     if point.epochs and steps_per_epoch is None:
         raise PruneError(
             f"Expected a schedule in steps here. Received: a point in epochs ({point}). "

@@ -1,7 +1,7 @@
 """Imports go down: each room imports from rooms on lower floors only, and never in a circle.
 
-    python -m pytest -s tests/test_floors.py    # prints rooms, floors and shares
-    python tests/test_floors.py                 # writes the table of floors into CONTRIBUTING.md
+python -m pytest -s tests/test_floors.py    # prints rooms, floors and shares
+python tests/test_floors.py                 # writes the table of floors into CONTRIBUTING.md
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from support import rooms
 
 PAGE = rooms.ROOT / "CONTRIBUTING.md"
 TENSORFLOW = {"data", "export"}
+CLI = "from typer.testing import CliRunner; from kerasprune.cli import app"
 MARKED = re.compile(r"(?<=<!-- floors -->\n).*?(?=\n<!-- /floors -->)", re.S)
 PACKAGES = ["", *(f".{path.parent.name}" for path in (rooms.ROOT / "kerasprune").glob("*/__init__.py"))]
 
@@ -118,12 +119,12 @@ def fresh(code: str) -> str:
         "import kerasprune",
         "import kerasprune as kp; dir(kp); kp.criteria.names(), kp.callbacks.names(), kp.models.names()",
         "import kerasprune.cli",
-        "from typer.testing import CliRunner; from kerasprune.cli import app; CliRunner().invoke(app, ['--help'])",
-        "from typer.testing import CliRunner; from kerasprune.cli import app; CliRunner().invoke(app, ['ls', 'callbacks'])",
+        f"{CLI}; CliRunner().invoke(app, ['--help'])",
+        f"{CLI}; CliRunner().invoke(app, ['ls', 'callbacks'])",
     ],
 )
 def test_light(code):
-    heavy = ("keras", "numpy", "tensorflow", "pydantic", "matplotlib")
+    heavy = ("keras", "numpy", "tensorflow", "matplotlib")
     assert fresh(f"import sys; {code}; print([m for m in {heavy} if m in sys.modules])") == "[]"
 
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import kerasprune as kp
-from kerasprune.schedules import Point, constant, cubic, linear, steps
+from kerasprune.schedules import Moment, constant, cubic, linear, steps
 
 
 def _at(schedule, times):
@@ -18,28 +18,28 @@ def _at(schedule, times):
 @pytest.mark.parametrize(
     ("text", "point"),
     [
-        ("500it", Point(0, 500)),
-        ("10ep", Point(10, 0)),
-        ("2ep50it", Point(2, 50)),
-        ("0it", Point()),
-        (0, Point()),
-        (7, Point(0, 7)),
-        (Point(1, 2), Point(1, 2)),
+        ("500it", Moment(0, 500)),
+        ("10ep", Moment(10, 0)),
+        ("2ep50it", Moment(2, 50)),
+        ("0it", Moment()),
+        (0, Moment()),
+        (7, Moment(0, 7)),
+        (Moment(1, 2), Moment(1, 2)),
     ],
 )
 def test_points_are_read(text, point):
-    assert Point.read(text) == point
-    assert Point.read(str(point)) == point
+    assert Moment.read(text) == point
+    assert Moment.read(str(point)) == point
 
 
 @pytest.mark.parametrize("text", ["", "500", "it", "ep", "-5it", "5it2ep", "5 ep", "1.5ep", -1, 1.5, True, None])
 def test_other_points_are_refused(text):
     with pytest.raises(kp.PruneError, match="point in training"):
-        Point.read(text)
+        Moment.read(text)
 
 
 def test_points_count_epochs_in_steps():
-    assert Point.read("2ep50it").steps(100) == 250
+    assert Moment.read("2ep50it").steps(100) == 250
 
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 1.0])

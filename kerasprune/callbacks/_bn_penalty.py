@@ -15,7 +15,6 @@ from kerasprune import planning
 from kerasprune.budgets.base import Floor, top
 from kerasprune.budgets.global_threshold import Threshold
 from kerasprune.costs.cost import cost
-from kerasprune.criteria.base import Evidence
 from kerasprune.errors import PruneError, is_number, nearest, raise_faults
 from kerasprune.files import replacing
 from kerasprune.graph.builder import COUPLINGS
@@ -183,7 +182,7 @@ class BatchNormPenalty(PruningCallback):
         scales = self._known()
         graph = scales.graph
         kept, self._thresholds = self.chosen(scales)
-        kept = graph.prefixed(graph.filled(kept, scales.score(graph, Evidence())))
+        kept = graph.prefixed(graph.filled(kept, scales.score(graph)))
         return Plan(
             {name: indices.tolist() for name, indices in kept.items()},
             coupling=graph.coupling,
@@ -263,7 +262,7 @@ def to_target(scales: Scales, floor: Floor, **target: float) -> tuple[dict[str, 
     """
     graph = scales.graph
     plan = planning.plan(graph, scales, Threshold(), min_keep=floor.min_keep, round_to=floor.round_to, **target)
-    scores = scales.score(graph, Evidence())
+    scores = scales.score(graph)
     goes = [np.delete(scores[name], kept) for name, kept in plan.keep.items()]
     highest = float(max((values.max(initial=0.0) for values in goes), default=0.0))
     return {name: np.asarray(kept) for name, kept in plan.keep.items()}, {s.name: highest for s in scales.layers}
@@ -271,7 +270,7 @@ def to_target(scales: Scales, floor: Floor, **target: float) -> tuple[dict[str, 
 
 def above(scales: Scales, floor: Floor, thresholds: dict[str, float]) -> dict[str, np.ndarray]:
     """Returns the channels with a scale above the threshold of its layer; of every group at least its floor."""
-    scores, over = scales.score(scales.graph, Evidence()), scales.above(thresholds)
+    scores, over = scales.score(scales.graph), scales.above(thresholds)
     kept = {}
     for name, stays in over.items():
         rank = scores[name] + stays * (1 + scores[name].max(initial=0.0))  # those above come first

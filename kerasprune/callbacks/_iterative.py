@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from kerasprune.errors import PruneError, is_number, raise_faults, whole_number_faults
-from kerasprune.schedules import Point
+from kerasprune.schedules import Moment
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.competition import Competition
 from kerasprune.training.optimizer import accumulated
@@ -34,7 +34,7 @@ class IterativeRemoval(PruningCallback):
         self,
         rounds: int,
         keep_per_round: float = 0.8,
-        rewind_to: str | int | Point = "0it",
+        rewind_to: str | int | Moment = "0it",
         *,
         criterion: Any = "l1",
         granularity: Any = "weight",
@@ -49,7 +49,7 @@ class IterativeRemoval(PruningCallback):
         self.competition = Competition(criterion, granularity, scope, freeze)
         self.rounds = rounds
         self.keep_per_round = keep_per_round
-        self.rewind_to = Point.read(rewind_to)
+        self.rewind_to = Moment.read(rewind_to)
         self._phases: Phases | None = None
 
     @abstractmethod
@@ -79,7 +79,7 @@ class IterativeRemoval(PruningCallback):
         raise_faults("No shorter schedule can be made:", whole_number_faults(2, steps=steps))
         other = copy.copy(self)
         other.rounds, other.keep_per_round = 1, self.keep_per_round**self.rounds
-        other.rewind_to = Point()
+        other.rewind_to = Moment()
         return other
 
     def rewound(self) -> int:

@@ -13,7 +13,7 @@ from keras import ops
 
 from kerasprune import schedules
 from kerasprune.errors import raise_faults, whole_number_faults
-from kerasprune.schedules import Point
+from kerasprune.schedules import Moment
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.competition import Competition
 from kerasprune.training.optimizer import accumulated
@@ -70,10 +70,10 @@ class GradualMagnitude(PruningCallback):
         raise_faults("No shorter schedule can be made:", whole_number_faults(1, steps=steps))
         other = copy.copy(self)
         if isinstance(self.schedule, schedules.Ramp):
-            other.schedule = replace(self.schedule, begin=Point(), end=Point(iterations=steps))
+            other.schedule = replace(self.schedule, begin=Moment(), end=Moment(iterations=steps))
         elif isinstance(self.schedule, schedules.Steps):
             number = len(self.schedule.points)
-            points = tuple(Point(iterations=steps * place // number) for place in range(number))
+            points = tuple(Moment(iterations=steps * place // number) for place in range(number))
             other.schedule = replace(self.schedule, points=points)
         return other
 

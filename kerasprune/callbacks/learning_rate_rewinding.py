@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerasprune.callbacks._iterative import IterativeRemoval
-from kerasprune.schedules import Point
+from kerasprune.schedules import Moment
 from kerasprune.training.rewinding import rewind_optimizer
 
 
@@ -39,7 +39,7 @@ class LearningRateRewinding(IterativeRemoval):
         self,
         rounds: int = 1,
         keep_per_round: float = 0.8,
-        rewind_to: str | int | Point = "0it",
+        rewind_to: str | int | Moment = "0it",
         *,
         criterion: Any = "l1",
         granularity: Any = "weight",

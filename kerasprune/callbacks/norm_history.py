@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasprune.criteria.base import Evidence
 from kerasprune.criteria.l1 import L1
 from kerasprune.errors import PruneError
 from kerasprune.files import replacing
@@ -100,7 +99,7 @@ class NormHistory(PruningCallback):
         _ = self.model  # on JAX this brings the variables up to date
         notes, now = self.session.notes, self.session.now()
         before = self.steps != now
-        for name, norms in L1().score(self._graph, Evidence()).items():
+        for name, norms in L1().score(self._graph).items():
             seen = notes.get(f"norms/{name}", norms[None][:0])
             notes[f"norms/{name}"] = np.concatenate([seen[before], norms[None]])
         notes["steps"] = np.append(self.steps[before], now)

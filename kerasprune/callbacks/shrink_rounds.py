@@ -16,9 +16,8 @@ from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.plans import Plan
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.training.callback import PruningCallback
-from kerasprune.training.extent import Extent, check_blocks, steps
+from kerasprune.training.extent import Extent, Point, check_blocks, check_rounds, next_plan, steps
 from kerasprune.training.zeroing import Zeroing
-from kerasprune.workflows.rounds import Point, check_rounds, next_plan
 
 
 class ShrinkRounds(PruningCallback):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keras import ops
-
+from kerasprune.criteria.l2 import L2
 from kerasprune.errors import PruneError, is_number
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.granularity import Filter
@@ -47,7 +46,7 @@ class SoftFilterPruning(PruningCallback):
         graph, units = granularity.units(self.model, self.freeze)
         if not units:
             raise PruneError("Expected channels that may go. Received: a model whose channels all stay. Freeze less.")
-        self.held = Masks(units, granularity, Layer(), ops.square, graph)
+        self.held = Masks(units, granularity, Layer(), L2(), graph)
         self.held.clear()
         for unit in units:
             self.session.track(f"goes/{unit.name}", unit.goes)

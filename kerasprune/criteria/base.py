@@ -1,4 +1,4 @@
-"""What every criterion is: from a graph to one score per channel of every prunable group. Higher = keep.
+"""The contract of every criterion: from a graph to one score per channel of every prunable group. Higher = keep.
 
 A magnitude-like criterion says only what one number of a kernel is worth (`saliency`); the base sums it over every
 kernel slice that makes a channel, so coupled layers, depthwise kernels and shared layers cost the author nothing.
@@ -6,42 +6,39 @@ kernel slice that makes a channel, so coupled layers, depthwise kernels and shar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
+from keras import ops
 
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
 from kerasprune.registry import criteria
 
 Scores = dict[str, np.ndarray]
 """`{group name: one score per channel}`; higher = keep."""
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What a criterion may look at besides the weights.
+class Criterion:
+    """Base of all criteria: `score(c) = reduced(Σ_kernels Σ_slice saliency)`.
 
-    Args:
-        data: Batches of `(inputs, labels)`, or `None`.
-        loss: The loss function, or `None`.
-        seed: Of everything random.
+    Most criteria write `saliency`. One that is no sum over weights overrides `score`, and `saliency_of` where it says
+    something of single weights.
     """
 
-    data: Any = None
-    loss: Any = None
-    seed: int = 0
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What it looks at besides the weights: `"data"`, `"gradients"`. Asked for before anything is computed."""
 
+    def saliency(self, weight: Any, gradient: Any = None) -> Any:
+        """Returns what each number of a kernel is worth, in the kernel's shape.
 
-class Criterion:
-    """Base of all criteria."""
-
-    def saliency(self, weight: np.ndarray) -> np.ndarray:
-        """Returns what each number of a kernel is worth, in the kernel's shape."""
+        Args:
+            weight: The kernel, a tensor of `keras.ops` or an array. Called inside the compiled step too.
+            gradient: The gradient of the loss with respect to it, where `needs` has `"gradients"`. Defaults to `None`.
+        """
         base = Criterion.saliency
         known = [name for name in criteria if getattr(criteria.member(name), "saliency", base) is not base]
         has = "neither saliency() nor" if type(self).score is Criterion.score else "only"
@@ -50,44 +47,123 @@ class Criterion:
             f"Received: {type(self).__name__}, which has {has} score(). Take one of those, or write saliency()."
         )
 
-    def score(self, graph: ChannelGraph, evidence: Evidence) -> Scores:
-        """Returns the score of every channel of every prunable group: `Σ_kernels Σ_slice saliency`."""
-        saliencies = {id(k.variable): self.saliency(numbers(k)) for k in graph.kernels}
-        return {name: gather(graph.made_by(name), group.size, saliencies) for name, group in graph.prunable.items()}
+    def reduced(self, total: Any) -> Any:
+        """Returns the score of what removes several weights at once, from the sum of their saliencies."""
+        return total
+
+    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
+        """Returns the score of every channel of every prunable group.
+
+        Args:
+            graph: The graph of the model.
+            data: Batches of `(inputs, labels)`. Defaults to `None`.
+            loss: The loss function. Defaults to `None`.
+            seed: Of everything random. Defaults to 0.
+
+        Returns:
+            `{group name: scores of shape (channels,)}`.
+
+        Raises:
+            PruneError: Something that the criterion needs is not given.
+        """
+        self.check(data)
+        saliencies = {id(k.variable): self._worth(k) for k in graph.kernels}
+        scores = {}
+        for name, group in graph.prunable.items():
+            entries = graph.made_by(name)
+            total = sum(summed(saliencies[id(e.variable)], a, channel, group.size) for e, a, channel in entries)
+            scores[name] = _array(self.reduced(total)) if entries else np.zeros(group.size)
+        return scores
+
+    def saliency_of(
+        self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
+    ) -> dict[str, np.ndarray]:
+        """Returns what every single weight of the kernels is worth.
+
+        Args:
+            model: The model.
+            data: Batches of `(inputs, labels)`. Defaults to `None`.
+            loss: The loss function. Defaults to `None`.
+            seed: Of everything random. Defaults to 0.
+
+        Returns:
+            `{variable path: array of the kernel's shape}`.
+
+        Raises:
+            PruneError: Something that the criterion needs is not given, or it says nothing of single weights.
+
+        Example:
+            >>> from kerasprune.criteria import L1
+            >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+            >>> [worth.tolist() for worth in L1().saliency_of(model).values()]
+            [[[1.0], [1.0]]]
+        """
+        self.check(data)
+        graph = trace(model, unknown="freeze")
+        return {k.variable.path: _array(self.reduced(self._worth(k))) for k in graph.kernels}
+
+    def check(self, data: Any) -> None:
+        """Checks that what the criterion needs is given.
+
+        Raises:
+            PruneError: It is not.
+        """
+        if self.needs and data is None:
+            raise PruneError(
+                f"Expected data for {type(self).__name__}, which needs {', '.join(sorted(self.needs))}. Received: "
+                "data=None. Give batches of (inputs, labels) with data=."
+            )
+
+    def _worth(self, kernel: Slice) -> Any:
+        if "gradients" in self.needs:
+            raise PruneError(
+                f"Expected a criterion that does not need gradients. Received: {type(self).__name__}. Override "
+                "score() and saliency_of(), and compute them there."
+            )
+        return self.saliency(numbers(kernel))
 
 
-def gather(entries: list[tuple[Slice, int, np.ndarray]], size: int, saliencies: Mapping[int, np.ndarray]) -> np.ndarray:
-    """Sums saliencies over every slice of the channels of one group.
+def summed(saliency: Any, axis: int | None, entry: np.ndarray | None, size: int) -> Any:
+    """Sums the saliencies of one kernel over each of the things that compete; the one reduction of all methods.
 
     Args:
-        entries: `(slice, axis, channel at each position of the axis)`, as `ChannelGraph.made_by` returns them.
-        size: Number of channels.
-        saliencies: `{id(variable): saliency of each of its numbers}`.
+        saliency: What each weight is worth, in the kernel's shape.
+        axis: The axis along which the things lie; `None` where they are weights, or blocks of them.
+        entry: For each position of the axis (or each weight, in the kernel's shape) the index of its thing; −1 = none.
+            `None`: every weight competes by itself.
+        size: Number of things.
 
     Returns:
-        One sum per channel.
+        A tensor of shape `(size,)`.
     """
-    total = np.zeros(size)
-    for entry, axis, channel in entries:
-        saliency = saliencies[id(entry.variable)]
-        per_position = saliency.sum(axis=tuple(a for a in range(saliency.ndim) if a != axis))
-        here = channel >= 0
-        np.add.at(total, channel[here], per_position[here])
-    return total
+    saliency = ops.convert_to_tensor(saliency)
+    if entry is None:
+        return ops.reshape(saliency, (-1,))
+    if axis is None:
+        line = ops.reshape(saliency, (-1,))
+    else:
+        line = ops.sum(saliency, axis=[a for a in range(len(saliency.shape)) if a != axis])
+    # −1 takes the bin at the end, which is dropped.
+    return ops.segment_sum(line, entry.ravel() % (size + 1), num_segments=size + 1)[:size]
 
 
 def numbers(entry: Slice) -> np.ndarray:
     """Returns a variable's values as float64."""
-    return keras.ops.convert_to_numpy(entry.variable).astype("float64")
+    return ops.convert_to_numpy(entry.variable).astype("float64")
 
 
-def score(criterion: Criterion, graph: ChannelGraph, evidence: Evidence = Evidence()) -> Scores:
+def _array(values: Any) -> np.ndarray:
+    return np.asarray(ops.convert_to_numpy(values), "float64")
+
+
+def score(criterion: Criterion, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
     """Returns a criterion's scores, checked.
 
     Raises:
         PruneError: A group has no scores, or not one per channel, or a score is not a finite number.
     """
-    scores = criterion.score(graph, evidence)
+    criterion.check(data)
+    scores = criterion.score(graph, data=data, loss=loss, seed=seed)
     shapes = {name: np.shape(scores.get(name)) for name in graph.prunable}
     raise_faults(
         f"Expected one score per channel from {type(criterion).__name__}.",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from keras import ops
 
-from kerasprune.criteria.base import Criterion, Evidence, Scores, gather, numbers
+from kerasprune.criteria.base import Criterion, Scores, numbers, summed
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 
@@ -19,7 +21,7 @@ class BatchNormScale(Criterion):
         Liu et al., Learning Efficient Convolutional Networks through Network Slimming, ICCV 2017, section 3.
     """
 
-    def score(self, graph: ChannelGraph, evidence: Evidence) -> Scores:
+    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
         """Returns the summed scales.
 
         Raises:
@@ -30,8 +32,8 @@ class BatchNormScale(Criterion):
             entries = graph.scaled_by(name)
             if not entries:
                 without.append(name)
-            saliencies = {id(entry.variable): np.abs(numbers(entry)) for entry, _, _ in entries}
-            scores[name] = gather(entries, group.size, saliencies)
+            scales = [summed(np.abs(numbers(entry)), axis, channel, group.size) for entry, axis, channel in entries]
+            scores[name] = np.asarray(ops.convert_to_numpy(sum(scales, np.zeros(group.size))), "float64")
         if without:
             raise PruneError(
                 "Expected a BatchNorm scale in every prunable group. Received: none in "

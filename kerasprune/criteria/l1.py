@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from kerasprune.criteria.base import Criterion
 
@@ -17,6 +16,6 @@ class L1(Criterion):
         Li et al., Pruning Filters for Efficient ConvNets, arXiv 1608.08710, section 3.1.
     """
 
-    def saliency(self, weight: np.ndarray) -> np.ndarray:
+    def saliency(self, weight: Any, gradient: Any = None) -> Any:
         """Returns `|w|`."""
         return abs(weight)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
+from keras import ops
 
-from kerasprune.criteria.base import Criterion, Evidence, Scores
-from kerasprune.graph.graph import ChannelGraph
+from kerasprune.criteria.base import Criterion
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class L2(Criterion):
         The one-shot criterion of He et al., Network Pruning Spaces, arXiv 2304.09453, section 3.
     """
 
-    def saliency(self, weight: np.ndarray) -> np.ndarray:
+    def saliency(self, weight: Any, gradient: Any = None) -> Any:
         """Returns `w²`."""
         return weight**2
 
-    def score(self, graph: ChannelGraph, evidence: Evidence) -> Scores:
+    def reduced(self, total: Any) -> Any:
         """Returns the root of the summed squares."""
-        return {name: np.sqrt(values) for name, values in super().score(graph, evidence).items()}
+        return ops.sqrt(total)

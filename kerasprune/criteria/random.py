@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from kerasprune.criteria.base import Criterion, Evidence, Scores
+from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.graph.graph import ChannelGraph
 
 
@@ -14,7 +15,7 @@ from kerasprune.graph.graph import ChannelGraph
 class Random(Criterion):
     """Uniform scores, a function of the seed and the order of the groups."""
 
-    def score(self, graph: ChannelGraph, evidence: Evidence) -> Scores:
+    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
         """Returns independent numbers in [0, 1)."""
-        generator = np.random.default_rng(evidence.seed)
+        generator = np.random.default_rng(seed)
         return {name: generator.random(group.size) for name, group in graph.prunable.items()}

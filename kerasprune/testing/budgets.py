@@ -9,7 +9,7 @@ import numpy as np
 from kerasprune import budgets, criteria, planning
 from kerasprune.budgets.base import Budget, Floor
 from kerasprune.costs.cost import cost
-from kerasprune.criteria.base import Evidence, Scores
+from kerasprune.criteria.base import Scores
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
@@ -43,7 +43,7 @@ def check_budget(
     """
     budget = budgets.get(budget)
     graph = trace(toy_model(seed), freeze=("wide_conv",))
-    scores = criteria.score(criteria.get("random"), graph, Evidence(seed=seed))
+    scores = criteria.score(criteria.get("random"), graph, seed=seed)
     dense, channel = cost(graph).macs, _dearest_channel(graph)
     found = []
     for target in targets:

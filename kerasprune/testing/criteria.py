@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kerasprune import criteria
-from kerasprune.criteria.base import Criterion, Evidence, Scores
+from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -43,23 +43,23 @@ def check_criterion(
     criterion = criteria.get(criterion)
     images, labels = toy_data(32, seed)
     data = [(images[i : i + 8], labels[i : i + 8]) for i in range(0, 32, 8)]
-    evidence = Evidence(data, keras.losses.SparseCategoricalCrossentropy(from_logits=True), seed)
+    given = data, keras.losses.SparseCategoricalCrossentropy(from_logits=True), seed
     model = toy_model(seed)
     graph = trace(model)
     weights = model.get_weights()
 
-    first = criterion.score(graph, evidence)
+    first = criterion.score(graph, *given)
     _check_finite(graph, first)
-    _same(first, criterion.score(graph, evidence), 0.0, "the same scores for the same seed")
+    _same(first, criterion.score(graph, *given), 0.0, "the same scores for the same seed")
     require(
         all(map(np.array_equal, weights, model.get_weights())),
         f"Expected {type(criterion).__name__} to leave the weights as they are. Received: changed weights.",
     )
-    again = criterion.score(trace(renamed(model)), evidence)
+    again = criterion.score(trace(renamed(model)), *given)
     _same(first, dict(zip(first, again.values(), strict=True)), tolerance, "the same scores under other layer names")
     if equivariant:
         orders = _orders(graph, seed)
-        moved = criterion.score(trace(permuted(graph, orders)), evidence)
+        moved = criterion.score(trace(permuted(graph, orders)), *given)
         expected = {name: first[name][order] for name, order in orders.items()}
         _same(expected, moved, tolerance, "permuted scores for permuted channels")
 

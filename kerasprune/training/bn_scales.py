@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.criteria.base import Criterion, Evidence, Scores
+from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.errors import PruneError
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
@@ -74,7 +74,7 @@ class Scales(Criterion):
         """Returns `{layer: |γ| at the positions that may go}`."""
         return {scale.name: scale.values() for scale in self.layers}
 
-    def score(self, graph: ChannelGraph, evidence: Evidence) -> Scores:
+    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
         """Returns the largest scale of every channel; a channel of which one scale matters matters."""
         return self._largest({scale.name: np.abs(scale.numbers()) for scale in self.layers})
 

@@ -11,6 +11,8 @@ import numpy as np
 from keras import ops
 
 from kerasprune.budgets.base import kept_number
+from kerasprune.criteria.base import Criterion, summed
+from kerasprune.criteria.l1 import L1
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
@@ -45,14 +47,8 @@ class Part:
 
     def scores(self, size: int, saliency: Callable[[Any], Any] = abs) -> Any:
         """Returns for every entry the sum of what its weights are worth, by default their L1 norm."""
-        worth = saliency(ops.cast(ops.stop_gradient(ops.convert_to_tensor(self.variable)), "float32"))
-        if self.entry is None:
-            return ops.reshape(worth, (-1,))
-        if self.axis is None:
-            line = ops.reshape(worth, (-1,))
-        else:
-            line = ops.sum(worth, axis=[a for a in range(len(self.variable.shape)) if a != self.axis])
-        return ops.segment_sum(line, self.entry.ravel() % (size + 1), num_segments=size + 1)[:size]
+        weight = ops.cast(ops.stop_gradient(ops.convert_to_tensor(self.variable)), "float32")
+        return summed(saliency(weight), self.axis, self.entry, size)
 
 
 @dataclass(frozen=True)
@@ -78,9 +74,9 @@ class Unit:
         """Returns a unit, all of whose entries are to go."""
         return cls(name, size, kept, parts, state_variable(np.ones(size, bool), "goes"))
 
-    def scores(self, saliency: Callable[[Any], Any] = abs) -> Any:
-        """Returns for every entry what its weights in all kernels of the unit are worth, by default their L1 norm."""
-        return sum(part.scores(self.size, saliency) for part in self.parts)
+    def scores(self, criterion: Criterion = L1()) -> Any:  # noqa: B008  a frozen value
+        """Returns the score of every entry over all kernels of the unit, by default their L1 norm."""
+        return criterion.reduced(sum(part.scores(self.size, criterion.saliency) for part in self.parts))
 
     def lowest(self) -> Any:
         """Returns for every entry whether its L1 norm is too low, at this moment, to be among those that stay."""

@@ -38,4 +38,4 @@ class Competition:
     def masks(self, model: keras.Model) -> Masks:
         """Returns masks over everything in a model that may be removed; nothing is removed yet."""
         graph, units = self.granularity.units(model, self.freeze)
-        return Masks(units, self.granularity, self.scope, self.criterion.saliency, graph)
+        return Masks(units, self.granularity, self.scope, self.criterion, graph)

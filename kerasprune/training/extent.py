@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
@@ -15,9 +15,9 @@ from kerasprune import criteria
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.budgets.base import kept_number, top
 from kerasprune.costs.cost import Cost, cost
-from kerasprune.criteria.base import Criterion, Evidence
-from kerasprune.criteria.blocks.base import blocks_of, least_blocks
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.criteria.base import Criterion
+from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of, least_blocks, score_blocks
+from kerasprune.errors import PruneError, nearest, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
@@ -132,7 +132,7 @@ def width_plan(model: keras.Model, extent: Extent, width: float, criterion: str 
         criterion: Of channels.
     """
     graph = trace(model, unknown="freeze")
-    scores = criteria.score(criteria.get(criterion), graph, Evidence())
+    scores = criteria.score(criteria.get(criterion), graph)
     numbers = extent.channels_at(width)
     chosen = {
         name: top(scores[name], min(group.size, numbers.get(name, kept_number(group.size, width))))
@@ -296,3 +296,64 @@ def check_fractions(**fractions: Any) -> None:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1
         ],
     )
+
+
+@dataclass(frozen=True)
+class Point:
+    """A network that was built, trained and measured.
+
+    Args:
+        d: Depth: fraction of the dense network's blocks that was built.
+        w: Width: fraction of its channels that was built.
+        r: Resolution: fraction of its input side.
+        accuracy: As the fit returned it.
+        macs: Multiply–adds.
+        params: Parameters.
+        side: Side of the inputs, in pixels.
+        plan: From the dense network to this one.
+        model: The trained network; `None` where only values were masked.
+    """
+
+    d: float
+    w: float
+    r: float
+    accuracy: float
+    macs: int
+    params: int
+    side: int
+    plan: Plan = field(default=Plan({}), compare=False, repr=False)
+    model: keras.Model | None = field(default=None, compare=False, repr=False)
+
+
+def next_plan(
+    model: keras.Model,
+    extent: Extent,
+    dimension: str,
+    fraction: float,
+    data: Any,
+    blocks: str | dict | BlockCriterion,
+    channels: str | dict | Criterion,
+    seed: int,
+) -> Plan:
+    """Returns the plan that shrinks a model along one dimension to a fraction of the dense model."""
+    if dimension == "resolution":
+        side = extent.side_at(fraction)
+        check_side(model, side)
+        return Plan({}, resolution=side, fingerprint=trace(model, unknown="freeze").fingerprint)
+    if dimension == "width":
+        return width_plan(model, extent, fraction, channels)
+    scores = score_blocks(blocks, trace(model, unknown="freeze"), data, seed=seed)
+    return depth_plan(model, extent, fraction, scores)
+
+
+def check_rounds(dimension: str, to: float, rounds: int, epochs_per_round: int) -> None:
+    """Checks the arguments that describe rounds."""
+    check_fractions(to=to)
+    faults = []
+    if dimension not in DIMENSIONS:
+        faults.append(
+            f"Expected dimension to be one of {', '.join(DIMENSIONS)}. Received: dimension={dimension!r}."
+            f"{nearest(str(dimension), DIMENSIONS)}"
+        )
+    faults += whole_number_faults(1, rounds=rounds) + whole_number_faults(0, epochs_per_round=epochs_per_round)
+    raise_faults("The rounds are not legal:", faults)

@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasprune.criteria.base import Criterion
+from kerasprune.criteria.l1 import L1
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
@@ -33,14 +35,14 @@ class Masks:
         units: The units; `Unit.goes` is the mask.
         granularity: What an entry is. Defaults to single weights.
         scope: Who competes with whom. Defaults to all with all.
-        saliency: What a weight is worth, higher stays; numerics of `keras.ops`. Defaults to `|w|`.
+        criterion: What a weight is worth; the lowest scores are removed. Defaults to the L1 norm.
         graph: The model's graph, where one is known. Defaults to `None`.
     """
 
     units: Sequence[Unit]
     granularity: Granularity = Weight()
     scope: Scope = Global()
-    saliency: Callable[[Any], Any] = abs
+    criterion: Criterion = L1()
     graph: ChannelGraph | None = None
 
     @cached_property
@@ -61,7 +63,7 @@ class Masks:
         scores = []
         for unit in self.units:
             gone = ops.convert_to_tensor(unit.goes)
-            left = self.granularity.comparable(ops.where(gone, 0.0, unit.scores(self.saliency)))
+            left = self.granularity.comparable(ops.where(gone, 0.0, unit.scores(self.criterion)))
             scores.append(ops.where(gone, -1.0, left))
         return self.scope.goes(self.units, scores, numbers)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,23 +14,21 @@ import numpy as np
 
 from kerasprune import criteria
 from kerasprune.costs.cost import cost
-from kerasprune.criteria.base import Criterion, Evidence
-from kerasprune.criteria.blocks.base import BlockCriterion, block_criteria, score_blocks
-from kerasprune.errors import PruneError, nearest, raise_faults, whole_number_faults
+from kerasprune.criteria.base import Criterion
+from kerasprune.criteria.blocks.base import BlockCriterion, block_criteria
+from kerasprune.errors import PruneError
 from kerasprune.files import replacing, write_json
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.training.extent import (
-    DIMENSIONS,
     Extent,
+    Point,
     check_blocks,
-    check_fractions,
-    check_side,
-    depth_plan,
+    check_rounds,
+    next_plan,
     steps,
-    width_plan,
 )
 
 
@@ -43,33 +41,6 @@ class Fit(Protocol):
 
     def __call__(self, model: keras.Model, *, resolution: int, epochs: int, seed: int) -> float:
         """Trains, and returns the accuracy."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """A network that was built, trained and measured.
-
-    Args:
-        d: Depth: fraction of the dense network's blocks that was built.
-        w: Width: fraction of its channels that was built.
-        r: Resolution: fraction of its input side.
-        accuracy: As the fit returned it.
-        macs: Multiply–adds.
-        params: Parameters.
-        side: Side of the inputs, in pixels.
-        plan: From the dense network to this one.
-        model: The trained network; `None` where only values were masked.
-    """
-
-    d: float
-    w: float
-    r: float
-    accuracy: float
-    macs: int
-    params: int
-    side: int
-    plan: Plan = field(default=Plan({}), compare=False, repr=False)
-    model: keras.Model | None = field(default=None, compare=False, repr=False)
 
 
 def rounds(
@@ -136,27 +107,6 @@ def rounds(
     return points
 
 
-def next_plan(
-    model: keras.Model,
-    extent: Extent,
-    dimension: str,
-    fraction: float,
-    data: Any,
-    blocks: str | dict | BlockCriterion,
-    channels: str | dict | Criterion,
-    seed: int,
-) -> Plan:
-    """Returns the plan that shrinks a model along one dimension to a fraction of the dense model."""
-    if dimension == "resolution":
-        side = extent.side_at(fraction)
-        check_side(model, side)
-        return Plan({}, resolution=side, fingerprint=trace(model, unknown="freeze").fingerprint)
-    if dimension == "width":
-        return width_plan(model, extent, fraction, channels)
-    scores = score_blocks(blocks, trace(model, unknown="freeze"), Evidence(data, seed=seed))
-    return depth_plan(model, extent, fraction, scores)
-
-
 def built_point(dense: keras.Model, plan: Plan, extent: Extent, fit: Fit, epochs: int, seed: int) -> Point:
     """Returns what becomes of the dense model when a plan is carried out and the result trained."""
     start = Point(1.0, 1.0, 1.0, float("nan"), 0, 0, extent.side, Plan({}), dense)
@@ -183,19 +133,6 @@ def _accuracy(returned: Any) -> float:
     if not np.isfinite(accuracy):
         raise PruneError(f"Expected a finite accuracy from fit. Received: {accuracy!r}. Training may have diverged.")
     return accuracy
-
-
-def check_rounds(dimension: str, to: float, rounds: int, epochs_per_round: int) -> None:
-    """Checks the arguments that describe rounds."""
-    check_fractions(to=to)
-    faults = []
-    if dimension not in DIMENSIONS:
-        faults.append(
-            f"Expected dimension to be one of {', '.join(DIMENSIONS)}. Received: dimension={dimension!r}."
-            f"{nearest(str(dimension), DIMENSIONS)}"
-        )
-    faults += whole_number_faults(1, rounds=rounds) + whole_number_faults(0, epochs_per_round=epochs_per_round)
-    raise_faults("The rounds are not legal:", faults)
 
 
 def settings_of(

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.criteria.base import Criterion, Evidence
+from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of, score_blocks
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.trace import trace
@@ -21,14 +21,16 @@ from kerasprune.training.extent import (
     DIMENSIONS,
     Costs,
     Extent,
+    Point,
     check_blocks,
     check_fractions,
+    check_rounds,
     check_side,
     depth_plan,
     steps,
     width_plan,
 )
-from kerasprune.workflows.rounds import Fit, Point, Store, built_point, check_rounds, checksum, judged_by
+from kerasprune.workflows.rounds import Fit, Store, built_point, checksum, judged_by
 from kerasprune.workflows.rounds import rounds as shrink
 
 CONSTRAINTS = ("macs", "volume")
@@ -139,7 +141,7 @@ def three_dimensions(
     surface = MAP() if surface is None else surface
     extent = _checked(model, macs, low, rounds, epochs_per_round, epochs, constraint, resolution, surface)
     width_plan(model, extent, low**0.5, channels)
-    importance = score_blocks(blocks, trace(model, unknown="freeze"), Evidence(data, seed=seed))
+    importance = score_blocks(blocks, trace(model, unknown="freeze"), data, seed=seed)
     lower = _alone(macs)
     limit = _limit(constraint, model, extent, importance, lower)
     limit.check(macs, np.array(lower))
@@ -269,7 +271,7 @@ def one_dimension(
     importance = dict.fromkeys(blocks_of(trace(model, unknown="freeze")), 0.0)
     if dimension == "depth":
         check_blocks(model, extent)
-        importance = score_blocks(blocks, trace(model, unknown="freeze"), Evidence(data, seed=seed))
+        importance = score_blocks(blocks, trace(model, unknown="freeze"), data, seed=seed)
     lower = tuple(0.01 if name == dimension else 1.0 for name in DIMENSIONS)
     target = Costs.of(model, extent, importance, lower).along(dimension, macs)
     settings = {"weights": checksum(model), "target": list(target), "epochs": epochs, "seed": seed}

@@ -143,11 +143,11 @@ def test_bad_use_is_an_error():
 
 def test_a_round_that_fails_leaves_no_masks():
     class Broken(kp.criteria.l1.L1):
-        def score(self, graph, evidence):
+        def score(self, graph, data=None, loss=None, seed=0):
             seen.append(graph)
             if len(seen) > 1:
                 raise RuntimeError("no scores")
-            return super().score(graph, evidence)
+            return super().score(graph, data, loss, seed)
 
     seen = []
     model = compiled(MAKERS["residual"]())

@@ -9,11 +9,9 @@ from keras import layers
 
 import kerasprune as kp
 from kerasprune import criteria
-from kerasprune.criteria import Criterion, Evidence
+from kerasprune.criteria import Criterion
 from kerasprune.testing import check_criterion
 from kerasprune.testing.toys import toy_model
-
-NONE = Evidence()
 
 
 def _dense(kernel) -> keras.Model:
@@ -27,7 +25,7 @@ def _dense(kernel) -> keras.Model:
 
 
 def _score(criterion, model, **options):
-    return criteria.score(criteria.get(criterion), kp.trace(model, **options), NONE)
+    return criteria.score(criteria.get(criterion), kp.trace(model, **options))
 
 
 @pytest.mark.parametrize("name", criteria.names())
@@ -95,7 +93,7 @@ def test_bn_scale_names_the_groups_without_one():
 
 def test_random_is_a_function_of_the_seed_alone():
     graph = kp.trace(_dense(np.ones((2, 50))))
-    first, again, other = (criteria.get("random").score(graph, Evidence(seed=s))["hidden"] for s in (1, 1, 2))
+    first, again, other = (criteria.get("random").score(graph, seed=s)["hidden"] for s in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).all() and ((first >= 0) & (first < 1)).all()
 
@@ -133,7 +131,7 @@ def test_a_criterion_of_ones_own_is_three_lines():
 )
 def test_wrong_scores_of_ones_own_criterion_are_refused(scores, message):
     class Wrong(Criterion):
-        def score(self, graph, evidence):
+        def score(self, graph, data=None, loss=None, seed=0):
             return scores
 
     with pytest.raises(kp.PruneError, match=message):
@@ -152,7 +150,7 @@ def test_a_criterion_without_a_method_says_so():
 
 def test_names_dicts_classes_and_instances_are_accepted():
     model = _dense([[0.1, 0.9]])
-    for criterion in ("l1", {"name": "l1"}, criteria.l1.L1, criteria.l1.L1()):
+    for criterion in ("l1", {"name": "l1"}, criteria.L1, criteria.L1()):
         assert kp.plan(model, criterion, keep=0.5).keep["hidden"] == (1,)
     with pytest.raises(kp.PruneError, match="Did you mean 'l1'"):
         kp.plan(model, "l11", keep=0.5)
@@ -160,3 +158,55 @@ def test_names_dicts_classes_and_instances_are_accepted():
         kp.plan(model, {"criterion": "l1"}, keep=0.5)
     with pytest.raises(kp.PruneError, match="was not made"):
         kp.plan(model, {"name": "l1", "power": 2}, keep=0.5)
+
+
+def _two_groups() -> keras.Model:
+    """Groups of unlike sizes and unlike kernels, so that ways of comparing them would differ."""
+    generator = np.random.default_rng(0)
+    inputs = keras.Input((12, 12, 3))
+    x = layers.Conv2D(12, 5, name="wide")(inputs)
+    x = layers.Conv2D(7, 1, name="narrow")(layers.ReLU()(x))
+    model = keras.Model(inputs, layers.Dense(3, name="logits")(layers.GlobalAveragePooling2D()(x)))
+    for name, spread in (("wide", 0.3), ("narrow", 2.0)):
+        kernel = model.get_layer(name).kernel
+        kernel.assign(spread * generator.standard_normal(kernel.shape) * generator.uniform(0.2, 2, kernel.shape[-1]))
+    return model
+
+
+@pytest.mark.parametrize("criterion", ["l1", "l2"])
+def test_plans_and_masks_rank_channels_alike(criterion):
+    model = _two_groups()
+    plan = kp.plan(model, criterion, "global", keep=0.5)
+    callback = kp.callbacks.GradualMagnitude(
+        kp.schedules.constant(keep=0.5, begin="0it"), criterion=criterion, granularity="filter", scope="global", every=1
+    )
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    model.fit(np.zeros((2, 12, 12, 3)), np.zeros((2, 3)), verbose=0, callbacks=[callback])
+    assert callback.plan.keep == plan.keep
+    assert {len(kept) for kept in plan.keep.values()} != {6, 3}  # else every way of comparing would agree
+
+
+@pytest.mark.parametrize("criterion", ["l1", "l2"])
+def test_saliencies_of_single_weights_are_magnitudes(criterion):
+    model = _two_groups()
+    found = criteria.get(criterion).saliency_of(model)
+    assert list(found) == [model.get_layer(name).kernel.path for name in ("wide", "narrow", "logits")]
+    for variable in (model.get_layer("wide").kernel, model.get_layer("logits").kernel):
+        np.testing.assert_allclose(found[variable.path], np.abs(variable.numpy()), rtol=1e-6)
+
+
+def test_what_a_criterion_needs_is_asked_for_first():
+    class Needy(Criterion):
+        needs = frozenset({"data"})
+
+        def saliency(self, weight, gradient=None):
+            return abs(weight)
+
+    class Steep(Needy):
+        needs = frozenset({"data", "gradients"})
+
+    with pytest.raises(kp.PruneError, match="Needy, which needs data. Received: data=None"):
+        kp.plan(_two_groups(), Needy, keep=0.5)
+    assert kp.plan(_two_groups(), Needy, keep=0.5, data=[0]).keep
+    with pytest.raises(kp.PruneError, match="does not need gradients. Received: Steep"):
+        Steep().saliency_of(_two_groups(), data=[0])

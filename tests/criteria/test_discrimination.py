@@ -10,7 +10,7 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 
 import kerasprune as kp
-from kerasprune.criteria import Discrimination, Evidence, blocks_of, least_blocks, score_blocks
+from kerasprune.criteria import Discrimination, blocks_of, least_blocks, score_blocks
 from kerasprune.testing import randomise
 
 RIDGE = Discrimination(classifier="ridge", samples=200)
@@ -38,7 +38,7 @@ def by_hand(model: keras.Model, layer: str, data: list, seed: int) -> float:
 
 def test_scores_of_a_residual_network_are_those_by_hand():
     model, data = randomise(kp.models.resnet_cifar(depth=14, classes=4, width=0.5, seed=0), 0), samples()
-    scores = score_blocks(RIDGE, kp.trace(model), Evidence(data, seed=3))
+    scores = score_blocks(RIDGE, kp.trace(model), data, seed=3)
     relus = ["stem_relu", *(f"stage{s}_block{b}_relu2" for s in (1, 2, 3) for b in (1, 2))]
     accuracy = {name: by_hand(model, name, data, 3) for name in relus}
     expected = {
@@ -48,7 +48,7 @@ def test_scores_of_a_residual_network_are_those_by_hand():
     }
     assert scores == pytest.approx(expected, abs=1e-9)
     assert len(set(scores.values())) > 1
-    assert score_blocks(RIDGE, kp.trace(model), Evidence(data, seed=3)) == scores
+    assert score_blocks(RIDGE, kp.trace(model), data, seed=3) == scores
 
 
 @pytest.mark.parametrize("kind", ["residual", "dense", "plain", "inverted", "nested"])
@@ -63,7 +63,7 @@ def test_every_kind_of_block_has_a_score(kind):
     graph = kp.trace(model)
     before = [w.numpy() for w in model.weights]
     nodes = [len(layer._inbound_nodes) for layer in model.layers]
-    scores = score_blocks(RIDGE, graph, Evidence(samples()))
+    scores = score_blocks(RIDGE, graph, samples())
     assert list(scores) == list(blocks_of(graph)) and scores
     assert all(np.array_equal(a, b) for a, b in zip(before, model.weights, strict=True))
     assert nodes == [len(layer._inbound_nodes) for layer in model.layers]
@@ -100,13 +100,13 @@ def test_a_block_that_does_nothing_scores_zero_and_goes_first():
     idle = model.get_layer("stage3_block2_bn2")
     idle.gamma.assign(np.zeros(idle.gamma.shape))
     idle.beta.assign(np.zeros(idle.beta.shape))
-    scores = score_blocks(RIDGE, kp.trace(model), Evidence(samples(), seed=0))
+    scores = score_blocks(RIDGE, kp.trace(model), samples(), seed=0)
     assert scores["stage3_block2_add"] == 0.0
 
 
 def test_logistic_regression_reads_what_ridge_reads():
     model, data = kp.models.resnet_cifar(depth=8, classes=4, width=0.5, seed=0), samples()
-    scores = score_blocks(Discrimination(samples=240), kp.trace(model), Evidence(data))
+    scores = score_blocks(Discrimination(samples=240), kp.trace(model), data)
     assert all(abs(value) < 0.5 for value in scores.values())
 
 
@@ -121,14 +121,14 @@ def test_the_least_go():
 
 def test_random_scores_are_a_function_of_the_seed():
     graph = kp.trace(kp.models.resnet_cifar(depth=14))
-    one, again, other = (score_blocks("random", graph, Evidence(seed=seed)) for seed in (1, 1, 2))
+    one, again, other = (score_blocks("random", graph, seed=seed) for seed in (1, 1, 2))
     assert one == again != other
 
 
 def test_sample_weights_have_no_say():
     graph, data = kp.trace(kp.models.resnet_cifar(depth=8, classes=4, width=0.25, seed=0)), samples()
     weighted = [(images, labels, np.ones(len(labels))) for images, labels in data]
-    assert score_blocks(RIDGE, graph, Evidence(weighted)) == score_blocks(RIDGE, graph, Evidence(data))
+    assert score_blocks(RIDGE, graph, weighted) == score_blocks(RIDGE, graph, data)
 
 
 def test_bad_input():
@@ -139,8 +139,8 @@ def test_bad_input():
     with pytest.raises(kp.PruneError, match="data=None"):
         score_blocks("discrimination", graph)
     with pytest.raises(kp.PruneError, match="several classes"):
-        score_blocks(RIDGE, graph, Evidence([(np.zeros((20, 8, 8, 3), "float32"), np.zeros(20, int))]))
+        score_blocks(RIDGE, graph, [(np.zeros((20, 8, 8, 3), "float32"), np.zeros(20, int))])
     with pytest.raises(kp.PruneError, match="Expected batches of .inputs, labels.*type ndarray"):
-        score_blocks(RIDGE, graph, Evidence((np.zeros((20, 8, 8, 3), "float32"), np.zeros(20, int))))
+        score_blocks(RIDGE, graph, (np.zeros((20, 8, 8, 3), "float32"), np.zeros(20, int)))
     with pytest.raises(kp.PruneError, match="Did you mean 'discrimination'"):
         score_blocks("discrimnation", graph)

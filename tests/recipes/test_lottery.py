@@ -9,7 +9,7 @@ import pytest
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes import schema
 from kerasprune.recipes.optimizers import learning_rate
-from kerasprune.schedules import Point
+from kerasprune.schedules import Moment
 from kerasprune.training.phases import Phases
 
 # Network, depth, first learning rate, epochs of warm-up, rounds, epochs of a round, rewind point, dense and ticket.
@@ -41,7 +41,7 @@ def test_figures(name):
     for stage in (recipe.train, recipe.prune):
         assert stage.optimizer.learning_rate.values == pytest.approx({0: rate, 80: rate / 10, 120: rate / 100})
         assert stage.optimizer.learning_rate.warmup_epochs == warmup and stage.optimizer.momentum == 0.9
-    back = Point.read(rewind).steps(STEPS)
+    back = Moment.read(rewind).steps(STEPS)
     assert Phases.of(back, rounds, STEPS, recipe.prune.epochs).length == phase * STEPS
 
 
@@ -49,7 +49,7 @@ def test_figures(name):
 def test_phases_of_the_small_ones(name):
     recipe = loading.load(name)
     arguments = recipe.prune.callback.arguments
-    back = Point.read(arguments["rewind_to"]).steps(10)
+    back = Moment.read(arguments["rewind_to"]).steps(10)
     phases = Phases.of(back, arguments["rounds"], 10, recipe.prune.epochs)
     assert back + phases.length == 10 * recipe.train.epochs  # a ticket is trained as long as the dense network
     assert arguments["keep_per_round"] ** arguments["rounds"] == pytest.approx(0.2, abs=0.01)

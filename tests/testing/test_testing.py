@@ -20,10 +20,8 @@ from kerasprune.testing.toys import toy_data, toy_model
 class Norms(Criterion):
     """A good criterion to spoil."""
 
-    def score(self, graph, evidence):
-        return {
-            name: self.spoilt(name, values) for name, values in kp.criteria.get("l1").score(graph, evidence).items()
-        }
+    def score(self, graph, data=None, loss=None, seed=0):
+        return {name: self.spoilt(name, values) for name, values in kp.criteria.get("l1").score(graph).items()}
 
     def spoilt(self, name, values):
         return values
@@ -55,15 +53,15 @@ class ByName(Norms):
 
 
 class Destructive(Norms):
-    def score(self, graph, evidence):
-        scores = super().score(graph, evidence)
+    def score(self, graph, data=None, loss=None, seed=0):
+        scores = super().score(graph, data, loss, seed)
         graph.kernels[0].variable.assign(graph.kernels[0].variable * 2)
         return {name: np.ones_like(values) for name, values in scores.items()}
 
 
 class Incomplete(Norms):
-    def score(self, graph, evidence):
-        return dict(list(super().score(graph, evidence).items())[1:])
+    def score(self, graph, data=None, loss=None, seed=0):
+        return dict(list(super().score(graph, data, loss, seed).items())[1:])
 
 
 def test_a_good_criterion_passes():

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.criteria.base import Evidence
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.channels import Block
 from kerasprune.graph.graph import ChannelGraph
@@ -22,21 +21,25 @@ class BlockCriterion:
     """Base of all criteria of blocks."""
 
     @abstractmethod
-    def score(self, graph: ChannelGraph, evidence: Evidence) -> dict[str, float]:
+    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> dict[str, float]:
         """Returns the score of every droppable block."""
 
 
 def score_blocks(
     criterion: str | dict | type | BlockCriterion,
     graph: ChannelGraph,
-    evidence: Evidence = Evidence(),  # noqa: B008
+    data: Any = None,
+    loss: Any = None,
+    seed: int = 0,
 ) -> dict[str, float]:
     """Returns a criterion's score of every droppable block, checked.
 
     Args:
         criterion: A name (`"discrimination"`, `"random"`), a dict with a name and arguments, a class or an instance.
         graph: The graph of the model.
-        evidence: Data and seed.
+        data: Batches of `(inputs, labels)`. Defaults to `None`.
+        loss: The loss function. Defaults to `None`.
+        seed: Of everything random. Defaults to 0.
 
     Raises:
         PruneError: A block has no score, or a score is not finite.
@@ -44,7 +47,7 @@ def score_blocks(
     criterion = block_criteria.get(criterion)
     if not blocks_of(graph):
         return {}
-    scores: Any = criterion.score(graph, evidence)
+    scores: Any = criterion.score(graph, data=data, loss=loss, seed=seed)
     raise_faults(
         f"Expected one finite score per block from {type(criterion).__name__}.",
         [

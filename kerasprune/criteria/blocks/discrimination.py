@@ -10,7 +10,6 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerasprune.criteria.base import Evidence
 from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import ChannelGraph
@@ -61,17 +60,17 @@ class Discrimination(BlockCriterion):
             faults.append(f"Expected held_out to be a fraction in (0, 1). Received: held_out={self.held_out!r}.")
         raise_faults("The criterion cannot be made:", faults)
 
-    def score(self, graph: ChannelGraph, evidence: Evidence) -> dict[str, float]:
+    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> dict[str, float]:
         """Returns the gain in accuracy of every block.
 
         Raises:
             PruneError: There is no data, or it comes in other batches than `(inputs, labels)`.
         """
-        if evidence.data is None:
+        if data is None:
             raise PruneError("Expected batches of (inputs, labels) to classify. Received: data=None. Give data=.")
         reader, ends = _reader(graph)
-        features, labels = _read(reader, evidence.data, self.samples)
-        order = np.random.default_rng(evidence.seed).permutation(len(labels))
+        features, labels = _read(reader, data, self.samples)
+        order = np.random.default_rng(seed).permutation(len(labels))
         tested, fitted = np.split(order, [max(1, round(self.held_out * len(labels)))])
         accuracy = [self._accuracy(one, labels, fitted, tested) for one in features]
         return {name: accuracy[after] - accuracy[before] for name, (before, after) in ends.items()}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from kerasprune.criteria.base import Evidence
 from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of
 from kerasprune.graph.graph import ChannelGraph
 
@@ -15,7 +15,7 @@ from kerasprune.graph.graph import ChannelGraph
 class RandomBlocks(BlockCriterion):
     """Uniform scores, a function of the seed and the order of the blocks: the control."""
 
-    def score(self, graph: ChannelGraph, evidence: Evidence) -> dict[str, float]:
+    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> dict[str, float]:
         """Returns independent numbers in [0, 1)."""
         names = list(blocks_of(graph))
-        return dict(zip(names, np.random.default_rng(evidence.seed).random(len(names)), strict=True))
+        return dict(zip(names, np.random.default_rng(seed).random(len(names)), strict=True))

@@ -14,8 +14,7 @@ from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, schema
 from kerasprune.recipes.fit import classification_loss, fit
 from kerasprune.search.map import MAP
-from kerasprune.training.extent import DIMENSIONS, width_plan
-from kerasprune.workflows.rounds import Point
+from kerasprune.training.extent import DIMENSIONS, Point, width_plan
 from kerasprune.workflows.three_dimensions import ThreeDimensions, check_extent, check_points, three_dimensions
 
 if TYPE_CHECKING:
