@@ -247,7 +247,7 @@ def test_every_name_is_documented(page, names):
     assert not missing, f"{page} does not name {missing}"
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])  # which names those of before, too
 def test_names_of_the_package_exist(page):
     for line in code(page, "python"):
         for spelt in re.findall(r"\bkp\.([A-Za-z_][\w.]*)", line):
