@@ -50,6 +50,5 @@ _find, __dir__, __all__ = lazy(
 
 
 def __getattr__(name: str) -> object:
-    found = _find(name)
-    globals()[name] = found
+    globals()[name] = found = _find(name)
     return found

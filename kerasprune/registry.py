@@ -127,6 +127,7 @@ def lazy(public: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], 
             raise AttributeError(f"Expected one of {', '.join(sorted(public))}. Received: {name!r}.")
         return imported(public[name])
 
+    find.public = dict(public)  # for the stubs, which tell editors and type checkers
     return find, lambda: sorted(public), sorted(public)
 
 

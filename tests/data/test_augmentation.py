@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasprune.data.augmentation import augmentations, resize
+from kerasprune.data.augmentation import resize
+from kerasprune.registry import augmentations
 
 SEEDS = [tf.constant([7, number], tf.int64) for number in range(40)]
 

@@ -12,7 +12,7 @@ from keras import layers
 
 import kerasprune.export.latency as module
 from kerasprune.errors import PruneError
-from kerasprune.export import tflite_export as tflite
+from kerasprune.export import tflite
 from kerasprune.export.latency import compare_latency, latency
 
 

@@ -13,7 +13,7 @@ from keras import layers
 from sklearn.datasets import load_digits
 
 from kerasprune.errors import PruneError
-from kerasprune.export import saved_model_export as saved_model
+from kerasprune.export import saved_model
 
 
 def digits(count: int) -> np.ndarray:

@@ -12,8 +12,7 @@ from keras import layers
 from sklearn.datasets import load_digits
 
 from kerasprune.errors import PruneError
-from kerasprune.export import operators
-from kerasprune.export import tflite_export as tflite
+from kerasprune.export import operators, tflite
 from kerasprune.export.conversion import CALIBRATION_SAMPLES
 
 # ---- a small residual network on digits, 16×16 ---- #

@@ -161,7 +161,7 @@ def test_one_dimension_comes_nearest_to_the_budget(model, data):
 KILLED = """
 import os, signal, sys, json
 import numpy as np, keras, kerasprune as kp
-from kerasprune.three_dimensions import three_dimensions
+from kerasprune.workflows.three_dimensions import three_dimensions
 from kerasprune.search import MAP
 folder, limit = sys.argv[1], int(sys.argv[2])
 keras.utils.set_random_seed(0)

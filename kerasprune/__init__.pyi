@@ -1,0 +1,36 @@
+# Written by tests/test_names.py from the table in __init__.py.
+from kerasprune import budgets as budgets
+from kerasprune import callbacks as callbacks
+from kerasprune import criteria as criteria
+from kerasprune import data as data
+from kerasprune import export as export
+from kerasprune import models as models
+from kerasprune import recipes as recipes
+from kerasprune import regularizers as regularizers
+from kerasprune import reports as reports
+from kerasprune import rules as rules
+from kerasprune import schedules as schedules
+from kerasprune import search as search
+from kerasprune import testing as testing
+from kerasprune import thresholds as thresholds
+from kerasprune.costs.cost import Cost as Cost
+from kerasprune.costs.cost import cost as cost
+from kerasprune.costs.report import report as report
+from kerasprune.errors import PruneError as PruneError
+from kerasprune.export import latency as latency
+from kerasprune.graph.channels import Block as Block
+from kerasprune.graph.channels import Group as Group
+from kerasprune.graph.graph import ChannelGraph as ChannelGraph
+from kerasprune.graph.rule import rule as rule
+from kerasprune.graph.trace import trace as trace
+from kerasprune.planning import plan as plan
+from kerasprune.plans import Plan as Plan
+from kerasprune.surgery.mask import mask as mask
+from kerasprune.surgery.rebuild import rebuild as rebuild
+from kerasprune.surgery.reinitialise import reinitialise as reinitialise
+from kerasprune.surgery.reorder import reorder as reorder
+from kerasprune.workflows.lottery import lottery as lottery
+from kerasprune.workflows.rounds import rounds as rounds
+from kerasprune.workflows.three_dimensions import one_dimension as one_dimension
+from kerasprune.workflows.three_dimensions import three_dimensions as three_dimensions
+__version__: str

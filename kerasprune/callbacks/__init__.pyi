@@ -1,0 +1,23 @@
+# Written by tests/test_names.py from the table in __init__.py.
+from kerasprune.callbacks.gradual_magnitude import GradualMagnitude as GradualMagnitude
+from kerasprune.callbacks.greg1 import GReg1 as GReg1
+from kerasprune.callbacks.greg2 import GReg2 as GReg2
+from kerasprune.callbacks.hold_mask import HoldMask as HoldMask
+from kerasprune.callbacks.increg import IncReg as IncReg
+from kerasprune.callbacks.iterative_magnitude import IterativeMagnitude as IterativeMagnitude
+from kerasprune.callbacks.learning_rate_rewinding import LearningRateRewinding as LearningRateRewinding
+from kerasprune.callbacks.network_slimming import NetworkSlimming as NetworkSlimming
+from kerasprune.callbacks.norm_history import NormHistory as NormHistory
+from kerasprune.callbacks.polarization import Polarization as Polarization
+from kerasprune.callbacks.resume import Resume as Resume
+from kerasprune.callbacks.shrink_rounds import ShrinkRounds as ShrinkRounds
+from kerasprune.callbacks.soft_filter_pruning import SoftFilterPruning as SoftFilterPruning
+from kerasprune.callbacks.sparsity import Sparsity as Sparsity
+from kerasprune.registry import callbacks as _callbacks
+from kerasprune.training.callback import PruningCallback as PruningCallback
+from kerasprune.training.fit import detach as detach
+from kerasprune.training.loop import custom_loop as custom_loop
+add = _callbacks.add
+get = _callbacks.get
+member = _callbacks.member
+names = _callbacks.names

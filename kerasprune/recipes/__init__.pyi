@@ -1,0 +1,6 @@
+# Written by tests/test_names.py from the table in __init__.py.
+from kerasprune.recipes.library import FOLDER as FOLDER
+from kerasprune.recipes.library import names as names
+from kerasprune.recipes.loader import load as get
+from kerasprune.recipes.loader import load as load
+from kerasprune.recipes.runner import run as run

@@ -1,0 +1,5 @@
+# Written by tests/test_names.py from the table in __init__.py.
+from kerasprune.reports.html import page as page
+from kerasprune.reports.html import write as write
+from kerasprune.reports.record import Record as Record
+from kerasprune.reports.record import read as read
