@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from math import isfinite
 from typing import Any
+
+EXTRAS = {
+    "tensorflow": "tensorflow",
+    "ai_edge_litert": "export",
+    **dict.fromkeys(("tensorflow_datasets", "importlib_resources", "sklearn", "matplotlib", "PIL"), "recipes"),
+    **dict.fromkeys(("yaml", "pydantic", "pydantic_core", "typer", "rich"), "recipes"),
+}
+"""`{module: the extra of kerasprune that installs it}`."""
 
 
 class PruneError(ValueError):
@@ -36,3 +45,49 @@ def whole_number_faults(least: int, **values: Any) -> list[str]:
         for name, value in values.items()
         if isinstance(value, bool) or not isinstance(value, int) or value < least
     ]
+
+
+def fraction_faults(**values: Any) -> list[str]:
+    """Returns a fault for every value that is no fraction kept in (0, 1]."""
+    return [
+        f"Expected {name} to be a fraction kept in (0, 1]. Received: {name}={value!r}."
+        for name, value in values.items()
+        if not is_number(value) or not 0 < value <= 1
+    ]
+
+
+def proper_fraction_faults(**values: Any) -> list[str]:
+    """Returns a fault for every value that is no fraction kept in (0, 1): something has to be removed."""
+    return [
+        f"Expected {name} to be a fraction kept in (0, 1). Received: {name}={value!r}."
+        for name, value in values.items()
+        if not is_number(value) or not 0 < value < 1
+    ]
+
+
+def choice_faults(choices: Sequence[Any], **values: Any) -> list[str]:
+    """Returns a fault for every value that is none of the choices, with the nearest of them."""
+    return [
+        f"Expected {name} to be one of {tuple(choices)}. Received: {name}={value!r}.{nearest(value, choices)}"
+        for name, value in values.items()
+        if value not in choices
+    ]
+
+
+@contextmanager
+def extras(what: str) -> Iterator[None]:
+    """Says which extra of kerasprune is missing where a module of one is not installed; a decorator too.
+
+    Args:
+        what: What is being used, e.g. `"kp.export.tflite"`.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        module = (error.name or "").split(".")[0]
+        if module not in EXTRAS:
+            raise
+        raise PruneError(
+            f"Expected the module {module!r} for {what}. Received: an environment without it. "
+            f'Install it with pip install "kerasprune[{EXTRAS[module]}]".'
+        ) from error

@@ -13,7 +13,7 @@ from kerasprune import budgets, criteria
 from kerasprune.budgets.base import Budget, Floor
 from kerasprune.costs.cost import cost, graph_at
 from kerasprune.criteria.base import Criterion, Scores
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError, fraction_faults, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
@@ -95,11 +95,7 @@ def plan(
 
 def _plan_at(graph: ChannelGraph, budget: Budget, scores: Scores, level: float, floor: Floor) -> Plan:
     kept = graph.prefixed(graph.filled(budget.choose(graph, scores, level, floor), scores))
-    return Plan(
-        {name: indices.tolist() for name, indices in kept.items()},
-        coupling=graph.coupling,
-        fingerprint=graph.fingerprint,
-    )
+    return Plan.of(graph, kept)
 
 
 def _meet(graph: ChannelGraph, key: str, fraction: float, at: Callable[[float], Plan]) -> Plan:
@@ -143,11 +139,7 @@ def _faults(budget: Budget, **targets: Any) -> list[str]:
     given = {name: value for name, value in targets.items() if value is not None}
     if "latency" in given:
         return ["Expected keep=, macs= or params=. Received: latency=, which needs a measured table: not yet there."]
-    faults = [
-        f"Expected {name} to be a fraction kept in (0, 1]. Received: {name}={value!r}."
-        for name, value in given.items()
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1
-    ]
+    faults = fraction_faults(**given)
     if len(given) > 1:
         faults.append(f"Expected one of keep, macs and params. Received: {', '.join(given)}.")
     if not given and budget.level is None:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.errors import PruneError, nearest, raise_faults
+from kerasprune.errors import PruneError, choice_faults, nearest, raise_faults
 from kerasprune.files import write_json
+from kerasprune.graph.channels import COUPLINGS
 from kerasprune.graph.graph import ChannelGraph
 
 FORMAT = "kerasprune.plan"
@@ -53,14 +54,42 @@ class Plan:
         removed = _checked_names(self.removed, faults)
         if self.resolution is not None and (not _is_whole(self.resolution) or self.resolution < 1):
             faults.append(f"Expected resolution to be a positive number of pixels. Received: {self.resolution!r}.")
-        if self.coupling not in ("tied", "free", "padded"):
-            faults.append(f"Expected coupling 'tied', 'free' or 'padded'. Received: coupling={self.coupling!r}.")
+        faults += choice_faults(COUPLINGS, coupling=self.coupling)
         if not isinstance(self.fingerprint, str):
             faults.append(f"Expected fingerprint to be a string. Received: {self.fingerprint!r}.")
         raise_faults("The plan is not legal:", faults)
         object.__setattr__(self, "keep", MappingProxyType(keep))
         object.__setattr__(self, "removed", removed)
         object.__setattr__(self, "resolution", None if self.resolution is None else int(self.resolution))
+
+    @classmethod
+    def of(
+        cls,
+        graph: ChannelGraph,
+        keep: Mapping[str, Sequence[int] | np.ndarray],
+        removed: Sequence[str] = (),
+        resolution: int | None = None,
+    ) -> Plan:
+        """Returns a plan for a model: with the coupling and the fingerprint of its graph.
+
+        Args:
+            graph: The graph of the model.
+            keep: `{group name: indices kept}`; groups that are not listed stay whole.
+            removed: Names of the blocks to drop. Defaults to none.
+            resolution: Side of the inputs, in pixels. Defaults to the model's own.
+
+        Raises:
+            PruneError: Any of it is illegal; every fault is listed.
+
+        Example:
+            >>> import keras
+            >>> from kerasprune.graph.trace import trace
+            >>> dense = keras.layers.Dense
+            >>> graph = trace(keras.Sequential([keras.Input((4,)), dense(3, name="first"), dense(2)]))
+            >>> Plan.of(graph, {"first": [0, 2]}).fingerprint == graph.fingerprint
+            True
+        """
+        return cls(keep, removed, resolution, graph.coupling, graph.fingerprint)
 
     def __hash__(self) -> int:
         return hash((tuple(self.keep.items()), self.removed, self.resolution, self.coupling))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from kerasprune.errors import PruneError, nearest
+from kerasprune.errors import PruneError, extras, nearest
 
 Member = TypeVar("Member", bound=Callable[..., Any])
 
@@ -106,7 +106,8 @@ class Registry:
 def imported(address: str) -> Any:
     """Returns what `"module:Name"` stands for; `"module"` alone is the module."""
     module, _, name = address.partition(":")
-    found = importlib.import_module(module)
+    with extras(f"{module}.{name}".rstrip(".")):
+        found = importlib.import_module(module)
     return attrgetter(name)(found) if name else found
 
 

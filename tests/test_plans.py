@@ -61,7 +61,7 @@ def test_illegal_channels_are_refused(keep, message):
         ({"resolution": 0}, "positive number of pixels"),
         ({"resolution": 32.0}, "positive number of pixels"),
         ({"resolution": True}, "positive number of pixels"),
-        ({"coupling": "loose"}, "'tied', 'free' or 'padded'"),
+        ({"coupling": "loose"}, "'tied', 'free', 'padded'"),
         ({"fingerprint": None}, "fingerprint to be a string"),
     ],
 )

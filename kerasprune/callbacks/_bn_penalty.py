@@ -15,9 +15,9 @@ from kerasprune import planning
 from kerasprune.budgets.base import Floor, top
 from kerasprune.budgets.global_threshold import Threshold
 from kerasprune.costs.cost import cost
-from kerasprune.errors import PruneError, is_number, nearest, raise_faults
+from kerasprune.errors import PruneError, choice_faults, fraction_faults, is_number, raise_faults
 from kerasprune.files import replacing
-from kerasprune.graph.builder import COUPLINGS
+from kerasprune.graph.channels import COUPLINGS
 from kerasprune.plans import Plan
 from kerasprune.regularizers import ScalePenalty, Together
 from kerasprune.thresholds import gap
@@ -63,12 +63,9 @@ class BatchNormPenalty(PruningCallback):
         faults = list(faults)
         if initial is not None and not (is_number(initial) and low <= initial <= high and initial != 0):
             faults.append(f"Expected initial to be None or between the bounds, not 0. Received: initial={initial!r}.")
-        if coupling not in COUPLINGS:
-            faults.append(
-                f"Expected coupling to be one of {COUPLINGS}. Received: coupling={coupling!r}."
-                f"{nearest(coupling, COUPLINGS)}"
-            )
-        raise_faults(f"{type(self).__name__} cannot be made:", [*faults, *fraction_faults("target_macs", target_macs)])
+        faults += choice_faults(COUPLINGS, coupling=coupling)
+        faults += optional_fraction_faults(target_macs=target_macs)
+        raise_faults(f"{type(self).__name__} cannot be made:", faults)
         self.penalty = penalty
         self.bounds = bounds
         self.initial = initial
@@ -183,11 +180,7 @@ class BatchNormPenalty(PruningCallback):
         graph = scales.graph
         kept, self._thresholds = self.chosen(scales)
         kept = graph.prefixed(graph.filled(kept, scales.score(graph)))
-        return Plan(
-            {name: indices.tolist() for name, indices in kept.items()},
-            coupling=graph.coupling,
-            fingerprint=graph.fingerprint,
-        )
+        return Plan.of(graph, kept)
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -278,11 +271,9 @@ def above(scales: Scales, floor: Floor, thresholds: dict[str, float]) -> dict[st
     return kept
 
 
-def fraction_faults(name: str, value: object) -> list[str]:
-    """Returns what is wrong with a fraction kept that may be `None`."""
-    if value is None or (is_number(value) and 0 < value <= 1):
-        return []
-    return [f"Expected {name} to be a fraction kept in (0, 1]. Received: {name}={value!r}."]
+def optional_fraction_faults(**values: object) -> list[str]:
+    """Returns what is wrong with fractions kept that may be `None`."""
+    return fraction_faults(**{name: value for name, value in values.items() if value is not None})
 
 
 def made(faults: list[str], make: Callable[..., Any], *arguments: Any) -> Any:

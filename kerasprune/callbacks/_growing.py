@@ -130,7 +130,7 @@ class GrowingPenalty(PruningCallback):
         else:
             graph = trace(self.model, coupling="free")
             units = channel_units(graph, self.granularity, channel_numbers(graph, self.keep))
-        return Plan({}, coupling=graph.coupling, fingerprint=graph.fingerprint), losing(units)
+        return Plan.of(graph, {}), losing(units)
 
     def picked(self, unit: Unit) -> np.ndarray:
         """Returns the sorted indices of the entries of a unit that are kept."""

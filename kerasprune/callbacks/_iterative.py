@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from kerasprune.errors import PruneError, is_number, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, proper_fraction_faults, raise_faults, whole_number_faults
 from kerasprune.schedules import Moment
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.competition import Competition
@@ -42,8 +42,7 @@ class IterativeRemoval(PruningCallback):
         freeze: Sequence[str] = (),
     ) -> None:
         faults = whole_number_faults(1, rounds=rounds)
-        if not is_number(keep_per_round) or not 0 < keep_per_round < 1:
-            faults.append(f"Expected a fraction kept in (0, 1). Received: keep_per_round={keep_per_round!r}.")
+        faults += proper_fraction_faults(keep_per_round=keep_per_round)
         raise_faults(f"{type(self).__name__} cannot be made:", faults)
         super().__init__()
         self.competition = Competition(criterion, granularity, scope, freeze)

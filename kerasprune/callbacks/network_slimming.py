@@ -8,7 +8,8 @@ import numpy as np
 
 from kerasprune import regularizers
 from kerasprune.budgets.base import Floor
-from kerasprune.callbacks._bn_penalty import BatchNormPenalty, fraction_faults, made, to_target
+from kerasprune.callbacks._bn_penalty import BatchNormPenalty, made, optional_fraction_faults, to_target
+from kerasprune.errors import fraction_faults
 from kerasprune.training.bn_scales import Scales
 
 
@@ -54,9 +55,7 @@ class NetworkSlimming(BatchNormPenalty):
         min_keep: float = 1,
         round_to: int = 1,
     ) -> None:
-        faults = [*fraction_faults("keep", keep), *fraction_faults("macs", macs)]
-        if keep is None:
-            faults.append("Expected keep to be a fraction kept in (0, 1]. Received: keep=None.")
+        faults = [*fraction_faults(keep=keep), *optional_fraction_faults(macs=macs)]
         super().__init__(
             made(faults, regularizers.NetworkSlimming, strength),
             (-np.inf, np.inf),

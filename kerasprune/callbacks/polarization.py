@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasprune import regularizers, thresholds
 from kerasprune.budgets.base import Floor
-from kerasprune.callbacks._bn_penalty import BatchNormPenalty, above, fraction_faults, made, to_target
+from kerasprune.callbacks._bn_penalty import BatchNormPenalty, above, made, optional_fraction_faults, to_target
 from kerasprune.errors import is_number
 from kerasprune.training.bn_scales import Scales
 
@@ -67,7 +67,7 @@ class Polarization(BatchNormPenalty):
         min_keep: float = 1,
         round_to: int = 1,
     ) -> None:
-        faults = fraction_faults("macs", macs)
+        faults = optional_fraction_faults(macs=macs)
         if not is_number(ceiling) or ceiling <= 0:
             faults.append(f"Expected a positive ceiling. Received: ceiling={ceiling!r}.")
             ceiling = np.inf

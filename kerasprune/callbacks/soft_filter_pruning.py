@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kerasprune.criteria.l2 import L2
-from kerasprune.errors import PruneError, is_number
+from kerasprune.errors import PruneError, proper_fraction_faults, raise_faults
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.granularity import Filter
 from kerasprune.training.masks import Masks
@@ -34,8 +34,7 @@ class SoftFilterPruning(PruningCallback):
 
     def __init__(self, keep: float = 0.7, *, coupling: str = "free", freeze: Sequence[str] = ()) -> None:
         super().__init__()
-        if not is_number(keep) or not 0 < keep < 1:
-            raise PruneError(f"Expected a fraction kept in (0, 1). Received: keep={keep!r}.")
+        raise_faults("SoftFilterPruning cannot be made:", proper_fraction_faults(keep=keep))
         self.keep = keep
         self.coupling = Filter(coupling).coupling
         self.freeze = freeze

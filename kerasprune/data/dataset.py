@@ -16,6 +16,7 @@ from kerasprune.errors import nearest, raise_faults
 from kerasprune.registry import augmentations
 
 
+@extras("kp.data.load")
 def load(
     name: str | Path,
     *,
@@ -98,6 +99,7 @@ def load(
     return epochs(pictures, frame, batch=batch, seed=seed, first_epoch=first_epoch, name=called)
 
 
+@extras("kp.data.info")
 def info(name: str | Path, *, data_dir: str | None = None) -> DataInfo:
     """Returns the facts about a data set: classes, examples by split, size, mean and standard deviation.
 

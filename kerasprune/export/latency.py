@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError, extras, raise_faults
 from kerasprune.export.conversion import to_tflite
 from kerasprune.export.litert import fill_inputs, open_interpreter, time_invocation
 from kerasprune.export.samples import samples_of
@@ -62,6 +62,7 @@ class LatencyComparison:
         return "\n".join(f"{latency} (×{ratio:.3f})" for latency, ratio in pairs)
 
 
+@extras("kp.latency.latency")
 def latency(
     model: Source,
     *,
@@ -96,6 +97,7 @@ def latency(
     return compared.latencies[0]
 
 
+@extras("kp.latency.compare_latency")
 def compare_latency(
     models: Sequence[Source],
     *,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, extras
 from kerasprune.export.quiet import quiet
 from kerasprune.export.samples import Batch
 
@@ -75,6 +75,7 @@ def time_invocation(interpreter: Interpreter) -> float:
     return (time.perf_counter() - begin) * 1e3
 
 
+@extras("kp.export.operators")
 def operators(path: Path | str) -> list[str]:
     """Returns the operator of every node of a `.tflite` file, in order, e.g. `["CONV_2D", "ADD", …]`.
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, extras
 from kerasprune.export.destination import new_saved_model
 from kerasprune.export.parity import Function, compare, keras_function, require_close
 from kerasprune.export.precision import precision
@@ -21,6 +21,7 @@ from kerasprune.export.signature import Signature, is_graph, signature_of
 OTHER_FORMATS = (".tflite", ".keras", ".h5", ".pb")
 
 
+@extras("kp.export.saved_model")
 def saved_model(
     model: keras.Model, path: str | os.PathLike, *, data: Any = None, overwrite: bool = False
 ) -> ExportReport:

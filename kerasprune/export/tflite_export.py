@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from kerasprune.errors import PruneError, nearest
+from kerasprune.errors import PruneError, extras, nearest
 from kerasprune.export import litert
 from kerasprune.export.conversion import QUANTIZATIONS, to_tflite
 from kerasprune.export.destination import new_file
@@ -24,6 +24,7 @@ from kerasprune.export.signature import Signature, output_names, signature_of
 WARMUP, RUNS = 5, 30
 
 
+@extras("kp.export.tflite")
 def tflite(
     model: keras.Model,
     path: str | os.PathLike,

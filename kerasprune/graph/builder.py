@@ -16,8 +16,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, choice_faults, raise_faults
 from kerasprune.graph.channels import (
+    COUPLINGS,
     Block,
     Count,
     Group,
@@ -31,8 +32,6 @@ from kerasprune.graph.channels import (
     Unknown,
 )
 from kerasprune.graph.graph import ChannelGraph
-
-COUPLINGS = ("tied", "free", "padded")
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,7 @@ class Declarations:
     """
 
     def __init__(self, coupling: str = "tied") -> None:
-        if coupling not in COUPLINGS:
-            raise PruneError(f"Expected coupling to be one of {COUPLINGS}. Received: coupling={coupling!r}.")
+        raise_faults("The model cannot be traced:", choice_faults(COUPLINGS, coupling=coupling))
         self.coupling = coupling
         self.call = Call(None, (), ())
         self._slices: dict[int, Slice] = {}

@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from kerasprune.errors import nearest
-from kerasprune.graph.builder import COUPLINGS
+from kerasprune.graph.channels import COUPLINGS
 from kerasprune.recipes import lookup as members
 from kerasprune.recipes.formats import FORMATS
 from kerasprune.recipes.library import FOLDER

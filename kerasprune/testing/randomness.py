@@ -101,7 +101,7 @@ def random_plan(graph: ChannelGraph, seed: int = 0, low: float = 0.3, high: floa
         number = int(np.clip(round(generator.uniform(low, high) * group.size), 1, group.size))
         keep[name] = np.sort(generator.permutation(group.size)[:number])
     keep = {name: kept.tolist() for name, kept in graph.prefixed(graph.filled(keep)).items()}
-    return Plan(keep, coupling=graph.coupling, fingerprint=graph.fingerprint)
+    return Plan.of(graph, keep)
 
 
 def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: int = _SIDE) -> Any:

@@ -17,7 +17,7 @@ from kerasprune.budgets.base import kept_number, top
 from kerasprune.costs.cost import Cost, cost
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of, least_blocks, score_blocks
-from kerasprune.errors import PruneError, nearest, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, fraction_faults, nearest, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
@@ -119,7 +119,7 @@ def depth_plan(model: keras.Model, extent: Extent, depth: float, scores: Mapping
     graph = trace(model, unknown="freeze")
     now = extent.blocks - extent.droppable + len(blocks_of(graph))
     number = min(max(0, now - extent.blocks_at(depth)), len(blocks_of(graph)))
-    return Plan({}, least_blocks(dict(scores), number), fingerprint=graph.fingerprint)
+    return Plan.of(graph, {}, least_blocks(dict(scores), number))
 
 
 def width_plan(model: keras.Model, extent: Extent, width: float, criterion: str | dict | Criterion) -> Plan:
@@ -139,7 +139,7 @@ def width_plan(model: keras.Model, extent: Extent, width: float, criterion: str 
         for name, group in graph.prunable.items()
     }
     keep = graph.filled(chosen, scores)
-    return Plan({name: kept.tolist() for name, kept in keep.items()}, fingerprint=graph.fingerprint)
+    return Plan.of(graph, keep)
 
 
 def check_blocks(model: keras.Model, extent: Extent) -> None:
@@ -268,7 +268,7 @@ def _prefix(graph: ChannelGraph, extent: Extent, width: float) -> Plan:
         name: np.arange(min(group.size, numbers.get(name, kept_number(group.size, width))))
         for name, group in graph.prunable.items()
     }
-    return Plan({name: kept.tolist() for name, kept in graph.filled(chosen).items()})
+    return Plan.of(graph, graph.filled(chosen))
 
 
 def _count_blocks(graph: ChannelGraph) -> int:
@@ -288,14 +288,7 @@ def _count_blocks(graph: ChannelGraph) -> int:
 
 def check_fractions(**fractions: Any) -> None:
     """Checks that numbers are fractions kept in (0, 1]."""
-    raise_faults(
-        "The fractions are not legal:",
-        [
-            f"Expected {name} in (0, 1]. Received: {name}={value!r}."
-            for name, value in fractions.items()
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1
-        ],
-    )
+    raise_faults("The fractions are not legal:", fraction_faults(**fractions))
 
 
 @dataclass(frozen=True)
@@ -339,7 +332,7 @@ def next_plan(
     if dimension == "resolution":
         side = extent.side_at(fraction)
         check_side(model, side)
-        return Plan({}, resolution=side, fingerprint=trace(model, unknown="freeze").fingerprint)
+        return Plan.of(trace(model, unknown="freeze"), {}, resolution=side)
     if dimension == "width":
         return width_plan(model, extent, fraction, channels)
     scores = score_blocks(blocks, trace(model, unknown="freeze"), data, seed=seed)

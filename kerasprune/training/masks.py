@@ -152,7 +152,7 @@ class Masks:
         if self.graph is None or any(unit.name not in self.graph.groups for unit in self.units):
             raise PruneError("Expected whole channels, granularity='filter'. Received: single weights. Use .masks.")
         keep = {unit.name: unit.stays().tolist() for unit in self.units}
-        return Plan(keep, coupling=self.graph.coupling, fingerprint=self.graph.fingerprint)
+        return Plan.of(self.graph, keep)
 
     def frozen(self) -> list[str]:
         """Returns the paths of the kernels that stay whole because they are not trained."""

@@ -205,7 +205,7 @@ def collect(
     """
     extent = Extent.of(model, resolution)
     settings = {"weights": checksum(model), "side": extent.side, "seed": seed}
-    plan = Plan({}, fingerprint=trace(model, unknown="freeze").fingerprint)
+    plan = Plan.of(trace(model, unknown="freeze"), {})
     dense = Store(folder, "dense", settings).kept(0, lambda: built_point(model, plan, extent, fit, 0, seed))
     points = [dense]
     for dimension, least in zip(DIMENSIONS, _alone(down_to), strict=True):

@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers
 
 from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError, extras, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import functional, walk
 from kerasprune.surgery.clone import make_layer
@@ -60,6 +60,7 @@ class Discrimination(BlockCriterion):
             faults.append(f"Expected held_out to be a fraction in (0, 1). Received: held_out={self.held_out!r}.")
         raise_faults("The criterion cannot be made:", faults)
 
+    @extras("the criterion of blocks 'discrimination'")
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> dict[str, float]:
         """Returns the gain in accuracy of every block.
 
