@@ -12,7 +12,7 @@ from kerasprune.data.augmentation import MIRRORING, Augmentation, resize
 from kerasprune.data.epochs import epochs, rest_of_epoch
 from kerasprune.data.lookup import find
 from kerasprune.data.sources import DataInfo, Pictures
-from kerasprune.errors import nearest, raise_faults
+from kerasprune.errors import extras, nearest, raise_faults
 from kerasprune.registry import augmentations
 
 
