@@ -22,7 +22,7 @@ from kerasprune.surgery.border_error import border_error
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "results" / "absorption.md"
-CHECKPOINT = HERE.parent / "kerasprune" / "recipes" / "checkpoints" / "glyphs-base.keras"
+CHECKPOINT = HERE.parent / "kerasprune" / "recipes" / "library" / "checkpoints" / "glyphs-base.keras"
 
 
 def accuracy(model: keras.Model, data: list) -> float:

@@ -65,7 +65,7 @@ def one_run(method: str, picks: str, keep: float, every: int, seed: int) -> dict
 
     began = time.time()
     keras.utils.set_random_seed(seed)
-    checkpoint = Path(kp.__file__).parent / "recipes" / "checkpoints" / "glyphs-base.keras"
+    checkpoint = Path(kp.__file__).parent / "recipes" / "library" / "checkpoints" / "glyphs-base.keras"
     model = keras.models.load_model(os.environ.get("GLYPHS_BASE", checkpoint))
     evaluation = {
         split: kp.data.load("glyphs/small", size=SIZE, batch=500, split=split) for split in ("validation", "test")

@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
+import importlib.util
 import inspect
 import io
+import pkgutil
 import re
 import shlex
 import sys
 import tempfile
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import pytest
@@ -37,6 +40,7 @@ from kerasprune.registry import criteria
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+PLOTS = set((ROOT / "benchmarks" / "results").glob("*.svg"))
 TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 PAGES = [*TOP, *sorted(str(path.relative_to(ROOT)) for path in DOCS.rglob("*.md"))]
 FENCE = re.compile(
@@ -199,7 +203,7 @@ def test_relative_links_lead_somewhere(page):
         there = (ROOT / page).parent / path if path else ROOT / page
         assert there.exists(), f"{page} links to {target}"
         assert not anchor or anchor in anchors(there), f"{page} links to {target}"
-        if page.startswith("docs/"):
+        if page.startswith("docs/") and there.resolve() not in PLOTS:  # those are put on the site by docs/hooks.py
             assert DOCS in there.resolve().parents, f"{page} links to {target}, which the site does not hold"
 
 
@@ -243,7 +247,7 @@ def test_every_name_is_documented(page, names):
     assert not missing, f"{page} does not name {missing}"
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])  # which names those of before, too
 def test_names_of_the_package_exist(page):
     for line in code(page, "python"):
         for spelt in re.findall(r"\bkp\.([A-Za-z_][\w.]*)", line):
@@ -273,19 +277,29 @@ def test_documented_defaults_are_those_of_the_code(page):
             assert written == expected, f"{page}: {argument} of {path} defaults to {expected!r}"
 
 
-def test_reference_names_exist():
-    spelt = re.findall(r"^::: ([\w.]+)$", text_of("docs/api.md"), re.MULTILINE)
-    for path in spelt:
-        try:
-            importlib.import_module(path)
-        except ModuleNotFoundError:
-            module, _, name = path.rpartition(".")
-            assert hasattr(importlib.import_module(module), name), path
-    public = [getattr(kp, name) for name in kp.__all__]
-    public = [thing for thing in public if inspect.isclass(thing) or inspect.isfunction(thing)]
-    places = {thing.__name__: {thing.__module__, f"{thing.__module__}.{thing.__name__}"} for thing in public}
-    missing = [name for name, where in places.items() if not where & set(spelt)]
+def test_the_reference_holds_every_public_name():
+    spelt = re.findall(r"^::: (.+)$", text_of("docs/api.md"), re.MULTILINE)
+    internal = [name for name in spelt if not name.startswith("kp.")]
+    assert not internal, f"docs/api.md names internal paths: {internal}"
+    missing = {f"kp.{name}" for name in kp.__all__} - set(spelt) - {"kp.rules"}  # rules are written, not called
     assert not missing, f"docs/api.md lacks {missing}"
+
+
+def test_the_site_shows_public_names_for_objects_that_resolve():
+    spec = importlib.util.spec_from_file_location("hooks", DOCS / "hooks.py")
+    hooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+    shown = hooks.on_page_markdown(
+        text_of("docs/api.md"), SimpleNamespace(file=SimpleNamespace(src_uri="api.md")), {}, []
+    )
+    assert "::: kerasprune.graph.trace.trace\n    options:\n      heading: kp.trace\n" in shown
+    entries = re.findall(r"^::: ([\w.]+)\n    options:\n      heading: kp\.([\w.]+)$", shown, re.MULTILINE)
+    assert len(entries) == shown.count("::: ") and len(entries) > len(kp.__all__)
+    for path, name in entries:
+        assert pkgutil.resolve_name(path) is attrgetter(name)(kp), name
+    plot = "](../../benchmarks/results/lottery.svg)"
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="methods/magnitude.md"))
+    assert hooks.on_page_markdown(plot, page, {}, []) == "](../images/lottery.svg)"
 
 
 def test_the_site_has_every_page():
