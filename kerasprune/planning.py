@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import keras
@@ -15,6 +14,7 @@ from kerasprune.costs.cost import cost, graph_at
 from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.errors import PruneError, fraction_faults, raise_faults
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.keep import legal
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 
@@ -94,7 +94,7 @@ def plan(
 
 
 def _plan_at(graph: ChannelGraph, budget: Budget, scores: Scores, level: float, floor: Floor) -> Plan:
-    kept = graph.prefixed(graph.filled(budget.choose(graph, scores, level, floor), scores))
+    kept = legal(graph, budget.choose(graph, scores, level, floor), scores)
     return Plan.of(graph, kept)
 
 
@@ -129,7 +129,7 @@ def _nearest(graph: ChannelGraph, below: Plan, above: Plan, target: float, value
 
     def mixed(number: int) -> Plan:
         chosen = {**below.keep, **{name: above.keep[name] for name in names[:number]}}
-        return replace(below, keep={name: kept.tolist() for name, kept in graph.prefixed(graph.filled(chosen)).items()})
+        return Plan.of(graph, legal(graph, chosen))
 
     number = bisect_left(range(len(names)), target, key=lambda n: value(mixed(n)))
     return min((mixed(max(number - 1, 0)), mixed(number)), key=lambda plan: abs(value(plan) - target))

@@ -18,6 +18,7 @@ from kerasprune.costs.cost import cost
 from kerasprune.errors import PruneError, choice_faults, fraction_faults, is_number, raise_faults
 from kerasprune.files import replacing
 from kerasprune.graph.channels import COUPLINGS
+from kerasprune.graph.keep import legal
 from kerasprune.plans import Plan
 from kerasprune.regularizers import ScalePenalty, Together
 from kerasprune.thresholds import gap
@@ -179,7 +180,7 @@ class BatchNormPenalty(PruningCallback):
         scales = self._known()
         graph = scales.graph
         kept, self._thresholds = self.chosen(scales)
-        kept = graph.prefixed(graph.filled(kept, scales.score(graph)))
+        kept = legal(graph, kept, scales.score(graph))
         return Plan.of(graph, kept)
 
     @property

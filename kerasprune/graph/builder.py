@@ -31,6 +31,7 @@ from kerasprune.graph.channels import (
     TracedCall,
     Unknown,
 )
+from kerasprune.graph.components import components, signatures
 from kerasprune.graph.graph import ChannelGraph
 
 
@@ -271,7 +272,7 @@ class Declarations:
         for split in self._splits:
             self._settle(split)
         self._settle_sums()
-        classes = self._components()
+        classes = components(self._total, self._ties)
         reasons = self._pinned(classes)
         return ChannelGraph(
             model,
@@ -298,7 +299,7 @@ class Declarations:
         The inner axis does, its positions tied over the outer one (a channel shuffle: every row loses the same),
         unless only the outer axis is free to shrink (attention: the inner axis is contracted, whole heads go).
         """
-        classes = self._components()
+        classes = components(self._total, self._ties)
         pinned = np.isin(classes, list(self._pinned(classes)))
         inner_free = not pinned[split.inner].any()
         outer_free = not pinned[split.outer].any()
@@ -326,19 +327,6 @@ class Declarations:
                     self.pin(sum_.trunk, f"{sum_.node.operation.name!r} adds a branch whose channels always stay")
                     changed = True
 
-    def _components(self) -> np.ndarray:
-        """Returns the channel class of every id, numbered by first id."""
-        from scipy.sparse import coo_matrix
-        from scipy.sparse.csgraph import connected_components
-
-        if not self._ties:
-            return np.arange(self._total)
-        left, right = (np.concatenate(side) for side in zip(*self._ties, strict=True))
-        matrix = coo_matrix((np.ones(left.size, np.int8), (left, right)), shape=(self._total, self._total))
-        labels = connected_components(matrix, directed=False)[1]
-        _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-        return np.argsort(np.argsort(first))[inverse]
-
     def _pinned(self, classes: np.ndarray) -> dict[int, str]:
         """Returns the first reason why each pinned class is pinned."""
         reasons: dict[int, str] = {}
@@ -352,13 +340,10 @@ class Declarations:
         starts = np.asarray(self._starts, int)
         block = np.searchsorted(starts, np.arange(self._total), side="right") - 1
         pairs = np.unique(np.stack([classes, block]), axis=1)
-        weight = np.random.default_rng(0).integers(1, 2**62, size=len(starts) + 1, dtype=np.uint64)
         number = classes.max(initial=-1) + 1
-        signature = np.zeros(number, np.uint64)
-        np.add.at(signature, pairs[0], weight[pairs[1]])  # equal sums = equal sets of blocks
         pinned = np.zeros(number, bool)
         pinned[list(reasons)] = True
-        signature[pinned] += weight[-1]
+        signature = signatures(pairs, len(starts), pinned)
         gone = set(classes[np.concatenate([np.zeros(0, int), *self.dead])].tolist())
         groups: dict[str, Group] = {}
         _, first, which = np.unique(signature, return_index=True, return_inverse=True)

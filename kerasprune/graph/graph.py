@@ -144,40 +144,6 @@ class ChannelGraph:
             stays[classes[np.asarray(indices, int)]] = True
         return stays[self.classes] & self.there
 
-    def prefixed(self, keep: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Returns a choice in which every branch that is padded keeps the first of the channels its trunk keeps.
-
-        Args:
-            keep: `{group name: indices kept}`.
-
-        Returns:
-            The same numbers of channels, other ones in the groups that end in a padded sum.
-        """
-        chosen = {name: np.asarray(indices, int) for name, indices in keep.items()}
-        for _ in self.padded:  # a trunk may be a branch elsewhere
-            before = chosen
-            for sum_ in self.padded:
-                chosen = self._prefixed(chosen, sum_)
-            if before.keys() == chosen.keys() and all(map(np.array_equal, before.values(), chosen.values())):
-                break
-        return chosen
-
-    def _prefixed(self, chosen: Mapping[str, np.ndarray], sum_: Padded) -> dict[str, np.ndarray]:
-        """Returns a choice in which one branch keeps the first of the channels its trunk keeps."""
-        alive = self.alive(chosen)
-        first = np.flatnonzero(alive[sum_.trunk])[: int(alive[sum_.branch].sum())]
-        inside, stays = np.zeros((2, self.classes.max(initial=-1) + 1), bool)
-        inside[self.classes[sum_.branch]] = True
-        stays[self.classes[alive]] = True
-        stays[self.classes[sum_.branch]] = False
-        stays[self.classes[sum_.branch[first]]] = True
-        changed = {
-            name: np.flatnonzero(stays[group.classes])
-            for name, group in self.prunable.items()
-            if inside[group.classes].any()
-        }
-        return {**chosen, **changed}
-
     @cached_property
     def slices_of_groups(self) -> list[tuple[str, np.ndarray]]:
         """Tensors that hold parts of groups and no whole one (they were sliced): `(layer name, their classes)`.
@@ -198,49 +164,6 @@ class ChannelGraph:
                 if classes.size and not any(pinned[g] or n == size[g] for g, n in zip(groups, counts, strict=True)):
                     found.setdefault(classes.tobytes(), (call.operation.name, classes))
         return list(found.values())
-
-    def filled(self, keep: Mapping[str, Any], scores: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
-        """Returns a choice that leaves something of every tensor: of a slice that would be empty, one channel stays.
-
-        Args:
-            keep: `{group name: indices kept}`.
-            scores: `{group name: one score per channel}`; the highest stays. Defaults to the first one.
-        """
-        chosen = {name: np.asarray(indices, int) for name, indices in keep.items()}
-        for _, classes in self.slices_of_groups:
-            places = {name: np.flatnonzero(np.isin(group.classes, classes)) for name, group in self.prunable.items()}
-            places = {name: here for name, here in places.items() if here.size}
-            if any(name not in chosen or np.isin(here, chosen[name]).any() for name, here in places.items()):
-                continue
-            name, here = next(iter(places.items()))
-            best = here[np.argmax(scores[name][here])] if scores else here[0]
-            chosen[name] = np.union1d(chosen[name], [best])
-        return chosen
-
-    def faults_of_slices(self, alive: np.ndarray) -> list[str]:
-        """Returns which tensors would have no channel left."""
-        stays = np.zeros(self.classes.max(initial=-1) + 1, bool)
-        stays[self.classes[alive]] = True
-        return [
-            f"no channel of the output of {name!r} would stay. Keep one of what it takes from {self._owners(classes)}."
-            for name, classes in self.slices_of_groups
-            if not stays[classes].any()
-        ]
-
-    def _owners(self, classes: np.ndarray) -> str:
-        return ", ".join(repr(name) for name, group in self.groups.items() if np.isin(group.classes, classes).any())
-
-    def faults_of_sums(self, alive: np.ndarray) -> list[str]:
-        """Returns where a padded branch does not keep a prefix of what its trunk keeps."""
-        faults = []
-        for sum_ in self.padded:
-            branch, trunk = np.flatnonzero(alive[sum_.branch]), np.flatnonzero(alive[sum_.trunk])
-            if branch.size > trunk.size or (branch != trunk[: branch.size]).any():
-                faults.append(
-                    f"the branch into {sum_.node.operation.name!r} must keep the first channels of its trunk. "
-                    f"Received: {branch[:8].tolist()}… of {trunk[:8].tolist()}…. Sort with kp.reorder first."
-                )
-        return faults
 
     def made_by(self, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the kernels that make a group's channels: `(slice, axis, channel)` of each.

@@ -10,6 +10,7 @@ import numpy as np
 from kerasprune.errors import raise_faults
 from kerasprune.graph.channels import Group, Slice
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.keep import faults_of_slices, faults_of_sums
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 
@@ -85,7 +86,7 @@ def cut(model: keras.Model | ChannelGraph, plan: Plan) -> Cut:
         alive, faults = _carried_over(whole, graph, alive)
     raise_faults(
         f"The plan does not fit the model {graph.model.name!r}:",
-        [*faults, *graph.faults_of_sums(alive), *graph.faults_of_slices(alive)],
+        [*faults, *faults_of_sums(graph, alive), *faults_of_slices(graph, alive)],
     )
     return Cut(graph, plan, alive)
 

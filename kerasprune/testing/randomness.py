@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.keep import legal
 from kerasprune.graph.walk import functional, walk
 from kerasprune.plans import Plan
 
@@ -100,7 +101,7 @@ def random_plan(graph: ChannelGraph, seed: int = 0, low: float = 0.3, high: floa
     for name, group in graph.prunable.items():
         number = int(np.clip(round(generator.uniform(low, high) * group.size), 1, group.size))
         keep[name] = np.sort(generator.permutation(group.size)[:number])
-    keep = {name: kept.tolist() for name, kept in graph.prefixed(graph.filled(keep)).items()}
+    keep = {name: kept.tolist() for name, kept in legal(graph, keep).items()}
     return Plan.of(graph, keep)
 
 

@@ -19,6 +19,7 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of, least_blocks, score_blocks
 from kerasprune.errors import PruneError, fraction_faults, nearest, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.keep import filled
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
@@ -138,7 +139,7 @@ def width_plan(model: keras.Model, extent: Extent, width: float, criterion: str 
         name: top(scores[name], min(group.size, numbers.get(name, kept_number(group.size, width))))
         for name, group in graph.prunable.items()
     }
-    keep = graph.filled(chosen, scores)
+    keep = filled(graph, chosen, scores)
     return Plan.of(graph, keep)
 
 
@@ -268,7 +269,7 @@ def _prefix(graph: ChannelGraph, extent: Extent, width: float) -> Plan:
         name: np.arange(min(group.size, numbers.get(name, kept_number(group.size, width))))
         for name, group in graph.prunable.items()
     }
-    return Plan.of(graph, graph.filled(chosen))
+    return Plan.of(graph, filled(graph, chosen))
 
 
 def _count_blocks(graph: ChannelGraph) -> int:

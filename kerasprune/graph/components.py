@@ -1,0 +1,49 @@
+"""Connected components of tied ids, and what tells sets of blocks of ids apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def components(total: int, ties: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Returns the channel class of every id, numbered by first id.
+
+    Args:
+        total: Number of ids.
+        ties: Pairs of arrays of ids, tied position by position.
+
+    Example:
+        >>> components(5, [(np.array([0, 1]), np.array([3, 4]))]).tolist()
+        [0, 1, 2, 0, 1]
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    if not ties:
+        return np.arange(total)
+    left, right = (np.concatenate(side) for side in zip(*ties, strict=True))
+    matrix = coo_matrix((np.ones(left.size, np.int8), (left, right)), shape=(total, total))
+    labels = connected_components(matrix, directed=False)[1]
+    # SciPy numbers components as it likes. The rank of a component's first id numbers them in the order of the model,
+    # so that names of groups do not depend on the order in which ids were tied.
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse]
+
+
+def signatures(pairs: np.ndarray, blocks: int, pinned: np.ndarray) -> np.ndarray:
+    """Returns a number for every class; equal numbers: the same blocks of ids, and both pinned or both not.
+
+    Args:
+        pairs: `(class, block)` of every block of ids that a class runs through, each once, shape `(2, pairs)`.
+        blocks: Number of blocks.
+        pinned: For every class whether its channels stay.
+    """
+    # Every block has a random weight of 62 bits; a class sums those of its blocks. Equal sets have equal sums, unequal
+    # ones differ but for a chance of about classes² / 2⁶². The last weight stands for "pinned".
+    weight = np.random.default_rng(0).integers(1, 2**62, size=blocks + 1, dtype=np.uint64)
+    signature = np.zeros(len(pinned), np.uint64)
+    np.add.at(signature, pairs[0], weight[pairs[1]])
+    signature[pinned] += weight[-1]
+    return signature
