@@ -314,7 +314,7 @@ class Declarations:
         """Ties sums whose branch cannot lose its last channels alone; a trunk is as wide as a pinned branch."""
         changed = bool(self.padded)
         while changed:
-            changed, classes = False, self._components()
+            changed, classes = False, components(self._total, self._ties)
             reasons = self._pinned(classes)
             group = {c: name for name, each in self._groups(classes, reasons).items() for c in each.classes.tolist()}
             for sum_ in list(self.padded):
