@@ -1,4 +1,4 @@
-"""`plan`: scores + budget + target → the decision."""
+"""Makes plans: scores + budget + target → the decision."""
 
 from __future__ import annotations
 

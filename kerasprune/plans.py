@@ -1,4 +1,4 @@
-"""`Plan`: the decision as data. Immutable, cannot be illegal, JSON with the fingerprint of its model."""
+"""The decision as data: immutable, cannot be illegal, JSON with the fingerprint of its model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How strongly the last convolution of a model answers, position by position."""
+"""The strength of the last convolution's answer, position by position."""
 
 from __future__ import annotations
 

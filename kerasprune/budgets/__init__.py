@@ -1,4 +1,4 @@
-"""How much stays where: one file per budget."""
+"""Budgets: the fraction kept of every group, one file per budget."""
 
 from kerasprune.registry import budgets, family, lazy
 

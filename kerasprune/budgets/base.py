@@ -1,4 +1,4 @@
-"""What every budget is: from scores and a level to how many channels of every group stay, and which.
+"""The contract of every budget: from scores and a level to the channels of every group that are kept.
 
 A budget has one knob, the *level* in (0, 1]; `kerasprune.plan` turns it until a target in MACs or parameters is met.
 Most budgets only say a fraction per group (`fractions`) and inherit the choice of the highest scores.

@@ -1,4 +1,4 @@
-"""Gradual magnitude pruning: the smallest weights go, more and more of them, while the rest is trained."""
+"""Removes the smallest weights by a schedule, more and more of them, while the rest is trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GReg-1: a fixed set of filters, channels or weights is pushed to zero by a growing L2 penalty."""
+"""Pushes a fixed set of filters, channels or weights to zero by a growing L2 penalty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GReg-2: the penalty grows for everything; what it shrinks least is kept."""
+"""Lets the penalty grow for everything, and keeps what it shrinks least."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks that are given: what is gone stays zero while the rest is trained."""
+"""Holds given masks: removed weights stay zero while the others are trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Incremental regularization: every filter has a penalty of its own, which grows or shrinks with its rank."""
+"""Gives every filter a penalty of its own, which grows or shrinks with its rank."""
 
 from __future__ import annotations
 

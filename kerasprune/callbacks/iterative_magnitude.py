@@ -1,4 +1,4 @@
-"""Iterative magnitude pruning with rewinding: finding lottery tickets."""
+"""Removes weights in rounds and rewinds the others: lottery tickets."""
 
 from __future__ import annotations
 

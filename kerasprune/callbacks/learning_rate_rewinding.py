@@ -1,4 +1,4 @@
-"""Learning-rate rewinding: rounds of removal after which only the schedule goes back."""
+"""Removes weights in rounds after which only the schedule is rewound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Network slimming: BatchNorm scales under an L1 penalty, the smallest of the network go."""
+"""Puts BatchNorm scales under an L1 penalty; the smallest of the network are removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Going on after a killed job, as if it had not been killed."""
+"""Continues a killed job as if it had not been killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shrinking along one dimension during one `fit`, by values only: the quick look before anything is rebuilt."""
+"""Shrinks along one dimension during one `fit`, by values only."""
 
 from __future__ import annotations
 

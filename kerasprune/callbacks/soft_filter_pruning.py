@@ -1,4 +1,4 @@
-"""Soft filter pruning: after every epoch the weakest filters are set to zero, and go on being trained."""
+"""Zeroes the weakest filters after every epoch; the next epoch may revive them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sparsity, penalty strength and fraction kept where people look while they train: progress bar, logs, a CSV file."""
+"""Logs sparsity, penalty strength and fraction kept: progress bar, logs, a CSV file."""
 
 from __future__ import annotations
 

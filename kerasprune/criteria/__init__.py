@@ -1,4 +1,4 @@
-"""What matters: one file per score."""
+"""Criteria: scores of channels and blocks, one file per score."""
 
 from kerasprune.registry import criteria, family, lazy
 

@@ -1,4 +1,4 @@
-"""What a data set is here: facts about it, and the pictures of a split in an order that a seed decides."""
+"""Sources of images: facts about a data set, and the images of a split in an order that a seed decides."""
 
 from __future__ import annotations
 

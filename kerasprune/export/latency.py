@@ -1,4 +1,4 @@
-"""How long one inference takes, with LiteRT on the processor of this machine."""
+"""The time of one inference, with LiteRT on the processor of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far an exported model is from the Keras model, output by output."""
+"""The distance of an exported model from the Keras model, output by output."""
 
 from __future__ import annotations
 

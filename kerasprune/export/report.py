@@ -1,4 +1,4 @@
-"""What an export wrote, and how far it is from the model it was written from."""
+"""The facts of an export: the file, its size, and its distance from the model it was written from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes into a model: names, shapes and types of its flat inputs, and how they nest."""
+"""The inputs of a model: names, shapes and types of the flat ones, and their nesting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a layer rule can say: new channels, ties, pins, and which variables and configs follow them.
+"""The statements that a layer rule can make: new channels, ties, pins, and the variables and configs that follow them.
 
 A rule is called once for every call of its layer and tells the `Declarations` object (named `graph` in rules, since
 it becomes the graph) what the layer does. All of slicing, config rewriting, parameter counts, multiply–adds, masks

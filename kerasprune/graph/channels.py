@@ -1,4 +1,4 @@
-"""What is said of a model's channels: ids of tensors, what follows them, and the groups and blocks they form."""
+"""The vocabulary of a graph: ids of tensors, what follows them, and the groups and blocks they form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`trace`: walks a model once and lets every layer's rule say what it does to channels."""
+"""Walks a model once and lets every layer's rule say what it does to channels."""
 
 from __future__ import annotations
 

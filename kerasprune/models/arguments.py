@@ -1,4 +1,4 @@
-"""What is wrong with a factory's arguments: one sentence per fault, gathered before anything is built."""
+"""Checks of a factory's arguments: one sentence per fault, gathered before anything is built."""
 
 from __future__ import annotations
 

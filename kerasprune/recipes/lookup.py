@@ -1,4 +1,4 @@
-"""What a recipe names: registered members, or a user's own `package.module:Name` where that is trusted."""
+"""Names in recipes: registered members, or a user's own `package.module:Name` where that is trusted."""
 
 from __future__ import annotations
 

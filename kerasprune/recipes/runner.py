@@ -1,4 +1,4 @@
-"""`run`: takes a recipe through its stages, each written to the run folder before the next begins."""
+"""Takes a recipe through its stages, each written to the run folder before the next begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a recipe may say: every key, its type and its range.
+"""The keys of a recipe, each with its type and its range.
 
 A recipe is checked as a whole before anything runs: keys, ranges, names and their arguments.
 Every fraction is a fraction kept.

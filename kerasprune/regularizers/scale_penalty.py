@@ -1,4 +1,4 @@
-"""What penalties on the scales of a whole network share: one sum over variables of many layers."""
+"""Penalties on the scales of a whole network: one sum over variables of many layers."""
 
 from __future__ import annotations
 

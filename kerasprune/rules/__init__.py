@@ -1,4 +1,4 @@
-"""What layers do to channels: one file per kind of layer. They are imported at the first look-up."""
+"""Rules of layers: one file per kind of layer, imported at the first look-up."""
 
 from kerasprune.registry import lazy
 

@@ -1,4 +1,4 @@
-"""What a network of given depth, width and resolution costs, and the best point at a cost."""
+"""Costs of networks of given depth, width and resolution, and the best point at a cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every model of accuracy is: accuracy as a function of depth, width and resolution."""
+"""The contract of every model of accuracy: accuracy as a function of depth, width and resolution."""
 
 from __future__ import annotations
 

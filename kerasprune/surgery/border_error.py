@@ -1,4 +1,4 @@
-"""What folding the constants of removed channels costs where images are padded."""
+"""The error of folding the constants of removed channels where images are padded."""
 
 from __future__ import annotations
 

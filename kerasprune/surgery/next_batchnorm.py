@@ -1,4 +1,4 @@
-"""Which BatchNorm takes what a layer makes, and nothing else does."""
+"""The BatchNorm that alone takes what a layer makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a check says that it failed."""
+"""Failures of checks, worded alike."""
 
 from __future__ import annotations
 

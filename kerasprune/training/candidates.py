@@ -1,4 +1,4 @@
-"""What competes to stay: filters, input channels, blocks of weights or single weights, each with its kernels."""
+"""The candidates for removal: filters, input channels, blocks of weights or single weights, each with its kernels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who competes with whom to be kept: criterion, granularity and scope of masks."""
+"""The competition among weights: criterion, granularity and scope of masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two regularizers, or two constraints, on one variable, and one of them taken out again."""
+"""Pairs of regularizers, or of constraints, on one variable, and the removal of one of them."""
 
 from __future__ import annotations
 

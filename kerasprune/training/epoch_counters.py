@@ -1,4 +1,4 @@
-"""Where the training sets of this process are: which epoch each of them gives next.
+"""The epoch that each training set of this process gives next.
 
 A data set is opened by Keras, not by a callback, so a callback that is to continue a fit cannot reach it. Every
 training set therefore says here where it keeps the number of its epoch, for as long as it lives.

@@ -1,4 +1,4 @@
-"""Granularity: what is removed as one. From a model to the units whose entries compete to stay."""
+"""Granularities: what is removed as one. From a model to the units whose entries compete."""
 
 from __future__ import annotations
 

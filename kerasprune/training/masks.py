@@ -1,4 +1,4 @@
-"""Masks on a model in training: what is gone stays +0.0 at every step, and so does the optimizer's memory of it."""
+"""Masks on a model in training: removed weights are +0.0 at every step, and so is the optimizer's memory of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an optimizer remembers of a weight: momentum, second moments, averages, accumulated gradients."""
+"""The optimizer's memory of a weight: momentum, second moments, averages, accumulated gradients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scope: who competes with whom. From scores and a fraction to what goes."""
+"""Scopes: who competes with whom. From scores and a fraction to what is removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the first batches of an epoch without training on them."""
+"""Reads the first batches of an epoch without training on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When masks are renewed and how much then stays: a schedule as a table, so that the compiled step only looks it up."""
+"""A schedule as a table of steps and fractions kept, which the compiled step only looks up."""
 
 from __future__ import annotations
 

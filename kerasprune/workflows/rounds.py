@@ -1,4 +1,4 @@
-"""`rounds`: shrinks a model along one dimension, step by step, and trains it after each step."""
+"""Shrinks a model along one dimension, step by step, and trains it after each step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`three_dimensions`: prunes depth, width and resolution together, each by as much as a fitted model says."""
+"""Prunes depth, width and resolution together, each by as much as a fitted model says."""
 
 from __future__ import annotations
 

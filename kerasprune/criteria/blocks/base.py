@@ -1,4 +1,4 @@
-"""What every criterion of blocks is: from a graph to one score per droppable block. Higher = keep.
+"""The contract of every criterion of blocks: from a graph to one score per droppable block. Higher = keep.
 
 A family of its own beside the criteria of channels: what it scores is dropped whole, so nothing is summed over slices
 of kernels, and no budget of channels applies.

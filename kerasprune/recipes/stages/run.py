@@ -1,4 +1,4 @@
-"""What every stage is given, and what several stages share."""
+"""The run that every stage is given, and the steps that several stages share."""
 
 from __future__ import annotations
 
