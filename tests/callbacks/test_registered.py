@@ -73,3 +73,9 @@ def test_every_callback_has_a_maker():
 @pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels", "ignore:.*target_macs")
 def test_callback_contract(make):
     check_callback(make)
+
+
+@pytest.mark.parametrize("name", kp.callbacks.names())
+def test_a_method_stands_on_the_base_and_at_most_one_helper_of_its_family(name):
+    ours = [each for each in inspect.getmro(kp.callbacks.member(name))[1:] if each.__module__.startswith("kerasprune")]
+    assert kp.callbacks.PruningCallback in ours and len(ours) <= 2
