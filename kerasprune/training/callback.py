@@ -229,6 +229,7 @@ class PruningCallback(keras.callbacks.Callback):
         fit = Fit.of(self.model)
         fit.end(self, lambda callback: callback.before_end())
         self.end()
+        self.session.detach()
         fit.remove(self)
         for act in self.session.last_acts:
             fit.afterwards(act, self.params)
