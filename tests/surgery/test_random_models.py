@@ -21,7 +21,7 @@ from support.random_models import CYCLE, coverage, random_model
 
 import kerasprune as kp
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.rule import _TABLE, tensor_rule
+from kerasprune.graph.rule import table, tensor_rule
 from kerasprune.rules import classes
 from kerasprune.rules.attention import multi_head_attention
 from kerasprune.rules.concat import concatenate
@@ -140,6 +140,6 @@ def heads_not_read(graph, layer, *args, **kwargs):
     ],
 )
 def test_a_wrong_rule_is_found(monkeypatch, cls, wrong):
-    monkeypatch.setattr("kerasprune.graph.rule._TABLE", dict(_TABLE))
+    monkeypatch.setattr("kerasprune.graph.rule.table.load()", dict(table.load()))
     tensor_rule(cls, constant="unknown")(wrong)
     assert first_fault() is not None, f"50 random models do not show a wrong rule of {cls.__name__}"

@@ -328,7 +328,7 @@ def test_bad_input(model, data):
     for arguments, message in (
         ({"model": fixed}, "free input side.*Received.*16, 16, 3"),
         ({"resolution": None}, "leaves it free"),
-        ({"macs": 0.0}, "macs in"),
+        ({"macs": 0.0}, "macs to be a fraction kept in"),
         ({"down_to": 0.9}, "down_to ≤ macs"),
         ({"constraint": "seconds"}, "Expected constraint"),
         ({"model": shallow, "resolution": 8}, "free input side"),
