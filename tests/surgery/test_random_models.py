@@ -140,6 +140,6 @@ def heads_not_read(graph, layer, *args, **kwargs):
     ],
 )
 def test_a_wrong_rule_is_found(monkeypatch, cls, wrong):
-    monkeypatch.setattr("kerasprune.graph.rule.table.load()", dict(table.load()))
+    monkeypatch.setattr(table, "rules", dict(table.load()))
     tensor_rule(cls, constant="unknown")(wrong)
     assert first_fault() is not None, f"50 random models do not show a wrong rule of {cls.__name__}"
