@@ -91,8 +91,9 @@ def train_data(seed: int):
 def one_run(policy: str, budget: float, seed: int) -> dict:
     """Runs one cell and returns its row."""
     from kerasprune.training.extent import Extent
+    from kerasprune.workflows.one_dimension import one_dimension
     from kerasprune.workflows.rounds import built_point
-    from kerasprune.workflows.three_dimensions import one_dimension, three_dimensions
+    from kerasprune.workflows.three_dimensions import three_dimensions
 
     began, model, kkt = time.time(), dense(), ""
     common = {"data": train_data(0), "resolution": SIDE, "epochs": EPOCHS, "folder": WORK, "blocks": DISCRIMINATION}

@@ -27,7 +27,7 @@ _find, __dir__, __all__ = lazy(
         "lottery": "kerasprune.workflows.lottery:lottery",
         "mask": "kerasprune.surgery.mask:mask",
         "models": "kerasprune.models",
-        "one_dimension": "kerasprune.workflows.three_dimensions:one_dimension",
+        "one_dimension": "kerasprune.workflows.one_dimension:one_dimension",
         "plan": "kerasprune.planning:plan",
         "rebuild": "kerasprune.surgery.rebuild:rebuild",
         "recipes": "kerasprune.recipes",

@@ -30,7 +30,7 @@ from kerasprune.surgery.rebuild import rebuild as rebuild
 from kerasprune.surgery.reinitialise import reinitialise as reinitialise
 from kerasprune.surgery.reorder import reorder as reorder
 from kerasprune.workflows.lottery import lottery as lottery
+from kerasprune.workflows.one_dimension import one_dimension as one_dimension
 from kerasprune.workflows.rounds import rounds as rounds
-from kerasprune.workflows.three_dimensions import one_dimension as one_dimension
 from kerasprune.workflows.three_dimensions import three_dimensions as three_dimensions
 __version__: str

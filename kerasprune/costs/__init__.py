@@ -1,0 +1,1 @@
+"""Counting without building, and the report of a plan."""

@@ -1,0 +1,1 @@
+"""What is coupled: channel ids, rules, groups, blocks, and the walk over a model."""

@@ -1,0 +1,1 @@
+"""Carrying a plan out: rebuild, mask, absorb constants, reorder, reinitialise."""

@@ -1,0 +1,1 @@
+"""Several fits: rounds, three dimensions, lottery tickets."""

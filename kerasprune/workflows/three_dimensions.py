@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kerasprune.criteria.base import Criterion
-from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of, score_blocks
+from kerasprune.criteria.blocks.base import BlockCriterion, score_blocks
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
@@ -224,63 +224,6 @@ def collect(
             folder=folder,
         )
     return points
-
-
-def one_dimension(
-    model: keras.Model,
-    fit: Fit,
-    dimension: str,
-    macs: float = 0.5,
-    *,
-    data: Any = None,
-    resolution: int | None = None,
-    epochs: int = 80,
-    blocks: str | dict | BlockCriterion = "discrimination",
-    channels: str | dict | Criterion = "bn_scale",
-    seed: int = 0,
-    folder: str | Path | None = None,
-) -> Point:
-    """Prunes one dimension alone to a budget: the control that `three_dimensions` has to beat.
-
-    Of what can be built along the dimension, the network is taken whose multiply–adds come nearest to the budget.
-
-    Args:
-        model: The trained dense model; it is left untouched.
-        fit: Trains a model, as for `three_dimensions`.
-        dimension: `"depth"`, `"width"` or `"resolution"`.
-        macs: Fraction of the multiply–adds that stays. Defaults to 0.5.
-        data: Batches for the criterion of blocks.
-        resolution: Side of the dense model's inputs, in pixels. Defaults to the model's own.
-        epochs: Epochs of training. Defaults to 80.
-        blocks: Criterion of blocks. Defaults to `"discrimination"`.
-        channels: Criterion of channels. Defaults to `"bn_scale"`.
-        seed: Handed to `fit` and to the criteria. Defaults to 0.
-        folder: Where the finished point is kept. Defaults to `None`.
-
-    Returns:
-        The point, with its model.
-
-    Raises:
-        PruneError: The budget cannot be met along this dimension, or the model cannot shrink along it.
-    """
-    check_rounds(dimension, 1.0, 1, epochs)
-    check_fractions(macs=macs)
-    extent = Extent.of(model, resolution)
-    if dimension == "resolution":
-        check_side(model, extent.side - 1)
-    importance = dict.fromkeys(blocks_of(trace(model, unknown="freeze")), 0.0)
-    if dimension == "depth":
-        check_blocks(model, extent)
-        importance = score_blocks(blocks, trace(model, unknown="freeze"), data, seed=seed)
-    lower = tuple(0.01 if name == dimension else 1.0 for name in DIMENSIONS)
-    target = Costs.of(model, extent, importance, lower).along(dimension, macs)
-    settings = {"weights": checksum(model), "target": list(target), "epochs": epochs, "seed": seed}
-    settings |= {"side": extent.side} | judged_by((dimension,), blocks, channels)
-
-    def train() -> Point:
-        return built_point(model, plan_at(model, extent, target, importance, channels), extent, fit, epochs, seed)
-
-    return Store(folder, f"{dimension}-only-{macs}", settings).kept(1, train)
 
 
 def plan_at(

@@ -1,0 +1,1 @@
+"""Criteria of blocks: what is scored is dropped whole."""

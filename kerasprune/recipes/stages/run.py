@@ -96,6 +96,7 @@ def callback_of(spec: schema.Named, plan: Plan | None, model: keras.Model, recip
 
 
 def measured(model: keras.Model, images: Any) -> dict[str, float]:
+    """Returns loss and metrics of a model on images, compiled as for training."""
     twin = keras.Model(model.inputs, model.outputs)
     twin.compile(loss=classification_loss(model), metrics=["accuracy"])
     return twin.evaluate(images, verbose=0, return_dict=True)
@@ -104,6 +105,7 @@ def measured(model: keras.Model, images: Any) -> dict[str, float]:
 def train_model(
     run: Run, stage: str, model: keras.Model, spec: schema.Fit, more: Sequence[keras.callbacks.Callback] = ()
 ) -> None:
+    """Fits a model as a section of the recipe says; its images are those of the training split."""
     side = run.side("rebuilt") if stage == "finetune" else None
     training = run.images("train", model, spec.batch, side)
     fit(
