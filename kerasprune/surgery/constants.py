@@ -1,0 +1,232 @@
+"""The constants of removed channels, followed through a model.
+
+Every call is given constants in place of tensors: what a removed channel emits is one number at all positions, through
+bias, BatchNorm, activation and pooling, until a layer mixes channels or what passes is no constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.graph.channels import Ids, TracedCall
+from kerasprune.graph.rule import BIAS, CARRIED, EVALUATED, NORMALISED, PADDED, POINTWISE, SILENT, UNKNOWN, find
+from kerasprune.graph.trace import dropped
+from kerasprune.graph.walk import functional, walk
+from kerasprune.surgery.applied_plan import Cut
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """The constants of one tensor, standing for it during the walk.
+
+    `values` has the tensor's rank, and size one along the axes that carry no channels: there all positions emit the
+    same. NaN where what is emitted is no constant. `bordered` where it holds inside a border of zeros only.
+    """
+
+    values: np.ndarray
+    bordered: bool = False
+
+
+def constants(part: Cut, alive: np.ndarray) -> list[tuple[TracedCall, list[Emitted]]]:
+    """Walks the model with constants in place of tensors; returns every call with those that went in."""
+    graph = part.graph
+    calls = iter(graph.calls)
+    seen: list[tuple[TracedCall, list[Emitted]]] = []
+
+    def visit(node: Any, *args: Any, **kwargs: Any) -> list[Emitted]:
+        call = next(calls)
+        emitted = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, Emitted)]
+        for sum_ in graph.padded:
+            if sum_.node is node:  # what a narrow branch has lost adds nothing to its trunk
+                x = emitted[sum_.index]
+                new = replace(x, values=np.where(_removed(call.inputs[sum_.index], alive), 0.0, x.values))
+                emitted[sum_.index] = new
+                args = keras.tree.map_structure(lambda y, x=x, new=new: new if y is x else y, args)
+        seen.append((call, emitted))
+        if not any(_removed(output, alive).any() for output in call.outputs):
+            return [_nothing(output) for output in call.outputs]
+        rule = find(call.operation)
+        kind = rule.constant if rule else UNKNOWN
+        bordered = kind != BIAS and any(x.bordered for x in emitted)
+        bordered |= kind == PADDED and emits(emitted[0].values, call.inputs[0], alive)
+        with np.errstate(all="ignore"):
+            return [replace(x, bordered=bordered) for x in _PASS[kind](call, emitted, args, kwargs, alive)]
+
+    body = functional(graph.model)
+    inputs = [Emitted(np.full([1] * len(x.shape), np.nan)) for x in body.inputs]
+    walk(body, inputs, visit, dropped=dropped(graph.model, part.plan.removed, _gone))
+    return seen
+
+
+def emits(values: np.ndarray, ids: Ids, alive: np.ndarray) -> bool:
+    """Returns whether removed channels still emit something, or one does not know what."""
+    return bool(np.where(_removed(ids, alive), np.nan_to_num(values, nan=1.0), 0.0).any())
+
+
+def constant_line(values: np.ndarray, ids: Ids, alive: np.ndarray, axis: int) -> np.ndarray:
+    """Returns the constants along the channel axis that a layer reads, zero where the channel stays."""
+    return _steady(np.where(_removed(ids, alive), values, 0.0), {axis % len(ids.shape)}).ravel()
+
+
+def _gone(tensor: keras.KerasTensor) -> Emitted:
+    """What went with its block emits nothing."""
+    return Emitted(np.zeros([1] * (len(tensor.shape) - 1) + [tensor.shape[-1]]))
+
+
+def _nothing(ids: Ids, value: float = np.nan) -> Emitted:
+    shape = [size if axis in ids.axes else 1 for axis, size in enumerate(ids.shape)]
+    return Emitted(np.full(shape, value))
+
+
+def _bias(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Emitted]:
+    """A layer that makes channels: a removed one emits its bias, through the layer's own activation."""
+    layer, output = call.operation, call.outputs[0]
+    ((axis, ids),) = output.axes.items()
+    bias = np.zeros(ids.size) if layer.bias is None else keras.ops.convert_to_numpy(layer.bias)
+    line = np.where(alive[ids], 0.0, bias).astype("float64")
+    if layer.activation is not keras.activations.linear:
+        activated = layer.activation(keras.ops.convert_to_tensor(line[None], "float32"))
+        line = keras.ops.convert_to_numpy(activated)[0].astype("float64")
+    return [Emitted(_along(line, axis, len(output.shape)))]
+
+
+def _carried(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Emitted]:
+    """Space changes, constants do not; channels that are new are zeros."""
+    source, output = call.inputs[0], call.outputs[0]
+    if len(source.axes) != 1 or len(output.axes) != 1:
+        return [_nothing(output)]
+    ((_, before),), ((axis, after),) = source.axes.items(), output.axes.items()
+    line = np.broadcast_to(emitted[0].values.ravel(), before.size)
+    times = after.size // before.size
+    if np.array_equal(np.tile(before, times), after):
+        line = np.tile(line, times)
+    else:  # by position: after [x; x] one id may stand for two constants
+        begin = int(np.flatnonzero(after == before[0])[0])
+        line = np.pad(line, (begin, after.size - before.size - begin))
+    return [Emitted(_along(line, axis, len(output.shape)))]
+
+
+def _normalised(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Emitted]:
+    """BatchNorm, `γ (x − μ) / √(σ² + ε) + β`: a removed channel emits β, its mean over the data.
+
+    Positions that are removed emit what comes in, normalised.
+    """
+    layer, source, output = call.operation, call.inputs[0], call.outputs[0]
+    axis = layer.axis % len(output.shape)
+
+    def line(variable: Any) -> np.ndarray:
+        return _along(keras.ops.convert_to_numpy(variable).astype("float64"), axis, len(output.shape))
+
+    beta = line(layer.beta) if layer.center else _along(np.zeros(output.shape[axis]), axis, len(output.shape))
+    if source.axes.keys() <= {axis}:
+        return [Emitted(beta)]
+    scale = (line(layer.gamma) if layer.scale else 1.0) / np.sqrt(line(layer.moving_variance) + layer.epsilon)
+    scaled = scale * (emitted[0].values - line(layer.moving_mean)) + beta
+    gone = ~_along(alive[source.axes[axis]], axis, len(output.shape)) if axis in source.axes else False
+    return [Emitted(np.where(gone, beta, scaled))]
+
+
+def _silent(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Emitted]:
+    """Nothing passes."""
+    return [_nothing(output, 0.0) for output in call.outputs]
+
+
+def _unknown(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Emitted]:
+    """What passes is no constant."""
+    return [_nothing(output) for output in call.outputs]
+
+
+def _pointwise(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Emitted]:
+    """The layer is run on one position, but for axes whose size it insists on."""
+    specs = [spec for spec in keras.tree.flatten(getattr(call.operation, "input_spec", None)) if spec is not None]
+    sizes = {axis: size for spec in specs for axis, size in (spec.axes or {}).items() if size is not None}
+    return _run(call, args, kwargs, [_sized(x.values.shape, sizes) for x in emitted])
+
+
+def _sized(shape: tuple[int, ...], sizes: dict[int, int]) -> list[int]:
+    fixed = {axis % len(shape): size for axis, size in sizes.items()}
+    return [fixed.get(axis, size) for axis, size in enumerate(shape)]
+
+
+def _evaluated(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Emitted]:
+    """The layer is run on tensors of its own size that hold the constants everywhere."""
+    return _run(call, args, kwargs, [[1 if size is None else size for size in ids.shape] for ids in call.inputs])
+
+
+def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[Emitted]:
+    """Runs a layer on constants; what depends on inputs that are no constants comes out as NaN."""
+    run = _bare(call.operation)
+    given = [x.values for x in keras.tree.flatten((args, kwargs)) if isinstance(x, Emitted)]
+    known = not any(np.isnan(values).any() for values in given)
+    results = []
+    for probe in range(1 if known else 3):  # zeros, then random numbers: what is not known may be anything
+        feed, random = iter(shapes), None if known else np.random.default_rng(probe)
+
+        def tensor(x: Any, feed: Any = feed, probe: int = probe, random: Any = random) -> Any:
+            if not isinstance(x, Emitted):
+                return x
+            full = np.broadcast_to(x.values, next(feed))
+            if random is not None:
+                full = np.where(np.isnan(full), 3.0 * probe * random.normal(size=full.shape), full)
+            return keras.ops.convert_to_tensor(full.astype("float32"))
+
+        filled_args, filled_kwargs = keras.tree.map_structure(tensor, (args, kwargs))
+        outputs = keras.tree.flatten(run(*filled_args, **filled_kwargs))
+        results.append([keras.ops.convert_to_numpy(y) for y in outputs])
+    if known:
+        return [Emitted(_steady(y.astype("float64"), ids.axes)) for y, ids in zip(*results, call.outputs, strict=True)]
+    return [Emitted(_steady(_agreed(each), ids.axes)) for *each, ids in zip(*results, call.outputs, strict=True)]
+
+
+def _agreed(results: list[np.ndarray]) -> np.ndarray:
+    """Returns what several runs agree on, NaN elsewhere."""
+    first, *others = results
+    same = np.full(first.shape, first.dtype.kind == "f")  # what is counted or compared differs too seldom
+    for other in others:
+        same &= np.isclose(first, other, rtol=1e-6, atol=1e-9)
+    return np.where(same, first.astype("float64"), np.nan)
+
+
+def _bare(operation: Any) -> Callable:
+    """Returns what an operation computes, without the casts and checks around it where they change nothing."""
+    policy = getattr(operation, "dtype_policy", None)
+    return operation.call if policy is None or policy.name == "float32" else operation
+
+
+def _removed(ids: Ids, alive: np.ndarray) -> np.ndarray:
+    """Returns which positions of the channel axes are removed; other axes have size one."""
+    removed = np.zeros([1] * len(ids.shape), bool)
+    for axis, line in ids.axes.items():
+        removed = removed | ~_along(alive[line], axis, len(ids.shape))
+    return removed
+
+
+def _along(line: np.ndarray, axis: int, rank: int) -> np.ndarray:
+    """Returns a line laid along one axis of a tensor."""
+    return line.reshape([-1 if a == axis else 1 for a in range(rank)])
+
+
+def _steady(values: np.ndarray, axes: Collection[int]) -> np.ndarray:
+    """Returns the values with size one along all other axes; NaN where they differ along them."""
+    others = tuple(axis for axis, size in enumerate(values.shape) if axis not in axes and size != 1)
+    if not others:
+        return values
+    low, high = values.min(axis=others, keepdims=True), values.max(axis=others, keepdims=True)
+    return np.where(np.isclose(low, high, rtol=1e-5, atol=1e-9), low, np.nan)
+
+
+_PASS = {
+    BIAS: _bias,
+    CARRIED: _carried,
+    EVALUATED: _evaluated,
+    NORMALISED: _normalised,
+    PADDED: _carried,
+    POINTWISE: _pointwise,
+    SILENT: _silent,
+    UNKNOWN: _unknown,
+}
