@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
-from kerasprune._keras import Functional, number_of_calls
+from kerasprune._keras import number_of_calls
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.channels import Block
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.walk import functional, is_model, nodes
+from kerasprune.graph.walk import functional, nodes
+from kerasprune.graph.wiring import Wiring, bodies, wiring
 
 _SUMS = (layers.Add, knp.Add)
 _JOINS = (layers.Concatenate, knp.Concatenate)
@@ -37,15 +37,15 @@ def find_blocks(model: keras.Model) -> dict[str, Block]:
         The blocks, in the order of the graph. Nothing outside a block reads from inside it.
     """
     blocks: dict[str, Block] = {}
-    for body in _bodies(functional(model)):
-        wiring = _wiring(body)
+    for body in dict.fromkeys(bodies(functional(model))):
+        wired = wiring(body)
         inside: set[str] = set()
         for node in nodes(body):
-            for block in _branches(node, wiring):
+            for block in _branches(node, wired):
                 blocks.setdefault(block.name, block)
                 inside |= set(block.layers)
         for node in nodes(body):
-            block = _plain(node, wiring)
+            block = _plain(node, wired)
             if block is not None and not inside & set(block.layers):
                 blocks.setdefault(block.name, block)
     return blocks
@@ -80,34 +80,7 @@ def droppable(graph: ChannelGraph) -> dict[str, Block]:
     return found
 
 
-def _bodies(model: Functional) -> Iterator[Functional]:
-    yield model
-    seen: set[int] = set()
-    for node in nodes(model):
-        if is_model(node.operation) and id(node.operation) not in seen:
-            seen.add(id(node.operation))
-            yield from _bodies(functional(node.operation))
-
-
-@dataclass(frozen=True)
-class _Wiring:
-    """Who makes and who reads each tensor of a model, by `id(tensor)`; the model's outputs are read by `None`."""
-
-    makers: dict[int, Any]
-    readers: dict[int, list[Any]]
-
-
-def _wiring(body: Functional) -> _Wiring:
-    readers: dict[int, list[Any]] = {}
-    for node in nodes(body):
-        for tensor in node.input_tensors:
-            readers.setdefault(id(tensor), []).append(node)
-    for tensor in body.outputs:
-        readers.setdefault(id(tensor), []).append(None)
-    return _Wiring({id(output): node for node in nodes(body) for output in node.outputs}, readers)
-
-
-def _branches(node: Any, wiring: _Wiring) -> Iterator[Block]:
+def _branches(node: Any, wired: Wiring) -> Iterator[Block]:
     """Yields the block that ends in a sum or a concatenation of two tensors, if one."""
     if not isinstance(node.operation, _SUMS + _JOINS) or len(node.input_tensors) != 2:
         return
@@ -117,14 +90,14 @@ def _branches(node: Any, wiring: _Wiring) -> Iterator[Block]:
     for source, branch in (node.input_tensors, node.input_tensors[::-1]):
         if not dense and (source.shape != branch.shape or source.shape != node.outputs[0].shape):
             continue
-        names = _between(source, branch, node, wiring)
+        names = _between(source, branch, node, wired)
         if names:
             kind = "dense" if dense else "residual"
             yield Block(node.operation.name, kind, names, source, branch, node.outputs[0])
             return
 
 
-def _between(source: Any, branch: Any, end: Any, wiring: _Wiring) -> tuple[str, ...]:
+def _between(source: Any, branch: Any, end: Any, wired: Wiring) -> tuple[str, ...]:
     """Returns the names of the layers from `source` to `branch`, or nothing where the part is not closed."""
     found: dict[int, Any] = {}
     waiting, reached = [branch], False
@@ -133,7 +106,7 @@ def _between(source: Any, branch: Any, end: Any, wiring: _Wiring) -> tuple[str, 
         if tensor is source:
             reached = True
             continue
-        node = wiring.makers.get(id(tensor))
+        node = wired.maker(tensor)
         if node is None:
             return ()  # reads an input of the model
         if id(node) not in found:
@@ -141,19 +114,19 @@ def _between(source: Any, branch: Any, end: Any, wiring: _Wiring) -> tuple[str, 
             waiting += node.input_tensors
     inner = {*found, id(end)}
     outputs = (output for node in found.values() for output in node.outputs)
-    closed = all(id(reader) in inner for output in outputs for reader in wiring.readers.get(id(output), ()))
+    closed = all(id(reader) in inner for output in outputs for reader in wired.readers_of(output))
     return tuple(n.operation.name for n in reversed(found.values())) if reached and closed else ()
 
 
-def _plain(node: Any, wiring: _Wiring) -> Block | None:
+def _plain(node: Any, wired: Wiring) -> Block | None:
     """Returns the block that begins with a convolution that keeps the shape, if it does."""
     if not isinstance(node.operation, _CONVOLUTIONS) or number_of_calls(node.operation) != 1:
         return None
     source = node.input_tensors[0]
-    if source.shape != node.outputs[0].shape or id(source) not in wiring.makers:
+    if source.shape != node.outputs[0].shape or wired.maker(source) is None:
         return None
     names, target = [node.operation.name], node.outputs[0]
-    while len(after := wiring.readers.get(id(target), ())) == 1 and after[0] is not None:
+    while len(after := wired.readers_of(target)) == 1 and after[0] is not None:
         if not isinstance(after[0].operation, _FOLLOWERS):
             break
         names.append(after[0].operation.name)

@@ -4,7 +4,7 @@ A rule is `rule(graph, layer, x) -> ids`: `x` are the channel ids of its input, 
 does to the ids what the layer does to channels, and tells `graph` (see `builder.Declarations`) what follows
 them. Rules for layers that see more than one channel axis take and return whole `Ids` (`tensor_rule`).
 
-How the *constant* of a removed channel passes through a layer is said beside the rule, see `kerasprune.surgery.constants`:
+How the *constant* of a removed channel passes through a layer is said beside the rule (`kerasprune.surgery.constants`):
 `EVALUATED` (default: the layer is run on the constants), `POINTWISE` (it is run on one position), `CARRIED` (they pass
 unchanged), `PADDED` (they pass, inside a border of zeros), `BIAS` (the layer makes new channels; a removed one emits
 its bias), `NORMALISED` (BatchNorm), `SILENT` (nothing passes), `UNKNOWN` (what passes is no constant).

@@ -10,6 +10,7 @@ from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.channels import TracedCall
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
+from kerasprune.graph.wiring import Wiring
 
 _NOMINAL_SIDE = 256  # where the input side is free, only the order of sizes matters
 _MERGES = (layers.Add, knp.Add)
@@ -43,28 +44,27 @@ def _sizes(graph: ChannelGraph, owners: set[int]) -> dict[str, int]:
     """Returns the spatial size each layer leads to, in the order of the calls."""
     spatial = [c for c in graph.calls if id(c.operation) in owners and len(c.outputs[0].shape) > 2]
     sizes = {call.operation.name: _area(call) for call in spatial}
-    maker: dict[int, TracedCall] = {}
+    wired = Wiring()
     settled: set[str] = set()
     for call in graph.calls:
-        for output in call.outputs:
-            maker.setdefault(id(output), call)
+        wired.add(call, call.inputs, call.outputs)
         if isinstance(call.operation, _MERGES):
-            for name in _branch_layers(call, maker, settled):
+            for name in _branch_layers(call, wired, settled):
                 settled.add(name)
                 if name in sizes:
                     sizes[name] = _area(call)
     return sizes
 
 
-def _branch_layers(call: TracedCall, maker: dict[int, TracedCall], settled: set[str]) -> set[str]:
+def _branch_layers(call: TracedCall, wired: Wiring, settled: set[str]) -> set[str]:
     """Returns the layers that lead to a merge from the merges before it."""
-    found, waiting = set(), [maker.get(id(x)) for x in call.inputs]
+    found, waiting = set(), [wired.maker(x) for x in call.inputs]
     while waiting:
         before = waiting.pop()
         if before is None or before.operation.name in found | settled or isinstance(before.operation, _MERGES):
             continue
         found.add(before.operation.name)
-        waiting += [maker.get(id(x)) for x in before.inputs]
+        waiting += [wired.maker(x) for x in before.inputs]
     return found
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import keras
 
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.rule import channel_axis
 from kerasprune.graph.walk import functional, is_model, nodes
+from kerasprune.graph.wiring import bodies, wiring
 
 
 def following_norms(graph: ChannelGraph) -> dict[int, keras.layers.BatchNormalization]:
@@ -21,32 +21,22 @@ def following_norms(graph: ChannelGraph) -> dict[int, keras.layers.BatchNormaliz
     Args:
         graph: The graph, without the blocks that are dropped.
     """
-    calls: Counter[int] = Counter()
-    makers: dict[int, tuple[Any, Any]] = {}
-    readers: dict[int, list[Any]] = {}
-
-    def enter(body: keras.Model) -> None:
-        for node in nodes(body):
-            calls[id(node.operation)] += 1
-            for tensor in node.input_tensors:
-                readers.setdefault(id(tensor), []).append(node.operation)
-            if is_model(node.operation):
-                enter(functional(node.operation))
-            elif len(node.outputs) == 1:
-                makers[id(node.operation)] = node.operation, node.outputs[0]
-        for tensor in body.outputs:
-            readers.setdefault(id(tensor), []).append(None)
-
-    enter(functional(graph.model))
+    entered = list(bodies(functional(graph.model)))
+    wired, calls = wiring(*entered), [node for body in entered for node in nodes(body)]
+    times = Counter(id(node.operation) for node in calls)
     there = {id(call.operation) for call in graph.calls}
     found = {}
-    for layer, output in makers.values():
-        norm, *others = readers.get(id(output), [None])
-        if others or type(norm) is not keras.layers.BatchNormalization or id(norm) not in there:
+    for node in calls:
+        layer, output = node.operation, node.outputs[0]
+        readers = wired.readers_of(output)
+        if is_model(layer) or len(node.outputs) > 1 or len(readers) != 1 or readers[0] is None:
+            continue
+        norm = readers[0].operation
+        if type(norm) is not keras.layers.BatchNormalization or id(norm) not in there:
             continue
         linear = getattr(layer, "activation", None) is keras.activations.linear
         rank = len(output.shape)
         along = norm.axis % rank == channel_axis(layer) % rank
-        if linear and along and calls[id(layer)] == calls[id(norm)] == 1:
+        if linear and along and times[id(layer)] == times[id(norm)] == 1:
             found[id(layer)] = norm
     return found

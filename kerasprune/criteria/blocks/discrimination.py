@@ -14,6 +14,7 @@ from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of
 from kerasprune.errors import PruneError, extras, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import functional, walk
+from kerasprune.graph.wiring import Wiring
 from kerasprune.surgery.clone import make_layer
 
 CLASSIFIERS = ("logistic", "ridge")
@@ -92,7 +93,7 @@ def _reader(graph: ChannelGraph) -> tuple[keras.Model, dict[str, tuple[int, int]
     The model is a copy, walked through with its nested models unfolded, so that every tensor can be an output.
     """
     values: dict[int, Any] = {}
-    readers: dict[int, list[Any]] = {}
+    wired = Wiring()
     made: dict[int, Any] = {}
 
     def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
@@ -100,9 +101,8 @@ def _reader(graph: ChannelGraph) -> tuple[keras.Model, dict[str, tuple[int, int]
         if id(operation) not in made:
             made[id(operation)] = operation, make_layer(operation, {})
         fed = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
-        for tensor, value in zip(node.input_tensors, fed, strict=True):
-            readers.setdefault(id(tensor), []).append(node)
-            values[id(tensor)] = value
+        wired.add(node, node.input_tensors, node.outputs)
+        values.update(zip(map(id, node.input_tensors), fed, strict=True))
         results = made[id(operation)][1](*args, **kwargs)
         values.update(zip(map(id, node.outputs), keras.tree.flatten(results), strict=True))
         return results
@@ -117,16 +117,16 @@ def _reader(graph: ChannelGraph) -> tuple[keras.Model, dict[str, tuple[int, int]
     ends = {}
     for name, block in blocks_of(graph).items():
         places = []
-        for tensor in (block.source, _activated(block.target, readers)):
+        for tensor in (block.source, _activated(block.target, wired)):
             wanted.setdefault(id(tensor), _pooled(values[id(tensor)]))
             places.append(list(wanted).index(id(tensor)))
         ends[name] = tuple(places)
     return keras.Model(inputs, list(wanted.values())), ends
 
 
-def _activated(target: Any, readers: dict[int, list[Any]]) -> Any:
+def _activated(target: Any, wired: Wiring) -> Any:
     """Returns what the activation that alone reads a tensor makes of it, or the tensor."""
-    after = readers.get(id(target), [])
+    after = wired.readers_of(target)
     alone = len(after) == 1 and isinstance(after[0].operation, _ACTIVATIONS)
     return after[0].outputs[0] if alone else target
 
