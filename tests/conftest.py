@@ -21,6 +21,7 @@ QUICK = {
     "search",
     "test_files.py",
     "test_floors.py",
+    "test_layout.py",
     "test_names.py",
     "test_planning.py",
     "test_plans.py",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from callbacks.test_masks import compiled, small, train
+from support.convnet import compiled, small, train
 
 import kerasprune as kp
 from kerasprune.callbacks import IncReg, SoftFilterPruning

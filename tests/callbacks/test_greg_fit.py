@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import warnings
 
 import keras
 import numpy as np
 import pytest
 from support.greg_reference import DECAY, Reference, compiled, greg1, greg2, network, samples, train
+from support.processes import run_python
 
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2
@@ -207,7 +205,6 @@ def test_saved_files_load_where_kerasprune_is_not_installed(make, tmp_path):
 import sys
 sys.modules["kerasprune"] = None  # "import kerasprune" fails from here on
 import keras, numpy as np
-sys.path.insert(0, sys.argv[2])
 folder = sys.argv[1]
 during = keras.models.load_model(folder + "/during.keras")
 model = keras.models.load_model(folder + "/after.keras")
@@ -218,12 +215,7 @@ np.testing.assert_allclose(model.predict(x, verbose=0), np.load(folder + "/expec
 model.fit(x, np.zeros((64, 3)), verbose=0)
 print("loaded")
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path), os.path.dirname(os.path.dirname(__file__))],
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.strip().endswith("loaded"), done.stderr[-2000:]
+    assert run_python(code, tmp_path).endswith("loaded")
 
 
 # ---- the end -----------------------------------------------------------------------------------------------------

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.convnet import BATCH, DATA, STEPS, assert_zero, compiled, masked, small, train
+from support.processes import run_python
 
 import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude, HoldMask, IterativeMagnitude, LearningRateRewinding, Sparsity
 from kerasprune.schedules import cubic
-from kerasprune.testing.toys import toy_data, toy_model
+from kerasprune.testing.toys import toy_model
 from kerasprune.training.candidates import Part, Unit
 from kerasprune.training.granularity import Block
 from kerasprune.training.optimizer import slots
@@ -25,39 +24,7 @@ from kerasprune.training.rewinding import rewind_optimizer
 from kerasprune.training.scope import Global, Layer, Pattern
 from kerasprune.training.updates import updates
 
-BATCH, STEPS = 8, 8
-DATA = toy_data(BATCH * STEPS, 0)
 pytestmark = pytest.mark.filterwarnings("ignore:The schedule ends")
-
-
-def small(seed: int = 0) -> keras.Model:
-    """Returns a small network with what masks have to do with: two kernels, a bias, BatchNorm."""
-    keras.utils.set_random_seed(seed)
-    inputs = keras.Input(DATA[0].shape[1:])
-    x = keras.layers.Conv2D(6, 3, strides=2, name="conv")(inputs)
-    x = keras.layers.ReLU()(keras.layers.BatchNormalization(name="norm")(x))
-    outputs = keras.layers.Dense(4, name="logits")(keras.layers.GlobalAveragePooling2D()(x))
-    return keras.Model(inputs, outputs)
-
-
-def compiled(model: keras.Model, optimizer=None, **arguments) -> keras.Model:
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer or keras.optimizers.SGD(0.05, momentum=0.9), loss, **arguments)
-    return model
-
-
-def train(model: keras.Model, callbacks, epochs: int = 2):
-    return model.fit(*DATA, BATCH, epochs, shuffle=False, verbose=0, callbacks=list(callbacks))
-
-
-def gone(model: keras.Model, masks: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """Returns the values of the weights that masks say are gone."""
-    return [v.numpy()[~masks[v.path]] for v in model.weights if v.path in masks]
-
-
-def assert_zero(values: list[np.ndarray]) -> None:
-    for value in values:
-        assert (value == 0).all() and not np.signbit(value).any()
 
 
 # ---- who goes ------------------------------------------------------------------------------------------------------
@@ -186,7 +153,7 @@ def test_what_is_gone_is_zero_and_so_are_its_slots(name):
     train(model, [callback])
     masks = callback.masks
     assert callback.kept == pytest.approx(0.2, abs=0.01)
-    assert_zero(gone(model, masks))
+    assert_zero(masked(model, masks))
     remembered = [
         (s, masks[v.path]) for v in model.trainable_variables if v.path in masks for s in slots(model.optimizer, v)
     ]
@@ -211,14 +178,14 @@ def test_saved_at_any_moment_sparse_whatever_the_order(last, tmp_path):
         keras.callbacks.BackupAndRestore(str(tmp_path / "backup")),
     ]
     train(model, [*others, holding] if last else [holding, *others], epochs=3)
-    assert_zero(gone(model, masks))
+    assert_zero(masked(model, masks))
     files = sorted(tmp_path.glob("*.weights.h5"))
     assert len(files) >= 3
     for file in files:
         other = small(1)
         other.load_weights(file)
         assert_zero(
-            gone(
+            masked(
                 other,
                 {v.path: masks[w.path] for v, w in zip(other.weights, model.weights, strict=True) if w.path in masks},
             )
@@ -250,39 +217,37 @@ def test_precisions(policy):
     callback = GradualMagnitude(cubic(0.2, end="2ep"), every=4)
     train(model, [callback])
     assert callback.kept == pytest.approx(0.2, abs=0.01)
-    assert_zero([np.asarray(value, "float32") for value in gone(model, callback.masks)])
+    assert_zero([np.asarray(value, "float32") for value in masked(model, callback.masks)])
 
 
-@pytest.mark.parametrize("make", ["GradualMagnitude(cubic(0.2, end='2ep'), every=3)", "IterativeMagnitude(1, 0.4)"])
-def test_two_replicas_are_one(make):
-    code = f"""
-import sys; sys.path.insert(0, sys.argv[1])
+def test_two_replicas_are_one():
+    code = """
 import numpy as np, tensorflow as tf
 cpus = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
 from kerasprune.callbacks import GradualMagnitude, IterativeMagnitude
 from kerasprune.schedules import cubic
-from callbacks.test_masks import DATA, compiled, train
+from support.convnet import DATA, compiled, train
+
 def network():
     keras.utils.set_random_seed(0)
     return keras.Sequential([keras.Input(DATA[0].shape[1:]), keras.layers.Flatten(),
         keras.layers.Dense(8, "relu"), keras.layers.Dense(4)])
-one, two = {make}, {make}
-single = compiled(network())
-train(single, [one])
-with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-    double = compiled(network(), keras.optimizers.SGD(0.05, momentum=0.9), jit_compile=False)
-train(double, [two])
-for a, b in zip(single.get_weights(), double.get_weights()):
-    np.testing.assert_allclose(a, b, atol=1e-4)
-assert all((a == b).all() for a, b in zip(one.masks.values(), two.masks.values())) and one.kept < 0.5
-print("alike")
+
+for make in (lambda: GradualMagnitude(cubic(0.2, end="2ep"), every=3), lambda: IterativeMagnitude(1, 0.4)):
+    one, two = make(), make()
+    single = compiled(network())
+    train(single, [one])
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        double = compiled(network(), keras.optimizers.SGD(0.05, momentum=0.9), jit_compile=False)
+    train(double, [two])
+    for a, b in zip(single.get_weights(), double.get_weights()):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+    assert all((a == b).all() for a, b in zip(one.masks.values(), two.masks.values())) and one.kept < 0.5
+    print(type(one).__name__, "alike")
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, os.path.dirname(os.path.dirname(__file__))], capture_output=True, text=True
-    )
-    assert done.stdout.strip().endswith("alike"), done.stderr[-3000:]
+    assert run_python(code).splitlines()[-2:] == ["GradualMagnitude alike", "IterativeMagnitude alike"]
 
 
 @pytest.mark.parametrize(
@@ -360,7 +325,7 @@ def test_a_constraint_of_the_users_goes_on_acting():
     train(compiled(model), [callback])
     assert kernel.constraint is own
     assert (kernel.numpy() >= 0).all()
-    assert_zero(gone(model, callback.masks))
+    assert_zero(masked(model, callback.masks))
 
 
 # ---- rounds with rewinding -----------------------------------------------------------------------------------------
@@ -432,7 +397,7 @@ def test_exactly_the_fraction_stays_in_every_round():
     train(model, [callback, watch], epochs=6)
     size = sum(mask.size for mask in callback.masks.values())
     assert kept == [size - int(np.ceil(round((1 - 0.8**n) * size, 9))) for n in (1, 2, 3, 4, 5, 5)]
-    assert_zero(gone(model, callback.masks))
+    assert_zero(masked(model, callback.masks))
     early = dict(zip((v.path for v in model.weights), callback.ticket, strict=True))
     assert early.keys() >= callback.masks.keys()
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import warnings
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from support.processes import run_python
 from support.scale_reference import BATCHES, compiled, gammas, network, polarization_gradient, reference, samples, train
 
 import kerasprune as kp
@@ -99,8 +97,6 @@ def test_mixed_precision_makes_the_same_plan(policy):
 
 def test_two_replicas_train_alike():
     code = """
-import sys, os
-sys.path.insert(0, sys.argv[1])
 import tensorflow as tf
 cpus = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -129,9 +125,7 @@ for a, b in zip(model.get_weights(), single.get_weights()):
 assert one.plan == two.plan and one.target_met_at == two.target_met_at != None, (one.target_met_at, two.target_met_at)
 print("alike")
 """
-    here = os.path.dirname(os.path.dirname(__file__))
-    done = subprocess.run([sys.executable, "-c", code, here], capture_output=True, text=True)
-    assert done.stdout.strip().endswith("alike"), done.stderr[-3000:]
+    assert run_python(code).endswith("alike")
 
 
 def test_a_fit_before_and_a_fit_after_are_without_penalty_and_clamp():
@@ -180,8 +174,7 @@ for name in ("during", "after"):
     assert all(layer.gamma_regularizer is None for layer in model.layers if hasattr(layer, "gamma_regularizer"))
 print("loaded")
 """
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
-    assert done.stdout.strip().endswith("loaded"), done.stderr[-2000:]
+    assert run_python(code, tmp_path).endswith("loaded")
 
 
 def test_scales_that_stay_as_they_are_are_clamped_at_once():

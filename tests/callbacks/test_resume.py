@@ -9,7 +9,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from callbacks.test_masks import DATA, STEPS, compiled, small, train
+from support.convnet import DATA, STEPS, compiled, small, train
+from support.interruption import Break, assert_equal
 
 import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude, GReg2, IterativeMagnitude, Resume
@@ -20,19 +21,6 @@ from kerasprune.training.epoch_counters import Positions
 from kerasprune.training.fit import Fit
 
 pytestmark = pytest.mark.filterwarnings("ignore:The fit goes on", "ignore:The schedule ends")
-
-
-class Break(keras.callbacks.Callback):
-    """Breaks a fit off after a number of steps."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.steps = steps
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.steps -= 1
-        if not self.steps:
-            raise KeyboardInterrupt
 
 
 def gradual() -> GradualMagnitude:
@@ -53,11 +41,6 @@ def alone() -> list[np.ndarray]:
     model = compiled(small())
     train(model, [gradual()], epochs=4)
     return model.get_weights()
-
-
-def assert_equal(model: keras.Model, weights: list[np.ndarray]) -> None:
-    for variable, expected in zip(model.weights, weights, strict=True):
-        np.testing.assert_array_equal(variable.numpy(), expected, err_msg=variable.path)
 
 
 def test_goes_on_and_is_finished(alone, tmp_path):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -13,6 +11,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from support.processes import run_python
 
 from kerasprune import data
 from kerasprune.data.glyph_scene import draw
@@ -75,7 +74,7 @@ def test_the_order_is_the_same_in_another_process():
         "dataset = data.load('generated:7', size=8, batch=64, augment='crop_flip', seed=3, first_epoch=1)\n"
         "print(hashlib.sha256(b''.join(images.numpy().tobytes() for images, _ in dataset)).hexdigest())\n"
     )
-    other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+    other = run_python(script)
     dataset = data.load("generated:7", size=8, batch=64, augment="crop_flip", seed=3)
     here = [hashlib.sha256(b"".join(images.numpy().tobytes() for images, _ in dataset)).hexdigest() for _ in range(2)]
     assert here[0] != here[1] == other
@@ -184,8 +183,7 @@ def test_all_faults_are_told_at_once():
 
 def test_importing_the_package_does_not_bring_tensorflow_datasets():
     script = "import sys, kerasprune.data as data; data.names(), data.load; print('tensorflow_datasets' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert run_python(script) == "False"
 
 
 def test_every_public_name_can_be_had():

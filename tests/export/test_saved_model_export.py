@@ -10,15 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from sklearn.datasets import load_digits
+from support.digits import digits
 
 from kerasprune.errors import PruneError
 from kerasprune.export import saved_model
-
-
-def digits(count: int) -> np.ndarray:
-    images = load_digits().images[:count, ..., None] / 16
-    return np.kron(images, np.ones((1, 2, 2, 1))).astype("float32")
 
 
 def residual_network(side: int | None = 16) -> keras.Model:
@@ -40,7 +35,7 @@ def network() -> keras.Model:
 
 
 def test_the_folder_is_the_model(network, tmp_path):
-    images = digits(150)
+    images = digits(150)[0]
     report = saved_model(network, tmp_path / "model", data=images)
     assert report.max_error < 1e-4 and report.agreement == 1.0
     assert (report.format, report.inputs, report.samples) == ("saved_model", "data", 150)
@@ -77,8 +72,8 @@ def test_mixed_precision_stays_mixed(tmp_path):
         model = residual_network()
     finally:
         keras.config.set_dtype_policy("float32")
-    report = saved_model(model, tmp_path / "model", data=digits(9))
-    assert report.max_error < 0.05 * np.abs(model.predict(digits(9), verbose=0).astype("float32")).max()
+    report = saved_model(model, tmp_path / "model", data=digits(9)[0])
+    assert report.max_error < 0.05 * np.abs(model.predict(digits(9)[0], verbose=0).astype("float32")).max()
 
 
 def test_subclassed_model(tmp_path):
@@ -127,7 +122,7 @@ def test_other_weights_are_noticed(network, tmp_path, monkeypatch):
     other.set_weights([0.9 * weight for weight in network.get_weights()])
     monkeypatch.setattr(network, "export", other.export)
     with pytest.raises(PruneError, match="max_error"):
-        saved_model(network, tmp_path / "model", data=digits(9))
+        saved_model(network, tmp_path / "model", data=digits(9)[0])
     assert list(tmp_path.iterdir()) == []
 
 

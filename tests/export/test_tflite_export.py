@@ -9,18 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from sklearn.datasets import load_digits
+from support.digits import digits
 
 from kerasprune.errors import PruneError
 from kerasprune.export import operators, tflite
 from kerasprune.export.conversion import CALIBRATION_SAMPLES
 
 # ---- a small residual network on digits, 16×16 ---- #
-
-
-def digits() -> tuple[np.ndarray, np.ndarray]:
-    images, labels = load_digits(return_X_y=True)
-    return np.kron(images.reshape(-1, 8, 8, 1) / 16, np.ones((1, 2, 2, 1))).astype("float32"), labels
 
 
 def residual_network(side: int | None = 16) -> keras.Model:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
-from search.test_map import product, rising_cubics, thirteen
+from support.accuracy_surfaces import product, rising_cubics, thirteen
 
 import kerasprune as kp
 from kerasprune.search import MAP, Buildable, Smooth

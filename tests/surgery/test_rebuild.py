@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from support.processes import run_python
 
 import kerasprune as kp
 from kerasprune.surgery.absorb import fold
@@ -121,9 +120,7 @@ for path in sorted(pathlib.Path({str(folder)!r}).glob("*.keras")):
     found = np.asarray(model(known["inputs"], training=False))
     print(path.stem, np.abs(found - known["outputs"]).max() / np.abs(known["outputs"]).max())
 """
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr[-2000:]
-    errors = dict(line.split() for line in run.stdout.splitlines())
+    errors = dict(line.split() for line in run_python(code).splitlines())
     assert set(errors) == {path.stem for path in folder.glob("*.keras")}
     assert all(float(error) < 1e-5 for error in errors.values()), errors
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from callbacks.test_masks import BATCH, DATA, STEPS, compiled, small, train
-from callbacks.test_resume import Break
+from support.convnet import BATCH, DATA, STEPS, compiled, small, train
+from support.interruption import Break
 
 import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude, GReg1, IterativeMagnitude, Polarization, Resume, custom_loop

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from callbacks.test_masks import compiled, small, train
-from callbacks.test_resume import Break, assert_equal
+from support.convnet import compiled, small, train
+from support.interruption import Break, assert_equal
 
 import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude, HoldMask, IterativeMagnitude, Polarization, Resume, detach
