@@ -90,7 +90,7 @@ def train_data(seed: int):
 
 def one_run(policy: str, budget: float, seed: int) -> dict:
     """Runs one cell and returns its row."""
-    from kerasprune.training.extent import Extent
+    from kerasprune.training.depth_width_resolution import Extent
     from kerasprune.workflows.one_dimension import one_dimension
     from kerasprune.workflows.rounds import built_point
     from kerasprune.workflows.three_dimensions import three_dimensions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import isfinite
 from typing import Any
@@ -47,22 +47,36 @@ def whole_number_faults(least: int, **values: Any) -> list[str]:
     ]
 
 
+_INTERVALS: dict[str, Callable[[float], bool]] = {
+    "(0, 1]": lambda value: 0 < value <= 1,
+    "(0, 1)": lambda value: 0 < value < 1,
+    "[0, 1)": lambda value: 0 <= value < 1,
+}
+
+
+def interval_faults(interval: str, noun: str, **values: Any) -> list[str]:
+    """Returns a fault for every value that is no number in an interval.
+
+    Args:
+        interval: `"(0, 1]"`, `"(0, 1)"` or `"[0, 1)"`.
+        noun: What each value is, e.g. `"a fraction"`.
+        values: The values by name.
+    """
+    return [
+        f"Expected {name} to be {noun} in {interval}. Received: {name}={value!r}."
+        for name, value in values.items()
+        if not is_number(value) or not _INTERVALS[interval](value)
+    ]
+
+
 def fraction_faults(**values: Any) -> list[str]:
     """Returns a fault for every value that is no fraction kept in (0, 1]."""
-    return [
-        f"Expected {name} to be a fraction kept in (0, 1]. Received: {name}={value!r}."
-        for name, value in values.items()
-        if not is_number(value) or not 0 < value <= 1
-    ]
+    return interval_faults("(0, 1]", "a fraction kept", **values)
 
 
 def proper_fraction_faults(**values: Any) -> list[str]:
     """Returns a fault for every value that is no fraction kept in (0, 1): something has to be removed."""
-    return [
-        f"Expected {name} to be a fraction kept in (0, 1). Received: {name}={value!r}."
-        for name, value in values.items()
-        if not is_number(value) or not 0 < value < 1
-    ]
+    return interval_faults("(0, 1)", "a fraction kept", **values)
 
 
 def choice_faults(choices: Sequence[Any], **values: Any) -> list[str]:
@@ -72,6 +86,15 @@ def choice_faults(choices: Sequence[Any], **values: Any) -> list[str]:
         for name, value in values.items()
         if value not in choices
     ]
+
+
+def made(faults: list[str], make: Callable[..., Any], *arguments: Any) -> Any:
+    """Returns what is made of the arguments; where they are at fault, says so and returns nothing."""
+    try:
+        return make(*arguments)
+    except PruneError as error:
+        faults.append(str(error).replace("\n", " "))
+        return None
 
 
 @contextmanager

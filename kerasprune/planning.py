@@ -14,7 +14,7 @@ from kerasprune.costs.cost import cost, graph_at
 from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.errors import PruneError, fraction_faults, raise_faults
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.keep import legal
+from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 

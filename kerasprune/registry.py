@@ -195,7 +195,8 @@ callbacks = Registry(
 granularities = Registry(
     "granularity",
     {
-        "block": "kerasprune.training.granularity:Block",
+        "block": "kerasprune.training.granularity:WeightBlock",
+        "channel": "kerasprune.training.granularity:Channel",
         "filter": "kerasprune.training.granularity:Filter",
         "weight": "kerasprune.training.granularity:Weight",
     },

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from keras import ops
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, fraction_faults, raise_faults
 from kerasprune.registry import schedules as _schedules
 
 
@@ -77,7 +78,7 @@ class Ramp:
     start: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_fractions((self.keep, self.start))
+        raise_faults("There is no such schedule:", fraction_faults(keep=self.keep, start=self.start))
         _check_order((self.begin, self.end), self.steps_per_epoch)
 
     def at(self, steps_per_epoch: int) -> Ramp:
@@ -109,7 +110,8 @@ class Steps:
                 f"Expected one fraction for each point. Received: {len(self.points)} points, "
                 f"{len(self.fractions)} fractions."
             )
-        _check_fractions(self.fractions)
+        named = {f"fractions[{index}]": value for index, value in enumerate(self.fractions)}
+        raise_faults("There is no such schedule:", fraction_faults(**named))
         _check_order(self.points, self.steps_per_epoch)
 
     def at(self, steps_per_epoch: int) -> Steps:
@@ -217,13 +219,49 @@ def from_tfmot(config: Mapping[str, Any]) -> Ramp | Steps:
     raise PruneError(f"Expected ConstantSparsity or PolynomialDecay. Received: class_name={name!r}.")
 
 
+@dataclass(frozen=True)
+class Updates:
+    """The steps at which masks are renewed, ascending, and the fraction kept from each on."""
+
+    steps: tuple[int, ...]
+    keep: tuple[float, ...]
+
+    def at(self, step: int) -> float:
+        """Returns the fraction kept after a number of steps."""
+        return ([1.0] + [keep for due, keep in zip(self.steps, self.keep, strict=True) if due <= step])[-1]
+
+
+def updates(schedule: Schedule, every: int, steps_per_epoch: int | None, total: int | None) -> Updates:
+    """Returns the table of a schedule.
+
+    Args:
+        schedule: From a step to the fraction kept.
+        every: Steps between two renewals.
+        steps_per_epoch: Updates of the weights in an epoch, or `None` where that is not known.
+        total: Updates of the weights in the whole fit, or `None`; needed for functions without an end of their own.
+
+    Raises:
+        PruneError: The length of the fit is needed and not known, or the fraction kept grows or leaves (0, 1].
+    """
+    if isinstance(schedule, Ramp | Steps):
+        bound = schedule if steps_per_epoch is None else schedule.at(steps_per_epoch)
+        moments = bound.moments(every)
+    elif total is None:
+        raise PruneError(
+            "Expected data of known length beside a schedule that is a plain function. Received: no number of steps. "
+            "Give fit steps_per_epoch=, or use a schedule of kp.schedules."
+        )
+    else:
+        bound, moments = schedule, list(range(0, total + 1, every))
+    keep = [_fraction(bound(step)) for step in moments]
+    bad = [k for k in keep if not 0 < k <= 1]
+    if bad or any(after > before for before, after in pairwise([1.0, *keep])):
+        raise PruneError(f"Expected fractions kept in (0, 1] that do not grow. Received: {(bad or keep)[:5]}.")
+    return Updates(tuple(moments), tuple(keep))
+
+
 def _kept(sparsity: float) -> float:
     return round(1 - sparsity, 12)
-
-
-def _check_fractions(fractions: Sequence[float]) -> None:
-    if not all(isinstance(f, int | float) and not isinstance(f, bool) and 0 < f <= 1 for f in fractions):
-        raise PruneError(f"Expected fractions kept in (0, 1]. Received: {', '.join(map(repr, fractions))}.")
 
 
 def _check_order(points: Sequence[Moment], steps_per_epoch: int | None) -> None:
@@ -244,3 +282,8 @@ def _steps(point: Moment, steps_per_epoch: int | None) -> int:
             "Give fit steps_per_epoch=, or the schedule its steps with schedule.at(steps_per_epoch)."
         )
     return point.steps(steps_per_epoch or 0)
+
+
+def _fraction(value: Any) -> float:
+    # float32 has 7 digits; what was meant as 0.7 must not become 0.69999999, which rounds to one weight less.
+    return round(float(np.asarray(value)), 7)

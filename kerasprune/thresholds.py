@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.errors import PruneError, nearest, raise_faults
+from kerasprune.errors import PruneError, interval_faults, nearest, raise_faults
 from kerasprune.registry import thresholds as _thresholds
 
 SCOPES = ("layer", "network")
@@ -191,6 +191,4 @@ def gap(scales: np.ndarray, threshold: float) -> tuple[float, float]:
 
 
 def _share_faults(name: str, value: Any) -> list[str]:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1:
-        return []
-    return [f"Expected {name} to be a fraction of the ceiling in [0, 1). Received: {name}={value!r}."]
+    return interval_faults("[0, 1)", "a fraction of the ceiling", **{name: value})

@@ -40,9 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.quick)
 
 
-# A full collection walks the whole heap, a million objects of TensorFlow and of models that earlier tests have built. On
-# a machine with cold memory one of them took up to 17 s of wall time and 0.3 s of processor time. What is alive after
-# the imports, and after each module, is therefore left out of later collections.
+# A full collection walks the whole heap, a million objects of TensorFlow and of models that earlier tests have built.
+# On a machine with cold memory one took up to 17 s of wall time and 0.3 s of processor time. What is alive after the
+# imports, and after each module, is therefore left out of later collections.
 
 
 def pytest_collection_finish() -> None:

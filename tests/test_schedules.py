@@ -94,7 +94,7 @@ def test_schedules_run_inside_the_graph(compiled):
 @pytest.mark.parametrize("keep", [0, -0.1, 1.5, float("nan"), "0.5", True, None])
 def test_fractions_out_of_range_are_refused(keep):
     for make in (cubic, linear, constant, lambda keep: steps([1], [keep])):
-        with pytest.raises(kp.PruneError, match=r"fractions kept in \(0, 1\]"):
+        with pytest.raises(kp.PruneError, match=r"a fraction kept in \(0, 1\]"):
             make(keep)
 
 

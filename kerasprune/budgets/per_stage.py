@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from math import log
 
 from kerasprune.budgets.base import Budget
-from kerasprune.errors import PruneError, nearest, raise_faults
+from kerasprune.errors import PruneError, fraction_faults, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.stages import stages
 
@@ -37,11 +37,7 @@ class PerStage(Budget):
                 f"Expected one fraction kept for every stage, or a dict of layer names. Received: keep={self.keep!r}."
             )
         entries = self.keep.items() if isinstance(self.keep, Mapping) else enumerate(self.keep)
-        faults = [
-            f"Expected a fraction kept in (0, 1]. Received: keep[{key!r}]={value!r}."
-            for key, value in entries
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1
-        ]
+        faults = fraction_faults(**{f"keep[{key!r}]": value for key, value in entries})
         raise_faults("The budget per_stage is not legal:", faults)
         object.__setattr__(self, "keep", dict(self.keep) if isinstance(self.keep, Mapping) else tuple(self.keep))
 

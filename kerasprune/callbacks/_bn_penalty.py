@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -18,7 +17,7 @@ from kerasprune.costs.cost import cost
 from kerasprune.errors import PruneError, choice_faults, fraction_faults, is_number, raise_faults
 from kerasprune.files import replacing
 from kerasprune.graph.channels import COUPLINGS
-from kerasprune.graph.keep import legal
+from kerasprune.graph.kept_channels import legal
 from kerasprune.plans import Plan
 from kerasprune.regularizers import ScalePenalty, Together
 from kerasprune.thresholds import gap
@@ -275,12 +274,3 @@ def above(scales: Scales, floor: Floor, thresholds: dict[str, float]) -> dict[st
 def optional_fraction_faults(**values: object) -> list[str]:
     """Returns what is wrong with fractions kept that may be `None`."""
     return fraction_faults(**{name: value for name, value in values.items() if value is not None})
-
-
-def made(faults: list[str], make: Callable[..., Any], *arguments: Any) -> Any:
-    """Returns what is made of the arguments; where they are at fault, says so and returns nothing."""
-    try:
-        return make(*arguments)
-    except PruneError as error:
-        faults.append(str(error).replace("\n", " "))
-        return None

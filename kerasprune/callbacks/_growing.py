@@ -14,21 +14,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.errors import PruneError, is_number, raise_faults
+from kerasprune.errors import PruneError, fraction_faults, is_number, made, raise_faults, whole_number_faults
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.regularizers import GrowingL2
+from kerasprune.training import granularity as granularities
 from kerasprune.training.callback import PruningCallback
-from kerasprune.training.candidates import (
-    Part,
-    Unit,
-    channel_numbers,
-    channel_units,
-    granularity_faults,
-    losing,
-    weight_numbers,
-    weight_units,
-)
+from kerasprune.training.candidates import Part, Unit, losing
 from kerasprune.training.optimizer import unwrapped
 
 _EXACT = 1e-9  # so that 0.01 / 1e-5 counts as the 1000 updates that it is
@@ -57,11 +49,7 @@ class Growth:
             faults.append(
                 f"Expected 0 < penalty step ≤ ceiling. Received: step={self.step!r}, ceiling={self.ceiling!r}."
             )
-        for name, least in (("every", 1), ("settle", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                faults.append(f"Expected {name} to be a whole number of steps ≥ {least}. Received: {name}={value!r}.")
-        return faults
+        return [*faults, *whole_number_faults(1, every=self.every), *whole_number_faults(0, settle=self.settle)]
 
     def updates_to(self, height: float) -> int:
         """Returns the number of updates until λ is at least `height`."""
@@ -75,12 +63,12 @@ class Growth:
 class GrowingPenalty(PruningCallback):
     """Base of GReg-1, GReg-2 and IncReg: `L(w) + ½ Σ_j λ_j w_j²` with a λ that changes inside the compiled step.
 
-    A method says how long it takes (`length`), what λ is (`strength`) and which entries are removed (`Unit.goes`).
+    A method says how long it takes (`length`), what λ is (`strength`) and which entries are removed (`Unit.pruned`).
 
     Args:
         growth: The schedule of the penalty.
         keep: Fraction kept, or fractions by name; `None` where a plan says what is kept.
-        granularity: `"filter"`, `"channel"` (input channels of the consumers) or `"weight"`.
+        granularity: What is removed as one: a name of `kp.training.granularity`, a dict, a class or an instance.
         weight_decay: γ, the L2 coefficient that the loss already holds.
         stop: Whether to stop `fit` at the end of the schedule.
         faults: What is wrong with the arguments of the method.
@@ -92,13 +80,16 @@ class GrowingPenalty(PruningCallback):
         self,
         growth: Growth,
         keep: float | Mapping[str, float] | None,
-        granularity: str,
+        granularity: Any,
         weight_decay: float,
         stop: bool,
         faults: list[str],
     ) -> None:
         super().__init__()
-        faults = [*faults, *growth.faults(), *granularity_faults(granularity)]
+        self._granularity = made(faults, granularities.get, granularity)
+        if keep is None and self._granularity is not None and not self._granularity.whole_channels:
+            faults.append(f"Expected keep= with granularity={granularity!r}. Received: plan=, which is about channels.")
+        faults = [*faults, *growth.faults()]
         if not is_number(weight_decay) or not weight_decay >= 0:
             faults.append(f"Expected weight_decay ≥ 0. Received: weight_decay={weight_decay!r}.")
         raise_faults(f"{type(self).__name__} cannot be made:", faults)
@@ -124,17 +115,14 @@ class GrowingPenalty(PruningCallback):
 
     def units(self) -> tuple[Plan, list[Unit]]:
         """Returns what the penalty acts on, and the plan so far, which what is picked completes."""
-        if self.granularity == "weight":
-            graph = trace(self.model, unknown="freeze")
-            units = weight_units(graph, weight_numbers(graph, self.keep))
-        else:
-            graph = trace(self.model, coupling="free")
-            units = channel_units(graph, self.granularity, channel_numbers(graph, self.keep))
+        channels = self._granularity.whole_channels
+        graph = trace(self.model, coupling="free" if channels else "tied", unknown="raise" if channels else "freeze")
+        units = self._granularity.candidates(graph, self._granularity.numbers(graph, self.keep))
         return Plan.of(graph, {}), losing(units)
 
     def picked(self, unit: Unit) -> np.ndarray:
         """Returns the sorted indices of the entries of a unit that are kept."""
-        return unit.stays()
+        return unit.kept_indices()
 
     # ---- training ---------------------------------------------------------------------------------------------
 
@@ -147,7 +135,7 @@ class GrowingPenalty(PruningCallback):
         _warn_of_decay(self.model.optimizer)
         _warn_of_frozen(self._units)
         for unit in self._units:
-            self.session.track(f"goes/{unit.name}", unit.goes)
+            self.session.track(unit.state, unit.pruned)
             for part in unit.parts:
                 self.session.regularize(part.variable, GrowingL2(self._reader(unit, part)))
 
@@ -182,29 +170,28 @@ class GrowingPenalty(PruningCallback):
 
     @property
     def leaves_masks(self) -> bool:
-        """Whether single weights are removed."""
-        return self.granularity == "weight"
+        """Whether weights are removed, rather than channels."""
+        return not self._granularity.whole_channels
 
     @property
     def plan(self) -> Plan:
-        """What to hand to `kp.rebuild` after `fit` (granularity `"filter"` and `"channel"`)."""
+        """What to hand to `kp.rebuild` after `fit` (whole channels)."""
         self._check_done()
-        if self.granularity == "weight":
-            raise PruneError("Expected whole channels. Received: granularity='weight'. Use callback.masks.")
+        if self.leaves_masks:
+            raise PruneError(f"Expected channels. Received: granularity={self.granularity!r}. Use callback.masks.")
         return replace(self._given, keep={**self._given.keep, **{name: k.tolist() for name, k in self._kept.items()}})
 
     @property
     def masks(self) -> dict[str, np.ndarray]:
-        """`{variable path: boolean mask of the weights that stay}` after `fit` (granularity `"weight"`)."""
+        """`{variable path: boolean mask of the weights that stay}` after `fit` (weights, or blocks of them)."""
         self._check_done()
-        if self.granularity != "weight":
-            raise PruneError(f"Expected single weights. Received: granularity={self.granularity!r}. Use callback.plan.")
-        masks = {}
-        for unit in self._units:
-            mask = np.zeros(unit.size, bool)
-            mask[self._kept[unit.name]] = True
-            masks[unit.name] = mask.reshape(unit.parts[0].variable.shape)
-        return masks
+        if not self.leaves_masks:
+            raise PruneError(f"Expected weights. Received: granularity={self.granularity!r}. Use callback.plan.")
+        return {
+            part.variable.path: ops.convert_to_numpy(part.spread(np.isin(np.arange(unit.size), self._kept[unit.name])))
+            for unit in self._units
+            for part in unit.parts
+        }
 
     def compressed(self, steps: int) -> Self:
         """Returns the same callback with its schedule squeezed into fewer steps.
@@ -237,11 +224,7 @@ class GrowingPenalty(PruningCallback):
 def keep_faults(keep: Any) -> list[str]:
     """Returns what is wrong with a fraction kept, or with a dict of fractions."""
     values = keep.values() if isinstance(keep, Mapping) else [keep]
-    return [
-        f"Expected fractions kept in (0, 1]. Received: keep={value!r}."
-        for value in values
-        if not is_number(value) or not 0 < value <= 1
-    ]
+    return [fault for value in values for fault in fraction_faults(keep=value)]
 
 
 def _warn_of_decay(optimizer: keras.Optimizer) -> None:

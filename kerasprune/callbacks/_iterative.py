@@ -12,9 +12,9 @@ import numpy as np
 from kerasprune.errors import PruneError, proper_fraction_faults, raise_faults, whole_number_faults
 from kerasprune.schedules import Moment
 from kerasprune.training.callback import PruningCallback
-from kerasprune.training.competition import Competition
 from kerasprune.training.optimizer import accumulated
 from kerasprune.training.phases import Phases
+from kerasprune.training.selection import Selection
 
 
 class IterativeRemoval(PruningCallback):
@@ -45,7 +45,7 @@ class IterativeRemoval(PruningCallback):
         faults += proper_fraction_faults(keep_per_round=keep_per_round)
         raise_faults(f"{type(self).__name__} cannot be made:", faults)
         super().__init__()
-        self.competition = Competition(criterion, granularity, scope, freeze)
+        self.selection = Selection(criterion, granularity, scope, freeze)
         self.rounds = rounds
         self.keep_per_round = keep_per_round
         self.rewind_to = Moment.read(rewind_to)
@@ -95,7 +95,7 @@ class IterativeRemoval(PruningCallback):
             )
         rewind = self.rewind_to.steps(steps)
         self._phases = Phases.of(rewind, self.rounds, steps, epochs, self.model.steps_per_execution)
-        self.hold(self.competition.masks(self.model))
+        self.hold(self.selection.masks(self.model))
         self._check_rounds()
         self._note(steps=0, epoch_began=0, round=0)
         if rewind == 0:

@@ -13,11 +13,10 @@ from keras import ops
 
 from kerasprune import schedules
 from kerasprune.errors import raise_faults, whole_number_faults
-from kerasprune.schedules import Moment
+from kerasprune.schedules import Moment, Updates, updates
 from kerasprune.training.callback import PruningCallback
-from kerasprune.training.competition import Competition
 from kerasprune.training.optimizer import accumulated
-from kerasprune.training.updates import Updates, updates
+from kerasprune.training.selection import Selection
 
 
 class GradualMagnitude(PruningCallback):
@@ -60,7 +59,7 @@ class GradualMagnitude(PruningCallback):
     ) -> None:
         raise_faults("GradualMagnitude cannot be made:", whole_number_faults(1, every=every))
         super().__init__()
-        self.competition = Competition(criterion, granularity, scope, freeze)
+        self.selection = Selection(criterion, granularity, scope, freeze)
         self.schedule = schedules.get(schedule)
         self.every = every
         self._updates = Updates((), ())
@@ -90,7 +89,7 @@ class GradualMagnitude(PruningCallback):
                 f"{self._updates.at(total):.3g} stays. Train longer, or end the schedule earlier.",
                 stacklevel=4,
             )
-        self.hold(self.competition.masks(self.model), self._renew)
+        self.hold(self.selection.masks(self.model), self._renew)
         if self.restored_epoch and known is not None:
             self.session.start -= known * self.restored_epoch
         self._numbers = np.stack([self.held.numbers(keep) for keep in self._updates.keep])
@@ -108,7 +107,7 @@ class GradualMagnitude(PruningCallback):
         removed = ops.cond(
             index > before,
             lambda: self.held.lowest(numbers),
-            lambda: [ops.convert_to_tensor(unit.goes) for unit in self.held.units],
+            lambda: [ops.convert_to_tensor(unit.pruned) for unit in self.held.units],
         )
         self.held.assign(removed)
         self._renewals.assign(ops.maximum(index, before))

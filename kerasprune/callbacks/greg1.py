@@ -12,7 +12,7 @@ from keras import ops
 from kerasprune.callbacks._growing import GrowingPenalty, Growth, keep_faults
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
-from kerasprune.training.candidates import Unit, channel_units, losing
+from kerasprune.training.candidates import Unit, losing
 
 
 class GReg1(GrowingPenalty):
@@ -62,15 +62,13 @@ class GReg1(GrowingPenalty):
         every: int = 10,
         ceiling: float = 1.0,
         settle: int = 5000,
-        granularity: str = "filter",
+        granularity: Any = "filter",
         weight_decay: float = 0.0,
         stop: bool = True,
     ) -> None:
         faults = [] if keep is None else keep_faults(keep)
         if (plan is None) == (keep is None):
             faults.append("Expected either plan= or keep=. Received: " + ("neither." if plan is None else "both."))
-        if plan is not None and granularity == "weight":
-            faults.append("Expected keep= with granularity='weight'. Received: plan=, which is about channels.")
         if plan is not None and plan.removed:
             faults.append(
                 f"Expected a plan of channels. Received: removed blocks {plan.removed}. Drop blocks with kp.rebuild."
@@ -88,18 +86,17 @@ class GReg1(GrowingPenalty):
         if self._asked is None:
             given, units = super().units()
             for unit in units:
-                unit.goes.assign(unit.lowest())
+                unit.pruned.assign(unit.lowest())
             return given, units
         plan = self._asked
         graph = trace(self.model, coupling=plan.coupling, unknown="freeze")
         plan.check(graph)
-        units = channel_units(graph, self.granularity, {name: len(kept) for name, kept in plan.keep.items()})
-        units = losing(units)
+        units = losing(self._granularity.candidates(graph, {name: len(kept) for name, kept in plan.keep.items()}))
         for unit in units:
-            unit.goes.assign(~np.isin(np.arange(unit.size), plan.keep[unit.name]))
+            unit.pruned.assign(~np.isin(np.arange(unit.size), plan.keep[unit.name]))
         return replace(plan, fingerprint=graph.fingerprint), units
 
     def strength(self, unit: Unit, step: Any) -> Any:
         """Returns `λ = min(δλ · (⌊step/K_u⌋ + 1), τ)` for what goes, 0 for what stays."""
         updates = ops.cast(step // self.growth.every + 1, "float32")
-        return ops.where(unit.goes, ops.minimum(updates * self.growth.step, self.growth.ceiling), 0.0)
+        return ops.where(unit.pruned, ops.minimum(updates * self.growth.step, self.growth.ceiling), 0.0)

@@ -59,7 +59,7 @@ class GReg2(GrowingPenalty):
         ceiling: float = 1.0,
         settle: int = 5000,
         recover: float | None = None,
-        granularity: str = "filter",
+        granularity: Any = "filter",
         weight_decay: float = 0.0,
         stop: bool = True,
     ) -> None:
@@ -105,15 +105,15 @@ class GReg2(GrowingPenalty):
     def _settled(self, unit: Unit, step: Any) -> Any:
         """Returns which entries go, having picked at the step of the pick."""
         picks = ops.equal(step, self.pick_step_number)
-        goes = ops.cond(picks, unit.lowest, lambda: ops.convert_to_tensor(unit.goes))
-        unit.goes.assign(goes)
+        goes = ops.cond(picks, unit.lowest, lambda: ops.convert_to_tensor(unit.pruned))
+        unit.pruned.assign(goes)
         return goes
 
     def picked(self, unit: Unit) -> np.ndarray:
         """Returns what was picked; where `fit` ended before the pick, what would be picked now."""
         if self.session.now() <= self.pick_step_number:
-            unit.goes.assign(unit.lowest())
-        return unit.stays()
+            unit.pruned.assign(unit.lowest())
+        return unit.kept_indices()
 
     def _squeeze(self, growing: int, settle: int) -> None:
         """Keeps the share of the time before the pick."""

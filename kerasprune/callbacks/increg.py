@@ -53,7 +53,7 @@ class IncReg(GrowingPenalty):
         every: int = 10,
         ceiling: float = 1.0,
         settle: int = 5000,
-        granularity: str = "filter",
+        granularity: Any = "filter",
         weight_decay: float = 0.0,
         stop: bool = True,
     ) -> None:
@@ -95,8 +95,8 @@ class IncReg(GrowingPenalty):
 
     def picked(self, unit: Unit) -> np.ndarray:
         """Returns what is strongest at the end."""
-        unit.goes.assign(unit.lowest())
-        return unit.stays()
+        unit.pruned.assign(unit.lowest())
+        return unit.kept_indices()
 
     def gauges(self) -> dict[str, float]:
         """Returns the largest λ at this moment."""

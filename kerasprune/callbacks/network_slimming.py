@@ -8,8 +8,8 @@ import numpy as np
 
 from kerasprune import regularizers
 from kerasprune.budgets.base import Floor
-from kerasprune.callbacks._bn_penalty import BatchNormPenalty, made, optional_fraction_faults, to_target
-from kerasprune.errors import fraction_faults
+from kerasprune.callbacks._bn_penalty import BatchNormPenalty, optional_fraction_faults, to_target
+from kerasprune.errors import fraction_faults, made
 from kerasprune.training.bn_scales import Scales
 
 

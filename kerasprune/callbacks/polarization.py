@@ -9,8 +9,8 @@ import numpy as np
 
 from kerasprune import regularizers, thresholds
 from kerasprune.budgets.base import Floor
-from kerasprune.callbacks._bn_penalty import BatchNormPenalty, above, made, optional_fraction_faults, to_target
-from kerasprune.errors import is_number
+from kerasprune.callbacks._bn_penalty import BatchNormPenalty, above, optional_fraction_faults, to_target
+from kerasprune.errors import is_number, made
 from kerasprune.training.bn_scales import Scales
 
 

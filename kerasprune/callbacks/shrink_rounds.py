@@ -16,8 +16,8 @@ from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.plans import Plan
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.training.callback import PruningCallback
-from kerasprune.training.extent import Extent, Point, check_blocks, check_rounds, next_plan, steps
-from kerasprune.training.zeroing import Zeroing
+from kerasprune.training.depth_width_resolution import Extent, Point, check_blocks, check_rounds, next_plan, steps
+from kerasprune.training.plan_masks import PlanMasks
 
 
 class ShrinkRounds(PruningCallback):
@@ -89,7 +89,7 @@ class ShrinkRounds(PruningCallback):
         self.channels = channels
         self.monitor = monitor
         self.seed = seed
-        self._zeroing: Zeroing | None = None
+        self._plan_masks: PlanMasks | None = None
         self._extent: Extent | None = None
 
     @property
@@ -132,10 +132,10 @@ class ShrinkRounds(PruningCallback):
             check_blocks(self.model, self._extent)
         nothing = {"epochs": np.asarray(0), "points": np.zeros((0, 7)), "plans": np.array([_written(Plan({}))])}
         self.session.notes |= nothing
-        self._zeroing = None
+        self._plan_masks = None
         if self.dimension != "resolution":
-            self._zeroing = Zeroing(self.model, self.dimension)
-            self._zeroing.attach(self.session)
+            self._plan_masks = PlanMasks(self.model, self.dimension)
+            self._plan_masks.attach(self.session)
         self._shrink(rebuild(self.model, Plan({}), absorb=False))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -184,8 +184,8 @@ class ShrinkRounds(PruningCallback):
         step = next_plan(slim, self._extent, self.dimension, fraction, self.data, self.blocks, self.channels, self.seed)
         plan = replace(plan.then(step), fingerprint=plan.fingerprint or step.fingerprint)
         notes["plans"] = np.array([_written(plan), *notes["plans"][1:]])
-        if self._zeroing is not None:
-            self._zeroing.assign(plan)
+        if self._plan_masks is not None:
+            self._plan_masks.assign(plan)
 
 
 def _written(plan: Plan) -> str:

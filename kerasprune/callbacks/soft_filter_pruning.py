@@ -48,7 +48,7 @@ class SoftFilterPruning(PruningCallback):
         self.held = Masks(units, granularity, Layer(), L2(), graph)
         self.held.clear()
         for unit in units:
-            self.session.track(f"goes/{unit.name}", unit.goes)
+            self.session.track(unit.state, unit.pruned)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Zeroes the weakest filters, those of the epoch before forgotten."""

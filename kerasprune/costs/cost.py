@@ -19,7 +19,7 @@ from kerasprune.graph.channels import Ids, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
-from kerasprune.surgery.applied_plan import Cut, cut
+from kerasprune.surgery.applied_plan import AppliedPlan, apply_plan
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def cost(
         6912
     """
     graph = graph_at(model, plan, resolution)
-    part = cut(graph, plan or Plan({}, coupling=graph.coupling))
-    return _total(_layer_costs(part.graph, part.alive, _added_biases(part) if absorb else {}))
+    applied = apply_plan(graph, plan or Plan({}, coupling=graph.coupling))
+    return _total(_layer_costs(applied.graph, applied.alive, _added_biases(applied) if absorb else {}))
 
 
 def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: int | None) -> ChannelGraph:
@@ -108,10 +108,10 @@ def kept_size(entry: Slice, alive: np.ndarray) -> int:
     )
 
 
-def _added_biases(part: Cut) -> Mapping[int, int]:
+def _added_biases(applied: AppliedPlan) -> Mapping[int, int]:
     from kerasprune.surgery.absorb import fold
 
-    return {key: bias.size for key, bias in fold(part).added.items()}
+    return {key: bias.size for key, bias in fold(applied).added.items()}
 
 
 def _layer_costs(graph: ChannelGraph, alive: np.ndarray, added: Mapping[int, int]) -> list[LayerCost]:

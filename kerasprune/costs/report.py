@@ -8,7 +8,7 @@ from kerasprune.costs.cost import Cost, cost
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import fold
-from kerasprune.surgery.applied_plan import cut
+from kerasprune.surgery.applied_plan import apply_plan
 
 
 def report(model: keras.Model, plan: Plan, *, resolution: int | None = None) -> str:
@@ -30,11 +30,11 @@ def report(model: keras.Model, plan: Plan, *, resolution: int | None = None) -> 
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 9.
     """
-    part = cut(model, plan)
+    applied = apply_plan(model, plan)
     dense = cost(model, resolution=resolution or plan.resolution)
     slim = cost(model, plan, resolution=resolution, absorb=True)
-    folded = fold(part)
-    lines = [_groups(part.graph, plan), "", _costs(dense, slim)]
+    folded = fold(applied)
+    lines = [_groups(applied.graph, plan), "", _costs(dense, slim)]
     if folded.biases or folded.means:
         lines.append(f"constants of removed channels: folded into {len(folded.biases) + len(folded.means)} layers")
     if folded.padded:

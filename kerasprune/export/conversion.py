@@ -22,7 +22,7 @@ import numpy as np
 
 from kerasprune.errors import PruneError
 from kerasprune.export.precision import in_float32
-from kerasprune.export.quiet import quiet
+from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
 from kerasprune.export.signature import Signature, output_names
 

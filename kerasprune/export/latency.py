@@ -15,9 +15,9 @@ import numpy as np
 
 from kerasprune.errors import PruneError, extras, raise_faults
 from kerasprune.export.conversion import to_tflite
-from kerasprune.export.litert import fill_inputs, open_interpreter, time_invocation
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
+from kerasprune.export.tflite_interpreter import fill_inputs, open_interpreter, time_invocation
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter

@@ -13,7 +13,7 @@ from kerasprune.errors import PruneError, extras
 from kerasprune.export.destination import new_saved_model
 from kerasprune.export.parity import Function, compare, keras_function, require_close
 from kerasprune.export.precision import precision
-from kerasprune.export.quiet import quiet
+from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.report import ExportReport
 from kerasprune.export.samples import Batch, first_inputs, samples_of
 from kerasprune.export.signature import Signature, is_graph, signature_of

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from kerasprune.errors import PruneError, extras, nearest
-from kerasprune.export import litert
+from kerasprune.export import tflite_interpreter
 from kerasprune.export.conversion import QUANTIZATIONS, to_tflite
 from kerasprune.export.destination import new_file
 from kerasprune.export.parity import compare, keras_function, require_close
@@ -73,8 +73,8 @@ def tflite(
     samples = samples_of(signature, data)
     with new_file(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(to_tflite(model, signature, quantize, samples))
-        exported = litert.single_runner(
-            litert.open_interpreter(temporary), signature.names, partial(output_names, model)
+        exported = tflite_interpreter.single_runner(
+            tflite_interpreter.open_interpreter(temporary), signature.names, partial(output_names, model)
         )
         parity = compare(keras_function(model, signature), exported, samples)
         require_close(parity, quantize or "float32", precision(model))
@@ -87,7 +87,7 @@ def tflite(
             latency_ms=_latency(temporary),
             inputs=samples.source,
             samples=parity.samples,
-            operators=tuple(sorted(set(litert.operators(temporary)))),
+            operators=tuple(sorted(set(tflite_interpreter.operators(temporary)))),
         )
 
 
@@ -150,7 +150,9 @@ def _check_arguments(path: Path, quantize: str | None, data: Any) -> None:
 
 
 def _latency(path: Path) -> float:
-    interpreter = litert.open_interpreter(path)  # a new one: a signature runner locks the interpreter it runs
-    litert.fill_inputs(interpreter)
-    times = [litert.time_invocation(interpreter) for _ in range(WARMUP + RUNS)]
+    interpreter = tflite_interpreter.open_interpreter(
+        path
+    )  # a new one: a signature runner locks the interpreter it runs
+    tflite_interpreter.fill_inputs(interpreter)
+    times = [tflite_interpreter.time_invocation(interpreter) for _ in range(WARMUP + RUNS)]
     return statistics.median(times[WARMUP:])

@@ -1,6 +1,6 @@
 """The statements that a layer rule can make: new channels, ties, pins, and the variables and configs that follow them.
 
-A rule is called once for every call of its layer and tells the `Declarations` object (named `graph` in rules, since
+A rule is called once for every call of its layer and tells the `GraphBuilder` object (named `graph` in rules, since
 it becomes the graph) what the layer does. All of slicing, config rewriting, parameter counts, multiply–adds, masks
 and regularisation are read from these statements: they cannot drift apart.
 """
@@ -45,7 +45,7 @@ class Call:
     tensors: tuple[Ids, ...] = ()
 
 
-class Declarations:
+class GraphBuilder:
     """Collects what the rules say of one model.
 
     Args:

@@ -1,7 +1,7 @@
 """The table of rules: what each class of layer or operation does to channels.
 
 A rule is `rule(graph, layer, x) -> ids`: `x` are the channel ids of its input, the result those of its output. It
-does to the ids what the layer does to channels, and tells `graph` (see `builder.Declarations`) what follows
+does to the ids what the layer does to channels, and tells `graph` (see `builder.GraphBuilder`) what follows
 them. Rules for layers that see more than one channel axis take and return whole `Ids` (`tensor_rule`).
 
 How the *constant* of a removed channel passes through a layer is said beside the rule (`kerasprune.surgery.constants`):
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from kerasprune.errors import PruneError
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 
 EVALUATED, POINTWISE, CARRIED, PADDED = "evaluated", "pointwise", "carried", "padded"
@@ -147,7 +147,7 @@ def _on_channel_axis(function: Callable) -> Callable:
     """Returns a rule on whole `Ids` from a rule on the ids of the channel axis."""
 
     @wraps(function)
-    def on_ids(graph: Declarations, layer: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
+    def on_ids(graph: GraphBuilder, layer: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
         shape = graph.call.outputs[0]
         before, after = channel_axis(layer) % len(x.shape), channel_axis(layer) % len(shape)
         graph.pin_all(x, f"{layer.name!r} mixes that axis", but=(before,))

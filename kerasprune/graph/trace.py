@@ -12,7 +12,7 @@ from keras import KerasTensor, tree
 from kerasprune._keras import maker
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.blocks import droppable, find_blocks
-from kerasprune.graph.builder import Call, Declarations
+from kerasprune.graph.builder import Call, GraphBuilder
 from kerasprune.graph.channels import Ids, TracedCall, Unknown
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.rule import Rule, find
@@ -63,7 +63,7 @@ def trace(
     body = functional(model)
     patterns = as_patterns(freeze)
     _check_patterns(body, patterns)
-    graph = Declarations(coupling)
+    graph = GraphBuilder(coupling)
     counted = resolution is not None or _is_free_inside(body)
     shapes = iter(shapes_at(model, resolution, removed)) if counted else None
 
@@ -122,13 +122,13 @@ def dropped(model: keras.Model, removed: Sequence[str], absent: Callable[[KerasT
     return Dropped(bypass, missing)
 
 
-def _gone(graph: Declarations, tensor: KerasTensor) -> Ids:
+def _gone(graph: GraphBuilder, tensor: KerasTensor) -> Ids:
     """Returns the ids of a tensor that is gone with its block."""
     return Ids(tuple(tensor.shape), {len(tensor.shape) - 1: graph.gone(tensor.shape[-1])})
 
 
 def _apply(
-    graph: Declarations,
+    graph: GraphBuilder,
     rule: Rule | None,
     operation: Any,
     tensors: list[Ids],
@@ -169,7 +169,7 @@ def _cure(operation: Any, kind: str, quantized: str | None) -> str:
     )
 
 
-def _input_ids(graph: Declarations, tensor: KerasTensor, resolution: int | None) -> Ids:
+def _input_ids(graph: GraphBuilder, tensor: KerasTensor, resolution: int | None) -> Ids:
     shape = at_resolution(tuple(tensor.shape), resolution)
     if len(shape) < 2 or shape[-1] is None:
         return Ids(shape)

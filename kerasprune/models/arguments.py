@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kerasprune.errors import raise_faults
+from kerasprune.errors import fraction_faults, interval_faults, raise_faults
 
 InputShape = Sequence[int | None]
 
@@ -97,16 +97,12 @@ def count_fault(argument: str, value: int) -> str:
 
 def fraction_fault(argument: str, value: float) -> str:
     """Returns a sentence where `value` is not in (0, 1], else an empty string."""
-    if not positive_fault(argument, value) and value <= 1:
-        return ""
-    return f"Expected {argument} to be a fraction kept, in (0, 1]. Received: {argument}={value!r}."
+    return "".join(fraction_faults(**{argument: value}))
 
 
 def dropout_fault(value: float) -> str:
     """Returns a sentence where `value` is not in [0, 1), else an empty string."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1:
-        return ""
-    return f"Expected dropout to be a fraction in [0, 1). Received: dropout={value!r}."
+    return "".join(interval_faults("[0, 1)", "a fraction", dropout=value))
 
 
 def fixed_side_fault(input_shape: InputShape) -> str:

@@ -12,7 +12,7 @@ from kerasprune.recipes import loader, schema
 from kerasprune.recipes.run_folder import RunFolder, claim
 from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stages import evaluate, export, finetune, prune, rebuild, report, three_dimensions, train
-from kerasprune.recipes.stages.run import Run, callback_of, dense_model
+from kerasprune.recipes.stages.context import Run, callback_of, dense_model
 from kerasprune.training.callback import facts
 
 if TYPE_CHECKING:

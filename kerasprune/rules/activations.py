@@ -7,12 +7,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 
 _MIXING = tuple(keras.activations.get(name) for name in ("softmax", "log_softmax", "sparsemax", "glu"))
 
 
-def activate(graph: Declarations, layer: Any, ids: np.ndarray) -> np.ndarray:
+def activate(graph: GraphBuilder, layer: Any, ids: np.ndarray) -> np.ndarray:
     """Returns the ids after a layer's own activation, pinned where the activation mixes channels."""
     if layer.activation in _MIXING:
         graph.pin(ids, f"{layer.name!r} normalises over the channels")

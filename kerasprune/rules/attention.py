@@ -9,14 +9,14 @@ import numpy as np
 from keras import layers
 
 from kerasprune._keras import attention_parts
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import SILENT, tensor_rule
 
 
 @tensor_rule(layers.MultiHeadAttention, constant=SILENT)
 def multi_head_attention(
-    graph: Declarations, layer: layers.MultiHeadAttention, query: Ids, value: Ids, key: Ids | None = None, **rest: Any
+    graph: GraphBuilder, layer: layers.MultiHeadAttention, query: Ids, value: Ids, key: Ids | None = None, **rest: Any
 ) -> list[Ids]:
     """`softmax(q kᵀ / √d) v`, head by head, then a projection.
 
@@ -45,7 +45,7 @@ def multi_head_attention(
 
 @tensor_rule(layers.GroupQueryAttention, constant=SILENT)
 def group_query_attention(
-    graph: Declarations, layer: layers.GroupQueryAttention, query: Ids, value: Ids, key: Ids | None = None, **rest: Any
+    graph: GraphBuilder, layer: layers.GroupQueryAttention, query: Ids, value: Ids, key: Ids | None = None, **rest: Any
 ) -> list[Ids]:
     """As multi-head attention, several query heads sharing each key and value head; all heads have one size."""
     groups = graph.new(layer, layer.num_key_value_heads, "heads")
@@ -68,7 +68,7 @@ def group_query_attention(
 
 
 def _projected(
-    graph: Declarations, layer: Any, dense: Any, x: Ids, heads: np.ndarray, sizes: np.ndarray, compared: bool = False
+    graph: GraphBuilder, layer: Any, dense: Any, x: Ids, heads: np.ndarray, sizes: np.ndarray, compared: bool = False
 ) -> None:
     """A projection to heads. What is compared (q and k) must be silent where a size is gone, its bias included."""
     graph.pin_all(x, f"{layer.name!r} attends along that axis", but=(len(x.shape) - 1,))
@@ -80,7 +80,7 @@ def _projected(
 
 
 def _combined(
-    graph: Declarations, layer: Any, query: Ids, heads: np.ndarray, values: np.ndarray, out: np.ndarray
+    graph: GraphBuilder, layer: Any, query: Ids, heads: np.ndarray, values: np.ndarray, out: np.ndarray
 ) -> None:
     dense = attention_parts(layer).output_dense
     positions = graph.positions(query.shape)
@@ -88,13 +88,13 @@ def _combined(
     graph.slices(layer, dense.bias, out, role="bias", makes=(0,))
 
 
-def _keeps_its_scale(graph: Declarations, dense: Any, sizes: np.ndarray) -> None:
+def _keeps_its_scale(graph: GraphBuilder, dense: Any, sizes: np.ndarray) -> None:
     """The layer divides by √d of its new d: the query makes up for it."""
     for variable in (dense.kernel, dense.bias):
         graph.scaled(variable, lambda count: sqrt(count(sizes) / sizes.size))
 
 
-def _results(graph: Declarations, out: np.ndarray) -> list[Ids]:
+def _results(graph: GraphBuilder, out: np.ndarray) -> list[Ids]:
     """The output, and the attention scores where they were asked for."""
     first, *scores = graph.call.outputs
     return [Ids(first, {len(first) - 1: out}), *map(Ids, scores)]

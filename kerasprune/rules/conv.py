@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from keras import layers
 
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.rule import BIAS, channel_axis, rule
 from kerasprune.rules.activations import activate
 
 
 @rule(layers.Conv1D, layers.Conv2D, layers.Conv3D, constant=BIAS)
-def conv(graph: Declarations, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
+def conv(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
     """`out[f] = Σ_c kernel[…, c, f] * x[c] + bias[f]`."""
     spatial = (None,) * layer.rank
     if 1 < layer.groups == x.size == layer.filters:
@@ -29,7 +29,7 @@ def conv(graph: Declarations, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
     return activate(graph, layer, out)
 
 
-def _lanes(graph: Declarations, layer: layers.Layer, x: np.ndarray, spatial: tuple) -> np.ndarray:
+def _lanes(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray, spatial: tuple) -> np.ndarray:
     """As many groups as channels: every channel stays in its lane, as in a depthwise convolution."""
     positions = graph.positions(graph.call.outputs[0], channel_axis(layer))
     graph.kernel(layer, layer.kernel, *spatial, None, x, makes=(layer.rank + 1,), positions=positions)
@@ -39,13 +39,13 @@ def _lanes(graph: Declarations, layer: layers.Layer, x: np.ndarray, spatial: tup
     return activate(graph, layer, x)
 
 
-def _same_in_every_group(graph: Declarations, ids: np.ndarray, groups: int) -> np.ndarray:
+def _same_in_every_group(graph: GraphBuilder, ids: np.ndarray, groups: int) -> np.ndarray:
     """Ties the same positions of every group, so that all groups lose equally many; returns the first group's."""
     return graph.tie(*ids.reshape(groups, -1))
 
 
 @rule(layers.DepthwiseConv1D, layers.DepthwiseConv2D, constant=BIAS)
-def depthwise_conv(graph: Declarations, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
+def depthwise_conv(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
     """`out[c·m + k] = kernel[…, c, k] * x[c] + bias[c·m + k]`, m the depth multiplier."""
     spatial = (None,) * layer.rank
     positions = graph.positions(graph.call.outputs[0], channel_axis(layer))
@@ -56,7 +56,7 @@ def depthwise_conv(graph: Declarations, layer: layers.Layer, x: np.ndarray) -> n
 
 
 @rule(layers.SeparableConv1D, layers.SeparableConv2D, constant=BIAS)
-def separable_conv(graph: Declarations, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
+def separable_conv(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
     """A depthwise convolution, then a 1×1 convolution."""
     spatial = (None,) * layer.rank
     positions = graph.positions(graph.call.outputs[0], channel_axis(layer))
@@ -80,7 +80,7 @@ def separable_conv(graph: Declarations, layer: layers.Layer, x: np.ndarray) -> n
 
 
 @rule(layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose, constant=BIAS)
-def conv_transpose(graph: Declarations, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
+def conv_transpose(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
     """The transpose of a convolution: its kernel is `(…, out, in)` and is applied once per *input* position."""
     spatial = (None,) * layer.rank
     out = graph.new(layer, layer.filters)

@@ -6,13 +6,13 @@ import numpy as np
 from keras import layers
 
 from kerasprune._keras import stored_kernel
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.rule import BIAS, rule
 from kerasprune.rules.activations import activate
 
 
 @rule(layers.Dense, constant=BIAS)
-def dense(graph: Declarations, layer: layers.Dense, x: np.ndarray) -> np.ndarray:
+def dense(graph: GraphBuilder, layer: layers.Dense, x: np.ndarray) -> np.ndarray:
     """`out[u] = Σ_c kernel[c, u] · x[c] + bias[u]`."""
     out = graph.new(layer, layer.units)
     graph.kernel(layer, stored_kernel(layer), x, out, reads=(0,), makes=(1,))

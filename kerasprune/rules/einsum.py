@@ -8,14 +8,14 @@ import numpy as np
 from keras import layers
 
 from kerasprune.errors import PruneError
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Count, Ids
 from kerasprune.graph.rule import SILENT, tensor_rule
 from kerasprune.rules.activations import activate
 
 
 @tensor_rule(layers.EinsumDense, constant=SILENT)
-def einsum_dense(graph: Declarations, layer: layers.EinsumDense, x: Ids) -> Ids:
+def einsum_dense(graph: GraphBuilder, layer: layers.EinsumDense, x: Ids) -> Ids:
     """`out = einsum(equation, x, kernel) + bias`.
 
     A letter of the kernel that is in the input only is contracted; in the output only, it makes channels; in both, its

@@ -5,13 +5,13 @@ from __future__ import annotations
 from keras import layers
 
 from kerasprune._keras import stored_embeddings
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import SILENT, tensor_rule
 
 
 @tensor_rule(layers.Embedding, constant=SILENT)
-def embedding(graph: Declarations, layer: layers.Embedding, x: Ids) -> Ids:
+def embedding(graph: GraphBuilder, layer: layers.Embedding, x: Ids) -> Ids:
     """`out[…, c] = table[x[…], c]`; the numbers that are looked up stay as they are."""
     graph.pin_all(x, f"{layer.name!r} looks them up")
     shape = graph.call.outputs[0]

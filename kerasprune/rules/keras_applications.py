@@ -5,20 +5,20 @@ from __future__ import annotations
 import keras
 
 from kerasprune._keras import CustomScaleLayer, LayerScale, StochasticDepth
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import POINTWISE, tensor_rule
 
 
 @tensor_rule(CustomScaleLayer, constant=POINTWISE)
-def scaled_sum(graph: Declarations, layer: keras.layers.Layer, inputs: list[Ids]) -> Ids:
+def scaled_sum(graph: GraphBuilder, layer: keras.layers.Layer, inputs: list[Ids]) -> Ids:
     """`x + scale · branch` (InceptionResNetV2)."""
     graph.merge(*(graph.on(x, -1) for x in inputs))
     return inputs[0]
 
 
 @tensor_rule(LayerScale, constant=POINTWISE)
-def layer_scale(graph: Declarations, layer: LayerScale, x: Ids) -> Ids:
+def layer_scale(graph: GraphBuilder, layer: LayerScale, x: Ids) -> Ids:
     """`γ[c] · x[c]` (ConvNeXt)."""
     ids = graph.on(x, -1)
     graph.slices(layer, layer.gamma, ids, role="scale")
@@ -27,6 +27,6 @@ def layer_scale(graph: Declarations, layer: LayerScale, x: Ids) -> Ids:
 
 
 @tensor_rule(StochasticDepth, constant=POINTWISE)
-def stochastic_depth(graph: Declarations, layer: StochasticDepth, x: Ids) -> Ids:
+def stochastic_depth(graph: GraphBuilder, layer: StochasticDepth, x: Ids) -> Ids:
     """Drops whole samples of a branch while training."""
     return x

@@ -9,13 +9,13 @@ from keras import layers
 
 from kerasprune._keras import nn
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import UNKNOWN, tensor_rule
 
 
 @tensor_rule(knp.Matmul, constant=UNKNOWN)
-def matmul(graph: Declarations, operation: Any, x1: Any, x2: Any) -> Ids:
+def matmul(graph: GraphBuilder, operation: Any, x1: Any, x2: Any) -> Ids:
     """`out[…, i, k] = Σ_j x1[…, i, j] · x2[…, j, k]`."""
     shape = graph.call.outputs[0]
     letters = [f"b{axis}" for axis in range(len(shape) - 2)]
@@ -25,7 +25,7 @@ def matmul(graph: Declarations, operation: Any, x1: Any, x2: Any) -> Ids:
 
 
 @tensor_rule(knp.Einsum, constant=UNKNOWN)
-def einsum(graph: Declarations, operation: Any, *operands: Any) -> Ids:
+def einsum(graph: GraphBuilder, operation: Any, *operands: Any) -> Ids:
     """`einsum(subscripts, *operands)`; an ellipsis pins everything."""
     subscripts = operation.subscripts.replace(" ", "")
     if "..." in subscripts or "->" not in subscripts:
@@ -37,7 +37,7 @@ def einsum(graph: Declarations, operation: Any, *operands: Any) -> Ids:
 
 
 @tensor_rule(nn.DotProductAttention, constant=UNKNOWN)
-def dot_product_attention(graph: Declarations, operation: Any, query: Ids, key: Ids, value: Ids, *rest: Any) -> Ids:
+def dot_product_attention(graph: GraphBuilder, operation: Any, query: Ids, key: Ids, value: Ids, *rest: Any) -> Ids:
     """`(batch, time, heads, size)`: heads keep their lanes, sizes of queries and keys are contracted."""
     for other in rest:
         if isinstance(other, Ids):
@@ -51,7 +51,7 @@ def dot_product_attention(graph: Declarations, operation: Any, query: Ids, key: 
 
 
 @tensor_rule(layers.Dot, constant=UNKNOWN)
-def dot(graph: Declarations, layer: layers.Dot, inputs: list[Ids]) -> Ids:
+def dot(graph: GraphBuilder, layer: layers.Dot, inputs: list[Ids]) -> Ids:
     """A product over chosen axes: pins both tensors."""
     for x in inputs:
         graph.pin_all(x, f"{layer.name!r} contracts its inputs")
@@ -59,7 +59,7 @@ def dot(graph: Declarations, layer: layers.Dot, inputs: list[Ids]) -> Ids:
 
 
 def contracted(
-    graph: Declarations, operation: Any, operands: list[Any], names: list[list[str]], target: list[str]
+    graph: GraphBuilder, operation: Any, operands: list[Any], names: list[list[str]], target: list[str]
 ) -> Ids:
     """Returns the ids of a product of tensors whose axes have names.
 

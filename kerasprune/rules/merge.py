@@ -10,36 +10,36 @@ import numpy as np
 from keras import layers
 
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids, Take
 from kerasprune.graph.rule import POINTWISE, tensor_rule
 
 
 @tensor_rule(layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum, constant=POINTWISE)
-def added(graph: Declarations, layer: layers.Layer, inputs: list[Ids]) -> Ids:
+def added(graph: GraphBuilder, layer: layers.Layer, inputs: list[Ids]) -> Ids:
     """Channels that are added belong to one trunk."""
     return summed(graph, inputs)
 
 
 @tensor_rule(layers.Multiply, constant=POINTWISE)
-def multiplied(graph: Declarations, layer: layers.Layer, inputs: list[Ids]) -> Ids:
+def multiplied(graph: GraphBuilder, layer: layers.Layer, inputs: list[Ids]) -> Ids:
     """A gate and what it gates live and die together."""
     return combine(graph, inputs, graph.tie)
 
 
 @tensor_rule(knp.Add, knp.Subtract, knp.Maximum, knp.Minimum, constant=POINTWISE)
-def added_operands(graph: Declarations, operation: Any, x1: Any, x2: Any) -> Ids:
+def added_operands(graph: GraphBuilder, operation: Any, x1: Any, x2: Any) -> Ids:
     """As `added`, for `x + y` and `keras.ops`."""
     return summed(graph, [x1, x2])
 
 
 @tensor_rule(knp.Multiply, knp.Divide, knp.TrueDivide, knp.Power, constant=POINTWISE)
-def multiplied_operands(graph: Declarations, operation: Any, x1: Any, x2: Any) -> Ids:
+def multiplied_operands(graph: GraphBuilder, operation: Any, x1: Any, x2: Any) -> Ids:
     """As `multiplied`, for `x * y` and `keras.ops`."""
     return combine(graph, [x1, x2], graph.tie)
 
 
-def summed(graph: Declarations, operands: list[Any]) -> Ids:
+def summed(graph: GraphBuilder, operands: list[Any]) -> Ids:
     """Couples what is added; under `coupling="padded"` branches may be narrower than the trunk, the least deep one."""
     if graph.coupling != "padded" or not _same_channels(operands):
         return combine(graph, operands, graph.merge)
@@ -59,7 +59,7 @@ def _same_channels(operands: list[Any]) -> bool:
     return len({(len(x.shape), x.shape[-1]) for x in operands}) == 1
 
 
-def combine(graph: Declarations, operands: list[Any], couple: Callable[..., np.ndarray]) -> Ids:
+def combine(graph: GraphBuilder, operands: list[Any], couple: Callable[..., np.ndarray]) -> Ids:
     """Couples operands along every axis on which they are as wide as the result.
 
     Constant operands (arrays) are sliced along with the channels; an operand that is one wide broadcasts.

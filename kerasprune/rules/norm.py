@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from keras import layers
 
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import NORMALISED, POINTWISE, SILENT, tensor_rule
 
 
 @tensor_rule(layers.BatchNormalization, constant=NORMALISED)
-def batch_normalization(graph: Declarations, layer: layers.BatchNormalization, x: Ids, *args, **kwargs) -> Ids:
+def batch_normalization(graph: GraphBuilder, layer: layers.BatchNormalization, x: Ids, *args, **kwargs) -> Ids:
     """`γ (x − μ) / sqrt(σ² + ε) + β`, every channel by itself. A silenced one emits β, its mean over the data."""
     ids = graph.on(x, layer.axis)
     graph.slices(layer, layer.gamma, ids, role="scale")
@@ -22,20 +22,20 @@ def batch_normalization(graph: Declarations, layer: layers.BatchNormalization, x
 
 
 @tensor_rule(layers.LayerNormalization, constant=SILENT)
-def layer_normalization(graph: Declarations, layer: layers.LayerNormalization, x: Ids) -> Ids:
+def layer_normalization(graph: GraphBuilder, layer: layers.LayerNormalization, x: Ids) -> Ids:
     """Mean and variance over the channels of one position."""
     axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
     return _over_channels(graph, layer, x, axes, (layer.gamma, layer.beta))
 
 
 @tensor_rule(layers.RMSNormalization, constant=SILENT)
-def rms_normalization(graph: Declarations, layer: layers.RMSNormalization, x: Ids) -> Ids:
+def rms_normalization(graph: GraphBuilder, layer: layers.RMSNormalization, x: Ids) -> Ids:
     """Root mean square over the channels of one position."""
     axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
     return _over_channels(graph, layer, x, axes, (layer.scale,))
 
 
-def _over_channels(graph: Declarations, layer: layers.Layer, x: Ids, axes: list[int], variables: tuple) -> Ids:
+def _over_channels(graph: GraphBuilder, layer: layers.Layer, x: Ids, axes: list[int], variables: tuple) -> Ids:
     axes = sorted(axis % len(x.shape) for axis in axes)
     if axes != [len(x.shape) - 1]:
         graph.pin_all(x, f"{layer.name!r} normalises over axes {axes}")
@@ -48,7 +48,7 @@ def _over_channels(graph: Declarations, layer: layers.Layer, x: Ids, axes: list[
 
 
 @tensor_rule(layers.GroupNormalization, constant=SILENT)
-def group_normalization(graph: Declarations, layer: layers.GroupNormalization, x: Ids) -> Ids:
+def group_normalization(graph: GraphBuilder, layer: layers.GroupNormalization, x: Ids) -> Ids:
     """Statistics over the positions and channels of each group; every group loses the same number of channels."""
     ids = graph.on(x, layer.axis)
     graph.slices(layer, layer.gamma, ids)
@@ -62,14 +62,14 @@ def group_normalization(graph: Declarations, layer: layers.GroupNormalization, x
 
 
 @tensor_rule(layers.UnitNormalization)
-def unit_normalization(graph: Declarations, layer: layers.UnitNormalization, x: Ids) -> Ids:
+def unit_normalization(graph: GraphBuilder, layer: layers.UnitNormalization, x: Ids) -> Ids:
     """Length one over some axes."""
     graph.pin_all(x, f"{layer.name!r} divides by a norm over the channels")
     return x
 
 
 @tensor_rule(layers.Normalization, constant=POINTWISE)
-def normalization(graph: Declarations, layer: layers.Normalization, x: Ids) -> Ids:
+def normalization(graph: GraphBuilder, layer: layers.Normalization, x: Ids) -> Ids:
     """Data set mean and variance: stands at the inputs, whose channels stay anyway."""
     graph.pin_all(x, f"{layer.name!r} holds statistics of the data")
     return x

@@ -8,13 +8,13 @@ import numpy as np
 from keras import layers
 
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Count, Ids
 from kerasprune.graph.rule import PADDED, channel_axis, tensor_rule
 
 
 @tensor_rule(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D, constant=PADDED)
-def zero_padding(graph: Declarations, layer: Any, x: Ids) -> Ids:
+def zero_padding(graph: GraphBuilder, layer: Any, x: Ids) -> Ids:
     """Pads the spatial axes; one that carries channels gets new ones, which can be dropped like others."""
     pairs = np.asarray(layer.padding).reshape(-1, 2).tolist()
     begin = 2 if channel_axis(layer) == 1 else 1
@@ -31,7 +31,7 @@ def zero_padding(graph: Declarations, layer: Any, x: Ids) -> Ids:
 
 
 @tensor_rule(knp.Pad, constant=PADDED)
-def pad(graph: Declarations, operation: Any, x: Ids, constant_values: Any = None) -> Ids:
+def pad(graph: GraphBuilder, operation: Any, x: Ids, constant_values: Any = None) -> Ids:
     """As `zero_padding`, for `keras.ops.pad`; only constant padding makes channels that can be dropped."""
     pairs = np.broadcast_to(np.asarray(operation.pad_width), (len(x.shape), 2)).tolist()
     widths = {axis: pair for axis, pair in enumerate(pairs) if axis in x.axes and any(pair)}
@@ -48,7 +48,7 @@ def pad(graph: Declarations, operation: Any, x: Ids, constant_values: Any = None
     return out
 
 
-def _padded(graph: Declarations, layer: Any, x: Ids, widths: dict[int, list[int]]) -> tuple[Ids, dict[int, Any]]:
+def _padded(graph: GraphBuilder, layer: Any, x: Ids, widths: dict[int, list[int]]) -> tuple[Ids, dict[int, Any]]:
     """Returns the ids with new ones around the padded axes, and how many stay on each side as `count -> pair`."""
     axes, sides = dict(x.axes), {}
     for axis, (before, after) in widths.items():

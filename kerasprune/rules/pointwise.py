@@ -8,7 +8,7 @@ from keras import layers
 
 from kerasprune._keras import core, nn
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import POINTWISE, tensor_rule
 from kerasprune.rules.activations import activate
@@ -35,13 +35,13 @@ _OPERATIONS = tuple(
 
 
 @tensor_rule(*_LAYERS, *_OPERATIONS, constant=POINTWISE)
-def pointwise(graph: Declarations, operation: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
+def pointwise(graph: GraphBuilder, operation: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
     """`out[c] = f(x[c])`."""
     return x
 
 
 @tensor_rule(layers.Activation, constant=POINTWISE)
-def activation(graph: Declarations, layer: layers.Activation, x: Ids) -> Ids:
+def activation(graph: GraphBuilder, layer: layers.Activation, x: Ids) -> Ids:
     """`out[c] = f(x[c])`, unless the function mixes channels."""
     for ids in x.axes.values():
         activate(graph, layer, ids)
@@ -49,7 +49,7 @@ def activation(graph: Declarations, layer: layers.Activation, x: Ids) -> Ids:
 
 
 @tensor_rule(layers.Softmax, nn.Softmax, nn.LogSoftmax)
-def softmax(graph: Declarations, operation: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
+def softmax(graph: GraphBuilder, operation: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
     """Normalises over an axis: channels on it stay, channels on the others keep their lanes."""
     axes = operation.axis if isinstance(operation.axis, list | tuple) else [operation.axis]
     mixed = [axis % len(x.shape) for axis in axes]
@@ -60,7 +60,7 @@ def softmax(graph: Declarations, operation: Any, x: Ids, *args: Any, **kwargs: A
 
 
 @tensor_rule(layers.PReLU, constant=POINTWISE)
-def prelu(graph: Declarations, layer: layers.PReLU, x: Ids) -> Ids:
+def prelu(graph: GraphBuilder, layer: layers.PReLU, x: Ids) -> Ids:
     """`max(0, x) + α min(0, x)`, α shared over the axes in `shared_axes`."""
     shared = {axis % len(x.shape) for axis in layer.shared_axes or ()}
     ids = [None if axis in shared else x.axes.get(axis) for axis in range(1, len(x.shape))]

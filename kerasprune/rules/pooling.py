@@ -7,7 +7,7 @@ from typing import Any
 from keras import layers
 
 from kerasprune._keras import nn
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import CARRIED, channel_axis, tensor_rule
 
@@ -26,7 +26,7 @@ _SPACE = tuple(getattr(layers, f"{kind}{n}D") for kind in ("Cropping", "UpSampli
     nn.AveragePool,
     constant=CARRIED,
 )
-def spatial(graph: Declarations, layer: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
+def spatial(graph: GraphBuilder, layer: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
     """Every channel by itself."""
     shape = graph.call.outputs[0]
     before = 1 if channel_axis(layer) == 1 else len(x.shape) - 1

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from keras import layers, tree
 
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import SILENT, tensor_rule
 
@@ -15,7 +15,7 @@ _GATES = {layers.LSTM: 4, layers.GRU: 3, layers.SimpleRNN: 1}
 
 
 @tensor_rule(*_GATES, constant=SILENT)
-def recurrent(graph: Declarations, layer: Any, x: Ids, *states: Any, initial_state: Any = (), **rest: Any) -> list[Ids]:
+def recurrent(graph: GraphBuilder, layer: Any, x: Ids, *states: Any, initial_state: Any = (), **rest: Any) -> list[Ids]:
     """The kernels are `(channels, gates·units)` and `(units, gates·units)`; states have one entry per unit."""
     out = graph.new(layer, layer.units)
     _cell(graph, layer, layer.cell, x, out, _GATES[type(layer)])
@@ -27,7 +27,7 @@ def recurrent(graph: Declarations, layer: Any, x: Ids, *states: Any, initial_sta
 
 @tensor_rule(layers.Bidirectional, constant=SILENT)
 def bidirectional(
-    graph: Declarations, layer: layers.Bidirectional, x: Ids, *states: Any, initial_state: Any = (), **rest: Any
+    graph: GraphBuilder, layer: layers.Bidirectional, x: Ids, *states: Any, initial_state: Any = (), **rest: Any
 ) -> list[Ids]:
     """One layer forwards, one backwards; they lose the same units."""
     outs = []
@@ -53,7 +53,7 @@ def _tensors(*arguments: Any) -> list[Ids]:
     return [x for x in tree.flatten(arguments) if isinstance(x, Ids)]
 
 
-def _cell(graph: Declarations, layer: Any, cell: Any, x: Ids, out: np.ndarray, gates: int) -> None:
+def _cell(graph: GraphBuilder, layer: Any, cell: Any, x: Ids, out: np.ndarray, gates: int) -> None:
     graph.pin_all(x, f"{layer.name!r} runs along that axis", but=(len(x.shape) - 1,))
     gated = np.tile(out, gates)
     steps = x.shape[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import tensor_rule
 
@@ -16,7 +16,7 @@ _REDUCTIONS = (
 
 
 @tensor_rule(*_REDUCTIONS)
-def reduction(graph: Declarations, operation: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
+def reduction(graph: GraphBuilder, operation: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
     """Channels on the other axes keep their lanes."""
     rank = len(x.shape)
     axis = operation.axis

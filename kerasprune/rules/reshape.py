@@ -10,13 +10,13 @@ import numpy as np
 from keras import layers
 
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Count, Ids
 from kerasprune.graph.rule import tensor_rule
 
 
 @tensor_rule(layers.Flatten)
-def flatten(graph: Declarations, layer: layers.Flatten, x: Ids) -> Ids:
+def flatten(graph: GraphBuilder, layer: layers.Flatten, x: Ids) -> Ids:
     """Every position becomes channels: the ids are tiled."""
     shape = graph.call.outputs[0]
     if layer.data_format == "channels_first" and len(x.shape) > 2:
@@ -25,7 +25,7 @@ def flatten(graph: Declarations, layer: layers.Flatten, x: Ids) -> Ids:
 
 
 @tensor_rule(layers.Reshape)
-def reshape_layer(graph: Declarations, layer: layers.Reshape, x: Ids) -> Ids:
+def reshape_layer(graph: GraphBuilder, layer: layers.Reshape, x: Ids) -> Ids:
     """As `reshaped`; the target shape follows the channels."""
     out = reshaped(graph, x, graph.call.outputs[0])
     graph.sets(layer, "target_shape", following(layer.target_shape, out, skip=1))
@@ -33,7 +33,7 @@ def reshape_layer(graph: Declarations, layer: layers.Reshape, x: Ids) -> Ids:
 
 
 @tensor_rule(knp.Reshape)
-def reshape_operation(graph: Declarations, operation: Any, x: Ids) -> Ids:
+def reshape_operation(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """As `reshaped`; the new shape follows the channels."""
     out = reshaped(graph, x, graph.call.outputs[0])
     graph.sets(operation, "newshape", following(operation.newshape, out, skip=0))
@@ -41,20 +41,20 @@ def reshape_operation(graph: Declarations, operation: Any, x: Ids) -> Ids:
 
 
 @tensor_rule(layers.Permute)
-def permute(graph: Declarations, layer: layers.Permute, x: Ids) -> Ids:
+def permute(graph: GraphBuilder, layer: layers.Permute, x: Ids) -> Ids:
     """The axes change places; `dims` counts from 1."""
     return _transposed(x, [0, *layer.dims])
 
 
 @tensor_rule(knp.Transpose)
-def transpose(graph: Declarations, operation: Any, x: Ids) -> Ids:
+def transpose(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """The axes change places."""
     axes = operation.axes if operation.axes is not None else range(len(x.shape))[::-1]
     return _transposed(x, [axis % len(x.shape) for axis in axes])
 
 
 @tensor_rule(knp.Swapaxes)
-def swapaxes(graph: Declarations, operation: Any, x: Ids) -> Ids:
+def swapaxes(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """Two axes change places."""
     order = list(range(len(x.shape)))
     first, second = operation.axis1 % len(order), operation.axis2 % len(order)
@@ -63,7 +63,7 @@ def swapaxes(graph: Declarations, operation: Any, x: Ids) -> Ids:
 
 
 @tensor_rule(knp.ExpandDims)
-def expand_dims(graph: Declarations, operation: Any, x: Ids) -> Ids:
+def expand_dims(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """A new axis of size one."""
     shape = graph.call.outputs[0]
     new = {a % len(shape) for a in np.atleast_1d(operation.axis).tolist()}
@@ -72,7 +72,7 @@ def expand_dims(graph: Declarations, operation: Any, x: Ids) -> Ids:
 
 
 @tensor_rule(knp.Squeeze)
-def squeeze(graph: Declarations, operation: Any, x: Ids) -> Ids:
+def squeeze(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """Axes of size one go."""
     gone = operation.axis
     if gone is None:
@@ -83,7 +83,7 @@ def squeeze(graph: Declarations, operation: Any, x: Ids) -> Ids:
 
 
 @tensor_rule(layers.RepeatVector)
-def repeat_vector(graph: Declarations, layer: layers.RepeatVector, x: Ids) -> Ids:
+def repeat_vector(graph: GraphBuilder, layer: layers.RepeatVector, x: Ids) -> Ids:
     """The vector is repeated along a new axis."""
     return Ids(graph.call.outputs[0], {2: x.axes[1]} if 1 in x.axes else {})
 
@@ -103,11 +103,11 @@ def _transposed(x: Ids, order: Sequence[int]) -> Ids:
     return Ids(tuple(x.shape[a] for a in order), {order.index(axis): ids for axis, ids in x.axes.items()})
 
 
-def reshaped(graph: Declarations, x: Ids, shape: tuple[int | None, ...]) -> Ids:
+def reshaped(graph: GraphBuilder, x: Ids, shape: tuple[int | None, ...]) -> Ids:
     """Returns the ids after a row-major reshape to `shape`.
 
     The axes before and after are paired in runs of equal size. Within a run, ids are tiled over the axes that carry
-    none; a channel axis cut in two is settled by `Declarations.split`, two that become one by its inverse `join`; what
+    none; a channel axis cut in two is settled by `GraphBuilder.split`, two that become one by its inverse `join`; what
     cannot be followed is pinned.
     """
     axes: dict[int, np.ndarray] = {}
@@ -137,7 +137,7 @@ def _spread(ids: np.ndarray, axis: int, sizes: Sequence[int]) -> np.ndarray:
     return np.broadcast_to(view, sizes).ravel()
 
 
-def _placed(graph: Declarations, flat: np.ndarray, axes: list[int], sizes: list[int]) -> dict[int, np.ndarray]:
+def _placed(graph: GraphBuilder, flat: np.ndarray, axes: list[int], sizes: list[int]) -> dict[int, np.ndarray]:
     """Finds the axis along which a flat run of ids varies, or splits it."""
     if len(axes) <= 1:
         return {axes[0]: flat} if axes else {}

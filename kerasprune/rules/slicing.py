@@ -9,13 +9,13 @@ import numpy as np
 
 from kerasprune._keras import core
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Count, Ids, Take
 from kerasprune.graph.rule import tensor_rule
 
 
 @tensor_rule(knp.GetItem)
-def get_item(graph: Declarations, operation: Any, x: Ids, key: Any) -> Ids:
+def get_item(graph: GraphBuilder, operation: Any, x: Ids, key: Any) -> Ids:
     """`x[key]`: a range of channels is cut to those of it that stay; a single one, picked by number, stays."""
     shape, axes, changes = graph.call.outputs[0], {}, {}
     before = after = 0
@@ -64,7 +64,7 @@ def _without_ellipsis(key: Any, rank: int) -> tuple:
 
 
 @tensor_rule(knp.Split)
-def split(graph: Declarations, operation: Any, x: Ids) -> list[Ids]:
+def split(graph: GraphBuilder, operation: Any, x: Ids) -> list[Ids]:
     """The tensor is cut along one axis; the cuts follow the channels."""
     along = operation.axis % len(x.shape)
     if along not in x.axes:
@@ -83,7 +83,7 @@ def split(graph: Declarations, operation: Any, x: Ids) -> list[Ids]:
 
 
 @tensor_rule(knp.Stack)
-def stack(graph: Declarations, operation: Any, inputs: list[Ids]) -> Ids:
+def stack(graph: GraphBuilder, operation: Any, inputs: list[Ids]) -> Ids:
     """A new axis; the tensors' channels are tied."""
     shape = graph.call.outputs[0]
     new = operation.axis % len(shape)
@@ -94,7 +94,7 @@ def stack(graph: Declarations, operation: Any, inputs: list[Ids]) -> Ids:
 
 
 @tensor_rule(core.Unstack)
-def unstack(graph: Declarations, operation: Any, x: Ids) -> list[Ids]:
+def unstack(graph: GraphBuilder, operation: Any, x: Ids) -> list[Ids]:
     """An axis goes, its channels picked by number."""
     gone = operation.axis % len(x.shape)
     graph.pin_all(x, f"{operation.name!r} picks channels by number", but=tuple(a for a in x.axes if a != gone))
@@ -103,7 +103,7 @@ def unstack(graph: Declarations, operation: Any, x: Ids) -> list[Ids]:
 
 
 @tensor_rule(knp.Take)
-def take(graph: Declarations, operation: Any, x: Ids, indices: Any) -> Ids:
+def take(graph: GraphBuilder, operation: Any, x: Ids, indices: Any) -> Ids:
     """Entries picked by number along one axis; channels on that axis stay, those after it move along."""
     shape = graph.call.outputs[0]
     if operation.axis is None or not isinstance(x, Ids):
@@ -116,7 +116,7 @@ def take(graph: Declarations, operation: Any, x: Ids, indices: Any) -> Ids:
 
 
 @tensor_rule(knp.Roll, knp.Flip)
-def roll(graph: Declarations, operation: Any, x: Ids) -> Ids:
+def roll(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """Entries change places along some axes; channels on those stay."""
     along = range(len(x.shape)) if operation.axis is None else np.atleast_1d(operation.axis) % len(x.shape)
     for axis in along:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from keras import layers
 
 from kerasprune.errors import PruneError
-from kerasprune.graph.builder import Declarations
+from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import UNKNOWN, find, tensor_rule
 
 
 @tensor_rule(layers.TimeDistributed, constant=UNKNOWN)
-def time_distributed(graph: Declarations, layer: layers.TimeDistributed, x: Ids) -> Ids:
+def time_distributed(graph: GraphBuilder, layer: layers.TimeDistributed, x: Ids) -> Ids:
     """The wrapped layer at every step in time."""
     rule = find(layer.layer)
     if rule is None:

@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "Buildable": "kerasprune.search.constraints:Buildable",
         "Constraint": "kerasprune.search.constraints:Constraint",
-        "MAP": "kerasprune.search.map:MAP",
+        "MAP": "kerasprune.search.accuracy_predictor:MAP",
         "Polynomial": "kerasprune.search.polynomial:Polynomial",
         "Smooth": "kerasprune.search.constraints:Smooth",
         "Surface": "kerasprune.search.surface:Surface",

@@ -1,9 +1,9 @@
 # Written by tests/test_names.py from the table in __init__.py.
+from kerasprune.search.accuracy_predictor import MAP as MAP
 from kerasprune.search.constraints import Buildable as Buildable
 from kerasprune.search.constraints import Constraint as Constraint
 from kerasprune.search.constraints import Smooth as Smooth
 from kerasprune.search.constraints import Volume as Volume
-from kerasprune.search.map import MAP as MAP
 from kerasprune.search.polynomial import Polynomial as Polynomial
 from kerasprune.search.published import table5 as table5
 from kerasprune.search.surface import Surface as Surface

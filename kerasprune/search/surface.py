@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from kerasprune.errors import PruneError, is_number, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, whole_number_faults
 from kerasprune.search.constraints import Constraint, Optimum, constrained
 from kerasprune.search.kkt import slope
 
@@ -115,8 +115,7 @@ class Surface:
             PruneError: An argument is out of range, or the model has not been fitted.
         """
         faults = [*whole_number_faults(1, draws=draws), *whole_number_faults(0, seed=seed)]
-        if not is_number(level) or not 0 < level < 1:
-            faults.append(f"Expected level in (0, 1). Received: level={level!r}.")
+        faults += interval_faults("(0, 1)", "a probability", level=level)
         raise_faults("There is no such interval:", faults)
         shape, points = _stacked(d, w, r)
         fits = self._redrawn(draws, seed)
@@ -153,8 +152,7 @@ class Surface:
             Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 3 and 8.
         """
         self._fitted()
-        if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 < cost <= 1:
-            raise PruneError(f"Expected cost to be a fraction kept in (0, 1]. Received: cost={cost!r}.")
+        raise_faults("There is no best point:", fraction_faults(cost=cost))
         (bounds,) = _numbers(lower=[cost, cost**0.5, cost**0.5] if lower is None else lower)
         if bounds.shape != (3,) or not ((bounds > 0) & (bounds <= 1)).all():
             raise PruneError(f"Expected lower to hold three fractions in (0, 1]. Received: lower={lower!r}.")

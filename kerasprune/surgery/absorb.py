@@ -19,7 +19,7 @@ from keras import layers
 
 from kerasprune.graph.channels import Slice, TracedCall
 from kerasprune.graph.rule import BIAS, channel_axis, find
-from kerasprune.surgery.applied_plan import Cut
+from kerasprune.surgery.applied_plan import AppliedPlan
 from kerasprune.surgery.constants import Emitted, constant_line, constants, emits
 from kerasprune.surgery.next_batchnorm import following_norms
 
@@ -55,16 +55,16 @@ class Folded:
         return biases | {id(norm.moving_mean): mean for norm, mean in self.means.values()}
 
 
-def fold(part: Cut) -> Folded:
+def fold(applied: AppliedPlan) -> Folded:
     """Returns the biases that make up for the removed channels.
 
     Args:
-        part: The dense model's graph with a plan applied.
+        applied: The dense model's graph with a plan applied.
 
     Returns:
         The folded biases, and where folding is not exact.
     """
-    graph, alive = part.graph, part.alive
+    graph, alive = applied.graph, applied.alive
     folded = Folded()
     if alive.all():
         return folded
@@ -74,7 +74,7 @@ def fold(part: Cut) -> Folded:
         kernels.setdefault(id(kernel.owner), []).append(kernel)
     deltas: dict[int, tuple[Any, np.ndarray]] = {}
     bordered: set[int] = set()
-    for call, inputs in constants(part, stays):
+    for call, inputs in constants(applied, stays):
         layer = call.operation
         reading = [kernel for kernel in kernels.get(id(layer), ()) if kernel.reads]
         if not reading:

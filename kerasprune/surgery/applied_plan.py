@@ -10,13 +10,13 @@ import numpy as np
 from kerasprune.errors import raise_faults
 from kerasprune.graph.channels import Group, Slice
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.keep import faults_of_slices, faults_of_sums
+from kerasprune.graph.kept_channels import faults_of_slices, faults_of_sums
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 
 
 @dataclass(frozen=True)
-class Cut:
+class AppliedPlan:
     """What stays of a traced model.
 
     Args:
@@ -53,7 +53,7 @@ class Cut:
         return array * np.asarray(entry.factor(self.count), array.dtype)
 
 
-def cut(model: keras.Model | ChannelGraph, plan: Plan) -> Cut:
+def apply_plan(model: keras.Model | ChannelGraph, plan: Plan) -> AppliedPlan:
     """Applies a plan to a model, having checked that they fit.
 
     Args:
@@ -88,7 +88,7 @@ def cut(model: keras.Model | ChannelGraph, plan: Plan) -> Cut:
         f"The plan does not fit the model {graph.model.name!r}:",
         [*faults, *faults_of_sums(graph, alive), *faults_of_slices(graph, alive)],
     )
-    return Cut(graph, plan, alive)
+    return AppliedPlan(graph, plan, alive)
 
 
 def _carried_over(whole: ChannelGraph, graph: ChannelGraph, alive: np.ndarray) -> tuple[np.ndarray, list[str]]:

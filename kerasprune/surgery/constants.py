@@ -17,7 +17,7 @@ from kerasprune.graph.channels import Ids, TracedCall
 from kerasprune.graph.rule import BIAS, CARRIED, EVALUATED, NORMALISED, PADDED, POINTWISE, SILENT, UNKNOWN, find
 from kerasprune.graph.trace import dropped
 from kerasprune.graph.walk import functional, walk
-from kerasprune.surgery.applied_plan import Cut
+from kerasprune.surgery.applied_plan import AppliedPlan
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Emitted:
     bordered: bool = False
 
 
-def constants(part: Cut, alive: np.ndarray) -> list[tuple[TracedCall, list[Emitted]]]:
+def constants(applied: AppliedPlan, alive: np.ndarray) -> list[tuple[TracedCall, list[Emitted]]]:
     """Walks the model with constants in place of tensors; returns every call with those that went in."""
-    graph = part.graph
+    graph = applied.graph
     calls = iter(graph.calls)
     seen: list[tuple[TracedCall, list[Emitted]]] = []
 
@@ -59,7 +59,7 @@ def constants(part: Cut, alive: np.ndarray) -> list[tuple[TracedCall, list[Emitt
 
     body = functional(graph.model)
     inputs = [Emitted(np.full([1] * len(x.shape), np.nan)) for x in body.inputs]
-    walk(body, inputs, visit, dropped=dropped(graph.model, part.plan.removed, _gone))
+    walk(body, inputs, visit, dropped=dropped(graph.model, applied.plan.removed, _gone))
     return seen
 
 

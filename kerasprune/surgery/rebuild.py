@@ -15,7 +15,7 @@ from kerasprune.graph.trace import dropped, layer_names
 from kerasprune.graph.walk import uncollected
 from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import Folded, fold
-from kerasprune.surgery.applied_plan import Cut, cut
+from kerasprune.surgery.applied_plan import AppliedPlan, apply_plan
 from kerasprune.surgery.clone import clone, make_layer
 
 
@@ -49,10 +49,10 @@ def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
         >>> kp.rebuild(model, kp.Plan({"first": [0, 3]})).get_layer("first").filters
         2
     """
-    part = cut(model, plan)
-    graph = part.graph
-    folded = fold(part) if absorb else Folded()
-    changes = config_changes(graph, part.count)
+    applied = apply_plan(model, plan)
+    graph = applied.graph
+    folded = fold(applied) if absorb else Folded()
+    changes = config_changes(graph, applied.count)
     for key in folded.added:
         changes.setdefault(key, {})["use_bias",] = True
     slices = {id(entry.variable): entry for entry in graph.slices}
@@ -60,12 +60,12 @@ def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
 
     def value(variable: keras.Variable) -> np.ndarray:
         new = changed.get(id(variable))
-        return part.value(slices.get(id(variable)), variable) if new is None else new
+        return applied.value(slices.get(id(variable)), variable) if new is None else new
 
     new, _ = clone(
         model,
         lambda layer: make_layer(layer, changes.get(id(layer), {})),
-        lambda node, index, value: _argument(part, node, index, value),
+        lambda node, index, value: _argument(applied, node, index, value),
         dropped(model, plan.removed),
         value,
         folded.added,
@@ -92,21 +92,23 @@ def map_operands(sums: list[Padded], index: int, value: Any, change: Callable[[P
     return next((change(sum_, value) for sum_ in sums if sum_.index == index), value)
 
 
-def _argument(part: Cut, node: Any, index: int, value: Any) -> Any:
+def _argument(applied: AppliedPlan, node: Any, index: int, value: Any) -> Any:
     """Returns an argument of a call: constants are cut, narrow branches padded to the width of their trunk."""
-    change = part.graph.arguments.get((id(node), index))
+    change = applied.graph.arguments.get((id(node), index))
     if change is not None:
-        value = change(value, part.take)
-    sums = [sum_ for sum_ in part.graph.padded if sum_.node is node]
-    return map_operands(sums, index, value, lambda sum_, branch: _padded(part, sum_, branch)) if sums else value
+        value = change(value, applied.take)
+    sums = [sum_ for sum_ in applied.graph.padded if sum_.node is node]
+    return map_operands(sums, index, value, lambda sum_, branch: _padded(applied, sum_, branch)) if sums else value
 
 
-def _padded(part: Cut, sum_: Padded, branch: Any) -> Any:
-    missing = part.count(sum_.trunk) - part.count(sum_.branch)
+def _padded(applied: AppliedPlan, sum_: Padded, branch: Any) -> Any:
+    missing = applied.count(sum_.trunk) - applied.count(sum_.branch)
     if not missing:
         return branch
     widths = [[0, missing if axis == sum_.axis else 0] for axis in range(len(branch.shape))]
-    return knp.Pad(widths, name=unused_name(part.graph.model, f"{sum_.node.operation.name}_pad_{sum_.index}"))(branch)
+    return knp.Pad(widths, name=unused_name(applied.graph.model, f"{sum_.node.operation.name}_pad_{sum_.index}"))(
+        branch
+    )
 
 
 def unused_name(model: keras.Model, name: str) -> str:

@@ -13,7 +13,7 @@ from kerasprune.criteria.base import Scores
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
-from kerasprune.testing.claims import require
+from kerasprune.testing.require import require
 from kerasprune.testing.toys import toy_model
 
 _TINY = 1e-9

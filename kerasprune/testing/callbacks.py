@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from kerasprune.callbacks import PruningCallback, Resume
-from kerasprune.testing.claims import require
+from kerasprune.testing.require import require
 from kerasprune.testing.toys import toy_data, toy_model
 
 EPOCHS, STEPS, BATCH = 2, 8, 8

@@ -14,7 +14,7 @@ from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.surgery.clone import clone, make_layer
-from kerasprune.testing.claims import require
+from kerasprune.testing.require import require
 from kerasprune.testing.toys import toy_data, toy_model
 
 

@@ -14,11 +14,11 @@ from kerasprune.costs.cost import Cost, cost
 from kerasprune.graph.trace import layer_names
 from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import fold
-from kerasprune.surgery.applied_plan import Cut, cut
+from kerasprune.surgery.applied_plan import AppliedPlan, apply_plan
 from kerasprune.surgery.mask import mask
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.testing.claims import require
 from kerasprune.testing.randomness import random_inputs
+from kerasprune.testing.require import require
 
 _SPREAD = 30  # outputs differ by so many tolerances between samples
 _FOLDED = 5  # folded constants are summed beforehand, not one by one: so many tolerances
@@ -88,7 +88,7 @@ def check_rebuild(
     """
     inputs = random_inputs(model, seed=seed, side=_SIDE) if inputs is None else inputs
     before = _state(model)
-    part, silent = cut(model, plan), mask(model, plan)
+    applied, silent = apply_plan(model, plan), mask(model, plan)
     slim, folded = rebuild(model, plan, absorb=False), rebuild(model, plan)
     found = compare(silent, slim, inputs)
     require(
@@ -101,9 +101,9 @@ def check_rebuild(
         f"Expected rebuild(absorb=False) to equal mask() to {tolerance:.0e}. "
         f"Received: a relative difference of {found.error:.1e}.",
     )
-    _check_effect(model, silent, part, inputs, tolerance)
-    _check_folded(model, part, folded, inputs, tolerance)
-    _check_names(part, slim)
+    _check_effect(model, silent, applied, inputs, tolerance)
+    _check_folded(model, applied, folded, inputs, tolerance)
+    _check_names(applied, slim)
     _check_costs(model, plan, slim, folded)
     require(
         before[0] == model.to_json() and all(map(np.array_equal, before[1], model.get_weights())),
@@ -131,8 +131,8 @@ def check_saved(model: keras.Model, inputs: Any, custom_objects: dict[str, Any] 
     require(error <= 1e-6, f"Expected the saved model to compute the same. Received: a difference of {error:.1e}.")
 
 
-def _check_effect(model: keras.Model, silent: keras.Model, part: Cut, inputs: Any, tolerance: float) -> None:
-    if part.alive.all() and not part.plan.removed:
+def _check_effect(model: keras.Model, silent: keras.Model, applied: AppliedPlan, inputs: Any, tolerance: float) -> None:
+    if applied.alive.all() and not applied.plan.removed:
         return
     effect = compare(model, silent, inputs).error
     require(
@@ -142,11 +142,11 @@ def _check_effect(model: keras.Model, silent: keras.Model, part: Cut, inputs: An
     )
 
 
-def _check_folded(model: keras.Model, part: Cut, slim: keras.Model, inputs: Any, tolerance: float) -> None:
-    found = fold(part)
+def _check_folded(model: keras.Model, applied: AppliedPlan, slim: keras.Model, inputs: Any, tolerance: float) -> None:
+    found = fold(applied)
     if found.padded or found.lost:
         return
-    error = compare(mask(model, part.plan, silence="weights"), slim, inputs).error
+    error = compare(mask(model, applied.plan, silence="weights"), slim, inputs).error
     require(
         error <= _FOLDED * tolerance,
         f"Expected rebuild(absorb=True) to equal mask(silence='weights') to {_FOLDED * tolerance:.0e}, as no folded "
@@ -154,12 +154,12 @@ def _check_folded(model: keras.Model, part: Cut, slim: keras.Model, inputs: Any,
     )
 
 
-def _check_names(part: Cut, slim: keras.Model) -> None:
+def _check_names(applied: AppliedPlan, slim: keras.Model) -> None:
     """What stays keeps its name and its place; a branch narrower than its trunk is widened by an operation more."""
-    named = dict.fromkeys(call.operation.name for call in part.graph.calls)
-    expected = [name for name in named if name not in part.plan.removed]  # a dense block goes with its concatenation
+    named = dict.fromkeys(call.operation.name for call in applied.graph.calls)
+    expected = [name for name in named if name not in applied.plan.removed]  # a dense block goes with its concatenation
     received = layer_names(slim)
-    if part.graph.padded:  # that operation also moves others in the order of the calls
+    if applied.graph.padded:  # that operation also moves others in the order of the calls
         expected, received = sorted(expected), sorted(set(received) & set(expected))
     require(expected == received, f"Expected the layer names to stay. Received: {received} instead of {expected}.")
 

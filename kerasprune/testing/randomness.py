@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.keep import legal
+from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.walk import functional, walk
 from kerasprune.plans import Plan
 

@@ -12,9 +12,9 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.testing.claims import require
 from kerasprune.testing.oracle import check_rebuild, check_saved
 from kerasprune.testing.randomness import random_inputs, random_plan, randomise
+from kerasprune.testing.require import require
 
 Shape = tuple[int, ...]
 _CONVS = {2: layers.Conv1D, 3: layers.Conv2D, 4: layers.Conv3D}

@@ -13,7 +13,6 @@ from kerasprune._keras import first_epoch
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
 from kerasprune.training.fit import Fit
-from kerasprune.training.granularity import Filter
 from kerasprune.training.masks import Masks
 from kerasprune.training.session import Session, State
 
@@ -122,8 +121,8 @@ class PruningCallback(keras.callbacks.Callback):
 
     @property
     def leaves_masks(self) -> bool:
-        """Whether the result is masks of single weights (`masks`), rather than channels (`plan`)."""
-        return self.held is not None and not isinstance(self.held.granularity, Filter)
+        """Whether the result is masks of weights (`masks`), rather than channels (`plan`)."""
+        return self.held is not None and not self.held.granularity.whole_channels
 
     @property
     def plan(self) -> Plan:

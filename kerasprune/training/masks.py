@@ -32,7 +32,7 @@ class Masks:
     """Which entries of some units are gone, and which go next.
 
     Args:
-        units: The units; `Unit.goes` is the mask.
+        units: The units; `Unit.pruned` is the mask.
         granularity: What an entry is. Defaults to single weights.
         scope: Who competes with whom. Defaults to all with all.
         criterion: What a weight is worth; the lowest scores are removed. Defaults to the L1 norm.
@@ -62,10 +62,10 @@ class Masks:
         """Returns for every unit what goes when `numbers` stay: what is gone already, then the lowest scores."""
         scores = []
         for unit in self.units:
-            gone = ops.convert_to_tensor(unit.goes)
+            gone = ops.convert_to_tensor(unit.pruned)
             left = self.granularity.comparable(ops.where(gone, 0.0, unit.scores(self.criterion)))
             scores.append(ops.where(gone, -1.0, left))
-        return self.scope.goes(self.units, scores, numbers)
+        return self.scope.pruned(self.units, scores, numbers)
 
     def renew(self, keep: float) -> None:
         """Removes the lowest scores until the fraction `keep` is left, and sets them to zero."""
@@ -75,7 +75,7 @@ class Masks:
     def assign(self, goes: Sequence[Any]) -> None:
         """Notes for every unit what is gone."""
         for unit, gone in zip(self.units, goes, strict=True):
-            unit.goes.assign(gone)
+            unit.pruned.assign(gone)
 
     def clear(self) -> None:
         """Notes that nothing is gone."""
@@ -129,7 +129,7 @@ class Masks:
         """
         ensure_built(model)
         for unit in self.units:
-            session.track(f"goes/{unit.name}", unit.goes)
+            session.track(unit.state, unit.pruned)
         order = {id(variable): place for place, variable in enumerate(trained(model.optimizer))}
         kernels = sorted(self.kernels, key=lambda kernel: order.get(id(kernel[0]), -1))
         for place, (variable, pairs) in enumerate(kernels):
@@ -151,7 +151,7 @@ class Masks:
         """
         if self.graph is None or any(unit.name not in self.graph.groups for unit in self.units):
             raise PruneError("Expected whole channels, granularity='filter'. Received: single weights. Use .masks.")
-        keep = {unit.name: unit.stays().tolist() for unit in self.units}
+        keep = {unit.name: unit.kept_indices().tolist() for unit in self.units}
         return Plan.of(self.graph, keep)
 
     def frozen(self) -> list[str]:
@@ -167,7 +167,7 @@ class Masks:
 
 
 def _kept(pairs: Sequence[tuple[Unit, Part]]) -> Any:
-    kept = [ops.logical_not(part.spread(ops.convert_to_tensor(unit.goes))) for unit, part in pairs]
+    kept = [ops.logical_not(part.spread(ops.convert_to_tensor(unit.pruned))) for unit, part in pairs]
     result = kept[0]
     for other in kept[1:]:
         result = ops.logical_and(result, other)

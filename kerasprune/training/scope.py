@@ -23,7 +23,7 @@ class Scope:
         """Returns how many entries stay in each competition when the fraction `keep` stays."""
         raise PruneError(f"{type(self).__name__} has no numbers(). Write it.")
 
-    def goes(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
+    def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
         """Returns for every unit which entries go; of equal scores the lower index stays.
 
         Args:
@@ -31,7 +31,7 @@ class Scope:
             scores: For each one score per entry, shape `(entries,)`; higher stays.
             numbers: How many stay, as `numbers` returns them.
         """
-        raise PruneError(f"{type(self).__name__} has no goes(). Write it.")
+        raise PruneError(f"{type(self).__name__} has no pruned(). Write it.")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Layer(Scope):
         """Returns one number per unit."""
         return np.array([kept_number(unit.size, keep) for unit in units], "int32")
 
-    def goes(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
+    def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
         """Returns what is below the threshold of its unit."""
         return [rank(score) >= numbers[place] for place, score in enumerate(scores)]
 
@@ -55,7 +55,7 @@ class Global(Scope):
         """Returns one number."""
         return np.array([kept_number(sum(unit.size for unit in units), keep)], "int32")
 
-    def goes(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
+    def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
         """Returns what is below the common threshold."""
         gone = rank(ops.concatenate(list(scores))) >= numbers[0]
         ends = np.cumsum([unit.size for unit in units])
@@ -93,7 +93,7 @@ class Pattern(Scope):
             raise PruneError(f"Expected granularity='weight' with a pattern. Received: other entries in {odd[:3]}.")
         return np.array([max(self.keep, ceil(round(keep * self.of, 9)))], "int32")
 
-    def goes(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
+    def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
         """Returns what is not among the highest of its run."""
         return [self._of_runs(unit, score, numbers[0]) for unit, score in zip(units, scores, strict=True)]
 

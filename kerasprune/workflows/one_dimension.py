@@ -10,7 +10,7 @@ import keras
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of, score_blocks
 from kerasprune.graph.trace import trace
-from kerasprune.training.extent import (
+from kerasprune.training.depth_width_resolution import (
     DIMENSIONS,
     Costs,
     Extent,

@@ -22,7 +22,7 @@ from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.training.extent import (
+from kerasprune.training.depth_width_resolution import (
     Extent,
     Point,
     check_blocks,

@@ -17,7 +17,7 @@ from kerasprune.plans import Plan
 from kerasprune.search import MAP, Buildable, Constraint, Surface, Volume
 from kerasprune.search.constraints import Optimum
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.training.extent import (
+from kerasprune.training.depth_width_resolution import (
     DIMENSIONS,
     Costs,
     Extent,

@@ -11,7 +11,7 @@ from support.greg_reference import DECAY, MOMENTUM, RATE, Reference, compiled, g
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2
 from kerasprune.testing.toys import toy_data, toy_model
-from kerasprune.training.candidates import channel_units
+from kerasprune.training.granularity import Channel
 
 FIRST = {"penalty_step": 0.1, "every": 10, "ceiling": 1.0}  # 10 updates, the last at step 90
 SECOND = {"pick_step": 0.01, "push_step": 0.05, "pick_at": 0.05, "every": 5, "ceiling": 1.0}  # picks at step 30
@@ -192,7 +192,7 @@ def test_a_kernel_can_hold_entries_of_several_units():
     x = keras.layers.Flatten()(keras.layers.Concatenate()([b, a]))
     model = keras.Model(inputs, keras.layers.Dense(4, name="logits")(x))
     kernel = np.abs(model.get_layer("logits").kernel.numpy()).reshape(4, 5, 4)  # positions, channels, outputs
-    units = {unit.name: unit for unit in channel_units(kp.trace(model), "channel", {"a": 1, "b": 1})}
+    units = {unit.name: unit for unit in Channel().candidates(kp.trace(model), {"a": 1, "b": 1})}
     for name, channels in (("b", slice(0, 3)), ("a", slice(3, 5))):
         unit = units[name]
         np.testing.assert_allclose(unit.scores(), kernel[:, channels].sum(axis=(0, 2)), rtol=1e-5)

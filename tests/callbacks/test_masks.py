@@ -14,15 +14,14 @@ from support.processes import run_python
 
 import kerasprune as kp
 from kerasprune.callbacks import GradualMagnitude, HoldMask, IterativeMagnitude, LearningRateRewinding, Sparsity
-from kerasprune.schedules import cubic
+from kerasprune.schedules import cubic, updates
 from kerasprune.testing.toys import toy_model
 from kerasprune.training.candidates import Part, Unit
-from kerasprune.training.granularity import Block
+from kerasprune.training.granularity import WeightBlock
 from kerasprune.training.optimizer import slots
 from kerasprune.training.phases import Phases
 from kerasprune.training.rewinding import rewind_optimizer
 from kerasprune.training.scope import Global, Layer, Pattern
-from kerasprune.training.updates import updates
 
 pytestmark = pytest.mark.filterwarnings("ignore:The schedule ends")
 
@@ -49,13 +48,13 @@ def lowest(scores: np.ndarray, number: int) -> np.ndarray:
 def test_layer_and_global_scope_against_sorting(sizes, keep, seed):
     units = units_of([(size,) for size in sizes])
     scores = [np.random.default_rng(seed + n).integers(0, 4, size).astype("float32") for n, size in enumerate(sizes)]
-    for goes, score in zip(Layer().goes(units, scores, Layer().numbers(units, keep)), scores, strict=True):
+    for goes, score in zip(Layer().pruned(units, scores, Layer().numbers(units, keep)), scores, strict=True):
         size = len(score)
         number = size - min(int(np.ceil(round((1 - keep) * size, 9))), size - 1)
         np.testing.assert_array_equal(goes, lowest(score, number))
     together = np.concatenate(scores)
     number = len(together) - min(int(np.ceil(round((1 - keep) * len(together), 9))), len(together) - 1)
-    found = np.concatenate([np.asarray(goes) for goes in Global().goes(units, scores, Global().numbers(units, keep))])
+    found = np.concatenate([np.asarray(goes) for goes in Global().pruned(units, scores, Global().numbers(units, keep))])
     np.testing.assert_array_equal(found, lowest(together, number))
 
 
@@ -65,7 +64,7 @@ def test_pattern_keeps_n_of_every_m_inputs(shape, n, seed):
     (unit,) = units_of([shape])
     score = np.random.default_rng(seed).integers(0, 5, shape).astype("float32")
     scope = Pattern(keep=n, of=4)
-    (goes,) = scope.goes([unit], [score.ravel()], scope.numbers([unit], 0.01))
+    (goes,) = scope.pruned([unit], [score.ravel()], scope.numbers([unit], 0.01))
     goes = np.asarray(goes).reshape(shape)
     if len(shape) < 2:
         assert not goes.any()
@@ -77,7 +76,7 @@ def test_pattern_keeps_n_of_every_m_inputs(shape, n, seed):
 
 
 def test_blocks_are_rectangles():
-    found = Block(rows=2, columns=3).blocks((2, 4, 5))
+    found = WeightBlock(rows=2, columns=3).entries((2, 4, 5))
     assert found.shape == (2, 4, 5) and found.max() + 1 == 2 * 2 * 2
     for block in range(found.max() + 1):
         places = np.argwhere(found == block)

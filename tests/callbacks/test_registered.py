@@ -41,10 +41,14 @@ MAKERS = {
     "gradual_magnitude": [
         lambda: GradualMagnitude(CUBIC, every=3),
         lambda: GradualMagnitude(CUBIC, every=4, granularity="filter"),
+        lambda: GradualMagnitude(CUBIC, every=4, granularity="channel"),
         lambda: GradualMagnitude(CUBIC, every=4, scope={"name": "pattern"}),
         lambda: GradualMagnitude(CUBIC, every=4, scope="layer", granularity="block", criterion="l2"),
     ],
-    "greg1": [lambda: GReg1(keep=0.5, penalty_step=0.1, every=2, ceiling=0.5, settle=8)],
+    "greg1": [
+        lambda: GReg1(keep=0.5, penalty_step=0.1, every=2, ceiling=0.5, settle=8),
+        lambda: GReg1(keep=0.5, penalty_step=0.1, every=2, ceiling=0.5, settle=8, granularity="block"),
+    ],
     "greg2": [lambda: GReg2(keep=0.5, granularity="weight").compressed(16)],
     "hold_mask": [lambda: HoldMask(_some_mask())],
     "increg": [lambda: IncReg(keep=0.5, penalty_step=0.05, every=2, ceiling=0.3, settle=6)],

@@ -71,7 +71,7 @@ def test_rounds_statistics_and_ratios_on_a_known_clock(monkeypatch):
     own = [900.0, 1, 2, 3, 40, 50]  # the first is the warm-up
     variants = {"a": Slow("a", own), "b": Slow("b", [2 * each for each in own])}
     monkeypatch.setattr(module, "_opened", lambda model, *_: variants[model])
-    monkeypatch.setattr("kerasprune.export.litert.time.perf_counter", lambda: Slow.clock)
+    monkeypatch.setattr("kerasprune.export.tflite_interpreter.time.perf_counter", lambda: Slow.clock)
     Slow.clock, Slow.calls = 0.0, []
     compared = compare_latency(["a", "b"], runs=5, warmup=1)
     assert Slow.calls == ["a", "b"] * 6

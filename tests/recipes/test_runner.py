@@ -15,7 +15,7 @@ from kerasprune import PruneError
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes import runner as running
 from kerasprune.recipes.run_folder import RunFolder
-from kerasprune.recipes.stages.run import Run
+from kerasprune.recipes.stages.context import Run
 
 TEXT = """\
 name: tiny

@@ -14,7 +14,7 @@ from kerasprune.recipes import runner as running
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.schema import Cosine, MultiStep
 from kerasprune.recipes.stages import three_dimensions
-from kerasprune.recipes.stages.run import dense_model
+from kerasprune.recipes.stages.context import dense_model
 
 # Baseline, accuracy, Prr, Frr, batch.
 CIFAR = {

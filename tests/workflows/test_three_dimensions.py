@@ -17,7 +17,7 @@ from kerasprune.criteria import blocks_of
 from kerasprune.criteria.l1 import L1
 from kerasprune.search import MAP, Smooth
 from kerasprune.testing import randomise
-from kerasprune.training.extent import Costs, Extent
+from kerasprune.training.depth_width_resolution import Costs, Extent
 from kerasprune.workflows.one_dimension import one_dimension
 from kerasprune.workflows.rounds import rounds
 from kerasprune.workflows.three_dimensions import check_points, collect, plan_at, three_dimensions

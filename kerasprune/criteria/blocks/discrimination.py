@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers
 
 from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of
-from kerasprune.errors import PruneError, extras, raise_faults
+from kerasprune.errors import PruneError, choice_faults, extras, interval_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import functional, walk
 from kerasprune.graph.wiring import Wiring
@@ -52,13 +52,11 @@ class Discrimination(BlockCriterion):
     held_out: float = 0.3
 
     def __post_init__(self) -> None:
-        faults = []
-        if self.classifier not in CLASSIFIERS:
-            faults.append(f"Expected classifier to be one of {CLASSIFIERS}. Received: {self.classifier!r}.")
-        if isinstance(self.samples, bool) or not isinstance(self.samples, int) or self.samples < 10:
-            faults.append(f"Expected samples to be a whole number of at least 10. Received: samples={self.samples!r}.")
-        if not isinstance(self.held_out, float) or not 0 < self.held_out < 1:
-            faults.append(f"Expected held_out to be a fraction in (0, 1). Received: held_out={self.held_out!r}.")
+        faults = [
+            *choice_faults(CLASSIFIERS, classifier=self.classifier),
+            *whole_number_faults(10, samples=self.samples),
+            *interval_faults("(0, 1)", "a fraction", held_out=self.held_out),
+        ]
         raise_faults("The criterion cannot be made:", faults)
 
     @extras("the criterion of blocks 'discrimination'")

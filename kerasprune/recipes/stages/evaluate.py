@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from kerasprune.costs.cost import cost
-from kerasprune.recipes.stages.run import Run, free_side, measured
+from kerasprune.recipes.stages.context import Run, free_side, measured
 from kerasprune.recipes.stages.sparsity import counted
 
 

@@ -8,7 +8,7 @@ import keras
 
 from kerasprune.export.latency import compare_latency
 from kerasprune.recipes.formats import FORMATS
-from kerasprune.recipes.stages.run import Run, free_side
+from kerasprune.recipes.stages.context import Run, free_side
 
 EXPORT_IMAGES = 1000  # images that calibrate and check an export
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from kerasprune.callbacks.hold_mask import HoldMask
-from kerasprune.recipes.stages.run import Run, train_model
+from kerasprune.recipes.stages.context import Run, train_model
 
 
 def finetune(run: Run) -> None:

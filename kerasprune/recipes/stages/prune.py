@@ -14,7 +14,7 @@ from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, schema
 from kerasprune.recipes.fit import classification_loss, fit
 from kerasprune.recipes.progress import FilterNorms, StopAfter
-from kerasprune.recipes.stages.run import Run, callback_of, dense_model, free_side
+from kerasprune.recipes.stages.context import Run, callback_of, dense_model, free_side
 from kerasprune.recipes.stages.three_dimensions import shrink
 from kerasprune.training.callback import compressed, facts
 

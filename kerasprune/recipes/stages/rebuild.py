@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
-from kerasprune.recipes.stages.run import Run, measured
+from kerasprune.recipes.stages.context import Run, measured
 from kerasprune.reports.dependencies import described
 from kerasprune.surgery.rebuild import rebuild as rebuilt
 from kerasprune.training.masks import apply_masks

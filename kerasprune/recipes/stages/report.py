@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerasprune import reports
-from kerasprune.recipes.stages.run import Run
+from kerasprune.recipes.stages.context import Run
 
 _UNMEASURED = {"tflite_bytes": None, "latency_ms": None}
 

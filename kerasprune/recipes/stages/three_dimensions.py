@@ -13,12 +13,12 @@ from kerasprune.costs.cost import cost
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, schema
 from kerasprune.recipes.fit import classification_loss, fit
-from kerasprune.search.map import MAP
-from kerasprune.training.extent import DIMENSIONS, Point, width_plan
+from kerasprune.search.accuracy_predictor import MAP
+from kerasprune.training.depth_width_resolution import DIMENSIONS, Point, width_plan
 from kerasprune.workflows.three_dimensions import ThreeDimensions, check_extent, check_points, three_dimensions
 
 if TYPE_CHECKING:
-    from kerasprune.recipes.stages.run import Run
+    from kerasprune.recipes.stages.context import Run
 
 _SHOWN = 6  # images whose feature maps are drawn
 

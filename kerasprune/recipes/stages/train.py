@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.recipes.stages.run import Run, dense_model, train_model
+from kerasprune.recipes.stages.context import Run, dense_model, train_model
 
 
 def train(run: Run) -> None:

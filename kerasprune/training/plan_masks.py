@@ -30,7 +30,7 @@ _QUIET = (
 _MAKERS = (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.DepthwiseConv2D, layers.Dense)
 
 
-class Zeroing:
+class PlanMasks:
     """The masks under which a model computes what the network of a plan would.
 
     Channels: every kernel that reads them is zero along them (`kp.mask(…, silence="output")`). Residual blocks: the

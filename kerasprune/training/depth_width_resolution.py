@@ -19,7 +19,7 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of, least_blocks, score_blocks
 from kerasprune.errors import PruneError, fraction_faults, nearest, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.keep import filled
+from kerasprune.graph.kept_channels import filled
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerasprune.errors import PruneError, extras
-from kerasprune.export.quiet import quiet
+from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Batch
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from kerasprune.training.masks import Masks
 
 
 @dataclass(frozen=True)
-class Competition:
+class Selection:
     """What a weight is worth, what is removed as one, who competes with whom, and what stays out of it.
 
     Args:
