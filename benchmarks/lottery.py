@@ -52,7 +52,7 @@ class Setting:
         return kp.models.resnet_cifar(depth=20, classes=36, input_shape=(self.size, self.size, 3))
 
     def training(self, seed: int):
-        """Returns the training set in an order of its own; without augmentation the pictures are made once."""
+        """Returns the training set in an order of its own; without augmentation the images are made once."""
         import kerasprune as kp
 
         data = kp.data.load(self.data, size=self.size, batch=self.batch, augment=self.augment, seed=seed % 2**16)

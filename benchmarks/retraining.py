@@ -68,8 +68,8 @@ def train(model, epochs: int, rate: float, warmup: int, seed: int) -> None:
     from kerasprune.recipes.fit import weight_decay
     from kerasprune.recipes.optimizers import learning_rate
 
-    keras.utils.set_random_seed(seed)  # the order of the pictures
-    images, labels = pictures()
+    keras.utils.set_random_seed(seed)  # the order of the images
+    images, labels = training_images()
     steps = len(images) // BATCH
     spec = schema.Cosine(name="cosine", start=rate, warmup_epochs=warmup)
     optimizer = keras.optimizers.SGD(learning_rate(spec, epochs, steps), momentum=0.9)
@@ -79,8 +79,8 @@ def train(model, epochs: int, rate: float, warmup: int, seed: int) -> None:
 
 
 @functools.cache
-def pictures() -> tuple:
-    """Returns the training pictures and labels; they are not augmented."""
+def training_images() -> tuple:
+    """Returns the training images and labels; they are not augmented."""
     import numpy as np
 
     import kerasprune as kp

@@ -5,15 +5,15 @@
     python benchmarks/three_dimensions.py maps         # feature maps of the networks at 0.3 (the paper's Fig. 5)
     python benchmarks/three_dimensions.py table        # writes tables and plots from the rows
 
-Everything starts from the one shipped checkpoint (`glyphs-base`, ResNet-20, 20,000 pictures). The originals have 64×64
+Everything starts from the one shipped checkpoint (`glyphs-base`, ResNet-20, 20,000 images). The originals have 64×64
 pixels; the dense network reads them at 32×32, which is r = 1. Algorithm 1 collects 12 networks, down to T = 0.3, with
-5,000 pictures of training each; they serve both budgets. Then every policy is fine-tuned alike: the dense network is
-pruned at once and trained on 10,000 pictures, cosine from 0.01. The second seed trains the same networks again on
-another order of pictures; what was chosen, and the points behind it, are those of the first. Validation accuracy is
+5,000 images of training each; they serve both budgets. Then every policy is fine-tuned alike: the dense network is
+pruned at once and trained on 10,000 images, cosine from 0.01. The second seed trains the same networks again on
+another order of images; what was chosen, and the points behind it, are those of the first. Validation accuracy is
 what the surface is fitted to; test accuracy is taken once, at the end.
 
 `blocks` drops the k blocks of least discrimination, or k random ones, and takes the accuracy right away and after
-training on 5,000 pictures.
+training on 5,000 images.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FIELDS = ("policy", "budget", "seed", "d", "w", "r", "macs", "params", "validati
 POINT_FIELDS = ("seed", "d", "w", "r", "macs", "params", "validation")
 BLOCK_FIELDS = ("k", "choice", "draw", "removed", "validation", "tuned")
 SIDE, BATCH, RATE, L2, LOW = 32, 32, 1e-2, 1e-4, 0.3
-STEPS = 156  # of an "epoch" here: 5,000 pictures
+STEPS = 156  # of an "epoch" here: 5,000 images
 EPOCHS_PER_ROUND, EPOCHS = 1, 2
 DISCRIMINATION = {"name": "discrimination", "classifier": "ridge", "samples": 3000}
 BUDGETS, SEEDS = (0.5, 0.3), (0, 1)
@@ -61,7 +61,7 @@ def fit(model, *, resolution: int, epochs: int, seed: int) -> float:
 
 
 def accuracy(model, resolution: int, split: str) -> float:
-    """Returns the accuracy on a split of the 10,000-picture set."""
+    """Returns the accuracy on a split of the 10,000-image set."""
     import keras
 
     import kerasprune as kp
@@ -82,7 +82,7 @@ def dense():
 
 
 def train_data(seed: int):
-    """Returns the pictures that the blocks are judged on."""
+    """Returns the images that the blocks are judged on."""
     import kerasprune as kp
 
     return kp.data.load("glyphs/small", size=SIDE, batch=500, seed=seed)
@@ -184,19 +184,19 @@ def maps(budget: float = 0.3, images: int = 500, shown: int = 6) -> None:
     }
     sides = {name: kp.Plan.load(WORK / f"{kept}-{budget}-1" / "plan.json").resolution for name, kept in names.items()}
 
-    def pictures(side: int | None) -> np.ndarray:
+    def inputs(side: int | None) -> np.ndarray:
         data = kp.data.load("glyphs/small", size=side or SIDE, batch=images, split="validation")
         return np.asarray(next(iter(data))[0])
 
-    found = {"dense": feature_maps(dense(), pictures(SIDE))}
-    found |= {name: feature_maps(model, pictures(sides[name])) for name, model in models.items()}
+    found = {"dense": feature_maps(dense(), inputs(SIDE))}
+    found |= {name: feature_maps(model, inputs(sides[name])) for name, model in models.items()}
     lines = ["| network | correlation of its maps with the dense network's, mean ± std of the images |", "|---|---|"]
     for name, here in found.items():
         resized = np.asarray(keras.ops.image.resize(here[..., None], found["dense"].shape[1:3]))[..., 0]
         each = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(resized, found["dense"], strict=True)]
         lines.append(f"| {name} | {np.mean(each):.3f} ± {np.std(each):.3f} |")
     (RESULTS / "three_dimensions_maps.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    drawn = {"images": pictures(SIDE)[:shown]} | {name: here[:shown] for name, here in found.items()}
+    drawn = {"images": inputs(SIDE)[:shown]} | {name: here[:shown] for name, here in found.items()}
     record = Record(title="glyphs", recipe={}, summary={}, maps=drawn)
     (RESULTS / "three_dimensions_maps.svg").write_text(figures.maps(record), encoding="utf-8")
 
@@ -246,7 +246,7 @@ def block_table() -> list[str]:
     lines = []
     for column, when in (
         ("validation", "right after k blocks were dropped"),
-        ("tuned", "when they were then trained on 5,000 pictures"),
+        ("tuned", "when they were then trained on 5,000 images"),
     ):
         lines += [f"Validation accuracy {when}, %:", ""]
         lines += ["| k | least discrimination | random: mean (each) | better than |", "|---" * 4 + "|"]

@@ -172,22 +172,22 @@ def get(identifier: Any) -> Threshold:
 
 
 def gap(scales: np.ndarray, threshold: float) -> tuple[float, float]:
-    """Returns the empty interval around a threshold: the highest scale that goes, the lowest that stays.
+    """Returns the empty interval around a threshold: the highest scale that is removed, the lowest that is kept.
 
     Args:
         scales: Shape `(n,)`.
         threshold: A scale stays where it is greater.
 
     Returns:
-        The two values; NaN where nothing goes, or nothing stays.
+        The two values; NaN where nothing is removed, or nothing kept.
 
     Example:
         >>> gap(np.array([0.0, 0.02, 0.7, 0.9]), 0.1)
         (0.02, 0.7)
     """
     scales = np.asarray(scales, float)
-    goes, stays = scales[scales <= threshold], scales[scales > threshold]
-    return float(goes.max(initial=-np.inf)) if goes.size else np.nan, float(stays.min()) if stays.size else np.nan
+    removed, kept = scales[scales <= threshold], scales[scales > threshold]
+    return float(removed.max(initial=-np.inf)) if removed.size else np.nan, float(kept.min()) if kept.size else np.nan
 
 
 def _share_faults(name: str, value: Any) -> list[str]:

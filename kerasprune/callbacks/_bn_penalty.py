@@ -190,7 +190,7 @@ class BatchNormPenalty(PruningCallback):
 
     @property
     def gaps(self) -> dict[str, tuple[float, float]]:
-        """`{path of the scales: (highest that goes, lowest that stays)}`: how empty the valley is. See `thresholds`."""
+        """`{path of the scales: (highest removed, lowest kept)}`: how empty the valley is. See `thresholds`."""
         return {name: gap(looks[-1], self.thresholds[name]) for name, looks in self.scales.items()}
 
     @property
@@ -256,8 +256,8 @@ def to_target(scales: Scales, floor: Floor, **target: float) -> tuple[dict[str, 
     graph = scales.graph
     plan = planning.plan(graph, scales, Threshold(), min_keep=floor.min_keep, round_to=floor.round_to, **target)
     scores = scales.score(graph)
-    goes = [np.delete(scores[name], kept) for name, kept in plan.keep.items()]
-    highest = float(max((values.max(initial=0.0) for values in goes), default=0.0))
+    removed = [np.delete(scores[name], kept) for name, kept in plan.keep.items()]
+    highest = float(max((values.max(initial=0.0) for values in removed), default=0.0))
     return {name: np.asarray(kept) for name, kept in plan.keep.items()}, {s.name: highest for s in scales.layers}
 
 

@@ -20,7 +20,7 @@ from kerasprune.training.selection import Selection
 
 
 class GradualMagnitude(PruningCallback):
-    """Removes the lowest scores by a schedule; what is gone stays gone.
+    """Removes the lowest scores by a schedule; what is removed stays removed.
 
     After the steps `begin, begin + every, …, end` the fraction `schedule(step)` stays. Masks are chosen and applied
     inside the compiled step, after the update of the weights.
@@ -72,12 +72,12 @@ class GradualMagnitude(PruningCallback):
             other.schedule = replace(self.schedule, begin=Moment(), end=Moment(iterations=steps))
         elif isinstance(self.schedule, schedules.Steps):
             number = len(self.schedule.points)
-            points = tuple(Moment(iterations=steps * place // number) for place in range(number))
+            points = tuple(Moment(iterations=steps * index // number) for index in range(number))
             other.schedule = replace(self.schedule, points=points)
         return other
 
     def begin(self) -> None:
-        """Attaches the masks, and removes what the schedule wants gone before the first step."""
+        """Attaches the masks, and removes what the schedule wants removed before the first step."""
         per_epoch, epochs = self.params.get("steps"), self.params.get("epochs") or 1
         accumulation = accumulated(self.model.optimizer)
         known = None if per_epoch is None else per_epoch // accumulation

@@ -97,6 +97,6 @@ class GReg1(GrowingPenalty):
         return replace(plan, fingerprint=graph.fingerprint), units
 
     def strength(self, unit: Unit, step: Any) -> Any:
-        """Returns `λ = min(δλ · (⌊step/K_u⌋ + 1), τ)` for what goes, 0 for what stays."""
+        """Returns `λ = min(δλ · (⌊step/K_u⌋ + 1), τ)` for what is pruned, 0 for what is kept."""
         updates = ops.cast(step // self.growth.every + 1, "float32")
         return ops.where(unit.pruned, ops.minimum(updates * self.growth.step, self.growth.ceiling), 0.0)

@@ -96,18 +96,18 @@ class GReg2(GrowingPenalty):
     def strength(self, unit: Unit, step: Any) -> Any:
         """Returns λ of every entry: the same for all before the pick, then `recover` or growing on."""
         every, pick = self.growth.every, self.pick_step_number
-        goes = self._settled(unit, step)
+        pruned = self._settled(unit, step)
         shared = ops.cast(step // every + 1, "float32") * self.picking.step
         pushes = ops.cast((step - pick) // every + 1, "float32")
         pushed = ops.minimum(self._height + pushes * self.growth.step, self.growth.ceiling)
-        return ops.where(step < pick, shared, ops.where(goes, pushed, self.recover))
+        return ops.where(step < pick, shared, ops.where(pruned, pushed, self.recover))
 
     def _settled(self, unit: Unit, step: Any) -> Any:
         """Returns which entries go, having picked at the step of the pick."""
         picks = ops.equal(step, self.pick_step_number)
-        goes = ops.cond(picks, unit.lowest, lambda: ops.convert_to_tensor(unit.pruned))
-        unit.pruned.assign(goes)
-        return goes
+        pruned = ops.cond(picks, unit.lowest, lambda: ops.convert_to_tensor(unit.pruned))
+        unit.pruned.assign(pruned)
+        return pruned
 
     def picked(self, unit: Unit) -> np.ndarray:
         """Returns what was picked; where `fit` ended before the pick, what would be picked now."""

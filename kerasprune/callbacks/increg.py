@@ -17,9 +17,9 @@ from kerasprune.training.scope import rank
 class IncReg(GrowingPenalty):
     """Lets the penalty of weak filters grow and that of strong ones fall, so that the weak may still change places.
 
-    `L(w) + ½ Σ_j λ_j w_j²`; every `every` steps `λ_j ← min(max(λ_j + Δ(r_j), 0), ceiling)`, with r_j the place of j by
+    `L(w) + ½ Σ_j λ_j w_j²`; every `every` steps `λ_j ← min(max(λ_j + Δ(r_j), 0), ceiling)`, with r_j the rank of j by
     L1 norm from below (0 = weakest), n of N to go: `Δ(r) = A (1 − r/n)` for r ≤ n, `−A (r − n)/(N − n − 1)` above.
-    After the schedule, what is weakest goes. The growth is the same for all in GReg, and what goes never changes.
+    After the schedule, what is weakest is removed. In GReg the growth is the same for all and the choice never changes.
 
     The original averages ranks over the steps between updates; here the rank at the update counts.
 
@@ -77,10 +77,10 @@ class IncReg(GrowingPenalty):
 
     def change(self, unit: Unit) -> Any:
         """Returns Δ of every entry of a unit, at this moment."""
-        goes, stays = unit.size - unit.kept, unit.kept
-        place = unit.size - 1 - ops.cast(rank(unit.scores()), "float32")
-        falls = -(place - goes) / max(stays - 1, 1)
-        return self.growth.step * ops.where(place <= goes, 1 - place / goes, falls)
+        pruned = unit.size - unit.kept
+        position = unit.size - 1 - ops.cast(rank(unit.scores()), "float32")
+        falls = -(position - pruned) / max(unit.kept - 1, 1)
+        return self.growth.step * ops.where(position <= pruned, 1 - position / pruned, falls)
 
     def strength(self, unit: Unit, step: Any) -> Any:
         """Returns λ, updated where it is time; asked again in the same step, for another kernel, it stays."""

@@ -18,7 +18,7 @@ class Polarization(BatchNormPenalty):
     """Parts the scales of the whole network into those at zero and those that matter, and lets the former go.
 
     `L + λ (t ‖γ‖₁ − ‖γ − γ̄·1‖₁)`, γ the BatchNorm scales of all channels that may go and γ̄ their mean, differentiated
-    too; after every step `γ ← min(max(γ, 0), ceiling)`. A channel goes where all its scales are at or below the
+    too; after every step `γ ← min(max(γ, 0), ceiling)`. A channel is removed where all its scales are at or below the
     threshold of their layer: channels that residual connections tie are decided together.
 
     Args:

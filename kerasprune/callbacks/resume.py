@@ -150,8 +150,8 @@ class Resume(PruningCallback):
     def _put_back(self, found: SavedState) -> bool:
         """Puts a state back; returns whether a training set of kp.data was set to its place."""
         for name, variables in (("model", _variables(self.model)), ("optimizer", _optimizer(self.model))):
-            for place, variable in enumerate(variables):
-                variable.assign(found.arrays[f"{name}/{place}"])
+            for index, variable in enumerate(variables):
+                variable.assign(found.arrays[f"{name}/{index}"])
         for name, callback in self._named().items():
             prefix = f"callback/{name}/"
             callback.restore({k.removeprefix(prefix): v for k, v in found.arrays.items() if k.startswith(prefix)})

@@ -1,7 +1,7 @@
-"""Augmentations: one picture and a seed in, one picture of the wanted size out.
+"""Augmentations: one image and a seed in, one image of the wanted size out.
 
 Every augmentation is a pure function `(image, size, seed) -> image`. The image is a standardised float32
-picture of shape (height, width, 3), so that 0 is the data set's mean colour; the seed holds the two int64
+image of shape (height, width, 3), so that 0 is the data set's mean colour; the seed holds the two int64
 of a stateless random operation. The size is a number, or a scalar int32 tensor where it changes from epoch to epoch.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 Augmentation = Callable[[tf.Tensor, int | tf.Tensor, tf.Tensor], tf.Tensor]
-# These mirror the picture, which letters and digits do not survive.
+# These mirror the image, which letters and digits do not survive.
 MIRRORING = frozenset({"crop_flip", "inception"})
 
 
@@ -32,7 +32,7 @@ def crop(image: tf.Tensor, size: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def crop_flip(image: tf.Tensor, size: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """As `crop`, then mirrors every other picture: the usual training on CIFAR."""
+    """As `crop`, then mirrors every other image: the usual training on CIFAR."""
     where, mirrored = tf.unstack(tf.random.split(seed, 2))
     return tf.image.stateless_random_flip_left_right(crop(image, size, where), mirrored)
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from kerasprune.data.augmentation import MIRRORING, Augmentation, resize
 from kerasprune.data.epochs import epochs, rest_of_epoch
 from kerasprune.data.lookup import find
-from kerasprune.data.sources import DataInfo, Pictures
+from kerasprune.data.sources import DataInfo, Images
 from kerasprune.errors import extras, nearest, raise_faults
 from kerasprune.registry import augmentations
 
@@ -29,10 +29,10 @@ def load(
     first_step: int = 0,
     data_dir: str | None = None,
 ) -> tf.data.Dataset:
-    """Returns a split of a data set as batches of standardised pictures and labels.
+    """Returns a split of a data set as batches of standardised images and labels.
 
-    A picture is cropped to its middle square, resized bilinearly (with antialiasing where it shrinks), and
-    standardised by channel: `(picture / 255 - mean) / std` with the constants of `info(name)`.
+    An image is cropped to its middle square, resized bilinearly (with antialiasing where it shrinks), and
+    standardised by channel: `(image / 255 - mean) / std` with the constants of `info(name)`.
 
     The training split is shuffled and augmented anew in every epoch; both depend on `(seed, epoch)` alone,
     whatever other random seeds are set. All its batches are full: what is left over is dropped. The other
@@ -43,7 +43,7 @@ def load(
             `"generated:<classes>"` for noise, or the path of a folder with `<split>/<class>/*.png|jpg` or
             `<class>/*.png|jpg`.
         size: Height and width in pixels. Defaults to 32.
-        batch: Pictures a batch. Defaults to 128.
+        batch: Images a batch. Defaults to 128.
         split: `"train"`, `"validation"`, `"test"`, or what else the data set has. Defaults to `"train"`.
         augment: `"crop"`, `"crop_flip"`, `"inception"` or a function, see `kerasprune.data.augmentation`; for
             the training split only. Defaults to `None`, which only resizes.
@@ -84,9 +84,9 @@ def load(
             *wrong_augmentation(facts, split, augment),
         ],
     )
-    pictures = source.pictures(split)
+    images = source.images(split)
     if split != "train":
-        return _in_order(pictures, facts, size, batch)
+        return _in_order(images, facts, size, batch)
     augmentation = augmentations.member(augment) if isinstance(augment, str) else augment or plain
 
     def frame(image: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
@@ -94,9 +94,9 @@ def load(
         return tf.ensure_shape(augmentation(standardise(image, facts), size, seed), (size, size, 3))
 
     if first_step:
-        return rest_of_epoch(pictures, frame, batch=batch, seed=seed, epoch=first_epoch, first_step=first_step)
+        return rest_of_epoch(images, frame, batch=batch, seed=seed, epoch=first_epoch, first_step=first_step)
     called = f"{facts.name} size={size} batch={batch} seed={seed}"
-    return epochs(pictures, frame, batch=batch, seed=seed, first_epoch=first_epoch, name=called)
+    return epochs(images, frame, batch=batch, seed=seed, first_epoch=first_epoch, name=called)
 
 
 @extras("kp.data.info")
@@ -129,14 +129,14 @@ def plain(image: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
     return resize(image, size)
 
 
-def _in_order(pictures: Pictures, facts: DataInfo, size: int, batch: int) -> tf.data.Dataset:
+def _in_order(images: Images, facts: DataInfo, size: int, batch: int) -> tf.data.Dataset:
     def prepare(_: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, label = pictures.decode(record)
+        image, label = images.decode(record)
         return resize(standardise(image, facts), size), label
 
-    examples = pictures.in_order().enumerate().map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+    examples = images.in_order().enumerate().map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     batches = examples.batch(batch).prefetch(tf.data.AUTOTUNE)
-    return batches.apply(tf.data.experimental.assert_cardinality(-(-pictures.count // batch)))
+    return batches.apply(tf.data.experimental.assert_cardinality(-(-images.count // batch)))
 
 
 def _whole(value: Any) -> bool:
@@ -161,7 +161,7 @@ def wrong_split(facts: DataInfo, split: str, batch: int, first_step: int) -> lis
         return []
     steps = facts.examples[split] // batch
     if steps == 0:
-        return [f"Expected at most the {facts.examples[split]} pictures of the split. Received: batch={batch}."]
+        return [f"Expected at most the {facts.examples[split]} images of the split. Received: batch={batch}."]
     if _whole(first_step) and first_step >= steps:
         return [f"Expected a step of the epoch, 0 to {steps - 1}. Received: first_step={first_step}."]
     return []

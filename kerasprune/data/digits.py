@@ -13,7 +13,7 @@ from kerasprune.data.sources import DataInfo, Indexed, Source, in_memory
 CLASSES = tuple("0123456789")
 EXAMPLES = {"train": 1197, "validation": 300, "test": 300}
 SPLIT_SEED = 0
-# Mean and standard deviation of all 1,797 pictures in [0, 1].
+# Mean and standard deviation of all 1,797 images in [0, 1].
 MEAN, STD = 0.305, 0.376
 
 
@@ -24,10 +24,10 @@ def digits() -> Source:
         Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI repository, 1998.
     """
     info = DataInfo("digits", CLASSES, EXAMPLES, (8, 8), (MEAN,) * 3, (STD,) * 3, mirror=False)
-    return Source(info, _pictures)
+    return Source(info, _split)
 
 
-def _pictures(split: str) -> Indexed:
+def _split(split: str) -> Indexed:
     images, labels = _splits()[split]
     return in_memory(images, labels)
 

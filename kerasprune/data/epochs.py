@@ -1,6 +1,6 @@
 """One epoch after another: order and augmentation of each are a pure function of `(seed, epoch)`.
 
-Everything random is stateless, seeded by the seed, the epoch and the place in the epoch. The one thing that
+Everything random is stateless, seeded by the seed, the epoch and the position in the epoch. The one thing that
 has to be remembered is which epoch it is. The data set keeps that in a variable, read when an iteration
 begins, and set to the next epoch when the epoch's last batch is handed out. Counting iterations instead
 would be wrong: `model.fit` opens some that it never reads to the end, to look at one batch, or none.
@@ -12,61 +12,61 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from kerasprune.data.sources import Pictures
+from kerasprune.data.sources import Images
 from kerasprune.training.epoch_counters import positions
 
 Frame = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-"""From a uint8 original, a seed (two int64) and the number of the epoch to a float32 picture."""
+"""From a uint8 original, a seed (two int64) and the number of the epoch to a float32 image."""
 
 
 def epochs(
-    pictures: Pictures, frame: Frame, *, batch: int, seed: int, first_epoch: int = 0, name: str = ""
+    images: Images, frame: Frame, *, batch: int, seed: int, first_epoch: int = 0, name: str = ""
 ) -> tf.data.Dataset:
     """Returns batches to train on; each complete iteration is the epoch after that of the one before.
 
     An iteration that is broken off does not count: the next begins the same epoch anew.
 
     Args:
-        pictures: The training split.
-        frame: Makes the picture of an epoch, all of one shape within it.
-        batch: Pictures a batch. What is left at the end of an epoch, less than a batch, is dropped.
+        images: The training split.
+        frame: Makes the image of an epoch, all of one shape within it.
+        batch: Images a batch. What is left at the end of an epoch, less than a batch, is dropped.
         seed: Decides, with the number of the epoch, everything random.
         first_epoch: Number of the epoch that comes first. Defaults to 0.
-        name: What the set is called where its place is saved. Defaults to `""`.
+        name: What the set is called where its position is saved. Defaults to `""`.
 
     Returns:
-        `(pictures, labels)` batches, `count // batch` of them an epoch.
+        `(images, labels)` batches, `count // batch` of them an epoch.
     """
-    steps = pictures.count // batch
-    return counted(lambda begin: _batches(begin, pictures, frame, batch, seed), steps, first_epoch, name)
+    steps = images.count // batch
+    return counted(lambda begin: _batches(begin, images, frame, batch, seed), steps, first_epoch, name)
 
 
-def passes(pictures: Pictures, frame: Frame, *, batch: int, first_epoch: int = 0, name: str = "") -> tf.data.Dataset:
-    """Returns all pictures as they are stored; each complete iteration is the epoch after that of the one before.
+def passes(images: Images, frame: Frame, *, batch: int, first_epoch: int = 0, name: str = "") -> tf.data.Dataset:
+    """Returns all images as they are stored; each complete iteration is the epoch after that of the one before.
 
     Args:
-        pictures: The split.
-        frame: Makes the picture of an epoch; its seed is 0.
-        batch: Pictures a batch; the last one is as large as it turns out.
+        images: The split.
+        frame: Makes the image of an epoch; its seed is 0.
+        batch: Images a batch; the last one is as large as it turns out.
         first_epoch: Number of the epoch that comes first. Defaults to 0.
-        name: What the set is called where its place is saved. Defaults to `""`.
+        name: What the set is called where its position is saved. Defaults to `""`.
 
     Returns:
-        `(pictures, labels)` batches.
+        `(images, labels)` batches.
     """
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        return pictures.in_order().enumerate().map(lambda _, record: (epoch, record))
+        return images.in_order().enumerate().map(lambda _, record: (epoch, record))
 
     def prepare(epoch: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        image, label = pictures.decode(record)
+        image, label = images.decode(record)
         return epoch, frame(image, tf.zeros(2, tf.int64), epoch), label
 
     def batches(begin: tf.data.Dataset) -> tf.data.Dataset:
         examples = begin.flat_map(one_epoch).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
         return examples.batch(batch).prefetch(tf.data.AUTOTUNE)
 
-    return counted(batches, -(-pictures.count // batch), first_epoch, name)
+    return counted(batches, -(-images.count // batch), first_epoch, name)
 
 
 def counted(
@@ -75,10 +75,10 @@ def counted(
     """Returns a data set that remembers which epoch it is.
 
     Args:
-        batches: From a data set of one epoch number to the `(epoch, pictures, labels)` batches of that epoch.
+        batches: From a data set of one epoch number to the `(epoch, images, labels)` batches of that epoch.
         steps: Number of them.
         first_epoch: Number of the epoch that comes first.
-        name: What the set is called where its place is saved. Defaults to `""`.
+        name: What the set is called where its position is saved. Defaults to `""`.
     """
     with tf.device("CPU"):
         counter = tf.Variable(first_epoch, dtype=tf.int64, trainable=False)
@@ -97,27 +97,27 @@ def counted(
 
 
 def rest_of_epoch(
-    pictures: Pictures, frame: Frame, *, batch: int, seed: int, epoch: int, first_step: int
+    images: Images, frame: Frame, *, batch: int, seed: int, epoch: int, first_step: int
 ) -> tf.data.Dataset:
     """Returns the batches of one epoch of `epochs` from `first_step` on, the same in every iteration."""
     begin = tf.data.Dataset.from_tensors(tf.constant(epoch, tf.int64))
-    batches = _batches(begin, pictures, frame, batch, seed, skip=first_step * batch)
+    batches = _batches(begin, images, frame, batch, seed, skip=first_step * batch)
     rest = batches.map(lambda epoch, images, labels: (images, labels))
-    return rest.apply(tf.data.experimental.assert_cardinality(pictures.count // batch - first_step))
+    return rest.apply(tf.data.experimental.assert_cardinality(images.count // batch - first_step))
 
 
 def _batches(
-    begin: tf.data.Dataset, pictures: Pictures, frame: Frame, batch: int, seed: int, skip: int = 0
+    begin: tf.data.Dataset, images: Images, frame: Frame, batch: int, seed: int, skip: int = 0
 ) -> tf.data.Dataset:
-    """Returns `(epoch, pictures, labels)` batches of the epochs that `begin` names."""
+    """Returns `(epoch, images, labels)` batches of the epochs that `begin` names."""
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         epoch_seed = tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch)
-        records = pictures.shuffled(epoch_seed).enumerate().skip(skip)
-        return records.map(lambda place, record: (epoch, tf.random.fold_in(epoch_seed, place), record))
+        records = images.shuffled(epoch_seed).enumerate().skip(skip)
+        return records.map(lambda index, record: (epoch, tf.random.fold_in(epoch_seed, index), record))
 
     def prepare(epoch: tf.Tensor, seed: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        image, label = pictures.decode(record)
+        image, label = images.decode(record)
         return epoch, frame(image, seed, epoch), label
 
     examples = begin.flat_map(one_epoch).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)

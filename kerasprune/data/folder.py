@@ -1,4 +1,4 @@
-"""Pictures in folders named for their classes: `<split>/<class>/*.png`, or `<class>/*.png`, split here."""
+"""Images in folders named for their classes: `<split>/<class>/*.png`, or `<class>/*.png`, split here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from kerasprune.data.sources import DataInfo, Indexed, Source, encoded_picture
+from kerasprune.data.sources import DataInfo, Indexed, Source, encoded_image
 from kerasprune.errors import PruneError, raise_faults
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
@@ -22,17 +22,17 @@ SPLITS = {
     "valid": "validation",
     "test": "test",
 }
-# One class's pictures in a folder without splits: 80 % train, 10 % validation, 10 % test.
+# One class's images in a folder without splits: 80 % train, 10 % validation, 10 % test.
 PARTS = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
 SPLIT_SEED = 0
 # Up to this many bytes, files are decoded in full before training; beyond it, only their headers are read.
 DECODED_IN_FULL = 512 * 2**20
 
-Files = dict[str, dict[str, list[Path]]]  # split -> class -> pictures
+Files = dict[str, dict[str, list[Path]]]  # split -> class -> images
 
 
 def folder(root: Path) -> Source:
-    """Returns the pictures below a folder; classes are numbered in the alphabetical order of their names.
+    """Returns the images below a folder; classes are numbered in the alphabetical order of their names.
 
     Without folders for the splits, each class is divided 80 : 10 : 10 by a fixed permutation of its sorted
     file names, so adding a file to one class does not move those of another.
@@ -41,12 +41,12 @@ def folder(root: Path) -> Source:
         root: The folder.
 
     Raises:
-        PruneError: There is no such folder, it has no pictures, or there is none of some class to train on.
+        PruneError: There is no such folder, it has no images, or there is none of some class to train on.
         When
-            a split is loaded: a file cannot be read as a picture.
+            a split is loaded: a file cannot be read as an image.
     """
     if not root.is_dir():
-        raise PruneError(f"Expected a folder of pictures. Received: {str(root)!r}, which is not a folder.")
+        raise PruneError(f"Expected a folder of images. Received: {str(root)!r}, which is not a folder.")
     files = _by_split(root)
     classes = sorted({label for by_class in files.values() for label in by_class})
     _check(root, files, classes)
@@ -56,7 +56,7 @@ def folder(root: Path) -> Source:
         examples={split: sum(map(len, by_class.values())) for split, by_class in files.items()},
         size=None,
     )
-    return Source(info, lambda split: _pictures(files[split], classes))
+    return Source(info, lambda split: _split(files[split], classes))
 
 
 def _by_split(root: Path) -> Files:
@@ -85,25 +85,25 @@ def _check(root: Path, files: Files, classes: list[str]) -> None:
     if not any(paths for by_class in files.values() for paths in by_class.values()):
         raise PruneError(f"Expected PNG or JPEG files in {root}/<class>/ or {root}/<split>/<class>/, and found none.")
     faults = [
-        f"{root} has split {split!r} without pictures of {label!r}. Add some, or remove the class everywhere."
+        f"{root} has split {split!r} without images of {label!r}. Add some, or remove the class everywhere."
         for split, by_class in files.items()
         for label in classes
         if not by_class.get(label) and split == "train"
     ]
-    raise_faults("Expected pictures of every class to train on.", faults)
+    raise_faults("Expected images of every class to train on.", faults)
 
 
-def _pictures(by_class: Mapping[str, list[Path]], classes: list[str]) -> Indexed:
+def _split(by_class: Mapping[str, list[Path]], classes: list[str]) -> Indexed:
     paths = [path for label in classes for path in by_class.get(label, [])]
     labels = [number for number, label in enumerate(classes) for _ in by_class.get(label, [])]
     _refuse_corrupt(paths)
     with tf.device("CPU"):
         names = tf.constant([str(path) for path in paths])
-    return Indexed(np.asarray(labels), lambda number: encoded_picture(tf.io.read_file(tf.gather(names, number))))
+    return Indexed(np.asarray(labels), lambda number: encoded_image(tf.io.read_file(tf.gather(names, number))))
 
 
 def _refuse_corrupt(paths: list[Path]) -> None:
-    """Raises for files that are no pictures: an error from within training would not name them."""
+    """Raises for files that are no images: an error from within training would not name them."""
     in_full = sum(path.stat().st_size for path in paths) <= DECODED_IN_FULL
     with ThreadPoolExecutor() as workers:
         faults = list(workers.map(lambda path: _fault(path, in_full), paths))

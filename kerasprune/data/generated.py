@@ -1,4 +1,4 @@
-"""Noise in place of pictures, for trying out a recipe in seconds; nothing can be learnt from it."""
+"""Noise in place of images, for trying out a recipe in seconds; nothing can be learnt from it."""
 
 from __future__ import annotations
 

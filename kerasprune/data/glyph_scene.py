@@ -1,6 +1,6 @@
-"""Draws a picture of a letter or digit: a pure function of `(seed, split, index)` with Pillow and numpy.
+"""Draws an image of a letter or digit: a pure function of `(seed, split, index)` with Pillow and numpy.
 
-The picture is built in the order a scene is seen: a textured background, fragments of other glyphs, the glyph
+The image is built in the order a scene is seen: a textured background, fragments of other glyphs, the glyph
 itself under a random affine map, something that covers part of it, then the camera (blur and noise).
 """
 
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 SIDE = 64
 CLASSES = tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-# The splits draw from separate random streams, so no picture can occur twice.
+# The splits draw from separate random streams, so no image can occur twice.
 STREAMS = {"train": 0, "validation": 1, "test": 2}
 # The text fonts that matplotlib ships; its symbol and size-variant fonts have no capitals.
 FONTS = (
@@ -47,14 +47,14 @@ LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
 def draw(seed: int, split: str, index: int) -> tuple[np.ndarray, int]:
-    """Returns picture number `index` of a split, and its class.
+    """Returns image number `index` of a split, and its class.
 
     Classes take turns (`index % 36`), so every split is balanced and so is every prefix of it.
 
     Args:
         seed: Seed of the whole data set.
         split: `"train"`, `"validation"` or `"test"`.
-        index: Number of the picture, from 0.
+        index: Number of the image, from 0.
 
     Returns:
         `(image, label)`: uint8 of shape (64, 64, 3), and 0 to 35, in the order of `CLASSES`.
@@ -85,7 +85,7 @@ def _contrasting(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _surface(random: np.random.Generator, colour: np.ndarray) -> Image.Image:
-    """Returns a full picture of one colour, varied by smooth noise on a grid of 2 to 16 cells a side."""
+    """Returns a full image of one colour, varied by smooth noise on a grid of 2 to 16 cells a side."""
     cells = int(random.choice((2, 4, 8, 16)))
     noise = random.standard_normal((cells, cells, 3)) * random.uniform(3, 20)
     grid = np.clip(colour + noise, 0, 255).astype(np.uint8)
@@ -123,10 +123,10 @@ def _glyph(random: np.random.Generator, label: int) -> Image.Image:
 def _placed(
     stencil: Image.Image, *, angle: float, shear: float, scale: tuple[float, float], centre: np.ndarray
 ) -> Image.Image:
-    """Returns a mask of the whole picture: `x -> R(angle) [[1, shear], [0, 1]] diag(scale) x + centre`."""
+    """Returns a mask of the whole image: `x -> R(angle) [[1, shear], [0, 1]] diag(scale) x + centre`."""
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     forward = turn @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag(scale)
-    # Pillow asks for the way back, from a place in the picture to a place in the stencil.
+    # Pillow asks for the way back, from a place in the image to a place in the stencil.
     back = np.linalg.inv(forward)
     offset = np.array(stencil.size) / 2 - back @ np.asarray(centre)
     return stencil.transform(
@@ -138,7 +138,7 @@ def _placed(
 
 
 def _add_fragment(random: np.random.Generator, scene: Image.Image) -> None:
-    """Paints part of another glyph near the rim of the picture."""
+    """Paints part of another glyph near the rim of the image."""
     bearing, size = random.uniform(0, 2 * math.pi), random.uniform(0.4, 0.9)
     centre = SIDE / 2 + random.uniform(24, 40) * np.array([math.cos(bearing), math.sin(bearing)])
     mask = _placed(
@@ -152,7 +152,7 @@ def _add_fragment(random: np.random.Generator, scene: Image.Image) -> None:
 
 
 def _cover(random: np.random.Generator, scene: Image.Image) -> None:
-    """Paints a stroke or a patch over the picture, which may hide part of the glyph."""
+    """Paints a stroke or a patch over the image, which may hide part of the glyph."""
     pen = ImageDraw.Draw(scene)
     if random.random() < 0.5:
         ends = random.uniform(0, SIDE, 4)

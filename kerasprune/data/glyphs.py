@@ -20,13 +20,13 @@ from kerasprune.data.sources import DataInfo, Indexed, Source
 from kerasprune.data.tfds_source import read_whole
 
 SEED = 0
-# Mean and standard deviation by channel of the 20,000 training pictures in [0, 1].
+# Mean and standard deviation by channel of the 20,000 training images in [0, 1].
 MEAN, STD = (0.50, 0.50, 0.50), (0.29, 0.31, 0.28)
 
 
 @dataclass(eq=False)
 class GlyphsConfig(tfds.core.BuilderConfig):
-    """How many pictures are drawn. The pictures of a smaller training split are the first of a larger one."""
+    """How many images are drawn. The images of a smaller training split are the first of a larger one."""
 
     train: int = 20_000
     validation: int = 2_000
@@ -42,8 +42,8 @@ class Glyphs(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.1.0")
     RELEASE_NOTES = {"1.0.0": "First drawing.", "1.1.0": "Larger glyphs, more contrast, less noise."}
     BUILDER_CONFIGS = [
-        GlyphsConfig(name="full", description="20,000 pictures to train on."),
-        GlyphsConfig(name="small", description="10,000 pictures to train on.", train=10_000),
+        GlyphsConfig(name="full", description="20,000 images to train on."),
+        GlyphsConfig(name="small", description="10,000 images to train on.", train=10_000),
         GlyphsConfig(name="tiny", description="For tests.", train=360, validation=72, test=72),
     ]
 
@@ -100,12 +100,12 @@ def glyphs(config: str, data_dir: str | None) -> Source:
         std=STD,
         mirror=False,
     )
-    return Source(info, lambda split: _pictures(config, builder.data_dir_root, split))
+    return Source(info, lambda split: _images(config, builder.data_dir_root, split))
 
 
 # Held, as several pipelines of different sizes often share a split: 245 MB for the largest.
 @functools.lru_cache(maxsize=3)
-def _pictures(config: str, data_dir: str, split: str) -> Indexed:
+def _images(config: str, data_dir: str, split: str) -> Indexed:
     return read_whole(prepare(config, data_dir), split)
 
 
@@ -113,7 +113,7 @@ def prepare(config: str, data_dir: str | None) -> Glyphs:
     """Returns a builder whose files exist, drawn now if need be.
 
     tfds writes into a folder of its own and renames it when it is complete. Where another process was
-    quicker, renaming fails, and this process takes the other's files: they hold the same pictures.
+    quicker, renaming fails, and this process takes the other's files: they hold the same images.
     """
     try:
         builder = Glyphs(config=config, data_dir=data_dir)

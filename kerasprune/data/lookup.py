@@ -61,10 +61,10 @@ def names() -> list[str]:
 
 
 def find(name: str | Path, data_dir: str | None = None) -> Source:
-    """Returns the data set of that name, without fetching its pictures.
+    """Returns the data set of that name, without fetching its images.
 
     Args:
-        name: One of `names()`, `"tfds:<name>"`, `"generated:<classes>"`, or the path of a folder of pictures.
+        name: One of `names()`, `"tfds:<name>"`, `"generated:<classes>"`, or the path of a folder of images.
         data_dir: Where tfds keeps its files. Defaults to what tfds takes: `$TFDS_DATA_DIR`, or else
             `~/tensorflow_datasets`.
 

@@ -1,4 +1,4 @@
-"""`rounds`: a data set whose pictures become smaller, or larger, after every few epochs."""
+"""`rounds`: a data set whose images become smaller, or larger, after every few epochs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rounds(
         name: As for `load`, as are the others that are not listed.
         sizes: Height and width in pixels of each round; after the last round its size stays.
         epochs_per_round: Number of epochs of each round.
-        batch: Pictures a batch. Defaults to 128.
+        batch: Images a batch. Defaults to 128.
         split: `"train"`, `"validation"`, `"test"`, … Defaults to `"train"`.
         augment: For the training split only. Defaults to `None`.
         seed: Decides order and augmentation. Defaults to 0.
@@ -69,13 +69,13 @@ def rounds(
     augmentation = augmentations.member(augment) if isinstance(augment, str) else augment or plain
 
     def frame(image: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
-        picture = standardise(image, source.info)
+        scaled = standardise(image, source.info)
         side = tf.gather(sides, tf.minimum(epoch // epochs_per_round, len(sides) - 1))
-        sized = augmentation(picture, side, seed) if training else resize(picture, side)
+        sized = augmentation(scaled, side, seed) if training else resize(scaled, side)
         return tf.ensure_shape(sized, (None, None, 3))
 
-    pictures = source.pictures(split)
+    images = source.images(split)
     called = f"{source.info.name} {split} sizes={sides} batch={batch} seed={seed}"
     if training:
-        return epochs(pictures, frame, batch=batch, seed=seed, first_epoch=first_epoch, name=called)
-    return passes(pictures, frame, batch=batch, first_epoch=first_epoch, name=called)
+        return epochs(images, frame, batch=batch, seed=seed, first_epoch=first_epoch, name=called)
+    return passes(images, frame, batch=batch, first_epoch=first_epoch, name=called)

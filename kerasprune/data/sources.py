@@ -21,11 +21,11 @@ class DataInfo:
     Args:
         name: The name that `load` knows it by.
         classes: Names of the classes, in the order of their labels.
-        examples: Number of pictures by split.
+        examples: Number of images by split.
         size: `(height, width)` of the originals in pixels; `None` where they differ.
-        mean: Mean by colour channel of pictures in [0, 1]; `load` subtracts it.
-        std: Standard deviation by colour channel of pictures in [0, 1]; `load` divides by it.
-        mirror: Whether a mirrored picture still belongs to its class: not so for letters. Defaults to `True`.
+        mean: Mean by colour channel of images in [0, 1]; `load` subtracts it.
+        std: Standard deviation by colour channel of images in [0, 1]; `load` divides by it.
+        mirror: Whether a mirrored image still belongs to its class: not so for letters. Defaults to `True`.
     """
 
     name: str
@@ -37,12 +37,12 @@ class DataInfo:
     mirror: bool = True
 
 
-class Pictures(Protocol):
-    """The pictures of one split: records in some order, and how a record becomes a picture and a label."""
+class Images(Protocol):
+    """The images of one split: records in some order, and how a record becomes an image and a label."""
 
     @property
     def count(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
 
     def in_order(self) -> tf.data.Dataset:
         """Returns the records as they are stored."""
@@ -51,24 +51,24 @@ class Pictures(Protocol):
         """Returns the records in the order that the seed, two int64, decides; called within `tf.data`."""
 
     def decode(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns a record's uint8 picture of shape (height, width, 3) and its int32 label."""
+        """Returns a record's uint8 image of shape (height, width, 3) and its int32 label."""
 
 
 @dataclass(frozen=True)
 class Indexed:
-    """Pictures that are reached by number: an epoch is a permutation of all of them.
+    """Images that are reached by number: an epoch is a permutation of all of them.
 
     Args:
         labels: int array of shape (count,).
-        picture: From a number, an int64 scalar tensor, to a uint8 tensor of shape (height, width, 3).
+        image: From a number, an int64 scalar tensor, to a uint8 tensor of shape (height, width, 3).
     """
 
     labels: np.ndarray
-    picture: Callable[[tf.Tensor], tf.Tensor]
+    image: Callable[[tf.Tensor], tf.Tensor]
 
     @property
     def count(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
         return len(self.labels)
 
     def in_order(self) -> tf.data.Dataset:
@@ -81,24 +81,24 @@ class Indexed:
         return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(numbers, seed))
 
     def decode(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the uint8 picture and the int32 label of a number."""
-        return self.picture(record), tf.gather(tf.constant(self.labels, tf.int32), record)
+        """Returns the uint8 image and the int32 label of a number."""
+        return self.image(record), tf.gather(tf.constant(self.labels, tf.int32), record)
 
 
 @dataclass(frozen=True)
 class Streamed:
-    """Pictures too many for memory, read one after another: an epoch is shuffled within a moving window.
+    """Images too many for memory, read one after another: an epoch is shuffled within a moving window.
 
     Args:
-        count: Number of pictures.
-        records: `(encoded picture, label)` pairs, in a mixed order already.
-        picture: From an encoded picture, a string tensor, to a uint8 tensor of shape (height, width, 3).
-        window: Number of encoded pictures among which the next is drawn. Defaults to 10,000.
+        count: Number of images.
+        records: `(encoded image, label)` pairs, in a mixed order already.
+        image: From an encoded image, a string tensor, to a uint8 tensor of shape (height, width, 3).
+        window: Number of encoded images among which the next is drawn. Defaults to 10,000.
     """
 
     count: int
     records: tf.data.Dataset
-    picture: Callable[[tf.Tensor], tf.Tensor]
+    image: Callable[[tf.Tensor], tf.Tensor]
     window: int = SHUFFLED_AHEAD
 
     def in_order(self) -> tf.data.Dataset:
@@ -120,32 +120,32 @@ class Streamed:
         return tf.data.experimental.from_variant(shuffled, self.records.element_spec)
 
     def decode(self, record: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the uint8 picture and the int32 label of a pair."""
+        """Returns the uint8 image and the int32 label of a pair."""
         encoded, label = record
-        return self.picture(encoded), tf.cast(label, tf.int32)
+        return self.image(encoded), tf.cast(label, tf.int32)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data set: its facts, and the pictures of a split, fetched when they are asked for."""
+    """A data set: its facts, and the images of a split, fetched when they are asked for."""
 
     info: DataInfo
-    pictures: Callable[[str], Pictures]
+    images: Callable[[str], Images]
 
 
 def in_memory(images: np.ndarray, labels: np.ndarray) -> Indexed:
-    """Returns the pictures of a uint8 array of shape (count, height, width, 1 or 3), held in memory."""
+    """Returns the images of a uint8 array of shape (count, height, width, 1 or 3), held in memory."""
     with tf.device("CPU"):  # also where there is a GPU: its memory is for the model
         held = tf.constant(images)
     return Indexed(np.asarray(labels), lambda number: in_colour(tf.gather(held, number)))
 
 
-def in_colour(picture: tf.Tensor) -> tf.Tensor:
-    """Returns the picture with three channels; a grey one is repeated."""
-    return tf.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture
+def in_colour(image: tf.Tensor) -> tf.Tensor:
+    """Returns the image with three channels; a grey one is repeated."""
+    return tf.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
 
 
-def encoded_picture(content: tf.Tensor) -> tf.Tensor:
-    """Returns the uint8 picture of the bytes of a PNG or JPEG file."""
-    picture = tf.io.decode_image(content, channels=3, expand_animations=False)
-    return tf.ensure_shape(picture, (None, None, 3))
+def encoded_image(content: tf.Tensor) -> tf.Tensor:
+    """Returns the uint8 image of the bytes of a PNG or JPEG file."""
+    image = tf.io.decode_image(content, channels=3, expand_animations=False)
+    return tf.ensure_shape(image, (None, None, 3))

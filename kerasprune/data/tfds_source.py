@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import tensorflow_datasets as tfds
 
-from kerasprune.data.sources import DataInfo, Indexed, Pictures, Source, Streamed, encoded_picture, in_memory
+from kerasprune.data.sources import DataInfo, Images, Indexed, Source, Streamed, encoded_image, in_memory
 from kerasprune.errors import PruneError, nearest
 
-HELD_IN_MEMORY = 2**30  # bytes of decoded pictures in a split, up to which it is read once and kept
+HELD_IN_MEMORY = 2**30  # bytes of decoded images in a split, up to which it is read once and kept
 
 
 def tfds_source(name: str, data_dir: str | None) -> Source:
     """Returns a tfds data set, downloaded and prepared if it is not there yet.
 
-    A split whose pictures have one size and fit in 1 GiB is kept in memory; a larger one is read as it goes.
+    A split whose images have one size and fit in 1 GiB is kept in memory; a larger one is read as it goes.
 
     Args:
         name: Its name at tfds, such as `"cifar10"` or `"imagenet2012"`.
@@ -22,11 +22,11 @@ def tfds_source(name: str, data_dir: str | None) -> Source:
     Raises:
         PruneError: tfds does not know the name, the files are absent and cannot be had, or an example is
         not one
-            picture and one label.
+            image and one label.
     """
     builder = _prepared(_builder(name, data_dir))
-    picture, label = _keys(builder)
-    feature = builder.info.features[picture]
+    image, label = _keys(builder)
+    feature = builder.info.features[image]
     shape = feature.shape
     info = DataInfo(
         name=f"tfds:{name}",
@@ -34,7 +34,7 @@ def tfds_source(name: str, data_dir: str | None) -> Source:
         examples={split: facts.num_examples for split, facts in builder.info.splits.items()},
         size=None if None in shape[:2] else tuple(shape[:2]),
     )
-    return Source(info, lambda split: _pictures(builder, split, picture, label))
+    return Source(info, lambda split: _images(builder, split, image, label))
 
 
 def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
@@ -68,21 +68,21 @@ def _keys(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
         or not isinstance(features[keys[1]], tfds.features.ClassLabel)
     ):
         raise PruneError(
-            "Expected a data set of one picture and one label an example. "
+            "Expected a data set of one image and one label an example. "
             f"Received: {builder.info.full_name} with supervised_keys={keys!r}."
         )
     return keys
 
 
-def _pictures(builder: tfds.core.DatasetBuilder, split: str, picture: str, label: str) -> Pictures:
-    count, shape = builder.info.splits[split].num_examples, builder.info.features[picture].shape
+def _images(builder: tfds.core.DatasetBuilder, split: str, image: str, label: str) -> Images:
+    count, shape = builder.info.splits[split].num_examples, builder.info.features[image].shape
     if None not in shape and count * shape[0] * shape[1] * shape[2] <= HELD_IN_MEMORY:
         return read_whole(builder, split)
-    records = builder.as_dataset(split=split, decoders={picture: tfds.decode.SkipDecoding()})
-    return Streamed(count, records.map(lambda example: (example[picture], example[label])), encoded_picture)
+    records = builder.as_dataset(split=split, decoders={image: tfds.decode.SkipDecoding()})
+    return Streamed(count, records.map(lambda example: (example[image], example[label])), encoded_image)
 
 
 def read_whole(builder: tfds.core.DatasetBuilder, split: str) -> Indexed:
-    """Returns a split of equally large pictures, decoded into memory."""
+    """Returns a split of equally large images, decoded into memory."""
     images, labels = builder.as_dataset(split=split, batch_size=-1, as_supervised=True)
     return in_memory(images.numpy(), labels.numpy())

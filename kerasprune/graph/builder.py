@@ -105,8 +105,8 @@ class GraphBuilder:
             self.pin(arrays[0], "a residual trunk keeps its width under coupling='free'")
         return self.tie(*arrays)
 
-    def gone(self, number: int) -> np.ndarray:
-        """Returns ids of channels that are gone with a dropped block."""
+    def removed(self, number: int) -> np.ndarray:
+        """Returns ids of channels that are removed with a dropped block."""
         self.dead.append(self._fresh(number, f"{self._owner_name()}/dropped"))
         return self.dead[-1]
 
@@ -344,7 +344,7 @@ class GraphBuilder:
         pinned = np.zeros(number, bool)
         pinned[list(reasons)] = True
         signature = signatures(pairs, len(starts), pinned)
-        gone = set(classes[np.concatenate([np.zeros(0, int), *self.dead])].tolist())
+        removed = set(classes[np.concatenate([np.zeros(0, int), *self.dead])].tolist())
         groups: dict[str, Group] = {}
         _, first, which = np.unique(signature, return_index=True, return_inverse=True)
         order = np.argsort(which, kind="stable")
@@ -353,7 +353,7 @@ class GraphBuilder:
         counts = np.bincount(pairs[0], minlength=number)
         for index in np.argsort(first):
             own = members[index]
-            if own[0] in gone:
+            if own[0] in removed:
                 continue
             begin = by_class[own[0]]
             layers = tuple(dict.fromkeys(self._names[b] for b in pairs[1][begin : begin + counts[own[0]]]))

@@ -35,7 +35,7 @@ class ChannelGraph:
         arguments: `{(node id, argument index): change}`; `change(value, take)` returns what a constant argument of a
             call becomes.
         padded: Sums whose branches may end narrower than their trunk.
-        dead: Ids of channels that are gone with a dropped block.
+        dead: Ids of channels that are removed with a dropped block.
         calls: Every call in the order of the walk, with the ids that went in and came out.
         unknown: Layers that were frozen for want of a rule.
         resolution: Input side the positions were counted at; `None` = the model's own.
@@ -90,10 +90,10 @@ class ChannelGraph:
 
     @cached_property
     def there(self) -> np.ndarray:
-        """For every id whether its channel is there at all, and has not gone with a dropped block."""
-        gone = np.zeros(self.classes.max(initial=-1) + 1, bool)
-        gone[self.classes[self.dead]] = True
-        return ~gone[self.classes]
+        """For every id whether its channel is there at all, and is not removed with a dropped block."""
+        removed = np.zeros(self.classes.max(initial=-1) + 1, bool)
+        removed[self.classes[self.dead]] = True
+        return ~removed[self.classes]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -159,7 +159,7 @@ class ChannelGraph:
         for call in self.calls:
             for ids in (ids for output in call.outputs for ids in output.axes.values()):
                 classes = np.unique(self.classes[ids])
-                classes = classes[owner[classes] >= 0]  # the others are gone with a dropped block
+                classes = classes[owner[classes] >= 0]  # the others are removed with a dropped block
                 groups, counts = np.unique(owner[classes], return_counts=True)
                 if classes.size and not any(pinned[g] or n == size[g] for g, n in zip(groups, counts, strict=True)):
                     found.setdefault(classes.tobytes(), (call.operation.name, classes))

@@ -35,11 +35,11 @@ def filled(
     """
     chosen = {name: np.asarray(indices, int) for name, indices in keep.items()}
     for _, classes in graph.slices_of_groups:
-        places = {name: np.flatnonzero(np.isin(group.classes, classes)) for name, group in graph.prunable.items()}
-        places = {name: here for name, here in places.items() if here.size}
-        if any(name not in chosen or np.isin(here, chosen[name]).any() for name, here in places.items()):
+        positions = {name: np.flatnonzero(np.isin(group.classes, classes)) for name, group in graph.prunable.items()}
+        positions = {name: here for name, here in positions.items() if here.size}
+        if any(name not in chosen or np.isin(here, chosen[name]).any() for name, here in positions.items()):
             continue
-        name, here = next(iter(places.items()))
+        name, here = next(iter(positions.items()))
         best = here[np.argmax(scores[name][here])] if scores else here[0]
         chosen[name] = np.union1d(chosen[name], [best])
     return chosen

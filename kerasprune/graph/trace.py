@@ -81,7 +81,7 @@ def trace(
         graph.calls.append(TracedCall(operation, node, tuple(tensors), tuple(made)))
         return made
 
-    without = dropped(model, removed, lambda x: _gone(graph, x))
+    without = dropped(model, removed, lambda x: _removed_ids(graph, x))
 
     def enter(node: Any, *args: Any, **kwargs: Any) -> Any:
         fed = [x for x in tree.flatten((args, kwargs)) if isinstance(x, Ids)]
@@ -95,7 +95,7 @@ def trace(
 
 
 def dropped(model: keras.Model, removed: Sequence[str], absent: Callable[[KerasTensor], Any] | None = None) -> Dropped:
-    """Returns what a walk leaves out so that the named blocks are gone.
+    """Returns what a walk leaves out so that the named blocks are removed.
 
     Args:
         model: The model.
@@ -122,9 +122,9 @@ def dropped(model: keras.Model, removed: Sequence[str], absent: Callable[[KerasT
     return Dropped(bypass, missing)
 
 
-def _gone(graph: GraphBuilder, tensor: KerasTensor) -> Ids:
-    """Returns the ids of a tensor that is gone with its block."""
-    return Ids(tuple(tensor.shape), {len(tensor.shape) - 1: graph.gone(tensor.shape[-1])})
+def _removed_ids(graph: GraphBuilder, tensor: KerasTensor) -> Ids:
+    """Returns the ids of a tensor that is removed with its block."""
+    return Ids(tuple(tensor.shape), {len(tensor.shape) - 1: graph.removed(tensor.shape[-1])})
 
 
 def _apply(

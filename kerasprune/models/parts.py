@@ -23,7 +23,7 @@ def initializer(name: str, seed: int | None) -> keras.initializers.Initializer:
 
 
 def layer_seed(name: str, seed: int | None) -> int | None:
-    """Returns a layer's own seed: a function of the model's seed and the layer's name, not of its place."""
+    """Returns a layer's own seed: a function of the model's seed and the layer's name, not of its position."""
     return None if seed is None else zlib.crc32(f"{seed}/{name}".encode()) % 2**31
 
 

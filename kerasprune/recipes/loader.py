@@ -146,7 +146,7 @@ def _walk(node: yaml.Node, keys: Keys, lines: dict[Keys, int]) -> list[str]:
 
 
 def _apply(data: dict[str, Any], setting: str) -> list[str]:
-    """Applies one `key.key=value` in place; returns what is wrong with it."""
+    """Applies one `key.key=value` in node; returns what is wrong with it."""
     key, equals, text = setting.partition("=")
     if not equals or not all(key.split(".")):
         return [f"Expected a setting key.key=value. Received: {setting!r}"]
@@ -155,20 +155,20 @@ def _apply(data: dict[str, Any], setting: str) -> list[str]:
     except yaml.YAMLError:
         value = text
     *path, last = key.split(".")
-    place: Any = data
+    node: Any = data
     for part in path:
-        if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
-            place = place[int(part)]
-        elif isinstance(place, dict):
-            if place.get(part) is None:
-                place[part] = {}
-            place = place[part]
+        if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
+            node = node[int(part)]
+        elif isinstance(node, dict):
+            if node.get(part) is None:
+                node[part] = {}
+            node = node[part]
         else:
             return [f"The setting {setting!r} goes through {part!r}, where the recipe has no keys"]
-    if isinstance(place, list) and last.isdecimal() and int(last) < len(place):
-        place[int(last)] = value
-    elif isinstance(place, dict):
-        place[last] = value
+    if isinstance(node, list) and last.isdecimal() and int(last) < len(node):
+        node[int(last)] = value
+    elif isinstance(node, dict):
+        node[last] = value
     else:
         return [f"The setting {setting!r} ends at {last!r}, where the recipe has no keys"]
     return []

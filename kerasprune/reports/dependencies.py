@@ -13,7 +13,7 @@ PRUNABLE, PINNED, LINE = "#1f5fa8", "#9aa5b1", "#b8c4d6"
 
 
 def described(graph: ChannelGraph) -> dict[str, Any]:
-    """Returns what the picture needs of a graph, as plain data for `graph.json`."""
+    """Returns what the image needs of a graph, as plain data for `graph.json`."""
     groups = [
         {"name": g.name, "size": g.size, "prunable": g.prunable, "reason": g.reason, "layers": list(g.layers)}
         for g in graph.groups.values()
@@ -33,16 +33,16 @@ def dependencies(record: Record) -> str | None:
     groups = record.graph.get("groups") if record.graph else None
     if not groups:
         return None
-    place = {group["name"]: MARGIN // 8 + ROW * row for row, group in enumerate(groups)}
+    height = {group["name"]: MARGIN // 8 + ROW * row for row, group in enumerate(groups)}
     widest = max(group["size"] for group in groups)
     room = WIDTH - 2 * MARGIN
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{ROW * (len(groups) + 1)}" '
         'font-family="sans-serif" font-size="10">'
     ]
-    parts += [_arc(place[read], place[made], layer) for read, made, layer in record.graph["edges"] if read != made]
+    parts += [_arc(height[read], height[made], layer) for read, made, layer in record.graph["edges"] if read != made]
     for group in groups:
-        parts.append(_bar(group, place[group["name"]], room * group["size"] / widest))
+        parts.append(_bar(group, height[group["name"]], room * group["size"] / widest))
     return "\n".join([*parts, "</svg>"])
 
 

@@ -52,9 +52,9 @@ def curves(record: Record) -> str | None:
         losses, accuracies = figure.subplots(1, 2)
         for axes, measure in ((losses, "loss"), (accuracies, "accuracy")):
             for key, label, colour in ((measure, "training", DENSE), (f"val_{measure}", "validation", SLIM)):
-                places = [(place, row[key]) for place, row in enumerate(rows) if _is_number(row.get(key))]
-                if places:
-                    axes.plot(*zip(*places, strict=True), color=colour, label=label, marker=".", markersize=3)
+                points = [(index, row[key]) for index, row in enumerate(rows) if _is_number(row.get(key))]
+                if points:
+                    axes.plot(*zip(*points, strict=True), color=colour, label=label, marker=".", markersize=3)
             _mark_stages(axes, [str(row["stage"]) for row in rows])
             axes.set_ylabel(measure)
             axes.set_xlabel("epoch, all stages one after another")
@@ -176,16 +176,16 @@ def relative_norms(values: np.ndarray) -> np.ndarray:
 
 
 def _some(names: list[str], most: int) -> list[str]:
-    places = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
-    return [names[place] for place in places]
+    indices = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
+    return [names[index] for index in indices]
 
 
 def _mark_stages(axes: Axes, stages: list[str]) -> None:
-    begins = [place for place, stage in enumerate(stages) if place == 0 or stage != stages[place - 1]]
-    for number, place in enumerate(begins):
-        axes.axvline(place - 0.5, color="grey", linewidth=0.5, linestyle=":")
+    begins = [index for index, stage in enumerate(stages) if index == 0 or stage != stages[index - 1]]
+    for number, index in enumerate(begins):
+        axes.axvline(index - 0.5, color="grey", linewidth=0.5, linestyle=":")
         height = 1.01 + 0.05 * (number % 2)  # neighbours at two heights, so that short stages stay legible
-        axes.text(place, height, stages[place], fontsize=7, transform=axes.get_xaxis_transform())
+        axes.text(index, height, stages[index], fontsize=7, transform=axes.get_xaxis_transform())
 
 
 def _legend(axes: Axes) -> None:

@@ -134,9 +134,9 @@ def maps(record: Record) -> str | None:
 
     def draw(figure: Figure) -> None:
         grid = figure.subplots(len(rows), len(images), squeeze=False)
-        for line, (name, pictures) in zip(grid, rows.items(), strict=True):
-            for axes, picture in zip(line, pictures, strict=True):
-                axes.imshow(picture, cmap="viridis", interpolation="nearest")
+        for line, (name, grids) in zip(grid, rows.items(), strict=True):
+            for axes, cells in zip(line, grids, strict=True):
+                axes.imshow(cells, cmap="viridis", interpolation="nearest")
                 axes.set(xticks=[], yticks=[])
             line[0].set_ylabel(name, rotation=0, ha="right", va="center")
 

@@ -70,7 +70,7 @@ def group_query_attention(
 def _projected(
     graph: GraphBuilder, layer: Any, dense: Any, x: Ids, heads: np.ndarray, sizes: np.ndarray, compared: bool = False
 ) -> None:
-    """A projection to heads. What is compared (q and k) must be silent where a size is gone, its bias included."""
+    """A projection to heads. What is compared (q and k) must be silent where a size is removed, its bias included."""
     graph.pin_all(x, f"{layer.name!r} attends along that axis", but=(len(x.shape) - 1,))
     read = (2,) if compared else ()
     positions = graph.positions(x.shape)

@@ -20,11 +20,11 @@ def reduction(graph: GraphBuilder, operation: Any, x: Ids, *args: Any, **kwargs:
     """Channels on the other axes keep their lanes."""
     rank = len(x.shape)
     axis = operation.axis
-    gone = (
+    removed = (
         set(range(rank)) if axis is None else {a % rank for a in (axis if isinstance(axis, list | tuple) else [axis])}
     )
-    graph.pin_all(x, f"{operation.name!r} reduces over the channels", but=tuple(a for a in x.axes if a not in gone))
-    left = {a: ids for a, ids in x.axes.items() if a not in gone}
+    graph.pin_all(x, f"{operation.name!r} reduces over the channels", but=tuple(a for a in x.axes if a not in removed))
+    left = {a: ids for a, ids in x.axes.items() if a not in removed}
     if not getattr(operation, "keepdims", False):  # CountNonzero has none
-        left = {a - sum(g < a for g in gone): ids for a, ids in left.items()}
+        left = {a - sum(g < a for g in removed): ids for a, ids in left.items()}
     return Ids(graph.call.outputs[0], left)

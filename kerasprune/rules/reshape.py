@@ -74,11 +74,11 @@ def expand_dims(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
 @tensor_rule(knp.Squeeze)
 def squeeze(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """Axes of size one go."""
-    gone = operation.axis
-    if gone is None:
-        gone = [axis for axis, size in enumerate(x.shape) if size == 1]
-    gone = {axis % len(x.shape) for axis in np.atleast_1d(gone).tolist()}
-    old = [axis for axis in range(len(x.shape)) if axis not in gone]
+    removed = operation.axis
+    if removed is None:
+        removed = [axis for axis, size in enumerate(x.shape) if size == 1]
+    removed = {axis % len(x.shape) for axis in np.atleast_1d(removed).tolist()}
+    old = [axis for axis in range(len(x.shape)) if axis not in removed]
     return Ids(graph.call.outputs[0], {old.index(axis): ids for axis, ids in x.axes.items() if axis in old})
 
 

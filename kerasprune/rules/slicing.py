@@ -20,7 +20,7 @@ def get_item(graph: GraphBuilder, operation: Any, x: Ids, key: Any) -> Ids:
     shape, axes, changes = graph.call.outputs[0], {}, {}
     before = after = 0
     full = _without_ellipsis(key, len(x.shape))
-    for place, part in enumerate(full):
+    for index, part in enumerate(full):
         if part is None:
             after += 1
             continue
@@ -34,7 +34,7 @@ def get_item(graph: GraphBuilder, operation: Any, x: Ids, key: Any) -> Ids:
                 graph.pin(ids, f"{operation.name!r} takes every {part.step}th channel")
                 axes[after] = ids[part]
             if ids is not None and part != slice(None):
-                changes[place] = ids, part
+                changes[index] = ids, part
             after += 1
         elif ids is not None:
             graph.pin(ids, f"{operation.name!r} picks channels by number")
@@ -47,10 +47,10 @@ def get_item(graph: GraphBuilder, operation: Any, x: Ids, key: Any) -> Ids:
 def _new_key(full: tuple, changes: dict[int, tuple[np.ndarray, slice]], key: Any, take: Take) -> tuple:
     """Returns the key with its ranges counted in the channels that stay."""
     new = list(full)
-    for place, (ids, part) in changes.items():
+    for index, (ids, part) in changes.items():
         taken = take(ids)
         start, stop, step = part.indices(ids.size)
-        new[place] = slice(int((taken < start).sum()), int((taken < stop).sum()), None) if step == 1 else part
+        new[index] = slice(int((taken < start).sum()), int((taken < stop).sum()), None) if step == 1 else part
     return tuple(new)
 
 
@@ -96,9 +96,9 @@ def stack(graph: GraphBuilder, operation: Any, inputs: list[Ids]) -> Ids:
 @tensor_rule(core.Unstack)
 def unstack(graph: GraphBuilder, operation: Any, x: Ids) -> list[Ids]:
     """An axis goes, its channels picked by number."""
-    gone = operation.axis % len(x.shape)
-    graph.pin_all(x, f"{operation.name!r} picks channels by number", but=tuple(a for a in x.axes if a != gone))
-    axes = {axis - (axis > gone): ids for axis, ids in x.axes.items() if axis != gone}
+    removed = operation.axis % len(x.shape)
+    graph.pin_all(x, f"{operation.name!r} picks channels by number", but=tuple(a for a in x.axes if a != removed))
+    axes = {axis - (axis > removed): ids for axis, ids in x.axes.items() if axis != removed}
     return [Ids(shape, axes) for shape in graph.call.outputs]
 
 

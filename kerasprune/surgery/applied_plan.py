@@ -102,20 +102,21 @@ def _carried_over(whole: ChannelGraph, graph: ChannelGraph, alive: np.ndarray) -
         graph: The graph without them.
         alive: For every id of the whole graph whether its channel stays.
     """
-    stays, goes = np.zeros((2, graph.classes.max(initial=-1) + 1), bool)
+    holds_kept, holds_removed = np.zeros((2, graph.classes.max(initial=-1) + 1), bool)
     for key, ids in graph.made.items():
         kept = alive[whole.made[key]]
-        stays[graph.classes[ids[kept]]] = True
-        goes[graph.classes[ids[~kept]]] = True
+        holds_kept[graph.classes[ids[kept]]] = True
+        holds_removed[graph.classes[ids[~kept]]] = True
     faults = [
         f"without the dropped blocks, group {group.name!r} must stay whole: {group.reason}."
         if not group.prunable
         else f"without the dropped blocks, {', '.join(map(repr, group.layers))} share their channels. "
         f"Keep the same indices in the groups {', '.join(map(repr, _groups_of(whole, group)))}."
         for group in graph.groups.values()
-        if goes[group.classes].any() and (not group.prunable or stays[group.classes][goes[group.classes]].any())
+        if holds_removed[group.classes].any()
+        and (not group.prunable or holds_kept[group.classes][holds_removed[group.classes]].any())
     ]
-    return ~goes[graph.classes] & graph.there, faults
+    return ~holds_removed[graph.classes] & graph.there, faults
 
 
 def _groups_of(whole: ChannelGraph, group: Group) -> list[str]:

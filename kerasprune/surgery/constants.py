@@ -59,7 +59,7 @@ def constants(applied: AppliedPlan, alive: np.ndarray) -> list[tuple[TracedCall,
 
     body = functional(graph.model)
     inputs = [Emitted(np.full([1] * len(x.shape), np.nan)) for x in body.inputs]
-    walk(body, inputs, visit, dropped=dropped(graph.model, applied.plan.removed, _gone))
+    walk(body, inputs, visit, dropped=dropped(graph.model, applied.plan.removed, _removed_ids))
     return seen
 
 
@@ -73,7 +73,7 @@ def constant_line(values: np.ndarray, ids: Ids, alive: np.ndarray, axis: int) ->
     return _steady(np.where(_removed(ids, alive), values, 0.0), {axis % len(ids.shape)}).ravel()
 
 
-def _gone(tensor: keras.KerasTensor) -> Emitted:
+def _removed_ids(tensor: keras.KerasTensor) -> Emitted:
     """What went with its block emits nothing."""
     return Emitted(np.zeros([1] * (len(tensor.shape) - 1) + [tensor.shape[-1]]))
 
@@ -127,8 +127,8 @@ def _normalised(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: 
         return [Emitted(beta)]
     scale = (line(layer.gamma) if layer.scale else 1.0) / np.sqrt(line(layer.moving_variance) + layer.epsilon)
     scaled = scale * (emitted[0].values - line(layer.moving_mean)) + beta
-    gone = ~_along(alive[source.axes[axis]], axis, len(output.shape)) if axis in source.axes else False
-    return [Emitted(np.where(gone, beta, scaled))]
+    removed = ~_along(alive[source.axes[axis]], axis, len(output.shape)) if axis in source.axes else False
+    return [Emitted(np.where(removed, beta, scaled))]
 
 
 def _silent(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Emitted]:

@@ -59,11 +59,11 @@ class _Order:
     def take(self, ids: np.ndarray) -> np.ndarray:
         """Returns where each position is filled from: the k-th of a class from the k-th of its replacement."""
         classes = self.graph.classes[ids]
-        places = np.argsort(classes, kind="stable")
-        starts = np.searchsorted(classes[places], np.arange(self.replacement.size))
+        order = np.argsort(classes, kind="stable")
+        starts = np.searchsorted(classes[order], np.arange(self.replacement.size))
         occurrence = np.empty(ids.size, int)
-        occurrence[places] = np.arange(ids.size) - starts[classes[places]]
-        return places[starts[self.replacement[classes]] + occurrence]
+        occurrence[order] = np.arange(ids.size) - starts[classes[order]]
+        return order[starts[self.replacement[classes]] + occurrence]
 
     def value(self, entry: Slice | None, variable: Any) -> np.ndarray:
         """Returns a variable with its channels in the new order."""

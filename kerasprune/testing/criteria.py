@@ -29,7 +29,7 @@ def check_criterion(
     Args:
         criterion: A name, a dict with a name and arguments, a class or an instance.
         equivariant: Whether permuted channels must have permuted scores. Defaults to `True`; `False` is for scores
-            that depend on the place of a channel, as random ones do.
+            that depend on the position of a channel, as random ones do.
         seed: Of weights, data and permutations. Defaults to 0.
         tolerance: Largest difference, relative to the largest score of the group. Defaults to 1e-4.
 
@@ -102,21 +102,21 @@ def _moved(graph: ChannelGraph, entry: Slice | None, variable: Any, source: np.n
     array = keras.ops.convert_to_numpy(variable)
     for axis, ids in enumerate(entry.ids if entry else ()):
         if ids is not None:
-            array = np.take(array, _places(graph.classes[ids], source), axis=axis)
+            array = np.take(array, _filled_from(graph.classes[ids], source), axis=axis)
     return array
 
 
-def _places(classes: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """Returns for every position of an axis where its new content stands: the n-th place of a class to the n-th."""
+def _filled_from(classes: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """Returns for every position of an axis where its new content stands: the n-th position of a class to the n-th."""
     standing: dict[int, list[int]] = {}
     for position, one in enumerate(classes):
         standing.setdefault(int(one), []).append(position)
     seen = dict.fromkeys(standing, 0)
-    places = np.empty(classes.size, int)
+    positions = np.empty(classes.size, int)
     for position, one in enumerate(map(int, classes)):
-        places[position] = standing[int(source[one])][seen[one]]
+        positions[position] = standing[int(source[one])][seen[one]]
         seen[one] += 1
-    return places
+    return positions
 
 
 def _orders(graph: ChannelGraph, seed: int) -> dict[str, np.ndarray]:

@@ -36,14 +36,14 @@ class SavedState:
 
     def save(self, folder: Path) -> Path:
         """Writes the state, then forgets all but the last two."""
-        place = {"epoch": self.epoch, "step": self.step, "stopped": self.stopped}
-        head = {"format": _FORMAT, **place, "about": self.about}
+        position = {"epoch": self.epoch, "step": self.step, "stopped": self.stopped}
+        head = {"format": _FORMAT, **position, "about": self.about}
         text = np.frombuffer(json.dumps(head).encode(), np.uint8)
         known = _numbered(folder)
         path = folder / f"state-{(known[-1][0] if known else 0) + 1:06d}.npz"
         with replacing(path) as temporary, temporary.open("wb") as file:
             # Names of weights may hold anything, names in the archive may not.
-            numbered = {f"a{place}": array for place, array in enumerate(self.arrays.values())}
+            numbered = {f"a{index}": array for index, array in enumerate(self.arrays.values())}
             names = np.frombuffer(json.dumps(list(self.arrays)).encode(), np.uint8)
             np.savez(file, head=text, names=names, **numbered)
             file.flush()
@@ -59,7 +59,7 @@ class SavedState:
             with np.load(path, allow_pickle=False) as file:
                 head = json.loads(file["head"].tobytes())
                 names = json.loads(file["names"].tobytes())
-                arrays = {name: file[f"a{place}"] for place, name in enumerate(names)}
+                arrays = {name: file[f"a{index}"] for index, name in enumerate(names)}
         except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError) as error:
             raise ValueError(f"{path} is not whole: {error}") from error
         if head.get("format") != _FORMAT:

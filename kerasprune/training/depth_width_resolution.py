@@ -95,8 +95,8 @@ class Extent:
         graph = trace(model, unknown="freeze")
         here = {name: group.size for name, group in graph.groups.items() if name in self.widths}
         kept, dense = sum(here.values()), sum(self.widths[name] for name in here)
-        gone = self.droppable - len(blocks_of(graph))
-        return _share(self.blocks - gone, self.blocks), _share(kept, dense), side / self.side
+        removed = self.droppable - len(blocks_of(graph))
+        return _share(self.blocks - removed, self.blocks), _share(kept, dense), side / self.side
 
 
 def _share(part: int, whole: int) -> float:

@@ -29,7 +29,7 @@ from kerasprune.training.session import Session
 
 @dataclass(frozen=True)
 class Masks:
-    """Which entries of some units are gone, and which go next.
+    """Which entries of some units are removed, and which come next.
 
     Args:
         units: The units; `Unit.pruned` is the mask.
@@ -59,12 +59,12 @@ class Masks:
         return self.scope.numbers(self.units, keep)
 
     def lowest(self, numbers: Any) -> list[Any]:
-        """Returns for every unit what goes when `numbers` stay: what is gone already, then the lowest scores."""
+        """Returns for every unit what is removed when `numbers` stay: what is already, then the lowest scores."""
         scores = []
         for unit in self.units:
-            gone = ops.convert_to_tensor(unit.pruned)
-            left = self.granularity.comparable(ops.where(gone, 0.0, unit.scores(self.criterion)))
-            scores.append(ops.where(gone, -1.0, left))
+            removed = ops.convert_to_tensor(unit.pruned)
+            left = self.granularity.comparable(ops.where(removed, 0.0, unit.scores(self.criterion)))
+            scores.append(ops.where(removed, -1.0, left))
         return self.scope.pruned(self.units, scores, numbers)
 
     def renew(self, keep: float) -> None:
@@ -72,23 +72,23 @@ class Masks:
         self.assign(self.lowest(self.numbers(keep)))
         self.apply()
 
-    def assign(self, goes: Sequence[Any]) -> None:
-        """Notes for every unit what is gone."""
-        for unit, gone in zip(self.units, goes, strict=True):
-            unit.pruned.assign(gone)
+    def assign(self, pruned: Sequence[Any]) -> None:
+        """Notes for every unit what is removed."""
+        for unit, removed in zip(self.units, pruned, strict=True):
+            unit.pruned.assign(removed)
 
     def clear(self) -> None:
-        """Notes that nothing is gone."""
+        """Notes that nothing is removed."""
         self.assign([np.zeros(unit.size, bool) for unit in self.units])
 
     def apply(self, optimizer: keras.Optimizer | None = None) -> None:
-        """Sets what is gone to zero, now, and what a built optimizer remembers of it."""
+        """Sets what is removed to zero, now, and what a built optimizer remembers of it."""
         for variable, pairs in self.kernels:
             held = () if optimizer is None else slots(optimizer, variable)
             variable.assign(Mask(_reader(pairs, None), held)(variable))
 
     def holds(self) -> bool:
-        """Returns whether all that is gone is zero."""
+        """Returns whether all that is removed is zero."""
         return not any(ops.convert_to_numpy(v)[~self._array(v, pairs)].any() for v, pairs in self.kernels)
 
     def check(self) -> None:
@@ -120,7 +120,7 @@ class Masks:
         self.apply()
 
     def attach(self, session: Session, model: keras.Model, first: Callable[[], None] = lambda: None) -> None:
-        """Holds what is gone at zero in every step of `fit`; the masks become part of the state.
+        """Holds what is removed at zero in every step of `fit`; the masks become part of the state.
 
         Args:
             session: The session of the callback, which detaches and saves them.
@@ -130,10 +130,10 @@ class Masks:
         ensure_built(model)
         for unit in self.units:
             session.track(unit.state, unit.pruned)
-        order = {id(variable): place for place, variable in enumerate(trained(model.optimizer))}
+        order = {id(variable): index for index, variable in enumerate(trained(model.optimizer))}
         kernels = sorted(self.kernels, key=lambda kernel: order.get(id(kernel[0]), -1))
-        for place, (variable, pairs) in enumerate(kernels):
-            begin = first if place == 0 else None
+        for index, (variable, pairs) in enumerate(kernels):
+            begin = first if index == 0 else None
             session.constrain(variable, Mask(_reader(pairs, begin), slots(model.optimizer, variable)))
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -218,7 +218,7 @@ def masked_variables(
 
 
 def apply_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
-    """Sets the weights that are gone to zero, in place.
+    """Sets the weights that are removed to zero, in place.
 
     Args:
         model: The model.
@@ -230,7 +230,7 @@ def apply_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
 
 @contextmanager
 def held(model: keras.Model, masks: Mapping[str, np.ndarray]) -> Iterator[None]:
-    """Keeps the weights that are gone at zero while the block runs, by constraints on the variables.
+    """Keeps the weights that are removed at zero while the block runs, by constraints on the variables.
 
     `kp.callbacks.HoldMask` does the same for one `fit`, and zeroes the optimizer's memory too.
 

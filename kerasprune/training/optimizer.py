@@ -17,13 +17,13 @@ def slots(optimizer: keras.Optimizer, variable: Any) -> list[Any]:
         variable: A trainable variable.
     """
     inner = unwrapped(optimizer)
-    order = {id(each): place for place, each in enumerate(trained(optimizer))}
-    place = order.get(id(variable))
-    if place is None:
+    order = {id(each): index for index, each in enumerate(trained(optimizer))}
+    index = order.get(id(variable))
+    if index is None:
         return []
     # Optimizers keep one list per kind of slot, in the order of the variables; factored ones hold other shapes.
     lists = [each for each in vars(inner).values() if isinstance(each, list) and len(each) == len(order)]
-    found = [each[place] for each in lists if isinstance(each[place], keras.Variable) and each[place] is not variable]
+    found = [each[index] for each in lists if isinstance(each[index], keras.Variable) and each[index] is not variable]
     return [slot for slot in found if tuple(slot.shape) == tuple(variable.shape)]
 
 

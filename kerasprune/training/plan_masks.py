@@ -82,8 +82,8 @@ class PlanMasks:
         alive = self._graph.alive(plan.keep)
         for name in plan.removed:
             if blocks_of(self._graph)[name].kind == "dense":
-                gone = np.unique(self._graph.classes[self._added(blocks_of(self._graph)[name])])
-                alive &= ~np.isin(self._graph.classes, gone)
+                removed = np.unique(self._graph.classes[self._added(blocks_of(self._graph)[name])])
+                alive &= ~np.isin(self._graph.classes, removed)
         masks = {id(variable): np.ones(variable.shape, bool) for variable in self._variables}
         for entry in self._readers:
             for axis in entry.reads:

@@ -44,7 +44,7 @@ class Layer(Scope):
 
     def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
         """Returns what is below the threshold of its unit."""
-        return [rank(score) >= numbers[place] for place, score in enumerate(scores)]
+        return [rank(score) >= numbers[index] for index, score in enumerate(scores)]
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Global(Scope):
 
     def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
         """Returns what is below the common threshold."""
-        gone = rank(ops.concatenate(list(scores))) >= numbers[0]
+        removed = rank(ops.concatenate(list(scores))) >= numbers[0]
         ends = np.cumsum([unit.size for unit in units])
-        return [gone[end - unit.size : end] for unit, end in zip(units, ends, strict=True)]
+        return [removed[end - unit.size : end] for unit, end in zip(units, ends, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,12 @@ class Pattern(Scope):
         lines = ops.swapaxes(ops.reshape(score, shape), -1, -2)
         padding = [(0, 0)] * (len(shape) - 1) + [(0, -inputs % self.of)]
         runs = ops.reshape(ops.pad(lines, padding, constant_values=-np.inf), (-1, self.of))
-        gone = ops.reshape(rank(runs) >= number, (*shape[:-2], shape[-1], -1))[..., :inputs]
-        return ops.reshape(ops.swapaxes(gone, -1, -2), (-1,))
+        removed = ops.reshape(rank(runs) >= number, (*shape[:-2], shape[-1], -1))[..., :inputs]
+        return ops.reshape(ops.swapaxes(removed, -1, -2), (-1,))
 
 
 def rank(scores: Any) -> Any:
-    """Returns the place of every score in descending order along the last axis; equal ones keep their order."""
+    """Returns the rank of every score in descending order along the last axis; equal ones keep their order."""
     return ops.argsort(ops.argsort(-scores))
 
 

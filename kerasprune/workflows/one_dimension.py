@@ -20,7 +20,8 @@ from kerasprune.training.depth_width_resolution import (
     check_rounds,
     check_side,
 )
-from kerasprune.workflows.rounds import Fit, Store, built_point, checksum, judged_by
+from kerasprune.workflows.rounds import Fit, built_point
+from kerasprune.workflows.store import Store, checksum, judged_by
 from kerasprune.workflows.three_dimensions import plan_at
 
 

@@ -30,8 +30,9 @@ from kerasprune.training.depth_width_resolution import (
     steps,
     width_plan,
 )
-from kerasprune.workflows.rounds import Fit, Store, built_point, checksum, judged_by
+from kerasprune.workflows.rounds import Fit, built_point
 from kerasprune.workflows.rounds import rounds as shrink
+from kerasprune.workflows.store import Store, checksum, judged_by
 
 CONSTRAINTS = ("macs", "volume")
 

@@ -1,4 +1,4 @@
-"""Augmentations against brute force: every result is one of the pictures that the definition allows."""
+"""Augmentations against brute force: every result is one of the images that the definition allows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def place(result: np.ndarray, allowed: dict[tuple[int, int], np.ndarray]) -> tup
     return found[0]
 
 
-def test_crop_is_a_window_of_the_padded_picture_and_every_window_occurs(image):
+def test_crop_is_a_window_of_the_padded_image_and_every_window_occurs(image):
     allowed = windows(image, rim=1)
     places = {place(augmentations.member("crop")(image, 8, seed).numpy(), allowed) for seed in SEEDS}
     assert places == set(allowed)

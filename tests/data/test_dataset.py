@@ -47,7 +47,7 @@ def test_evaluation_splits_are_complete_and_in_order(data_dir):
 
 
 @pytest.mark.parametrize("size", [13, 32, 64, 80])
-def test_pictures_are_resized_and_standardised_originals(data_dir, size):
+def test_images_are_resized_and_standardised_originals(data_dir, size):
     facts = data.info("glyphs/tiny", data_dir=data_dir)
     images, _ = next(iter(data.load("glyphs/tiny", split="validation", size=size, batch=3, data_dir=data_dir)))
     for index, image in enumerate(images):
@@ -57,7 +57,7 @@ def test_pictures_are_resized_and_standardised_originals(data_dir, size):
         np.testing.assert_allclose(image, expected, atol=2e-5)
 
 
-def test_training_pictures_are_those_of_the_split_with_their_labels(data_dir):
+def test_training_images_are_those_of_the_split_with_their_labels(data_dir):
     dataset = data.load("glyphs/tiny", size=64, batch=36, data_dir=data_dir)
     facts = data.info("glyphs/tiny", data_dir=data_dir)
     images, labels = next(iter(dataset))
@@ -105,7 +105,7 @@ def test_a_model_learns_the_digits_compiled_by_xla():
     assert model.evaluate(data.load("digits", size=16, split="test"), verbose=0)[1] > 0.85
 
 
-def test_generated_pictures_fill_two_batches():
+def test_generated_images_fill_two_batches():
     facts = data.info("generated:5")
     assert (len(facts.classes), facts.size) == (5, (32, 32))
     dataset = data.load("generated:5", augment="crop_flip")
@@ -115,7 +115,7 @@ def test_generated_pictures_fill_two_batches():
     assert abs(float(tf.reduce_mean(images))) < 0.05 and abs(float(tf.math.reduce_std(images)) - 1) < 0.15
 
 
-def test_a_path_is_a_folder_of_pictures(tmp_path):
+def test_a_path_is_a_folder_of_images(tmp_path):
     for number in range(4):
         path = tmp_path / "train" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,12 +125,12 @@ def test_a_path_is_a_folder_of_pictures(tmp_path):
         assert images.shape == (4, 8, 8, 3) and sorted(labels.numpy()) == [0, 0, 1, 1]
 
 
-def test_representative_pictures_come_one_by_one():
+def test_representative_images_come_one_by_one():
     dataset = data.load("digits", split="test", size=8, batch=7)
-    pictures = list(data.representative(dataset, 9))
+    images = list(data.representative(dataset, 9))
     expected = np.concatenate([images for images, _ in dataset])[:9]
-    assert [len(picture) for picture in pictures] == [1] * 9
-    np.testing.assert_array_equal(np.concatenate([picture for (picture,) in pictures]), expected)
+    assert [len(image) for image in images] == [1] * 9
+    np.testing.assert_array_equal(np.concatenate([image for (image,) in images]), expected)
 
 
 @pytest.mark.parametrize("n", [0, -1, 2.0, True])
@@ -140,7 +140,7 @@ def test_representative_needs_a_number(n):
 
 
 def test_representative_says_when_there_are_too_few():
-    with pytest.raises(PruneError, match="Received: n=301, and 300 pictures"):
+    with pytest.raises(PruneError, match="Received: n=301, and 300 images"):
         list(data.representative(data.load("digits", split="test"), 301))
 
 
@@ -156,7 +156,7 @@ def test_representative_says_when_there_are_too_few():
         ({"size": 32.0}, "size=32.0"),
         ({"size": True}, "size=True"),
         ({"batch": 0}, "batch=0"),
-        ({"batch": 1198}, "at most the 1197 pictures"),
+        ({"batch": 1198}, "at most the 1197 images"),
         ({"seed": -1}, "seed=-1"),
         ({"seed": 2**63}, "seed="),
         ({"first_epoch": -1}, "first_epoch=-1"),

@@ -1,4 +1,4 @@
-"""Digits: scikit-learn's pictures, each in one split, classes in equal proportions."""
+"""Digits: scikit-learn's images, each in one split, classes in equal proportions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from kerasprune.data.digits import digits
 
 
 def whole(split: str) -> tuple[np.ndarray, np.ndarray]:
-    pictures = digits().pictures(split)
-    images, labels = zip(
-        *(pictures.decode(tf.constant(number, tf.int64)) for number in range(pictures.count)), strict=True
-    )
+    drawn = digits().images(split)
+    images, labels = zip(*(drawn.decode(tf.constant(number, tf.int64)) for number in range(drawn.count)), strict=True)
     return np.stack(images), np.array(labels)
 
 
-def test_the_splits_share_out_the_pictures_of_scikit_learn():
+def test_the_splits_share_out_the_images_of_scikit_learn():
     facts = digits().info
     assert dict(facts.examples) == {"train": 1197, "validation": 300, "test": 300}
     found = Counter()

@@ -19,8 +19,8 @@ def put(path: Path, colour: tuple[int, int, int] = (9, 9, 9), size: tuple[int, i
     return path
 
 
-def colours(pictures) -> list[tuple[tuple[int, ...], int]]:
-    decoded = (pictures.decode(tf.constant(number, tf.int64)) for number in range(pictures.count))
+def colours(images) -> list[tuple[tuple[int, ...], int]]:
+    decoded = (images.decode(tf.constant(number, tf.int64)) for number in range(images.count))
     return [(tuple(image.numpy()[0, 0].tolist()), int(label)) for image, label in decoded]
 
 
@@ -29,12 +29,12 @@ def test_a_folder_with_splits(tmp_path):
     put(tmp_path / "train" / "cat" / "b.png", (4, 5, 6))
     put(tmp_path / "train" / "cat" / "c.PNG", (7, 8, 9))
     put(tmp_path / "val" / "dog" / "d.png", (10, 11, 12))
-    (tmp_path / "train" / "cat" / "notes.txt").write_text("no picture")
+    (tmp_path / "train" / "cat" / "notes.txt").write_text("no image")
     source = folder(tmp_path)
     assert source.info.classes == ("cat", "dog")
     assert dict(source.info.examples) == {"train": 3, "validation": 1}
-    assert colours(source.pictures("train")) == [((4, 5, 6), 0), ((7, 8, 9), 0), ((1, 2, 3), 1)]
-    assert colours(source.pictures("validation")) == [((10, 11, 12), 1)]
+    assert colours(source.images("train")) == [((4, 5, 6), 0), ((7, 8, 9), 0), ((1, 2, 3), 1)]
+    assert colours(source.images("validation")) == [((10, 11, 12), 1)]
 
 
 def test_a_folder_without_splits_is_divided_once_and_for_all(tmp_path):
@@ -43,25 +43,25 @@ def test_a_folder_without_splits_is_divided_once_and_for_all(tmp_path):
         put(tmp_path / "b" / f"{number:02}.png", (number, 1, 0))
     source = folder(tmp_path)
     assert dict(source.info.examples) == {"train": 32, "validation": 4, "test": 4}
-    splits = {split: colours(source.pictures(split)) for split in source.info.examples}
-    everything = [picture for split in splits.values() for picture in split]
+    splits = {split: colours(source.images(split)) for split in source.info.examples}
+    everything = [image for split in splits.values() for image in split]
     assert sorted(everything) == sorted(((number, label, 0), label) for number in range(20) for label in range(2))
-    # Another picture of one class leaves the other class where it is.
+    # Another image of one class leaves the other class where it is.
     put(tmp_path / "b" / "20.png")
     again = folder(tmp_path)
-    for split, pictures in splits.items():
-        before = [picture for picture in pictures if picture[1] == 0]
-        assert [picture for picture in colours(again.pictures(split)) if picture[1] == 0] == before
+    for split, images in splits.items():
+        before = [image for image in images if image[1] == 0]
+        assert [image for image in colours(again.images(split)) if image[1] == 0] == before
 
 
 def test_jpeg_and_grey_files_are_read_in_three_channels(tmp_path):
     put(tmp_path / "train" / "a" / "a.jpg", (200, 100, 50), size=(32, 16))
     Image.new("L", (5, 5), 77).save(tmp_path / "train" / "a" / "b.png")
-    pictures = folder(tmp_path).pictures("train")
-    image, _ = pictures.decode(tf.constant(0, tf.int64))
+    images = folder(tmp_path).images("train")
+    image, _ = images.decode(tf.constant(0, tf.int64))
     np.testing.assert_allclose(image[8, 16], (200, 100, 50), atol=3)
     assert image.shape == (16, 32, 3)
-    np.testing.assert_array_equal(pictures.decode(tf.constant(1, tf.int64))[0], np.full((5, 5, 3), 77))
+    np.testing.assert_array_equal(images.decode(tf.constant(1, tf.int64))[0], np.full((5, 5, 3), 77))
 
 
 def test_a_missing_folder(tmp_path):
@@ -70,13 +70,13 @@ def test_a_missing_folder(tmp_path):
 
 
 @pytest.mark.parametrize("inside", ["", "train/cat", "cat"])
-def test_a_folder_without_pictures(tmp_path, inside):
+def test_a_folder_without_images(tmp_path, inside):
     (tmp_path / inside).mkdir(parents=True, exist_ok=True)
     with pytest.raises(PruneError, match="found none"):
         folder(tmp_path)
 
 
-def test_a_class_without_training_pictures(tmp_path):
+def test_a_class_without_training_images(tmp_path):
     put(tmp_path / "train" / "cat" / "a.png")
     put(tmp_path / "test" / "dog" / "a.png")
     with pytest.raises(PruneError, match="'dog'"):
@@ -87,7 +87,7 @@ def test_corrupt_files_are_named_all_of_them(tmp_path):
     put(tmp_path / "train" / "cat" / "good.png")
     cut = put(tmp_path / "train" / "cat" / "cut.png", size=(90, 90))
     cut.write_bytes(cut.read_bytes()[:60])
-    (tmp_path / "train" / "cat" / "text.jpg").write_text("no picture")
+    (tmp_path / "train" / "cat" / "text.jpg").write_text("no image")
     with pytest.raises(PruneError) as error:
-        folder(tmp_path).pictures("train")
+        folder(tmp_path).images("train")
     assert "cut.png" in str(error.value) and "text.jpg" in str(error.value) and "good.png" not in str(error.value)

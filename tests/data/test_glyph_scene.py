@@ -1,4 +1,4 @@
-"""Pictures of glyphs: the same for the same numbers, unlike each other, and looking as when first drawn."""
+"""Images of glyphs: the same for the same numbers, unlike each other, and looking as when first drawn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PIL import ImageFont
 
 from kerasprune.data import glyph_scene as drawing
 
-# Mean of each 16x16 block of the green channel of training pictures 0 and 10, and test picture 35, as first drawn.
+# Mean of each 16x16 block of the green channel of training images 0 and 10, and test image 35, as first drawn.
 GOLDEN = {
     ("train", 0): [
         [236.9, 227.0, 249.6, 248.8],
@@ -36,13 +36,13 @@ def blocks(image: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("split", "index"), GOLDEN)
-def test_a_picture_looks_as_it_did_when_first_drawn(split, index):
+def test_a_image_looks_as_it_did_when_first_drawn(split, index):
     # Means of blocks, with a tolerance, as another release of FreeType may shade an outline differently.
     image, _ = drawing.draw(0, split, index)
     np.testing.assert_allclose(blocks(image), GOLDEN[split, index], atol=1.5)
 
 
-def test_a_picture_depends_on_its_numbers_only():
+def test_a_image_depends_on_its_numbers_only():
     first, label = drawing.draw(3, "test", 77)
     for other in range(5):
         drawing.draw(3, "test", other)
@@ -51,14 +51,14 @@ def test_a_picture_depends_on_its_numbers_only():
     assert (first.shape, first.dtype, label) == ((64, 64, 3), np.uint8, 77 % 36)
 
 
-def test_no_two_pictures_are_alike():
-    pictures = {
+def test_no_two_images_are_alike():
+    images = {
         drawing.draw(seed, split, index)[0].tobytes()
         for seed in (0, 1)
         for split in ("train", "validation", "test")
         for index in range(30)
     }
-    assert len(pictures) == 2 * 3 * 30
+    assert len(images) == 2 * 3 * 30
 
 
 def test_the_global_random_state_is_neither_used_nor_moved():

@@ -16,23 +16,23 @@ def data_dir(tmp_path_factory) -> str:
     return str(tmp_path_factory.mktemp("tfds"))
 
 
-def test_the_files_hold_the_drawn_pictures_in_order(data_dir):
+def test_the_files_hold_the_drawn_images_in_order(data_dir):
     source = module.glyphs("tiny", data_dir)
     for split, count in {"train": 360, "validation": 72, "test": 72}.items():
-        pictures = source.pictures(split)
-        assert pictures.count == source.info.examples[split] == count
+        images = source.images(split)
+        assert images.count == source.info.examples[split] == count
         for index in (0, 1, count - 1):
-            image, label = pictures.decode(tf.constant(index, tf.int64))
+            image, label = images.decode(tf.constant(index, tf.int64))
             expected, expected_label = draw(0, split, index)
             np.testing.assert_array_equal(image, expected)
             assert label == expected_label
-        np.testing.assert_array_equal(np.bincount(pictures.labels), count // 36)
+        np.testing.assert_array_equal(np.bincount(images.labels), count // 36)
 
 
 def test_the_constants_standardise(data_dir):
     source = module.glyphs("tiny", data_dir)
-    pictures = source.pictures("train")
-    images = np.stack([pictures.decode(tf.constant(index, tf.int64))[0] for index in range(360)]) / 255
+    drawn = source.images("train")
+    images = np.stack([drawn.decode(tf.constant(index, tf.int64))[0] for index in range(360)]) / 255
     np.testing.assert_allclose(images.mean(axis=(0, 1, 2)), source.info.mean, atol=0.02)
     np.testing.assert_allclose(images.std(axis=(0, 1, 2)), source.info.std, atol=0.02)
 
@@ -49,7 +49,7 @@ def test_tfds_knows_the_builder(data_dir):
 
 
 def test_another_process_that_finishes_first_is_no_harm(tmp_path, monkeypatch):
-    # Before the first picture is drawn, somebody else draws all of them.
+    # Before the first image is drawn, somebody else draws all of them.
     others = []
 
     def interrupted(seed, split, index):

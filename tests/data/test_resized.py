@@ -1,4 +1,4 @@
-"""Pictures whose size depends on the epoch: the same pictures as those of `load`, compiled once for each size."""
+"""Images whose size depends on the epoch: the same images as those of `load`, compiled once for each size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import kerasprune as kp
 SIZES = [16, 12, 8]
 
 
-def test_every_epoch_has_the_pictures_of_the_plain_data_set_at_its_size():
+def test_every_epoch_has_the_images_of_the_plain_data_set_at_its_size():
     dataset = kp.data.rounds("digits", sizes=SIZES, epochs_per_round=2, batch=256, augment="crop", seed=3)
     assert len(dataset) == len(kp.data.load("digits", batch=256))
     assert dataset.element_spec[0].shape.as_list() == [256, None, None, 3]

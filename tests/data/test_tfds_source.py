@@ -13,7 +13,7 @@ from kerasprune.errors import PruneError
 COUNT = 24
 
 
-def picture(index: int, channels: int) -> np.ndarray:
+def image(index: int, channels: int) -> np.ndarray:
     return np.random.default_rng(index).integers(0, 256, (10, 10, channels), dtype=np.uint8)
 
 
@@ -35,24 +35,24 @@ class _Made(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self):
         for index in range(COUNT):
-            yield index, {"image": picture(index, self.CHANNELS), "label": index % 2}
+            yield index, {"image": image(index, self.CHANNELS), "label": index % 2}
 
 
-class ColourPictures(_Made):
+class ColourImages(_Made):
     pass
 
 
-class GreyPictures(_Made):
+class GreyImages(_Made):
     CHANNELS = 1
 
 
-class NoPictures(_Made):
+class NoImages(_Made):
     def _info(self):
         features = tfds.features.FeaturesDict({"text": tfds.features.Text()})
         return tfds.core.DatasetInfo(builder=self, features=features)
 
     def _generate_examples(self):
-        yield 0, {"text": "no picture"}
+        yield 0, {"text": "no image"}
 
 
 class Unreachable(_Made):
@@ -65,14 +65,14 @@ def data_dir(tmp_path_factory) -> str:
     return str(tmp_path_factory.mktemp("tfds"))
 
 
-def contents(pictures) -> list[tuple[bytes, int]]:
-    decoded = pictures.in_order().map(lambda *record: pictures.decode(record[0] if len(record) == 1 else record))
+def contents(images) -> list[tuple[bytes, int]]:
+    decoded = images.in_order().map(lambda *record: images.decode(record[0] if len(record) == 1 else record))
     return sorted((image.tobytes(), int(label)) for image, label in decoded.as_numpy_iterator())
 
 
 @pytest.mark.parametrize("held", [2**30, 0])
-@pytest.mark.parametrize(("name", "channels"), [("colour_pictures", 3), ("grey_pictures", 1)])
-def test_pictures_and_labels_are_those_of_the_builder(data_dir, monkeypatch, held, name, channels):
+@pytest.mark.parametrize(("name", "channels"), [("colour_images", 3), ("grey_images", 1)])
+def test_images_and_labels_are_those_of_the_builder(data_dir, monkeypatch, held, name, channels):
     monkeypatch.setattr(module, "HELD_IN_MEMORY", held)
     source = module.tfds_source(name, data_dir)
     assert (source.info.classes, dict(source.info.examples), source.info.size) == (
@@ -81,14 +81,14 @@ def test_pictures_and_labels_are_those_of_the_builder(data_dir, monkeypatch, hel
         (10, 10),
     )
     expected = [
-        (np.repeat(picture(index, channels), 3 // channels, axis=-1).tobytes(), index % 2) for index in range(COUNT)
+        (np.repeat(image(index, channels), 3 // channels, axis=-1).tobytes(), index % 2) for index in range(COUNT)
     ]
-    assert contents(source.pictures("train")) == sorted(expected)
+    assert contents(source.images("train")) == sorted(expected)
 
 
 def test_a_streamed_set_trains_like_one_in_memory(data_dir, monkeypatch):
     def epoch() -> dict[bytes, int]:
-        dataset = load("tfds:colour_pictures", size=10, batch=6, data_dir=data_dir)
+        dataset = load("tfds:colour_images", size=10, batch=6, data_dir=data_dir)
         assert len(dataset) == 4 and dataset.element_spec[0].shape == (6, 10, 10, 3)
         rows = ((image.numpy().round(3).tobytes(), int(label)) for image, label in dataset.unbatch())
         return dict(rows)
@@ -111,6 +111,6 @@ def test_files_that_cannot_be_had_are_an_error_with_a_remedy(data_dir):
     assert data_dir in str(error.value)
 
 
-def test_a_set_without_pictures(data_dir):
-    with pytest.raises(PruneError, match="one picture and one label"):
-        module.tfds_source("no_pictures", data_dir)
+def test_a_set_without_images(data_dir):
+    with pytest.raises(PruneError, match="one image and one label"):
+        module.tfds_source("no_images", data_dir)

@@ -24,8 +24,8 @@ def small() -> keras.Model:
 @pytest.fixture
 def images() -> tf.data.Dataset:
     generator = np.random.default_rng(0)
-    pictures = generator.normal(size=(8, 4, 4, 3)).astype("float32")
-    return tf.data.Dataset.from_tensor_slices((pictures, np.arange(8) % 2)).batch(4)
+    images = generator.normal(size=(8, 4, 4, 3)).astype("float32")
+    return tf.data.Dataset.from_tensor_slices((images, np.arange(8) % 2)).batch(4)
 
 
 def run(model, images, folder, *, l2=0.0, epochs=2, callbacks=()):

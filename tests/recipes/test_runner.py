@@ -158,11 +158,11 @@ def test_folder_of_another_recipe_is_left_alone(finished):
 
 
 def test_test_images_are_used_once_at_the_end(tmp_path, monkeypatch):
-    asked, current, pictures, finish = [], [], Run.images, running._finish
+    asked, current, images, finish = [], [], Run.images, running._finish
 
     def noted(self, split, model, *sizes, **others):
         asked.append((current[-1], split))
-        return pictures(self, split, model, *sizes, **others)
+        return images(self, split, model, *sizes, **others)
 
     def staged(one, name):
         current.append(name)

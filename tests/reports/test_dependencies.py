@@ -1,4 +1,4 @@
-"""The picture of the dependency graph shows every group and every kernel between two groups."""
+"""The image of the dependency graph shows every group and every kernel between two groups."""
 
 from __future__ import annotations
 

@@ -114,11 +114,11 @@ def _reader(graph: ChannelGraph) -> tuple[keras.Model, dict[str, tuple[int, int]
     wanted: dict[int, Any] = {}
     ends = {}
     for name, block in blocks_of(graph).items():
-        places = []
+        indices = []
         for tensor in (block.source, _activated(block.target, wired)):
             wanted.setdefault(id(tensor), _pooled(values[id(tensor)]))
-            places.append(list(wanted).index(id(tensor)))
-        ends[name] = tuple(places)
+            indices.append(list(wanted).index(id(tensor)))
+        ends[name] = tuple(indices)
     return keras.Model(inputs, list(wanted.values())), ends
 
 

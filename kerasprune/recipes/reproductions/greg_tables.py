@@ -95,7 +95,7 @@ def speedup(model: keras.Model, removed: Sequence[float], freeze: Sequence[str] 
 
 
 def sparsity(model: keras.Model, removed: Sequence[float]) -> float:
-    """Returns the share of the trainable parameters that goes; arguments as `speedup`.
+    """Returns the share of the trainable parameters that is removed; arguments as `speedup`.
 
     The paper's counts (0.85 M for ResNet-56) are those of torch, to which the moving statistics of
     BatchNorm are no parameters.

@@ -1,4 +1,4 @@
-"""Single weights that are gone, counted."""
+"""Single weights that are removed, counted."""
 
 from __future__ import annotations
 
