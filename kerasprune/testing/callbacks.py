@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy as np
 from kerasprune.callbacks import PruningCallback, Resume
 from kerasprune.testing.require import require
 from kerasprune.testing.toys import toy_data, toy_model
+from kerasprune.training.checkpoint import states
 
 EPOCHS, STEPS, BATCH = 2, 8, 8
 Make = Callable[[], keras.callbacks.Callback]
@@ -88,22 +90,29 @@ class _Break(keras.callbacks.Callback):
 
 
 def _check_resumed(single: list[np.ndarray], make: Make, seed: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        steps, epochs = Path(folder) / "steps", Path(folder) / "epochs"
+        _fit_resumed(steps, _compiled(seed), [make(), _Break()], seed)
+        shutil.copytree(steps, epochs)
+        states(epochs)[-1].unlink()  # the one before it was saved where the epoch began
+        for path in (steps, epochs):
+            model = _compiled(seed + 1)
+            _fit_resumed(path, model, [make()], seed)
+            for variable, expected in zip(model.weights, single, strict=True):
+                require(
+                    np.array_equal(keras.ops.convert_to_numpy(variable), expected),
+                    f"Expected the weights of an uninterrupted fit. Received: others in {variable.path}, saved between "
+                    f"two {path.name}. Is everything that the callback knows in state()?",
+                )
+
+
+def _fit_resumed(folder: Path, model: keras.Model, callbacks: list[keras.callbacks.Callback], seed: int) -> None:
+    """Fits, with a state saved every three steps; goes on from the last state of the folder."""
     images, labels = toy_data(STEPS * BATCH, seed)
-    for every in (None, STEPS // 2 - 1):
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The fit goes on")
-            for started, extra in ((seed, [_Break()]), (seed + 1, [])):
-                model = _compiled(started)
-                chain = [Resume(folder, every), make(), *extra]
-                with contextlib.suppress(KeyboardInterrupt):
-                    model.fit(images, labels, BATCH, EPOCHS, shuffle=False, verbose=0, callbacks=chain)
-        for variable, expected in zip(model.weights, single, strict=True):
-            require(
-                np.array_equal(keras.ops.convert_to_numpy(variable), expected),
-                f"Expected the weights of an uninterrupted fit. Received: others in {variable.path}, saved "
-                f"{'at epochs' if every is None else f'every {every} steps'}. "
-                "Is everything that the callback knows in state()?",
-            )
+    with contextlib.suppress(KeyboardInterrupt), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The fit goes on")
+        chain = [Resume(folder, STEPS // 2 - 1), *callbacks]
+        model.fit(images, labels, BATCH, EPOCHS, shuffle=False, verbose=0, callbacks=chain)
 
 
 def _form(model: keras.Model) -> dict[str, list]:

@@ -39,15 +39,15 @@ class SavedState:
         position = {"epoch": self.epoch, "step": self.step, "stopped": self.stopped}
         head = {"format": _FORMAT, **position, "about": self.about}
         text = np.frombuffer(json.dumps(head).encode(), np.uint8)
-        known = _numbered(folder)
-        path = folder / f"state-{(known[-1][0] if known else 0) + 1:06d}.npz"
+        known = states(folder)
+        path = folder / f"state-{(_number(known[-1]) if known else 0) + 1:06d}.npz"
         with replacing(path) as temporary, temporary.open("wb") as file:
             # Names of weights may hold anything, names in the archive may not.
             numbered = {f"a{index}": array for index, array in enumerate(self.arrays.values())}
             names = np.frombuffer(json.dumps(list(self.arrays)).encode(), np.uint8)
             np.savez(file, head=text, names=names, **numbered)
             file.flush()
-        for _, old in known[:-1]:
+        for old in known[:-1]:
             if old.is_file():
                 old.unlink(missing_ok=True)
         return path
@@ -70,7 +70,7 @@ class SavedState:
 def last_good(folder: Path) -> tuple[SavedState | None, list[str]]:
     """Returns the newest state that can be read, and what was wrong with newer ones."""
     faults = []
-    for _, path in reversed(_numbered(folder)):
+    for path in reversed(states(folder)):
         try:
             return SavedState.load(path), faults
         except (ValueError, OSError) as error:
@@ -78,6 +78,11 @@ def last_good(folder: Path) -> tuple[SavedState | None, list[str]]:
     return None, faults
 
 
-def _numbered(folder: Path) -> list[tuple[int, Path]]:
-    found = [(path.stem.removeprefix("state-"), path) for path in folder.glob(_PATTERN)]
-    return sorted((int(number), path) for number, path in found if number.isdigit())
+def states(folder: Path) -> list[Path]:
+    """Returns the files of states in a folder, the oldest first."""
+    found = [path for path in folder.glob(_PATTERN) if path.stem.removeprefix("state-").isdigit()]
+    return sorted(found, key=_number)
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.removeprefix("state-"))

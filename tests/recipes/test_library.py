@@ -36,23 +36,30 @@ HEAVY = {
     *IMAGENET,
     UNSTRUCTURED,
     "greg1-resnet56-cifar10",
+    "greg2-resnet56-cifar10",
     "glyphs-greg1",
     "glyphs-lottery-rewind",
     "glyphs-slimming",
     "lottery-resnet20-cifar10",
     "lottery-resnet20-cifar10-low",
+    "lottery-resnet20-cifar10-warmup",
     "lottery-vgg16-cifar10",
     "lottery-vgg16-cifar10-low",
     "lottery-vgg16-cifar10-warmup",
     "polarization-mobilenet_v2-imagenet",
     "polarization-resnet50-imagenet",
     "polarization-resnet56-cifar10",
+    "polarization-vgg16-cifar10",
     "rewinding-resnet20-cifar10",
     "rewinding-vgg16-cifar10",
     "slimming-densenet40-cifar10",
     "slimming-resnet164-like-cifar10",
     "slimming-vgg19-cifar10",
 }
+
+
+# Where every format is exported; the others take the last of theirs.
+ALL_FORMATS = {"digits-greg1", "glyphs-3d"}
 
 
 def steps(optimizer: schema.Sgd) -> dict[int, float]:
@@ -163,6 +170,8 @@ def assert_expected(recipe, base, pruned):
 )
 def test_recipe_goes_through_every_stage(name, tmp_path):
     recipe = loading.load(name)
+    if name not in ALL_FORMATS and len(recipe.export) > 1:
+        recipe = recipe.model_copy(update={"export": recipe.export[-1:]})
     folder = RunFolder(running.run(recipe, tmp_path / "out", smoke=True, console=Console(quiet=True)))
     assert list(folder.stages()) == running.names(recipe)
     summary = folder.json("summary.json")
