@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 # A full collection walks the whole heap, a million objects of TensorFlow and of models that earlier tests have built.
-# Where the memory of a virtual machine is slow that takes up to two minutes, and Python, and the converter of TFLite, do
+# Where the memory of a virtual machine is slow that takes up to two minutes; Python and the converter of TFLite do
 # it often. Young objects are collected as ever; what has survived a module of tests is not walked again, and is only
 # collected where the machine is short of memory.
 SHORT = 0.35  # of the machine's memory

@@ -19,7 +19,7 @@ from kerasprune.graph.channels import Ids, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
-from kerasprune.surgery.applied_plan import AppliedPlan, apply_plan
+from kerasprune.surgery.applied_plan import AppliedPlan, cut
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def cost(
         6912
     """
     graph = graph_at(model, plan, resolution)
-    applied = apply_plan(graph, plan or Plan({}, coupling=graph.coupling))
+    applied = cut(graph, plan or Plan({}, coupling=graph.coupling))
     return _total(_layer_costs(applied.graph, applied.alive, _added_biases(applied) if absorb else {}))
 
 

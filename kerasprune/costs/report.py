@@ -8,7 +8,7 @@ from kerasprune.costs.cost import Cost, cost
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import fold
-from kerasprune.surgery.applied_plan import apply_plan
+from kerasprune.surgery.applied_plan import cut
 
 
 def report(model: keras.Model, plan: Plan, *, resolution: int | None = None) -> str:
@@ -30,7 +30,7 @@ def report(model: keras.Model, plan: Plan, *, resolution: int | None = None) -> 
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 9.
     """
-    applied = apply_plan(model, plan)
+    applied = cut(model, plan)
     dense = cost(model, resolution=resolution or plan.resolution)
     slim = cost(model, plan, resolution=resolution, absorb=True)
     folded = fold(applied)

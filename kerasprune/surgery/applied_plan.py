@@ -53,7 +53,7 @@ class AppliedPlan:
         return array * np.asarray(entry.factor(self.count), array.dtype)
 
 
-def apply_plan(model: keras.Model | ChannelGraph, plan: Plan) -> AppliedPlan:
+def cut(model: keras.Model | ChannelGraph, plan: Plan) -> AppliedPlan:
     """Applies a plan to a model, having checked that they fit.
 
     Args:

@@ -13,7 +13,7 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.channels import Padded
 from kerasprune.graph.trace import dropped
 from kerasprune.plans import Plan
-from kerasprune.surgery.applied_plan import apply_plan
+from kerasprune.surgery.applied_plan import cut
 from kerasprune.surgery.clone import clone, make_layer
 from kerasprune.surgery.rebuild import config_changes, map_operands, unused_name
 
@@ -38,7 +38,7 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
     """
     if silence not in _SILENCED:
         raise PruneError(f"Expected silence to be 'output' or 'weights'. Received: silence={silence!r}.")
-    applied = apply_plan(model, plan)
+    applied = cut(model, plan)
     graph, alive, there = applied.graph, applied.alive, applied.graph.there
     silenced = {id(entry.variable): entry for entry in graph.slices}
     axes_of = _SILENCED[silence]

@@ -15,7 +15,7 @@ from kerasprune.graph.trace import dropped, layer_names
 from kerasprune.graph.walk import uncollected
 from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import Folded, fold
-from kerasprune.surgery.applied_plan import AppliedPlan, apply_plan
+from kerasprune.surgery.applied_plan import AppliedPlan, cut
 from kerasprune.surgery.clone import clone, make_layer
 
 
@@ -49,7 +49,7 @@ def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
         >>> kp.rebuild(model, kp.Plan({"first": [0, 3]})).get_layer("first").filters
         2
     """
-    applied = apply_plan(model, plan)
+    applied = cut(model, plan)
     graph = applied.graph
     folded = fold(applied) if absorb else Folded()
     changes = config_changes(graph, applied.count)

@@ -14,7 +14,7 @@ from kerasprune.costs.cost import Cost, cost
 from kerasprune.graph.trace import layer_names
 from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import fold
-from kerasprune.surgery.applied_plan import AppliedPlan, apply_plan
+from kerasprune.surgery.applied_plan import AppliedPlan, cut
 from kerasprune.surgery.mask import mask
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.testing.randomness import random_inputs
@@ -88,7 +88,7 @@ def check_rebuild(
     """
     inputs = random_inputs(model, seed=seed, side=_SIDE) if inputs is None else inputs
     before = _state(model)
-    applied, silent = apply_plan(model, plan), mask(model, plan)
+    applied, silent = cut(model, plan), mask(model, plan)
     slim, folded = rebuild(model, plan, absorb=False), rebuild(model, plan)
     found = compare(silent, slim, inputs)
     require(

@@ -13,7 +13,7 @@ import numpy as np
 import kerasprune as kp
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.surgery.absorb import fold
-from kerasprune.surgery.applied_plan import apply_plan
+from kerasprune.surgery.applied_plan import cut
 from kerasprune.testing import compare, random_inputs, random_plan
 from support.random_models import random_model
 
@@ -129,7 +129,7 @@ def _without_blocks(graph: ChannelGraph, plan: kp.Plan, random: np.random.Genera
     for keep, removed in tries:
         tried = kp.Plan(keep, removed, coupling=plan.coupling)
         try:
-            apply_plan(graph, tried)
+            cut(graph, tried)
         except kp.PruneError:
             continue
         return tried
@@ -138,7 +138,7 @@ def _without_blocks(graph: ChannelGraph, plan: kp.Plan, random: np.random.Genera
 
 def check_plan(model: keras.Model, plan: kp.Plan, inputs: Any) -> Outcome:
     """Checks that a plan is carried out exactly, and at the predicted cost."""
-    applied = apply_plan(model, plan)
+    applied = cut(model, plan)
     silent, slim = kp.mask(model, plan), kp.rebuild(model, plan, absorb=False)
     error = compare(silent, slim, inputs).error
     _require(error <= TOLERANCE, f"rebuild(absorb=False) and mask() differ by {error:.1e}")
