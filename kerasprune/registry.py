@@ -22,6 +22,7 @@ class Registry:
     Args:
         kind: What a member is called in error messages, e.g. `"criterion"`.
         built_in: `{name: "module:Name"}` of the members that come with the package. Defaults to none.
+        base: `"module:Name"` of the class that every member is or makes. Defaults to none: anything is a member.
 
     Example:
         >>> criteria = Registry("criterion")
@@ -33,9 +34,10 @@ class Registry:
         'Ones'
     """
 
-    def __init__(self, kind: str, built_in: Mapping[str, str] | None = None) -> None:
+    def __init__(self, kind: str, built_in: Mapping[str, str] | None = None, base: str | None = None) -> None:
         self.kind = kind
         self.built_in = dict(built_in or {})
+        self.base = base
         self._added: dict[str, Callable[..., Any]] = {}
 
     def add(self, name: str) -> Callable[[Member], Member]:
@@ -78,22 +80,30 @@ class Registry:
             The instance.
 
         Raises:
-            PruneError: The name is unknown, or the arguments do not fit the member.
+            PruneError: The name is unknown, the arguments do not fit the member, or it is no member of the family.
         """
+        found = identifier
         if isinstance(identifier, str):
-            return self._make(identifier, {})
-        if isinstance(identifier, dict):
+            found = self._make(identifier, {})
+        elif isinstance(identifier, dict):
             arguments = dict(identifier)
             name = arguments.pop("name", None)
-            if name is None:
+            if not isinstance(name, str):
                 raise PruneError(f"Expected a dict with a 'name'. Received: {self.kind}={identifier!r}.")
-            return self._make(name, arguments)
-        if isinstance(identifier, type):
-            return identifier()
-        return identifier
+            found = self._make(name, arguments)
+        elif isinstance(identifier, type):
+            found = self._made(identifier, identifier.__name__, {})
+        if self.base is not None and not isinstance(found, imported(self.base)):
+            raise PruneError(
+                f"Expected a name ({', '.join(self.names())}), a dict with a 'name', a class or an instance of "
+                f"{self.base.replace(':', '.')}. Received: {self.kind}={identifier!r}."
+            )
+        return found
 
     def _make(self, name: str, arguments: dict[str, Any]) -> Any:
-        member = self.member(name)
+        return self._made(self.member(name), name, arguments)
+
+    def _made(self, member: Callable[..., Any], name: str, arguments: dict[str, Any]) -> Any:
         try:
             return member(**arguments)
         except TypeError as error:
@@ -152,6 +162,7 @@ criteria = Registry(
         "l2": "kerasprune.criteria.l2:L2",
         "random": "kerasprune.criteria.random:Random",
     },
+    base="kerasprune.criteria.base:Criterion",
 )
 
 block_criteria = Registry(
@@ -160,6 +171,7 @@ block_criteria = Registry(
         "discrimination": "kerasprune.criteria.blocks.discrimination:Discrimination",
         "random": "kerasprune.criteria.blocks.random:RandomBlocks",
     },
+    base="kerasprune.criteria.blocks.base:BlockCriterion",
 )
 
 budgets = Registry(
@@ -170,6 +182,7 @@ budgets = Registry(
         "threshold": "kerasprune.budgets.global_threshold:Threshold",
         "uniform": "kerasprune.budgets.uniform:Uniform",
     },
+    base="kerasprune.budgets.base:Budget",
 )
 
 callbacks = Registry(
@@ -200,6 +213,7 @@ granularities = Registry(
         "filter": "kerasprune.training.granularity:Filter",
         "weight": "kerasprune.training.granularity:Weight",
     },
+    base="kerasprune.training.granularity:Granularity",
 )
 
 scopes = Registry(
@@ -209,6 +223,7 @@ scopes = Registry(
         "layer": "kerasprune.training.scope:Layer",
         "pattern": "kerasprune.training.scope:Pattern",
     },
+    base="kerasprune.training.scope:Scope",
 )
 
 models = Registry(
@@ -244,6 +259,7 @@ thresholds = Registry(
         "otsu": "kerasprune.thresholds:Otsu",
         "valley": "kerasprune.thresholds:Valley",
     },
+    base="kerasprune.thresholds:Threshold",
 )
 
 augmentations = Registry(

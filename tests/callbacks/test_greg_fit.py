@@ -363,7 +363,7 @@ def test_bad_arguments_of_greg1(arguments, message):
         ({"pick_at": "low"}, "pick_at='low'"),
         ({"recover": "fully"}, "recover='fully'"),
         ({"push_step": 0}, "step=0"),
-        ({"granularity": "layer"}, "granularity='layer'"),
+        ({"granularity": "layer"}, "Received: 'layer'"),
     ],
 )
 def test_bad_arguments_of_greg2(arguments, message):
