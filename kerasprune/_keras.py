@@ -6,6 +6,7 @@ underscore. Everything else in the package uses the public interface.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -70,6 +71,34 @@ def stored_kernel(layer: keras.layers.Dense) -> Any:
 def stored_embeddings(layer: keras.layers.Embedding) -> Any:
     """Returns the table of an embedding, without what LoRA adds."""
     return layer._embeddings
+
+
+def changed_weights(operation: Any) -> str:
+    """Returns how the weights of a layer, or of one inside it, were changed after it was built, or an empty string."""
+    layers = operation._flatten_layers() if isinstance(operation, keras.layers.Layer) else ()
+    for layer in layers:
+        if getattr(layer, "quantization_mode", None):
+            return f"quantized to {layer.quantization_mode}"
+        if getattr(layer, "lora_enabled", False):
+            return "with LoRA"
+    return ""
+
+
+def argument_names(operation: Any) -> list[str]:
+    """Returns the names of the arguments of an operation's calls."""
+    return list(inspect.signature(operation.call).parameters)
+
+
+def copied_operation(operation: Any) -> Any:
+    """Returns a copy of an operation, as if it had never been called; `copy.copy` goes through its config."""
+    new = object.__new__(type(operation))
+    vars(new).update(vars(operation), _inbound_nodes=[], _outbound_nodes=[])
+    return new
+
+
+def inner_layers(layer: Any) -> list[Any]:
+    """Returns a layer and all layers inside it; an operation has none."""
+    return list(layer._flatten_layers()) if isinstance(layer, keras.layers.Layer) else []
 
 
 def attention_parts(layer: Any) -> SimpleNamespace:

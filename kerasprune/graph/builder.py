@@ -8,7 +8,8 @@ and regularisation are read from these statements: they cannot drift apart.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -43,6 +44,8 @@ class Call:
     inputs: tuple[tuple[int | None, ...], ...]
     outputs: tuple[tuple[int | None, ...], ...]
     tensors: tuple[Ids, ...] = ()
+    repeats: int | None = 1
+    """How often the layer runs, where another applies it at every step; `None` where that is free."""
 
 
 class GraphBuilder:
@@ -128,6 +131,36 @@ class GraphBuilder:
             if axis not in but:
                 self.pin(ids, reason)
 
+    @contextmanager
+    def inside(self, layer: Any, wrapper: Any, x: Ids, *path: str) -> Iterator[Ids]:
+        """Yields what a layer gets that a wrapper applies at every step along axis 1, and means its calls meanwhile.
+
+        Args:
+            layer: The layer inside.
+            wrapper: The layer around it.
+            x: What the wrapper gets.
+            *path: Where the wrapper's config holds that of the layer.
+        """
+        outer = self.call
+        self.pin_all(x, f"{wrapper.name!r} runs along that axis", but=tuple(axis for axis in x.axes if axis != 1))
+        self.wrapped(layer, wrapper, *path)
+        step = Ids(_stepped(x.shape), {axis - 1: ids for axis, ids in x.axes.items() if axis > 1})
+        steps = x.shape[1]
+        repeats = None if None in (outer.repeats, steps) else outer.repeats * steps
+        self.call = Call(outer.node, (step.shape,), tuple(map(_stepped, outer.outputs)), (step,), repeats)
+        try:
+            yield step
+        finally:
+            self.call = outer
+
+    def mark(self) -> int:
+        """Returns how many ids there are, for `pin_since`."""
+        return self._total
+
+    def pin_since(self, mark: int, reason: str) -> None:
+        """Pins all channels that were made after a mark."""
+        self.pin(np.arange(mark, self._total), reason)
+
     def pin_made(self, layer: Any, reason: str) -> None:
         """Pins all channels that a layer makes, those inside it too, such as the heads of attention."""
         for (key, _), ids in self._made.items():
@@ -208,6 +241,8 @@ class GraphBuilder:
         """
         if counted and positions is None:
             positions = self.positions(self.call.outputs[0])
+        if positions is not None:
+            positions = None if self.call.repeats is None else positions * self.call.repeats
         self._add(layer, variable, ids, reads, makes, "kernel", positions if counted else 0)
 
     def sets(self, layer: Any, key: str, value: np.ndarray | Callable[[Count], Any]) -> None:
@@ -388,6 +423,11 @@ class GraphBuilder:
 
     def _owner_name(self) -> str:
         return getattr(getattr(self.call.node, "operation", None), "name", "the model")
+
+
+def _stepped(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    """Returns the shape of one step along axis 1."""
+    return (shape[0], *shape[2:])
 
 
 def _free_name(name: str, taken: Mapping[str, Any]) -> str:

@@ -13,14 +13,18 @@ its bias), `NORMALISED` (BatchNorm), `SILENT` (nothing passes), `UNKNOWN` (what 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
+from types import MappingProxyType
 from typing import Any
 
+import keras
 import numpy as np
 
 from kerasprune.errors import PruneError
+from kerasprune.graph import constructor_arguments
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 
@@ -42,6 +46,7 @@ BUILT_IN = (
     "padding",
     "pointwise",
     "pooling",
+    "probed",
     "recurrent",
     "reduction",
     "reshape",
@@ -57,6 +62,38 @@ class Rule:
 
     function: Callable[..., Any]
     constant: str = EVALUATED
+    ignored: frozenset[str] = frozenset()
+    """Arguments of a call that change nothing for channels; any other must be one of the function's own."""
+    reads: frozenset[str] | None = None
+    """Arguments of the constructor that the function looks at; `None`: all of them."""
+
+    def unread(self, operation: Any, arguments: Mapping[str, Any] = MappingProxyType({})) -> list[str]:
+        """Returns the names of arguments, of a call and of the constructor, that the rule does not look at.
+
+        Who taught a rule without `reads` has looked at all constants.
+        """
+        own = [name for name in arguments if name not in self.ignored and not self.takes(name)]
+        if self.reads is None:
+            return [name for name in own if isinstance(arguments[name], Ids)]
+        return [*own, *constructor_arguments.unread(operation, self.reads)]
+
+    def takes(self, name: str) -> bool:
+        """Returns whether the function takes an argument of a call by this name."""
+        return name in self._parameters or any(each.kind is each.VAR_KEYWORD for each in self._parameters.values())
+
+    @property
+    def positional(self) -> int | None:
+        """How many positional arguments of a call the function takes; `None` where it takes any number."""
+        kinds = [each.kind for each in self._parameters.values()][2:]  # after graph and layer
+        if inspect.Parameter.VAR_POSITIONAL in kinds:
+            return None
+        return sum(
+            kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for kind in kinds
+        )
+
+    @cached_property
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        return inspect.signature(self.function).parameters
 
 
 class RuleTable:
@@ -83,12 +120,16 @@ class RuleTable:
 table = RuleTable()
 
 
-def rule(*classes: type, constant: str = EVALUATED) -> Callable[[Callable], Callable]:
+def rule(
+    *classes: type, constant: str = EVALUATED, reads: Sequence[str] | None = None
+) -> Callable[[Callable], Callable]:
     """Teaches kerasprune a layer: registers `function(graph, layer, x) -> ids` for one or more classes.
 
     Args:
         *classes: Layer or operation classes; a later rule for the same class replaces the earlier.
         constant: How the constant of a removed channel passes through. Defaults to running the layer on it.
+        reads: Arguments of the constructor that the function looks at. A layer with another one that is not as it is
+            by default, a subclass with one of its own say, is one without a rule. Defaults to all.
 
     Returns:
         A decorator that leaves the function as it is.
@@ -104,31 +145,57 @@ def rule(*classes: type, constant: str = EVALUATED) -> Callable[[Callable], Call
     """
 
     def decorate(function: Callable) -> Callable:
-        table.add(classes, Rule(_on_channel_axis(function), constant))
+        table.add(
+            classes, Rule(_on_channel_axis(function), constant, reads=None if reads is None else frozenset(reads))
+        )
         return function
 
     return decorate
 
 
-def tensor_rule(*classes: type, constant: str = EVALUATED) -> Callable[[Callable], Callable]:
-    """Registers `function(graph, operation, *args, **kwargs)`, which takes and returns whole `Ids`."""
+def tensor_rule(
+    *classes: type, constant: str = EVALUATED, ignored: Sequence[str] = (), reads: Sequence[str] | None = None
+) -> Callable[[Callable], Callable]:
+    """Registers `function(graph, operation, *args, **kwargs)`, which takes and returns whole `Ids`.
+
+    Args:
+        *classes: Layer or operation classes; a later rule for the same class replaces the earlier.
+        constant: How the constant of a removed channel passes through. Defaults to running the layer on it.
+        ignored: Keyword arguments of a call that change nothing for channels, and are not handed to the function. A
+            call with another one that the function does not take is one without a rule. Defaults to none.
+        reads: As for `rule`.
+    """
 
     def decorate(function: Callable) -> Callable:
-        table.add(classes, Rule(function, constant))
+        table.add(classes, Rule(function, constant, frozenset(ignored), None if reads is None else frozenset(reads)))
         return function
 
     return decorate
+
+
+_HARMLESS = frozenset({"__init__", "__new__", "get_config", "from_config", "compute_output_shape", "__repr__"})
 
 
 def find(operation: Any) -> Rule | None:
-    """Returns the rule for an operation: that of its class, or of the nearest base that has one of its own `call`."""
+    """Returns the rule for an operation: that of its class, or of a base from which its class inherits all it does.
+
+    A subclass inherits a rule where it overrides no more than its constructor and its config: any other method or
+    property, `convolution_op` or `kernel` say, may change what is computed. An operation of `keras.ops` without a rule
+    has that of `keras.Operation`.
+    """
     rules = table.load()
     for base in type(operation).__mro__:
         if base in rules:
             return rules[base]
-        if "call" in vars(base) or "__call__" in vars(base):
-            return None  # a subclass with a `call` of its own may do anything
-    return None
+        if any(_computes(name, value) for name, value in vars(base).items()):
+            break
+    return None if isinstance(operation, keras.layers.Layer) else rules.get(keras.Operation)
+
+
+def _computes(name: str, value: Any) -> bool:
+    """Returns whether an attribute of a class may change what its instances compute."""
+    described = callable(value) or isinstance(value, property | classmethod | staticmethod)
+    return described and name not in _HARMLESS
 
 
 def classes() -> list[type]:

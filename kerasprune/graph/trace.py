@@ -9,14 +9,17 @@ from typing import Any
 import keras
 from keras import KerasTensor, tree
 
-from kerasprune._keras import maker
+from kerasprune._keras import argument_names, changed_weights, maker
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.blocks import droppable, find_blocks
 from kerasprune.graph.builder import Call, GraphBuilder
 from kerasprune.graph.channels import Ids, TracedCall, Unknown
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.rule import Rule, find
+from kerasprune.graph.rule import NORMALISED, Rule, find
 from kerasprune.graph.walk import Dropped, functional, is_model, nodes, uncollected, walk
+
+_NEUTRAL = frozenset({"training", "mask"})
+"""Arguments that Keras hands to any layer."""
 
 
 @uncollected()
@@ -137,35 +140,66 @@ def _apply(
     unknown: str,
 ) -> Any:
     """Calls the rule of an operation; pins everything it touches where there is none and that is allowed."""
-    quantized = getattr(operation, "quantization_mode", None)
-    if rule is not None and quantized is None:
-        kwargs = {key: value for key, value in kwargs.items() if value is not None and key not in ("training", "mask")}
-        return rule.function(graph, operation, *args, **kwargs)
-    kind = type(operation).__name__
-    if quantized is not None:
-        kind += f" quantized to {quantized}"
+    kind, changed = type(operation).__name__, changed_weights(operation)
+    args, given = _bound(operation, rule, args, kwargs)
+    unread = rule.unread(operation, given) if rule is not None else []
+    if changed:
+        kind += f" {changed}"
+    elif unread:
+        kind += f" with {', '.join(unread)}"
+    elif rule is not None:
+        mark = graph.mark()
+        try:
+            made = rule.function(graph, operation, *args, **{k: v for k, v in given.items() if rule.takes(k)})
+        except PruneError:
+            if unknown == "raise":
+                raise
+            graph.pin_since(mark, f"{operation.name!r} of class {kind} cannot be followed")
+        else:
+            for name in rule.ignored.intersection(given) | _NEUTRAL.intersection(kwargs):
+                if isinstance(kwargs.get(name, given.get(name)), Ids):
+                    graph.pin_all(kwargs.get(name, given.get(name)), f"{operation.name!r} gets it as {name}")
+            if rule.constant == NORMALISED and kwargs.get("training"):
+                graph.pin_all(tensors[0], f"{operation.name!r} normalises by the batch, training=True")
+            return made
     if unknown == "raise":
-        raise PruneError(_cure(operation, kind, quantized))
+        raise PruneError(_cure(operation, kind, changed, unread if rule else []))
     for tensor in tensors:
         graph.pin_all(tensor, f"touches {operation.name!r} of the unknown class {kind}")
     graph.unknown.append(Unknown(operation.name, kind))
     return [Ids(shape) for shape in graph.call.outputs]
 
 
-def _cure(operation: Any, kind: str, quantized: str | None) -> str:
+def _bound(operation: Any, rule: Rule | None, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[tuple, dict]:
+    """Returns the arguments of a call as its rule takes them: the first by position, what is left over by name."""
+    given = {key: value for key, value in kwargs.items() if value is not None and key not in _NEUTRAL}
+    names = argument_names(operation)
+    if not args and names and names[0] in given:
+        args = (given.pop(names[0]),)
+    if rule is not None and rule.positional is not None and len(args) > rule.positional:
+        more = zip(names[rule.positional :], args[rule.positional :], strict=False)
+        given |= {key: value for key, value in more if value is not None and key not in _NEUTRAL}
+        args = args[: rule.positional]
+    return tuple(args), given
+
+
+def _cure(operation: Any, kind: str, changed: str, unread: Sequence[str]) -> str:
     """Returns what to say of a layer that cannot be followed, and what to do about it."""
     freeze = "or keep its channels with kp.trace(model, unknown='freeze')."
-    if quantized is not None:
+    if unread:
+        return (
+            f"Expected arguments that the rule of {type(operation).__name__} looks at. "
+            f"Received: {operation.name!r} with {', '.join(unread)}. Leave them as they are by default, {freeze}"
+        )
+    if changed:
         return (
             f"Expected layers whose weights can be cut. Received: layer {operation.name!r} of class {kind}. "
-            f"Prune first, and call quantize() on the slim model, {freeze}"
+            f"Prune first, and call {'quantize()' if 'quantized' in changed else 'enable_lora()'} on the slim model, "
+            f"{freeze}"
         )
-    teach = f"Teach it with @kp.rule({kind})"
-    if isinstance(operation, keras.layers.Lambda):
-        teach = "A function may do anything: write it with keras.ops, or as a layer class that has a rule"
     return (
         f"Expected layers with a rule. Received: layer {operation.name!r} of class {kind}, which kerasprune does "
-        f"not know. {teach}, {freeze}"
+        f"not know. Teach it with @kp.rule({kind}), {freeze}"
     )
 
 

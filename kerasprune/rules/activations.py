@@ -1,19 +1,41 @@
-"""Activation functions that mix channels pin them; all others leave every channel in its lane."""
+"""Functions of layers: those that mix channels pin them, all others leave every channel in its lane."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 from kerasprune.graph.builder import GraphBuilder
-
-_MIXING = tuple(keras.activations.get(name) for name in ("softmax", "log_softmax", "sparsemax", "glu"))
+from kerasprune.graph.function_probe import fault_of
+from kerasprune.graph.rule import channel_axis
 
 
 def activate(graph: GraphBuilder, layer: Any, ids: np.ndarray) -> np.ndarray:
-    """Returns the ids after a layer's own activation, pinned where the activation mixes channels."""
-    if layer.activation in _MIXING:
-        graph.pin(ids, f"{layer.name!r} normalises over the channels")
+    """Returns the ids after a layer's own activation, which acts on its output along the channel axis."""
+    return applied(graph, layer, layer.activation, ids, graph.call.outputs[0], channel_axis(layer))
+
+
+def applied(
+    graph: GraphBuilder,
+    layer: Any,
+    function: Callable[[Any], Any] | None,
+    ids: np.ndarray,
+    shape: Sequence[int | None],
+    axis: int,
+) -> np.ndarray:
+    """Returns the ids after any function of a layer, pinned where it does not act on every channel by itself.
+
+    Args:
+        graph: The graph.
+        layer: The layer.
+        function: The function; `None` is the identity.
+        ids: The channels.
+        shape: Shape of the tensor that it is applied to, batch first.
+        axis: The axis of the channels.
+    """
+    fault = fault_of(function, shape, axis)
+    if fault:
+        graph.pin(ids, f"{layer.name!r} {fault}")
     return ids

@@ -13,10 +13,23 @@ from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import SILENT, tensor_rule
 
+_MASKS = ("query_mask", "value_mask", "key_mask", "use_causal_mask")
 
-@tensor_rule(layers.MultiHeadAttention, constant=SILENT)
+
+@tensor_rule(
+    layers.MultiHeadAttention,
+    constant=SILENT,
+    ignored=_MASKS,
+    reads=("num_heads", "key_dim", "value_dim", "output_shape", "attention_axes"),
+)
 def multi_head_attention(
-    graph: GraphBuilder, layer: layers.MultiHeadAttention, query: Ids, value: Ids, key: Ids | None = None, **rest: Any
+    graph: GraphBuilder,
+    layer: layers.MultiHeadAttention,
+    query: Ids,
+    value: Ids,
+    key: Ids | None = None,
+    attention_mask: Any = None,
+    return_attention_scores: bool = False,
 ) -> list[Ids]:
     """`softmax(q kᵀ / √d) v`, head by head, then a projection.
 
@@ -26,9 +39,8 @@ def multi_head_attention(
     heads = graph.new(layer, parts.num_heads, "heads")
     sizes = graph.new(layer, parts.key_dim, "key_dim")
     values = graph.new(layer, parts.value_dim, "value_dim")
-    out = graph.new(layer, layer.output_dense.kernel.shape[-1])
-    if layer.output_dense.kernel.ndim != 3:
-        graph.pin_all(query, f"{layer.name!r} has an output of several axes")
+    several = len(layer.output_dense.kernel.shape) != 3  # an output of several axes keeps them all
+    out = None if several else graph.new(layer, layer.output_dense.kernel.shape[-1])
     _projected(graph, layer, layer.query_dense, query, heads, sizes, compared=True)
     _projected(graph, layer, layer.key_dense, key or value, heads, sizes, compared=True)
     _projected(graph, layer, layer.value_dense, value, heads, values)
@@ -39,13 +51,26 @@ def multi_head_attention(
     graph.sets(layer, "num_heads", heads)
     graph.sets(layer, "key_dim", sizes)
     graph.sets(layer, "value_dim", values)
-    graph.sets(layer, "output_shape", lambda count: (count(out),))
+    if out is not None:
+        graph.sets(layer, "output_shape", lambda count: (count(out),))
+    _seen_by_head(graph, layer, heads, attention_mask, len(query.shape), return_attention_scores)
     return _results(graph, out)
 
 
-@tensor_rule(layers.GroupQueryAttention, constant=SILENT)
+@tensor_rule(
+    layers.GroupQueryAttention,
+    constant=SILENT,
+    ignored=_MASKS,
+    reads=("num_query_heads", "num_key_value_heads", "head_dim"),
+)
 def group_query_attention(
-    graph: GraphBuilder, layer: layers.GroupQueryAttention, query: Ids, value: Ids, key: Ids | None = None, **rest: Any
+    graph: GraphBuilder,
+    layer: layers.GroupQueryAttention,
+    query: Ids,
+    value: Ids,
+    key: Ids | None = None,
+    attention_mask: Any = None,
+    return_attention_scores: bool = False,
 ) -> list[Ids]:
     """As multi-head attention, several query heads sharing each key and value head; all heads have one size."""
     groups = graph.new(layer, layer.num_key_value_heads, "heads")
@@ -63,7 +88,8 @@ def group_query_attention(
     graph.sets(layer, "num_query_heads", heads)
     graph.sets(layer, "num_key_value_heads", groups)
     graph.sets(layer, "head_dim", sizes)
-    graph.tie(graph.on(query, -1), out)  # this layer always makes as many channels as its query has
+    _seen_by_head(graph, layer, groups, attention_mask, len(query.shape), return_attention_scores)
+    graph.tie(graph.on(query, -1), graph.on(value, -1), out)  # this layer wants them equally wide
     return _results(graph, out)
 
 
@@ -80,10 +106,14 @@ def _projected(
 
 
 def _combined(
-    graph: GraphBuilder, layer: Any, query: Ids, heads: np.ndarray, values: np.ndarray, out: np.ndarray
+    graph: GraphBuilder, layer: Any, query: Ids, heads: np.ndarray, values: np.ndarray, out: np.ndarray | None
 ) -> None:
     dense = attention_parts(layer).output_dense
     positions = graph.positions(query.shape)
+    if out is None:
+        rest = (None,) * (len(dense.kernel.shape) - 2)
+        graph.kernel(layer, dense.kernel, heads, values, *rest, reads=(0, 1), positions=positions)
+        return
     graph.kernel(layer, dense.kernel, heads, values, out, reads=(0, 1), makes=(2,), positions=positions)
     graph.slices(layer, dense.bias, out, role="bias", makes=(0,))
 
@@ -94,7 +124,20 @@ def _keeps_its_scale(graph: GraphBuilder, dense: Any, sizes: np.ndarray) -> None
         graph.scaled(variable, lambda count: sqrt(count(sizes) / sizes.size))
 
 
-def _results(graph: GraphBuilder, out: np.ndarray) -> list[Ids]:
+def _seen_by_head(
+    graph: GraphBuilder, layer: Any, heads: np.ndarray, mask: Any, rank: int, scores_returned: bool
+) -> None:
+    """Heads stay where they are told apart outside of the layer: by a mask for each of them, or in the scores."""
+    if isinstance(mask, Ids):
+        graph.pin_all(mask, f"{layer.name!r} gets it as attention_mask")
+    shape = mask.shape if isinstance(mask, Ids) else np.shape(mask)
+    if len(shape) > rank:  # (batch, heads, queries, keys)
+        graph.pin(heads, f"{layer.name!r} is given a mask for each of its heads")
+    if scores_returned:
+        graph.pin(heads, f"{layer.name!r} returns the scores of its heads")
+
+
+def _results(graph: GraphBuilder, out: np.ndarray | None) -> list[Ids]:
     """The output, and the attention scores where they were asked for."""
     first, *scores = graph.call.outputs
-    return [Ids(first, {len(first) - 1: out}), *map(Ids, scores)]
+    return [Ids(first, {} if out is None else {len(first) - 1: out}), *map(Ids, scores)]

@@ -13,7 +13,7 @@ from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import tensor_rule
 
 
-@tensor_rule(layers.Concatenate, knp.Concatenate)
+@tensor_rule(layers.Concatenate, knp.Concatenate, reads=("axis",))
 def concatenate(graph: GraphBuilder, operation: Any, inputs: list[Ids]) -> Ids:
     """`out = [x_1; x_2; …]` along one axis; channels on the other axes are tied."""
     shape = graph.call.outputs[0]

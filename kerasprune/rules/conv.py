@@ -10,7 +10,7 @@ from kerasprune.graph.rule import BIAS, channel_axis, rule
 from kerasprune.rules.activations import activate
 
 
-@rule(layers.Conv1D, layers.Conv2D, layers.Conv3D, constant=BIAS)
+@rule(layers.Conv1D, layers.Conv2D, layers.Conv3D, constant=BIAS, reads=("filters", "groups", "activation"))
 def conv(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
     """`out[f] = Σ_c kernel[…, c, f] * x[c] + bias[f]`."""
     spatial = (None,) * layer.rank
@@ -44,7 +44,7 @@ def _same_in_every_group(graph: GraphBuilder, ids: np.ndarray, groups: int) -> n
     return graph.tie(*ids.reshape(groups, -1))
 
 
-@rule(layers.DepthwiseConv1D, layers.DepthwiseConv2D, constant=BIAS)
+@rule(layers.DepthwiseConv1D, layers.DepthwiseConv2D, constant=BIAS, reads=("depth_multiplier", "activation"))
 def depthwise_conv(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
     """`out[c·m + k] = kernel[…, c, k] * x[c] + bias[c·m + k]`, m the depth multiplier."""
     spatial = (None,) * layer.rank
@@ -55,7 +55,9 @@ def depthwise_conv(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> n
     return activate(graph, layer, out)
 
 
-@rule(layers.SeparableConv1D, layers.SeparableConv2D, constant=BIAS)
+@rule(
+    layers.SeparableConv1D, layers.SeparableConv2D, constant=BIAS, reads=("filters", "depth_multiplier", "activation")
+)
 def separable_conv(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
     """A depthwise convolution, then a 1×1 convolution."""
     spatial = (None,) * layer.rank
@@ -79,7 +81,13 @@ def separable_conv(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> n
     return activate(graph, layer, out)
 
 
-@rule(layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose, constant=BIAS)
+@rule(
+    layers.Conv1DTranspose,
+    layers.Conv2DTranspose,
+    layers.Conv3DTranspose,
+    constant=BIAS,
+    reads=("filters", "activation"),
+)
 def conv_transpose(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
     """The transpose of a convolution: its kernel is `(…, out, in)` and is applied once per *input* position."""
     spatial = (None,) * layer.rank

@@ -11,7 +11,7 @@ from kerasprune.graph.rule import BIAS, rule
 from kerasprune.rules.activations import activate
 
 
-@rule(layers.Dense, constant=BIAS)
+@rule(layers.Dense, constant=BIAS, reads=("units", "activation"))
 def dense(graph: GraphBuilder, layer: layers.Dense, x: np.ndarray) -> np.ndarray:
     """`out[u] = Σ_c kernel[c, u] · x[c] + bias[u]`."""
     out = graph.new(layer, layer.units)

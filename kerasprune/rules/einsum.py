@@ -11,10 +11,10 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Count, Ids
 from kerasprune.graph.rule import SILENT, tensor_rule
-from kerasprune.rules.activations import activate
+from kerasprune.rules.activations import applied
 
 
-@tensor_rule(layers.EinsumDense, constant=SILENT)
+@tensor_rule(layers.EinsumDense, constant=SILENT, reads=("equation", "output_shape", "activation", "bias_axes"))
 def einsum_dense(graph: GraphBuilder, layer: layers.EinsumDense, x: Ids) -> Ids:
     """`out = einsum(equation, x, kernel) + bias`.
 
@@ -37,15 +37,13 @@ def einsum_dense(graph: GraphBuilder, layer: layers.EinsumDense, x: Ids) -> Ids:
     others = [x.shape[a] for a, c in enumerate(source) if c not in kernel and a]
     positions = None if None in others else prod(others)
     graph.kernel(layer, layer.kernel, *(axes[c] for c in kernel), reads=reads, makes=makes, positions=positions)
-    if layer.bias is not None:
-        letters = [c for c in target if c in (layer.bias_axes or "")]
-        rank = len(layer.bias.shape)
-        own = [axes.get(c) for c in letters]
-        own += [None] * (rank - len(own))
+    if layer.bias is not None:  # its axes are the last of the output, one wide where it has none of its own
+        last = target[len(target) - len(layer.bias.shape) :]
+        own = [axes.get(c) if c in layer.bias_axes else None for c in last]
         graph.slices(layer, layer.bias, *own, role="bias", makes=tuple(a for a, i in enumerate(own) if i is not None))
     out = {axis: axes[letter] for axis, letter in enumerate(target) if letter in axes}
-    for ids in out.values():
-        activate(graph, layer, ids)
+    for axis, ids in out.items():
+        applied(graph, layer, layer.activation, ids, shape, axis)
     graph.sets(layer, "output_shape", _following(layer, out, len(shape)))
     return Ids(shape, out)
 

@@ -10,7 +10,7 @@ from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import SILENT, tensor_rule
 
 
-@tensor_rule(layers.Embedding, constant=SILENT)
+@tensor_rule(layers.Embedding, constant=SILENT, reads=("output_dim", "weights"))
 def embedding(graph: GraphBuilder, layer: layers.Embedding, x: Ids) -> Ids:
     """`out[…, c] = table[x[…], c]`; the numbers that are looked up stay as they are."""
     graph.pin_all(x, f"{layer.name!r} looks them up")

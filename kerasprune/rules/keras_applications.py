@@ -10,14 +10,14 @@ from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import POINTWISE, tensor_rule
 
 
-@tensor_rule(CustomScaleLayer, constant=POINTWISE)
+@tensor_rule(CustomScaleLayer, constant=POINTWISE, reads=())
 def scaled_sum(graph: GraphBuilder, layer: keras.layers.Layer, inputs: list[Ids]) -> Ids:
     """`x + scale · branch` (InceptionResNetV2)."""
     graph.merge(*(graph.on(x, -1) for x in inputs))
     return inputs[0]
 
 
-@tensor_rule(LayerScale, constant=POINTWISE)
+@tensor_rule(LayerScale, constant=POINTWISE, reads=("projection_dim",))
 def layer_scale(graph: GraphBuilder, layer: LayerScale, x: Ids) -> Ids:
     """`γ[c] · x[c]` (ConvNeXt)."""
     ids = graph.on(x, -1)
@@ -26,7 +26,7 @@ def layer_scale(graph: GraphBuilder, layer: LayerScale, x: Ids) -> Ids:
     return Ids(x.shape, {**x.axes, len(x.shape) - 1: ids})
 
 
-@tensor_rule(StochasticDepth, constant=POINTWISE)
+@tensor_rule(StochasticDepth, constant=POINTWISE, reads=())
 def stochastic_depth(graph: GraphBuilder, layer: StochasticDepth, x: Ids) -> Ids:
     """Drops whole samples of a branch while training."""
     return x

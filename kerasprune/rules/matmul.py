@@ -14,7 +14,7 @@ from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import UNKNOWN, tensor_rule
 
 
-@tensor_rule(knp.Matmul, constant=UNKNOWN)
+@tensor_rule(knp.Matmul, constant=UNKNOWN, reads=())
 def matmul(graph: GraphBuilder, operation: Any, x1: Any, x2: Any) -> Ids:
     """`out[…, i, k] = Σ_j x1[…, i, j] · x2[…, j, k]`."""
     shape = graph.call.outputs[0]
@@ -24,7 +24,7 @@ def matmul(graph: GraphBuilder, operation: Any, x1: Any, x2: Any) -> Ids:
     return contracted(graph, operation, [x1, x2], [first, second], [*letters, "i", "k"])
 
 
-@tensor_rule(knp.Einsum, constant=UNKNOWN)
+@tensor_rule(knp.Einsum, constant=UNKNOWN, reads=("subscripts",))
 def einsum(graph: GraphBuilder, operation: Any, *operands: Any) -> Ids:
     """`einsum(subscripts, *operands)`; an ellipsis pins everything."""
     subscripts = operation.subscripts.replace(" ", "")
@@ -36,7 +36,7 @@ def einsum(graph: GraphBuilder, operation: Any, *operands: Any) -> Ids:
     return contracted(graph, operation, list(operands), [list(s) for s in sources.split(",")], list(target))
 
 
-@tensor_rule(nn.DotProductAttention, constant=UNKNOWN)
+@tensor_rule(nn.DotProductAttention, constant=UNKNOWN, reads=())
 def dot_product_attention(graph: GraphBuilder, operation: Any, query: Ids, key: Ids, value: Ids, *rest: Any) -> Ids:
     """`(batch, time, heads, size)`: heads keep their lanes, sizes of queries and keys are contracted."""
     for other in rest:
@@ -50,7 +50,7 @@ def dot_product_attention(graph: GraphBuilder, operation: Any, query: Ids, key: 
     return contracted(graph, operation, [query, key, value], names, ["b", "t", "h", "v"])
 
 
-@tensor_rule(layers.Dot, constant=UNKNOWN)
+@tensor_rule(layers.Dot, constant=UNKNOWN, reads=("axes", "normalize"))
 def dot(graph: GraphBuilder, layer: layers.Dot, inputs: list[Ids]) -> Ids:
     """A product over chosen axes: pins both tensors."""
     for x in inputs:

@@ -15,25 +15,25 @@ from kerasprune.graph.channels import Ids, Take
 from kerasprune.graph.rule import POINTWISE, tensor_rule
 
 
-@tensor_rule(layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum, constant=POINTWISE)
+@tensor_rule(layers.Add, layers.Subtract, layers.Average, layers.Maximum, layers.Minimum, constant=POINTWISE, reads=())
 def added(graph: GraphBuilder, layer: layers.Layer, inputs: list[Ids]) -> Ids:
     """Channels that are added belong to one trunk."""
     return summed(graph, inputs)
 
 
-@tensor_rule(layers.Multiply, constant=POINTWISE)
+@tensor_rule(layers.Multiply, constant=POINTWISE, reads=())
 def multiplied(graph: GraphBuilder, layer: layers.Layer, inputs: list[Ids]) -> Ids:
     """A gate and what it gates live and die together."""
     return combine(graph, inputs, graph.tie)
 
 
-@tensor_rule(knp.Add, knp.Subtract, knp.Maximum, knp.Minimum, constant=POINTWISE)
+@tensor_rule(knp.Add, knp.Subtract, knp.Maximum, knp.Minimum, constant=POINTWISE, reads=())
 def added_operands(graph: GraphBuilder, operation: Any, x1: Any, x2: Any) -> Ids:
     """As `added`, for `x + y` and `keras.ops`."""
     return summed(graph, [x1, x2])
 
 
-@tensor_rule(knp.Multiply, knp.Divide, knp.TrueDivide, knp.Power, constant=POINTWISE)
+@tensor_rule(knp.Multiply, knp.Divide, knp.TrueDivide, knp.Power, constant=POINTWISE, reads=())
 def multiplied_operands(graph: GraphBuilder, operation: Any, x1: Any, x2: Any) -> Ids:
     """As `multiplied`, for `x * y` and `keras.ops`."""
     return combine(graph, [x1, x2], graph.tie)

@@ -10,8 +10,8 @@ from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import NORMALISED, POINTWISE, SILENT, tensor_rule
 
 
-@tensor_rule(layers.BatchNormalization, constant=NORMALISED)
-def batch_normalization(graph: GraphBuilder, layer: layers.BatchNormalization, x: Ids, *args, **kwargs) -> Ids:
+@tensor_rule(layers.BatchNormalization, constant=NORMALISED, reads=("axis",))
+def batch_normalization(graph: GraphBuilder, layer: layers.BatchNormalization, x: Ids) -> Ids:
     """`γ (x − μ) / sqrt(σ² + ε) + β`, every channel by itself. A silenced one emits β, its mean over the data."""
     ids = graph.on(x, layer.axis)
     graph.slices(layer, layer.gamma, ids, role="scale")
@@ -21,14 +21,14 @@ def batch_normalization(graph: GraphBuilder, layer: layers.BatchNormalization, x
     return Ids(x.shape, {**x.axes, layer.axis % len(x.shape): ids})
 
 
-@tensor_rule(layers.LayerNormalization, constant=SILENT)
+@tensor_rule(layers.LayerNormalization, constant=SILENT, reads=("axis",))
 def layer_normalization(graph: GraphBuilder, layer: layers.LayerNormalization, x: Ids) -> Ids:
     """Mean and variance over the channels of one position."""
     axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
     return _over_channels(graph, layer, x, axes, (layer.gamma, layer.beta))
 
 
-@tensor_rule(layers.RMSNormalization, constant=SILENT)
+@tensor_rule(layers.RMSNormalization, constant=SILENT, reads=("axis",))
 def rms_normalization(graph: GraphBuilder, layer: layers.RMSNormalization, x: Ids) -> Ids:
     """Root mean square over the channels of one position."""
     axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
@@ -47,13 +47,18 @@ def _over_channels(graph: GraphBuilder, layer: layers.Layer, x: Ids, axes: list[
     return Ids(x.shape, {**x.axes, axes[0]: ids})
 
 
-@tensor_rule(layers.GroupNormalization, constant=SILENT)
+@tensor_rule(layers.GroupNormalization, constant=SILENT, reads=("groups", "axis"))
 def group_normalization(graph: GraphBuilder, layer: layers.GroupNormalization, x: Ids) -> Ids:
     """Statistics over the positions and channels of each group; every group loses the same number of channels."""
+    if layer.axis % len(x.shape) != len(x.shape) - 1 and x.axes.keys() - {layer.axis % len(x.shape)}:
+        # Its statistics run over all axes but the batch and those of other groups, channels of another axis included.
+        graph.pin_all(x, f"{layer.name!r} takes its statistics over the channels, axis={layer.axis}")
+    elif x.axes.keys() - {layer.axis % len(x.shape)}:
+        graph.pin_all(x, f"{layer.name!r} takes its statistics over that axis", but=(layer.axis % len(x.shape),))
     ids = graph.on(x, layer.axis)
     graph.slices(layer, layer.gamma, ids)
     graph.slices(layer, layer.beta, ids)
-    if layer.groups == ids.size:
+    if layer.groups in (-1, ids.size):
         graph.sets(layer, "groups", ids)
     elif layer.groups > 1:
         graph.tie(*ids.reshape(layer.groups, -1))
@@ -61,14 +66,14 @@ def group_normalization(graph: GraphBuilder, layer: layers.GroupNormalization, x
     return Ids(x.shape, {**x.axes, layer.axis % len(x.shape): ids})
 
 
-@tensor_rule(layers.UnitNormalization)
+@tensor_rule(layers.UnitNormalization, reads=("axis",))
 def unit_normalization(graph: GraphBuilder, layer: layers.UnitNormalization, x: Ids) -> Ids:
     """Length one over some axes."""
     graph.pin_all(x, f"{layer.name!r} divides by a norm over the channels")
     return x
 
 
-@tensor_rule(layers.Normalization, constant=POINTWISE)
+@tensor_rule(layers.Normalization, constant=POINTWISE, reads=("axis", "mean", "variance", "invert"))
 def normalization(graph: GraphBuilder, layer: layers.Normalization, x: Ids) -> Ids:
     """Data set mean and variance: stands at the inputs, whose channels stay anyway."""
     graph.pin_all(x, f"{layer.name!r} holds statistics of the data")

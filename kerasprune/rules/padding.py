@@ -13,7 +13,7 @@ from kerasprune.graph.channels import Count, Ids
 from kerasprune.graph.rule import PADDED, channel_axis, tensor_rule
 
 
-@tensor_rule(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D, constant=PADDED)
+@tensor_rule(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D, constant=PADDED, reads=())
 def zero_padding(graph: GraphBuilder, layer: Any, x: Ids) -> Ids:
     """Pads the spatial axes; one that carries channels gets new ones, which can be dropped like others."""
     pairs = np.asarray(layer.padding).reshape(-1, 2).tolist()
@@ -30,15 +30,18 @@ def zero_padding(graph: GraphBuilder, layer: Any, x: Ids) -> Ids:
     return out
 
 
-@tensor_rule(knp.Pad, constant=PADDED)
+@tensor_rule(knp.Pad, constant=PADDED, reads=("pad_width", "mode"))
 def pad(graph: GraphBuilder, operation: Any, x: Ids, constant_values: Any = None) -> Ids:
-    """As `zero_padding`, for `keras.ops.pad`; only constant padding makes channels that can be dropped."""
+    """As `zero_padding`, for `keras.ops.pad`; only zeros make channels that can be dropped."""
     pairs = np.broadcast_to(np.asarray(operation.pad_width), (len(x.shape), 2)).tolist()
     widths = {axis: pair for axis, pair in enumerate(pairs) if axis in x.axes and any(pair)}
-    if operation.mode != "constant" or constant_values not in (None, 0):
-        for axis in widths:
-            graph.pin(x.axes[axis], f"{operation.name!r} pads the channels with other values than zero")
     out, sides = _padded(graph, operation, x, widths)
+    if operation.mode != "constant":
+        graph.pin_all(out, f"{operation.name!r} repeats channels", but=tuple(out.axes.keys() - widths.keys()))
+    elif isinstance(constant_values, Ids) or np.any(constant_values if constant_values is not None else 0):
+        for tensor in (out, constant_values):
+            if isinstance(tensor, Ids):
+                graph.pin_all(tensor, f"{operation.name!r} pads with other values than zero")
 
     def pad_width(count: Count) -> tuple:
         return tuple(tuple(sides[axis](count)) if axis in sides else tuple(p) for axis, p in enumerate(pairs))

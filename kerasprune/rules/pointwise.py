@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from keras import layers
 
 from kerasprune._keras import core, nn
 from kerasprune._keras import numpy_operations as knp
+from kerasprune.errors import PruneError
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
+from kerasprune.graph.function_probe import fault_of
 from kerasprune.graph.rule import POINTWISE, tensor_rule
-from kerasprune.rules.activations import activate
+from kerasprune.rules.activations import applied
 
 _LAYERS = (
-    layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Rescaling, layers.Dropout, layers.SpatialDropout1D,
-    layers.SpatialDropout2D, layers.SpatialDropout3D, layers.GaussianDropout, layers.GaussianNoise,
-    layers.AlphaDropout, layers.ActivityRegularization, layers.Identity,
+    layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Rescaling, layers.GaussianDropout, layers.GaussianNoise,
+    layers.ActivityRegularization, layers.Identity,
+)  # fmt: skip
+_DROPOUTS = (
+    layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D, layers.AlphaDropout,
 )  # fmt: skip
 _OPERATIONS = tuple(
     getattr(knp, name)
@@ -34,32 +39,59 @@ _OPERATIONS = tuple(
 ) + (core.Cast, core.StopGradient)  # fmt: skip
 
 
-@tensor_rule(*_LAYERS, *_OPERATIONS, constant=POINTWISE)
-def pointwise(graph: GraphBuilder, operation: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
+@tensor_rule(*_LAYERS, *_OPERATIONS, constant=POINTWISE, reads=())
+def pointwise(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """`out[c] = f(x[c])`."""
     return x
 
 
-@tensor_rule(layers.Activation, constant=POINTWISE)
-def activation(graph: GraphBuilder, layer: layers.Activation, x: Ids) -> Ids:
-    """`out[c] = f(x[c])`, unless the function mixes channels."""
-    for ids in x.axes.values():
-        activate(graph, layer, ids)
+@tensor_rule(*_DROPOUTS, constant=POINTWISE, reads=("noise_shape",))
+def dropout(graph: GraphBuilder, layer: layers.Layer, x: Ids) -> Ids:
+    """`out[c] = x[c] · m`; a mask whose shape holds the number of channels keeps them."""
+    for axis, size in enumerate(layer.noise_shape or ()):
+        if axis in x.axes and size not in (None, 1):
+            graph.pin(x.axes[axis], f"{layer.name!r} has them in its noise_shape")
     return x
 
 
-@tensor_rule(layers.Softmax, nn.Softmax, nn.LogSoftmax)
-def softmax(graph: GraphBuilder, operation: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
+@tensor_rule(layers.Activation, constant=POINTWISE, reads=("activation",))
+def activation(graph: GraphBuilder, layer: layers.Activation, x: Ids) -> Ids:
+    """`out[c] = f(x[c])`, unless the function mixes channels."""
+    for axis, ids in x.axes.items():
+        applied(graph, layer, layer.activation, ids, x.shape, axis)
+    return x
+
+
+@tensor_rule(layers.Lambda, constant=POINTWISE, reads=("function", "output_shape", "mask", "arguments"))
+def function_of_the_user(graph: GraphBuilder, layer: layers.Lambda, x: Ids) -> Ids:
+    """`out[c] = f(x[c])`, where trying shows that; any other function may do anything."""
+    function = partial(layer.function, **(layer.arguments or {}))
+    fault = "changes the shape" if graph.call.outputs != (x.shape,) else ""
+    for axis in x.axes:
+        fault = fault or fault_of(function, x.shape, axis)
+    if fault:
+        raise PruneError(
+            f"Expected a Lambda that acts on every channel by itself. Received: {layer.name!r} of class Lambda, which "
+            f"{fault}. A function may do anything: write it with keras.ops, or as a layer class with a rule of its "
+            "own, or keep its channels with kp.trace(model, unknown='freeze')."
+        )
+    return x
+
+
+@tensor_rule(layers.Softmax, nn.Softmax, nn.LogSoftmax, reads=("axis",))
+def softmax(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """Normalises over an axis: channels on it stay, channels on the others keep their lanes."""
     axes = operation.axis if isinstance(operation.axis, list | tuple) else [operation.axis]
     mixed = [axis % len(x.shape) for axis in axes]
+    if 0 in mixed:
+        graph.pin_all(x, f"{operation.name!r} normalises over the batch")
     for axis in mixed:
         if axis in x.axes:
             graph.pin(x.axes[axis], f"{operation.name!r} normalises over the channels")
     return x
 
 
-@tensor_rule(layers.PReLU, constant=POINTWISE)
+@tensor_rule(layers.PReLU, constant=POINTWISE, reads=("shared_axes",))
 def prelu(graph: GraphBuilder, layer: layers.PReLU, x: Ids) -> Ids:
     """`max(0, x) + α min(0, x)`, α shared over the axes in `shared_axes`."""
     shared = {axis % len(x.shape) for axis in layer.shared_axes or ()}

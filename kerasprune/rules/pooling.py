@@ -25,8 +25,9 @@ _SPACE = tuple(getattr(layers, f"{kind}{n}D") for kind in ("Cropping", "UpSampli
     nn.MaxPool,
     nn.AveragePool,
     constant=CARRIED,
+    reads=("cropping", "factor", "height", "keepdims", "size", "width"),
 )
-def spatial(graph: GraphBuilder, layer: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
+def spatial(graph: GraphBuilder, layer: Any, x: Ids) -> Ids:
     """Every channel by itself."""
     shape = graph.call.outputs[0]
     before = 1 if channel_axis(layer) == 1 else len(x.shape) - 1

@@ -15,8 +15,8 @@ _REDUCTIONS = (
 )  # fmt: skip
 
 
-@tensor_rule(*_REDUCTIONS)
-def reduction(graph: GraphBuilder, operation: Any, x: Ids, *args: Any, **kwargs: Any) -> Ids:
+@tensor_rule(*_REDUCTIONS, reads=("axis", "keepdims"))
+def reduction(graph: GraphBuilder, operation: Any, x: Ids, initial: Any = None) -> Ids:
     """Channels on the other axes keep their lanes."""
     rank = len(x.shape)
     axis = operation.axis
@@ -24,6 +24,8 @@ def reduction(graph: GraphBuilder, operation: Any, x: Ids, *args: Any, **kwargs:
         set(range(rank)) if axis is None else {a % rank for a in (axis if isinstance(axis, list | tuple) else [axis])}
     )
     graph.pin_all(x, f"{operation.name!r} reduces over the channels", but=tuple(a for a in x.axes if a not in removed))
+    if 0 in removed:
+        graph.pin_all(x, f"{operation.name!r} reduces over the batch")
     left = {a: ids for a, ids in x.axes.items() if a not in removed}
     if not getattr(operation, "keepdims", False):  # CountNonzero has none
         left = {a - sum(g < a for g in removed): ids for a, ids in left.items()}

@@ -15,7 +15,7 @@ from kerasprune.graph.channels import Count, Ids
 from kerasprune.graph.rule import tensor_rule
 
 
-@tensor_rule(layers.Flatten)
+@tensor_rule(layers.Flatten, reads=())
 def flatten(graph: GraphBuilder, layer: layers.Flatten, x: Ids) -> Ids:
     """Every position becomes channels: the ids are tiled."""
     shape = graph.call.outputs[0]
@@ -24,7 +24,7 @@ def flatten(graph: GraphBuilder, layer: layers.Flatten, x: Ids) -> Ids:
     return reshaped(graph, x, shape)
 
 
-@tensor_rule(layers.Reshape)
+@tensor_rule(layers.Reshape, reads=("target_shape",))
 def reshape_layer(graph: GraphBuilder, layer: layers.Reshape, x: Ids) -> Ids:
     """As `reshaped`; the target shape follows the channels."""
     out = reshaped(graph, x, graph.call.outputs[0])
@@ -32,7 +32,7 @@ def reshape_layer(graph: GraphBuilder, layer: layers.Reshape, x: Ids) -> Ids:
     return out
 
 
-@tensor_rule(knp.Reshape)
+@tensor_rule(knp.Reshape, reads=("newshape",))
 def reshape_operation(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """As `reshaped`; the new shape follows the channels."""
     out = reshaped(graph, x, graph.call.outputs[0])
@@ -40,20 +40,20 @@ def reshape_operation(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     return out
 
 
-@tensor_rule(layers.Permute)
+@tensor_rule(layers.Permute, reads=("dims",))
 def permute(graph: GraphBuilder, layer: layers.Permute, x: Ids) -> Ids:
     """The axes change places; `dims` counts from 1."""
     return _transposed(x, [0, *layer.dims])
 
 
-@tensor_rule(knp.Transpose)
+@tensor_rule(knp.Transpose, reads=("axes",))
 def transpose(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """The axes change places."""
     axes = operation.axes if operation.axes is not None else range(len(x.shape))[::-1]
     return _transposed(x, [axis % len(x.shape) for axis in axes])
 
 
-@tensor_rule(knp.Swapaxes)
+@tensor_rule(knp.Swapaxes, reads=("axis1", "axis2"))
 def swapaxes(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """Two axes change places."""
     order = list(range(len(x.shape)))
@@ -62,7 +62,7 @@ def swapaxes(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     return _transposed(x, order)
 
 
-@tensor_rule(knp.ExpandDims)
+@tensor_rule(knp.ExpandDims, reads=("axis",))
 def expand_dims(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """A new axis of size one."""
     shape = graph.call.outputs[0]
@@ -71,7 +71,7 @@ def expand_dims(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     return Ids(shape, {old[axis]: ids for axis, ids in x.axes.items()})
 
 
-@tensor_rule(knp.Squeeze)
+@tensor_rule(knp.Squeeze, reads=("axis",))
 def squeeze(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """Axes of size one go."""
     removed = operation.axis
@@ -82,7 +82,7 @@ def squeeze(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     return Ids(graph.call.outputs[0], {old.index(axis): ids for axis, ids in x.axes.items() if axis in old})
 
 
-@tensor_rule(layers.RepeatVector)
+@tensor_rule(layers.RepeatVector, reads=("n",))
 def repeat_vector(graph: GraphBuilder, layer: layers.RepeatVector, x: Ids) -> Ids:
     """The vector is repeated along a new axis."""
     return Ids(graph.call.outputs[0], {2: x.axes[1]} if 1 in x.axes else {})
@@ -108,12 +108,17 @@ def reshaped(graph: GraphBuilder, x: Ids, shape: tuple[int | None, ...]) -> Ids:
 
     The axes before and after are paired in runs of equal size. Within a run, ids are tiled over the axes that carry
     none; a channel axis cut in two is settled by `GraphBuilder.split`, two that become one by its inverse `join`; what
-    cannot be followed is pinned.
+    cannot be followed is pinned, and so is what is folded into the batch.
     """
     axes: dict[int, np.ndarray] = {}
+    folded = _size(x.shape, range(1, len(x.shape))) != _size(shape, range(1, len(shape)))
     for before, after in _runs(x.shape, shape):
         carrying = [axis for axis in before if axis in x.axes]
         if not carrying:
+            continue
+        if folded and not (len(before) == len(after) == 1 and x.shape[before[0]] == shape[after[0]] is not None):
+            for axis in carrying:
+                graph.pin(x.axes[axis], "reshaped together with the batch")
             continue
         sizes = [x.shape[axis] for axis in before]
         if len(carrying) == 2 and [s for a, s in zip(before, sizes, strict=True) if a not in carrying] in ([], [1]):
@@ -162,6 +167,8 @@ def _runs(before: Sequence[int | None], after: Sequence[int | None]) -> list[tup
         same.append(([end[0]], [end[1]]))
     runs: list[tuple[list[int], list[int]]] = []
     left, right = list(range(1, end[0])), list(range(1, end[1]))
+    if _size(before, left) != _size(after, right):
+        return [(left, right), *same]  # a part of it goes into the batch, or comes out of it
     while left or right:
         run: tuple[list[int], list[int]] = ([], [])
         while (left or right) and not (all(run) and _size(before, run[0]) == _size(after, run[1]) is not None):

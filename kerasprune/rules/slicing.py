@@ -14,7 +14,7 @@ from kerasprune.graph.channels import Count, Ids, Take
 from kerasprune.graph.rule import tensor_rule
 
 
-@tensor_rule(knp.GetItem)
+@tensor_rule(knp.GetItem, reads=())
 def get_item(graph: GraphBuilder, operation: Any, x: Ids, key: Any) -> Ids:
     """`x[key]`: a range of channels is cut to those of it that stay; a single one, picked by number, stays."""
     shape, axes, changes = graph.call.outputs[0], {}, {}
@@ -63,7 +63,7 @@ def _without_ellipsis(key: Any, rank: int) -> tuple:
     return (*parts[:at], *(slice(None),) * missing, *parts[at + 1 :])
 
 
-@tensor_rule(knp.Split)
+@tensor_rule(knp.Split, reads=("indices_or_sections", "axis"))
 def split(graph: GraphBuilder, operation: Any, x: Ids) -> list[Ids]:
     """The tensor is cut along one axis; the cuts follow the channels."""
     along = operation.axis % len(x.shape)
@@ -82,7 +82,7 @@ def split(graph: GraphBuilder, operation: Any, x: Ids) -> list[Ids]:
     return [Ids(shape, {**rest, along: p}) for shape, p in zip(graph.call.outputs, pieces, strict=True)]
 
 
-@tensor_rule(knp.Stack)
+@tensor_rule(knp.Stack, reads=("axis",))
 def stack(graph: GraphBuilder, operation: Any, inputs: list[Ids]) -> Ids:
     """A new axis; the tensors' channels are tied."""
     shape = graph.call.outputs[0]
@@ -93,7 +93,7 @@ def stack(graph: GraphBuilder, operation: Any, inputs: list[Ids]) -> Ids:
     return Ids(shape, axes)
 
 
-@tensor_rule(core.Unstack)
+@tensor_rule(core.Unstack, reads=("num", "axis"))
 def unstack(graph: GraphBuilder, operation: Any, x: Ids) -> list[Ids]:
     """An axis goes, its channels picked by number."""
     removed = operation.axis % len(x.shape)
@@ -102,7 +102,7 @@ def unstack(graph: GraphBuilder, operation: Any, x: Ids) -> list[Ids]:
     return [Ids(shape, axes) for shape in graph.call.outputs]
 
 
-@tensor_rule(knp.Take)
+@tensor_rule(knp.Take, reads=("axis",))
 def take(graph: GraphBuilder, operation: Any, x: Ids, indices: Any) -> Ids:
     """Entries picked by number along one axis; channels on that axis stay, those after it move along."""
     shape = graph.call.outputs[0]
@@ -115,7 +115,7 @@ def take(graph: GraphBuilder, operation: Any, x: Ids, indices: Any) -> Ids:
     return Ids(shape, {a + shift * (a > along): ids for a, ids in x.axes.items() if a != along})
 
 
-@tensor_rule(knp.Roll, knp.Flip)
+@tensor_rule(knp.Roll, knp.Flip, reads=("shift", "axis"))
 def roll(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """Entries change places along some axes; channels on those stay."""
     along = range(len(x.shape)) if operation.axis is None else np.atleast_1d(operation.axis) % len(x.shape)

@@ -119,7 +119,8 @@ def _note(
         old = 0.0 if layer.bias is None else keras.ops.convert_to_numpy(layer.bias)
         folded.biases[id(layer)] = layer, (old + delta)[alive[out]]
     wide = prod(getattr(layer, "kernel_size", (1,))) > 1
-    if bordered or wide and (layer.padding != "valid" or isinstance(layer, _TRANSPOSED)):
+    between = isinstance(layer, _TRANSPOSED) and (wide or prod(np.atleast_1d(layer.strides)) > 1)
+    if bordered or between or wide and layer.padding != "valid":
         folded.padded.append(layer.name)
 
 

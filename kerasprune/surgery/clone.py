@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -12,8 +13,9 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune._keras import declared_output_shape, maker, structures
-from kerasprune.graph.walk import Dropped, functional, walk
+from kerasprune._keras import inner_layers, maker, structures
+from kerasprune.errors import PruneError
+from kerasprune.graph.walk import Dropped, functional, is_model, nodes, walk
 
 Make = Callable[[Any], Any]
 Change = Callable[[Any, int, Any], Any]
@@ -50,6 +52,8 @@ def clone(
         if id(operation) in made:
             return made[id(operation)](*args, **kwargs)
         new = made[id(operation)] = make(operation)
+        if value is not None:
+            _copy_assets(operation, new)
         if value is None or not getattr(operation, "weights", ()):
             return new(*args, **kwargs)
         with _starting_from(operation, new, value, added.get(id(operation))):
@@ -67,11 +71,26 @@ def clone(
         outputs = walk(body, inputs, visit, enter, dropped)
         outputs = [_told_apart(y, inputs, old.name) if dropped.bypass else y for y in outputs]
         packed = [tree.pack_sequence_as(s, t) for s, t in zip(structures(body), (inputs, outputs), strict=True)]
-        new = keras.Model(*packed, name=old.name)
-        new.trainable = old.trainable
-        return new
+        return keras.Model(*packed, name=old.name)
 
-    return copy(model, functional(model).inputs), made
+    new = copy(model, functional(model).inputs)
+    _train_alike([(model, new), *((old, made[id(old)]) for old in _operations(model) if id(old) in made)])
+    return new, made
+
+
+def _operations(model: keras.Model) -> Iterator[Any]:
+    """Yields everything that a model calls, a nested model before what is in it."""
+    for node in nodes(functional(model)):
+        yield node.operation
+        if is_model(node.operation):
+            yield from _operations(node.operation)
+
+
+def _train_alike(pairs: list[tuple[Any, Any]]) -> None:
+    """Makes new layers trainable as old ones are, outer ones first: they set the flags of the layers inside."""
+    for old, new in pairs:
+        if getattr(old, "trainable", None) != getattr(new, "trainable", None):
+            new.trainable = old.trainable
 
 
 @contextmanager
@@ -104,64 +123,53 @@ def _starting_from(
         yield
     finally:
         del vars(new)["add_weight"]
+    inner = list(zip(inner_layers(old), inner_layers(new), strict=False))
+    for before, after in inner:
+        if before.built and not after.built:  # a layer used as an activation, say
+            after.build_from_config(before.get_build_config())
     targets = [variable for variable in new.weights if bias is None or variable is not new.bias]
+    values = {id(variable): value(variable) for variable in weights if variable.name not in there}
+    _check_alike(old, [values[id(v)].shape if id(v) in values else None for v in weights], targets)
     for variable, target in zip(weights, targets, strict=True):
-        if variable.name not in there:
-            target.assign(value(variable))
+        if id(variable) in values:
+            target.assign(values[id(variable)])
     if bias is not None and "bias" not in there:
         new.bias.assign(bias)
-    if isinstance(new, keras.layers.Normalization):
-        new.finalize_state()  # it computes with numbers that it derives from its weights
+    for before, after in inner:
+        if isinstance(after, keras.layers.Normalization):
+            after.finalize_state()  # it computes with numbers that it derives from its weights
+        if getattr(before, "lora_enabled", False):
+            after.lora_alpha = before.lora_alpha  # no config holds it
+        if isinstance(after, keras.layers.RNN) and after.stateful:
+            states = zip(tree.flatten(before.states), tree.flatten(after.states), strict=True)
+            for state, target in states:
+                target.assign(value(state))
+
+
+def _copy_assets(old: Any, new: Any) -> None:
+    """Gives a new layer what old ones keep in files: the vocabulary of a text layer, say."""
+    for before, after in zip(inner_layers(old), inner_layers(new), strict=False):
+        if callable(getattr(before, "save_assets", None)) and not is_model(before):
+            with tempfile.TemporaryDirectory() as folder:
+                before.save_assets(folder)
+                after.load_assets(folder)
+
+
+def _check_alike(old: Any, shapes: list[tuple[int, ...] | None], targets: list[Any]) -> None:
+    """Raises where a layer that was made anew has other weights than the old one."""
+    now = [tuple(target.shape) for target in targets]
+    if len(now) == len(shapes) and all(shape in (None, other) for shape, other in zip(shapes, now, strict=True)):
+        return
+    raise PruneError(
+        f"Expected a layer that its config makes anew. Received: {old.name!r} of class {type(old).__name__}, which has "
+        f"{len(shapes)} weights, its copy {len(now)}, or of other shapes. It was changed after it was built, by "
+        "quantize() or LoRA inside it say: undo that first, and do it again on the slim model."
+    )
 
 
 def _told_apart(output: Any, inputs: list[Any], name: str) -> Any:
     """Returns an output of a model of which nothing is left: Keras cannot call a model whose output is its input."""
     return keras.layers.Identity(name=f"{name}_identity")(output) if any(output is x for x in inputs) else output
-
-
-def make_layer(layer: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:
-    """Returns a new layer or operation with the same config but for `changes`, `{path of keys: value}`.
-
-    Random initial weights would be overwritten at once, so they start from zero; the initializers are put back.
-    """
-    if isinstance(layer, keras.layers.Lambda):
-        return _same_function(layer)
-    config = _unbuilt(layer.get_config())
-    quick = [key for key in config if key.endswith("_initializer") and key in vars(layer) and config[key] is not None]
-    config.update(dict.fromkeys(quick, "zeros"))
-    for path, value in changes.items():
-        config = _with(config, path, value)
-    new = type(layer).from_config(config)
-    vars(new).update({key: vars(layer)[key] for key in quick})  # past the layer's tracking, which is slow
-    return new
-
-
-def _same_function(layer: keras.layers.Lambda) -> keras.layers.Lambda:
-    """Returns a new Lambda of the same function, which Keras would rather not read from a config."""
-    return keras.layers.Lambda(
-        layer.function,
-        output_shape=declared_output_shape(layer),
-        mask=layer.mask,
-        arguments=layer.arguments,
-        name=layer.name,
-        dtype=layer.dtype_policy,
-        trainable=layer.trainable,
-    )
-
-
-def _unbuilt(config: dict[str, Any]) -> dict[str, Any]:
-    """Returns a config in which no inner layer remembers the shape that it was built for."""
-    return {
-        key: _unbuilt(value) if isinstance(value, dict) else value
-        for key, value in config.items()
-        if key != "build_config"
-    }
-
-
-def _with(config: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """Returns a config with one entry, however deep, replaced."""
-    head, *rest = path
-    return {**config, head: _with(config[head], tuple(rest), value) if rest else value}
 
 
 def _input_like(tensor: keras.KerasTensor, fed: keras.KerasTensor) -> keras.KerasTensor:

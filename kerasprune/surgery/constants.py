@@ -155,7 +155,11 @@ def _sized(shape: tuple[int, ...], sizes: dict[int, int]) -> list[int]:
 
 def _evaluated(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Emitted]:
     """The layer is run on tensors of its own size that hold the constants everywhere."""
-    return _run(call, args, kwargs, [[1 if size is None else size for size in ids.shape] for ids in call.inputs])
+    shapes = [[1 if size is None else size for size in ids.shape] for ids in call.inputs]
+    try:
+        return _run(call, args, kwargs, shapes)
+    except Exception:  # noqa: BLE001  a reshape that folds the batch, say, may not run on one sample
+        return [_nothing(output) for output in call.outputs]
 
 
 def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[Emitted]:

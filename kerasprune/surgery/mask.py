@@ -14,7 +14,8 @@ from kerasprune.graph.channels import Padded
 from kerasprune.graph.trace import dropped
 from kerasprune.plans import Plan
 from kerasprune.surgery.applied_plan import cut
-from kerasprune.surgery.clone import clone, make_layer
+from kerasprune.surgery.clone import clone
+from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.rebuild import config_changes, map_operands, unused_name
 
 

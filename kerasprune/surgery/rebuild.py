@@ -16,7 +16,8 @@ from kerasprune.graph.walk import uncollected
 from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import Folded, fold
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
-from kerasprune.surgery.clone import clone, make_layer
+from kerasprune.surgery.clone import clone
+from kerasprune.surgery.copy_layer import make_layer
 
 
 @uncollected()

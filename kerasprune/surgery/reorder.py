@@ -13,7 +13,8 @@ from kerasprune.errors import raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.surgery.clone import clone, make_layer
+from kerasprune.surgery.clone import clone
+from kerasprune.surgery.copy_layer import make_layer
 
 
 def reorder(model: keras.Model, scores: Mapping[str, Any]) -> keras.Model:

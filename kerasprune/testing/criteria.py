@@ -13,7 +13,8 @@ from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.surgery.clone import clone, make_layer
+from kerasprune.surgery.clone import clone
+from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.testing.require import require
 from kerasprune.testing.toys import toy_data, toy_model
 

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kerasprune.costs.cost import Cost, cost
+from kerasprune.errors import PruneError
 from kerasprune.graph.trace import layer_names
 from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import fold
@@ -39,15 +40,22 @@ class Agreement:
 
 
 def compare(expected: keras.Model, model: keras.Model, inputs: Any) -> Agreement:
-    """Runs two models on a batch and returns how they compare; the worst output counts."""
+    """Runs two models on a batch and returns how they compare; the worst output counts.
+
+    Raises:
+        PruneError: The first puts out infinity or NaN.
+        AssertionError: The second does, or outputs of another shape.
+    """
     pairs = zip(_outputs(expected, inputs), _outputs(model, inputs), strict=True)
     errors, spreads = [], []
     for a, b in pairs:
         require(a.shape == b.shape, f"Expected outputs of shape {a.shape}. Received: shape {b.shape}.")
-        require(
-            bool(np.isfinite(a).all() and np.isfinite(b).all()),
-            f"Expected finite outputs of {model.name!r}. Received: NaN or infinity. Use smaller weights or inputs.",
-        )
+        if not np.isfinite(a).all():
+            raise PruneError(
+                f"Expected finite outputs of {expected.name!r}, to compare others with. Received: NaN or infinity. "
+                "Use smaller weights or inputs."
+            )
+        require(np.isfinite(b).all(), f"Expected finite outputs of {model.name!r}. Received: NaN or infinity.")
         size = max(float(np.abs(a).max()), 1e-30)
         errors.append(float(np.abs(a - b).max()) / size)
         spreads.append(float(a.std(axis=0).max()) / size)

@@ -234,6 +234,7 @@ each(
         "softmax_dense": lambda b, x: layers.Dense(b.channels(), activation="softmax")(x),
         "softmax_operation": lambda b, x: ops.softmax(x),
         "log_softmax_operation": lambda b, x: ops.log_softmax(x),
+        "sorted_channels": lambda b, x: ops.sort(x, axis=-1),
     },
 )
 each(
@@ -242,6 +243,10 @@ each(
         "softmax_over_positions": lambda b, x: b.pick((layers.Softmax(axis=1), lambda y: ops.softmax(y, axis=1)))(x),
         "roll": lambda b, x: ops.roll(x, 1, axis=1),
         "flip": lambda b, x: ops.flip(x, axis=1),
+        "sort": lambda b, x: ops.sort(x, axis=1),
+        "gated_by_comparison": lambda b, x: x * ops.cast(x > b.pick((0.0, 0.1)), keras.config.floatx()),
+        "where": lambda b, x: ops.where(x > 0, x, b.pick((0.0, 0.3))),
+        "moved_axes": lambda b, x: ops.moveaxis(ops.tanh(ops.moveaxis(x, -1, 1)), 1, -1),
     },
     SPACE,
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 from keras import layers, ops
 from keras.src.applications.convnext import LayerScale, StochasticDepth
@@ -41,6 +42,18 @@ def layer(cls: type, *args: Any, shapes: Any = IMAGE, prunable: bool = True, pla
 def function(call: Callable[..., Any], shapes: Any = IMAGE, prunable: bool = True, plans: int = 1) -> Case:
     """A case of a function of tensors."""
     return Case(lambda: call, shapes, prunable, plans)
+
+
+@keras.saving.register_keras_serializable("cases")
+def swish(x: Any) -> Any:
+    """A function of a user that acts on every channel by itself."""
+    return x * ops.sigmoid(x)
+
+
+@keras.saving.register_keras_serializable("cases")
+def centred(x: Any) -> Any:
+    """A function of a user that mixes channels."""
+    return x - ops.mean(x, axis=-1, keepdims=True)
 
 
 def _positive(call: Callable[..., Any]) -> Case:
@@ -398,10 +411,32 @@ POINTWISE = {
         layer(layers.Activation, "relu"),
         layer(layers.Activation, "softmax", prunable=False),
         layer(layers.Activation, "log_softmax", shapes=VECTOR, prunable=False),
+        layer(layers.Activation, ops.gelu),
+        layer(layers.Activation, ops.softmax, prunable=False),
+        layer(layers.Activation, swish),
+        layer(layers.Activation, centred, prunable=False),
+    ],
+    keras.Operation: [  # those without a rule of their own are tried
+        function(lambda x: ops.sort(x, axis=1)),
+        function(lambda x: ops.sort(x, axis=-1), prunable=False),
+        function(lambda x: ops.logsumexp(x, axis=(1, 2))),
+        function(lambda x: ops.logsumexp(x, axis=-1, keepdims=True), prunable=False),
+        function(lambda x: ops.moveaxis(ops.tanh(ops.moveaxis(x, -1, 1)), 1, -1), plans=2),
+        function(lambda x: ops.tile(x, (1, 2, 1, 1))),
+        function(lambda x: ops.repeat(x, 2, axis=-1), prunable=False),
+        function(lambda x: ops.where(x > 0.1, x, 0.3)),
+        function(lambda x: ops.where(x > 0.1, x, _ROW), prunable=False),
+        _two(lambda x, y: ops.logaddexp(x, y)),
+        function(lambda x: ops.nan_to_num(x)),
+        function(lambda x: ops.image.resize(x, (3, 3))),
+        function(lambda x: ops.normalize(x, axis=-1), prunable=False),
     ],
     layers.Softmax: [layer(layers.Softmax, prunable=False), layer(layers.Softmax, axis=1)],
     layers.Rescaling: [layer(layers.Rescaling, 0.5, offset=0.3)],
-    layers.Dropout: [layer(layers.Dropout, 0.5)],
+    layers.Dropout: [
+        layer(layers.Dropout, 0.5),
+        layer(layers.Dropout, 0.5, noise_shape=(None, 1, 1, 6), prunable=False),
+    ],
     layers.SpatialDropout1D: [layer(layers.SpatialDropout1D, 0.5, shapes=LINE)],
     layers.SpatialDropout2D: [layer(layers.SpatialDropout2D, 0.5)],
     layers.SpatialDropout3D: [layer(layers.SpatialDropout3D, 0.5, shapes=VOLUME)],

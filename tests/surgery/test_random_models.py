@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import keras
 import numpy as np
 import pytest
 from keras import layers
@@ -99,7 +100,10 @@ def test_a_seed_is_a_model():
 
 def test_every_rule_is_drawn():
     drawn, pairs = coverage(range(CYCLE))
-    missing = [cls.__name__ for cls in classes() if cls.__module__.startswith("keras.") and cls not in drawn]
+    drawn[keras.Operation] = len(drawn.keys() - set(classes()))  # operations without a rule of their own have its rule
+    unsafe = {layers.Lambda}  # a slim model with one is not loaded in safe mode
+    known = [cls for cls in classes() if cls.__module__.startswith("keras.") and cls not in unsafe]
+    missing = [cls.__name__ for cls in known if not drawn[cls]]
     assert not missing, f"add parts to tests/support/random_parts.py for {missing}"
     assert len(pairs) > 4 * len(drawn)
 

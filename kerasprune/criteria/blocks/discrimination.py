@@ -15,7 +15,7 @@ from kerasprune.errors import PruneError, choice_faults, extras, interval_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import functional, walk
 from kerasprune.graph.wiring import Wiring
-from kerasprune.surgery.clone import make_layer
+from kerasprune.surgery.copy_layer import make_layer
 
 CLASSIFIERS = ("logistic", "ridge")
 _ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)

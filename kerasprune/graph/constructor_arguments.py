@@ -1,0 +1,70 @@
+"""Constructor arguments of layers and operations: which say nothing of channels, and which nobody has looked at."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+_GEOMETRY = frozenset({
+    "autocast", "bounding_box_format", "crop_to_aspect_ratio", "data_format", "dilation_rate", "dtype", "fill_mode",
+    "interpolation", "kernel_size", "name", "output_padding", "pad_to_aspect_ratio", "padding", "pool_dimensions",
+    "pool_mode", "pool_size", "rank", "strides", "trainable",
+})  # fmt: skip
+"""Of space, or of the layer as a whole."""
+_NUMBERS = frozenset({
+    "alpha", "antialias", "approximate", "attn_logits_soft_cap", "b", "center", "decimals", "default_value",
+    "drop_path_rate", "dropout", "epsilon", "fill_value", "flash_attention", "go_backwards",
+    "gptq_unpacked_column_size", "init_values", "initial", "input_dim", "is_causal", "l1", "l2", "lora_alpha",
+    "lora_rank", "mask_zero", "max_value", "momentum", "negative_slope", "offset", "quantization_config", "rate",
+    "recurrent_dropout", "reset_after", "return_sequences", "return_state", "scale", "seed", "sliding_window",
+    "stateful", "stddev", "synchronized", "threshold", "unit_forget_bias", "unroll", "use_bias", "use_cudnn",
+    "use_gate", "x_max", "x_min", "zero_output_for_mask",
+})  # fmt: skip
+"""One number, flag or option for all channels alike; an array in its place may hold one for every channel."""
+_ABSENT = object()
+
+
+def unread(operation: Any, read: Collection[str]) -> list[str]:
+    """Returns the constructor arguments that a rule has not looked at and that are not as they are by default.
+
+    Args:
+        operation: A layer or operation.
+        read: Names of the arguments that its rule looks at.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> unread(keras.layers.Rescaling(0.5), ())
+        []
+        >>> unread(keras.layers.Rescaling(np.ones(8)), ())
+        ['scale']
+    """
+    given = [(name, default) for name, default in _arguments(type(operation)) if name not in read]
+    return [name for name, default in given if _differs(operation, name, default)]
+
+
+def _differs(operation: Any, name: str, default: Any) -> bool:
+    value = getattr(operation, name, _ABSENT)
+    if name in _NUMBERS:
+        return value is not _ABSENT and np.size(value) > 1
+    if value is _ABSENT or default is inspect.Parameter.empty:
+        return True
+    return bool(np.any(np.asarray(value != default)))
+
+
+@cache
+def _arguments(kind: type) -> list[tuple[str, Any]]:
+    """Returns `(name, default)` of the constructor arguments of a class and its bases that say something."""
+    found: dict[str, Any] = {}
+    for base in kind.__mro__:
+        if "__init__" not in vars(base) or base is object:
+            continue
+        for each in inspect.signature(base.__init__).parameters.values():
+            if each.kind in (each.VAR_KEYWORD, each.VAR_POSITIONAL) or each.name == "self":
+                continue
+            if each.name not in _GEOMETRY and not each.name.endswith(("_initializer", "_regularizer", "_constraint")):
+                found.setdefault(each.name, each.default)
+    return list(found.items())

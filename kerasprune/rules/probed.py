@@ -1,0 +1,124 @@
+"""Operations without a rule of their own: tried on random numbers, and pinned where they mix channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from kerasprune.graph.builder import GraphBuilder
+from kerasprune.graph.channels import Ids
+from kerasprune.graph.rule import tensor_rule
+
+_FREE = 3  # side of an axis whose size is not fixed
+_SMALL = 5  # side of an axis that carries no channels, in the first try
+_Cuts = dict[int, tuple[int, np.ndarray]]
+
+
+@tensor_rule(keras.Operation)
+def probed(graph: GraphBuilder, operation: Any, *args: Any, **kwargs: Any) -> list[Ids]:
+    """`f(x[c]) = f(x)[c]` for any choice of channels, tried on random numbers; an operation has no weights.
+
+    Tensors that are broadcast against one another are cut together, along the axis that is the same from the right.
+    """
+    tensors = [x for x in tree.flatten((args, kwargs)) if isinstance(x, Ids)]
+    made: list[dict[int, np.ndarray]] = [{} for _ in graph.call.outputs]
+    trial = _trial(graph, operation, args, kwargs, tensors)
+    for place in sorted({axis - len(x.shape) for x in tensors for axis in x.axes}):
+        at = {i: place + len(x.shape) for i, x in enumerate(tensors) if place + len(x.shape) > 0}
+        size = max(tensors[i].shape[axis] or 0 for i, axis in at.items() if axis in tensors[i].axes)
+        wide = {i: axis for i, axis in at.items() if tensors[i].shape[axis] == size}
+        carried = [tensors[i].axes[axis] for i, axis in wide.items() if axis in tensors[i].axes]
+        lanes = trial.lanes(wide, size) if trial else None
+        if lanes is None or len(carried) < len(wide):
+            for ids in carried:
+                graph.pin(ids, f"{operation.name!r} mixes them" if lanes is None else "combined with fixed channels")
+        if lanes is not None:
+            graph.tie(*carried)
+            for output, axis in lanes.items():
+                made[output][axis] = carried[0]
+    return [Ids(shape, axes) for shape, axes in zip(graph.call.outputs, made, strict=True)]
+
+
+class _Trial:
+    """An operation and random numbers to run it on.
+
+    Args:
+        operation: The operation.
+        arguments: `(args, kwargs)` with `Ids` in place of tensors.
+        arrays: One random array for each of these.
+    """
+
+    def __init__(self, operation: Any, arguments: Any, arrays: list[np.ndarray]) -> None:
+        self._operation, self._arguments, self._arrays = operation, arguments, arrays
+        self._random = np.random.default_rng(1)
+        self._whole = self._run({})
+
+    @property
+    def is_fair(self) -> bool:
+        """Whether the operation gives the same again, and treats every sample by itself."""
+        first = dict.fromkeys(range(len(self._arrays)), (0, np.arange(1)))
+        again = all(map(_same, self._run({}), self._whole))
+        return again and all(map(_same, self._run(first), [y[:1] for y in self._whole]))
+
+    def lanes(self, axes: dict[int, int], size: int) -> dict[int, int] | None:
+        """Returns `{output: axis}` of the channels that go in along some axes; `None` where they are mixed.
+
+        Args:
+            axes: `{input: axis}`, cut together.
+            size: Their size.
+        """
+        half = max(1, size // 2)
+        choices = [np.sort(self._random.permutation(size)[:half]) for _ in range(2)] + [self._random.permutation(size)]
+        found: dict[int, set[int]] = {}
+        for chosen in choices:
+            try:
+                cut = self._run({index: (axis, chosen) for index, axis in axes.items()})
+            except Exception:  # noqa: BLE001  it knows the number of channels
+                return None
+            for index, (part, whole) in enumerate(zip(cut, self._whole, strict=True)):
+                fits = {
+                    b for b in range(1, whole.ndim) if whole.shape[b] == size and _same(part, whole.take(chosen, b))
+                }
+                if not fits and not _same(part, whole):
+                    return None
+                found[index] = found.get(index, fits) & fits
+        return {index: min(fits) for index, fits in found.items() if fits}
+
+    def _run(self, cuts: _Cuts) -> list[np.ndarray]:
+        arrays = [x if i not in cuts else x.take(cuts[i][1], cuts[i][0]) for i, x in enumerate(self._arrays)]
+        feed = iter(arrays)
+        args, kwargs = tree.map_structure(
+            lambda x: ops.convert_to_tensor(next(feed)) if isinstance(x, Ids) else x, self._arguments
+        )
+        outputs = tree.flatten(self._operation.call(*args, **kwargs))
+        return [np.asarray(ops.convert_to_numpy(y)) for y in outputs]
+
+
+def _trial(graph: GraphBuilder, operation: Any, args: Any, kwargs: Any, tensors: Sequence[Ids]) -> _Trial | None:
+    """Returns a trial of an operation, on small tensors where it runs on those; `None` where nothing can be tried."""
+    dtypes = [x.dtype for x in graph.call.node.input_tensors]
+    for side in (_SMALL, None):
+        arrays = [_random(x, dtype, side, seed) for seed, (x, dtype) in enumerate(zip(tensors, dtypes, strict=False))]
+        try:
+            trial = _Trial(operation, (args, kwargs), arrays)
+            if trial.is_fair:
+                return trial
+        except Exception:  # noqa: BLE001, S112  it may know the sizes it was made for
+            continue
+    return None
+
+
+def _random(x: Ids, dtype: str, side: int | None, seed: int) -> np.ndarray:
+    sizes = [_FREE if n is None else n if a in x.axes or side is None else min(n, side) for a, n in enumerate(x.shape)]
+    values = np.random.default_rng(seed).normal(0.0, 2.0, sizes)
+    if dtype == "bool":
+        return values > 0
+    return np.abs(values).astype(dtype) if "int" in dtype else values.astype("float32" if "float" in dtype else dtype)
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.shape == other.shape and np.allclose(one, other, rtol=1e-4, atol=1e-5, equal_nan=True)

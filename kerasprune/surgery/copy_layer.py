@@ -1,0 +1,228 @@
+"""Layers and operations made anew: from their config where that says everything, through the object where not."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import keras
+import numpy as np
+from keras import tree
+
+from kerasprune._keras import copied_operation, declared_output_shape, inner_layers
+from kerasprune.errors import PruneError
+
+_ROUND_TRIPS = ("keras.", "kerasprune.")
+"""Packages whose functions and objects come back from a config as they were."""
+_STAND_INS = {"_initializer": keras.initializers.Zeros(), "_regularizer": None, "_constraint": None}
+_PLAIN = (int, float, complex, str, bytes, np.ndarray, np.generic, types.FunctionType, types.NoneType)
+
+
+def make_layer(layer: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:
+    """Returns a new layer or operation, as the old one but for `changes` of its config.
+
+    What a config does not hold is taken from the object: functions that Keras cannot read back, constructor arguments
+    that `get_config()` forgets, and, where nothing is changed, plain attributes that were set from outside. Random
+    initial weights would be overwritten at once, so they start from zero; the initializers are put back.
+
+    Args:
+        layer: A layer or operation.
+        changes: `{path of keys in the config: value}`.
+
+    Raises:
+        PruneError: The class of the layer cannot be made from its config.
+    """
+    if not isinstance(layer, keras.layers.Layer):
+        return _operation(layer, changes)
+    if isinstance(layer, keras.layers.Lambda):
+        return _lambda(layer)
+    with _without_functions(layer):
+        config = _unbuilt(_config(layer))
+    quick = [key for key in config if key.endswith("_initializer") and key in vars(layer) and config[key] is not None]
+    config.update(dict.fromkeys(quick, "zeros"))
+    for path, value in changes.items():
+        config = _with(config, path, value, layer)
+    new = _from_config(layer, config)
+    vars(new).update({key: vars(layer)[key] for key in quick})  # past the layer's tracking, which is slow
+    _put_back(layer, new)
+    for name, value in _forgotten(layer, new, config, everything=not changes).items():
+        setattr(new, name, value)
+    return new
+
+
+def _operation(operation: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:
+    """Returns a new operation with some of its arguments changed; one without changes needs no config."""
+    if not changes:
+        return copied_operation(operation)
+    return type(operation).from_config({**operation.get_config(), **{key: value for (key,), value in changes.items()}})
+
+
+def _lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
+    """Returns a new Lambda of the same function, which Keras would rather not read from a config."""
+    return keras.layers.Lambda(
+        layer.function,
+        output_shape=declared_output_shape(layer),
+        mask=layer.mask,
+        arguments=layer.arguments,
+        name=layer.name,
+        dtype=layer.dtype_policy,
+        trainable=layer.trainable,
+    )
+
+
+# ---- configs ------------------------------------------------------------------------------------------------
+
+
+def _config(layer: keras.layers.Layer) -> dict[str, Any]:
+    try:
+        return layer.get_config()
+    except Exception as error:  # noqa: BLE001  the class may be the user's
+        raise PruneError(
+            f"Expected a layer with a config, to make it anew. Received: {layer.name!r} of class "
+            f"{type(layer).__name__}, whose get_config() fails: {error} Write get_config() so that it returns all "
+            "arguments of the constructor."
+        ) from error
+
+
+def _from_config(layer: keras.layers.Layer, config: dict[str, Any]) -> Any:
+    own = {type(each).__name__: type(each) for each in inner_layers(layer) if not _of_keras(type(each))}
+    try:
+        with keras.saving.custom_object_scope(own):
+            return type(layer).from_config(config)
+    except Exception as error:  # noqa: BLE001  the class may be the user's
+        raise PruneError(
+            f"Expected a layer that its config makes anew. Received: {layer.name!r} of class {type(layer).__name__}: "
+            f"{error} Let get_config() return all arguments of the constructor, as the constructor takes them."
+        ) from error
+
+
+def _unbuilt(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns a config in which no inner layer remembers the shape that it was built for."""
+    return {
+        key: _unbuilt(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if key != "build_config"
+    }
+
+
+def _with(config: Mapping[str, Any], path: tuple[str, ...], value: Any, layer: Any) -> dict[str, Any]:
+    """Returns a config with one entry, however deep, replaced."""
+    head, *rest = path
+    if head not in config:
+        raise PruneError(
+            f"Expected the config of {layer.name!r} of class {type(layer).__name__} to hold {head!r}, which follows "
+            f"the channels. Received: {', '.join(config)}. Add it to get_config(), or freeze={layer.name!r}."
+        )
+    return {**config, head: _with(config[head], tuple(rest), value, layer) if rest else value}
+
+
+# ---- what a config does not hold ----------------------------------------------------------------------------
+
+
+@contextmanager
+def _without_functions(layer: keras.layers.Layer) -> Iterator[None]:
+    """Takes functions that Keras cannot read back off a layer, and off those inside it, while the block runs."""
+    taken = [(each, name, vars(each)[name]) for each in inner_layers(layer) for name in _functions(each)]
+    for each, name, _ in taken:
+        vars(each)[name] = next(
+            (one for end, one in _STAND_INS.items() if name.endswith(end)), keras.activations.linear
+        )
+    try:
+        yield
+    finally:
+        for each, name, function in taken:
+            vars(each)[name] = function
+
+
+def _put_back(old: Any, new: Any) -> None:
+    """Gives a new layer the functions of an old one that no config holds, inner layers included."""
+    for name in _functions(old):
+        vars(new)[name] = vars(old)[name]
+    for name, inner in vars(old).items():
+        if isinstance(inner, keras.layers.Layer) and isinstance(vars(new).get(name), type(inner)):
+            _put_back(inner, vars(new)[name])
+
+
+def _functions(layer: Any) -> list[str]:
+    """Returns the attributes of a layer that hold a constructor argument which Keras cannot read back."""
+    return [
+        name
+        for argument in _argument_names(type(layer))
+        for name in (argument, f"_{argument}")
+        if callable(value := vars(layer).get(name)) and not _comes_back(value)
+    ]
+
+
+def _comes_back(value: Any) -> bool:
+    """Returns whether Keras reads a function or object back from a config as it was."""
+    if isinstance(value, keras.layers.Layer | type):
+        return True
+    if isinstance(value, types.FunctionType):
+        return any(value is each for each in _known())
+    return type(value).__module__.startswith(_ROUND_TRIPS)
+
+
+@cache
+def _known() -> tuple[Any, ...]:
+    """Returns the activations that Keras finds by their name."""
+    return tuple(each for each in vars(keras.activations).values() if isinstance(each, types.FunctionType))
+
+
+def _forgotten(old: Any, new: Any, config: Mapping[str, Any], everything: bool) -> dict[str, Any]:
+    """Returns the plain attributes of a layer that its config did not hold.
+
+    Args:
+        old: The layer.
+        new: What its config has made.
+        config: The config.
+        everything: Whether any attribute of a user's class counts, not only those named like an argument of the
+            constructor.
+    """
+    everything = everything and not _of_keras(type(old))
+    arguments = _argument_names(type(old))
+    return {
+        name: value
+        for name, value in vars(old).items()
+        if name not in config
+        and (name in arguments or everything and name not in _own_of_keras() and not isinstance(value, bool))
+        and all(map(_is_plain, tree.flatten(value)))
+        and not _equal(value, vars(new).get(name))
+    }
+
+
+def _is_plain(value: Any) -> bool:
+    """Returns whether a value can be shared: a number, text, array or function, but no variable and no layer."""
+    return isinstance(value, _PLAIN) or keras.ops.is_tensor(value) and not isinstance(value, keras.Variable)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if type(one) is not type(other):
+        return False
+    leaves = tree.flatten(one), tree.flatten(other)
+    return len(leaves[0]) == len(leaves[1]) and all(
+        a is b or bool(np.all(np.asarray(a == b))) for a, b in zip(*leaves, strict=True)
+    )
+
+
+@cache
+def _own_of_keras() -> frozenset[str]:
+    """Returns the names of the attributes that every layer has, built or not."""
+    layer = keras.layers.Dense(1)
+    layer.build((None, 1))
+    return frozenset(vars(layer))
+
+
+@cache
+def _argument_names(kind: type) -> tuple[str, ...]:
+    """Returns the names of the constructor's arguments of a class and its bases."""
+    inits = [base.__init__ for base in kind.__mro__ if "__init__" in vars(base) and base is not object]
+    names = (each.name for init in inits for each in inspect.signature(init).parameters.values())
+    return tuple(dict.fromkeys(name for name in names if name not in ("self", "args", "kwargs", "name", "dtype")))
+
+
+def _of_keras(kind: type) -> bool:
+    return kind.__module__.startswith("keras.")
