@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from math import isfinite
 from typing import Any
 
 EXTRAS = {
@@ -35,7 +35,9 @@ def raise_faults(title: str, faults: Sequence[str]) -> None:
 
 def is_number(value: Any) -> bool:
     """Returns whether a value is a finite real number (`True` and `False` are none)."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def whole_number_faults(least: int, **values: Any) -> list[str]:
@@ -77,6 +79,26 @@ def fraction_faults(**values: Any) -> list[str]:
 def proper_fraction_faults(**values: Any) -> list[str]:
     """Returns a fault for every value that is no fraction kept in (0, 1): something has to be removed."""
     return interval_faults("(0, 1)", "a fraction kept", **values)
+
+
+def seed_faults(**values: Any) -> list[str]:
+    """Returns a fault for every value that is neither a whole number ≥ 0 nor `None` (another one every time)."""
+    return whole_number_faults(0, **{name: value for name, value in values.items() if value is not None})
+
+
+def kind_faults(kind: type, remedy: str, **values: Any) -> list[str]:
+    """Returns a fault for every value that is no instance of a class.
+
+    Args:
+        kind: The class.
+        remedy: What to do, a sentence.
+        values: The values by name.
+    """
+    return [
+        f"Expected {name} to be a {kind.__name__}. Received: {name}={value!r}. {remedy}"
+        for name, value in values.items()
+        if not isinstance(value, kind)
+    ]
 
 
 def choice_faults(choices: Sequence[Any], **values: Any) -> list[str]:

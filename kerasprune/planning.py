@@ -12,7 +12,7 @@ from kerasprune import budgets, criteria
 from kerasprune.budgets.base import Budget, Floor
 from kerasprune.costs.cost import cost, graph_at
 from kerasprune.criteria.base import Criterion, Scores
-from kerasprune.errors import PruneError, fraction_faults, raise_faults
+from kerasprune.errors import PruneError, fraction_faults, raise_faults, seed_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.trace import trace
@@ -73,7 +73,8 @@ def plan(
     """
     criterion, budget = criteria.get(criterion), budgets.get(budget)
     floor = Floor(min_keep, round_to)
-    raise_faults("The plan cannot be made:", _faults(budget, keep=keep, macs=macs, params=params, latency=latency))
+    targets = {"keep": keep, "macs": macs, "params": params, "latency": latency}
+    raise_faults("The plan cannot be made:", [*_faults(budget, **targets), *seed_faults(seed=seed)])
     graph = model_or_graph if isinstance(model_or_graph, ChannelGraph) else trace(model_or_graph)
     graph = graph_at(graph, None, resolution)
     if not graph.prunable:

@@ -38,6 +38,12 @@ class PerStage(Budget):
             )
         entries = self.keep.items() if isinstance(self.keep, Mapping) else enumerate(self.keep)
         faults = fraction_faults(**{f"keep[{key!r}]": value for key, value in entries})
+        if isinstance(self.keep, Mapping):
+            faults += [
+                f"Expected keep to name layers. Received: {key!r} among its keys."
+                for key in self.keep
+                if not isinstance(key, str)
+            ]
         raise_faults("The budget per_stage is not legal:", faults)
         object.__setattr__(self, "keep", dict(self.keep) if isinstance(self.keep, Mapping) else tuple(self.keep))
 

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune.callbacks._growing import GrowingPenalty, Growth, keep_faults
+from kerasprune.errors import kind_faults
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.training.candidates import Unit, losing
@@ -69,7 +70,9 @@ class GReg1(GrowingPenalty):
         faults = [] if keep is None else keep_faults(keep)
         if (plan is None) == (keep is None):
             faults.append("Expected either plan= or keep=. Received: " + ("neither." if plan is None else "both."))
-        if plan is not None and plan.removed:
+        if plan is not None and not isinstance(plan, Plan):
+            faults += kind_faults(Plan, "Read a file with kp.Plan.load(path).", plan=plan)
+        elif plan is not None and plan.removed:
             faults.append(
                 f"Expected a plan of channels. Received: removed blocks {plan.removed}. Drop blocks with kp.rebuild."
             )

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, kind_faults, raise_faults
 from kerasprune.graph.channels import Ids, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -90,6 +90,8 @@ def cost(
 
 def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: int | None) -> ChannelGraph:
     """Returns a graph whose output positions are those at the resolution asked for, or the plan's."""
+    if plan is not None:
+        raise_faults("Costs are those of a plan:", kind_faults(Plan, "Read a file with kp.Plan.load(path).", plan=plan))
     resolution = resolution or (plan.resolution if plan else None)
     if isinstance(model, ChannelGraph) and resolution in (None, model.resolution):
         return model

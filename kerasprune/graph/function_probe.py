@@ -84,7 +84,7 @@ def _tried(function: Callable[[Any], Any], shape: Sequence[int], axis: int) -> s
         indices = [chosen if each == axis else line for each, line in enumerate(every)]
         if not _same(at(*indices), whole[np.ix_(*indices)]):
             return "mixes channels"
-    single = [line if each == axis else line[:1] for each, line in enumerate(every)]
+    single = [line if each == axis else line[line.size // 2 :][:1] for each, line in enumerate(every)]
     return "" if _same(at(*single), whole[np.ix_(*single)]) else "mixes positions"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -212,8 +212,18 @@ def _input_ids(graph: GraphBuilder, tensor: KerasTensor, resolution: int | None)
 
 
 def as_patterns(freeze: str | Sequence[str]) -> tuple[str, ...]:
-    """Returns names of layers, or wildcards, as a tuple; one may be given by itself."""
-    return (freeze,) if isinstance(freeze, str) else tuple(freeze)
+    """Returns names of layers, or wildcards, as a tuple; one may be given by itself.
+
+    Raises:
+        PruneError: They are no names.
+    """
+    given = (freeze,) if isinstance(freeze, str) else freeze
+    if not isinstance(given, Sequence | Set) or not all(isinstance(each, str) for each in given):
+        raise PruneError(
+            f"Expected freeze to be names of layers, or wildcards. Received: freeze={freeze!r}. "
+            "Write freeze=[layer.name, 'stem*']."
+        )
+    return tuple(given)
 
 
 def _check_patterns(model: Any, patterns: tuple[str, ...]) -> None:

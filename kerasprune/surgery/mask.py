@@ -11,6 +11,7 @@ import numpy as np
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.errors import PruneError
 from kerasprune.graph.channels import Padded
+from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import dropped
 from kerasprune.plans import Plan
 from kerasprune.surgery.applied_plan import cut
@@ -19,11 +20,11 @@ from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.rebuild import config_changes, map_operands, unused_name
 
 
-def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model:
+def mask(model: keras.Model | ChannelGraph, plan: Plan, silence: str = "output") -> keras.Model:
     """Returns a model of the same shapes in which a plan's removed channels are silent.
 
     Args:
-        model: The dense model; it is left untouched.
+        model: The dense model, which is left untouched, or a graph of it.
         plan: What stays.
         silence: `"output"`: removed channels do not exist for their consumers, which is what
             `rebuild(model, plan, absorb=False)` computes. `"weights"`: only the kernels that make them are zero, so
@@ -41,6 +42,7 @@ def mask(model: keras.Model, plan: Plan, silence: str = "output") -> keras.Model
         raise PruneError(f"Expected silence to be 'output' or 'weights'. Received: silence={silence!r}.")
     applied = cut(model, plan)
     graph, alive, there = applied.graph, applied.alive, applied.graph.there
+    model = graph.model
     silenced = {id(entry.variable): entry for entry in graph.slices}
     axes_of = _SILENCED[silence]
     norms = {id(n): (n, axis, alive[ids], there[ids]) for n, axis, ids in graph.norms if not alive[ids].all()}

@@ -21,14 +21,14 @@ from kerasprune.surgery.copy_layer import make_layer
 
 
 @uncollected()
-def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
+def rebuild(model: keras.Model | ChannelGraph, plan: Plan, absorb: bool = True) -> keras.Model:
     """Builds the slim model that a plan describes.
 
     Every variable is cut along its axes to the channels that stay, every config follows. The result holds no
     wrapper, no zero and no custom code of kerasprune.
 
     Args:
-        model: The trained model; it is left untouched.
+        model: The trained model, which is left untouched, or a graph of it, whose frozen layers stay so.
         plan: What stays.
         absorb: Fold the constants that removed channels still emit (bias, BatchNorm β through the activation) into
             the biases of their consumers, or the mean of a BatchNorm behind, adding a bias where there is neither.
@@ -52,6 +52,7 @@ def rebuild(model: keras.Model, plan: Plan, absorb: bool = True) -> keras.Model:
     """
     applied = cut(model, plan)
     graph = applied.graph
+    model = graph.model
     folded = fold(applied) if absorb else Folded()
     changes = config_changes(graph, applied.count)
     for key in folded.added:

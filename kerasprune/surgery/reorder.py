@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import raise_faults
+from kerasprune.errors import kind_faults, raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -82,11 +82,14 @@ class _Order:
 
 def _replacements(graph: ChannelGraph, scores: Mapping[str, Any]) -> np.ndarray:
     """Returns for every channel class the class that takes its place."""
+    raise_faults("The model cannot be reordered:", kind_faults(Mapping, "Write {group name: scores}.", scores=scores))
     replacement = np.arange(graph.classes.max(initial=-1) + 1)
     faults = []
-    for name, values in scores.items():
-        group, values = graph.group(name), np.asarray(values, float)
-        if values.shape != (group.size,) or not np.isfinite(values).all():
+    for name, given in scores.items():
+        group, values = graph.group(name), np.asarray(given)
+        if values.dtype.kind not in "fiub":
+            faults.append(f"group {name!r} needs {group.size} numbers. Received: {given!r}.")
+        elif values.shape != (group.size,) or not np.isfinite(values).all():
             faults.append(f"group {name!r} needs {group.size} finite scores. Received: shape {values.shape}.")
         elif not group.prunable:
             faults.append(f"group {name!r} must stay as it is: {group.reason}.")
