@@ -17,6 +17,7 @@ _find, __dir__, __all__ = lazy(
         "Group": "kerasprune.graph.channels:Group",
         "Plan": "kerasprune.plans:Plan",
         "PruneError": "kerasprune.errors:PruneError",
+        "Verdict": "kerasprune.verification:Verdict",
         "budgets": "kerasprune.budgets",
         "callbacks": "kerasprune.callbacks",
         "cost": "kerasprune.costs.cost:cost",
@@ -45,6 +46,7 @@ _find, __dir__, __all__ = lazy(
         "three_dimensions": "kerasprune.workflows.three_dimensions:three_dimensions",
         "thresholds": "kerasprune.thresholds",
         "trace": "kerasprune.graph.trace:trace",
+        "verify": "kerasprune.verification:verify",
     }
 )
 

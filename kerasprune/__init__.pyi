@@ -29,6 +29,8 @@ from kerasprune.surgery.mask import mask as mask
 from kerasprune.surgery.rebuild import rebuild as rebuild
 from kerasprune.surgery.reinitialise import reinitialise as reinitialise
 from kerasprune.surgery.reorder import reorder as reorder
+from kerasprune.verification import Verdict as Verdict
+from kerasprune.verification import verify as verify
 from kerasprune.workflows.lottery import lottery as lottery
 from kerasprune.workflows.one_dimension import one_dimension as one_dimension
 from kerasprune.workflows.rounds import rounds as rounds

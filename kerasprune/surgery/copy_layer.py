@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -40,7 +40,8 @@ def make_layer(layer: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:
         return _operation(layer, changes)
     if isinstance(layer, keras.layers.Lambda):
         return _lambda(layer)
-    with _without_functions(layer):
+    functions = [(each, name, vars(each)[name]) for each in inner_layers(layer) for name in _functions(each)]
+    with _without(functions):
         config = _unbuilt(_config(layer))
     quick = [key for key in config if key.endswith("_initializer") and key in vars(layer) and config[key] is not None]
     config.update(dict.fromkeys(quick, "zeros"))
@@ -48,7 +49,8 @@ def make_layer(layer: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:
         config = _with(config, path, value, layer)
     new = _from_config(layer, config)
     vars(new).update({key: vars(layer)[key] for key in quick})  # past the layer's tracking, which is slow
-    _put_back(layer, new)
+    if functions:
+        _put_back(layer, new)
     for name, value in _forgotten(layer, new, config, everything=not changes).items():
         setattr(new, name, value)
     return new
@@ -91,7 +93,7 @@ def _config(layer: keras.layers.Layer) -> dict[str, Any]:
 def _from_config(layer: keras.layers.Layer, config: dict[str, Any]) -> Any:
     own = {type(each).__name__: type(each) for each in inner_layers(layer) if not _of_keras(type(each))}
     try:
-        with keras.saving.custom_object_scope(own):
+        with keras.saving.custom_object_scope(own) if own else nullcontext():
             return type(layer).from_config(config)
     except Exception as error:  # noqa: BLE001  the class may be the user's
         raise PruneError(
@@ -124,17 +126,16 @@ def _with(config: Mapping[str, Any], path: tuple[str, ...], value: Any, layer: A
 
 
 @contextmanager
-def _without_functions(layer: keras.layers.Layer) -> Iterator[None]:
-    """Takes functions that Keras cannot read back off a layer, and off those inside it, while the block runs."""
-    taken = [(each, name, vars(each)[name]) for each in inner_layers(layer) for name in _functions(each)]
-    for each, name, _ in taken:
+def _without(functions: Sequence[tuple[Any, str, Any]]) -> Iterator[None]:
+    """Takes functions that Keras cannot read back, `(layer, name, function)`, off layers while the block runs."""
+    for each, name, _ in functions:
         vars(each)[name] = next(
             (one for end, one in _STAND_INS.items() if name.endswith(end)), keras.activations.linear
         )
     try:
         yield
     finally:
-        for each, name, function in taken:
+        for each, name, function in functions:
             vars(each)[name] = function
 
 
@@ -182,15 +183,14 @@ def _forgotten(old: Any, new: Any, config: Mapping[str, Any], everything: bool) 
         everything: Whether any attribute of a user's class counts, not only those named like an argument of the
             constructor.
     """
-    everything = everything and not _of_keras(type(old))
-    arguments = _argument_names(type(old))
+    names = [name for name in _argument_names(type(old)) if name in vars(old)]
+    if everything and not _of_keras(type(old)):
+        names += [n for n, value in vars(old).items() if n not in _own_of_keras() and not isinstance(value, bool)]
+    values = {name: vars(old)[name] for name in names if name not in config}
     return {
         name: value
-        for name, value in vars(old).items()
-        if name not in config
-        and (name in arguments or everything and name not in _own_of_keras() and not isinstance(value, bool))
-        and all(map(_is_plain, tree.flatten(value)))
-        and not _equal(value, vars(new).get(name))
+        for name, value in values.items()
+        if all(map(_is_plain, tree.flatten(value))) and not _equal(value, vars(new).get(name))
     }
 
 

@@ -20,6 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("planning", "training"),
     ("callbacks", "data", "workflows"),
     ("testing",),
+    ("verification",),
     ("recipes",),
     ("cli",),
     ("__main__", "benchmarks"),

@@ -8,6 +8,7 @@ from kerasprune.recipes.stages.context import Run, measured
 from kerasprune.reports.dependencies import described
 from kerasprune.surgery.rebuild import rebuild as rebuilt
 from kerasprune.training.masks import apply_masks
+from kerasprune.verification import verify
 
 
 def rebuild(run: Run) -> None:
@@ -22,7 +23,12 @@ def rebuild(run: Run) -> None:
         kept = {g.name: [g.size, len(plan.keep.get(g.name, range(g.size)))] for g in graph.prunable.values()}
         run.folder.write_json("widths.json", kept)
         run.folder.write_json("graph.json", described(graph))
-        model = rebuilt(model, plan)
+        slim = rebuilt(model, plan)
+        verdict = verify(model, slim, plan, strict=True, reload=False)
+        run.console.print(f"rebuilt exactly: {verdict.error:.1e} from the masked model", highlight=False)
+        if verdict.approximate:
+            run.console.print(f"but for the border of the image at {', '.join(verdict.approximate)}", highlight=False)
+        model = slim
     if run.recipe.data is not None and run.recipe.data.validation is not None:
         logs = measured(model, run.validation(model, run.side("rebuilt")))
         run.folder.set_metrics("rebuild", [{"epoch": 0, **{f"val_{key}": value for key, value in logs.items()}}])

@@ -1,0 +1,212 @@
+"""The guarantee as a function: a slim model computes what its plan says, costs what was predicted, and loads alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import tree
+
+from kerasprune.costs.cost import cost
+from kerasprune.errors import PruneError, kind_faults, raise_faults
+from kerasprune.plans import Plan
+from kerasprune.surgery.absorb import fold
+from kerasprune.surgery.applied_plan import cut
+from kerasprune.surgery.mask import mask
+from kerasprune.surgery.rebuild import rebuild
+from kerasprune.testing.oracle import compare
+from kerasprune.testing.randomness import random_inputs
+
+_TOLERANCE = {"float32": 1e-4, "float64": 1e-4}
+_HALF = 3e-2  # of models that compute in 16 bits
+_SIDE = 16  # at which costs are compared where the input side is free
+_SECONDS = 600
+_ALONE = """
+import sys
+sys.modules["kerasprune"] = None  # importing it raises
+import keras, numpy as np
+model = keras.models.load_model(sys.argv[1], compile=False)
+arrays = np.load(sys.argv[2])
+inputs = keras.tree.pack_sequence_as(model.input, [arrays[str(i)] for i in range(len(arrays.files))])
+outputs = keras.tree.flatten(model(inputs, training=False))
+np.savez(sys.argv[3], *[keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in outputs])
+"""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `verify` has found.
+
+    Args:
+        error: Largest relative difference between the slim model and the masked dense model.
+        copy_error: The same between the dense model and its copy from which nothing is removed: the masked model is
+            such a copy, so that a layer which its config does not give back shows here only.
+        reload_error: The same between the slim model and itself, saved and loaded in a process without kerasprune;
+            `None` where that was not asked for.
+        params: Parameters predicted, and of the slim model.
+        macs: Multiply–adds predicted, and of the slim model.
+        approximate: Names of layers into which constants were folded that do not hold at the border of the image.
+        faults: What is wrong, a sentence each.
+    """
+
+    error: float
+    copy_error: float
+    reload_error: float | None
+    params: tuple[int, int]
+    macs: tuple[int, int]
+    approximate: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.faults
+
+    def __str__(self) -> str:
+        """Returns the findings, a line each."""
+        reload = "not tried" if self.reload_error is None else f"{self.reload_error:.1e}"
+        folded = f", but for the border at {', '.join(self.approximate)}" if self.approximate else ""
+        lines = [
+            f"verified: {'yes' if self.passed else 'NO'}",
+            f"slim against masked model: {self.error:.1e}{folded}",
+            f"copy against dense model: {self.copy_error:.1e}",
+            f"loaded without kerasprune: {reload}",
+            f"parameters: {self.params[1]:,} of {self.params[0]:,} predicted",
+            f"multiply–adds: {self.macs[1]:,} of {self.macs[0]:,} predicted",
+        ]
+        return "\n".join([*lines, *(f"- {fault}" for fault in self.faults)])
+
+
+def verify(
+    model: keras.Model, slim: keras.Model, plan: Plan, data: Any = None, strict: bool = False, reload: bool = True
+) -> Verdict:
+    """Checks that a slim model is what its plan says.
+
+    It is compared with `kp.mask(model, plan)` on one batch, its cost with the predicted one, and it is saved and loaded
+    in a process that cannot import kerasprune. To be called before the slim model is trained on.
+
+    Args:
+        model: The dense model, with the weights that it was rebuilt with.
+        slim: What `kp.rebuild` returned.
+        plan: The plan.
+        data: A batch in the structure that the model takes, without labels. Defaults to random numbers.
+        strict: Whether to raise where something is wrong. Defaults to `False`: the verdict says so.
+        reload: Whether to load the slim model in another process, which takes some seconds. Defaults to `True`.
+
+    Returns:
+        The verdict.
+
+    Raises:
+        PruneError: Something is wrong, and `strict` is set; or the plan is of another model.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> inputs = keras.Input((4,))
+        >>> x = keras.layers.Dense(6, activation="relu", name="hidden")(inputs)
+        >>> model = keras.Model(inputs, keras.layers.Dense(2)(x))
+        >>> plan = kp.plan(model, keep=0.5)
+        >>> kp.verify(model, kp.rebuild(model, plan), plan, reload=False).passed
+        True
+    """
+    given = {"model": model, "slim": slim}
+    faults = [*kind_faults(keras.Model, "", **given), *kind_faults(Plan, "Read it with kp.Plan.load(path).", plan=plan)]
+    raise_faults("Nothing can be verified:", faults)
+    inputs = random_inputs(model, side=_SIDE) if data is None else data
+    tolerance = max(_TOLERANCE.get(layer.compute_dtype, _HALF) for layer in model.layers)
+    applied = cut(model, plan)
+    copy_error = _difference(model, rebuild(applied.graph.model, Plan({}, coupling=plan.coupling)), inputs)
+    faults += _too_large("A copy of the dense model, from which nothing is removed", copy_error, tolerance)
+    error, approximate = _against_masks(model, slim, plan, inputs, tolerance, fold(applied).padded)
+    faults += _too_large("The slim model", error, tolerance) if not approximate else []
+    params, macs, wrong = _costs(model, slim, plan)
+    reload_error = _loaded_alone(slim, inputs) if reload else None
+    if reload_error is not None:
+        faults += _too_large(
+            "The slim model, saved and loaded without kerasprune,", reload_error, 1e-5 + tolerance / 10
+        )
+    verdict = Verdict(error, copy_error, reload_error, params, macs, approximate, (*faults, *wrong))
+    raise_faults("The slim model is not what its plan says:", list(verdict.faults) if strict else [])
+    return verdict
+
+
+def _against_masks(
+    model: keras.Model, slim: keras.Model, plan: Plan, inputs: Any, tolerance: float, padded: Sequence[str]
+) -> tuple[float, tuple[str, ...]]:
+    """Returns the difference from the masked model, and the layers in which folded constants explain it.
+
+    A model that was rebuilt with `absorb=True` equals the masked model whose biases still speak, where no constant was
+    folded into a padded layer; there it must be what `rebuild` makes anew.
+    """
+    error = min(_difference(mask(model, plan, silence), slim, inputs) for silence in ("output", "weights"))
+    if error <= tolerance or not padded or _difference(rebuild(model, plan), slim, inputs) > tolerance:
+        return error, ()
+    return error, tuple(dict.fromkeys(padded))
+
+
+def _difference(expected: keras.Model, model: keras.Model, inputs: Any) -> float:
+    """Returns the largest relative difference of two models; infinity where they cannot be compared."""
+    try:
+        return compare(expected, model, inputs).error
+    except AssertionError:
+        return float("inf")
+
+
+def _too_large(what: str, error: float, tolerance: float) -> list[str]:
+    if error <= tolerance:
+        return []
+    return [f"{what} differs by {error:.1e} where {tolerance:.0e} is rounding. Was it trained on, or is a rule wrong?"]
+
+
+def _costs(model: keras.Model, slim: keras.Model, plan: Plan) -> tuple[tuple[int, int], tuple[int, int], list[str]]:
+    """Returns parameters and multiply–adds, predicted and found, and what is wrong with them."""
+    free = any(None in tensor.shape[1:-1] for tensor in model.inputs) and plan.resolution is None
+    side = _SIDE if free else plan.resolution
+    found = cost(slim, resolution=side)
+    predicted = [cost(model, plan, resolution=side, absorb=absorb) for absorb in (True, False)]
+    nearest = min(predicted, key=lambda each: abs(each.params - found.params))
+    pairs = {"parameters": (nearest.params, found.params), "multiply–adds": (nearest.macs, found.macs)}
+    wrong = [f"{name}: {a:,} were predicted, the slim model has {b:,}." for name, (a, b) in pairs.items() if a != b]
+    if found.params != slim.count_params():
+        wrong.append(f"parameters: kp.cost counts {found.params:,}, Keras {slim.count_params():,}.")
+    return *pairs.values(), wrong
+
+
+def _loaded_alone(slim: keras.Model, inputs: Any) -> float:
+    """Returns how far the slim model is from itself, loaded in a process that cannot import kerasprune."""
+    with tempfile.TemporaryDirectory() as folder:
+        model, fed, made = (Path(folder) / name for name in ("slim.keras", "inputs.npz", "outputs.npz"))
+        slim.save(model)
+        arrays = [keras.ops.convert_to_numpy(x) for x in tree.flatten(inputs)]
+        np.savez(fed, **{str(index): array for index, array in enumerate(arrays)})
+        done = subprocess.run(
+            [sys.executable, "-c", _ALONE, str(model), str(fed), str(made)],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            env={**os.environ, "KERAS_BACKEND": keras.backend.backend()},
+            check=False,
+        )
+        if done.returncode:
+            raise PruneError(
+                f"Expected a slim model that loads in another process. Received: {_last_line(done.stderr)} "
+                "Classes of one's own must be registered and imported there: verify with reload=False."
+            )
+        outputs = np.load(made)
+        here = [
+            keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in tree.flatten(slim(inputs, training=False))
+        ]
+        pairs = zip(here, (outputs[name] for name in outputs.files), strict=True)
+        return max(float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-30)) for a, b in pairs)
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no message."

@@ -1,0 +1,92 @@
+"""The guarantee as a function: a verdict on right models, on models made wrong on purpose, and bad arguments."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import kerasprune as kp
+from kerasprune.testing import random_plan, randomise
+
+
+@pytest.fixture(scope="module")
+def model():
+    inputs = keras.Input((9, 9, 3))
+    x = layers.Conv2D(8, 3, name="first")(inputs)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    y = layers.Conv2D(8, 3, padding="same", name="branch")(x)
+    x = layers.GlobalAveragePooling2D()(layers.Add()([x, y]))
+    return randomise(keras.Model(inputs, layers.Dense(4, name="logits")(x)))
+
+
+@pytest.fixture(scope="module")
+def plan(model):
+    return random_plan(kp.trace(model))
+
+
+@pytest.mark.parametrize("absorb", [True, False])
+def test_a_rebuilt_model_passes(model, plan, absorb):
+    verdict = kp.verify(model, kp.rebuild(model, plan, absorb=absorb), plan, reload=False)
+    assert verdict.passed and verdict.copy_error < 1e-6 and str(verdict).startswith("verified: yes")
+    assert verdict.approximate == (("branch",) if absorb else ()) or verdict.error < 1e-5
+    assert verdict.params[0] == verdict.params[1] and verdict.macs[0] == verdict.macs[1]
+
+
+def test_it_is_loaded_in_a_process_without_kerasprune(model, plan):
+    verdict = kp.verify(model, kp.rebuild(model, plan), plan, strict=True)
+    assert verdict.reload_error is not None and verdict.reload_error < 1e-6
+
+
+def test_a_batch_of_ones_own(model, plan):
+    batch = np.random.default_rng(3).normal(size=(2, 9, 9, 3)).astype("float32")
+    assert kp.verify(model, kp.rebuild(model, plan), plan, batch, reload=False).passed
+
+
+def test_other_weights_are_found(model, plan):
+    slim = kp.rebuild(model, plan)
+    slim.get_layer("logits").bias.assign(np.ones(4))
+    verdict = kp.verify(model, slim, plan, reload=False)
+    assert not verdict.passed and verdict.error > 1e-3 and "verified: NO" in str(verdict)
+    with pytest.raises(kp.PruneError, match="The slim model differs by"):
+        kp.verify(model, slim, plan, strict=True, reload=False)
+
+
+def test_another_width_is_found(model, plan):
+    other = random_plan(kp.trace(model), seed=5)
+    assert other != plan
+    verdict = kp.verify(model, kp.rebuild(model, other), plan, reload=False)
+    assert not verdict.passed and any("were predicted" in fault for fault in verdict.faults)
+
+
+def test_a_layer_that_its_config_does_not_give_back_is_found(monkeypatch, model, plan):
+    """The masked model is copied as the slim one is: only the comparison with the dense model itself sees it."""
+    from kerasprune.surgery import rebuild as module
+
+    def forgetful(layer, changes):
+        new = made(layer, changes)
+        if layer.name == "first":
+            new.activation = keras.activations.tanh
+        return new
+
+    made = module.make_layer
+    monkeypatch.setattr(module, "make_layer", forgetful)
+    monkeypatch.setattr("kerasprune.surgery.mask.make_layer", forgetful)
+    verdict = kp.verify(model, kp.rebuild(model, plan, absorb=False), plan, reload=False)
+    assert verdict.error < 1e-5 and verdict.copy_error > 1e-2 and not verdict.passed
+
+
+def test_a_layer_that_needs_kerasprune_is_found(model, plan):
+    class Own(layers.Layer):
+        def call(self, x):
+            return x
+
+    slim = kp.rebuild(model, plan)
+    with pytest.raises(kp.PruneError, match="loads in another process"):
+        kp.verify(model, keras.Model(slim.inputs, Own()(slim.outputs[0])), plan)
+
+
+def test_bad_arguments_are_gathered(model, plan):
+    with pytest.raises(kp.PruneError, match=r"model=None(.|\n)*slim='slim.keras'(.|\n)*plan={}"):
+        kp.verify(None, "slim.keras", {})
