@@ -7,7 +7,7 @@ underscore. Everything else in the package uses the public interface.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -105,6 +105,55 @@ def attention_parts(layer: Any) -> SimpleNamespace:
     """Returns the sizes and projections of a (grouped-query or multi-head) attention layer by name."""
     names = ("num_heads", "key_dim", "value_dim", "use_gate", "gate_dense", "query_dense", "key_dense", "value_dense")
     return SimpleNamespace(**{name: getattr(layer, f"_{name}", None) for name in (*names, "output_dense")})
+
+
+# ---- state of a step on JAX ---------------------------------------------------------------------------------
+
+
+class Added:
+    """What was put into a list of Keras, and is taken out again."""
+
+    def __init__(self, target: list[Any], items: list[Any], undo: Callable[[], None] = lambda: None) -> None:
+        self._target, self._items, self._undo = target, items, undo
+        for item in items:
+            list.append(target, item)  # past Keras's tracking, which is locked
+
+    def remove(self) -> None:
+        """Takes it out."""
+        mine = set(map(id, self._items))
+        kept = [item for item in self._target if id(item) not in mine]
+        list.__setitem__(self._target, slice(None), kept)
+        self._undo()
+
+
+def added_statistics(model: keras.Model, variables: Iterable[Any]) -> Added:
+    """Adds variables to those of a model that are not trained and no weights, as the states of random seeds are."""
+    return Added(model._seed_generators, [SimpleNamespace(state=variable) for variable in variables])
+
+
+def added_optimizer_variables(optimizer: keras.Optimizer, variables: Iterable[Any]) -> Added:
+    """Adds variables to the memory of an optimizer; files that are saved meanwhile do without them."""
+    new = list(variables)
+    mine = set(map(id, new))
+    save = optimizer.save_own_variables
+
+    def saved(store: Any) -> None:
+        with removed(optimizer._variables, mine):
+            save(store)
+
+    vars(optimizer)["save_own_variables"] = saved
+    return Added(optimizer._variables, new, lambda: vars(optimizer).pop("save_own_variables", None))
+
+
+@contextmanager
+def removed(items: list[Any], ids: set[int]) -> Iterator[None]:
+    """Takes items out of a list while the block runs."""
+    before = list(items)
+    list.__setitem__(items, slice(None), [item for item in items if id(item) not in ids])
+    try:
+        yield
+    finally:
+        list.__setitem__(items, slice(None), before)
 
 
 # ---- training -----------------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ class BatchNormPenalty(PruningCallback):
     def begin(self) -> None:
         """Sets the scales, attaches penalty and bounds; an instance can be used for several fits."""
         self._scales, self._plan = self.rehearse(self.model), None
-        self._weight = self.session.variable("weight", np.float32(1.0))
+        self._weight = self.session.variable("weight", np.float32(1.0), read_by="regularizer")
         self.session.notes["met_at"] = np.asarray(-1)
         self._set_scales()
         self._regularize()

@@ -135,7 +135,7 @@ class GrowingPenalty(PruningCallback):
         _warn_of_decay(self.model.optimizer)
         _warn_of_frozen(self._units)
         for unit in self._units:
-            self.session.track(unit.state, unit.pruned)
+            self.session.track(unit.state, unit.pruned, read_by="regularizer")
             for part in unit.parts:
                 self.session.regularize(part.variable, GrowingL2(self._reader(unit, part)))
 

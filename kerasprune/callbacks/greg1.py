@@ -102,4 +102,5 @@ class GReg1(GrowingPenalty):
     def strength(self, unit: Unit, step: Any) -> Any:
         """Returns `λ = min(δλ · (⌊step/K_u⌋ + 1), τ)` for what is pruned, 0 for what is kept."""
         updates = ops.cast(step // self.growth.every + 1, "float32")
-        return ops.where(unit.pruned, ops.minimum(updates * self.growth.step, self.growth.ceiling), 0.0)
+        pruned = ops.convert_to_tensor(unit.pruned)
+        return ops.where(pruned, ops.minimum(updates * self.growth.step, self.growth.ceiling), 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ class IncReg(GrowingPenalty):
     def units(self) -> tuple[Plan, list[Unit]]:
         """Returns the units, each with penalties that begin at zero."""
         given, units = super().units()
-        variable, never = self.session.variable, np.int32(-self.growth.every)
+        variable, never = partial(self.session.variable, read_by="regularizer"), np.int32(-self.growth.every)
         self._penalties = {u.name: variable(f"penalty/{u.name}", np.zeros(u.size, "float32")) for u in units}
         self._updated = {u.name: variable(f"updated/{u.name}", never) for u in units}
         return given, units

@@ -16,6 +16,7 @@ from kerasprune.training.callback import PruningCallback
 from kerasprune.training.checkpoint import SavedState, last_good
 from kerasprune.training.epoch_counters import positions
 from kerasprune.training.fit import Fit
+from kerasprune.training.jax_step import own_variables
 from kerasprune.training.optimizer import ensure_built, unwrapped
 from kerasprune.training.skipping import Skipping
 
@@ -255,10 +256,10 @@ def _short(things: list[Any]) -> str:
 def _variables(model: keras.Model) -> list[Any]:
     """Returns weights, statistics and seeds of a model, metrics left out: they begin anew with every epoch."""
     metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
-    return [variable for variable in model.variables if id(variable) not in metrics]
+    return [variable for variable in own_variables(model.variables) if id(variable) not in metrics]
 
 
 def _optimizer(model: keras.Model) -> list[Any]:
-    outer, inner = model.optimizer.variables, unwrapped(model.optimizer).variables
+    outer, inner = map(own_variables, (model.optimizer.variables, unwrapped(model.optimizer).variables))
     known = {id(variable) for variable in inner}
     return [*inner, *(variable for variable in outer if id(variable) not in known)]

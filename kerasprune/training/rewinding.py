@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import learning_rate_variable, moving_averages, raw_iterations, without_schedule
+from kerasprune.training.jax_step import own_variables
 from kerasprune.training.optimizer import ensure_built, trained, unwrapped
 
 
@@ -43,7 +44,7 @@ def rewind_optimizer(model: keras.Model, step: int) -> None:
 def _slots(optimizer: keras.Optimizer) -> list[Any]:
     """Returns the variables of an optimizer but for its step and its learning rate."""
     own = [raw_iterations(optimizer), learning_rate_variable(optimizer)]
-    return [variable for variable in optimizer.variables if not any(variable is each for each in own)]
+    return [each for each in own_variables(optimizer.variables) if not any(each is one for one in own)]
 
 
 def _unscheduled_twin(optimizer: keras.Optimizer) -> keras.Optimizer:

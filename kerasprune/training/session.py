@@ -10,8 +10,10 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import raw_iterations
+from kerasprune.errors import choice_faults, raise_faults
 from kerasprune.training.composite import Chain, Sum, joined, without
-from kerasprune.training.optimizer import accumulated, unwrapped
+from kerasprune.training.jax_step import JaxStep, synchronise
+from kerasprune.training.optimizer import accumulated, ensure_built, unwrapped
 from kerasprune.training.state_variable import state_variable
 
 State = dict[str, np.ndarray]
@@ -48,17 +50,21 @@ class Session:
         self.start = int(ops.convert_to_numpy(self._optimizer.iterations))
         self.last_acts: list[Callable[[], None]] = []
         self.variables: dict[str, Any] = {}
+        self._in_loss: set[str] = set()
+        self._jax: JaxStep | None = None
         self.notes: dict[str, np.ndarray] = {}
 
     # ---- steps ----------------------------------------------------------------------------------------------
 
     def now(self) -> int:
         """Returns the number of steps since the fit began as a Python number."""
+        synchronise(self._model)
         return int(ops.convert_to_numpy(self._optimizer.iterations)) - self.start
 
     def step(self) -> Any:
-        """Returns the number of steps as a tensor, inside the compiled step."""
-        return ops.cast(ops.convert_to_tensor(self._optimizer.iterations), "int32") - self.start
+        """Returns the number of steps as a tensor, inside a regularizer and so inside the compiled step."""
+        steps = self._optimizer.iterations if self._jax is None else self._jax.steps
+        return ops.cast(ops.convert_to_tensor(steps), "int32") - self.start
 
     def step_after_update(self) -> Any:
         """Returns, inside a constraint, the number of steps including the present one.
@@ -84,6 +90,11 @@ class Session:
     def compile(self) -> None:
         """Makes the training step anew where something was attached: Keras reads both while it traces the step."""
         if self._attached:
+            if keras.backend.backend() == "jax":
+                in_loss = [variable for name, variable in self.variables.items() if name in self._in_loss]
+                in_update = [variable for name, variable in self.variables.items() if name not in self._in_loss]
+                ensure_built(self._model)
+                self._jax = JaxStep(self._model, in_loss, in_update)
             self._model.test_function = None
             self._model.make_train_function(force=True)
 
@@ -94,6 +105,9 @@ class Session:
         for kind, variable, part in self._attached:
             setattr(variable, kind, without(getattr(variable, kind), part))
         self._attached.clear()
+        if self._jax is not None:
+            self._jax.detach()
+            self._jax = None
         self._model.train_function = None
         self._model.test_function = None
 
@@ -103,13 +117,23 @@ class Session:
 
     # ---- state ----------------------------------------------------------------------------------------------
 
-    def variable(self, name: str, value: np.ndarray | np.generic) -> keras.Variable:
-        """Returns a new untrained variable that is part of the state."""
-        return self.track(name, state_variable(value, name.split("/")[0]))
+    def variable(self, name: str, value: np.ndarray | np.generic, read_by: str = "constraint") -> keras.Variable:
+        """Returns a new untrained variable that is part of the state; see `track`."""
+        return self.track(name, state_variable(value, name.split("/")[0]), read_by)
 
-    def track(self, name: str, variable: Any) -> Any:
-        """Makes a variable part of the state, and returns it."""
+    def track(self, name: str, variable: Any, read_by: str = "constraint") -> Any:
+        """Makes a variable part of the state, and returns it.
+
+        Args:
+            name: Its name in the state.
+            variable: The variable, as `state_variable` makes it.
+            read_by: What reads or assigns it inside the step: `"regularizer"` or `"constraint"`; on JAX they are parts
+                of different functions. Defaults to `"constraint"`, also for what only hooks use.
+        """
+        raise_faults("The variable cannot be tracked:", choice_faults(("regularizer", "constraint"), read_by=read_by))
         self.variables[name] = variable
+        if read_by == "regularizer":
+            self._in_loss.add(name)
         return variable
 
     def note_list(self, name: str, arrays: Iterable[np.ndarray]) -> None:

@@ -6,7 +6,11 @@ import keras
 import numpy as np
 
 
-def state_variable(value: np.ndarray | np.generic, name: str) -> keras.Variable:
+class StateVariable(keras.Variable):
+    """A variable of a callback, told apart from those of models and optimizers."""
+
+
+def state_variable(value: np.ndarray | np.generic, name: str) -> StateVariable:
     """Returns a variable that is not trained, of the value's own type; all replicas have the one of the first."""
     kind = str(value.dtype)
-    return keras.Variable(value, dtype=kind, trainable=False, aggregation="only_first_replica", name=name)
+    return StateVariable(value, dtype=kind, trainable=False, aggregation="only_first_replica", name=name)

@@ -1,0 +1,91 @@
+"""What a training step on JAX carries besides the model.
+
+There a compiled step is a function: what it reads is a constant of the moment it was traced, and what it assigns is
+lost, unless it is an argument and a result. Keras passes weights, statistics and the optimizer's memory. Variables of
+callbacks go along: those that penalties read with the statistics, those that constraints read with the memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune._keras import added_optimizer_variables, added_statistics, raw_iterations
+from kerasprune.training.optimizer import accumulated, unwrapped
+from kerasprune.training.state_variable import StateVariable, state_variable
+
+_LOSS = "compute_loss_and_updates"  # the method of a model on JAX that a step differentiates
+
+
+class JaxStep:
+    """The variables of one callback that travel through the step of a model.
+
+    Args:
+        model: The compiled model; its optimizer is built.
+        in_loss: Variables that penalties read or assign.
+        in_update: Variables that constraints read or assign.
+    """
+
+    def __init__(self, model: keras.Model, in_loss: Iterable[Any], in_update: Iterable[Any]) -> None:
+        self._model = model
+        self._loss = vars(model).setdefault(_LOSS, _Loss(model))
+        self._loss.users.append(self)
+        self._statistics = added_statistics(model, in_loss)
+        self._memory = added_optimizer_variables(model.optimizer, in_update)
+
+    @property
+    def steps(self) -> Any:
+        """The number of updates of the weights, as a variable that penalties may read."""
+        return self._loss.steps
+
+    def detach(self) -> None:
+        """Takes the variables off the model and its optimizer, their values brought up to date before."""
+        synchronise(self._model)
+        self._statistics.remove()
+        self._memory.remove()
+        self._loss.users.remove(self)
+        if not self._loss.users:
+            self._loss.detach()
+            del vars(self._model)[_LOSS]
+
+
+class _Loss:
+    """Stands for the method that computes the loss: tells penalties the step, which Keras passes to it only."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self.users: list[JaxStep] = []
+        self._model = model
+        self._iterations = raw_iterations(unwrapped(model.optimizer))
+        self.steps = state_variable(np.int32(0), "steps")
+        self._added = added_statistics(model, [self.steps])
+
+    def __call__(
+        self, trainable: list[Any], statistics: list[Any], *rest: Any, optimizer_variables: Any = None, **more: Any
+    ) -> Any:
+        if optimizer_variables is not None:  # `evaluate` has none, and the number of before
+            memory = zip(self._model.optimizer.variables, optimizer_variables, strict=True)
+            now = next(value for variable, value in memory if variable is self._iterations)
+            steps = ops.cast(now // accumulated(self._model.optimizer), "int32")
+            variables = zip(self._model.non_trainable_variables, statistics, strict=True)
+            statistics = [steps if variable is self.steps else value for variable, value in variables]
+        method = getattr(type(self._model), _LOSS)
+        return method(self._model, trainable, statistics, *rest, optimizer_variables=optimizer_variables, **more)
+
+    def detach(self) -> None:
+        """Takes the number of steps off the model."""
+        self._added.remove()
+
+
+def synchronise(model: keras.Model) -> None:
+    """Brings the variables of a model up to date within an epoch; other backends than JAX always are."""
+    if keras.backend.backend() == "jax":
+        model.jax_state_sync()
+
+
+def own_variables(variables: Iterable[Any]) -> list[Any]:
+    """Returns the variables of a model or an optimizer, without those that callbacks have added."""
+    return [variable for variable in variables if not isinstance(variable, StateVariable)]
