@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
+import keras
 import numpy as np
 from keras import layers
 
@@ -48,6 +49,8 @@ def multi_head_attention(
         _projected(graph, layer, parts.gate_dense, query, heads, values)
     _combined(graph, layer, query, heads, values, out)
     _keeps_its_scale(graph, layer.query_dense, sizes)
+    if keras.backend.backend() == "jax" and sizes.size == values.size:
+        graph.tie(sizes, values)  # there Keras computes attention for keys and values of one size only
     graph.sets(layer, "num_heads", heads)
     graph.sets(layer, "key_dim", sizes)
     graph.sets(layer, "value_dim", values)
