@@ -32,12 +32,28 @@ QUICK = {
 }
 
 
+# The batteries of rules, callbacks and verification, which run on JAX as they do on TensorFlow.
+JAX = {
+    "callbacks/test_filters.py",
+    "callbacks/test_greg.py",
+    "callbacks/test_greg_fit.py",
+    "callbacks/test_registered.py",
+    "rules/test_lambda.py",
+    "rules/test_rules.py",
+    "test_verification.py",
+    "training/test_jax_step.py",
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what is quick."""
+    """Marks what is quick, and what runs on JAX too."""
     here = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(here).parts[0] in QUICK and item.get_closest_marker("slow") is None:
+        path = item.path.relative_to(here)
+        if path.parts[0] in QUICK and item.get_closest_marker("slow") is None:
             item.add_marker(pytest.mark.quick)
+        if path.as_posix() in JAX:
+            item.add_marker(pytest.mark.jax)
 
 
 # A full collection walks the whole heap, a million objects of TensorFlow and of models that earlier tests have built.

@@ -141,6 +141,7 @@ class PruningCallback(keras.callbacks.Callback):
 
     def _masks(self, result: str) -> Masks:
         self.used()
+        _ = self.model  # on JAX this brings the variables up to date
         if self.held is None:
             raise PruneError(
                 f"Expected a callback with .{result}. Received: {type(self).__name__}, which removes nothing by masks."

@@ -35,7 +35,7 @@ class JaxStep:
         self._loss = vars(model).setdefault(_LOSS, _Loss(model))
         self._loss.users.append(self)
         self._statistics = added_statistics(model, in_loss)
-        self._memory = added_optimizer_variables(model.optimizer, in_update)
+        self._memory = added_optimizer_variables(unwrapped(model.optimizer), in_update)
 
     @property
     def steps(self) -> Any:

@@ -10,6 +10,7 @@ import keras
 
 from kerasprune._keras import first_epoch
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.training.callback import PruningCallback
 from kerasprune.training.fit import detach
 
 
@@ -55,7 +56,8 @@ def custom_loop(
 
     The loop minimises its loss plus `sum(model.losses)`, where penalties are, and updates with
     `model.optimizer.apply(gradients, model.trainable_variables)`, which applies masks and clamps. A step that is
-    compiled (`tf.function`, `jax.jit`) has to be compiled inside the block.
+    compiled (`tf.function`, `jax.jit`) has to be compiled inside the block. On JAX it passes the variables of model and
+    optimizer as they are inside the block; callbacks with penalties are refused there.
 
     Args:
         model: A compiled model; its optimizer is the one of the loop.
@@ -67,7 +69,7 @@ def custom_loop(
         The loop: `loop.epochs()`, `loop.step()` after every update, `loop.stopped`.
 
     Raises:
-        PruneError: The model is not compiled, or a number is not positive.
+        PruneError: The model is not compiled, a number is not positive, or a callback needs `fit` on this backend.
 
     Example:
         >>> import keras, numpy as np, tensorflow as tf
@@ -97,6 +99,13 @@ def custom_loop(
     ended = False
     try:
         listed.on_train_begin()
+        ours = [each for each in callbacks if isinstance(each, PruningCallback)]
+        bound = [type(each).__name__ for each in ours if each.used().needs_fit]
+        if bound:
+            raise PruneError(
+                f"Expected callbacks that act in a loop of one's own on JAX. Received: {', '.join(bound)}, whose "
+                "penalties follow the step, which Keras passes to them in model.fit only. Use fit, or TensorFlow."
+            )
         yield Loop(model, listed, epochs)
         ended = True
     finally:

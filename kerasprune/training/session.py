@@ -111,6 +111,11 @@ class Session:
         self._model.train_function = None
         self._model.test_function = None
 
+    @property
+    def needs_fit(self) -> bool:
+        """Whether what is attached acts in the step of `fit` only: penalties that follow the step, on JAX."""
+        return self._jax is not None and any(kind == "regularizer" for kind, _, _ in self._attached)
+
     def afterwards(self, act: Callable[[], None]) -> None:
         """Registers what is to be done when the last callback of the fit, ours or not, has ended."""
         self.last_acts.append(act)
