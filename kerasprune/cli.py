@@ -141,12 +141,15 @@ def inspect(
         typer.echo("\nThe image side is free: give --size to see multiply–adds.")
         return
     cost = count(graph)
-    rows = [(layer.name, layer.kind, f"{layer.params:,}", f"{layer.macs:,}") for layer in cost.layers]
+    macs = [f"≈ {layer.estimated:,}" if layer.estimated else f"{layer.macs:,}" for layer in cost.layers]
+    rows = [(layer.name, layer.kind, f"{layer.params:,}", n) for layer, n in zip(cost.layers, macs, strict=True)]
     _print_table(
         "",
         ("layer", "class", "parameters", "MACs"),
         [*rows, ("total", "", f"{cost.params:,}", f"{cost.macs:,}")],
     )
+    if cost.estimated:
+        typer.echo(f"≈ layers without a rule: some {cost.estimated:,} MACs, not in the total.")
 
 
 @app.command()

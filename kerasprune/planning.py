@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import keras
 
 from kerasprune import budgets, criteria
 from kerasprune.budgets.base import Budget, Floor
-from kerasprune.costs.cost import cost, graph_at
+from kerasprune.costs.cost import Cost, cost, graph_at
+from kerasprune.costs.report import not_counted
 from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.errors import PruneError, fraction_faults, raise_faults, seed_faults
 from kerasprune.graph.graph import ChannelGraph
@@ -19,6 +22,7 @@ from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 
 _LOWEST, _BISECTIONS = 1e-9, 30
+_UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds says nothing
 
 
 def plan(
@@ -36,6 +40,7 @@ def plan(
     round_to: int = 1,
     resolution: int | None = None,
     seed: int = 0,
+    macs_of: Mapping[str, int] = MappingProxyType({}),
 ) -> Plan:
     """Decides which channels of a model stay.
 
@@ -55,6 +60,8 @@ def plan(
         round_to: Kept channels are a multiple of it. Defaults to 1.
         resolution: Input side, in pixels, to count at where the model's is free. Defaults to the model's own.
         seed: Of everything random. Defaults to 0.
+        macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none: `macs=` warns of what is
+            not counted, and is refused where that is more than a twentieth.
 
     Returns:
         The plan, with the fingerprint of the model.
@@ -91,7 +98,25 @@ def plan(
     if macs is None and params is None:
         return at(budget.level if keep is None else keep)
     key, fraction = ("macs", macs) if macs is not None else ("params", params)
-    return _meet(graph, key, float(fraction), at)
+    dense = cost(graph, macs_of=macs_of)
+    if key == "macs":
+        _check_counted(dense)
+
+    def value(plan: Plan) -> int:
+        return getattr(cost(graph, plan, macs_of=macs_of), key)
+
+    return _meet(graph, (key, float(fraction), getattr(dense, key)), at, value)
+
+
+def _check_counted(dense: Cost) -> None:
+    """Warns of multiply–adds that are not counted, and refuses where they are too many to mean anything by a target."""
+    if dense.uncounted > _UNCOUNTED:
+        raise PruneError(
+            f"Expected a model whose multiply–adds are known, to meet macs=. Received: {not_counted(dense)}, "
+            "or ask for keep= or params=."
+        )
+    if dense.estimated:
+        warnings.warn(f"The target is met without what is {not_counted(dense)}.", stacklevel=4)
 
 
 def _plan_at(graph: ChannelGraph, budget: Budget, scores: Scores, level: float, floor: Floor) -> Plan:
@@ -99,14 +124,15 @@ def _plan_at(graph: ChannelGraph, budget: Budget, scores: Scores, level: float, 
     return Plan.of(graph, kept)
 
 
-def _meet(graph: ChannelGraph, key: str, fraction: float, at: Callable[[float], Plan]) -> Plan:
+def _meet(
+    graph: ChannelGraph,
+    asked: tuple[str, float, int],
+    at: Callable[[float], Plan],
+    value: Callable[[Plan], int],
+) -> Plan:
     """Returns the plan whose cost is nearest its target: bisects the level, then goes group by group."""
-
-    def value(plan: Plan) -> int:
-        return getattr(cost(graph, plan), key)
-
+    key, fraction, dense = asked
     below, above = at(_LOWEST), at(1.0)
-    dense = getattr(cost(graph), key)
     target = fraction * dense
     if value(below) > target:
         raise PruneError(

@@ -38,6 +38,7 @@ JAX = {
     "callbacks/test_greg.py",
     "callbacks/test_greg_fit.py",
     "callbacks/test_registered.py",
+    "rules/test_at_the_inputs.py",
     "rules/test_lambda.py",
     "rules/test_rules.py",
     "test_verification.py",

@@ -1,7 +1,8 @@
 """Costs of a model, or of the slim model a plan would give, without building it.
 
 One multiply–add counts as 1. Convolutions and dense layers are counted as the papers do (kernel size × output
-positions); biases, normalisations, activations, pooling and attention products are not.
+positions); biases, normalisations, activations, pooling and attention products are not. Layers without a rule are
+estimated in the same way, apart from the rest: nobody knows what they do with their kernels.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError, kind_faults, raise_faults
+from kerasprune.errors import PruneError, kind_faults, nearest, raise_faults, whole_number_faults
 from kerasprune.graph.channels import Ids, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -32,6 +34,7 @@ class LayerCost:
     macs: int
     activations: int
     bytes: int
+    estimated: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Cost:
         activations: Output elements of convolutions and dense layers per sample.
         bytes: Size of the weights as stored.
         layers: The same by layer, for the layers that have weights.
+        estimated: Multiply–adds per sample of layers without a rule, which are not among `macs`: their kernels (weights
+            of two axes or more, tables of embeddings apart) times their output positions.
     """
 
     params: int
@@ -51,6 +56,12 @@ class Cost:
     activations: int
     bytes: int
     layers: tuple[LayerCost, ...] = ()
+    estimated: int = 0
+
+    @property
+    def uncounted(self) -> float:
+        """The share of the multiply–adds that is estimated rather than counted."""
+        return self.estimated / max(self.macs + self.estimated, 1)
 
 
 def cost(
@@ -59,6 +70,7 @@ def cost(
     *,
     resolution: int | None = None,
     absorb: bool = False,
+    macs_of: Mapping[str, int] = MappingProxyType({}),
 ) -> Cost:
     """Returns the cost of a model, or of the slim model that a plan gives.
 
@@ -69,12 +81,14 @@ def cost(
         plan: What stays. Defaults to everything.
         resolution: Input side, in pixels, of a model whose side is free. Defaults to the plan's, else the model's.
         absorb: Count the biases that `rebuild(model, plan, absorb=True)` adds. Defaults to `False`.
+        macs_of: Multiply–adds per sample of layers without a rule, by name; they are counted then. Defaults to none.
 
     Returns:
         The cost.
 
     Raises:
-        PruneError: The input side is free and no resolution is given, or the plan is of another model.
+        PruneError: The input side is free and no resolution is given, the plan is of another model, or `macs_of` names
+            other layers.
 
     Example:
         >>> import keras
@@ -85,7 +99,23 @@ def cost(
     """
     graph = graph_at(model, plan, resolution)
     applied = cut(graph, plan or Plan({}, coupling=graph.coupling))
-    return _total(_layer_costs(applied.graph, applied.alive, _added_biases(applied) if absorb else {}))
+    raise_faults("The costs cannot be counted:", macs_of_faults(graph, macs_of))
+    return _total(_layer_costs(applied.graph, applied.alive, _added_biases(applied) if absorb else {}, macs_of))
+
+
+def macs_of_faults(graph: ChannelGraph, macs_of: Mapping[str, int]) -> list[str]:
+    """Returns what is wrong with numbers of multiply–adds that a user gives for layers without a rule."""
+    if not isinstance(macs_of, Mapping):
+        return kind_faults(Mapping, "Write {layer name: number}.", macs_of=macs_of)
+    unknown = [each.name for each in graph.unknown]
+    return [
+        *whole_number_faults(0, **{f"macs_of[{name!r}]": number for name, number in macs_of.items()}),
+        *(
+            f"Expected macs_of to name layers without a rule. Received: {name!r}.{nearest(name, unknown)}"
+            for name in macs_of
+            if name not in unknown
+        ),
+    ]
 
 
 def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: int | None) -> ChannelGraph:
@@ -116,7 +146,10 @@ def _added_biases(applied: AppliedPlan) -> Mapping[int, int]:
     return {key: bias.size for key, bias in fold(applied).added.items()}
 
 
-def _layer_costs(graph: ChannelGraph, alive: np.ndarray, added: Mapping[int, int]) -> list[LayerCost]:
+def _layer_costs(
+    graph: ChannelGraph, alive: np.ndarray, added: Mapping[int, int], macs_of: Mapping[str, int]
+) -> list[LayerCost]:
+    unknown = {each.name for each in graph.unknown}
     slices = {id(entry.variable): entry for entry in graph.slices}
     outputs: dict[int, int] = {}
     operations: dict[int, Any] = {}
@@ -132,12 +165,28 @@ def _layer_costs(graph: ChannelGraph, alive: np.ndarray, added: Mapping[int, int
         sizes = [kept_size(s, alive) if s else prod(w.shape) for s, w in zip(own, weights, strict=True)]
         kernels = [(s, size) for s, size in zip(own, sizes, strict=True) if s and s.role == "kernel"]
         macs = sum(size * _positions(kernel, layer) for kernel, size in kernels)
+        estimated = 0
+        if layer.name in unknown:
+            macs = macs_of.get(layer.name, macs)
+            estimated = 0 if layer.name in macs_of or kernels else _estimated(graph, layer)
         bias = added.get(key, 0)
         stored = sum(size * _item_size(w.dtype) for size, w in zip(sizes, weights, strict=True))
         stored += bias * _item_size(layer.variable_dtype)
         activations = outputs[key] if kernels else 0
-        costs.append(LayerCost(layer.name, type(layer).__name__, sum(sizes) + bias, macs, activations, stored))
+        kind, params = type(layer).__name__, sum(sizes) + bias
+        costs.append(LayerCost(layer.name, kind, params, macs, activations, stored, estimated))
     return costs
+
+
+def _estimated(graph: ChannelGraph, layer: Any) -> int:
+    """Returns what a layer without a rule may cost: its kernels at every output position, in all of its calls."""
+    kernels = [w for w in layer.weights if len(w.shape) > 1 and "embedding" not in w.path.split("/")[-1]]
+    positions = 0
+    for call in graph.calls:
+        if call.operation is layer:
+            sides = call.outputs[0].shape[1:-1]
+            positions += prod(1 if side is None else side for side in sides)
+    return positions * sum(prod(w.shape) for w in kernels)
 
 
 def _positions(kernel: Slice, layer: Any) -> int:
@@ -159,5 +208,6 @@ def _item_size(dtype: str) -> int:
 
 
 def _total(layers: list[LayerCost]) -> Cost:
-    sums = {key: sum(getattr(one, key) for one in layers) for key in ("params", "macs", "activations", "bytes")}
+    keys = ("params", "macs", "activations", "bytes", "estimated")
+    sums = {key: sum(getattr(one, key) for one in layers) for key in keys}
     return Cost(**sums, layers=tuple(layers))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import keras
 
 from kerasprune.costs.cost import Cost, cost
@@ -11,7 +14,9 @@ from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import cut
 
 
-def report(model: keras.Model, plan: Plan, *, resolution: int | None = None) -> str:
+def report(
+    model: keras.Model, plan: Plan, *, resolution: int | None = None, macs_of: Mapping[str, int] = MappingProxyType({})
+) -> str:
     """Returns a table of what a plan keeps: every group, then the costs before and after.
 
     `Prr = 1 − params_slim / params_dense` and `Frr = 1 − MACs_slim / MACs_dense`.
@@ -20,6 +25,8 @@ def report(model: keras.Model, plan: Plan, *, resolution: int | None = None) -> 
         model: The dense model.
         plan: What stays.
         resolution: Input side, in pixels, of a model whose side is free. Defaults to the plan's, else the model's.
+        macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none: they are estimated, in a
+            line of their own.
 
     Returns:
         The table as text.
@@ -31,10 +38,12 @@ def report(model: keras.Model, plan: Plan, *, resolution: int | None = None) -> 
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 9.
     """
     applied = cut(model, plan)
-    dense = cost(model, resolution=resolution or plan.resolution)
-    slim = cost(model, plan, resolution=resolution, absorb=True)
+    dense = cost(model, resolution=resolution or plan.resolution, macs_of=macs_of)
+    slim = cost(model, plan, resolution=resolution, absorb=True, macs_of=macs_of)
     folded = fold(applied)
     lines = [_groups(applied.graph, plan), "", _costs(dense, slim)]
+    if dense.estimated:
+        lines.append(not_counted(dense))
     if folded.biases or folded.means:
         lines.append(f"constants of removed channels: folded into {len(folded.biases) + len(folded.means)} layers")
     if folded.padded:
@@ -42,6 +51,15 @@ def report(model: keras.Model, plan: Plan, *, resolution: int | None = None) -> 
     if folded.lost:
         lines.append("  not foldable, dropped: " + ", ".join(folded.lost))
     return "\n".join(lines)
+
+
+def not_counted(found: Cost) -> str:
+    """Returns a sentence on the layers whose multiply–adds are estimated rather than counted."""
+    names = ", ".join(f"{layer.name} ({layer.kind}) {layer.estimated:,}" for layer in found.layers if layer.estimated)
+    return (
+        f"not counted: some {found.estimated:,} multiply–adds, {found.uncounted:.1%} of all, of layers without a rule, "
+        f"whose kernels are taken at every output position: {names}. Give the right numbers with macs_of="
+    )
 
 
 def _groups(graph: ChannelGraph, plan: Plan) -> str:

@@ -33,8 +33,10 @@ BIAS, NORMALISED, SILENT, UNKNOWN = "bias", "normalised", "silent", "unknown"
 
 BUILT_IN = (
     "attention",
+    "augmentation",
     "concat",
     "conv",
+    "conv_lstm",
     "dense",
     "depth_to_space",
     "einsum",
@@ -46,6 +48,7 @@ BUILT_IN = (
     "padding",
     "pointwise",
     "pooling",
+    "preprocessing",
     "probed",
     "recurrent",
     "reduction",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.function_probe import fault_of
@@ -39,3 +40,13 @@ def applied(
     if fault:
         graph.pin(ids, f"{layer.name!r} {fault}")
     return ids
+
+
+def speaks_at_zero(function: Callable[[Any], Any] | None) -> bool:
+    """Returns whether a function is something else than zero at zero: what a silent unit of a recurrent layer says."""
+    if function is None:
+        return False
+    try:
+        return bool(np.any(ops.convert_to_numpy(function(ops.zeros((1, 1))))))
+    except Exception:  # noqa: BLE001  the function is the user's, and pinned where it cannot be tried
+        return True

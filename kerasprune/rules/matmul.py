@@ -50,6 +50,20 @@ def dot_product_attention(graph: GraphBuilder, operation: Any, query: Ids, key: 
     return contracted(graph, operation, [query, key, value], names, ["b", "t", "h", "v"])
 
 
+@tensor_rule(layers.Attention, layers.AdditiveAttention, constant=UNKNOWN, reads=("score_mode", "use_scale"))
+def attention(
+    graph: GraphBuilder, layer: layers.Layer, inputs: list[Ids], return_attention_scores: bool = False
+) -> list[Ids]:
+    """`softmax(score(query, key)) · value`: the channels of the value keep their lanes, where they are not keys too."""
+    value = inputs[1]
+    compared = inputs if len(inputs) == 2 else [inputs[0], inputs[2]]
+    for x in compared:
+        graph.pin_all(x, f"{layer.name!r} compares them")
+    graph.pin_all(value, f"{layer.name!r} attends along that axis", but=(2,))
+    first, *scores = graph.call.outputs
+    return [Ids(first, {2: value.axes[2]} if 2 in value.axes else {}), *map(Ids, scores)]
+
+
 @tensor_rule(layers.Dot, constant=UNKNOWN, reads=("axes", "normalize"))
 def dot(graph: GraphBuilder, layer: layers.Dot, inputs: list[Ids]) -> Ids:
     """A product over chosen axes: pins both tensors."""

@@ -13,19 +13,26 @@ from kerasprune.graph.rule import CARRIED, channel_axis, tensor_rule
 
 _POOLS = tuple(getattr(layers, f"{kind}Pooling{n}D") for kind in ("Max", "Average") for n in (1, 2, 3))
 _GLOBAL = tuple(getattr(layers, f"Global{kind}Pooling{n}D") for kind in ("Max", "Average") for n in (1, 2, 3))
+_ADAPTIVE = tuple(
+    getattr(layers, f"Adaptive{kind}Pooling{n}D")
+    for kind in ("Max", "Average")
+    for n in (1, 2, 3)
+    if hasattr(layers, f"Adaptive{kind}Pooling{n}D")
+)
 _SPACE = tuple(getattr(layers, f"{kind}{n}D") for kind in ("Cropping", "UpSampling") for n in (1, 2, 3))
 
 
 @tensor_rule(
     *_POOLS,
     *_GLOBAL,
+    *_ADAPTIVE,
     *_SPACE,
     layers.Resizing,
     layers.CenterCrop,
     nn.MaxPool,
     nn.AveragePool,
     constant=CARRIED,
-    reads=("cropping", "factor", "height", "keepdims", "size", "width"),
+    reads=("cropping", "factor", "height", "keepdims", "output_size", "size", "width"),
 )
 def spatial(graph: GraphBuilder, layer: Any, x: Ids) -> Ids:
     """Every channel by itself."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from keras import layers, ops, tree
+from keras import layers, tree
 
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import SILENT, find, tensor_rule
-from kerasprune.rules.activations import applied
+from kerasprune.rules.activations import applied, speaks_at_zero
 
 _CELLS = (layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell)
 _GATES = {layers.LSTM: 4, layers.GRU: 3, layers.SimpleRNN: 1}
@@ -57,14 +56,6 @@ def _gates(layer: Any) -> int | None:
     return next((gates for kind, gates in _GATES.items() if isinstance(layer, kind) and find(layer)), None)
 
 
-def _at_zero(function: Callable[[Any], Any]) -> bool:
-    """Returns whether a function, which may fail, is something else than zero at zero."""
-    try:
-        return bool(np.any(ops.convert_to_numpy(function(ops.zeros((1, 1))))))
-    except Exception:  # noqa: BLE001  the function is the user's, and pinned where it cannot be tried
-        return True
-
-
 def _tensors(*arguments: Any) -> list[Ids]:
     return [x for x in tree.flatten(arguments) if isinstance(x, Ids)]
 
@@ -72,8 +63,8 @@ def _tensors(*arguments: Any) -> list[Ids]:
 def _cell(graph: GraphBuilder, layer: Any, cell: Any, x: Ids, out: np.ndarray, gates: int) -> None:
     for function in (cell.activation, getattr(cell, "recurrent_activation", None)):  # SimpleRNN has one only
         applied(graph, layer, function, out, (None, out.size), 1)
-    if cell.activation is not None and _at_zero(cell.activation):
-        graph.pin(out, f"{layer.name!r} has an activation that is not zero at zero")  # what a silent unit would say
+    if speaks_at_zero(cell.activation):  # what a silent unit would say
+        graph.pin(out, f"{layer.name!r} has an activation that is not zero at zero")
     if type(cell) not in _CELLS:
         graph.pin(out, f"{layer.name!r} has a cell of its own class {type(cell).__name__}")
     graph.pin_all(x, f"{layer.name!r} runs along that axis", but=(len(x.shape) - 1,))

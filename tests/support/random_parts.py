@@ -30,6 +30,8 @@ def by_rank(one: Any, two: Any) -> Callable[[Any], Any]:
 CONV = by_rank(layers.Conv1D, layers.Conv2D)
 DEPTHWISE = by_rank(layers.DepthwiseConv1D, layers.DepthwiseConv2D)
 SEPARABLE = by_rank(layers.SeparableConv1D, layers.SeparableConv2D)
+AVERAGE = by_rank(layers.AdaptiveAveragePooling1D, layers.AdaptiveAveragePooling2D)
+MAXIMUM = by_rank(layers.AdaptiveMaxPooling1D, layers.AdaptiveMaxPooling2D)
 TRANSPOSE = by_rank(layers.Conv1DTranspose, layers.Conv2DTranspose)
 
 
@@ -350,6 +352,11 @@ def _volume(call: Callable[[Builder], Callable]) -> Callable[[Builder, Any], Any
     return make
 
 
+def _sixth(layer: Any) -> Callable[[Any], Any]:
+    """Returns a layer that wants one axis more, of size one."""
+    return lambda x: ops.squeeze(layer(ops.expand_dims(x, 2)), 2)
+
+
 each(
     "volume",
     {
@@ -365,8 +372,38 @@ each(
             "up_sampling_3d": lambda b: layers.UpSampling3D((2, 1, 1)),
             "zero_padding_3d": lambda b: layers.ZeroPadding3D((0, 1, 0)),
             "dropout_3d": lambda b: layers.SpatialDropout3D(0.5),
+            "adaptive_average_3d": lambda b: layers.AdaptiveAveragePooling3D(2),
+            "adaptive_max_3d": lambda b: layers.AdaptiveMaxPooling3D(1),
+            "conv_lstm_2d": lambda b: layers.ConvLSTM2D(b.channels(), 2, padding="same", return_sequences=True),
+            "conv_lstm_3d": lambda b: _sixth(layers.ConvLSTM3D(b.channels(), 1, return_sequences=True)),
         }.items()
     },
     (4,),
     keeps=False,
+)
+
+each(
+    "adaptive",
+    {
+        "adaptive_average": lambda b, x: AVERAGE(x)(2)(x),
+        "adaptive_max": lambda b, x: MAXIMUM(x)(2)(x),
+    },
+    SPACE,
+    keeps=False,
+)
+
+
+@part("conv_lstm", (4,), keeps=False)
+def conv_lstm(b: Builder, x: Any) -> Any:
+    return layers.ConvLSTM1D(b.channels(), 2, padding="same", return_sequences=b.chance(0.7))(x)
+
+
+def _attended(kind: type) -> Callable[[Builder, Any], Any]:
+    return lambda b, x: kind()([x, layers.Dense(x.shape[-1])(x), layers.Dense(x.shape[-1])(x)])
+
+
+each(
+    "dot_attention",
+    {"dot_attention": _attended(layers.Attention), "additive_attention": _attended(layers.AdditiveAttention)},
+    (3,),
 )

@@ -152,6 +152,11 @@ MERGES = {
         function(lambda x: _gate(x, reshape=True), plans=3),
         function(lambda x: _gate(x, reshape=False), plans=3),
     ],
+    layers.Attention: [
+        layer(layers.Attention, shapes=[LINE, LINE], prunable=False),
+        layer(layers.Attention, use_scale=True, shapes=[LINE, LINE, LINE]),
+    ],
+    layers.AdditiveAttention: [layer(layers.AdditiveAttention, shapes=[LINE, LINE, LINE])],
     layers.Dot: [layer(layers.Dot, axes=2, shapes=[LINE, LINE], prunable=False)],
     layers.Concatenate: [
         layer(layers.Concatenate, shapes=[IMAGE, (4, 5, 3)], plans=3),
@@ -376,6 +381,13 @@ PRODUCTS = {
     layers.GroupQueryAttention: [
         function(lambda x: layers.GroupQueryAttention(4, 6, 2, name="attention")(x, x), LINE, plans=3)
     ],
+    layers.ConvLSTM1D: [layer(layers.ConvLSTM1D, 4, 2, shapes=(3, 5, 6), plans=2)],
+    layers.ConvLSTM2D: [
+        layer(layers.ConvLSTM2D, 4, 2, shapes=VOLUME),
+        layer(layers.ConvLSTM2D, 4, 3, padding="same", return_sequences=True, use_bias=False, shapes=VOLUME, plans=2),
+        layer(layers.ConvLSTM2D, 4, 2, activation="relu", recurrent_activation="sigmoid", shapes=VOLUME),
+    ],
+    layers.ConvLSTM3D: [function(lambda x: layers.ConvLSTM3D(4, (1, 2, 2))(ops.expand_dims(x, 2)), VOLUME)],
     layers.LSTM: [
         layer(layers.LSTM, 5, shapes=LINE, plans=3),
         layer(layers.LSTM, 5, return_sequences=True, shapes=LINE),
@@ -400,6 +412,14 @@ PRODUCTS = {
 POINTWISE = {
     layers.ReLU: [layer(layers.ReLU, 6.0, negative_slope=0.1)],
     layers.LeakyReLU: [layer(layers.LeakyReLU)],
+    **{
+        getattr(layers, f"Adaptive{kind}Pooling{n}D"): [
+            layer(getattr(layers, f"Adaptive{kind}Pooling{n}D"), 2, shapes=(LINE, IMAGE, VOLUME)[n - 1])
+        ]
+        for kind in ("Max", "Average")
+        for n in (1, 2, 3)
+        if hasattr(layers, f"Adaptive{kind}Pooling{n}D")
+    },
     layers.ELU: [layer(layers.ELU)],
     layers.PReLU: [
         layer(layers.PReLU, shared_axes=(1, 2), plans=3),

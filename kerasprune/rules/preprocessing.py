@@ -1,0 +1,29 @@
+"""Words, numbers and sounds made into tensors, in front of a network: what they make stays."""
+
+from __future__ import annotations
+
+from keras import layers
+
+from kerasprune.graph.builder import GraphBuilder
+from kerasprune.graph.channels import Ids
+from kerasprune.graph.rule import UNKNOWN, tensor_rule
+
+_NAMES = (
+    "CategoryEncoding", "Discretization", "HashedCrossing", "Hashing", "IntegerLookup", "MelSpectrogram",
+    "STFTSpectrogram", "StringLookup", "TextVectorization",
+)  # fmt: skip
+_LAYERS = [getattr(layers, name) for name in _NAMES if hasattr(layers, name)]
+
+
+@tensor_rule(*_LAYERS, constant=UNKNOWN)
+def preprocessing(graph: GraphBuilder, layer: layers.Layer, x: Ids) -> list[Ids]:
+    """What goes in is looked up, counted or transformed as a whole."""
+    graph.pin_all(x, f"{layer.name!r} transforms them as a whole")
+    return [Ids(shape) for shape in graph.call.outputs]
+
+
+@tensor_rule(layers.Masking, constant=UNKNOWN, reads=("mask_value",))
+def masking(graph: GraphBuilder, layer: layers.Masking, x: Ids) -> Ids:
+    """Steps all of whose channels have one value are left out by the layers behind."""
+    graph.pin_all(x, f"{layer.name!r} compares all channels of a step with a value")
+    return x
