@@ -53,7 +53,8 @@ class Verdict:
             `None` where that was not asked for.
         params: Parameters predicted, and of the slim model.
         macs: Multiply–adds predicted, and of the slim model.
-        approximate: Names of layers into which constants were folded that do not hold at the border of the image.
+        approximate: Names of layers into which constants of removed channels could not be folded exactly: those that
+            do not hold at the border of the image, and those that are no constants, which are dropped.
         faults: What is wrong, a sentence each.
     """
 
@@ -73,7 +74,7 @@ class Verdict:
     def __str__(self) -> str:
         """Returns the findings, a line each."""
         reload = "not tried" if self.reload_error is None else f"{self.reload_error:.1e}"
-        folded = f", but for the border at {', '.join(self.approximate)}" if self.approximate else ""
+        folded = f", for the constants folded into {', '.join(self.approximate)}" if self.approximate else ""
         lines = [
             f"verified: {'yes' if self.passed else 'NO'}",
             f"slim against masked model: {self.error:.1e}{folded}",
@@ -124,7 +125,8 @@ def verify(
     applied = cut(model, plan)
     copy_error = _difference(model, rebuild(applied.graph.model, Plan({}, coupling=plan.coupling)), inputs)
     faults += _too_large("A copy of the dense model, from which nothing is removed", copy_error, tolerance)
-    error, approximate = _against_masks(model, slim, plan, inputs, tolerance, fold(applied).padded)
+    folded = fold(applied)
+    error, approximate = _against_masks(model, slim, plan, inputs, tolerance, [*folded.padded, *folded.lost])
     faults += _too_large("The slim model", error, tolerance) if not approximate else []
     params, macs, wrong = _costs(model, slim, plan)
     reload_error = _loaded_alone(slim, inputs) if reload else None
@@ -138,17 +140,17 @@ def verify(
 
 
 def _against_masks(
-    model: keras.Model, slim: keras.Model, plan: Plan, inputs: Any, tolerance: float, padded: Sequence[str]
+    model: keras.Model, slim: keras.Model, plan: Plan, inputs: Any, tolerance: float, inexact: Sequence[str]
 ) -> tuple[float, tuple[str, ...]]:
     """Returns the difference from the masked model, and the layers in which folded constants explain it.
 
-    A model that was rebuilt with `absorb=True` equals the masked model whose biases still speak, where no constant was
-    folded into a padded layer; there it must be what `rebuild` makes anew.
+    A model that was rebuilt with `absorb=True` equals the masked model whose biases still speak, where all constants
+    could be folded exactly; else it must be what `rebuild` makes anew.
     """
     error = min(_difference(mask(model, plan, silence), slim, inputs) for silence in ("output", "weights"))
-    if error <= tolerance or not padded or _difference(rebuild(model, plan), slim, inputs) > tolerance:
+    if error <= tolerance or not inexact or _difference(rebuild(model, plan), slim, inputs) > tolerance:
         return error, ()
-    return error, tuple(dict.fromkeys(padded))
+    return error, tuple(dict.fromkeys(inexact))
 
 
 def _difference(expected: keras.Model, model: keras.Model, inputs: Any) -> float:

@@ -25,9 +25,8 @@ def rebuild(run: Run) -> None:
         run.folder.write_json("graph.json", described(graph))
         slim = rebuilt(model, plan)
         verdict = verify(model, slim, plan, strict=True, reload=False)
-        run.console.print(f"rebuilt exactly: {verdict.error:.1e} from the masked model", highlight=False)
-        if verdict.approximate:
-            run.console.print(f"but for the border of the image at {', '.join(verdict.approximate)}", highlight=False)
+        folded = f", for the constants folded into {', '.join(verdict.approximate)}" if verdict.approximate else ""
+        run.console.print(f"verified: {verdict.error:.1e} from the masked model{folded}", highlight=False)
         model = slim
     if run.recipe.data is not None and run.recipe.data.validation is not None:
         logs = measured(model, run.validation(model, run.side("rebuilt")))
