@@ -36,11 +36,11 @@ def unread(operation: Any, read: Collection[str]) -> list[str]:
         read: Names of the arguments that its rule looks at.
 
     Example:
-        >>> import keras, numpy as np
-        >>> unread(keras.layers.Rescaling(0.5), ())
+        >>> import keras
+        >>> unread(keras.layers.BatchNormalization(momentum=0.5), ["axis"])
         []
-        >>> unread(keras.layers.Rescaling(np.ones(8)), ())
-        ['scale']
+        >>> unread(keras.layers.BatchNormalization(axis=1), [])
+        ['axis']
     """
     given = [(name, default) for name, default in _arguments(type(operation)) if name not in read]
     return [name for name, default in given if _differs(operation, name, default)]

@@ -192,7 +192,12 @@ def find(operation: Any) -> Rule | None:
             return rules[base]
         if any(_computes(name, value) for name, value in vars(base).items()):
             break
-    return None if isinstance(operation, keras.layers.Layer) else rules.get(keras.Operation)
+    return find_general(operation)
+
+
+def find_general(operation: Any) -> Rule | None:
+    """Returns the rule of operations that have none of their own, or whose arguments theirs does not look at."""
+    return None if isinstance(operation, keras.layers.Layer) else table.load().get(keras.Operation)
 
 
 def _computes(name: str, value: Any) -> bool:

@@ -15,7 +15,7 @@ from kerasprune.graph.blocks import droppable, find_blocks
 from kerasprune.graph.builder import Call, GraphBuilder
 from kerasprune.graph.channels import Ids, TracedCall, Unknown
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.rule import NORMALISED, Rule, find
+from kerasprune.graph.rule import NORMALISED, Rule, find, find_general
 from kerasprune.graph.walk import Dropped, functional, is_model, nodes, uncollected, walk
 
 _NEUTRAL = frozenset({"training", "mask"})
@@ -141,8 +141,12 @@ def _apply(
 ) -> Any:
     """Calls the rule of an operation; pins everything it touches where there is none and that is allowed."""
     kind, changed = type(operation).__name__, changed_weights(operation)
-    args, given = _bound(operation, rule, args, kwargs)
+    called = args, kwargs
+    args, given = _bound(operation, rule, *called)
     unread = rule.unread(operation, given) if rule is not None else []
+    if unread and (general := find_general(operation)) is not None:  # an operation can be tried instead
+        rule, unread = general, []
+        args, given = _bound(operation, rule, *called)
     if changed:
         kind += f" {changed}"
     elif unread:
@@ -185,11 +189,13 @@ def _bound(operation: Any, rule: Rule | None, args: Sequence[Any], kwargs: dict[
 
 def _cure(operation: Any, kind: str, changed: str, unread: Sequence[str]) -> str:
     """Returns what to say of a layer that cannot be followed, and what to do about it."""
+    if unread:
+        kind = type(operation).__name__
     freeze = "or keep its channels with kp.trace(model, unknown='freeze')."
     if unread:
         return (
-            f"Expected arguments that the rule of {type(operation).__name__} looks at. "
-            f"Received: {operation.name!r} with {', '.join(unread)}. Leave them as they are by default, {freeze}"
+            f"Expected arguments that the rule of {kind} looks at. Received: {operation.name!r} with "
+            f"{', '.join(unread)}. Leave them as they are by default, teach the class with @kp.rule({kind}), {freeze}"
         )
     if changed:
         return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import numpy as np
 from keras import layers
 
 from kerasprune._keras import core, nn
@@ -17,7 +18,7 @@ from kerasprune.graph.rule import POINTWISE, tensor_rule
 from kerasprune.rules.activations import applied
 
 _LAYERS = (
-    layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Rescaling, layers.GaussianDropout, layers.GaussianNoise,
+    layers.ReLU, layers.LeakyReLU, layers.ELU, layers.GaussianDropout, layers.GaussianNoise,
     layers.ActivityRegularization, layers.Identity,
 )  # fmt: skip
 _DROPOUTS = (
@@ -42,6 +43,14 @@ _OPERATIONS = tuple(
 @tensor_rule(*_LAYERS, *_OPERATIONS, constant=POINTWISE, reads=())
 def pointwise(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """`out[c] = f(x[c])`."""
+    return x
+
+
+@tensor_rule(layers.Rescaling, constant=POINTWISE, reads=("offset", "scale"))
+def rescaling(graph: GraphBuilder, layer: layers.Rescaling, x: Ids) -> Ids:
+    """`scale · x + offset`; one number for every channel, as for the colours of images, keeps them."""
+    if np.size(layer.scale) > 1 or np.size(layer.offset) > 1:
+        graph.pin_all(x, f"{layer.name!r} has a scale or an offset for each of them")
     return x
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 
 import keras
-import numpy as np
 import pytest
 from keras import layers
 
@@ -49,7 +48,7 @@ class Widened(layers.Conv2D):
     ("layer", "names"),
     [
         (layers.Rescaling(0.5), []),
-        (layers.Rescaling(np.linspace(1, 2, 8).tolist()), ["scale"]),
+        (layers.LeakyReLU(0.2), []),
         (layers.Dropout(0.5), []),
         (layers.Dropout(0.5, noise_shape=(None, 1, 8)), []),
         (layers.BatchNormalization(momentum=0.5, epsilon=0.1), []),
@@ -63,12 +62,10 @@ def test_unread(layer, names):
     assert rule.find(layer).unread(layer) == names
 
 
-@pytest.mark.parametrize(
-    "layer", [layers.Rescaling(np.linspace(1, 2, 8).tolist()), layers.BatchNormalization(renorm=True)]
-)
+@pytest.mark.parametrize("layer", [Widened(4, 3, factor=2, name="own"), layers.BatchNormalization(renorm=True)])
 def test_a_layer_with_an_unread_argument_is_refused_or_frozen(layer):
-    inputs = keras.Input((5,))
-    model = keras.Model(inputs, layers.Dense(3)(layer(layers.Dense(8, name="first")(inputs))))
+    inputs = keras.Input((5, 5, 3))
+    model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(layer(layers.Conv2D(8, 1, name="first")(inputs)))))
     with pytest.raises(kp.PruneError, match=f"{layer.name!r} with {rule.find(layer).unread(layer)[0]}"):
         kp.trace(model)
     graph = kp.trace(model, unknown="freeze")

@@ -64,6 +64,7 @@ CHANNELS = ((0, 0), (0, 0), (0, 0), (2, 3))
         (lambda x: ops.reshape(layers.Dense(5)(ops.reshape(x, (-1, 8))), (-1, 4, 4, 5)), True),
         (lambda x: ops.reshape(ops.max(ops.reshape(x, (-1, 4)), axis=1), (-1, 32)), False),
         (lambda x: ops.softmax(x, axis=0), False),
+        (lambda x: ops.clip(x, -np.ones(8, "float32"), np.linspace(0.1, 1, 8).astype("float32")), False),
         (lambda x: layers.BatchNormalization()(x, training=True), False),
         (lambda x: layers.Conv2DTranspose(5, 1, 2)(layers.ReLU()(x)), True),
         (lambda x: ops.subtract(x2=x, x1=np.ones(8, "float32")), True),

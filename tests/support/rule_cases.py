@@ -452,7 +452,10 @@ POINTWISE = {
         function(lambda x: ops.normalize(x, axis=-1), prunable=False),
     ],
     layers.Softmax: [layer(layers.Softmax, prunable=False), layer(layers.Softmax, axis=1)],
-    layers.Rescaling: [layer(layers.Rescaling, 0.5, offset=0.3)],
+    layers.Rescaling: [
+        layer(layers.Rescaling, 0.5, offset=0.3),
+        layer(layers.Rescaling, [0.5, 1.0, 1.5, 2.0, 2.5, 3.0], prunable=False),
+    ],
     layers.Dropout: [
         layer(layers.Dropout, 0.5),
         layer(layers.Dropout, 0.5, noise_shape=(None, 1, 1, 6), prunable=False),
