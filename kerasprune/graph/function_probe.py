@@ -76,21 +76,22 @@ def _tried(function: Callable[[Any], Any], shape: Sequence[int], axis: int) -> s
         return "changes the shape"
     if not np.isfinite(whole).any():
         return "puts out no finite number"
-    if not _same(at(*every), whole):
+    if not same(at(*every), whole):
         return "is random"
     size = shape[axis]
     halves = [np.sort(generator.permutation(size)[: max(1, size // 2)]) for _ in range(2)]
     for chosen in (*halves, generator.permutation(size)):
         indices = [chosen if each == axis else line for each, line in enumerate(every)]
-        if not _same(at(*indices), whole[np.ix_(*indices)]):
+        if not same(at(*indices), whole[np.ix_(*indices)]):
             return "mixes channels"
     single = [line if each == axis else line[line.size // 2 :][:1] for each, line in enumerate(every)]
-    return "" if _same(at(*single), whole[np.ix_(*single)]) else "mixes positions"
+    return "" if same(at(*single), whole[np.ix_(*single)]) else "mixes positions"
 
 
 def _value(function: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
     return np.asarray(ops.convert_to_numpy(function(ops.convert_to_tensor(x))), "float64")
 
 
-def _same(one: np.ndarray, other: np.ndarray) -> bool:
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Returns whether two results are the same but for rounding."""
     return one.shape == other.shape and np.allclose(one, other, rtol=1e-4, atol=1e-5, equal_nan=True)

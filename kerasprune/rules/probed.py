@@ -11,6 +11,7 @@ from keras import ops, tree
 
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
+from kerasprune.graph.function_probe import same
 from kerasprune.graph.rule import tensor_rule
 
 _FREE = 3  # side of an axis whose size is not fixed
@@ -61,8 +62,8 @@ class _Trial:
     def is_fair(self) -> bool:
         """Whether the operation gives the same again, and treats every sample by itself."""
         first = dict.fromkeys(range(len(self._arrays)), (0, np.arange(1)))
-        again = all(map(_same, self._run({}), self._whole))
-        return again and all(map(_same, self._run(first), [y[:1] for y in self._whole]))
+        again = all(map(same, self._run({}), self._whole))
+        return again and all(map(same, self._run(first), [y[:1] for y in self._whole]))
 
     def lanes(self, axes: dict[int, int], size: int) -> dict[int, int] | None:
         """Returns `{output: axis}` of the channels that go in along some axes; `None` where they are mixed.
@@ -80,10 +81,8 @@ class _Trial:
             except Exception:  # noqa: BLE001  it knows the number of channels
                 return None
             for index, (part, whole) in enumerate(zip(cut, self._whole, strict=True)):
-                fits = {
-                    b for b in range(1, whole.ndim) if whole.shape[b] == size and _same(part, whole.take(chosen, b))
-                }
-                if not fits and not _same(part, whole):
+                fits = {b for b in range(1, whole.ndim) if whole.shape[b] == size and same(part, whole.take(chosen, b))}
+                if not fits and not same(part, whole):
                     return None
                 found[index] = found.get(index, fits) & fits
         return {index: min(fits) for index, fits in found.items() if fits}
@@ -118,7 +117,3 @@ def _random(x: Ids, dtype: str, side: int | None, seed: int) -> np.ndarray:
     if dtype == "bool":
         return values > 0
     return np.abs(values).astype(dtype) if "int" in dtype else values.astype("float32" if "float" in dtype else dtype)
-
-
-def _same(one: np.ndarray, other: np.ndarray) -> bool:
-    return one.shape == other.shape and np.allclose(one, other, rtol=1e-4, atol=1e-5, equal_nan=True)
