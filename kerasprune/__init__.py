@@ -24,6 +24,7 @@ _find, __dir__, __all__ = lazy(
         "criteria": "kerasprune.criteria",
         "data": "kerasprune.data",
         "export": "kerasprune.export",
+        "functional": "kerasprune.surgery.inline:functional",
         "latency": "kerasprune.export.latency",
         "lottery": "kerasprune.workflows.lottery:lottery",
         "mask": "kerasprune.surgery.mask:mask",

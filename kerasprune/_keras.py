@@ -101,6 +101,31 @@ def inner_layers(layer: Any) -> list[Any]:
     return list(layer._flatten_layers()) if isinstance(layer, keras.layers.Layer) else []
 
 
+def own_weights(layer: Any) -> list[Any]:
+    """Returns the variables of a layer itself, without those of layers inside it."""
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+@contextmanager
+def calls_of_layers(visit: Callable[..., Any]) -> Iterator[None]:
+    """Hands every call of a layer, or of an operation of a model, to `visit(it, call, args, kwargs)` in this block."""
+    of_layers, of_operations = keras.layers.Layer.__call__, keras.Operation.__call__
+
+    def layer_called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return visit(self, of_layers, args, kwargs)
+
+    def operation_called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(self, keras.layers.Layer):  # from within its own call
+            return of_operations(self, *args, **kwargs)
+        return visit(self, of_operations, args, kwargs)
+
+    keras.layers.Layer.__call__, keras.Operation.__call__ = layer_called, operation_called
+    try:
+        yield
+    finally:
+        keras.layers.Layer.__call__, keras.Operation.__call__ = of_layers, of_operations
+
+
 def attention_parts(layer: Any) -> SimpleNamespace:
     """Returns the sizes and projections of a (grouped-query or multi-head) attention layer by name."""
     names = ("num_heads", "key_dim", "value_dim", "use_gate", "gate_dense", "query_dense", "key_dense", "value_dense")

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, tree
 
-from kerasprune._keras import argument_names, changed_weights, maker
+from kerasprune._keras import argument_names, changed_weights, inner_layers, maker
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.blocks import droppable, find_blocks
 from kerasprune.graph.builder import Call, GraphBuilder
@@ -203,6 +203,8 @@ def _cure(operation: Any, kind: str, changed: str, unread: Sequence[str]) -> str
             f"Prune first, and call {'quantize()' if 'quantized' in changed else 'enable_lora()'} on the slim model, "
             f"{freeze}"
         )
+    if len(inner_layers(operation)) > 1:
+        freeze = f"write the model out with kp.functional(model) first, {freeze}"
     return (
         f"Expected layers with a rule. Received: layer {operation.name!r} of class {kind}, which kerasprune does "
         f"not know. Teach it with @kp.rule({kind}), {freeze}"

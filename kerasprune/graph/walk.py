@@ -45,7 +45,7 @@ def functional(model: Any) -> Functional:
     raise PruneError(
         f"Expected a functional or Sequential model, whose layers form a graph. Received: {model.name!r} of the "
         f"subclass {type(model).__name__}, whose call() is code. "
-        "Rewrite it as keras.Model(inputs, outputs), or wrap its parts as layers of such a model."
+        "Write it out with kp.functional(model) first."
     )
 
 

@@ -56,7 +56,7 @@ def clone(
             _copy_assets(operation, new)
         if value is None or not getattr(operation, "weights", ()):
             return new(*args, **kwargs)
-        with _starting_from(operation, new, value, added.get(id(operation))):
+        with starting_from(operation, new, value, added.get(id(operation))):
             return new(*args, **kwargs)
 
     def enter(node: Any, *args: Any, **kwargs: Any) -> Any:
@@ -94,8 +94,8 @@ def _train_alike(pairs: list[tuple[Any, Any]]) -> None:
 
 
 @contextmanager
-def _starting_from(
-    old: keras.layers.Layer, new: keras.layers.Layer, value: Value, bias: np.ndarray | None
+def starting_from(
+    old: keras.layers.Layer, new: keras.layers.Layer, value: Value, bias: np.ndarray | None = None
 ) -> Iterator[None]:
     """Gives a new layer, which is built meanwhile, the weights of an old one, and a bias that the old one has not.
 

@@ -92,14 +92,30 @@ def _config(layer: keras.layers.Layer) -> dict[str, Any]:
 
 def _from_config(layer: keras.layers.Layer, config: dict[str, Any]) -> Any:
     own = {type(each).__name__: type(each) for each in inner_layers(layer) if not _of_keras(type(each))}
+    unwanted = _unwanted(type(layer))
     try:
         with keras.saving.custom_object_scope(own) if own else nullcontext():
-            return type(layer).from_config(config)
+            new = type(layer).from_config({key: value for key, value in config.items() if key not in unwanted})
     except Exception as error:  # noqa: BLE001  the class may be the user's
         raise PruneError(
             f"Expected a layer that its config makes anew. Received: {layer.name!r} of class {type(layer).__name__}: "
             f"{error} Let get_config() return all arguments of the constructor, as the constructor takes them."
         ) from error
+
+    if "name" in unwanted:
+        new.name = layer.name
+    if "dtype" in unwanted:
+        new.dtype_policy = layer.dtype_policy
+    return new
+
+
+@cache
+def _unwanted(kind: type) -> frozenset[str]:
+    """Returns what Keras puts into every config and the constructor of a class does not take."""
+    parameters = inspect.signature(kind.__init__).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return frozenset()
+    return frozenset({"name", "trainable", "dtype"} - parameters.keys())
 
 
 def _unbuilt(config: dict[str, Any]) -> dict[str, Any]:

@@ -170,7 +170,7 @@ def test_code_is_refused_with_its_cures_or_its_channels_stay(make, kind):
 def test_a_model_that_is_code_is_refused():
     model = Loop()
     model(np.zeros((1, 4)))
-    with pytest.raises(kp.PruneError, match="Rewrite it as keras.Model.inputs, outputs., or wrap its parts as layers"):
+    with pytest.raises(kp.PruneError, match=r"Write it out with kp.functional\(model\) first"):
         kp.trace(model)
 
 

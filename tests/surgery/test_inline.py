@@ -1,0 +1,164 @@
+"""Composite layers and subclassed models written out: the same function, prunable, and loaded without their classes."""
+
+from __future__ import annotations
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from support.tutorial_models import MODELS, Branching, ScaledBlock, built, chain
+
+import kerasprune as kp
+
+
+def outputs(model, batch):
+    return [np.asarray(keras.ops.convert_to_numpy(y)) for y in keras.tree.flatten(model(batch, training=False))]
+
+
+def written(model, batch):
+    """Returns the model written out, without a word of layers that stay."""
+    subclassed = not hasattr(model, "inputs") or type(model).__module__.startswith("support")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        return kp.functional(model, inputs=batch if subclassed else None)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "encoder"])
+def test_tutorial_models_are_written_out_and_pruned(name):
+    model, batch = built(name)
+    before, calls = model.get_weights(), [len(layer._inbound_nodes) for layer in model._flatten_layers()]
+    plain = written(model, batch)
+    for one, other in zip(outputs(model, batch), outputs(plain, batch), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5)
+    assert plain.count_params() == model.count_params()
+    assert all(type(layer).__module__.startswith("keras.") for layer in plain.layers)
+    assert all(map(np.array_equal, before, model.get_weights()))
+    assert calls == [len(layer._inbound_nodes) for layer in model._flatten_layers()]
+    graph = kp.trace(plain)
+    plan = kp.plan(graph, keep=0.5)
+    slim = kp.rebuild(plain, plan)
+    assert slim.count_params() < 0.7 * model.count_params()
+    assert kp.verify(plain, slim, plan, batch, reload=False).passed
+
+
+def test_a_slim_model_loads_without_the_classes_of_the_user():
+    model, batch = built("residual")
+    plain = written(model, batch)
+    plan = kp.plan(plain, keep=0.5)
+    assert kp.verify(plain, kp.rebuild(plain, plan), plan, batch).reload_error < 1e-5
+
+
+def test_names_say_where_a_layer_was():
+    model, batch = built("residual")
+    names = [layer.name for layer in written(model, batch).layers if layer.weights]
+    assert len(names) == len(set(names)) == 15
+    assert [sum(name.startswith(f"{block.name}_") for name in names) for block in model.blocks] == [4, 5, 4]
+
+
+def test_a_layer_without_layers_in_it_stays():
+    model, batch = built("encoder")
+    plain = written(model, batch)
+    assert [each.kind for each in kp.trace(plain, unknown="freeze").unknown] == ["Sampling"]
+    for one, other in zip(outputs(model, batch), outputs(plain, batch), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5)
+
+
+def test_what_acts_otherwise_while_training_stays_a_layer():
+    class Noisy(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(4)
+
+        def call(self, x, training=None):
+            x = self.dense(x)
+            return x + keras.random.normal(keras.ops.shape(x)) if training else x
+
+    with pytest.warns(UserWarning, match="'noisy' acts otherwise while training"):
+        plain = kp.functional(chain((5,), layers.Dense(6), Noisy()))
+    assert [type(layer).__name__ for layer in plain.layers] == ["InputLayer", "Dense", "Noisy"]
+
+
+def test_weights_of_its_own_keep_a_layer_whole():
+    model = chain((16, 16, 3), layers.Conv2D(8, 4, 4), ScaledBlock(8), layers.Flatten(), layers.Dense(3))
+    with pytest.warns(UserWarning, match="weights of its own beside"):
+        plain = kp.functional(model)
+    batch = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype("float32")
+    np.testing.assert_allclose(outputs(plain, batch)[0], outputs(model, batch)[0], rtol=1e-5, atol=1e-6)
+    assert [each.kind for each in kp.trace(plain, unknown="freeze").unknown] == ["ScaledBlock"]
+
+
+def test_the_line_that_stands_in_the_way_is_quoted():
+    model = Branching()
+    batch = np.ones((2, 5), "float32")
+    model(batch)
+    with pytest.raises(kp.PruneError, match=r"if ops.sum\(x\) > 0:"):
+        kp.functional(model, inputs=batch)
+
+
+def test_a_shared_composite_stays_shared():
+    shared = keras.Sequential([layers.Dense(6, activation="relu"), layers.Dense(4)])
+    left, right = keras.Input((4,)), keras.Input((4,))
+    model = keras.Model([left, right], layers.Dense(2)(shared(left) + shared(right)))
+    plain = kp.functional(model)
+    assert plain.count_params() == model.count_params()
+    assert all(type(layer).__name__ != "Sequential" for layer in plain.layers)
+
+
+def test_masks_reach_the_layers_behind():
+    class Encoder(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.words, self.units = layers.Embedding(20, 8, mask_zero=True), layers.LSTM(6)
+
+        def call(self, x):
+            return self.units(self.words(x))
+
+    model = chain((7,), Encoder(), layers.Dense(3), dtype="int32")
+    batch = np.array([[3, 4, 5, 0, 0, 0, 0], [1, 2, 3, 4, 5, 6, 7]], "int32")
+    np.testing.assert_allclose(outputs(kp.functional(model), batch)[0], outputs(model, batch)[0], atol=1e-6)
+
+
+def test_flags_and_precision_stay():
+    model, batch = built("u-net")
+    model.top.trainable = False
+    plain = written(model, batch)
+    assert [w.trainable for w in plain.weights] == [w.trainable for w in model.weights]
+
+
+def test_a_model_that_depends_on_more_than_its_arguments_is_refused():
+    class Counting(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.dense, self.calls = layers.Dense(4), 0
+
+        def call(self, x):
+            self.calls += 1
+            return self.dense(x) * self.calls
+
+    model = chain((5,), Counting())
+    with pytest.raises(kp.PruneError, match="differs by"):
+        kp.functional(model)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (None, "model=None"),
+        (lambda: Branching(), "Call it on a batch first"),
+        (lambda: keras.Sequential([layers.Dense(3)]), "Call it on a batch first"),
+    ],
+)
+def test_models_that_cannot_be_read(model, message):
+    with pytest.raises(kp.PruneError, match=message):
+        kp.functional(model() if callable(model) else model)
+
+
+def test_others_say_that_this_exists():
+    model, batch = built("residual")
+    with pytest.raises(kp.PruneError, match=r"kp.functional\(model\)"):
+        kp.trace(model)
+    composite = built("squeeze and excite")[0]
+    with pytest.raises(kp.PruneError, match=r"kp.functional\(model\)"):
+        kp.trace(composite)
