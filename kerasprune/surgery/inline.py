@@ -86,6 +86,26 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     return new
 
 
+class _LooksAtTrainingError(Exception):
+    """The code of a layer does something else while training."""
+
+
+class _Training:
+    """Stands for the argument `training`: false, and notes whether anybody asks, rather than handing it on."""
+
+    looked_at = False
+
+    def __bool__(self) -> bool:
+        self.looked_at = True
+        return False
+
+    def __eq__(self, other: object) -> bool:
+        self.looked_at = True
+        return other is False
+
+    __hash__ = None
+
+
 @dataclass
 class _Writer:
     """Makes layers anew and calls them in the place of the old ones, while the code of a model runs."""
@@ -108,6 +128,8 @@ class _Writer:
             args: Positional arguments.
             kwargs: Arguments by name.
         """
+        args = tuple(None if isinstance(x, _Training) else x for x in args)
+        kwargs = {name: x for name, x in kwargs.items() if not isinstance(x, _Training)}
         if self._leaf:
             return call(layer, *args, **kwargs)
         if not _is_symbolic((args, kwargs)):
@@ -118,6 +140,8 @@ class _Writer:
         if why is None:
             try:
                 return self.expand(layer, args, kwargs)
+            except _LooksAtTrainingError:
+                why = "acts otherwise while training"
             except Exception as error:  # noqa: BLE001  the code is the user's
                 why = f"fails on symbolic tensors {_line_of(error)}"
         if why:
@@ -125,12 +149,25 @@ class _Writer:
         return self._called(layer, call, args, kwargs)
 
     def expand(self, layer: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """Runs the code of a layer; the layers that it calls come to `visit`."""
-        if "mask" in inspect.signature(layer.call).parameters and kwargs.get("mask") is None:
+        """Runs the code of a layer; the layers that it calls come to `visit`.
+
+        Raises:
+            _LooksAtTrainingError: The code is another one while training; that of the model itself is run as in use.
+        """
+        names = inspect.signature(layer.call).parameters
+        if "mask" in names and kwargs.get("mask") is None:
             mask = getattr(next(iter(tree.flatten(args)), None), "_keras_mask", None)
             kwargs = kwargs if mask is None else {**kwargs, "mask": mask}
+        training = _Training()
+        if "training" in names and kwargs.get("training") is None:
+            kwargs = {**kwargs, "training": training}
         with self._inside(layer):
-            return layer.call(*args, **kwargs)
+            made = layer.call(*args, **kwargs)
+        if training.looked_at and layer is self.model:
+            self.kept[layer.name] = "acts otherwise while training: written out as it acts in use"
+        elif training.looked_at:
+            raise _LooksAtTrainingError
+        return made
 
     def _symbolic(self, x: Any) -> Any:
         """Returns a tensor as one that depends on an input, without changing it.
@@ -152,8 +189,6 @@ class _Writer:
             return ""
         if own_weights(layer):
             return "has weights of its own beside those of the layers in it"
-        if _mentions_training(layer):
-            return "acts otherwise while training"
         return None
 
     def _called(self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -196,18 +231,6 @@ class _Writer:
 
 def _is_symbolic(arguments: Any) -> bool:
     return any(isinstance(x, keras.KerasTensor) for x in tree.flatten(arguments))
-
-
-def _mentions_training(layer: Any) -> bool:
-    """Returns whether the code of a layer looks at `training` itself, rather than only handing it on."""
-    if "training" not in inspect.signature(layer.call).parameters:
-        return False
-    try:
-        source = inspect.getsource(type(layer).call)
-    except (OSError, TypeError):
-        return True
-    handed_on = source.replace("training=training", "")
-    return handed_on.count("training") > 1  # once in the signature
 
 
 def _inputs(model: keras.Model, given: Any) -> Any:
