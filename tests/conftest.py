@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 # Where the memory of a virtual machine is slow that takes up to two minutes; Python and the converter of TFLite do
 # it often. Young objects are collected as ever; what has survived a module of tests is not walked again, and is only
 # collected where the machine is short of memory.
-SHORT = 0.35  # of the machine's memory
+SHORT = 0.15  # of the machine's memory
 
 
 def pytest_collection_finish() -> None:
