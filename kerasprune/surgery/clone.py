@@ -74,7 +74,7 @@ def clone(
         return keras.Model(*packed, name=old.name)
 
     new = copy(model, functional(model).inputs)
-    _train_alike([(model, new), *((old, made[id(old)]) for old in _operations(model) if id(old) in made)])
+    train_alike([(model, new), *((old, made[id(old)]) for old in _operations(model) if id(old) in made)])
     return new, made
 
 
@@ -86,7 +86,7 @@ def _operations(model: keras.Model) -> Iterator[Any]:
             yield from _operations(node.operation)
 
 
-def _train_alike(pairs: list[tuple[Any, Any]]) -> None:
+def train_alike(pairs: list[tuple[Any, Any]]) -> None:
     """Makes new layers trainable as old ones are, outer ones first: they set the flags of the layers inside."""
     for old, new in pairs:
         if getattr(old, "trainable", None) != getattr(new, "trainable", None):

@@ -23,7 +23,7 @@ from kerasprune._keras import Functional, calls_of_layers, inner_layers, maker, 
 from kerasprune.errors import PruneError
 from kerasprune.graph.rule import find
 from kerasprune.graph.walk import is_model
-from kerasprune.surgery.clone import starting_from
+from kerasprune.surgery.clone import starting_from, train_alike
 from kerasprune.surgery.copy_layer import make_layer
 
 _TOLERANCE = 1e-5
@@ -78,7 +78,7 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
                 f"{_line_of(error)}. Write that with keras.ops, or put it into a layer of its own."
             ) from error
     new = keras.Model(fed, outputs, name=model.name)
-    new.trainable = model.trainable
+    train_alike([(model, new), *writer.pairs])
     _check_same(model, new)
     if writer.kept:
         kept = "; ".join(f"{name!r} {why}" for name, why in writer.kept.items())
@@ -118,6 +118,11 @@ class _Writer:
     _names: set[str] = field(default_factory=set)
     _path: list[str] = field(default_factory=list)
     _leaf: bool = False
+
+    @property
+    def pairs(self) -> list[tuple[Any, Any]]:
+        """`(old, new)` of the layers that were made anew."""
+        return [(old, self._made[id(old)]) for old in self._olds]
 
     def visit(self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
         """Stands for a call of a layer.
