@@ -145,10 +145,14 @@ def _against_masks(
     """Returns the difference from the masked model, and the layers in which folded constants explain it.
 
     A model that was rebuilt with `absorb=True` equals the masked model whose biases still speak, where all constants
-    could be folded exactly; else it must be what `rebuild` makes anew.
+    could be folded exactly. Else it must be what `rebuild` makes anew, and that be exact but for the folding: without
+    it, it must equal the masked model.
     """
     error = min(_difference(mask(model, plan, silence), slim, inputs) for silence in ("output", "weights"))
-    if error <= tolerance or not inexact or _difference(rebuild(model, plan), slim, inputs) > tolerance:
+    if error <= tolerance or not inexact:
+        return error, ()
+    unfolded = _difference(mask(model, plan), rebuild(model, plan, absorb=False), inputs)
+    if max(unfolded, _difference(rebuild(model, plan), slim, inputs)) > tolerance:
         return error, ()
     return error, tuple(dict.fromkeys(inexact))
 

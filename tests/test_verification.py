@@ -39,6 +39,24 @@ def test_it_is_loaded_in_a_process_without_kerasprune(model, plan):
     assert verdict.reload_error is not None and verdict.reload_error < 1e-6
 
 
+def test_folded_constants_explain_no_wrong_surgery(monkeypatch, model, plan):
+    """At the border of `branch` folded constants do not hold; a layer that is copied wrongly shows all the same."""
+    from kerasprune.surgery import rebuild as module
+
+    made = module.make_layer
+
+    def wrong(layer, changes):
+        new = made(layer, changes)
+        if layer.name == "branch":
+            new.activation = keras.activations.tanh
+        return new
+
+    assert kp.verify(model, kp.rebuild(model, plan), plan, reload=False).approximate == ("branch",)
+    monkeypatch.setattr(module, "make_layer", wrong)
+    verdict = kp.verify(model, kp.rebuild(model, plan), plan, reload=False)
+    assert not verdict.passed and not verdict.approximate
+
+
 def test_a_batch_of_ones_own(model, plan):
     batch = np.random.default_rng(3).normal(size=(2, 9, 9, 3)).astype("float32")
     assert kp.verify(model, kp.rebuild(model, plan), plan, batch, reload=False).passed
