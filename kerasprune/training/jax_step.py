@@ -32,7 +32,9 @@ class JaxStep:
 
     def __init__(self, model: keras.Model, in_loss: Iterable[Any], in_update: Iterable[Any]) -> None:
         self._model = model
-        self._loss = vars(model).setdefault(_LOSS, _Loss(model))
+        if _LOSS not in vars(model):  # one for all callbacks: it adds a variable to the model
+            vars(model)[_LOSS] = _Loss(model)
+        self._loss = vars(model)[_LOSS]
         self._loss.users.append(self)
         self._statistics = added_statistics(model, in_loss)
         self._memory = added_optimizer_variables(unwrapped(model.optimizer), in_update)

@@ -59,6 +59,15 @@ def test_nothing_stays_on_model_and_optimizer(make):
 
 
 @ON_JAX
+def test_two_callbacks_share_one_count_of_steps_and_leave_none():
+    model = compiled(small())
+    model.fit(*DATA, batch_size=8, epochs=1, verbose=0)
+    before = len(model.variables)
+    train(model, [kp.callbacks.GReg1(keep=0.5).compressed(8), kp.callbacks.Polarization(strength=1e-3)], epochs=1)
+    assert len(model.variables) == before
+
+
+@ON_JAX
 def test_files_that_are_saved_meanwhile_do_without(tmp_path):
     model = compiled(small())
     callback = kp.callbacks.GradualMagnitude(kp.schedules.cubic(0.25, end="1ep"), every=2)
