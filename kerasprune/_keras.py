@@ -75,8 +75,7 @@ def stored_embeddings(layer: keras.layers.Embedding) -> Any:
 
 def changed_weights(operation: Any) -> str:
     """Returns how the weights of a layer, or of one inside it, were changed after it was built, or an empty string."""
-    layers = operation._flatten_layers() if isinstance(operation, keras.layers.Layer) else ()
-    for layer in layers:
+    for layer in inner_layers(operation):
         if getattr(layer, "quantization_mode", None):
             return f"quantized to {layer.quantization_mode}"
         if getattr(layer, "lora_enabled", False):

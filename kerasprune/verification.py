@@ -17,12 +17,14 @@ from keras import tree
 
 from kerasprune.costs.cost import cost
 from kerasprune.errors import PruneError, kind_faults, raise_faults
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import cut
 from kerasprune.surgery.mask import mask
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.testing.oracle import compare
+from kerasprune.testing.oracle import compare, outputs_of
 from kerasprune.testing.randomness import random_inputs
 
 _TOLERANCE = {"float32": 1e-4, "float64": 1e-4}
@@ -122,13 +124,13 @@ def verify(
     raise_faults("Nothing can be verified:", faults)
     inputs = random_inputs(model, side=_SIDE) if data is None else data
     tolerance = max(_TOLERANCE.get(layer.compute_dtype, _HALF) for layer in model.layers)
-    applied = cut(model, plan)
-    copy_error = _difference(model, rebuild(applied.graph.model, Plan({}, coupling=plan.coupling)), inputs)
+    graph = trace(model, coupling=plan.coupling, unknown="freeze", resolution=plan.resolution)
+    copy_error = _difference(model, rebuild(graph, Plan({}, coupling=plan.coupling)), inputs)
     faults += _too_large("A copy of the dense model, from which nothing is removed", copy_error, tolerance)
-    folded = fold(applied)
-    error, approximate = _against_masks(model, slim, plan, inputs, tolerance, [*folded.padded, *folded.lost])
+    folded = fold(cut(graph, plan))
+    error, approximate = _against_masks(graph, slim, plan, inputs, tolerance, [*folded.padded, *folded.lost])
     faults += _too_large("The slim model", error, tolerance) if not approximate else []
-    params, macs, wrong = _costs(model, slim, plan)
+    params, macs, wrong = _costs(graph, slim, plan)
     reload_error = _loaded_alone(slim, inputs) if reload else None
     if reload_error is not None:
         faults += _too_large(
@@ -140,7 +142,7 @@ def verify(
 
 
 def _against_masks(
-    model: keras.Model, slim: keras.Model, plan: Plan, inputs: Any, tolerance: float, inexact: Sequence[str]
+    graph: ChannelGraph, slim: keras.Model, plan: Plan, inputs: Any, tolerance: float, inexact: Sequence[str]
 ) -> tuple[float, tuple[str, ...]]:
     """Returns the difference from the masked model, and the layers in which folded constants explain it.
 
@@ -148,11 +150,11 @@ def _against_masks(
     could be folded exactly. Else it must be what `rebuild` makes anew, and that be exact but for the folding: without
     it, it must equal the masked model.
     """
-    error = min(_difference(mask(model, plan, silence), slim, inputs) for silence in ("output", "weights"))
+    error = min(_difference(mask(graph, plan, silence), slim, inputs) for silence in ("output", "weights"))
     if error <= tolerance or not inexact:
         return error, ()
-    unfolded = _difference(mask(model, plan), rebuild(model, plan, absorb=False), inputs)
-    if max(unfolded, _difference(rebuild(model, plan), slim, inputs)) > tolerance:
+    unfolded = _difference(mask(graph, plan), rebuild(graph, plan, absorb=False), inputs)
+    if max(unfolded, _difference(rebuild(graph, plan), slim, inputs)) > tolerance:
         return error, ()
     return error, tuple(dict.fromkeys(inexact))
 
@@ -171,12 +173,12 @@ def _too_large(what: str, error: float, tolerance: float) -> list[str]:
     return [f"{what} differs by {error:.1e} where {tolerance:.0e} is rounding. Was it trained on, or is a rule wrong?"]
 
 
-def _costs(model: keras.Model, slim: keras.Model, plan: Plan) -> tuple[tuple[int, int], tuple[int, int], list[str]]:
+def _costs(graph: ChannelGraph, slim: keras.Model, plan: Plan) -> tuple[tuple[int, int], tuple[int, int], list[str]]:
     """Returns parameters and multiply–adds, predicted and found, and what is wrong with them."""
-    free = any(None in tensor.shape[1:-1] for tensor in model.inputs) and plan.resolution is None
+    free = any(None in tensor.shape[1:-1] for tensor in graph.model.inputs) and plan.resolution is None
     side = _SIDE if free else plan.resolution
     found = cost(slim, resolution=side)
-    predicted = [cost(model, plan, resolution=side, absorb=absorb) for absorb in (True, False)]
+    predicted = [cost(graph, plan, resolution=side, absorb=absorb) for absorb in (True, False)]
     nearest = min(predicted, key=lambda each: abs(each.params - found.params))
     pairs = {"parameters": (nearest.params, found.params), "multiply–adds": (nearest.macs, found.macs)}
     wrong = [f"{name}: {a:,} were predicted, the slim model has {b:,}." for name, (a, b) in pairs.items() if a != b]
@@ -206,10 +208,7 @@ def _loaded_alone(slim: keras.Model, inputs: Any) -> float:
                 "Classes of one's own must be registered and imported there: verify with reload=False."
             )
         outputs = np.load(made)
-        here = [
-            keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in tree.flatten(slim(inputs, training=False))
-        ]
-        pairs = zip(here, (outputs[name] for name in outputs.files), strict=True)
+        pairs = zip(outputs_of(slim, inputs), (outputs[name] for name in outputs.files), strict=True)
         return max(float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-30)) for a, b in pairs)
 
 

@@ -56,15 +56,23 @@ def _differs(operation: Any, name: str, default: Any) -> bool:
 
 
 @cache
-def _arguments(kind: type) -> list[tuple[str, Any]]:
-    """Returns `(name, default)` of the constructor arguments of a class and its bases that say something."""
+def arguments(kind: type) -> dict[str, Any]:
+    """Returns `{name: default}` of the constructor's arguments of a class and its bases."""
     found: dict[str, Any] = {}
     for base in kind.__mro__:
         if "__init__" not in vars(base) or base is object:
             continue
         for each in inspect.signature(base.__init__).parameters.values():
-            if each.kind in (each.VAR_KEYWORD, each.VAR_POSITIONAL) or each.name == "self":
-                continue
-            if each.name not in _GEOMETRY and not each.name.endswith(("_initializer", "_regularizer", "_constraint")):
+            if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL) and each.name != "self":
                 found.setdefault(each.name, each.default)
-    return list(found.items())
+    return found
+
+
+@cache
+def _arguments(kind: type) -> list[tuple[str, Any]]:
+    """Returns `(name, default)` of those that may say something of channels."""
+    return [
+        (name, default)
+        for name, default in arguments(kind).items()
+        if name not in _GEOMETRY and not name.endswith(("_initializer", "_regularizer", "_constraint"))
+    ]

@@ -148,9 +148,7 @@ def rule(
     """
 
     def decorate(function: Callable) -> Callable:
-        table.add(
-            classes, Rule(_on_channel_axis(function), constant, reads=None if reads is None else frozenset(reads))
-        )
+        tensor_rule(*classes, constant=constant, reads=reads)(_on_channel_axis(function))
         return function
 
     return decorate

@@ -15,6 +15,7 @@ from keras import tree
 
 from kerasprune._keras import copied_operation, declared_output_shape, inner_layers
 from kerasprune.errors import PruneError
+from kerasprune.graph.constructor_arguments import arguments
 
 _ROUND_TRIPS = ("keras.", "kerasprune.")
 """Packages whose functions and objects come back from a config as they were."""
@@ -232,12 +233,9 @@ def _own_of_keras() -> frozenset[str]:
     return frozenset(vars(layer))
 
 
-@cache
-def _argument_names(kind: type) -> tuple[str, ...]:
-    """Returns the names of the constructor's arguments of a class and its bases."""
-    inits = [base.__init__ for base in kind.__mro__ if "__init__" in vars(base) and base is not object]
-    names = (each.name for init in inits for each in inspect.signature(init).parameters.values())
-    return tuple(dict.fromkeys(name for name in names if name not in ("self", "args", "kwargs", "name", "dtype")))
+def _argument_names(kind: type) -> list[str]:
+    """Returns the names of the constructor's arguments of a class and its bases, which may be attributes too."""
+    return [name for name in arguments(kind) if name not in ("name", "dtype")]
 
 
 def _of_keras(kind: type) -> bool:

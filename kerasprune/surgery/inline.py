@@ -252,8 +252,7 @@ def _inputs(model: keras.Model, given: Any) -> Any:
     if given is not None:
         return tree.map_structure(fresh, given)
     if is_model(model) and model.built:
-        body = model if isinstance(model, Functional) else None
-        return tree.map_structure(fresh, structures(body)[0] if body is not None else model.input)
+        return tree.map_structure(fresh, structures(model)[0] if isinstance(model, Functional) else model.input)
     shapes = (model.get_build_config() or {}) if model.built else {}
     shape = shapes.get("input_shape")
     if not shape or not isinstance(shape, list | tuple) or not all(s is None or isinstance(s, int) for s in shape):

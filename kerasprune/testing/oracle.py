@@ -46,7 +46,7 @@ def compare(expected: keras.Model, model: keras.Model, inputs: Any) -> Agreement
         PruneError: The first puts out infinity or NaN.
         AssertionError: The second does, or outputs of another shape.
     """
-    pairs = zip(_outputs(expected, inputs), _outputs(model, inputs), strict=True)
+    pairs = zip(outputs_of(expected, inputs), outputs_of(model, inputs), strict=True)
     errors, spreads = [], []
     for a, b in pairs:
         require(a.shape == b.shape, f"Expected outputs of shape {a.shape}. Received: shape {b.shape}.")
@@ -202,7 +202,8 @@ def _state(model: keras.Model) -> tuple[str, list[np.ndarray]]:
     return model.to_json(), model.get_weights()
 
 
-def _outputs(model: keras.Model, inputs: Any) -> list[np.ndarray]:
+def outputs_of(model: keras.Model, inputs: Any) -> list[np.ndarray]:
+    """Returns the outputs of a model, as it acts in use, one array each."""
     outputs = keras.tree.flatten(model(inputs, training=False))
     return [keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in outputs]
 
