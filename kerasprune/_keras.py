@@ -7,12 +7,14 @@ underscore. Everything else in the package uses the public interface.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import keras
+from keras.src import backend
+from keras.src import ops as own_ops
 from keras.src.applications.convnext import LayerScale, StochasticDepth
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 from keras.src.models.functional import Functional
@@ -48,6 +50,25 @@ def making_node(tensor: keras.KerasTensor) -> Any:
     """Returns the call that makes a symbolic tensor."""
     operation, index, _ = tensor._keras_history
     return operation._inbound_nodes[index]
+
+
+def is_input(tensor: keras.KerasTensor) -> bool:
+    """Returns whether a symbolic tensor is an input, made by no other call."""
+    return not hasattr(tensor, "_keras_history") or isinstance(maker(tensor), keras.layers.InputLayer)
+
+
+def output_specs(operation: Any, args: Any, kwargs: Any) -> list[keras.KerasTensor]:
+    """Returns the symbolic outputs of an operation; where it leaves sizes free that it could know, it is run for them.
+
+    Raises:
+        Exception: The operation does not take these arguments.
+    """
+    declared = keras.tree.flatten(operation.compute_output_spec(*args, **kwargs))
+    if not any(None in y.shape[1:] for y in declared):
+        return declared
+    if any(None in x.shape[1:] for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)):
+        return declared
+    return keras.tree.flatten(backend.compute_output_spec(operation.call, *args, **kwargs))
 
 
 def number_of_calls(operation: Any) -> int:
@@ -123,6 +144,22 @@ def calls_of_layers(visit: Callable[..., Any]) -> Iterator[None]:
         yield
     finally:
         keras.layers.Layer.__call__, keras.Operation.__call__ = of_layers, of_operations
+
+
+@contextmanager
+def replaced_operations(functions: Mapping[str, Callable[..., Any]], item: Callable[[Any, Any], Any]) -> Iterator[None]:
+    """Puts functions in the place of those of `keras.ops` by name, and `item(x, key)` in that of `x[key]`."""
+    before = [(module, name, getattr(module, name)) for module in (keras.ops, own_ops) for name in functions]
+    of_tensors = keras.KerasTensor.__getitem__
+    for module, name, _ in before:
+        setattr(module, name, functions[name])
+    keras.KerasTensor.__getitem__ = lambda x, key: item(x, key)
+    try:
+        yield
+    finally:
+        keras.KerasTensor.__getitem__ = of_tensors
+        for module, name, function in before:
+            setattr(module, name, function)
 
 
 def attention_parts(layer: Any) -> SimpleNamespace:

@@ -175,7 +175,7 @@ def _too_large(what: str, error: float, tolerance: float) -> list[str]:
 
 def _costs(graph: ChannelGraph, slim: keras.Model, plan: Plan) -> tuple[tuple[int, int], tuple[int, int], list[str]]:
     """Returns parameters and multiply–adds, predicted and found, and what is wrong with them."""
-    free = any(None in tensor.shape[1:-1] for tensor in graph.model.inputs) and plan.resolution is None
+    free = any(None in tensor.shape[1:] for tensor in graph.model.inputs) and plan.resolution is None
     side = _SIDE if free else plan.resolution
     found = cost(slim, resolution=side)
     predicted = [cost(graph, plan, resolution=side, absorb=absorb) for absorb in (True, False)]

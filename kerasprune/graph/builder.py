@@ -161,6 +161,22 @@ class GraphBuilder:
         """Pins all channels that were made after a mark."""
         self.pin(np.arange(mark, self._total), reason)
 
+    @contextmanager
+    def first_axis(self, tensors: Sequence[Ids], made: list[Ids]) -> Iterator[None]:
+        """Pins channels along the first axis of tensors, the batch elsewhere, that what runs meanwhile passes over.
+
+        A weight that is looked up has them there. `made` is filled in the block.
+        """
+        before = len(self._ties)
+        yield
+        carrying = [x.axes[0] for x in tensors if 0 in x.axes]
+        if carrying:
+            lines = [line for pair in self._ties[before:] for line in pair]
+            followed = np.concatenate([np.zeros(0, int), *lines, *(line for y in made for line in y.axes.values())])
+            for ids in carrying:
+                if not np.isin(ids, followed).all():
+                    self.pin(ids, f"{self._owner_name()!r} takes them for samples")
+
     def pin_made(self, layer: Any, reason: str) -> None:
         """Pins all channels that a layer makes, those inside it too, such as the heads of attention."""
         for (key, _), ids in self._made.items():

@@ -107,7 +107,7 @@ class ChannelGraph:
                 (
                     call.operation.name,
                     type(call.operation).__name__,
-                    call.outputs[0].shape[-1:],
+                    call.node.outputs[0].shape[-1:],
                     [maker.get(id(x)) for x in call.inputs],
                 )
                 for call in self.calls

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, tree
 
-from kerasprune._keras import argument_names, changed_weights, inner_layers, maker
+from kerasprune._keras import argument_names, changed_weights, inner_layers, maker, output_specs
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.blocks import droppable, find_blocks
 from kerasprune.graph.builder import Call, GraphBuilder
@@ -75,8 +75,10 @@ def trace(
         outputs = next(shapes) if shapes else tuple(output.shape for output in node.outputs)
         tensors = [x for x in tree.flatten((args, kwargs)) if isinstance(x, Ids)]
         graph.call = Call(node, tuple(x.shape for x in tensors), outputs, tuple(tensors))
-        made = _apply(graph, find(operation), operation, tensors, args, kwargs, unknown)
-        made = [made] if isinstance(made, Ids) else list(made)
+        made: list[Ids] = []
+        with graph.first_axis(tensors, made):
+            out = _apply(graph, find(operation), operation, tensors, args, kwargs, unknown)
+            made += [out] if isinstance(out, Ids) else out
         if any(fnmatchcase(operation.name, pattern) for pattern in patterns):
             graph.pin_made(operation, "asked to stay by freeze=")
             for each in made:
@@ -213,7 +215,7 @@ def _cure(operation: Any, kind: str, changed: str, unread: Sequence[str]) -> str
 
 def _input_ids(graph: GraphBuilder, tensor: KerasTensor, resolution: int | None) -> Ids:
     shape = at_resolution(tuple(tensor.shape), resolution)
-    if len(shape) < 2 or shape[-1] is None:
+    if len(shape) < 2 or tensor.shape[-1] is None:
         return Ids(shape)
     name = maker(tensor).name
     return Ids(shape, {len(shape) - 1: graph.fixed(shape[-1], "an input of the model", name)})
@@ -284,7 +286,7 @@ def shapes_at(
     shapes = []
 
     def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
-        outputs = tree.flatten(node.operation.compute_output_spec(*args, **kwargs))
+        outputs = output_specs(node.operation, args, kwargs)
         shapes.append(tuple(tuple(output.shape) for output in outputs))
         return outputs
 

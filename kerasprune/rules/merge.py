@@ -67,7 +67,7 @@ def combine(graph: GraphBuilder, operands: list[Any], couple: Callable[..., np.n
     shape = graph.call.outputs[0]
     axes: dict[int, np.ndarray] = {}
     constants: dict[int, dict[int, np.ndarray]] = {}
-    for axis in range(1, len(shape)):
+    for axis in range(len(shape)):
         here = [
             (index, operand, axis - len(shape))
             for index, operand in enumerate(operands)

@@ -28,7 +28,9 @@ def probed(graph: GraphBuilder, operation: Any, *args: Any, **kwargs: Any) -> li
     tensors = [x for x in tree.flatten((args, kwargs)) if isinstance(x, Ids)]
     made: list[dict[int, np.ndarray]] = [{} for _ in graph.call.outputs]
     trial = _trial(graph, operation, args, kwargs, tensors)
-    for place in sorted({axis - len(x.shape) for x in tensors for axis in x.axes}):
+    for x in tensors:
+        graph.pin_all(x, f"{operation.name!r} takes them for samples", but=tuple(axis for axis in x.axes if axis))
+    for place in sorted({axis - len(x.shape) for x in tensors for axis in x.axes if axis}):
         at = {i: place + len(x.shape) for i, x in enumerate(tensors) if place + len(x.shape) > 0}
         size = max(tensors[i].shape[axis] or 0 for i, axis in at.items() if axis in tensors[i].axes)
         wide = {i: axis for i, axis in at.items() if tensors[i].shape[axis] == size}

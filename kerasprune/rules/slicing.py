@@ -103,10 +103,14 @@ def unstack(graph: GraphBuilder, operation: Any, x: Ids) -> list[Ids]:
 
 
 @tensor_rule(knp.Take, reads=("axis",))
-def take(graph: GraphBuilder, operation: Any, x: Ids, indices: Any) -> Ids:
+def take(graph: GraphBuilder, operation: Any, x: Any, indices: Any) -> Ids:
     """Entries picked by number along one axis; channels on that axis stay, those after it move along."""
     shape = graph.call.outputs[0]
-    if operation.axis is None or not isinstance(x, Ids):
+    if isinstance(indices, Ids):
+        graph.pin_all(indices, f"{operation.name!r} looks them up")
+    if not isinstance(x, Ids):
+        return Ids(shape)
+    if operation.axis is None:
         graph.pin_all(x, f"{operation.name!r} picks from the flattened tensor")
         return Ids(shape)
     along = operation.axis % len(x.shape)

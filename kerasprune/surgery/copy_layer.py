@@ -84,6 +84,9 @@ def _config(layer: keras.layers.Layer) -> dict[str, Any]:
     try:
         return layer.get_config()
     except Exception as error:  # noqa: BLE001  the class may be the user's
+        if _of_keras(type(layer)):  # one that was given an object as its dtype, which Keras does not write down
+            given = {name: vars(layer)[name] for name in arguments(type(layer)) if name in vars(layer)}
+            return {**given, "name": layer.name, "dtype": layer.dtype_policy.name}
         raise PruneError(
             f"Expected a layer with a config, to make it anew. Received: {layer.name!r} of class "
             f"{type(layer).__name__}, whose get_config() fails: {error} Write get_config() so that it returns all "
@@ -171,11 +174,11 @@ def _functions(layer: Any) -> list[str]:
         name
         for argument in _argument_names(type(layer))
         for name in (argument, f"_{argument}")
-        if callable(value := vars(layer).get(name)) and not _comes_back(value)
+        if callable(value := vars(layer).get(name)) and not comes_back(value)
     ]
 
 
-def _comes_back(value: Any) -> bool:
+def comes_back(value: Any) -> bool:
     """Returns whether Keras reads a function or object back from a config as it was."""
     if isinstance(value, keras.layers.Layer | type):
         return True

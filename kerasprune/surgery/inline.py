@@ -10,32 +10,39 @@ from __future__ import annotations
 import inspect
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
-import numpy as np
 from keras import tree
 
-from kerasprune._keras import Functional, calls_of_layers, inner_layers, maker, own_weights, structures
+from kerasprune._keras import (
+    calls_of_layers,
+    inner_layers,
+    own_weights,
+    replaced_operations,
+)
 from kerasprune.errors import PruneError
 from kerasprune.graph.rule import find
 from kerasprune.graph.walk import is_model
 from kerasprune.surgery.clone import starting_from, train_alike
-from kerasprune.surgery.copy_layer import make_layer
-
-_TOLERANCE = 1e-5
-_SIDE = 32  # of a free axis, in the comparison
+from kerasprune.surgery.copy_layer import comes_back, make_layer
+from kerasprune.surgery.free_sizes import FreeSizes, operations, sliced
+from kerasprune.surgery.same_outputs import check_same
+from kerasprune.surgery.stock_dropout import stock_dropout
+from kerasprune.surgery.symbolic_inputs import symbolic_inputs
+from kerasprune.surgery.weight_lookup import looked_up, obstacle, replaced
 
 
 def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     """Writes a model out as one plain functional model with the same function.
 
-    Nested models, subclassed ones too, and layers made of layers are replaced by what they call. Layers that have
-    weights of their own beside those of the layers in them, that act otherwise while training, or whose `call` cannot
-    be run on symbolic tensors (Python control flow on values), stay layers; a warning names them and says why.
+    Nested models, subclassed ones too, and layers that no package but their own knows are replaced by what they call;
+    a weight of such a layer is looked up in an `Embedding`, a size that is free is computed from the inputs, and
+    stochastic depth is a `Dropout`. Layers that act otherwise while training, or whose `call` cannot be run on symbolic
+    tensors (Python control flow on values), stay layers; a warning names them and says why.
 
     Args:
         model: Any built model; it is left untouched.
@@ -67,9 +74,9 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     """
     if not isinstance(model, keras.Model):
         raise PruneError(f"Expected a keras.Model. Received: model={model!r} of {type(model).__name__}.")
-    fed = _inputs(model, inputs)
-    writer = _Writer(model, tree.flatten(fed)[0])
-    with calls_of_layers(writer.visit):
+    fed = symbolic_inputs(model, inputs)
+    writer = _Writer(model, tree.flatten(fed))
+    with calls_of_layers(writer.visit), replaced_operations(writer.operations(), writer.item):
         try:
             outputs = writer.expand(model, (fed,), {})
         except Exception as error:  # noqa: BLE001  the code is the user's
@@ -79,10 +86,17 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
             ) from error
     new = keras.Model(fed, outputs, name=model.name)
     train_alike([(model, new), *writer.pairs])
-    _check_same(model, new)
+    check_same(model, new)
     if writer.kept:
         kept = "; ".join(f"{name!r} {why}" for name, why in writer.kept.items())
         warnings.warn(f"Not written out, and whole when the model is pruned: {kept}.", stacklevel=2)
+    if writer.read_as_numbers:
+        names = ", ".join(repr(variable.path) for variable in writer.read_as_numbers)
+        warnings.warn(
+            f"No weights of the functional model: {names}. They are used nowhere, or as numbers outside the layer that "
+            "has them, as a tied output may: call the layer there, or keep the model as it is if it is trained on.",
+            stacklevel=2,
+        )
     return new
 
 
@@ -111,18 +125,29 @@ class _Writer:
     """Makes layers anew and calls them in the place of the old ones, while the code of a model runs."""
 
     model: keras.Model
-    source: keras.KerasTensor
+    inputs: list[keras.KerasTensor]
     kept: dict[str, str] = field(default_factory=dict)
     _made: dict[int, Any] = field(default_factory=dict)
     _olds: list[Any] = field(default_factory=list)  # keeps ids in use
     _names: set[str] = field(default_factory=set)
     _path: list[str] = field(default_factory=list)
     _leaf: bool = False
+    _tensors: dict[int, Any] = field(default_factory=dict)  # of variables
+    _tables: dict[int, tuple[Any, Any]] = field(default_factory=dict)  # (tensor, embedding) of those that are tables
+
+    def __post_init__(self) -> None:
+        self._sizes = FreeSizes(self.inputs)
 
     @property
     def pairs(self) -> list[tuple[Any, Any]]:
         """`(old, new)` of the layers that were made anew."""
         return [(old, self._made[id(old)]) for old in self._olds]
+
+    @property
+    def read_as_numbers(self) -> list[Any]:
+        """The weights that no new layer has."""
+        there = self._tensors.keys() | {id(v) for old in self._olds for v in getattr(old, "weights", ())}
+        return [variable for variable in self.model.trainable_weights if id(variable) not in there]
 
     def visit(self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
         """Stands for a call of a layer.
@@ -143,15 +168,24 @@ class _Writer:
             args, kwargs = tree.map_structure(self._symbolic, (args, kwargs))
         why = self._stays(layer)
         if why is None:
+            before = dict(self.kept)
             try:
                 return self.expand(layer, args, kwargs)
             except _LooksAtTrainingError:
+                same = stock_dropout(layer, args, kwargs)
+                if same is not None:
+                    return self._called(layer, call, args, {}, same)
                 why = "acts otherwise while training"
             except Exception as error:  # noqa: BLE001  the code is the user's
                 why = f"fails on symbolic tensors {_line_of(error)}"
-        if why:
-            self.kept[layer.name] = why
-        return self._called(layer, call, args, kwargs)
+            self.kept = before  # the layers in it stay with it
+        if not why:
+            return self._leaf_called(layer, call, args, kwargs)
+        self.kept[layer.name] = why
+        try:
+            return self._called(layer, call, args, kwargs)
+        except PruneError as error:
+            raise PruneError(f"{layer.name!r} cannot be written out: it {why}. Nor can it stay: {error}") from error
 
     def expand(self, layer: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Runs the code of a layer; the layers that it calls come to `visit`.
@@ -166,7 +200,7 @@ class _Writer:
         training = _Training()
         if "training" in names and kwargs.get("training") is None:
             kwargs = {**kwargs, "training": training}
-        with self._inside(layer):
+        with self._inside(layer), self._weights_of(layer):
             made = layer.call(*args, **kwargs)
         if training.looked_at and layer is self.model:
             self.kept[layer.name] = "acts otherwise while training: written out as it acts in use"
@@ -181,43 +215,101 @@ class _Writer:
         """
         if not keras.ops.is_tensor(x):
             return x
-        nothing = keras.ops.sum(keras.ops.zeros_like(self.source))
+        nothing = keras.ops.sum(keras.ops.zeros_like(self.inputs[0]))
         return keras.ops.add(x, keras.ops.cast(nothing, x.dtype))
 
     def _stays(self, layer: Any) -> str | None:
         """Returns why a layer is not written out: an empty string where there is nothing in it, `None` where it is."""
         if is_model(layer):
             return None
-        if not isinstance(layer, keras.layers.Layer):
+        if not isinstance(layer, keras.layers.Layer) or find(layer) is not None:
             return ""
-        if find(layer) is not None or len(inner_layers(layer)) < 2:
+        if type(layer).__module__.startswith("keras.") and (len(inner_layers(layer)) < 2 or own_weights(layer)):
             return ""
-        if own_weights(layer):
-            return "has weights of its own beside those of the layers in it"
-        return None
+        return obstacle(layer) or None
 
-    def _called(self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
-        before, self._leaf = self._leaf, True
-        try:
+    # ---- in the place of keras.ops, while code runs ---------------------------------------------------------
+
+    def operations(self) -> dict[str, Callable[..., Any]]:
+        """Returns what stands for functions of `keras.ops` in the code that is written out."""
+        originals = {name: getattr(keras.ops, name) for name in ("take", *operations(self._sizes))}
+
+        def outside(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+            return lambda *args, **kwargs: (originals[name] if self._leaf else function)(*args, **kwargs)
+
+        def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+            _, table = self._tables.get(id(x), (None, None))
+            looks_up = table is not None and axis == 0 and isinstance(indices, keras.KerasTensor)
+            return table(indices) if looks_up else originals["take"](x, indices, axis=axis)
+
+        return {name: outside(name, f) for name, f in {**operations(self._sizes), "take": take}.items()}
+
+    def item(self, x: keras.KerasTensor, key: Any) -> Any:
+        """Returns `x[key]`."""
+        rest = None if self._leaf else sliced(self._sizes, x, key)
+        x, key = rest or (x, key)
+        return keras.ops.get_item(x, key)
+
+    def _tensor(self, layer: keras.layers.Layer, variable: Any) -> Any:
+        """Returns what stands for a layer's own variable: a tensor that a layer puts out, or numbers that stay."""
+        if "float" not in str(variable.dtype):
+            return keras.ops.convert_to_numpy(variable)
+        if id(variable) not in self._tensors:
+            name = self._free(variable.name)
+            with self._as_they_are():
+                table, tensor = looked_up(layer, variable, lambda n: self._symbolic(keras.ops.arange(n)), name)
+            self._tensors[id(variable)] = tensor
+            if len(tensor.shape) == 2:
+                self._tables[id(tensor)] = tensor, table
+        return self._tensors[id(variable)]
+
+    def _called(
+        self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any], other: Any = None
+    ) -> Any:
+        """Calls a layer's new one, which is made the first time, or `other` in its place."""
+        with self._as_they_are():
             if id(layer) in self._made:
                 return call(self._made[id(layer)], *args, **kwargs)
-            new = self._made[id(layer)] = self._anew(layer)
+            new = self._made[id(layer)] = self._anew(layer if other is None else other)
             self._olds.append(layer)
-            if not getattr(layer, "weights", ()):
+            with starting_from(layer, new, keras.ops.convert_to_numpy) if _is_weighted(layer) else nullcontext():
                 return call(new, *args, **kwargs)
-            with starting_from(layer, new, keras.ops.convert_to_numpy):
-                return call(new, *args, **kwargs)
+
+    def _leaf_called(self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Calls a layer; an activation that no other process knows is written out behind it."""
+        if not _has_foreign_activation(layer) or getattr(tree.flatten(args)[0], "_keras_mask", None) is not None:
+            return self._called(layer, call, args, kwargs)
+        function = layer.activation
+        vars(layer)["activation"] = keras.activations.linear
+        try:
+            made = self._called(layer, call, args, kwargs)
+        finally:
+            vars(layer)["activation"] = function
+        return function(made)
+
+    @contextmanager
+    def _as_they_are(self) -> Iterator[None]:
+        """Leaves calls alone in this block."""
+        before, self._leaf = self._leaf, True
+        try:
+            yield
         finally:
             self._leaf = before
 
     def _anew(self, layer: Any) -> Any:
         new = make_layer(layer, {})  # a class of the user may take no name
-        new.name = self._name(layer)
+        new.name = self._free(layer.name)
         return new
 
-    def _name(self, layer: Any) -> str:
-        """Returns a name that says where the layer was, and that no other layer has."""
-        name = "_".join([*self._path, layer.name])
+    def _weights_of(self, layer: Any) -> Any:
+        """Puts tensors in the place of a layer's own weights while its code runs."""
+        if not own_weights(layer):
+            return nullcontext()
+        return replaced(layer, lambda variable: self._tensor(layer, variable))
+
+    def _free(self, name: str) -> str:
+        """Returns a name that says where a layer was, and that no other layer has."""
+        name = "_".join([*self._path, name])
         free = next(each for each in (name, *(f"{name}_{n}" for n in range(2, 10**6))) if each not in self._names)
         self._names.add(free)
         return free
@@ -234,57 +326,30 @@ class _Writer:
             self._path.pop()
 
 
+_ACTIVATED = (
+    keras.layers.Dense, keras.layers.EinsumDense, keras.layers.Activation, keras.layers.Conv1D, keras.layers.Conv2D,
+    keras.layers.Conv3D, keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D, keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)  # fmt: skip
+
+
+def _has_foreign_activation(layer: Any) -> bool:
+    """Returns whether a layer ends with a function that is not Keras's own, and that runs on symbolic tensors."""
+    if type(layer) not in _ACTIVATED or comes_back(layer.activation) or not inspect.isroutine(layer.activation):
+        return False
+    try:
+        return isinstance(layer.activation(keras.KerasTensor((2, 3))), keras.KerasTensor)
+    except Exception:  # noqa: BLE001  the function is the user's
+        return False
+
+
+def _is_weighted(layer: Any) -> bool:
+    return bool(getattr(layer, "weights", ()))
+
+
 def _is_symbolic(arguments: Any) -> bool:
     return any(isinstance(x, keras.KerasTensor) for x in tree.flatten(arguments))
-
-
-def _inputs(model: keras.Model, given: Any) -> Any:
-    """Returns fresh symbolic inputs in the structure that the model takes."""
-
-    def fresh(x: Any, name: str | None = None) -> keras.KerasTensor:
-        if isinstance(x, keras.KerasTensor):
-            return keras.Input(batch_shape=x.shape, dtype=x.dtype, name=name or maker(x).name)
-        array = np.asarray(x)
-        return keras.Input(array.shape[1:], dtype=str(array.dtype), name=name)
-
-    if isinstance(given, Mapping):
-        return {name: fresh(x, name) for name, x in given.items()}
-    if given is not None:
-        return tree.map_structure(fresh, given)
-    if is_model(model) and model.built:
-        return tree.map_structure(fresh, structures(model)[0] if isinstance(model, Functional) else model.input)
-    shapes = (model.get_build_config() or {}) if model.built else {}
-    shape = shapes.get("input_shape")
-    if not shape or not isinstance(shape, list | tuple) or not all(s is None or isinstance(s, int) for s in shape):
-        raise PruneError(
-            f"Expected a model that was built on known inputs. Received: {model.name!r} of class "
-            f"{type(model).__name__}. Call it on a batch first, or give one: kp.functional(model, inputs=batch)."
-        )
-    return keras.Input((*shape[1:],))
-
-
-def _check_same(model: keras.Model, new: keras.Model) -> None:
-    """Compares both on random inputs."""
-    generator = np.random.default_rng(0)
-
-    def draw(x: keras.KerasTensor) -> np.ndarray:
-        shape = (2, *(_SIDE if size is None else size for size in x.shape[1:]))
-        if "int" in str(x.dtype) or x.dtype == "bool":
-            return generator.integers(0, 2, shape).astype(x.dtype)
-        return generator.normal(size=shape).astype(x.dtype)
-
-    inputs = tree.map_structure(draw, structures(new)[0])
-    pairs = zip(tree.flatten(model(inputs, training=False)), tree.flatten(new(inputs, training=False)), strict=True)
-    for index, (one, other) in enumerate(pairs):
-        a, b = (keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in (one, other))
-        size = max(float(np.abs(a).max(initial=0.0)), 1e-30)
-        error = float(np.abs(a - b).max(initial=0.0)) / size if a.shape == b.shape else float("inf")
-        if not error <= _TOLERANCE * (1 if "32" in str(one.dtype) else 1000):
-            raise PruneError(
-                f"Expected the model written out to compute the same. Received: output {index} of {model.name!r} has "
-                f"{np.abs(a).max(initial=0.0):.6g} as its largest value, and differs by {error:.1e} of that. "
-                "Its call() depends on more than its layers and arguments."
-            )
 
 
 def _line_of(error: BaseException) -> str:

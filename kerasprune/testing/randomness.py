@@ -15,6 +15,7 @@ from kerasprune.plans import Plan
 
 _POSITIVE = ("gamma", "scale", "variance")
 _SIDE = 16
+_NUMBERS = 10
 
 
 def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
@@ -115,18 +116,35 @@ def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: int =
         side: Size of free axes. Defaults to 16.
 
     Returns:
-        Normally distributed arrays; whole numbers 0…9 for inputs of whole numbers.
+        Normally distributed arrays; whole numbers from 0 on for inputs of whole numbers, as many as the smallest table
+        has that they are looked up in, ten at most.
     """
     generator = np.random.default_rng(seed)
 
-    def draw(tensor: keras.KerasTensor) -> np.ndarray:
+    def draw(tensor: keras.KerasTensor, numbers: int) -> np.ndarray:
         shape = (batch, *(side if size is None else size for size in tensor.shape[1:]))
         if "int" in str(tensor.dtype):
-            return generator.integers(0, 10, shape).astype(tensor.dtype)
+            return generator.integers(0, numbers, shape).astype(tensor.dtype)
         return generator.normal(size=shape).astype(tensor.dtype)
 
-    inputs = [draw(tensor) for tensor in keras.tree.flatten(model.inputs)]
+    inputs = [draw(x, numbers) for x, numbers in zip(keras.tree.flatten(model.inputs), _looked_up(model), strict=True)]
     structure = getattr(model, "_inputs_struct", None)
     if structure is None:
         return inputs[0] if len(inputs) == 1 else inputs
     return keras.tree.pack_sequence_as(structure, inputs)
+
+
+def _looked_up(model: keras.Model) -> list[int]:
+    """Returns for each input how many numbers there are in the smallest table that it is looked up in, ten at most."""
+    body = functional(model)
+    limits = [_NUMBERS] * len(body.inputs)
+
+    def visit(node: Any, *args: Any, **kwargs: Any) -> list[frozenset[int]]:
+        sources = frozenset().union(*(x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, frozenset)))
+        if isinstance(node.operation, keras.layers.Embedding) and node.operation.input_dim > 1:
+            for source in sources:
+                limits[source] = min(limits[source], node.operation.input_dim)
+        return [sources] * len(node.outputs)
+
+    walk(body, [frozenset({index}) for index in range(len(limits))], visit)
+    return limits

@@ -57,9 +57,10 @@ def test_names_say_where_a_layer_was():
     assert [sum(name.startswith(f"{block.name}_") for name in names) for block in model.blocks] == [4, 5, 4]
 
 
-def test_a_layer_without_layers_in_it_stays():
+def test_a_layer_that_is_random_while_training_stays():
     model, batch = built("encoder")
-    plain = written(model, batch)
+    with pytest.warns(UserWarning, match="'sampling' acts otherwise while training"):
+        plain = kp.functional(model, inputs=batch)
     assert [each.kind for each in kp.trace(plain, unknown="freeze").unknown] == ["Sampling"]
     for one, other in zip(outputs(model, batch), outputs(plain, batch), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5)
@@ -80,13 +81,104 @@ def test_what_acts_otherwise_while_training_stays_a_layer():
     assert [type(layer).__name__ for layer in plain.layers] == ["InputLayer", "Dense", "Noisy"]
 
 
-def test_weights_of_its_own_keep_a_layer_whole():
+def exact(model, plain, batch):
+    """Checks that both compute the same, and that half of the channels can be removed; returns the slim model."""
+    for one, other in zip(outputs(model, batch), outputs(plain, batch), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5)
+    plan = kp.plan(kp.trace(plain), keep=0.5)
+    slim = kp.rebuild(plain, plan)
+    assert kp.verify(plain, slim, plan, batch, reload=False).passed
+    return slim
+
+
+def test_weights_of_a_layer_itself_are_looked_up_and_pruned():
     model = chain((16, 16, 3), layers.Conv2D(8, 4, 4), ScaledBlock(8), layers.Flatten(), layers.Dense(3))
-    with pytest.warns(UserWarning, match="weights of its own beside"):
-        plain = kp.functional(model)
+    model.layers[2].gamma.assign(np.linspace(0.5, 2, 8))
     batch = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype("float32")
-    np.testing.assert_allclose(outputs(plain, batch)[0], outputs(model, batch)[0], rtol=1e-5, atol=1e-6)
-    assert [each.kind for each in kp.trace(plain, unknown="freeze").unknown] == ["ScaledBlock"]
+    plain = written(model, batch)
+    slim = exact(model, plain, batch)
+    assert slim.count_params() < 0.5 * model.count_params()
+    tables = [each for each in slim.layers if isinstance(each, layers.Embedding)]
+    assert [tuple(table.embeddings.shape) for table in tables] == [(1, 4)]
+    assert np.isin(tables[0].embeddings, model.layers[2].gamma).all()
+
+
+def test_looked_up_weights_are_trained_as_before():
+    model = chain((16, 16, 3), layers.Conv2D(8, 4, 4), ScaledBlock(8), layers.Flatten(), layers.Dense(3))
+    generator = np.random.default_rng(0)
+    batch, targets = generator.normal(size=(8, 16, 16, 3)).astype("float32"), generator.normal(size=(8, 3))
+    plain = written(model, batch)
+    for each in (model, plain):
+        each.compile(keras.optimizers.SGD(0.01), "mse")
+        each.fit(batch, targets, epochs=3, batch_size=8, verbose=0)
+    np.testing.assert_allclose(outputs(plain, batch)[0], outputs(model, batch)[0], rtol=1e-4, atol=1e-5)
+
+
+class DropPath(layers.Layer):
+    """Stochastic depth, as it is written everywhere."""
+
+    def __init__(self, share):
+        super().__init__()
+        self.share, self.seed = share, keras.random.SeedGenerator(0)
+
+    def call(self, x, training=None):
+        if not training:
+            return x
+        shape = (keras.ops.shape(x)[0],) + (1,) * (len(x.shape) - 1)
+        return x / (1 - self.share) * keras.ops.floor(1 - self.share + keras.random.uniform(shape, seed=self.seed))
+
+
+class Doubled(DropPath):
+    """Drops, and multiplies by something else."""
+
+    def call(self, x, training=None):
+        return 2 * super().call(x, training) if training else x
+
+
+def test_stochastic_depth_becomes_dropout_of_samples():
+    path = DropPath(0.3)
+    model = chain((6,), layers.Dense(8), path, layers.Dense(3))
+    state = np.asarray(path.seed.state)
+    plain = written(model, np.ones((2, 6), "float32"))
+    (dropout,) = [each for each in plain.layers if isinstance(each, layers.Dropout)]
+    assert (dropout.rate, dropout.noise_shape) == (0.3, (None, 1))
+    assert (np.asarray(path.seed.state) == state).all()
+
+
+def test_what_is_not_quite_dropout_stays():
+    with pytest.warns(UserWarning, match="'doubled' acts otherwise while training"):
+        plain = kp.functional(chain((6,), layers.Dense(8), Doubled(0.5), layers.Dense(3)))
+    assert "Doubled" in [type(each).__name__ for each in plain.layers]
+
+
+def swish(x):
+    return x * keras.ops.sigmoid(1.7 * x)
+
+
+def test_functions_that_no_other_process_knows_become_operations():
+    model = chain((8, 8, 3), layers.Conv2D(6, 3, activation=swish), layers.Flatten(), layers.Dense(4, activation=swish))
+    plain = written(model, np.ones((2, 8, 8, 3), "float32"))
+    assert [layer.activation for layer in plain.layers if hasattr(layer, "activation")] == [
+        keras.activations.linear
+    ] * 2
+    plan = kp.plan(plain, keep=0.5)
+    assert kp.verify(plain, kp.rebuild(plain, plan), plan).reload_error < 1e-5
+
+
+def test_a_weight_read_outside_its_layer_is_named():
+    class Tied(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.table = layers.Embedding(10, 4, name="table")
+
+        def call(self, x):
+            return keras.ops.matmul(keras.ops.one_hot(x, 10), keras.ops.convert_to_tensor(self.table.embeddings))
+
+    model, words = Tied(), np.ones((2, 5), "int32")
+    model.table.build()
+    model(words)
+    with pytest.warns(UserWarning, match="table/embeddings.*numbers outside the layer"):
+        kp.functional(model, inputs=words)
 
 
 def test_the_line_that_stands_in_the_way_is_quoted():
