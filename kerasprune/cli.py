@@ -58,6 +58,10 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY.KEY=VALUE", help="Change one key; may be repeated.")
 ]
 Trust = Annotated[bool, typer.Option("--trust", help="Allow package.module:Name, which imports that code.")]
+Import = Annotated[
+    list[str] | None,
+    typer.Option("--import", metavar="FILE.py|PACKAGE", help="Code with classes of the model; needs --trust."),
+]
 Size = Annotated[int | None, typer.Option("--size", help="Image side in pixels, where the model leaves it free.")]
 
 
@@ -94,13 +98,19 @@ def prune(
     batch: Annotated[int, typer.Option(help="Images per batch.")] = 128,
     finetune_epochs: Annotated[int, typer.Option(help="Epochs of training afterwards; needs --data.")] = 0,
     learning_rate: Annotated[float, typer.Option(help="Where fine-tuning starts (SGD, cosine).")] = 0.01,
+    imports: Import = None,
+    trust: Trust = False,
 ) -> None:
-    """Prune a trained model at once, and fine-tune it where --finetune-epochs says so."""
+    """Prune a trained model at once, and fine-tune it where --finetune-epochs says so.
+
+    Composite layers and subclassed models are written out as plain layers first.
+    """
     from kerasprune.recipes import loader
     from kerasprune.recipes.runner import run as run_recipe
 
     if keep is None and macs is None and params is None:
         raise PruneError("Expected how much stays: --keep, --macs or --params. Received: none of them.")
+    _import(imports, trust)
     plan = {
         "criterion": criterion,
         "budget": budget,
@@ -129,12 +139,16 @@ def inspect(
     model: ModelPath,
     coupling: Annotated[str, typer.Option(help="tied, free or padded.")] = "tied",
     size: Size = None,
+    imports: Import = None,
+    trust: Trust = False,
 ) -> None:
     """Show which channels of a model are coupled, and what its layers cost."""
     from kerasprune.costs.cost import cost as count
     from kerasprune.graph.trace import trace
+    from kerasprune.surgery.inline import plain
 
-    loaded = _load(model)
+    _import(imports, trust)
+    loaded = plain(_load(model))
     graph = trace(loaded, coupling=coupling, unknown="freeze", resolution=size)
     typer.echo(graph.report())
     if size is None and None in loaded.inputs[0].shape[1:]:
@@ -159,6 +173,8 @@ def export(
     format: Annotated[str, typer.Option("--format", help="saved_model, tflite, tflite-float16, tflite-int8.")],
     data: Annotated[str | None, typer.Option(help="Data set to check and calibrate with.")] = None,
     size: Size = None,
+    imports: Import = None,
+    trust: Trust = False,
 ) -> None:
     """Write a model for use without Keras, and measure what was written."""
     from kerasprune.recipes.formats import find
@@ -166,6 +182,7 @@ def export(
     form = find(format)
     if form.calibrates and data is None:
         raise PruneError(f"Expected images to calibrate {format} with. Received: no --data. Give --data NAME.")
+    _import(imports, trust)
     loaded = _load(model)
     images = None if data is None else _images(data, size or loaded.inputs[0].shape[1] or 32)
     with Console(stderr=True).status(f"export {format}"):
@@ -246,6 +263,13 @@ def _load(path: Path) -> keras.Model:
     from kerasprune.recipes.run_folder import load_model
 
     return load_model(path)
+
+
+def _import(names: list[str] | None, trust: bool) -> None:
+    from kerasprune.recipes.lookup import import_classes
+
+    for name in names or ():
+        import_classes(name, trust=trust)
 
 
 def _images(name: str, size: int) -> Any:

@@ -66,6 +66,55 @@ def test_prune_finetunes_on_the_data_named(model, tmp_path):
     assert "test accuracy" in result.stdout
 
 
+BLOCK = """
+import keras
+
+class Block(keras.layers.Layer):
+    def __init__(self, filters, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.first = keras.layers.Conv2D(filters, 3, padding="same", activation="relu")
+        self.second = keras.layers.Conv2D(filters, 3, padding="same")
+
+    def build(self, shape):
+        self.first.build(shape)
+        self.second.build((*shape[:-1], self.filters))
+        super().build(shape)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
+
+    def call(self, x):
+        return x + self.second(self.first(x))
+"""
+
+
+def test_composite_layers_of_a_file_are_written_out(tmp_path):
+    code, path, out = tmp_path / "my_blocks.py", tmp_path / "mine.keras", tmp_path / "out"
+    code.write_text(BLOCK)
+    scope = {"__name__": "elsewhere"}
+    exec(BLOCK, scope)  # noqa: S102
+    inputs = keras.Input((8, 8, 3))
+    x = scope["Block"](8, name="block")(keras.layers.Conv2D(8, 3, name="stem")(inputs))
+    x = keras.layers.Dense(3, name="logits")(keras.layers.GlobalAveragePooling2D()(x))
+    keras.Model(inputs, x).save(path)
+    assert "--import FILE.py --trust" in refused("inspect", path)
+    assert "Expected the option --trust" in refused("inspect", path, "--import", code)
+    assert "no_such.py" in refused("inspect", path, "--import", tmp_path / "no_such.py", "--trust")
+    try:
+        shown = invoke("inspect", path, "--import", code, "--trust")
+        assert shown.exit_code == 0, shown.output
+        assert "block_conv2d" in shown.stdout and "unknown" not in shown.stdout
+        pruned = invoke("prune", path, "--keep", 0.5, "--out", out, "--import", code, "--trust")
+        assert pruned.exit_code == 0, pruned.output
+    finally:
+        keras.saving.get_custom_objects().pop("Block", None)
+        sys.modules.pop("my_blocks", None)
+    slim = keras.models.load_model(out / "slim.keras")  # without the class
+    inner = [each.filters for each in slim.layers if each.name.startswith("block_")]
+    assert inner == [4, 4]
+
+
 def test_inspect_shows_groups_and_costs(model):
     result = invoke("inspect", model)
     assert result.exit_code == 0
@@ -179,13 +228,23 @@ class Subclassed(keras.Model):
         return self.dense(x)
 
 
-def test_subclassed_model_has_no_graph(tmp_path):
-    model = Subclassed()
-    model(keras.ops.ones((1, 4)))
-    model.save(tmp_path / "sub.keras")
-    message = refused("inspect", tmp_path / "sub.keras")
-    assert "functional" in message.lower()
-    assert "functional" in refused("prune", tmp_path / "sub.keras", "--keep", 0.5, "--out", tmp_path / "out").lower()
+@keras.saving.register_keras_serializable("kerasprune-tests")
+class Branching(Subclassed):
+    """A model whose code looks at numbers."""
+
+    def call(self, x):
+        return self.dense(x) if x[0, 0] > 0 else x
+
+
+def test_a_subclassed_model_is_written_out_or_its_line_quoted(tmp_path):
+    for kind in (Subclassed, Branching):
+        model = kind(name="mine")
+        model(keras.ops.ones((1, 4)))
+        model.save(tmp_path / f"{kind.__name__}.keras")
+    assert "dense" in invoke("inspect", tmp_path / "Subclassed.keras").stdout
+    assert "if x[0, 0] > 0" in refused("inspect", tmp_path / "Branching.keras")
+    out = tmp_path / "out"
+    assert "if x[0, 0] > 0" in refused("prune", tmp_path / "Branching.keras", "--keep", 0.5, "--out", out)
 
 
 def test_nothing_is_overwritten(model, tmp_path):

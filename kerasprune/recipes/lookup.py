@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
+
+import keras
 
 from kerasprune.errors import PruneError, nearest
 from kerasprune.registry import Registry, budgets, callbacks, criteria, models
@@ -80,3 +85,35 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
         for key in arguments
         if key not in known
     ]
+
+
+def import_classes(name: str, *, trust: bool) -> None:
+    """Imports the user's code, so that Keras finds the classes of layers and models in it when a file is loaded.
+
+    Args:
+        name: Path of a `.py` file, or the name of an installed package.
+        trust: Whether code may be imported.
+
+    Raises:
+        PruneError: It may not, there is none, or it fails.
+    """
+    if not trust:
+        raise PruneError(f"{name!r} would import your own code. Expected the option --trust beside --import.")
+    path = Path(name)
+    try:
+        if path.suffix == ".py":
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[path.stem] = module
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(name)
+    except Exception as error:  # the code is the user's
+        raise PruneError(
+            f"Expected a Python file or an installed package to import. Received: --import {name} "
+            f"({type(error).__name__}: {error})."
+        ) from error
+    known = keras.saving.get_custom_objects()
+    for each in vars(module).values():
+        if inspect.isclass(each) and issubclass(each, keras.layers.Layer) and each.__module__ == module.__name__:
+            known.setdefault(each.__name__, each)

@@ -119,7 +119,7 @@ def load_model(path: Path | str) -> keras.Model:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise PruneError(
             f"Keras cannot read the model. Received: {str(path)!r} ({reason}). "
-            "Expected a whole .keras file of a functional model without custom or lambda layers."
+            "Expected a whole .keras file without lambda layers; for classes of your own give --import FILE.py --trust."
         ) from error
 
 

@@ -19,6 +19,7 @@ import keras
 from keras import tree
 
 from kerasprune._keras import (
+    Functional,
     calls_of_layers,
     inner_layers,
     own_weights,
@@ -26,7 +27,8 @@ from kerasprune._keras import (
 )
 from kerasprune.errors import PruneError
 from kerasprune.graph.rule import find
-from kerasprune.graph.walk import is_model
+from kerasprune.graph.walk import functional as walked
+from kerasprune.graph.walk import is_model, nodes
 from kerasprune.surgery.clone import starting_from, train_alike
 from kerasprune.surgery.copy_layer import comes_back, make_layer
 from kerasprune.surgery.free_sizes import FreeSizes, operations, sliced
@@ -98,6 +100,35 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
             stacklevel=2,
         )
     return new
+
+
+def plain(model: keras.Model) -> keras.Model:
+    """Returns a model as it is where `kp.trace` reads all of it, else as `functional` writes it out.
+
+    Args:
+        model: Any built model. A functional one that cannot be written out is returned as it is, with a warning.
+
+    Raises:
+        PruneError: A subclassed model cannot be written out.
+    """
+    if isinstance(model, keras.Sequential | Functional):
+        if all(find(node.operation) is not None for node in _all_nodes(walked(model))):
+            return model
+        try:
+            return functional(model)
+        except PruneError as error:
+            warnings.warn(f"Read as it is, with layers that nobody knows kept whole. {error}", stacklevel=2)
+            return model
+    return functional(model)
+
+
+def _all_nodes(model: Functional) -> Iterator[Any]:
+    """Yields the calls of a model and of those inside it."""
+    for node in nodes(model):
+        if is_model(node.operation) and isinstance(node.operation, keras.Sequential | Functional):
+            yield from _all_nodes(walked(node.operation))
+        else:
+            yield node
 
 
 class _LooksAtTrainingError(Exception):

@@ -16,6 +16,7 @@ from kerasprune.recipes import lookup, schema
 from kerasprune.recipes.fit import classification_loss, fit
 from kerasprune.recipes.images import images
 from kerasprune.recipes.run_folder import RunFolder, load_model
+from kerasprune.surgery.inline import plain
 from kerasprune.training.callback import declared
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ class Run:
 
 
 def dense_model(recipe: schema.Recipe) -> keras.Model:
-    """Returns the model that a recipe begins with: built for its image size, or its checkpoint."""
+    """Returns the model that a recipe begins with: built for its image size, or its checkpoint, written out."""
     if isinstance(recipe.model, schema.Start):
-        return load_model(recipe.model.path)
+        return plain(load_model(recipe.model.path))
     name, arguments = recipe.model.name, recipe.model.arguments
     if lookup.takes("model", name, "input_shape"):
         arguments.setdefault("input_shape", (recipe.data.size, recipe.data.size, 3))
