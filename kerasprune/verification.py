@@ -22,10 +22,10 @@ from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import cut
+from kerasprune.surgery.comparison import difference, outputs_of, random_inputs
 from kerasprune.surgery.mask import mask
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.testing.oracle import compare, outputs_of
-from kerasprune.testing.randomness import random_inputs
+from kerasprune.testing.oracle import compare
 
 _TOLERANCE = {"float32": 1e-4, "float64": 1e-4}
 _HALF = 3e-2  # of models that compute in 16 bits
@@ -125,7 +125,8 @@ def verify(
     inputs = random_inputs(model, side=_SIDE) if data is None else data
     tolerance = max(_TOLERANCE.get(layer.compute_dtype, _HALF) for layer in model.layers)
     graph = trace(model, coupling=plan.coupling, unknown="freeze", resolution=plan.resolution)
-    copy_error = _difference(model, rebuild(graph, Plan({}, coupling=plan.coupling)), inputs)
+    whole = Plan({}, coupling=plan.coupling)
+    copy_error = max(_difference(model, make(graph, whole), inputs) for make in (rebuild, mask))
     faults += _too_large("A copy of the dense model, from which nothing is removed", copy_error, tolerance)
     folded = fold(cut(graph, plan))
     error, approximate = _against_masks(graph, slim, plan, inputs, tolerance, [*folded.padded, *folded.lost])
@@ -209,7 +210,7 @@ def _loaded_alone(slim: keras.Model, inputs: Any) -> float:
             )
         outputs = np.load(made)
         pairs = zip(outputs_of(slim, inputs), (outputs[name] for name in outputs.files), strict=True)
-        return max(float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-30)) for a, b in pairs)
+        return max(difference(a, b).error for a, b in pairs)
 
 
 def _last_line(text: str) -> str:

@@ -1,4 +1,5 @@
 # Written by tests/test_names.py from the table in __init__.py.
+from kerasprune.surgery.comparison import random_inputs as random_inputs
 from kerasprune.testing.budgets import check_budget as check_budget
 from kerasprune.testing.callbacks import check_callback as check_callback
 from kerasprune.testing.criteria import check_criterion as check_criterion
@@ -6,7 +7,6 @@ from kerasprune.testing.oracle import Agreement as Agreement
 from kerasprune.testing.oracle import check_rebuild as check_rebuild
 from kerasprune.testing.oracle import check_saved as check_saved
 from kerasprune.testing.oracle import compare as compare
-from kerasprune.testing.randomness import random_inputs as random_inputs
 from kerasprune.testing.randomness import random_plan as random_plan
 from kerasprune.testing.randomness import randomise as randomise
 from kerasprune.testing.rules import check_rule as check_rule

@@ -16,9 +16,9 @@ from kerasprune.graph.trace import layer_names
 from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
+from kerasprune.surgery.comparison import difference, outputs_of, random_inputs
 from kerasprune.surgery.mask import mask
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.testing.randomness import random_inputs
 from kerasprune.testing.require import require
 
 _SPREAD = 30  # outputs differ by so many tolerances between samples
@@ -46,9 +46,8 @@ def compare(expected: keras.Model, model: keras.Model, inputs: Any) -> Agreement
         PruneError: The first puts out infinity or NaN.
         AssertionError: The second does, or outputs of another shape.
     """
-    pairs = zip(outputs_of(expected, inputs), outputs_of(model, inputs), strict=True)
-    errors, spreads = [], []
-    for a, b in pairs:
+    found = []
+    for a, b in zip(outputs_of(expected, inputs), outputs_of(model, inputs), strict=True):
         require(a.shape == b.shape, f"Expected outputs of shape {a.shape}. Received: shape {b.shape}.")
         if not np.isfinite(a).all():
             raise PruneError(
@@ -56,10 +55,8 @@ def compare(expected: keras.Model, model: keras.Model, inputs: Any) -> Agreement
                 "Use smaller weights or inputs."
             )
         require(np.isfinite(b).all(), f"Expected finite outputs of {model.name!r}. Received: NaN or infinity.")
-        size = max(float(np.abs(a).max()), 1e-30)
-        errors.append(float(np.abs(a - b).max()) / size)
-        spreads.append(float(a.std(axis=0).max()) / size)
-    return Agreement(max(errors), min(spreads))
+        found.append(difference(a, b))
+    return Agreement(max(each.error for each in found), min(each.spread for each in found))
 
 
 def check_rebuild(
@@ -69,8 +66,9 @@ def check_rebuild(
 
     `rebuild(model, plan, absorb=False)` must equal `mask(model, plan)`, and where folded constants meet no padding,
     `rebuild(model, plan)` must equal `mask(model, plan, silence="weights")`; on outputs that differ from sample to
-    sample and from the dense model's, for otherwise the comparison could not fail. Costs must be those predicted,
-    layer names the same, and the dense model untouched.
+    sample and from the dense model's, for otherwise the comparison could not fail. With nothing removed both must equal
+    the dense model itself: masked and rebuilt models are copies of it, and share what a config forgets. Costs must be
+    those predicted, layer names the same, and the dense model untouched.
 
     Args:
         model: A model with random weights (see `randomise`) whose outputs are logits.
@@ -96,6 +94,7 @@ def check_rebuild(
     """
     inputs = random_inputs(model, seed=seed, side=_SIDE) if inputs is None else inputs
     before = _state(model)
+    _check_copies(model, plan, inputs, tolerance)
     applied, silent = cut(model, plan), mask(model, plan)
     slim, folded = rebuild(model, plan, absorb=False), rebuild(model, plan)
     found = compare(silent, slim, inputs)
@@ -137,6 +136,19 @@ def check_saved(model: keras.Model, inputs: Any, custom_objects: dict[str, Any] 
         loaded = keras.models.load_model(path, custom_objects=custom_objects, compile=False, safe_mode=True)
     error = compare(model, loaded, inputs).error
     require(error <= 1e-6, f"Expected the saved model to compute the same. Received: a difference of {error:.1e}.")
+
+
+def _check_copies(model: keras.Model, plan: Plan, inputs: Any, tolerance: float) -> None:
+    """Checks that copies from which nothing is removed compute what the model does."""
+    whole = Plan({}, coupling=plan.coupling)
+    for make in (mask, rebuild):
+        error = compare(model, make(model, whole), inputs).error
+        require(
+            error <= tolerance,
+            f"Expected {make.__name__}() without removed channels to equal the model itself to {tolerance:.0e}. "
+            f"Received: a relative difference of {error:.1e}. A layer is not what its config makes anew: let "
+            "get_config() return all arguments of the constructor.",
+        )
 
 
 def _check_effect(model: keras.Model, silent: keras.Model, applied: AppliedPlan, inputs: Any, tolerance: float) -> None:
@@ -200,12 +212,6 @@ def _same_costs(predicted: Cost, actual: Cost, how: str) -> None:
 
 def _state(model: keras.Model) -> tuple[str, list[np.ndarray]]:
     return model.to_json(), model.get_weights()
-
-
-def outputs_of(model: keras.Model, inputs: Any) -> list[np.ndarray]:
-    """Returns the outputs of a model, as it acts in use, one array each."""
-    outputs = keras.tree.flatten(model(inputs, training=False))
-    return [keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in outputs]
 
 
 __all__ = ["Agreement", "check_rebuild", "check_saved", "compare"]

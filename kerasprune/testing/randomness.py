@@ -12,10 +12,10 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.walk import functional, walk
 from kerasprune.plans import Plan
+from kerasprune.surgery.comparison import random_inputs
+from kerasprune.surgery.copy_layer import make_layer
 
 _POSITIVE = ("gamma", "scale", "variance")
-_SIDE = 16
-_NUMBERS = 10
 
 
 def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
@@ -38,13 +38,19 @@ def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
         >>> bool((keras.ops.abs(randomise(model).get_layer("logits").bias) > 0).numpy().all())
         True
     """
-    copy = keras.models.clone_model(model)
+    copy = keras.models.clone_model(model, clone_function=lambda layer: make_layer(layer, {}), recursive=True)
+    copy.set_weights(model.get_weights())
+    randomise_weights(copy, seed)
+    return copy
+
+
+def randomise_weights(model: keras.Model, seed: int = 0) -> None:
+    """Gives a model random weights, as `randomise` gives them to its copy."""
     generator = np.random.default_rng(seed)
-    for variable in copy.weights:
+    for variable in model.weights:
         if "float" in str(variable.dtype):
             variable.assign(_drawn(variable, generator))
-    _settle_statistics(copy, generator, seed)
-    return copy
+    _settle_statistics(model, generator, seed)
 
 
 def _settle_statistics(model: keras.Model, generator: np.random.Generator, seed: int) -> None:
@@ -106,45 +112,4 @@ def random_plan(graph: ChannelGraph, seed: int = 0, low: float = 0.3, high: floa
     return Plan.of(graph, keep)
 
 
-def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: int = _SIDE) -> Any:
-    """Returns a batch of random inputs in the structure that the model takes.
-
-    Args:
-        model: The model.
-        batch: Number of samples. Defaults to 4.
-        seed: Of the values. Defaults to 0.
-        side: Size of free axes. Defaults to 16.
-
-    Returns:
-        Normally distributed arrays; whole numbers from 0 on for inputs of whole numbers, as many as the smallest table
-        has that they are looked up in, ten at most.
-    """
-    generator = np.random.default_rng(seed)
-
-    def draw(tensor: keras.KerasTensor, numbers: int) -> np.ndarray:
-        shape = (batch, *(side if size is None else size for size in tensor.shape[1:]))
-        if "int" in str(tensor.dtype):
-            return generator.integers(0, numbers, shape).astype(tensor.dtype)
-        return generator.normal(size=shape).astype(tensor.dtype)
-
-    inputs = [draw(x, numbers) for x, numbers in zip(keras.tree.flatten(model.inputs), _looked_up(model), strict=True)]
-    structure = getattr(model, "_inputs_struct", None)
-    if structure is None:
-        return inputs[0] if len(inputs) == 1 else inputs
-    return keras.tree.pack_sequence_as(structure, inputs)
-
-
-def _looked_up(model: keras.Model) -> list[int]:
-    """Returns for each input how many numbers there are in the smallest table that it is looked up in, ten at most."""
-    body = functional(model)
-    limits = [_NUMBERS] * len(body.inputs)
-
-    def visit(node: Any, *args: Any, **kwargs: Any) -> list[frozenset[int]]:
-        sources = frozenset().union(*(x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, frozenset)))
-        if isinstance(node.operation, keras.layers.Embedding) and node.operation.input_dim > 1:
-            for source in sources:
-                limits[source] = min(limits[source], node.operation.input_dim)
-        return [sources] * len(node.outputs)
-
-    walk(body, [frozenset({index}) for index in range(len(limits))], visit)
-    return limits
+__all__ = ["random_inputs", "random_plan", "randomise", "randomise_weights"]

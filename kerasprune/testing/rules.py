@@ -13,7 +13,7 @@ from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.testing.oracle import check_rebuild, check_saved
-from kerasprune.testing.randomness import random_inputs, random_plan, randomise
+from kerasprune.testing.randomness import random_inputs, random_plan, randomise_weights
 from kerasprune.testing.require import require
 
 Shape = tuple[int, ...]
@@ -32,11 +32,11 @@ def check_rule(
     """Checks that kerasprune treats a layer rightly.
 
     Builds `conv → layer → conv → dense` (dense layers around vectors), randomises every weight, draws plans and asks
-    of each what `check_rebuild` asks: exact agreement with the masked dense model, exact costs, names kept, nothing
-    touched. The slim model must load from a file in Keras's safe mode.
+    of each what `check_rebuild` asks: copies equal to the model, exact agreement with the masked dense model, exact
+    costs, names kept, nothing touched. The slim model must load from a file in Keras's safe mode.
 
     Args:
-        layer: A layer, or a function of tensors.
+        layer: A layer, or a function of tensors; its weights are drawn anew.
         input_shapes: The layer's input shape without the batch axis, or a list with one for each input. A layer is
             then called with the list, a function with one argument for each.
         plans: How many random plans are tried. Defaults to 5.
@@ -58,7 +58,8 @@ def check_rule(
         True
     """
     shapes = [input_shapes] if isinstance(input_shapes[0], int) else list(input_shapes)
-    model = randomise(surrounded(layer, shapes), seed)
+    model = surrounded(layer, shapes)
+    randomise_weights(model, seed)  # no copy, which would have lost what the layer's config forgets
     graph = trace(model)
     require(bool(graph.prunable), "Expected channels that can be dropped around the layer. Received: none.")
     inputs = random_inputs(model, batch=6, seed=seed)

@@ -68,6 +68,7 @@ def findings(seed: int, kinds: Sequence[str] = KINDS) -> dict[str, Outcome | Exc
     try:
         model = random_model(seed)
         inputs = random_inputs(model, seed=seed)
+        check_copies(model, inputs)
     except Exception as error:  # noqa: BLE001
         return {"model": error}
     found: dict[str, Outcome | Exception] = {}
@@ -79,6 +80,13 @@ def findings(seed: int, kinds: Sequence[str] = KINDS) -> dict[str, Outcome | Exc
         except Exception as error:  # noqa: BLE001  whatever it is, it is a fault
             found[kind] = error
     return found
+
+
+def check_copies(model: keras.Model, inputs: Any) -> None:
+    """Checks that copies from which nothing is removed compute what the model does: no config has lost anything."""
+    for make in (kp.rebuild, kp.mask):
+        error = compare(model, make(model, kp.Plan({})), inputs).error
+        _require(error <= TOLERANCE, f"a copy made by {make.__name__}() differs by {error:.1e}")
 
 
 def in_float64(seed: int, kind: str) -> Outcome | Exception:

@@ -431,7 +431,7 @@ POINTWISE = {
         layer(layers.Activation, "relu"),
         layer(layers.Activation, "softmax", prunable=False),
         layer(layers.Activation, "log_softmax", shapes=VECTOR, prunable=False),
-        layer(layers.Activation, ops.gelu),
+        layer(layers.Activation, ops.silu),  # not ops.gelu: Keras reads that from a file as its other gelu
         layer(layers.Activation, ops.softmax, prunable=False),
         layer(layers.Activation, swish),
         layer(layers.Activation, centred, prunable=False),

@@ -454,6 +454,15 @@ def test_statistics_of_the_data_follow():
     assert compare(model, same, random_inputs(model)).error == 0
 
 
+def test_a_function_that_keras_reads_back_as_another_stays():
+    """`ops.gelu` approximates, and `"gelu"`, its name in a config, does not."""
+    inputs = keras.Input((4,))
+    x = layers.Activation(keras.ops.gelu)(layers.Dense(6, name="hidden")(inputs))
+    model = randomise(keras.Model(inputs, layers.Dense(3)(x)))
+    assert model.layers[2].activation is keras.ops.gelu
+    check_rebuild(model, kp.Plan({"hidden": [0, 3, 5]}), tolerance=2e-6)
+
+
 def test_the_slim_model_learns(tmp_path: Path):
     slim = kp.rebuild(randomise(kp.models.lenet_300_100(input_shape=(8, 8, 1))), kp.Plan({}))
     slim = kp.rebuild(slim, random_plan(kp.trace(slim)))

@@ -10,7 +10,18 @@ from keras import layers
 import kerasprune as kp
 from kerasprune.budgets import Budget, kept_number
 from kerasprune.criteria import Criterion
-from kerasprune.testing import check_budget, check_callback, check_criterion, random_inputs, random_plan, randomise
+from kerasprune.graph.rule import table
+from kerasprune.surgery.comparison import differences
+from kerasprune.testing import (
+    check_budget,
+    check_callback,
+    check_criterion,
+    check_rebuild,
+    check_rule,
+    random_inputs,
+    random_plan,
+    randomise,
+)
 from kerasprune.testing.criteria import permuted, renamed
 from kerasprune.testing.toys import toy_data, toy_model
 
@@ -223,6 +234,68 @@ def test_bad_callbacks_are_caught(callback, error, words):
         check_callback(callback)
 
 
+# ---- rules and the oracle --------------------------------------------------------------------------------------------
+
+
+class Gain:
+    """Something that no config holds, and that is no plain value either."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+
+class Forgetful(layers.Layer):
+    """A layer whose config forgets an argument: its copies compute something else, all of them the same."""
+
+    def __init__(self, factor=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.gain = Gain(factor)
+
+    def get_config(self):
+        return {"name": self.name}
+
+    def call(self, x):
+        return keras.ops.tanh(x * self.gain.factor)
+
+
+def test_a_config_that_forgets_an_argument_is_caught(taught):
+    taught(Forgetful, lambda graph, layer, x: x)
+    check_rule(Forgetful(), (4, 4, 6), plans=1)
+    with pytest.raises(AssertionError, match="to equal the model itself"):
+        check_rule(Forgetful(0.3), (4, 4, 6), plans=1)
+    inputs = keras.Input((4,))
+    x = Forgetful(0.3)(layers.Dense(6, name="hidden")(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    with pytest.raises(AssertionError, match="to equal the model itself"):
+        check_rebuild(model, kp.Plan({"hidden": [0, 2, 5]}))
+
+
+@pytest.fixture
+def taught():
+    """Teaches rules, and forgets them afterwards."""
+    rules = table.load()
+    before = dict(rules)
+    yield lambda cls, function: kp.rule(cls)(function)
+    rules.clear()
+    rules.update(before)
+
+
+def test_random_weights_are_those_of_a_copy_that_forgets_nothing_plain():
+    class Scaled(layers.Layer):
+        def __init__(self, factor=1.0, **kwargs):
+            super().__init__(**kwargs)
+            self.factor = factor
+
+        def get_config(self):
+            return {"name": self.name}
+
+        def call(self, x):
+            return x * self.factor
+
+    inputs = keras.Input((4,))
+    assert randomise(keras.Model(inputs, Scaled(0.3, name="scaled")(inputs))).get_layer("scaled").factor == 0.3
+
+
 # ---- randomness ------------------------------------------------------------------------------------------------------
 
 
@@ -264,6 +337,22 @@ def test_random_inputs_follow_the_model():
     batch = random_inputs(keras.Model(inputs, layers.Concatenate()([x, y])), batch=3, side=5)
     assert batch["tokens"].shape == (3, 7) and batch["tokens"].dtype == np.int32
     assert batch["image"].shape == (3, 5, 5, 3) and batch["image"].dtype == np.float32
+
+
+def test_differences_are_those_of_each_output():
+    inputs = keras.Input((None, 3))
+    outputs = [layers.Rescaling(2.0)(inputs), layers.Rescaling(-1.0)(inputs), inputs[:, 0]]
+    others = [layers.Rescaling(2.0)(inputs), layers.Rescaling(-1.5)(inputs), inputs[:, 1:]]
+    model, other = keras.Model(inputs, outputs), keras.Model(inputs, others)
+    same, half, shape = differences(model, other, random_inputs(model, side=5))
+    assert same.error == 0 and half.error == pytest.approx(0.5) and shape.error == np.inf
+    assert same.size == pytest.approx(2 * half.size) and 0 < same.spread < 1
+
+
+def test_random_inputs_of_whole_numbers_and_truth_values():
+    inputs = [keras.Input((50,), dtype="int32"), keras.Input((50,), dtype="bool")]
+    numbers, truths = random_inputs(keras.Model(inputs, [layers.Identity()(x) for x in inputs]), below=2)
+    assert set(np.unique(numbers)) == {0, 1} and set(np.unique(truths)) == {False, True}
 
 
 def test_toy_data_fits_the_toy_model():
