@@ -65,7 +65,7 @@ class GraphBuilder:
         self._settings: dict[tuple, Setting] = {}
         self._counted: dict[tuple, list[np.ndarray]] = {}
         self._entered: dict[int, Sequence[Ids]] = {}
-        self._wrapped: dict[int, tuple[Any, tuple[str, ...]]] = {}
+        self._wrapped: dict[int, tuple[Any, tuple[str | int, ...]]] = {}
         self._norms: list[tuple[Any, int, np.ndarray]] = []
         self.arguments: dict[tuple[int, int], Callable[[Any, Take], Any]] = {}
         self.padded: list[Padded] = []
@@ -234,6 +234,11 @@ class GraphBuilder:
         if silent:
             self._slices[id(variable)].silent = silent
 
+    def along(self, variable: Any) -> tuple[np.ndarray | None, ...]:
+        """Returns the ids along each axis of a variable; `None` where nothing was said of an axis."""
+        known = self._slices.get(id(variable))
+        return (None,) * len(variable.shape) if known is None else known.ids
+
     def kernel(
         self,
         layer: Any,
@@ -271,7 +276,7 @@ class GraphBuilder:
         function(lambda each: counted.append(each) or each.size)
         self._alike(self._counted.setdefault((id(owner), path, key), counted), counted)
 
-    def wrapped(self, inner: Any, wrapper: Any, *path: str) -> None:
+    def wrapped(self, inner: Any, wrapper: Any, *path: str | int) -> None:
         """Says that a layer lives inside another, whose config holds its own under `path`."""
         owner, before = self._wrapped.get(id(wrapper), (wrapper, ()))
         self._wrapped[id(inner)] = owner, (*before, *path)

@@ -64,7 +64,7 @@ class Setting:
     """A config entry that follows the channels: `config[key[0]][key[1]]… = value(count)`."""
 
     owner: Any
-    key: tuple[str, ...]
+    key: tuple[str | int, ...]
     value: Callable[[Count], Any]
 
 

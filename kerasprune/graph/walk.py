@@ -109,7 +109,8 @@ def walk(
         else:
             fed = tree.flatten((args, kwargs))[: len(node.input_tensors)]
             results = walk(functional(node.operation), fed, visit, dropped=dropped)
-        results = results if isinstance(results, list | tuple) else tree.flatten(results)
+        if not isinstance(results, list | tuple) or len(results) != len(node.outputs):
+            results = tree.flatten(results)
         values.update(zip(map(id, node.outputs), results, strict=True))
     return [values[id(output)] for output in model.outputs]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from keras import layers
+from typing import Any
+
+from keras import layers, tree
 
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
@@ -20,7 +22,12 @@ _LAYERS = [getattr(layers, name) for name in _NAMES if hasattr(layers, name)]  #
 
 
 @tensor_rule(*_LAYERS, constant=UNKNOWN)
-def augmentation(graph: GraphBuilder, layer: layers.Layer, x: Ids) -> Ids:
-    """Identity, or a function of colours, when the network is used; in training colours may be mixed."""
-    graph.pin_all(x, f"{layer.name!r} changes images while training")
-    return Ids(graph.call.outputs[0], dict(x.axes))
+def augmentation(graph: GraphBuilder, layer: layers.Layer, x: Any) -> list[Ids]:
+    """Identity, or a function of colours, when the network is used; in training colours may be mixed.
+
+    Images come alone, or in a dict with labels and boxes, whose order flattening keeps.
+    """
+    given = tree.flatten(x)
+    for each in given:
+        graph.pin_all(each, f"{layer.name!r} changes images while training")
+    return [Ids(shape, dict(each.axes)) for shape, each in zip(graph.call.outputs, given, strict=True)]

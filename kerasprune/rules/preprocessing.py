@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from keras import layers
+from typing import Any
+
+from keras import layers, tree
 
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import UNKNOWN, tensor_rule
 
 _NAMES = (
-    "CategoryEncoding", "Discretization", "HashedCrossing", "Hashing", "IntegerLookup", "MelSpectrogram",
-    "STFTSpectrogram", "StringLookup", "TextVectorization",
+    "CategoryEncoding", "Discretization", "HashedCrossing", "Hashing", "IntegerLookup", "MaxNumBoundingBoxes",
+    "MelSpectrogram", "Pipeline", "STFTSpectrogram", "StringLookup", "TextVectorization",
 )  # fmt: skip
 _LAYERS = [getattr(layers, name) for name in _NAMES if hasattr(layers, name)]
 
 
 @tensor_rule(*_LAYERS, constant=UNKNOWN)
-def preprocessing(graph: GraphBuilder, layer: layers.Layer, x: Ids) -> list[Ids]:
+def preprocessing(graph: GraphBuilder, layer: layers.Layer, x: Any) -> list[Ids]:
     """What goes in is looked up, counted or transformed as a whole."""
-    graph.pin_all(x, f"{layer.name!r} transforms them as a whole")
+    for each in tree.flatten(x):
+        graph.pin_all(each, f"{layer.name!r} transforms them as a whole")
     return [Ids(shape) for shape in graph.call.outputs]
 
 

@@ -2,29 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from keras import layers, tree
 
+from kerasprune.errors import PruneError
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import SILENT, find, tensor_rule
 from kerasprune.rules.activations import applied, speaks_at_zero
 
-_CELLS = (layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell)
-_GATES = {layers.LSTM: 4, layers.GRU: 3, layers.SimpleRNN: 1}
+_GATES = {layers.LSTMCell: 4, layers.GRUCell: 3, layers.SimpleRNNCell: 1}
+_LAYERS = (layers.LSTM, layers.GRU, layers.SimpleRNN)
 
 
-@tensor_rule(*_GATES, constant=SILENT, reads=("cell", "units", "activation", "recurrent_activation"))
+@dataclass(frozen=True)
+class _Cell:
+    """One cell of a recurrent layer.
+
+    Args:
+        cell: The cell.
+        path: Where the layer's config holds that of the cell; nothing where the layer takes its arguments itself.
+        states: Variables of a stateful layer, kept between batches.
+    """
+
+    cell: Any
+    path: tuple[str | int, ...]
+    states: list[Any]
+
+
+@tensor_rule(*_LAYERS, constant=SILENT, reads=("cell", "units", "activation", "recurrent_activation"))
+@tensor_rule(layers.RNN, constant=SILENT, reads=("cell",))
 def recurrent(graph: GraphBuilder, layer: Any, x: Ids, *states: Any, initial_state: Any = ()) -> list[Ids]:
-    """The kernels are `(channels, gates·units)` and `(units, gates·units)`; states have one entry per unit."""
-    out = graph.new(layer, layer.units)
-    _cell(graph, layer, layer.cell, x, out, _gates(layer))
-    for state in _tensors(states, initial_state):
+    """The kernels are `(channels, gates·units)` and `(units, gates·units)`; states have one entry per unit.
+
+    Cells that are stacked read, at every step, what the one before has made.
+    """
+    cells = _cells(layer)
+    if cells is None:
+        kind = type(getattr(layer, "cell", layer)).__name__
+        raise PruneError(
+            f"Expected cells of Keras inside {layer.name!r}: LSTMCell, GRUCell, SimpleRNNCell, or several of them. "
+            f"Received: {kind}. Keep its channels with kp.trace(model, unknown='freeze'), or teach a layer of your own "
+            "with @kp.rule(...)."
+        )
+    outs = _run(graph, layer, cells, x)
+    of_states = [out for each, out in zip(cells, outs, strict=True) for _ in tree.flatten(each.cell.state_size)]
+    for state, out in zip(_tensors(states, initial_state), of_states, strict=False):
         graph.tie(graph.on(state, -1), out)
-    graph.sets(layer, "units", out)
-    return [Ids(shape, {len(shape) - 1: out}) for shape in graph.call.outputs]
+    first, *rest = graph.call.outputs
+    made = zip((first, *rest), (outs[-1], *of_states), strict=False)
+    return [Ids(shape, {len(shape) - 1: out}) for shape, out in made]
 
 
 @tensor_rule(layers.Bidirectional, constant=SILENT, reads=("layer", "merge_mode", "weights", "backward_layer"))
@@ -34,14 +65,13 @@ def bidirectional(
     """One layer forwards, one backwards; they lose the same units."""
     outs = []
     for inner, path in ((layer.forward_layer, "layer"), (layer.backward_layer, "backward_layer")):
-        if _gates(inner) is None or _tensors(states, initial_state):
+        cells = _cells(inner)
+        if cells is None or len(cells) > 1 or _tensors(states, initial_state):
             for tensor in (x, *_tensors(states, initial_state)):
                 graph.pin_all(tensor, f"{layer.name!r} wraps a layer without a rule of its own, or is given states")
             return [Ids(shape) for shape in graph.call.outputs]
         graph.wrapped(inner, layer, path, "config")
-        outs.append(graph.new(inner, inner.units))
-        _cell(graph, inner, inner.cell, x, outs[-1], _gates(inner))
-        graph.sets(inner, "units", outs[-1])
+        outs += _run(graph, inner, cells, x)
     merged = np.concatenate(outs) if layer.merge_mode == "concat" else outs[0]
     graph.tie(*outs)  # the layer wants both directions equally wide
     shapes = graph.call.outputs
@@ -51,28 +81,58 @@ def bidirectional(
     return [Ids(shape, {len(shape) - 1: each}) for shape, each in zip(shapes, ids, strict=True)]
 
 
-def _gates(layer: Any) -> int | None:
-    """Returns the number of gates of a recurrent layer, or `None` where it is none that is known."""
-    return next((gates for kind, gates in _GATES.items() if isinstance(layer, kind) and find(layer)), None)
+def _cells(layer: Any) -> list[_Cell] | None:
+    """Returns the cells of a recurrent layer, the first to the last, or `None` where it is none that is known."""
+    if not isinstance(layer, layers.RNN) or find(layer) is None:
+        return None
+    states = list(layer.states or ())
+    if isinstance(layer, _LAYERS):
+        return [_Cell(layer.cell, (), states)] if isinstance(layer.cell, tuple(_GATES)) else None
+    cells, path = [layer.cell], ("cell", "config")
+    if type(layer.cell) is layers.StackedRNNCells:
+        cells = layer.cell.cells
+        found = [
+            _Cell(cell, (*path, "cells", index, "config"), tree.flatten(states[index : index + 1]))
+            for index, cell in enumerate(cells)
+        ]
+    else:
+        found = [_Cell(layer.cell, path, states)]
+    return found if all(type(cell) in _GATES for cell in cells) else None
 
 
 def _tensors(*arguments: Any) -> list[Ids]:
     return [x for x in tree.flatten(arguments) if isinstance(x, Ids)]
 
 
-def _cell(graph: GraphBuilder, layer: Any, cell: Any, x: Ids, out: np.ndarray, gates: int) -> None:
+def _run(graph: GraphBuilder, layer: Any, cells: Sequence[_Cell], x: Ids) -> list[np.ndarray]:
+    """Returns the units of every cell, which reads `x` or what the one before has made."""
+    outs = []
+    for number, each in enumerate(cells, 1):
+        out = graph.new(layer, each.cell.units, "" if number == len(cells) else f"cell_{number}")
+        _cell(graph, layer, each, x, out)
+        if each.path:
+            graph.wrapped(each.cell, layer, *each.path)
+        graph.sets(each.cell if each.path else layer, "units", out)
+        outs.append(out)
+        x = Ids((*x.shape[:-1], out.size), {len(x.shape) - 1: out})
+    return outs
+
+
+def _cell(graph: GraphBuilder, layer: Any, each: _Cell, x: Ids, out: np.ndarray) -> None:
+    cell = each.cell
+    gates = next(gates for kind, gates in _GATES.items() if isinstance(cell, kind))
     for function in (cell.activation, getattr(cell, "recurrent_activation", None)):  # SimpleRNN has one only
         applied(graph, layer, function, out, (None, out.size), 1)
     if speaks_at_zero(cell.activation):  # what a silent unit would say
         graph.pin(out, f"{layer.name!r} has an activation that is not zero at zero")
-    if type(cell) not in _CELLS:
+    if type(cell) not in _GATES:
         graph.pin(out, f"{layer.name!r} has a cell of its own class {type(cell).__name__}")
     graph.pin_all(x, f"{layer.name!r} runs along that axis", but=(len(x.shape) - 1,))
     gated = np.tile(out, gates)
     steps = x.shape[1]
     graph.kernel(layer, cell.kernel, graph.on(x, -1), gated, reads=(0,), makes=(1,), positions=steps)
     graph.kernel(layer, cell.recurrent_kernel, out, gated, reads=(0,), makes=(1,), positions=steps)
-    for state in tree.flatten(layer.states or ()):  # of a stateful layer, kept between batches
+    for state in each.states:
         graph.slices(layer, state, None, out)
     if cell.bias is not None:
         rows = (None,) * (len(cell.bias.shape) - 1)  # GRU with reset_after has two rows of biases

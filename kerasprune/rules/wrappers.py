@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
-from keras import layers
+from typing import Any
+
+import keras
+from keras import layers, tree
 
 from kerasprune.errors import PruneError
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.rule import UNKNOWN, find, tensor_rule
+from kerasprune.graph.rule import UNKNOWN, Rule, find, tensor_rule
 
 
 @tensor_rule(layers.TimeDistributed, constant=UNKNOWN, reads=("layer",))
 def time_distributed(graph: GraphBuilder, layer: layers.TimeDistributed, x: Ids) -> Ids:
     """The wrapped layer at every step in time, which sees one axis less."""
-    rule = find(layer.layer)
-    if rule is None:
-        kind = type(layer.layer).__name__
-        raise PruneError(
-            f"Expected a layer with a rule inside {layer.name!r}. Received: {layer.layer.name!r} of class {kind}. "
-            f"Teach it with @kp.rule({kind}), or keep its channels with kp.trace(model, unknown='freeze')."
-        )
+    rule = _rule_inside(layer)
     with graph.inside(layer.layer, layer, x, "layer", "config") as step:
         made = rule.function(graph, layer.layer, step)
     made = made if isinstance(made, Ids) else made[0]
     return Ids(graph.call.outputs[0], {axis + 1: ids for axis, ids in made.axes.items()})
+
+
+@tensor_rule(layers.SpectralNormalization, constant=UNKNOWN, reads=("layer", "power_iterations"))
+def spectral_normalization(graph: GraphBuilder, layer: layers.SpectralNormalization, x: Ids) -> list[Ids]:
+    """The wrapped layer; while training its kernel is divided by `σ`, estimated with a vector along its last axis."""
+    rule = _rule_inside(layer)
+    graph.wrapped(layer.layer, layer, "layer", "config")
+    made = rule.function(graph, layer.layer, x)
+    graph.slices(layer, layer.vector_u, None, graph.along(layer.kernel)[-1])
+    return tree.flatten(made)
+
+
+def _rule_inside(wrapper: keras.layers.Wrapper) -> Rule:
+    """Returns the rule of the layer that a wrapper wraps.
+
+    Raises:
+        PruneError: There is none, or it does not look at an argument that the layer was given.
+    """
+    inner: Any = wrapper.layer
+    rule = find(inner)
+    unread = rule.unread(inner) if rule is not None else []
+    if rule is not None and not unread:
+        return rule
+    kind = type(inner).__name__
+    given = f" with {', '.join(unread)}" if unread else ""
+    raise PruneError(
+        f"Expected a layer with a rule inside {wrapper.name!r}. Received: {inner.name!r} of class {kind}{given}. "
+        f"Teach it with @kp.rule({kind}), or keep its channels with kp.trace(model, unknown='freeze')."
+    )

@@ -23,7 +23,7 @@ _STAND_INS = {"_initializer": keras.initializers.Zeros(), "_regularizer": None, 
 _PLAIN = (int, float, complex, str, bytes, np.ndarray, np.generic, types.FunctionType, types.NoneType)
 
 
-def make_layer(layer: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:
+def make_layer(layer: Any, changes: Mapping[tuple[str | int, ...], Any]) -> Any:
     """Returns a new layer or operation, as the old one but for `changes` of its config.
 
     What a config does not hold is taken from the object: functions that Keras cannot read back, constructor arguments
@@ -32,7 +32,7 @@ def make_layer(layer: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:
 
     Args:
         layer: A layer or operation.
-        changes: `{path of keys in the config: value}`.
+        changes: `{path of keys and places in the config: value}`.
 
     Raises:
         PruneError: The class of the layer cannot be made from its config.
@@ -57,7 +57,7 @@ def make_layer(layer: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:
     return new
 
 
-def _operation(operation: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:
+def _operation(operation: Any, changes: Mapping[tuple[str | int, ...], Any]) -> Any:
     """Returns a new operation with some of its arguments changed; one without changes needs no config."""
     if not changes:
         return copied_operation(operation)
@@ -124,16 +124,20 @@ def _unwanted(kind: type) -> frozenset[str]:
 
 def _unbuilt(config: dict[str, Any]) -> dict[str, Any]:
     """Returns a config in which no inner layer remembers the shape that it was built for."""
-    return {
-        key: _unbuilt(value) if isinstance(value, dict) else value
-        for key, value in config.items()
-        if key != "build_config"
-    }
+
+    def below(value: Any) -> Any:
+        if isinstance(value, list):
+            return [below(each) for each in value]
+        return _unbuilt(value) if isinstance(value, dict) else value
+
+    return {key: below(value) for key, value in config.items() if key != "build_config"}
 
 
-def _with(config: Mapping[str, Any], path: tuple[str, ...], value: Any, layer: Any) -> dict[str, Any]:
+def _with(config: Any, path: tuple[str | int, ...], value: Any, layer: Any) -> Any:
     """Returns a config with one entry, however deep, replaced."""
     head, *rest = path
+    if isinstance(config, list):
+        return [_with(each, tuple(rest), value, layer) if at == head else each for at, each in enumerate(config)]
     if head not in config:
         raise PruneError(
             f"Expected the config of {layer.name!r} of class {type(layer).__name__} to hold {head!r}, which follows "

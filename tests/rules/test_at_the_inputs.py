@@ -54,6 +54,25 @@ def test_a_network_behind_an_augmentation_is_pruned(name):
     exact(keras.Model(inputs, layers.Dense(3)(x)), images)
 
 
+def test_a_network_behind_a_pipeline_is_pruned():
+    inputs = keras.Input((12, 12, 3))
+    x = layers.Pipeline([layers.RandomFlip(), layers.Rescaling(1 / 255)])(inputs)
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3, name="first")(x))
+    images = np.random.default_rng(0).uniform(0, 255, (4, 12, 12, 3)).astype("float32")
+    exact(keras.Model(inputs, layers.Dense(3)(x)), images)
+
+
+def test_images_and_labels_in_a_dict():
+    inputs = {"images": keras.Input((12, 12, 3), name="images"), "labels": keras.Input((3,), name="labels")}
+    mixed = layers.MixUp()(inputs)
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3, name="first")(mixed["images"]))
+    random = np.random.default_rng(0)
+    batch = {"images": random.uniform(0, 255, (4, 12, 12, 3)), "labels": random.uniform(0, 1, (4, 3))}
+    exact(
+        keras.Model(inputs, [layers.Dense(3)(x), mixed["labels"]]), {k: v.astype("float32") for k, v in batch.items()}
+    )
+
+
 def test_the_guide_to_transfer_learning_is_pruned():
     """Keras's own: augmentation as a Sequential of its own, rescaling, a base, dropout, a head."""
     inputs = keras.Input((32, 32, 3))

@@ -262,6 +262,45 @@ class Mystery(layers.Layer):
         return x[..., ::-1] * 2.0
 
 
+class MysteryCell(layers.Layer):
+    """A cell of a user."""
+
+    state_size = 5
+
+    def call(self, x, states):
+        return x[:, :5], [x[:, :5] + states[0]]
+
+
+class MysteryDense(layers.Dense):
+    """A known layer with a `call` of its own."""
+
+    def call(self, x):
+        return super().call(x[..., ::-1])
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: layers.RNN(MysteryCell(), name="around"), "Expected cells of Keras inside 'around'.*MysteryCell"),
+        (lambda: layers.RNN([layers.GRUCell(6), MysteryCell()], name="around"), "StackedRNNCells"),
+        (lambda: layers.SpectralNormalization(MysteryDense(5), name="around"), "inside 'around'.*MysteryDense"),
+        (lambda: layers.TimeDistributed(MysteryDense(5), name="around"), "inside 'around'.*MysteryDense"),
+        (lambda: layers.TimeDistributed(layers.PReLU(shared_axes=[1]), name="around"), None),
+    ],
+)
+def test_what_is_wrapped_is_named(make, words):
+    inputs = keras.Input((4, 3))
+    x = layers.Flatten()(make()(layers.Dense(6, name="feeds")(inputs)))
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    if words is None:
+        assert kp.trace(model).prunable
+        return
+    with pytest.raises(kp.PruneError, match=words):
+        kp.trace(model)
+    graph = kp.trace(model, unknown="freeze")
+    assert not graph.groups["feeds"].prunable and [each.name for each in graph.unknown] == ["around"]
+
+
 class MysteryActivation(layers.ReLU):
     """A known layer with a `call` of its own is not known."""
 

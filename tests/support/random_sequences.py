@@ -128,6 +128,32 @@ def recurrent_with_a_state(b: Builder, x: Any) -> Any:
     return layers.GRU(state.shape[-1], return_sequences=True)(y, initial_state=state)
 
 
+_CELLS_ALONE = (layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell)
+
+
+@part("recurrent", (3,))
+def stacked_cells(b: Builder, x: Any) -> Any:
+    cells = [b.pick(_CELLS_ALONE)(b.whole(3, 5), use_bias=b.chance(0.7)) for _ in range(b.whole(1, 3))]
+    inner = layers.RNN(cells if len(cells) > 1 or b.chance(0.5) else cells[0], return_sequences=True)
+    return layers.Bidirectional(inner)(x) if b.chance(0.3) else inner(x)
+
+
+@part("recurrent")
+def spectral_normalization(b: Builder, x: Any) -> Any:
+    inner = layers.Dense(b.channels(), use_bias=b.chance(0.7), activation=b.activation())
+    return layers.SpectralNormalization(inner, power_iterations=b.whole(1, 2))(x)
+
+
+@part("recurrent", (3,))
+def looked_up_and_back(b: Builder, x: Any) -> Any:
+    """A table of words that is the head of the model too, tied or not."""
+    table = layers.ReversibleEmbedding(
+        x.shape[-1], b.channels(), tie_weights=b.chance(0.6), logit_soft_cap=b.pick((None, 5.0))
+    )
+    seen = b.branch(table(ops.cast(ops.argmax(x, axis=-1), "int32")), 1, table.output_dim)
+    return table(seen, reverse=True) if b.chance(0.7) else seen
+
+
 @part("recurrent", SPACE)
 def time_distributed(b: Builder, x: Any) -> Any:
     inner = [layers.Dense(b.channels(), activation="relu"), layers.BatchNormalization(), layers.LayerNormalization()]

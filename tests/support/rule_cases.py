@@ -81,6 +81,26 @@ def _gate(x: Any, reshape: bool) -> Any:
     return layers.Multiply()([x, layers.Conv2D(6, 1, activation="sigmoid", name="excite")(y)])
 
 
+def _largest(x: Any) -> Any:
+    return ops.cast(ops.argmax(x, axis=-1), "int32")
+
+
+def _and_back(x: Any, y: Any, table: Any) -> Any:
+    """Words and a tensor are added and looked up backwards, as the head of a language model does."""
+    return table(layers.LayerNormalization()(layers.Add()([x, table(_largest(y))])), reverse=True)
+
+
+def _states_of_stacked_cells(x: Any) -> Any:
+    y, state, (h, c) = layers.RNN([layers.GRUCell(4), layers.LSTMCell(5)], return_state=True, return_sequences=True)(x)
+    again = layers.RNN(layers.LSTMCell(5))(y, initial_state=[h, c])
+    return layers.Concatenate()([again, state])
+
+
+def _both_ways(x: Any) -> Any:
+    y = layers.RNN(layers.GRUCell(5), return_sequences=True)(x)
+    return layers.Bidirectional(layers.RNN(layers.LSTMCell(4), name="run"))(y)
+
+
 CONVOLUTIONS = {
     layers.Conv1D: [
         layer(layers.Conv1D, 8, 3, shapes=LINE),
@@ -135,6 +155,19 @@ DENSE = {
     ],
     layers.Embedding: [
         function(lambda x: layers.Embedding(9, 6)(ops.cast(ops.argmax(x, axis=-1), "int32")), LINE, prunable=False)
+    ],
+    layers.ReversibleEmbedding: [
+        function(lambda x, y: _and_back(x, y, layers.ReversibleEmbedding(9, 6)), [LINE, LINE], plans=3),
+        function(
+            lambda x, y: _and_back(x, y, layers.ReversibleEmbedding(9, 6, tie_weights=False, logit_soft_cap=3.0)),
+            [LINE, LINE],
+            plans=3,
+        ),
+        function(lambda x, y: layers.Add()([x, layers.ReversibleEmbedding(9, 6)(_largest(y))]), [LINE, LINE]),
+        function(
+            lambda x, y: layers.Add()([x, layers.ReversibleEmbedding(9, 6, tie_weights=False)(_largest(y))]),
+            [LINE, LINE],
+        ),
     ],
 }
 
@@ -397,6 +430,14 @@ PRODUCTS = {
         layer(layers.GRU, 5, reset_after=False, return_sequences=True, shapes=LINE),
     ],
     layers.SimpleRNN: [layer(layers.SimpleRNN, 5, shapes=LINE)],
+    layers.RNN: [
+        Case(lambda: layers.RNN(layers.LSTMCell(5)), LINE, plans=3),
+        Case(lambda: layers.RNN(layers.GRUCell(5, reset_after=False, use_bias=False), return_sequences=True), LINE),
+        Case(lambda: layers.RNN([layers.LSTMCell(4), layers.GRUCell(5), layers.SimpleRNNCell(3)]), LINE, plans=3),
+        Case(lambda: layers.RNN([layers.SimpleRNNCell(4), layers.LSTMCell(5)], return_sequences=True), LINE, plans=2),
+        function(_states_of_stacked_cells, LINE, plans=2),
+        function(_both_ways, LINE),
+    ],
     layers.Bidirectional: [
         Case(lambda: layers.Bidirectional(layers.LSTM(5)), LINE, plans=3),
         Case(lambda: layers.Bidirectional(layers.GRU(5, return_sequences=True), merge_mode="sum"), LINE),
@@ -406,6 +447,14 @@ PRODUCTS = {
         Case(lambda: layers.TimeDistributed(layers.Dense(5, activation="relu")), LINE),
         Case(lambda: layers.TimeDistributed(layers.Conv2D(5, 2)), VOLUME),
         Case(lambda: layers.TimeDistributed(layers.BatchNormalization()), VOLUME),
+        Case(lambda: layers.TimeDistributed(layers.SpectralNormalization(layers.Conv2D(5, 2))), VOLUME),
+        Case(lambda: layers.TimeDistributed(layers.RNN([layers.LSTMCell(3), layers.GRUCell(4)])), IMAGE),
+    ],
+    layers.SpectralNormalization: [
+        Case(lambda: layers.SpectralNormalization(layers.Dense(5, activation="relu")), VECTOR, plans=2),
+        Case(lambda: layers.SpectralNormalization(layers.Conv2D(8, 3, groups=2), power_iterations=2), IMAGE, plans=2),
+        Case(lambda: layers.SpectralNormalization(layers.Conv2DTranspose(8, 2, strides=2)), IMAGE),
+        Case(lambda: layers.SpectralNormalization(layers.DepthwiseConv2D(2, depth_multiplier=2)), IMAGE),
     ],
 }
 
