@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.errors import PruneError, choice_faults, nearest, raise_faults
+from kerasprune.errors import PruneError, choice_faults, kind_faults, nearest, raise_faults
 from kerasprune.files import write_json
 from kerasprune.graph.channels import COUPLINGS
 from kerasprune.graph.graph import ChannelGraph
@@ -184,6 +184,11 @@ class Plan:
             return cls(data["keep"], data["removed"], data["resolution"], data["coupling"], data["fingerprint"])
         except PruneError as error:
             raise PruneError(f"{str(path)!r}: {error}") from error
+
+
+def plan_faults(**values: Any) -> list[str]:
+    """Returns a fault for every value that is no plan, a path say."""
+    return kind_faults(Plan, "Read a file with kp.Plan.load(path).", **values)
 
 
 def _faults_of_file(data: Any) -> list[str]:

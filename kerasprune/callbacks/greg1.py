@@ -10,9 +10,8 @@ import numpy as np
 from keras import ops
 
 from kerasprune.callbacks._growing import GrowingPenalty, Growth, keep_faults
-from kerasprune.errors import kind_faults
 from kerasprune.graph.trace import trace
-from kerasprune.plans import Plan
+from kerasprune.plans import Plan, plan_faults
 from kerasprune.training.candidates import Unit, losing
 
 
@@ -70,9 +69,9 @@ class GReg1(GrowingPenalty):
         faults = [] if keep is None else keep_faults(keep)
         if (plan is None) == (keep is None):
             faults.append("Expected either plan= or keep=. Received: " + ("neither." if plan is None else "both."))
-        if plan is not None and not isinstance(plan, Plan):
-            faults += kind_faults(Plan, "Read a file with kp.Plan.load(path).", plan=plan)
-        elif plan is not None and plan.removed:
+        wrong = [] if plan is None else plan_faults(plan=plan)
+        faults += wrong
+        if plan is not None and not wrong and plan.removed:
             faults.append(
                 f"Expected a plan of channels. Received: removed blocks {plan.removed}. Drop blocks with kp.rebuild."
             )

@@ -20,7 +20,7 @@ from kerasprune.errors import PruneError, kind_faults, nearest, raise_faults, wh
 from kerasprune.graph.channels import Ids, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.plans import Plan
+from kerasprune.plans import Plan, plan_faults
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
 
 
@@ -121,7 +121,7 @@ def macs_of_faults(graph: ChannelGraph, macs_of: Mapping[str, int]) -> list[str]
 def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: int | None) -> ChannelGraph:
     """Returns a graph whose output positions are those at the resolution asked for, or the plan's."""
     if plan is not None:
-        raise_faults("Costs are those of a plan:", kind_faults(Plan, "Read a file with kp.Plan.load(path).", plan=plan))
+        raise_faults("Costs are those of a plan:", plan_faults(plan=plan))
     resolution = resolution or (plan.resolution if plan else None)
     if isinstance(model, ChannelGraph) and resolution in (None, model.resolution):
         return model

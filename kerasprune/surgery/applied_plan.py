@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
-from kerasprune.errors import kind_faults, raise_faults
+from kerasprune.errors import raise_faults
 from kerasprune.graph.channels import Group, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import faults_of_slices, faults_of_sums
 from kerasprune.graph.trace import trace
-from kerasprune.plans import Plan
+from kerasprune.plans import Plan, plan_faults
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def cut(model: keras.Model | ChannelGraph, plan: Plan) -> AppliedPlan:
     Raises:
         PruneError: The plan does not fit the model.
     """
-    raise_faults("The plan cannot be applied:", kind_faults(Plan, "Read a file with kp.Plan.load(path).", plan=plan))
+    raise_faults("The plan cannot be applied:", plan_faults(plan=plan))
     graph = model
     if not isinstance(model, ChannelGraph):
         graph = trace(model, coupling=plan.coupling, unknown="freeze")
