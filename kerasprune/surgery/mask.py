@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune._keras import inner_layers
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.errors import PruneError
 from kerasprune.graph.channels import Padded
@@ -51,7 +52,7 @@ def mask(model: keras.Model | ChannelGraph, plan: Plan, silence: str = "output")
     changes = config_changes(graph, lambda ids: int(there[ids].sum())) if graph.dead.size else {}
 
     def make(layer: Any) -> Any:
-        if isinstance(layer, keras.layers.TimeDistributed) and id(layer.layer) in norms:
+        if isinstance(layer, keras.layers.TimeDistributed) and any(id(each) in norms for each in inner_layers(layer)):
             return keras.layers.TimeDistributed(make(layer.layer), name=layer.name)
         return NormOverKept(*norms[id(layer)]) if id(layer) in norms else make_layer(layer, changes.get(id(layer), {}))
 

@@ -447,6 +447,7 @@ PRODUCTS = {
         Case(lambda: layers.TimeDistributed(layers.Dense(5, activation="relu")), LINE),
         Case(lambda: layers.TimeDistributed(layers.Conv2D(5, 2)), VOLUME),
         Case(lambda: layers.TimeDistributed(layers.BatchNormalization()), VOLUME),
+        Case(lambda: layers.TimeDistributed(layers.TimeDistributed(layers.LayerNormalization())), IMAGE),
         Case(lambda: layers.TimeDistributed(layers.SpectralNormalization(layers.Conv2D(5, 2))), VOLUME),
         Case(lambda: layers.TimeDistributed(layers.RNN([layers.LSTMCell(3), layers.GRUCell(4)])), IMAGE),
     ],
