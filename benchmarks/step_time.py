@@ -3,7 +3,8 @@
     python benchmarks/step_time.py [--rounds 5] [--executed 1] [--only polarization network_slimming …]
 
 Every registered callback, by name. Timed from epoch begin to epoch end of warm epochs, the fits in turn. The Python
-time of the batch hooks is timed apart, on the bodies alone. Writes results/step_time_1.md, or _8 with `--executed 8`.
+time of the batch hooks is timed apart, on the bodies alone. Writes results/step_time_1.md, or _8 with `--executed 8`;
+on another backend than TensorFlow results/step_time_1_jax.md.
 """
 
 from __future__ import annotations
@@ -105,9 +106,12 @@ def main() -> None:
         "",
         f"steps_per_execution = {asked.executed}, one thread; median [lowest, highest] of {asked.rounds} rounds.",
     ]
-    lines[-1] += f" TensorFlow backend of Keras {keras.__version__}."
+    backend = keras.backend.backend()
+    spelt = {"tensorflow": "TensorFlow", "jax": "JAX"}.get(backend, backend)
+    lines[-1] += f" {spelt} backend of Keras {keras.__version__}."
     print("\n".join(lines))
-    page = Path(__file__).parent / "results" / f"step_time_{asked.executed}.md"
+    end = "" if backend == "tensorflow" else f"_{backend}"
+    page = Path(__file__).parent / "results" / f"step_time_{asked.executed}{end}.md"
     page.write_text("\n".join(lines) + "\n")
 
 

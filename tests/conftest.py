@@ -42,6 +42,7 @@ JAX = {
     "rules/test_lambda.py",
     "rules/test_rules.py",
     "test_verification.py",
+    "training/test_jax_distribution.py",
     "training/test_jax_step.py",
 }
 

@@ -100,7 +100,7 @@ class GradualMagnitude(PruningCallback):
 
     def _renew(self) -> None:
         """Renews the masks at the steps of the schedule; where steps were left out, as soon as possible."""
-        due = np.asarray(self._updates.steps, "int32")
+        due = ops.convert_to_tensor(np.asarray(self._updates.steps, "int32"))  # torch compares tensors with tensors
         index = ops.sum(ops.cast(self.session.step_after_update() >= due, "int32")) - 1
         before = ops.convert_to_tensor(self._renewals)
         numbers = ops.take(ops.convert_to_tensor(self._numbers), ops.maximum(index, 0), axis=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -77,6 +79,16 @@ def test_files_that_are_saved_meanwhile_do_without(tmp_path):
     assert len(loaded.optimizer.variables) == len(model.optimizer.variables)
     for one, other in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_nobody_puts_weights_back_that_are_not_pruned():
+    """Rewinding leaves the masks in place, so that their end finds nothing to mend, on any backend."""
+    callback = kp.callbacks.LearningRateRewinding(rounds=1, keep_per_round=0.5, rewind_to="1ep")
+    model = compiled(small())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        train(model, [callback], epochs=3)
+    assert callback.kept == pytest.approx(0.5, abs=0.02)
 
 
 @ON_JAX
