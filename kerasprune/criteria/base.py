@@ -6,6 +6,7 @@ kernel slice that makes a channel, so coupled layers, depthwise kernels and shar
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -16,6 +17,7 @@ from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
+from kerasprune.graph.values import values
 from kerasprune.registry import criteria
 
 Scores = dict[str, np.ndarray]
@@ -67,13 +69,11 @@ class Criterion:
             PruneError: Something that the criterion needs is not given.
         """
         self.check(data)
-        saliencies = {id(k.variable): self._worth(k) for k in graph.kernels}
-        scores = {}
-        for name, group in graph.prunable.items():
-            entries = graph.made_by(name)
-            total = sum(summed(saliencies[id(e.variable)], a, channel, group.size) for e, a, channel in entries)
-            scores[name] = _array(self.reduced(total)) if entries else np.zeros(group.size)
-        return scores
+        sums = channel_sums(graph, [(kernel, kernel.makes) for kernel in graph.kernels], self._worth)
+        return {
+            name: _array(self.reduced(sums[name]), "float64") if name in sums else np.zeros(group.size)
+            for name, group in graph.prunable.items()
+        }
 
     def saliency_of(
         self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
@@ -100,7 +100,7 @@ class Criterion:
         """
         self.check(data)
         graph = trace(model, unknown="freeze")
-        return {k.variable.path: _array(self.reduced(self._worth(k))) for k in graph.kernels}
+        return {k.variable.path: _array(self.reduced(self._worth(k)), "float64") for k in graph.kernels}
 
     def check(self, data: Any) -> None:
         """Checks that what the criterion needs is given.
@@ -147,13 +147,51 @@ def summed(saliency: Any, axis: int | None, entry: np.ndarray | None, size: int)
     return ops.segment_sum(line, entry.ravel() % (size + 1), num_segments=size + 1)[:size]
 
 
+def channel_sums(
+    graph: ChannelGraph, along: Sequence[tuple[Slice, Sequence[int]]], worth: Callable[[Slice], Any]
+) -> Scores:
+    """Sums what weights are worth over every channel, outside of the step; `summed` is for inside.
+
+    One variable after the other, since what all weights are worth is as large as the model.
+
+    Args:
+        graph: The graph.
+        along: The variables, each with the axes along which the channels lie.
+        worth: Returns what each weight of a variable is worth, in its shape.
+
+    Returns:
+        `{group name: sums of shape (channels,)}` of the prunable groups that any of the axes touches.
+    """
+    totals = np.zeros(graph.classes.max(initial=-1) + 1)
+    touched = np.zeros(totals.size, bool)
+    for entry, axes in along:
+        for classes, line in _lines(graph, entry, axes, worth):
+            np.add.at(totals, classes, line)
+            touched[classes] = True
+    return {name: totals[g.classes] for name, g in graph.prunable.items() if touched[g.classes].any()}
+
+
+def _lines(
+    graph: ChannelGraph, entry: Slice, axes: Sequence[int], worth: Callable[[Slice], Any]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Returns for each axis of a variable its classes of channels, and what all weights at each are worth."""
+    weights = _array(worth(entry))
+    every = range(weights.ndim)
+    return [
+        (graph.classes[ids], weights.sum(axis=tuple(each for each in every if each != axis), dtype="float64"))
+        for axis, ids in enumerate(entry.ids)
+        if ids is not None and axis in axes
+    ]
+
+
 def numbers(entry: Slice) -> np.ndarray:
-    """Returns a variable's values as float64."""
-    return ops.convert_to_numpy(entry.variable).astype("float64")
+    """Returns a variable's values, of float32 at the least, to read."""
+    array = values(entry.variable)
+    return array if array.dtype.itemsize >= 4 else array.astype("float32")
 
 
-def _array(values: Any) -> np.ndarray:
-    return np.asarray(ops.convert_to_numpy(values), "float64")
+def _array(numbers: Any, dtype: str | None = None) -> np.ndarray:
+    return np.asarray(numbers if isinstance(numbers, np.ndarray) else ops.convert_to_numpy(numbers), dtype)
 
 
 def score(criterion: Criterion, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from keras import ops
 
-from kerasprune.criteria.base import Criterion, Scores, numbers, summed
+from kerasprune.criteria.base import Criterion, Scores, channel_sums, numbers
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 
@@ -27,13 +26,9 @@ class BatchNormScale(Criterion):
         Raises:
             PruneError: A prunable group has no BatchNorm scale; all such groups are named.
         """
-        scores, without = {}, []
-        for name, group in graph.prunable.items():
-            entries = graph.scaled_by(name)
-            if not entries:
-                without.append(name)
-            scales = [summed(np.abs(numbers(entry)), axis, channel, group.size) for entry, axis, channel in entries]
-            scores[name] = np.asarray(ops.convert_to_numpy(sum(scales, np.zeros(group.size))), "float64")
+        scales = [(entry, range(len(entry.ids))) for entry in graph.slices if entry.role == "scale"]
+        scores = channel_sums(graph, scales, lambda entry: np.abs(numbers(entry)))
+        without = [name for name in graph.prunable if name not in scores]
         if without:
             raise PruneError(
                 "Expected a BatchNorm scale in every prunable group. Received: none in "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import keras
@@ -150,19 +151,19 @@ class ChannelGraph:
 
         A choice that leaves something of every group may still leave nothing of these.
         """
-        number = self.classes.max(initial=-1) + 1
-        owner, size = np.full(number, -1), [len(group.classes) for group in self.groups.values()]
-        for index, group in enumerate(self.groups.values()):
-            owner[group.classes] = index
+        owner, size = self._places[0], [len(group.classes) for group in self.groups.values()]
         pinned = [not group.prunable for group in self.groups.values()]
-        found = {}
+        lines: dict[int, tuple[str, np.ndarray]] = {}  # many layers hand on the ids that they get
         for call in self.calls:
             for ids in (ids for output in call.outputs for ids in output.axes.values()):
-                classes = np.unique(self.classes[ids])
-                classes = classes[owner[classes] >= 0]  # the others are removed with a dropped block
-                groups, counts = np.unique(owner[classes], return_counts=True)
-                if classes.size and not any(pinned[g] or n == size[g] for g, n in zip(groups, counts, strict=True)):
-                    found.setdefault(classes.tobytes(), (call.operation.name, classes))
+                lines.setdefault(id(ids), (call.operation.name, ids))
+        found: dict[bytes, tuple[str, np.ndarray]] = {}
+        for name, ids in lines.values():
+            classes = np.unique(self.classes[ids])
+            classes = classes[owner[classes] >= 0]  # the others are removed with a dropped block
+            groups, counts = np.unique(owner[classes], return_counts=True)
+            if classes.size and not any(pinned[g] or n == size[g] for g, n in zip(groups, counts, strict=True)):
+                found.setdefault(classes.tobytes(), (name, classes))
         return list(found.values())
 
     def made_by(self, name: str) -> list[tuple[Slice, int, np.ndarray]]:
@@ -171,38 +172,52 @@ class ChannelGraph:
         `channel[position]` is the index inside the group of the channel at that position, −1 where the position
         belongs to another group.
         """
-        return self._along(name, lambda kernel: kernel.makes)
+        return self._with_channels(name, self._making(name))
 
     def read_by(self, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the kernels that read a group's channels, as `made_by` does."""
-        return self._along(name, lambda kernel: kernel.reads)
+        return self._with_channels(name, self._reading(name))
 
     def scaled_by(self, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the BatchNorm scales of a group's channels, as `made_by` does."""
-        return [entry for entry in self._by_group.get(name, ()) if entry[0].role == "scale"]
+        scales = [(entry, axis) for entry, axis in self._by_group.get(name, ()) if entry.role == "scale"]
+        return self._with_channels(name, scales)
 
-    def _along(self, name: str, axes: Callable[[Slice], tuple[int, ...]]) -> list[tuple[Slice, int, np.ndarray]]:
-        entries = self._by_group.get(name, ())
-        return [entry for entry in entries if entry[0].role == "kernel" and entry[1] in axes(entry[0])]
+    def _making(self, name: str) -> list[tuple[Slice, int]]:
+        return [(entry, axis) for entry, axis in self._kernels_of(name) if axis in entry.makes]
+
+    def _reading(self, name: str) -> list[tuple[Slice, int]]:
+        return [(entry, axis) for entry, axis in self._kernels_of(name) if axis in entry.reads]
+
+    def _kernels_of(self, name: str) -> list[tuple[Slice, int]]:
+        return [(entry, axis) for entry, axis in self._by_group.get(name, ()) if entry.role == "kernel"]
+
+    def _with_channels(self, name: str, places: list[tuple[Slice, int]]) -> list[tuple[Slice, int, np.ndarray]]:
+        """Returns the places with the channel of the group at each position of the axis."""
+        owner, place = self._places
+        along = [self.classes[entry.ids[axis]] for entry, axis in places]
+        number = owner[self.groups[name].classes[:1]] if places else None
+        here = [np.where(owner[classes] == number, place[classes], -1) for classes in along]
+        return [(entry, axis, channel) for (entry, axis), channel in zip(places, here, strict=True)]
 
     @cached_property
-    def _by_group(self) -> dict[str, list[tuple[Slice, int, np.ndarray]]]:
-        """Every (slice, axis) that touches a group, with the channel index at each position of the axis."""
-        number = self.classes.max(initial=-1) + 1
-        owner, index = np.full(number, -1), np.full(number, -1)
-        names = list(self.groups)
-        for position, name in enumerate(names):
-            classes = self.groups[name].classes
-            owner[classes], index[classes] = position, np.arange(len(classes))
-        found: dict[str, list[tuple[Slice, int, np.ndarray]]] = {}
+    def _places(self) -> tuple[np.ndarray, np.ndarray]:
+        """For every class the number of its group, and its index inside; −1 where it is removed with a block."""
+        owner, place = np.full((2, self.classes.max(initial=-1) + 1), -1)
+        for number, group in enumerate(self.groups.values()):
+            owner[group.classes], place[group.classes] = number, np.arange(group.size)
+        return owner, place
+
+    @cached_property
+    def _by_group(self) -> dict[str, list[tuple[Slice, int]]]:
+        """Every (slice, axis) that touches a group."""
+        names, owner = list(self.groups), self._places[0][self.classes]
+        found: dict[str, list[tuple[Slice, int]]] = {}
         for entry in self.slices:
             for axis, ids in enumerate(entry.ids):
-                if ids is None:
-                    continue
-                classes = self.classes[ids]
-                for position in np.unique(owner[classes]):
-                    here = np.where(owner[classes] == position, index[classes], -1)
-                    found.setdefault(names[position], []).append((entry, axis, here))
+                for position in () if ids is None else np.unique(owner[ids]).tolist():
+                    if position >= 0:
+                        found.setdefault(names[position], []).append((entry, axis))
         return found
 
     @property
@@ -211,9 +226,9 @@ class ChannelGraph:
         reads: dict[int, list[str]] = {}
         makes: dict[int, list[str]] = {}
         for name in self.groups:
-            for kernel, _, _ in self.read_by(name):
+            for kernel, _ in self._reading(name):
                 reads.setdefault(id(kernel), []).append(name)
-            for kernel, _, _ in self.made_by(name):
+            for kernel, _ in self._making(name):
                 makes.setdefault(id(kernel), []).append(name)
         found = [
             (read, made, kernel.owner.name)
@@ -225,10 +240,10 @@ class ChannelGraph:
 
     def shares(self) -> dict[str, float]:
         """Returns for each group the share of all kernel weights that make or read its channels."""
-        sizes = {id(kernel): int(np.prod(kernel.variable.shape)) for kernel in self.kernels}
+        sizes = {id(kernel): prod(kernel.variable.shape) for kernel in self.kernels}
         total = sum(sizes.values()) or 1
         touching = {
-            name: {id(kernel) for kernel, _, _ in self.made_by(name) + self.read_by(name)} for name in self.groups
+            name: {id(kernel) for kernel, _ in self._making(name) + self._reading(name)} for name in self.groups
         }
         return {name: sum(sizes[key] for key in keys) / total for name, keys in touching.items()}
 
