@@ -9,18 +9,21 @@ from types import MappingProxyType
 from typing import Any
 
 import keras
+import numpy as np
 
 from kerasprune import budgets, criteria
 from kerasprune.budgets.base import Budget, Floor
-from kerasprune.costs.cost import Cost, cost, graph_at
+from kerasprune.costs.cost import Cost, cost, cost_of_what_stays, graph_at
 from kerasprune.costs.report import not_counted
-from kerasprune.criteria.base import Criterion, Scores
+from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, fraction_faults, raise_faults, seed_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 
+Choice = dict[str, np.ndarray]
+"""`{group name: indices kept}`: a plan that nobody has checked yet."""
 _LOWEST, _BISECTIONS = 1e-9, 30
 _UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds says nothing
 
@@ -92,20 +95,20 @@ def plan(
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
     scores = criteria.score(criterion, graph, data, loss, seed)
 
-    def at(level: float) -> Plan:
-        return _plan_at(graph, budget, scores, level, floor)
+    def at(level: float) -> Choice:
+        return legal(graph, budget.choose(graph, scores, level, floor), scores)
 
     if macs is None and params is None:
-        return at(budget.level if keep is None else keep)
+        return Plan.of(graph, at(budget.level if keep is None else keep))
     key, fraction = ("macs", macs) if macs is not None else ("params", params)
     dense = cost(graph, macs_of=macs_of)
     if key == "macs":
         _check_counted(dense)
 
-    def value(plan: Plan) -> int:
-        return getattr(cost(graph, plan, macs_of=macs_of), key)
+    def value(choice: Choice) -> int:
+        return getattr(cost_of_what_stays(graph, choice, macs_of), key)
 
-    return _meet(graph, (key, float(fraction), getattr(dense, key)), at, value)
+    return Plan.of(graph, _meet(graph, (key, float(fraction), getattr(dense, key)), at, value))
 
 
 def _check_counted(dense: Cost) -> None:
@@ -119,20 +122,17 @@ def _check_counted(dense: Cost) -> None:
         warnings.warn(f"The target is met without what is {not_counted(dense)}.", stacklevel=4)
 
 
-def _plan_at(graph: ChannelGraph, budget: Budget, scores: Scores, level: float, floor: Floor) -> Plan:
-    kept = legal(graph, budget.choose(graph, scores, level, floor), scores)
-    return Plan.of(graph, kept)
-
-
 def _meet(
     graph: ChannelGraph,
     asked: tuple[str, float, int],
-    at: Callable[[float], Plan],
-    value: Callable[[Plan], int],
-) -> Plan:
-    """Returns the plan whose cost is nearest its target: bisects the level, then goes group by group."""
+    at: Callable[[float], Choice],
+    value: Callable[[Choice], int],
+) -> Choice:
+    """Returns the choice whose cost is nearest its target: bisects the level, then goes group by group."""
     key, fraction, dense = asked
     below, above = at(_LOWEST), at(1.0)
+    for end in (below, above):
+        Plan.of(graph, end).check(graph)  # those between are not: a budget may be a user's
     target = fraction * dense
     if value(below) > target:
         raise PruneError(
@@ -150,16 +150,17 @@ def _meet(
     return _nearest(graph, below, above, target, value)
 
 
-def _nearest(graph: ChannelGraph, below: Plan, above: Plan, target: float, value: Callable[[Plan], int]) -> Plan:
-    """Returns the best plan that takes the first groups from `above` and the others from `below`."""
-    names = list(above.keep)
+def _nearest(
+    graph: ChannelGraph, below: Choice, above: Choice, target: float, value: Callable[[Choice], int]
+) -> Choice:
+    """Returns the best choice that takes the first groups from `above` and the others from `below`."""
+    names = sorted(above)
 
-    def mixed(number: int) -> Plan:
-        chosen = {**below.keep, **{name: above.keep[name] for name in names[:number]}}
-        return Plan.of(graph, legal(graph, chosen))
+    def mixed(number: int) -> Choice:
+        return legal(graph, {**below, **{name: above[name] for name in names[:number]}})
 
     number = bisect_left(range(len(names)), target, key=lambda n: value(mixed(n)))
-    return min((mixed(max(number - 1, 0)), mixed(number)), key=lambda plan: abs(value(plan) - target))
+    return min((mixed(max(number - 1, 0)), mixed(number)), key=lambda choice: abs(value(choice) - target))
 
 
 def _faults(budget: Budget, **targets: Any) -> list[str]:

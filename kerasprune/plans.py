@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from operator import lt
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -209,19 +211,18 @@ def _checked_keep(keep: Any, faults: list[str]) -> dict[str, tuple[int, ...]]:
         return {}
     checked = {}
     for name, indices in sorted(keep.items(), key=lambda item: str(item[0])):
+        indices = indices.tolist() if isinstance(indices, np.ndarray) else indices
         fault = _fault_of_indices(name, indices)
         if fault:
             faults.append(fault)
         else:
-            checked[name] = tuple(int(i) for i in indices)
+            checked[name] = tuple(map(int, indices))
     return checked
 
 
 def _fault_of_indices(name: Any, indices: Any) -> str:
     if not isinstance(name, str):
         return f"Expected group names. Received: {name!r}."
-    if isinstance(indices, np.ndarray):
-        indices = indices.tolist()
     if isinstance(indices, str | bytes) or not isinstance(indices, Sequence):
         return f"Expected the indices of group {name!r} as a list. Received: {indices!r}."
     if len(indices) == 0:
@@ -229,9 +230,9 @@ def _fault_of_indices(name: Any, indices: Any) -> str:
             f"Expected group {name!r} to keep at least one channel. Received: []. Where the model has a block that the "
             "group lies in (graph.blocks), drop that with removed=."
         )
-    if not all(_is_whole(i) and i >= 0 for i in indices):
+    if not all(map(_is_of_whole_numbers, set(map(type, indices)))) or min(indices) < 0:
         return f"Expected whole indices from 0 in group {name!r}. Received: {_beginning(indices)}."
-    if any(b <= a for a, b in zip(indices, indices[1:], strict=False)):
+    if not all(map(lt, indices, islice(indices, 1, None))):
         return f"Expected sorted indices without repetition in group {name!r}. Received: {_beginning(indices)}."
     return ""
 
@@ -250,4 +251,8 @@ def _checked_names(names: Any, faults: list[str]) -> tuple[str, ...]:
 
 
 def _is_whole(number: Any) -> bool:
-    return isinstance(number, int | np.integer) and not isinstance(number, bool)
+    return _is_of_whole_numbers(type(number))
+
+
+def _is_of_whole_numbers(kind: type) -> bool:
+    return issubclass(kind, int | np.integer) and not issubclass(kind, bool)

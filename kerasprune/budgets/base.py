@@ -78,4 +78,9 @@ def kept_number(size: int, keep: float) -> int:
 
 def top(scores: np.ndarray, number: int) -> np.ndarray:
     """Returns the sorted indices of the highest scores; of equal ones the lower index stays."""
-    return np.sort(np.argsort(-scores, kind="stable")[:number])
+    if not 0 < number < scores.size:
+        return np.arange(scores.size)[:number]
+    least = np.partition(scores, -number)[-number]
+    stays = scores > least
+    stays[np.flatnonzero(scores == least)[: number - np.count_nonzero(stays)]] = True
+    return np.flatnonzero(stays)

@@ -103,6 +103,19 @@ def cost(
     return _total(_layer_costs(applied.graph, applied.alive, _added_biases(applied) if absorb else {}, macs_of))
 
 
+def cost_of_what_stays(
+    graph: ChannelGraph, keep: Mapping[str, np.ndarray], macs_of: Mapping[str, int] = MappingProxyType({})
+) -> Cost:
+    """Returns `cost(graph, plan)` of a legal choice of channels, for those who try many.
+
+    Args:
+        graph: The graph.
+        keep: `{group name: indices kept}`, which nobody checks.
+        macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
+    """
+    return _total(_layer_costs(graph, graph.alive(keep), {}, macs_of))
+
+
 def macs_of_faults(graph: ChannelGraph, macs_of: Mapping[str, int]) -> list[str]:
     """Returns what is wrong with numbers of multiply–adds that a user gives for layers without a rule."""
     if not isinstance(macs_of, Mapping):

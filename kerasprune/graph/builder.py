@@ -32,7 +32,7 @@ from kerasprune.graph.channels import (
     TracedCall,
     Unknown,
 )
-from kerasprune.graph.components import components, signatures
+from kerasprune.graph.components import components, distinct, signatures
 from kerasprune.graph.graph import ChannelGraph
 
 
@@ -387,15 +387,15 @@ class GraphBuilder:
         """Returns the first reason why each pinned class is pinned."""
         reasons: dict[int, str] = {}
         for ids, reason in self._pins:
-            for one in np.unique(classes[ids]):
-                reasons.setdefault(int(one), reason)
+            for one in distinct(classes[ids]).tolist():
+                reasons.setdefault(one, reason)
         return reasons
 
     def _groups(self, classes: np.ndarray, reasons: Mapping[int, str]) -> dict[str, Group]:
         """Returns the groups: classes that run through the same layers, pinned ones apart."""
         starts = np.asarray(self._starts, int)
         block = np.searchsorted(starts, np.arange(self._total), side="right") - 1
-        pairs = np.unique(np.stack([classes, block]), axis=1)
+        pairs = np.stack(np.divmod(distinct(classes * len(starts) + block), max(len(starts), 1)))
         number = classes.max(initial=-1) + 1
         pinned = np.zeros(number, bool)
         pinned[list(reasons)] = True
@@ -405,13 +405,13 @@ class GraphBuilder:
         _, first, which = np.unique(signature, return_index=True, return_inverse=True)
         order = np.argsort(which, kind="stable")
         members = np.split(order, np.cumsum(np.bincount(which))[:-1]) if number else []
-        by_class = dict(zip(*np.unique(pairs[0], return_index=True), strict=True))
         counts = np.bincount(pairs[0], minlength=number)
+        begins = np.cumsum(counts) - counts
         for index in np.argsort(first):
             own = members[index]
             if own[0] in removed:
                 continue
-            begin = by_class[own[0]]
+            begin = begins[own[0]]
             layers = tuple(dict.fromkeys(self._names[b] for b in pairs[1][begin : begin + counts[own[0]]]))
             name = _free_name(layers[0], groups)
             reason = reasons.get(int(own[0]), "")

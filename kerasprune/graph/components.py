@@ -32,6 +32,12 @@ def components(total: int, ties: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.
     return np.argsort(np.argsort(first))[inverse]
 
 
+def distinct(numbers: np.ndarray) -> np.ndarray:
+    """Returns the different numbers in order: `np.unique` for many that are nearly in order, as ids are."""
+    ordered = np.sort(numbers, axis=None)
+    return ordered[np.diff(ordered, prepend=ordered[:1] - 1) > 0]
+
+
 def signatures(pairs: np.ndarray, blocks: int, pinned: np.ndarray) -> np.ndarray:
     """Returns a number for every class; equal numbers: the same blocks of ids, and both pinned or both not.
 

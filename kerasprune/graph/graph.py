@@ -18,6 +18,8 @@ import numpy as np
 
 from kerasprune.errors import PruneError, nearest
 from kerasprune.graph.channels import Block, Group, Padded, Setting, Slice, Take, TracedCall, Unknown
+from kerasprune.graph.components import distinct
+from kerasprune.graph.walk import uncollected
 
 
 class ChannelGraph:
@@ -159,7 +161,7 @@ class ChannelGraph:
                 lines.setdefault(id(ids), (call.operation.name, ids))
         found: dict[bytes, tuple[str, np.ndarray]] = {}
         for name, ids in lines.values():
-            classes = np.unique(self.classes[ids])
+            classes = distinct(self.classes[ids])
             classes = classes[owner[classes] >= 0]  # the others are removed with a dropped block
             groups, counts = np.unique(owner[classes], return_counts=True)
             if classes.size and not any(pinned[g] or n == size[g] for g, n in zip(groups, counts, strict=True)):
@@ -209,13 +211,14 @@ class ChannelGraph:
         return owner, place
 
     @cached_property
+    @uncollected()
     def _by_group(self) -> dict[str, list[tuple[Slice, int]]]:
         """Every (slice, axis) that touches a group."""
         names, owner = list(self.groups), self._places[0][self.classes]
         found: dict[str, list[tuple[Slice, int]]] = {}
         for entry in self.slices:
             for axis, ids in enumerate(entry.ids):
-                for position in () if ids is None else np.unique(owner[ids]).tolist():
+                for position in () if ids is None else distinct(owner[ids]).tolist():
                     if position >= 0:
                         found.setdefault(names[position], []).append((entry, axis))
         return found

@@ -84,7 +84,7 @@ class Rule:
         """Returns whether the function takes an argument of a call by this name."""
         return name in self._parameters or any(each.kind is each.VAR_KEYWORD for each in self._parameters.values())
 
-    @property
+    @cached_property
     def positional(self) -> int | None:
         """How many positional arguments of a call the function takes; `None` where it takes any number."""
         kinds = [each.kind for each in self._parameters.values()][2:]  # after graph and layer

@@ -179,11 +179,10 @@ def _apply(
 def _bound(operation: Any, rule: Rule | None, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[tuple, dict]:
     """Returns the arguments of a call as its rule takes them: the first by position, what is left over by name."""
     given = {key: value for key, value in kwargs.items() if value is not None and key not in _NEUTRAL}
-    names = argument_names(operation)
-    if not args and names and names[0] in given:
-        args = (given.pop(names[0]),)
+    if not args:
+        args = tuple(given.pop(name) for name in argument_names(operation)[:1] if name in given)
     if rule is not None and rule.positional is not None and len(args) > rule.positional:
-        more = zip(names[rule.positional :], args[rule.positional :], strict=False)
+        more = zip(argument_names(operation)[rule.positional :], args[rule.positional :], strict=False)
         given |= {key: value for key, value in more if value is not None and key not in _NEUTRAL}
         args = args[: rule.positional]
     return tuple(args), given
