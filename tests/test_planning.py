@@ -9,6 +9,7 @@ from keras import layers
 
 import kerasprune as kp
 from kerasprune.budgets import kept_number
+from kerasprune.graph.kept_channels import legal
 from kerasprune.testing.toys import toy_model
 
 MODELS = {
@@ -57,6 +58,38 @@ def test_targets_are_met_within_one_channel_of_the_dearest_group(name, coupling)
         if budget == "uniform":
             slim = kp.rebuild(graph.model, plan, absorb=False)
             assert getattr(kp.cost(slim), key) == getattr(kp.cost(graph, plan), key)
+
+
+@pytest.mark.parametrize("budget", ["uniform", "global"])
+@pytest.mark.parametrize("coupling", ["tied", "padded"])
+def test_a_target_is_met_as_by_bisection_over_whole_plans(budget, coupling):
+    """The same with a `Plan` and its `cost` at every step, as the definition has it."""
+    graph = kp.trace(kp.models.resnet_cifar(8, input_shape=(16, 16, 3), width=0.5, seed=0), coupling=coupling)
+    target = 0.45 * kp.cost(graph).macs
+    low, high = 0.0, 1.0
+    below, above = (kp.plan(graph, budget=budget, keep=keep) for keep in (1e-9, 1.0))
+    for _ in range(30):
+        tried = kp.plan(graph, budget=budget, keep=(low + high) / 2)
+        if kp.cost(graph, tried).macs < target:
+            low, below = (low + high) / 2, tried
+        else:
+            high, above = (low + high) / 2, tried
+    mixed = [
+        kp.Plan.of(graph, legal(graph, {**below.keep, **{name: above.keep[name] for name in list(above.keep)[:n]}}))
+        for n in range(len(above.keep) + 1)
+    ]
+    nearest = min(abs(kp.cost(graph, each).macs - target) for each in mixed)
+    plan = kp.plan(graph, budget=budget, macs=0.45)
+    assert plan in mixed and abs(kp.cost(graph, plan).macs - target) == nearest
+
+
+def test_an_illegal_choice_of_a_budget_of_ones_own_is_refused():
+    class Beyond(kp.budgets.Budget):
+        def choose(self, graph, scores, level, floor):
+            return {"conv": np.array([0, 9])}
+
+    with pytest.raises(kp.PruneError, match="group 'conv' has 4 channels. Received: index 9"):
+        kp.plan(_small(), budget=Beyond(), macs=0.5)
 
 
 def test_a_uniform_budget_stays_uniform_to_one_channel():

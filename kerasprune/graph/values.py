@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
-from keras import ops
 
 
-def values(variable: Any) -> np.ndarray:
+def values(variable: keras.Variable) -> np.ndarray:
     """Returns the values of a variable, to read: where the backend lends its memory, nothing is copied.
 
     What the variable is assigned later does not show; what is to be changed or kept in another variable is copied.
@@ -18,5 +15,7 @@ def values(variable: Any) -> np.ndarray:
         >>> values(keras.Variable([1.0, 2.0])).tolist()
         [1.0, 2.0]
     """
-    tensor = ops.stop_gradient(variable)  # the tensor below the variable, on every backend
-    return ops.convert_to_numpy(tensor) if keras.backend.backend() == "torch" else np.asarray(tensor)
+    backend = keras.backend.backend()
+    if backend == "tensorflow" and len(variable.shape):  # single numbers of bfloat16 are no arrays there
+        return np.asarray(variable.value.value())  # the tensor that the resource holds
+    return np.asarray(variable.value) if backend == "jax" else keras.ops.convert_to_numpy(variable)

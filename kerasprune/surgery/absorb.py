@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-import keras
 import numpy as np
 from keras import layers
 
 from kerasprune.graph.channels import Slice, TracedCall
 from kerasprune.graph.rule import BIAS, channel_axis, find
+from kerasprune.graph.values import values
 from kerasprune.surgery.applied_plan import AppliedPlan
 from kerasprune.surgery.constants import Emitted, constant_line, constants, emits
 from kerasprune.surgery.next_batchnorm import following_norms
@@ -113,10 +113,10 @@ def _note(
     out = kernels[-1].ids[kernels[-1].makes[0]]
     out = np.resize(out, delta.size) if out.size != delta.size else out
     if layer.bias is None and norm is not None:
-        mean = keras.ops.convert_to_numpy(norm.moving_mean)
+        mean = values(norm.moving_mean)
         folded.means[id(norm)] = norm, (mean - delta)[alive[out]]
     else:
-        old = 0.0 if layer.bias is None else keras.ops.convert_to_numpy(layer.bias)
+        old = 0.0 if layer.bias is None else values(layer.bias)
         folded.biases[id(layer)] = layer, (old + delta)[alive[out]]
     wide = prod(getattr(layer, "kernel_size", (1,))) > 1
     between = isinstance(layer, _TRANSPOSED) and (wide or prod(np.atleast_1d(layer.strides)) > 1)
@@ -127,7 +127,7 @@ def _note(
 def _delta(kernels: list[Slice], constant: np.ndarray) -> np.ndarray:
     """Returns `Σ_removed Σ_taps kernel · constant` for every output of a layer, through its kernels in order."""
     for kernel in kernels:
-        array = keras.ops.convert_to_numpy(kernel.variable)
+        array = values(kernel.variable)
         if not kernel.makes:  # the depthwise half of a separable convolution
             taps = array.sum(axis=tuple(range(array.ndim - 2)), dtype="float64")
             constant = (constant[:, None] * taps).ravel()

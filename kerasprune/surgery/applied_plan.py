@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import keras
@@ -12,7 +13,10 @@ from kerasprune.graph.channels import Group, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import faults_of_slices, faults_of_sums
 from kerasprune.graph.trace import trace
+from kerasprune.graph.values import values
 from kerasprune.plans import Plan, plan_faults
+
+_AT_ONCE = 2**18  # numbers
 
 
 @dataclass(frozen=True)
@@ -43,14 +47,33 @@ class AppliedPlan:
         return self._taken[id(ids)][1]
 
     def value(self, entry: Slice | None, variable: keras.Variable) -> np.ndarray:
-        """Returns what is left of a variable."""
-        array = keras.ops.convert_to_numpy(variable)
-        for axis, ids in enumerate(entry.ids if entry else ()):
-            if ids is not None and self.take(ids).size < ids.size:
-                array = np.take(array, self.take(ids), axis=axis)
+        """Returns what is left of a variable, as an array of its own."""
+        lines = {axis: ids for axis, ids in enumerate(entry.ids if entry else ()) if ids is not None}
+        array = _taken(
+            values(variable),
+            {axis: self.take(ids) for axis, ids in lines.items() if self.take(ids).size < ids.size},
+        )
         if entry is None or entry.factor is None:
             return array
         return array * np.asarray(entry.factor(self.count), array.dtype)
+
+
+def _taken(array: np.ndarray, positions: Mapping[int, np.ndarray]) -> np.ndarray:
+    """Returns a copy of an array with some positions of some axes.
+
+    A part at a time: what lies between one axis and the next is larger than what comes out.
+    """
+    if len(positions) < 2:
+        return array.copy() if not positions else np.take(array, *positions.values(), axis=next(iter(positions)))
+    (first, along), *others = positions.items()
+    shape = [positions[axis].size if axis in positions else size for axis, size in enumerate(array.shape)]
+    taken, at_once = np.empty(shape, array.dtype), max(_AT_ONCE * array.shape[first] // array.size, 1)
+    for begin in range(0, along.size, at_once):
+        part = np.take(array, along[begin : begin + at_once], axis=first)
+        for axis, places in others:
+            part = np.take(part, places, axis=axis)
+        taken[(*[slice(None)] * first, slice(begin, begin + at_once))] = part
+    return taken
 
 
 def cut(model: keras.Model | ChannelGraph, plan: Plan) -> AppliedPlan:

@@ -16,6 +16,7 @@ import numpy as np
 from kerasprune.graph.channels import Ids, TracedCall
 from kerasprune.graph.rule import BIAS, CARRIED, EVALUATED, NORMALISED, PADDED, POINTWISE, SILENT, UNKNOWN, find
 from kerasprune.graph.trace import dropped
+from kerasprune.graph.values import values
 from kerasprune.graph.walk import functional, walk
 from kerasprune.surgery.applied_plan import AppliedPlan
 
@@ -87,7 +88,7 @@ def _bias(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.nda
     """A layer that makes channels: a removed one emits its bias, through the layer's own activation."""
     layer, output = call.operation, call.outputs[0]
     ((axis, ids),) = output.axes.items()
-    bias = np.zeros(ids.size) if layer.bias is None else keras.ops.convert_to_numpy(layer.bias)
+    bias = np.zeros(ids.size) if layer.bias is None else values(layer.bias)
     line = np.where(alive[ids], 0.0, bias).astype("float64")
     if layer.activation is not keras.activations.linear:
         activated = layer.activation(keras.ops.convert_to_tensor(line[None], "float32"))
@@ -120,7 +121,7 @@ def _normalised(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: 
     axis = layer.axis % len(output.shape)
 
     def line(variable: Any) -> np.ndarray:
-        return _along(keras.ops.convert_to_numpy(variable).astype("float64"), axis, len(output.shape))
+        return _along(values(variable).astype("float64"), axis, len(output.shape))
 
     beta = line(layer.beta) if layer.center else _along(np.zeros(output.shape[axis]), axis, len(output.shape))
     if source.axes.keys() <= {axis}:

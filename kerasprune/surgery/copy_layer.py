@@ -41,9 +41,11 @@ def make_layer(layer: Any, changes: Mapping[tuple[str | int, ...], Any]) -> Any:
         return _operation(layer, changes)
     if isinstance(layer, keras.layers.Lambda):
         return _lambda(layer)
-    functions = [(each, name, vars(each)[name]) for each in inner_layers(layer) for name in _functions(each)]
+    inner = inner_layers(layer)
+    functions = [(each, name, vars(each)[name]) for each in inner for name in _functions(each)]
     with _without(functions):
-        config = _unbuilt(_config(layer))
+        config = _config(layer)
+    config = _unbuilt(config) if len(inner) > 1 else dict(config)
     quick = [key for key in config if key.endswith("_initializer") and key in vars(layer) and config[key] is not None]
     config.update(dict.fromkeys(quick, "zeros"))
     for path, value in changes.items():

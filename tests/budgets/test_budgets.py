@@ -73,6 +73,12 @@ def test_top_keeps_the_highest_and_of_equal_ones_the_lower_index():
     assert top(np.zeros(4), 4).tolist() == [0, 1, 2, 3]
 
 
+@given(st.lists(st.integers(0, 6), max_size=40), st.integers(0, 45))
+def test_top_is_the_head_of_a_stable_sort(scores, number):
+    scores = np.array(scores, float)
+    assert top(scores, number).tolist() == sorted(np.argsort(-scores, kind="stable")[:number].tolist())
+
+
 @pytest.mark.parametrize(
     ("floor", "kept", "size", "stay"),
     [

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from support.random_models import built
 
 import kerasprune as kp
 from kerasprune import criteria
 from kerasprune.criteria import Criterion
+from kerasprune.criteria.base import summed
 from kerasprune.testing import check_criterion
 from kerasprune.testing.toys import toy_model
 
@@ -77,6 +81,45 @@ def test_bn_scale_sums_the_scales_of_a_channel():
     scores = _score("bn_scale", model)
     np.testing.assert_allclose(scores["stem_conv"], gamma["stem_norm"] + gamma["outer_norm"], rtol=1e-6)
     np.testing.assert_allclose(scores["inner_conv"], gamma["inner_norm"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_scores_are_the_sums_that_are_taken_inside_the_step(seed):
+    keras.utils.clear_session(free_memory=False)
+    graph = kp.trace(built(seed), unknown="freeze")
+    for name, power in (("l1", 1), ("l2", 2)):
+        scores = criteria.get(name).score(graph)
+        for group, found in scores.items():
+            worth = [
+                summed(np.abs(keras.ops.convert_to_numpy(kernel.variable)) ** power, axis, channel, found.size)
+                for kernel, axis, channel in graph.made_by(group)
+            ]
+            expected = sum((np.asarray(each, "float64") for each in worth), np.zeros(found.size)) ** (1 / power)
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_what_weights_are_worth_is_held_for_one_kernel_at_a_time():
+    held = []
+
+    class Counting(Criterion):
+        def saliency(self, weight, gradient=None):
+            assert sum(each() is not None for each in held) <= 1  # that of the kernel before may still have a name
+            worth = np.abs(weight)
+            held.append(weakref.ref(worth))
+            return worth
+
+    graph = kp.trace(kp.models.vgg_cifar(16, input_shape=(32, 32, 3), width=0.125))
+    criteria.score(Counting(), graph)
+    assert len(held) == len(graph.kernels) and not any(each() is not None for each in held)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_scores_of_half_precision_neither_overflow_nor_vanish(dtype):
+    inputs = keras.Input((2,))
+    x = layers.Dense(3, name="hidden", dtype=dtype)(inputs)
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    model.get_layer("hidden").kernel.assign([[1e-4, 1.0, 300.0], [0.0, 0.0, 300.0]])
+    np.testing.assert_allclose(_score("l2", model)["hidden"], [1e-4, 1.0, 300 * 2**0.5], rtol=1e-2)
 
 
 def test_bn_scale_names_the_groups_without_one():

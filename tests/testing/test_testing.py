@@ -350,9 +350,12 @@ def test_differences_are_those_of_each_output():
 
 
 def test_random_inputs_of_whole_numbers_and_truth_values():
-    inputs = [keras.Input((50,), dtype="int32"), keras.Input((50,), dtype="bool")]
-    numbers, truths = random_inputs(keras.Model(inputs, [layers.Identity()(x) for x in inputs]), below=2)
-    assert set(np.unique(numbers)) == {0, 1} and set(np.unique(truths)) == {False, True}
+    """Whole numbers are no larger than the smallest table in which they are looked up, whatever lies between."""
+    inputs = [keras.Input((50,), dtype=dtype) for dtype in ("int32", "int32", "bool")]
+    tables = [layers.Embedding(2, 4)(inputs[0] * 1), layers.Embedding(20, 4)(inputs[1])]
+    few, many, truths = random_inputs(keras.Model(inputs, [*tables, layers.Identity()(inputs[2])]))
+    assert set(np.unique(few)) == {0, 1} and set(np.unique(many)) == set(range(10))
+    assert set(np.unique(truths)) == {False, True}
 
 
 def test_toy_data_fits_the_toy_model():
