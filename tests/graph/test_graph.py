@@ -28,7 +28,7 @@ def random_graph(seed):
 
 
 def dropped():
-    graph = kp.trace(kp.models.resnet_cifar(14, input_shape=(16, 16, 3), width=0.5))
+    graph = kp.trace(kp.models.densenet_cifar(13, input_shape=(16, 16, 3), growth=4))
     return kp.trace(graph.model, removed=list(graph.blocks)[:2])
 
 
