@@ -47,6 +47,8 @@ def dot_product_attention(graph: GraphBuilder, operation: Any, query: Ids, key: 
         graph.pin(value.axes[3], f"{operation.name!r} returns, for Keras, as many of them as the query has")
     if value.shape[2] != query.shape[2]:
         names[1][2] = names[2][2] = "g"  # fewer key heads than query heads
+        if value.shape[2] > 1 and 2 in query.axes:
+            graph.pin(query.axes[2], f"{operation.name!r} shares every key head among equally many of them")
     return contracted(graph, operation, [query, key, value], names, ["b", "t", "h", "v"])
 
 

@@ -69,6 +69,10 @@ CHANNELS = ((0, 0), (0, 0), (0, 0), (2, 3))
         (lambda x: layers.Conv2DTranspose(5, 1, 2)(layers.ReLU()(x)), True),
         (lambda x: ops.subtract(x2=x, x1=np.ones(8, "float32")), True),
         (lambda x: ops.concatenate([x[..., 4:], x[..., :4]], axis=-1), True),
+        (lambda x: layers.MaxPooling2D(2)(layers.Permute((3, 1, 2))(x)), False),
+        (lambda x: layers.UpSampling2D((2, 1))(layers.Permute((1, 3, 2))(x)), False),
+        (lambda x: layers.Cropping2D(1)(layers.Permute((3, 1, 2))(x)), False),
+        (lambda x: layers.GlobalAveragePooling2D()(layers.Permute((3, 1, 2))(x)), False),
     ],
 )
 def test_of_images(middle, prunable):
@@ -98,6 +102,54 @@ def test_of_images(middle, prunable):
 )
 def test_of_sequences(middle):
     exact(sequence(middle))
+
+
+@pytest.mark.parametrize("heads, goes", [(4, True), (2, False)])
+def test_query_heads_that_share_a_key_head_stay(heads, goes):
+    """Of 4 query heads the first two read the first of 2 key heads; of 2 that are left each would read its own."""
+
+    def middle(x):
+        query, key, value = (
+            ops.reshape(layers.Dense(2 * number, name=name)(x), (-1, 5, number, 2))
+            for name, number in (("query", 4), ("key", heads), ("value", heads))
+        )
+        return ops.reshape(ops.dot_product_attention(query, key, value), (-1, 5, 8))
+
+    graph = exact(sequence(middle))
+    groups = [group for group in graph.groups.values() if {"query", "key"} & set(group.layers)]
+    assert [group.prunable for group in groups] == ([True] if goes else [False, False])
+
+
+@pytest.mark.parametrize(
+    "make, states",
+    [(layers.LSTM, 2), (layers.GRU, 1), (layers.SimpleRNN, 1)],
+)
+def test_states_that_are_given_are_as_wide_as_the_units(make, states):
+    """A decoder that begins where an encoder has ended: what makes a state loses what the units lose."""
+
+    def middle(x):
+        given = [layers.Dense(6, name=f"state{n}")(x[:, n]) for n in range(states)]
+        return make(6, name="units")(x, initial_state=given)
+
+    graph = exact(sequence(middle))
+    (group,) = [group for group in graph.groups.values() if "units" in group.layers]
+    assert group.prunable and group.size == 6
+    assert {"units", *(f"state{n}" for n in range(states))} <= set(group.layers)
+
+
+@pytest.mark.parametrize("first", ["made", "mixed"])
+@pytest.mark.parametrize("inside", ["constant", "activation"])
+def test_a_nested_model_that_gets_channels_and_others(first, inside):
+    """One config and one constant for both calls: what cannot shrink in one stays in the other."""
+    inner_input = keras.Input((4, 4, 6))
+    factors = np.linspace(0.5, 2, 6, dtype="float32")
+    inner = keras.Model(inner_input, ops.tanh(inner_input * factors if inside == "constant" else inner_input))
+    inputs = keras.Input((4, 4, 3))
+    made = layers.Conv2D(6, 1, name="made")(inputs)
+    mixed = ops.matmul(inputs, np.linspace(-1, 1, 18, dtype="float32").reshape(3, 6))
+    ends = [layers.Flatten()(inner(x)) for x in ((made, mixed) if first == "made" else (mixed, made))]
+    graph = exact(keras.Model(inputs, layers.Add()([layers.Dense(3)(end) for end in ends])))
+    assert "the nested model" in graph.groups["made"].reason
 
 
 def test_the_states_of_a_stateful_layer_come_along():
