@@ -255,9 +255,18 @@ def padded_net(inside):
         (lambda x: layers.Conv2D(6, 3, name="b")(layers.AveragePooling2D(2)(layers.ZeroPadding2D(1)(x))), ["b"]),
         (lambda x: layers.Conv2DTranspose(6, 3, 2, name="b")(x), ["b"]),
         (lambda x: layers.Dense(6, name="b")(keras.ops.std(layers.ZeroPadding2D(1)(x), axis=(1, 2))), ["b"]),
+        (lambda x: layers.Conv2D(6, 1, name="b")(keras.ops.relu(0.2 - layers.ZeroPadding2D(1)(x))), ["b"]),
         (lambda x: layers.Conv2D(6, 1, padding="same", name="b")(x), []),
     ],
-    ids=["same", "zero-padding", "padding-and-pooling", "transposed", "nothing-inside", "pointwise"],
+    ids=[
+        "same",
+        "zero-padding",
+        "padding-and-pooling",
+        "transposed",
+        "nothing-inside",
+        "only-at-the-border",
+        "pointwise",
+    ],
 )
 def test_borders_are_reported(inside, padded):
     model = randomise(padded_net(inside), 2)
