@@ -240,6 +240,27 @@ def chain(pooled):
     return randomise(keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))))
 
 
+@pytest.mark.parametrize(
+    "follower",
+    [
+        layers.BatchNormalization(),
+        layers.Activation("tanh"),
+        layers.ReLU(),
+        layers.LeakyReLU(),
+        layers.PReLU(),
+        layers.ELU(),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_what_follows_a_plain_convolution_goes_with_it(follower):
+    inputs = keras.Input((4, 4, 3))
+    x = layers.Conv2D(5, 1, name="stem")(inputs)
+    x = follower(layers.Conv2D(5, 3, padding="same", name="plain")(x))
+    model = randomise(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x))))
+    assert kp.trace(model).blocks["plain"].layers == ("plain", follower.name)
+    check_rebuild(model, kp.Plan({}, ["plain"]))
+
+
 @pytest.mark.parametrize("keep", [{"plain": [0, 1]}, {"stem": [0, 4]}, {"plain": [0, 1], "stem": [2, 3, 4]}])
 def test_the_group_of_a_dropped_plain_block_has_no_say(keep):
     model = chain(pooled=False)

@@ -120,10 +120,15 @@ def test_query_heads_that_share_a_key_head_stay(heads, goes):
     assert [group.prunable for group in groups] == ([True] if goes else [False, False])
 
 
-@pytest.mark.parametrize(
-    "make, states",
-    [(layers.LSTM, 2), (layers.GRU, 1), (layers.SimpleRNN, 1)],
-)
+def test_query_heads_beside_a_single_key_head_go_one_by_one():
+    query, shared = keras.Input((5, 6)), keras.Input((5, 1, 2))
+    heads = ops.reshape(layers.Dense(8, name="query")(query), (-1, 5, 4, 2))
+    attended = ops.reshape(ops.dot_product_attention(heads, shared, shared), (-1, 5, 8))
+    graph = kp.trace(keras.Model([query, shared], layers.Dense(3)(layers.Flatten()(attended))))
+    assert graph.groups["query"].prunable and graph.groups["query"].size == 4
+
+
+@pytest.mark.parametrize("make, states", [(layers.LSTM, 2), (layers.GRU, 1), (layers.SimpleRNN, 1)])
 def test_states_that_are_given_are_as_wide_as_the_units(make, states):
     """A decoder that begins where an encoder has ended: what makes a state loses what the units lose."""
 

@@ -252,6 +252,7 @@ def padded_net(inside):
     [
         (lambda x: layers.Conv2D(6, 3, padding="same", name="b")(x), ["b"]),
         (lambda x: layers.Conv2D(6, 3, name="b")(layers.ZeroPadding2D(1)(x)), ["b"]),
+        (lambda x: layers.Conv2D(6, 3, name="b")(keras.ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))), ["b"]),
         (lambda x: layers.Conv2D(6, 3, name="b")(layers.AveragePooling2D(2)(layers.ZeroPadding2D(1)(x))), ["b"]),
         (lambda x: layers.Conv2DTranspose(6, 3, 2, name="b")(x), ["b"]),
         (lambda x: layers.Dense(6, name="b")(keras.ops.std(layers.ZeroPadding2D(1)(x), axis=(1, 2))), ["b"]),
