@@ -143,11 +143,15 @@ def _meet(
     for _ in range(_BISECTIONS):
         level = (low + high) / 2
         tried = at(level)
-        if value(tried) < target:
+        if _same(tried, below) or not _same(tried, above) and value(tried) < target:
             low, below = level, tried
         else:
             high, above = level, tried
     return _nearest(graph, below, above, target, value)
+
+
+def _same(one: Choice, other: Choice) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(kept, other[name]) for name, kept in one.items())
 
 
 def _nearest(

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from kerasprune.errors import PruneError, kind_faults, nearest, raise_faults, whole_number_faults
-from kerasprune.graph.channels import Ids, Slice
+from kerasprune.graph.channels import Count, Ids, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan, plan_faults
@@ -100,7 +100,8 @@ def cost(
     graph = graph_at(model, plan, resolution)
     applied = cut(graph, plan or Plan({}, coupling=graph.coupling))
     raise_faults("The costs cannot be counted:", macs_of_faults(graph, macs_of))
-    return _total(_layer_costs(applied.graph, applied.alive, _added_biases(applied) if absorb else {}, macs_of))
+    added = _added_biases(applied) if absorb else {}
+    return _total(_layer_costs(applied.graph, counter(applied.alive), added, macs_of))
 
 
 def cost_of_what_stays(
@@ -113,7 +114,7 @@ def cost_of_what_stays(
         keep: `{group name: indices kept}`, which nobody checks.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
     """
-    return _total(_layer_costs(graph, graph.alive(keep), {}, macs_of))
+    return _total(_layer_costs(graph, counter(graph.alive(keep)), {}, macs_of))
 
 
 def macs_of_faults(graph: ChannelGraph, macs_of: Mapping[str, int]) -> list[str]:
@@ -145,12 +146,26 @@ def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: i
     return trace(model, coupling=coupling, freeze=freeze, unknown="freeze", resolution=resolution)
 
 
-def kept_size(entry: Slice, alive: np.ndarray) -> int:
+def counter(alive: np.ndarray) -> Count:
+    """Returns what says how many channels of an array of ids stay; an array that stands in many places is counted once.
+
+    Args:
+        alive: For every id whether its channel stays.
+    """
+    counted: dict[int, tuple[np.ndarray, int]] = {}
+
+    def count(ids: np.ndarray) -> int:
+        if id(ids) not in counted:
+            counted[id(ids)] = ids, int(np.count_nonzero(alive[ids]))
+        return counted[id(ids)][1]
+
+    return count
+
+
+def kept_size(entry: Slice, count: Count) -> int:
     """Returns how many numbers of a variable stay."""
-    return prod(
-        size if ids is None else int(alive[ids].sum())
-        for size, ids in zip(entry.variable.shape, entry.ids, strict=True)
-    )
+    shape = () if all(ids is not None for ids in entry.ids) else entry.variable.shape  # Keras makes it anew
+    return prod(shape[axis] if ids is None else count(ids) for axis, ids in enumerate(entry.ids))
 
 
 def _added_biases(applied: AppliedPlan) -> Mapping[int, int]:
@@ -160,7 +175,7 @@ def _added_biases(applied: AppliedPlan) -> Mapping[int, int]:
 
 
 def _layer_costs(
-    graph: ChannelGraph, alive: np.ndarray, added: Mapping[int, int], macs_of: Mapping[str, int]
+    graph: ChannelGraph, count: Count, added: Mapping[int, int], macs_of: Mapping[str, int]
 ) -> list[LayerCost]:
     unknown = {each.name for each in graph.unknown}
     slices = {id(entry.variable): entry for entry in graph.slices}
@@ -168,14 +183,14 @@ def _layer_costs(
     operations: dict[int, Any] = {}
     for call in graph.calls:
         operations[id(call.operation)] = call.operation
-        outputs[id(call.operation)] = outputs.get(id(call.operation), 0) + _elements(call.outputs[0], alive)
+        outputs[id(call.operation)] = outputs.get(id(call.operation), 0) + _elements(call.outputs[0], count)
     costs = []
     for key, layer in operations.items():
         weights = getattr(layer, "weights", ())
         if not weights:
             continue
         own = [slices.get(id(w)) for w in weights]
-        sizes = [kept_size(s, alive) if s else prod(w.shape) for s, w in zip(own, weights, strict=True)]
+        sizes = [kept_size(s, count) if s else prod(w.shape) for s, w in zip(own, weights, strict=True)]
         kernels = [(s, size) for s, size in zip(own, sizes, strict=True) if s and s.role == "kernel"]
         macs = sum(size * _positions(kernel, layer) for kernel, size in kernels)
         estimated = 0
@@ -211,8 +226,8 @@ def _positions(kernel: Slice, layer: Any) -> int:
     return sum(kernel.positions)
 
 
-def _elements(ids: Ids, alive: np.ndarray) -> int:
-    sizes = [int(alive[ids.axes[a]].sum()) if a in ids.axes else s for a, s in enumerate(ids.shape)][1:]
+def _elements(ids: Ids, count: Count) -> int:
+    sizes = [count(ids.axes[a]) if a in ids.axes else s for a, s in enumerate(ids.shape)][1:]
     return 0 if None in sizes else prod(sizes)
 
 

@@ -7,7 +7,7 @@ from math import prod
 
 import keras
 
-from kerasprune.costs.cost import cost, kept_size
+from kerasprune.costs.cost import cost, counter, kept_size
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.models import get
@@ -101,10 +101,10 @@ def sparsity(model: keras.Model, removed: Sequence[float]) -> float:
     BatchNorm are no parameters.
     """
     graph, plan = _planned(model, removed)
-    alive = graph.alive(plan.keep)
+    count = counter(graph.alive(plan.keep))
     trainable = [entry for entry in graph.slices if entry.variable.trainable]
     dense = sum(prod(entry.variable.shape) for entry in trainable)
-    return 1 - sum(kept_size(entry, alive) for entry in trainable) / dense
+    return 1 - sum(kept_size(entry, count) for entry in trainable) / dense
 
 
 def _planned(model: keras.Model, removed: Sequence[float], freeze: Sequence[str] = ()) -> tuple[ChannelGraph, Plan]:
