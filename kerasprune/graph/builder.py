@@ -32,7 +32,7 @@ from kerasprune.graph.channels import (
     TracedCall,
     Unknown,
 )
-from kerasprune.graph.components import components, distinct, signatures
+from kerasprune.graph.components import Components, components, distinct, signatures
 from kerasprune.graph.graph import ChannelGraph
 
 
@@ -199,7 +199,7 @@ class GraphBuilder:
     def split(self, flat: np.ndarray, outer: int, inner: int) -> tuple[np.ndarray, np.ndarray]:
         """Says that `flat` becomes two axes of sizes `outer` and `inner`; returns the ids of both.
 
-        One of the two will carry the channels. Which one follows from all other statements, see `_settle`.
+        One of the two will carry the channels. Which one follows from all other statements, see `_settle_splits`.
         """
         rows, columns = (
             self._fresh(outer, f"{self._owner_name()}/outer"),
@@ -325,8 +325,7 @@ class GraphBuilder:
         resolution: int | None,
     ) -> ChannelGraph:
         """Returns the graph that follows from everything that was said."""
-        for split in self._splits:
-            self._settle(split)
+        self._settle_splits()
         self._settle_sums()
         classes = components(self._total, self._ties)
         reasons = self._pinned(classes)
@@ -349,22 +348,24 @@ class GraphBuilder:
             resolution=resolution,
         )
 
-    def _settle(self, split: Split) -> None:
-        """Decides which axis of a split carries the channels.
+    def _settle_splits(self) -> None:
+        """Decides which axis of every split carries the channels.
 
         The inner axis does, its positions tied over the outer one (a channel shuffle: every row loses the same),
         unless only the outer axis is free to shrink (attention: the inner axis is contracted, whole heads go).
         """
-        classes = components(self._total, self._ties)
-        pinned = np.isin(classes, list(self._pinned(classes)))
-        inner_free = not pinned[split.inner].any()
-        outer_free = not pinned[split.outer].any()
-        if inner_free or not outer_free:
-            self.tie(np.broadcast_to(split.inner, split.flat.shape), split.flat)
-            self.pin(split.outer, "the axis holds rows of channels that shrink together")
-        else:
-            self.tie(np.broadcast_to(split.outer[:, None], split.flat.shape), split.flat)
-            self.pin(split.inner, "the axis lies inside units that are dropped whole")
+        so_far = Components(self._total, self._ties, [ids for ids, _ in self._pins]) if self._splits else None
+        for split in self._splits:
+            if so_far.free(split.inner) or not so_far.free(split.outer):
+                carrying, other = np.broadcast_to(split.inner, split.flat.shape), split.outer
+                reason = "the axis holds rows of channels that shrink together"
+            else:
+                carrying, other = np.broadcast_to(split.outer[:, None], split.flat.shape), split.inner
+                reason = "the axis lies inside units that are dropped whole"
+            self.tie(carrying, split.flat)
+            self.pin(other, reason)
+            so_far.tie(carrying.ravel(), split.flat.ravel())
+            so_far.pin(other)
 
     def _settle_sums(self) -> None:
         """Ties sums whose branch cannot lose its last channels alone; a trunk is as wide as a pinned branch."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -30,6 +30,48 @@ def components(total: int, ties: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.
     # so that names of groups do not depend on the order in which ids were tied.
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]
+
+
+class Components:
+    """The components of tied ids while more are tied, and which of them are pinned.
+
+    Args:
+        total: Number of ids.
+        ties: Pairs of arrays of ids, tied position by position.
+        pins: Arrays of ids that are pinned.
+
+    Example:
+        >>> found = Components(5, [(np.array([0, 1]), np.array([3, 4]))], [np.array([4])])
+        >>> found.free(np.array([0, 2]))
+        True
+        >>> found.tie(np.array([2]), np.array([1]))
+        >>> found.free(np.array([0, 2]))
+        False
+    """
+
+    def __init__(self, total: int, ties: Sequence[tuple[np.ndarray, np.ndarray]], pins: Iterable[np.ndarray]) -> None:
+        self._classes = components(total, ties)
+        self._pinned = np.zeros(total, bool)
+        for ids in pins:
+            self.pin(ids)
+
+    def tie(self, one: np.ndarray, other: np.ndarray) -> None:
+        """Ties two arrays of ids position by position: only the components that they touch are looked at."""
+        touched, place = np.unique(self._classes[np.stack([one, other])], return_inverse=True)
+        parts = components(touched.size, [tuple(place.reshape(2, -1))])
+        first = touched[np.unique(parts, return_index=True)[1]][parts]  # stands for all of its part
+        np.logical_or.at(self._pinned, first, self._pinned[touched])
+        now = np.arange(self._pinned.size)
+        now[touched] = first
+        self._classes = now[self._classes]
+
+    def pin(self, ids: np.ndarray) -> None:
+        """Pins ids, and all that are tied to them."""
+        self._pinned[self._classes[ids]] = True
+
+    def free(self, ids: np.ndarray) -> bool:
+        """Returns whether none of these ids is pinned."""
+        return not self._pinned[self._classes[ids]].any()
 
 
 def distinct(numbers: np.ndarray) -> np.ndarray:

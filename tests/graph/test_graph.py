@@ -9,7 +9,6 @@ from keras import layers
 from support.random_models import built
 
 import kerasprune as kp
-from kerasprune.graph.components import distinct
 
 
 def concatenation(number):
@@ -102,8 +101,3 @@ def test_the_report_of_a_concatenation_asks_no_position_of_a_kernel(monkeypatch)
     graph = kp.trace(concatenation(6))
     monkeypatch.setattr(type(graph), "_with_channels", None)
     assert graph.report() and graph.edges
-
-
-@pytest.mark.parametrize("numbers", [[], [3], [5, 1, 5, 2, 1], [[2, 0], [0, 2]], [-1, -1, 4]])
-def test_distinct_numbers_are_those_of_numpy(numbers):
-    assert distinct(np.array(numbers, int)).tolist() == np.unique(np.array(numbers, int)).tolist()
