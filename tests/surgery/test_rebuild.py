@@ -262,6 +262,7 @@ def padded_net(inside):
     ids=[
         "same",
         "zero-padding",
+        "pad",
         "padding-and-pooling",
         "transposed",
         "nothing-inside",
