@@ -261,6 +261,15 @@ def test_what_follows_a_plain_convolution_goes_with_it(follower):
     check_rebuild(model, kp.Plan({}, ["plain"]))
 
 
+def test_a_plain_convolution_that_is_an_output_is_a_block():
+    inputs = keras.Input((4, 4, 3))
+    stem = layers.Conv2D(5, 1, name="stem")(inputs)
+    read = layers.Conv2D(5, 3, padding="same", name="plain")(stem)
+    last = layers.Conv2D(5, 1, name="last")(read)
+    found = kinds(keras.Model(inputs, [read, last]))
+    assert found == {"plain": "plain", "last": "plain"}
+
+
 @pytest.mark.parametrize("keep", [{"plain": [0, 1]}, {"stem": [0, 4]}, {"plain": [0, 1], "stem": [2, 3, 4]}])
 def test_the_group_of_a_dropped_plain_block_has_no_say(keep):
     model = chain(pooled=False)

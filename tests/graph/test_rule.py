@@ -1,0 +1,43 @@
+"""Rules that say which arguments of the constructor they have looked at."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+from keras import layers
+
+import kerasprune as kp
+from kerasprune.graph.rule import table
+
+
+class Leaning(layers.Layer):
+    """`x` with a weight for neighbours, which a rule may not have thought of."""
+
+    def __init__(self, size=2, lean=0.0, **more):
+        super().__init__(**more)
+        self.size, self.lean = size, lean
+
+    def call(self, x):
+        return x + self.lean * keras.ops.roll(x, 1, axis=-1)
+
+
+def around(layer):
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, layers.Dense(2)(layer(layers.Dense(6, name="first")(inputs))))
+
+
+@pytest.mark.parametrize("reads, known", [(["size"], False), (["size", "lean"], True), (None, True)])
+def test_an_argument_that_a_rule_has_not_looked_at(monkeypatch, reads, known):
+    monkeypatch.setattr("kerasprune.graph.rule.table.rules", dict(table.load()))
+
+    @kp.rule(Leaning, reads=reads)
+    def leaning(graph, layer, x):
+        return x
+
+    assert kp.trace(around(Leaning(size=7))).groups["first"].prunable == (reads is None or "size" in reads)
+    if known:
+        assert kp.trace(around(Leaning(lean=0.3))).groups["first"].prunable
+        return
+    with pytest.raises(kp.PruneError, match="Leaning.*lean"):
+        kp.trace(around(Leaning(lean=0.3)))
+    assert not kp.trace(around(Leaning(lean=0.3)), unknown="freeze").groups["first"].prunable

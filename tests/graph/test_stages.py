@@ -1,0 +1,37 @@
+"""Stages, against reading them off the drawing of a network."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+from keras import layers
+
+import kerasprune as kp
+from kerasprune.graph.stages import stages
+
+
+def conv(filters, name, strides=1, kernel=1):
+    return layers.Conv2D(filters, kernel, strides, padding="same", name=name)
+
+
+def network(side):
+    """A stem, a block of its size, and one that halves it in its second layer; then a convolution and a classifier."""
+    inputs = keras.Input((side, side, 3))
+    x = conv(4, "stem")(inputs)
+    x = layers.Add()([x, conv(4, "b")(layers.ReLU()(conv(4, "a")(x)))])
+    y = layers.ReLU()(conv(8, "before_stride")(x))
+    y = conv(8, "last")(conv(8, "strided", 2)(y))
+    x = conv(8, "shortcut", 2)(x) + y
+    x = layers.Add()([x, conv(8, "d")(conv(8, "c")(x))])
+    x = conv(9, "alone", 2)(x)
+    return keras.Model(inputs, layers.Dense(3, name="logits")(layers.GlobalAveragePooling2D()(x)))
+
+
+@pytest.mark.parametrize("side", [16, None])
+def test_the_layers_of_a_block_belong_to_the_size_it_leads_to(side):
+    assert stages(kp.trace(network(side))) == {
+        "stem": 0,
+        **dict.fromkeys(["a", "b"], 1),
+        **dict.fromkeys(["before_stride", "strided", "last", "shortcut", "c", "d"], 2),
+        "alone": 3,
+    }

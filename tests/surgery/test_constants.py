@@ -1,0 +1,58 @@
+"""Constants of removed channels that come to nothing: nothing is folded, and nothing is called lost."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+from keras import layers, ops
+
+import kerasprune as kp
+from kerasprune.surgery.absorb import fold
+from kerasprune.surgery.applied_plan import cut
+from kerasprune.testing import check_rebuild, randomise
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        lambda x: layers.Flatten()(x),
+        lambda x: layers.Reshape((5, 1, 8))(x),
+        lambda x: layers.Permute((2, 1))(x),
+        lambda x: ops.tanh(x),
+        lambda x: layers.Add()([x, x]),
+        lambda x: layers.GlobalMaxPooling1D()(x),
+        lambda x: layers.Flatten()(layers.ZeroPadding1D(1)(x)),
+        lambda x: ops.sum(x, axis=1),
+    ],
+)
+def test_what_a_norm_over_channels_stops_stays_nothing(after):
+    inputs = keras.Input((5, 4))
+    x = layers.LayerNormalization()(layers.Dense(8, name="a")(inputs))
+    model = randomise(keras.Model(inputs, layers.Dense(3, name="b")(layers.Flatten()(after(x)))))
+    plan = kp.Plan({"a": [1, 2, 5]})
+    folded = fold(cut(model, plan))
+    assert not folded.biases and not folded.lost and not folded.padded
+    check_rebuild(model, plan)
+
+
+@pytest.mark.parametrize(
+    "shape, maker",
+    [
+        ((5,), lambda x: layers.Embedding(40, 8, name="a")(x)),
+        ((5, 4), lambda x: layers.LSTM(8, return_sequences=True, name="a")(x)),
+        ((5, 4), lambda x: layers.GRU(8, return_sequences=True, name="a")(x)),
+        ((5, 4), lambda x: layers.SimpleRNN(8, return_sequences=True, name="a")(x)),
+        ((3, 4, 4, 2), lambda x: layers.ConvLSTM2D(8, 2, name="a")(x)),
+        ((5, 4), lambda x: layers.RMSNormalization()(layers.Dense(8, name="a")(x))),
+        ((5, 4), lambda x: layers.GroupNormalization(-1)(layers.Dense(8, name="a")(x))),
+        ((5, 4), lambda x: layers.UnitNormalization(axis=1)(layers.Dense(8, use_bias=False, name="a")(x))),
+    ],
+)
+def test_who_says_nothing_leaves_nothing(shape, maker):
+    inputs = keras.Input(shape, dtype="int32" if len(shape) == 1 else "float32")
+    x = layers.Flatten()(maker(inputs))
+    model = randomise(keras.Model(inputs, layers.Dense(3, name="b")(x)))
+    graph = kp.trace(model)
+    plan = kp.Plan({"a": [1, 2, 5]} if graph.groups["a"].prunable else {})
+    folded = fold(cut(model, plan))
+    assert not folded.biases and not folded.lost and not folded.padded
