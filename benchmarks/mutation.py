@@ -104,16 +104,19 @@ def cover(*files: str) -> None:
 def chosen(mutant: Mutant, covered: dict) -> list[tuple[float, str]]:
     """Returns the seconds and names of the tests that run a mutant's lines, quickest first.
 
-    What runs at import only, as a decorator or a table does, belongs to the tests of the function or file around it.
+    What runs at import only, as a decorator or a table does, belongs to the tests of the function around it, of the
+    file, or to all.
     """
-    lines, names = covered["lines"].get(mutant.path, {}), list(covered["seconds"])
-    places = tuple(f"tests/{place}" for place in TESTS[Path(mutant.path).parts[1]])
+    lines, seconds = covered["lines"].get(mutant.path, {}), covered["seconds"]
+    names, places = list(seconds), tuple(f"tests/{place}" for place in TESTS[Path(mutant.path).parts[1]])
+    found = set(names)
     for begin, end in (mutant.statement, mutant.scope, (1, 10**6)):
         run = [each for line, each in lines.items() if begin <= int(line) <= end]
         tests = {names[n] for each in run for n in each if n != AT_IMPORT}
         if tests or not run:
-            return sorted((covered["seconds"][test], test) for test in tests if test.startswith(places))
-    return []
+            found = tests
+            break
+    return sorted((seconds[test], test) for test in found if test.startswith(places))
 
 
 # ---- running ---------------------------------------------------------------------------------------------------------

@@ -32,3 +32,13 @@ def test_a_unit_without_weights_says_nothing(shape, layer):
     assert compare(kp.mask(model, plan, silence="weights"), slim, batch).error < 1e-5
     assert compare(kp.mask(model, plan), slim, batch).error < 1e-5
     assert compare(model, slim, batch).error > 1e-3
+
+
+@pytest.mark.parametrize("which", ["activation", "recurrent_activation"])
+@pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU, layers.ConvLSTM2D])
+def test_units_that_a_function_mixes_stay(kind, which):
+    shape, arguments = ((3, 4, 4, 2), (6, 2)) if kind is layers.ConvLSTM2D else ((5, 4), (6,))
+    inputs = keras.Input(shape)
+    x = kind(*arguments, **{which: "softmax"}, name="units")(inputs)
+    graph = kp.trace(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x))))
+    assert not graph.groups["units"].prunable and "softmax" in graph.groups["units"].reason

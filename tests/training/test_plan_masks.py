@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
 import kerasprune as kp
 from kerasprune.testing import compare, random_inputs, random_plan, randomise
 from kerasprune.training.plan_masks import PlanMasks
+from kerasprune.training.session import Session
 
 ENDS = {
     "norm": lambda x: layers.BatchNormalization()(layers.Conv2D(6, 3, padding="same")(x)),
@@ -48,6 +50,18 @@ def test_a_residual_branch_is_silenced_by_its_last_weights(end):
     PlanMasks(model, "depth").assign(plan)
     assert compare(shorter, model, inputs).error < 1e-6
     assert compare(dense, model, inputs).error > 1e-3
+
+
+def test_before_a_plan_is_given_training_is_as_ever():
+    models = [residual(ENDS["norm"]), residual(ENDS["norm"])]
+    session = Session(models[0])
+    PlanMasks(models[0], "depth").attach(session)
+    session.compile()
+    for model in models:
+        inputs = random_inputs(model)
+        model.train_on_batch(inputs, np.zeros((len(inputs), 3)))
+    session.detach()
+    assert compare(models[1], models[0], inputs).error < 1e-5
 
 
 def test_channels_are_silenced_in_the_kernels_that_read_them():

@@ -1,0 +1,69 @@
+"""Channels that are joined, one by one, with channels that always stay."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import kerasprune as kp
+from kerasprune.testing import compare, random_inputs, random_plan, randomise
+
+TABLE = np.linspace(-1, 1, 24, dtype="float32").reshape(4, 6)
+
+
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda x, y: ops.logaddexp(x, y),
+        lambda x, y: ops.where(x > 0.1, x, y),
+        lambda x, y: ops.arctan2(x, y),
+        lambda x, y: x + y,
+        lambda x, y: x * y,
+        lambda x, y: ops.maximum(x, y),
+        lambda x, y: layers.Average()([x, y]),
+        lambda x, y: ops.stack([x, y], axis=1),
+        lambda x, y: ops.concatenate([x, y], axis=1),
+        lambda x, y: ops.einsum("btc,btc->btc", x, y),
+        lambda x, y: ops.matmul(ops.expand_dims(x, 1), ops.expand_dims(ops.swapaxes(y, 1, 2), 1)),
+        lambda x, y: layers.Attention()([y, x, y]),
+    ],
+)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_channels_joined_with_others_stay(join, swapped):
+    inputs = keras.Input((5, 4))
+    made, mixed = layers.Dense(6, name="made")(inputs), ops.matmul(inputs, TABLE)  # no rule cuts a table
+    x = join(mixed, made) if swapped else join(made, mixed)
+    x = layers.Dense(7, name="after")(layers.Flatten()(x))
+    model = randomise(keras.Model(inputs, layers.Dense(3, name="logits")(x)))
+    graph = kp.trace(model)
+    assert graph.groups["after"].prunable
+    for seed in range(2):
+        plan = random_plan(graph, seed)
+        assert compare(kp.mask(model, plan), kp.rebuild(model, plan, absorb=False), random_inputs(model)).error < 1e-5
+
+
+def test_the_values_of_attention_keep_their_lanes():
+    inputs = keras.Input((5, 4))
+    query, value, key = (layers.Dense(6, name=name)(inputs) for name in ("query", "value", "key"))
+    x = layers.Attention(use_scale=True)([query, value, key])
+    model = randomise(keras.Model(inputs, layers.Dense(3, name="logits")(layers.Flatten()(x))))
+    graph = kp.trace(model)
+    assert [graph.groups[name].prunable for name in ("query", "value", "key")] == [False, True, False]
+    plan = random_plan(graph)
+    assert compare(kp.mask(model, plan), kp.rebuild(model, plan, absorb=False), random_inputs(model)).error < 1e-5
+
+
+@pytest.mark.parametrize(
+    "join, reason",
+    [
+        (lambda x, y: ops.logaddexp(x, y), "combined with fixed channels"),
+        (lambda x, y: ops.sort(x, axis=-1), "mixes them"),
+    ],
+)
+def test_why_channels_of_an_operation_stay(join, reason):
+    inputs = keras.Input((5, 4))
+    x = join(layers.Dense(6, name="made")(inputs), ops.matmul(inputs, TABLE))
+    graph = kp.trace(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x))))
+    assert reason in graph.groups["made"].reason
