@@ -111,7 +111,11 @@ class Pattern(Scope):
 
 def rank(scores: Any) -> Any:
     """Returns the rank of every score in descending order along the last axis; equal ones keep their order."""
-    return ops.argsort(ops.argsort(-scores))
+    order = ops.argsort(-scores)
+    if len(scores.shape) > 1:
+        return ops.argsort(order)
+    places = ops.arange(order.shape[0], dtype=order.dtype)
+    return ops.scatter(order[:, None], places, order.shape)  # the inverse of a permutation; sorting it takes longer
 
 
 def get(identifier: Any) -> Scope:

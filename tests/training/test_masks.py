@@ -9,6 +9,7 @@ import pytest
 from kerasprune import PruneError
 from kerasprune.recipes.stages import sparsity
 from kerasprune.training.masks import apply_masks, held
+from kerasprune.training.scope import rank
 
 
 def dense() -> keras.Model:
@@ -52,3 +53,10 @@ def test_masks_of_another_model_are_refused():
         apply_masks(model, {"other/kernel": np.ones(2, bool), path: np.ones((2, 2), bool)})
     assert "no variable is called 'other/kernel'" in str(caught.value)
     assert "a mask of shape (2, 2)" in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(1,), (200,), (30, 4)])
+def test_ranks_descend_and_equal_scores_keep_their_order(shape):
+    scores = np.random.default_rng(0).integers(0, 20, shape).astype("float32")
+    expected = np.argsort(np.argsort(-scores, axis=-1, kind="stable"), axis=-1)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(rank(keras.ops.convert_to_tensor(scores))), expected)
