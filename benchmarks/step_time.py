@@ -1,6 +1,6 @@
-"""Step time of `fit` with a callback ÷ plain `fit`: ResNet-20, batch 128, 32×32.
+"""Step time of `fit` with a callback ÷ plain `fit`: ResNet-20, 32×32.
 
-    python benchmarks/step_time.py [--rounds 5] [--executed 1] [--only polarization network_slimming …]
+    python benchmarks/step_time.py [--rounds 5] [--executed 1] [--batch 128] [--only polarization network_slimming …]
 
 Every registered callback, by name. Timed from epoch begin to epoch end of warm epochs, the fits in turn. The Python
 time of the batch hooks is timed apart, on the bodies alone. Writes results/step_time_1.md, or _8 with `--executed 8`;
@@ -23,7 +23,7 @@ import numpy as np
 
 import kerasprune as kp
 
-STEPS, BATCH, EPOCHS = 8, 128, 6
+STEPS, EPOCHS = 8, 6
 
 # What callbacks are given that need something, or whose defaults would end the fit.
 MAKE: dict[str, Callable[[], keras.callbacks.Callback]] = {
@@ -57,15 +57,15 @@ def made(name: str) -> list[keras.callbacks.Callback]:
     return [] if name in (epochs.PLAIN, epochs.AGAIN) else [MAKE.get(name, lambda: kp.callbacks.get(name))()]
 
 
-def fit(name: str, steps_per_execution: int) -> keras.callbacks.Callback:
+def fit(name: str, steps_per_execution: int, batch: int) -> keras.callbacks.Callback:
     """Trains with one callback, and returns the timer."""
     generator = np.random.default_rng(0)
-    x = generator.normal(size=(STEPS * BATCH, 32, 32, 3)).astype("float32")
-    y = generator.integers(0, 10, STEPS * BATCH)
+    x = generator.normal(size=(STEPS * batch, 32, 32, 3)).astype("float32")
+    y = generator.integers(0, 10, STEPS * batch)
     model, timer = network(), epochs.timer(keras.callbacks.Callback)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(1e-3, momentum=0.9), loss, steps_per_execution=steps_per_execution)
-    model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=[*made(name), timer])
+    model.fit(x, y, batch_size=batch, epochs=EPOCHS, verbose=0, callbacks=[*made(name), timer])
     return timer
 
 
@@ -95,16 +95,18 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--executed", type=int, default=1, help="steps per execution")
+    parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--only", nargs="+", default=kp.callbacks.names(), choices=kp.callbacks.names())
     asked = parser.parse_args()
-    found = epochs.cells(epochs.ratios(lambda name: fit(name, asked.executed), asked.only, asked.rounds))
+    found = epochs.cells(epochs.ratios(lambda name: fit(name, asked.executed, asked.batch), asked.only, asked.rounds))
     lines = [f"| callback | {epochs.HEAD} | batch hooks, ms per step |", "|---|---|---|---|"]
     for name, cells in found.items():
         hooks = "–" if name == epochs.AGAIN else format(hook_time(name), ".4f")
         lines.append(f"| {name} | {cells} | {hooks} |")
     lines += [
         "",
-        f"steps_per_execution = {asked.executed}, one thread; median [lowest, highest] of {asked.rounds} rounds.",
+        f"Batch {asked.batch}, steps_per_execution = {asked.executed}, one thread; median [lowest, highest] of "
+        f"{asked.rounds} rounds.",
     ]
     backend = keras.backend.backend()
     spelt = {"tensorflow": "TensorFlow", "jax": "JAX"}.get(backend, backend)
