@@ -1,11 +1,13 @@
 """Random models that compose all rules: `seed -> model` is a pure function.
 
 A model is a chain of parts, each drawn at random; branches and nested models are chains themselves. Some parts of every
-model are taken in turn instead, so that all parts stand in the models of `CYCLE` consecutive seeds.
+model are taken in turn instead, so that all parts stand in the models of `CYCLE` consecutive seeds. Layers
+made of others are written out (`kp.functional`).
 """
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -14,13 +16,17 @@ import keras
 import numpy as np
 from keras import layers
 
+import kerasprune as kp
 import support.random_nesting  # noqa: F401  registers its parts
 import support.random_parts  # noqa: F401
 import support.random_sequences  # noqa: F401
+import support.random_unusual  # noqa: F401
 import support.random_wiring  # noqa: F401
 from kerasprune.graph.walk import functional, is_model, nodes
 from kerasprune.testing import randomise
+from kerasprune.testing.randomness import randomise_weights
 from support.random_builder import PARTS, Builder
+from support.random_composites import OWN
 
 FEATURED = 4
 _TURNS = [(name, rank) for name, each in PARTS.items() for rank in (each.ranks if each.ranks == (3, 4) else (None,))]
@@ -38,7 +44,18 @@ def random_model(seed: int) -> keras.Model:
 
 
 def built(seed: int) -> keras.Model:
-    """Returns the random model of a seed with the weights that Keras draws."""
+    """Returns the random model of a seed, its composite layers written out."""
+    model = as_drawn(seed)
+    if not any(isinstance(layer, OWN) for layer in model._flatten_layers()):
+        return model
+    randomise_weights(model, seed)  # what is written out is compared with what it was
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Not written out")
+        return kp.functional(model)
+
+
+def as_drawn(seed: int) -> keras.Model:
+    """Returns the random model of a seed, with the weights that Keras draws."""
     b = Builder(np.random.default_rng(seed))
     turns = [_TURNS[(FEATURED * seed + n) % len(_TURNS)] for n in range(FEATURED)]
     x = _first(b)

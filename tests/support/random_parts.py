@@ -373,7 +373,7 @@ each(
             "zero_padding_3d": lambda b: layers.ZeroPadding3D((0, 1, 0)),
             "dropout_3d": lambda b: layers.SpatialDropout3D(0.5),
             "adaptive_average_3d": lambda b: layers.AdaptiveAveragePooling3D(2),
-            "adaptive_max_3d": lambda b: layers.AdaptiveMaxPooling3D(1),
+            "adaptive_max_3d": lambda b: layers.AdaptiveMaxPooling3D(2),
             "conv_lstm_2d": lambda b: layers.ConvLSTM2D(b.channels(), 2, padding="same", return_sequences=True),
             "conv_lstm_3d": lambda b: _sixth(layers.ConvLSTM3D(b.channels(), 1, return_sequences=True)),
         }.items()
@@ -385,8 +385,8 @@ each(
 each(
     "adaptive",
     {
-        "adaptive_average": lambda b, x: AVERAGE(x)(2)(x),
-        "adaptive_max": lambda b, x: MAXIMUM(x)(2)(x),
+        "adaptive_average": lambda b, x: AVERAGE(x)(2)(b.roomy(x)),  # a window wider than the line ends the process
+        "adaptive_max": lambda b, x: MAXIMUM(x)(2)(b.roomy(x)),
     },
     SPACE,
     keeps=False,

@@ -18,7 +18,8 @@ from support.random_checks import (
     draw_plan,
     findings,
 )
-from support.random_models import CYCLE, coverage, random_model
+from support.random_composites import OWN
+from support.random_models import CYCLE, as_drawn, built, coverage, random_model
 
 import kerasprune as kp
 from kerasprune.graph.channels import Ids
@@ -38,6 +39,7 @@ OWN_LAYERS = ("LayerScale", "StochasticDepth", "CustomScaleLayer")  # Keras load
 pytestmark = [
     pytest.mark.filterwarnings("ignore:You are using a softmax over axis"),
     pytest.mark.filterwarnings("ignore:Do not use the `random` module"),
+    pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask"),
 ]
 
 
@@ -96,6 +98,16 @@ def test_a_seed_is_a_model():
     first, again, other = random_model(SEED), random_model(SEED), random_model(SEED + 1)
     assert first.to_json() == again.to_json() != other.to_json()
     assert all(map(np.array_equal, first.get_weights(), again.get_weights()))
+
+
+def test_composite_layers_are_drawn_and_written_out():
+    def own(model):
+        return [layer for layer in model._flatten_layers() if isinstance(layer, OWN)]
+
+    seed, composites = next((seed, found) for seed in range(CYCLE) if len(found := own(as_drawn(seed))) > 1)
+    model = built(seed)
+    assert not own(model) and model.name == f"random_{seed}"
+    assert len(composites) > 1 and all(isinstance(layer, keras.layers.Layer) for layer in composites)
 
 
 def test_every_rule_is_drawn():
