@@ -28,16 +28,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 import kerasprune as kp
 from kerasprune.graph.walk import functional, is_model, nodes, walk
 
 PAGE = Path(__file__).resolve().parent / "results" / "scale.md"
-ROUNDS = 3
+ROUNDS = 2
 ARCHITECTURES = (
-    "MobileNetV2", "MobileNetV3Large", "ResNet50", "ResNet50V2", "ConvNeXtTiny", "EfficientNetB0", "DenseNet121",
-    "InceptionV3", "VGG16", "Xception", "EfficientNetB7", "ConvNeXtLarge",
+    "MobileNetV2", "ResNet50", "ConvNeXtTiny", "EfficientNetB0", "DenseNet121", "InceptionV3", "VGG16",
+    "EfficientNetB7",
 )  # fmt: skip
 Steps = dict[str, Callable[[], Any]]
 
@@ -57,6 +57,18 @@ def concatenation(number: int) -> keras.Model:
     for _ in range(number):
         x = layers.Concatenate()([x, layers.Conv2D(4, 3, padding="same")(x)])
     return keras.Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling2D()(x)))
+
+
+def attention(number: int) -> keras.Model:
+    """Returns transformer layers of which everything is written out: heads are split off by reshapes."""
+    x = inputs = keras.Input((8, 64))
+    for _ in range(number):
+        split = [ops.transpose(layers.Reshape((8, 4, 16))(layers.Dense(64)(x)), (0, 2, 1, 3)) for _ in range(3)]
+        weights = ops.softmax(ops.matmul(split[0], ops.transpose(split[1], (0, 1, 3, 2))))
+        heads = layers.Reshape((8, 64))(ops.transpose(ops.matmul(weights, split[2]), (0, 2, 1, 3)))
+        x = layers.LayerNormalization()(layers.Add()([x, layers.Dense(64)(heads)]))
+        x = layers.Add()([x, layers.Dense(64)(layers.Dense(256, "gelu")(x))])
+    return keras.Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling1D()(x)))
 
 
 def wide(number: int) -> keras.Model:
@@ -212,7 +224,8 @@ def above(step: Callable[[], Any]) -> tuple[float, Any]:
 def memory(step: str, kind: str) -> dict[str, float]:
     """Measures one step on one model, in megabytes."""
     model = gigabyte() if kind == "gigabyte" else keras.applications.VGG16(weights=None)
-    kp.rebuild(chain(2), half(kp.trace(chain(2))))  # what is imported and cached once is no part of it
+    little = kp.trace(chain(2))
+    kp.rebuild(little, half(little))  # what is imported and cached once is no part of it
     graph = kp.trace(model)
     dense = sum(np.prod(v.shape) for v in model.variables) * 4 / 2**20
     if step == "plan":
@@ -238,52 +251,55 @@ def apart(*arguments: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measures everything and writes the page."""
-    sys.setrecursionlimit(30_000)  # Keras makes no model of 1,000 layers in a row below
-    growth(chain(2))
+    """Measures everything; writes the page as far as it is."""
     lines = [
         "# Scale",
         "",
         f"Ratios of one run, CPU seconds, the fastest of {ROUNDS}; Keras {version('keras')}, TensorFlow "
         f"{version('tensorflow')}, 2 shared {platform.machine()} cores, {date.today().isoformat()}; "
         "`benchmarks/scale.py`.",
-        "",
+    ]
+    for table in (table_of_growth, table_of_memory, table_of_rebuild):
+        lines += ["", *table()]
+        PAGE.write_text("\n".join(lines) + "\n")
+
+
+def table_of_growth() -> list[str]:
+    """Returns how time grows with layers, and with the units of one layer."""
+    sys.setrecursionlimit(30_000)  # Keras makes no model of 1,000 layers in a row below
+    growth(chain(2))
+    sizes = {"chain": (100, 400, 1600), "concatenation": (100, 400), "attention": (6, 24)}
+    sizes["wide"] = (10**3, 10**4, 10**5, 10**6)
+    return [
         "| model | layers, or ids | `trace`, µs each | `report` ÷ `trace` | `plan(keep=)` ÷ `trace` | `plan(macs=)` ÷ "
         "`trace` | `rebuild` ÷ `clone_model` |",
         "|---|---|---|---|---|---|---|",
-        *(grown("chain", number, 1e6) for number in (100, 400, 1600)),
-        *(grown("concatenation", number, 1e6) for number in (100, 200, 400)),
-        *(grown("wide", 10**power, 1e6) for power in (3, 4, 5, 6)),
-        "",
-        "| weights | step | peak above the dense model | |",
-        "|---|---|---|---|",
+        *(grown(kind, number, 1e6) for kind, numbers in sizes.items() for number in numbers),
     ]
+
+
+def table_of_memory() -> list[str]:
+    """Returns what `plan` and `rebuild` take beside the dense model."""
+    lines = ["| weights | step | peak above the dense model | |", "|---|---|---|---|"]
     for kind in ("gigabyte", "VGG16"):
-        for step in ("plan", "rebuild"):
+        for step, whole in (("plan", "dense"), ("rebuild", "slim")):
             m = apart("memory", step, kind)
-            whole = "dense" if step == "plan" else "slim"
-            lines.append(
-                row(
-                    [
-                        f"{kind}, {m['dense']:.0f} MB",
-                        step,
-                        f"{m['above']:.0f} MB",
-                        f"{m['above'] / m['whole']:.2f} × {whole}",
-                    ]
-                )
-            )
-    lines += [
-        "",
-        "| architecture | `rebuild` ÷ `clone_model` | Keras alone ÷ `clone_model` | `rebuild` ÷ Keras alone |",
-    ]
+            peak = f"{m['above']:.0f} MB"
+            lines.append(row([f"{kind}, {m['dense']:.0f} MB", step, peak, f"{m['above'] / m['whole']:.2f} × {whole}"]))
+    return lines
+
+
+def table_of_rebuild() -> list[str]:
+    """Returns `rebuild` beside `clone_model` and Keras alone."""
+    lines = ["| architecture | `rebuild` ÷ `clone_model` | Keras alone ÷ `clone_model` | `rebuild` ÷ Keras alone |"]
     lines.append("|---|---|---|---|")
     ratios = []
     for name in ARCHITECTURES:
         s = apart("rebuilt", name)
         ratios.append((s["rebuild"] / s["clone"], s["alone"] / s["clone"], s["rebuild"] / s["alone"]))
         lines.append(row([name, *(f"{ratio:.2f}" for ratio in ratios[-1])]))
-    lines.append(row(["median", *(f"{statistics.median(column):.2f}" for column in zip(*ratios, strict=True))]))
-    PAGE.write_text("\n".join(lines) + "\n")
+    medians = [statistics.median(column) for column in zip(*ratios, strict=True)]
+    return [*lines, row(["median", *(f"{ratio:.2f}" for ratio in medians)])]
 
 
 if __name__ == "__main__":
