@@ -167,8 +167,8 @@ def _runs(before: Sequence[int | None], after: Sequence[int | None]) -> list[tup
         same.append(([end[0]], [end[1]]))
     runs: list[tuple[list[int], list[int]]] = []
     left, right = list(range(1, end[0])), list(range(1, end[1]))
-    if left and right and before[1] is None is after[1] and _size(before, left[1:]) == _size(after, right[1:]) != None:  # noqa: E711
-        runs.append(([left.pop(0)], [right.pop(0)]))
+    if before[1:2] == after[1:2] == (None,) and _size(before, left[1:], -1) == _size(after, right[1:], -2):
+        runs.append(([left.pop(0)], [right.pop(0)]))  # the rest is as large, so the free axis is as long
     if _size(before, left) != _size(after, right):
         return [(left, right), *same]  # a part of it goes into the batch, or comes out of it
     while left or right:
