@@ -85,6 +85,7 @@ def cover(*files: str) -> None:
     paths = [str(ROOT / place) for place in places]
     os.environ["PYTHONPATH"] = str(ROOT)
     sys.path.insert(0, str(ROOT))
+    importlib.import_module("kerasprune.graph.rule").table.load()  # else the first test would seem to run all rules
     pytest.main([*_options(), "--maxfail=20", "-m", marked, *paths], plugins=[watch])
     watched.stop()
     data = watched.get_data()
@@ -267,6 +268,13 @@ def _key(row: dict) -> tuple:
     return row["file"], row["kind"], row["before"], row["after"], int(row["line"])
 
 
+LEFT = [
+    "`inline.py` was being written anew when this ran. `padding.py`: a subclass of `ZeroPadding` with an argument of",
+    "its own. `callback.py`: a callback that begins twice in one fit, and `Resume` beside `BackupAndRestore`; not all",
+    "tests of these two were run.",
+]
+
+
 # ---- the page --------------------------------------------------------------------------------------------------------
 
 
@@ -294,7 +302,7 @@ def page() -> None:
             for some in (rows, equivalent, alive)
         )
         lines.append(f"| {package} | {len(own)} | {len(same)} | {len(own) - len(same) - len(left)} | {len(left)} |")
-    lines += ["", "## Not noticed", "", *_table(alive, "outcome")]
+    lines += ["", "## Not noticed", "", *_table(alive, "outcome"), "", *LEFT]
     lines += ["", "## Equivalent", "", *_table(equivalent, "equivalent")]
     PAGE.write_text("\n".join(lines) + "\n")
 
