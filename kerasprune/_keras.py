@@ -121,12 +121,6 @@ def inner_layers(layer: Any) -> list[Any]:
     return list(layer._flatten_layers()) if isinstance(layer, keras.layers.Layer) else []
 
 
-def mark_masked(layer: keras.layers.Layer, inputs: Any, outputs: Any) -> None:
-    """Puts the masks on symbolic outputs that a layer computes for them, as its call would."""
-    if layer.supports_masking:
-        layer._set_mask_metadata(inputs, outputs, keras.tree.map_structure(backend.get_keras_mask, inputs))
-
-
 def own_weights(layer: Any) -> list[Any]:
     """Returns the variables of a layer itself, without those of layers inside it."""
     return [*layer._trainable_variables, *layer._non_trainable_variables]

@@ -22,7 +22,6 @@ from kerasprune._keras import (
     Functional,
     calls_of_layers,
     inner_layers,
-    mark_masked,
     own_weights,
     replaced_operations,
 )
@@ -234,8 +233,6 @@ class _Writer:
             kwargs = {**kwargs, "training": training}
         with self._inside(layer), self._weights_of(layer):
             made = layer.call(*args, **kwargs)
-        if args:
-            mark_masked(layer, args[0], made)
         if training.looked_at and layer is self.model:
             self.kept[layer.name] = "acts otherwise while training: written out as it acts in use"
         elif training.looked_at:

@@ -214,44 +214,6 @@ def test_masks_reach_the_layers_behind():
     np.testing.assert_allclose(outputs(kp.functional(model), batch)[0], outputs(model, batch)[0], atol=1e-6)
 
 
-class Words(layers.Layer):
-    """Words and where they are; what is padded is masked by the layer's own word."""
-
-    def __init__(self):
-        super().__init__()
-        self.table, self.positions = layers.Embedding(12, 6), layers.Embedding(5, 6)
-
-    def call(self, words):
-        return self.table(words) + self.positions(keras.ops.arange(words.shape[1]))
-
-    def compute_mask(self, words, mask=None):
-        return keras.ops.not_equal(words, 0)
-
-
-class Attend(layers.Layer):
-    def __init__(self):
-        super().__init__()
-        self.attention, self.norm = layers.MultiHeadAttention(2, 3), layers.LayerNormalization()
-        self.supports_masking = True
-
-    def call(self, x, mask=None):
-        y = self.norm(x)
-        return x + self.attention(y, y)
-
-
-def test_masks_that_a_composite_computes_reach_the_layers_behind():
-    words = keras.Input((5,), dtype="int32")
-    model = keras.Model(words, layers.Dense(3)(Attend()(Words()(words))))
-    generator = np.random.default_rng(0)
-    for weight in model.weights:
-        weight.assign(generator.normal(size=weight.shape))
-    batch = generator.integers(0, 3, (4, 5))
-    plain = written(model, batch)
-    np.testing.assert_allclose(outputs(plain, batch)[0], outputs(model, batch)[0], rtol=1e-4, atol=1e-5)
-    other = batch + 3 * (batch == 0)
-    assert np.abs(outputs(plain, other)[0] - outputs(plain, batch)[0])[batch > 0].max() > 1e-3
-
-
 def test_flags_and_precision_stay():
     model, batch = built("u-net")
     model.top.trainable = False
