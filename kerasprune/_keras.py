@@ -121,6 +121,15 @@ def inner_layers(layer: Any) -> list[Any]:
     return list(layer._flatten_layers()) if isinstance(layer, keras.layers.Layer) else []
 
 
+def lacks_mask(layer: keras.layers.Layer, inputs: Any, outputs: Any) -> bool:
+    """Returns whether a layer puts a mask on its outputs that they do not have yet."""
+    if not layer.supports_masking:
+        return False
+    masks = layer.compute_mask(inputs, keras.tree.map_structure(backend.get_keras_mask, inputs))
+    pairs = zip(keras.tree.flatten(outputs), keras.tree.flatten(masks), strict=False)
+    return any(mask is not None and backend.get_keras_mask(y) is None for y, mask in pairs)
+
+
 def own_weights(layer: Any) -> list[Any]:
     """Returns the variables of a layer itself, without those of layers inside it."""
     return [*layer._trainable_variables, *layer._non_trainable_variables]

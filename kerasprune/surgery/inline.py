@@ -22,6 +22,7 @@ from kerasprune._keras import (
     Functional,
     calls_of_layers,
     inner_layers,
+    lacks_mask,
     own_weights,
     replaced_operations,
 )
@@ -78,17 +79,15 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
         raise PruneError(f"Expected a keras.Model. Received: model={model!r} of {type(model).__name__}.")
     fed = symbolic_inputs(model, inputs)
     writer = _Writer(model, tree.flatten(fed))
-    with calls_of_layers(writer.visit), replaced_operations(writer.operations(), writer.item):
-        try:
-            outputs = writer.expand(model, (fed,), {})
-        except Exception as error:  # noqa: BLE001  the code is the user's
-            raise PruneError(
-                f"Expected a model whose call() runs on symbolic tensors. Received: {model.name!r}, which fails "
-                f"{_line_of(error)}. Write that with keras.ops, or put it into a layer of its own."
-            ) from error
-    new = keras.Model(fed, outputs, name=model.name)
-    train_alike([(model, new), *writer.pairs])
-    check_same(model, new)
+    new = _written(writer, fed)
+    try:
+        check_same(model, new)
+    except PruneError:
+        if not writer.loses_masks:
+            raise
+        writer = _Writer(model, tree.flatten(fed), keeps_masks=True)  # once more, with the layers that make masks
+        new = _written(writer, fed)
+        check_same(model, new)
     if writer.kept:
         kept = "; ".join(f"{name!r} {why}" for name, why in writer.kept.items())
         warnings.warn(f"Not written out, and whole when the model is pruned: {kept}.", stacklevel=2)
@@ -99,6 +98,22 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
             "has them, as a tied output may: call the layer there, or keep the model as it is if it is trained on.",
             stacklevel=2,
         )
+    return new
+
+
+def _written(writer: _Writer, fed: Any) -> keras.Model:
+    """Returns the functional model that a writer makes of its model."""
+    model = writer.model
+    with calls_of_layers(writer.visit), replaced_operations(writer.operations(), writer.item):
+        try:
+            outputs = writer.expand(model, (fed,), {})
+        except Exception as error:  # noqa: BLE001  the code is the user's
+            raise PruneError(
+                f"Expected a model whose call() runs on symbolic tensors. Received: {model.name!r}, which fails "
+                f"{_line_of(error)}. Write that with keras.ops, or put it into a layer of its own."
+            ) from error
+    new = keras.Model(fed, outputs, name=model.name)
+    train_alike([(model, new), *writer.pairs])
     return new
 
 
@@ -157,6 +172,8 @@ class _Writer:
 
     model: keras.Model
     inputs: list[keras.KerasTensor]
+    keeps_masks: bool = False
+    loses_masks: bool = False
     kept: dict[str, str] = field(default_factory=dict)
     _made: dict[int, Any] = field(default_factory=dict)
     _olds: list[Any] = field(default_factory=list)  # keeps ids in use
@@ -201,7 +218,13 @@ class _Writer:
         if why is None:
             before = dict(self.kept)
             try:
-                return self.expand(layer, args, kwargs)
+                made = self.expand(layer, args, kwargs)
+                if is_model(layer) or not args or not lacks_mask(layer, args[0], made):
+                    return made
+                self.loses_masks = True
+                if not self.keeps_masks:
+                    return made
+                why = "puts a mask on what it returns"
             except _LooksAtTrainingError:
                 same = stock_dropout(layer, args, kwargs)
                 if same is not None:

@@ -214,6 +214,47 @@ def test_masks_reach_the_layers_behind():
     np.testing.assert_allclose(outputs(kp.functional(model), batch)[0], outputs(model, batch)[0], atol=1e-6)
 
 
+class Words(layers.Layer):
+    """Words and where they are; what is padded is masked by the layer's own word."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.positions = layers.Embedding(12, 6), layers.Embedding(5, 6)
+
+    def call(self, words):
+        return self.table(words) + self.positions(keras.ops.arange(words.shape[1]))
+
+    def compute_mask(self, words, mask=None):
+        return keras.ops.not_equal(words, 0)
+
+
+class Attend(layers.Layer):
+    """Attention, which sees the mask of its inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention, self.norm = layers.MultiHeadAttention(2, 3), layers.LayerNormalization()
+        self.supports_masking = True
+
+    def call(self, x, mask=None):
+        y = self.norm(x)
+        return x + self.attention(y, y)
+
+
+def test_a_layer_that_makes_a_mask_stays_where_the_mask_is_used():
+    words = keras.Input((5,), dtype="int32")
+    model = keras.Model(words, layers.Dense(3)(Attend()(Words()(words))))
+    generator = np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(generator.normal(size=weight.shape))
+    batch = generator.integers(0, 3, (4, 5))
+    with pytest.warns(UserWarning, match="'words' puts a mask on what it returns"):
+        plain = kp.functional(model)
+    np.testing.assert_allclose(outputs(plain, batch)[0], outputs(model, batch)[0], rtol=1e-4, atol=1e-5)
+    model = keras.Model(words, layers.Dense(3)(Words()(words)))
+    assert "Words" not in [type(each).__name__ for each in written(model, batch).layers]
+
+
 def test_flags_and_precision_stay():
     model, batch = built("u-net")
     model.top.trainable = False
