@@ -45,9 +45,9 @@ def recurrent(graph: GraphBuilder, layer: Any, x: Ids, *states: Any, initial_sta
     if cells is None:
         kind = type(getattr(layer, "cell", layer)).__name__
         raise PruneError(
-            f"Expected cells of Keras inside {layer.name!r}: LSTMCell, GRUCell, SimpleRNNCell, or several of them. "
-            f"Received: {kind}. Keep its channels with kp.trace(model, unknown='freeze'), or teach a layer of your own "
-            "with @kp.rule(...)."
+            "Expected a layer of Keras's cells: LSTMCell, GRUCell, SimpleRNNCell, or several of them. Received: layer "
+            f"{layer.name!r} of class {type(layer).__name__}, whose cell is a {kind}. Teach a layer of your own with "
+            f"@kp.rule({type(layer).__name__}), or keep the channels of this one with kp.trace(model, unknown='freeze')."
         )
     outs = _run(graph, layer, cells, x)
     of_states = [out for each, out in zip(cells, outs, strict=True) for _ in tree.flatten(each.cell.state_size)]

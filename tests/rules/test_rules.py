@@ -281,7 +281,7 @@ class MysteryDense(layers.Dense):
 @pytest.mark.parametrize(
     "make, words",
     [
-        (lambda: layers.RNN(MysteryCell(), name="around"), "Expected cells of Keras inside 'around'.*MysteryCell"),
+        (lambda: layers.RNN(MysteryCell(), name="around"), "layer of Keras's cells.*'around'.*MysteryCell"),
         (lambda: layers.RNN([layers.GRUCell(6), MysteryCell()], name="around"), "StackedRNNCells"),
         (lambda: layers.SpectralNormalization(MysteryDense(5), name="around"), "inside 'around'.*MysteryDense"),
         (lambda: layers.TimeDistributed(MysteryDense(5), name="around"), "inside 'around'.*MysteryDense"),
