@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import tree
 
-from kerasprune._keras import Functional, maker, structures
+from kerasprune._keras import Functional, inner_functional, maker, structures
 from kerasprune.errors import PruneError
-from kerasprune.graph.walk import functional, is_model, nodes
+from kerasprune.graph.walk import functional, nodes
 
 
 def symbolic_inputs(model: keras.Model, given: Any) -> Any:
@@ -27,8 +27,8 @@ def symbolic_inputs(model: keras.Model, given: Any) -> Any:
         return {name: fresh(x, name) for name, x in given.items()}
     if given is not None:
         return tree.map_structure(fresh, given)
-    if is_model(model) and model.built:
-        taken = structures(model)[0] if isinstance(model, Functional) else model.input
+    if isinstance(model, Functional) or isinstance(model, keras.Sequential) and inner_functional(model) is not None:
+        taken = structures(functional(model))[0]
         return tree.map_structure(lambda x: fresh(_as_taken(model, x)), taken)
     shapes = (model.get_build_config() or {}) if model.built else {}
     shape = shapes.get("input_shape")

@@ -116,6 +116,13 @@ def test_looked_up_weights_are_trained_as_before():
     np.testing.assert_allclose(outputs(plain, batch)[0], outputs(model, batch)[0], rtol=1e-4, atol=1e-5)
 
 
+def test_a_sequential_that_was_built_for_a_shape_and_never_called():
+    model = keras.Sequential([layers.Conv2D(8, 4, 4), ScaledBlock(8), layers.Flatten(), layers.Dense(3)])
+    model.build((None, 16, 16, 3))
+    batch = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype("float32")
+    exact(model, written(model, batch), batch)
+
+
 class DropPath(layers.Layer):
     """Stochastic depth, as it is written everywhere."""
 
