@@ -7,12 +7,8 @@ classes of the user.
 
 from __future__ import annotations
 
-import inspect
-import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -21,22 +17,16 @@ from keras import tree
 from kerasprune._keras import (
     Functional,
     calls_of_layers,
-    inner_layers,
-    lacks_mask,
-    own_weights,
     replaced_operations,
 )
 from kerasprune.errors import PruneError
 from kerasprune.graph.rule import find
 from kerasprune.graph.walk import functional as walked
 from kerasprune.graph.walk import is_model, nodes
-from kerasprune.surgery.clone import starting_from, train_alike
-from kerasprune.surgery.copy_layer import comes_back, make_layer
-from kerasprune.surgery.free_sizes import FreeSizes, operations, sliced
+from kerasprune.surgery.clone import train_alike
 from kerasprune.surgery.same_outputs import check_same
-from kerasprune.surgery.stock_dropout import stock_dropout
 from kerasprune.surgery.symbolic_inputs import symbolic_inputs
-from kerasprune.surgery.weight_lookup import looked_up, obstacle, replaced
+from kerasprune.surgery.writer import Writer, line_of
 
 
 def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
@@ -78,14 +68,14 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise PruneError(f"Expected a keras.Model. Received: model={model!r} of {type(model).__name__}.")
     fed = symbolic_inputs(model, inputs)
-    writer = _Writer(model, tree.flatten(fed))
+    writer = Writer(model, tree.flatten(fed))
     new = _written(writer, fed)
     try:
         check_same(model, new)
     except PruneError:
         if not writer.loses_masks:
             raise
-        writer = _Writer(model, tree.flatten(fed), keeps_masks=True)  # once more, with the layers that make masks
+        writer = Writer(model, tree.flatten(fed), keeps_masks=True)  # once more, with the layers that make masks
         new = _written(writer, fed)
         check_same(model, new)
     if writer.kept:
@@ -101,7 +91,7 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     return new
 
 
-def _written(writer: _Writer, fed: Any) -> keras.Model:
+def _written(writer: Writer, fed: Any) -> keras.Model:
     """Returns the functional model that a writer makes of its model."""
     model = writer.model
     with calls_of_layers(writer.visit), replaced_operations(writer.operations(), writer.item):
@@ -110,7 +100,7 @@ def _written(writer: _Writer, fed: Any) -> keras.Model:
         except Exception as error:  # noqa: BLE001  the code is the user's
             raise PruneError(
                 f"Expected a model whose call() runs on symbolic tensors. Received: {model.name!r}, which fails "
-                f"{_line_of(error)}. Write that with keras.ops, or put it into a layer of its own."
+                f"{line_of(error)}. Write that with keras.ops, or put it into a layer of its own."
             ) from error
     new = keras.Model(fed, outputs, name=model.name)
     train_alike([(model, new), *writer.pairs])
@@ -144,277 +134,3 @@ def _all_nodes(model: Functional) -> Iterator[Any]:
             yield from _all_nodes(walked(node.operation))
         else:
             yield node
-
-
-class _LooksAtTrainingError(Exception):
-    """The code of a layer does something else while training."""
-
-
-class _Training:
-    """Stands for the argument `training`: false, and notes whether anybody asks, rather than handing it on."""
-
-    looked_at = False
-
-    def __bool__(self) -> bool:
-        self.looked_at = True
-        return False
-
-    def __eq__(self, other: object) -> bool:
-        self.looked_at = True
-        return other is False
-
-    __hash__ = None
-
-
-@dataclass
-class _Writer:
-    """Makes layers anew and calls them in the place of the old ones, while the code of a model runs."""
-
-    model: keras.Model
-    inputs: list[keras.KerasTensor]
-    keeps_masks: bool = False
-    loses_masks: bool = False
-    kept: dict[str, str] = field(default_factory=dict)
-    _made: dict[int, Any] = field(default_factory=dict)
-    _olds: list[Any] = field(default_factory=list)  # keeps ids in use
-    _names: set[str] = field(default_factory=set)
-    _path: list[str] = field(default_factory=list)
-    _leaf: bool = False
-    _tensors: dict[int, Any] = field(default_factory=dict)  # of variables
-    _tables: dict[int, tuple[Any, Any]] = field(default_factory=dict)  # (tensor, embedding) of those that are tables
-
-    def __post_init__(self) -> None:
-        self._sizes = FreeSizes(self.inputs)
-
-    @property
-    def pairs(self) -> list[tuple[Any, Any]]:
-        """`(old, new)` of the layers that were made anew."""
-        return [(old, self._made[id(old)]) for old in self._olds]
-
-    @property
-    def read_as_numbers(self) -> list[Any]:
-        """The weights that no new layer has."""
-        there = self._tensors.keys() | {id(v) for old in self._olds for v in getattr(old, "weights", ())}
-        return [variable for variable in self.model.trainable_weights if id(variable) not in there]
-
-    def visit(self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
-        """Stands for a call of a layer.
-
-        Args:
-            layer: The layer.
-            call: `call(layer, *args, **kwargs)` is the call as Keras would do it.
-            args: Positional arguments.
-            kwargs: Arguments by name.
-        """
-        args = tuple(None if isinstance(x, _Training) else x for x in args)
-        kwargs = {name: x for name, x in kwargs.items() if not isinstance(x, _Training)}
-        if self._leaf:
-            return call(layer, *args, **kwargs)
-        if not _is_symbolic((args, kwargs)):
-            if not getattr(layer, "weights", ()):
-                return call(layer, *args, **kwargs)
-            args, kwargs = tree.map_structure(self._symbolic, (args, kwargs))
-        why = self._stays(layer)
-        if why is None:
-            before = dict(self.kept)
-            try:
-                made = self.expand(layer, args, kwargs)
-                if is_model(layer) or not args or not lacks_mask(layer, args[0], made):
-                    return made
-                self.loses_masks = True
-                if not self.keeps_masks:
-                    return made
-                why = "puts a mask on what it returns"
-            except _LooksAtTrainingError:
-                same = stock_dropout(layer, args, kwargs)
-                if same is not None:
-                    return self._called(layer, call, args, {}, same)
-                why = "acts otherwise while training"
-            except Exception as error:  # noqa: BLE001  the code is the user's
-                why = f"fails on symbolic tensors {_line_of(error)}"
-            self.kept = before  # the layers in it stay with it
-        if not why:
-            return self._leaf_called(layer, call, args, kwargs)
-        self.kept[layer.name] = why
-        try:
-            return self._called(layer, call, args, kwargs)
-        except PruneError as error:
-            raise PruneError(f"{layer.name!r} cannot be written out: it {why}. Nor can it stay: {error}") from error
-
-    def expand(self, layer: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """Runs the code of a layer; the layers that it calls come to `visit`.
-
-        Raises:
-            _LooksAtTrainingError: The code is another one while training; that of the model itself is run as in use.
-        """
-        names = inspect.signature(layer.call).parameters
-        if "mask" in names and kwargs.get("mask") is None:
-            mask = getattr(next(iter(tree.flatten(args)), None), "_keras_mask", None)
-            kwargs = kwargs if mask is None else {**kwargs, "mask": mask}
-        training = _Training()
-        if "training" in names and kwargs.get("training") is None:
-            kwargs = {**kwargs, "training": training}
-        with self._inside(layer), self._weights_of(layer):
-            made = layer.call(*args, **kwargs)
-        if training.looked_at and layer is self.model:
-            self.kept[layer.name] = "acts otherwise while training: written out as it acts in use"
-        elif training.looked_at:
-            raise _LooksAtTrainingError
-        return made
-
-    def _symbolic(self, x: Any) -> Any:
-        """Returns a tensor as one that depends on an input, without changing it.
-
-        A layer that is called on numbers (an embedding of positions) would be run now, and its weights be constants.
-        """
-        if not keras.ops.is_tensor(x):
-            return x
-        nothing = keras.ops.sum(keras.ops.zeros_like(self.inputs[0]))
-        return keras.ops.add(x, keras.ops.cast(nothing, x.dtype))
-
-    def _stays(self, layer: Any) -> str | None:
-        """Returns why a layer is not written out: an empty string where there is nothing in it, `None` where it is."""
-        if is_model(layer):
-            return None
-        if not isinstance(layer, keras.layers.Layer) or find(layer) is not None:
-            return ""
-        if type(layer).__module__.startswith("keras.") and (len(inner_layers(layer)) < 2 or own_weights(layer)):
-            return ""
-        return obstacle(layer) or None
-
-    # ---- in the place of keras.ops, while code runs ---------------------------------------------------------
-
-    def operations(self) -> dict[str, Callable[..., Any]]:
-        """Returns what stands for functions of `keras.ops` in the code that is written out."""
-        originals = {name: getattr(keras.ops, name) for name in ("take", *operations(self._sizes))}
-
-        def outside(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-            return lambda *args, **kwargs: (originals[name] if self._leaf else function)(*args, **kwargs)
-
-        def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-            _, table = self._tables.get(id(x), (None, None))
-            looks_up = table is not None and axis == 0 and isinstance(indices, keras.KerasTensor)
-            return table(indices) if looks_up else originals["take"](x, indices, axis=axis)
-
-        return {name: outside(name, f) for name, f in {**operations(self._sizes), "take": take}.items()}
-
-    def item(self, x: keras.KerasTensor, key: Any) -> Any:
-        """Returns `x[key]`."""
-        rest = None if self._leaf else sliced(self._sizes, x, key)
-        x, key = rest or (x, key)
-        return keras.ops.get_item(x, key)
-
-    def _tensor(self, layer: keras.layers.Layer, variable: Any) -> Any:
-        """Returns what stands for a layer's own variable: a tensor that a layer puts out, or numbers that stay."""
-        if "float" not in str(variable.dtype):
-            return keras.ops.convert_to_numpy(variable)
-        if id(variable) not in self._tensors:
-            name = self._free(variable.name)
-            with self._as_they_are():
-                table, tensor = looked_up(layer, variable, lambda n: self._symbolic(keras.ops.arange(n)), name)
-            self._tensors[id(variable)] = tensor
-            if len(tensor.shape) == 2:
-                self._tables[id(tensor)] = tensor, table
-        return self._tensors[id(variable)]
-
-    def _called(
-        self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any], other: Any = None
-    ) -> Any:
-        """Calls a layer's new one, which is made the first time, or `other` in its place."""
-        with self._as_they_are():
-            if id(layer) in self._made:
-                return call(self._made[id(layer)], *args, **kwargs)
-            new = self._made[id(layer)] = self._anew(layer if other is None else other)
-            self._olds.append(layer)
-            with starting_from(layer, new, keras.ops.convert_to_numpy) if _is_weighted(layer) else nullcontext():
-                return call(new, *args, **kwargs)
-
-    def _leaf_called(self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
-        """Calls a layer; an activation that no other process knows is written out behind it."""
-        if not _has_foreign_activation(layer) or getattr(tree.flatten(args)[0], "_keras_mask", None) is not None:
-            return self._called(layer, call, args, kwargs)
-        function = layer.activation
-        vars(layer)["activation"] = keras.activations.linear
-        try:
-            made = self._called(layer, call, args, kwargs)
-        finally:
-            vars(layer)["activation"] = function
-        return function(made)
-
-    @contextmanager
-    def _as_they_are(self) -> Iterator[None]:
-        """Leaves calls alone in this block."""
-        before, self._leaf = self._leaf, True
-        try:
-            yield
-        finally:
-            self._leaf = before
-
-    def _anew(self, layer: Any) -> Any:
-        new = make_layer(layer, {})  # a class of the user may take no name
-        new.name = self._free(layer.name)
-        return new
-
-    def _weights_of(self, layer: Any) -> Any:
-        """Puts tensors in the place of a layer's own weights while its code runs."""
-        if not own_weights(layer):
-            return nullcontext()
-        return replaced(layer, lambda variable: self._tensor(layer, variable))
-
-    def _free(self, name: str) -> str:
-        """Returns a name that says where a layer was, and that no other layer has."""
-        name = "_".join([*self._path, name])
-        free = next(each for each in (name, *(f"{name}_{n}" for n in range(2, 10**6))) if each not in self._names)
-        self._names.add(free)
-        return free
-
-    @contextmanager
-    def _inside(self, layer: Any) -> Iterator[None]:
-        if layer is self.model:
-            yield
-            return
-        self._path.append(layer.name)
-        try:
-            yield
-        finally:
-            self._path.pop()
-
-
-_ACTIVATED = (
-    keras.layers.Dense, keras.layers.EinsumDense, keras.layers.Activation, keras.layers.Conv1D, keras.layers.Conv2D,
-    keras.layers.Conv3D, keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv1D,
-    keras.layers.SeparableConv2D, keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose,
-    keras.layers.Conv3DTranspose,
-)  # fmt: skip
-
-
-def _has_foreign_activation(layer: Any) -> bool:
-    """Returns whether a layer ends with a function that is not Keras's own, and that runs on symbolic tensors."""
-    if type(layer) not in _ACTIVATED or comes_back(layer.activation) or not inspect.isroutine(layer.activation):
-        return False
-    try:
-        return isinstance(layer.activation(keras.KerasTensor((2, 3))), keras.KerasTensor)
-    except Exception:  # noqa: BLE001  the function is the user's
-        return False
-
-
-def _is_weighted(layer: Any) -> bool:
-    return bool(getattr(layer, "weights", ()))
-
-
-def _is_symbolic(arguments: Any) -> bool:
-    return any(isinstance(x, keras.KerasTensor) for x in tree.flatten(arguments))
-
-
-def _line_of(error: BaseException) -> str:
-    """Returns the line of the user's code at which an error was raised, and the error in a few words."""
-    frames = [
-        f
-        for f in traceback.extract_tb(error.__traceback__)
-        if "/keras/" not in f.filename and "kerasprune" not in f.filename
-    ]
-    what = " ".join(str(error).split())[:160]
-    if not frames:
-        return f"({type(error).__name__}: {what})"
-    last = frames[-1]
-    return f"at {last.filename.split('/')[-1]}:{last.lineno}, `{last.line}` ({type(error).__name__}: {what})"
