@@ -121,13 +121,18 @@ def inner_layers(layer: Any) -> list[Any]:
     return list(layer._flatten_layers()) if isinstance(layer, keras.layers.Layer) else []
 
 
+def mask_of(tensor: Any) -> Any:
+    """Returns the mask that Keras has put on a tensor, or `None`."""
+    return backend.get_keras_mask(tensor)
+
+
 def lacks_mask(layer: keras.layers.Layer, inputs: Any, outputs: Any) -> bool:
     """Returns whether a layer puts a mask on its outputs that they do not have yet."""
     if not layer.supports_masking:
         return False
-    masks = layer.compute_mask(inputs, keras.tree.map_structure(backend.get_keras_mask, inputs))
+    masks = layer.compute_mask(inputs, keras.tree.map_structure(mask_of, inputs))
     pairs = zip(keras.tree.flatten(outputs), keras.tree.flatten(masks), strict=False)
-    return any(mask is not None and backend.get_keras_mask(y) is None for y, mask in pairs)
+    return any(mask is not None and mask_of(y) is None for y, mask in pairs)
 
 
 def own_weights(layer: Any) -> list[Any]:

@@ -42,7 +42,7 @@ class FreeSizes:
         self._primes: dict[_Axis, int] = {}
         self._shapes: dict[int, tuple[keras.KerasTensor, tuple[int, ...] | None]] = {}
         self._sizes: dict[Any, keras.KerasTensor] = {}
-        self._made: dict[int, tuple[keras.KerasTensor, keras.KerasTensor, int]] = {}  # (size, tensor, axis)
+        self._made: dict[int, tuple[keras.KerasTensor, keras.KerasTensor]] = {}  # (size, as many ones)
         primes = _primes()
         batch = next(primes)
         for index, x in enumerate(self._inputs):
@@ -62,8 +62,9 @@ class FreeSizes:
         key = origin or (id(x), axis)
         if key not in self._sizes:
             source = (x, axis) if origin is None else (self._inputs[origin.input], origin.axis)
-            size = self._sizes[key] = ops.sum(_ones_along(*source))
-            self._made[id(size)] = size, *source
+            ones = _ones_along(*source)
+            size = self._sizes[key] = ops.sum(ones)
+            self._made[id(size)] = size, ones
         return self._sizes[key]
 
     def ones(self, size: Any, dtype: Any = "int32") -> Any:
@@ -72,8 +73,7 @@ class FreeSizes:
             return ops.ones((size,), dtype)
         if id(size) not in self._made:
             raise PruneError("a size that was computed from free ones is free")
-        _, x, axis = self._made[id(size)]
-        return ops.cast(_ones_along(x, axis), dtype)
+        return ops.cast(self._made[id(size)][1], dtype)
 
     def _origin(self, x: keras.KerasTensor, axis: int) -> _Axis | None:
         shape = self._numbers(x)

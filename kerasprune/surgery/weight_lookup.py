@@ -16,8 +16,6 @@ from keras import ops, tree
 
 from kerasprune._keras import own_weights
 
-Tensors = dict[int, Any]
-
 
 def obstacle(layer: keras.layers.Layer) -> str:
     """Returns why the weights of a layer itself cannot be those of an embedding, or an empty string."""

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ from keras import tree
 from kerasprune._keras import (
     inner_layers,
     lacks_mask,
+    mask_of,
     own_weights,
 )
 from kerasprune.errors import PruneError
@@ -92,7 +94,7 @@ class Writer:
         if self._leaf:
             return call(layer, *args, **kwargs)
         if not _is_symbolic((args, kwargs)):
-            if not getattr(layer, "weights", ()):
+            if not _is_weighted(layer):
                 return call(layer, *args, **kwargs)
             args, kwargs = tree.map_structure(self._symbolic, (args, kwargs))
         why = self._stays(layer)
@@ -130,7 +132,7 @@ class Writer:
         """
         names = inspect.signature(layer.call).parameters
         if "mask" in names and kwargs.get("mask") is None:
-            mask = getattr(next(iter(tree.flatten(args)), None), "_keras_mask", None)
+            mask = _first_mask(args)
             kwargs = kwargs if mask is None else {**kwargs, "mask": mask}
         training = _Training()
         if "training" in names and kwargs.get("training") is None:
@@ -150,8 +152,12 @@ class Writer:
         """
         if not keras.ops.is_tensor(x):
             return x
-        nothing = keras.ops.sum(keras.ops.zeros_like(self.inputs[0]))
-        return keras.ops.add(x, keras.ops.cast(nothing, x.dtype))
+        return keras.ops.add(x, keras.ops.cast(self._nothing, x.dtype))
+
+    @cached_property
+    def _nothing(self) -> Any:
+        """Zero, computed from an input; once, whatever needs it."""
+        return keras.ops.sum(keras.ops.zeros_like(self.inputs[0]))
 
     def _stays(self, layer: Any) -> str | None:
         """Returns why a layer is not written out: an empty string where there is nothing in it, `None` where it is."""
@@ -167,7 +173,8 @@ class Writer:
 
     def operations(self) -> dict[str, Callable[..., Any]]:
         """Returns what stands for functions of `keras.ops` in the code that is written out."""
-        originals = {name: getattr(keras.ops, name) for name in ("take", *operations(self._sizes))}
+        sized = operations(self._sizes)
+        originals = {name: getattr(keras.ops, name) for name in ("take", *sized)}
 
         def outside(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             return lambda *args, **kwargs: (originals[name] if self._leaf else function)(*args, **kwargs)
@@ -177,7 +184,7 @@ class Writer:
             looks_up = table is not None and axis == 0 and isinstance(indices, keras.KerasTensor)
             return table(indices) if looks_up else originals["take"](x, indices, axis=axis)
 
-        return {name: outside(name, f) for name, f in {**operations(self._sizes), "take": take}.items()}
+        return {name: outside(name, f) for name, f in {**sized, "take": take}.items()}
 
     def item(self, x: keras.KerasTensor, key: Any) -> Any:
         """Returns `x[key]`."""
@@ -212,7 +219,7 @@ class Writer:
 
     def _leaf_called(self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
         """Calls a layer; an activation that no other process knows is written out behind it."""
-        if not _has_foreign_activation(layer) or getattr(tree.flatten(args)[0], "_keras_mask", None) is not None:
+        if not _has_foreign_activation(layer) or _first_mask((args, kwargs)) is not None:
             return self._called(layer, call, args, kwargs)
         function = layer.activation
         vars(layer)["activation"] = keras.activations.linear
@@ -281,6 +288,11 @@ def _has_foreign_activation(layer: Any) -> bool:
 
 def _is_weighted(layer: Any) -> bool:
     return bool(getattr(layer, "weights", ()))
+
+
+def _first_mask(arguments: Any) -> Any:
+    """Returns the mask on the first of some arguments, or `None`."""
+    return next((mask_of(x) for x in tree.flatten(arguments)), None)
 
 
 def _is_symbolic(arguments: Any) -> bool:

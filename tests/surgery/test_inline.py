@@ -174,6 +174,20 @@ def test_functions_that_no_other_process_knows_become_operations():
     assert kp.verify(plain, kp.rebuild(plain, plan), plan).reload_error < 1e-5
 
 
+def test_a_function_behind_a_layer_that_is_called_by_name():
+    class ByName(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(8, activation=swish)
+
+        def call(self, x):
+            return self.dense(inputs=x)
+
+    batch = np.ones((2, 6), "float32")
+    model = chain((6,), ByName(), layers.Dense(3))
+    exact(model, written(model, batch), batch)
+
+
 def test_a_weight_read_outside_its_layer_is_named():
     class Tied(keras.Model):
         def __init__(self):
