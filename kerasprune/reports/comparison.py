@@ -11,8 +11,9 @@ from typing import Any
 
 from kerasprune.errors import PruneError
 from kerasprune.files import write_rows
-from kerasprune.reports import tables
+from kerasprune.reports.ratio import ratio
 from kerasprune.reports.record import Record, read
+from kerasprune.reports.tables import Rows
 
 PROSE = {"why", "paper", "expected", "status"}  # what a run does not depend on
 _ABSENT = "–"
@@ -98,7 +99,7 @@ def compared(records: Sequence[Record]) -> list[dict[str, Any]]:
     return rows
 
 
-def comparison_table(records: Sequence[Record]) -> tuple[tuple[str, ...], tables.Rows]:
+def comparison_table(records: Sequence[Record]) -> tuple[tuple[str, ...], Rows]:
     """Returns header and rows of text of `compared`: `82.00 ± 2.83 %`; no ± where there is one run.
 
     Args:
@@ -150,8 +151,8 @@ def _measures(summary: Mapping[str, Any]) -> dict[str, float | None]:
         "accuracy": accuracy,
         "accuracy_change": None if accuracy is None or before is None else accuracy - before,
         "dense_accuracy": before,
-        "macs": tables.ratio(slim.get("macs"), dense.get("macs")),
-        "params": tables.ratio(slim.get("params"), dense.get("params")),
+        "macs": ratio(slim.get("macs"), dense.get("macs")),
+        "params": ratio(slim.get("params"), dense.get("params")),
         "sparsity": slim.get("sparsity"),
         "latency_ms": (slim or dense).get("latency_ms"),
         "seconds": summary.get("seconds"),

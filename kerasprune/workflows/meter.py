@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any
 
+from kerasprune.reports.duration import duration
+
 
 class Meter:
     """Shows what is done, what has failed, and how long the rest will take, on standard error.
@@ -59,21 +61,6 @@ class Meter:
             self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
         else:
             print(line, file=sys.stderr, flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Returns a length of time in words, with two units at most.
-
-    Example:
-        >>> duration(42.4), duration(3725), duration(200_000)
-        ('42 s', '1 h 2 min', '2 d 7 h')
-    """
-    seconds = round(seconds)
-    for unit, size, below, less in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
-        if seconds >= size:
-            rest = seconds % size // less
-            return f"{seconds // size} {unit}" + (f" {rest} {below}" if rest else "")
-    return f"{seconds} s"
 
 
 def _bar(total: int, earlier: int) -> Any:
