@@ -53,6 +53,22 @@ NAMED = {
 PREFIXED = {"tfds": _tfds, "generated": _generated}
 
 
+ARRAYS = (".npz", ".npy")
+
+
+def own(name: str) -> str | None:
+    """Says what a user's own data are: `"arrays"`, `"function"`, or `None` for a data set of images.
+
+    Example:
+        >>> own("clips.npz"), own("my_data:load"), own("digits"), own("tfds:cifar10")
+        ('arrays', 'function', None, None)
+    """
+    if Path(name).suffix in ARRAYS:
+        return "arrays"
+    prefix, colon, _ = name.partition(":")
+    return "function" if colon and prefix not in PREFIXED and not Path(name).is_dir() else None
+
+
 def names() -> list[str]:
     """Returns the names that need no network; `tfds:<name>`, `generated:<classes>` and folders come on top.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kerasprune.errors import PruneError
 from kerasprune.recipes import loader, schema
+from kerasprune.recipes.chance import warn_at_chance
 from kerasprune.recipes.run_folder import RunFolder, claim
 from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stage_names import names
@@ -107,7 +108,9 @@ def rehearse(one: Run) -> None:
     if recipe.data is not None:
         for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
             if split is not None:
-                one.images(split, model)
+                one.examples(split, model)
+        if isinstance(recipe.model, schema.Start) and not recipe.smoke:
+            warn_at_chance(one, model)
 
 
 def _same_recipe(one: Run) -> None:

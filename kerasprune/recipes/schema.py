@@ -28,6 +28,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from kerasprune.data.lookup import own
+from kerasprune.data.scaling import SCALES
 from kerasprune.errors import nearest
 from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.recipes import lookup as members
@@ -155,11 +157,13 @@ class Expected(Node):
 
 
 class Data(Node):
-    """A data set by name; see `kerasprune.data.load`.
+    """A data set of images by name, see `kerasprune.data.load`, or a user's own examples.
 
     Args:
-        name: Its name.
-        size: Image side in pixels. Defaults to 32.
+        name: Its name; or the path of a `.npz` file; or `module:function`, where that is trusted.
+        size: Image side in pixels, where the model leaves it free. Defaults to 32.
+        scale: What the pixels 0 … 255 become, see `kerasprune.data.scaling`. Defaults to `"standardise"` for data sets
+            of images; arrays and functions are taken as they are.
         batch: Images per batch, where a stage does not say another number. Defaults to 128.
         augment: Augmentation of the training images. Defaults to none.
         validation: The split that is looked at while training. Defaults to `"validation"`; `null` where the set
@@ -170,11 +174,19 @@ class Data(Node):
 
     name: str
     size: PositiveInt = 32
+    scale: Literal[SCALES] | None = None  # type: ignore[valid-type]
     batch: PositiveInt = 128
     augment: str | None = None
     validation: str | None = "validation"
     test: str = "test"
     data_dir: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _trusted(cls, name: str, info: ValidationInfo) -> str:
+        if own(name) == "function" and not (info.context or {}).get("trust"):
+            raise ValueError("This would import your own code. Expected the name of a data set, or the option --trust")
+        return name
 
 
 class Constant(Node):
@@ -355,10 +367,14 @@ class Recipe(Node):
         seed: Seed of weights, order and augmentation. Defaults to 0.
         model: A registered model with its arguments, or `{start: checkpoint}`.
         data: The data set. Defaults to `None`: no training and no accuracy.
+        loss: Name of a Keras loss. Defaults to `None`: cross-entropy of classes, or for a user's own data what the
+            checkpoint was compiled with.
         train: Training of the dense model. Defaults to `None`: start from the checkpoint as it is.
         prune: The pruning stage. Defaults to `None`: only train.
         finetune: Training of the slim model. Defaults to `None`.
         export: What to write besides `slim.keras`. Defaults to nothing.
+        calibrate: A `.npy` or `.npz` file, or a folder of images, that exports are calibrated and checked with.
+            Defaults to the validation data.
         smoke: Whether this is the shortened form that only tries the stages. Defaults to `False`.
     """
 
@@ -370,10 +386,12 @@ class Recipe(Node):
     seed: int = 0
     model: Model
     data: Data | None = None
+    loss: str | None = None
     train: Fit | None = None
     prune: Prune | None = None
     finetune: Fit | None = None
     export: tuple[Literal[tuple(FORMATS)], ...] = ()  # type: ignore[valid-type]
+    calibrate: str | None = None
     smoke: bool = False
 
     @model_validator(mode="after")
@@ -390,8 +408,11 @@ class Recipe(Node):
             faults.append("Expected a train stage, since the model has no trained weights (or model: {start: …})")
         if isinstance(self.model, Start) and self.prune and self.prune.weights == "fresh":
             faults.append("Expected a model by name beside weights: fresh. Received: a checkpoint")
-        if "tflite-int8" in self.export and self.data is None:
-            faults.append("Expected data to calibrate tflite-int8 with")
+        for name in self.export:
+            if FORMATS[name].calibrates and self.data is None and self.calibrate is None:
+                faults.append(f"Expected data, or calibrate, to calibrate {name} with")
+        if self.calibrate is not None and not Path(self.calibrate).exists():
+            faults.append(f"Expected calibrate to be a file or a folder. Received: {self.calibrate!r}, which is none")
         if faults:
             raise ValueError("; ".join(faults))
         return self

@@ -9,7 +9,8 @@ import tensorflow as tf
 from rich.console import Console
 
 from kerasprune.recipes import schema
-from kerasprune.recipes.fit import classification_loss, fit, weight_decay
+from kerasprune.recipes.fit import fit, weight_decay
+from kerasprune.recipes.objective import classification
 from kerasprune.recipes.run_folder import RunFolder
 
 
@@ -38,6 +39,7 @@ def run(model, images, folder, *, l2=0.0, epochs=2, callbacks=()):
         epochs=epochs,
         training=images,
         validation=images,
+        objective=classification(model),
         folder=RunFolder(folder),
         console=Console(quiet=True),
         callbacks=callbacks,
@@ -92,6 +94,6 @@ def test_loss_follows_what_the_model_puts_out():
     logits = keras.Model(inputs, keras.layers.Dense(2)(inputs))
     probabilities = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs))
     apart = keras.Model(inputs, keras.layers.Softmax()(keras.layers.Dense(2)(inputs)))
-    assert classification_loss(logits).from_logits
-    assert not classification_loss(probabilities).from_logits
-    assert not classification_loss(apart).from_logits
+    assert classification(logits).compiled_loss().from_logits
+    assert not classification(probabilities).compiled_loss().from_logits
+    assert not classification(apart).compiled_loss().from_logits
