@@ -29,7 +29,7 @@ from kerasprune.surgery.applied_plan import cut
 from kerasprune.testing import compare, random_inputs, random_plan
 
 TOLERANCE = 1e-4
-SECONDS = 60  # for one case
+SECONDS = 60  # of the processor, for one case
 _CASES: list = []
 _ELSEWHERE = keras.backend.backend() != "tensorflow"
 
@@ -158,7 +158,8 @@ def main():
             continue
         keras.backend.clear_session()
         signal.signal(signal.SIGALRM, _alarm)
-        signal.alarm(SECONDS)
+        signal.signal(signal.SIGPROF, _alarm)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
         try:
             result = function()
             if isinstance(result, keras.Model):
@@ -178,5 +179,6 @@ def main():
             verdict, bad = f"CRASH   {name}: {type(error).__name__}: {_line(error)}{at}", bad + 1
         finally:
             signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
         print(verdict.rstrip(), flush=True)
     sys.exit(1 if bad else 0)
