@@ -26,7 +26,7 @@ def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> Non
 
     One instance serves two fits in a row; weights stay finite; layers, shapes and the keys of a saved file are those
     before; every variable has its regularizer and constraint back; the saved model loads with plain Keras; eight
-    steps per execution give the same weights as one; `jit_compile=True` works.
+    steps per execution give the same weights as one (not on torch, where Keras runs one); `jit_compile=True` works.
 
     Args:
         make: Returns a new callback whose schedule fits into 16 steps and ends at a multiple of 8.
@@ -51,9 +51,10 @@ def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> Non
         if fit == "first":
             single = model.get_weights()
     _check_file(model)
-    many = _compiled(seed, steps_per_execution=STEPS)
-    _fit(many, make(), seed)
-    _check_same(single, many, tolerance)
+    if _SEVERAL_STEPS:
+        many = _compiled(seed, steps_per_execution=STEPS)
+        _fit(many, make(), seed)
+        _check_same(single, many, tolerance)
     jitted = _compiled(seed, jit_compile=True)
     _fit(jitted, make(), seed)
     _check_finite(jitted, "with jit_compile=True")
@@ -62,6 +63,7 @@ def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> Non
         _check_resumed(single, make, seed)
 
 
+_SEVERAL_STEPS = keras.backend.backend() != "torch"  # where Keras runs several steps at once
 _WITHIN_EPOCHS = keras.backend.backend() == "tensorflow"  # where states within an epoch can be saved
 
 
@@ -171,7 +173,8 @@ def _check_file(model: keras.Model) -> None:
         path = Path(folder) / "model.keras"
         model.save(path)
         loaded = keras.models.load_model(path, safe_mode=True)
-    same = np.allclose(loaded(images, training=False), model(images, training=False), atol=1e-5)
+    one, two = (keras.ops.convert_to_numpy(each(images, training=False)) for each in (loaded, model))
+    same = np.allclose(one, two, atol=1e-5)
     require(same, "Expected the saved model to compute what the trained one does. Received: other outputs.")
 
 
