@@ -278,3 +278,11 @@ reproductions = Registry(
         "map-table5": "kerasprune.recipes.reproductions.map_table5:map_table5",
     },
 )
+
+engines = Registry(
+    "engine",
+    {
+        "local": "kerasprune.workflows.local_runner:LocalRunner",
+        "serial": "kerasprune.workflows.serial_runner:SerialRunner",
+    },
+)

@@ -30,6 +30,8 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "report": report.report,
 }
 
+INTERMEDIATE = ("pruned.keras", "rebuilt.keras")  # from one stage to the next; a finished run does not hold them
+
 
 def run(
     recipe: str | Path | schema.Recipe,
@@ -77,6 +79,8 @@ def run(
     one.folder.write_text("recipe.yaml", loader.dump(recipe))
     for name in names(recipe):
         _finish(one, name)
+    for name in INTERMEDIATE:
+        one.folder.file(name).unlink(missing_ok=True)
     return path
 
 
