@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +38,7 @@ class GReg1(GrowingPenalty):
             `"weight"`: single weights. Defaults to `"filter"`.
         weight_decay: γ, the L2 coefficient that the loss already holds. GReg-1 does not change it. Defaults to 0.
         stop: Whether to stop `fit` at the end of the schedule. Defaults to `True`.
+        freeze: Names of layers, or wildcards, that stay whole; beside `keep` only. Defaults to none.
 
     Raises:
         PruneError: Neither or both of `plan` and `keep` are given, or an argument is out of range.
@@ -65,6 +66,7 @@ class GReg1(GrowingPenalty):
         granularity: Any = "filter",
         weight_decay: float = 0.0,
         stop: bool = True,
+        freeze: Sequence[str] = (),
     ) -> None:
         faults = [] if keep is None else keep_faults(keep)
         if (plan is None) == (keep is None):
@@ -75,7 +77,11 @@ class GReg1(GrowingPenalty):
             faults.append(
                 f"Expected a plan of channels. Received: removed blocks {plan.removed}. Drop blocks with kp.rebuild."
             )
-        super().__init__(Growth(penalty_step, every, ceiling, settle), keep, granularity, weight_decay, stop, faults)
+        if plan is not None and freeze:
+            faults.append(f"Expected freeze= beside keep=, since a plan says what stays. Received: freeze={freeze!r}.")
+        super().__init__(
+            Growth(penalty_step, every, ceiling, settle), keep, granularity, weight_decay, stop, freeze, faults
+        )
         self._asked = plan
 
     @property

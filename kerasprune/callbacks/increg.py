@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -34,6 +34,7 @@ class IncReg(GrowingPenalty):
         granularity: As for `GReg1`. Defaults to `"filter"`.
         weight_decay: The L2 coefficient that the loss already holds. Defaults to 0.
         stop: Whether to stop `fit` at the end of the schedule. Defaults to `True`.
+        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
 
     Raises:
         PruneError: An argument is out of range.
@@ -57,9 +58,10 @@ class IncReg(GrowingPenalty):
         granularity: Any = "filter",
         weight_decay: float = 0.0,
         stop: bool = True,
+        freeze: Sequence[str] = (),
     ) -> None:
         growth = Growth(penalty_step, every, ceiling, settle)
-        super().__init__(growth, keep, granularity, weight_decay, stop, keep_faults(keep))
+        super().__init__(growth, keep, granularity, weight_decay, stop, freeze, keep_faults(keep))
         self._penalties: dict[str, Any] = {}
         self._updated: dict[str, Any] = {}
 
