@@ -44,6 +44,8 @@ def images(
         batch=batch or spec.batch,
         split=split,
         augment=spec.augment if split == "train" else None,
+        evaluation_crop=1.0 if split == "train" else spec.evaluation_crop,
+        antialias=spec.antialias,
         seed=recipe.seed,
         data_dir=spec.data_dir,
     )

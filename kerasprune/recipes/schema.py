@@ -162,6 +162,8 @@ class Data(Node):
         size: Image side in pixels. Defaults to 32.
         batch: Images per batch, where a stage does not say another number. Defaults to 128.
         augment: Augmentation of the training images. Defaults to none.
+        evaluation_crop: Middle part of the other images that is seen, as for `kerasprune.data.load`. Defaults to 1.0.
+        antialias: Whether images are shrunk with antialiasing. Defaults to `True`.
         validation: The split that is looked at while training. Defaults to `"validation"`; `null` where the set
             has none.
         test: The split that is looked at once, at the end. Defaults to `"test"`.
@@ -172,6 +174,8 @@ class Data(Node):
     size: PositiveInt = 32
     batch: PositiveInt = 128
     augment: str | None = None
+    evaluation_crop: Fraction = 1.0
+    antialias: bool = True
     validation: str | None = "validation"
     test: str = "test"
     data_dir: str | None = None

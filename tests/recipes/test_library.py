@@ -114,6 +114,12 @@ def test_imagenet_recipe_has_the_figures_of_the_paper(name):
     assert recipe.expected.speedup == speedup
 
 
+@pytest.mark.parametrize("name", [n for n in recipes.names() if "-imagenet" in n])
+def test_imagenet_is_evaluated_on_the_middle_224_of_256(name):
+    facts = loading.load(name).data
+    assert (facts.size, facts.evaluation_crop, round(facts.size / facts.evaluation_crop)) == (224, 0.875, 256)
+
+
 @pytest.mark.parametrize("name", [n for n in recipes.names() if n.startswith(PAPERS_WITH_TORCH_DECAY)])
 def test_weight_decay_is_on_everything_that_is_trained(name):
     """torch's SGD, which the codes of these papers use, decays biases and BatchNorm as well."""
