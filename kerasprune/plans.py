@@ -15,7 +15,7 @@ import numpy as np
 
 from kerasprune.errors import PruneError, choice_faults, kind_faults, nearest, raise_faults
 from kerasprune.files import write_json
-from kerasprune.graph.channels import COUPLINGS
+from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.graph.graph import ChannelGraph
 
 FORMAT = "kerasprune.plan"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kerasprune.data.sources import Source
 from kerasprune.errors import PruneError, nearest
+
+if TYPE_CHECKING:
+    from kerasprune.data.sources import Source
 
 
 def _digits(data_dir: str | None) -> Source:

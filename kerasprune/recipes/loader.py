@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from kerasprune.errors import PruneError, nearest, raise_faults
-from kerasprune.recipes import library as shipped
+from kerasprune.errors import PruneError, raise_faults
+from kerasprune.recipes import library
 from kerasprune.recipes.schema import Recipe
 
 Keys = tuple[str | int, ...]
@@ -46,23 +46,8 @@ def load(recipe: str | Path, settings: Sequence[str] = (), *, trust: bool = Fals
         >>> load("digits-greg1", ["finetune.epochs=2"]).finetune.epochs
         2
     """
-    path = find(recipe)
+    path = library.find(recipe)
     return parse(path.read_text(encoding="utf-8"), settings, source=path.name, trust=trust)
-
-
-def find(recipe: str | Path) -> Path:
-    """Returns the file of a recipe: a path that ends in `.yaml`, or the name of one of the package."""
-    path = Path(recipe)
-    if path.suffix in {".yaml", ".yml"}:
-        if path.is_file():
-            return path
-        raise PruneError(f"Expected the path of a recipe file. Received: {str(recipe)!r}, which is no file.")
-    if str(recipe) in shipped.names():
-        return shipped.FOLDER / f"{recipe}.yaml"
-    raise PruneError(
-        f"Expected the name of a recipe ({', '.join(shipped.names())}) or the path of a .yaml file. "
-        f"Received: {str(recipe)!r}.{nearest(str(recipe), shipped.names())}"
-    )
 
 
 def parse(text: str, settings: Sequence[str] = (), *, source: str = "The recipe", trust: bool = False) -> Recipe:

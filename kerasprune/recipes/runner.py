@@ -11,6 +11,7 @@ from kerasprune.errors import PruneError
 from kerasprune.recipes import loader, schema
 from kerasprune.recipes.run_folder import RunFolder, claim
 from kerasprune.recipes.smoke import smoke as shortened
+from kerasprune.recipes.stage_names import names
 from kerasprune.recipes.stages import evaluate, export, finetune, prune, rebuild, report, three_dimensions, train
 from kerasprune.recipes.stages.context import Run, callback_of, dense_model
 from kerasprune.training.callback import facts
@@ -76,12 +77,6 @@ def run(
     for name in names(recipe):
         _finish(one, name)
     return path
-
-
-def names(recipe: schema.Recipe) -> list[str]:
-    """Returns the stages that a recipe goes through, in order."""
-    middle = ["prune", "rebuild", "finetune"] if recipe.prune else []
-    return ["train", *middle, "evaluate", *(["export"] if recipe.export else []), "report"]
 
 
 def default_folder(recipe: schema.Recipe) -> Path:

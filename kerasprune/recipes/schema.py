@@ -29,11 +29,11 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from kerasprune.errors import nearest
-from kerasprune.graph.channels import COUPLINGS
+from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.recipes import lookup as members
 from kerasprune.recipes.formats import FORMATS
 from kerasprune.recipes.library import FOLDER
-from kerasprune.workflows.three_dimensions import CONSTRAINTS
+from kerasprune.workflows.choices import CONSTRAINTS
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=1)]

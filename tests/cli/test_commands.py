@@ -212,7 +212,7 @@ def test_recipe_file_with_faults_lists_them_all(tmp_path):
 
 def test_models_that_cannot_be_read(tmp_path):
     assert "no file" in refused("inspect", tmp_path / "missing.keras")
-    assert "exists" in refused("prune", tmp_path / "missing.keras", "--keep", 0.5, "--out", tmp_path / "out")
+    assert "no file" in refused("prune", tmp_path / "missing.keras", "--keep", 0.5, "--out", tmp_path / "out")
     (tmp_path / "corrupt.keras").write_bytes(b"nothing like a model")
     assert "corrupt.keras" in refused("inspect", tmp_path / "corrupt.keras")
     assert "corrupt.keras" in refused("prune", tmp_path / "corrupt.keras", "--keep", 0.5, "--out", tmp_path / "out")
