@@ -96,6 +96,7 @@ def _known(family: str) -> AfterValidator:
 
 
 Criterion = Annotated[Named, BeforeValidator(_from_name), _known("criterion")]
+BlockCriterion = Annotated[Named, BeforeValidator(_from_name), _known("block criterion")]
 Budget = Annotated[Named, BeforeValidator(_from_name), _known("budget")]
 Callback = Annotated[Named, BeforeValidator(_from_name), _known("callback")]
 
@@ -301,6 +302,10 @@ class ThreeDimensions(Node):
         rank: R of the model of accuracy. Defaults to 1.
         degree: K. Defaults to 3.
         channels: Criterion of channels. Defaults to `bn_scale`.
+        blocks: Criterion of blocks, e.g. `{name: discrimination, samples_per_class: 50}`. Defaults to `discrimination`.
+        blocks_judged_on: Where the accuracy of the blocks' classifiers, which are fitted on training images, is taken:
+            on `validation` images, or on `train`, a part of the training images that is held out. Defaults to
+            `validation`.
         training: Training of every measured network.
     """
 
@@ -311,6 +316,8 @@ class ThreeDimensions(Node):
     rank: PositiveInt = 1
     degree: PositiveInt = 3
     channels: Criterion = Named(name="bn_scale")
+    blocks: BlockCriterion = Named(name="discrimination")
+    blocks_judged_on: Literal["train", "validation"] = "validation"
     training: Fit
 
 
