@@ -48,6 +48,7 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
             "weight_decay",
             "stop",
             "freeze",
+            "rerank",
         ),
         "greg2": (
             "keep",

@@ -412,6 +412,23 @@ def test_fractions_by_name():
     assert {path: int(mask.sum()) for path, mask in callback.masks.items()} == {"out/kernel": 3}
 
 
+def test_what_was_pushed_goes_or_what_is_smallest_at_the_end():
+    """A plan that keeps the weakest, pushed too little to change the order: Algorithm 1 ranks anew."""
+    model = compiled()
+    two = model.get_layer("two").kernel
+    weakest = int(np.abs(two.numpy()).sum(0).argmin())
+    asked = kp.Plan({"two": [weakest]})
+    pushed, ranked = (GReg1(asked, penalty_step=1e-9, ceiling=1e-9, settle=4, rerank=each) for each in (False, True))
+    start = model.get_weights()
+    train(model, [pushed])
+    model.set_weights(start)
+    train(model, [ranked])
+    strongest = int(np.abs(two.numpy()).sum(0).argmax())
+    assert pushed.plan.keep["two"] == (weakest,) and ranked.plan.keep["two"] == (strongest,)
+    with pytest.raises(kp.PruneError, match="coupling 'padded'"):
+        GReg1(kp.Plan({"two": [0]}, coupling="padded"), rerank=True)
+
+
 def test_layers_to_freeze_stay_whole():
     model = compiled()
     before = {layer.name: layer.kernel for layer in model.layers if getattr(layer, "kernel", None) is not None}
