@@ -72,6 +72,8 @@ def _images(spec: Data, split: str, model: keras.Model, batch: int, size: int | 
         batch=batch,
         split=split,
         augment=spec.augment if split == "train" else None,
+        evaluation_crop=1.0 if split == "train" else spec.evaluation_crop,
+        antialias=spec.antialias,
         seed=seed,
         data_dir=spec.data_dir,
         scale=spec.scale or "standardise",

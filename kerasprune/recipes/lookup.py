@@ -12,9 +12,15 @@ from typing import Any
 
 from kerasprune.errors import PruneError, nearest
 from kerasprune.recipes.arguments import ANYTHING, ARGUMENTS
-from kerasprune.registry import Registry, budgets, callbacks, criteria, models
+from kerasprune.registry import Registry, block_criteria, budgets, callbacks, criteria, models
 
-FAMILIES: dict[str, Registry] = {"model": models, "criterion": criteria, "budget": budgets, "callback": callbacks}
+FAMILIES: dict[str, Registry] = {
+    "model": models,
+    "criterion": criteria,
+    "block criterion": block_criteria,
+    "budget": budgets,
+    "callback": callbacks,
+}
 
 
 def member(family: str, name: str) -> Callable[..., Any]:

@@ -98,6 +98,7 @@ def _known(family: str) -> AfterValidator:
 
 
 Criterion = Annotated[Named, BeforeValidator(_from_name), _known("criterion")]
+BlockCriterion = Annotated[Named, BeforeValidator(_from_name), _known("block criterion")]
 Budget = Annotated[Named, BeforeValidator(_from_name), _known("budget")]
 Callback = Annotated[Named, BeforeValidator(_from_name), _known("callback")]
 
@@ -166,6 +167,8 @@ class Data(Node):
             of images; arrays and functions are taken as they are.
         batch: Images per batch, where a stage does not say another number. Defaults to 128.
         augment: Augmentation of the training images. Defaults to none.
+        evaluation_crop: Middle part of the other images that is seen, as for `kerasprune.data.load`. Defaults to 1.0.
+        antialias: Whether images are shrunk with antialiasing. Defaults to `True`.
         validation: The split that is looked at while training. Defaults to `"validation"`; `null` where the set
             has none.
         test: The split that is looked at once, at the end. Defaults to `"test"`.
@@ -177,6 +180,8 @@ class Data(Node):
     scale: Literal[SCALES] | None = None  # type: ignore[valid-type]
     batch: PositiveInt = 128
     augment: str | None = None
+    evaluation_crop: Fraction = 1.0
+    antialias: bool = True
     validation: str | None = "validation"
     test: str = "test"
     data_dir: str | None = None
@@ -309,6 +314,10 @@ class ThreeDimensions(Node):
         rank: R of the model of accuracy. Defaults to 1.
         degree: K. Defaults to 3.
         channels: Criterion of channels. Defaults to `bn_scale`.
+        blocks: Criterion of blocks, e.g. `{name: discrimination, samples_per_class: 50}`. Defaults to `discrimination`.
+        blocks_judged_on: Where the accuracy of the blocks' classifiers, which are fitted on training images, is taken:
+            on `validation` images, or on `train`, a part of the training images that is held out. Defaults to
+            `validation`.
         training: Training of every measured network.
     """
 
@@ -319,6 +328,8 @@ class ThreeDimensions(Node):
     rank: PositiveInt = 1
     degree: PositiveInt = 3
     channels: Criterion = Named(name="bn_scale")
+    blocks: BlockCriterion = Named(name="discrimination")
+    blocks_judged_on: Literal["train", "validation"] = "validation"
     training: Fit
 
 

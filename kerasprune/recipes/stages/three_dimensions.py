@@ -10,6 +10,7 @@ import numpy as np
 
 from kerasprune.analysis.feature_maps import feature_maps
 from kerasprune.costs.cost import cost
+from kerasprune.criteria.blocks.base import BlockCriterion
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, schema
 from kerasprune.recipes.fit import fit
@@ -65,6 +66,7 @@ def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> Plan:
         down_to=spec.down_to,
         constraint=spec.constraint,
         surface=_surface(spec),
+        blocks=blocks_of(run, model, spec),
         channels=lookup.make("criterion", spec.channels.name, spec.channels.arguments),
         seed=run.recipe.seed,
         folder=run.folder.file("points"),
@@ -72,6 +74,12 @@ def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> Plan:
     run.folder.write_json("points.json", _written(result, spec))
     run.folder.write_arrays("maps.npz", _maps(run, result))
     return result.plan
+
+
+def blocks_of(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> BlockCriterion:
+    """Returns the criterion of blocks, with the images that it is to be judged on."""
+    criterion = lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)
+    return criterion.judged_on(run.validation(model)) if spec.blocks_judged_on == "validation" else criterion
 
 
 def rehearse(model: keras.Model, recipe: schema.Recipe) -> None:
@@ -82,6 +90,7 @@ def rehearse(model: keras.Model, recipe: schema.Recipe) -> None:
     """
     spec = recipe.prune.three_dimensions
     low = spec.down_to or spec.macs
+    lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)
     extent = check_extent(model, recipe.data.size, low)
     check_points(extent, low, spec.rounds, _surface(spec))
     width_plan(model, extent, spec.macs**0.5, lookup.make("criterion", spec.channels.name, spec.channels.arguments))
