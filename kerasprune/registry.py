@@ -221,6 +221,7 @@ scopes = Registry(
     {
         "global": "kerasprune.training.scope:Global",
         "layer": "kerasprune.training.scope:Layer",
+        "m_by_n": "kerasprune.training.scope:m_by_n",
         "pattern": "kerasprune.training.scope:Pattern",
     },
     base="kerasprune.training.scope:Scope",
