@@ -38,6 +38,11 @@ class GReg1(GrowingPenalty):
             `"weight"`: single weights. Defaults to `"filter"`.
         weight_decay: γ, the L2 coefficient that the loss already holds. GReg-1 does not change it. Defaults to 0.
         stop: Whether to stop `fit` at the end of the schedule. Defaults to `True`.
+        decoupled: Whether the penalty acts apart from momentum and moments, `w_j ← (1 − η·λ_j) w_j` after the update
+            with learning rate η, as AdamW has its weight decay: for optimizers that divide gradients by their size,
+            Adam, AdamW, Lion. There a weight that the loss holds against it ends near 1/λ. Defaults to `False`.
+        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+            Defaults to `True`.
 
     Raises:
         PruneError: Neither or both of `plan` and `keep` are given, or an argument is out of range.
@@ -65,6 +70,8 @@ class GReg1(GrowingPenalty):
         granularity: Any = "filter",
         weight_decay: float = 0.0,
         stop: bool = True,
+        decoupled: bool = False,
+        strict: bool = True,
     ) -> None:
         faults = [] if keep is None else keep_faults(keep)
         if (plan is None) == (keep is None):
@@ -75,7 +82,8 @@ class GReg1(GrowingPenalty):
             faults.append(
                 f"Expected a plan of channels. Received: removed blocks {plan.removed}. Drop blocks with kp.rebuild."
             )
-        super().__init__(Growth(penalty_step, every, ceiling, settle), keep, granularity, weight_decay, stop, faults)
+        growth = Growth(penalty_step, every, ceiling, settle)
+        super().__init__(growth, keep, granularity, weight_decay, stop, faults, decoupled, strict)
         self._asked = plan
 
     @property
