@@ -55,3 +55,4 @@ class SoftFilterPruning(PruningCallback):
         _ = self.model  # on JAX this brings the variables up to date
         self.held.clear()
         self.held.renew(self.keep)
+        super().on_epoch_end(epoch, logs)

@@ -351,11 +351,22 @@ class PruningCallback(keras.callbacks.Callback):
         if self._shortfalls is None and self.session.batches():  # a method's own on_epoch_end, without the base's
             self._shortfalls = unreached(self.session)
         self.end()
+        self._look_at_last()
         self.session.close()
         fit.remove(self)
         for act in self.session.last_acts:
             fit.afterwards(act, self.params)
         self._say_at_last()
+
+    def _look_at_last(self) -> None:
+        """Warns where weights that nothing has held in the step were put back after the last epoch."""
+        if self.held is not None and not self.session.attached("constraint") and not self.held.holds():
+            warnings.warn(
+                f"What {type(self).__name__} has set to zero is not zero at the end of the fit: the moving average of "
+                "the optimizer (use_ema), or another callback, has put other weights in its place. The plan removes "
+                "them all the same. Train on for an epoch without, or call kp.mask before you judge the model.",
+                stacklevel=4,
+            )
 
     def _say_at_last(self) -> None:
         faults = self._shortfalls or []

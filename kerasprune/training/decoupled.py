@@ -39,6 +39,28 @@ class Decay(keras.constraints.Constraint):
         return ops.where(self.due(), stays * weight, weight)
 
 
+class Push(keras.constraints.Constraint):
+    """`w ← w − η·g`, after the update of the weights, up to zero: an entry that would change sign is 0.
+
+    Args:
+        amount: Returns η·g in the weight's shape. Called inside the compiled step.
+        due: As for `Decay`.
+
+    Example:
+        >>> Push(lambda: keras.ops.array([1.0, 1.0]), lambda: True)(keras.ops.array([3.0, 0.5])).numpy().tolist()
+        [2.0, 0.0]
+    """
+
+    def __init__(self, amount: Callable[[], Any], due: Callable[[], Any]) -> None:
+        self.amount, self.due = amount, due
+
+    def __call__(self, weight: Any) -> Any:
+        weight = ops.convert_to_tensor(weight)
+        moved = weight - ops.cast(self.amount(), weight.dtype)
+        moved = ops.where(weight * moved < 0, ops.zeros_like(moved), moved)
+        return ops.where(self.due(), moved, weight)
+
+
 def attach_decay(
     session: Session, units: Sequence[Unit], strengths: Sequence[Any], strength: Callable[[Unit, Any], Any]
 ) -> None:
