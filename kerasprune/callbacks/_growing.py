@@ -268,7 +268,10 @@ class GrowingPenalty(PruningCallback):
         self._check_done()
         if self.leaves_masks:
             raise PruneError(f"Expected channels. Received: granularity={self.granularity!r}. Use callback.masks.")
-        return replace(self._given, keep={**self._given.keep, **{name: k.tolist() for name, k in self._kept.items()}})
+        kept = {name: indices.tolist() for name, indices in self._kept.items()}
+        kinds = {granularities.Filter: "filter", granularities.Channel: "channel"}
+        pushed = kinds.get(type(self._granularity), "")
+        return replace(self._given, keep={**self._given.keep, **kept}, pushed=pushed)
 
     @property
     def masks(self) -> dict[str, np.ndarray]:

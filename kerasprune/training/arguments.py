@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_LONGEST = 60
+_LONGEST = 90
 
 
 def written(thing: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
