@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from kerasprune.errors import PruneError, nearest
+from kerasprune.errors import PruneError, nearest, short
 from kerasprune.registry import Registry, budgets, callbacks, criteria, models
 
 FAMILIES: dict[str, Registry] = {"model": models, "criterion": criteria, "budget": budgets, "callback": callbacks}
@@ -50,7 +50,7 @@ def make(family: str, name: str, arguments: Mapping[str, Any]) -> Any:
     try:
         return made(**arguments)
     except TypeError as error:
-        raise PruneError(f"The {family} {name!r} was not made: {error}. Received: {dict(arguments)!r}.") from error
+        raise PruneError(f"The {family} {name!r} was not made: {error}. Received: {short(dict(arguments))}.") from error
 
 
 def parameters(family: str, name: str) -> Mapping[str, inspect.Parameter]:
@@ -78,9 +78,15 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
         known = parameters(family, name)
     except PruneError as error:
         return [str(error).rstrip(".")]
+    truths = [key for key in arguments if key in known and isinstance(known[key].default, bool)]
+    found = [
+        f"Expected {key} of {family} {name!r} to be true or false. Received: {key}={short(arguments[key])}"
+        for key in truths
+        if not isinstance(arguments[key], bool)
+    ]
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
-        return []
-    return [
+        return found
+    return found + [
         f"{family} {name!r} has no argument {key!r}.{nearest(key, known)} It takes: {', '.join(known)}"
         for key in arguments
         if key not in known
