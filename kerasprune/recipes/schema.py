@@ -17,9 +17,6 @@ from pydantic import (
     Discriminator,
     Field,
     ModelWrapValidatorHandler,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
     Tag,
     ValidationError,
     ValidationInfo,
@@ -31,14 +28,21 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from kerasprune.data.lookup import own
 from kerasprune.data.scaling import SCALES
 from kerasprune.errors import nearest
+from kerasprune.files import is_file
 from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.recipes import lookup as members
 from kerasprune.recipes.formats import FORMATS
 from kerasprune.recipes.library import FOLDER
 from kerasprune.workflows.choices import CONSTRAINTS
 
-Fraction = Annotated[float, Field(gt=0, le=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+# Numbers as they are written: neither true nor "3" is one, nor 2.0 a whole one.
+Fraction = Annotated[float, Field(gt=0, le=1, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
+PositiveInt = Annotated[int, Field(gt=0, le=10**9, strict=True)]
+PositiveFloat = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+Truth = Annotated[bool, Field(strict=True)]
 
 
 class Node(BaseModel):
@@ -116,12 +120,12 @@ class Start(Node):
     def path(self) -> Path:
         """The checkpoint: relative paths are looked up here first, then beside the recipes of the package."""
         here = Path(self.start)
-        return here if here.exists() or not (FOLDER / here).exists() else FOLDER / here
+        return FOLDER / here if is_file(FOLDER / here) and not is_file(here) else here
 
     @field_validator("start")
     @classmethod
     def _exists(cls, start: str) -> str:
-        if not (Path(start).is_file() or (FOLDER / start).is_file()):
+        if not (is_file(start) or is_file(FOLDER / start)):
             raise ValueError("Expected the path of a .keras file that exists")
         return start
 
@@ -149,7 +153,7 @@ class Expected(Node):
 
     dense_accuracy: Share | None = None
     accuracy: Share | None = None
-    accuracy_change: Annotated[float, Field(ge=-1, le=1)] | None = None
+    accuracy_change: Annotated[float, Field(ge=-1, le=1, strict=True)] | None = None
     macs: Fraction | None = None
     params: Fraction | None = None
     speedup: PositiveFloat | None = None
@@ -214,7 +218,7 @@ class MultiStep(Node):
     """Piecewise constant: `{first epoch: learning rate}`, from epoch 0 on; a linear warm-up from 0 multiplies it."""
 
     name: Literal["multi_step"]
-    values: dict[int, PositiveFloat]
+    values: dict[Annotated[int, Field(strict=True)], PositiveFloat]
     warmup_epochs: NonNegativeFloat = 0.0
 
     @field_validator("values")
@@ -242,7 +246,7 @@ class Sgd(Node):
     name: Literal["sgd"]
     learning_rate: LearningRate
     momentum: Share = 0.9
-    nesterov: bool = False
+    nesterov: Truth = False
 
 
 class Adam(Node):
@@ -394,7 +398,7 @@ class Recipe(Node):
     status: Literal["run", "not run in full"] = "run"
     paper: Paper | None = None
     expected: Expected = Expected()
-    seed: int = 0
+    seed: Seed = 0
     model: Model
     data: Data | None = None
     loss: str | None = None
@@ -403,7 +407,7 @@ class Recipe(Node):
     finetune: Fit | None = None
     export: tuple[Literal[tuple(FORMATS)], ...] = ()  # type: ignore[valid-type]
     calibrate: str | None = None
-    smoke: bool = False
+    smoke: Truth = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
