@@ -44,7 +44,12 @@ SLIMMING = {
         0.4,
         None,
     ),
-    "slimming-densenet40-cifar10": (("densenet_cifar", {"depth": 40, "classes": 10, "growth": 12}), 1e-5, 0.4, None),
+    "slimming-densenet40-cifar10": (
+        ("densenet_cifar", {"depth": 40, "classes": 10, "growth": 12, "stem": 24}),
+        1e-5,
+        0.4,
+        None,
+    ),
 }
 ACCURACIES = {
     "polarization-vgg16-cifar10": None,  # the table is not at hand
