@@ -15,6 +15,7 @@ from kerasprune.recipes import lookup, schema
 from kerasprune.recipes.fit import classification_loss, fit
 from kerasprune.search.accuracy_predictor import MAP
 from kerasprune.training.depth_width_resolution import DIMENSIONS, Point, width_plan
+from kerasprune.workflows.store import checksum
 from kerasprune.workflows.three_dimensions import ThreeDimensions, check_extent, check_points, three_dimensions
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> Plan:
                 validation=None,
                 folder=run.folder,
                 console=run.console,
+                place=f"point-{slim.count_params()}-{resolution}-{checksum(slim):.9e}",
             )
         if run.recipe.smoke:
             return cost(slim, resolution=resolution).macs / dense
