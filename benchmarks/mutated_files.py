@@ -37,12 +37,48 @@ from kerasprune.recipes import loader
 from kerasprune.training.checkpoint import SavedState
 
 SECONDS, BYTES = 5.0, 1 << 30
-KINDS = ("recipe", "plan", "state", "model")
+SUFFIXES = {"recipe": "yaml", "plan": "json", "state": "npz", "model": "keras"}
+KINDS = tuple(SUFFIXES)
 NASTY = (
-    "0", "-1", "1", "1000000000", "99999999999999999999", "9" * 400, "1e999", ".nan", "NaN", "0.5", "-0.0", "null", "~", "true", "[]",
-    "{}", '""', '"x"', "x", "[[]]", "[1, [2]]", "{a: 1}", '{"a": 1}', "*a", "&a x", "!!int x", "\\ud800", "\0", "é", "../../x", "a:b",
-    "os:system", "[" * 500, "{" * 500, "x" * 20000, "2024-99-99", "1:30", "<<: *b",
-)  # fmt: skip
+    "0",
+    "-1",
+    "1",
+    "1000000000",
+    "99999999999999999999",
+    "9" * 400,
+    "1e999",
+    ".nan",
+    "NaN",
+    "0.5",
+    "-0.0",
+    "null",
+    "~",
+    "true",
+    "[]",
+    "{}",
+    '""',
+    '"x"',
+    "x",
+    "[[]]",
+    "[1, [2]]",
+    "{a: 1}",
+    '{"a": 1}',
+    "*a",
+    "&a x",
+    "!!int x",
+    "\\ud800",
+    "\0",
+    "é",
+    "../../x",
+    "a:b",
+    "os:system",
+    "[" * 500,
+    "{" * 500,
+    "x" * 20000,
+    "2024-99-99",
+    "1:30",
+    "<<: *b",
+)
 WORD = re.compile(r"-?\d[\d.eE+-]*|\"[^\"]*\"|[A-Za-z_][\w-]*|[\[\]{}:,]")
 
 
@@ -179,7 +215,7 @@ GRAPH = kp.trace(small_model())
 def judged(kind: str, seed: int, goods: dict[str, list[bytes]], folder: Path) -> tuple[str, float]:
     """Returns what became of a mutant, and its seconds of processor time."""
     draw = random.Random(f"{kind}/{seed}")
-    path = folder / f"mutant.{dict(recipe='yaml', plan='json', state='npz', model='keras')[kind]}"
+    path = folder / f"mutant.{SUFFIXES[kind]}"
     path.write_bytes(mutated(draw.choice(goods[kind]), kind, draw))
     began = time.process_time()
     try:
@@ -187,20 +223,21 @@ def judged(kind: str, seed: int, goods: dict[str, list[bytes]], folder: Path) ->
         outcome = "read"
     except kp.PruneError as error:
         outcome = "refused" if len(str(error)) < 20_000 else "a message of more than 20,000 characters"
-    except BaseException as error:  # noqa: BLE001
+    except BaseException as error:
         outcome = f"{type(error).__name__}: {str(error)[:100]}"
     return outcome, time.process_time() - began
 
 
 def run(number: int, seed: int) -> int:
     """Judges mutants; prints a table and returns how many were neither read nor refused within the bounds."""
-    bad, table, slowest = 0, Counter(), 0.0
+    bad, slowest = 0, 0.0
+    table: Counter[tuple[str, str]] = Counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         goods = good_files(folder)
         for kind in KINDS:
             for content in goods[kind]:  # the good ones are read, and the caches are warm
-                path = folder / f"good.{dict(recipe='yaml', plan='json', state='npz', model='keras')[kind]}"
+                path = folder / f"good.{SUFFIXES[kind]}"
                 path.write_bytes(content)
                 read(kind, path)
         base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -227,7 +264,7 @@ def one(kind: str, seed: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         goods = good_files(Path(name))
         draw = random.Random(f"{kind}/{seed}")
-        path = Path(name) / f"mutant.{dict(recipe='yaml', plan='json', state='npz', model='keras')[kind]}"
+        path = Path(name) / f"mutant.{SUFFIXES[kind]}"
         path.write_bytes(mutated(draw.choice(goods[kind]), kind, draw))
         read(kind, path)
 

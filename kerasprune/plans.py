@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from operator import lt
 from pathlib import Path
@@ -14,11 +14,14 @@ import numpy as np
 
 from kerasprune.errors import PruneError, choice_faults, kind_faults, nearest, raise_faults, short
 from kerasprune.files import read_json, write_json
-from kerasprune.graph.channels import COUPLINGS
+from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.graph.graph import ChannelGraph
 
 FORMAT = "kerasprune.plan"
 VERSION = 1
+_OPTIONAL = ("pushed",)
+_PUSHED = ("", "filter", "channel")
+_LONGEST = 100
 _KEYS = ("format", "version", "fingerprint", "coupling", "resolution", "removed", "keep")
 
 
@@ -33,6 +36,8 @@ class Plan:
         resolution: Side of the inputs, in pixels. Defaults to the model's own.
         coupling: The residual width mode of the graph the plan was made for. Defaults to `"tied"`.
         fingerprint: Of the model's architecture; `""` where the plan was made by hand.
+        pushed: Which kernels a growing penalty was to make small before they are cut, `"filter"` or `"channel"`, so
+            that `kp.rebuild` can warn where they are not. It does not tell two plans apart. Defaults to `""`: none.
 
     Raises:
         PruneError: Any of it is illegal; every fault is listed.
@@ -48,6 +53,7 @@ class Plan:
     resolution: int | None = None
     coupling: str = "tied"
     fingerprint: str = ""
+    pushed: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         faults: list[str] = []
@@ -58,6 +64,7 @@ class Plan:
         faults += choice_faults(COUPLINGS, coupling=self.coupling)
         if not isinstance(self.fingerprint, str):
             faults.append(f"Expected fingerprint to be a string. Received: {short(self.fingerprint)}.")
+        faults += choice_faults(_PUSHED, pushed=self.pushed)
         raise_faults("The plan is not legal:", faults)
         object.__setattr__(self, "keep", MappingProxyType(keep))
         object.__setattr__(self, "removed", removed)
@@ -96,7 +103,20 @@ class Plan:
         return hash((tuple(self.keep.items()), self.removed, self.resolution, self.coupling))
 
     def __reduce__(self) -> tuple:
-        return Plan, (dict(self.keep), self.removed, self.resolution, self.coupling, self.fingerprint)
+        return Plan, (dict(self.keep), self.removed, self.resolution, self.coupling, self.fingerprint, self.pushed)
+
+    def __repr__(self) -> str:
+        channels = sum(map(len, self.keep.values()))
+        keep = repr(dict(self.keep))
+        keep = keep if len(keep) <= _LONGEST else f"<{channels} channels of {len(self.keep)} groups>"
+        removed = f"{list(self.removed)}" if len(self.removed) <= 3 else f"<{len(self.removed)} blocks>"
+        parts = [f"keep={keep}"]
+        parts += [f"removed={removed}"] if self.removed else []
+        parts += [f"resolution={self.resolution}"] if self.resolution is not None else []
+        parts += [f"coupling={self.coupling!r}"]
+        parts += [f"fingerprint={self.fingerprint[:8]!r}"] if self.fingerprint else []
+        parts += [f"pushed={self.pushed!r}"] if self.pushed else []
+        return f"Plan({', '.join(parts)})"
 
     def check(self, graph: ChannelGraph) -> None:
         """Checks the plan against a model's groups.
@@ -162,6 +182,7 @@ class Plan:
                 "resolution": self.resolution,
                 "removed": list(self.removed),
                 "keep": {name: list(kept) for name, kept in self.keep.items()},
+                **({"pushed": self.pushed} if self.pushed else {}),
             },
         )
 
@@ -176,7 +197,8 @@ class Plan:
         faults = _faults_of_file(data)
         raise_faults(f"{str(path)!r} is not a plan:", faults)
         try:
-            return cls(data["keep"], data["removed"], data["resolution"], data["coupling"], data["fingerprint"])
+            required = (data[key] for key in ("keep", "removed", "resolution", "coupling", "fingerprint"))
+            return cls(*required, data.get("pushed", ""))
         except PruneError as error:
             raise PruneError(f"{str(path)!r}: {error}") from error
 
@@ -190,7 +212,8 @@ def _faults_of_file(data: Any) -> list[str]:
     if not isinstance(data, dict):
         return [f"Expected a JSON object. Received: {type(data).__name__}."]
     faults = [f"Expected the key {key!r}." for key in _KEYS if key not in data]
-    faults += [f"Received: unknown key {short(key)}.{nearest(key, _KEYS)}" for key in data if key not in _KEYS]
+    unknown = [key for key in data if key not in (*_KEYS, *_OPTIONAL)]
+    faults += [f"Received: unknown key {short(key)}.{nearest(key, _KEYS)}" for key in unknown]
     if data.get("format", FORMAT) != FORMAT:
         faults.append(f"Expected format {FORMAT!r}. Received: {short(data['format'])}.")
     if data.get("version", VERSION) != VERSION:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kerasprune.data.sources import Source
 from kerasprune.errors import PruneError, nearest, short
 from kerasprune.files import is_folder
+
+if TYPE_CHECKING:
+    from kerasprune.data.sources import Source
 
 
 def _digits(data_dir: str | None) -> Source:
@@ -49,6 +52,22 @@ NAMED = {
     "glyphs/tiny": _glyphs("tiny"),
 }
 PREFIXED = {"tfds": _tfds, "generated": _generated}
+
+
+ARRAYS = (".npz", ".npy")
+
+
+def own(name: str) -> str | None:
+    """Says what a user's own data are: `"arrays"`, `"function"`, or `None` for a data set of images.
+
+    Example:
+        >>> own("clips.npz"), own("my_data:load"), own("digits"), own("tfds:cifar10")
+        ('arrays', 'function', None, None)
+    """
+    if Path(name).suffix in ARRAYS:
+        return "arrays"
+    prefix, colon, _ = name.partition(":")
+    return "function" if colon and prefix not in PREFIXED and not Path(name).is_dir() else None
 
 
 def names() -> list[str]:

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from kerasprune.errors import PruneError, nearest, raise_faults, short
-from kerasprune.files import is_file, path_of, read_text
-from kerasprune.recipes import library as shipped
+from kerasprune.errors import PruneError, raise_faults, short
+from kerasprune.files import read_text
+from kerasprune.recipes import library
 from kerasprune.recipes.schema import Recipe
 from kerasprune.recipes.yaml_text import MOST_BYTES, MOST_DEPTH, Keys, read_value, read_yaml
 
@@ -36,23 +36,8 @@ def load(recipe: str | Path, settings: Sequence[str] = (), *, trust: bool = Fals
         >>> load("digits-greg1", ["finetune.epochs=2"]).finetune.epochs
         2
     """
-    path = find(recipe)
+    path = library.find(recipe)
     return parse(read_text(path, "a recipe file", MOST_BYTES), settings, source=path.name, trust=trust)
-
-
-def find(recipe: str | Path) -> Path:
-    """Returns the file of a recipe: a path that ends in `.yaml`, or the name of one of the package."""
-    path = path_of(recipe)
-    if path.suffix in {".yaml", ".yml"}:
-        if is_file(path):
-            return path
-        raise PruneError(f"Expected the path of a recipe file. Received: {short(str(recipe))}, which is no file.")
-    if str(recipe) in shipped.names():
-        return shipped.FOLDER / f"{recipe}.yaml"
-    raise PruneError(
-        f"Expected the name of a recipe ({', '.join(shipped.names())}) or the path of a .yaml file. "
-        f"Received: {short(str(recipe))}.{nearest(str(recipe), shipped.names())}"
-    )
 
 
 def parse(text: str, settings: Sequence[str] = (), *, source: str = "The recipe", trust: bool = False) -> Recipe:
@@ -154,9 +139,9 @@ def _worded(fault: Any, data: Any, lines: dict[Keys, int]) -> str:
     line = next((lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in lines), None)
     where = (f"line {line}, " if line else "") + (".".join(map(str, keys)) or "the recipe")
     message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] in {"missing", "unknown_key"} or "Received:" in message:
+    if fault["type"] in {"missing", "unknown_key"} or "Received:" in message or not keys:
         return f"{where}: {message}"
-    return f"{where}: {message}. Received: {short(fault['input'])}."
+    return f"{where}: {message}{'' if message.endswith('?') else '.'} Received: {short(fault['input'])}."
 
 
 def _spelled(location: Keys, data: Any, absent: bool) -> Keys:

@@ -11,11 +11,13 @@ from kerasprune.errors import PruneError, raise_faults, short
 from kerasprune.files import is_file, path_of, read_text
 from kerasprune.graph.walk import functional
 from kerasprune.recipes import loader, schema
+from kerasprune.recipes.chance import warn_at_chance
 from kerasprune.recipes.run_folder import RunFolder, claim
 from kerasprune.recipes.smoke import smoke as shortened
+from kerasprune.recipes.stage_names import names
 from kerasprune.recipes.stages import evaluate, export, finetune, prune, rebuild, report, three_dimensions, train
 from kerasprune.recipes.stages.context import Run, callback_of, dense_model
-from kerasprune.reports.expectations import missed
+from kerasprune.reports.expectation import judged
 from kerasprune.training.callback import facts
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "export": export.export,
     "report": report.report,
 }
+
+INTERMEDIATE = ("pruned.keras", "rebuilt.keras")  # from one stage to the next; a finished run does not hold them
 
 
 def run(
@@ -84,6 +88,8 @@ def run(
     one.folder.write_text("recipe.yaml", loader.dump(recipe))
     for name in names(recipe):
         _finish(one, name)
+    for name in INTERMEDIATE:
+        one.folder.file(name).unlink(missing_ok=True)
     if strict:
         raise_faults(f"The run is finished, see {path / 'report.html'}, but misses what is expected:", _missed(one))
     return path
@@ -115,12 +121,6 @@ def resume(folder: str | Path, *, trust: bool = False, strict: bool = False, con
     return run(recipe, path, resume=True, trust=trust, strict=strict, console=console)
 
 
-def names(recipe: schema.Recipe) -> list[str]:
-    """Returns the stages that a recipe goes through, in order."""
-    middle = ["prune", "rebuild", "finetune"] if recipe.prune else []
-    return ["train", *middle, "evaluate", *(["export"] if recipe.export else []), "report"]
-
-
 def default_folder(recipe: schema.Recipe) -> Path:
     """Returns `runs/<name>-<hash>`: two recipes that differ in anything have two folders."""
     label = f"{recipe.name}-smoke" if recipe.smoke else recipe.name
@@ -150,7 +150,9 @@ def rehearse(one: Run) -> None:
         _check_side(model, recipe.data.size)
         for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
             if split is not None:
-                one.images(split, model)
+                one.examples(split, model)
+        if isinstance(recipe.model, schema.Start) and not recipe.smoke:
+            warn_at_chance(one, model)
 
 
 def _check_side(model: keras.Model, size: int) -> None:
@@ -174,7 +176,14 @@ def _say_what_is_left(one: Run) -> None:
 
 
 def _missed(one: Run) -> list[str]:
-    return missed(one.recipe.expected.model_dump(), one.folder.json("summary.json"))
+    """Returns a line for every expected figure that the run has missed or not measured."""
+    figures = judged(loader.resolved(one.recipe), one.folder.json("summary.json"))
+    return [
+        f"{figure['name'].replace('_', ' ')}: expected {figure['expected']:.4g}. Received: "
+        f"{'nothing measured' if figure['here'] is None else format(figure['here'], '.4g')}"
+        for figure in figures
+        if not figure["met"]
+    ]
 
 
 def _terminal() -> Console:
