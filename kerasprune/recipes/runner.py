@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasprune.errors import PruneError, raise_faults, short
-from kerasprune.files import is_file, path_of, read_text
+from kerasprune.errors import PruneError, raise_faults
+from kerasprune.files import path_of, read_text
 from kerasprune.graph.walk import functional
 from kerasprune.recipes import loader, schema
+from kerasprune.recipes.begun import begun
 from kerasprune.recipes.chance import warn_at_chance
 from kerasprune.recipes.run_folder import RunFolder, claim
 from kerasprune.recipes.smoke import smoke as shortened
@@ -110,15 +111,8 @@ def resume(folder: str | Path, *, trust: bool = False, strict: bool = False, con
     Raises:
         PruneError: It is no folder of a run, so there is nothing to resume; or as in `run`.
     """
-    path = path_of(folder)
-    if not is_file(path / "recipe.yaml"):
-        raise PruneError(
-            f"Expected the folder of a run that was broken off. Received: {short(str(path))}, which holds no "
-            "recipe.yaml: there is nothing to resume. Begin with 'kerasprune run RECIPE'."
-        )
-    text = read_text(path / "recipe.yaml", "the recipe of a run")
-    recipe = loader.parse(text, source=str(path / "recipe.yaml"), trust=trust)
-    return run(recipe, path, resume=True, trust=trust, strict=strict, console=console)
+    recipe = begun(folder, trust=trust)
+    return run(recipe, folder, resume=True, trust=trust, strict=strict, console=console)
 
 
 def default_folder(recipe: schema.Recipe) -> Path:
