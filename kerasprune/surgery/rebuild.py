@@ -18,14 +18,15 @@ from kerasprune.surgery.absorb import Folded, fold
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.gates import without_gates
 
 
 @uncollected()
 def rebuild(model: keras.Model | ChannelGraph, plan: Plan, absorb: bool = True) -> keras.Model:
     """Builds the slim model that a plan describes.
 
-    Every variable is cut along its axes to the channels that stay, every config follows. The result holds no
-    wrapper, no zero and no custom code of kerasprune.
+    Every variable is cut along its axes to the channels that stay, every config follows; gates (`kp.gated`) are
+    multiplied into the layers before them. The result holds no wrapper, no zero and no custom code of kerasprune.
 
     Args:
         model: The trained model, which is left untouched, or a graph of it, whose frozen layers stay so.
@@ -72,7 +73,7 @@ def rebuild(model: keras.Model | ChannelGraph, plan: Plan, absorb: bool = True) 
         value,
         folded.added,
     )
-    return new
+    return without_gates(new)
 
 
 def config_changes(graph: ChannelGraph, count: Count) -> dict[int, dict[tuple[str, ...], Any]]:
