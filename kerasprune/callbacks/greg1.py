@@ -45,6 +45,11 @@ class GReg1(GrowingPenalty):
         freeze: Names of layers, or wildcards, that stay whole; beside `keep` only. Defaults to none.
         rerank: Whether, at the end, as many go of smallest L1 norm, instead of those that were pushed. Defaults to
             `False`.
+        decoupled: Whether the penalty acts apart from momentum and moments, `w_j ← (1 − η·λ_j) w_j` after the update
+            with learning rate η, as AdamW has its weight decay: for optimizers that divide gradients by their size,
+            Adam, AdamW, Lion. There a weight that the loss holds against it ends near 1/λ. Defaults to `False`.
+        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+            Defaults to `True`.
 
     Raises:
         PruneError: Neither or both of `plan` and `keep` are given, or an argument is out of range.
@@ -74,6 +79,8 @@ class GReg1(GrowingPenalty):
         stop: bool = True,
         freeze: Sequence[str] = (),
         rerank: bool = False,
+        decoupled: bool = False,
+        strict: bool = True,
     ) -> None:
         faults = [] if keep is None else keep_faults(keep)
         if (plan is None) == (keep is None):
@@ -92,7 +99,7 @@ class GReg1(GrowingPenalty):
                 "'padded', which keeps the first channels of a trunk."
             )
         growth = Growth(penalty_step, every, ceiling, settle)
-        super().__init__(growth, keep, granularity, weight_decay, stop, freeze, faults)
+        super().__init__(growth, keep, granularity, weight_decay, stop, freeze, faults, decoupled, strict)
         self._asked = plan
         self.rerank = rerank
 

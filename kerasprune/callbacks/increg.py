@@ -38,6 +38,11 @@ class IncReg(GrowingPenalty):
         weight_decay: The L2 coefficient that the loss already holds. Defaults to 0.
         stop: Whether to stop `fit` at the end of the schedule. Defaults to `True`.
         freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
+        decoupled: Whether the penalty acts apart from momentum and moments, `w_j ← (1 − η·λ_j) w_j` after the update
+            with learning rate η, as AdamW has its weight decay: for optimizers that divide gradients by their size,
+            Adam, AdamW, Lion. There a weight that the loss holds against it ends near 1/λ. Defaults to `False`.
+        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+            Defaults to `True`.
 
     Raises:
         PruneError: An argument is out of range.
@@ -49,6 +54,8 @@ class IncReg(GrowingPenalty):
     Reference:
         Wang et al., Structured Pruning for Efficient ConvNets via Incremental Regularization, IJCNN 2019, section 3.
     """
+
+    label = "increg"
 
     def __init__(
         self,
@@ -62,9 +69,12 @@ class IncReg(GrowingPenalty):
         weight_decay: float = 0.0,
         stop: bool = True,
         freeze: Sequence[str] = (),
+        decoupled: bool = False,
+        strict: bool = True,
     ) -> None:
         growth = Growth(penalty_step, every, ceiling, settle)
-        super().__init__(growth, keep, granularity, weight_decay, stop, freeze, keep_faults(keep))
+        faults = keep_faults(keep)
+        super().__init__(growth, keep, granularity, weight_decay, stop, freeze, faults, decoupled, strict)
         self._penalties: dict[str, Any] = {}
         self._updated: dict[str, Any] = {}
 
@@ -76,7 +86,7 @@ class IncReg(GrowingPenalty):
     def units(self) -> tuple[Plan, list[Unit]]:
         """Returns the units, each with penalties that begin at zero."""
         given, units = super().units()
-        variable, never = partial(self.session.variable, read_by="regularizer"), np.int32(-self.growth.every)
+        variable, never = partial(self.session.variable, read_by=self.read_by), np.int32(-self.growth.every)
         self._penalties = {u.name: variable(f"penalty/{u.name}", np.zeros(u.size, "float32")) for u in units}
         self._updated = {u.name: variable(f"updated/{u.name}", never) for u in units}
         return given, units
@@ -104,6 +114,9 @@ class IncReg(GrowingPenalty):
         unit.pruned.assign(unit.lowest())
         return unit.kept_indices()
 
-    def gauges(self) -> dict[str, float]:
-        """Returns the largest λ at this moment."""
-        return {"λ": max(float(ops.max(ops.convert_to_tensor(each))) for each in self._penalties.values())}
+    def going(self, unit: Unit) -> np.ndarray:
+        """Returns what is weakest now."""
+        return ops.convert_to_numpy(unit.lowest())
+
+    def _strengths(self) -> dict[str, np.ndarray]:
+        return {unit.name: ops.convert_to_numpy(self._penalties[unit.name]) for unit in self._units}

@@ -69,6 +69,7 @@ class SoftFilterPruning(PruningCallback):
         for masks in (self.held, self.alone):
             masks.clear()
             masks.renew(self.keep)
+        super().on_epoch_end(epoch, logs)
 
 
 def _others(model: keras.Model, freeze: Sequence[str], units: Sequence[Unit]) -> list[Unit]:

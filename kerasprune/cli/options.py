@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,9 +27,73 @@ Import = Annotated[
     typer.Option("--import", metavar="FILE.py|PACKAGE", help="Code with classes of the model; needs --trust."),
 ]
 Size = Annotated[int | None, typer.Option("--size", help="Image side in pixels, where the model leaves it free.")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FOLDER|FILE.npz|MODULE:FUNCTION",
+        help="A data set ('kerasprune ls data'), images in a folder per class, arrays x and y, or (with --trust) a "
+        "function that returns a tf.data.Dataset.",
+    ),
+]
+Scale = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SCALE",
+        help="What the model was trained on: 0..1, -1..1, 0..255, standardise, imagenet or none. "
+        "Images of a data set are standardised unless this says else; arrays are taken as they are.",
+    ),
+]
+Freeze = Annotated[
+    list[str] | None, typer.Option("--freeze", metavar="LAYER", help="Keep all its channels; may be repeated.")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what TensorFlow and Keras print, too.")]
 
 SAVED_MODEL, H5 = "saved_model.pb", (".h5", ".hdf5")
+
+# What a key of a recipe is called on the command line.
+OPTIONS = {
+    "model.start": "MODEL",
+    "model.size": "--size",
+    "data.name": "--data",
+    "data.size": "--size",
+    "data.scale": "--scale",
+    "data.batch": "--batch",
+    **{f"prune.plan.{name}": f"--{name}" for name in ("keep", "macs", "params", "criterion", "budget", "coupling")},
+    "prune.plan.round_to": "--round-to",
+    "prune.plan.min_keep": "--min-keep",
+    "prune.plan.freeze": "--freeze",
+    "prune.plan": "--keep, --macs, --params",
+    "finetune.epochs": "--finetune-epochs",
+    "finetune.optimizer.learning_rate.start": "--learning-rate",
+    "finetune.optimizer": "--optimizer",
+    **{name: f"--{name}" for name in ("seed", "loss", "export", "calibrate")},
+}
+_LONGEST_FIRST = "|".join(re.escape(key) for key in sorted(OPTIONS, key=len, reverse=True))
+_KEYS = re.compile(rf"(?<![\w.-])({_LONGEST_FIRST})(?=(\.\d+)?:)")
+
+
+@contextlib.contextmanager
+def in_options() -> Iterator[None]:
+    """Words what a recipe says of its keys in options: the user of a command has written no recipe."""
+    try:
+        yield
+    except PruneError as error:
+        raise PruneError(_KEYS.sub(lambda found: OPTIONS[found[0]], str(error))) from error
+
+
+def fraction(value: float | None, parameter: typer.CallbackParam) -> float | None:
+    """Returns a fraction; says what is meant where per cent were given.
+
+    Raises:
+        PruneError: It is not in (0, 1].
+    """
+    if value is None or 0 < value <= 1:
+        return value
+    meant = f" Did you mean {value / 100:g}?" if 1 < value <= 100 else ""
+    raise PruneError(
+        f"Expected --{parameter.name} to be the fraction that stays, in (0, 1]: 0.5 for half. "
+        f"Received: --{parameter.name} {value:g}.{meant}"
+    )
 
 
 def check_model_path(path: Path) -> None:

@@ -3,46 +3,91 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from kerasprune.cli.application import app
-from kerasprune.cli.options import Import, ModelPath, Out, Size, Trust, Verbose, check_model_path, import_code
+from kerasprune.cli.messages import Messages
+from kerasprune.cli.options import (
+    Data,
+    Freeze,
+    Import,
+    ModelPath,
+    Out,
+    Scale,
+    Size,
+    Trust,
+    Verbose,
+    check_model_path,
+    fraction,
+    import_code,
+    in_options,
+)
+from kerasprune.cli.outcome import print_json, print_outcome
 from kerasprune.cli.startup import start
-from kerasprune.cli.tables import print_summary
 from kerasprune.errors import PruneError
+
+RATES = {"sgd": 0.01, "adam": 0.001, "adamw": 0.001}  # where fine-tuning starts
 
 
 @app.command()
 def prune(
     model: ModelPath,
     out: Out,
-    keep: Annotated[float | None, typer.Option(help="Fraction of the channels that stays.")] = None,
-    macs: Annotated[float | None, typer.Option(help="Fraction of the multiply–adds that stays.")] = None,
-    params: Annotated[float | None, typer.Option(help="Fraction of the parameters that stays.")] = None,
+    keep: Annotated[float | None, typer.Option(callback=fraction, help="Fraction of the channels that stays.")] = None,
+    macs: Annotated[
+        float | None, typer.Option(callback=fraction, help="Fraction of the multiply–adds that stays, 0.5 for half.")
+    ] = None,
+    params: Annotated[
+        float | None, typer.Option(callback=fraction, help="Fraction of the parameters that stays.")
+    ] = None,
     criterion: Annotated[str, typer.Option(help="What matters; see 'kerasprune ls criteria'.")] = "l1",
     budget: Annotated[str, typer.Option(help="How much stays where; see 'kerasprune ls budgets'.")] = "uniform",
     coupling: Annotated[str, typer.Option(help="tied: residual trunks shrink too; free: they stay; padded.")] = "tied",
-    data: Annotated[str | None, typer.Option(help="Data set; see 'kerasprune ls data'.")] = None,
+    round_to: Annotated[int, typer.Option(help="Keep a multiple of so many channels, for what the phone likes.")] = 1,
+    min_keep: Annotated[int, typer.Option(help="Keep at least so many channels of every group.")] = 1,
+    freeze: Freeze = None,
+    data: Data = None,
+    scale: Scale = None,
     size: Size = None,
-    batch: Annotated[int, typer.Option(help="Images per batch.")] = 128,
+    batch: Annotated[int, typer.Option(help="Examples per batch.")] = 128,
+    loss: Annotated[
+        str | None, typer.Option(help="Name of a Keras loss. Defaults to the one that the model was compiled with.")
+    ] = None,
     finetune_epochs: Annotated[int, typer.Option(help="Epochs of training afterwards; needs --data.")] = 0,
-    learning_rate: Annotated[float, typer.Option(help="Where fine-tuning starts (SGD, cosine).")] = 0.01,
+    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw, for fine-tuning.")] = "sgd",
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Where fine-tuning starts, then half a cosine. [0.01; Adam: 0.001]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides whatever is random.")] = 0,
+    export: Annotated[
+        list[str] | None, typer.Option("--export", metavar="FORMAT", help="Also write tflite, …; may be repeated.")
+    ] = None,
+    calibrate: Annotated[
+        Path | None, typer.Option(help="Inputs to calibrate exports with: .npy, .npz or a folder of images.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Carry on with what an earlier run left.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")] = False,
     imports: Import = None,
     trust: Trust = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no warnings.")] = False,
     verbose: Verbose = False,
+    log_file: Annotated[Path | None, typer.Option(help="A file that warnings are appended to.")] = None,
 ) -> None:
     """Prune a trained model at once, and fine-tune it where --finetune-epochs says so.
 
     Composite layers and subclassed models are written out as plain layers first.
     """
     from kerasprune.recipes import loader
+    from kerasprune.recipes.overwrite import make_room
 
     check_model_path(model)
-    if keep is None and macs is None and params is None:
-        raise PruneError("Expected how much stays: --keep, --macs or --params. Received: none of them.")
+    _check_options(keep=keep, macs=macs, params=params, data=data, epochs=finetune_epochs, optimizer=optimizer)
+    rate = RATES[optimizer] if learning_rate is None else learning_rate
     plan = {
         "criterion": criterion,
         "budget": budget,
@@ -50,21 +95,55 @@ def prune(
         "keep": keep,
         "macs": macs,
         "params": params,
+        "round_to": round_to,
+        "min_keep": min_keep,
+        "freeze": freeze or [],
     }
-    cosine = {"name": "cosine", "start": learning_rate}
     recipe = {
         "name": re.sub(r"[^A-Za-z0-9._-]", "-", model.stem).strip("-.") or "model",
         "why": f"{model.name}, pruned at once.",
+        "seed": seed,
         "model": {"start": str(model), "size": size},
-        "data": data and {"name": data, "size": size or 32, "batch": batch},
+        "data": data and {"name": data, "scale": scale, "batch": batch, **({"size": size} if size else {})},
+        "loss": loss,
         "prune": {"plan": plan},
-        "finetune": {"epochs": finetune_epochs, "optimizer": {"name": "sgd", "learning_rate": cosine}}
-        if finetune_epochs
-        else None,
+        "finetune": finetune_epochs and _finetuning(finetune_epochs, optimizer, rate) or None,
+        "export": export or [],
+        "calibrate": calibrate and str(calibrate),
     }
-    checked = loader.check(recipe, source=f"Pruning {model.name}")
+    with in_options():
+        checked = loader.check(recipe, source=f"Pruning {model.name}", trust=trust)
+    if overwrite and not resume:
+        make_room(out)
     start(verbose=verbose)
     import_code(imports, trust)
     from kerasprune.recipes.runner import run as run_recipe
 
-    print_summary(run_recipe(checked, out, console=Console()))
+    console = Console(quiet=quiet, stderr=as_json)
+    messages = Messages(None if quiet else Console(stderr=True), log_file, out)
+    with messages.kept(), in_options():
+        folder = run_recipe(checked, out, resume=resume, console=console)
+    if as_json:
+        print_json(folder)
+    elif not quiet:
+        print_outcome(folder, checked, model)
+
+
+def _finetuning(epochs: int, optimizer: str, rate: float) -> dict[str, Any]:
+    cosine = {"name": "cosine", "start": rate}
+    return {"epochs": epochs, "optimizer": {"name": optimizer, "learning_rate": cosine}}
+
+
+def _check_options(*, data: str | None, epochs: int, optimizer: str, **targets: float | None) -> None:
+    """Says what is wrong with options that exclude or need each other."""
+    given = [f"--{name} {value}" for name, value in targets.items() if value is not None]
+    if len(given) != 1:
+        received = " and ".join(given) or "none of them"
+        raise PruneError(f"Expected how much stays: one of --keep, --macs and --params. Received: {received}.")
+    if epochs < 0 or epochs and data is None:
+        raise PruneError(
+            f"Expected --data beside --finetune-epochs, which is 0 or more. Received: --finetune-epochs {epochs}"
+            f"{'' if data else ', no --data'}."
+        )
+    if optimizer not in RATES:
+        raise PruneError(f"Expected --optimizer to be one of {', '.join(RATES)}. Received: --optimizer {optimizer}.")

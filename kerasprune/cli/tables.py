@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -29,5 +30,18 @@ def print_summary(folder: Path) -> None:
 
     record = reports.read(folder)
     print_table("", ("", "dense", "slim", "change"), tables.before_after(record.summary))
-    print_table("", ("", "expected", "here"), tables.expected(record.recipe, record.summary))
+    print_table("", ("", "expected", "here", ""), tables.expected(record.recipe, record.summary))
     typer.echo(f"report: {folder / 'report.html'}")
+
+
+def print_comparison(folders: Sequence[Path]) -> None:
+    """Prints several runs beside each other, and names those that are not finished."""
+    from kerasprune import reports
+    from kerasprune.reports.comparison import comparison_table, runs_below
+
+    finished, unfinished = runs_below(folders)
+    if finished:
+        print_table("", *comparison_table([reports.read(folder) for folder in finished]))
+        typer.echo("mean ± standard deviation over the runs that differ in the seed only")
+    for folder in unfinished:
+        typer.echo(f"not finished: {folder}", err=True)

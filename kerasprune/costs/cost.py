@@ -21,6 +21,7 @@ from kerasprune.graph.channels import Count, Ids, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan, plan_faults
+from kerasprune.rules.gate import Gate
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
 
 
@@ -57,6 +58,13 @@ class Cost:
     bytes: int
     layers: tuple[LayerCost, ...] = ()
     estimated: int = 0
+
+    def __repr__(self) -> str:
+        estimated = f", estimated={self.estimated:,}" if self.estimated else ""
+        return (
+            f"Cost(params={self.params:,}, macs={self.macs:,}, activations={self.activations:,}, bytes={self.bytes:,}"
+            f"{estimated}, layers=<{len(self.layers)}>)"
+        )
 
     @property
     def uncounted(self) -> float:
@@ -187,7 +195,7 @@ def _layer_costs(
     costs = []
     for key, layer in operations.items():
         weights = getattr(layer, "weights", ())
-        if not weights:
+        if not weights or isinstance(layer, Gate):  # gates are multiplied into the layers before them
             continue
         own = [slices.get(id(w)) for w in weights]
         sizes = [kept_size(s, count) if s else prod(w.shape) for s, w in zip(own, weights, strict=True)]

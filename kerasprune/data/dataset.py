@@ -14,6 +14,7 @@ import tensorflow as tf
 from kerasprune.data.augmentation import MIRRORING, Augmentation, resize, resize_and_crop
 from kerasprune.data.epochs import epochs, rest_of_epoch
 from kerasprune.data.lookup import find
+from kerasprune.data.scaling import rescaled, scaled, wrong_scaling
 from kerasprune.data.sources import DataInfo, Images
 from kerasprune.errors import extras, fraction_faults, nearest, raise_faults
 from kerasprune.registry import augmentations
@@ -33,11 +34,14 @@ def load(
     first_epoch: int = 0,
     first_step: int = 0,
     data_dir: str | None = None,
+    scale: str = "standardise",
+    channels: int = 3,
 ) -> tf.data.Dataset:
     """Returns a split of a data set as batches of standardised images and labels.
 
     An image is cropped to its middle square, resized bilinearly (with antialiasing where it shrinks, unless told not
-    to), and standardised by channel: `(image / 255 - mean) / std` with the constants of `info(name)`.
+    to), and standardised by channel: `(image / 255 - mean) / std` with the constants of `info(name)`; or `scale` says
+    else.
 
     The training split is shuffled and augmented anew in every epoch; both depend on `(seed, epoch)` alone,
     whatever other random seeds are set. All its batches are full: what is left over is dropped. The other
@@ -63,9 +67,12 @@ def load(
             was interrupted: fit it once, then load again with the next `first_epoch`. Defaults to 0.
         data_dir: Where tfds keeps its files, for glyphs and tfds sets. Defaults to `$TFDS_DATA_DIR`, or else
             `~/tensorflow_datasets`.
+        scale: What the pixels 0 … 255 become: `"standardise"`, `"imagenet"` (with ImageNet's constants), `"0..1"`,
+            `"-1..1"`, `"0..255"` or `"none"`. Give what the model was trained on. Defaults to `"standardise"`.
+        channels: 3, or 1 for grey images. Defaults to 3.
 
     Returns:
-        Batches of (float32 of shape (batch, size, size, 3), int32 of shape (batch,)), their number known.
+        Batches of (float32 of shape (batch, size, size, channels), int32 of shape (batch,)), their number known.
 
     Raises:
         PruneError: An argument is out of range, the data set or split is unknown, or its files are missing or
@@ -93,17 +100,20 @@ def load(
             *wrong_split(facts, split, batch, first_step),
             *wrong_augmentation(facts, split, augment, antialias),
             *wrong_crop(split, evaluation_crop),
+            *wrong_scaling(scale, channels),
         ],
     )
     images = source.images(split)
     if split != "train":
         frame = partial(resize_and_crop, fraction=evaluation_crop, antialias=antialias)
-        return _in_order(images, facts, frame, size, batch)
+        finished = partial(rescaled, scale=scale, channels=channels, facts=facts)
+        return _in_order(images, facts, lambda image, size: finished(frame(image, size)), size, batch)
     augmentation = augmentation_of(augment, antialias)
 
     def augmented(image: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
         del epoch
-        return tf.ensure_shape(augmentation(standardise(image, facts), size, seed), (size, size, 3))
+        framed = tf.ensure_shape(augmentation(standardise(image, facts), size, seed), (size, size, 3))
+        return rescaled(framed, scale, channels, facts)
 
     if first_step:
         return rest_of_epoch(images, augmented, batch=batch, seed=seed, epoch=first_epoch, first_step=first_step)
@@ -132,7 +142,7 @@ def info(name: str | Path, *, data_dir: str | None = None) -> DataInfo:
 
 def standardise(image: tf.Tensor, facts: DataInfo) -> tf.Tensor:
     """Returns `(image / 255 - mean) / std` by channel, as float32."""
-    return (tf.cast(image, tf.float32) / 255.0 - tf.constant(facts.mean)) / tf.constant(facts.std)
+    return scaled(image, "standardise", facts)
 
 
 def plain(image: tf.Tensor, size: int, seed: tf.Tensor, *, antialias: bool = True) -> tf.Tensor:
@@ -152,7 +162,7 @@ def _in_order(
 ) -> tf.data.Dataset:
     def prepare(_: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, label = images.decode(record)
-        return tf.ensure_shape(frame(standardise(image, facts), size), (size, size, 3)), label
+        return tf.ensure_shape(frame(standardise(image, facts), size), (size, size, None)), label
 
     examples = images.in_order().enumerate().map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     batches = examples.batch(batch).prefetch(tf.data.AUTOTUNE)

@@ -36,7 +36,7 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
         "uniform": (),
     },
     "callback": {
-        "gradual_magnitude": ("schedule", "criterion", "every", "granularity", "scope", "freeze"),
+        "gradual_magnitude": ("schedule", "criterion", "every", "granularity", "scope", "freeze", "strict"),
         "greg1": (
             "plan",
             "keep",
@@ -49,6 +49,8 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
             "stop",
             "freeze",
             "rerank",
+            "decoupled",
+            "strict",
         ),
         "greg2": (
             "keep",
@@ -63,6 +65,8 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
             "weight_decay",
             "stop",
             "freeze",
+            "decoupled",
+            "strict",
         ),
         "hold_mask": ("masks",),
         "increg": (
@@ -75,8 +79,19 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
             "weight_decay",
             "stop",
             "freeze",
+            "decoupled",
+            "strict",
         ),
-        "iterative_magnitude": ("rounds", "keep_per_round", "rewind_to", "criterion", "granularity", "scope", "freeze"),
+        "iterative_magnitude": (
+            "rounds",
+            "keep_per_round",
+            "rewind_to",
+            "criterion",
+            "granularity",
+            "scope",
+            "freeze",
+            "strict",
+        ),
         "learning_rate_rewinding": (
             "rounds",
             "keep_per_round",
@@ -85,6 +100,7 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
             "granularity",
             "scope",
             "freeze",
+            "strict",
         ),
         "network_slimming": (
             "strength",
@@ -96,6 +112,8 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
             "resolution",
             "min_keep",
             "round_to",
+            "decoupled",
+            "strict",
         ),
         "norm_history": ("every", "coupling"),
         "polarization": (
@@ -111,6 +129,8 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
             "resolution",
             "min_keep",
             "round_to",
+            "decoupled",
+            "strict",
         ),
         "resume": ("directory", "every"),
         "shrink_rounds": (
@@ -124,8 +144,28 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
             "channels",
             "monitor",
             "seed",
+            "strict",
         ),
         "soft_filter_pruning": ("keep", "coupling", "freeze"),
         "sparsity": ("csv",),
     },
 }
+
+TRUTHS: dict[str, dict[str, tuple[str, ...]]] = {
+    "model": {},
+    "criterion": {},
+    "block criterion": {},
+    "budget": {},
+    "callback": {
+        "gradual_magnitude": ("strict",),
+        "greg1": ("stop", "rerank", "decoupled", "strict"),
+        "greg2": ("stop", "decoupled", "strict"),
+        "increg": ("stop", "decoupled", "strict"),
+        "iterative_magnitude": ("strict",),
+        "learning_rate_rewinding": ("strict",),
+        "network_slimming": ("decoupled", "strict"),
+        "polarization": ("decoupled", "strict"),
+        "shrink_rounds": ("strict",),
+    },
+}
+"""Those arguments that are true or false."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kerasprune.errors import PruneError, nearest
-from kerasprune.recipes.arguments import ANYTHING, ARGUMENTS
+from kerasprune.errors import PruneError, nearest, short
+from kerasprune.recipes.arguments import ANYTHING, ARGUMENTS, TRUTHS
 from kerasprune.registry import Registry, block_criteria, budgets, callbacks, criteria, models
 
 FAMILIES: dict[str, Registry] = {
@@ -55,7 +55,7 @@ def make(family: str, name: str, arguments: Mapping[str, Any]) -> Any:
     try:
         return made(**arguments)
     except TypeError as error:
-        raise PruneError(f"The {family} {name!r} was not made: {error}. Received: {dict(arguments)!r}.") from error
+        raise PruneError(f"The {family} {name!r} was not made: {error}. Received: {short(dict(arguments))}.") from error
 
 
 def argument_names(family: str, name: str) -> tuple[str, ...]:
@@ -65,6 +65,19 @@ def argument_names(family: str, name: str) -> tuple[str, ...]:
     """
     known = ARGUMENTS[family].get(name)
     return known if known is not None else signature(member(family, name))
+
+
+def truths(family: str, name: str) -> tuple[str, ...]:
+    """Returns the names of those arguments of a member that are true or false."""
+    if name in ARGUMENTS[family]:
+        return TRUTHS[family].get(name, ())
+    return booleans(member(family, name))
+
+
+def booleans(made: Callable[..., Any]) -> tuple[str, ...]:
+    """Returns the names of those arguments of a class or function whose default is true or false."""
+    parameters = inspect.signature(made).parameters.values()
+    return tuple(each.name for each in parameters if isinstance(each.default, bool))
 
 
 def signature(made: Callable[..., Any]) -> tuple[str, ...]:
@@ -93,9 +106,14 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
         known = argument_names(family, name)
     except PruneError as error:
         return [str(error).rstrip(".")]
+    found = [
+        f"Expected {key} of {family} {name!r} to be true or false. Received: {key}={short(arguments[key])}"
+        for key in truths(family, name)
+        if key in arguments and not isinstance(arguments[key], bool)
+    ]
     if ANYTHING in known:
-        return []
-    return [
+        return found
+    return found + [
         f"{family} {name!r} has no argument {key!r}.{nearest(key, known)} It takes: {', '.join(known)}"
         for key in arguments
         if key not in known

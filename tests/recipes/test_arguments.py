@@ -5,6 +5,8 @@ python tests/recipes/test_arguments.py    # writes kerasprune/recipes/arguments.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 from kerasprune.recipes import lookup
@@ -20,16 +22,22 @@ ANYTHING = "**"
 '''
 
 
-def table() -> dict[str, dict[str, tuple[str, ...]]]:
-    """Returns the names of the arguments by family and member, from the signatures."""
-    return {
-        family: {name: lookup.signature(registry.member(name)) for name in sorted(registry.built_in)}
+def table(of) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Returns what `of` says of every member by family and name, nothing left out that says something."""
+    found = {
+        family: {name: of(registry.member(name)) for name in sorted(registry.built_in)}
         for family, registry in lookup.FAMILIES.items()
     }
+    return found if of is lookup.signature else {family: _not_empty(members) for family, members in found.items()}
 
 
-def test_the_table_is_what_the_signatures_say():
-    assert table() == lookup.ARGUMENTS, "run python tests/recipes/test_arguments.py"
+def _not_empty(members):
+    return {name: names for name, names in members.items() if names}
+
+
+def test_the_tables_are_what_the_signatures_say():
+    assert table(lookup.signature) == lookup.ARGUMENTS, "run python tests/recipes/test_arguments.py"
+    assert table(lookup.booleans) == lookup.TRUTHS, "run python tests/recipes/test_arguments.py"
 
 
 def test_a_member_that_is_added_is_asked_itself():
@@ -41,13 +49,17 @@ def test_a_member_that_is_added_is_asked_itself():
         registry.remove("of_a_user")
 
 
+def written(name: str, of) -> list[str]:
+    """Returns the lines of a table."""
+    lines = [f"{name}: dict[str, dict[str, tuple[str, ...]]] = {{"]
+    for family, members in table(of).items():
+        lines += [f'    "{family}": {{', *(f'        "{key}": {names!r},' for key, names in members.items()), "    },"]
+    return [*lines, "}"]
+
+
 if __name__ == "__main__":
-    lines = ["ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {"]
-    for family, members in table().items():
-        lines += [
-            f'    "{family}": {{',
-            *(f'        "{name}": {names!r},' for name, names in members.items()),
-            "    },",
-        ]
     path = Path(lookup.__file__).with_name("arguments.py")
-    path.write_text(HEADER + "\n".join([*lines, "}", ""]), encoding="utf-8")
+    truths = ['"""Those arguments that are true or false."""', ""]
+    lines = [*written("ARGUMENTS", lookup.signature), "", *written("TRUTHS", lookup.booleans), *truths]
+    path.write_text(HEADER + "\n".join(lines), encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "ruff", "format", "-q", str(path)], check=False)

@@ -10,7 +10,8 @@ from rich.console import Console
 
 import kerasprune as kp
 from kerasprune.recipes import schema
-from kerasprune.recipes.fit import classification_loss, fit, weight_decay
+from kerasprune.recipes.fit import fit, weight_decay
+from kerasprune.recipes.objective import classification
 from kerasprune.recipes.run_folder import RunFolder
 
 
@@ -39,6 +40,7 @@ def run(model, images, folder, *, l2=0.0, epochs=2, callbacks=()):
         epochs=epochs,
         training=images,
         validation=images,
+        objective=classification(model),
         folder=RunFolder(folder),
         console=Console(quiet=True),
         callbacks=callbacks,
@@ -103,6 +105,6 @@ def test_loss_follows_what_the_model_puts_out():
     logits = keras.Model(inputs, keras.layers.Dense(2)(inputs))
     probabilities = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs))
     apart = keras.Model(inputs, keras.layers.Softmax()(keras.layers.Dense(2)(inputs)))
-    assert classification_loss(logits).from_logits
-    assert not classification_loss(probabilities).from_logits
-    assert not classification_loss(apart).from_logits
+    assert classification(logits).compiled_loss().from_logits
+    assert not classification(probabilities).compiled_loss().from_logits
+    assert not classification(apart).compiled_loss().from_logits

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasprune import PruneError, recipes
-from kerasprune.recipes import loader as loading
 from kerasprune.recipes import library, schema
+from kerasprune.recipes import loader as loading
 from kerasprune.recipes.smoke import smoke
 
 TEXT = """\

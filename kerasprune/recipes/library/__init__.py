@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kerasprune.errors import PruneError, nearest
+from kerasprune.errors import PruneError, nearest, short
+from kerasprune.files import is_file, path_of
 
 FOLDER = Path(__file__).parent
 
@@ -16,14 +17,14 @@ def names() -> list[str]:
 
 def find(recipe: str | Path) -> Path:
     """Returns the file of a recipe: a path that ends in `.yaml`, or the name of one of the package."""
-    path = Path(recipe)
+    path = path_of(recipe)
     if path.suffix in {".yaml", ".yml"}:
-        if path.is_file():
+        if is_file(path):
             return path
-        raise PruneError(f"Expected the path of a recipe file. Received: {str(recipe)!r}, which is no file.")
+        raise PruneError(f"Expected the path of a recipe file. Received: {short(str(recipe))}, which is no file.")
     if str(recipe) in names():
         return FOLDER / f"{recipe}.yaml"
     raise PruneError(
         f"Expected the name of a recipe ({', '.join(names())}) or the path of a .yaml file. "
-        f"Received: {str(recipe)!r}.{nearest(str(recipe), names())}"
+        f"Received: {short(str(recipe))}.{nearest(str(recipe), names())}"
     )
