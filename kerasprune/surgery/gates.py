@@ -31,8 +31,8 @@ def gated(model: keras.Model) -> keras.Model:
     with a scale ≥ 0: `f(γ·x) = γ·f(x)`. A group of channels gets gates behind all that make it or, where that is not
     possible, none: it stays whole, as the callbacks say. Nested models are written out.
 
-    `kp.cost` does not count gates. A gated model that was saved is loaded where `kp.gated` was named before, since Keras
-    has to know the layer; what `kp.rebuild` returns loads anywhere.
+    `kp.cost` does not count gates. A gated model that was saved is loaded where `kp.gated` was named before, since
+    Keras has to know the layer; what `kp.rebuild` returns loads anywhere.
 
     Args:
         model: A functional or Sequential model; it is left untouched.
@@ -112,14 +112,14 @@ def _ungated(graph: ChannelGraph) -> set[int]:
         for _, _, channel in graph.scaled_by(name):
             scaled[channel[channel >= 0]] = True
         owners = [kernel.owner for kernel, _, _ in graph.made_by(name)]
-        if not scaled.all() and owners and all(map(_takes_gate, owners)):
+        if not scaled.all() and owners and all(_takes_gate(owner) and owner.trainable for owner in owners):
             chosen.update(map(id, owners))
     return chosen
 
 
 def _takes_gate(layer: Any) -> bool:
     """Says whether a scale behind a layer can be multiplied into its weights."""
-    return type(layer) in _KERNELS and layer.activation in _HOMOGENEOUS and _last(layer) and layer.trainable
+    return type(layer) in _KERNELS and layer.activation in _HOMOGENEOUS and _last(layer)
 
 
 def _last(layer: Any) -> bool:
@@ -131,7 +131,7 @@ def _owner(node: Any) -> Any:
     owner = maker(node.input_tensors[0])
     if not _takes_gate(owner):
         raise PruneError(
-            f"Expected a gate behind a convolution or dense layer, as kp.gated puts it. Received: {node.operation.name!r} "
-            f"behind {owner.name!r} of class {type(owner).__name__}."
+            "Expected a gate behind a convolution or dense layer, as kp.gated puts it. Received: "
+            f"{node.operation.name!r} behind {owner.name!r} of class {type(owner).__name__}."
         )
     return owner
