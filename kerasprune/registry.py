@@ -276,6 +276,15 @@ reproductions = Registry(
     "reproduction",
     {
         "greg-tables": "kerasprune.recipes.reproductions.greg_tables:greg_tables",
+        "hrank-tables": "kerasprune.recipes.reproductions.hrank_tables:hrank_tables",
         "map-table5": "kerasprune.recipes.reproductions.map_table5:map_table5",
+    },
+)
+
+engines = Registry(
+    "engine",
+    {
+        "local": "kerasprune.workflows.local_runner:LocalRunner",
+        "serial": "kerasprune.workflows.serial_runner:SerialRunner",
     },
 )

@@ -40,6 +40,8 @@ class GradualMagnitude(PruningCallback):
             kernel loses the same fraction, as the reference has it. A fit that `Resume` saved when the default was
             `"global"` is continued with that.
         freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
+        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+            Defaults to `True`.
 
     Raises:
         PruneError: An argument is out of range; in `fit`: nothing may be removed, or a length is not known.
@@ -63,9 +65,10 @@ class GradualMagnitude(PruningCallback):
         granularity: Any = "weight",
         scope: Any = None,
         freeze: Sequence[str] = (),
+        strict: bool = True,
     ) -> None:
         raise_faults("GradualMagnitude cannot be made:", [] if every is None else whole_number_faults(1, every=every))
-        super().__init__()
+        super().__init__(strict=strict)
         self.selection = Selection(criterion, granularity, "layer" if scope is None else scope, freeze)
         self.schedule = schedules.get(_of_pattern(self.selection.scope) if schedule is None else schedule)
         own = self.schedule.every if isinstance(self.schedule, schedules.Ramp) else None
@@ -91,7 +94,7 @@ class GradualMagnitude(PruningCallback):
         per_epoch, epochs = self.params.get("steps"), self.params.get("epochs") or 1
         accumulation = accumulated(self.model.optimizer)
         known = None if per_epoch is None else per_epoch // accumulation
-        total = None if per_epoch is None else per_epoch * epochs // accumulation
+        total = None if per_epoch is None else per_epoch * epochs // accumulation + self.session.now()
         self._updates = updates(self.schedule, self.every, known, total)
         if total is not None and self._updates.steps[-1] > total:
             warnings.warn(
@@ -120,6 +123,18 @@ class GradualMagnitude(PruningCallback):
     def _count(self) -> None:
         """Notes how many entries stay after each renewal."""
         self._numbers = np.stack([self.held.numbers(keep) for keep in self._updates.keep])
+
+    @property
+    def finished(self) -> bool:
+        """Whether the schedule is over."""
+        return self.session is not None and bool(self._updates.steps) and self.session.now() >= self._updates.steps[-1]
+
+    def shortfalls(self) -> list[str]:
+        """Returns that the masks are behind their schedule."""
+        over = sum(due <= self.session.now() for due in self._updates.steps) - 1
+        behind = int(ops.convert_to_numpy(self._renewals)) < over
+        found = [f"{self.kept:.3g} stays, where the schedule says {self._updates.keep[over]:.3g}."] if behind else []
+        return [*super().shortfalls(), *found]
 
     def _renew(self) -> None:
         """Renews the masks at the steps of the schedule; where steps were left out, as soon as possible."""

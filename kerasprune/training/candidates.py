@@ -12,6 +12,7 @@ from keras import ops
 
 from kerasprune.criteria.base import Criterion, summed
 from kerasprune.criteria.l1 import L1
+from kerasprune.training.lowest import lowest
 from kerasprune.training.state_variable import state_variable
 
 
@@ -91,8 +92,7 @@ class Unit:
 
     def lowest(self) -> Any:
         """Returns for every entry whether its L1 norm is too low, at this moment, to be among the `kept`."""
-        rank = ops.argsort(ops.argsort(-self.scores()))
-        return rank >= self.kept
+        return lowest(self.scores(), self.kept)
 
     def kept_indices(self) -> np.ndarray:
         """Returns the sorted indices of the entries that are not pruned."""

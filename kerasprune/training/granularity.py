@@ -16,7 +16,7 @@ from kerasprune.budgets.base import kept_number
 from kerasprune.errors import PruneError, choice_faults, nearest, raise_faults, whole_number_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.trace import as_patterns, trace
+from kerasprune.graph.trace import trace
 from kerasprune.registry import granularities
 from kerasprune.training.candidates import Part, Unit
 
@@ -75,11 +75,11 @@ class _OfKernels(Granularity):
 
     def units(self, model: keras.Model, freeze: Sequence[str] = ()) -> tuple[ChannelGraph, list[Unit]]:
         """Returns one unit per kernel that is trained."""
-        graph, patterns = trace(model, freeze=freeze, unknown="freeze"), as_patterns(freeze)
+        graph = trace(model, freeze=freeze, unknown="freeze")
         sizes = {
             path: _size(part)
             for path, (kernel, part) in self._parts(graph).items()
-            if kernel.variable.trainable and not any(fnmatchcase(kernel.owner.name, each) for each in patterns)
+            if kernel.variable.trainable and not _named(kernel, graph.freeze)
         }
         return graph, self.candidates(graph, sizes)
 
@@ -87,15 +87,15 @@ class _OfKernels(Granularity):
         """Returns `{path of the kernel: number of entries kept}`, biases and BatchNorm left out.
 
         Args:
-            graph: The model's graph.
+            graph: The model's graph; layers that it was asked to freeze stay whole.
             keep: Fraction of the entries of every kernel that is kept, or `{layer name: fraction}` for some layers.
 
         Raises:
-            PruneError: A name is not that of a layer with a kernel.
+            PruneError: A name is not that of a layer with a kernel, or the layer is to stay whole.
         """
         parts = self._parts(graph)
-        owners = {kernel.owner.name for kernel in graph.kernels}
-        inside = {kernel.owner.name for kernel, _ in parts.values()}
+        owners = {kernel.owner.name for kernel in graph.kernels if not _named(kernel, graph.freeze)}
+        inside = owners & {kernel.owner.name for kernel, _ in parts.values()}
         fractions = keep if isinstance(keep, Mapping) else dict.fromkeys(inside, keep)
         faults = [f"Received: {name!r}.{nearest(name, owners)}" for name in fractions if name not in owners]
         faults += [
@@ -103,7 +103,7 @@ class _OfKernels(Granularity):
             for name in fractions
             if name in owners - inside
         ]
-        raise_faults("Expected the names of layers with a kernel that may lose weights.", faults)
+        raise_faults("Expected the names of layers with a kernel that is not to stay whole.", faults)
         return {
             path: kept_number(_size(part), fractions.get(kernel.owner.name, 1.0))
             for path, (kernel, part) in parts.items()
@@ -329,6 +329,11 @@ class Channel(_OfGroups):
     def kernels(self, graph: ChannelGraph, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the kernels that read the channels."""
         return graph.read_by(name)
+
+
+def _named(kernel: Slice, patterns: Sequence[str]) -> bool:
+    """Whether the layer of a kernel is among names or wildcards."""
+    return any(fnmatchcase(kernel.owner.name, pattern) for pattern in patterns)
 
 
 def _size(part: Part) -> int:

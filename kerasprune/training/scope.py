@@ -14,6 +14,7 @@ from kerasprune.budgets.base import kept_number
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.registry import scopes
 from kerasprune.training.candidates import Unit
+from kerasprune.training.lowest import lowest
 
 
 class Scope:
@@ -44,7 +45,7 @@ class Layer(Scope):
 
     def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
         """Returns what is below the threshold of its unit."""
-        return [rank(score) >= numbers[index] for index, score in enumerate(scores)]
+        return [lowest(score, numbers[index]) for index, score in enumerate(scores)]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Global(Scope):
 
     def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
         """Returns what is below the common threshold."""
-        removed = rank(ops.concatenate(list(scores))) >= numbers[0]
+        removed = lowest(ops.concatenate(list(scores)), numbers[0])
         ends = np.cumsum([unit.size for unit in units])
         return [removed[end - unit.size : end] for unit, end in zip(units, ends, strict=True)]
 

@@ -47,12 +47,14 @@ def test_goes_on_and_is_finished(alone, tmp_path):
     broken_off(tmp_path)
     assert Resume(tmp_path).epoch == 2
     model, callback = compiled(small(1)), gradual()
-    assert train(model, [callback, Resume(tmp_path)], epochs=4).epoch == [2, 3]
+    history = train(model, [callback, Resume(tmp_path)], epochs=4)
+    assert history.epoch == [0, 1, 2, 3]
+    assert {name: len(values) for name, values in history.history.items()} == {"loss": 4, "kept": 4}
     assert_equal(model, alone)
     again, other = compiled(small(2)), gradual()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
-        assert train(again, [Resume(tmp_path), other], epochs=4).epoch == []
+    with pytest.warns(UserWarning, match="is finished, after 4 epochs: nothing is trained"):
+        finished = train(again, [Resume(tmp_path), other], epochs=4)
+    assert (finished.epoch, finished.history) == (history.epoch, history.history)
     assert_equal(again, alone)
     for path, mask in callback.masks.items():
         np.testing.assert_array_equal(mask, other.masks[path])
@@ -97,7 +99,7 @@ def test_a_torn_file_is_passed_over(alone, tmp_path, tear):
     newest.write_bytes(tear(newest.read_bytes()))
     model = compiled(small(1))
     with pytest.warns(UserWarning, match="could not be read"):
-        assert train(model, [gradual(), Resume(tmp_path)], epochs=4).epoch == [1, 2, 3]
+        assert train(model, [gradual(), Resume(tmp_path)], epochs=4).epoch == [0, 1, 2, 3]
     assert_equal(model, alone)
 
 
