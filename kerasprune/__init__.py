@@ -16,6 +16,7 @@ _find, __dir__, __all__ = lazy(
         "Cost": "kerasprune.costs.cost:Cost",
         "Group": "kerasprune.graph.channels:Group",
         "Plan": "kerasprune.plans:Plan",
+        "Population": "kerasprune.workflows.population:Population",
         "PruneError": "kerasprune.errors:PruneError",
         "Verdict": "kerasprune.verification:Verdict",
         "budgets": "kerasprune.budgets",

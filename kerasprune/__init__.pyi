@@ -34,6 +34,7 @@ from kerasprune.verification import Verdict as Verdict
 from kerasprune.verification import verify as verify
 from kerasprune.workflows.lottery import lottery as lottery
 from kerasprune.workflows.one_dimension import one_dimension as one_dimension
+from kerasprune.workflows.population import Population as Population
 from kerasprune.workflows.rounds import rounds as rounds
 from kerasprune.workflows.three_dimensions import three_dimensions as three_dimensions
 __version__: str

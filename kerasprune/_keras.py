@@ -258,6 +258,11 @@ def removed(items: list[Any], ids: set[int]) -> Iterator[None]:
 # ---- training -----------------------------------------------------------------------------------------------
 
 
+def compile_arguments(model: keras.Model) -> dict[str, Any]:
+    """Returns what a model was compiled with, the objects themselves."""
+    return dict(model._compile_config.config)
+
+
 def first_epoch(model: keras.Model) -> int | None:
     """Returns the epoch that a fit was told to begin with."""
     return model._initial_epoch

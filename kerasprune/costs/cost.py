@@ -58,6 +58,13 @@ class Cost:
     layers: tuple[LayerCost, ...] = ()
     estimated: int = 0
 
+    def __repr__(self) -> str:
+        estimated = f", estimated={self.estimated:,}" if self.estimated else ""
+        return (
+            f"Cost(params={self.params:,}, macs={self.macs:,}, activations={self.activations:,}, bytes={self.bytes:,}"
+            f"{estimated}, layers=<{len(self.layers)}>)"
+        )
+
     @property
     def uncounted(self) -> float:
         """The share of the multiply–adds that is estimated rather than counted."""

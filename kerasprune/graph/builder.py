@@ -19,7 +19,6 @@ import numpy as np
 
 from kerasprune.errors import PruneError, choice_faults, raise_faults
 from kerasprune.graph.channels import (
-    COUPLINGS,
     Block,
     Count,
     Group,
@@ -33,6 +32,7 @@ from kerasprune.graph.channels import (
     Unknown,
 )
 from kerasprune.graph.components import Components, components, distinct, signatures
+from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.graph.graph import ChannelGraph
 
 

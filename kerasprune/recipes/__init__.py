@@ -9,5 +9,6 @@ __getattr__, __dir__, __all__ = lazy(
         "load": "kerasprune.recipes.loader:load",
         "names": "kerasprune.recipes.library:names",
         "run": "kerasprune.recipes.runner:run",
+        "seeds_and_grid": "kerasprune.recipes.grid:seeds_and_grid",
     }
 )

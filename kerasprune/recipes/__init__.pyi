@@ -1,4 +1,5 @@
 # Written by tests/test_names.py from the table in __init__.py.
+from kerasprune.recipes.grid import seeds_and_grid as seeds_and_grid
 from kerasprune.recipes.library import FOLDER as FOLDER
 from kerasprune.recipes.library import names as names
 from kerasprune.recipes.loader import load as get

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from rich.console import Console
 
+    from kerasprune.recipes.objective import Objective
     from kerasprune.recipes.run_folder import RunFolder
 
 
@@ -26,6 +27,7 @@ def fit(
     epochs: int,
     training: tf.data.Dataset,
     validation: tf.data.Dataset | None,
+    objective: Objective,
     folder: RunFolder,
     console: Console,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -37,9 +39,10 @@ def fit(
         model: The model.
         spec: Optimiser and `l2` of the stage.
         stage: Name of the stage in `metrics.csv` and on the terminal.
-        epochs: Number of passes over the training images.
-        training: Batches of training images and labels.
+        epochs: Number of passes over the training examples.
+        training: Batches to train on, `(inputs, targets)`.
         validation: The same for validation, or `None`.
+        objective: Loss and metrics.
         folder: Where the metrics go.
         console: Where progress is shown.
         callbacks: Callbacks of the method. Defaults to none.
@@ -48,7 +51,7 @@ def fit(
     # A second model over the same layers: what is saved later holds neither optimiser nor loss.
     twin = keras.Model(model.inputs, model.outputs, name=model.name)
     steps = len(training)
-    twin.compile(optimizer(spec.optimizer, span or epochs, steps), classification_loss(model), metrics=["accuracy"])
+    objective.compile(twin, optimizer(spec.optimizer, span or epochs, steps))
     terminal = progress.Terminal(console, stage, epochs)
     metrics = progress.Metrics(lambda rows: folder.set_metrics(stage, rows))
     try:
@@ -63,13 +66,6 @@ def fit(
             )
     finally:
         terminal.close()
-
-
-def classification_loss(model: keras.Model) -> keras.losses.Loss:
-    """Returns sparse categorical cross-entropy, of logits unless the model ends in a softmax."""
-    last = model.layers[-1]
-    softmax = isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=not softmax)
 
 
 @contextmanager

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerasprune.errors import PruneError
+from kerasprune.graph.walk import functional
 from kerasprune.recipes import loader, schema
+from kerasprune.recipes.chance import warn_at_chance
 from kerasprune.recipes.run_folder import RunFolder, claim
 from kerasprune.recipes.smoke import smoke as shortened
+from kerasprune.recipes.stage_names import names
 from kerasprune.recipes.stages import evaluate, export, finetune, prune, rebuild, report, three_dimensions, train
 from kerasprune.recipes.stages.context import Run, callback_of, dense_model
 from kerasprune.training.callback import facts
 
 if TYPE_CHECKING:
+    import keras
     from rich.console import Console
 
 STAGES: dict[str, Callable[[Run], None]] = {
@@ -27,6 +31,8 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "export": export.export,
     "report": report.report,
 }
+
+INTERMEDIATE = ("pruned.keras", "rebuilt.keras")  # from one stage to the next; a finished run does not hold them
 
 
 def run(
@@ -75,13 +81,9 @@ def run(
     one.folder.write_text("recipe.yaml", loader.dump(recipe))
     for name in names(recipe):
         _finish(one, name)
+    for name in INTERMEDIATE:
+        one.folder.file(name).unlink(missing_ok=True)
     return path
-
-
-def names(recipe: schema.Recipe) -> list[str]:
-    """Returns the stages that a recipe goes through, in order."""
-    middle = ["prune", "rebuild", "finetune"] if recipe.prune else []
-    return ["train", *middle, "evaluate", *(["export"] if recipe.export else []), "report"]
 
 
 def default_folder(recipe: schema.Recipe) -> Path:
@@ -110,9 +112,22 @@ def rehearse(one: Run) -> None:
     if recipe.prune and recipe.prune.three_dimensions:
         three_dimensions.rehearse(model, recipe)
     if recipe.data is not None:
+        _check_side(model, recipe.data.size)
         for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
             if split is not None:
-                one.images(split, model)
+                one.examples(split, model)
+        if isinstance(recipe.model, schema.Start) and not recipe.smoke:
+            warn_at_chance(one, model)
+
+
+def _check_side(model: keras.Model, size: int) -> None:
+    """Says where the images of a recipe are not as large as those of its model."""
+    sides = functional(model).inputs[0].shape[1:3]
+    if any(side not in (None, size) for side in sides):
+        raise PruneError(
+            f"Expected images of the side that the model has, {' × '.join(map(str, sides))}. "
+            f"Received: data.size={size}. Say data: {{size: {sides[0]}}}, or another input_shape."
+        )
 
 
 def _same_recipe(one: Run) -> None:

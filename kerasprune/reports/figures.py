@@ -212,6 +212,8 @@ def svg(draw: Callable[[Figure], None], *, height: float) -> str:
         "axes.spines.top": False,
         "axes.spines.right": False,
         "font.size": 8,
+        "figure.facecolor": "none",  # that of the page
+        "axes.facecolor": "none",
     }
     with matplotlib.rc_context(style):
         # A figure without pyplot: no global state, no window system.

@@ -13,6 +13,7 @@ import numpy as np
 
 from kerasprune.errors import PruneError
 from kerasprune.files import read_rows
+from kerasprune.reports.tables import layers_of
 
 Value = TypeVar("Value")
 
@@ -37,7 +38,7 @@ class Record:
     Args:
         title: Name of the run.
         recipe: The resolved recipe, as plain data.
-        summary: What `summary.json` holds: `dense`, `slim`, `exports`, `seconds`, …
+        summary: What `summary.json` holds: `dense`, `slim`, `exports`, `layers`, `seconds`, `versions`, …
         metrics: The rows of `metrics.csv`, numbers as floats, empty cells as `None`.
         widths: Per group `(dense size, kept)`. Defaults to none.
         norms: Filter norms over training. Defaults to `None`: none were taken.
@@ -84,7 +85,7 @@ def read(folder: Path | str) -> Record:
     return Record(
         title=folder.resolve().name,
         recipe=_optional(folder / "recipe.yaml", _yaml, {}),
-        summary=_parsed(summary, _json),
+        summary={"layers": _optional(folder / "costs.json", _layers, []), **_parsed(summary, _json)},
         metrics=_optional(folder / "metrics.csv", _rows, ()),
         widths=_optional(folder / "widths.json", _widths, {}),
         norms=_optional(folder / "norms.npz", _norms, None),
@@ -142,6 +143,11 @@ def _number(cell: str | None) -> float | str | None:
 
 def _widths(path: Path) -> dict[str, tuple[int, int]]:
     return {name: (int(dense), int(kept)) for name, (dense, kept) in _json(path).items()}
+
+
+def _layers(path: Path) -> list[dict[str, Any]]:
+    # Version 0.1 and 0.2 wrote no layers into summary.json.
+    return layers_of(_json(path))
 
 
 def _norms(path: Path) -> Norms:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasprune import PruneError, recipes
+from kerasprune.recipes import library, schema
 from kerasprune.recipes import loader as loading
-from kerasprune.recipes import schema
 from kerasprune.recipes.smoke import smoke
 
 TEXT = """\
@@ -132,7 +132,7 @@ def test_every_recipe_of_the_package_is_valid_and_reads_back(name):
     recipe = loading.load(name)
     assert recipe.name == name
     assert loading.parse(loading.dump(recipe)) == recipe
-    text = loading.find(name).read_text()
+    text = library.find(name).read_text()
     assert text.startswith("# ")
     assert f"#   kerasprune run {name}\n" in text
 
