@@ -1,11 +1,12 @@
 """No callback is silent where it does not act: the table of callbacks, optimizers and loops, and what is said.
 
-python tests/training/test_acting.py    # tries all cells, for half an hour, and writes the table anew
+python tests/training/test_acting.py [lines.jsonl]    # tries all cells, for minutes, and writes the table anew
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import sys
 import warnings
@@ -174,10 +175,19 @@ def test_rebuild_warns_of_what_is_not_small_and_compiles_alike():
 
 
 if __name__ == "__main__":
+    # Cells that were tried before stand in a file of lines, so that a run that is broken off can go on.
     exec(REPLICAS)
+    lines = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     cells = {}
-    for where in itertools.product(ROWS, OPTIMIZERS, LOOPS):
-        cells[where] = cell(*where)
-        print(*where, cells[where], sep=" | ", flush=True)
+    if lines is not None and lines.exists():
+        cells = {tuple(line[:3]): line[3] for line in map(json.loads, lines.read_text("utf-8").splitlines())}
+    for loop, row, optimizer in itertools.product(LOOPS, ROWS, OPTIMIZERS):
+        where = row, optimizer, loop
+        if where not in cells:
+            cells[where] = cell(*where)
+            print(*where, cells[where], sep=" | ", flush=True)
+            if lines is not None:
+                with lines.open("a", encoding="utf-8") as file:
+                    print(json.dumps([*where, cells[where]]), file=file)
     text = MARKED.sub(lambda _: f"\n{table(cells)}\n\n", PAGE.read_text(encoding="utf-8"))
     PAGE.write_text(text, encoding="utf-8")
