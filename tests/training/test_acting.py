@@ -20,7 +20,7 @@ import tensorflow as tf
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 from support import acting_table
-from support.acting_table import LOOPS, OPTIMIZERS, ROWS, cell, compiled, read, samples, table
+from support.acting_table import CELLS, LOOPS, OPTIMIZERS, ROWS, cell, compiled, composed, read, samples, table
 from support.processes import run_python
 
 import kerasprune as kp
@@ -42,7 +42,7 @@ def _written() -> dict[tuple[str, str, str], str]:
 
 def test_the_table_is_whole_and_nothing_is_silent():
     cells = _written()
-    assert set(cells) == set(itertools.product(ROWS, OPTIMIZERS, LOOPS))
+    assert set(cells) == set(CELLS)
     assert set(cells.values()) == {"acts", "warns", "refuses"}
     apart = {cells[row, optimizer, "fit"] for row in ROWS for optimizer in OPTIMIZERS if "decoupled" in row}
     assert apart == {"acts"}
@@ -72,7 +72,7 @@ DIAGONAL = [
 @ON_TENSORFLOW
 @pytest.mark.parametrize("where", DIAGONAL, ids=" - ".join)
 def test_a_cell(where):
-    assert cell(*where) == _written()[where]
+    assert cell(*where) == composed(_written(), *where)
 
 
 @ON_TENSORFLOW
@@ -82,11 +82,11 @@ def test_all_cells(row):
     loops = [loop for loop in LOOPS if loop != "MirroredStrategy"]
     found = {(row, *rest): cell(row, *rest) for rest in itertools.product(OPTIMIZERS, loops)}
     written = _written()
-    assert found == {where: written[where] for where in found}
+    assert found == {where: composed(written, *where) for where in found}
     code = f"{REPLICAS}\nfrom support.acting_table import OPTIMIZERS, cell\n"
     code += f"print([cell({row!r}, name, 'MirroredStrategy') for name in OPTIMIZERS])"
     replicas = eval(run_python(code).splitlines()[-1])
-    assert replicas == [written[row, name, "MirroredStrategy"] for name in OPTIMIZERS]
+    assert replicas == [composed(written, row, name, "MirroredStrategy") for name in OPTIMIZERS]
 
 
 class Hidden(keras.Model):
@@ -181,8 +181,7 @@ if __name__ == "__main__":
     cells = {}
     if lines is not None and lines.exists():
         cells = {tuple(line[:3]): line[3] for line in map(json.loads, lines.read_text("utf-8").splitlines())}
-    for loop, row, optimizer in itertools.product(LOOPS, ROWS, OPTIMIZERS):
-        where = row, optimizer, loop
+    for where in CELLS:
         if where not in cells:
             cells[where] = cell(*where)
             print(*where, cells[where], sep=" | ", flush=True)
