@@ -81,7 +81,9 @@ def finished(first: int, number: int) -> Iterator[tuple[dict, dict]]:
     if not done.returncode:
         yield tuple(json.loads(done.stdout.splitlines()[-1]))
         return
-    print(f"seeds {first} … {first + number - 1}: the process ended with {done.returncode}", file=sys.stderr, flush=True)
+    print(
+        f"seeds {first} … {first + number - 1}: the process ended with {done.returncode}", file=sys.stderr, flush=True
+    )
     half = number // 2
     if half:
         yield from finished(first, half)

@@ -8,7 +8,7 @@ and regularisation are read from these statements: they cannot drift apart.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -69,6 +69,7 @@ class GraphBuilder:
         self._norms: list[tuple[Any, int, np.ndarray]] = []
         self.arguments: dict[tuple[int, int], Callable[[Any, Take], Any]] = {}
         self._products: list[Product] = []
+        self._emitting: dict[int, Collection[int]] = {}
         self.calls: list[TracedCall] = []
         self.unknown: list[Unknown] = []
         self._made: dict[tuple[int, str], np.ndarray] = {}
@@ -308,6 +309,13 @@ class GraphBuilder:
             if one.size == other.size:
                 self.tie(one, other)
 
+    def emits(self, axes: Collection[int]) -> None:
+        """Says that a channel that is removed along these axes of the output still emits something, no constant.
+
+        For rules of layers that are silent otherwise.
+        """
+        self._emitting[id(self.call.node)] = axes
+
     def argument(self, index: int, change: Callable[[Any, Take], Any]) -> None:
         """Says that a constant argument of this call becomes `change(value, take)`."""
         self.arguments[id(self.call.node), index] = change
@@ -340,6 +348,7 @@ class GraphBuilder:
             made=self._made,
             arguments=self.arguments,
             products=self._products,
+            emitting=self._emitting,
             padded=settled.padded,
             dead=np.concatenate([np.zeros(0, int), *self._said.dead]),
             calls=self.calls,

@@ -54,6 +54,8 @@ def constants(applied: AppliedPlan, alive: np.ndarray) -> list[tuple[TracedCall,
             return [_nothing(output) for output in call.outputs]
         rule = find(call.operation)
         kind = rule.constant if rule else UNKNOWN
+        if any(not alive[call.outputs[0].axes[axis]].all() for axis in graph.emitting.get(id(node), ())):
+            kind = UNKNOWN
         bordered = kind != BIAS and any(x.bordered for x in emitted)
         bordered |= kind == PADDED and emits(emitted[0].values, call.inputs[0], alive)
         with np.errstate(all="ignore"):
