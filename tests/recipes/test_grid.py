@@ -119,6 +119,8 @@ def test_folder_names_are_legal_and_differ(recipe):
 def test_grid_by_command(recipe, tmp_path):
     refused = invoke("run", recipe, "--seeds", 2, "--grid", "prune.plan.macs=a,b", "--out", tmp_path / "out")
     assert refused.exit_code == 2 and "prune.plan.macs" in refused.stderr
+    refused = invoke("run", recipe, "--workers", 2)
+    assert refused.exit_code == 2 and "--seeds or --grid" in refused.stderr
     shown = invoke("run", recipe, "--grid", "prune.plan.macs=.5", "--out", tmp_path / "out")
     assert shown.exit_code == 0, shown.output
     assert "50.0 %" in shown.stdout  # of the multiply–adds
