@@ -67,7 +67,8 @@ def test_every_fault_is_listed_with_line_key_and_nearest_key():
         (14, "finetune.optimizer.lerning_rate: unknown key. Did you mean 'learning_rate'?"),
         (
             15,
-            "export.0: Input should be 'saved_model', 'tflite', 'tflite-float16' or 'tflite-int8'. Received: 'tflit'.",
+            "export.0: Input should be 'saved_model', 'tflite', 'tflite-float16', 'tflite-dynamic', 'tflite-int8', "
+            "'tflite-int8-io' or 'tflite-int16x8'. Received: 'tflit'.",
         ),
         (16, "sed: unknown key. Did you mean 'seed'?"),
         (17, "the key 'why' stands twice"),
