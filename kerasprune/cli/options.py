@@ -46,6 +46,7 @@ Scale = Annotated[
 Freeze = Annotated[
     list[str] | None, typer.Option("--freeze", metavar="LAYER", help="Keep all its channels; may be repeated.")
 ]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail where a figure that the recipe expects is missed.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what TensorFlow and Keras print, too.")]
 
 SAVED_MODEL, H5 = "saved_model.pb", (".h5", ".hdf5")

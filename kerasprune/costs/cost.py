@@ -21,6 +21,7 @@ from kerasprune.graph.channels import Count, Ids, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan, plan_faults
+from kerasprune.rules.gate import Gate
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
 
 
@@ -194,7 +195,7 @@ def _layer_costs(
     costs = []
     for key, layer in operations.items():
         weights = getattr(layer, "weights", ())
-        if not weights:
+        if not weights or isinstance(layer, Gate):  # gates are multiplied into the layers before them
             continue
         own = [slices.get(id(w)) for w in weights]
         sizes = [kept_size(s, count) if s else prod(w.shape) for s, w in zip(own, weights, strict=True)]
