@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-import zipfile
 from pathlib import Path
 
 import keras
