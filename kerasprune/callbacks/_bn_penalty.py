@@ -5,10 +5,13 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
+from keras import ops
 
 from kerasprune import planning
 from kerasprune.budgets.base import Floor, top
@@ -16,14 +19,19 @@ from kerasprune.budgets.global_threshold import Threshold
 from kerasprune.costs.cost import cost
 from kerasprune.errors import PruneError, choice_faults, fraction_faults, is_number, raise_faults
 from kerasprune.files import replacing
-from kerasprune.graph.channels import COUPLINGS
+from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.graph.kept_channels import legal
 from kerasprune.plans import Plan
 from kerasprune.regularizers import ScalePenalty, Together
 from kerasprune.thresholds import gap
+from kerasprune.training.acting import gentlest_rate
 from kerasprune.training.bn_scales import Scales, find_scales
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.constraints import Box
+from kerasprune.training.decoupled import Push
+from kerasprune.training.optimizer import ensure_built, trained
+
+_FALLS = 0.02  # of the L1 norm of the scales at the beginning: less than that is no fall
 
 
 class BatchNormPenalty(PruningCallback):
@@ -40,10 +48,14 @@ class BatchNormPenalty(PruningCallback):
         freeze: As for `kp.trace`.
         resolution: Input side to count multiply–adds at.
         faults: What is wrong with the arguments of the subclass.
+        decoupled: Whether the penalty acts apart from the optimizer's moments.
+        strict: As for `PruningCallback`.
     """
 
     takes = frozenset({"resolution"})
     decides = True
+    label: ClassVar[str]
+    """What the log of the penalty is called by: `slimming_penalty`."""
 
     def __init__(
         self,
@@ -57,8 +69,10 @@ class BatchNormPenalty(PruningCallback):
         resolution: int | None,
         floor: Floor,
         faults: list[str],
+        decoupled: bool = False,
+        strict: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(strict=strict)
         low, high = bounds
         faults = list(faults)
         if initial is not None and not (is_number(initial) and low <= initial <= high and initial != 0):
@@ -74,6 +88,7 @@ class BatchNormPenalty(PruningCallback):
         self.freeze = freeze
         self.resolution = resolution
         self.floor = floor
+        self.decoupled = decoupled
         self._scales: Scales | None = None
         self._boxes: list[Box] = []
         self._weight: keras.Variable | None = None
@@ -88,10 +103,12 @@ class BatchNormPenalty(PruningCallback):
     def begin(self) -> None:
         """Sets the scales, attaches penalty and bounds; an instance can be used for several fits."""
         self._scales, self._plan = self.rehearse(self.model), None
-        self._weight = self.session.variable("weight", np.float32(1.0), read_by="regularizer")
+        read_by = "constraint" if self.decoupled else "regularizer"
+        self._weight = self.session.variable("weight", np.float32(1.0), read_by)
         self.session.notes["met_at"] = np.asarray(-1)
-        self._set_scales()
-        self._regularize()
+        if not self.goes_on:
+            self._set_scales()
+        self._push() if self.decoupled else self._regularize()
         self._constrain()
         self._look()
 
@@ -110,8 +127,11 @@ class BatchNormPenalty(PruningCallback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Notes the scales; ends the penalty where the target is met."""
         self._look()
-        if self.target_macs is None or self.target_met_at is not None:
-            return
+        if self.target_macs is not None and self.target_met_at is None:
+            self._end_at_target()
+        super().on_epoch_end(epoch, logs)
+
+    def _end_at_target(self) -> None:
         graph = self._scales.graph
         if cost(graph, self.choose()).macs <= self.target_macs * cost(graph).macs:
             self.session.notes["met_at"] = np.asarray(self.session.now())
@@ -131,6 +151,34 @@ class BatchNormPenalty(PruningCallback):
                 stacklevel=3,
             )
 
+    def gauges(self) -> dict[str, float]:
+        """Returns the penalty at this moment."""
+        return {f"{self.label}_penalty": float(ops.convert_to_numpy(self._weight)) * self._penalty(self._pooled())}
+
+    def shortfalls(self) -> list[str]:
+        """Returns that the penalty has not fallen, though it alone could have moved every scale to zero."""
+        first = np.concatenate([self.session.notes[f"looks/{i}"][0] for i in range(len(self._scales.layers))])
+        step = gentlest_rate(self.model.optimizer, self.penalty.strength, self.decoupled)
+        size = float(np.abs(first).sum()) * self.penalty.strength
+        far = step * int(self.steps[-1] - self.steps[0]) >= float(np.abs(first).mean())
+        if not far or self.target_met_at is not None:
+            return super().shortfalls()
+        if self._penalty(self._pooled()) < self._penalty(first) - _FALLS * size:
+            return super().shortfalls()
+        remedy = "Take a larger strength." if self.decoupled else "Use decoupled=True, SGD, or a larger strength."
+        return [*super().shortfalls(), f"The penalty on the scales has not fallen since it began. {remedy}"]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the target was met, so that the scales stand still."""
+        return self.session is not None and self.target_macs is not None and self.target_met_at is not None
+
+    def _pooled(self) -> np.ndarray:
+        return np.concatenate([scale.values() for scale in self._scales.layers])
+
+    def _penalty(self, gammas: np.ndarray) -> float:
+        return float(self.penalty.penalty(ops.convert_to_tensor(gammas.astype("float32"))))
+
     def _set_scales(self) -> None:
         low, high = self.bounds
         for scale in self._scales.layers:
@@ -142,6 +190,32 @@ class BatchNormPenalty(PruningCallback):
         first, *others = self._scales.layers
         parts = [first.read, *((lambda _, scale=scale: scale.read(scale.variable)) for scale in others)]
         self.session.regularize(first.variable, Together(self.penalty.penalty, parts, lambda: self._weight))
+
+    def _push(self) -> None:
+        """Moves the scales apart from the moments; the first of the step writes down how far for all."""
+        ensure_built(self.model)
+        order = {id(variable): index for index, variable in enumerate(trained(self.model.optimizer))}
+        scales = self._scales.layers
+        first = min(range(len(scales)), key=lambda i: order.get(id(scales[i].variable), len(order)))
+        zeros = [np.zeros(tuple(scale.variable.shape), "float32") for scale in scales]
+        moves = [self.session.variable(f"move/{index}", zero) for index, zero in enumerate(zeros)]
+
+        def write() -> None:
+            gammas = ops.concatenate([ops.cast(scale.read(scale.variable), "float32") for scale in scales])
+            amount = self.session.rate() * ops.cast(self._weight, "float32") * self.penalty.gradient(gammas)
+            ends = np.cumsum([int(scale.inside.sum()) for scale in scales])
+            for scale, move, end in zip(scales, moves, ends, strict=True):
+                inside = np.flatnonzero(scale.inside)[:, None]
+                part = amount[end - len(inside) : end]
+                move.assign(ops.scatter(inside, part, (scale.inside.size,)))
+
+        def amount(index: int) -> Any:
+            if index == first:
+                write()
+            return ops.convert_to_tensor(moves[index])
+
+        for index, scale in enumerate(scales):
+            self.session.constrain(scale.variable, Push(partial(amount, index), self.session.due))
 
     def _constrain(self) -> None:
         low, high = self.bounds

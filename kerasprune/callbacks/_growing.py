@@ -5,25 +5,30 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
 from keras import ops
 
 from kerasprune.errors import PruneError, fraction_faults, is_number, made, raise_faults, whole_number_faults
-from kerasprune.graph.trace import trace
+from kerasprune.graph.trace import as_patterns, trace
 from kerasprune.plans import Plan
 from kerasprune.regularizers import GrowingL2
 from kerasprune.training import granularity as granularities
+from kerasprune.training.acting import gentlest_rate
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.candidates import Part, Unit, losing
+from kerasprune.training.decoupled import attach_decay
+from kerasprune.training.norms import relative_norm, squares
 from kerasprune.training.optimizer import unwrapped
 
 _EXACT = 1e-9  # so that 0.01 / 1e-5 counts as the 1000 updates that it is
+_ENOUGH = 2.0  # a penalty that alone would have shrunk weights by e⁻² has had its chance
+_FALLS = 0.9  # and has not acted where they are above this part of what they were
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Growth:
 class GrowingPenalty(PruningCallback):
     """Base of GReg-1, GReg-2 and IncReg: `L(w) + ½ Σ_j λ_j w_j²` with a λ that changes inside the compiled step.
 
+    With `decoupled=True` the loss stays alone, and `w_j ← (1 − η·λ_j) w_j` follows the update of the weights.
+
     A method says how long it takes (`length`), what λ is (`strength`) and which entries are removed (`Unit.pruned`).
 
     Args:
@@ -71,10 +78,15 @@ class GrowingPenalty(PruningCallback):
         granularity: What is removed as one: a name of `kp.training.granularity`, a dict, a class or an instance.
         weight_decay: γ, the L2 coefficient that the loss already holds.
         stop: Whether to stop `fit` at the end of the schedule.
+        freeze: Names of layers, or wildcards, that stay whole.
         faults: What is wrong with the arguments of the method.
+        decoupled: Whether the penalty acts apart from the optimizer's moments.
+        strict: As for `PruningCallback`.
     """
 
     takes = frozenset({"keep"})
+    label: ClassVar[str] = "greg"
+    """What the log of the penalty is called by: `greg_penalty`."""
 
     def __init__(
         self,
@@ -83,21 +95,27 @@ class GrowingPenalty(PruningCallback):
         granularity: Any,
         weight_decay: float,
         stop: bool,
+        freeze: Sequence[str],
         faults: list[str],
+        decoupled: bool = False,
+        strict: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(strict=strict)
         self._granularity = made(faults, granularities.get, granularity)
         if keep is None and self._granularity is not None and not self._granularity.whole_channels:
             faults.append(f"Expected keep= with granularity={granularity!r}. Received: plan=, which is about channels.")
         faults = [*faults, *growth.faults()]
         if not is_number(weight_decay) or not weight_decay >= 0:
             faults.append(f"Expected weight_decay ≥ 0. Received: weight_decay={weight_decay!r}.")
+        self.freeze = made(faults, as_patterns, freeze)
         raise_faults(f"{type(self).__name__} cannot be made:", faults)
         self.growth = growth
         self.keep = keep
         self.granularity = granularity
         self.weight_decay = weight_decay
         self.stop = stop
+        self.decoupled = decoupled
+        self._squeezed: int | None = None
         self._given = Plan({})
         self._units: list[Unit] = []
         self._kept: dict[str, np.ndarray] = {}
@@ -116,7 +134,8 @@ class GrowingPenalty(PruningCallback):
     def units(self) -> tuple[Plan, list[Unit]]:
         """Returns what the penalty acts on, and the plan so far, which what is picked completes."""
         channels = self._granularity.whole_channels
-        graph = trace(self.model, coupling="free" if channels else "tied", unknown="raise" if channels else "freeze")
+        coupling, unknown = ("free", "raise") if channels else ("tied", "freeze")
+        graph = trace(self.model, coupling=coupling, unknown=unknown, freeze=self.freeze)
         units = self._granularity.candidates(graph, self._granularity.numbers(graph, self.keep))
         return Plan.of(graph, {}), losing(units)
 
@@ -132,23 +151,44 @@ class GrowingPenalty(PruningCallback):
         self._given, self._units = self.units()
         if not self._units:
             raise PruneError("Expected something to remove. Received: a plan that keeps everything. Keep less.")
-        _warn_of_decay(self.model.optimizer)
         _warn_of_frozen(self._units)
         for unit in self._units:
-            self.session.track(unit.state, unit.pruned, read_by="regularizer")
-            for part in unit.parts:
-                self.session.regularize(part.variable, GrowingL2(self._reader(unit, part)))
+            self.session.track(unit.state, unit.pruned, self.read_by)
+        if self.decoupled:
+            zeros = [np.zeros(unit.size, "float32") for unit in self._units]
+            names = [f"strength/{unit.name}" for unit in self._units]
+            attach_decay(self.session, self._units, list(map(self.session.variable, names, zeros)), self.strength)
+        else:
+            _warn_of_decay(self.model.optimizer)
+            for unit in self._units:
+                for part in unit.parts:
+                    self.session.regularize(part.variable, GrowingL2(self._reader(unit, part)))
+        # Steps at the last look, λ then, how far the penalty alone would have shrunk what goes, and the norms before.
+        self.session.notes["looks"] = np.array([self.session.now(), 0.0, 0.0, np.nan])
+        self._stops = self.stop and not (self.goes_on and self.session.now() >= self.length)
+
+    @property
+    def read_by(self) -> str:
+        """What reads the variables of the method inside the step."""
+        return "constraint" if self.decoupled else "regularizer"
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Notes how many steps are left, so that the batch hook is one comparison."""
         super().on_epoch_begin(epoch, logs)
         self._left = self.length - self.session.now()
+        if np.isnan(self.session.notes["looks"][3]):
+            self._look()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Stops at the end of the schedule."""
         # A batch is at most one step; the exact number is read last, because that waits for the device.
-        if self.stop and batch + 1 >= self._left and self.session.now() >= self.length:
+        if self._stops and batch + 1 >= self._left and self.session.now() >= self.length:
             self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Looks at the norms, then logs."""
+        self._look()
+        super().on_epoch_end(epoch, logs)
 
     def end(self) -> None:
         """Notes what is kept."""
@@ -162,9 +202,62 @@ class GrowingPenalty(PruningCallback):
         self._kept = {unit.name: self.picked(unit) for unit in self._units}
 
     def gauges(self) -> dict[str, float]:
-        """Returns the largest λ at this moment."""
+        """Returns the largest λ, the penalty `½ Σ_j λ_j w_j²`, and the relative norm of what goes, at this moment."""
+        strengths = self._strengths()
+        penalty = sum(0.5 * float(strengths[unit.name] @ squares(unit)) for unit in self._units)
+        largest = max(float(values.max()) for values in strengths.values())
+        return {"λ": largest, f"{self.label}_penalty": penalty, "removed_to_kept": self.removed_to_kept}
+
+    # ---- whether it acts --------------------------------------------------------------------------------------
+
+    @property
+    def removed_to_kept(self) -> float:
+        """The mean |w| of what goes ÷ the mean |w| of what stays, of the kernels that are penalised, at this moment."""
+        self.used()
+        return relative_norm(self._units, {unit.name: self.going(unit) for unit in self._units})
+
+    def going(self, unit: Unit) -> np.ndarray:
+        """Returns which entries of a unit go, or would go if it were decided now; boolean, shape `(entries,)`."""
+        return ops.convert_to_numpy(unit.pruned)
+
+    def shortfalls(self) -> list[str]:
+        """Returns that the norms of what is pushed have not fallen, though the penalty would have shrunk them."""
+        _, _, chance, before = self.session.notes["looks"]
+        now = self.removed_to_kept
+        if chance < _ENOUGH or not now > _FALLS * before:
+            return super().shortfalls()
+        remedy = "Take a larger learning rate or ceiling." if self.decoupled else "Use decoupled=True, or SGD."
+        return [
+            *super().shortfalls(),
+            f"What it pushes has not shrunk: its norm is {now:.2g} of what stays, {before:.2g} before. The gradient of "
+            f"the penalty does not reach the weights as λ·w. {remedy}",
+        ]
+
+    def status(self) -> str:
+        """Returns how long the schedule is, and how small what goes has become."""
+        steps = f"{self.length} steps"
+        return steps if not self._kept else f"{steps}, removed ÷ kept {self.removed_to_kept:.2g}"
+
+    def _strengths(self) -> dict[str, np.ndarray]:
+        """Returns λ of every entry of every unit, at this moment."""
         now = ops.convert_to_tensor(np.int32(self.session.now()))
-        return {"λ": max(float(ops.max(self.strength(unit, now))) for unit in self._units)}
+        return {unit.name: ops.convert_to_numpy(self.strength(unit, now)) for unit in self._units}
+
+    def _look(self) -> None:
+        """Notes how far the penalty alone would have shrunk what goes since the last look."""
+        last, before, chance, norm = self.session.notes["looks"]
+        now, strengths = self.session.now(), self._strengths()
+        pushed = np.mean([self._push(unit, strengths[unit.name]) for unit in self._units])
+        rate = gentlest_rate(self.model.optimizer, float(before + pushed) / 2, self.decoupled)
+        chance += (now - last) * rate
+        if chance == 0.0:  # nothing is pushed yet: what will be is what goes now
+            norm = self.removed_to_kept
+        self.session.notes["looks"] = np.array([now, pushed, chance, norm])
+
+    def _push(self, unit: Unit, strengths: np.ndarray) -> float:
+        """Returns by how much λ of what goes is above that of what stays."""
+        goes = self.going(unit)
+        return float(strengths[goes].mean() - strengths[~goes].mean()) if goes.any() and not goes.all() else 0.0
 
     # ---- afterwards -------------------------------------------------------------------------------------------
 
@@ -179,7 +272,10 @@ class GrowingPenalty(PruningCallback):
         self._check_done()
         if self.leaves_masks:
             raise PruneError(f"Expected channels. Received: granularity={self.granularity!r}. Use callback.masks.")
-        return replace(self._given, keep={**self._given.keep, **{name: k.tolist() for name, k in self._kept.items()}})
+        kept = {name: indices.tolist() for name, indices in self._kept.items()}
+        kinds = {granularities.Filter: "filter", granularities.Channel: "channel"}
+        pushed = kinds.get(type(self._granularity), "")
+        return replace(self._given, keep={**self._given.keep, **kept}, pushed=pushed)
 
     @property
     def masks(self) -> dict[str, np.ndarray]:
@@ -207,7 +303,12 @@ class GrowingPenalty(PruningCallback):
         other = copy.copy(self)
         settle = min(max(1, round(steps * self.growth.settle / self.length)), steps - 2)
         other._squeeze(steps - settle, settle)
+        other._squeezed = steps
         return other
+
+    def __repr__(self) -> str:
+        text = super().__repr__()
+        return text if self._squeezed is None else text.replace("): ", f").compressed({self._squeezed}): ", 1)
 
     def _squeeze(self, growing: int, settle: int) -> None:
         self.growth = replace(self.growth, step=self.growth.ceiling / (growing + 1), every=1, settle=settle)

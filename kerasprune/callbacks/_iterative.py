@@ -28,6 +28,7 @@ class IterativeRemoval(PruningCallback):
         keep_per_round: Fraction of what is left that is kept at each. After n rounds `keep_per_round**n` of all is.
         rewind_to: The point in training, e.g. `"500it"` or `"2ep"`.
         criterion, granularity, scope, freeze: As for `GradualMagnitude`.
+        strict: As for `PruningCallback`.
     """
 
     def __init__(
@@ -40,11 +41,12 @@ class IterativeRemoval(PruningCallback):
         granularity: Any = "weight",
         scope: Any = "global",
         freeze: Sequence[str] = (),
+        strict: bool = True,
     ) -> None:
         faults = whole_number_faults(1, rounds=rounds)
         faults += proper_fraction_faults(keep_per_round=keep_per_round)
         raise_faults(f"{type(self).__name__} cannot be made:", faults)
-        super().__init__()
+        super().__init__(strict=strict)
         self.selection = Selection(criterion, granularity, scope, freeze)
         self.rounds = rounds
         self.keep_per_round = keep_per_round
@@ -86,7 +88,11 @@ class IterativeRemoval(PruningCallback):
         return self.session.start * accumulated(self.model.optimizer) + self._phases.rewind
 
     def begin(self) -> None:
-        """Cuts the fit into phases and holds the masks."""
+        """Cuts the fit into phases and holds the masks; a fit that goes on has its phases already."""
+        if self.goes_on:
+            self.hold(self.selection.masks(self.model))
+            self._note(0, 0, 0)  # what is put back next
+            return
         steps, epochs = self.params.get("steps"), self.params.get("epochs")
         if steps is None:
             raise PruneError(
@@ -119,6 +125,23 @@ class IterativeRemoval(PruningCallback):
         """Notes where the next epoch begins."""
         steps, _, last = self._position()
         self._note(steps, steps, last)
+        super().on_epoch_end(epoch, logs)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all rounds are over."""
+        return self.session is not None and self._position()[2] >= self.rounds
+
+    def gauges(self) -> dict[str, float]:
+        """Returns the number of removals so far, and the fraction kept."""
+        return {**super().gauges(), "round": float(self._position()[2])}
+
+    def shortfalls(self) -> list[str]:
+        """Returns that fewer were removed than the rounds so far remove."""
+        wanted = int(self.held.numbers(self.keep_per_round ** self._position()[2]).sum())
+        kept = sum(len(unit.kept_indices()) for unit in self.held.units)
+        behind = [f"{kept} entries stay after a round that leaves {wanted}."] if kept > wanted else []
+        return [*super().shortfalls(), *behind]
 
     def _note(self, steps: int, epoch_began: int, round: int) -> None:
         self.session.notes["place"] = np.array([steps, epoch_began, round])

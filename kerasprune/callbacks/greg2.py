@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +35,12 @@ class GReg2(GrowingPenalty):
         granularity: As for `GReg1`. Defaults to `"filter"`.
         weight_decay: γ, the L2 coefficient that the loss already holds. Defaults to 0.
         stop: Whether to stop `fit` at the end of the schedule. Defaults to `True`.
+        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
+        decoupled: Whether the penalty acts apart from momentum and moments, `w_j ← (1 − η·λ_j) w_j` after the update
+            with learning rate η, as AdamW has its weight decay: for optimizers that divide gradients by their size,
+            Adam, AdamW, Lion. There a weight that the loss holds against it ends near 1/λ. Defaults to `False`.
+        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+            Defaults to `True`.
 
     Raises:
         PruneError: An argument is out of range.
@@ -62,6 +68,9 @@ class GReg2(GrowingPenalty):
         granularity: Any = "filter",
         weight_decay: float = 0.0,
         stop: bool = True,
+        freeze: Sequence[str] = (),
+        decoupled: bool = False,
+        strict: bool = True,
     ) -> None:
         faults = keep_faults(keep)
         growth, picking = Growth(push_step, every, ceiling, settle), (pick_step, pick_at, ceiling)
@@ -72,7 +81,7 @@ class GReg2(GrowingPenalty):
             )
         if recover is not None and not is_number(recover):
             faults.append(f"Expected recover to be a number. Received: recover={recover!r}.")
-        super().__init__(growth, keep, granularity, weight_decay, stop, faults)
+        super().__init__(growth, keep, granularity, weight_decay, stop, freeze, faults, decoupled, strict)
         self.recover = -weight_decay if recover is None else recover
         self.picking = replace(growth, step=pick_step)
         self.pick_at = pick_at
@@ -108,6 +117,11 @@ class GReg2(GrowingPenalty):
         pruned = ops.cond(picks, unit.lowest, lambda: ops.convert_to_tensor(unit.pruned))
         unit.pruned.assign(pruned)
         return pruned
+
+    def going(self, unit: Unit) -> np.ndarray:
+        """Returns what was picked to go, or would be now."""
+        before = self.session.now() <= self.pick_step_number
+        return ops.convert_to_numpy(unit.lowest() if before else unit.pruned)
 
     def picked(self, unit: Unit) -> np.ndarray:
         """Returns what was picked; where `fit` ended before the pick, what would be picked now."""

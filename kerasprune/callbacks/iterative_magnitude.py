@@ -25,6 +25,8 @@ class IterativeMagnitude(IterativeRemoval):
         granularity: As for `GradualMagnitude`. Defaults to `"weight"`.
         scope: As for `GradualMagnitude`. Defaults to `"global"`.
         freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
+        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+            Defaults to `True`.
 
     Raises:
         PruneError: An argument is out of range; in `fit`: the steps do not divide into phases, the rewind point lies

@@ -24,6 +24,8 @@ class LearningRateRewinding(IterativeRemoval):
         granularity: As for `GradualMagnitude`. Defaults to `"weight"`.
         scope: As for `GradualMagnitude`. Defaults to `"global"`.
         freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
+        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+            Defaults to `True`.
 
     Raises:
         PruneError: As for `IterativeMagnitude`.
@@ -45,6 +47,7 @@ class LearningRateRewinding(IterativeRemoval):
         granularity: Any = "weight",
         scope: Any = "global",
         freeze: Sequence[str] = (),
+        strict: bool = True,
     ) -> None:
         super().__init__(
             rounds,
@@ -54,6 +57,7 @@ class LearningRateRewinding(IterativeRemoval):
             granularity=granularity,
             scope=scope,
             freeze=freeze,
+            strict=strict,
         )
 
     def remember(self) -> None:

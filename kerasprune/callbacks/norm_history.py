@@ -36,6 +36,7 @@ class NormHistory(PruningCallback):
     """
 
     follows_weights = True
+    continues = False
 
     def __init__(self, every: int = 100, coupling: str = "free") -> None:
         super().__init__()

@@ -38,6 +38,10 @@ class Polarization(BatchNormPenalty):
         resolution: Input side to count multiply–adds at, where the model's is free. Defaults to the model's own.
         min_keep: Fewest channels of a group that stay, as for `kp.plan`. Defaults to 1.
         round_to: Kept channels are a multiple of it. Defaults to 1.
+        decoupled: Whether the penalty acts apart from momentum and moments, `γ ← γ − η·∂R/∂γ` after the update, up to
+            zero: for optimizers that divide gradients by their size, Adam, AdamW, Lion. Defaults to `False`.
+        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+            Defaults to `True`.
 
     Raises:
         PruneError: An argument is out of range; when `fit` begins, the model has no scales to train.
@@ -50,6 +54,8 @@ class Polarization(BatchNormPenalty):
     Reference:
         Zhuang et al., Neuron-level Structured Pruning using Polarization Regularizer, NeurIPS 2020.
     """
+
+    label = "polarization"
 
     def __init__(
         self,
@@ -66,6 +72,8 @@ class Polarization(BatchNormPenalty):
         resolution: int | None = None,
         min_keep: float = 1,
         round_to: int = 1,
+        decoupled: bool = False,
+        strict: bool = True,
     ) -> None:
         faults = optional_fraction_faults(macs=macs)
         if not is_number(ceiling) or ceiling <= 0:
@@ -85,6 +93,8 @@ class Polarization(BatchNormPenalty):
             resolution=resolution,
             floor=made(faults, Floor, min_keep, round_to),
             faults=faults,
+            decoupled=decoupled,
+            strict=strict,
         )
         self.macs = macs
 

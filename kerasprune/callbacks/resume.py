@@ -12,6 +12,7 @@ from keras import ops
 
 from kerasprune._keras import set_first_epoch
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.files import make_folder, path_of
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.checkpoint import SavedState, last_good
 from kerasprune.training.epoch_counters import positions
@@ -30,11 +31,13 @@ class Resume(PruningCallback):
     in the list.
 
     Where epochs are long, `every` saves within them too. Then the batches of the broken epoch that were trained on are
-    read and passed over; what `fit` logs of that epoch covers the rest of it.
+    read and passed over; what `fit` logs of that epoch covers the rest of it. `History` holds all epochs, those before
+    the kill included.
 
     After a kill, the same script trains the rest: bit-equal to an uninterrupted run where the order of the data is a
     function of seed and epoch, as for `kp.data`, or the same in every epoch. For data of another kind it warns. A
-    finished job is not trained again. States of other callbacks (`EarlyStopping`'s patience, say) are theirs.
+    finished job is not trained again, and says so. States of other callbacks (`EarlyStopping`'s patience, say) are
+    theirs.
 
     Args:
         directory: A folder of its own for this fit.
@@ -52,12 +55,12 @@ class Resume(PruningCallback):
         >>> folder = tempfile.mkdtemp()
         >>> data = np.ones((8, 4)), np.ones((8, 2))
         >>> _ = model.fit(*data, epochs=3, shuffle=False, verbose=0, callbacks=[Resume(folder)])
-        >>> again = model.fit(*data, epochs=3, shuffle=False, verbose=0, callbacks=[Resume(folder)])
-        >>> len(again.epoch)  # finished: nothing is left to train
-        0
+        >>> Resume(folder).epoch  # finished: nothing is left to train
+        3
     """
 
     restores = True
+    continues = False
 
     def __init__(self, directory: str | Path, every: int | None = None) -> None:
         super().__init__()
@@ -68,7 +71,7 @@ class Resume(PruningCallback):
                     f"Expected every=None. Received: every={every} on {keras.backend.backend()}, where saves within an "
                     "epoch are not available. Leave it out: epochs are saved."
                 )
-        self.directory, self.every = Path(directory), every
+        self.directory, self.every = path_of(directory), every
 
     @property
     def epoch(self) -> int:
@@ -79,14 +82,13 @@ class Resume(PruningCallback):
     def begin(self) -> None:
         """Puts the saved state back, where there is one."""
         self._next, self._saved_at, self._ahead = 0, 0, None
+        self._past: dict[str, Any] | None = None
         if self.every is not None and self.params.get("loop"):
             raise PruneError(
                 f"Expected every=None in a loop of your own. Received: every={self.every}. Only model.fit can pass "
                 "over batches that were trained on; leave it out: epochs are saved."
             )
-        if self.directory.exists() and not self.directory.is_dir():
-            raise PruneError(f"Expected a folder. Received: {str(self.directory)!r}, which is a file. Give another.")
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_folder(self.directory)
         ensure_built(self.model)
         self._now = self._about()  # once: layers and settings do not change in a fit
         found, faults = last_good(self.directory)
@@ -100,7 +102,13 @@ class Resume(PruningCallback):
         self._check_states(found)
         if not self._put_back(found):
             self._warn_of_order(found)
-        self._next = found.epoch
+        self._next, self._past = found.epoch, found.about.get("history")
+        if found.stopped or found.epoch >= self.params["epochs"]:
+            warnings.warn(
+                f"The fit of {self.directory} is finished, after {found.epoch} epochs: nothing is trained, its state "
+                "is put back. For a new fit give another folder, or empty this one; for a longer one, more epochs.",
+                stacklevel=5,
+            )
         if found.step:
             self._ahead = found
             Skipping(self.model, found.step)
@@ -110,6 +118,7 @@ class Resume(PruningCallback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Saves: between two epochs all callbacks are at rest."""
         self._next, self._saved_at = epoch, 0
+        self._remember()
         if self._ahead is None:
             self._save(epoch)
 
@@ -132,11 +141,37 @@ class Resume(PruningCallback):
 
     def before_end(self) -> None:
         """Saves the end: after the last epoch, before any callback takes off what it has put on."""
+        self._remember()
         self._save(self._next, stopped=bool(self.model.stop_training))
 
     def end(self) -> None:
         """Forgets the epoch that Keras was told, for the next fit."""
         set_first_epoch(self.model, None)
+
+    # ---- what was logged --------------------------------------------------------------------------------------
+
+    def _remember(self) -> None:
+        """Puts the epochs before the kill into `History`, once it has begun."""
+        history = self._history
+        if history is None or not self._past:
+            return
+        history.epoch[:0] = self._past["epoch"]
+        for name, values in self._past["logs"].items():
+            history.history[name] = [*values, *history.history.get(name, [])]
+        self._past = None
+
+    @property
+    def _history(self) -> keras.callbacks.History | None:
+        """Keras's own callback; `None` in a loop of one's own."""
+        found = getattr(self.model, "history", None)
+        return found if isinstance(found, keras.callbacks.History) and not self.params.get("loop") else None
+
+    def _logged(self) -> dict[str, Any]:
+        history = self._history
+        if history is None:
+            return {"epoch": [], "logs": {}}
+        plain = {n: [float(v) for v in values] for n, values in history.history.items() if _plain(values)}
+        return {"epoch": list(map(int, history.epoch)), "logs": plain}
 
     # ---- the state ------------------------------------------------------------------------------------------
 
@@ -145,7 +180,7 @@ class Resume(PruningCallback):
         arrays |= {f"optimizer/{n}": ops.convert_to_numpy(v) for n, v in enumerate(_optimizer(self.model))}
         for name, callback in self._named().items():
             arrays |= {f"callback/{name}/{key}": np.asarray(value) for key, value in callback.state().items()}
-        about = {**self._now, "positions": positions.epochs()}
+        about = {**self._now, "positions": positions.epochs(), "history": self._logged()}
         SavedState(epoch, step, stopped, arrays, about).save(self.directory)
 
     def _put_back(self, found: SavedState) -> bool:
@@ -156,7 +191,7 @@ class Resume(PruningCallback):
         for name, callback in self._named().items():
             prefix = f"callback/{name}/"
             callback.restore({k.removeprefix(prefix): v for k, v in found.arrays.items() if k.startswith(prefix)})
-        return positions.put_back(found.about["positions"])
+        return positions.put_back(found.about.get("positions", {}))
 
     def _warn_of_order(self, found: SavedState) -> None:
         if (found.epoch or found.step) and found.epoch < self.params["epochs"] and not found.stopped:
@@ -204,12 +239,13 @@ class Resume(PruningCallback):
     def _check_states(self, found: SavedState) -> None:
         """Checks, before anything is put back, that the other callbacks find what they keep."""
         faults = []
+        for name, variables in (("model", _variables(self.model)), ("optimizer", _optimizer(self.model))):
+            keeps = {f"{name}/{index}": variable for index, variable in enumerate(variables)}
+            faults += [_fault(f"the {name}", key, variable, found) for key, variable in keeps.items()]
         for name, callback in self._named().items():
-            for key, variable in callback.session.variables.items():
-                saved = found.arrays.get(f"callback/{name}/{key}")
-                if saved is None or list(saved.shape) != _shape(variable):
-                    shape = "nothing of that name" if saved is None else f"shape {list(saved.shape)}"
-                    faults.append(f"{name} keeps {key!r} {_shape(variable)}. Received: {shape}.")
+            keeps = {f"callback/{name}/{key}": variable for key, variable in callback.session.variables.items()}
+            faults += [_fault(name, key, variable, found) for key, variable in keeps.items()]
+        faults = [fault for fault in faults if fault]
         remedy = (
             "It may be that layers without names of their own were numbered on: name them, or call "
             "keras.utils.clear_session() before the model is built."
@@ -231,10 +267,24 @@ class Resume(PruningCallback):
         return named
 
 
+def _fault(who: str, key: str, variable: Any, found: SavedState) -> str:
+    """Returns why an array of a state cannot become a variable's value; nothing where it can."""
+    saved = found.arrays.get(key)
+    if saved is not None and list(saved.shape) == _shape(variable) and saved.dtype.kind in "biufcV":
+        return ""
+    received = "nothing of that name" if saved is None else f"shape {list(saved.shape)} of {saved.dtype}"
+    return f"{who} keeps {key.split('/')[-1]!r} {_shape(variable)}. Received: {received}."
+
+
 def _settings(callback: PruningCallback) -> dict[str, Any]:
     """Returns the plain settings of a callback."""
-    public = {key: value for key, value in vars(callback).items() if not key.startswith("_")}
+    aside = {"strict", "goes_on"}  # which do not change what is trained
+    public = {k: v for k, v in vars(callback).items() if not k.startswith("_") and k not in aside}
     return {key: value for key, value in public.items() if isinstance(value, str | int | float)}
+
+
+def _plain(values: list[Any]) -> bool:
+    return all(isinstance(value, int | float | np.number) for value in values)
 
 
 def _described(layer: Any) -> str:

@@ -46,6 +46,8 @@ class ShrinkRounds(PruningCallback):
         channels: Criterion of channels, compared inside each group. Defaults to `"bn_scale"`.
         monitor: Which of the logs is the accuracy of a point. Defaults to `"val_accuracy"`.
         seed: Of the criterion of blocks. Defaults to 0.
+        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+            Defaults to `True`.
 
     Raises:
         PruneError: An argument is out of range; in `fit`: the number of epochs is another, the log is missing, or the
@@ -75,8 +77,9 @@ class ShrinkRounds(PruningCallback):
         channels: str | dict | Criterion = "bn_scale",
         monitor: str = "val_accuracy",
         seed: int = 0,
+        strict: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(strict=strict)
         check_rounds(dimension, to, rounds, epochs_per_round)
         raise_faults("The rounds are not legal:", whole_number_faults(1, epochs_per_round=epochs_per_round))
         self.dimension = dimension
@@ -122,7 +125,7 @@ class ShrinkRounds(PruningCallback):
     def begin(self) -> None:
         """Attaches the masks and takes the first step; an instance can be used for several fits."""
         wanted, asked = self.rounds * self.epochs_per_round, self.params.get("epochs")
-        if asked != wanted:
+        if asked != wanted and not self.goes_on:
             raise PruneError(
                 f"Expected a fit of rounds · epochs_per_round = {wanted} epochs. Received: epochs={asked}. "
                 "Change one of the three."
@@ -136,22 +139,44 @@ class ShrinkRounds(PruningCallback):
         if self.dimension != "resolution":
             self._plan_masks = PlanMasks(self.model, self.dimension)
             self._plan_masks.attach(self.session)
-        self._shrink(rebuild(self.model, Plan({}), absorb=False))
+        if not self.goes_on:
+            self._shrink(rebuild(self.model, Plan({}), absorb=False))
+
+    def resumed(self) -> None:
+        """Silences what the plan drops."""
+        if self._plan_masks is not None:
+            self._plan_masks.assign(self.plan)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all rounds are over."""
+        return self.session is not None and len(self.session.notes["points"]) >= self.rounds
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Records a point where a round is over, and takes the next step; where that fails, the masks are removed."""
-        self.session.notes["epochs"] = self.session.notes["epochs"] + 1
-        if self.session.notes["epochs"] % self.epochs_per_round:
-            return
-        try:
-            self._finish(logs or {})
-        except BaseException:
-            self.session.detach()
-            raise
+        gauges = self.gauges()  # of the round that these logs are of
+        if not self.finished:
+            self.session.notes["epochs"] = self.session.notes["epochs"] + 1
+            if self.session.notes["epochs"] % self.epochs_per_round == 0:
+                try:
+                    self._finish(logs or {})
+                except BaseException:
+                    self.session.detach()
+                    raise
+        super().on_epoch_end(epoch, logs)
+        if logs is not None:
+            logs.update(gauges)
 
     def gauges(self) -> dict[str, float]:
-        """Returns the fraction kept."""
-        return {"kept": self._fraction(min(len(self.session.notes["points"]) + 1, self.rounds))}
+        """Returns the number of the present round, from 1, and the fraction that it keeps."""
+        number = min(len(self.session.notes["points"]) + 1, self.rounds)
+        return {"kept": self._fraction(number), "round": float(number)}
+
+    def shortfalls(self) -> list[str]:
+        """Returns that what the plan drops is not silent."""
+        if self._plan_masks is None or self._plan_masks.holds():
+            return super().shortfalls()
+        return [*super().shortfalls(), "What the plan drops is not zero after an epoch. Update with optimizer.apply."]
 
     # ---- one round --------------------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ class Sparsity(PruningCallback):
     """Adds to the logs of every epoch: `sparsity`, the share of zeros among the kernels' weights, and what the other
     callbacks of the fit are at (`kept`, `λ`). Keras shows logs in the progress bar and in `History`.
 
+    (The others add what they are at by themselves; this one gathers it in its file, also where it stands before them.)
+
     Stand it before callbacks that are to see these logs: `keras.callbacks.CSVLogger`, or
     `keras.callbacks.TensorBoard(folder, histogram_freq=1)`, which draws them as scalars beside histograms of the
     weights.
@@ -62,6 +64,7 @@ class Sparsity(PruningCallback):
         if self.csv is not None:
             row = {"epoch": epoch, **found, **{path: zero / size for path, (zero, size) in kernels.items()}}
             write_rows(self.csv, [*read_rows(self.csv), row])
+        super().on_epoch_end(epoch, logs)
 
 
 def zeros(model: keras.Model) -> dict[str, tuple[int, int]]:

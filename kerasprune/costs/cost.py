@@ -22,6 +22,7 @@ from kerasprune.graph.channels import Count, Ids, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan, plan_faults
+from kerasprune.rules.gate import Gate
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
 
 
@@ -62,6 +63,14 @@ class Cost:
     layers: tuple[LayerCost, ...] = ()
     estimated: int = 0
     products: int = 0
+
+    def __repr__(self) -> str:
+        numbers = {"estimated": self.estimated, "products": self.products}
+        apart = "".join(f", {key}={number:,}" for key, number in numbers.items() if number)
+        return (
+            f"Cost(params={self.params:,}, macs={self.macs:,}, activations={self.activations:,}, bytes={self.bytes:,}"
+            f"{apart}, layers=<{len(self.layers)}>)"
+        )
 
     @property
     def uncounted(self) -> float:
@@ -192,7 +201,7 @@ def _layer_costs(
     costs = []
     for key, layer in operations.items():
         weights = getattr(layer, "weights", ())
-        if not weights and key not in products:
+        if isinstance(layer, Gate) or not weights and key not in products:  # gates go into the layers before them
             continue
         own = [slices.get(id(w)) for w in weights]
         sizes = [kept_size(s, count) if s else prod(w.shape) for s, w in zip(own, weights, strict=True)]

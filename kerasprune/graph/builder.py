@@ -19,7 +19,6 @@ import numpy as np
 
 from kerasprune.errors import PruneError, choice_faults, raise_faults
 from kerasprune.graph.channels import (
-    COUPLINGS,
     Block,
     Count,
     Ids,
@@ -32,6 +31,7 @@ from kerasprune.graph.channels import (
     TracedCall,
     Unknown,
 )
+from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.settling import Said, settle
 

@@ -9,9 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 
-COUPLINGS = ("tied", "free", "padded")
-"""The residual width modes: added tensors share their channels, keep their width, or a branch may end narrower."""
-
 Count = Callable[[np.ndarray], int]
 """Says how many channels of an array of ids stay."""
 

@@ -44,6 +44,12 @@ class Polarization(ScalePenalty):
         spread = ops.sum(ops.abs(gammas - ops.mean(gammas)))
         return self.strength * (self.t * ops.sum(ops.abs(gammas)) - spread)
 
+    def gradient(self, gammas: Any) -> Any:
+        """Returns `λ (t·sign γ_i − sign(γ_i − γ̄) + mean_k sign(γ_k − γ̄))`."""
+        gammas = ops.convert_to_tensor(gammas)
+        sides = ops.sign(gammas - ops.mean(gammas))
+        return self.strength * (self.t * ops.sign(gammas) - sides + ops.mean(sides))
+
     def get_config(self) -> dict[str, float]:
         """Returns the arguments."""
         return {"strength": self.strength, "t": self.t}

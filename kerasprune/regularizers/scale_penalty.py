@@ -34,6 +34,10 @@ class ScalePenalty(keras.regularizers.Regularizer):
     def penalty(self, gammas: Any) -> Any:
         """Returns the penalty of the concatenated scales of shape `(n,)`, a scalar."""
 
+    @abstractmethod
+    def gradient(self, gammas: Any) -> Any:
+        """Returns the (sub-)gradient of the penalty with respect to the concatenated scales, shape `(n,)`."""
+
     def __call__(self, weight: Any) -> Any:
         return self.penalty(ops.reshape(ops.convert_to_tensor(weight), (-1,)))
 

@@ -30,6 +30,10 @@ class NetworkSlimming(ScalePenalty):
         """Returns `λ ‖γ‖₁` of the concatenated scales."""
         return self.strength * ops.sum(ops.abs(ops.convert_to_tensor(gammas)))
 
+    def gradient(self, gammas: Any) -> Any:
+        """Returns `λ sign γ`."""
+        return self.strength * ops.sign(ops.convert_to_tensor(gammas))
+
     def get_config(self) -> dict[str, float]:
         """Returns the arguments."""
         return {"strength": self.strength}

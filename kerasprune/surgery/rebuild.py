@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from kerasprune._keras import numpy_operations as knp
+from kerasprune.errors import choice_faults, raise_faults
 from kerasprune.graph.channels import Count, Padded
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import dropped, layer_names
@@ -17,15 +18,20 @@ from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import Folded, fold
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
 from kerasprune.surgery.clone import clone
+from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.cut_norms import warn_of_norms
+from kerasprune.surgery.gates import without_gates
 
 
 @uncollected()
-def rebuild(model: keras.Model | ChannelGraph, plan: Plan, absorb: bool = True) -> keras.Model:
+def rebuild(
+    model: keras.Model | ChannelGraph, plan: Plan, absorb: bool = True, *, compile: str | None = None
+) -> keras.Model:
     """Builds the slim model that a plan describes.
 
-    Every variable is cut along its axes to the channels that stay, every config follows. The result holds no
-    wrapper, no zero and no custom code of kerasprune.
+    Every variable is cut along its axes to the channels that stay, every config follows; gates (`kp.gated`) are
+    multiplied into the layers before them. The result holds no wrapper, no zero and no custom code of kerasprune.
 
     Args:
         model: The trained model, which is left untouched, or a graph of it, whose frozen layers stay so.
@@ -34,12 +40,15 @@ def rebuild(model: keras.Model | ChannelGraph, plan: Plan, absorb: bool = True) 
             the biases of their consumers, or the mean of a BatchNorm behind, adding a bias where there is neither.
             Exact where the consumer sees no padding; see
             `kerasprune.surgery.border_error`. Defaults to `True`.
+        compile: `"same"`: with the loss, metrics and options of the dense model, and a new optimizer of the same
+            settings and present learning rate. Defaults to `None`: not compiled.
 
     Returns:
-        A functional model with its own weights, not compiled.
+        A functional model with its own weights. A plan of a growing penalty is warned of where what it cuts away has
+        not become small.
 
     Raises:
-        PruneError: The plan does not fit the model.
+        PruneError: The plan does not fit the model; it is not compiled, and is to be compiled like it.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -50,7 +59,10 @@ def rebuild(model: keras.Model | ChannelGraph, plan: Plan, absorb: bool = True) 
         >>> kp.rebuild(model, kp.Plan({"first": [0, 3]})).get_layer("first").filters
         2
     """
+    if compile is not None:
+        raise_faults("The model cannot be rebuilt:", choice_faults(("same",), compile=compile))
     applied = cut(model, plan)
+    warn_of_norms(applied, plan)
     graph = applied.graph
     model = graph.model
     folded = fold(applied) if absorb else Folded()
@@ -72,6 +84,9 @@ def rebuild(model: keras.Model | ChannelGraph, plan: Plan, absorb: bool = True) 
         value,
         folded.added,
     )
+    new = without_gates(new)
+    if compile is not None:
+        compile_like(new, model)
     return new
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -10,8 +11,10 @@ import keras
 import numpy as np
 
 from kerasprune._keras import first_epoch
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.plans import Plan
+from kerasprune.training.acting import doubts, say, unreached
+from kerasprune.training.arguments import written
 from kerasprune.training.fit import Fit
 from kerasprune.training.masks import Masks
 from kerasprune.training.session import Session, State
@@ -24,8 +27,19 @@ class PruningCallback(keras.callbacks.Callback):
     it needs. In `begin` it registers with `self.session` what acts inside the compiled step (`regularize`, `constrain`)
     and what its state is (`variable`, `track`, `notes`); that is removed, saved by `Resume` and restored by the base.
 
+    Nothing is silent. What is known to keep it from acting is warned of at the beginning; `shortfalls` says, after
+    every epoch, what has not happened: a warning after the first, a `PruneError` at the end of the fit. What `gauges`
+    returns is added to the logs of every epoch, for the callbacks that stand behind it in the list.
+
+    A later fit of the same callback on the same model goes on where the last one ended: an unfinished schedule is
+    continued, a finished one holds what it has done, and says so; `callback.reset()` starts anew.
+
     Between two epochs a method is at rest: it acts at the end of a step or of an epoch, never at the beginning of an
     epoch. Then the beginning of an epoch is a moment that `Resume` can save, wherever it stands in the list.
+
+    Args:
+        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+            Defaults to `True`.
 
     Example:
         >>> import keras, numpy as np
@@ -49,10 +63,31 @@ class PruningCallback(keras.callbacks.Callback):
     follows_weights: ClassVar[bool] = False
     """Whether it can go on from weights and the optimizer's step alone, when another callback has restored those."""
 
+    continues: ClassVar[bool] = True
+    """Whether a later fit on the same model goes on where the last one ended."""
+
+    strict: bool = True
+    goes_on: bool = False
+    """Whether the present fit goes on where an earlier one of the same callback ended."""
     session: Session | None = None
     """What the callback owns in the present fit, or owned in the last one."""
     held: Masks | None = None
     """The masks of a method that removes weights by masks."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Keeps the arguments, so that every callback can say its settings."""
+        self = super().__new__(cls)
+        self._arguments = args, kwargs
+        self._shortfalls: list[str] | None = None
+        return self
+
+    def __init__(self, *, strict: bool = True) -> None:
+        super().__init__()
+        self.strict = strict
+
+    def __repr__(self) -> str:
+        status = self.status()
+        return written(self, *self._arguments) + (f": {status}" if status else "")
 
     # ---- what a method writes ---------------------------------------------------------------------------------
 
@@ -68,6 +103,34 @@ class PruningCallback(keras.callbacks.Callback):
     def gauges(self) -> dict[str, float]:
         """Returns numbers worth watching during `fit`, by name, e.g. the strength of a penalty."""
         return {} if self.held is None else {"kept": self.kept}
+
+    def shortfalls(self) -> list[str]:
+        """Returns what the method should have done by now and has not, each with its remedy; called after every epoch.
+
+        Masks are measured against their schedule, penalties against the norms of what they push. Where it is too early
+        to tell there is nothing to say. What the step leaves out altogether (penalties, constraints, updates) is
+        looked at by the base. A method that overrides it adds to `super().shortfalls()`.
+        """
+        if self.held is None or not self.session.attached("constraint") or self.held.holds():
+            return []
+        return [
+            "Weights that the masks remove are not zero after an epoch: something assigns them past the optimizer. "
+            "Update with optimizer.apply, and let other callbacks leave weights alone."
+        ]
+
+    @property
+    def finished(self) -> bool:
+        """Whether its schedule is over."""
+        return self.session is not None and self.length is not None and self.session.now() >= self.length
+
+    def resumed(self) -> None:
+        """Called in place of nothing where a fit goes on, when the state of the earlier one is back."""
+        if self.held is not None:
+            self.held.apply(self.model.optimizer)
+
+    def status(self) -> str:
+        """Returns what its `repr` says beside its settings; empty where there is nothing."""
+        return "" if self.held is None or self.session is None else f"{self.kept:.3g} kept"
 
     def hold(self, masks: Masks, within_step: Callable[[], None] = lambda: None) -> None:
         """Holds masks until the fit ends: removed weights are +0.0 after every step, so every saved file is sparse.
@@ -171,6 +234,20 @@ class PruningCallback(keras.callbacks.Callback):
             )
         return self.session
 
+    def reset(self) -> Self:
+        """Forgets all earlier fits, so that the next one starts anew, and returns the callback.
+
+        Example:
+            >>> from kerasprune.callbacks import GReg1
+            >>> callback = GReg1(keep=0.5)
+            >>> callback.reset() is callback  # model.fit(..., callbacks=[callback.reset()])
+            True
+        """
+        if self.session is not None:
+            self.detach()
+        self.session, self.held, self._shortfalls, self.goes_on = None, None, None, False
+        return self
+
     def detach(self) -> None:
         """Removes what the callback has left on the model of a fit that was broken off; see `kp.callbacks.detach`."""
         if self.session is not None:
@@ -199,11 +276,29 @@ class PruningCallback(keras.callbacks.Callback):
         Fit.of(self.model).begin(self, self._begin)
 
     def _begin(self) -> None:
-        if self.session is not None:
-            self.session.detach()
-        self.session = Session(self.model)
+        before = self.session
+        if before is not None:
+            before.close()
+        self._shortfalls = None
+        self.goes_on = self.continues and before is not None and before.begun and before.model is self.model
+        self.goes_on = self.goes_on and before.done > 0  # one that has not trained begins
+        self.session = Session(self.model, before.done if self.goes_on else 0)
         self.begin()
+        if self.goes_on:
+            self.session.goes_on(before.state())
+            self.resumed()
+            self._say_finished()
         self.session.compile()
+        self.session.begun = True
+        say(self, doubts(self.session), "may not act", level=6)
+
+    def _say_finished(self) -> None:
+        if self.finished:
+            warnings.warn(
+                f"{type(self).__name__} has ended its schedule in an earlier fit: what it has done is held, and it "
+                "does nothing more. callback.reset() starts anew.",
+                stacklevel=7,
+            )
 
     @property
     def restored_epoch(self) -> int:
@@ -224,15 +319,64 @@ class PruningCallback(keras.callbacks.Callback):
                 "BackupAndRestore."
             )
 
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Adds the gauges to the logs, and looks whether the method acts; to be called last by a method's own."""
+        _ = self.model  # on JAX this brings the variables up to date
+        if logs is not None:
+            logs.update(self.gauges())
+        first = self._shortfalls is None
+        self._shortfalls = [*unreached(self.session), *self.shortfalls()]
+        if first:
+            say(self, self._shortfalls, "does not act")
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        """Leaves an evaluation out of what is looked at."""
+        if self.session is not None:
+            self.session.watch(False)
+
+    def on_test_end(self, logs: dict | None = None) -> None:
+        """Goes on looking."""
+        if self.session is not None:
+            self.session.watch(True)
+
     def on_train_end(self, logs: dict | None = None) -> None:
-        """Ends; the first callback that ends tells the others."""
+        """Ends; the first callback that ends tells the others.
+
+        Raises:
+            PruneError: The method did not act, and is strict. The model is trained, nothing is left on it, and results
+                can be asked for as after any fit.
+        """
         fit = Fit.of(self.model)
         fit.end(self, lambda callback: callback.before_end())
+        if self._shortfalls is None and self.session.batches():  # a method's own on_epoch_end, without the base's
+            self._shortfalls = unreached(self.session)
         self.end()
-        self.session.detach()
+        self._look_at_last()
+        self.session.close()
         fit.remove(self)
         for act in self.session.last_acts:
             fit.afterwards(act, self.params)
+        self._say_at_last()
+
+    def _look_at_last(self) -> None:
+        """Warns where weights that nothing has held in the step were put back after the last epoch."""
+        if self.held is not None and not self.session.attached("constraint") and not self.held.holds():
+            warnings.warn(
+                f"What {type(self).__name__} has set to zero is not zero at the end of the fit: the moving average of "
+                "the optimizer (use_ema), or another callback, has put other weights in its place. The plan removes "
+                "them all the same. Train on for an epoch without, or call kp.mask before you judge the model.",
+                stacklevel=4,
+            )
+
+    def _say_at_last(self) -> None:
+        faults = self._shortfalls or []
+        if faults and self.strict:
+            raise_faults(
+                f"{type(self).__name__} has not acted in this fit (strict=False warns only). The model is trained, "
+                "and nothing is left on it.",
+                faults,
+            )
+        say(self, faults, "has not acted")
 
 
 def declared(member: Any) -> type[PruningCallback]:

@@ -107,7 +107,7 @@ class Fit:
     def remove(self, callback: Any) -> None:
         """Detaches a callback and takes it out of the fit."""
         if callback.session is not None:
-            callback.session.detach()
+            callback.session.close()
         self._phases.pop(callback, None)
         if not self._phases:
             vars(self._model).pop(_ENTRY, None)

@@ -77,6 +77,10 @@ class PlanMasks:
         """Holds what is silent at zero in every step of `fit`."""
         self._masks.attach(session, self._model)
 
+    def holds(self) -> bool:
+        """Returns whether all that is silent is zero."""
+        return self._masks.holds()
+
     def assign(self, plan: Plan) -> None:
         """Silences what a plan drops, now and in every step to come."""
         alive = self._graph.alive(plan.keep)

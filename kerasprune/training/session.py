@@ -10,7 +10,8 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import raw_iterations
-from kerasprune.errors import choice_faults, raise_faults
+from kerasprune.errors import PruneError, choice_faults, raise_faults
+from kerasprune.training.attached import Attached, AttachedConstraint, AttachedPenalty
 from kerasprune.training.composite import Chain, Sum, joined, without
 from kerasprune.training.jax_step import JaxStep, synchronise
 from kerasprune.training.optimizer import accumulated, ensure_built, unwrapped
@@ -30,8 +31,11 @@ class Session:
     `constrain`), a variable that the compiled step reads or assigns (`variable`, `track`), an array that only hooks
     read (`notes`).
 
+    A penalty acts by its gradient and adds nothing to the value of the loss; see `AttachedPenalty`.
+
     Args:
         model: The compiled model in training.
+        done: Steps that an earlier fit of the same callback has taken; they count on. Defaults to 0.
 
     Example:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
@@ -43,11 +47,14 @@ class Session:
         True
     """
 
-    def __init__(self, model: keras.Model) -> None:
-        self._model = model
+    def __init__(self, model: keras.Model, done: int = 0) -> None:
+        self.model = self._model = model
         self._optimizer = unwrapped(model.optimizer)
-        self._attached: list[tuple[str, Any, Any]] = []
-        self.start = int(ops.convert_to_numpy(self._optimizer.iterations))
+        self._attached: list[tuple[str, Any, Attached]] = []
+        self._begun_at = self._batches()
+        self.start = int(ops.convert_to_numpy(self._optimizer.iterations)) - done
+        self.begun = False
+        self.done: int | None = None
         self.last_acts: list[Callable[[], None]] = []
         self.variables: dict[str, Any] = {}
         self._in_loss: set[str] = set()
@@ -60,6 +67,20 @@ class Session:
         """Returns the number of steps since the fit began as a Python number."""
         synchronise(self._model)
         return int(ops.convert_to_numpy(self._optimizer.iterations)) - self.start
+
+    def batches(self) -> int:
+        """Returns how many gradients the optimizer has been given since the session began."""
+        synchronise(self._model)
+        return self._batches() - self._begun_at
+
+    def _batches(self) -> int:
+        return int(ops.convert_to_numpy(raw_iterations(self._optimizer)))
+
+    def close(self) -> None:
+        """Notes how many steps were taken, for a later fit that goes on, and detaches."""
+        if self.done is None:
+            self.done = self.now()
+        self.detach()
 
     def step(self) -> Any:
         """Returns the number of steps as a tensor, inside a regularizer and so inside the compiled step."""
@@ -75,17 +96,38 @@ class Session:
         raw = ops.cast(ops.convert_to_tensor(raw_iterations(self._optimizer)), "int32") + 1
         return raw // accumulated(self._optimizer) - self.start
 
+    def due(self) -> Any:
+        """Returns, inside a constraint, whether this batch updates the weights, rather than waits for others."""
+        steps = accumulated(self._optimizer)
+        raw = ops.cast(ops.convert_to_tensor(raw_iterations(self._optimizer)), "int32") + 1
+        return ops.equal(raw % steps, 0)
+
+    def rate(self) -> Any:
+        """Returns the learning rate of the present step, inside a constraint."""
+        return ops.cast(self._optimizer.learning_rate, "float32")
+
     # ---- what acts in the step ------------------------------------------------------------------------------
 
     def regularize(self, variable: Any, regularizer: keras.regularizers.Regularizer) -> None:
         """Adds a regularizer to a variable; one that is already there goes on acting."""
-        variable.regularizer = joined(Sum, variable.regularizer, regularizer)
-        self._attached.append(("regularizer", variable, regularizer))
+        part = AttachedPenalty(regularizer)
+        variable.regularizer = joined(Sum, variable.regularizer, part)
+        self._attached.append(("regularizer", variable, part))
 
     def constrain(self, variable: Any, constraint: keras.constraints.Constraint) -> None:
         """Adds a constraint to a variable, behind one that is already there."""
-        variable.constraint = joined(Chain, variable.constraint, constraint)
-        self._attached.append(("constraint", variable, constraint))
+        part = AttachedConstraint(constraint)
+        variable.constraint = joined(Chain, variable.constraint, part)
+        self._attached.append(("constraint", variable, part))
+
+    def attached(self, kind: str) -> list[tuple[Any, Attached]]:
+        """Returns `(variable, part)` of what is attached of a kind: `"regularizer"` or `"constraint"`."""
+        return [(variable, part) for what, variable, part in self._attached if what == kind]
+
+    def watch(self, watched: bool) -> None:
+        """Notes whether what runs now is training, rather than an evaluation in between."""
+        for _, _, part in self._attached:
+            part.watched = watched
 
     def compile(self) -> None:
         """Makes the training step anew where something was attached: Keras reads both while it traces the step."""
@@ -156,6 +198,20 @@ class Session:
         values = {name: ops.convert_to_numpy(variable) for name, variable in self.variables.items()}
         notes = {name: np.asarray(note) for name, note in self.notes.items()}
         return {"start": np.asarray(self.start), **values, **notes}
+
+    def goes_on(self, state: State) -> None:
+        """Puts back the state of an earlier fit of the same callback, whose steps were given as `done`.
+
+        Raises:
+            PruneError: The model has changed meanwhile.
+        """
+        shapes = {name: tuple(variable.shape) for name, variable in self.variables.items()}
+        if any(name not in state or np.shape(state[name]) != shape for name, shape in shapes.items()):
+            raise PruneError(
+                "Expected the model as the earlier fit of this callback has left it. Received: one whose kernels "
+                "that may be removed are others. Call callback.reset() to start anew."
+            )
+        self.restore({**state, "start": np.asarray(self.start)})
 
     def restore(self, state: State) -> None:
         """Puts a state back."""

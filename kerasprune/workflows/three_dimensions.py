@@ -30,11 +30,10 @@ from kerasprune.training.depth_width_resolution import (
     steps,
     width_plan,
 )
+from kerasprune.workflows.choices import CONSTRAINTS
 from kerasprune.workflows.rounds import Fit, built_point
 from kerasprune.workflows.rounds import rounds as shrink
 from kerasprune.workflows.store import Store, checksum, judged_by
-
-CONSTRAINTS = ("macs", "volume")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import keras
 import numpy as np
@@ -47,13 +48,17 @@ def train(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback] = ()
 
 
 class Reference:
-    """The network in float64: mean squared error, L2 in the loss, SGD with momentum."""
+    """The network in float64: mean squared error, L2 in the loss, SGD with momentum.
 
-    def __init__(self, model: keras.Model, accumulate: int = 1) -> None:
+    With `decoupled` the penalties stand apart: `w ← (1 − ηλ) w` after each update.
+    """
+
+    def __init__(self, model: keras.Model, accumulate: int = 1, decoupled: bool = False) -> None:
         values = [value.astype("float64") for value in model.get_weights()]
         self.kernels, self.biases = values[0::2], values[1::2]
         self.speeds = [np.zeros_like(value) for value in values]
         self.accumulate = accumulate
+        self.decoupled = decoupled
         self.waiting = [np.zeros_like(value) for value in values]
         self.steps = 0
 
@@ -70,23 +75,32 @@ class Reference:
             error = (error @ self.kernels[level].T) * (seen[level] > 0)
         return of_kernels, of_biases
 
-    def step(self, penalties: Sequence[np.ndarray | float]) -> None:
-        """Takes one step, with one penalty factor per weight."""
+    def step(self, penalties: Sequence[np.ndarray | float] | Callable[[], Sequence]) -> None:
+        """Takes one step, with one penalty factor per weight; apart from the moments they are asked for afterwards."""
         inputs, targets = samples()
         begin = self.steps % BATCHES * BATCH
         of_kernels, of_biases = self.gradients(inputs[begin : begin + BATCH], targets[begin : begin + BATCH])
         of_kernels = [
-            g + DECAY * w + factor * w for g, w, factor in zip(of_kernels, self.kernels, penalties, strict=True)
+            g + DECAY * w + factor * w
+            for g, w, factor in zip(of_kernels, self.kernels, [0.0] * 3 if self.decoupled else penalties, strict=True)
         ]
         self.steps += 1
         for level in range(3):
             self.waiting[2 * level] += of_kernels[level]
             self.waiting[2 * level + 1] += of_biases[level]
         if self.steps % self.accumulate == 0:
-            for index, (speed, gradient) in enumerate(zip(self.speeds, self.waiting, strict=True)):
-                speed[:] = MOMENTUM * speed - RATE * gradient / self.accumulate
-                (self.biases if index % 2 else self.kernels)[index // 2] += speed
+            for index, gradient in enumerate(self.waiting):
+                (self.biases if index % 2 else self.kernels)[index // 2] += self.change(index, gradient)
                 gradient[:] = 0
+            if self.decoupled:
+                for kernel, factor in zip(self.kernels, penalties(), strict=True):
+                    kernel *= 1 - RATE * np.asarray(factor)
+
+    def change(self, index: int, gradient: np.ndarray) -> np.ndarray:
+        """Returns what the optimizer adds to a variable."""
+        speed = self.speeds[index]
+        speed[:] = MOMENTUM * speed - RATE * gradient / self.accumulate
+        return speed
 
     def weights(self) -> list[np.ndarray]:
         """Returns kernels and biases as `model.get_weights()` does."""
@@ -115,8 +129,24 @@ class Reference:
     def run(self, steps: int, penalties: Callable[[int], Sequence]) -> Reference:
         """Takes many steps; `penalties(step)` is asked before each."""
         for step in range(steps):
-            self.step(penalties(step))
+            self.step(partial(penalties, step) if self.decoupled else penalties(step))
         return self
+
+
+class AdamReference(Reference):
+    """The same under Adam, as Kingma & Ba have it."""
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__(model, decoupled=True)
+        self.seconds = [np.zeros_like(speed) for speed in self.speeds]
+
+    def change(self, index: int, gradient: np.ndarray) -> np.ndarray:
+        """Returns what Adam adds to a variable."""
+        first, second = self.speeds[index], self.seconds[index]
+        first += 0.1 * (gradient - first)
+        second += 0.001 * (gradient**2 - second)
+        rate = RATE * np.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
+        return -rate * first / (np.sqrt(second) + 1e-7)
 
 
 def greg1(reference: Reference, granularity: str, keep: float, *, penalty_step: float, every: int, ceiling: float):

@@ -1,0 +1,51 @@
+"""A slim model compiled as the dense one is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kerasprune._keras import compile_arguments
+from kerasprune.errors import PruneError
+
+
+def compile_like(slim: keras.Model, dense: keras.Model) -> None:
+    """Compiles a model with the loss, metrics and options of another, and an optimizer of the same settings.
+
+    Optimizer and metrics are new objects without memory; the learning rate is the present one. A loss is the same
+    object.
+
+    Args:
+        slim: The model to compile, in place.
+        dense: A compiled model.
+
+    Raises:
+        PruneError: The dense model is not compiled, or its optimizer or a metric cannot be made anew.
+    """
+    arguments = compile_arguments(dense) if dense.compiled else None
+    if not arguments:
+        raise PruneError(
+            f"Expected a compiled model beside compile='same'. Received: {dense.name!r}, which is not compiled. "
+            "Compile it, or leave compile= out and compile the slim one."
+        )
+    for name in ("optimizer", "metrics", "weighted_metrics"):
+        arguments[name] = _anew(arguments[name])
+    slim.compile(**arguments)
+
+
+def _anew(thing: Any) -> Any:
+    """Returns an optimizer or metrics made anew; names, functions and `None` as they are."""
+    if isinstance(thing, dict):
+        return {key: _anew(each) for key, each in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [_anew(each) for each in thing]
+    if not isinstance(thing, keras.Optimizer | keras.Metric):
+        return thing
+    try:
+        return type(thing).from_config(thing.get_config())
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise PruneError(
+            f"Expected an optimizer and metrics that can be made anew from their config. Received: "
+            f"{type(thing).__name__} ({error}). Give it get_config, or compile the slim model yourself."
+        ) from error

@@ -1,0 +1,65 @@
+"""Which parts of Keras a train step of the user's own asks for, read from its code before anything is trained."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+_LOSSES = {"losses", "compute_loss", "_compute_loss", "compute_loss_and_updates", "train_step"}
+_UPDATES = {"apply", "apply_gradients", "minimize", "stateless_apply", "train_step"}
+
+
+def has_own_step(model: keras.Model) -> bool:
+    """Returns whether a model has a `train_step` of its own, rather than Keras's."""
+    return _function(model.train_step) is not _function(keras.Model.train_step)
+
+
+def asks_for_losses(model: keras.Model) -> bool:
+    """Returns whether a train step names `losses`, `compute_loss` or the step of Keras; `True` for that of Keras.
+
+    Read from the names in the code of the class and of the functions that it calls, so it may be wrong for code that
+    hides them; what really happens is seen after the first epoch.
+    """
+    return not has_own_step(model) or bool(_LOSSES & _names(model))
+
+
+def asks_for_updates(model: keras.Model) -> bool:
+    """Returns whether a train step names `optimizer.apply` or a kin of it; see `asks_for_losses`."""
+    return not has_own_step(model) or bool(_UPDATES & _names(model))
+
+
+def _function(method: Any) -> Any:
+    return getattr(method, "__func__", method)
+
+
+def _names(model: keras.Model) -> set[str]:
+    """Returns the names in the own train step, in the methods of its classes that it calls, and in functions beside."""
+    own = {}
+    for cls in reversed(type(model).__mro__):
+        if not cls.__module__.startswith("keras."):
+            own |= {name: each for name, each in vars(cls).items() if isinstance(each, types.FunctionType)}
+    found: set[str] = set()
+    seen: set[int] = set()
+    waiting = [_function(model.train_step)]
+    while waiting:
+        function = waiting.pop()
+        code = getattr(function, "__code__", None)
+        if code is None or id(code) in seen:
+            continue
+        seen.add(id(code))
+        names = set(_names_of(code))
+        found |= names
+        beside = {name: function.__globals__.get(name) for name in names}
+        waiting += [each for each in beside.values() if isinstance(each, types.FunctionType)]
+        waiting += [own[name] for name in names if name in own and name != "train_step"]
+    return found
+
+
+def _names_of(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names_of(constant)
