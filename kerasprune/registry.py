@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from kerasprune.errors import PruneError, extras, nearest
+from kerasprune.errors import PruneError, extras, nearest, short
 
 Member = TypeVar("Member", bound=Callable[..., Any])
 
@@ -62,7 +62,7 @@ class Registry:
         if name not in self.built_in:
             raise PruneError(
                 f"Expected a known {self.kind}: {', '.join(self.names())}. "
-                f"Received: {name!r}.{nearest(str(name), self.names())}"
+                f"Received: {short(name)}.{nearest(str(name), self.names())}"
             )
         return imported(self.built_in[name])
 

@@ -33,13 +33,17 @@ KINDS: dict[str, Callable[[], list[str]]] = {
 def list_names(
     kind: Annotated[str | None, typer.Argument(help="models, data, criteria, budgets, callbacks or recipes.")] = None,
 ) -> None:
-    """List what can be named in recipes and options."""
+    """List what can be named in recipes and options; recipes with what they ask, cost and need."""
+    from kerasprune.recipes.listing import described
+
     if kind is not None and kind not in KINDS:
         raise PruneError(f"Expected one of {', '.join(KINDS)}. Received: {kind!r}.{nearest(kind, KINDS)}")
     for name in [kind] if kind else KINDS:
         typer.echo(f"{name}:")
         for member in KINDS[name]():
             typer.echo(f"  {member}")
+            if name == "recipes":
+                typer.echo(f"      {described(member)}")
 
 
 @app.command()

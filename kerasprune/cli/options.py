@@ -46,6 +46,7 @@ Scale = Annotated[
 Freeze = Annotated[
     list[str] | None, typer.Option("--freeze", metavar="LAYER", help="Keep all its channels; may be repeated.")
 ]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail where a figure that the recipe expects is missed.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what TensorFlow and Keras print, too.")]
 
 SAVED_MODEL, H5 = "saved_model.pb", (".h5", ".hdf5")
@@ -69,7 +70,7 @@ OPTIONS = {
     **{name: f"--{name}" for name in ("seed", "loss", "export", "calibrate")},
 }
 _LONGEST_FIRST = "|".join(re.escape(key) for key in sorted(OPTIONS, key=len, reverse=True))
-_KEYS = re.compile(rf"(?<![\w.-])({_LONGEST_FIRST})(?=(\.\d+)?:)")
+_KEYS = re.compile(rf"(?<![\w.-])({_LONGEST_FIRST})(?=(\.\d+)?[:=])")
 
 
 @contextlib.contextmanager

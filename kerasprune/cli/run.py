@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 
 from kerasprune.cli.application import app
-from kerasprune.cli.options import RecipeName, Settings, Trust, Verbose
+from kerasprune.cli.options import RecipeName, Settings, Strict, Trust, Verbose
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_comparison, print_summary
+from kerasprune.errors import PruneError
 
 
 @app.command()
@@ -19,7 +20,10 @@ def run(
     recipe: RecipeName,
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option("--out", help="Defaults to runs/RECIPE-HASH.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Carry on with the first unfinished stage.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Carry on where a run was broken off, within the stage.")
+    ] = False,
+    strict: Strict = False,
     trust: Trust = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Try every stage on generated images.")] = False,
     seeds: Annotated[int, typer.Option("--seeds", help="Run it for so many seeds, for mean ± deviation.")] = 1,
@@ -34,6 +38,8 @@ def run(
     from kerasprune.recipes import loader
 
     if seeds != 1 or grid:
+        if strict:
+            raise PruneError("Expected one run beside --strict. Received: --seeds or --grid. Leave one of them out.")
         from kerasprune.recipes.grid import grid_of, seeds_and_grid
 
         options = {"settings": settings or [], "out": out, "resume": resume, "trust": trust, "smoke": smoke}
@@ -44,4 +50,4 @@ def run(
     start(verbose=verbose)
     from kerasprune.recipes.runner import run as run_recipe
 
-    print_summary(run_recipe(checked, out, resume=resume, smoke=smoke, console=Console()))
+    print_summary(run_recipe(checked, out, resume=resume, smoke=smoke, strict=strict, console=Console()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ def load_model(path: Path | str) -> Any:
     if not is_file(path):
         raise PruneError(f"Expected the path of a .keras file. Received: {short(str(path))}, which is no file.")
     try:
-        with weights_at_most(_stored(path) + FREE_WEIGHTS, path):
+        with weights_at_most(_stored(path) + FREE_WEIGHTS, path), _none_left_random(path):
             return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever the reader of a damaged part raises
         cause = _cause(error)
@@ -77,6 +78,21 @@ def weights_at_most(most: int, path: Path) -> Iterator[None]:
         yield
     finally:
         Layer.add_weight = add
+
+
+@contextmanager
+def _none_left_random(path: Path) -> Iterator[None]:
+    """Raises where Keras only warns: weights that the file lacks would stay random."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for one in caught:
+        if "freshly-initialized" in str(one.message):
+            raise PruneError(
+                f"Expected a file with all weights of its model. Received: {short(str(path))}, which lacks some: "
+                f"{short(str(one.message))}. Save the model again."
+            )
+        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
 def _size(shape: Any) -> int:

@@ -137,11 +137,15 @@ def _apply(data: dict[str, Any], setting: str) -> list[str]:
 def _worded(fault: Any, data: Any, lines: dict[Keys, int]) -> str:
     keys = _spelled(fault["loc"], data, fault["type"] in {"missing", "unknown_key"})
     line = next((lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in lines), None)
-    where = (f"line {line}, " if line else "") + (".".join(map(str, keys)) or "the recipe")
+    where = (f"line {line}, " if line else "") + (".".join(_part(key) for key in keys) or "the recipe")
     message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] in {"missing", "unknown_key"} or "Received:" in message:
+    if fault["type"] in {"missing", "unknown_key"} or "Received:" in message or not keys:
         return f"{where}: {message}"
-    return f"{where}: {message}. Received: {short(fault['input'])}."
+    return f"{where}: {message}{'' if message.endswith('?') else '.'} Received: {short(fault['input'])}."
+
+
+def _part(key: str | int) -> str:
+    return str(key) if len(str(key)) <= 80 else short(key)
 
 
 def _spelled(location: Keys, data: Any, absent: bool) -> Keys:

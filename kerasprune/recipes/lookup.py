@@ -41,7 +41,7 @@ def member(family: str, name: str) -> Callable[..., Any]:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise PruneError(
-            f"Expected {family} 'package.module:Name' to be importable. Received: {name!r} ({error})."
+            f"Expected {family} 'package.module:Name' to be importable. Received: {short(name)} ({short(str(error))})."
         ) from error
 
 

@@ -12,10 +12,12 @@ import keras
 import numpy as np
 
 from kerasprune.errors import PruneError
-from kerasprune.files import read_json, read_rows, replacing, write_json, write_rows, write_text
+from kerasprune.files import read_json, read_rows, remove_strays, replacing, write_json, write_rows, write_text
 from kerasprune.files.arrays import read_arrays
 from kerasprune.files.keras_model import load_model
+from kerasprune.files.strays import remove
 
+STATES = "resume"
 COLUMNS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
 
@@ -45,6 +47,24 @@ class RunFolder:
     def finish(self, stage: str, seconds: float) -> None:
         """Notes that a stage is finished."""
         write_json(self.file("stages.json"), {**self.stages(), stage: {"seconds": round(seconds, 3)}})
+
+    # ---- fits that were broken off -------------------------------------------------------------------
+
+    def state(self, name: str) -> Path:
+        """Returns the folder for the state of a fit; those of others, whose results are on disk, are removed."""
+        for other in self.file(STATES).glob("*"):
+            if other.name != name:
+                remove(other)
+        return self.file(STATES) / name
+
+    def forget_states(self) -> None:
+        """Removes the states of fits: what they led to is on disk."""
+        remove(self.file(STATES))
+
+    def tidy(self) -> None:
+        """Removes temporary files that killed saves have left in the folder and below it."""
+        for folder in [self.path, *(path for path in self.path.rglob("*") if path.is_dir() and not path.is_symlink())]:
+            remove_strays(folder)
 
     # ---- data --------------------------------------------------------------------------------------
 
@@ -87,6 +107,11 @@ class RunFolder:
     def metrics(self) -> list[dict[str, str]]:
         """Returns the rows of `metrics.csv` as text."""
         return read_rows(self.file("metrics.csv"))
+
+    def rows_of(self, stage: str) -> list[dict[str, str]]:
+        """Returns the rows of a stage without its name and without empty cells."""
+        rows = [row for row in self.metrics() if row.get("stage") == stage]
+        return [{key: cell for key, cell in row.items() if key != "stage" and cell} for row in rows]
 
     def set_metrics(self, stage: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Writes the rows of a stage in place of those it had, so that a stage begun anew has none twice."""

@@ -33,6 +33,7 @@ from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.recipes import lookup as members
 from kerasprune.recipes.formats import FORMATS
 from kerasprune.recipes.library import FOLDER
+from kerasprune.recipes.wording import worded
 from kerasprune.workflows.choices import CONSTRAINTS
 
 # Numbers as they are written: neither true nor "3" is one, nor 2.0 a whole one.
@@ -62,7 +63,7 @@ class Node(BaseModel):
 
     @classmethod
     def _reworded(cls, fault: ErrorDetails) -> InitErrorDetails:
-        kind, message = fault["type"], fault["msg"]
+        kind, message = fault["type"], worded(fault)
         if kind == "extra_forbidden":
             known = ", ".join(cls.model_fields)
             kind = "unknown_key"

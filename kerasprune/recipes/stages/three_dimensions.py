@@ -17,6 +17,7 @@ from kerasprune.recipes.fit import fit
 from kerasprune.recipes.stages.context import Run, measured
 from kerasprune.search.accuracy_predictor import MAP
 from kerasprune.training.depth_width_resolution import DIMENSIONS, Point, width_plan
+from kerasprune.workflows.store import checksum
 from kerasprune.workflows.three_dimensions import ThreeDimensions, check_extent, check_points, three_dimensions
 
 _SHOWN = 6  # images whose feature maps are drawn
@@ -49,6 +50,7 @@ def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> Plan:
                 objective=run.objective(slim),
                 folder=run.folder,
                 console=run.console,
+                place=f"point-{slim.count_params()}-{resolution}-{checksum(slim):.9e}",
             )
         if run.recipe.smoke:
             return cost(slim, resolution=resolution).macs / dense
