@@ -72,9 +72,8 @@ def main(number: int, seed: int) -> int:
         left = sorted(path.name for path in folder.iterdir())
         states, models = [f"state-{n:06d}.npz" for n in range(5)], [f"model-{n}" for n in range(5)]
         litter = set(left) ^ {".notes", "plan.json", "metrics.csv", *states, *models}
-    print(
-        f"{kills} kills in {time.time() - began:.0f} s: {faults} damaged files, {len(litter)} left or lost {litter or ''}"
-    )
+    seconds = time.time() - began
+    print(f"{kills} kills in {seconds:.0f} s: {faults} damaged files, {len(litter)} left or lost {litter or ''}")
     return faults + len(litter)
 
 

@@ -40,7 +40,7 @@ def callbacks(epochs: int) -> dict:
         "Polarization": lambda: kp.callbacks.Polarization(strength=1e-3),
         "NetworkSlimming": lambda: kp.callbacks.NetworkSlimming(strength=1e-3, keep=0.5),
         "GradualMagnitude": lambda: kp.callbacks.GradualMagnitude(
-            kp.schedules.cubic(keep=0.1, end=f"{epochs - 1}ep"), every=5
+            kp.schedules.cubic(keep=0.1, end=f"{epochs - 1}ep"), every=5, scope="global"
         ),
         "IterativeMagnitude": lambda: kp.callbacks.IterativeMagnitude(rounds=masks - 1, keep_per_round=0.5),
         "LearningRateRewinding": lambda: kp.callbacks.LearningRateRewinding(rounds=1, keep_per_round=0.2),
@@ -71,19 +71,21 @@ def job(name: str, folder: Path, epochs: int, every: int) -> None:
     model.compile(keras.optimizers.SGD(rate, momentum=0.9), loss)
     data = kp.data.load("digits", size=SIZE, batch=BATCH, augment="crop")
     callback = callbacks(epochs)[name]()
-    history = model.fit(
+    trained = []  # History holds the epochs before a kill too
+    count = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: trained.append(epoch))
+    model.fit(
         data,
         epochs=epochs,
         verbose=0,
         shuffle=False,
-        callbacks=[callback, kp.callbacks.Resume(folder / "state", every), Progress()],
+        callbacks=[callback, kp.callbacks.Resume(folder / "state", every), Progress(), count],
     )
     found = {f"w{place}": weights for place, weights in enumerate(model.get_weights())}
     try:
         found |= {f"keep/{group}": np.asarray(kept) for group, kept in callback.plan.keep.items()}
     except kp.PruneError:
         found |= {f"mask/{place}": mask for place, mask in enumerate(callback.masks.values())}
-    np.savez(folder / "result.npz", epochs=len(history.epoch), **found)
+    np.savez(folder / "result.npz", epochs=len(trained), **found)
 
 
 def start(name: str, folder: Path, epochs: int, every: int) -> subprocess.Popen:

@@ -26,6 +26,7 @@ _find, __dir__, __all__ = lazy(
         "data": "kerasprune.data",
         "export": "kerasprune.export",
         "functional": "kerasprune.surgery.inline:functional",
+        "gated": "kerasprune.surgery.gates:gated",
         "latency": "kerasprune.export.latency",
         "lottery": "kerasprune.workflows.lottery:lottery",
         "mask": "kerasprune.surgery.mask:mask",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -29,6 +29,9 @@ from kerasprune.cli.options import (
 from kerasprune.cli.outcome import print_json, print_outcome
 from kerasprune.cli.startup import start
 from kerasprune.errors import PruneError
+
+if TYPE_CHECKING:
+    from kerasprune.recipes import schema
 
 RATES = {"sgd": 0.01, "adam": 0.001, "adamw": 0.001}  # where fine-tuning starts
 
@@ -82,55 +85,54 @@ def prune(
 
     Composite layers and subclassed models are written out as plain layers first.
     """
-    from kerasprune.recipes import loader
-    from kerasprune.recipes.overwrite import make_room
-
     check_model_path(model)
     _check_options(keep=keep, macs=macs, params=params, data=data, epochs=finetune_epochs, optimizer=optimizer)
-    rate = RATES[optimizer] if learning_rate is None else learning_rate
-    plan = {
-        "criterion": criterion,
-        "budget": budget,
-        "coupling": coupling,
-        "keep": keep,
-        "macs": macs,
-        "params": params,
-        "round_to": round_to,
-        "min_keep": min_keep,
-        "freeze": freeze or [],
-    }
+    target = {name: value for name, value in (("keep", keep), ("macs", macs), ("params", params)) if value is not None}
+    how = {"criterion": criterion, "budget": budget, "coupling": coupling, "freeze": freeze or []}
     recipe = {
-        "name": re.sub(r"[^A-Za-z0-9._-]", "-", model.stem).strip("-.") or "model",
-        "why": f"{model.name}, pruned at once.",
+        **_named(model),
         "seed": seed,
         "model": {"start": str(model), "size": size},
         "data": data and {"name": data, "scale": scale, "batch": batch, **({"size": size} if size else {})},
         "loss": loss,
-        "prune": {"plan": plan},
-        "finetune": finetune_epochs and _finetuning(finetune_epochs, optimizer, rate) or None,
+        "prune": {"plan": {**target, **how, "round_to": round_to, "min_keep": min_keep}},
+        "finetune": _finetuning(finetune_epochs, optimizer, learning_rate) if finetune_epochs else None,
         "export": export or [],
         "calibrate": calibrate and str(calibrate),
     }
     with in_options():
-        checked = loader.check(recipe, source=f"Pruning {model.name}", trust=trust)
-    if overwrite and not resume:
-        make_room(out)
+        checked = _checked(recipe, model, trust, room=out if overwrite and not resume else None)
     start(verbose=verbose)
     import_code(imports, trust)
     from kerasprune.recipes.runner import run as run_recipe
 
-    console = Console(quiet=quiet, stderr=as_json)
     messages = Messages(None if quiet else Console(stderr=True), log_file, out)
     with messages.kept(), in_options():
-        folder = run_recipe(checked, out, resume=resume, console=console)
+        folder = run_recipe(checked, out, resume=resume, console=Console(quiet=quiet, stderr=as_json))
     if as_json:
         print_json(folder)
     elif not quiet:
         print_outcome(folder, checked, model)
 
 
-def _finetuning(epochs: int, optimizer: str, rate: float) -> dict[str, Any]:
-    cosine = {"name": "cosine", "start": rate}
+def _named(model: Path) -> dict[str, str]:
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", model.stem).strip("-.") or "model"
+    return {"name": name, "why": f"{model.name}, pruned at once."}
+
+
+def _checked(recipe: dict[str, Any], model: Path, trust: bool, room: Path | None) -> schema.Recipe:
+    """Returns the recipe, checked; makes room for the run where that is asked for."""
+    from kerasprune.recipes import loader
+    from kerasprune.recipes.overwrite import make_room
+
+    checked = loader.check(recipe, source=f"Pruning {model.name}", trust=trust)
+    if room is not None:
+        make_room(room)
+    return checked
+
+
+def _finetuning(epochs: int, optimizer: str, rate: float | None) -> dict[str, Any]:
+    cosine = {"name": "cosine", "start": RATES[optimizer] if rate is None else rate}
     return {"epochs": epochs, "optimizer": {"name": optimizer, "learning_rate": cosine}}
 
 

@@ -98,7 +98,7 @@ class ConverterProcess:
         try:
             line = self._ask(json.dumps(request))
         except BaseException:  # an interrupt: the answer of this request must not be taken for that of the next
-            self.stop(kill=True)
+            self.stop()
             raise
         if line:
             return json.loads(line)
@@ -118,13 +118,12 @@ class ConverterProcess:
             return ""
         return self._child.stdout.readline()
 
-    def stop(self, kill: bool = False) -> None:
+    def stop(self) -> None:
         """Ends the child, where there is one."""
         child, self._child = self._child, None
         if child is None or self._owner != os.getpid():  # after a fork it is the other process's
             return
-        if kill:
-            child.kill()
+        child.kill()  # it holds nothing that could be lost, and may be in the middle of importing TensorFlow
         for stream in (child.stdin, child.stdout):
             with contextlib.suppress(OSError):
                 stream.close()

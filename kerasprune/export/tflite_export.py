@@ -138,10 +138,12 @@ def _complaints(report: ExportReport, model: keras.Model, quantize: str | None) 
     """Returns what is wrong with a file that was written, in sentences."""
     found = []
     if report.agreement is not None and report.agreement < LOW_AGREEMENT:
+        remedy = " Pass data= as the model sees them in use: random inputs may lie where it hardly decides."
+        if report.inputs == "data":
+            remedy = " Calibrate on more data, or take another format." if QUANTIZATIONS[quantize].calibrated else ""
         found.append(
             f"The file chooses as the Keras model does on {report.agreement:.1%} of {report.samples} {report.inputs} "
-            f"samples only. Received: quantize={quantize!r}. Look at its accuracy before it is used; calibrate on more "
-            "data, or take quantize='int16x8', 'dynamic' or 'float16'."
+            f"samples only. Received: quantize={quantize!r}. Look at its accuracy before it is used.{remedy}"
         )
     float_bytes = 4 * model.count_params()
     if QUANTIZATIONS[quantize].calibrated and report.bytes > float_bytes + GRAPH_BYTES and recurrent_layers(model):

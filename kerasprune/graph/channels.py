@@ -57,6 +57,19 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class Product:
+    """A product of tensors, none of which is a weight: the scores of attention, say.
+
+    Args:
+        operation: The layer or operation that multiplies.
+        sizes: Of all axes but the batch, those that are summed over included: channel ids, or a size; `None` = free.
+    """
+
+    operation: Any
+    sizes: tuple[np.ndarray | int | None, ...]
+
+
+@dataclass(frozen=True)
 class Setting:
     """A config entry that follows the channels: `config[key[0]][key[1]]… = value(count)`."""
 

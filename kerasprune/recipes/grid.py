@@ -14,6 +14,7 @@ import yaml
 
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.recipes import loader
+from kerasprune.recipes.yaml_text import read_value
 from kerasprune.reports.comparison import runs_below, write_comparison
 from kerasprune.workflows.population import Population
 
@@ -37,11 +38,8 @@ def grid_of(texts: Sequence[str]) -> dict[str, list[Any]]:
     faults = []
     for text in texts:
         key, _, listed = text.partition("=")
-        try:
-            values = yaml.safe_load(f"[{listed}]")
-        except yaml.YAMLError:
-            values = None
-        if not key or not values or key in grid:
+        values = read_value(f"[{listed}]")  # a text where it is no YAML
+        if not key or not values or not isinstance(values, list) or key in grid:
             faults.append(f"Expected every key once, as key.key=value,value. Received: --grid {text}")
         grid[key] = values
     raise_faults("The grid cannot be run:", faults)

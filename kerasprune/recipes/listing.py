@@ -42,8 +42,8 @@ def described(name: str) -> Line:
         PruneError: There is no such recipe.
 
     Example:
-        >>> print(described("glyphs-base").cost)
-        Epochs: 30 train
+        >>> described("glyphs-base").data
+        'glyphs, which is drawn from fonts'
     """
     recipe = yaml.load(library.find(name).read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
     return Line(recipe["why"], _cost(recipe), _data(recipe))

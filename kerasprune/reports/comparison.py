@@ -84,7 +84,8 @@ def compared(records: Sequence[Record]) -> list[dict[str, Any]]:
     for index, one in enumerate(settings):
         groups.setdefault(json.dumps([one.get(column) for column in columns]), []).append(index)
     measures = [_measures(record.summary) for record in records]
-    names = [name for name in _FORMS if any(one[name] is not None for one in measures)]
+    known = dict.fromkeys(name for one in measures for name in one)
+    names = [name for name in known if any(one.get(name) is not None for one in measures)]
     rows = []
     for members in groups.values():
         head = {column: settings[members[0]].get(column, _ABSENT) for column in columns}
@@ -106,13 +107,14 @@ def comparison_table(records: Sequence[Record]) -> tuple[tuple[str, ...], Rows]:
         records: The runs.
     """
     rows = compared(records)
-    names = [name for name in _FORMS if any(name in row for row in rows)]
-    heads = [key for key in rows[0] if key not in _FORMS and not key.endswith("_deviation")] if rows else []
+    keys = rows[0] if rows else {}
+    names = [key for key in keys if f"{key}_deviation" in keys]
+    heads = [key for key in keys if key not in names and key.removesuffix("_deviation") not in names]
     body = [
         (*(_text(row[key]) for key in heads), *(_cell(name, row[name], row[f"{name}_deviation"]) for name in names))
         for row in rows
     ]
-    return (*heads, *(_FORMS[name][0] for name in names)), body
+    return (*heads, *(_form(name)[0] for name in names)), body
 
 
 def write_comparison(folders: Sequence[Path | str], path: Path | str) -> Path:
@@ -142,15 +144,23 @@ _FORMS: dict[str, tuple[str, float, str, int]] = {  # measure: (column, scale, u
 }
 
 
+def _form(name: str) -> tuple[str, float, str, int]:
+    return _FORMS.get(name, (name.replace("_", " "), 1, "", 4))
+
+
 def _measures(summary: Mapping[str, Any]) -> dict[str, float | None]:
     dense = summary.get("dense") or {}
     slim = summary.get("slim") or {}
     accuracy = (slim or dense).get("accuracy")
     before = dense.get("accuracy") if slim else None
+    others = dict((slim or dense).get("metrics") or {})
+    if accuracy is None:
+        others = {"loss": (slim or dense).get("loss"), **others}
     return {
         "accuracy": accuracy,
         "accuracy_change": None if accuracy is None or before is None else accuracy - before,
         "dense_accuracy": before,
+        **{f"test_{name}": value for name, value in others.items()},
         "macs": ratio(slim.get("macs"), dense.get("macs")),
         "params": ratio(slim.get("params"), dense.get("params")),
         "sparsity": slim.get("sparsity"),
@@ -162,7 +172,7 @@ def _measures(summary: Mapping[str, Any]) -> dict[str, float | None]:
 def _moments(measures: Sequence[Mapping[str, float | None]], names: Iterable[str]) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for name in names:
-        values = [one[name] for one in measures if one[name] is not None]
+        values = [one[name] for one in measures if one.get(name) is not None]
         found[name] = statistics.fmean(values) if values else None
         found[f"{name}_deviation"] = statistics.stdev(values) if len(values) > 1 else None
     return found
@@ -191,7 +201,7 @@ def _flat(tree: Any, path: str = "") -> dict[str, Any]:
 
 
 def _cell(name: str, mean: float | None, deviation: float | None) -> str:
-    _, scale, unit, decimals = _FORMS[name]
+    _, scale, unit, decimals = _form(name)
     if mean is None:
         return _ABSENT
     spread = "" if deviation is None else f" ± {scale * deviation:.{decimals}f}"

@@ -40,6 +40,7 @@ def before_after(summary: Mapping[str, Any]) -> Rows:
     slim = summary.get("slim") or {}
     rows = [
         ("test accuracy", *_cells(dense, slim, "accuracy", percent), _points(dense, slim)),
+        *_other_metrics(dense, slim),
         ("parameters", *_cells(dense, slim, "params", count), _reduction(dense, slim, "params")),
         (
             "parameters not zero",
@@ -182,6 +183,11 @@ def milliseconds(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
 
+def figure(value: float | None) -> str:
+    """Returns a number with four significant digits."""
+    return "–" if value is None else f"{value:.4g}"
+
+
 def scientific(value: float | None) -> str:
     """Returns a small number with two digits and an exponent."""
     return "–" if value is None else f"{value:.1e}"
@@ -194,6 +200,22 @@ def times(value: float | None) -> str:
 
 def _cells(dense: Mapping[str, Any], slim: Mapping[str, Any], key: str, form: Any) -> tuple[str, str]:
     return form(dense.get(key)), form(slim.get(key))
+
+
+def _other_metrics(dense: Mapping[str, Any], slim: Mapping[str, Any]) -> Rows:
+    """Returns the rows of what was measured beside accuracy; the loss where there is no accuracy."""
+    sides = [dict(side.get("metrics") or {}) for side in (dense, slim)]
+    if dense.get("accuracy") is None and slim.get("accuracy") is None:
+        sides = [{"loss": side.get("loss"), **found} for side, found in zip((dense, slim), sides, strict=True)]
+    return [
+        (f"test {name.replace('_', ' ')}", *(figure(side.get(name)) for side in sides), _difference(name, *sides))
+        for name in dict.fromkeys(name for side in sides for name in side)
+    ]
+
+
+def _difference(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    both = before.get(name), after.get(name)
+    return "–" if None in both else f"{both[1] - both[0]:+.4g}"
 
 
 def _points(dense: Mapping[str, Any], slim: Mapping[str, Any]) -> str:

@@ -170,10 +170,10 @@ def test_dropout_and_a_stop_survive(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(other, [make(), Resume(tmp_path), Break(13)], epochs=9)
     other = network()
-    assert train(other, [second := make(), Resume(tmp_path)], epochs=9).epoch == [1, 2]
+    assert train(other, [second := make(), Resume(tmp_path)], epochs=9).epoch == [0, 1, 2]
     assert_equal(other, model.get_weights())
     assert first.plan == second.plan
-    assert train(network(), [third := make(), Resume(tmp_path)], epochs=9).epoch == []
+    assert train(network(), [third := make(), Resume(tmp_path)], epochs=9).epoch == [0, 1, 2]
     assert first.plan == third.plan
 
 

@@ -19,7 +19,7 @@ RIDGE = Discrimination(classifier="ridge", samples=200)
 def pooled(model: keras.Model, layer: str, data: list, which: slice) -> tuple[np.ndarray, np.ndarray]:
     """Returns pooled features and labels of some samples."""
     reader = keras.Model(model.inputs, model.get_layer(layer).output)
-    features = np.concatenate([reader(x).numpy().mean(axis=(1, 2)) for x, _ in data])
+    features = np.concatenate([keras.ops.convert_to_numpy(reader(x)).mean(axis=(1, 2)) for x, _ in data])
     return features[which], np.concatenate([y for _, y in data])[which]
 
 
@@ -34,7 +34,7 @@ def samples(side: int = 8, classes: int = 4, seed: int = 0) -> list:
 def by_hand(model: keras.Model, layer: str, data: list, seed: int) -> float:
     """Returns the accuracy of a ridge classifier on the pooled output of a layer."""
     reader = keras.Model(model.inputs, model.get_layer(layer).output)
-    features = np.concatenate([reader(x).numpy().mean(axis=(1, 2)) for x, _ in data])[:200]
+    features = np.concatenate([keras.ops.convert_to_numpy(reader(x)).mean(axis=(1, 2)) for x, _ in data])[:200]
     labels = np.concatenate([y for _, y in data])[:200]
     order = np.random.default_rng(seed).permutation(200)
     tested, fitted = order[:60], order[60:]

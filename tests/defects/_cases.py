@@ -73,6 +73,8 @@ def exact(model, *, seeds=(0, 1), freeze=(), couplings=("tied",), drawn=True, in
     inputs = random_inputs(model, 5, 1) if inputs is None else inputs
     try:
         model(inputs)  # a case whose model does not run is no case
+    except TimeoutError:
+        raise
     except Exception as error:
         raise _OfKeras(_line(error)) from error
     worst, text, refused = 0.0, "", ""

@@ -13,9 +13,9 @@ from kerasprune.errors import PruneError
 from kerasprune.reports import comparison, read
 
 
-def write(folder, recipe, dense=0.9, slim=0.8, **more):
+def write(folder, recipe, dense=0.9, slim=0.8):
     folder.mkdir(parents=True)
-    summary = {"dense": {"accuracy": dense, "macs": 1000, "params": 100}, "seconds": 10, **more}
+    summary = {"dense": {"accuracy": dense, "macs": 1000, "params": 100}, "seconds": 10}
     if slim is not None:
         summary["slim"] = {"accuracy": slim, "macs": 500, "params": 40}
     (folder / "summary.json").write_text(json.dumps(summary))
@@ -80,6 +80,16 @@ def test_recipes_of_other_names_have_a_column_of_names(folders):
     assert rows["other"]["test accuracy"] == "90.00 %"  # of the dense model, the only one
     assert rows["other"]["multiply–adds kept"] == "–"
     assert "train.epochs" not in header  # which tells no two runs of one name apart
+
+
+def test_models_that_do_not_classify_are_compared_by_loss_and_metrics(tmp_path):
+    for seed, loss in ((0, 0.5), (1, 0.7)):
+        summary = {"dense": {"accuracy": None, "loss": loss, "metrics": {"mean_absolute_error": 0.25}}, "slim": None}
+        (write(tmp_path / str(seed), recipe(seed)) / "summary.json").write_text(json.dumps(summary))
+    header, (row,) = comparison.comparison_table([read(path) for path in comparison.runs_below([tmp_path])[0]])
+    shown = dict(zip(header, row, strict=True))
+    assert (shown["test loss"], shown["test mean absolute error"]) == ("0.6000 ± 0.1414", "0.2500 ± 0.0000")
+    assert "test accuracy" not in shown
 
 
 def test_one_seed_twice_is_said(folders):

@@ -150,7 +150,10 @@ def test_rows_keep_empty_cells_apart_from_zero(folder):
     [
         ("summary.json", "{"),
         ("summary.json", "[]"),
+        ("summary.json", "[" * 100_000),
         ("recipe.yaml", "a: [1"),
+        ("recipe.yaml", "a: &a [1, 2]\nb: &b [*a, *a]\nc: [*b, *b]"),
+        ("recipe.yaml", "[" * 50_000),
         ("norms.npz", "no archive"),
         ("widths.json", '{"a": 3}'),
     ],

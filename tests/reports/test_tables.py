@@ -42,6 +42,17 @@ def test_missing_slim_model_and_missing_measures_are_dashes_or_left_out():
     assert tables.before_after({}) == []
 
 
+def test_models_that_do_not_classify_show_their_loss_and_metrics():
+    dense = {"accuracy": None, "loss": 0.5, "metrics": {"mean_absolute_error": 0.25}}
+    slim = {"accuracy": None, "loss": 0.75, "metrics": {"mean_absolute_error": 0.2}}
+    assert tables.before_after({"dense": dense, "slim": slim}) == [
+        ("test loss", "0.5", "0.75", "+0.25"),
+        ("test mean absolute error", "0.25", "0.2", "-0.05"),
+    ]
+    rows = tables.before_after({"dense": {**dense, "accuracy": 0.5}, "slim": None})
+    assert [row[:3] for row in rows] == [("test accuracy", "50.00 %", "–"), ("test mean absolute error", "0.25", "–")]
+
+
 def test_exports_show_what_is_missing_as_a_dash():
     assert tables.exports(SUMMARY) == [
         ("tflite", "1,000", "100.00 %", "1.2e-06", "0.5"),

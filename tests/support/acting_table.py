@@ -40,10 +40,9 @@ def _mask() -> dict[str, np.ndarray]:
 
 
 def _sparse(callback: Any, model: Any) -> bool:
-    """Half of what may be removed is zero."""
-    kernels = [model.get_layer(name).kernel.numpy() for name in ("first", "last")]
-    removed = sum(np.count_nonzero(kernel == 0) for kernel in kernels)
-    return removed >= 0.45 * sum(kernel.size for kernel in kernels if (kernel == 0).any() or callback.kept < 1)
+    """Half of what the masks are about is zero."""
+    kernels = [weight.numpy() for weight in model.weights if weight.path in callback.masks]
+    return sum(np.count_nonzero(kernel) for kernel in kernels) <= 0.55 * sum(kernel.size for kernel in kernels)
 
 
 def _pushed(callback: Any, model: Any) -> bool:
@@ -220,7 +219,7 @@ def cell(row: str, optimizer: str, loop: str) -> str:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            model.fit(data, epochs=ROWS[row].epochs, verbose=0, callbacks=[callback])
+            model.fit(data, epochs=ROWS[row].epochs, shuffle=False, verbose=0, callbacks=[callback])
         except kp.PruneError:
             return "refuses"
     if any(issubclass(each.category, UserWarning) for each in said):
@@ -230,24 +229,41 @@ def cell(row: str, optimizer: str, loop: str) -> str:
 
 # ---- the page ----------------------------------------------------------------------------------------------------
 
+WORSE = ("acts", "warns", "refuses", "silently nothing")
+PLAIN = "momentum"
+"""The optimizer of the table of loops; the loop of the table of optimizers is `fit`."""
+CELLS = [
+    *((row, optimizer, "fit") for row in ROWS for optimizer in OPTIMIZERS),
+    *((row, PLAIN, loop) for loop in LOOPS[1:] for row in ROWS),
+]
+"""The cells of the two tables."""
+
+
+def composed(cells: dict[tuple[str, str, str], str], row: str, optimizer: str, loop: str) -> str:
+    """Returns what becomes of a callback under an optimizer in a loop: the worse of what either does alone."""
+    return max(cells[row, optimizer, "fit"], cells[row, PLAIN, loop], key=WORSE.index)
+
 
 def table(cells: dict[tuple[str, str, str], str]) -> str:
-    """Returns one table: a row for every callback and optimizer, a column for every loop."""
-    lines = [f"| Callback | Optimizer | {' | '.join(LOOPS)} |", f"|---|---|{'---|' * len(LOOPS)}"]
-    for row in ROWS:
-        found = {name: tuple(cells[row, name, loop] for loop in LOOPS) for name in OPTIMIZERS}
-        groups: dict[tuple[str, ...], list[str]] = {}
-        for name, outcome in found.items():
-            groups.setdefault(outcome, []).append(name)
-        lines += [f"| `{row}` | {', '.join(names)} | {' | '.join(outcome)} |" for outcome, names in groups.items()]
-    return "\n".join(lines)
+    """Returns the table of optimizers, in `fit`, and that of loops, under SGD with momentum."""
+    by_optimizer = [(name, [(row, name, "fit") for row in ROWS]) for name in OPTIMIZERS]
+    by_loop = [(loop, [(row, PLAIN, loop) for row in ROWS]) for loop in LOOPS]
+    return "\n\n".join(_one(cells, columns) for columns in (by_optimizer, by_loop))
+
+
+def _one(cells: dict[tuple[str, str, str], str], columns: list[tuple[str, list[tuple[str, str, str]]]]) -> str:
+    heads = [f"| Callback | {' | '.join(name for name, _ in columns)} |", f"|---|{'---|' * len(columns)}"]
+    found = [[cells[places[index]] for _, places in columns] for index in range(len(ROWS))]
+    return "\n".join([*heads, *(f"| `{row}` | {' | '.join(line)} |" for row, line in zip(ROWS, found, strict=True))])
 
 
 def read(text: str) -> dict[tuple[str, str, str], str]:
-    """Returns the cells of a table."""
+    """Returns the cells of the two tables."""
     cells = {}
-    for line in text.strip().splitlines()[2:]:
-        row, names, *outcome = (part.strip() for part in line.strip("| ").split("|"))
-        for name in names.split(", "):
-            cells |= {(row.strip("`"), name, loop): found for loop, found in zip(LOOPS, outcome, strict=True)}
+    for part in text.strip().split("\n\n"):
+        head, _, *lines = ([each.strip() for each in line.strip("| ").split("|")] for line in part.splitlines())
+        for row, *outcome in lines:
+            for column, found in zip(head[1:], outcome, strict=True):
+                where = (column, "fit") if column in OPTIMIZERS else (PLAIN, column)
+                cells[row.strip("`"), *where] = found
     return cells

@@ -39,6 +39,7 @@ def _exported(run: Run, model: keras.Model, name: str, stem: str, data: Any, siz
         "format": name,
         "file": str(path.relative_to(run.folder.path)),
         "bytes": made.bytes,
+        "gzip_bytes": made.gzip_bytes,
         "max_error": made.max_error,
         "agreement": made.agreement,
         "latency_ms": made.latency_ms,
