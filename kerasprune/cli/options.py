@@ -70,7 +70,7 @@ OPTIONS = {
     **{name: f"--{name}" for name in ("seed", "loss", "export", "calibrate")},
 }
 _LONGEST_FIRST = "|".join(re.escape(key) for key in sorted(OPTIONS, key=len, reverse=True))
-_KEYS = re.compile(rf"(?<![\w.-])({_LONGEST_FIRST})(?=(\.\d+)?:)")
+_KEYS = re.compile(rf"(?<![\w.-])({_LONGEST_FIRST})(?=(\.\d+)?[:=])")
 
 
 @contextlib.contextmanager

@@ -34,7 +34,8 @@ def examples(
         return examples_of(recipe.data, split, model, batch=batch, size=size, seed=recipe.seed)
     changes: dict[str, Any] = {}
     if own(recipe.data.name) is None:
-        changes = {"name": f"generated:{model.output_shape[-1]}"}
+        side, _ = image_shape(model, recipe.data.name)
+        changes = {"name": f"generated:{model.output_shape[-1]}", "size": side or recipe.data.size}
     spec = recipe.data.model_copy(update=changes)
     return examples_of(spec, split, model, batch=batch, size=size, seed=recipe.seed).take(SMOKE_BATCHES)
 
@@ -64,7 +65,8 @@ def _images(spec: Data, split: str, model: keras.Model, batch: int, size: int | 
         )
     if side is not None and "size" in spec.model_fields_set and spec.size != side:
         raise PruneError(
-            f"Expected the image side of the model, {side} pixels. Received: size={spec.size}. Leave the size out."
+            f"Expected images of the side that the model has, {side} pixels. Received: data.size={spec.size}. "
+            "Leave the size out, or give the model another input_shape."
         )
     return data.load(
         spec.name,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files import path_of, read_text
-from kerasprune.graph.walk import functional
 from kerasprune.recipes import loader, schema
 from kerasprune.recipes.begun import begun
 from kerasprune.recipes.chance import warn_at_chance
@@ -22,7 +21,6 @@ from kerasprune.reports.expectation import judged
 from kerasprune.training.callback import facts
 
 if TYPE_CHECKING:
-    import keras
     from rich.console import Console
 
 STAGES: dict[str, Callable[[Run], None]] = {
@@ -141,22 +139,11 @@ def rehearse(one: Run) -> None:
     if recipe.prune and recipe.prune.three_dimensions:
         three_dimensions.rehearse(model, recipe)
     if recipe.data is not None:
-        _check_side(model, recipe.data.size)
         for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
             if split is not None:
                 one.examples(split, model)
         if isinstance(recipe.model, schema.Start) and not recipe.smoke:
             warn_at_chance(one, model)
-
-
-def _check_side(model: keras.Model, size: int) -> None:
-    """Says where the images of a recipe are not as large as those of its model."""
-    sides = functional(model).inputs[0].shape[1:3]
-    if any(side not in (None, size) for side in sides):
-        raise PruneError(
-            f"Expected images of the side that the model has, {' × '.join(map(str, sides))}. "
-            f"Received: data.size={size}. Say data: {{size: {sides[0]}}}, or another input_shape."
-        )
 
 
 def _say_what_is_left(one: Run) -> None:
@@ -205,4 +192,10 @@ def _finish(one: Run, name: str) -> None:
     seconds = time.perf_counter() - began
     one.folder.finish(name, seconds)
     one.folder.forget_states()
-    one.console.print(f"{name}: {seconds:.1f} s", highlight=False)
+    if not _only_hands_on(one.recipe, name):
+        one.console.print(f"{name}: {seconds:.1f} s", highlight=False)
+
+
+def _only_hands_on(recipe: schema.Recipe, name: str) -> bool:
+    """Says whether a stage trains in other recipes, and in this one hands its model on."""
+    return name in ("train", "finetune") and getattr(recipe, name) is None
