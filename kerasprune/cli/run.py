@@ -20,9 +20,7 @@ def run(
     recipe: RecipeName,
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option("--out", help="Defaults to runs/RECIPE-HASH.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Carry on where a run was broken off, within the stage.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Carry on where the run was broken off.")] = False,
     strict: Strict = False,
     trust: Trust = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Try every stage on generated images.")] = False,
