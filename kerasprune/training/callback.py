@@ -85,6 +85,12 @@ class PruningCallback(keras.callbacks.Callback):
         super().__init__()
         self.strict = strict
 
+    def __copy__(self) -> Self:
+        """Returns a callback of the same settings that has not been in a fit."""
+        other = type(self).__new__(type(self))
+        vars(other).update(vars(self), session=None, held=None, goes_on=False, _shortfalls=None)
+        return other
+
     def __repr__(self) -> str:
         status = self.status()
         return written(self, *self._arguments) + (f": {status}" if status else "")
@@ -354,9 +360,8 @@ class PruningCallback(keras.callbacks.Callback):
         self._look_at_last()
         self.session.close()
         fit.remove(self)
-        for act in self.session.last_acts:
+        for act in (*self.session.last_acts, self._say_at_last):  # others are to end too before it is said
             fit.afterwards(act, self.params)
-        self._say_at_last()
 
     def _look_at_last(self) -> None:
         """Warns where weights that nothing has held in the step were put back after the last epoch."""
