@@ -4,9 +4,9 @@
     python benchmarks/lottery.py table                    # writes the table and the plot from the rows
 
 `kp.lottery` with the controls random reinitialisation, random pruning with the same number of weights per layer, and
-one-shot. All trainings of a seed have the same length; the random reinitialisation also gets the epochs before the
-rewind point. Early stopping: the step with the lowest validation loss, looked for after every epoch. Test accuracy is
-taken once per network, at its end.
+one-shot. All trainings of a seed are parts of one schedule, a cosine over all epochs, split at the rewind point; the
+random reinitialisation gets the whole of it. Early stopping: the step of the schedule with the lowest validation loss,
+looked for after every epoch. Test accuracy is taken once per network, at its end.
 """
 
 from __future__ import annotations
@@ -42,6 +42,11 @@ class Setting:
     rewind_epochs: int
     keep: tuple[float, ...]
     controls_at: tuple[float, ...]
+
+    @property
+    def length(self) -> int:
+        """Epochs of the one schedule that is split at the rewind point."""
+        return self.rewind_epochs + self.epochs
 
     def model(self):
         """Returns the network at initialisation."""
@@ -93,24 +98,26 @@ def run(name: str, seed: int) -> list[dict]:
     looks = {s: kp.data.load(setting.data, size=setting.size, batch=500, split=s) for s in ("validation", "test")}
     notes: list[dict] = []
 
-    def fit(model, *, resolution, epochs, seed):
+    def fit(model, *, resolution, epochs, seed, initial_epoch):
         began = time.time()
         data = setting.training(seed)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(setting.optimizer(epochs * len(data)), loss, metrics=["accuracy"])
-        seen = model.fit(data, epochs=epochs, validation_data=looks["validation"], shuffle=False, verbose=0).history
-        best = min(range(epochs), key=lambda epoch: seen["val_loss"][epoch])
+        model.compile(setting.optimizer(setting.length * len(data)), loss, metrics=["accuracy"])
+        model.optimizer.iterations.assign(initial_epoch * len(data))
+        span = {"initial_epoch": initial_epoch, "epochs": epochs}
+        seen = model.fit(data, **span, validation_data=looks["validation"], shuffle=False, verbose=0).history
+        best = min(range(epochs - initial_epoch), key=lambda epoch: seen["val_loss"][epoch])
         test = model.evaluate(looks["test"], verbose=0, return_dict=True)["accuracy"]
         notes.append(
             {
                 "validation": seen["val_accuracy"][-1],
                 "test": test,
-                "early_stop": (best + 1) * len(data),
+                "early_stop": (initial_epoch + best + 1) * len(data),
                 "early_accuracy": seen["val_accuracy"][best],
                 "seconds": round(time.time() - began),
             }
         )
-        print(name, seed, epochs, notes[-1], flush=True)
+        print(name, seed, initial_epoch, epochs, notes[-1], flush=True)
         return seen["val_accuracy"][-1]
 
     keras.utils.set_random_seed(seed)

@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -67,15 +68,26 @@ def main(first: int, number: int) -> None:
     ROWS.parent.mkdir(exist_ok=True)
     end = first + number
     for begin in range(first, end, AT_A_TIME):
-        some = [str(begin), str(min(AT_A_TIME, end - begin))]
-        done = subprocess.run([sys.executable, __file__, "--some", *some], stdout=subprocess.PIPE, check=False)
-        if done.returncode:
-            print(f"seeds from {begin}: the process ended with {done.returncode}", file=sys.stderr)
-            continue
-        row, pairs = json.loads(done.stdout.splitlines()[-1])
-        append(row, pairs)
-        print(row, flush=True)
+        for row, pairs in finished(begin, min(AT_A_TIME, end - begin)):
+            append(row, pairs)
+            print(row, flush=True)
     page()
+
+
+def finished(first: int, number: int) -> Iterator[tuple[dict, dict]]:
+    """Checks some seeds in a process of their own; where that is killed, half of them at a time, down to the seed."""
+    command = [sys.executable, __file__, "--some", str(first), str(number)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    if not done.returncode:
+        yield tuple(json.loads(done.stdout.splitlines()[-1]))
+        return
+    print(
+        f"seeds {first} … {first + number - 1}: the process ended with {done.returncode}", file=sys.stderr, flush=True
+    )
+    half = number // 2
+    if half:
+        yield from finished(first, half)
+        yield from finished(first + half, number - half)
 
 
 def append(row: dict, pairs: dict) -> None:

@@ -40,7 +40,7 @@ def callbacks(epochs: int) -> dict:
         "Polarization": lambda: kp.callbacks.Polarization(strength=1e-3),
         "NetworkSlimming": lambda: kp.callbacks.NetworkSlimming(strength=1e-3, keep=0.5),
         "GradualMagnitude": lambda: kp.callbacks.GradualMagnitude(
-            kp.schedules.cubic(keep=0.1, end=f"{epochs - 1}ep"), every=5
+            kp.schedules.cubic(keep=0.1, end=f"{epochs - 1}ep"), every=5, scope="global"
         ),
         "IterativeMagnitude": lambda: kp.callbacks.IterativeMagnitude(rounds=masks - 1, keep_per_round=0.5),
         "LearningRateRewinding": lambda: kp.callbacks.LearningRateRewinding(rounds=1, keep_per_round=0.2),

@@ -1,12 +1,14 @@
-"""Three ways of retraining a slim network, over how long it is retrained: ResNet-8 on glyphs of 16×16.
+"""Three ways of retraining a slim network, over how long it is retrained, on glyphs.
 
-    python benchmarks/retraining.py run       # resumable: rows that are there are not run again
-    python benchmarks/retraining.py table     # writes the table and the plot from the rows
+    python benchmarks/retraining.py run       # ResNet-20 from the checkpoint of the package; hours
+    python benchmarks/retraining.py run resnet8       # ResNet-8 at 16×16, its dense network trained anew for each seed
+    python benchmarks/retraining.py table     # writes the tables and the plots from the rows
 
-One dense network a seed; filters go by L2 norm at one ratio until a fraction of the multiply–adds is left. Fine-tuning:
-cosine from 0.01. Learning-rate rewinding: the weights stay, cosine from the initial 0.1 behind 5 epochs of warm-up.
-From scratch: `kp.reinitialise`, the schedule of rewinding. All three see as many epochs. After Figure 1 (right) of
-Network Pruning Spaces (arXiv 2304.09453). Test accuracy is taken once, at the end of each.
+Resumable: rows that are there are not run again. Filters go by L2 norm at one ratio until a fraction of the
+multiply–adds is left. Fine-tuning: cosine from 0.01. Learning-rate rewinding: the weights stay, cosine from the initial
+0.1 behind 5 epochs of warm-up. From scratch: `kp.reinitialise`, the schedule of rewinding. All three see as many
+epochs. After Figure 1 (right) of Network Pruning Spaces (arXiv 2304.09453). Test accuracy is taken once, at the end of
+each.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import statistics
 import sys
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 from rows import append, mean_std, read
@@ -25,43 +28,74 @@ from rows import append, mean_std, read
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 RESULTS = Path(__file__).parent / "results"
-ROWS = RESULTS / "retraining.csv"
 FIELDS = ("seed", "way", "macs", "epochs", "removed", "validation", "test", "seconds")
 WAYS = ("fine-tuning", "learning-rate rewinding", "from scratch")
-MACS, EPOCHS, SEEDS = (0.5, 0.25), (6, 8, 12, 16), (0, 1)
-SIZE, BATCH, DENSE_EPOCHS, WARMUP, L2 = 16, 128, 16, 5, 1e-4
+MACS, SEEDS = (0.5, 0.25), (0, 1, 2)
+BATCH, WARMUP, L2 = 128, 5, 1e-4
 
 
-def main() -> None:
-    """Runs the cells that have no rows yet."""
-    import keras
+@dataclass(frozen=True)
+class Setting:
+    """A dense network, its images, and how long the slim ones are retrained."""
 
+    rows: Path
+    data: str
+    size: int
+    augment: str | None
+    dense_epochs: int
+    epochs: tuple[int, ...]
+
+    def dense(self, seed: int):
+        """Returns the dense network: that of the package, or one of the seed."""
+        import keras
+
+        import kerasprune as kp
+        from kerasprune.recipes.library import FOLDER
+
+        if self is SETTINGS["resnet20"]:
+            return keras.models.load_model(FOLDER / "checkpoints" / "glyphs-base.keras")
+        keras.utils.set_random_seed(seed)
+        model = kp.models.resnet_cifar(depth=8, classes=36, input_shape=(self.size, self.size, 3), seed=seed)
+        train(model, self, self.dense_epochs, 0.1, 0, seed)
+        return model
+
+
+SETTINGS = {
+    "resnet20": Setting(RESULTS / "retraining.csv", "glyphs", 32, "crop", 14, (6, 14)),
+    "resnet8": Setting(RESULTS / "retraining_resnet8.csv", "glyphs/small", 16, None, 16, (6, 8, 12, 16)),
+}
+
+
+def main(name: str) -> None:
+    """Runs the cells of a setting that have no rows yet."""
     import kerasprune as kp
 
-    looks = {s: kp.data.load("glyphs/small", size=SIZE, batch=500, split=s) for s in ("validation", "test")}
+    setting = SETTINGS[name]
+    looks = {s: kp.data.load(setting.data, size=setting.size, batch=500, split=s) for s in ("validation", "test")}
     for seed in SEEDS:
-        done = {(r["way"], float(r["macs"]), int(r["epochs"])) for r in read(ROWS) if int(r["seed"]) == seed}
-        cells = [cell for cell in itertools.product(WAYS, MACS, EPOCHS) if cell not in done]
+        rows = [row for row in read(setting.rows) if int(row["seed"]) == seed]
+        done = {(row["way"], float(row["macs"]), int(row["epochs"])) for row in rows}
+        cells = [cell for cell in itertools.product(WAYS, MACS, setting.epochs) if cell not in done]
         if not cells:
             continue
-        keras.utils.set_random_seed(seed)
-        dense = kp.models.resnet_cifar(depth=8, classes=36, input_shape=(SIZE, SIZE, 3), seed=seed)
-        train(dense, DENSE_EPOCHS, 0.1, 0, seed)
-        write({"seed": seed, "way": "dense", "macs": 1.0, "epochs": DENSE_EPOCHS, **scores(dense, looks)})
+        dense = setting.dense(seed)
+        whole = {"seed": seed, "way": "dense", "macs": 1.0, "epochs": setting.dense_epochs}
+        if ("dense", 1.0, setting.dense_epochs) not in done:
+            write(setting, whole | scores(dense, looks))
         for way, macs, epochs in cells:
             began = time.time()
-            slim = kp.rebuild(dense, kp.plan(dense, "l2", macs=macs))
+            slim = kp.rebuild(dense, kp.plan(dense, "l2", macs=macs, resolution=setting.size))
             removed = accuracy(slim, looks["validation"])
             if way == "from scratch":
                 slim = kp.reinitialise(slim, seed=seed + 1)
             rate, warmup = (0.01, 0) if way == "fine-tuning" else (0.1, WARMUP)
-            train(slim, epochs, rate, warmup, seed + 100)
+            train(slim, setting, epochs, rate, warmup, seed + 100)
             row = {"seed": seed, "way": way, "macs": macs, "epochs": epochs, "removed": removed, **scores(slim, looks)}
-            write(row | {"seconds": round(time.time() - began)})
+            write(setting, row | {"seconds": round(time.time() - began)})
 
 
-def train(model, epochs: int, rate: float, warmup: int, seed: int) -> None:
-    """Trains with SGD, momentum 0.9, weight decay in the loss, and a cosine behind a linear warm-up."""
+def train(model, setting: Setting, epochs: int, rate: float, warmup: int, seed: int) -> None:
+    """Trains with SGD, momentum 0.9, weight decay on everything, and a cosine behind a linear warm-up."""
     import keras
 
     from kerasprune.recipes import schema
@@ -69,23 +103,35 @@ def train(model, epochs: int, rate: float, warmup: int, seed: int) -> None:
     from kerasprune.recipes.optimizers import learning_rate
 
     keras.utils.set_random_seed(seed)  # the order of the images
-    images, labels = training_images()
-    steps = len(images) // BATCH
+    data = training_set(setting, seed)
+    steps = len(data)
     spec = schema.Cosine(name="cosine", start=rate, warmup_epochs=warmup)
     optimizer = keras.optimizers.SGD(learning_rate(spec, epochs, steps), momentum=0.9)
-    with weight_decay(model, L2):
+    with weight_decay(model, L2, "weights"):
         model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        model.fit(images[: steps * BATCH], labels[: steps * BATCH], BATCH, epochs, shuffle=True, verbose=0)
+        model.fit(data, epochs=epochs, shuffle=False, verbose=0)
+
+
+def training_set(setting: Setting, seed: int):
+    """Returns the training batches, in an order of their own; without augmentation the images are made once."""
+    import tensorflow as tf
+
+    import kerasprune as kp
+
+    if setting.augment:
+        return kp.data.load(setting.data, size=setting.size, batch=BATCH, augment=setting.augment, seed=seed)
+    examples = tf.data.Dataset.from_tensor_slices(training_images(setting))
+    return examples.shuffle(len(examples), seed=seed).batch(BATCH, drop_remainder=True)
 
 
 @functools.cache
-def training_images() -> tuple:
-    """Returns the training images and labels; they are not augmented."""
+def training_images(setting: Setting) -> tuple:
+    """Returns the training images and labels as they are."""
     import numpy as np
 
     import kerasprune as kp
 
-    batches = list(kp.data.load("glyphs/small", size=SIZE, batch=BATCH).as_numpy_iterator())
+    batches = list(kp.data.load(setting.data, size=setting.size, batch=BATCH).as_numpy_iterator())
     return tuple(np.concatenate(parts) for parts in zip(*batches, strict=True))
 
 
@@ -103,31 +149,34 @@ def scores(model, looks) -> dict[str, float]:
     return {split: round(accuracy(model, data), 4) for split, data in looks.items()}
 
 
-def write(row: dict) -> None:
+def write(setting: Setting, row: dict) -> None:
     """Appends a row."""
-    append(ROWS, FIELDS, [row])
+    append(setting.rows, FIELDS, [row])
     print(row, flush=True)
 
 
-def table() -> None:
-    """Writes results/retraining.md and results/retraining.svg."""
+def table(setting: Setting) -> None:
+    """Writes the table and the plot beside the rows of a setting, where there are any."""
     groups = defaultdict(list)
-    for row in read(ROWS):
+    for row in read(setting.rows):
         groups[row["way"], float(row["macs"]), int(row["epochs"])].append(100 * float(row["test"]))
-    lines = ["| network | MACs kept | " + " | ".join(f"{e} epochs" for e in EPOCHS) + " |", "|---" * 6 + "|"]
+    if not groups:
+        return
+    lines = ["| network | MACs kept | " + " | ".join(f"{e} epochs" for e in setting.epochs) + " |"]
+    lines += ["|---" * (2 + len(setting.epochs)) + "|"]
     dense = [value for key, values in groups.items() if key[0] == "dense" for value in values]
     for macs, way in itertools.product(MACS, WAYS):
-        cells = [mean_std(groups.get((way, macs, epochs), [])) for epochs in EPOCHS]
+        cells = [mean_std(groups.get((way, macs, epochs), [])) for epochs in setting.epochs]
         lines.append(f"| {way} | {macs} | {' | '.join(cells)} |")
     lines += [
         "",
-        f"Test accuracy in %, mean ± std. Dense, {DENSE_EPOCHS} epochs: {mean_std(dense)} (n = {len(dense)}).",
+        f"Test accuracy in %, mean ± std. Dense, {setting.dense_epochs} epochs: {mean_std(dense)} (n = {len(dense)}).",
     ]
-    (RESULTS / "retraining.md").write_text("\n".join(lines) + "\n")
-    plot(groups)
+    setting.rows.with_suffix(".md").write_text("\n".join(lines) + "\n")
+    plot(setting, groups)
 
 
-def plot(groups: dict) -> None:
+def plot(setting: Setting, groups: dict) -> None:
     """Draws test accuracy over epochs."""
     import matplotlib
 
@@ -137,14 +186,20 @@ def plot(groups: dict) -> None:
     figure, axes = pyplot.subplots(1, len(MACS), figsize=(9, 3.5), sharey=True)
     for axis, macs in zip(axes, MACS, strict=True):
         for way in WAYS:
-            values = [groups.get((way, macs, epochs), [float("nan")]) for epochs in EPOCHS]
+            values = [groups.get((way, macs, epochs), [float("nan")]) for epochs in setting.epochs]
             spread = [statistics.stdev(v) if len(v) > 1 else 0.0 for v in values]
-            axis.errorbar(EPOCHS, [statistics.mean(v) for v in values], spread, marker="o", label=way, capsize=2)
+            axis.errorbar(
+                setting.epochs, [statistics.mean(v) for v in values], spread, marker="o", label=way, capsize=2
+            )
         axis.set(xlabel="epochs of retraining", ylabel="test accuracy %", title=f"{macs:g} of the multiply–adds")
         axis.legend(fontsize=7, frameon=False)
     figure.tight_layout()
-    figure.savefig(RESULTS / "retraining.svg", metadata={"Date": None})
+    figure.savefig(setting.rows.with_suffix(".svg"), metadata={"Date": None})
 
 
 if __name__ == "__main__":
-    table() if sys.argv[1:2] == ["table"] else main()
+    if sys.argv[1:2] == ["table"]:
+        for each in SETTINGS.values():
+            table(each)
+    else:
+        main((*sys.argv[2:], "resnet20")[0])

@@ -25,6 +25,7 @@ from kerasprune.graph.rule import rule as rule
 from kerasprune.graph.trace import trace as trace
 from kerasprune.planning import plan as plan
 from kerasprune.plans import Plan as Plan
+from kerasprune.surgery.gates import gated as gated
 from kerasprune.surgery.inline import functional as functional
 from kerasprune.surgery.mask import mask as mask
 from kerasprune.surgery.rebuild import rebuild as rebuild
@@ -34,6 +35,7 @@ from kerasprune.verification import Verdict as Verdict
 from kerasprune.verification import verify as verify
 from kerasprune.workflows.lottery import lottery as lottery
 from kerasprune.workflows.one_dimension import one_dimension as one_dimension
+from kerasprune.workflows.population import Population as Population
 from kerasprune.workflows.rounds import rounds as rounds
 from kerasprune.workflows.three_dimensions import three_dimensions as three_dimensions
 __version__: str

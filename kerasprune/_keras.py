@@ -206,18 +206,42 @@ def added_statistics(model: keras.Model, variables: Iterable[Any]) -> Added:
     return Added(model._seed_generators, [SimpleNamespace(state=variable) for variable in variables])
 
 
-def added_optimizer_variables(optimizer: keras.Optimizer, variables: Iterable[Any]) -> Added:
-    """Adds variables to the memory of an optimizer; files that are saved meanwhile do without them."""
+def added_optimizer_variables(
+    optimizer: keras.Optimizer, variables: Iterable[Any], holders: Iterable[keras.Optimizer] = ()
+) -> Added:
+    """Adds variables to the memory of an optimizer; files that are saved or loaded meanwhile do without them.
+
+    Args:
+        optimizer: The optimizer that updates the weights.
+        variables: What to add.
+        holders: Optimizers around it, which write its memory to files too. Defaults to none.
+    """
     new = list(variables)
-    mine = set(map(id, new))
-    save = optimizer.save_own_variables
+    files = [(each, name) for each in (optimizer, *holders) for name in ("save_own_variables", "load_own_variables")]
+    for holder, name in files if new else ():
+        if not isinstance(vars(holder).get(name), _Without):  # one for all callbacks, whichever ends first
+            vars(holder)[name] = _Without(getattr(holder, name), optimizer)
+        vars(holder)[name].added |= set(map(id, new))
 
-    def saved(store: Any) -> None:
-        with removed(optimizer._variables, mine):
-            save(store)
+    def undo() -> None:
+        for holder, name in files if new else ():
+            vars(holder)[name].added -= set(map(id, new))
+            if not vars(holder)[name].added:
+                del vars(holder)[name]
 
-    vars(optimizer)["save_own_variables"] = saved
-    return Added(optimizer._variables, new, lambda: vars(optimizer).pop("save_own_variables", None))
+    return Added(optimizer._variables, new, undo)
+
+
+class _Without:
+    """Stands for a method with which an optimizer writes or reads a file: what was added to it is left out."""
+
+    def __init__(self, method: Callable[[Any], None], optimizer: keras.Optimizer) -> None:
+        self.added: set[int] = set()
+        self._method, self._optimizer = method, optimizer
+
+    def __call__(self, store: Any) -> None:
+        with removed(self._optimizer._variables, self.added):
+            self._method(store)
 
 
 @contextmanager

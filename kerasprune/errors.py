@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,21 @@ class PruneError(ValueError):
     """Something cannot be pruned as asked: what was expected, what was received, and the remedy."""
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 120
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxdict = 8
+_SHORT.maxlong = 60
+_MOST_FAULTS = 40
+
+
+def short(value: Any) -> str:
+    """Returns `repr(value)`, in part where it is long or deep: what a file holds may be both."""
+    try:
+        return _SHORT.repr(value)
+    except Exception:  # an object of the caller's, or a number too long to be written
+        return f"<{type(value).__name__}>"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns ` Did you mean 'x'?` for the known name closest to `name`, or an empty string."""
     close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
@@ -28,9 +44,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def raise_faults(title: str, faults: Sequence[str]) -> None:
-    """Raises one `PruneError` that lists every fault; returns silently where there is none."""
+    """Raises one `PruneError` that lists every fault, of very many the first; returns silently where there is none."""
     if faults:
-        raise PruneError(title + "".join(f"\n  - {fault}" for fault in faults))
+        more = len(faults) - _MOST_FAULTS
+        last = f"\n  - and {more} more" if more > 0 else ""
+        raise PruneError(title + "".join(f"\n  - {fault}" for fault in faults[:_MOST_FAULTS]) + last)
 
 
 def is_number(value: Any) -> bool:

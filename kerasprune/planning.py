@@ -105,10 +105,10 @@ def plan(
     if key == "macs":
         _check_counted(dense)
 
-    def value(choice: Choice) -> int:
-        return getattr(cost_of_what_stays(graph, choice, macs_of), key)
+    def share(choice: Choice) -> float:
+        return getattr(cost_of_what_stays(graph, choice, macs_of), key) / max(getattr(dense, key), 1)
 
-    return Plan.of(graph, _meet(graph, (key, float(fraction), getattr(dense, key)), at, value))
+    return Plan.of(graph, _meet(graph, key, float(fraction), at, share))
 
 
 def _check_counted(dense: Cost) -> None:
@@ -123,31 +123,34 @@ def _check_counted(dense: Cost) -> None:
 
 
 def _meet(
-    graph: ChannelGraph,
-    asked: tuple[str, float, int],
-    at: Callable[[float], Choice],
-    value: Callable[[Choice], int],
+    graph: ChannelGraph, key: str, fraction: float, at: Callable[[float], Choice], share: Callable[[Choice], float]
 ) -> Choice:
-    """Returns the choice whose cost is nearest its target: bisects the level, then goes group by group."""
-    key, fraction, dense = asked
+    """Returns the choice whose share of the dense cost is nearest one: bisects the level, then goes group by group.
+
+    Args:
+        graph: The graph.
+        key: What is counted.
+        fraction: The share asked for.
+        at: `at(level)` returns the choice of a budget at a level.
+        share: `share(choice)` returns what part of the dense cost a choice has.
+    """
     below, above = at(_LOWEST), at(1.0)
     for end in (below, above):
         Plan.of(graph, end).check(graph)  # those between are not: a budget may be a user's
-    target = fraction * dense
-    if value(below) > target:
+    if share(below) > fraction:
         raise PruneError(
-            f"Expected a target that can be reached: at the least {value(below) / dense:.3f} of the {key} stay. "
+            f"Expected a target that can be reached: at the least {share(below):.3f} of the {key} stay. "
             f"Received: {key}={fraction}. Ask for more, lower min_keep or round_to, or use coupling='tied'."
         )
     low, high = 0.0, 1.0
     for _ in range(_BISECTIONS):
         level = (low + high) / 2
         tried = at(level)
-        if _same(tried, below) or not _same(tried, above) and value(tried) < target:
+        if _same(tried, below) or not _same(tried, above) and share(tried) < fraction:
             low, below = level, tried
         else:
             high, above = level, tried
-    return _nearest(graph, below, above, target, value)
+    return _nearest(graph, below, above, fraction, share)
 
 
 def _same(one: Choice, other: Choice) -> bool:
@@ -155,7 +158,7 @@ def _same(one: Choice, other: Choice) -> bool:
 
 
 def _nearest(
-    graph: ChannelGraph, below: Choice, above: Choice, target: float, value: Callable[[Choice], int]
+    graph: ChannelGraph, below: Choice, above: Choice, fraction: float, share: Callable[[Choice], float]
 ) -> Choice:
     """Returns the best choice that takes the first groups from `above` and the others from `below`."""
     names = sorted(above)
@@ -163,8 +166,8 @@ def _nearest(
     def mixed(number: int) -> Choice:
         return legal(graph, {**below, **{name: above[name] for name in names[:number]}})
 
-    number = bisect_left(range(len(names)), target, key=lambda n: value(mixed(n)))
-    return min((mixed(max(number - 1, 0)), mixed(number)), key=lambda choice: abs(value(choice) - target))
+    number = bisect_left(range(len(names)), fraction, key=lambda n: share(mixed(n)))
+    return min((mixed(max(number - 1, 0)), mixed(number)), key=lambda choice: abs(share(choice) - fraction))
 
 
 def _faults(budget: Budget, **targets: Any) -> list[str]:

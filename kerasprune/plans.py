@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.errors import PruneError, choice_faults, kind_faults, nearest, raise_faults
-from kerasprune.files import write_json
-from kerasprune.graph.channels import COUPLINGS
+from kerasprune.errors import PruneError, choice_faults, kind_faults, nearest, raise_faults, short
+from kerasprune.files import read_json, write_json
+from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.graph.graph import ChannelGraph
 
 FORMAT = "kerasprune.plan"
@@ -61,10 +60,10 @@ class Plan:
         keep = _checked_keep(self.keep, faults)
         removed = _checked_names(self.removed, faults)
         if self.resolution is not None and (not _is_whole(self.resolution) or self.resolution < 1):
-            faults.append(f"Expected resolution to be a positive number of pixels. Received: {self.resolution!r}.")
+            faults.append(f"Expected resolution to be a positive number of pixels. Received: {short(self.resolution)}.")
         faults += choice_faults(COUPLINGS, coupling=self.coupling)
         if not isinstance(self.fingerprint, str):
-            faults.append(f"Expected fingerprint to be a string. Received: {self.fingerprint!r}.")
+            faults.append(f"Expected fingerprint to be a string. Received: {short(self.fingerprint)}.")
         faults += choice_faults(_PUSHED, pushed=self.pushed)
         raise_faults("The plan is not legal:", faults)
         object.__setattr__(self, "keep", MappingProxyType(keep))
@@ -128,7 +127,8 @@ class Plan:
         if self.fingerprint and self.fingerprint != graph.fingerprint:
             raise PruneError(
                 f"Expected a plan of the model {graph.model.name!r} (fingerprint {graph.fingerprint}). "
-                f"Received: a plan of another model (fingerprint {self.fingerprint}). Make a new plan with kp.plan()."
+                f"Received: a plan of another model (fingerprint {self.fingerprint[:32]}). "
+                "Make a new plan with kp.plan()."
             )
         faults = []
         if self.keep and self.coupling != graph.coupling:
@@ -136,14 +136,14 @@ class Plan:
         for name, kept in self.keep.items():
             group = graph.groups.get(name)
             if group is None:
-                faults.append(f"no group is called {name!r}.{nearest(name, graph.groups)}")
+                faults.append(f"no group is called {short(name)}.{nearest(name, graph.groups)}")
             elif kept[-1] >= group.size:
-                faults.append(f"group {name!r} has {group.size} channels. Received: index {kept[-1]}.")
+                faults.append(f"group {short(name)} has {group.size} channels. Received: index {kept[-1]}.")
             elif not group.prunable and len(kept) < group.size:
-                faults.append(f"group {name!r} must stay whole: {group.reason}.")
+                faults.append(f"group {short(name)} must stay whole: {group.reason}.")
         for name in self.removed:
             if name not in graph.blocks:
-                faults.append(f"no droppable block is called {name!r}.{nearest(name, graph.blocks)}")
+                faults.append(f"no droppable block is called {short(name)}.{nearest(name, graph.blocks)}")
         raise_faults(f"The plan does not fit the model {graph.model.name!r}:", faults)
 
     def then(self, later: Plan) -> Plan:
@@ -163,7 +163,7 @@ class Plan:
         for name, indices in later.keep.items():
             before = self.keep.get(name)
             if before is not None and indices[-1] >= len(before):
-                faults.append(f"group {name!r} has {len(before)} channels left. Received: index {indices[-1]}.")
+                faults.append(f"group {short(name)} has {len(before)} channels left. Received: index {indices[-1]}.")
             else:
                 keep[name] = indices if before is None else [before[i] for i in indices]
         raise_faults("The later plan does not fit the model that this one leaves:", faults)
@@ -193,14 +193,7 @@ class Plan:
         Raises:
             PruneError: The file is missing, truncated or no legal plan; every fault is listed.
         """
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise PruneError(f"Expected a readable plan file. Received: path={str(path)!r} ({error}).") from error
-        except ValueError as error:
-            raise PruneError(
-                f"Expected a plan in JSON. Received: {str(path)!r}, which is truncated or not JSON ({error})."
-            ) from error
+        data = read_json(path, "a readable plan file")
         faults = _faults_of_file(data)
         raise_faults(f"{str(path)!r} is not a plan:", faults)
         try:
@@ -219,19 +212,18 @@ def _faults_of_file(data: Any) -> list[str]:
     if not isinstance(data, dict):
         return [f"Expected a JSON object. Received: {type(data).__name__}."]
     faults = [f"Expected the key {key!r}." for key in _KEYS if key not in data]
-    faults += [
-        f"Received: unknown key {key!r}.{nearest(key, _KEYS)}" for key in data if key not in (*_KEYS, *_OPTIONAL)
-    ]
+    unknown = [key for key in data if key not in (*_KEYS, *_OPTIONAL)]
+    faults += [f"Received: unknown key {short(key)}.{nearest(key, _KEYS)}" for key in unknown]
     if data.get("format", FORMAT) != FORMAT:
-        faults.append(f"Expected format {FORMAT!r}. Received: {data['format']!r}.")
+        faults.append(f"Expected format {FORMAT!r}. Received: {short(data['format'])}.")
     if data.get("version", VERSION) != VERSION:
-        faults.append(f"Expected version {VERSION}. Received: {data['version']!r}. Update kerasprune.")
+        faults.append(f"Expected version {VERSION}. Received: {short(data['version'])}. Update kerasprune.")
     return faults
 
 
 def _checked_keep(keep: Any, faults: list[str]) -> dict[str, tuple[int, ...]]:
     if not isinstance(keep, Mapping):
-        faults.append(f"Expected keep to be a dict of group names. Received: keep={keep!r}.")
+        faults.append(f"Expected keep to be a dict of group names. Received: keep={short(keep)}.")
         return {}
     checked = {}
     for name, indices in sorted(keep.items(), key=lambda item: str(item[0])):
@@ -246,31 +238,31 @@ def _checked_keep(keep: Any, faults: list[str]) -> dict[str, tuple[int, ...]]:
 
 def _fault_of_indices(name: Any, indices: Any) -> str:
     if not isinstance(name, str):
-        return f"Expected group names. Received: {name!r}."
+        return f"Expected group names. Received: {short(name)}."
     if isinstance(indices, str | bytes) or not isinstance(indices, Sequence):
-        return f"Expected the indices of group {name!r} as a list. Received: {indices!r}."
+        return f"Expected the indices of group {short(name)} as a list. Received: {short(indices)}."
     if len(indices) == 0:
         return (
-            f"Expected group {name!r} to keep at least one channel. Received: []. Where the model has a block that the "
-            "group lies in (graph.blocks), drop that with removed=."
+            f"Expected group {short(name)} to keep at least one channel. Received: []. Where the model has a block "
+            "that the group lies in (graph.blocks), drop that with removed=."
         )
     if not all(map(_is_of_whole_numbers, set(map(type, indices)))) or min(indices) < 0:
-        return f"Expected whole indices from 0 in group {name!r}. Received: {_beginning(indices)}."
+        return f"Expected whole indices from 0 in group {short(name)}. Received: {_beginning(indices)}."
     if not all(map(lt, indices, islice(indices, 1, None))):
-        return f"Expected sorted indices without repetition in group {name!r}. Received: {_beginning(indices)}."
+        return f"Expected sorted indices without repetition in group {short(name)}. Received: {_beginning(indices)}."
     return ""
 
 
 def _beginning(indices: Sequence[Any]) -> str:
-    return f"{list(indices[:8])!r}{'…' if len(indices) > 8 else ''}"
+    return f"{short(list(indices[:8]))}{'…' if len(indices) > 8 else ''}"
 
 
 def _checked_names(names: Any, faults: list[str]) -> tuple[str, ...]:
     if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(n, str) for n in names):
-        faults.append(f"Expected removed to be a list of block names. Received: removed={names!r}.")
+        faults.append(f"Expected removed to be a list of block names. Received: removed={short(names)}.")
         return ()
     if len(set(names)) < len(names):
-        faults.append(f"Expected every removed block once. Received: removed={list(names)!r}.")
+        faults.append(f"Expected every removed block once. Received: removed={short(list(names))}.")
     return tuple(names)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from kerasprune.errors import PruneError, extras, nearest
+from kerasprune.errors import PruneError, extras, nearest, short
 
 Member = TypeVar("Member", bound=Callable[..., Any])
 
@@ -62,7 +62,7 @@ class Registry:
         if name not in self.built_in:
             raise PruneError(
                 f"Expected a known {self.kind}: {', '.join(self.names())}. "
-                f"Received: {name!r}.{nearest(str(name), self.names())}"
+                f"Received: {short(name)}.{nearest(str(name), self.names())}"
             )
         return imported(self.built_in[name])
 
@@ -221,6 +221,7 @@ scopes = Registry(
     {
         "global": "kerasprune.training.scope:Global",
         "layer": "kerasprune.training.scope:Layer",
+        "m_by_n": "kerasprune.training.scope:m_by_n",
         "pattern": "kerasprune.training.scope:Pattern",
     },
     base="kerasprune.training.scope:Scope",
@@ -275,6 +276,15 @@ reproductions = Registry(
     "reproduction",
     {
         "greg-tables": "kerasprune.recipes.reproductions.greg_tables:greg_tables",
+        "hrank-tables": "kerasprune.recipes.reproductions.hrank_tables:hrank_tables",
         "map-table5": "kerasprune.recipes.reproductions.map_table5:map_table5",
+    },
+)
+
+engines = Registry(
+    "engine",
+    {
+        "local": "kerasprune.workflows.local_runner:LocalRunner",
+        "serial": "kerasprune.workflows.serial_runner:SerialRunner",
     },
 )

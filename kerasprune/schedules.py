@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.errors import PruneError, fraction_faults, raise_faults
+from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, whole_number_faults
 from kerasprune.registry import schedules as _schedules
 
 
@@ -68,6 +68,7 @@ class Ramp:
         power: 3 for the cubic schedule, 1 for the linear one.
         steps_per_epoch: Needed where a point counts epochs; callbacks fill it in.
         start: Fraction kept at the beginning. Defaults to 1.
+        every: Steps between two renewals, where the schedule says so itself. Defaults to `None`: the callback does.
     """
 
     keep: float
@@ -76,9 +77,13 @@ class Ramp:
     power: float = 3.0
     steps_per_epoch: int | None = None
     start: float = 1.0
+    every: int | None = None
 
     def __post_init__(self) -> None:
-        raise_faults("There is no such schedule:", fraction_faults(keep=self.keep, start=self.start))
+        faults = fraction_faults(keep=self.keep, start=self.start)
+        if not faults and self.start < self.keep:
+            faults = [f"Expected start ≥ keep. Received: start={self.start}, keep={self.keep}: nothing comes back."]
+        raise_faults("There is no such schedule:", faults)
         _check_order((self.begin, self.end), self.steps_per_epoch)
 
     def at(self, steps_per_epoch: int) -> Ramp:
@@ -129,15 +134,16 @@ class Steps:
         return kept
 
 
-def cubic(keep: float, begin: str | int = 0, end: str | int = "10ep") -> Ramp:
+def cubic(keep: float, begin: str | int = 0, end: str | int = "10ep", start: float = 1.0) -> Ramp:
     """Returns the cubic schedule: fast while much is redundant, slow towards the end.
 
-    `kept(t) = keep + (1 − keep)(1 − (t − begin)/(end − begin))³`
+    `kept(t) = keep + (start − keep)(1 − (t − begin)/(end − begin))³`
 
     Args:
         keep: Fraction kept at the end.
         begin: Moment where it starts, e.g. `"0it"`. Defaults to the beginning.
         end: Moment where `keep` is reached, e.g. `"10ep"`. Defaults to `"10ep"`.
+        start: Fraction kept at `begin`, before which everything is. Defaults to 1.
 
     Returns:
         The schedule.
@@ -149,12 +155,12 @@ def cubic(keep: float, begin: str | int = 0, end: str | int = "10ep") -> Ramp:
     Reference:
         Zhu & Gupta, To prune, or not to prune, arXiv 1710.01878, Eq. 1.
     """
-    return Ramp(keep, Moment.read(begin), Moment.read(end), 3.0)
+    return Ramp(keep, Moment.read(begin), Moment.read(end), 3.0, start=start)
 
 
-def linear(keep: float, begin: str | int = 0, end: str | int = "10ep") -> Ramp:
-    """Returns the linear schedule `kept(t) = 1 − (1 − keep)(t − begin)/(end − begin)`; arguments as `cubic`."""
-    return Ramp(keep, Moment.read(begin), Moment.read(end), 1.0)
+def linear(keep: float, begin: str | int = 0, end: str | int = "10ep", start: float = 1.0) -> Ramp:
+    """Returns the linear schedule `kept(t) = start − (start − keep)(t − begin)/(end − begin)`; arguments as `cubic`."""
+    return Ramp(keep, Moment.read(begin), Moment.read(end), 1.0, start=start)
 
 
 def constant(keep: float, begin: str | int = 0) -> Steps:
@@ -195,13 +201,13 @@ def from_tfmot(config: Mapping[str, Any]) -> Ramp | Steps:
     """Returns the schedule that a pruning schedule of tensorflow-model-optimization describes.
 
     Importing that package makes Keras 2 the Keras of the whole process; its configuration is plain data, and needs no
-    import. Its `frequency` is not part of a schedule here: give it as `every=`.
+    import.
 
     Args:
         config: What `schedule.get_config()` returns: `{"class_name": …, "config": {…}}`.
 
     Raises:
-        PruneError: The class is not `ConstantSparsity` or `PolynomialDecay`.
+        PruneError: The class is not `ConstantSparsity` or `PolynomialDecay`, or an argument is out of range.
 
     Example:
         >>> schedule = from_tfmot({"class_name": "ConstantSparsity", "config": {
@@ -209,14 +215,86 @@ def from_tfmot(config: Mapping[str, Any]) -> Ramp | Steps:
         >>> [float(schedule(step)) for step in (99, 100)]
         [1.0, 0.25]
     """
-    name, values = config.get("class_name"), config.get("config", {})
-    if name == "ConstantSparsity":
-        return constant(_kept(values["target_sparsity"]), begin=values["begin_step"])
-    if name == "PolynomialDecay":
-        begin, end = (Moment(iterations=values[key]) for key in ("begin_step", "end_step"))
-        final, initial = _kept(values["final_sparsity"]), _kept(values["initial_sparsity"])
-        return Ramp(final, begin, end, values["power"], start=initial)
-    raise PruneError(f"Expected ConstantSparsity or PolynomialDecay. Received: class_name={name!r}.")
+    known = {"ConstantSparsity": ConstantSparsity, "PolynomialDecay": PolynomialDecay}
+    name = config.get("class_name")
+    if name not in known:
+        raise PruneError(f"Expected ConstantSparsity or PolynomialDecay. Received: class_name={name!r}.")
+    return known[name](**config.get("config", {}))
+
+
+def PolynomialDecay(  # noqa: N802  as tensorflow-model-optimization calls it
+    initial_sparsity: float,
+    final_sparsity: float,
+    begin_step: int,
+    end_step: int,
+    power: float = 3,
+    frequency: int = 100,
+) -> Ramp:
+    """Returns the schedule of that name of tensorflow-model-optimization, as fractions kept.
+
+    `kept(t) = 1 − [s_f + (s_i − s_f)(1 − (t − begin)/(end − begin))^power]`
+
+    Here, and in `ConstantSparsity`, fractions are sparsities, as that package counts; what is returned counts what is
+    kept, as everything else here does.
+
+    Args:
+        initial_sparsity: s_i, fraction *removed* at `begin_step`, in [0, 1).
+        final_sparsity: s_f, fraction *removed* at `end_step`, in [0, 1).
+        begin_step: Step at which it starts; before it nothing is removed.
+        end_step: Step at which `final_sparsity` is reached.
+        power: Exponent. Defaults to 3.
+        frequency: Steps between two renewals of the masks, unless the callback's `every=` says otherwise. Defaults
+            to 100.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        PruneError: An argument is out of range, or the sparsity falls.
+
+    Example:
+        >>> schedule = PolynomialDecay(0.0, 0.9, begin_step=0, end_step=100)
+        >>> round(float(schedule(50)), 4), round(float(schedule(100)), 4)
+        (0.2125, 0.1)
+
+    Reference:
+        Zhu & Gupta, To prune, or not to prune, arXiv 1710.01878, Eq. 1.
+    """
+    faults = _sparsity_faults(initial_sparsity=initial_sparsity, final_sparsity=final_sparsity)
+    faults += whole_number_faults(0, begin_step=begin_step, end_step=end_step)
+    faults += whole_number_faults(1, frequency=frequency)
+    raise_faults("There is no such schedule:", faults)
+    begin, end = Moment(iterations=begin_step), Moment(iterations=end_step)
+    kept, start = _kept(final_sparsity), _kept(initial_sparsity)
+    return Ramp(kept, begin, end, power, start=start, every=frequency)
+
+
+def ConstantSparsity(  # noqa: N802  as tensorflow-model-optimization calls it
+    target_sparsity: float, begin_step: int, end_step: int = -1, frequency: int = 100
+) -> Steps:
+    """Returns the schedule of that name of tensorflow-model-optimization, as fractions kept.
+
+    Args:
+        target_sparsity: Fraction *removed* from `begin_step` on, in [0, 1).
+        begin_step: Step at which it is removed.
+        end_step: There, the last step at which masks are renewed. Here what is removed stays removed, so nothing
+            depends on it. Defaults to −1: the end of training.
+        frequency: There, steps between two renewals; likewise. Defaults to 100.
+
+    Returns:
+        The schedule.
+
+    Raises:
+        PruneError: An argument is out of range.
+
+    Example:
+        >>> [float(ConstantSparsity(0.75, begin_step=100)(step)) for step in (99, 100)]
+        [1.0, 0.25]
+    """
+    faults = _sparsity_faults(target_sparsity=target_sparsity) + whole_number_faults(0, begin_step=begin_step)
+    faults += whole_number_faults(-1, end_step=end_step) + whole_number_faults(1, frequency=frequency)
+    raise_faults("There is no such schedule:", faults)
+    return constant(_kept(target_sparsity), begin=begin_step)
 
 
 @dataclass(frozen=True)
@@ -258,6 +336,10 @@ def updates(schedule: Schedule, every: int, steps_per_epoch: int | None, total: 
     if bad or any(after > before for before, after in pairwise([1.0, *keep])):
         raise PruneError(f"Expected fractions kept in (0, 1] that do not grow. Received: {(bad or keep)[:5]}.")
     return Updates(tuple(moments), tuple(keep))
+
+
+def _sparsity_faults(**values: Any) -> list[str]:
+    return interval_faults("[0, 1)", "a sparsity, the fraction removed,", **values)
 
 
 def _kept(sparsity: float) -> float:

@@ -32,30 +32,33 @@ QUICK = {
 }
 
 
-# The batteries of rules, callbacks and verification, which run on JAX as they do on TensorFlow.
-JAX = {
+# The batteries of rules, callbacks and verification, which run on JAX and torch as they do on TensorFlow.
+EVERY_BACKEND = {
     "callbacks/test_filters.py",
     "callbacks/test_greg.py",
     "callbacks/test_greg_fit.py",
     "callbacks/test_registered.py",
+    "defects/test_defects.py",
     "rules/test_at_the_inputs.py",
     "rules/test_lambda.py",
     "rules/test_rules.py",
     "test_verification.py",
     "training/test_jax_distribution.py",
     "training/test_jax_step.py",
+    "training/test_lowest.py",
 }
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what is quick, and what runs on JAX too."""
+    """Marks what is quick, and what runs on JAX and torch too."""
     here = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(here)
         if path.parts[0] in QUICK and item.get_closest_marker("slow") is None:
             item.add_marker(pytest.mark.quick)
-        if path.as_posix() in JAX:
+        if path.as_posix() in EVERY_BACKEND:
             item.add_marker(pytest.mark.jax)
+            item.add_marker(pytest.mark.torch)
 
 
 # A full collection walks the whole heap, a million objects of TensorFlow and of models that earlier tests have built.

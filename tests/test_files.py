@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 
 from kerasprune import files
+from kerasprune.files import strays
 
 
 def test_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
@@ -36,7 +36,7 @@ def test_failed_folder_is_removed(tmp_path):
 
 
 def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle(tmp_path):
-    stale = tmp_path / f".model-{os.getpid()}"
+    stale = strays.temporary_name(tmp_path / "model")
     stale.mkdir()
     (stale / "half").write_text("x")
     with files.replacing(tmp_path / "model") as temporary:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import kerasprune as kp
-from kerasprune.schedules import Moment, constant, cubic, linear, steps
+from kerasprune.callbacks import GradualMagnitude
+from kerasprune.schedules import ConstantSparsity, Moment, PolynomialDecay, constant, cubic, linear, steps, updates
 
 
 def _at(schedule, times):
@@ -114,3 +117,64 @@ def test_as_many_fractions_as_points():
         steps([1, 2], [0.5])
     with pytest.raises(kp.PruneError, match="one fraction for each point"):
         steps([], [])
+
+
+# ---- of tensorflow-model-optimization ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("power", [1, 3])
+def test_polynomial_decay_and_constant_sparsity_against_their_source(power):
+    """`s_f + (s_i − s_f)(1 − p)^power`, p the progress, clipped to [0, 1]; here as what is kept."""
+    times = np.arange(10, 60, 3)
+    progress = np.clip((times - 10) / 30, 0, 1)
+    sparsity = 0.9 + (0.25 - 0.9) * (1 - progress) ** power
+    found = PolynomialDecay(0.25, 0.9, 10, 40, power, frequency=7)
+    np.testing.assert_allclose(_at(found, times), 1 - sparsity, atol=1e-6)
+    assert found.every == 7 and PolynomialDecay(0.0, 0.5, 0, 10).every == 100
+    assert updates(found, 7, None, None).at(9) == 1.0  # before it begins nothing is removed
+    assert _at(ConstantSparsity(0.75, 5, end_step=-1), [0, 4, 5, 99]).tolist() == [1, 1, 0.25, 0.25]
+    config = {"initial_sparsity": 0.25, "final_sparsity": 0.9, "begin_step": 10, "end_step": 40, "power": power}
+    config = {"class_name": "PolynomialDecay", "config": {**config, "frequency": 7}}
+    assert kp.schedules.from_tfmot(config) == found
+
+
+def test_a_ramp_from_somewhere():
+    assert PolynomialDecay(0.5, 0.75, 0, 10) == replace(cubic(0.25, 0, 10, start=0.5), every=100)
+    assert _at(linear(0.2, 0, 10, start=0.6), [0, 5, 10]) == pytest.approx([0.6, 0.4, 0.2])
+    with pytest.raises(kp.PruneError, match="start=0.2, keep=0.5: nothing comes back"):
+        cubic(0.5, start=0.2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0.0, 1.0, 0, 10), "final_sparsity to be a sparsity, the fraction removed"),
+        ((-0.1, 0.5, 0, 10), "initial_sparsity"),
+        ((0.0, 0.5, "1ep", 10), "begin_step to be a whole number"),
+        ((0.0, 0.5, 10, 10), "one after the other"),
+        ((0.9, 0.5, 0, 10), "nothing comes back"),
+        ((0.0, 0.5, 0, 10, 3, 0), "frequency"),
+    ],
+)
+def test_bad_polynomial_decay(arguments, message):
+    with pytest.raises(kp.PruneError, match=message):
+        PolynomialDecay(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("callback", "every"),
+    [
+        (lambda: GradualMagnitude(PolynomialDecay(0.0, 0.5, 0, 10, frequency=3)), 3),
+        (lambda: GradualMagnitude(PolynomialDecay(0.0, 0.5, 0, 10, frequency=3), every=5), 5),
+        (lambda: GradualMagnitude(cubic(0.5)), 100),
+    ],
+)
+def test_the_frequency_is_the_schedules_own(callback, every):
+    assert callback().every == every
+
+
+def test_a_pattern_needs_no_schedule():
+    found = GradualMagnitude(scope={"name": "m_by_n", "m": 1, "n": 4})
+    assert found.schedule == constant(0.75) and found.selection.scope.keep == 3
+    with pytest.raises(kp.PruneError, match="only a pattern"):
+        GradualMagnitude()

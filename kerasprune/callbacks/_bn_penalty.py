@@ -19,7 +19,7 @@ from kerasprune.budgets.global_threshold import Threshold
 from kerasprune.costs.cost import cost
 from kerasprune.errors import PruneError, choice_faults, fraction_faults, is_number, raise_faults
 from kerasprune.files import replacing
-from kerasprune.graph.channels import COUPLINGS
+from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.graph.kept_channels import legal
 from kerasprune.plans import Plan
 from kerasprune.regularizers import ScalePenalty, Together

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor
 from typing import Any, ClassVar, Self
@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune.errors import PruneError, fraction_faults, is_number, made, raise_faults, whole_number_faults
-from kerasprune.graph.trace import trace
+from kerasprune.graph.trace import as_patterns, trace
 from kerasprune.plans import Plan
 from kerasprune.regularizers import GrowingL2
 from kerasprune.training import granularity as granularities
@@ -78,6 +78,7 @@ class GrowingPenalty(PruningCallback):
         granularity: What is removed as one: a name of `kp.training.granularity`, a dict, a class or an instance.
         weight_decay: γ, the L2 coefficient that the loss already holds.
         stop: Whether to stop `fit` at the end of the schedule.
+        freeze: Names of layers, or wildcards, that stay whole.
         faults: What is wrong with the arguments of the method.
         decoupled: Whether the penalty acts apart from the optimizer's moments.
         strict: As for `PruningCallback`.
@@ -94,6 +95,7 @@ class GrowingPenalty(PruningCallback):
         granularity: Any,
         weight_decay: float,
         stop: bool,
+        freeze: Sequence[str],
         faults: list[str],
         decoupled: bool = False,
         strict: bool = True,
@@ -105,6 +107,7 @@ class GrowingPenalty(PruningCallback):
         faults = [*faults, *growth.faults()]
         if not is_number(weight_decay) or not weight_decay >= 0:
             faults.append(f"Expected weight_decay ≥ 0. Received: weight_decay={weight_decay!r}.")
+        self.freeze = made(faults, as_patterns, freeze)
         raise_faults(f"{type(self).__name__} cannot be made:", faults)
         self.growth = growth
         self.keep = keep
@@ -131,7 +134,8 @@ class GrowingPenalty(PruningCallback):
     def units(self) -> tuple[Plan, list[Unit]]:
         """Returns what the penalty acts on, and the plan so far, which what is picked completes."""
         channels = self._granularity.whole_channels
-        graph = trace(self.model, coupling="free" if channels else "tied", unknown="raise" if channels else "freeze")
+        coupling, unknown = ("free", "raise") if channels else ("tied", "freeze")
+        graph = trace(self.model, coupling=coupling, unknown=unknown, freeze=self.freeze)
         units = self._granularity.candidates(graph, self._granularity.numbers(graph, self.keep))
         return Plan.of(graph, {}), losing(units)
 

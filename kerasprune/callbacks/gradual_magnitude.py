@@ -12,11 +12,15 @@ import numpy as np
 from keras import ops
 
 from kerasprune import schedules
-from kerasprune.errors import raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.schedules import Moment, Updates, updates
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.optimizer import accumulated
+from kerasprune.training.scope import Global, Pattern, Scope
 from kerasprune.training.selection import Selection
+from kerasprune.training.session import State
+
+EVERY = 100
 
 
 class GradualMagnitude(PruningCallback):
@@ -27,11 +31,14 @@ class GradualMagnitude(PruningCallback):
 
     Args:
         schedule: From a step to the fraction kept: one of `kp.schedules`, any function of a step, a dict such as
-            `{"name": "cubic", "keep": 0.1}`, or a pruning schedule of tensorflow-model-optimization.
+            `{"name": "cubic", "keep": 0.1}`, or a pruning schedule of tensorflow-model-optimization. Defaults to
+            `None`, for patterns only: their own fraction, from the first step on.
         criterion: `"l1"`, `"l2"` or another criterion that says what one weight is worth. Defaults to `"l1"`.
-        every: Steps between two renewals. Defaults to 100.
+        every: Steps between two renewals. Defaults to `None`: the `frequency` of `PolynomialDecay`, otherwise 100.
         granularity: `"weight"`, `"filter"`, `{"name": "block", "rows": 1, "columns": 4}`. Defaults to `"weight"`.
-        scope: `"global"`, `"layer"`, `{"name": "pattern", "keep": 2, "of": 4}`. Defaults to `"global"`.
+        scope: `"layer"`, `"global"`, `{"name": "pattern", "keep": 2, "of": 4}`. Defaults to `None`: `"layer"`, each
+            kernel loses the same fraction, as the reference has it. A fit that `Resume` saved when the default was
+            `"global"` is continued with that.
         freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
         strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
             Defaults to `True`.
@@ -51,20 +58,23 @@ class GradualMagnitude(PruningCallback):
 
     def __init__(
         self,
-        schedule: Any,
+        schedule: Any = None,
         *,
         criterion: Any = "l1",
-        every: int = 100,
+        every: int | None = None,
         granularity: Any = "weight",
-        scope: Any = "global",
+        scope: Any = None,
         freeze: Sequence[str] = (),
         strict: bool = True,
     ) -> None:
-        raise_faults("GradualMagnitude cannot be made:", whole_number_faults(1, every=every))
+        raise_faults("GradualMagnitude cannot be made:", [] if every is None else whole_number_faults(1, every=every))
         super().__init__(strict=strict)
-        self.selection = Selection(criterion, granularity, scope, freeze)
-        self.schedule = schedules.get(schedule)
-        self.every = every
+        self.selection = Selection(criterion, granularity, "layer" if scope is None else scope, freeze)
+        self.schedule = schedules.get(_of_pattern(self.selection.scope) if schedule is None else schedule)
+        own = self.schedule.every if isinstance(self.schedule, schedules.Ramp) else None
+        self.every = every or own or EVERY
+        self.scope = repr(self.selection.scope)  # a setting that Resume compares
+        self._scope_by_default = scope is None
         self._updates = Updates((), ())
 
     def compressed(self, steps: int) -> Self:
@@ -95,11 +105,24 @@ class GradualMagnitude(PruningCallback):
         self.hold(self.selection.masks(self.model), self._renew)
         if self.restored_epoch and known is not None:
             self.session.start -= known * self.restored_epoch
-        self._numbers = np.stack([self.held.numbers(keep) for keep in self._updates.keep])
+        self._count()
+        self.session.notes["scope"] = np.array(self.scope)
         now = self.session.now()
         self.held.renew(self._updates.at(now))
         over = np.int32(sum(due <= now for due in self._updates.steps) - 1)
         self._renewals = self.session.variable("place", over)
+
+    def restore(self, state: State) -> None:
+        """Restores a state; one that says nothing of a scope is of the time when the default was global."""
+        made_with = str(state.get("scope", repr(Global())))
+        if self._scope_by_default and made_with == repr(Global()):
+            self.held = replace(self.held, scope=Global())
+            self._count()
+        super().restore({**state, "scope": np.array(made_with if self._scope_by_default else self.scope)})
+
+    def _count(self) -> None:
+        """Notes how many entries stay after each renewal."""
+        self._numbers = np.stack([self.held.numbers(keep) for keep in self._updates.keep])
 
     @property
     def finished(self) -> bool:
@@ -126,3 +149,13 @@ class GradualMagnitude(PruningCallback):
         )
         self.held.assign(removed)
         self._renewals.assign(ops.maximum(index, before))
+
+
+def _of_pattern(scope: Scope) -> schedules.Schedule:
+    """Returns the schedule of a pattern: what it keeps, at once."""
+    if not isinstance(scope, Pattern):
+        raise PruneError(
+            "Expected a schedule, such as kp.schedules.cubic(keep=0.1, end='10ep'); only a pattern says by itself how "
+            "much is kept. Received: schedule=None."
+        )
+    return schedules.constant(scope.keep / scope.of)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,10 @@ class GReg1(GrowingPenalty):
     diagonal H each weight shrinks by `1 / (δλ/h_ii + 1)`, so that flat directions give way first. (The paper's Eq. 8
     for two coupled weights drops a term `δλ·h_12·w_2` of the same order as the effect.)
 
+    Algorithm 1 of the paper removes what has the smallest L1 norm *at the end*; here what was picked at the start is
+    removed, whatever became of it, so that the plan is known before the fit. `rerank=True` is the algorithm as printed.
+    After the whole schedule the two agree, unless what is kept shrank as much.
+
     Args:
         plan: What stays. Any criterion can have made it.
         keep: Instead of a plan: fraction of the channels (or weights) that stays in every group (or kernel), by L1
@@ -38,6 +42,9 @@ class GReg1(GrowingPenalty):
             `"weight"`: single weights. Defaults to `"filter"`.
         weight_decay: γ, the L2 coefficient that the loss already holds. GReg-1 does not change it. Defaults to 0.
         stop: Whether to stop `fit` at the end of the schedule. Defaults to `True`.
+        freeze: Names of layers, or wildcards, that stay whole; beside `keep` only. Defaults to none.
+        rerank: Whether, at the end, as many go of smallest L1 norm, instead of those that were pushed. Defaults to
+            `False`.
         decoupled: Whether the penalty acts apart from momentum and moments, `w_j ← (1 − η·λ_j) w_j` after the update
             with learning rate η, as AdamW has its weight decay: for optimizers that divide gradients by their size,
             Adam, AdamW, Lion. There a weight that the loss holds against it ends near 1/λ. Defaults to `False`.
@@ -70,6 +77,8 @@ class GReg1(GrowingPenalty):
         granularity: Any = "filter",
         weight_decay: float = 0.0,
         stop: bool = True,
+        freeze: Sequence[str] = (),
+        rerank: bool = False,
         decoupled: bool = False,
         strict: bool = True,
     ) -> None:
@@ -82,9 +91,17 @@ class GReg1(GrowingPenalty):
             faults.append(
                 f"Expected a plan of channels. Received: removed blocks {plan.removed}. Drop blocks with kp.rebuild."
             )
+        if plan is not None and freeze:
+            faults.append(f"Expected freeze= beside keep=, since a plan says what stays. Received: freeze={freeze!r}.")
+        if rerank and not wrong and plan is not None and plan.coupling == "padded":
+            faults.append(
+                "Expected a plan that leaves the choice open beside rerank=True. Received: a plan of coupling "
+                "'padded', which keeps the first channels of a trunk."
+            )
         growth = Growth(penalty_step, every, ceiling, settle)
-        super().__init__(growth, keep, granularity, weight_decay, stop, faults, decoupled, strict)
+        super().__init__(growth, keep, granularity, weight_decay, stop, freeze, faults, decoupled, strict)
         self._asked = plan
+        self.rerank = rerank
 
     @property
     def length(self) -> int:
@@ -105,6 +122,12 @@ class GReg1(GrowingPenalty):
         for unit in units:
             unit.pruned.assign(~np.isin(np.arange(unit.size), plan.keep[unit.name]))
         return replace(plan, fingerprint=graph.fingerprint), units
+
+    def picked(self, unit: Unit) -> np.ndarray:
+        """Returns what was to stay from the start, or ranked anew."""
+        if self.rerank:
+            unit.pruned.assign(unit.lowest())
+        return unit.kept_indices()
 
     def strength(self, unit: Unit, step: Any) -> Any:
         """Returns `λ = min(δλ · (⌊step/K_u⌋ + 1), τ)` for what is pruned, 0 for what is kept."""

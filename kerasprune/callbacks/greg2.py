@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +35,7 @@ class GReg2(GrowingPenalty):
         granularity: As for `GReg1`. Defaults to `"filter"`.
         weight_decay: γ, the L2 coefficient that the loss already holds. Defaults to 0.
         stop: Whether to stop `fit` at the end of the schedule. Defaults to `True`.
+        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
         decoupled: Whether the penalty acts apart from momentum and moments, `w_j ← (1 − η·λ_j) w_j` after the update
             with learning rate η, as AdamW has its weight decay: for optimizers that divide gradients by their size,
             Adam, AdamW, Lion. There a weight that the loss holds against it ends near 1/λ. Defaults to `False`.
@@ -67,6 +68,7 @@ class GReg2(GrowingPenalty):
         granularity: Any = "filter",
         weight_decay: float = 0.0,
         stop: bool = True,
+        freeze: Sequence[str] = (),
         decoupled: bool = False,
         strict: bool = True,
     ) -> None:
@@ -79,7 +81,7 @@ class GReg2(GrowingPenalty):
             )
         if recover is not None and not is_number(recover):
             faults.append(f"Expected recover to be a number. Received: recover={recover!r}.")
-        super().__init__(growth, keep, granularity, weight_decay, stop, faults, decoupled, strict)
+        super().__init__(growth, keep, granularity, weight_decay, stop, freeze, faults, decoupled, strict)
         self.recover = -weight_decay if recover is None else recover
         self.picking = replace(growth, step=pick_step)
         self.pick_at = pick_at

@@ -12,6 +12,7 @@ from keras import ops
 
 from kerasprune._keras import set_first_epoch
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.files import make_folder, path_of
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.checkpoint import SavedState, last_good
 from kerasprune.training.epoch_counters import positions
@@ -70,7 +71,7 @@ class Resume(PruningCallback):
                     f"Expected every=None. Received: every={every} on {keras.backend.backend()}, where saves within an "
                     "epoch are not available. Leave it out: epochs are saved."
                 )
-        self.directory, self.every = Path(directory), every
+        self.directory, self.every = path_of(directory), every
 
     @property
     def epoch(self) -> int:
@@ -87,9 +88,7 @@ class Resume(PruningCallback):
                 f"Expected every=None in a loop of your own. Received: every={self.every}. Only model.fit can pass "
                 "over batches that were trained on; leave it out: epochs are saved."
             )
-        if self.directory.exists() and not self.directory.is_dir():
-            raise PruneError(f"Expected a folder. Received: {str(self.directory)!r}, which is a file. Give another.")
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_folder(self.directory)
         ensure_built(self.model)
         self._now = self._about()  # once: layers and settings do not change in a fit
         found, faults = last_good(self.directory)
@@ -192,7 +191,7 @@ class Resume(PruningCallback):
         for name, callback in self._named().items():
             prefix = f"callback/{name}/"
             callback.restore({k.removeprefix(prefix): v for k, v in found.arrays.items() if k.startswith(prefix)})
-        return positions.put_back(found.about["positions"])
+        return positions.put_back(found.about.get("positions", {}))
 
     def _warn_of_order(self, found: SavedState) -> None:
         if (found.epoch or found.step) and found.epoch < self.params["epochs"] and not found.stopped:
@@ -240,12 +239,13 @@ class Resume(PruningCallback):
     def _check_states(self, found: SavedState) -> None:
         """Checks, before anything is put back, that the other callbacks find what they keep."""
         faults = []
+        for name, variables in (("model", _variables(self.model)), ("optimizer", _optimizer(self.model))):
+            keeps = {f"{name}/{index}": variable for index, variable in enumerate(variables)}
+            faults += [_fault(f"the {name}", key, variable, found) for key, variable in keeps.items()]
         for name, callback in self._named().items():
-            for key, variable in callback.session.variables.items():
-                saved = found.arrays.get(f"callback/{name}/{key}")
-                if saved is None or list(saved.shape) != _shape(variable):
-                    shape = "nothing of that name" if saved is None else f"shape {list(saved.shape)}"
-                    faults.append(f"{name} keeps {key!r} {_shape(variable)}. Received: {shape}.")
+            keeps = {f"callback/{name}/{key}": variable for key, variable in callback.session.variables.items()}
+            faults += [_fault(name, key, variable, found) for key, variable in keeps.items()]
+        faults = [fault for fault in faults if fault]
         remedy = (
             "It may be that layers without names of their own were numbered on: name them, or call "
             "keras.utils.clear_session() before the model is built."
@@ -265,6 +265,15 @@ class Resume(PruningCallback):
             number = sum(name.split("#")[0] == kind for name in named)
             named[f"{kind}#{number}"] = callback
         return named
+
+
+def _fault(who: str, key: str, variable: Any, found: SavedState) -> str:
+    """Returns why an array of a state cannot become a variable's value; nothing where it can."""
+    saved = found.arrays.get(key)
+    if saved is not None and list(saved.shape) == _shape(variable) and saved.dtype.kind in "biufcV":
+        return ""
+    received = "nothing of that name" if saved is None else f"shape {list(saved.shape)} of {saved.dtype}"
+    return f"{who} keeps {key.split('/')[-1]!r} {_shape(variable)}. Received: {received}."
 
 
 def _settings(callback: PruningCallback) -> dict[str, Any]:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import keras
+import numpy as np
+
 from kerasprune.criteria.l2 import L2
 from kerasprune.errors import PruneError, proper_fraction_faults, raise_faults
+from kerasprune.graph.trace import trace
 from kerasprune.training.callback import PruningCallback
+from kerasprune.training.candidates import Part, Unit
 from kerasprune.training.granularity import Filter
 from kerasprune.training.masks import Masks
 from kerasprune.training.scope import Layer
+
+_CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 
 
 class SoftFilterPruning(PruningCallback):
     """Sets the filters of lowest L2 norm of every group to zero after each epoch; the next epoch may revive them.
 
-    What is zero after the last epoch is what the plan removes. BatchNorm and biases are not touched.
+    What is zero after the last epoch is what the plan removes. BatchNorm and biases are not touched. As in the paper no
+    convolution is left out: those that make a residual trunk are zeroed too. With `coupling="tied"` the trunk is one
+    group, ranked over all convolutions that make it, and the plan removes its channels. With `"free"` the plan leaves
+    trunks whole, and each of their convolutions is ranked by itself, as the authors do: its zeros stay in the slim
+    model (`freeze=` spares the layers that it names).
 
     Args:
         keep: Fraction of the channels of every prunable group that stays. Defaults to 0.7.
@@ -46,13 +57,29 @@ class SoftFilterPruning(PruningCallback):
         if not units:
             raise PruneError("Expected channels that may go. Received: a model whose channels all stay. Freeze less.")
         self.held = Masks(units, granularity, Layer(), L2(), graph)
-        self.held.clear()
-        for unit in units:
-            self.session.track(unit.state, unit.pruned)
+        self.alone = Masks(_others(self.model, self.freeze, units), granularity, Layer(), L2())
+        for masks in (self.held, self.alone):
+            masks.clear()
+            for unit in masks.units:
+                self.session.track(unit.state, unit.pruned)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Zeroes the weakest filters, those of the epoch before forgotten."""
         _ = self.model  # on JAX this brings the variables up to date
-        self.held.clear()
-        self.held.renew(self.keep)
+        for masks in (self.held, self.alone):
+            masks.clear()
+            masks.renew(self.keep)
         super().on_epoch_end(epoch, logs)
+
+
+def _others(model: keras.Model, freeze: Sequence[str], units: Sequence[Unit]) -> list[Unit]:
+    """Returns the filters of every further convolution whose channels are not to stay, one unit each."""
+    done = {id(part.variable) for unit in units for part in unit.parts}
+    graph = trace(model, coupling="tied", freeze=freeze)
+    made = [each for name in graph.prunable for each in graph.made_by(name)]
+    return [
+        Unit.of(kernel.variable.path, kernel.variable.shape[axis], 0, (Part(kernel.variable, axis, own),))
+        for kernel, axis, _ in made
+        if isinstance(kernel.owner, _CONVOLUTIONS) and kernel.variable.trainable and id(kernel.variable) not in done
+        for own in [np.arange(kernel.variable.shape[axis])]
+    ]

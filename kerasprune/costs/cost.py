@@ -1,8 +1,9 @@
 """Costs of a model, or of the slim model a plan would give, without building it.
 
 One multiply–add counts as 1. Convolutions and dense layers are counted as the papers do (kernel size × output
-positions); biases, normalisations, activations, pooling and attention products are not. Layers without a rule are
-estimated in the same way, apart from the rest: nobody knows what they do with their kernels.
+positions); biases, normalisations, activations and pooling are not. Products of tensors, such as q·k and p·v of
+attention, which most papers leave out, are counted apart. Layers without a rule are estimated like convolutions, apart
+from the rest: nobody knows what they do with their kernels.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from kerasprune.graph.channels import Count, Ids, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan, plan_faults
+from kerasprune.rules.gate import Gate
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
 
 
@@ -35,6 +37,7 @@ class LayerCost:
     activations: int
     bytes: int
     estimated: int = 0
+    products: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,11 @@ class Cost:
         macs: Multiply–adds of convolutions and dense layers per sample.
         activations: Output elements of convolutions and dense layers per sample.
         bytes: Size of the weights as stored.
-        layers: The same by layer, for the layers that have weights.
+        layers: The same by layer, for the layers that have weights, and for operations with products.
         estimated: Multiply–adds per sample of layers without a rule, which are not among `macs`: their kernels (weights
             of two axes or more, tables of embeddings apart) times their output positions.
+        products: Multiply–adds per sample of products of tensors, which are not among `macs`: q·k and p·v of attention
+            layers, `ops.matmul`, `ops.einsum`, `ops.dot_product_attention`, `Dot`. Those over a free axis are left out.
     """
 
     params: int
@@ -57,6 +62,7 @@ class Cost:
     bytes: int
     layers: tuple[LayerCost, ...] = ()
     estimated: int = 0
+    products: int = 0
 
     def __repr__(self) -> str:
         estimated = f", estimated={self.estimated:,}" if self.estimated else ""
@@ -184,7 +190,7 @@ def _added_biases(applied: AppliedPlan) -> Mapping[int, int]:
 def _layer_costs(
     graph: ChannelGraph, count: Count, added: Mapping[int, int], macs_of: Mapping[str, int]
 ) -> list[LayerCost]:
-    unknown = {each.name for each in graph.unknown}
+    unknown, products = {each.name for each in graph.unknown}, _products(graph, count)
     slices = {id(entry.variable): entry for entry in graph.slices}
     outputs: dict[int, int] = {}
     operations: dict[int, Any] = {}
@@ -194,7 +200,7 @@ def _layer_costs(
     costs = []
     for key, layer in operations.items():
         weights = getattr(layer, "weights", ())
-        if not weights:
+        if isinstance(layer, Gate) or not weights and key not in products:  # gates go into the layers before them
             continue
         own = [slices.get(id(w)) for w in weights]
         sizes = [kept_size(s, count) if s else prod(w.shape) for s, w in zip(own, weights, strict=True)]
@@ -206,11 +212,22 @@ def _layer_costs(
             estimated = 0 if layer.name in macs_of or kernels else _estimated(graph, layer)
         bias = added.get(key, 0)
         stored = sum(size * _item_size(w.dtype) for size, w in zip(sizes, weights, strict=True))
-        stored += bias * _item_size(layer.variable_dtype)
+        stored += bias * _item_size(layer.variable_dtype) if bias else 0
         activations = outputs[key] if kernels else 0
         kind, params = type(layer).__name__, sum(sizes) + bias
-        costs.append(LayerCost(layer.name, kind, params, macs, activations, stored, estimated))
+        multiplied = products.get(key, 0)
+        costs.append(LayerCost(layer.name, kind, params, macs, activations, stored, estimated, multiplied))
     return costs
+
+
+def _products(graph: ChannelGraph, count: Count) -> dict[int, int]:
+    """Returns `{id(operation): multiply–adds}` of the products of tensors whose sizes are all known."""
+    found: dict[int, int] = {}
+    for product in graph.products:
+        sizes = [count(size) if isinstance(size, np.ndarray) else size for size in product.sizes]
+        if None not in sizes:
+            found[id(product.operation)] = found.get(id(product.operation), 0) + prod(sizes)
+    return found
 
 
 def _estimated(graph: ChannelGraph, layer: Any) -> int:
@@ -243,6 +260,6 @@ def _item_size(dtype: str) -> int:
 
 
 def _total(layers: list[LayerCost]) -> Cost:
-    keys = ("params", "macs", "activations", "bytes", "estimated")
+    keys = ("params", "macs", "activations", "bytes", "estimated", "products")
     sums = {key: sum(getattr(one, key) for one in layers) for key in keys}
     return Cost(**sums, layers=tuple(layers))

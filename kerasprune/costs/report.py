@@ -73,7 +73,8 @@ def _groups(graph: ChannelGraph, plan: Plan) -> str:
 
 def _costs(dense: Cost, slim: Cost) -> str:
     rows = [f"{'':<12}{'before':>15}{'after':>15}{'kept':>9}"]
-    for key in ("params", "macs", "activations", "bytes"):
+    products = ("products",) if dense.products else ()
+    for key in ("params", "macs", *products, "activations", "bytes"):
         before, after = getattr(dense, key), getattr(slim, key)
         rows.append(f"{key:<12}{before:>15,}{after:>15,}{after / max(before, 1):>9.1%}")
     rows.append(f"Prr {1 - slim.params / dense.params:.1%}   Frr {1 - slim.macs / max(dense.macs, 1):.1%}")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kerasprune.data.augmentation import MIRRORING, Augmentation, resize
+from kerasprune.data.augmentation import MIRRORING, Augmentation, resize, resize_and_crop
 from kerasprune.data.epochs import epochs, rest_of_epoch
 from kerasprune.data.lookup import find
+from kerasprune.data.scaling import rescaled, scaled, wrong_scaling
 from kerasprune.data.sources import DataInfo, Images
-from kerasprune.errors import extras, nearest, raise_faults
+from kerasprune.errors import extras, fraction_faults, nearest, raise_faults
 from kerasprune.registry import augmentations
 
 
@@ -24,15 +28,20 @@ def load(
     batch: int = 128,
     split: str = "train",
     augment: str | Augmentation | None = None,
+    evaluation_crop: float = 1.0,
+    antialias: bool = True,
     seed: int = 0,
     first_epoch: int = 0,
     first_step: int = 0,
     data_dir: str | None = None,
+    scale: str = "standardise",
+    channels: int = 3,
 ) -> tf.data.Dataset:
     """Returns a split of a data set as batches of standardised images and labels.
 
-    An image is cropped to its middle square, resized bilinearly (with antialiasing where it shrinks), and
-    standardised by channel: `(image / 255 - mean) / std` with the constants of `info(name)`.
+    An image is cropped to its middle square, resized bilinearly (with antialiasing where it shrinks, unless told not
+    to), and standardised by channel: `(image / 255 - mean) / std` with the constants of `info(name)`; or `scale` says
+    else.
 
     The training split is shuffled and augmented anew in every epoch; both depend on `(seed, epoch)` alone,
     whatever other random seeds are set. All its batches are full: what is left over is dropped. The other
@@ -47,15 +56,23 @@ def load(
         split: `"train"`, `"validation"`, `"test"`, or what else the data set has. Defaults to `"train"`.
         augment: `"crop"`, `"crop_flip"`, `"inception"` or a function, see `kerasprune.data.augmentation`; for
             the training split only. Defaults to `None`, which only resizes.
+        evaluation_crop: For the other splits: the shorter side is resized to `size / evaluation_crop`, and the middle
+            `size` by `size` of that is taken. ImageNet is evaluated at 0.875: 256, of which 224. Defaults to 1.0, the
+            whole middle square.
+        antialias: Whether shrinking averages over all the pixels that a new one covers, as PIL does. Without, it
+            reads the four nearest ones, as Android's `Bitmap.createScaledBitmap` does. Defaults to `True`.
         seed: Decides order and augmentation. Defaults to 0.
         first_epoch: Number of the epoch that the first iteration gives; later ones follow. Defaults to 0.
         first_step: If not 0, the result is the rest of `first_epoch` from that step on, to finish an epoch that
             was interrupted: fit it once, then load again with the next `first_epoch`. Defaults to 0.
         data_dir: Where tfds keeps its files, for glyphs and tfds sets. Defaults to `$TFDS_DATA_DIR`, or else
             `~/tensorflow_datasets`.
+        scale: What the pixels 0 … 255 become: `"standardise"`, `"imagenet"` (with ImageNet's constants), `"0..1"`,
+            `"-1..1"`, `"0..255"` or `"none"`. Give what the model was trained on. Defaults to `"standardise"`.
+        channels: 3, or 1 for grey images. Defaults to 3.
 
     Returns:
-        Batches of (float32 of shape (batch, size, size, 3), int32 of shape (batch,)), their number known.
+        Batches of (float32 of shape (batch, size, size, channels), int32 of shape (batch,)), their number known.
 
     Raises:
         PruneError: An argument is out of range, the data set or split is unknown, or its files are missing or
@@ -81,22 +98,27 @@ def load(
                 first_step=(first_step, 0),
             ),
             *wrong_split(facts, split, batch, first_step),
-            *wrong_augmentation(facts, split, augment),
+            *wrong_augmentation(facts, split, augment, antialias),
+            *wrong_crop(split, evaluation_crop),
+            *wrong_scaling(scale, channels),
         ],
     )
     images = source.images(split)
     if split != "train":
-        return _in_order(images, facts, size, batch)
-    augmentation = augmentations.member(augment) if isinstance(augment, str) else augment or plain
+        frame = partial(resize_and_crop, fraction=evaluation_crop, antialias=antialias)
+        finished = partial(rescaled, scale=scale, channels=channels, facts=facts)
+        return _in_order(images, facts, lambda image, size: finished(frame(image, size)), size, batch)
+    augmentation = augmentation_of(augment, antialias)
 
-    def frame(image: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+    def augmented(image: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
         del epoch
-        return tf.ensure_shape(augmentation(standardise(image, facts), size, seed), (size, size, 3))
+        framed = tf.ensure_shape(augmentation(standardise(image, facts), size, seed), (size, size, 3))
+        return rescaled(framed, scale, channels, facts)
 
     if first_step:
-        return rest_of_epoch(images, frame, batch=batch, seed=seed, epoch=first_epoch, first_step=first_step)
+        return rest_of_epoch(images, augmented, batch=batch, seed=seed, epoch=first_epoch, first_step=first_step)
     called = f"{facts.name} size={size} batch={batch} seed={seed}"
-    return epochs(images, frame, batch=batch, seed=seed, first_epoch=first_epoch, name=called)
+    return epochs(images, augmented, batch=batch, seed=seed, first_epoch=first_epoch, name=called)
 
 
 @extras("kp.data.info")
@@ -120,19 +142,27 @@ def info(name: str | Path, *, data_dir: str | None = None) -> DataInfo:
 
 def standardise(image: tf.Tensor, facts: DataInfo) -> tf.Tensor:
     """Returns `(image / 255 - mean) / std` by channel, as float32."""
-    return (tf.cast(image, tf.float32) / 255.0 - tf.constant(facts.mean)) / tf.constant(facts.std)
+    return scaled(image, "standardise", facts)
 
 
-def plain(image: tf.Tensor, size: int, seed: tf.Tensor) -> tf.Tensor:
+def plain(image: tf.Tensor, size: int, seed: tf.Tensor, *, antialias: bool = True) -> tf.Tensor:
     """Only resizes: what stands where no augmentation is asked for."""
     del seed
-    return resize(image, size)
+    return resize(image, size, antialias=antialias)
 
 
-def _in_order(images: Images, facts: DataInfo, size: int, batch: int) -> tf.data.Dataset:
+def augmentation_of(augment: str | Augmentation | None, antialias: bool = True) -> Augmentation:
+    """Returns what makes a training image, with antialiasing or without."""
+    function = augmentations.member(augment) if isinstance(augment, str) else augment or plain
+    return function if antialias else partial(function, antialias=False)
+
+
+def _in_order(
+    images: Images, facts: DataInfo, frame: Callable[..., tf.Tensor], size: int, batch: int
+) -> tf.data.Dataset:
     def prepare(_: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, label = images.decode(record)
-        return resize(standardise(image, facts), size), label
+        return tf.ensure_shape(frame(standardise(image, facts), size), (size, size, None)), label
 
     examples = images.in_order().enumerate().map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     batches = examples.batch(batch).prefetch(tf.data.AUTOTUNE)
@@ -167,9 +197,21 @@ def wrong_split(facts: DataInfo, split: str, batch: int, first_step: int) -> lis
     return []
 
 
-def wrong_augmentation(facts: DataInfo, split: str, augment: Any) -> list[str]:
-    """Returns what is wrong with an augmentation for a split of a data set."""
+def wrong_crop(split: str, evaluation_crop: Any) -> list[str]:
+    """Returns what is wrong with the part of an evaluation image that is taken."""
+    if evaluation_crop != 1 and split == "train":
+        return [
+            f"Only the other splits are cropped for evaluation. Received: evaluation_crop={evaluation_crop!r} with "
+            "split='train'. Leave it out."
+        ]
+    return fraction_faults(evaluation_crop=evaluation_crop)
+
+
+def wrong_augmentation(facts: DataInfo, split: str, augment: Any, antialias: Any = True) -> list[str]:
+    """Returns what is wrong with an augmentation for a split of a data set, and with how it is to resize."""
     received = f"Received: augment={augment!r}"
+    if not isinstance(antialias, bool):
+        return [f"Expected antialias to be True or False. Received: antialias={antialias!r}."]
     if augment is None:
         return []
     if isinstance(augment, str) and augment not in augmentations.names():
@@ -181,4 +223,9 @@ def wrong_augmentation(facts: DataInfo, split: str, augment: Any) -> list[str]:
         return [f"Only the training split is augmented. {received} with split={split!r}. Leave it out."]
     if augment in MIRRORING and not facts.mirror:
         return [f"Its classes do not survive mirroring. {received}. Use 'crop'."]
+    if not antialias and "antialias" not in inspect.signature(augmentation_of(augment)).parameters:
+        return [
+            f"Expected an augmentation that can resize without antialiasing. {received} with antialias=False. Give the "
+            "function a keyword antialias, or leave antialias out and resize in the function as you like."
+        ]
     return []

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kerasprune.data.sources import Source
-from kerasprune.errors import PruneError, nearest
+from kerasprune.errors import PruneError, nearest, short
+from kerasprune.files import is_folder
+
+if TYPE_CHECKING:
+    from kerasprune.data.sources import Source
 
 
 def _digits(data_dir: str | None) -> Source:
@@ -50,6 +54,22 @@ NAMED = {
 PREFIXED = {"tfds": _tfds, "generated": _generated}
 
 
+ARRAYS = (".npz", ".npy")
+
+
+def own(name: str) -> str | None:
+    """Says what a user's own data are: `"arrays"`, `"function"`, or `None` for a data set of images.
+
+    Example:
+        >>> own("clips.npz"), own("my_data:load"), own("digits"), own("tfds:cifar10")
+        ('arrays', 'function', None, None)
+    """
+    if Path(name).suffix in ARRAYS:
+        return "arrays"
+    prefix, colon, _ = name.partition(":")
+    return "function" if colon and prefix not in PREFIXED and not Path(name).is_dir() else None
+
+
 def names() -> list[str]:
     """Returns the names that need no network; `tfds:<name>`, `generated:<classes>` and folders come on top.
 
@@ -72,18 +92,18 @@ def find(name: str | Path, data_dir: str | None = None) -> Source:
         PruneError: No data set is meant by that name.
     """
     if not isinstance(name, str | os.PathLike):
-        raise PruneError(f"Expected the name of a data set or the path of a folder. Received: name={name!r}.")
+        raise PruneError(f"Expected the name of a data set or the path of a folder. Received: name={short(name)}.")
     text = os.fspath(name)
     prefix, colon, rest = text.partition(":")
     if text in NAMED:
         return NAMED[text](data_dir)
     if colon and prefix in PREFIXED:
         return PREFIXED[prefix](rest, data_dir)
-    if Path(text).expanduser().is_dir() or not isinstance(name, str):
+    if is_folder(text) or not isinstance(name, str):
         from kerasprune.data.folder import folder
 
         return folder(Path(text).expanduser())
     raise PruneError(
         f"Expected the name of a data set ({', '.join(names())}, 'tfds:<name>', 'generated:<classes>') "
-        f"or the path of an existing folder. Received: name={text!r}.{nearest(text, NAMED)}"
+        f"or the path of an existing folder. Received: name={short(text)}.{nearest(text, NAMED)}"
     )

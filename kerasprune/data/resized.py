@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import tensorflow as tf
 
-from kerasprune.data.augmentation import Augmentation, resize
-from kerasprune.data.dataset import plain, standardise, wrong_augmentation, wrong_numbers, wrong_split
+from kerasprune.data.augmentation import Augmentation, resize_and_crop
+from kerasprune.data.dataset import (
+    augmentation_of,
+    standardise,
+    wrong_augmentation,
+    wrong_crop,
+    wrong_numbers,
+    wrong_split,
+)
 from kerasprune.data.epochs import epochs, passes
 from kerasprune.data.lookup import find
 from kerasprune.errors import raise_faults
-from kerasprune.registry import augmentations
 
 
 def rounds(
@@ -23,6 +30,8 @@ def rounds(
     batch: int = 128,
     split: str = "train",
     augment: str | Augmentation | None = None,
+    evaluation_crop: float = 1.0,
+    antialias: bool = True,
     seed: int = 0,
     first_epoch: int = 0,
     data_dir: str | None = None,
@@ -41,6 +50,8 @@ def rounds(
         batch: Images a batch. Defaults to 128.
         split: `"train"`, `"validation"`, `"test"`, … Defaults to `"train"`.
         augment: For the training split only. Defaults to `None`.
+        evaluation_crop: For the other splits only. Defaults to 1.0.
+        antialias: Whether shrinking averages. Defaults to `True`.
         seed: Decides order and augmentation. Defaults to 0.
         first_epoch: Number of the epoch that the first iteration gives. Defaults to 0.
         data_dir: Where tfds keeps its files.
@@ -63,15 +74,17 @@ def rounds(
     faults += wrong_numbers(
         epochs_per_round=(epochs_per_round, 1), batch=(batch, 1), seed=(seed, 0), first_epoch=(first_epoch, 0)
     )
-    faults += [*wrong_split(source.info, split, batch, 0), *wrong_augmentation(source.info, split, augment)]
+    faults += [*wrong_split(source.info, split, batch, 0), *wrong_augmentation(source.info, split, augment, antialias)]
+    faults += wrong_crop(split, evaluation_crop)
     raise_faults(f"The data set {source.info.name!r} cannot be loaded like this.", faults)
     training = split == "train"
-    augmentation = augmentations.member(augment) if isinstance(augment, str) else augment or plain
+    augmentation = augmentation_of(augment, antialias)
+    evaluated = partial(resize_and_crop, fraction=evaluation_crop, antialias=antialias)
 
     def frame(image: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
         scaled = standardise(image, source.info)
         side = tf.gather(sides, tf.minimum(epoch // epochs_per_round, len(sides) - 1))
-        sized = augmentation(scaled, side, seed) if training else resize(scaled, side)
+        sized = augmentation(scaled, side, seed) if training else evaluated(scaled, side)
         return tf.ensure_shape(sized, (None, None, 3))
 
     images = source.images(split)

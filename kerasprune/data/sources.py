@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from kerasprune.data.scaling import IMAGENET_MEAN, IMAGENET_STD
+
 SHUFFLED_AHEAD = 10_000
 
 

@@ -1,71 +1,52 @@
 """From a Keras model to the bytes of a `.tflite` file.
 
-Three decisions, each measured on a ResNet-20:
+Four decisions, each measured:
 
 - The batch axis is fixed at 1. A free one leaves `SHAPE`, `STRIDED_SLICE` and `PACK` in front of every
   reshape (squeeze-and-excitation gates, Flatten), which no delegate takes and which cut the graph in pieces;
   a device looks at one image at a time anyway.
 - The way is a minimal SavedModel that *tracks the weights*: a concrete function handed over without its
   variables converts without complaint into a file without weights. It takes half the time of `model.export`.
-- Only builtin operators are allowed: a file that needs the Flex delegate does not run in LiteRT.
+- What is calibrated is converted in a child process, for it is what kills a process.
+- Recurrent layers are unrolled for it: without their loop they convert.
 """
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
 
 import keras
-import numpy as np
 
 from kerasprune.errors import PruneError
+from kerasprune.export.calibration import write_calibration
+from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, converted
+from kerasprune.export.converter_process import ConverterDeath, process
 from kerasprune.export.precision import in_float32
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
 from kerasprune.export.signature import Signature, output_names
+from kerasprune.export.unrolling import unrolled
 
-CALIBRATION_SAMPLES = 256  # enough for stable ranges; more only widens them by outliers
-
-Converter = Any  # tf.lite.TFLiteConverter; TensorFlow is imported where it is used
-
-
-def float32(converter: Converter, calibration: Callable[[], Iterator[dict]]) -> None:
-    """Weights and arithmetic in float32: the converter's own choice."""
+LAST_LINES = 5
+_NOISE = re.compile(r"WARNING: All log|[IW]\d{4} |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] ")  # of TensorFlow and absl
 
 
-def float16(converter: Converter, calibration: Callable[[], Iterator[dict]]) -> None:
-    """Weights stored in float16, half the bytes; arithmetic in float32, or as the device prefers."""
-    import tensorflow as tf
-
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_types = [tf.float16]
-
-
-def int8(converter: Converter, calibration: Callable[[], Iterator[dict]]) -> None:
-    """Weights and activations in int8, scaled by the ranges seen on calibration; float inputs and outputs."""
-    import tensorflow as tf
-
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.representative_dataset = calibration
-
-
-QUANTIZATIONS = {None: float32, "float16": float16, "int8": int8}
-
-
-def to_tflite(model: keras.Model, signature: Signature, quantize: str | None, samples: Samples) -> bytes:
+def to_tflite(
+    model: keras.Model, signature: Signature, quantize: str | None, samples: Samples, io: str = "float"
+) -> bytes:
     """Returns the bytes of a `.tflite` file with a batch axis of 1.
 
     Args:
         model: A built model, in any precision.
         signature: Its inputs, without free sides.
         quantize: A key of `QUANTIZATIONS`.
-        samples: What int8 is calibrated on.
+        samples: What ranges are calibrated on.
+        io: What inputs and outputs of the file are. Defaults to `"float"`.
 
     Raises:
-        PruneError: The backend is not TensorFlow, or the converter fails.
+        PruneError: The backend is not TensorFlow, or the converter fails, or dies.
     """
     if keras.backend.backend() != "tensorflow":
         raise PruneError(
@@ -73,23 +54,29 @@ def to_tflite(model: keras.Model, signature: Signature, quantize: str | None, sa
             f"Received: backend={keras.backend.backend()!r}. "
             "Save the model as .keras, and export it in a process with KERAS_BACKEND=tensorflow."
         )
-
-    def calibration() -> Iterator[dict[str, np.ndarray]]:
-        for single in samples.singles(CALIBRATION_SAMPLES):
-            yield dict(zip(signature.names, single, strict=True))
-
-    with tempfile.TemporaryDirectory() as folder:
+    calibrated = QUANTIZATIONS[quantize].calibrated
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         try:
-            with quiet():
-                _save(in_float32(model), signature, folder)
-                return _convert(folder, QUANTIZATIONS[quantize], calibration)
+            if not calibrated:
+                with quiet():
+                    _save(in_float32(model), signature, folder)
+                    return converted(folder, quantize, io)
+            process.start()
+            write_calibration(samples, signature, folder / CALIBRATION_FILE)
+            twin = in_float32(model)
+            with quiet(), unrolled(twin):
+                _save(twin, signature, folder)
+            return process.convert(folder, quantize, io)
         except PruneError:
             raise
+        except ConverterDeath as death:
+            raise PruneError(_obituary(model, quantize, death)) from death
         except Exception as error:  # the converter raises its own, private family
             raise PruneError(_explain(model.name, quantize, str(error))) from error
 
 
-def _save(model: keras.Model, signature: Signature, folder: str) -> None:
+def _save(model: keras.Model, signature: Signature, folder: Path) -> None:
     """Writes the forward pass at batch 1, with the weights, as a SavedModel of one signature."""
     import tensorflow as tf
 
@@ -104,16 +91,7 @@ def _save(model: keras.Model, signature: Signature, folder: str) -> None:
     module = tf.Module()
     module.serve = tf.function(serve, input_signature=specs)
     module.weights = [variable.value for variable in model.variables]
-    tf.saved_model.save(module, folder, signatures=module.serve)
-
-
-def _convert(folder: str, configure: Callable, calibration: Callable) -> bytes:
-    import tensorflow as tf
-
-    converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"])
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    configure(converter, calibration)
-    return converter.convert()
+    tf.saved_model.save(module, str(folder), signatures=module.serve)
 
 
 def _explain(name: str, quantize: str | None, message: str) -> str:
@@ -124,5 +102,21 @@ def _explain(name: str, quantize: str | None, message: str) -> str:
         remedy = "Replace the layers that use them, or export a SavedModel."
     else:
         cause = f"The converter says: {(message.strip().splitlines() or ['nothing'])[-1][:300]}"
-        remedy = "Try quantize='float16', or export a SavedModel." if quantize == "int8" else "Export a SavedModel."
+        remedy = f"{_other(quantize)}xport a SavedModel."
     return f"The model {name!r} was not converted to TFLite. {cause}. Received: quantize={quantize!r}. {remedy}"
+
+
+def _obituary(name: str, quantize: str | None, death: ConverterDeath) -> str:
+    """Words the death of the converter."""
+    lines = [line for line in death.log.strip().splitlines() if not _NOISE.match(line)]
+    last = "".join(f"\n  {line[:300]}" for line in lines[-LAST_LINES:])
+    return (
+        f"The model {name!r} was not converted to TFLite: TensorFlow's converter died of it, in a process of its own: "
+        f"{death.cause}. Received: quantize={quantize!r}. What it dies of is a loop in the graph, such as "
+        f"keras.ops.while_loop, or too little memory. Try quantize='dynamic', which needs no calibration, or 'float16'."
+        f"{' Its last lines:' if last else ''}{last}"
+    )
+
+
+def _other(quantize: str | None) -> str:
+    return "Try quantize='dynamic' or 'float16', or e" if QUANTIZATIONS[quantize].calibrated else "E"

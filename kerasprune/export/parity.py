@@ -14,9 +14,16 @@ from kerasprune.export.signature import Signature
 
 Function = Callable[[Batch], Sequence[np.ndarray]]
 
-# Largest error, relative to the largest output, that rounding in a type explains. int8 has none: what it
-# costs depends on the model and its calibration, and is the caller's to judge.
-TOLERANCES = {"float32": 1e-3, "float16": 0.1, "bfloat16": 0.3, "int8": np.inf}
+# Largest error, relative to the largest output, that rounding in a type explains. Integers have none: what they
+# cost depends on the model and its calibration, and is the caller's to judge.
+TOLERANCES = {
+    "float32": 1e-3,
+    "float16": 0.1,
+    "bfloat16": 0.3,
+    "dynamic": np.inf,
+    "int8": np.inf,
+    "int16x8": np.inf,
+}
 
 
 @dataclass(frozen=True)

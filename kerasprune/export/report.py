@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,8 +15,10 @@ class ExportReport:
 
     Args:
         path: Where it lies.
-        format: `"saved_model"`, `"tflite float32"`, `"tflite float16"` or `"tflite int8"`.
+        format: `"saved_model"`, or `"tflite"` and what `quantize=` was, e.g. `"tflite float32"`, `"tflite int8"`;
+            with `io="int8"`, `"tflite int8, int8 in and out"`.
         bytes: Size on disk; of a folder, the sum of its files.
+        gzip_bytes: The same, compressed as gzip does: what is downloaded, and where zeros pay.
         max_error: Largest absolute difference of any output number to the Keras model's.
         agreement: Fraction of the samples on which the first output's largest entry is the same as the
             Keras model's. `None` where the last axis of that output has fewer than two entries.
@@ -28,6 +32,7 @@ class ExportReport:
     path: Path
     format: str
     bytes: int
+    gzip_bytes: int
     max_error: float
     agreement: float | None
     latency_ms: float | None
@@ -36,10 +41,30 @@ class ExportReport:
     operators: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        facts = [f"{self.bytes / 1e3:.1f} kB", f"max error {self.max_error:.2g}"]
+        facts = [
+            f"{self.bytes / 1e3:.1f} kB",
+            f"{self.gzip_bytes / 1e3:.1f} kB in gzip",
+            f"max error {self.max_error:.2g}",
+        ]
         if self.agreement is not None:
             facts.append(f"agreement {self.agreement:.2%}")
         facts[-1] += f" on {self.samples} {self.inputs} samples"
         if self.latency_ms is not None:
             facts.append(f"{self.latency_ms:.3g} ms")
         return f"{self.path} ({self.format}): {', '.join(facts)}"
+
+
+def gzip_size(paths: Iterable[Path]) -> int:
+    """Returns the size of some files, each compressed as `gzip -9` does it.
+
+    Args:
+        paths: The files.
+    """
+    total = 0
+    for path in paths:
+        packer = zlib.compressobj(9, wbits=31)  # 31: with the header and the checksum of a .gz file
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                total += len(packer.compress(piece))
+        total += len(packer.flush())
+    return total

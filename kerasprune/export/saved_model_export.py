@@ -14,9 +14,9 @@ from kerasprune.export.destination import new_saved_model
 from kerasprune.export.parity import Function, compare, keras_function, require_close
 from kerasprune.export.precision import precision
 from kerasprune.export.quiet_logs import quiet
-from kerasprune.export.report import ExportReport
+from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import Batch, first_inputs, samples_of
-from kerasprune.export.signature import Signature, is_graph, signature_of
+from kerasprune.export.signature import Signature, signature_of
 
 OTHER_FORMATS = (".tflite", ".keras", ".h5", ".pb")
 
@@ -65,11 +65,13 @@ def saved_model(
         _write(model, signature, temporary)
         parity = compare(keras_function(model, signature), _served(temporary, signature), samples)
         require_close(parity, precision(model))
-        size = sum(file.stat().st_size for file in temporary.rglob("*") if file.is_file())
+        files = [file for file in temporary.rglob("*") if file.is_file()]
+        size, packed = sum(file.stat().st_size for file in files), gzip_size(files)
     return ExportReport(
         path=path,
         format="saved_model",
         bytes=size,
+        gzip_bytes=packed,
         max_error=parity.max_error,
         agreement=parity.agreement,
         latency_ms=None,
@@ -79,17 +81,25 @@ def saved_model(
 
 
 def _write(model: keras.Model, signature: Signature, folder: Path) -> None:
-    # Keras reads the inputs of a subclassed model off its first call, but not every nest of them.
-    specs = [keras.InputSpec(shape=(None, *spec.shape), dtype=spec.dtype) for spec in signature.inputs]
-    given = None if is_graph(model) else [signature.pack(specs)]
+    specs = [keras.InputSpec(shape=(None, *spec.shape), dtype=spec.dtype, name=spec.name) for spec in signature.inputs]
+    archive = keras.export.ExportArchive()
     try:
         with quiet():
-            model.export(str(folder), format="tf_saved_model", verbose=False, input_signature=given)
+            archive.track_and_add_endpoint("serve", model, input_signature=[signature.pack(specs)])
+            if keras.backend.backend() == "tensorflow":
+                _once(archive, model)
+            archive.write_out(str(folder), verbose=False)
     except Exception as error:  # whatever tracing the user's own layers may raise
         raise PruneError(
             f"Keras could not export the model {model.name!r}. It says: {str(error).strip()[:300]} "
             "Keep to keras.ops in the call of custom layers, or rebuild the model as a functional one."
         ) from error
+
+
+def _once(archive: keras.export.ExportArchive, model: keras.Model) -> None:
+    """Lists the variables as the endpoint reads them: Keras's wrappers of them would be saved a second time."""
+    for name in ("variables", "trainable_variables", "non_trainable_variables"):
+        archive.add_variable_collection(name, [variable.value for variable in getattr(model, name)])
 
 
 def _served(folder: Path, signature: Signature) -> Function:

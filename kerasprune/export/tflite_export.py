@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,15 +14,19 @@ import keras
 
 from kerasprune.errors import PruneError, extras, nearest
 from kerasprune.export import tflite_interpreter
-from kerasprune.export.conversion import QUANTIZATIONS, to_tflite
+from kerasprune.export.conversion import to_tflite
+from kerasprune.export.converter import QUANTIZATIONS
 from kerasprune.export.destination import new_file
 from kerasprune.export.parity import compare, keras_function, require_close
 from kerasprune.export.precision import precision
-from kerasprune.export.report import ExportReport
+from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of
 from kerasprune.export.signature import Signature, output_names, signature_of
+from kerasprune.export.unrolling import recurrent_layers
 
 WARMUP, RUNS = 5, 30
+LOW_AGREEMENT = 0.95
+GRAPH_BYTES = 50_000  # of a file without its weights, where nothing is unrolled
 
 
 @extras("kp.export.tflite")
@@ -33,6 +38,7 @@ def tflite(
     data: Any = None,
     overwrite: bool = False,
     size: int | Sequence[int] | None = None,
+    io: str = "float",
 ) -> ExportReport:
     """Writes a model as a `.tflite` file and returns what was measured on it.
 
@@ -40,25 +46,33 @@ def tflite(
     take the whole graph. It is written beside its place, opened with LiteRT, compared with the Keras model on
     every sample, timed, and only then moved to `path`.
 
+    Integer activations (`"int8"`, `"int16x8"`) are calibrated in a child process, since some graphs kill the
+    converter, and for them recurrent layers are unrolled: the file grows with the number of time steps.
+
     Args:
         model: A built Keras model with any number of inputs and outputs. In mixed precision it is converted
             from a float32 copy, and compared as it is.
         path: Where to write; ends in `.tflite`.
-        quantize: `None` for float32; `"float16"` for weights of half the size; `"int8"` for weights and
-            activations in 8 bits, with float inputs and outputs. Defaults to `None`.
+        quantize: `None` for float32; `"float16"` for weights of half the size; `"dynamic"` for weights in 8 bits
+            and float activations, which needs no data; `"int8"` for weights and activations in 8 bits; `"int16x8"`
+            for weights in 8 and activations in 16, slower and closer to the model. Defaults to `None`.
         data: Inputs as the model sees them in use: an array `(samples, …)`, a tuple or dict of them for
             several inputs, or a batched `tf.data.Dataset` of inputs or `(inputs, labels)`. The first 256
-            calibrate int8, which needs them; all are compared. Defaults to `None`: random inputs.
+            calibrate integer activations, which need them; all are compared. Defaults to `None`: random inputs.
         overwrite: Whether a file at `path` may be replaced. Defaults to `False`.
         size: Sides in place of the free ones of every input, e.g. `32` or `(32, 48)` for `(None, None, 3)`.
             Defaults to `None`: the sides of `data`.
+        io: What float inputs and outputs become: `"float"`, or for microcontrollers the type of the activations,
+            `"int8"` with int8 and `"int16"` with int16x8; scale and zero point stand in the file. Defaults to
+            `"float"`.
 
     Returns:
-        The report: size, largest error, agreement, latency, operators.
+        The report: size, size compressed, largest error, agreement, latency, operators. Warns of an agreement below
+        95 %, and of calibration by fewer than 50 samples or by samples that are all the same.
 
     Raises:
-        PruneError: The arguments do not fit, an operation has no TFLite counterpart, or the file does not
-            compute what the model computes. Nothing is written then.
+        PruneError: The arguments do not fit, an operation has no TFLite counterpart, the converter dies, or the file
+            does not compute what the model computes. Nothing is written then.
 
     Example:
         >>> import tempfile
@@ -68,20 +82,21 @@ def tflite(
         ('tflite float32', 'random', ('FULLY_CONNECTED',))
     """
     path = Path(path)
-    _check_arguments(path, quantize, data)
+    _check_arguments(path, quantize, data, io)
     signature = static_signature(model, data, size)
     samples = samples_of(signature, data)
     with new_file(path, overwrite=overwrite) as temporary:
-        temporary.write_bytes(to_tflite(model, signature, quantize, samples))
+        temporary.write_bytes(to_tflite(model, signature, quantize, samples, io))
         exported = tflite_interpreter.single_runner(
             tflite_interpreter.open_interpreter(temporary), signature.names, partial(output_names, model)
         )
         parity = compare(keras_function(model, signature), exported, samples)
         require_close(parity, quantize or "float32", precision(model))
-        return ExportReport(
+        report = ExportReport(
             path=path,
-            format=f"tflite {quantize or 'float32'}",
+            format=f"tflite {quantize or 'float32'}{'' if io == 'float' else f', {io} in and out'}",
             bytes=temporary.stat().st_size,
+            gzip_bytes=gzip_size([temporary]),
             max_error=parity.max_error,
             agreement=parity.agreement,
             latency_ms=_latency(temporary),
@@ -89,6 +104,9 @@ def tflite(
             samples=parity.samples,
             operators=tuple(sorted(set(tflite_interpreter.operators(temporary)))),
         )
+    for words in _complaints(report, model, quantize):
+        warnings.warn(words, stacklevel=3)
+    return report
 
 
 def static_signature(model: keras.Model, data: Any, size: int | Sequence[int] | None) -> Signature:
@@ -116,6 +134,27 @@ def static_signature(model: keras.Model, data: Any, size: int | Sequence[int] | 
     return signature
 
 
+def _complaints(report: ExportReport, model: keras.Model, quantize: str | None) -> list[str]:
+    """Returns what is wrong with a file that was written, in sentences."""
+    found = []
+    if report.agreement is not None and report.agreement < LOW_AGREEMENT:
+        remedy = " Pass data= as the model sees them in use: random inputs may lie where it hardly decides."
+        if report.inputs == "data":
+            remedy = " Calibrate on more data, or take another format." if QUANTIZATIONS[quantize].calibrated else ""
+        found.append(
+            f"The file chooses as the Keras model does on {report.agreement:.1%} of {report.samples} {report.inputs} "
+            f"samples only. Received: quantize={quantize!r}. Look at its accuracy before it is used.{remedy}"
+        )
+    float_bytes = 4 * model.count_params()
+    if QUANTIZATIONS[quantize].calibrated and report.bytes > float_bytes + GRAPH_BYTES and recurrent_layers(model):
+        found.append(
+            f"The file is larger than the float32 weights, {report.bytes:,} bytes to {float_bytes:,}: its recurrent "
+            f"layers are unrolled, every time step is in it. Received: quantize={quantize!r}. quantize='dynamic' keeps "
+            "their loop, with weights in 8 bits; or feed fewer time steps."
+        )
+    return found
+
+
 def _sized(name: str, shape: tuple[int | None, ...], size: int | Sequence[int]) -> tuple[int, ...]:
     """Returns a shape with its free sides set; where none is free, `size` must agree with the fixed ones."""
     free = shape.count(None)
@@ -131,16 +170,24 @@ def _sized(name: str, shape: tuple[int | None, ...], size: int | Sequence[int]) 
     return tuple(next(remaining) if side is None else side for side in shape)
 
 
-def _check_arguments(path: Path, quantize: str | None, data: Any) -> None:
+def _check_arguments(path: Path, quantize: str | None, data: Any, io: str) -> None:
     if quantize not in QUANTIZATIONS:
+        names = [name for name in QUANTIZATIONS if name]
         raise PruneError(
-            f"Expected quantize to be None, 'float16' or 'int8'. Received: quantize={quantize!r}."
-            f"{nearest(str(quantize), [name for name in QUANTIZATIONS if name])}"
+            f"Expected quantize to be None, {', '.join(map(repr, names[:-1]))} or {names[-1]!r}. "
+            f"Received: quantize={quantize!r}.{nearest(str(quantize), names)}"
         )
-    if quantize == "int8" and data is None:
+    integers = QUANTIZATIONS[quantize].integers
+    if io not in ("float", integers):
+        pairs = [f"'{each.integers}' (with quantize={name!r})" for name, each in QUANTIZATIONS.items() if each.integers]
         raise PruneError(
-            "int8 needs inputs to find the range of every activation. Received: quantize='int8', data=None. "
-            "Pass data=, some hundred inputs as the model sees them in use."
+            f"Expected io to be 'float', {' or '.join(pairs)}. Received: io={io!r}, quantize={quantize!r}. "
+            "Inputs and outputs are integers only where the activations are."
+        )
+    if integers and data is None:
+        raise PruneError(
+            f"{quantize} needs inputs to find the range of every activation. Received: quantize={quantize!r}, "
+            "data=None. Pass data=, some hundred inputs as the model sees them in use; quantize='dynamic' needs none."
         )
     if path.suffix != ".tflite":
         raise PruneError(

@@ -39,7 +39,7 @@ def open_interpreter(path: Path | str, *, threads: int = 1) -> Interpreter:
 def single_runner(
     interpreter: Interpreter, input_names: Sequence[str], output_names: Callable[[int], Sequence[str]]
 ) -> Callable[[Batch], list[np.ndarray]]:
-    """Returns a function that feeds a batch sample by sample and stacks the outputs.
+    """Returns a function that feeds a batch sample by sample and stacks the outputs, in floats.
 
     Args:
         interpreter: An interpreter of a file with a batch axis of 1 and one signature.
@@ -47,16 +47,32 @@ def single_runner(
         output_names: Maps the number of outputs to their names, in the order to return them.
     """
     runner = interpreter.get_signature_runner()
+    taken, given = runner.get_input_details(), runner.get_output_details()
 
     def run(batch: Batch) -> list[np.ndarray]:
         rows = []
         for i in range(len(batch[0])):
-            feed = {name: array[i : i + 1] for name, array in zip(input_names, batch, strict=True)}
+            feed = {n: _quantized(array[i : i + 1], taken[n]) for n, array in zip(input_names, batch, strict=True)}
             outputs = runner(**feed)
-            rows.append([outputs[name] for name in output_names(len(outputs))])
+            rows.append([_real(outputs[name], given[name]) for name in output_names(len(outputs))])
         return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
     return run
+
+
+def _quantized(array: np.ndarray, detail: dict) -> np.ndarray:
+    """Returns floats as the integers that a file takes, `round(x ÷ scale) + zero`; others as they are."""
+    scale, zero = detail["quantization"]
+    if not scale or array.dtype.kind != "f":
+        return array
+    limits = np.iinfo(detail["dtype"])
+    return np.clip(np.round(array / scale) + zero, limits.min, limits.max).astype(detail["dtype"])
+
+
+def _real(array: np.ndarray, detail: dict) -> np.ndarray:
+    """Returns the integers that a file gives as the numbers they stand for."""
+    scale, zero = detail["quantization"]
+    return (array.astype(np.float32) - zero) * scale if scale and array.dtype.kind in "iu" else array
 
 
 def fill_inputs(interpreter: Interpreter, *, seed: int = 0) -> None:

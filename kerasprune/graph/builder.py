@@ -8,7 +8,7 @@ and regularisation are read from these statements: they cannot drift apart.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -19,12 +19,11 @@ import numpy as np
 
 from kerasprune.errors import PruneError, choice_faults, raise_faults
 from kerasprune.graph.channels import (
-    COUPLINGS,
     Block,
     Count,
-    Group,
     Ids,
     Padded,
+    Product,
     Setting,
     Slice,
     Split,
@@ -32,8 +31,9 @@ from kerasprune.graph.channels import (
     TracedCall,
     Unknown,
 )
-from kerasprune.graph.components import Components, components, distinct, signatures
+from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.settling import Said, settle
 
 
 @dataclass(frozen=True)
@@ -68,18 +68,13 @@ class GraphBuilder:
         self._wrapped: dict[int, tuple[Any, tuple[str | int, ...]]] = {}
         self._norms: list[tuple[Any, int, np.ndarray]] = []
         self.arguments: dict[tuple[int, int], Callable[[Any, Take], Any]] = {}
-        self.padded: list[Padded] = []
-        self.dead: list[np.ndarray] = []
+        self._products: list[Product] = []
+        self._emitting: dict[int, Collection[int]] = {}
         self.calls: list[TracedCall] = []
         self.unknown: list[Unknown] = []
-        self._total = 0
         self._made: dict[tuple[int, str], np.ndarray] = {}
-        self._names: list[str] = []
-        self._starts: list[int] = []
         self._depths: list[int] = []
-        self._ties: list[tuple[np.ndarray, np.ndarray]] = []
-        self._pins: list[tuple[np.ndarray, str]] = []
-        self._splits: list[Split] = []
+        self._said = Said()
 
     # ---- channels -------------------------------------------------------------------------------------------
 
@@ -99,7 +94,7 @@ class GraphBuilder:
     def tie(self, *arrays: np.ndarray) -> np.ndarray:
         """Says that the arrays' channels live and die together, position by position; returns the first array."""
         first = arrays[0]
-        self._ties += [(first.ravel(), other.ravel()) for other in arrays[1:] if other is not first]
+        self._said.ties += [(first.ravel(), other.ravel()) for other in arrays[1:] if other is not first]
         return first
 
     def merge(self, *arrays: np.ndarray) -> np.ndarray:
@@ -110,12 +105,12 @@ class GraphBuilder:
 
     def removed(self, number: int) -> np.ndarray:
         """Returns ids of channels that are removed with a dropped block."""
-        self.dead.append(self._fresh(number, f"{self._owner_name()}/dropped"))
-        return self.dead[-1]
+        self._said.dead.append(self._fresh(number, f"{self._owner_name()}/dropped"))
+        return self._said.dead[-1]
 
     def pad(self, index: int, axis: int, trunk: np.ndarray, branch: np.ndarray) -> None:
         """Says that an operand of this sum may be narrower than the trunk it is added to."""
-        self.padded.append(Padded(self.call.node, index, axis, trunk, branch))
+        self._said.padded.append(Padded(self.call.node, index, axis, trunk, branch))
 
     def depth(self, ids: np.ndarray) -> tuple[int, int]:
         """Returns how many layers lie between the inputs and the one that makes these channels, then who was first."""
@@ -123,7 +118,7 @@ class GraphBuilder:
 
     def pin(self, ids: np.ndarray, reason: str) -> None:
         """Says that these channels always stay, and why."""
-        self._pins.append((ids.ravel(), reason))
+        self._said.pins.append((ids.ravel(), reason))
 
     def pin_all(self, tensor: Ids, reason: str, but: tuple[int, ...] = ()) -> None:
         """Pins the channels on every axis of a tensor, those of the axes in `but` excepted."""
@@ -155,11 +150,11 @@ class GraphBuilder:
 
     def mark(self) -> int:
         """Returns how many ids there are, for `pin_since`."""
-        return self._total
+        return self._said.total
 
     def pin_since(self, mark: int, reason: str) -> None:
         """Pins all channels that were made after a mark."""
-        self.pin(np.arange(mark, self._total), reason)
+        self.pin(np.arange(mark, self._said.total), reason)
 
     @contextmanager
     def first_axis(self, tensors: Sequence[Ids], made: list[Ids]) -> Iterator[None]:
@@ -167,11 +162,11 @@ class GraphBuilder:
 
         A weight that is looked up has them there. `made` is filled in the block.
         """
-        before = len(self._ties)
+        before = len(self._said.ties)
         yield
         carrying = [x.axes[0] for x in tensors if 0 in x.axes]
         if carrying:
-            lines = [line for pair in self._ties[before:] for line in pair]
+            lines = [line for pair in self._said.ties[before:] for line in pair]
             followed = np.concatenate([np.zeros(0, int), *lines, *(line for y in made for line in y.axes.values())])
             for ids in carrying:
                 if not np.isin(ids, followed).all():
@@ -199,19 +194,19 @@ class GraphBuilder:
     def split(self, flat: np.ndarray, outer: int, inner: int) -> tuple[np.ndarray, np.ndarray]:
         """Says that `flat` becomes two axes of sizes `outer` and `inner`; returns the ids of both.
 
-        One of the two will carry the channels. Which one follows from all other statements, see `_settle_splits`.
+        One of the two will carry the channels. Which one follows from all other statements, see `settling`.
         """
         rows, columns = (
             self._fresh(outer, f"{self._owner_name()}/outer"),
             self._fresh(inner, f"{self._owner_name()}/inner"),
         )
-        self._splits.append(Split(flat.reshape(outer, inner), rows, columns))
+        self._said.splits.append(Split(flat.reshape(outer, inner), rows, columns))
         return rows, columns
 
     def join(self, outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
         """Says that two axes become one; returns its ids. The inverse of `split`."""
         flat = self._fresh(outer.size * inner.size, f"{self._owner_name()}/joined")
-        self._splits.append(Split(flat.reshape(outer.size, inner.size), outer, inner))
+        self._said.splits.append(Split(flat.reshape(outer.size, inner.size), outer, inner))
         return flat
 
     # ---- what follows the channels --------------------------------------------------------------------------
@@ -266,6 +261,14 @@ class GraphBuilder:
             positions = None if self.call.repeats is None else positions * self.call.repeats
         self._add(layer, variable, ids, reads, makes, "kernel", positions if counted else 0)
 
+    def product(self, *sizes: np.ndarray | int | None) -> None:
+        """Says that this call multiplies tensors, one multiply–add for every choice of one position along each axis.
+
+        Args:
+            *sizes: The axes but the batch, those that are summed over included: channel ids, or a size.
+        """
+        self._products.append(Product(self.call.node.operation, (self.call.repeats, *sizes)))
+
     def sets(self, layer: Any, key: str, value: np.ndarray | Callable[[Count], Any]) -> None:
         """Says that a config entry is the number of channels that stay, or a function of such counts."""
         ids = value
@@ -306,6 +309,13 @@ class GraphBuilder:
             if one.size == other.size:
                 self.tie(one, other)
 
+    def emits(self, axes: Collection[int]) -> None:
+        """Says that a channel that is removed along these axes of the output still emits something, no constant.
+
+        For rules of layers that are silent otherwise.
+        """
+        self._emitting[id(self.call.node)] = axes
+
     def argument(self, index: int, change: Callable[[Any, Take], Any]) -> None:
         """Says that a constant argument of this call becomes `change(value, take)`."""
         self.arguments[id(self.call.node), index] = change
@@ -325,99 +335,27 @@ class GraphBuilder:
         resolution: int | None,
     ) -> ChannelGraph:
         """Returns the graph that follows from everything that was said."""
-        self._settle_splits()
-        self._settle_sums()
-        classes = components(self._total, self._ties)
-        reasons = self._pinned(classes)
+        settled = settle(self._said)
         return ChannelGraph(
             model,
             coupling=self.coupling,
-            classes=classes,
-            groups=self._groups(classes, reasons),
+            classes=settled.classes,
+            groups=settled.groups,
             find_blocks=find_blocks,
             slices=list(self._slices.values()),
             settings=list(self._settings.values()),
             norms=self._norms,
             made=self._made,
             arguments=self.arguments,
-            padded=self.padded,
-            dead=np.concatenate([np.zeros(0, int), *self.dead]),
+            products=self._products,
+            emitting=self._emitting,
+            padded=settled.padded,
+            dead=np.concatenate([np.zeros(0, int), *self._said.dead]),
             calls=self.calls,
             unknown=self.unknown,
             freeze=freeze,
             resolution=resolution,
         )
-
-    def _settle_splits(self) -> None:
-        """Decides which axis of every split carries the channels.
-
-        The inner axis does, its positions tied over the outer one (a channel shuffle: every row loses the same),
-        unless only the outer axis is free to shrink (attention: the inner axis is contracted, whole heads go).
-        """
-        so_far = Components(self._total, self._ties, [ids for ids, _ in self._pins]) if self._splits else None
-        for split in self._splits:
-            if so_far.free(split.inner) or not so_far.free(split.outer):
-                carrying, other = np.broadcast_to(split.inner, split.flat.shape), split.outer
-                reason = "the axis holds rows of channels that shrink together"
-            else:
-                carrying, other = np.broadcast_to(split.outer[:, None], split.flat.shape), split.inner
-                reason = "the axis lies inside units that are dropped whole"
-            self.tie(carrying, split.flat)
-            self.pin(other, reason)
-            so_far.tie(carrying.ravel(), split.flat.ravel())
-            so_far.pin(other)
-
-    def _settle_sums(self) -> None:
-        """Ties sums whose branch cannot lose its last channels alone; a trunk is as wide as a pinned branch."""
-        changed = bool(self.padded)
-        while changed:
-            changed, classes = False, components(self._total, self._ties)
-            reasons = self._pinned(classes)
-            group = {c: name for name, each in self._groups(classes, reasons).items() for c in each.classes.tolist()}
-            for sum_ in list(self.padded):
-                branch, trunk = classes[sum_.branch].tolist(), set(classes[sum_.trunk].tolist())
-                if len(set(branch)) < len(branch) or len({group.get(c) for c in branch}) > 1:
-                    self.padded.remove(sum_)
-                    self.tie(sum_.trunk, sum_.branch)
-                    changed = True
-                elif reasons.keys() & set(branch) and trunk - reasons.keys():
-                    self.pin(sum_.trunk, f"{sum_.node.operation.name!r} adds a branch whose channels always stay")
-                    changed = True
-
-    def _pinned(self, classes: np.ndarray) -> dict[int, str]:
-        """Returns the first reason why each pinned class is pinned."""
-        reasons: dict[int, str] = {}
-        for ids, reason in self._pins:
-            for one in distinct(classes[ids]).tolist():
-                reasons.setdefault(one, reason)
-        return reasons
-
-    def _groups(self, classes: np.ndarray, reasons: Mapping[int, str]) -> dict[str, Group]:
-        """Returns the groups: classes that run through the same layers, pinned ones apart."""
-        starts = np.asarray(self._starts, int)
-        block = np.searchsorted(starts, np.arange(self._total), side="right") - 1
-        pairs = np.stack(np.divmod(distinct(classes * len(starts) + block), max(len(starts), 1)))
-        number = classes.max(initial=-1) + 1
-        pinned = np.zeros(number, bool)
-        pinned[list(reasons)] = True
-        signature = signatures(pairs, len(starts), pinned)
-        removed = set(classes[np.concatenate([np.zeros(0, int), *self.dead])].tolist())
-        groups: dict[str, Group] = {}
-        _, first, which = np.unique(signature, return_index=True, return_inverse=True)
-        order = np.argsort(which, kind="stable")
-        members = np.split(order, np.cumsum(np.bincount(which))[:-1]) if number else []
-        counts = np.bincount(pairs[0], minlength=number)
-        begins = np.cumsum(counts) - counts
-        for index in np.argsort(first):
-            own = members[index]
-            if own[0] in removed:
-                continue
-            begin = begins[own[0]]
-            layers = tuple(dict.fromkeys(self._names[b] for b in pairs[1][begin : begin + counts[own[0]]]))
-            name = _free_name(layers[0], groups)
-            reason = reasons.get(int(own[0]), "")
-            groups[name] = Group(name, len(own), layers, not reason, reason, own)
-        return groups
 
     def _add(self, layer, variable, ids, reads, makes, role, positions) -> None:  # noqa: ANN001
         if variable is None:
@@ -435,13 +373,13 @@ class GraphBuilder:
     def _fresh(self, number: int, name: str) -> np.ndarray:
         feeding = [self.depth(ids)[0] for tensor in self.call.tensors for ids in tensor.axes.values()]
         self._depths.append(1 + max(feeding, default=0))
-        self._starts.append(self._total)
-        self._names.append(name)
-        self._total += number
-        return np.arange(self._total - number, self._total)
+        self._said.starts.append(self._said.total)
+        self._said.names.append(name)
+        self._said.total += number
+        return np.arange(self._said.total - number, self._said.total)
 
     def _block(self, ids: np.ndarray) -> int:
-        return bisect_right(self._starts, int(ids[0])) - 1
+        return bisect_right(self._said.starts, int(ids[0])) - 1
 
     def _owner_name(self) -> str:
         return getattr(getattr(self.call.node, "operation", None), "name", "the model")
@@ -450,10 +388,3 @@ class GraphBuilder:
 def _stepped(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
     """Returns the shape of one step along axis 1."""
     return (shape[0], *shape[2:])
-
-
-def _free_name(name: str, taken: Mapping[str, Any]) -> str:
-    """Returns `name`, or `name#2`, `name#3`… where it is taken."""
-    if name not in taken:
-        return name
-    return next(f"{name}#{n}" for n in range(2, len(taken) + 3) if f"{name}#{n}" not in taken)

@@ -9,9 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 
-COUPLINGS = ("tied", "free", "padded")
-"""The residual width modes: added tensors share their channels, keep their width, or a branch may end narrower."""
-
 Count = Callable[[np.ndarray], int]
 """Says how many channels of an array of ids stay."""
 
@@ -57,6 +54,19 @@ class Slice:
     positions: list[int | None] = field(default_factory=list)
     factor: Callable[[Count], float] | None = None
     silent: float = 0.0
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product of tensors, none of which is a weight: the scores of attention, say.
+
+    Args:
+        operation: The layer or operation that multiplies.
+        sizes: Of all axes but the batch, those that are summed over included: channel ids, or a size; `None` = free.
+    """
+
+    operation: Any
+    sizes: tuple[np.ndarray | int | None, ...]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ together is a *channel class*, and the classes that run through the same layers 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from kerasprune.errors import PruneError, nearest
-from kerasprune.graph.channels import Block, Group, Padded, Setting, Slice, Take, TracedCall, Unknown
+from kerasprune.graph.channels import Block, Group, Padded, Product, Setting, Slice, Take, TracedCall, Unknown
 from kerasprune.graph.components import distinct
 from kerasprune.graph.walk import uncollected
 
@@ -37,6 +37,9 @@ class ChannelGraph:
         made: `{(id(layer), slot): ids}` of the channels that layers make.
         arguments: `{(node id, argument index): change}`; `change(value, take)` returns what a constant argument of a
             call becomes.
+        products: Products of tensors, of which none is a weight.
+        emitting: `{id(node): axes}`: axes of the output of a call along which removed channels emit something, though
+            its layer is silent along others.
         padded: Sums whose branches may end narrower than their trunk.
         dead: Ids of channels that are removed with a dropped block.
         calls: Every call in the order of the walk, with the ids that went in and came out.
@@ -57,6 +60,8 @@ class ChannelGraph:
         norms: list[tuple[Any, int, np.ndarray]],
         made: Mapping[tuple[int, str], np.ndarray],
         arguments: Mapping[tuple[int, int], Callable[[Any, Take], Any]],
+        products: list[Product],
+        emitting: Mapping[int, Collection[int]],
         padded: list[Padded],
         dead: np.ndarray,
         calls: list[TracedCall],
@@ -74,6 +79,8 @@ class ChannelGraph:
         self.norms = norms
         self.made = made
         self.arguments = arguments
+        self.products = products
+        self.emitting = emitting
         self.padded = padded
         self.dead = dead
         self.calls = calls

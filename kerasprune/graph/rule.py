@@ -41,6 +41,7 @@ BUILT_IN = (
     "depth_to_space",
     "einsum",
     "embedding",
+    "gate",
     "keras_applications",
     "matmul",
     "merge",

@@ -18,13 +18,14 @@ def densenet_cifar(
     growth: int = 12,
     bottleneck: int | None = None,
     compression: float = 1.0,
+    stem: int | None = None,
     seed: int | None = None,
 ) -> keras.Model:
     """Builds a CIFAR DenseNet.
 
     A layer computes `concatenate(x, conv(relu(bn(x))))`. Between the blocks a transition
     `pool(conv1×1(relu(bn(x))))` keeps the fraction `compression` of the channels and halves the side.
-    DenseNet-BC is `bottleneck=4, compression=0.5`; its stem then has `2 · growth` channels instead of 16.
+    DenseNet-BC is `bottleneck=4, compression=0.5`.
     BatchNorm has momentum 0.9 and epsilon 1e-5; convolutions have no bias.
 
     Args:
@@ -36,6 +37,8 @@ def densenet_cifar(
         bottleneck: Channels of a 1×1 convolution before each 3×3 one, as a multiple of `growth`; the paper
             takes 4. Defaults to `None`: no such convolution.
         compression: Fraction of the channels that a transition keeps, in (0, 1]. Defaults to 1.0.
+        stem: Channels of the first convolution. Network slimming and HRank take `2 · growth` for DenseNet-40 too.
+            Defaults to `None`, the paper's: 16, in DenseNet-BC `2 · growth`.
         seed: Makes the initial weights (He-normal) repeatable. Defaults to `None`: fresh ones.
 
     Returns:
@@ -61,11 +64,12 @@ def densenet_cifar(
         arguments.count_fault("growth", growth),
         "" if bottleneck is None else arguments.count_fault("bottleneck", bottleneck),
         arguments.fraction_fault("compression", compression),
+        "" if stem is None else arguments.count_fault("stem", stem),
         smallest_side=SMALLEST_SIDE,
     )
-    stem = STEM_CHANNELS if bottleneck is None or compression == 1 else 2 * growth
+    channels = (STEM_CHANNELS if bottleneck is None or compression == 1 else 2 * growth) if stem is None else stem
     images = keras.Input(tuple(input_shape), name="images")
-    x = parts.convolution(images, stem, 3, name="stem_conv", seed=seed)
+    x = parts.convolution(images, channels, 3, name="stem_conv", seed=seed)
     for block in range(1, DENSE_BLOCKS + 1):
         if block > 1:
             x = _transition(x, compression, name=f"transition{block - 1}", seed=seed)

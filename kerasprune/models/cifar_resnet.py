@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import keras
 
 from kerasprune.models import arguments, parts
@@ -16,6 +19,7 @@ def resnet_cifar(
     input_shape: arguments.InputShape = (None, None, 3),
     shortcut: str = "identity",
     width: float = 1,
+    scales: str = "ones",
     seed: int | None = None,
 ) -> keras.Model:
     """Builds a CIFAR residual network.
@@ -32,6 +36,8 @@ def resnet_cifar(
         input_shape: `(height, width, channels)`; the sides may be `None`. Defaults to `(None, None, 3)`.
         shortcut: `"identity"` or `"projection"`. Defaults to `"identity"`.
         width: Multiplies the channels of every stage. Defaults to 1.
+        scales: Initial scales of the BatchNorm layers: `"ones"`, or `"uniform"`, drawn from U(0, 1) as the code of the
+            lottery-ticket papers does. Defaults to `"ones"`.
         seed: Makes the initial weights (He-normal) repeatable. Defaults to `None`: fresh ones.
 
     Returns:
@@ -55,34 +61,43 @@ def resnet_cifar(
         arguments.depth_fault(depth, "6n + 2", range(8, 1203, 6)),
         arguments.choice_fault("shortcut", shortcut, SHORTCUTS),
         arguments.positive_fault("width", width),
+        arguments.choice_fault("scales", scales, parts.SCALES),
     )
     blocks = (depth - 2) // 6
     channels = [parts.scaled(c, width) for c in STAGE_CHANNELS]
+    norm = partial(parts.batch_norm, scales=scales, seed=seed)
     images = keras.Input(tuple(input_shape), name="images")
     x = parts.convolution(images, channels[0], 3, name="stem_conv", seed=seed)
-    x = parts.batch_norm(x, name="stem_bn")
+    x = norm(x, name="stem_bn")
     x = parts.relu(x, name="stem_relu")
     for stage, filters in enumerate(channels, start=1):
         for block in range(1, blocks + 1):
             strides = 2 if stage > 1 and block == 1 else 1
-            x = _block(x, filters, strides, shortcut, name=f"stage{stage}_block{block}", seed=seed)
+            x = _block(x, filters, strides, shortcut, norm, name=f"stage{stage}_block{block}", seed=seed)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(images, parts.classifier(x, classes, seed=seed), name=f"resnet_cifar_{depth}")
 
 
 def _block(
-    x: keras.KerasTensor, filters: int, strides: int, shortcut: str, *, name: str, seed: int | None
+    x: keras.KerasTensor,
+    filters: int,
+    strides: int,
+    shortcut: str,
+    norm: Callable[..., keras.KerasTensor],
+    *,
+    name: str,
+    seed: int | None,
 ) -> keras.KerasTensor:
     branch = parts.strided_convolution(x, filters, 3, strides=strides, name=f"{name}_conv1", seed=seed)
-    branch = parts.batch_norm(branch, name=f"{name}_bn1")
+    branch = norm(branch, name=f"{name}_bn1")
     branch = parts.relu(branch, name=f"{name}_relu1")
     branch = parts.convolution(branch, filters, 3, name=f"{name}_conv2", seed=seed)
-    branch = parts.batch_norm(branch, name=f"{name}_bn2")
+    branch = norm(branch, name=f"{name}_bn2")
     if strides > 1 and shortcut == "identity":
         x = _subsample_and_pad(x, filters, strides, name=f"{name}_shortcut")
     elif strides > 1:
         x = parts.convolution(x, filters, 1, strides=strides, name=f"{name}_shortcut_conv", seed=seed)
-        x = parts.batch_norm(x, name=f"{name}_shortcut_bn")
+        x = norm(x, name=f"{name}_shortcut_bn")
     x = keras.layers.Add(name=f"{name}_add")([x, branch])
     return parts.relu(x, name=f"{name}_relu2")
 

@@ -16,6 +16,7 @@ def vgg_cifar(
     classes: int = 10,
     input_shape: arguments.InputShape = (None, None, 3),
     width: float = 1,
+    scales: str = "ones",
     seed: int | None = None,
 ) -> keras.Model:
     """Builds a CIFAR VGG as the pruning papers do: `relu(bn(conv(x)))` throughout, then one dense layer.
@@ -30,6 +31,8 @@ def vgg_cifar(
         input_shape: `(height, width, channels)`; the sides, at least 16 pixels, may be `None`. Defaults to
             `(None, None, 3)`.
         width: Multiplies the channels of every stage. Defaults to 1.
+        scales: Initial scales of the BatchNorm layers: `"ones"`, or `"uniform"`, drawn from U(0, 1) as the code of the
+            lottery-ticket papers does. Defaults to `"ones"`.
         seed: Makes the initial weights (He-normal) repeatable. Defaults to `None`: fresh ones.
 
     Returns:
@@ -53,6 +56,7 @@ def vgg_cifar(
         seed,
         arguments.depth_fault(depth, "16 or 19", list(STAGE_CONVOLUTIONS)),
         arguments.positive_fault("width", width),
+        arguments.choice_fault("scales", scales, parts.SCALES),
         smallest_side=SMALLEST_SIDE,
     )
     x = images = keras.Input(tuple(input_shape), name="images")
@@ -61,7 +65,7 @@ def vgg_cifar(
         for number in range(1, convolutions + 1):
             name = f"stage{stage}_"
             x = parts.convolution(x, parts.scaled(channels, width), 3, name=f"{name}conv{number}", seed=seed)
-            x = parts.batch_norm(x, name=f"{name}bn{number}")
+            x = parts.batch_norm(x, name=f"{name}bn{number}", scales=scales, seed=seed)
             x = parts.relu(x, name=f"{name}relu{number}")
         if stage < len(STAGE_CHANNELS):
             x = keras.layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)

@@ -11,6 +11,8 @@ import zlib
 
 import keras
 
+SCALES = ("ones", "uniform")
+
 
 def scaled(channels: int, width: float) -> int:
     """Returns `channels · width` as a whole number of at least 1."""
@@ -71,9 +73,10 @@ def strided_convolution(
     return padded_convolution(x, filters, kernel, strides=strides, name=name, seed=seed)
 
 
-def batch_norm(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """Applies BatchNorm with momentum 0.9 and epsilon 1e-5."""
-    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
+def batch_norm(x: keras.KerasTensor, *, name: str, scales: str = "ones", seed: int | None = None) -> keras.KerasTensor:
+    """Applies BatchNorm with momentum 0.9 and epsilon 1e-5, its scales all 1 or drawn from U(0, 1)."""
+    gamma = keras.initializers.RandomUniform(0.0, 1.0, layer_seed(name, seed)) if scales == "uniform" else scales
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma, name=name)(x)
 
 
 def relu(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:

@@ -1,6 +1,10 @@
 # Written by tests/test_names.py from the table in __init__.py.
+from kerasprune.recipes.grid import seeds_and_grid as seeds_and_grid
 from kerasprune.recipes.library import FOLDER as FOLDER
 from kerasprune.recipes.library import names as names
 from kerasprune.recipes.loader import load as get
 from kerasprune.recipes.loader import load as load
+from kerasprune.recipes.runner import resume as resume
 from kerasprune.recipes.runner import run as run
+from kerasprune.recipes.starter import init as init
+from kerasprune.recipes.starter import schema_json as schema_json

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from kerasprune.callbacks.resume import Resume
 from kerasprune.recipes import progress, schema
 from kerasprune.recipes.optimizers import optimizer
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from rich.console import Console
 
+    from kerasprune.recipes.objective import Objective
     from kerasprune.recipes.run_folder import RunFolder
 
 
@@ -26,31 +28,40 @@ def fit(
     epochs: int,
     training: tf.data.Dataset,
     validation: tf.data.Dataset | None,
+    objective: Objective,
     folder: RunFolder,
     console: Console,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     span: float | None = None,
+    place: str | None = None,
 ) -> None:
     """Trains the weights of a model; the model itself stays as it is, not compiled.
+
+    The state is kept below the run's `resume/`: where the same fit was broken off, it goes on from there.
 
     Args:
         model: The model.
         spec: Optimiser and `l2` of the stage.
         stage: Name of the stage in `metrics.csv` and on the terminal.
-        epochs: Number of passes over the training images.
-        training: Batches of training images and labels.
+        epochs: Number of passes over the training examples.
+        training: Batches to train on, `(inputs, targets)`.
         validation: The same for validation, or `None`.
+        objective: Loss and metrics.
         folder: Where the metrics go.
         console: Where progress is shown.
         callbacks: Callbacks of the method. Defaults to none.
         span: Epochs that the learning-rate schedule spans, for methods that rewind it. Defaults to all.
+        place: Name of the folder of its state, other than that of any other fit of the stage. Defaults to the stage.
     """
     # A second model over the same layers: what is saved later holds neither optimiser nor loss.
     twin = keras.Model(model.inputs, model.outputs, name=model.name)
     steps = len(training)
-    twin.compile(optimizer(spec.optimizer, span or epochs, steps), classification_loss(model), metrics=["accuracy"])
+    objective.compile(twin, optimizer(spec.optimizer, span or epochs, steps))
     terminal = progress.Terminal(console, stage, epochs)
-    metrics = progress.Metrics(lambda rows: folder.set_metrics(stage, rows))
+    resume = Resume(folder.state(place or stage))
+    done = _gone_on_with(resume, stage, epochs, console)
+    earlier = [row for row in folder.rows_of(stage) if int(row["epoch"]) <= done]
+    metrics = progress.Metrics(lambda rows: folder.set_metrics(stage, rows), earlier)
     try:
         with weight_decay(model, spec.l2, spec.l2_on):
             twin.fit(
@@ -59,17 +70,23 @@ def fit(
                 epochs=epochs,
                 shuffle=False,  # the data set has an order of its own
                 verbose=0,
-                callbacks=[*callbacks, metrics, terminal],
+                callbacks=[*callbacks, resume, metrics, terminal],
             )
     finally:
         terminal.close()
 
 
-def classification_loss(model: keras.Model) -> keras.losses.Loss:
-    """Returns sparse categorical cross-entropy, of logits unless the model ends in a softmax."""
-    last = model.layers[-1]
-    softmax = isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=not softmax)
+def _gone_on_with(resume: Resume, stage: str, epochs: int, console: Console) -> int:
+    """Returns how many epochs an earlier, broken fit has finished; says what is repeated."""
+    done = resume.epoch
+    if 0 < done < epochs:
+        console.print(
+            f"{stage}: goes on with epoch {done + 1} of {epochs}; what was trained of that epoch is repeated",
+            highlight=False,
+        )
+    elif done:
+        console.print(f"{stage}: was trained to its end; nothing is repeated", highlight=False)
+    return done
 
 
 @contextmanager

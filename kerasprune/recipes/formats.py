@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from kerasprune.errors import PruneError, nearest
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from kerasprune.errors import PruneError, nearest, raise_faults
-from kerasprune.recipes import library as shipped
+from kerasprune.errors import PruneError, raise_faults, short
+from kerasprune.files import read_text
+from kerasprune.recipes import library
 from kerasprune.recipes.schema import Recipe
-
-Keys = tuple[str | int, ...]
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which `1e-4` is a number, as in YAML 1.2."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+from kerasprune.recipes.yaml_text import MOST_BYTES, MOST_DEPTH, Keys, read_value, read_yaml
 
 
 def load(recipe: str | Path, settings: Sequence[str] = (), *, trust: bool = False) -> Recipe:
@@ -46,37 +36,16 @@ def load(recipe: str | Path, settings: Sequence[str] = (), *, trust: bool = Fals
         >>> load("digits-greg1", ["finetune.epochs=2"]).finetune.epochs
         2
     """
-    path = find(recipe)
-    return parse(path.read_text(encoding="utf-8"), settings, source=path.name, trust=trust)
-
-
-def find(recipe: str | Path) -> Path:
-    """Returns the file of a recipe: a path that ends in `.yaml`, or the name of one of the package."""
-    path = Path(recipe)
-    if path.suffix in {".yaml", ".yml"}:
-        if path.is_file():
-            return path
-        raise PruneError(f"Expected the path of a recipe file. Received: {str(recipe)!r}, which is no file.")
-    if str(recipe) in shipped.names():
-        return shipped.FOLDER / f"{recipe}.yaml"
-    raise PruneError(
-        f"Expected the name of a recipe ({', '.join(shipped.names())}) or the path of a .yaml file. "
-        f"Received: {str(recipe)!r}.{nearest(str(recipe), shipped.names())}"
-    )
+    path = library.find(recipe)
+    return parse(read_text(path, "a recipe file", MOST_BYTES), settings, source=path.name, trust=trust)
 
 
 def parse(text: str, settings: Sequence[str] = (), *, source: str = "The recipe", trust: bool = False) -> Recipe:
     """Returns the checked recipe of a YAML text; see `load`."""
-    try:
-        tree = yaml.compose(text, Loader=_Loader)
-        data = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise PruneError(f"{source} is not YAML: {error}") from error
+    data, lines, faults = read_yaml(text, source)
     if not isinstance(data, dict):
         raise PruneError(f"{source}: expected a mapping of keys. Received: {type(data).__name__}.")
-    lines: dict[Keys, int] = {}
-    faults = _walk(tree, (), lines)
-    for setting in settings:
+    for setting in _listed(settings):
         faults += _apply(data, setting)
     return check(data, faults, lines=lines, source=source, trust=trust)
 
@@ -126,62 +95,57 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _walk(node: yaml.Node, keys: Keys, lines: dict[Keys, int]) -> list[str]:
-    """Notes the line of every key and returns the faults: keys that stand twice."""
-    lines[keys] = node.start_mark.line + 1
-    faults = []
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            name = int(key.value) if key.tag.endswith(":int") else key.value
-            if name in seen:
-                faults.append(f"line {key.start_mark.line + 1}: the key {name!r} stands twice")
-            seen.add(name)
-            faults += _walk(value, (*keys, name), lines)
-            lines[(*keys, name)] = key.start_mark.line + 1
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            faults += _walk(value, (*keys, index), lines)
-    return faults
+def _listed(settings: Any) -> Sequence[str]:
+    if isinstance(settings, str) or not all(isinstance(setting, str) for setting in settings):
+        raise PruneError(
+            f"Expected settings as a list of texts, e.g. ['train.epochs=3']. Received: settings={short(settings)}."
+        )
+    return settings
 
 
 def _apply(data: dict[str, Any], setting: str) -> list[str]:
     """Applies one `key.key=value` in node; returns what is wrong with it."""
     key, equals, text = setting.partition("=")
     if not equals or not all(key.split(".")):
-        return [f"Expected a setting key.key=value. Received: {setting!r}"]
-    try:
-        value = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError:
-        value = text
+        return [f"Expected a setting key.key=value. Received: {short(setting)}"]
     *path, last = key.split(".")
+    if len(path) > MOST_DEPTH:
+        return [f"Expected a setting of at most {MOST_DEPTH} keys. Received: {short(setting)}"]
+    try:
+        value = read_value(text)
+    except PruneError as error:
+        return [f"The setting {short(setting)}: {error}"]
     node: Any = data
     for part in path:
-        if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
+        if isinstance(node, list) and part.isascii() and part.isdecimal() and int(part) < len(node):
             node = node[int(part)]
         elif isinstance(node, dict):
             if node.get(part) is None:
                 node[part] = {}
             node = node[part]
         else:
-            return [f"The setting {setting!r} goes through {part!r}, where the recipe has no keys"]
-    if isinstance(node, list) and last.isdecimal() and int(last) < len(node):
+            return [f"The setting {short(setting)} goes through {short(part)}, where the recipe has no keys"]
+    if isinstance(node, list) and last.isascii() and last.isdecimal() and int(last) < len(node):
         node[int(last)] = value
     elif isinstance(node, dict):
         node[last] = value
     else:
-        return [f"The setting {setting!r} ends at {last!r}, where the recipe has no keys"]
+        return [f"The setting {short(setting)} ends at {short(last)}, where the recipe has no keys"]
     return []
 
 
 def _worded(fault: Any, data: Any, lines: dict[Keys, int]) -> str:
     keys = _spelled(fault["loc"], data, fault["type"] in {"missing", "unknown_key"})
     line = next((lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in lines), None)
-    where = (f"line {line}, " if line else "") + (".".join(map(str, keys)) or "the recipe")
+    where = (f"line {line}, " if line else "") + (".".join(_part(key) for key in keys) or "the recipe")
     message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] in {"missing", "unknown_key"} or "Received:" in message:
+    if fault["type"] in {"missing", "unknown_key"} or "Received:" in message or not keys:
         return f"{where}: {message}"
-    return f"{where}: {message}. Received: {_short(fault['input'])}."
+    return f"{where}: {message}{'' if message.endswith('?') else '.'} Received: {short(fault['input'])}."
+
+
+def _part(key: str | int) -> str:
+    return str(key) if len(str(key)) <= 80 else short(key)
 
 
 def _spelled(location: Keys, data: Any, absent: bool) -> Keys:
@@ -194,14 +158,9 @@ def _spelled(location: Keys, data: Any, absent: bool) -> Keys:
     """
     keys: list[str | int] = []
     for step, part in enumerate(location):
-        if (isinstance(data, dict) and part in data) or isinstance(data, list):
+        if part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int):
             keys.append(part)
             data = data[part]
         elif absent and step == len(location) - 1:
             keys.append(part)
     return tuple(keys)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"

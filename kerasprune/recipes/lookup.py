@@ -10,12 +10,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
+from kerasprune.errors import PruneError, nearest, short
+from kerasprune.recipes.arguments import ANYTHING, ARGUMENTS, TRUTHS
+from kerasprune.registry import Registry, block_criteria, budgets, callbacks, criteria, models
 
-from kerasprune.errors import PruneError, nearest
-from kerasprune.registry import Registry, budgets, callbacks, criteria, models
-
-FAMILIES: dict[str, Registry] = {"model": models, "criterion": criteria, "budget": budgets, "callback": callbacks}
+FAMILIES: dict[str, Registry] = {
+    "model": models,
+    "criterion": criteria,
+    "block criterion": block_criteria,
+    "budget": budgets,
+    "callback": callbacks,
+}
 
 
 def member(family: str, name: str) -> Callable[..., Any]:
@@ -36,7 +41,7 @@ def member(family: str, name: str) -> Callable[..., Any]:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise PruneError(
-            f"Expected {family} 'package.module:Name' to be importable. Received: {name!r} ({error})."
+            f"Expected {family} 'package.module:Name' to be importable. Received: {short(name)} ({short(str(error))})."
         ) from error
 
 
@@ -50,17 +55,40 @@ def make(family: str, name: str, arguments: Mapping[str, Any]) -> Any:
     try:
         return made(**arguments)
     except TypeError as error:
-        raise PruneError(f"The {family} {name!r} was not made: {error}. Received: {dict(arguments)!r}.") from error
+        raise PruneError(f"The {family} {name!r} was not made: {error}. Received: {short(dict(arguments))}.") from error
 
 
-def parameters(family: str, name: str) -> Mapping[str, inspect.Parameter]:
-    """Returns the arguments that a member takes, by name."""
-    return inspect.signature(member(family, name)).parameters
+def argument_names(family: str, name: str) -> tuple[str, ...]:
+    """Returns the names of the arguments that a member takes; `ANYTHING` among them where it takes any.
+
+    Those of the package's own members stand in a table, so that a recipe is checked without importing them.
+    """
+    known = ARGUMENTS[family].get(name)
+    return known if known is not None else signature(member(family, name))
+
+
+def truths(family: str, name: str) -> tuple[str, ...]:
+    """Returns the names of those arguments of a member that are true or false."""
+    if name in ARGUMENTS[family]:
+        return TRUTHS[family].get(name, ())
+    return booleans(member(family, name))
+
+
+def booleans(made: Callable[..., Any]) -> tuple[str, ...]:
+    """Returns the names of those arguments of a class or function whose default is true or false."""
+    parameters = inspect.signature(made).parameters.values()
+    return tuple(each.name for each in parameters if isinstance(each.default, bool))
+
+
+def signature(made: Callable[..., Any]) -> tuple[str, ...]:
+    """Returns the names of the arguments of a class or function; `ANYTHING` among them where it takes any."""
+    parameters = inspect.signature(made).parameters.values()
+    return tuple(ANYTHING if each.kind is each.VAR_KEYWORD else each.name for each in parameters)
 
 
 def takes(family: str, name: str, argument: str) -> bool:
     """Says whether a member takes an argument of that name."""
-    return argument in parameters(family, name)
+    return argument in argument_names(family, name)
 
 
 def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) -> list[str]:
@@ -75,12 +103,17 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
     if ":" in name and not trust:
         return [f"{name!r} would import your own code. Expected a registered {family}, or the option --trust"]
     try:
-        known = parameters(family, name)
+        known = argument_names(family, name)
     except PruneError as error:
         return [str(error).rstrip(".")]
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
-        return []
-    return [
+    found = [
+        f"Expected {key} of {family} {name!r} to be true or false. Received: {key}={short(arguments[key])}"
+        for key in truths(family, name)
+        if key in arguments and not isinstance(arguments[key], bool)
+    ]
+    if ANYTHING in known:
+        return found
+    return found + [
         f"{family} {name!r} has no argument {key!r}.{nearest(key, known)} It takes: {', '.join(known)}"
         for key in arguments
         if key not in known
@@ -113,6 +146,8 @@ def import_classes(name: str, *, trust: bool) -> None:
             f"Expected a Python file or an installed package to import. Received: --import {name} "
             f"({type(error).__name__}: {error})."
         ) from error
+    import keras
+
     known = keras.saving.get_custom_objects()
     for each in vars(module).values():
         if inspect.isclass(each) and issubclass(each, keras.layers.Layer) and each.__module__ == module.__name__:

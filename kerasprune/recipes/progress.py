@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.session import State
 
 Row = Mapping[str, Any]
 
@@ -20,12 +23,13 @@ class Metrics(keras.callbacks.Callback):
     Args:
         write: Called with the list of rows: `epoch`, the logs of Keras, `learning_rate` where the epoch began,
             `seconds`.
+        rows: Those of the epochs before, where a fit goes on. Defaults to none.
     """
 
-    def __init__(self, write: Callable[[list[Row]], None]) -> None:
+    def __init__(self, write: Callable[[list[Row]], None], rows: Sequence[Row] = ()) -> None:
         super().__init__()
         self.write = write
-        self.rows: list[Row] = []
+        self.rows: list[Row] = list(rows)
         self._began = 0.0
         self._rate = 0.0
 
@@ -40,7 +44,7 @@ class Metrics(keras.callbacks.Callback):
         self.write(self.rows)
 
 
-class FilterNorms(keras.callbacks.Callback):
+class FilterNorms(PruningCallback):
     """Takes the L1 norms of the filters of every prunable group, at the start and then every so many steps.
 
     A filter's norm is the sum of the absolute values that make the channel, over all kernels of its group.
@@ -58,8 +62,9 @@ class FilterNorms(keras.callbacks.Callback):
         self._seen: list[dict[str, np.ndarray]] = []
         self._step = 0
 
-    def on_train_begin(self, logs: Row | None = None) -> None:
-        self._step = 0
+    def begin(self) -> None:
+        """Takes the norms before the first step."""
+        self._step, self.steps, self._seen = 0, [], []
         self._look()
 
     def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
@@ -67,9 +72,21 @@ class FilterNorms(keras.callbacks.Callback):
         if self._step % self.every == 0:
             self._look()
 
-    def on_train_end(self, logs: Row | None = None) -> None:
+    def end(self) -> None:
+        """Takes the norms after the last step."""
         if self.steps[-1] != self._step:
             self._look()
+
+    def state(self) -> State:
+        """Returns what was taken so far."""
+        return {**super().state(), "step": np.asarray(self._step), **self.arrays()}
+
+    def restore(self, state: State) -> None:
+        """Goes on from what was taken."""
+        super().restore(state)
+        self._step, self.steps = int(state["step"]), [int(step) for step in state["steps"]]
+        names = list(self.graph.prunable)
+        self._seen = [{name: state[name][row] for name in names} for row in range(len(self.steps))]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns `{"steps": (times,), group: (times, filters), …}`."""
@@ -114,6 +131,10 @@ class StopAfter(keras.callbacks.Callback):
     def on_train_begin(self, logs: Row | None = None) -> None:
         self._step = 0
 
+    def on_epoch_begin(self, epoch: int, logs: Row | None = None) -> None:
+        if self.params.get("steps"):
+            self._step = epoch * self.params["steps"]  # a fit that goes on begins with another epoch
+
     def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
         self._step += 1
         if self._step >= self.steps:
@@ -151,6 +172,10 @@ class Terminal(keras.callbacks.Callback):
         total = self.epochs * self.params["steps"] if self.params.get("steps") else None
         self._task = self._bar.add_task(self.stage, total=total, measures="")
         self._bar.start()
+
+    def on_epoch_begin(self, epoch: int, logs: Row | None = None) -> None:
+        if self._bar is not None and self.params.get("steps"):
+            self._bar.update(self._task, completed=epoch * self.params["steps"])
 
     def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
         if self._bar is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,12 @@ import keras
 import numpy as np
 
 from kerasprune.errors import PruneError
-from kerasprune.files import read_rows, replacing, write_json, write_rows, write_text
+from kerasprune.files import read_json, read_rows, remove_strays, replacing, write_json, write_rows, write_text
+from kerasprune.files.arrays import read_arrays
+from kerasprune.files.keras_model import load_model
+from kerasprune.files.strays import remove
 
+STATES = "resume"
 COLUMNS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
 
@@ -36,23 +39,39 @@ class RunFolder:
 
     def stages(self) -> dict[str, dict[str, Any]]:
         """Returns what the finished stages noted: `{stage: {"seconds": …}}`."""
-        return self.json("stages.json") or {}
+        noted = self.json("stages.json") or {}
+        if not isinstance(noted, dict) or not all(isinstance(one, dict) for one in noted.values()):
+            raise PruneError(f"Expected the finished stages. Received: {str(self.file('stages.json'))!r}. Remove it.")
+        return noted
 
     def finish(self, stage: str, seconds: float) -> None:
         """Notes that a stage is finished."""
         write_json(self.file("stages.json"), {**self.stages(), stage: {"seconds": round(seconds, 3)}})
+
+    # ---- fits that were broken off -------------------------------------------------------------------
+
+    def state(self, name: str) -> Path:
+        """Returns the folder for the state of a fit; those of others, whose results are on disk, are removed."""
+        for other in self.file(STATES).glob("*"):
+            if other.name != name:
+                remove(other)
+        return self.file(STATES) / name
+
+    def forget_states(self) -> None:
+        """Removes the states of fits: what they led to is on disk."""
+        remove(self.file(STATES))
+
+    def tidy(self) -> None:
+        """Removes temporary files that killed saves have left in the folder and below it."""
+        for folder in [self.path, *(path for path in self.path.rglob("*") if path.is_dir() and not path.is_symlink())]:
+            remove_strays(folder)
 
     # ---- data --------------------------------------------------------------------------------------
 
     def json(self, name: str) -> Any:
         """Returns the data of a JSON file, or `None` where there is none."""
         path = self.file(name)
-        if not path.exists():
-            return None
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise PruneError(f"The file is damaged. Received: {str(path)!r} ({error}). Remove it.") from error
+        return read_json(path, "a file of the run (remove it where it is damaged)") if path.exists() else None
 
     def write_json(self, name: str, data: Any) -> None:
         """Writes a JSON file in one step; what is not finite becomes null."""
@@ -70,10 +89,7 @@ class RunFolder:
     def arrays(self, name: str) -> dict[str, np.ndarray] | None:
         """Returns the arrays of a `.npz` file, or `None` where there is none."""
         path = self.file(name)
-        if not path.exists():
-            return None
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
+        return read_arrays(path, "arrays of the run (remove them where they are damaged)") if path.exists() else None
 
     # ---- models ------------------------------------------------------------------------------------
 
@@ -92,35 +108,15 @@ class RunFolder:
         """Returns the rows of `metrics.csv` as text."""
         return read_rows(self.file("metrics.csv"))
 
+    def rows_of(self, stage: str) -> list[dict[str, str]]:
+        """Returns the rows of a stage without its name and without empty cells."""
+        rows = [row for row in self.metrics() if row.get("stage") == stage]
+        return [{key: cell for key, cell in row.items() if key != "stage" and cell} for row in rows]
+
     def set_metrics(self, stage: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Writes the rows of a stage in place of those it had, so that a stage begun anew has none twice."""
         kept = [row for row in self.metrics() if row["stage"] != stage]
         write_rows(self.file("metrics.csv"), [*kept, *({"stage": stage, **row} for row in rows)], COLUMNS)
-
-
-def load_model(path: Path | str) -> keras.Model:
-    """Loads a `.keras` file in safe mode.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The model, not compiled.
-
-    Raises:
-        PruneError: There is no such file, or Keras cannot read it.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise PruneError(f"Expected the path of a .keras file. Received: {str(path)!r}, which is no file.")
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises whatever the reader of a damaged part raises
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise PruneError(
-            f"Keras cannot read the model. Received: {str(path)!r} ({reason}). "
-            "Expected a whole .keras file without lambda layers; for classes of your own give --import FILE.py --trust."
-        ) from error
 
 
 def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:

@@ -7,12 +7,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, raise_faults
+from kerasprune.files import path_of, read_text
 from kerasprune.recipes import loader, schema
+from kerasprune.recipes.begun import begun
+from kerasprune.recipes.chance import warn_at_chance
 from kerasprune.recipes.run_folder import RunFolder, claim
 from kerasprune.recipes.smoke import smoke as shortened
+from kerasprune.recipes.stage_names import names
 from kerasprune.recipes.stages import evaluate, export, finetune, prune, rebuild, report, three_dimensions, train
 from kerasprune.recipes.stages.context import Run, callback_of, dense_model
+from kerasprune.reports.expectation import judged
 from kerasprune.training.callback import facts
 
 if TYPE_CHECKING:
@@ -28,6 +33,8 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "report": report.report,
 }
 
+INTERMEDIATE = ("pruned.keras", "rebuilt.keras")  # from one stage to the next; a finished run does not hold them
+
 
 def run(
     recipe: str | Path | schema.Recipe,
@@ -37,6 +44,7 @@ def run(
     resume: bool = False,
     trust: bool = False,
     smoke: bool = False,
+    strict: bool = False,
     console: Console | None = None,
 ) -> Path:
     """Runs a recipe.
@@ -45,10 +53,12 @@ def run(
         recipe: Name of a recipe of the package, path of a `.yaml` file, or a checked recipe.
         out: Folder for all files. Defaults to `runs/<recipe>-<hash of all that it says>`.
         settings: Changes as `"key.key=value"`. Defaults to none.
-        resume: Carry on with the first unfinished stage of the folder. Defaults to `False`: the folder must
-            be empty.
+        resume: Carry on with the folder: finished stages are kept, a fit goes on with the epoch that it was broken
+            off in, bit-equal. Defaults to `False`: the folder must be empty.
         trust: Whether `package.module:Name` may be imported. Defaults to `False`.
         smoke: Try all stages on two batches of generated images, one epoch each. Defaults to `False`.
+        strict: Fail, once everything is written, where the figures that the recipe expects are missed. Defaults to
+            `False`.
         console: Where progress is shown. Defaults to standard output.
 
     Returns:
@@ -56,32 +66,51 @@ def run(
         `slim.keras`, `report.html`, and `exports/`.
 
     Raises:
-        PruneError: The recipe has faults, or the folder holds files already.
+        PruneError: The recipe has faults, or the folder holds files already; with `strict`, figures are missed.
     """
-    if console is None:
-        from rich.console import Console
-
-        console = Console()
+    console = console or _terminal()
     if not isinstance(recipe, schema.Recipe):
         recipe = loader.load(recipe, settings, trust=trust)
     if smoke:
         recipe = shortened(recipe)
-    path = Path(out) if out is not None else default_folder(recipe)
+    if strict and recipe.smoke:
+        raise PruneError("Expected a whole run beside strict. Received: a smoke run, whose figures mean nothing.")
+    path = path_of(out) if out is not None else default_folder(recipe)
     claim(path, ["recipe.yaml"], resume=resume)
     one = Run(recipe, RunFolder(path), console)
     _same_recipe(one)
+    if resume:
+        _say_what_is_left(one)
+    one.folder.tidy()
     with console.status("rehearse: model, groups, budget, data"):
         rehearse(one)
     one.folder.write_text("recipe.yaml", loader.dump(recipe))
     for name in names(recipe):
         _finish(one, name)
+    for name in INTERMEDIATE:
+        one.folder.file(name).unlink(missing_ok=True)
+    if strict:
+        raise_faults(f"The run is finished, see {path / 'report.html'}, but misses what is expected:", _missed(one))
     return path
 
 
-def names(recipe: schema.Recipe) -> list[str]:
-    """Returns the stages that a recipe goes through, in order."""
-    middle = ["prune", "rebuild", "finetune"] if recipe.prune else []
-    return ["train", *middle, "evaluate", *(["export"] if recipe.export else []), "report"]
+def resume(folder: str | Path, *, trust: bool = False, strict: bool = False, console: Console | None = None) -> Path:
+    """Carries on with a run that was broken off: its recipe, settings included, is in its folder.
+
+    Args:
+        folder: The folder of the run.
+        trust: Whether `package.module:Name` may be imported. Defaults to `False`.
+        strict: See `run`. Defaults to `False`.
+        console: Where progress is shown. Defaults to standard output.
+
+    Returns:
+        The folder.
+
+    Raises:
+        PruneError: It is no folder of a run, so there is nothing to resume; or as in `run`.
+    """
+    recipe = begun(folder, trust=trust)
+    return run(recipe, folder, resume=True, trust=trust, strict=strict, console=console)
 
 
 def default_folder(recipe: schema.Recipe) -> Path:
@@ -112,12 +141,41 @@ def rehearse(one: Run) -> None:
     if recipe.data is not None:
         for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
             if split is not None:
-                one.images(split, model)
+                one.examples(split, model)
+        if isinstance(recipe.model, schema.Start) and not recipe.smoke:
+            warn_at_chance(one, model)
+
+
+def _say_what_is_left(one: Run) -> None:
+    """Says where there is nothing to resume; the stages and fits that go on say so themselves."""
+    finished, path = one.folder.stages(), str(one.folder.path)
+    if not one.folder.file("recipe.yaml").exists():
+        one.console.print(f"nothing to resume in {path}: the run begins", highlight=False, soft_wrap=True)
+    elif all(name in finished for name in names(one.recipe)):
+        text = f"nothing to resume in {path}: every stage is finished; the report is drawn anew"
+        one.console.print(text, highlight=False, soft_wrap=True)
+
+
+def _missed(one: Run) -> list[str]:
+    """Returns a line for every expected figure that the run has missed or not measured."""
+    figures = judged(loader.resolved(one.recipe), one.folder.json("summary.json"))
+    return [
+        f"{figure['name'].replace('_', ' ')}: expected {figure['expected']:.4g}. Received: "
+        f"{'nothing measured' if figure['here'] is None else format(figure['here'], '.4g')}"
+        for figure in figures
+        if not figure["met"]
+    ]
+
+
+def _terminal() -> Console:
+    from rich.console import Console
+
+    return Console()
 
 
 def _same_recipe(one: Run) -> None:
     path = one.folder.file("recipe.yaml")
-    if path.exists() and path.read_text(encoding="utf-8") != loader.dump(one.recipe):
+    if path.exists() and read_text(path, "the recipe of a run") != loader.dump(one.recipe):
         raise PruneError(
             "Expected the recipe that the folder was begun with. "
             f"Received: another one for {str(path.parent)!r}. Resume with the same recipe and settings, "
@@ -133,4 +191,11 @@ def _finish(one: Run, name: str) -> None:
     STAGES[name](one)
     seconds = time.perf_counter() - began
     one.folder.finish(name, seconds)
-    one.console.print(f"{name}: {seconds:.1f} s", highlight=False)
+    one.folder.forget_states()
+    if not _only_hands_on(one.recipe, name):
+        one.console.print(f"{name}: {seconds:.1f} s", highlight=False)
+
+
+def _only_hands_on(recipe: schema.Recipe, name: str) -> bool:
+    """Says whether a stage trains in other recipes, and in this one hands its model on."""
+    return name in ("train", "finetune") and getattr(recipe, name) is None

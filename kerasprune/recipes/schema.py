@@ -17,9 +17,6 @@ from pydantic import (
     Discriminator,
     Field,
     ModelWrapValidatorHandler,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
     Tag,
     ValidationError,
     ValidationInfo,
@@ -28,15 +25,25 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from kerasprune.data.lookup import own
+from kerasprune.data.scaling import SCALES
 from kerasprune.errors import nearest
-from kerasprune.graph.channels import COUPLINGS
+from kerasprune.files import is_file
+from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.recipes import lookup as members
 from kerasprune.recipes.formats import FORMATS
 from kerasprune.recipes.library import FOLDER
-from kerasprune.workflows.three_dimensions import CONSTRAINTS
+from kerasprune.recipes.wording import worded
+from kerasprune.workflows.choices import CONSTRAINTS
 
-Fraction = Annotated[float, Field(gt=0, le=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+# Numbers as they are written: neither true nor "3" is one, nor 2.0 a whole one.
+Fraction = Annotated[float, Field(gt=0, le=1, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
+PositiveInt = Annotated[int, Field(gt=0, le=10**9, strict=True)]
+PositiveFloat = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+Truth = Annotated[bool, Field(strict=True)]
 
 
 class Node(BaseModel):
@@ -56,7 +63,7 @@ class Node(BaseModel):
 
     @classmethod
     def _reworded(cls, fault: ErrorDetails) -> InitErrorDetails:
-        kind, message = fault["type"], fault["msg"]
+        kind, message = fault["type"], worded(fault)
         if kind == "extra_forbidden":
             known = ", ".join(cls.model_fields)
             kind = "unknown_key"
@@ -96,6 +103,7 @@ def _known(family: str) -> AfterValidator:
 
 
 Criterion = Annotated[Named, BeforeValidator(_from_name), _known("criterion")]
+BlockCriterion = Annotated[Named, BeforeValidator(_from_name), _known("block criterion")]
 Budget = Annotated[Named, BeforeValidator(_from_name), _known("budget")]
 Callback = Annotated[Named, BeforeValidator(_from_name), _known("callback")]
 
@@ -113,12 +121,12 @@ class Start(Node):
     def path(self) -> Path:
         """The checkpoint: relative paths are looked up here first, then beside the recipes of the package."""
         here = Path(self.start)
-        return here if here.exists() or not (FOLDER / here).exists() else FOLDER / here
+        return FOLDER / here if is_file(FOLDER / here) and not is_file(here) else here
 
     @field_validator("start")
     @classmethod
     def _exists(cls, start: str) -> str:
-        if not (Path(start).is_file() or (FOLDER / start).is_file()):
+        if not (is_file(start) or is_file(FOLDER / start)):
             raise ValueError("Expected the path of a .keras file that exists")
         return start
 
@@ -146,7 +154,7 @@ class Expected(Node):
 
     dense_accuracy: Share | None = None
     accuracy: Share | None = None
-    accuracy_change: Annotated[float, Field(ge=-1, le=1)] | None = None
+    accuracy_change: Annotated[float, Field(ge=-1, le=1, strict=True)] | None = None
     macs: Fraction | None = None
     params: Fraction | None = None
     speedup: PositiveFloat | None = None
@@ -155,13 +163,17 @@ class Expected(Node):
 
 
 class Data(Node):
-    """A data set by name; see `kerasprune.data.load`.
+    """A data set of images by name, see `kerasprune.data.load`, or a user's own examples.
 
     Args:
-        name: Its name.
-        size: Image side in pixels. Defaults to 32.
+        name: Its name; or the path of a `.npz` file; or `module:function`, where that is trusted.
+        size: Image side in pixels, where the model leaves it free. Defaults to 32.
+        scale: What the pixels 0 … 255 become, see `kerasprune.data.scaling`. Defaults to `"standardise"` for data sets
+            of images; arrays and functions are taken as they are.
         batch: Images per batch, where a stage does not say another number. Defaults to 128.
         augment: Augmentation of the training images. Defaults to none.
+        evaluation_crop: Middle part of the other images that is seen, as for `kerasprune.data.load`. Defaults to 1.0.
+        antialias: Whether images are shrunk with antialiasing. Defaults to `True`.
         validation: The split that is looked at while training. Defaults to `"validation"`; `null` where the set
             has none.
         test: The split that is looked at once, at the end. Defaults to `"test"`.
@@ -170,11 +182,21 @@ class Data(Node):
 
     name: str
     size: PositiveInt = 32
+    scale: Literal[SCALES] | None = None  # type: ignore[valid-type]
     batch: PositiveInt = 128
     augment: str | None = None
+    evaluation_crop: Fraction = 1.0
+    antialias: bool = True
     validation: str | None = "validation"
     test: str = "test"
     data_dir: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _trusted(cls, name: str, info: ValidationInfo) -> str:
+        if own(name) == "function" and not (info.context or {}).get("trust"):
+            raise ValueError("This would import your own code. Expected the name of a data set, or the option --trust")
+        return name
 
 
 class Constant(Node):
@@ -197,7 +219,7 @@ class MultiStep(Node):
     """Piecewise constant: `{first epoch: learning rate}`, from epoch 0 on; a linear warm-up from 0 multiplies it."""
 
     name: Literal["multi_step"]
-    values: dict[int, PositiveFloat]
+    values: dict[Annotated[int, Field(strict=True)], PositiveFloat]
     warmup_epochs: NonNegativeFloat = 0.0
 
     @field_validator("values")
@@ -225,7 +247,7 @@ class Sgd(Node):
     name: Literal["sgd"]
     learning_rate: LearningRate
     momentum: Share = 0.9
-    nesterov: bool = False
+    nesterov: Truth = False
 
 
 class Adam(Node):
@@ -297,6 +319,10 @@ class ThreeDimensions(Node):
         rank: R of the model of accuracy. Defaults to 1.
         degree: K. Defaults to 3.
         channels: Criterion of channels. Defaults to `bn_scale`.
+        blocks: Criterion of blocks, e.g. `{name: discrimination, samples_per_class: 50}`. Defaults to `discrimination`.
+        blocks_judged_on: Where the accuracy of the blocks' classifiers, which are fitted on training images, is taken:
+            on `validation` images, or on `train`, a part of the training images that is held out. Defaults to
+            `validation`.
         training: Training of every measured network.
     """
 
@@ -307,6 +333,8 @@ class ThreeDimensions(Node):
     rank: PositiveInt = 1
     degree: PositiveInt = 3
     channels: Criterion = Named(name="bn_scale")
+    blocks: BlockCriterion = Named(name="discrimination")
+    blocks_judged_on: Literal["train", "validation"] = "validation"
     training: Fit
 
 
@@ -355,10 +383,14 @@ class Recipe(Node):
         seed: Seed of weights, order and augmentation. Defaults to 0.
         model: A registered model with its arguments, or `{start: checkpoint}`.
         data: The data set. Defaults to `None`: no training and no accuracy.
+        loss: Name of a Keras loss. Defaults to `None`: cross-entropy of classes, or for a user's own data what the
+            checkpoint was compiled with.
         train: Training of the dense model. Defaults to `None`: start from the checkpoint as it is.
         prune: The pruning stage. Defaults to `None`: only train.
         finetune: Training of the slim model. Defaults to `None`.
         export: What to write besides `slim.keras`. Defaults to nothing.
+        calibrate: A `.npy` or `.npz` file, or a folder of images, that exports are calibrated and checked with.
+            Defaults to the validation data.
         smoke: Whether this is the shortened form that only tries the stages. Defaults to `False`.
     """
 
@@ -367,14 +399,16 @@ class Recipe(Node):
     status: Literal["run", "not run in full"] = "run"
     paper: Paper | None = None
     expected: Expected = Expected()
-    seed: int = 0
+    seed: Seed = 0
     model: Model
     data: Data | None = None
+    loss: str | None = None
     train: Fit | None = None
     prune: Prune | None = None
     finetune: Fit | None = None
     export: tuple[Literal[tuple(FORMATS)], ...] = ()  # type: ignore[valid-type]
-    smoke: bool = False
+    calibrate: str | None = None
+    smoke: Truth = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
@@ -390,8 +424,11 @@ class Recipe(Node):
             faults.append("Expected a train stage, since the model has no trained weights (or model: {start: …})")
         if isinstance(self.model, Start) and self.prune and self.prune.weights == "fresh":
             faults.append("Expected a model by name beside weights: fresh. Received: a checkpoint")
-        if "tflite-int8" in self.export and self.data is None:
-            faults.append("Expected data to calibrate tflite-int8 with")
+        for name in self.export:
+            if FORMATS[name].calibrates and self.data is None and self.calibrate is None:
+                faults.append(f"Expected data, or calibrate, to calibrate {name} with")
+        if self.calibrate is not None and not Path(self.calibrate).exists():
+            faults.append(f"Expected calibrate to be a file or a folder. Received: {self.calibrate!r}, which is none")
         if faults:
             raise ValueError("; ".join(faults))
         return self

@@ -1,4 +1,5 @@
 # Written by tests/test_names.py from the table in __init__.py.
+from kerasprune.reports.comparison import compared as compared
 from kerasprune.reports.html import page as page
 from kerasprune.reports.html import write as write
 from kerasprune.reports.record import Record as Record

@@ -80,7 +80,7 @@ def spread(record: Record) -> str | None:
         mean = np.mean(list(values.values()), axis=0)
         axes.plot(record.norms.steps, mean, color="black", linewidth=2, label=f"mean of {len(values)} groups")
         axes.set_xlabel("step")
-        axes.set_ylabel("std / mean of filter L1 norms")
+        axes.set_ylabel("standard deviation / mean of filter norms")
         axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 
     return svg(draw, height=3.2)
@@ -212,6 +212,8 @@ def svg(draw: Callable[[Figure], None], *, height: float) -> str:
         "axes.spines.top": False,
         "axes.spines.right": False,
         "font.size": 8,
+        "figure.facecolor": "none",  # that of the page
+        "axes.facecolor": "none",
     }
     with matplotlib.rc_context(style):
         # A figure without pyplot: no global state, no window system.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import string
 from collections.abc import Sequence
@@ -11,7 +10,8 @@ from pathlib import Path
 
 from kerasprune.files import write_text
 from kerasprune.reports import figures, tables, three_dimensions
-from kerasprune.reports.dependencies import dependencies
+from kerasprune.reports.dependencies import LINE, PINNED, PRUNABLE, dependencies
+from kerasprune.reports.inline_svg import inlined
 from kerasprune.reports.record import Record, read
 
 FIGURES = (
@@ -56,6 +56,14 @@ FIGURES = (
     ("Exported files", figures.sizes, "Size and latency (one image, this machine) of each exported file."),
 )
 
+COLOURS = {
+    figures.DENSE: "var(--dense)",
+    figures.SLIM: "var(--slim)",
+    PRUNABLE: "var(--slim)",
+    PINNED: "var(--pinned)",
+    LINE: "var(--dense)",
+}
+
 
 def write(folder: Path | str) -> Path:
     """Draws `report.html` from the files of a run folder, in place of an earlier one.
@@ -87,7 +95,7 @@ def page(record: Record) -> str:
         title=html.escape(record.title),
         why=html.escape(str(record.recipe.get("why") or "")),
         notes=_notes(record),
-        sections="\n".join([*_tables(record), *_figures(record), _recipe(record)]),
+        sections="\n".join([*_tables(record), *_figures(record), *_layers(record), _recipe(record)]),
     )
 
 
@@ -107,25 +115,37 @@ def _tables(record: Record) -> list[str]:
     ]
     promised = tables.expected(record.recipe, record.summary)
     if promised:
-        parts += ["<h2>Expected</h2>", _table(("", "expected", "here"), promised)]
+        parts += ["<h2>Expected</h2>", _table(("", "expected", "here", ""), promised)]
     written = tables.exports(record.summary)
     if written:
-        header = ("format", "bytes", "same class as Keras", "largest error", "latency, ms")
+        header = ("format", "bytes", "same class as Keras", "largest error", "latency, milliseconds")
         parts += ["<h2>Exports</h2>", _table(header, written)]
+    about = tables.about(record.recipe, record.summary)
+    if about:
+        parts += ["<h2>This run</h2>", _table((), about, "words")]
     return parts
+
+
+def _layers(record: Record) -> list[str]:
+    rows = tables.layers(record.summary)
+    if not rows:
+        return []
+    header = (
+        "layer", "class", "parameters, dense", "parameters, slim", "MACs, dense", "MACs, slim", "MACs kept"
+    )  # fmt: skip
+    return ["<h2>Layers</h2>", "<p>MACs are multiply–adds of one sample.</p>", _table(header, rows)]
 
 
 def _figures(record: Record) -> list[str]:
     parts = []
-    for title, draw, caption in FIGURES:
+    for number, (title, draw, caption) in enumerate(FIGURES):
         svg = draw(record)
         if svg is None:
             continue
-        data = base64.b64encode(svg.encode()).decode()
         parts.append(f"<h2>{html.escape(title)}</h2>" if title else "")
+        figure = inlined(svg, f"figure{number}", caption, COLOURS)
         parts.append(
-            f'<figure><img alt="{html.escape(caption)}" src="data:image/svg+xml;base64,{data}">'
-            f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+            f'<figure><div class="scroll">{figure}</div><figcaption>{html.escape(caption)}</figcaption></figure>'
         )
     return parts
 
@@ -136,10 +156,17 @@ def _recipe(record: Record) -> str:
     if not record.recipe:
         return ""
     text = yaml.safe_dump(dict(record.recipe), sort_keys=False, allow_unicode=True)
-    return f"<h2>Recipe</h2>\n<pre>{html.escape(text)}</pre>"
+    shown = f"<summary>Everything that it says</summary><pre>{html.escape(text)}</pre>"
+    return f"<h2>Recipe</h2>\n<details>{shown}</details>"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "numbers") -> str:
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
+    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>\n" for row in rows)
+    above = f"<thead><tr>{head}</tr></thead>\n" if header else ""
+    return f'<div class="scroll"><table class="{kind}">{above}<tbody>\n{body}</tbody></table></div>'
+
+
+def _cell(text: str) -> str:
+    kind = f' class="{text}"' if text in {"met", "missed"} else ""
+    return f"<td{kind}>{html.escape(text)}</td>"

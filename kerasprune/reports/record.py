@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +10,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kerasprune.errors import PruneError
-from kerasprune.files import read_rows
+from kerasprune.files import read_json, read_rows, read_text
+from kerasprune.files.arrays import read_arrays
+from kerasprune.reports.tables import layers_of
 
 Value = TypeVar("Value")
+MOST_RECIPE = 256 << 10  # bytes of recipe.yaml
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Record:
     Args:
         title: Name of the run.
         recipe: The resolved recipe, as plain data.
-        summary: What `summary.json` holds: `dense`, `slim`, `exports`, `seconds`, …
+        summary: What `summary.json` holds: `dense`, `slim`, `exports`, `layers`, `seconds`, `versions`, …
         metrics: The rows of `metrics.csv`, numbers as floats, empty cells as `None`.
         widths: Per group `(dense size, kept)`. Defaults to none.
         norms: Filter norms over training. Defaults to `None`: none were taken.
@@ -84,7 +85,7 @@ def read(folder: Path | str) -> Record:
     return Record(
         title=folder.resolve().name,
         recipe=_optional(folder / "recipe.yaml", _yaml, {}),
-        summary=_parsed(summary, _json),
+        summary={"layers": _optional(folder / "costs.json", _layers, []), **_parsed(summary, _json)},
         metrics=_optional(folder / "metrics.csv", _rows, ()),
         widths=_optional(folder / "widths.json", _widths, {}),
         norms=_optional(folder / "norms.npz", _norms, None),
@@ -100,19 +101,19 @@ def _optional(path: Path, parse: Callable[[Path], Value], missing: Value) -> Val
 
 
 def _parsed(path: Path, parse: Callable[[Path], Value]) -> Value:
-    # YAML and zip raise their own families; all of them say the same to a reader: the file is damaged.
+    # YAML raises a family of its own; all of them say the same to a reader: the file is damaged.
     import yaml
 
     try:
         return parse(path)
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, yaml.YAMLError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError, yaml.YAMLError) as error:
         raise PruneError(
             f"The file cannot be read. Received: {str(path)!r} ({error}). Restore it, or run the recipe again."
         ) from error
 
 
 def _json(path: Path) -> dict[str, Any]:
-    data = json.loads(path.read_text(encoding="utf-8"))
+    data = read_json(path, "a file of the run")
     if not isinstance(data, dict):
         raise ValueError("expected a JSON object")
     return data
@@ -121,7 +122,10 @@ def _json(path: Path) -> dict[str, Any]:
 def _yaml(path: Path) -> dict[str, Any]:
     import yaml
 
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    text = read_text(path, "the recipe of the run", MOST_RECIPE)
+    if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+        raise ValueError("expected no aliases, which runs do not write")
+    data = yaml.safe_load(text)
     if not isinstance(data, dict):
         raise ValueError("expected a mapping")
     return data
@@ -144,11 +148,15 @@ def _widths(path: Path) -> dict[str, tuple[int, int]]:
     return {name: (int(dense), int(kept)) for name, (dense, kept) in _json(path).items()}
 
 
+def _layers(path: Path) -> list[dict[str, Any]]:
+    # Version 0.1 and 0.2 wrote no layers into summary.json.
+    return layers_of(_json(path))
+
+
 def _norms(path: Path) -> Norms:
     arrays = _arrays(path)
     return Norms(steps=arrays.pop("steps"), groups=arrays)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    return read_arrays(path, "arrays of the run")

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from kerasprune.reports.duration import duration
+from kerasprune.reports.expectation import judged
+from kerasprune.reports.ratio import ratio
+
+_NAMES = {"macs": "multiply–adds (MACs) kept", "params": "parameters kept"}
 
 Rows = list[tuple[str, ...]]
 
@@ -11,8 +17,8 @@ Rows = list[tuple[str, ...]]
 def before_after(summary: Mapping[str, Any]) -> Rows:
     """Returns the rows `(what, dense, slim, change)` of the two models.
 
-    The change of the parameters and of the MACs is the parameter-reduction ratio and the FLOPs-reduction
-    ratio, `Prr = 1 − params(slim) / params(dense)` and `Frr = 1 − MACs(slim) / MACs(dense)`.
+    The change of the parameters and of the multiply–adds (MACs) is the parameter-reduction ratio and the
+    FLOPs-reduction ratio, `1 − params(slim) / params(dense)` and `1 − MACs(slim) / MACs(dense)`.
 
     Args:
         summary: What `summary.json` holds; a measure that is missing from both models is left out.
@@ -24,8 +30,8 @@ def before_after(summary: Mapping[str, Any]) -> Rows:
         >>> both = {"dense": {"params": 400, "macs": 9000}, "slim": {"params": 100, "macs": 4500}}
         >>> for row in before_after(both):
         ...     print(*row, sep=" | ")
-        parameters | 400 | 100 | Prr 75.0 %
-        MACs | 9,000 | 4,500 | Frr 50.0 %, 2.00×
+        parameters | 400 | 100 | 75.0 % fewer
+        multiply–adds (MACs) | 9,000 | 4,500 | 50.0 % fewer, 2.00×
 
     Reference:
         Accelerate CNNs from Three Dimensions (Wang et al., ICML 2021), Eq. 9.
@@ -34,19 +40,20 @@ def before_after(summary: Mapping[str, Any]) -> Rows:
     slim = summary.get("slim") or {}
     rows = [
         ("test accuracy", *_cells(dense, slim, "accuracy", percent), _points(dense, slim)),
-        ("parameters", *_cells(dense, slim, "params", count), _reduction(dense, slim, "params", "Prr ")),
+        *_other_metrics(dense, slim),
+        ("parameters", *_cells(dense, slim, "params", count), _reduction(dense, slim, "params")),
         (
             "parameters not zero",
             *_cells(dense, slim, "nonzero", count),
-            _reduction(dense, slim, "nonzero", ""),
+            _reduction(dense, slim, "nonzero"),
         ),
-        ("MACs", *_cells(dense, slim, "macs", count), _speedup(dense, slim)),
+        ("multiply–adds (MACs)", *_cells(dense, slim, "macs", count), _speedup(dense, slim)),
         (
             "TFLite file, bytes",
             *_cells(dense, slim, "tflite_bytes", count),
-            _reduction(dense, slim, "tflite_bytes", ""),
+            _reduction(dense, slim, "tflite_bytes"),
         ),
-        ("latency, ms", *_cells(dense, slim, "latency_ms", milliseconds), _faster(dense, slim)),
+        ("latency, milliseconds", *_cells(dense, slim, "latency_ms", milliseconds), _faster(dense, slim)),
     ]
     return [row for row in rows if any(cell != "–" for cell in row[1:3])]
 
@@ -65,31 +72,95 @@ def exports(summary: Mapping[str, Any]) -> Rows:
     ]
 
 
-def expected(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Rows:
-    """Returns the rows `(what, expected, here)` for the figures that the recipe promises."""
-    figures = recipe.get("expected") or {}
-    dense = summary.get("dense") or {}
-    slim = summary.get("slim") or {}
-    here = {
-        "dense_accuracy": percent(dense.get("accuracy")),
-        "accuracy": percent(slim.get("accuracy")),
-        "accuracy_change": _points(dense, slim),
-        "macs": percent(ratio(slim.get("macs"), dense.get("macs"))),
-        "params": percent(ratio(slim.get("params"), dense.get("params"))),
-        "speedup": times(ratio(dense.get("macs"), slim.get("macs"))),
-        "sparsity": percent(slim.get("sparsity")),
-    }
-    formats = {"accuracy_change": points, "speedup": times}
+def layers(summary: Mapping[str, Any]) -> Rows:
+    """Returns the rows `(layer, class, parameters dense, slim, MACs dense, slim, MACs kept)`, and their totals.
+
+    Args:
+        summary: What `summary.json` holds, with `layers` as `layers_of` makes them.
+    """
+    found = summary.get("layers") or ()
+    if not found:
+        return []
+    rows = [
+        (str(one["name"]), str(one["class"]), *map(count, (*one["params"], *one["macs"])), _share(one["macs"]))
+        for one in found
+    ]
+    sums = [[sum(one[key][side] or 0 for one in found) for side in (0, 1)] for key in ("params", "macs")]
+    return [*rows, ("total", "", *map(count, (*sums[0], *sums[1])), _share(sums[1]))]
+
+
+def layers_of(costs: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns the layers of the dense model, then those of the slim one only, each with what it costs in both.
+
+    Args:
+        costs: `{"dense": {"layers": [{"name", "kind", "params", "macs", …}]}, "slim": …}`; without `slim`, nothing was
+            pruned.
+
+    Returns:
+        `{"name", "class", "params": [dense, slim], "macs": [dense, slim]}` each; 0 where a model has no such layer.
+
+    Example:
+        >>> def model(*layers):
+        ...     return {"layers": [dict(zip(("name", "kind", "params", "macs"), one)) for one in layers]}
+        >>> dense = model(("a", "Dense", 9, 8), ("b", "Dense", 3, 2))
+        >>> layers_of({"dense": dense, "slim": model(("b", "Dense", 2, 1))})[0]
+        {'name': 'a', 'class': 'Dense', 'params': [9, 0], 'macs': [8, 0]}
+    """
+    sides = [
+        {layer["name"]: layer for layer in (costs.get(side) or {}).get("layers") or ()}
+        for side in ("dense", "slim")
+        if side in costs
+    ]
+    names = dict.fromkeys(name for side in sides for name in side)
+    kinds = {name: next(side[name]["kind"] for side in sides if name in side) for name in names}
     return [
-        (name.replace("_", " "), formats.get(name, percent)(figures[name]), here[name])
-        for name in here
-        if isinstance(figures.get(name), int | float)
+        {
+            "name": name,
+            "class": kinds[name],
+            **{key: [side.get(name, {}).get(key, 0) for side in (sides[0], sides[-1])] for key in ("params", "macs")},
+        }
+        for name in names
     ]
 
 
-def ratio(numerator: float | None, denominator: float | None) -> float | None:
-    """Returns the quotient, or `None` where either side is missing or the denominator is zero."""
-    return None if numerator is None or not denominator else numerator / denominator
+def about(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Rows:
+    """Returns the rows `(what, in words)` of when, where and with what a run was made, as far as it is known."""
+    machine, threads = summary.get("machine") or {}, summary.get("threads") or {}
+    versions = summary.get("versions") or {}
+    memory = machine.get("memory_gib")
+    facts = {
+        "finished": summary.get("date"),
+        "duration": None if summary.get("seconds") is None else duration(summary["seconds"]),
+        "seed": recipe.get("seed"),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "machine": ", ".join(
+            str(part)
+            for part in (
+                machine.get("processor"),
+                machine.get("cores") and f"{machine['cores']} cores",
+                memory and f"{memory:g} GiB of memory",
+                machine.get("system"),
+                *(machine.get("devices") or ()),
+            )
+            if part
+        ),
+        "threads": ", ".join(f"{name} {number}" for name, number in threads.items()),
+    }
+    return [(name, str(fact)) for name, fact in facts.items() if fact not in (None, "")]
+
+
+def expected(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Rows:
+    """Returns the rows `(what, expected, here, met)` for the figures that the recipe promises."""
+    forms = {"accuracy_change": points, "speedup": times}
+    words = {True: "met", False: "missed", None: "not judged"}
+    return [
+        (
+            _NAMES.get(one["name"], one["name"].replace("_", " ")),
+            *(forms.get(one["name"], percent)(one[key]) for key in ("expected", "here")),
+            words[one["met"]],
+        )
+        for one in judged(recipe, summary)
+    ]
 
 
 def count(value: float | None) -> str:
@@ -112,6 +183,11 @@ def milliseconds(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
 
+def figure(value: float | None) -> str:
+    """Returns a number with four significant digits."""
+    return "–" if value is None else f"{value:.4g}"
+
+
 def scientific(value: float | None) -> str:
     """Returns a small number with two digits and an exponent."""
     return "–" if value is None else f"{value:.1e}"
@@ -126,20 +202,43 @@ def _cells(dense: Mapping[str, Any], slim: Mapping[str, Any], key: str, form: An
     return form(dense.get(key)), form(slim.get(key))
 
 
+def _other_metrics(dense: Mapping[str, Any], slim: Mapping[str, Any]) -> Rows:
+    """Returns the rows of what was measured beside accuracy; the loss where there is no accuracy."""
+    sides = [dict(side.get("metrics") or {}) for side in (dense, slim)]
+    if dense.get("accuracy") is None and slim.get("accuracy") is None:
+        sides = [{"loss": side.get("loss"), **found} for side, found in zip((dense, slim), sides, strict=True)]
+    return [
+        (f"test {name.replace('_', ' ')}", *(figure(side.get(name)) for side in sides), _difference(name, *sides))
+        for name in dict.fromkeys(name for side in sides for name in side)
+    ]
+
+
+def _difference(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    both = before.get(name), after.get(name)
+    return "–" if None in both else f"{both[1] - both[0]:+.4g}"
+
+
 def _points(dense: Mapping[str, Any], slim: Mapping[str, Any]) -> str:
     before, after = dense.get("accuracy"), slim.get("accuracy")
     return "–" if before is None or after is None else points(after - before)
 
 
-def _reduction(dense: Mapping[str, Any], slim: Mapping[str, Any], key: str, label: str) -> str:
+def _reduction(dense: Mapping[str, Any], slim: Mapping[str, Any], key: str) -> str:
     kept = ratio(slim.get(key), dense.get(key))
-    return "–" if kept is None else f"{label}{100 * (1 - kept):.1f} %"
+    if kept is None:
+        return "–"
+    return f"{100 * (1 - kept):.1f} % fewer" if kept <= 1 else f"{100 * (kept - 1):.1f} % more"
+
+
+def _share(pair: Sequence[float]) -> str:
+    kept = ratio(pair[1], pair[0])
+    return "–" if kept is None else f"{100 * kept:.1f} %"
 
 
 def _speedup(dense: Mapping[str, Any], slim: Mapping[str, Any]) -> str:
     if ratio(slim.get("macs"), dense.get("macs")) is None:
         return "–"
-    return f"{_reduction(dense, slim, 'macs', 'Frr ')}, {times(ratio(dense.get('macs'), slim.get('macs')))}"
+    return f"{_reduction(dense, slim, 'macs')}, {times(ratio(dense.get('macs'), slim.get('macs')))}"
 
 
 def _faster(dense: Mapping[str, Any], slim: Mapping[str, Any]) -> str:

@@ -51,6 +51,7 @@ def multi_head_attention(
     _keeps_its_scale(graph, layer.query_dense, sizes)
     if keras.backend.backend() == "jax" and sizes.size == values.size:
         graph.tie(sizes, values)  # there Keras computes attention for keys and values of one size only
+    _compared(graph, query, value, heads, sizes, values)
     graph.sets(layer, "num_heads", heads)
     graph.sets(layer, "key_dim", sizes)
     graph.sets(layer, "value_dim", values)
@@ -88,6 +89,7 @@ def group_query_attention(
         _projected(graph, layer, parts.gate_dense, query, heads, sizes)
     _combined(graph, layer, query, heads, sizes, out)
     _keeps_its_scale(graph, parts.query_dense, sizes)
+    _compared(graph, query, value, heads, sizes, sizes)
     graph.sets(layer, "num_query_heads", heads)
     graph.sets(layer, "num_key_value_heads", groups)
     graph.sets(layer, "head_dim", sizes)
@@ -119,6 +121,14 @@ def _combined(
         return
     graph.kernel(layer, dense.kernel, heads, values, out, reads=(0, 1), makes=(2,), positions=positions)
     graph.slices(layer, dense.bias, out, role="bias", makes=(0,))
+
+
+def _compared(
+    graph: GraphBuilder, query: Ids, value: Ids, heads: np.ndarray, sizes: np.ndarray, values: np.ndarray
+) -> None:
+    """Every head multiplies q with k, then the weights with v, for every pair of positions."""
+    for size in (sizes, values):
+        graph.product(heads, graph.positions(query.shape), graph.positions(value.shape), size)
 
 
 def _keeps_its_scale(graph: GraphBuilder, dense: Any, sizes: np.ndarray) -> None:

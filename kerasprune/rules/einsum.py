@@ -11,7 +11,7 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Count, Ids
 from kerasprune.graph.rule import SILENT, tensor_rule
-from kerasprune.rules.activations import applied
+from kerasprune.rules.activations import applied, speaks_at_zero
 
 
 @tensor_rule(layers.EinsumDense, constant=SILENT, reads=("equation", "output_shape", "activation", "bias_axes"))
@@ -42,6 +42,8 @@ def einsum_dense(graph: GraphBuilder, layer: layers.EinsumDense, x: Ids) -> Ids:
         own = [axes.get(c) if c in layer.bias_axes else None for c in last]
         graph.slices(layer, layer.bias, *own, role="bias", makes=tuple(a for a, i in enumerate(own) if i is not None))
     out = {axis: axes[letter] for axis, letter in enumerate(target) if letter in axes}
+    speaks = speaks_at_zero(layer.activation)
+    graph.emits([a for a in out if speaks or layer.bias is not None and target[a] not in layer.bias_axes])
     for axis, ids in out.items():
         applied(graph, layer, layer.activation, ids, shape, axis)
     graph.sets(layer, "output_shape", _following(layer, out, len(shape)))

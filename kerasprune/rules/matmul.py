@@ -45,6 +45,9 @@ def dot_product_attention(graph: GraphBuilder, operation: Any, query: Ids, key: 
     names = [["b", "t", "h", "d"], ["b", "s", "h", "d"], ["b", "s", "h", "v"]]
     if 3 in value.axes:
         graph.pin(value.axes[3], f"{operation.name!r} returns, for Keras, as many of them as the query has")
+    compared = _extent(query, 2), query.shape[1], key.shape[1]
+    graph.product(*compared, _extent(query, 3))
+    graph.product(*compared, _extent(value, 3))
     if value.shape[2] != query.shape[2]:
         names[1][2] = names[2][2] = "g"  # fewer key heads than query heads
         if value.shape[2] > 1 and 2 in query.axes:
@@ -62,6 +65,10 @@ def attention(
     for x in compared:
         graph.pin_all(x, f"{layer.name!r} compares them")
     graph.pin_all(value, f"{layer.name!r} attends along that axis", but=(2,))
+    times = inputs[0].shape[1], value.shape[1]
+    if layer.score_mode == "dot" and not isinstance(layer, layers.AdditiveAttention):
+        graph.product(*times, inputs[0].shape[2])
+    graph.product(*times, _extent(value, 2))
     first, *scores = graph.call.outputs
     return [Ids(first, {2: value.axes[2]} if 2 in value.axes else {}), *map(Ids, scores)]
 
@@ -71,6 +78,8 @@ def dot(graph: GraphBuilder, layer: layers.Dot, inputs: list[Ids]) -> Ids:
     """A product over chosen axes: pins both tensors."""
     for x in inputs:
         graph.pin_all(x, f"{layer.name!r} contracts its inputs")
+    axis = layer.axes if isinstance(layer.axes, int) else layer.axes[0]
+    graph.product(*graph.call.outputs[0][1:], inputs[0].shape[axis])
     return Ids(graph.call.outputs[0])
 
 
@@ -84,6 +93,8 @@ def contracted(
     """
     shape = graph.call.outputs[0]
     axes: dict[int, np.ndarray] = {}
+    if len(operands) == 2:
+        graph.product(*_extents(operands, names))
     for name in dict.fromkeys(letter for letters in names for letter in letters):
         carriers = [(x, n.index(name)) for x, n in zip(operands, names, strict=True) if name in n]
         carried = [x.axes[axis] for x, axis in carriers if isinstance(x, Ids) and axis in x.axes]
@@ -97,6 +108,21 @@ def contracted(
         if name in target:
             axes[target.index(name)] = graph.tie(*carried)
     return Ids(shape, axes)
+
+
+def _extents(operands: list[Any], names: list[list[str]]) -> list[np.ndarray | int | None]:
+    """Returns what lies along every axis of a product, those of the batch apart: channel ids, or a size."""
+    batch = {n[0] for x, n in zip(operands, names, strict=True) if isinstance(x, Ids) and 0 not in x.axes}
+    found: dict[str, np.ndarray | int | None] = {}
+    for x, letters in zip(operands, names, strict=True):
+        for axis, letter in enumerate(letters):
+            if letter not in batch and (letter not in found or _size(x, axis) != 1):  # an axis of size one is repeated
+                found[letter] = _extent(x, axis)
+    return list(found.values())
+
+
+def _extent(x: Any, axis: int) -> np.ndarray | int | None:
+    return x.axes[axis] if isinstance(x, Ids) and axis in x.axes else _size(x, axis)
 
 
 def _size(x: Any, axis: int) -> int | None:

@@ -44,6 +44,7 @@ def _over_channels(graph: GraphBuilder, layer: layers.Layer, x: Ids, axes: list[
     for variable in variables:
         graph.slices(layer, variable, ids)
     graph.norm(layer, -1, ids)
+    graph.emits(x.axes.keys() - set(axes))  # β, at positions that are all the same
     return Ids(x.shape, {**x.axes, axes[0]: ids})
 
 

@@ -37,9 +37,15 @@ def _rule_inside(wrapper: keras.layers.Wrapper) -> Rule:
     """Returns the rule of the layer that a wrapper wraps.
 
     Raises:
-        PruneError: There is none, or it does not look at an argument that the layer was given.
+        PruneError: There is none, it does not look at an argument that the layer was given, or a model is wrapped.
     """
     inner: Any = wrapper.layer
+    if isinstance(inner, keras.Model):
+        raise PruneError(
+            f"Expected one layer inside {wrapper.name!r}. Received: {inner.name!r} of class {type(inner).__name__}, a "
+            "model of several. Wrap them one by one, TimeDistributed(layer) after TimeDistributed(layer), which "
+            "computes the same, or keep their channels with kp.trace(model, unknown='freeze')."
+        )
     rule = find(inner)
     unread = rule.unread(inner) if rule is not None else []
     if rule is not None and not unread:

@@ -19,6 +19,7 @@ from kerasprune.graph.trace import dropped
 from kerasprune.graph.values import values
 from kerasprune.graph.walk import functional, walk
 from kerasprune.surgery.applied_plan import AppliedPlan
+from kerasprune.surgery.numpy_calls import activation_in_numpy, in_numpy
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ def constants(applied: AppliedPlan, alive: np.ndarray) -> list[tuple[TracedCall,
             return [_nothing(output) for output in call.outputs]
         rule = find(call.operation)
         kind = rule.constant if rule else UNKNOWN
+        if any(not alive[call.outputs[0].axes[axis]].all() for axis in graph.emitting.get(id(node), ())):
+            kind = UNKNOWN
         bordered = kind != BIAS and any(x.bordered for x in emitted)
         bordered |= kind == PADDED and emits(emitted[0].values, call.inputs[0], alive)
         with np.errstate(all="ignore"):
@@ -90,7 +93,10 @@ def _bias(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.nda
     ((axis, ids),) = output.axes.items()
     bias = np.zeros(ids.size) if layer.bias is None else values(layer.bias)
     line = np.where(alive[ids], 0.0, bias).astype("float64")
-    if layer.activation is not keras.activations.linear:
+    quick = activation_in_numpy(layer.activation)
+    if quick is not None:
+        line = quick(line)
+    else:
         activated = layer.activation(keras.ops.convert_to_tensor(line[None], "float32"))
         line = keras.ops.convert_to_numpy(activated)[0].astype("float64")
     return [Emitted(_along(line, axis, len(output.shape)))]
@@ -165,8 +171,12 @@ def _evaluated(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: n
 
 def _run(call: TracedCall, args: Any, kwargs: Any, shapes: list) -> list[Emitted]:
     """Runs a layer on constants; what depends on inputs that are no constants comes out as NaN."""
-    run = _bare(call.operation)
     given = [x.values for x in keras.tree.flatten((args, kwargs)) if isinstance(x, Emitted)]
+    quick = in_numpy(call.operation)
+    if quick is not None:
+        ids = call.outputs[0]
+        return [Emitted(_steady(quick(given, [each.shape for each in call.inputs]), ids.axes))]
+    run = _bare(call.operation)
     known = not any(np.isnan(values).any() for values in given)
     results = []
     for probe in range(1 if known else 3):  # zeros, then random numbers: what is not known may be anything

@@ -19,7 +19,8 @@ from kerasprune.graph.constructor_arguments import arguments
 
 _ROUND_TRIPS = ("keras.", "kerasprune.")
 """Packages whose functions and objects come back from a config as they were."""
-_STAND_INS = {"_initializer": keras.initializers.Zeros(), "_regularizer": None, "_constraint": None}
+_ZEROS = keras.initializers.Zeros()
+_STAND_INS = {"_initializer": _ZEROS, "_regularizer": None, "_constraint": None}
 _PLAIN = (int, float, complex, str, bytes, np.ndarray, np.generic, types.FunctionType, types.NoneType)
 
 
@@ -47,7 +48,9 @@ def make_layer(layer: Any, changes: Mapping[tuple[str | int, ...], Any]) -> Any:
         config = _config(layer)
     config = _unbuilt(config) if len(inner) > 1 else dict(config)
     quick = [key for key in config if key.endswith("_initializer") and key in vars(layer) and config[key] is not None]
-    config.update(dict.fromkeys(quick, "zeros"))
+    config.update(dict.fromkeys(quick, _ZEROS if _of_keras(type(layer)) else "zeros"))
+    if type(layer.dtype_policy) is keras.DTypePolicy and _of_keras(type(layer)):
+        config["dtype"] = layer.dtype_policy  # the object itself: nothing has to be looked up by name
     for path, value in changes.items():
         config = _with(config, path, value, layer)
     new = _from_config(layer, config)
@@ -242,9 +245,10 @@ def _own_of_keras() -> frozenset[str]:
     return frozenset(vars(layer))
 
 
-def _argument_names(kind: type) -> list[str]:
+@cache
+def _argument_names(kind: type) -> tuple[str, ...]:
     """Returns the names of the constructor's arguments of a class and its bases, which may be attributes too."""
-    return [name for name in arguments(kind) if name not in ("name", "dtype")]
+    return tuple(name for name in arguments(kind) if name not in ("name", "dtype"))
 
 
 def _of_keras(kind: type) -> bool:

@@ -21,6 +21,7 @@ from kerasprune.surgery.clone import clone
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.cut_norms import warn_of_norms
+from kerasprune.surgery.gates import without_gates
 
 
 @uncollected()
@@ -29,8 +30,8 @@ def rebuild(
 ) -> keras.Model:
     """Builds the slim model that a plan describes.
 
-    Every variable is cut along its axes to the channels that stay, every config follows. The result holds no
-    wrapper, no zero and no custom code of kerasprune.
+    Every variable is cut along its axes to the channels that stay, every config follows; gates (`kp.gated`) are
+    multiplied into the layers before them. The result holds no wrapper, no zero and no custom code of kerasprune.
 
     Args:
         model: The trained model, which is left untouched, or a graph of it, whose frozen layers stay so.
@@ -83,6 +84,7 @@ def rebuild(
         value,
         folded.added,
     )
+    new = without_gates(new)
     if compile is not None:
         compile_like(new, model)
     return new

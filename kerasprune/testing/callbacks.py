@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,9 @@ def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> Non
 
     One instance serves two fits in a row, the second of which goes on where the first has ended; weights stay finite;
     layers, shapes and the keys of a saved file are those before; every variable has its regularizer and constraint
-    back; the saved model loads with plain Keras; eight steps per execution give the same weights as one;
-    `jit_compile=True` works. A callback of kerasprune that puts something on variables raises, or warns, where the
-    train step leaves that out.
+    back; the saved model loads with plain Keras; eight steps per execution give the same weights as one (not on torch,
+    where Keras runs one); `jit_compile=True` works. A callback of kerasprune that puts something on variables raises,
+    or warns, where the train step leaves that out.
 
     Args:
         make: Returns a new callback whose schedule fits into 16 steps and ends at a multiple of 8.
@@ -55,9 +55,10 @@ def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> Non
         if fit == "first":
             single = model.get_weights()
     _check_file(model)
-    many = _compiled(seed, steps_per_execution=STEPS)
-    _fit(many, make(), seed)
-    _check_same(single, many, tolerance)
+    if _SEVERAL_STEPS:
+        many = _compiled(seed, steps_per_execution=STEPS)
+        _fit(many, make(), seed)
+        _check_same(single, many, tolerance)
     jitted = _compiled(seed, jit_compile=True)
     _fit(jitted, make(), seed)
     _check_finite(jitted, "with jit_compile=True")
@@ -68,13 +69,12 @@ def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> Non
             _check_says_so(make, seed)
 
 
+_SEVERAL_STEPS = keras.backend.backend() != "torch"  # where Keras runs several steps at once
 _WITHIN_EPOCHS = keras.backend.backend() == "tensorflow"  # where states within an epoch can be saved
 
 
-def _compiled(
-    seed: int, steps_per_execution: int = 1, jit_compile: bool = False, model: keras.Model | None = None
-) -> keras.Model:
-    model = toy_model(seed) if model is None else model
+def _compiled(seed: int, steps_per_execution: int = 1, jit_compile: bool = False) -> keras.Model:
+    model = toy_model(seed)
     model.compile(
         keras.optimizers.SGD(0.02, momentum=0.9),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -100,27 +100,30 @@ class _Watch(keras.callbacks.Callback):
         self.attached = any(map(self.other.session.attached, ("regularizer", "constraint")))
 
 
+class _Bare(keras.optimizers.SGD):
+    """Descends, and leaves constraints and its count of updates out."""
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[keras.Variable] | None = None) -> None:
+        for variable, gradient in zip(trainable_variables, grads, strict=True):
+            variable.assign(variable - 0.02 * gradient)
+
+
+class WithoutPenalties(keras.Model):
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, **others: Any) -> Any:
+        return keras.ops.mean(self.loss(y, y_pred))
+
+
 def _past_the_optimizer(seed: int) -> keras.Model:
     """Returns the network with a train step that leaves out penalties, and updates weights by itself."""
-    import tensorflow as tf
-
-    class PastTheOptimizer(keras.Model):
-        def train_step(self, data: Any) -> dict[str, Any]:
-            images, labels = data
-            with tf.GradientTape() as tape:
-                loss = tf.reduce_mean(self.loss(labels, self(images, training=True)))
-            gradients = tape.gradient(loss, [variable.value for variable in self.trainable_variables])
-            for variable, gradient in zip(self.trainable_variables, gradients, strict=True):
-                variable.assign_sub(0.02 * gradient)
-            return {"loss": loss}
-
     toy = toy_model(seed)
-    return PastTheOptimizer(toy.inputs, toy.outputs)
+    model = WithoutPenalties(toy.inputs, toy.outputs)
+    model.compile(_Bare(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
 
 
 def _check_says_so(make: Make, seed: int) -> None:
     callback = make()
-    watch, model, raised = _Watch(callback), _compiled(seed, model=_past_the_optimizer(seed)), False
+    watch, model, raised = _Watch(callback), _past_the_optimizer(seed), False
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
@@ -224,7 +227,8 @@ def _check_file(model: keras.Model) -> None:
         path = Path(folder) / "model.keras"
         model.save(path)
         loaded = keras.models.load_model(path, safe_mode=True)
-    same = np.allclose(loaded(images, training=False), model(images, training=False), atol=1e-5)
+    one, two = (keras.ops.convert_to_numpy(each(images, training=False)) for each in (loaded, model))
+    same = np.allclose(one, two, atol=1e-5)
     require(same, "Expected the saved model to compute what the trained one does. Received: other outputs.")
 
 

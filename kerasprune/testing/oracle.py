@@ -14,6 +14,7 @@ from kerasprune.costs.cost import Cost, cost
 from kerasprune.errors import PruneError
 from kerasprune.graph.trace import layer_names
 from kerasprune.plans import Plan
+from kerasprune.rules.gate import Gate
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
 from kerasprune.surgery.comparison import difference, outputs_of, random_inputs
@@ -176,7 +177,8 @@ def _check_folded(model: keras.Model, applied: AppliedPlan, slim: keras.Model, i
 
 def _check_names(applied: AppliedPlan, slim: keras.Model) -> None:
     """What stays keeps its name and its place; a branch narrower than its trunk is widened by an operation more."""
-    named = dict.fromkeys(call.operation.name for call in applied.graph.calls)
+    operations = [call.operation for call in applied.graph.calls]
+    named = dict.fromkeys(each.name for each in operations if not isinstance(each, Gate))  # gates are multiplied in
     expected = [name for name in named if name not in applied.plan.removed]  # a dense block goes with its concatenation
     received = layer_names(slim)
     if applied.graph.padded:  # that operation also moves others in the order of the calls

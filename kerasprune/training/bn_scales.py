@@ -168,7 +168,7 @@ def _nothing(graph: ChannelGraph, left: Mapping[str, str]) -> str:
         )
     return (
         f"Expected a model whose channels are scaled by BatchNorm. {received}, in which no BatchNormalization with "
-        "scale=True scales a channel that may go. Put one behind the convolutions, or use a method that needs none: "
+        "scale=True scales a channel that may go. Take kp.gated(model), which has scales, or a method that needs none: "
         "kp.callbacks.GReg1, or kp.plan(model, 'l1')."
     )
 

@@ -12,6 +12,7 @@ from keras import ops
 
 from kerasprune.criteria.base import Criterion, summed
 from kerasprune.criteria.l1 import L1
+from kerasprune.training.lowest import lowest
 from kerasprune.training.state_variable import state_variable
 
 
@@ -24,11 +25,16 @@ class Part:
         axis: The axis along which the entries lie, or `None` where they are weights, or blocks of them.
         entry: For each position of the axis (or each weight, in the kernel's shape) the index of its entry; −1 = none.
             Defaults to `None`: every weight is an entry of its own.
+        pool: What an entry is worth to what its weights are: their `"sum"`, their `"mean"` (so that entries of
+            different sizes compete as equals) or their `"max"`. Defaults to `"sum"`.
+        inputs: The axes that an output is a sum over; `()` where there is none. Defaults to `None`: the last but one.
     """
 
     variable: Any
     axis: int | None = None
     entry: np.ndarray | None = None
+    pool: str = "sum"
+    inputs: tuple[int, ...] | None = None
 
     def spread(self, values: Any) -> Any:
         """Returns one value per entry as a tensor that broadcasts to the kernel; zero where there is no entry."""
@@ -42,9 +48,14 @@ class Part:
         return ops.reshape(placed, [-1 if a == self.axis else 1 for a in range(len(self.variable.shape))])
 
     def scores(self, size: int, saliency: Callable[[Any], Any] = abs) -> Any:
-        """Returns for every entry the sum of what its weights are worth, by default their L1 norm."""
-        weight = ops.cast(ops.stop_gradient(ops.convert_to_tensor(self.variable)), "float32")
-        return summed(saliency(weight), self.axis, self.entry, size)
+        """Returns what every entry is worth, by default by the sum of the L1 norms of its weights."""
+        worth = saliency(ops.cast(ops.stop_gradient(ops.convert_to_tensor(self.variable)), "float32"))
+        if self.pool == "max":
+            return ops.segment_max(ops.reshape(worth, (-1,)), self.entry.ravel(), num_segments=size)
+        total = summed(worth, self.axis, self.entry, size)
+        if self.pool == "mean":
+            return total / np.bincount(self.entry.ravel(), minlength=size).astype("float32")
+        return total
 
 
 @dataclass(frozen=True)
@@ -81,8 +92,7 @@ class Unit:
 
     def lowest(self) -> Any:
         """Returns for every entry whether its L1 norm is too low, at this moment, to be among the `kept`."""
-        rank = ops.argsort(ops.argsort(-self.scores()))
-        return rank >= self.kept
+        return lowest(self.scores(), self.kept)
 
     def kept_indices(self) -> np.ndarray:
         """Returns the sorted indices of the entries that are not pruned."""

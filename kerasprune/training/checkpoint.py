@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-import zipfile
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kerasprune.files import replacing
+from kerasprune.errors import PruneError, short, whole_number_faults
+from kerasprune.files import parse_json, replacing
+from kerasprune.files.arrays import read_arrays
 
 _FORMAT = 2
-_PATTERN = "state-*.npz"
+_PATTERN = re.compile(r"state-([0-9]{1,18})\.npz")
+_MOST = 10**15  # epochs and steps: what a variable of the data set holds
 
 
 @dataclass(frozen=True)
@@ -54,17 +58,18 @@ class SavedState:
 
     @classmethod
     def load(cls, path: Path) -> SavedState:
-        """Reads a state; raises `ValueError` or `OSError` where the file is not whole."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                head = json.loads(file["head"].tobytes())
-                names = json.loads(file["names"].tobytes())
-                arrays = {name: file[f"a{index}"] for index, name in enumerate(names)}
-        except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError) as error:
-            raise ValueError(f"{path} is not whole: {error}") from error
-        if head.get("format") != _FORMAT:
-            raise ValueError(f"{path} has format {head.get('format')!r}, expected {_FORMAT}")
-        return cls(head["epoch"], head["step"], head["stopped"], arrays, head["about"])
+        """Reads a state.
+
+        Raises:
+            PruneError: The file is not whole, or is no state of a fit.
+        """
+        arrays = read_arrays(path, "the state of a fit")
+        head, names = _plain(arrays, "head", path), _plain(arrays, "names", path)
+        faults = _faults(head, names, arrays)
+        if faults:
+            raise PruneError(f"Expected the state of a fit. Received: {path.name}: {'; '.join(faults[:5])}.")
+        named = {name: arrays[f"a{index}"] for index, name in enumerate(names)}
+        return cls(head["epoch"], head["step"], head["stopped"], named, head["about"])
 
 
 def last_good(folder: Path) -> tuple[SavedState | None, list[str]]:
@@ -73,15 +78,113 @@ def last_good(folder: Path) -> tuple[SavedState | None, list[str]]:
     for path in reversed(states(folder)):
         try:
             return SavedState.load(path), faults
-        except (ValueError, OSError) as error:
+        except PruneError as error:
             faults.append(f"{path.name}: {error}")
     return None, faults
 
 
 def states(folder: Path) -> list[Path]:
     """Returns the files of states in a folder, the oldest first."""
-    found = [path for path in folder.glob(_PATTERN) if path.stem.removeprefix("state-").isdigit()]
-    return sorted(found, key=_number)
+    return sorted((path for path in folder.glob("state-*.npz") if _PATTERN.fullmatch(path.name)), key=_number)
+
+
+def _plain(arrays: dict[str, np.ndarray], name: str, path: Path) -> Any:
+    text = arrays.get(name)
+    if text is None or text.dtype != np.uint8:
+        raise PruneError(f"Expected the state of a fit. Received: {path.name}, which lacks {name!r}.")
+    try:
+        return parse_json(text.tobytes().decode(), path.name, f"JSON in {name!r}")
+    except UnicodeDecodeError as error:
+        raise PruneError(
+            f"Expected the state of a fit. Received: {path.name}, {name!r} of which is no text."
+        ) from error
+
+
+def _faults(head: Any, names: Any, arrays: dict[str, np.ndarray]) -> list[str]:
+    """Returns what is wrong with the words of a state."""
+    if not isinstance(head, dict) or head.get("format") != _FORMAT:
+        found = short(head.get("format") if isinstance(head, dict) else head)
+        return [f"it has format {found}, expected {_FORMAT}"]
+    faults = [_worded(fault) for fault in whole_number_faults(0, **{k: head.get(k) for k in ("epoch", "step")})]
+    faults += [f"{k} is beyond {_MOST:,}" for k in ("epoch", "step") if not faults and head[k] > _MOST]
+    if not isinstance(head.get("stopped"), bool):
+        faults.append(f"stopped is {short(head.get('stopped'))}, expected true or false")
+    faults += _faults_of_about(head.get("about"))
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        faults.append(f"names is {short(names)}, expected a list of texts")
+    elif len(set(names)) < len(names):
+        faults.append("an array stands twice")
+    elif any(f"a{index}" not in arrays for index in range(len(names))):
+        faults.append(f"expected {len(names)} arrays, found {len(arrays) - 2}")
+    return faults
+
+
+def _faults_of_about(about: Any) -> list[str]:
+    if not isinstance(about, dict):
+        return [f"about is {short(about)}, expected keys and values"]
+    faults = []
+    for name, fits in _ABOUT.items():
+        if name in about and not fits(about[name]):  # states of 0.1 say less
+            faults.append(f"about.{name} is {short(about[name])}, expected {fits.__doc__}")
+    return faults
+
+
+def _texts(value: Any) -> bool:
+    """a list of texts"""
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _shapes(value: Any) -> bool:
+    """a list of names and shapes"""
+    return isinstance(value, list) and all(
+        isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) and _is_shape(one[1]) for one in value
+    )
+
+
+def _optimizer(value: Any) -> bool:
+    """a name and shapes"""
+    return isinstance(value, list) and isinstance(next(iter(value), None), str) and all(map(_is_shape, value[1:]))
+
+
+def _settings(value: Any) -> bool:
+    """keys and values by callback"""
+    return isinstance(value, dict) and all(isinstance(one, dict) for one in value.values())
+
+
+def _positions(value: Any) -> bool:
+    """the epoch of every data set"""
+    return isinstance(value, dict) and all(_is_whole(one) and one <= _MOST for one in value.values())
+
+
+def _history(value: Any) -> bool:
+    """epochs, and numbers by the name of what was logged"""
+    if not isinstance(value, dict) or not isinstance(value.get("logs"), dict):
+        return False
+    numbers = [value.get("epoch"), *value["logs"].values()]
+    return all(isinstance(row, list) and all(isinstance(one, int | float) for one in row) for row in numbers)
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_whole, value))
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+_ABOUT: dict[str, Callable[[Any], bool]] = {
+    "layers": _texts,
+    "variables": _shapes,
+    "optimizer": _optimizer,
+    "callbacks": _texts,
+    "settings": _settings,
+    "positions": _positions,
+    "history": _history,
+}
+
+
+def _worded(fault: str) -> str:
+    return fault[0].lower() + fault[1:].rstrip(".")
 
 
 def _number(path: Path) -> int:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from math import prod
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
 
 from kerasprune.budgets.base import kept_number
-from kerasprune.errors import PruneError, nearest, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, choice_faults, nearest, raise_faults, whole_number_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.trace import as_patterns, trace
+from kerasprune.graph.trace import trace
 from kerasprune.registry import granularities
 from kerasprune.training.candidates import Part, Unit
 
@@ -66,17 +67,19 @@ class Granularity:
 class _OfKernels(Granularity):
     """Base of what lies within one kernel: single weights and rectangles of them; units are kernels, by path."""
 
+    depthwise: bool = False
+
     def part(self, kernel: Slice) -> Part | None:
         """Returns a kernel and the entries in it; `None` where it has none."""
         raise PruneError(f"{type(self).__name__} has no part(). Write it.")
 
     def units(self, model: keras.Model, freeze: Sequence[str] = ()) -> tuple[ChannelGraph, list[Unit]]:
         """Returns one unit per kernel that is trained."""
-        graph, patterns = trace(model, freeze=freeze, unknown="freeze"), as_patterns(freeze)
+        graph = trace(model, freeze=freeze, unknown="freeze")
         sizes = {
             path: _size(part)
             for path, (kernel, part) in self._parts(graph).items()
-            if kernel.variable.trainable and not any(fnmatchcase(kernel.owner.name, each) for each in patterns)
+            if kernel.variable.trainable and not _named(kernel, graph.freeze)
         }
         return graph, self.candidates(graph, sizes)
 
@@ -84,20 +87,30 @@ class _OfKernels(Granularity):
         """Returns `{path of the kernel: number of entries kept}`, biases and BatchNorm left out.
 
         Args:
-            graph: The model's graph.
+            graph: The model's graph; layers that it was asked to freeze stay whole.
             keep: Fraction of the entries of every kernel that is kept, or `{layer name: fraction}` for some layers.
 
         Raises:
-            PruneError: A name is not that of a layer with a kernel.
+            PruneError: A name is not that of a layer with a kernel, or the layer is to stay whole.
         """
-        owners = {kernel.owner.name for kernel in graph.kernels}
-        fractions = keep if isinstance(keep, Mapping) else dict.fromkeys(owners, keep)
+        parts = self._parts(graph)
+        owners = {kernel.owner.name for kernel in graph.kernels if not _named(kernel, graph.freeze)}
+        inside = owners & {kernel.owner.name for kernel, _ in parts.values()}
+        fractions = keep if isinstance(keep, Mapping) else dict.fromkeys(inside, keep)
         faults = [f"Received: {name!r}.{nearest(name, owners)}" for name in fractions if name not in owners]
-        raise_faults("Expected the names of layers with a kernel.", faults)
+        faults += [
+            f"Received: {name!r}, whose kernel stays whole: {self._whole()}"
+            for name in fractions
+            if name in owners - inside
+        ]
+        raise_faults("Expected the names of layers with a kernel that is not to stay whole.", faults)
         return {
             path: kept_number(_size(part), fractions.get(kernel.owner.name, 1.0))
-            for path, (kernel, part) in self._parts(graph).items()
+            for path, (kernel, part) in parts.items()
         }
+
+    def _whole(self) -> str:
+        return "take depthwise=True in the granularity." if not self.depthwise else "it has fewer than two axes."
 
     def candidates(self, graph: ChannelGraph, kept: Mapping[str, int]) -> list[Unit]:
         """Returns one unit for every kernel that is named.
@@ -111,7 +124,8 @@ class _OfKernels(Granularity):
     def _parts(self, graph: ChannelGraph) -> dict[str, tuple[Slice, Part]]:
         parts: dict[str, tuple[Slice, Part]] = {}
         for kernel in graph.kernels:
-            path, part = kernel.variable.path, self.part(kernel)
+            path = kernel.variable.path
+            part = self.part(kernel) if self.depthwise or not is_depthwise(kernel) else None
             if path in parts:
                 raise PruneError(
                     f"Expected kernels with names of their own. Received: two with the path {path!r}. "
@@ -124,25 +138,38 @@ class _OfKernels(Granularity):
 
 @dataclass(frozen=True)
 class Weight(_OfKernels):
-    """Single weights of every kernel; biases and BatchNorm are left out."""
+    """Single weights of every kernel; biases and BatchNorm are left out.
+
+    Args:
+        depthwise: Whether depthwise kernels lose weights too: the few weights of a channel, which cost little and do
+            much. Defaults to `False`, as in tensorflow-model-optimization.
+    """
+
+    depthwise: bool = False
 
     def part(self, kernel: Slice) -> Part:
         """Returns the kernel; every weight is an entry."""
-        return Part(kernel.variable)
+        return Part(kernel.variable, inputs=inputs_of(kernel))
 
 
 @dataclass(frozen=True)
 class WeightBlock(_OfKernels):
-    """Rectangles of weights over the last two axes (inputs × outputs), so that a kernel can skip them in one go.
+    """Rectangles of weights, inputs × outputs, so that a kernel can skip them in one go.
 
-    At the edges of a kernel rectangles are cut off. Kernels with fewer than two axes are left whole.
+    Rows run along the axes that an output is a sum over, columns along those of the outputs, wherever a layer has
+    them (a transposed convolution has them the other way round, attention in several axes); in tables of embeddings
+    and depthwise kernels, which sum over no channels, over the last two axes. At the edges of a kernel rectangles are
+    cut off. Kernels with fewer than two axes are left whole.
 
     Args:
         rows: Height of a rectangle, along the inputs. Defaults to 1.
         columns: Width of a rectangle, along the outputs. Defaults to 4.
+        pooling: What a rectangle is worth: the `"mean"` of what its weights are, so that those at the edges compete
+            as equals, or their `"max"`. Defaults to `"mean"`.
+        depthwise: As for single weights. Defaults to `False`.
 
     Raises:
-        PruneError: A side is no whole number of at least 1.
+        PruneError: A side is no whole number of at least 1, or the pooling is another one.
 
     Example:
         >>> WeightBlock(rows=2, columns=2).entries((4, 4)).tolist()
@@ -151,21 +178,71 @@ class WeightBlock(_OfKernels):
 
     rows: int = 1
     columns: int = 4
+    pooling: str = "mean"
+    depthwise: bool = False
 
     def __post_init__(self) -> None:
-        raise_faults("The blocks cannot be made:", whole_number_faults(1, rows=self.rows, columns=self.columns))
+        faults = whole_number_faults(1, rows=self.rows, columns=self.columns)
+        raise_faults("The blocks cannot be made:", faults + choice_faults(("mean", "max"), pooling=self.pooling))
 
-    def entries(self, shape: Sequence[int]) -> np.ndarray:
-        """Returns for every weight the index of its rectangle, shape `shape`."""
-        *outer, inputs, outputs = shape
-        down, across = -(-inputs // self.rows), -(-outputs // self.columns)
-        inner = (np.arange(inputs) // self.rows)[:, None] * across + np.arange(outputs) // self.columns
-        return np.arange(int(np.prod(outer))).reshape(*outer, 1, 1) * (down * across) + inner
+    def entries(
+        self, shape: Sequence[int], inputs: Sequence[int] = (-2,), outputs: Sequence[int] = (-1,)
+    ) -> np.ndarray:
+        """Returns for every weight the index of its rectangle, shape `shape`.
+
+        Args:
+            shape: Shape of the kernel.
+            inputs: The axes of the inputs. Defaults to the last but one.
+            outputs: The axes of the outputs. Defaults to the last.
+        """
+        inputs, outputs = ([axis % len(shape) for axis in axes] for axes in (inputs, outputs))
+        outer = [axis for axis in range(len(shape)) if axis not in (*inputs, *outputs)]
+        down, across = (
+            -(-prod(shape[axis] for axis in axes) // side)
+            for axes, side in ((inputs, self.rows), (outputs, self.columns))
+        )
+        inner = _flat(shape, inputs) // self.rows * across + _flat(shape, outputs) // self.columns
+        return _flat(shape, outer) * (down * across) + inner
 
     def part(self, kernel: Slice) -> Part | None:
         """Returns the kernel with its rectangles, where it has at least two axes."""
-        shape = kernel.variable.shape
-        return Part(kernel.variable, None, self.entries(shape)) if len(shape) >= 2 else None
+        shape, inputs = tuple(kernel.variable.shape), inputs_of(kernel)
+        if len(shape) < 2:
+            return None
+        made = [axis for axis in kernel.makes if axis not in inputs]
+        others = made or [axis for axis in range(len(shape)) if axis not in inputs][-1:]
+        entry = self.entries(shape, inputs, others) if inputs and others else self.entries(shape)
+        return Part(kernel.variable, None, entry, self.pooling, inputs)
+
+
+def inputs_of(kernel: Slice) -> tuple[int, ...]:
+    """Returns the axes of a kernel that an output is a sum over: those it reads and does not make.
+
+    Tables of embeddings and depthwise kernels have none.
+    """
+    if _depthwise_half(kernel):
+        return ()
+    return tuple(axis for axis in kernel.reads if axis not in kernel.makes)
+
+
+def is_depthwise(kernel: Slice) -> bool:
+    """Returns whether a kernel is that of a depthwise convolution, or of the depthwise half of a separable one."""
+    owners = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+    return isinstance(kernel.owner, owners) or _depthwise_half(kernel)
+
+
+def _depthwise_half(kernel: Slice) -> bool:
+    """Returns whether a separable layer calls it its depthwise kernel: it reads channels there, each by itself."""
+    return kernel.variable.name == "depthwise_kernel"
+
+
+def _flat(shape: Sequence[int], axes: Sequence[int]) -> np.ndarray:
+    """Returns for every position its index along some axes taken as one; one wide along the others."""
+    index, stride = np.zeros((1,) * len(shape), int), 1
+    for axis in reversed(axes):
+        line = np.arange(shape[axis]) * stride
+        index, stride = index + line.reshape([-1 if a == axis else 1 for a in range(len(shape))]), stride * shape[axis]
+    return index
 
 
 @dataclass(frozen=True)
@@ -252,6 +329,11 @@ class Channel(_OfGroups):
     def kernels(self, graph: ChannelGraph, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the kernels that read the channels."""
         return graph.read_by(name)
+
+
+def _named(kernel: Slice, patterns: Sequence[str]) -> bool:
+    """Whether the layer of a kernel is among names or wildcards."""
+    return any(fnmatchcase(kernel.owner.name, pattern) for pattern in patterns)
 
 
 def _size(part: Part) -> int:

@@ -37,7 +37,9 @@ class JaxStep:
         self._loss = vars(model)[_LOSS]
         self._loss.users.append(self)
         self._statistics = added_statistics(model, in_loss)
-        self._memory = added_optimizer_variables(unwrapped(model.optimizer), in_update)
+        inner = unwrapped(model.optimizer)
+        around = [] if inner is model.optimizer else [model.optimizer]
+        self._memory = added_optimizer_variables(inner, in_update, around)
 
     @property
     def steps(self) -> Any:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
 from keras import ops
 
 from kerasprune.budgets.base import kept_number
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.registry import scopes
 from kerasprune.training.candidates import Unit
+from kerasprune.training.lowest import lowest
 
 
 class Scope:
@@ -44,7 +45,7 @@ class Layer(Scope):
 
     def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
         """Returns what is below the threshold of its unit."""
-        return [rank(score) >= numbers[index] for index, score in enumerate(scores)]
+        return [lowest(score, numbers[index]) for index, score in enumerate(scores)]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Global(Scope):
 
     def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
         """Returns what is below the common threshold."""
-        removed = rank(ops.concatenate(list(scores))) >= numbers[0]
+        removed = lowest(ops.concatenate(list(scores)), numbers[0])
         ends = np.cumsum([unit.size for unit in units])
         return [removed[end - unit.size : end] for unit, end in zip(units, ends, strict=True)]
 
@@ -66,8 +67,9 @@ class Global(Scope):
 class Pattern(Scope):
     """Of every `of` successive inputs of an output, `keep` stay: the N:M sparsity that sparse tensor cores run.
 
-    A schedule lowers what stays of each run step by step, but never below `keep`; a run that is cut off at the end of
-    the axis counts as full of zeros. For single weights of kernels with at least two axes, others are left whole.
+    Runs go along the axes that an output is a sum over, wherever a layer has them; a run that is cut off at their end
+    counts as full of zeros. A schedule lowers what stays of each run step by step, but never below `keep`. For single
+    weights; kernels that sum over no channels (tables of embeddings, depthwise ones) are left whole.
 
     Args:
         keep: N. Defaults to 2.
@@ -99,14 +101,37 @@ class Pattern(Scope):
 
     def _of_runs(self, unit: Unit, score: Any, number: Any) -> Any:
         shape = tuple(unit.parts[0].variable.shape)
-        if len(shape) < 2:
+        inputs = unit.parts[0].inputs
+        if len(shape) < 2 or inputs == ():
             return ops.zeros_like(score, "bool")
-        inputs = shape[-2]
-        lines = ops.swapaxes(ops.reshape(score, shape), -1, -2)
-        padding = [(0, 0)] * (len(shape) - 1) + [(0, -inputs % self.of)]
-        runs = ops.reshape(ops.pad(lines, padding, constant_values=-np.inf), (-1, self.of))
-        removed = ops.reshape(rank(runs) >= number, (*shape[:-2], shape[-1], -1))[..., :inputs]
-        return ops.reshape(ops.swapaxes(removed, -1, -2), (-1,))
+        inputs = (len(shape) - 2,) if inputs is None else inputs
+        order = [axis for axis in range(len(shape)) if axis not in inputs] + list(inputs)
+        length = prod(shape[axis] for axis in inputs)
+        lines = ops.reshape(ops.transpose(ops.reshape(score, shape), order), (-1, length))
+        padded = ops.pad(lines, [(0, 0), (0, -length % self.of)], constant_values=-np.inf)
+        removed = rank(ops.reshape(padded, (-1, self.of))) >= number
+        removed = ops.reshape(removed, (lines.shape[0], -1))[:, :length]
+        kernel = ops.transpose(ops.reshape(removed, [shape[axis] for axis in order]), np.argsort(order).tolist())
+        return ops.reshape(kernel, (-1,))
+
+
+def m_by_n(m: int = 2, n: int = 4) -> Pattern:
+    """Returns the pattern that tensorflow-model-optimization calls `sparsity_m_by_n=(m, n)`: it counts the zeros.
+
+    Args:
+        m: How many of each run go. Defaults to 2.
+        n: Length of a run. Defaults to 4.
+
+    Raises:
+        PruneError: Not `0 ≤ m < n`.
+
+    Example:
+        >>> m_by_n(1, 4)
+        Pattern(keep=3, of=4)
+    """
+    faults = whole_number_faults(0, m=m) + whole_number_faults(1, n=n)
+    raise_faults("There is no such pattern:", faults or ([] if m < n else [f"Expected m < n. Received: m={m}, n={n}."]))
+    return Pattern(keep=n - m, of=n)
 
 
 def rank(scores: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,7 +20,7 @@ from kerasprune.training.rewinding import remembered, rewind_weights
 
 CONTROLS = ("random_reinit", "random_prune", "one_shot")
 Fit = Callable[..., float]
-"""`fit(model, *, resolution, epochs, seed) -> accuracy`: trains a model in place."""
+"""`fit(model, *, resolution, epochs, seed, initial_epoch) -> accuracy`: trains a model in place."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,21 @@ def lottery(
     """Trains, removes the smallest weights, rewinds the others, and again, for every fraction of `keep`.
 
     Train `W_0 → W_k` (`rewind_epochs`), then for each fraction: train `m⊙W_k → m⊙W_T`, remove the lowest magnitudes
-    among those left. The controls have as many weights as the ticket beside which they are trained: `"random_reinit"`
-    (the ticket's masks, weights drawn anew and trained for `rewind_epochs` more), `"random_prune"` (W_k, as many
-    weights of each kernel, chosen at random), `"one_shot"` (W_k, what one single removal leaves of the dense model).
+    among those left. All of them are parts of *one* schedule of T = `rewind_epochs + epochs` epochs, split at k: what
+    begins with W_k begins with the learning rate of epoch k. The controls have as many weights as the ticket beside
+    which they are trained: `"random_reinit"` (the ticket's masks, weights drawn anew, the schedule from 0 to T),
+    `"random_prune"` (W_k, as many weights of each kernel, chosen at random), `"one_shot"` (W_k, what one single removal
+    leaves of the dense model).
 
     Args:
         model: The model at initialisation; it is left untouched.
-        fit: `fit(model, *, resolution, epochs, seed) -> accuracy`: trains a model in place. It gets a seed of its own
-            for every training, so that the order of the data differs; `resolution` is `None`.
+        fit: `fit(model, *, resolution, epochs, seed, initial_epoch) -> accuracy`: trains a model in place from
+            `initial_epoch` up to `epochs`, which mean what they mean to `model.fit`: (0, k), (k, T) or (0, T). A
+            schedule counts from epoch 0 and spans T: a `LearningRateScheduler` does by itself; a schedule of the
+            optimizer needs `model.optimizer.iterations.assign(initial_epoch * steps)`. It gets a seed of its own for
+            every training, so that the order of the data differs; `resolution` is `None`.
         keep: Fractions of the weights kept, descending, e.g. `[0.8**n for n in range(1, 15)]`.
-        epochs: Epochs of every training from W_k on.
+        epochs: Epochs of every training from W_k on, T − k.
         rewind_epochs: k, in epochs. Defaults to 0, the original lottery ticket.
         controls: Names of controls to train. Defaults to none.
         controls_at: The fractions at which to train them. Defaults to all of `keep`.
@@ -80,40 +86,41 @@ def lottery(
         The dense model first, then for every fraction the ticket and its controls.
 
     Raises:
-        PruneError: An argument is out of range.
+        PruneError: An argument is out of range, or `fit` does not take `initial_epoch`.
 
     Example:
         >>> import keras
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(2)])
-        >>> def fit(model, *, resolution, epochs, seed):
-        ...     return 0.5
+        >>> def fit(model, *, resolution, epochs, seed, initial_epoch):
+        ...     return 0.5  # here: model.fit(…, epochs=epochs, initial_epoch=initial_epoch)
         >>> [(t.kind, t.kept) for t in lottery(model, fit, keep=[0.5, 0.25], epochs=1)]
         [('dense', 1.0), ('ticket', 0.5), ('ticket', 0.25)]
 
     Reference:
         Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis, ICML 2020, Algorithm 2.
     """
-    _check(keep, epochs, rewind_epochs, controls)
-    search = _Search(model, fit, epochs, scopes.get(scope), freeze, np.random.default_rng(seed))
+    _check(fit, keep, epochs, rewind_epochs, controls)
+    search = _Search(model, fit, rewind_epochs + epochs, scopes.get(scope), freeze, np.random.default_rng(seed))
     if rewind_epochs:
-        search.fit(search.model, rewind_epochs)
+        search.fit(0, rewind_epochs)
     early = remembered(search.model)
-    dense = search.trained("dense", 1.0, early, search.everything())
+    begun = _Start(early, rewind_epochs)
+    dense = search.trained("dense", 1.0, begun, search.everything())
     tickets = [dense]
     ticket = dense
     for fraction in keep:
         masks = search.smallest(ticket, fraction)
-        ticket = search.trained("ticket", fraction, early, masks)
+        ticket = search.trained("ticket", fraction, begun, masks)
         tickets.append(ticket)
         if controls_at is not None and fraction not in controls_at:
             continue
         if "random_reinit" in controls:
-            fresh = reinitialise(model, search.seed()).get_weights()
-            tickets.append(search.trained("random_reinit", fraction, fresh, masks, rewind_epochs))
+            fresh = _Start(reinitialise(model, search.seed()).get_weights(), 0)
+            tickets.append(search.trained("random_reinit", fraction, fresh, masks))
         if "random_prune" in controls:
-            tickets.append(search.trained("random_prune", fraction, early, shuffled(masks, search.seed())))
+            tickets.append(search.trained("random_prune", fraction, begun, shuffled(masks, search.seed())))
         if "one_shot" in controls:
-            tickets.append(search.trained("one_shot", fraction, early, search.smallest(dense, fraction)))
+            tickets.append(search.trained("one_shot", fraction, begun, search.smallest(dense, fraction)))
     return tickets
 
 
@@ -128,6 +135,14 @@ def shuffled(masks: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray
     return {path: generator.permutation(mask.ravel()).reshape(mask.shape) for path, mask in masks.items()}
 
 
+@dataclass(frozen=True)
+class _Start:
+    """Where a training begins: with which weights, at which epoch of the schedule."""
+
+    weights: Sequence[np.ndarray]
+    epoch: int
+
+
 class _Search:
     """One model that is trained again and again from given weights and masks."""
 
@@ -135,14 +150,14 @@ class _Search:
         self,
         model: keras.Model,
         fit: Fit,
-        epochs: int,
+        length: int,
         scope: scopes.Scope,
         freeze: Sequence[str],
         generator: np.random.Generator,
     ) -> None:
         self.model = keras.models.clone_model(model)
         self.model.set_weights(model.get_weights())
-        self._fit, self._epochs, self._generator = fit, epochs, generator
+        self._fit, self._length, self._generator = fit, length, generator
         graph, units = Weight().units(self.model, freeze)
         self._masks = Masks(units, scope=scope, graph=graph)
 
@@ -150,9 +165,9 @@ class _Search:
         """Returns a seed that was not used yet."""
         return int(self._generator.integers(2**31 - 1))
 
-    def fit(self, model: keras.Model, epochs: int) -> float:
-        """Trains the model in place."""
-        return self._fit(model, resolution=None, epochs=epochs, seed=self.seed())
+    def fit(self, first: int, last: int) -> float:
+        """Trains the model in place from one epoch of the schedule to another."""
+        return self._fit(self.model, resolution=None, epochs=last, seed=self.seed(), initial_epoch=first)
 
     def everything(self) -> dict[str, np.ndarray]:
         """Returns masks that keep everything."""
@@ -170,22 +185,22 @@ class _Search:
         self,
         kind: str,
         fraction: float,
-        weights: Sequence[np.ndarray],
+        begun: _Start,
         masks: Mapping[str, np.ndarray],
-        more_epochs: int = 0,
     ) -> Ticket:
-        """Trains from weights and masks."""
-        rewind_weights(self.model, weights)
+        """Trains from weights and masks to the end of the schedule."""
+        rewind_weights(self.model, begun.weights)
         apply_masks(self.model, masks)
         with held(self.model, masks):
-            accuracy = float(self.fit(self.model, self._epochs + more_epochs))
+            accuracy = float(self.fit(begun.epoch, self._length))
         size = sum(mask.size for mask in masks.values())
         kept = sum(int(mask.sum()) for mask in masks.values()) / size
         return Ticket(kind, fraction, kept, accuracy, masks, remembered(self.model))
 
 
-def _check(keep: Sequence[float], epochs: int, rewind_epochs: int, controls: Sequence[str]) -> None:
-    faults = whole_number_faults(1, epochs=epochs) + whole_number_faults(0, rewind_epochs=rewind_epochs)
+def _check(fit: Fit, keep: Sequence[float], epochs: int, rewind_epochs: int, controls: Sequence[str]) -> None:
+    faults = _wrong_fit(fit)
+    faults += whole_number_faults(1, epochs=epochs) + whole_number_faults(0, rewind_epochs=rewind_epochs)
     fractions = [1.0, *keep]
     if not all(is_number(k) and k > 0 for k in keep) or any(b >= a for a, b in pairwise(fractions)) or not len(keep):
         faults.append(f"Expected descending fractions kept in (0, 1). Received: keep={list(keep)!r}.")
@@ -195,3 +210,20 @@ def _check(keep: Sequence[float], epochs: int, rewind_epochs: int, controls: Seq
         if name not in CONTROLS
     ]
     raise_faults("No tickets can be drawn like this:", faults)
+
+
+def _wrong_fit(fit: Any) -> list[str]:
+    """Returns a sentence where a function cannot be called as the search calls it."""
+    try:
+        signature = inspect.signature(fit)
+    except (TypeError, ValueError):  # no function; or one in C, which says what it takes by failing
+        return [] if callable(fit) else [f"Expected a function that trains. Received: fit={fit!r}."]
+    try:
+        signature.bind(None, resolution=None, epochs=1, seed=0, initial_epoch=0)
+    except TypeError as fault:
+        return [
+            "Expected fit(model, *, resolution, epochs, seed, initial_epoch), a function that trains. "
+            f"Received: fit{signature} ({fault}). Tickets begin in the middle of the schedule: write "
+            "initial_epoch=0 into the arguments and model.fit(…, epochs=epochs, initial_epoch=initial_epoch)."
+        ]
+    return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from math import isfinite
 from pathlib import Path
@@ -15,7 +14,8 @@ from kerasprune import criteria
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.blocks.base import BlockCriterion, block_criteria
 from kerasprune.errors import PruneError
-from kerasprune.files import replacing, write_json
+from kerasprune.files import read_json, replacing, write_json
+from kerasprune.files.keras_model import load_model
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
 from kerasprune.training.depth_width_resolution import Point
@@ -39,7 +39,7 @@ class Store:
         if not path.exists():
             write_json(path, dict(settings))
             return
-        begun = json.loads(path.read_text(encoding="utf-8"))
+        begun = read_json(path, "the settings of a workflow")
         other = [key for key in {**begun, **settings} if begun.get(key) != settings.get(key)]
         if other:
             raise PruneError(
@@ -59,8 +59,8 @@ class Store:
         """Returns a finished point, or `None`."""
         if self._folder is None or not (folder := self._folder_of(number)).exists():
             return None
-        facts = json.loads((folder / "point.json").read_text(encoding="utf-8"))
-        model = keras.models.load_model(folder / "model.keras", compile=False)
+        facts = read_json(folder / "point.json", "a finished point")
+        model = load_model(folder / "model.keras")
         return Point(**facts, plan=Plan.load(folder / "plan.json"), model=model)
 
     def save(self, number: int, point: Point) -> None:

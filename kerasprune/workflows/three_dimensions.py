@@ -30,11 +30,10 @@ from kerasprune.training.depth_width_resolution import (
     steps,
     width_plan,
 )
+from kerasprune.workflows.choices import CONSTRAINTS
 from kerasprune.workflows.rounds import Fit, built_point
 from kerasprune.workflows.rounds import rounds as shrink
 from kerasprune.workflows.store import Store, checksum, judged_by
-
-CONSTRAINTS = ("macs", "volume")
 
 
 @dataclass(frozen=True)
@@ -159,20 +158,22 @@ def three_dimensions(
         seed=seed,
         folder=folder,
     )
-    accuracy = [point.accuracy for point in points]
-    columns = [[getattr(point, name) for point in points] for name in "dwr"]
-    fitted = surface.fit(*columns, accuracy)
+    fitted = _fitted(surface, points)
     optimum = fitted.optimum(macs, lower, constraint=limit)
     name = constraint if isinstance(constraint, str) else type(constraint).__name__
     settings = {"weights": checksum(model), "optimum": list(optimum), "epochs": epochs, "seed": seed}
-    settings |= judged_by(DIMENSIONS, blocks, channels)
-    store = Store(folder, f"chosen-{name}-{macs}", settings)
+    store = Store(folder, f"chosen-{name}-{macs}", settings | judged_by(DIMENSIONS, blocks, channels))
 
     def train() -> Point:
-        plan = plan_at(model, extent, optimum, importance, channels)
-        return built_point(model, plan, extent, fit, epochs, seed)
+        return built_point(model, plan_at(model, extent, optimum, importance, channels), extent, fit, epochs, seed)
 
     return ThreeDimensions(tuple(points), fitted, optimum, importance, store.kept(1, train))
+
+
+def _fitted(surface: Surface, points: list[Point]) -> Surface:
+    """Returns a model of accuracy fitted to points."""
+    depth, width, resolution = ([getattr(point, name) for point in points] for name in "dwr")
+    return surface.fit(depth, width, resolution, [point.accuracy for point in points])
 
 
 def collect(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 from support.convnet import compiled, small, train
@@ -29,6 +30,56 @@ def test_soft_filters_are_the_weakest_and_may_come_back():
     assert kp.rebuild(model, callback.plan).get_layer("conv").filters == 3
     with pytest.raises(kp.PruneError, match="keep=1.5"):
         SoftFilterPruning(1.5)
+
+
+@pytest.mark.parametrize("coupling", ["free", "tied"])
+def test_soft_filters_are_those_of_every_convolution(coupling):
+    model = compiled(residual())
+    last: dict[str, np.ndarray] = {}
+
+    class Before(kp.callbacks.PruningCallback):
+        def on_epoch_end(self, epoch, logs=None):
+            _ = self.model  # on JAX this brings the variables up to date
+            last.update({layer.name: layer.kernel.numpy() for layer in convolutions(self.model)})
+
+    callback = SoftFilterPruning(keep=0.75, coupling=coupling)
+    train(model, [Before(), callback], epochs=2)
+    norms = {name: np.sqrt((kernel**2).sum((0, 1, 2))) for name, kernel in last.items()}
+    if coupling == "tied":  # what makes the trunk is ranked together
+        norms["stem"] = norms["second"] = np.sqrt(norms["stem"] ** 2 + norms["second"] ** 2)
+    for layer in convolutions(model):
+        gone = ~(layer.kernel.numpy() != 0).any((0, 1, 2))
+        assert set(np.flatnonzero(gone)) == set(np.argsort(norms[layer.name])[:2]), layer.name
+    assert set(callback.plan.keep) == ({"first"} if coupling == "free" else {"first", "stem"})
+    slim = kp.rebuild(model, callback.plan)
+    assert slim.get_layer("second").filters == (8 if coupling == "free" else 6)
+
+
+def test_soft_filters_leave_what_is_frozen():
+    model = compiled(residual())
+    train(model, [SoftFilterPruning(keep=0.75, freeze=["stem", "second"])], epochs=1)
+    zero = {layer.name: int((~(layer.kernel.numpy() != 0).any((0, 1, 2))).sum()) for layer in convolutions(model)}
+    assert zero == {"stem": 0, "first": 2, "second": 0}
+
+
+def residual() -> keras.Model:
+    inputs = keras.Input((8, 8, 3))
+    x = trunk = keras.layers.Conv2D(8, 3, padding="same", name="stem")(inputs)
+    x = keras.layers.ReLU()(keras.layers.Conv2D(8, 3, padding="same", name="first")(x))
+    x = keras.layers.Conv2D(8, 3, padding="same", name="second")(x)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Add(name="sum")([trunk, x]))
+    return keras.Model(inputs, keras.layers.Dense(4, name="logits")(x))
+
+
+def convolutions(model: keras.Model) -> list:
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+
+
+def test_the_defaults_of_increg_are_the_authors():
+    callback = IncReg(keep=0.5)
+    growth = callback.growth
+    assert (growth.step, growth.every, growth.ceiling) == (2.5e-4, 1, 2.5)
+    assert growth.ceiling == pytest.approx(1e4 * growth.step) and callback.length == 9_999 + growth.settle
 
 
 def test_penalties_follow_the_ranks():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from support.greg_reference import DECAY, MOMENTUM, RATE, Reference, compiled, greg1, greg2, train
 
 import kerasprune as kp
@@ -112,6 +111,8 @@ def _norms(model: keras.Model, kernels: list[tuple[str, int]]) -> np.ndarray:
 
 def _eager(model: keras.Model, factors) -> None:
     """Trains with its own momentum; `factors(step)` gives `{group: λ of each channel}`."""
+    import tensorflow as tf  # other backends do without
+
     images, labels = toy_data(64)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     speeds = [tf.zeros_like(variable.value) for variable in model.trainable_variables]

@@ -109,10 +109,11 @@ def test_schedules_of_tfmot_are_taken_over():
 # ---- gradual magnitude ---------------------------------------------------------------------------------------------
 
 
-def test_gradual_magnitude_against_a_loop():
-    """Single steps of plain Keras, masks and momentum by hand."""
+@pytest.mark.parametrize("scope", [None, "global"])
+def test_gradual_magnitude_against_a_loop(scope):
+    """Single steps of plain Keras, masks and momentum by hand; by default each kernel loses the same fraction."""
     model, other = compiled(small()), compiled(small())
-    callback = GradualMagnitude(cubic(0.2, end="16it"), every=5)
+    callback = GradualMagnitude(cubic(0.2, end="16it"), every=5, **({} if scope is None else {"scope": scope}))
     train(model, [callback])
     kernels = [v for v in other.trainable_variables if v.name == "kernel"]
     sizes = [int(np.prod(v.shape)) for v in kernels]
@@ -122,9 +123,10 @@ def test_gradual_magnitude_against_a_loop():
         begin = step % STEPS * BATCH
         other.train_on_batch(DATA[0][begin : begin + BATCH], DATA[1][begin : begin + BATCH])
         if step + 1 in keep:
-            scores = np.concatenate([np.abs(v.numpy()).ravel() for v in kernels])
-            number = len(scores) - int(np.ceil(round((1 - keep[step + 1]) * len(scores), 6)))
-            masks = ~lowest(np.where(masks, scores, -1), number)
+            scores = np.where(masks, np.concatenate([np.abs(v.numpy()).ravel() for v in kernels]), -1)
+            lots = np.split(scores, np.cumsum(sizes)[:-1]) if scope is None else [scores]
+            numbers = [len(lot) - int(np.ceil(round((1 - keep[step + 1]) * len(lot), 6))) for lot in lots]
+            masks = np.concatenate([~lowest(lot, number) for lot, number in zip(lots, numbers, strict=True)])
         for variable, mask in zip(kernels, np.split(masks, np.cumsum(sizes)[:-1]), strict=True):
             mask = mask.reshape(variable.shape)
             variable.assign(np.where(mask, variable.numpy(), 0))
@@ -132,7 +134,7 @@ def test_gradual_magnitude_against_a_loop():
             slot.assign(np.where(mask, slot.numpy(), 0))
     for variable, expected in zip(model.weights, other.weights, strict=True):
         np.testing.assert_allclose(variable.numpy(), expected.numpy(), atol=1e-5, err_msg=variable.path)
-    assert sum(mask.sum() for mask in callback.masks.values()) == masks.sum() == int(0.2 * sum(sizes))
+    assert sum(mask.sum() for mask in callback.masks.values()) == masks.sum() == (36 if scope is None else 37)
 
 
 OPTIMIZERS = {

@@ -40,7 +40,7 @@ CUBIC = kp.schedules.cubic(keep=0.2, end="16it")
 MAKERS = {
     "gradual_magnitude": [
         lambda: GradualMagnitude(CUBIC, every=3),
-        lambda: GradualMagnitude(CUBIC, every=4, granularity="filter"),
+        lambda: GradualMagnitude(CUBIC, every=4, granularity="filter", scope="global"),
         lambda: GradualMagnitude(CUBIC, every=4, granularity="channel"),
         lambda: GradualMagnitude(CUBIC, every=4, scope={"name": "pattern"}),
         lambda: GradualMagnitude(CUBIC, every=4, scope="layer", granularity="block", criterion="l2"),

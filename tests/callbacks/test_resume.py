@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-import zipfile
 from pathlib import Path
 
 import keras
@@ -63,6 +62,36 @@ def test_goes_on_and_is_finished(alone, tmp_path):
     assert train(again, [], epochs=1).epoch == [0]  # nothing of the folder is left in the model
 
 
+@pytest.mark.parametrize("scope", [{}, {"scope": "layer"}, {"scope": "global"}])
+def test_a_fit_of_the_time_when_the_default_was_global_goes_on_so(tmp_path, scope):
+    """The state of then says nothing of a scope: what the script names is what it named then."""
+    then = scope or {"scope": "global"}
+    expected, model = compiled(small()), compiled(small())
+    train(expected, [GradualMagnitude(cubic(0.2, end="3ep"), every=3, **then)], epochs=4)
+    with pytest.raises(KeyboardInterrupt):
+        callback = GradualMagnitude(cubic(0.2, end="3ep"), every=3, **then)
+        train(model, [callback, Resume(tmp_path), Break(20)], epochs=4)
+    found, _ = last_good(tmp_path)
+    arrays = {name: array for name, array in found.arrays.items() if not name.endswith("/scope")}
+    settings = {name: {k: v for k, v in each.items() if k != "scope"} for name, each in found.about["settings"].items()}
+    assert len(arrays) == len(found.arrays) - 1
+    SavedState(found.epoch, 0, False, arrays, {**found.about, "settings": settings}).save(tmp_path)
+    if not scope:  # broken off again, by the present version
+        with pytest.raises(KeyboardInterrupt):
+            callbacks = [GradualMagnitude(cubic(0.2, end="3ep"), every=3), Resume(tmp_path), Break(10)]
+            train(compiled(small(1)), callbacks, epochs=4)
+    again = compiled(small(1))
+    train(again, [GradualMagnitude(cubic(0.2, end="3ep"), every=3, **scope), Resume(tmp_path)], epochs=4)
+    assert_equal(again, expected.get_weights())
+
+
+def test_another_scope_is_refused(tmp_path):
+    broken_off(tmp_path)
+    with pytest.raises(kp.PruneError, match=r"had scope='Layer\(\)'. Received: scope='Global\(\)'"):
+        callback = GradualMagnitude(cubic(0.2, end="3ep"), every=3, scope="global")
+        train(compiled(small()), [callback, Resume(tmp_path)], epochs=4)
+
+
 @pytest.mark.parametrize("tear", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:-30] + b"x" * 30])
 def test_a_torn_file_is_passed_over(alone, tmp_path, tear):
     broken_off(tmp_path)
@@ -78,9 +107,7 @@ def test_a_flipped_bit_is_noticed(tmp_path):
     broken_off(tmp_path)
     newest = max(tmp_path.glob("state-*.npz"))
     content = bytearray(newest.read_bytes())
-    with zipfile.ZipFile(newest) as file:  # in an array: bits of a member's head that nobody reads do no harm
-        member = max(file.infolist(), key=lambda each: each.file_size)
-    content[member.header_offset + 200 + member.file_size // 2] ^= 1
+    content[content.index(SavedState.load(newest).arrays["model/0"].tobytes()) + 5] ^= 1
     newest.write_bytes(content)
     found, faults = last_good(tmp_path)
     assert found.epoch == 1 and len(faults) == 1

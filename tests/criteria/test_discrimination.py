@@ -16,9 +16,16 @@ from kerasprune.testing import randomise
 RIDGE = Discrimination(classifier="ridge", samples=200)
 
 
-def samples(side: int = 8, classes: int = 4) -> list:
+def pooled(model: keras.Model, layer: str, data: list, which: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Returns pooled features and labels of some samples."""
+    reader = keras.Model(model.inputs, model.get_layer(layer).output)
+    features = np.concatenate([keras.ops.convert_to_numpy(reader(x)).mean(axis=(1, 2)) for x, _ in data])
+    return features[which], np.concatenate([y for _, y in data])[which]
+
+
+def samples(side: int = 8, classes: int = 4, seed: int = 0) -> list:
     """Returns batches in which the classes differ by a faint colour."""
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     labels = generator.integers(0, classes, 240)
     images = generator.normal(size=(240, side, side, 3)) + 0.3 * np.eye(classes)[labels][:, None, None, :3]
     return [(images[i : i + 60].astype("float32"), labels[i : i + 60]) for i in range(0, 240, 60)]
@@ -27,7 +34,7 @@ def samples(side: int = 8, classes: int = 4) -> list:
 def by_hand(model: keras.Model, layer: str, data: list, seed: int) -> float:
     """Returns the accuracy of a ridge classifier on the pooled output of a layer."""
     reader = keras.Model(model.inputs, model.get_layer(layer).output)
-    features = np.concatenate([reader(x).numpy().mean(axis=(1, 2)) for x, _ in data])[:200]
+    features = np.concatenate([keras.ops.convert_to_numpy(reader(x)).mean(axis=(1, 2)) for x, _ in data])[:200]
     labels = np.concatenate([y for _, y in data])[:200]
     order = np.random.default_rng(seed).permutation(200)
     tested, fitted = order[:60], order[60:]
@@ -104,6 +111,36 @@ def test_a_block_that_does_nothing_scores_zero_and_goes_first():
     assert scores["stage3_block2_add"] == 0.0
 
 
+def test_classifiers_are_fitted_on_the_data_and_judged_on_other_images():
+    model = randomise(kp.models.resnet_cifar(depth=8, classes=4, width=0.5, seed=0), 0)
+    data, others = samples(), samples(seed=1)
+    criterion = Discrimination(classifier="ridge", samples=100).judged_on(others)
+    assert criterion.judged_on(data).evaluation is others  # the one that it was made with stays
+    scores = score_blocks(criterion, kp.trace(model), data)
+    accuracy = {}
+    for layer in ("stem_relu", "stage1_block1_relu2"):
+        (x, y), (xt, yt) = (pooled(model, layer, each, slice(100)) for each in (data, others))
+        scaler = StandardScaler().fit(x)
+        accuracy[layer] = (RidgeClassifier().fit(scaler.transform(x), y).predict(scaler.transform(xt)) == yt).mean()
+    gain = accuracy["stage1_block1_relu2"] - accuracy["stem_relu"]
+    assert scores["stage1_block1_add"] == pytest.approx(gain, abs=1e-9)
+    assert scores != score_blocks(Discrimination(classifier="ridge", samples=100), kp.trace(model), data)
+
+
+def test_a_number_of_samples_per_class_is_the_first_of_each():
+    model = randomise(kp.models.resnet_cifar(depth=8, classes=4, width=0.5, seed=0), 0)
+    data = samples()
+    labels = np.concatenate([y for _, y in data])
+    first = np.sort(np.concatenate([np.flatnonzero(labels == label)[:9] for label in range(4)]))
+    images = np.concatenate([x for x, _ in data])[first]
+    picked = [(images[:20], labels[first][:20]), (images[20:], labels[first][20:])]
+    criterion = Discrimination(classifier="ridge", samples_per_class=9)
+    asked: list[int] = []
+    counted = (asked.append(1) or batch for batch in [*data, *data])
+    assert score_blocks(criterion, kp.trace(model), counted) == score_blocks(RIDGE, kp.trace(model), picked)
+    assert len(asked) < 8  # 36 samples of 4 classes are found: the rest is not read
+
+
 def test_logistic_regression_reads_what_ridge_reads():
     model, data = kp.models.resnet_cifar(depth=8, classes=4, width=0.5, seed=0), samples()
     scores = score_blocks(Discrimination(samples=240), kp.trace(model), data)
@@ -133,7 +170,13 @@ def test_sample_weights_have_no_say():
 
 def test_bad_input():
     graph = kp.trace(kp.models.resnet_cifar(depth=14))
-    for arguments in ({"classifier": "logstic"}, {"samples": 3}, {"held_out": 1.0}):
+    for arguments in (
+        {"classifier": "logstic"},
+        {"samples": 3},
+        {"held_out": 1.0},
+        {"samples_per_class": 0},
+        {"samples": 100, "samples_per_class": 10},
+    ):
         with pytest.raises(kp.PruneError, match="Received"):
             Discrimination(**arguments)
     with pytest.raises(kp.PruneError, match="data=None"):

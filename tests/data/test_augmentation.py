@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasprune.data.augmentation import resize
+from kerasprune.data.augmentation import resize, resize_and_crop
 from kerasprune.registry import augmentations
 
 SEEDS = [tf.constant([7, number], tf.int64) for number in range(40)]
@@ -76,6 +76,27 @@ def test_resize_takes_the_middle_square():
     wide[:, 3:13] = 1
     np.testing.assert_allclose(resize(wide, 10), np.ones((10, 10, 3)))
     np.testing.assert_allclose(resize(wide.transpose(1, 0, 2), 10), np.ones((10, 10, 3)))
+
+
+@pytest.mark.parametrize("height, width", [(320, 480), (400, 300)])
+def test_evaluation_resizes_the_shorter_side_to_256_and_takes_224(height, width):
+    image = np.random.default_rng(1).normal(size=(height, width, 3)).astype(np.float32)
+    whole = tf.image.resize(image, (256, 384) if width > height else (341, 256), antialias=True).numpy()
+    top, left = (whole.shape[0] - 224) // 2, (whole.shape[1] - 224) // 2
+    expected = whole[top : top + 224, left : left + 224]
+    np.testing.assert_allclose(resize_and_crop(image, 224, 0.875), expected, atol=1e-5)
+    np.testing.assert_allclose(resize_and_crop(image, tf.constant(224), 0.875), expected, atol=1e-5)
+    np.testing.assert_array_equal(resize_and_crop(image, 224), resize(image, 224))
+
+
+@pytest.mark.parametrize("name", ["crop", "crop_flip", "inception"])
+def test_without_antialiasing_a_new_pixel_is_a_mean_of_the_four_nearest(name):
+    stripes = np.repeat((np.indices((64, 64)).sum(0) % 4 // 2)[..., None], 3, -1).astype(np.float32)  # two pixels wide
+    rough, smooth = (resize(stripes, 8, antialias=each).numpy() for each in (False, True))
+    np.testing.assert_allclose(rough[2, 3], stripes[19:21, 27:29].mean((0, 1)))  # it covers 16 to 24 and 24 to 32
+    assert not np.allclose(rough, smooth, atol=0.05)
+    augment = augmentations.member(name)
+    assert not np.allclose(augment(stripes, 8, SEEDS[0], antialias=False), augment(stripes, 8, SEEDS[0]), atol=0.05)
 
 
 def test_resize_by_an_integer_factor_is_the_triangle_filter(image):

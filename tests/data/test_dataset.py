@@ -125,6 +125,24 @@ def test_a_path_is_a_folder_of_images(tmp_path):
         assert images.shape == (4, 8, 8, 3) and sorted(labels.numpy()) == [0, 0, 1, 1]
 
 
+def test_evaluation_sees_the_middle_and_training_all(tmp_path):
+    """A bright rim of a sixteenth on each side lies outside 0.875 of the image."""
+    pixels = np.full((64, 64, 3), 255, np.uint8)
+    pixels[4:60, 4:60] = 0
+    for split in ("train", "test"):
+        for label in "ab":
+            (tmp_path / split / label).mkdir(parents=True)
+            Image.fromarray(pixels).save(tmp_path / split / label / "0.png")
+    for more in ({}, {"evaluation_crop": 0.875}):
+        options = {"batch": 2, "split": "test", "antialias": False, **more}
+        images, _ = next(iter(data.load(tmp_path, size=56, **options)))
+        assert images.shape == (2, 56, 56, 3) and (np.ptp(images.numpy()) > 1) == (not more)
+        twin, _ = next(iter(data.rounds(tmp_path, sizes=[56], epochs_per_round=1, **options)))
+        np.testing.assert_allclose(twin, images, atol=1e-6)
+    trained, _ = next(iter(data.load(tmp_path, size=56, batch=2, antialias=False)))
+    assert np.ptp(trained.numpy()) > 1
+
+
 def test_representative_images_come_one_by_one():
     dataset = data.load("digits", split="test", size=8, batch=7)
     images = list(data.representative(dataset, 9))
@@ -168,6 +186,10 @@ def test_representative_says_when_there_are_too_few():
         ({"augment": "crop_flip"}, "mirroring"),
         ({"augment": "inception"}, "mirroring"),
         ({"augment": "crop", "split": "test"}, "Only the training split"),
+        ({"evaluation_crop": 0.875}, "Only the other splits"),
+        ({"evaluation_crop": 1.5, "split": "test"}, "evaluation_crop=1.5"),
+        ({"antialias": "no"}, "antialias='no'"),
+        ({"antialias": False, "augment": lambda image, size, seed: image}, "a keyword antialias"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, said):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import sys
 from pathlib import Path
 
 import keras
@@ -14,6 +16,8 @@ from support.digits import digits
 
 from kerasprune.errors import PruneError
 from kerasprune.export import saved_model
+
+module = sys.modules["kerasprune.export.saved_model_export"]
 
 
 def residual_network(side: int | None = 16) -> keras.Model:
@@ -40,10 +44,23 @@ def test_the_folder_is_the_model(network, tmp_path):
     assert report.max_error < 1e-4 and report.agreement == 1.0
     assert (report.format, report.inputs, report.samples) == ("saved_model", "data", 150)
     assert report.latency_ms is None and "ms" not in str(report)
-    assert report.bytes == sum(file.stat().st_size for file in report.path.rglob("*.*") if file.is_file())
+    files = [file for file in report.path.rglob("*.*") if file.is_file()]
+    assert report.bytes == sum(file.stat().st_size for file in files)
+    assert report.gzip_bytes == pytest.approx(sum(len(gzip.compress(file.read_bytes())) for file in files), rel=1e-2)
     layer = keras.layers.TFSMLayer(report.path, call_endpoint="serve")  # another way in than the export's own
     np.testing.assert_allclose(layer(images), network.predict(images, verbose=0), rtol=1e-5)
     assert list(tmp_path.iterdir()) == [report.path]
+
+
+def test_every_weight_is_saved_once(tmp_path):
+    model = keras.Sequential([keras.Input((100,)), layers.Dense(300), layers.BatchNormalization(), layers.Dense(9)])
+    model.layers[1].trainable = False
+    report = saved_model(model, tmp_path / "model")
+    (stored,) = report.path.glob("variables/*.data*")
+    weights = 4 * model.count_params()
+    assert weights <= stored.stat().st_size < 1.2 * weights
+    loaded = tf.saved_model.load(str(report.path))
+    assert [len(loaded.variables), len(loaded.trainable_variables), len(loaded.non_trainable_variables)] == [8, 4, 4]
 
 
 def test_free_sides_and_batch_stay_free(tmp_path):
@@ -120,7 +137,8 @@ def test_a_model_that_answers_differently_each_time(tmp_path):
 def test_other_weights_are_noticed(network, tmp_path, monkeypatch):
     other = residual_network()
     other.set_weights([0.9 * weight for weight in network.get_weights()])
-    monkeypatch.setattr(network, "export", other.export)
+    write = module._write
+    monkeypatch.setattr(module, "_write", lambda model, *rest: write(other, *rest))
     with pytest.raises(PruneError, match="max_error"):
         saved_model(network, tmp_path / "model", data=digits(9)[0])
     assert list(tmp_path.iterdir()) == []
@@ -144,12 +162,12 @@ def test_a_failure_leaves_the_old_folder(network, tmp_path, monkeypatch):
     path.mkdir()
     (path / "saved_model.pb").write_text("old")
 
-    def full(folder, **kwargs):
+    def full(archive, folder, **kwargs):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "saved_model.pb").write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(network, "export", full)
+    monkeypatch.setattr(type(keras.export.ExportArchive()), "write_out", full)
     with pytest.raises(PruneError, match="No space"):
         saved_model(network, path, overwrite=True)
     assert (path / "saved_model.pb").read_text() == "old"

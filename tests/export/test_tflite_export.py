@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
 
 import keras
@@ -13,7 +14,7 @@ from support.digits import digits
 
 from kerasprune.errors import PruneError
 from kerasprune.export import operators, tflite
-from kerasprune.export.conversion import CALIBRATION_SAMPLES
+from kerasprune.export.calibration import CALIBRATION_SAMPLES, complaints
 
 # ---- a small residual network on digits, 16×16 ---- #
 
@@ -41,6 +42,9 @@ def trained() -> keras.Model:
     return model
 
 
+FORMATS = (None, "float16", "dynamic", "int8", "int16x8")
+
+
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
     return digits()[0][1000:1400]
@@ -51,8 +55,7 @@ def reports(trained, images, tmp_path_factory) -> dict:
     """The trained network in every format."""
     folder = tmp_path_factory.mktemp("reports")
     return {
-        quantize: tflite(trained, folder / f"{quantize}.tflite", quantize=quantize, data=images)
-        for quantize in (None, "float16", "int8")
+        quantize: tflite(trained, folder / f"{quantize}.tflite", quantize=quantize, data=images) for quantize in FORMATS
     }
 
 
@@ -88,7 +91,7 @@ def test_float32_is_the_model(reports):
     assert {path.name for path in report.path.parent.iterdir()} == {f"{name}.tflite" for name in reports}
 
 
-@pytest.mark.parametrize("quantize", [None, "float16", "int8"])
+@pytest.mark.parametrize("quantize", FORMATS)
 def test_max_error_and_agreement_against_a_direct_run(trained, images, reports, quantize):
     lite = np.concatenate([lite_outputs(reports[quantize].path, image[None])[0] for image in images])
     expected = trained.predict(images, verbose=0)
@@ -104,10 +107,11 @@ def test_float16_rounds_a_little(reports):
 def test_bytes_follow_the_type(tmp_path):
     """60 × 200 weights and a kilobyte or two of graph: 4, 2 and 1 bytes each."""
     model = keras.Sequential([keras.Input((60,)), layers.Dense(200, use_bias=False)])
-    data = np.random.default_rng(0).normal(size=(9, 60))
-    for quantize, width in ((None, 4), ("float16", 2), ("int8", 1)):
+    data = np.random.default_rng(0).normal(size=(50, 60))
+    for quantize, width in ((None, 4), ("float16", 2), ("dynamic", 1), ("int8", 1)):
         report = tflite(model, tmp_path / f"{quantize}.tflite", quantize=quantize, data=data)
         assert width * 12_000 < report.bytes < width * 12_000 + 6_000
+        assert report.gzip_bytes == pytest.approx(len(gzip.compress(report.path.read_bytes())), abs=50)
 
 
 def test_int8_is_integer_inside_and_float_outside(reports):
@@ -123,6 +127,56 @@ def test_int8_is_integer_inside_and_float_outside(reports):
     assert tensors.count("float32") == 2  # the input and the output, nothing between them
     names = operators(report.path)
     assert names[0] == "QUANTIZE" and names[-1] == "DEQUANTIZE"
+
+
+def test_int16x8_is_closer_than_int8(reports):
+    assert reports["int16x8"].agreement > 0.98
+    assert reports["int16x8"].max_error < 0.8 * reports["int8"].max_error
+
+
+@pytest.mark.parametrize("quantize", ["int8", "int16x8"])
+def test_integers_in_and_out(trained, images, reports, tmp_path, quantize):
+    """Fed as a microcontroller feeds it: with integers, by the scale and the zero point of the file."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    kind = {"int8": "int8", "int16x8": "int16"}[quantize]
+    report = tflite(trained, tmp_path / "model.tflite", quantize=quantize, io=kind, data=images[:60])
+    assert report.format == f"tflite {quantize}, {kind} in and out"
+    assert not {"QUANTIZE", "DEQUANTIZE"} & set(report.operators)
+    interpreter = Interpreter(str(report.path))
+    interpreter.allocate_tensors()
+    (before,), (after,) = interpreter.get_input_details(), interpreter.get_output_details()
+    assert before["dtype"].__name__ == after["dtype"].__name__ == kind
+    scale, zero = before["quantization"]
+    interpreter.set_tensor(before["index"], np.clip(np.round(images[:1] / scale) + zero, -(2**15), 2**15).astype(kind))
+    interpreter.invoke()
+    found = (interpreter.get_tensor(after["index"]).astype(float) - after["quantization"][1]) * after["quantization"][0]
+    np.testing.assert_allclose(found, lite_outputs(reports[quantize].path, images[:1])[0], atol=report.max_error * 2)
+    assert report.agreement > 0.97
+
+
+def test_warnings(trained, images, tmp_path, instant):
+    """Of few samples, of samples that are all the same, and of a file that chooses otherwise."""
+    same, noise = np.ones((60, 6), "float32"), np.random.default_rng(0).normal(size=(49, 6))
+    assert [text[:33] for text in complaints({"x": noise})] == ["The ranges of activations come fr"]
+    (text,) = complaints({"x": noise.repeat(2, 0), "y": same})
+    assert "these inputs is the same: y." in text
+    assert complaints({"x": noise.repeat(2, 0)}) == []
+    other = keras.models.clone_model(trained)
+    with pytest.raises(PruneError, match="max_error"):
+        tflite(other, tmp_path / "model.tflite", data=images[:60])
+    with pytest.warns(UserWarning, match=r"chooses as the Keras model does on \d+\.\d% of 60 data samples only"):
+        tflite(other, tmp_path / "model.tflite", quantize="dynamic", data=images[:60])
+
+
+def test_calibration_warns_through_the_front_door(tmp_path):
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(4)])
+    with pytest.warns(UserWarning) as caught:
+        tflite(model, tmp_path / "model.tflite", quantize="int8", data=np.ones((9, 6)))
+    texts = [str(each.message) for each in caught if each.category is UserWarning]
+    assert any("from 9 calibration samples" in text for text in texts)
+    assert any("the same" in text for text in texts)
+    assert {each.filename for each in caught if each.category is UserWarning} == {__file__}
 
 
 def test_no_operator_but_the_networks_own(reports):
@@ -197,7 +251,8 @@ def test_several_inputs_and_outputs(mode, tmp_path):
 
 
 def test_several_inputs_in_int8(tmp_path):
-    data = {"b_left": np.random.default_rng(0).normal(size=(99, 6)), "a_right": np.ones((99, 3))}
+    generator = np.random.default_rng(0)
+    data = {"b_left": generator.normal(size=(99, 6)), "a_right": generator.normal(size=(99, 3))}
     report = tflite(multi("dict"), tmp_path / "model.tflite", quantize="int8", data=data)
     assert report.max_error < 0.2
 
@@ -301,8 +356,9 @@ def test_operations_without_a_counterpart_are_named(tmp_path):
 
 
 def test_the_converter_is_silent(tmp_path, capfd):
-    model = keras.Sequential([keras.Input((6,)), layers.Dense(4)])
-    tflite(model, tmp_path / "model.tflite", quantize="int8", data=np.eye(6))
+    model = keras.Sequential([keras.Input((60,)), layers.Dense(4)])
+    tflite(model, tmp_path / "model.tflite", quantize="int8", data=np.eye(60))
+    tflite(model, tmp_path / "other.tflite", data=np.eye(60))
     assert capfd.readouterr() == ("", "")
 
 
@@ -313,6 +369,8 @@ def test_the_converter_is_silent(tmp_path, capfd):
     ("arguments", "message"),
     [
         ({"quantize": "int8"}, "Pass data="),
+        ({"quantize": "int8", "io": "int16", "data": np.ones((4, 16, 16, 1))}, "io='int16', quantize='int8'"),
+        ({"io": "int8"}, "Expected io to be 'float'"),
         ({"quantize": "float61"}, "Did you mean 'float16'"),
         ({"path": "model.lite"}, "'model.tflite'"),
         ({"path": "absent/model.tflite"}, "Make the folder"),

@@ -57,6 +57,9 @@ MILLIONS_OF_MACS = [
     ({"name": "resnet_cifar", "depth": 56}, 32, 125.5),
     ({"name": "resnet_cifar", "depth": 110}, 32, 252.9),
     ({"name": "vgg_cifar", "depth": 16}, 32, 313.2),
+    # HRank, CVPR 2020, table 4: 282.00 M; the stem of DenseNet's own paper gives 264.8.
+    ({"name": "densenet_cifar", "stem": 24}, 32, 282.9),
+    ({"name": "densenet_cifar"}, 32, 264.8),
     # Wang et al. 2021: 0.80 GFLOPs, at two per multiply–add.
     ({"name": "vgg_cifar", "depth": 19, "classes": 100}, 32, 398.2),
     # torchvision's table of classification models (GFLOPS): 1.81, 4.09, 0.30.
@@ -88,6 +91,8 @@ BAD_ARGUMENTS = [
     ({"name": "densenet_cifar", "depth": 41}, "3n \\+ 4.*nearest are 40 and 43"),
     ({"name": "densenet_cifar", "depth": 43, "bottleneck": 4}, "6n \\+ 4.*nearest are 40 and 46"),
     ({"name": "densenet_cifar", "growth": 0}, "growth=0"),
+    ({"name": "densenet_cifar", "stem": 0}, "stem=0"),
+    ({"name": "vgg_cifar", "scales": "normal"}, "'ones', 'uniform'.*scales='normal'"),
     ({"name": "densenet_cifar", "bottleneck": 0}, "bottleneck=0"),
     ({"name": "densenet_cifar", "compression": 1.5}, "compression=1.5"),
     ({"name": "wide_resnet", "depth": 20}, "6n \\+ 4.*nearest are 16 and 22"),
@@ -224,6 +229,20 @@ def test_weights_are_a_function_of_the_seed(identifier):
 def test_weights_are_fresh_without_a_seed():
     first, second = (models.lenet_5().get_layer("conv1").get_weights()[0] for _ in range(2))
     assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("family", ["resnet_cifar", "vgg_cifar"])
+def test_scales_are_all_one_or_drawn_evenly_from_0_to_1(family):
+    depth = {"resnet_cifar": 20, "vgg_cifar": 16}[family]
+
+    def scales(**arguments):
+        model = models.get({"name": family, "depth": depth, "seed": 0, **arguments})
+        return np.concatenate([np.asarray(v) for v in model.trainable_variables if v.name == "gamma"])
+
+    drawn = scales(scales="uniform")
+    assert (scales() == 1).all() and 0 <= drawn.min() < 0.05 and 0.95 < drawn.max() <= 1
+    assert drawn.mean() == pytest.approx(0.5, abs=0.03) and drawn.std() == pytest.approx(12**-0.5, abs=0.02)
+    np.testing.assert_array_equal(drawn, scales(scales="uniform"))
 
 
 def test_kernels_are_he_normal():

@@ -44,7 +44,12 @@ SLIMMING = {
         0.4,
         None,
     ),
-    "slimming-densenet40-cifar10": (("densenet_cifar", {"depth": 40, "classes": 10, "growth": 12}), 1e-5, 0.4, None),
+    "slimming-densenet40-cifar10": (
+        ("densenet_cifar", {"depth": 40, "classes": 10, "growth": 12, "stem": 24}),
+        1e-5,
+        0.4,
+        None,
+    ),
 }
 ACCURACIES = {
     "polarization-vgg16-cifar10": None,  # the table is not at hand
@@ -153,7 +158,7 @@ def test_weights_of_the_prune_stage(tmp_path):
     for weights in ("trained", "fresh"):
         recipe = loading.parse(TEXT, [f"prune.weights={weights}"])
         folder = RunFolder(running.run(recipe, tmp_path / weights, smoke=True, console=Console(quiet=True)))
-        found[weights] = folder.model("pruned.keras").get_layer("stem_conv").get_weights()[0]
+        found[weights] = folder.model("slim.keras").get_layer("stem_conv").get_weights()[0]
         dense = folder.model("dense.keras").get_layer("stem_conv").get_weights()[0]
         scales = folder.arrays("scales.npz")
         assert "stage1_block1_bn1.gamma" in scales and scales["stage1_block1_bn1.gamma"].shape[1] == 16

@@ -8,8 +8,10 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
+import kerasprune as kp
 from kerasprune.recipes import schema
-from kerasprune.recipes.fit import classification_loss, fit, weight_decay
+from kerasprune.recipes.fit import fit, weight_decay
+from kerasprune.recipes.objective import classification
 from kerasprune.recipes.run_folder import RunFolder
 
 
@@ -38,6 +40,7 @@ def run(model, images, folder, *, l2=0.0, epochs=2, callbacks=()):
         epochs=epochs,
         training=images,
         validation=images,
+        objective=classification(model),
         folder=RunFolder(folder),
         console=Console(quiet=True),
         callbacks=callbacks,
@@ -56,6 +59,16 @@ def test_l2_has_the_gradient_of_the_papers_weight_decay():
     others = [path for path in by_path if not path.endswith("kernel")]
     assert len(others) == 4  # two biases, γ and β: not decayed
     assert all(by_path[path] is None for path in others)
+
+
+@pytest.mark.parametrize(("on", "decayed"), [("kernels", 56), ("weights", 167)])
+def test_weight_decay_of_resnet56(on, decayed):
+    """55 convolutions and the classifier have kernels; of 167 variables the 111 others are biases, γ and β."""
+    model = kp.models.resnet_cifar(depth=56)
+    with weight_decay(model, 5e-4, on):
+        assert sum(v.regularizer is not None for v in model.trainable_variables) == decayed
+        assert len(model.losses) == decayed
+    assert not model.losses
 
 
 def test_weight_decay_leaves_the_model_as_it_was():
@@ -92,6 +105,6 @@ def test_loss_follows_what_the_model_puts_out():
     logits = keras.Model(inputs, keras.layers.Dense(2)(inputs))
     probabilities = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs))
     apart = keras.Model(inputs, keras.layers.Softmax()(keras.layers.Dense(2)(inputs)))
-    assert classification_loss(logits).from_logits
-    assert not classification_loss(probabilities).from_logits
-    assert not classification_loss(apart).from_logits
+    assert classification(logits).compiled_loss().from_logits
+    assert not classification(probabilities).compiled_loss().from_logits
+    assert not classification(apart).compiled_loss().from_logits

@@ -30,6 +30,7 @@ IMAGENET = {
 }
 UNSTRUCTURED = "greg2-resnet50-imagenet-unstructured"
 PUBLISHED = [*CIFAR, *IMAGENET, UNSTRUCTURED]
+PAPERS_WITH_TORCH_DECAY = ("greg1-", "greg2-", "lottery-", "rewinding-", "three-dimensions-")
 # Of the others, those that take a network and stages that another recipe takes as well.
 HEAVY = {
     *(name for name in recipes.names() if name.startswith("three-dimensions-")),
@@ -113,6 +114,21 @@ def test_imagenet_recipe_has_the_figures_of_the_paper(name):
     assert recipe.expected.speedup == speedup
 
 
+@pytest.mark.parametrize("name", [n for n in recipes.names() if "-imagenet" in n])
+def test_imagenet_is_evaluated_on_the_middle_224_of_256(name):
+    facts = loading.load(name).data
+    assert (facts.size, facts.evaluation_crop, round(facts.size / facts.evaluation_crop)) == (224, 0.875, 256)
+
+
+@pytest.mark.parametrize("name", [n for n in recipes.names() if n.startswith(PAPERS_WITH_TORCH_DECAY)])
+def test_weight_decay_is_on_everything_that_is_trained(name):
+    """torch's SGD, which the codes of these papers use, decays biases and BatchNorm as well."""
+    recipe = loading.load(name)
+    dimensions = recipe.prune.three_dimensions
+    stages = (recipe.train, dimensions.training if dimensions else recipe.prune, recipe.finetune)
+    assert all((stage.l2 > 0, stage.l2_on) == (True, "weights") for stage in stages if stage is not None)
+
+
 def test_unstructured_recipe_has_the_figures_of_the_paper():
     recipe = loading.load(UNSTRUCTURED)
     arguments = recipe.prune.callback.arguments
@@ -120,6 +136,7 @@ def test_unstructured_recipe_has_the_figures_of_the_paper():
     assert recipe.prune.plan is None
     assert arguments["granularity"] == "weight"
     assert arguments["keep"] == pytest.approx(1 - 0.827)
+    assert arguments["freeze"] == ["stem_conv"]
     assert_hyper_parameters(arguments, "greg2", every=5, settle=40_000, weight_decay=1e-4)
     assert_imagenet_schedule(recipe)
     assert_expected(recipe, 76.13, 75.27)

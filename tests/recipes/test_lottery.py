@@ -32,6 +32,8 @@ def test_figures(name):
     recipe = loading.load(name)
     arguments = recipe.prune.callback.arguments
     assert (recipe.model.name, recipe.model.arguments["depth"]) == (network, depth)
+    assert recipe.model.arguments["scales"] == "uniform"  # OpenLTH: γ ~ U(0, 1); the classifier of VGG is not pruned
+    assert arguments.get("freeze", []) == (["logits"] if network == "vgg_cifar" else [])
     assert recipe.prune.callback.name == "iterative_magnitude" and recipe.prune.weights == "fresh"
     assert (arguments["rounds"], arguments["keep_per_round"], arguments["rewind_to"]) == (rounds, 0.8, rewind)
     assert recipe.expected.dense_accuracy == pytest.approx(dense / 100)

@@ -25,6 +25,17 @@ def test_greg_tables_agree(outcome):
     assert len(outcome.rows) == 7 + 2 * 10
 
 
+def test_hrank_tables_agree():
+    outcome = reproduce.reproduce("hrank-tables")
+    assert outcome.verdict == "agrees" and len(outcome.rows) == 8
+    found = {row.what: row for row in outcome.rows}
+    macs, params = (found[f"Table 4, DenseNet-40, {what}"] for what in ("multiply–adds", "parameters"))
+    assert (macs.paper, round(macs.ours, 1)) == (282.0, 282.9)
+    assert (params.paper, round(params.ours, 2)) == (1.04, 1.04)
+    paper_stem = kp.cost(kp.models.densenet_cifar(40, input_shape=(32, 32, 3))).macs / 1e6
+    assert not Row("with the 16 channels of DenseNet's paper", macs.paper, paper_stem, macs.tolerance).agrees
+
+
 def resnet56(removed: list[float]) -> tuple[int, int]:
     """Multiply–adds and trainable parameters of ResNet-56 at 32×32 with inner channels removed, layer by layer."""
     macs, params = 27 * 16 * 32 * 32, 27 * 16 + 2 * 16

@@ -45,7 +45,7 @@ def test_the_figures_are_those_of_tables_1_and_2(name):
     spec = recipe.prune.three_dimensions
     assert spec.macs == pytest.approx(1 - frr)
     assert (spec.rank, spec.degree, spec.rounds, spec.constraint) == (1, 3, 4, "macs")
-    assert spec.channels.name == "bn_scale"
+    assert (spec.channels.name, spec.blocks.name, spec.blocks_judged_on) == ("bn_scale", "discrimination", "validation")
     assert recipe.data.batch == batch
     assert {recipe.train.l2, spec.training.l2, recipe.finetune.l2} == {1e-4}
     cifar = name in CIFAR
@@ -74,7 +74,15 @@ def recipe_of(**changes) -> dict:
         "model": {"name": "resnet_cifar", "depth": 14, "width": 0.25, "classes": 10, "input_shape": [None, None, 3]},
         "data": {"name": "digits", "size": 16, "batch": 64},
         "train": fit,
-        "prune": {"three_dimensions": {"macs": 0.6, "rounds": 1, "degree": 1, "training": fit}},
+        "prune": {
+            "three_dimensions": {
+                "macs": 0.6,
+                "rounds": 1,
+                "degree": 1,
+                "blocks": {"name": "discrimination", "classifier": "ridge", "samples_per_class": 3},
+                "training": fit,
+            }
+        },
         "finetune": fit,
         **changes,
     }
@@ -107,6 +115,8 @@ def test_faults_of_a_recipe_are_found_before_it_runs():
         ({"prune": {"three_dimensions": {**dimensions, "macs": 1.5}}}, "less than or equal to 1"),
         ({"prune": {"three_dimensions": {**dimensions, "constraint": "seconds"}}}, "macs"),
         ({"prune": {"three_dimensions": {"macs": 0.5}}}, "training"),
+        ({"prune": {"three_dimensions": {**dimensions, "blocks_judged_on": "test"}}}, "'train' or 'validation'"),
+        ({"prune": {"three_dimensions": {**dimensions, "blocks": {"name": "random", "sample": 1}}}}, "no argument"),
         ({"data": {"name": "digits", "size": 16, "validation": None}}, "data.validation"),
     ):
         with pytest.raises(kp.PruneError, match=message):

@@ -56,3 +56,17 @@ def test_steps_that_a_layer_made_stay_where_one_is_applied_at_each(wrapped):
     assert "steps" not in prunable and "channels" in prunable, graph.report()
     plan = random_plan(graph)
     assert compare(kp.mask(model, plan), kp.rebuild(model, plan, absorb=False), random_inputs(model)).error < 1e-5
+
+
+def test_a_wrapped_model_of_several_layers_is_refused_with_the_way_round_it_and_can_be_frozen():
+    frames = keras.Input((3, 6, 2))
+    encoder = keras.Sequential(
+        [keras.Input((6, 2)), layers.Conv1D(4, 3), layers.GlobalAveragePooling1D()], name="frame"
+    )
+    inner = layers.TimeDistributed(encoder, name="steps")(frames)
+    model = keras.Model(frames, layers.Dense(2)(layers.LSTM(4, name="a")(inner)))
+    with pytest.raises(kp.PruneError, match=r"'frame'.*one by one, TimeDistributed\(layer\) after"):
+        kp.trace(model)
+    graph = kp.trace(model, unknown="freeze")
+    assert [each.name for each in graph.unknown] == ["steps"]
+    assert list(graph.prunable) == ["a"]

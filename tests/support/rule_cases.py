@@ -14,6 +14,8 @@ from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 from keras.src.ops import core, nn
 from keras.src.ops import numpy as knp
 
+from kerasprune.rules.gate import Gate
+
 VECTOR, LINE, IMAGE, VOLUME = (6,), (5, 6), (4, 5, 6), (3, 4, 3, 6)
 
 
@@ -252,6 +254,7 @@ NORMS = {
         layer(layers.Normalization, mean=[0.1] * 6, variance=[2.0] * 6, prunable=False),
     ],
     LayerScale: [layer(LayerScale, 0.5, 6)],
+    Gate: [layer(Gate, plans=2), layer(Gate, shapes=VECTOR)],
     StochasticDepth: [layer(StochasticDepth, 0.5)],
 }
 

@@ -56,3 +56,28 @@ def test_who_says_nothing_leaves_nothing(shape, maker):
     plan = kp.Plan({"a": [1, 2, 5]} if graph.groups["a"].prunable else {})
     folded = fold(cut(model, plan))
     assert not folded.biases and not folded.lost and not folded.padded
+
+
+@pytest.mark.parametrize(
+    "maker",
+    [
+        lambda x: layers.EinsumDense("abc,bd->adc", (8, 4), bias_axes="c", name="a")(x),
+        lambda x: layers.EinsumDense("abc,bd->adc", (8, 4), activation="sigmoid", name="a")(x),
+        lambda x: layers.LayerNormalization()(layers.Permute((2, 1))(layers.Dense(8, name="a")(x))),
+    ],
+    ids=["a bias along another axis", "an activation that is not zero at zero", "a norm along another axis"],
+)
+def test_what_is_emitted_along_another_axis_is_called_lost(maker):
+    inputs = keras.Input((5, 4))
+    model = randomise(keras.Model(inputs, layers.Dense(3, name="b")(layers.Flatten()(maker(inputs)))))
+    plan = kp.Plan({"a": [1, 2, 5]})
+    assert fold(cut(model, plan)).lost == ["b"]
+    check_rebuild(model, plan)
+
+
+@pytest.mark.parametrize("bias_axes", [None, "d", "dc"])
+def test_an_einsum_whose_bias_runs_along_its_channels_is_silent(bias_axes):
+    inputs = keras.Input((5, 4))
+    x = layers.EinsumDense("abc,bd->adc", (8, 4), bias_axes=bias_axes, name="a")(inputs)
+    model = randomise(keras.Model(inputs, layers.Dense(3, name="b")(layers.Flatten()(x))))
+    assert not fold(cut(model, kp.Plan({"a": [1, 2, 5]}))).lost

@@ -10,6 +10,7 @@ import kerasprune as kp
 from kerasprune.workflows.lottery import CONTROLS, shuffled
 
 KEEP = (0.5, 0.2)
+SCHEDULE = [0.05, 0.02, 0.01]
 
 
 def network() -> keras.Model:
@@ -25,13 +26,18 @@ class Fit:
     def __init__(self) -> None:
         self.began: list[list[np.ndarray]] = []
         self.asked: list[tuple] = []
+        self.rates: list[list[float]] = []  # of every epoch of every training
 
-    def __call__(self, model, *, resolution, epochs, seed):
+    def __call__(self, model, *, resolution, epochs, seed, initial_epoch):
         self.began.append(model.get_weights())
-        self.asked.append((resolution, epochs, seed))
+        self.asked.append((resolution, (initial_epoch, epochs), seed))
         generator = np.random.default_rng(seed)
         model.compile(keras.optimizers.Adam(0.05), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        model.fit(generator.normal(size=(32, 6)), generator.integers(0, 3, 32), epochs=epochs, verbose=0)
+        rates: list[float] = []
+        self.rates.append(rates)
+        rate = keras.callbacks.LearningRateScheduler(lambda epoch: rates.append(SCHEDULE[epoch]) or SCHEDULE[epoch])
+        x, y = generator.normal(size=(32, 6)), generator.integers(0, 3, 32)
+        model.fit(x, y, epochs=epochs, initial_epoch=initial_epoch, callbacks=[rate], verbose=0)
         return len(self.began) / 100
 
 
@@ -55,7 +61,9 @@ def test_what_is_trained(drawn):
     kinds = [("dense", 1.0), ("ticket", 0.5), ("ticket", 0.2), *((name, 0.2) for name in CONTROLS)]
     assert [(ticket.kind, ticket.keep) for ticket in tickets] == kinds
     assert [ticket.accuracy for ticket in tickets] == pytest.approx([n / 100 for n in range(2, 8)])
-    assert [epochs for _, epochs, _ in fit.asked] == [1, 2, 2, 2, 3, 2, 2]
+    # (first epoch, where it ends) of W_0 → W_k, dense, two tickets, and the controls: one schedule of 3 epochs.
+    assert [epochs for _, epochs, _ in fit.asked] == [(0, 1), (1, 3), (1, 3), (1, 3), (0, 3), (1, 3), (1, 3)]
+    assert fit.rates == [SCHEDULE[first:last] for _, (first, last), _ in fit.asked]
     assert len({seed for *_, seed in fit.asked}) == 7 and {side for side, *_ in fit.asked} == {None}
 
 
@@ -116,6 +124,16 @@ def test_shuffled_masks_depend_on_the_seed():
 def test_bad_arguments(arguments, message):
     with pytest.raises(kp.PruneError, match=message):
         kp.lottery(network(), Fit(), **{"keep": [0.5], "epochs": 1, **arguments})
+
+
+def without_a_first_epoch(model, *, resolution, epochs, seed):
+    raise AssertionError("not to be called")
+
+
+@pytest.mark.parametrize(("fit", "message"), [(without_a_first_epoch, r"write initial_epoch=0"), (None, "fit=None")])
+def test_a_fit_that_cannot_begin_in_the_middle_of_its_schedule_is_refused(fit, message):
+    with pytest.raises(kp.PruneError, match=message):
+        kp.lottery(network(), fit, [0.5], epochs=1)
 
 
 def test_reinitialised_networks():

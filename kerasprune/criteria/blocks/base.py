@@ -24,6 +24,10 @@ class BlockCriterion:
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> dict[str, float]:
         """Returns the score of every droppable block."""
 
+    def judged_on(self, data: Any) -> BlockCriterion:
+        """Returns the criterion that takes its figures on these batches, where it can; else itself."""
+        return self
+
 
 def score_blocks(
     criterion: str | dict | type | BlockCriterion,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -18,6 +18,7 @@ from kerasprune.graph.wiring import Wiring
 from kerasprune.surgery.copy_layer import make_layer
 
 CLASSIFIERS = ("logistic", "ridge")
+SAMPLES = 4096
 _ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
 
 
@@ -26,38 +27,58 @@ class Discrimination(BlockCriterion):
     """`score(block) = accuracy(what comes out) − accuracy(what goes in)` of linear classifiers.
 
     Both tensors are averaged over their positions, and a linear classifier is fitted on these features of some samples
-    and tested on others. What comes out of a residual block is taken behind the activation that follows the sum, as
-    what goes in is. What goes into a block is what the preceding block, or layer, put out. All features are computed
-    in one pass. Sample weights in the data are not used.
+    of the data and tested on others: those of `evaluation`, as in the paper, or without it a part of the same. What
+    comes out of a residual block is taken behind the activation that follows the sum, as what goes in is. What goes
+    into a block is what the preceding block, or layer, put out. All features are computed in one pass. Sample weights
+    in the data are not used.
 
     Args:
         classifier: `"logistic"` (multinomial, L2) or `"ridge"` (least squares on ±1, far quicker), on standardised
             features. Defaults to `"logistic"`.
-        samples: Number of samples that are read. Defaults to 4096.
-        held_out: Fraction of them on which accuracy is taken. Defaults to 0.3.
+        samples: Number of samples that are read, the first ones. Defaults to 4096.
+        samples_per_class: Instead: the first so many of each class. Defaults to `None`.
+        held_out: Fraction of them on which accuracy is taken where there is no `evaluation`. Defaults to 0.3.
+        evaluation: Batches of `(inputs, labels)`, such as the validation split, on which accuracy is taken; as many
+            samples are read of them. Defaults to `None`.
 
     Raises:
         PruneError: An argument is out of range.
 
     Example:
         >>> import kerasprune as kp
-        >>> criterion = Discrimination(classifier="ridge", samples=2048)
+        >>> criterion = Discrimination(classifier="ridge", samples_per_class=50)
 
     Reference:
         Wang et al., DBP: Discrimination Based Block-Level Pruning, arXiv 1912.10178.
     """
 
     classifier: str = "logistic"
-    samples: int = 4096
+    samples: int | None = None
+    samples_per_class: int | None = None
     held_out: float = 0.3
+    evaluation: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         faults = [
             *choice_faults(CLASSIFIERS, classifier=self.classifier),
-            *whole_number_faults(10, samples=self.samples),
+            *([] if self.samples is None else whole_number_faults(10, samples=self.samples)),
+            *(
+                []
+                if self.samples_per_class is None
+                else whole_number_faults(1, samples_per_class=self.samples_per_class)
+            ),
             *interval_faults("(0, 1)", "a fraction", held_out=self.held_out),
         ]
+        if self.samples is not None and self.samples_per_class is not None:
+            faults.append(
+                "Expected either samples or samples_per_class. "
+                f"Received: samples={self.samples}, samples_per_class={self.samples_per_class}."
+            )
         raise_faults("The criterion cannot be made:", faults)
+
+    def judged_on(self, data: Any) -> Discrimination:
+        """Returns the criterion that takes accuracy on these batches, unless it has some of its own."""
+        return self if data is None or self.evaluation is not None else replace(self, evaluation=data)
 
     @extras("the criterion of blocks 'discrimination'")
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> dict[str, float]:
@@ -69,20 +90,65 @@ class Discrimination(BlockCriterion):
         if data is None:
             raise PruneError("Expected batches of (inputs, labels) to classify. Received: data=None. Give data=.")
         reader, ends = _reader(graph)
-        features, labels = _read(reader, data, self.samples)
-        order = np.random.default_rng(seed).permutation(len(labels))
-        tested, fitted = np.split(order, [max(1, round(self.held_out * len(labels)))])
-        accuracy = [self._accuracy(one, labels, fitted, tested) for one in features]
+        quota = _Quota(self.samples or SAMPLES, self.samples_per_class, graph.model.output_shape)
+        fitted = tested = _read(reader, data, quota)
+        if self.evaluation is not None:
+            tested = _read(reader, self.evaluation, quota)
+        else:
+            order = np.random.default_rng(seed).permutation(len(fitted.labels))
+            held_out, rest = np.split(order, [max(1, round(self.held_out * len(order)))])
+            fitted, tested = fitted.only(rest), tested.only(held_out)
+        accuracy = [self._accuracy(*each) for each in zip(fitted.each(), tested.each(), strict=True)]
         return {name: accuracy[after] - accuracy[before] for name, (before, after) in ends.items()}
 
-    def _accuracy(self, features: np.ndarray, labels: np.ndarray, fitted: np.ndarray, tested: np.ndarray) -> float:
+    def _accuracy(self, fitted: tuple[np.ndarray, np.ndarray], tested: tuple[np.ndarray, np.ndarray]) -> float:
         from sklearn.linear_model import LogisticRegression, RidgeClassifier
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
         linear = RidgeClassifier() if self.classifier == "ridge" else LogisticRegression(max_iter=1000)
-        fit = make_pipeline(StandardScaler(), linear).fit(features[fitted], labels[fitted])
-        return float((fit.predict(features[tested]) == labels[tested]).mean())
+        fit = make_pipeline(StandardScaler(), linear).fit(*fitted)
+        features, labels = tested
+        return float((fit.predict(features) == labels).mean())
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """The features of some samples at every place, `(samples, channels)` each, and their labels."""
+
+    features: list[np.ndarray]
+    labels: np.ndarray
+
+    def only(self, which: np.ndarray) -> _Samples:
+        """Returns some of them."""
+        return _Samples([one[which] for one in self.features], self.labels[which])
+
+    def each(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields the features at every place, with the labels."""
+        return ((one, self.labels) for one in self.features)
+
+
+@dataclass(frozen=True)
+class _Quota:
+    """How many samples are read: the first ones, or the first ones of each class."""
+
+    number: int
+    per_class: int | None
+    outputs: Any
+
+    def taken(self, labels: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """Returns which samples of a batch are read after others."""
+        if self.per_class is None:
+            return np.arange(min(len(labels), self.number - len(before)))
+        rank = [int((labels[:i] == label).sum() + (before == label).sum()) for i, label in enumerate(labels)]
+        return np.flatnonzero(np.array(rank) < self.per_class)
+
+    def met(self, labels: np.ndarray) -> bool:
+        """Says whether no further sample will be read: every class that the model tells apart has its number."""
+        if self.per_class is None:
+            return len(labels) >= self.number
+        classes = self.outputs[-1] if isinstance(self.outputs, tuple) and len(self.outputs) == 2 else None
+        return classes is not None and len(labels) >= classes * self.per_class
 
 
 def _reader(graph: ChannelGraph) -> tuple[keras.Model, dict[str, tuple[int, int]]]:
@@ -133,9 +199,9 @@ def _pooled(tensor: Any) -> Any:
     return keras.ops.mean(tensor, axis=tuple(range(1, len(tensor.shape) - 1))) if len(tensor.shape) > 2 else tensor
 
 
-def _read(model: keras.Model, data: Iterable, samples: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """Returns the features at every output, `(samples, channels)` each, and the labels."""
-    parts, labels, count = [], [], 0
+def _read(model: keras.Model, data: Iterable, quota: _Quota) -> _Samples:
+    """Returns the features of the samples that are to be read."""
+    parts, found = [], np.zeros(0)
     for batch in data:
         if not isinstance(batch, list | tuple) or len(batch) not in (2, 3):
             raise PruneError(
@@ -143,15 +209,16 @@ def _read(model: keras.Model, data: Iterable, samples: int) -> tuple[list[np.nda
                 f"{type(batch).__name__}. Give data= as model.fit takes it, in batches."
             )
         inputs, answers, *_ = batch
-        out = model.predict_on_batch(inputs)
-        parts.append(out if isinstance(out, list | tuple) else [out])
         answers = keras.ops.convert_to_numpy(answers)
-        labels.append(answers.argmax(axis=-1) if answers.ndim > 1 and answers.shape[-1] > 1 else answers.ravel())
-        count += len(labels[-1])
-        if count >= samples:
+        labels = answers.argmax(axis=-1) if answers.ndim > 1 and answers.shape[-1] > 1 else answers.ravel()
+        taken = quota.taken(labels, found)
+        if len(taken):
+            out = model.predict_on_batch(inputs)
+            parts.append([np.asarray(one)[taken] for one in (out if isinstance(out, list | tuple) else [out])])
+            found = np.concatenate([found, labels[taken]])
+        if quota.met(found):
             break
-    found = np.concatenate(labels)[:samples] if labels else np.zeros(0)
     if len(np.unique(found)) < 2:
         raise PruneError(f"Expected samples of several classes. Received: {len(found)} samples, of one class at most.")
-    features = [np.concatenate(one)[:samples].reshape(len(found), -1) for one in zip(*parts, strict=True)]
-    return features, found
+    features = [np.concatenate(one).reshape(len(found), -1) for one in zip(*parts, strict=True)]
+    return _Samples(features, found)

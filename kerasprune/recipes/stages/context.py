@@ -13,8 +13,9 @@ from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, schema
-from kerasprune.recipes.fit import classification_loss, fit
-from kerasprune.recipes.images import images
+from kerasprune.recipes.examples import examples
+from kerasprune.recipes.fit import fit
+from kerasprune.recipes.objective import Objective, objective
 from kerasprune.recipes.run_folder import RunFolder, load_model
 from kerasprune.surgery.inline import plain
 from kerasprune.training.callback import declared
@@ -31,14 +32,18 @@ class Run:
     folder: RunFolder
     console: Console
 
-    def images(self, split: str, model: keras.Model, batch: int | None = None, size: int | None = None) -> Any:
-        """Returns the images of a split, in batches; at a size, where not at that of the recipe."""
-        return images(self.recipe, split, model.output_shape[-1], batch, size)
+    def examples(self, split: str, model: keras.Model, batch: int | None = None, size: int | None = None) -> Any:
+        """Returns the examples of a split, in batches; at a size, where not at that of the recipe."""
+        return examples(self.recipe, split, model, batch, size)
 
     def validation(self, model: keras.Model, size: int | None = None) -> Any:
-        """Returns the validation images, or `None` where the recipe has none."""
+        """Returns the validation examples, or `None` where the recipe has none."""
         split = self.recipe.data.validation
-        return None if split is None else self.images(split, model, size=size)
+        return None if split is None else self.examples(split, model, size=size)
+
+    def objective(self, model: keras.Model) -> Objective:
+        """Returns what the models of the run are trained and judged by."""
+        return objective(self.recipe, model, lambda: self.examples("train", model).element_spec[1])
 
     def side(self, name: str) -> int | None:
         """Returns the image side of the model called `name` where a plan has changed it, else `None`."""
@@ -96,19 +101,18 @@ def callback_of(spec: schema.Named, plan: Plan | None, model: keras.Model, recip
     return lookup.make("callback", spec.name, arguments)
 
 
-def measured(model: keras.Model, images: Any) -> dict[str, float]:
-    """Returns loss and metrics of a model on images, compiled as for training."""
-    twin = keras.Model(model.inputs, model.outputs)
-    twin.compile(loss=classification_loss(model), metrics=["accuracy"])
-    return twin.evaluate(images, verbose=0, return_dict=True)
+def measured(model: keras.Model, examples: Any, objective: Objective) -> dict[str, float]:
+    """Returns loss and metrics of a model on examples, compiled as for training."""
+    twin = objective.compile(keras.Model(model.inputs, model.outputs))
+    return twin.evaluate(examples, verbose=0, return_dict=True)
 
 
 def train_model(
     run: Run, stage: str, model: keras.Model, spec: schema.Fit, more: Sequence[keras.callbacks.Callback] = ()
 ) -> None:
-    """Fits a model as a section of the recipe says; its images are those of the training split."""
+    """Fits a model as a section of the recipe says, on the training split."""
     side = run.side("rebuilt") if stage == "finetune" else None
-    training = run.images("train", model, spec.batch, side)
+    training = run.examples("train", model, spec.batch, side)
     fit(
         model,
         spec,
@@ -116,6 +120,7 @@ def train_model(
         epochs=spec.epochs,
         training=training,
         validation=run.validation(model, side),
+        objective=run.objective(model),
         folder=run.folder,
         console=run.console,
         callbacks=[*more, *(callback_of(callback, None, model, run.recipe) for callback in spec.callbacks)],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import keras
+
 from kerasprune.costs.cost import cost
 from kerasprune.recipes.stages.context import Run, free_side, measured
 from kerasprune.recipes.stages.sparsity import counted
@@ -17,11 +19,11 @@ def evaluate(run: Run) -> None:
         side = run.side(name)
         costs = cost(model, resolution=side or free_side(model, run.recipe))
         with run.console.status(f"evaluate {name}"):
-            data = run.recipe.data
-            logs = {} if data is None else measured(model, run.images(data.test, model, size=side))
+            logs = _tested(run, model, side)
         found[name] = {
             "accuracy": logs.get("accuracy"),
             "loss": logs.get("loss"),
+            "metrics": {key: value for key, value in logs.items() if key not in ("loss", "accuracy")},
             "params": costs.params,
             "macs": costs.macs,
             "activations": costs.activations,
@@ -30,3 +32,10 @@ def evaluate(run: Run) -> None:
             "layers": [asdict(layer) for layer in costs.layers],
         }
     run.folder.write_json("costs.json", found)
+
+
+def _tested(run: Run, model: keras.Model, side: int | None) -> dict[str, float]:
+    """Returns loss and metrics on the test split; nothing where there are no data."""
+    if run.recipe.data is None:
+        return {}
+    return measured(model, run.examples(run.recipe.data.test, model, size=side), run.objective(model))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
 
 from kerasprune.export.latency import compare_latency
+from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.formats import FORMATS
 from kerasprune.recipes.stages.context import Run, free_side
 
@@ -37,6 +39,7 @@ def _exported(run: Run, model: keras.Model, name: str, stem: str, data: Any, siz
         "format": name,
         "file": str(path.relative_to(run.folder.path)),
         "bytes": made.bytes,
+        "gzip_bytes": made.gzip_bytes,
         "max_error": made.max_error,
         "agreement": made.agreement,
         "latency_ms": made.latency_ms,
@@ -46,11 +49,15 @@ def _exported(run: Run, model: keras.Model, name: str, stem: str, data: Any, siz
 def _samples(run: Run, model: keras.Model, name: str) -> tuple[Any, int | None]:
     """Returns the images that calibrate and check an export, if any, and their side."""
     size = run.side(name) or free_side(model, run.recipe)
+    if run.recipe.calibrate is not None:
+        from kerasprune.data.unlabelled import unlabelled
+
+        scale = run.recipe.data and run.recipe.data.scale
+        return unlabelled(Path(run.recipe.calibrate), model.inputs, scale=scale, size=size), size
     if run.recipe.data is None:
         return None, size
-    images = run.images(run.recipe.data.validation or "train", model, size=run.side(name))
-    images = images.map(lambda image, label: image)
-    return images.unbatch().take(EXPORT_IMAGES).batch(run.recipe.data.batch), size
+    images = run.examples(run.recipe.data.validation or "train", model, size=run.side(name))
+    return inputs_only(images).unbatch().take(EXPORT_IMAGES).batch(run.recipe.data.batch), size
 
 
 def _compared(run: Run) -> dict[str, Any]:

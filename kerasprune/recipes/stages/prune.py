@@ -12,7 +12,7 @@ from kerasprune.graph.trace import trace
 from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, schema
-from kerasprune.recipes.fit import classification_loss, fit
+from kerasprune.recipes.fit import fit
 from kerasprune.recipes.progress import FilterNorms, StopAfter
 from kerasprune.recipes.stages.context import Run, callback_of, dense_model, free_side
 from kerasprune.recipes.stages.three_dimensions import shrink
@@ -47,8 +47,8 @@ def choose(run: Run, model: keras.Model, spec: schema.PlanStep) -> Plan:
         keep=spec.keep,
         macs=spec.macs,
         params=spec.params,
-        data=None if run.recipe.data is None else run.images("train", model),
-        loss=classification_loss(model),
+        data=None if run.recipe.data is None else run.examples("train", model),
+        loss=None if run.recipe.data is None else run.objective(model).compiled_loss(),
         min_keep=spec.min_keep,
         round_to=spec.round_to,
         seed=run.recipe.seed,
@@ -72,7 +72,7 @@ def own_length(callback: Any) -> int:
 
 def _fit_with_callback(run: Run, model: keras.Model, spec: schema.Prune, plan: Plan | None) -> Plan | None:
     """Fits with the callback; returns its plan, or writes its masks where it prunes single weights."""
-    training = run.images("train", model, spec.batch)
+    training = run.examples("train", model, spec.batch)
     per_epoch = len(training)
     callback = callback_of(spec.callback, plan, model, run.recipe)
     total = spec.steps or (spec.epochs or 0) * per_epoch or own_length(callback)
@@ -88,6 +88,7 @@ def _fit_with_callback(run: Run, model: keras.Model, spec: schema.Prune, plan: P
         span=facts(callback).span(per_epoch, total),
         training=training,
         validation=run.validation(model),
+        objective=run.objective(model),
         folder=run.folder,
         console=run.console,
         callbacks=[callback, norms, StopAfter(total)],

@@ -29,6 +29,6 @@ def rebuild(run: Run) -> None:
         run.console.print(f"verified: {verdict.error:.1e} from the masked model{folded}", highlight=False)
         model = slim
     if run.recipe.data is not None and run.recipe.data.validation is not None:
-        logs = measured(model, run.validation(model, run.side("rebuilt")))
+        logs = measured(model, run.validation(model, run.side("rebuilt")), run.objective(model))
         run.folder.set_metrics("rebuild", [{"epoch": 0, **{f"val_{key}": value for key, value in logs.items()}}])
     run.folder.save_model("rebuilt.keras", model)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 from kerasprune.analysis.feature_maps import feature_maps
 from kerasprune.costs.cost import cost
+from kerasprune.criteria.blocks.base import BlockCriterion
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, schema
-from kerasprune.recipes.fit import classification_loss, fit
+from kerasprune.recipes.fit import fit
+from kerasprune.recipes.stages.context import Run, measured
 from kerasprune.search.accuracy_predictor import MAP
 from kerasprune.training.depth_width_resolution import DIMENSIONS, Point, width_plan
+from kerasprune.workflows.store import checksum
 from kerasprune.workflows.three_dimensions import ThreeDimensions, check_extent, check_points, three_dimensions
-
-if TYPE_CHECKING:
-    from kerasprune.recipes.stages.context import Run
 
 _SHOWN = 6  # images whose feature maps are drawn
 
@@ -45,20 +45,22 @@ def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> Plan:
                 spec.training,
                 stage=f"point {slim.count_params()} params at {resolution}",
                 epochs=epochs,
-                training=run.images("train", slim, spec.training.batch, resolution),
+                training=run.examples("train", slim, spec.training.batch, resolution),
                 validation=None,
+                objective=run.objective(slim),
                 folder=run.folder,
                 console=run.console,
+                place=f"point-{slim.count_params()}-{resolution}-{checksum(slim):.9e}",
             )
         if run.recipe.smoke:
             return cost(slim, resolution=resolution).macs / dense
-        return _accuracy(slim, run.validation(slim, resolution))
+        return measured(slim, run.validation(slim, resolution), run.objective(slim))["accuracy"]
 
     result = three_dimensions(
         model,
         train,
         spec.macs,
-        data=run.images("train", model),
+        data=run.examples("train", model),
         resolution=side,
         epochs_per_round=spec.training.epochs,
         epochs=0,  # the fine-tuning stage follows
@@ -66,6 +68,7 @@ def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> Plan:
         down_to=spec.down_to,
         constraint=spec.constraint,
         surface=_surface(spec),
+        blocks=blocks_of(run, model, spec),
         channels=lookup.make("criterion", spec.channels.name, spec.channels.arguments),
         seed=run.recipe.seed,
         folder=run.folder.file("points"),
@@ -73,6 +76,12 @@ def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> Plan:
     run.folder.write_json("points.json", _written(result, spec))
     run.folder.write_arrays("maps.npz", _maps(run, result))
     return result.plan
+
+
+def blocks_of(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> BlockCriterion:
+    """Returns the criterion of blocks, with the images that it is to be judged on."""
+    criterion = lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)
+    return criterion.judged_on(run.validation(model)) if spec.blocks_judged_on == "validation" else criterion
 
 
 def rehearse(model: keras.Model, recipe: schema.Recipe) -> None:
@@ -83,6 +92,7 @@ def rehearse(model: keras.Model, recipe: schema.Recipe) -> None:
     """
     spec = recipe.prune.three_dimensions
     low = spec.down_to or spec.macs
+    lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)
     extent = check_extent(model, recipe.data.size, low)
     check_points(extent, low, spec.rounds, _surface(spec))
     width_plan(model, extent, spec.macs**0.5, lookup.make("criterion", spec.channels.name, spec.channels.arguments))
@@ -90,12 +100,6 @@ def rehearse(model: keras.Model, recipe: schema.Recipe) -> None:
 
 def _surface(spec: schema.ThreeDimensions) -> MAP:
     return MAP(spec.rank, spec.degree)
-
-
-def _accuracy(model: keras.Model, images: Any) -> float:
-    twin = keras.Model(model.inputs, model.outputs)
-    twin.compile(loss=classification_loss(model), metrics=["accuracy"])
-    return twin.evaluate(images, verbose=0, return_dict=True)["accuracy"]
 
 
 def _maps(run: Run, result: ThreeDimensions) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -119,7 +120,14 @@ def test_inspect_shows_groups_and_costs(model):
     result = invoke("inspect", model)
     assert result.exit_code == 0
     assert "stage1_block1_conv1" in result.stdout
-    assert f"{kp.cost(keras.models.load_model(model)).macs:,}" in result.stdout
+    macs = kp.cost(keras.models.load_model(model)).macs
+    assert f"{macs:,}" in result.stdout
+    found = json.loads(invoke("inspect", model, "--json", "--freeze", "stage1_block1_conv1").stdout)
+    assert found["macs"] == macs == sum(layer["macs"] for layer in found["layers"])
+    assert "stage1_block1_conv1" not in [group["name"] for group in found["groups"]]
+    shown = invoke("inspect", model, "--prunable", "--sort", "macs").stdout
+    shares = [float(line.split("│")[5]) for line in shown.splitlines() if line.count("│") == 6]
+    assert shares[:-1] == sorted(shares[:-1], reverse=True) and shares[-1] == 100
 
 
 def test_inspect_of_a_free_side_asks_for_a_size(tmp_path):
@@ -178,12 +186,12 @@ def test_reproduce_prints_a_verdict_and_its_exit_code_follows_it(monkeypatch):
 
 
 def test_fractions_out_of_range(model, tmp_path):
-    assert "Received: 1.5" in refused("prune", model, "--keep", 1.5, "--out", tmp_path / "out")
-    assert "Received: 0" in refused("prune", model, "--macs", 0, "--out", tmp_path / "out")
-    assert "one of keep, macs and params" in refused(
-        "prune", model, "--macs", 0.5, "--keep", 0.5, "--out", tmp_path / "out"
-    )
-    assert "--keep, --macs or --params" in refused("prune", model, "--out", tmp_path / "out")
+    out = ("--out", tmp_path / "out")
+    assert "Received: --keep 1.5. Did you mean 0.015?" in refused("prune", model, "--keep", 1.5, *out)
+    assert "Received: --macs 50. Did you mean 0.5?" in refused("prune", model, "--macs", 50, *out)
+    assert "Received: --macs 0." in refused("prune", model, "--macs", 0, *out)
+    assert "--keep 0.5 and --macs 0.5" in refused("prune", model, "--macs", 0.5, "--keep", 0.5, *out)
+    assert "--keep, --macs and --params" in refused("prune", model, *out)
     assert not (tmp_path / "out").exists()
 
 
@@ -212,7 +220,12 @@ def test_recipe_file_with_faults_lists_them_all(tmp_path):
 
 def test_models_that_cannot_be_read(tmp_path):
     assert "no file" in refused("inspect", tmp_path / "missing.keras")
-    assert "exists" in refused("prune", tmp_path / "missing.keras", "--keep", 0.5, "--out", tmp_path / "out")
+    (tmp_path / "exported").mkdir()
+    (tmp_path / "exported" / "saved_model.pb").write_bytes(b"")
+    assert "a SavedModel" in refused("inspect", tmp_path / "exported")
+    (tmp_path / "old.h5").write_bytes(b"")
+    assert "load_model(" in refused("export", tmp_path / "old.h5", "--format", "tflite", "--out", tmp_path / "a.tflite")
+    assert "no file" in refused("prune", tmp_path / "missing.keras", "--keep", 0.5, "--out", tmp_path / "out")
     (tmp_path / "corrupt.keras").write_bytes(b"nothing like a model")
     assert "corrupt.keras" in refused("inspect", tmp_path / "corrupt.keras")
     assert "corrupt.keras" in refused("prune", tmp_path / "corrupt.keras", "--keep", 0.5, "--out", tmp_path / "out")

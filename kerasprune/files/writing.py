@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from kerasprune.errors import PruneError, short
+from kerasprune.files.reading import path_of
+from kerasprune.files.strays import remove, remove_strays, temporary_name
 
 
 @contextmanager
@@ -20,8 +23,11 @@ def replacing(path: Path | str) -> Iterator[Path]:
         path: The file or folder to write. A file there is replaced; a folder must not be there.
 
     Yields:
-        The temporary path, with the same suffix. It is removed where the block raises; one that a killed process of
-        the same number has left is removed before.
+        The temporary path, with the same suffix. It is removed where the block raises; those that killed processes
+        have left in the folder are removed before.
+
+    Raises:
+        PruneError: There can be no such file.
 
     Example:
         >>> import tempfile
@@ -31,22 +37,42 @@ def replacing(path: Path | str) -> Iterator[Path]:
         >>> [file.name for file in folder.iterdir()]
         ['note.txt']
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
-    _remove(temporary)
+    path = path_of(path)
+    temporary = temporary_name(path)
+    with _worded(path, OSError, ValueError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_strays(path.parent)
+        remove(temporary)
     try:
         yield temporary
-        os.replace(temporary, path)
+        with _worded(path, IsADirectoryError, NotADirectoryError, PermissionError):
+            os.replace(temporary, path)
     finally:
-        _remove(temporary)
+        if temporary.is_symlink() or temporary.exists():
+            remove(temporary)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def make_folder(path: Path | str) -> Path:
+    """Makes a folder, if it is not there, and removes what killed saves have left in it; returns its path.
+
+    Raises:
+        PruneError: There can be no such folder.
+    """
+    path = path_of(path)
+    with _worded(path, OSError, ValueError):
+        path.mkdir(parents=True, exist_ok=True)
+        remove_strays(path)
+    return path
+
+
+@contextmanager
+def _worded(path: Path, *kinds: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except kinds as error:
+        raise PruneError(
+            f"Expected a place to write to. Received: path={short(str(path))} ({short(str(error))}). Give another path."
+        ) from error
 
 
 def write_text(path: Path | str, text: str) -> Path:
@@ -59,14 +85,6 @@ def write_text(path: Path | str, text: str) -> Path:
 def write_json(path: Path | str, data: Any) -> Path:
     """Writes data as indented JSON in one step and returns the path; NaN and infinity are refused."""
     return write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
-
-
-def read_rows(path: Path | str) -> list[dict[str, str]]:
-    """Returns the rows of a CSV file with a head, as text; none where there is no file."""
-    if not Path(path).exists():
-        return []
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def write_rows(path: Path | str, rows: Sequence[Mapping[str, Any]], first: Sequence[str] = ()) -> Path:

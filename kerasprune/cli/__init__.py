@@ -1,0 +1,19 @@
+"""The command line: one file a command. A new command is one new file and one word in the import below."""
+
+from kerasprune.cli import export, init, inspect, names, prune, report, reproduce, resume, run
+from kerasprune.cli.application import INTERRUPTED, app, main
+
+__all__ = [
+    "INTERRUPTED",
+    "app",
+    "export",
+    "init",
+    "inspect",
+    "main",
+    "names",
+    "prune",
+    "report",
+    "reproduce",
+    "resume",
+    "run",
+]

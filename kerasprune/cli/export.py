@@ -1,0 +1,98 @@
+"""Writes a model for use without Keras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from kerasprune.cli.application import app
+from kerasprune.cli.messages import Messages
+from kerasprune.cli.options import (
+    Data,
+    Import,
+    ModelPath,
+    Scale,
+    Size,
+    Trust,
+    Verbose,
+    check_model_path,
+    import_code,
+    load,
+)
+from kerasprune.cli.startup import start
+from kerasprune.errors import PruneError
+
+if TYPE_CHECKING:
+    import keras
+
+EXAMPLES = 1000  # that calibrate and check
+
+
+@app.command()
+def export(
+    model: ModelPath,
+    out: Annotated[Path, typer.Option("--out", help="File or folder to write; must not be there yet.")],
+    format: Annotated[str, typer.Option("--format", help="saved_model, tflite, tflite-float16, tflite-int8, ….")],
+    data: Data = None,
+    scale: Scale = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(help="Inputs without labels to check and calibrate with: .npy, .npz or a folder of images."),
+    ] = None,
+    size: Size = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is at --out.")] = False,
+    imports: Import = None,
+    trust: Trust = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no warnings.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write a model for use without Keras, and measure what was written."""
+    from kerasprune.recipes.formats import find
+
+    check_model_path(model)
+    form = find(format)
+    _check_options(form.calibrates, format, data, calibrate, trust)
+    start(verbose=verbose)
+    import_code(imports, trust)
+    with Messages(None if quiet else Console(stderr=True)).kept():
+        loaded = load(model)
+        inputs = _inputs(loaded, data, calibrate, scale, size)
+        with Console(stderr=True, quiet=quiet).status(f"export {format}"):
+            written = form.write(loaded, out, data=inputs, size=size, overwrite=overwrite)
+    if not quiet:
+        typer.echo(str(written))
+
+
+def _check_options(calibrates: bool, format: str, data: str | None, calibrate: Path | None, trust: bool) -> None:
+    from kerasprune.data.lookup import own
+
+    if data is not None and calibrate is not None:
+        raise PruneError("Expected either --data or --calibrate. Received: both.")
+    if calibrates and data is None and calibrate is None:
+        raise PruneError(
+            f"Expected inputs to calibrate {format} with. Received: neither --data nor --calibrate. "
+            "Give --calibrate FILE.npy, or a folder of images: a hundred of what the phone will see."
+        )
+    if calibrate is not None and not calibrate.exists():
+        raise PruneError(f"Expected a file or a folder. Received: --calibrate {calibrate}, which is none.")
+    if data is not None and own(data) == "function" and not trust:
+        raise PruneError(f"{data!r} would import your own code. Expected the option --trust beside --data.")
+
+
+def _inputs(model: keras.Model, data: str | None, calibrate: Path | None, scale: str | None, size: int | None) -> Any:
+    """Returns batches of inputs, or `None` where none are named."""
+    from kerasprune.recipes import schema
+    from kerasprune.recipes.examples import examples_of, inputs_only
+
+    if calibrate is not None:
+        from kerasprune.data.unlabelled import unlabelled
+
+        return unlabelled(calibrate, model.inputs, scale=scale, size=size)
+    if data is None:
+        return None
+    spec = schema.Data.model_construct(name=data, scale=scale, **({"size": size} if size else {}))
+    batches = examples_of(spec, "validation", model, size=size)
+    return inputs_only(batches).unbatch().take(EXAMPLES).batch(spec.batch)

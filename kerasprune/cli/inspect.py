@@ -1,0 +1,90 @@
+"""Shows what can be pruned and what it costs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kerasprune.cli.application import app
+from kerasprune.cli.options import Freeze, Import, ModelPath, Size, Trust, Verbose, check_model_path, import_code, load
+from kerasprune.cli.startup import start
+from kerasprune.cli.tables import print_table
+from kerasprune.errors import choice_faults, raise_faults
+
+if TYPE_CHECKING:
+    from kerasprune.costs.cost import Cost
+    from kerasprune.graph.graph import ChannelGraph
+
+ORDERS = ("model", "macs", "params")
+
+
+@app.command()
+def inspect(
+    model: ModelPath,
+    coupling: Annotated[str, typer.Option(help="tied, free or padded.")] = "tied",
+    freeze: Freeze = None,
+    prunable: Annotated[bool, typer.Option("--prunable", help="Show only what can be pruned.")] = False,
+    sort: Annotated[str, typer.Option(help="Order of the layers: model, macs or params.")] = "model",
+    size: Size = None,
+    imports: Import = None,
+    trust: Trust = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print groups and layers as JSON, and nothing else.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show which channels of a model are coupled, and what its layers cost."""
+    check_model_path(model)
+    raise_faults("The model cannot be shown:", choice_faults(ORDERS, sort=sort))
+    start(verbose=verbose)
+    from kerasprune.costs.cost import cost
+    from kerasprune.graph.trace import trace
+    from kerasprune.surgery.inline import plain
+
+    import_code(imports, trust)
+    loaded = plain(load(model))
+    graph = trace(loaded, coupling=coupling, freeze=freeze or (), unknown="freeze", resolution=size)
+    free = size is None and any(None in each.shape[1:] for each in loaded.inputs)
+    counted = None if free else cost(graph)
+    if as_json:
+        typer.echo(_as_json(graph, counted))
+        return
+    typer.echo(_groups(graph) if prunable else graph.report())
+    if counted is None:
+        typer.echo("\nThe side or the length of the input is free: give --size to see multiply–adds.")
+        return
+    _print_costs(counted, sort, _makers(graph) if prunable else None)
+
+
+def _groups(graph: ChannelGraph) -> str:
+    lines = [f"{group.name}: {group.size} channels" for group in graph.prunable.values()]
+    return "\n".join(lines) if lines else "No group of channels can be pruned: see the whole report without --prunable."
+
+
+def _makers(graph: ChannelGraph) -> set[str]:
+    """Returns the names of the layers whose weights make or read prunable channels."""
+    return {each.owner.name for name in graph.prunable for each, *_ in (*graph.made_by(name), *graph.read_by(name))}
+
+
+def _print_costs(cost: Cost, sort: str, only: set[str] | None) -> None:
+    layers = [layer for layer in cost.layers if only is None or layer.name in only]
+    if sort != "model":
+        layers = sorted(layers, key=attrgetter(sort), reverse=True)
+    rows = []
+    for layer in layers:
+        macs = f"≈ {layer.estimated:,}" if layer.estimated else f"{layer.macs:,}"
+        share = f"{100 * layer.macs / cost.macs:.1f}" if cost.macs else "–"
+        rows.append((layer.name, layer.kind, f"{layer.params:,}", macs, share))
+    total = ("total", "", f"{cost.params:,}", f"{cost.macs:,}", "100")
+    print_table("", ("layer", "class", "parameters", "MACs", "MACs, %"), [*rows, total])
+    if cost.estimated:
+        typer.echo(f"≈ layers without a rule: some {cost.estimated:,} MACs, not in the total.")
+
+
+def _as_json(graph: ChannelGraph, cost: Cost | None) -> str:
+    groups = [{"name": group.name, "size": group.size} for group in graph.prunable.values()]
+    layers = None if cost is None else [asdict(layer) for layer in cost.layers]
+    total = {} if cost is None else {"params": cost.params, "macs": cost.macs}
+    return json.dumps({"groups": groups, "layers": layers, **total}, indent=2)

@@ -1,0 +1,61 @@
+"""What can be named, and the files behind the names."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from kerasprune.cli.application import app
+from kerasprune.cli.options import RecipeName, Settings, Trust
+from kerasprune.errors import PruneError, nearest
+from kerasprune.recipes import library
+from kerasprune.registry import budgets, callbacks, criteria, models
+
+
+def _data_names() -> list[str]:
+    return importlib.import_module("kerasprune.data.lookup").names()
+
+
+KINDS: dict[str, Callable[[], list[str]]] = {
+    "models": models.names,
+    "data": _data_names,
+    "criteria": criteria.names,
+    "budgets": budgets.names,
+    "callbacks": callbacks.names,
+    "recipes": library.names,
+}
+
+
+@app.command("ls")
+def list_names(
+    kind: Annotated[str | None, typer.Argument(help="models, data, criteria, budgets, callbacks or recipes.")] = None,
+) -> None:
+    """List what can be named in recipes and options; recipes with what they ask, cost and need."""
+    from kerasprune.recipes.listing import described
+
+    if kind is not None and kind not in KINDS:
+        raise PruneError(f"Expected one of {', '.join(KINDS)}. Received: {kind!r}.{nearest(kind, KINDS)}")
+    for name in [kind] if kind else KINDS:
+        typer.echo(f"{name}:")
+        for member in KINDS[name]():
+            typer.echo(f"  {member}")
+            if name == "recipes":
+                typer.echo(f"      {described(member)}")
+
+
+@app.command()
+def validate(recipe: RecipeName, settings: Settings = None, trust: Trust = False) -> None:
+    """Check a recipe without running it; all faults are listed."""
+    from kerasprune.recipes import loader, stage_names
+
+    checked = loader.load(recipe, settings or [], trust=trust)
+    typer.echo(f"{checked.name} is valid: {', '.join(stage_names.names(checked))} ({checked.status}).")
+
+
+@app.command()
+def show(recipe: RecipeName) -> None:
+    """Show the file of a recipe."""
+    typer.echo(library.find(recipe).read_text(encoding="utf-8").rstrip())

@@ -1,0 +1,51 @@
+"""What a run ends with: where the model is, what was measured and what was not, and the next command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from kerasprune.cli.tables import print_summary
+from kerasprune.recipes import schema
+
+
+def print_outcome(folder: Path, recipe: schema.Recipe, model: Path) -> None:
+    """Prints the summary of a pruned model, and what to do next.
+
+    Args:
+        folder: The folder of the run.
+        recipe: What was run.
+        model: The model that was pruned.
+    """
+    print_summary(folder)
+    slim = folder / "slim.keras"
+    typer.echo(f"slim model: {slim}")
+    missing = []
+    if recipe.data is None:
+        missing.append("accuracy (give --data)")
+    if "tflite" not in recipe.export:
+        missing.append("latency (give --export tflite)")
+    if missing:
+        typer.echo(f"not measured: {', '.join(missing)}")
+    typer.echo(f"next: {_next_command(recipe, model, slim)}")
+
+
+def print_json(folder: Path) -> None:
+    """Prints `summary.json` with the paths of the models, and nothing else."""
+    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    files = {name: str(folder / f"{name}.keras") for name in ("dense", "slim")}
+    typer.echo(json.dumps({**summary, "folder": str(folder), "files": files}, indent=2))
+
+
+def _next_command(recipe: schema.Recipe, model: Path, slim: Path) -> str:
+    if recipe.finetune is None:
+        data = recipe.data.name if recipe.data else "DATA"
+        plan = recipe.prune.plan
+        target = next(f"--{name} {value}" for name in ("keep", "macs", "params") if (value := getattr(plan, name)))
+        return f"kerasprune prune {model} {target} --data {data} --finetune-epochs 10 --out OTHER-FOLDER"
+    if not recipe.export:
+        return f"kerasprune export {slim} --format tflite --out {slim.stem}.tflite"
+    return f"keras.models.load_model({str(slim)!r}), or the files in {slim.parent / 'exports'}"

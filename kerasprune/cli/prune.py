@@ -1,0 +1,151 @@
+"""Prunes a model at once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from kerasprune.cli.application import app
+from kerasprune.cli.messages import Messages
+from kerasprune.cli.options import (
+    Data,
+    Freeze,
+    Import,
+    ModelPath,
+    Out,
+    Scale,
+    Size,
+    Trust,
+    Verbose,
+    check_model_path,
+    fraction,
+    import_code,
+    in_options,
+)
+from kerasprune.cli.outcome import print_json, print_outcome
+from kerasprune.cli.startup import start
+from kerasprune.errors import PruneError
+
+if TYPE_CHECKING:
+    from kerasprune.recipes import schema
+
+RATES = {"sgd": 0.01, "adam": 0.001, "adamw": 0.001}  # where fine-tuning starts
+
+
+@app.command()
+def prune(
+    model: ModelPath,
+    out: Out,
+    keep: Annotated[float | None, typer.Option(callback=fraction, help="Fraction of the channels that stays.")] = None,
+    macs: Annotated[
+        float | None, typer.Option(callback=fraction, help="Fraction of the multiply–adds that stays, 0.5 for half.")
+    ] = None,
+    params: Annotated[
+        float | None, typer.Option(callback=fraction, help="Fraction of the parameters that stays.")
+    ] = None,
+    criterion: Annotated[str, typer.Option(help="What matters; see 'kerasprune ls criteria'.")] = "l1",
+    budget: Annotated[str, typer.Option(help="How much stays where; see 'kerasprune ls budgets'.")] = "uniform",
+    coupling: Annotated[str, typer.Option(help="tied: residual trunks shrink too; free: they stay; padded.")] = "tied",
+    round_to: Annotated[int, typer.Option(help="Keep a multiple of so many channels, for what the phone likes.")] = 1,
+    min_keep: Annotated[int, typer.Option(help="Keep at least so many channels of every group.")] = 1,
+    freeze: Freeze = None,
+    data: Data = None,
+    scale: Scale = None,
+    size: Size = None,
+    batch: Annotated[int, typer.Option(help="Examples per batch.")] = 128,
+    loss: Annotated[
+        str | None, typer.Option(help="Name of a Keras loss. Defaults to the one that the model was compiled with.")
+    ] = None,
+    finetune_epochs: Annotated[int, typer.Option(help="Epochs of training afterwards; needs --data.")] = 0,
+    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw, for fine-tuning.")] = "sgd",
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Where fine-tuning starts, then half a cosine. [0.01; Adam: 0.001]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides whatever is random.")] = 0,
+    export: Annotated[
+        list[str] | None, typer.Option("--export", metavar="FORMAT", help="Also write tflite, …; may be repeated.")
+    ] = None,
+    calibrate: Annotated[
+        Path | None, typer.Option(help="Inputs to calibrate exports with: .npy, .npz or a folder of images.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Carry on with what an earlier run left.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")] = False,
+    imports: Import = None,
+    trust: Trust = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no warnings.")] = False,
+    verbose: Verbose = False,
+    log_file: Annotated[Path | None, typer.Option(help="A file that warnings are appended to.")] = None,
+) -> None:
+    """Prune a trained model at once, and fine-tune it where --finetune-epochs says so.
+
+    Composite layers and subclassed models are written out as plain layers first.
+    """
+    check_model_path(model)
+    _check_options(keep=keep, macs=macs, params=params, data=data, epochs=finetune_epochs, optimizer=optimizer)
+    target = {name: value for name, value in (("keep", keep), ("macs", macs), ("params", params)) if value is not None}
+    how = {"criterion": criterion, "budget": budget, "coupling": coupling, "freeze": freeze or []}
+    recipe = {
+        **_named(model),
+        "seed": seed,
+        "model": {"start": str(model), "size": size},
+        "data": data and {"name": data, "scale": scale, "batch": batch, **({"size": size} if size else {})},
+        "loss": loss,
+        "prune": {"plan": {**target, **how, "round_to": round_to, "min_keep": min_keep}},
+        "finetune": _finetuning(finetune_epochs, optimizer, learning_rate) if finetune_epochs else None,
+        "export": export or [],
+        "calibrate": calibrate and str(calibrate),
+    }
+    with in_options():
+        checked = _checked(recipe, model, trust, room=out if overwrite and not resume else None)
+    start(verbose=verbose)
+    import_code(imports, trust)
+    from kerasprune.recipes.runner import run as run_recipe
+
+    messages = Messages(None if quiet else Console(stderr=True), log_file, out)
+    with messages.kept(), in_options():
+        folder = run_recipe(checked, out, resume=resume, console=Console(quiet=quiet, stderr=as_json))
+    if as_json:
+        print_json(folder)
+    elif not quiet:
+        print_outcome(folder, checked, model)
+
+
+def _named(model: Path) -> dict[str, str]:
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", model.stem).strip("-.") or "model"
+    return {"name": name, "why": f"{model.name}, pruned at once."}
+
+
+def _checked(recipe: dict[str, Any], model: Path, trust: bool, room: Path | None) -> schema.Recipe:
+    """Returns the recipe, checked; makes room for the run where that is asked for."""
+    from kerasprune.recipes import loader
+    from kerasprune.recipes.overwrite import make_room
+
+    checked = loader.check(recipe, source=f"Pruning {model.name}", trust=trust)
+    if room is not None:
+        make_room(room)
+    return checked
+
+
+def _finetuning(epochs: int, optimizer: str, rate: float | None) -> dict[str, Any]:
+    cosine = {"name": "cosine", "start": RATES[optimizer] if rate is None else rate}
+    return {"epochs": epochs, "optimizer": {"name": optimizer, "learning_rate": cosine}}
+
+
+def _check_options(*, data: str | None, epochs: int, optimizer: str, **targets: float | None) -> None:
+    """Says what is wrong with options that exclude or need each other."""
+    given = [f"--{name} {value}" for name, value in targets.items() if value is not None]
+    if len(given) != 1:
+        received = " and ".join(given) or "none of them"
+        raise PruneError(f"Expected how much stays: one of --keep, --macs and --params. Received: {received}.")
+    if epochs < 0 or epochs and data is None:
+        raise PruneError(
+            f"Expected --data beside --finetune-epochs, which is 0 or more. Received: --finetune-epochs {epochs}"
+            f"{'' if data else ', no --data'}."
+        )
+    if optimizer not in RATES:
+        raise PruneError(f"Expected --optimizer to be one of {', '.join(RATES)}. Received: --optimizer {optimizer}.")

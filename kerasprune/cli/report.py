@@ -1,0 +1,35 @@
+"""Draws the report of a run anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kerasprune.cli.application import app
+from kerasprune.cli.startup import start
+from kerasprune.cli.tables import print_comparison
+from kerasprune.errors import PruneError
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folders of runs, or folders that hold such.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Write the table of several runs as CSV, too.")] = None,
+) -> None:
+    """Draw report.html anew from the files of a run folder; of several runs, print mean ± standard deviation."""
+    from kerasprune.reports.comparison import runs_below, write_comparison
+
+    finished, unfinished = runs_below(runs)
+    if len(finished) + len(unfinished) > 1:
+        print_comparison(runs)
+        if out is not None:
+            typer.echo(str(write_comparison(finished, out)))
+        return
+    if out is not None:
+        raise PruneError(f"Expected several runs for --out. Received: one, {str(runs[0])!r}.")
+    start()
+    from kerasprune import reports
+
+    typer.echo(str(reports.write((finished or unfinished)[0])))

@@ -1,0 +1,53 @@
+"""Runs a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from kerasprune.cli.application import app
+from kerasprune.cli.options import RecipeName, Settings, Strict, Trust, Verbose
+from kerasprune.cli.startup import start
+from kerasprune.cli.tables import print_comparison, print_summary
+from kerasprune.errors import PruneError
+
+
+@app.command()
+def run(
+    recipe: RecipeName,
+    settings: Settings = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Defaults to runs/RECIPE-HASH.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Carry on where a run was broken off, within the stage.")
+    ] = False,
+    strict: Strict = False,
+    trust: Trust = False,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Try every stage on generated images.")] = False,
+    seeds: Annotated[int, typer.Option("--seeds", help="Run it for so many seeds, for mean ± deviation.")] = 1,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option("--grid", metavar="KEY.KEY=VALUE,VALUE", help="Run it for each; repeatable."),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Runs at a time, of --seeds and --grid.")] = 1,
+    verbose: Verbose = False,
+) -> None:
+    """Run a recipe: train, prune, rebuild, fine-tune, test, export, report."""
+    from kerasprune.recipes import loader
+
+    if seeds != 1 or grid:
+        if strict:
+            raise PruneError("Expected one run beside --strict. Received: --seeds or --grid. Leave one of them out.")
+        from kerasprune.recipes.grid import grid_of, seeds_and_grid
+
+        options = {"settings": settings or [], "out": out, "resume": resume, "trust": trust, "smoke": smoke}
+        folder = seeds_and_grid(recipe, seeds=seeds, grid=grid_of(grid or []), workers=workers, **options)
+        print_comparison([folder])
+        return
+    checked = loader.load(recipe, settings or [], trust=trust)
+    start(verbose=verbose)
+    from kerasprune.recipes.runner import run as run_recipe
+
+    print_summary(run_recipe(checked, out, resume=resume, smoke=smoke, strict=strict, console=Console()))

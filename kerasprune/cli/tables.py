@@ -1,0 +1,47 @@
+"""Tables on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Prints rows under their header; nothing where there are none."""
+    if not rows:
+        return
+    table = Table(title=title or None)
+    for position, name in enumerate(header):
+        table.add_column(name, justify="left" if position == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def print_summary(folder: Path) -> None:
+    """Prints what came out of a run, beside what was expected of it."""
+    from kerasprune import reports
+    from kerasprune.reports import tables
+
+    record = reports.read(folder)
+    print_table("", ("", "dense", "slim", "change"), tables.before_after(record.summary))
+    print_table("", ("", "expected", "here", ""), tables.expected(record.recipe, record.summary))
+    typer.echo(f"report: {folder / 'report.html'}")
+
+
+def print_comparison(folders: Sequence[Path]) -> None:
+    """Prints several runs beside each other, and names those that are not finished."""
+    from kerasprune import reports
+    from kerasprune.reports.comparison import comparison_table, runs_below
+
+    finished, unfinished = runs_below(folders)
+    if finished:
+        print_table("", *comparison_table([reports.read(folder) for folder in finished]))
+        typer.echo("mean ± standard deviation over the runs that differ in the seed only")
+    for folder in unfinished:
+        typer.echo(f"not finished: {folder}", err=True)

@@ -1,0 +1,187 @@
+"""A user's own arrays: `.npz` files of inputs and targets, by split or divided here."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kerasprune.data import scaling
+from kerasprune.data.epochs import epochs
+from kerasprune.data.examples import Examples
+from kerasprune.data.folder import PARTS, SPLIT_SEED, SPLITS
+from kerasprune.errors import PruneError, raise_faults
+
+SHARE = 10  # where a file has a test part but no validation part, a tenth of the training part is held out
+TARGETS = "y"
+Inputs = np.ndarray | dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Examples in memory, reached by number.
+
+    Args:
+        inputs: Array of shape (count, …), or such arrays by the name of the model's input.
+        targets: Array of shape (count, …).
+    """
+
+    inputs: Inputs
+    targets: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """Number of examples."""
+        return len(self.targets)
+
+    def part(self, numbers: np.ndarray) -> Rows:
+        """Returns some of the examples."""
+        return Rows(tf.nest.map_structure(lambda each: each[numbers], self.inputs), self.targets[numbers])
+
+    def in_order(self) -> tf.data.Dataset:
+        """Returns the numbers from 0."""
+        return tf.data.Dataset.range(self.count)
+
+    def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
+        """Returns the numbers, permuted."""
+        numbers = tf.range(self.count, dtype=tf.int64)
+        return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(numbers, seed))
+
+    def decode(self, record: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        """Returns the inputs and the target of a number."""
+        with tf.device("CPU"):  # also where there is a GPU: its memory is for the model
+            return tf.nest.map_structure(lambda each: tf.gather(each, record), (self.inputs, self.targets))
+
+
+def arrays(path: Path) -> Examples:
+    """Returns the examples of a `.npz` file.
+
+    It holds `x` and `y`, or for several inputs an array by the name of each and `y`: divided 80 : 10 : 10 by a fixed
+    permutation. Or it holds `x_train`, `y_train`, `x_test`, `y_test`, and `x_val`, `y_val` unless a tenth of the
+    training examples is to be held out.
+
+    Args:
+        path: The file.
+
+    Raises:
+        PruneError: It is no such file, its arrays do not fit each other, or they hold Python objects.
+    """
+    splits = _splits(path, read(path))
+    # What a uint8 array is standardised with: of the training examples, by channel.
+    own = moments(splits["train"].inputs)
+    return Examples(str(path), tuple(splits), partial(_batches, splits, own, str(path)))
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """Returns the arrays of a `.npz` file by name; that of a `.npy` file is called `x`.
+
+    Raises:
+        PruneError: There is no such file, or it is damaged, or it holds Python objects.
+    """
+    if not path.is_file():
+        raise PruneError(f"Expected the path of a .npz or .npy file. Received: {str(path)!r}, which is no file.")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        return {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise PruneError(
+            f"Expected a whole .npz or .npy file of numbers. Received: {str(path)!r} ({error}). "
+            "Write it with np.savez(path, x=…, y=…)."
+        ) from error
+
+
+def _splits(path: Path, found: Mapping[str, np.ndarray]) -> dict[str, Rows]:
+    parts = {name.partition("_")[2] for name in found if name.startswith(("x_", "y_"))} & set(SPLITS)
+    whole = TARGETS in found and len(found) > 1
+    if not parts and not whole:
+        raise PruneError(
+            "Expected arrays x and y, or x_train, y_train, x_test, y_test. "
+            f"Received: {path} with {', '.join(sorted(found)) or 'nothing'}. Write it with np.savez(path, x=…, y=…)."
+        )
+    if not parts:
+        inputs = {name: array for name, array in found.items() if name != TARGETS}
+        rows = _checked(path, inputs["x"] if set(inputs) == {"x"} else inputs, found[TARGETS])
+        order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(rows.count)
+        cuts = {split: (round(a * rows.count), round(b * rows.count)) for split, (a, b) in PARTS.items()}
+        return {split: rows.part(np.sort(order[begin:end])) for split, (begin, end) in cuts.items()}
+    lacking = [f"{a}_{part}" for part in parts for a in "xy" if f"{a}_{part}" not in found]
+    if lacking or "train" not in parts:
+        raise PruneError(f"Expected x and y of every split, and of train. Received: {path} without {lacking or parts}.")
+    splits = {SPLITS[part]: _checked(path, found[f"x_{part}"], found[f"y_{part}"]) for part in sorted(parts)}
+    if "validation" not in splits:
+        numbers = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(splits["train"].count)
+        held = len(numbers) // SHARE
+        splits["validation"] = splits["train"].part(np.sort(numbers[:held]))
+        splits["train"] = splits["train"].part(np.sort(numbers[held:]))
+    return splits
+
+
+def _checked(path: Path, inputs: Inputs, targets: np.ndarray) -> Rows:
+    every = (*tf.nest.flatten(inputs), targets)
+    strange = [each.dtype for each in every if each.dtype.kind not in "biuf"]
+    faults = [f"Expected numbers. Received: an array of {dtype}." for dtype in strange]
+    if len({each.shape[:1] for each in every}) > 1 or targets.ndim == 0:
+        shapes = ", ".join(str(each.shape) for each in every)
+        faults.append(f"Expected one target for each example. Received: arrays of {shapes}.")
+    if any(each.dtype.kind == "f" and not np.isfinite(each).all() for each in every):
+        faults.append("Expected finite numbers. Received: NaN or infinity.")
+    raise_faults(f"The arrays of {path} cannot be taken:", faults)
+
+    def plain(array: np.ndarray) -> np.ndarray:
+        return array.astype(np.float32) if array.dtype.kind == "f" else array
+
+    return Rows(tf.nest.map_structure(plain, inputs), plain(targets))
+
+
+def moments(inputs: Inputs) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns mean and standard deviation by channel of pixels / 255; `None` where an array is not of uint8."""
+    if isinstance(inputs, dict) or inputs.dtype != np.uint8:
+        return None
+    axes = tuple(range(inputs.ndim - 1)) if inputs.ndim == 4 else None
+    return inputs.mean(axes) / 255.0, np.maximum(inputs.std(axes) / 255.0, 1e-6)
+
+
+def scaler(inputs: Inputs, scale: str, own: tuple[Any, Any] | None, name: str) -> Any:
+    """Returns a function that brings pixels to a scale; numbers that are no pixels stay as they are.
+
+    Args:
+        inputs: Array or arrays; those of uint8 are pixels.
+        scale: One of `SCALES`.
+        own: Mean and standard deviation of the pixels / 255, for `"standardise"`.
+        name: Where they come from.
+
+    Raises:
+        PruneError: A scale is asked for where there are no pixels.
+    """
+    if own is None and scale == "none":
+        return lambda x: x
+    if own is None:
+        raise PruneError(
+            f"Expected pixels, an array x of uint8, beside --scale {scale}. Received: {name} with "
+            f"{', '.join(sorted({str(each.dtype) for each in tf.nest.flatten(inputs)}))}. Leave --scale out: other "
+            "numbers are taken as they are."
+        )
+    if scale == "imagenet" and inputs.shape[-1] != 3:
+        raise PruneError(f"Expected images of three channels for --scale imagenet. Received: {inputs.shape}.")
+    mean, std = own if scale == "standardise" else scaling.constants(scale, None)
+    if scale not in ("standardise", "imagenet"):
+        mean, std = mean[0], std[0]
+    mean, std = np.float32(mean), np.float32(std)
+    return lambda x: (tf.cast(x, tf.float32) / 255.0 - mean) / std
+
+
+def _batches(
+    splits: Mapping[str, Rows], own: Any, name: str, split: str, batch: int, seed: int, scale: str
+) -> tf.data.Dataset:
+    rows = splits[split]
+    ready = scaler(rows.inputs, scale, own, name)
+    if split == "train":
+        return epochs(rows, lambda x, *_: ready(x), batch=min(batch, rows.count), seed=seed, name=f"{name} {seed}")
+    decoded = rows.in_order().map(rows.decode, num_parallel_calls=tf.data.AUTOTUNE)
+    return decoded.map(lambda x, y: (ready(x), y)).batch(batch)

@@ -1,0 +1,76 @@
+"""What the numbers of an image are: the values that the pixels 0 … 255 become, and the number of channels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kerasprune.errors import choice_faults
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from kerasprune.data.sources import DataInfo
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+SCALES = ("standardise", "imagenet", "0..1", "-1..1", "0..255", "none")
+"""`standardise` and `imagenet` subtract a mean and divide by a standard deviation, the data set's own or ImageNet's;
+`none` leaves the pixels as they are stored, as `0..255` does."""
+CHANNELS = (1, 3)
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+_FIXED = {
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+    "0..1": ((0.0,) * 3, (1.0,) * 3),
+    "-1..1": ((0.5,) * 3, (0.5,) * 3),
+    "0..255": ((0.0,) * 3, (1 / 255,) * 3),
+    "none": ((0.0,) * 3, (1 / 255,) * 3),
+}
+
+
+def constants(scale: str, facts: DataInfo) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns `mean` and `std` by channel: a pixel p becomes `(p / 255 − mean) / std`.
+
+    Args:
+        scale: One of `SCALES`.
+        facts: The data set, whose own constants `"standardise"` takes.
+
+    Example:
+        >>> constants("-1..1", None)
+        ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    """
+    return _FIXED[scale] if scale in _FIXED else (tuple(facts.mean), tuple(facts.std))
+
+
+def wrong_scaling(scale: object, channels: object) -> list[str]:
+    """Returns what is wrong with a scale and a number of channels."""
+    return [*choice_faults(SCALES, scale=scale), *choice_faults(CHANNELS, channels=channels)]
+
+
+def scaled(image: tf.Tensor, scale: str, facts: DataInfo) -> tf.Tensor:
+    """Returns an image of pixels 0 … 255, of shape (height, width, 3), at a scale, as float32."""
+    import tensorflow as tf
+
+    mean, std = constants(scale, facts)
+    return (tf.cast(image, tf.float32) / 255.0 - tf.constant(mean)) / tf.constant(std)
+
+
+def rescaled(image: tf.Tensor, scale: str, channels: int, facts: DataInfo) -> tf.Tensor:
+    """Returns a standardised image at another scale, and grey where one channel is wanted.
+
+    Augmentation works on standardised images, in which 0 is the mean colour; so this comes behind it.
+
+    Args:
+        image: float32 of shape (height, width, 3).
+        scale: One of `SCALES`.
+        channels: 1 or 3.
+        facts: The data set.
+    """
+    import tensorflow as tf
+
+    if scale != "standardise":
+        (mean, std), (own_mean, own_std) = constants(scale, facts), constants("standardise", facts)
+        image = (image * tf.constant(own_std) + tf.constant(own_mean) - tf.constant(mean)) / tf.constant(std)
+    if channels == 1:
+        image = tf.reduce_sum(image * tf.constant(LUMINANCE), axis=-1, keepdims=True)
+    return image

@@ -1,0 +1,106 @@
+"""A user's own function that returns a `tf.data.Dataset`: `module:function`, or `FILE.py:function`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from kerasprune.data.examples import SPLIT_NAMES, Examples
+from kerasprune.errors import PruneError
+
+PARTS = 10  # of the examples of a function without splits eight tenths train, one validates, one tests
+
+
+def user_function(address: str) -> Examples:
+    """Returns the examples of a function.
+
+    It is called with the name of a split and returns that split; a function without arguments returns all examples,
+    of which every ninth and tenth example serves for validation and for the test.
+
+    Args:
+        address: `module:function` or `FILE.py:function`; the module is looked for in the current folder too.
+
+    Raises:
+        PruneError: There is no such function.
+    """
+    function = _function(address)
+    try:
+        takes_split = bool(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        takes_split = True
+
+    def make(split: str, batch: int, seed: int, scale: str) -> tf.data.Dataset:
+        del batch, seed
+        if scale != "none":
+            raise PruneError(
+                f"Expected the pixels of {address} at the scale that the model takes. Received: scale={scale!r}. "
+                "Scale them in the function, and leave --scale out."
+            )
+        return _called(function, address, (split,) if takes_split else ())
+
+    return Examples(address, SPLIT_NAMES, make, None if takes_split else _part)
+
+
+def _function(address: str) -> Callable[..., Any]:
+    module, _, name = address.rpartition(":")
+    try:
+        if module.endswith(".py"):
+            path = Path(module)
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            loaded = importlib.util.module_from_spec(spec)
+            sys.modules[path.stem] = loaded
+            spec.loader.exec_module(loaded)
+        else:
+            loaded = _imported(module)
+        return getattr(loaded, name)
+    except Exception as error:  # the code is the user's
+        raise PruneError(
+            "Expected 'module:function' or 'FILE.py:function' that can be imported. "
+            f"Received: {address!r} ({type(error).__name__}: {error})."
+        ) from error
+
+
+def _imported(module: str) -> Any:
+    """Imports a module, from the current folder too, as `python` does and an installed program does not."""
+    here = str(Path.cwd())
+    added = here not in sys.path
+    if added:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(module)
+    finally:
+        if added:
+            sys.path.remove(here)
+
+
+def _called(function: Callable[..., Any], address: str, arguments: tuple[str, ...]) -> tf.data.Dataset:
+    try:
+        data = function(*arguments)
+    except Exception as error:  # the code is the user's
+        raise PruneError(
+            f"Expected {address} to return a tf.data.Dataset. "
+            f"Received: {type(error).__name__}: {error}, when called with {arguments}."
+        ) from error
+    if not isinstance(data, tf.data.Dataset):
+        raise PruneError(f"Expected {address} to return a tf.data.Dataset. Received: {type(data).__name__}.")
+    if not isinstance(data.element_spec, tuple) or len(data.element_spec) not in (2, 3):
+        raise PruneError(
+            f"Expected elements (inputs, targets) from {address}. Received: {data.element_spec}. "
+            "Where inputs are the targets, as in an autoencoder, give both."
+        )
+    return data
+
+
+def _part(data: tf.data.Dataset, split: str) -> tf.data.Dataset:
+    """Returns the examples that serve a split."""
+    wanted = {"train": range(PARTS - 2), "validation": [PARTS - 2], "test": [PARTS - 1]}[split]
+    places = tf.constant(list(wanted), tf.int64)
+    numbered = data.enumerate().filter(lambda n, _: tf.reduce_any(n % PARTS == places))
+    return numbered.map(lambda _, example: example)

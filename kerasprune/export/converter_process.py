@@ -1,0 +1,147 @@
+"""A child process that converts, so that where TensorFlow's converter dies Python lives on.
+
+Quantizing with calibration is what kills it: with a loop in the graph (`LSTM`, `GRU`) it is a segmentation fault, and
+the samples it runs on are what takes memory. The child is kept for the conversions that follow, since importing
+TensorFlow takes longer than most of them; it ends with this process, or after a minute without work.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+from kerasprune.export.converter_child import RESULT
+
+CHILD = "kerasprune.export.converter_child"
+
+
+class ConverterRefusal(Exception):
+    """The converter said no; the message is its own."""
+
+
+class ConverterDeath(Exception):
+    """The child has died.
+
+    Args:
+        cause: What of, in words.
+        log: The last lines it wrote.
+    """
+
+    def __init__(self, cause: str, log: str) -> None:
+        super().__init__(cause)
+        self.cause, self.log = cause, log
+
+
+class ConverterProcess:
+    """A child that converts one SavedModel after the other.
+
+    Args:
+        module: What it runs. Defaults to the module `kerasprune.export.converter_child`.
+    """
+
+    def __init__(self, module: str = CHILD) -> None:
+        self._module = module
+        self._child: subprocess.Popen | None = None
+        self._log: IO[bytes] | None = None
+        self._owner = 0
+        self._lock = threading.RLock()
+        atexit.register(self.stop)
+
+    def start(self) -> None:
+        """Starts the child, where there is none: importing TensorFlow takes it some seconds, which may overlap."""
+        with self._lock:
+            if self._child is not None and self._owner == os.getpid() and self._child.poll() is None:
+                return
+            self.stop()
+            self._log = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the child writes into it
+            # As this process finds modules, so does the child; a GPU is of no use to it, and may be in use.
+            places = os.pathsep.join(place or os.getcwd() for place in sys.path)
+            environment = {**os.environ, "PYTHONPATH": places, "CUDA_VISIBLE_DEVICES": "-1"}
+            try:
+                self._child = subprocess.Popen(
+                    [sys.executable, "-P", "-m", self._module],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._log,
+                    env=environment,
+                    text=True,
+                )
+            except OSError as error:
+                raise ConverterDeath(f"it could not be started ({error})", "") from error
+            self._owner = os.getpid()
+
+    def convert(self, folder: Path, quantize: str | None, io: str) -> bytes:
+        """Returns what `converter.converted` returns, computed in the child.
+
+        Raises:
+            ConverterRefusal: The converter raised an error.
+            ConverterDeath: The child died of it.
+        """
+        with self._lock:
+            answer = self._answer([str(folder), quantize, io])
+        if "error" in answer:
+            raise ConverterRefusal(answer["error"])
+        return (folder / RESULT).read_bytes()
+
+    def _answer(self, request: list[Any], again: bool = True) -> dict[str, str]:
+        self.start()
+        before = self._log.seek(0, os.SEEK_END)
+        try:
+            line = self._ask(json.dumps(request))
+        except BaseException:  # an interrupt: the answer of this request must not be taken for that of the next
+            self.stop()
+            raise
+        if line:
+            return json.loads(line)
+        code = self._child.wait()
+        if code == 0 and again:  # it had gone for want of work just when it was asked
+            return self._answer(request, again=False)
+        self._log.seek(before)
+        log = self._log.read().decode(errors="replace")
+        self.stop()
+        raise ConverterDeath(_cause(code), log)
+
+    def _ask(self, text: str) -> str:
+        try:
+            self._child.stdin.write(text + "\n")
+            self._child.stdin.flush()
+        except OSError:  # it is dead already
+            return ""
+        return self._child.stdout.readline()
+
+    def stop(self) -> None:
+        """Ends the child, where there is one."""
+        child, self._child = self._child, None
+        if child is None or self._owner != os.getpid():  # after a fork it is the other process's
+            return
+        child.kill()  # it holds nothing that could be lost, and may be in the middle of importing TensorFlow
+        for stream in (child.stdin, child.stdout):
+            with contextlib.suppress(OSError):
+                stream.close()
+        child.wait()
+        self._log.close()
+
+
+def _cause(code: int) -> str:
+    """Words a return code; negative ones are signals."""
+    if code >= 0:
+        return f"it ended with code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    words = {"SIGSEGV": "a segmentation fault", "SIGABRT": "an abort", "SIGKILL": "killed, perhaps for want of memory"}
+    return f"{words.get(name, name)} ({name})" if name in words else name
+
+
+process = ConverterProcess()
+"""The child of this process."""

@@ -1,0 +1,15 @@
+"""Files: whole or absent where they are written, bounded where they are read."""
+
+from kerasprune.files.reading import is_file as is_file
+from kerasprune.files.reading import is_folder as is_folder
+from kerasprune.files.reading import parse_json as parse_json
+from kerasprune.files.reading import path_of as path_of
+from kerasprune.files.reading import read_json as read_json
+from kerasprune.files.reading import read_rows as read_rows
+from kerasprune.files.reading import read_text as read_text
+from kerasprune.files.strays import remove_strays as remove_strays
+from kerasprune.files.writing import make_folder as make_folder
+from kerasprune.files.writing import replacing as replacing
+from kerasprune.files.writing import write_json as write_json
+from kerasprune.files.writing import write_rows as write_rows
+from kerasprune.files.writing import write_text as write_text

@@ -1,0 +1,145 @@
+"""Models that others wrote: a `.keras` file is checked before Keras builds anything of it."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from kerasprune.errors import PruneError, short
+from kerasprune.files.arrays import check_size
+from kerasprune.files.reading import MOST_BYTES, is_file, parse_json, path_of
+
+FREE_WEIGHTS = 1_000_000
+"""Weights that a model may have beyond those of its file: of layers that save theirs in fewer numbers."""
+_CONFIG, _H5 = "config.json", "model.weights.h5"
+
+
+def load_model(path: Path | str) -> Any:
+    """Loads a `.keras` file in safe mode, once it is seen that it holds what its config asks for.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The model, not compiled.
+
+    Raises:
+        PruneError: There is no such file; its config asks for more weights than it holds; or Keras cannot read it.
+    """
+    import keras
+
+    path = path_of(path)
+    if not is_file(path):
+        raise PruneError(f"Expected the path of a .keras file. Received: {short(str(path))}, which is no file.")
+    try:
+        with weights_at_most(_stored(path) + FREE_WEIGHTS, path), _none_left_random(path):
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises whatever the reader of a damaged part raises
+        cause = _cause(error)
+        if cause is not None:
+            raise cause from error
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise PruneError(
+            f"Keras cannot read the model. Received: {short(str(path))} ({reason[:300]}). "
+            "Expected a whole .keras file without lambda layers; for classes of your own give --import FILE.py --trust."
+        ) from error
+
+
+@contextmanager
+def weights_at_most(most: int, path: Path) -> Iterator[None]:
+    """Lets layers make at most so many weights while the block runs; the next raises before it is made.
+
+    Args:
+        most: Numbers in all weights together.
+        path: The file they are read from, for the message.
+    """
+    from keras.layers import Layer
+
+    add, made = Layer.add_weight, 0
+
+    def counted(layer: Any, shape: Any = None, *args: Any, **kwargs: Any) -> Any:
+        nonlocal made
+        made += _size(shape)
+        if made > most:
+            raise PruneError(
+                f"Expected a model of the weights that its file holds. Received: {short(str(path))}, whose layer "
+                f"{short(layer.name)} asks for a weight of shape {short(shape)}: {made:,} numbers, where the file has "
+                f"room for {most:,}. Do not use the file, unless you know who made it."
+            )
+        return add(layer, shape, *args, **kwargs)
+
+    Layer.add_weight = counted
+    try:
+        yield
+    finally:
+        Layer.add_weight = add
+
+
+@contextmanager
+def _none_left_random(path: Path) -> Iterator[None]:
+    """Raises where Keras only warns: weights that the file lacks would stay random."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for one in caught:
+        if "freshly-initialized" in str(one.message):
+            raise PruneError(
+                f"Expected a file with all weights of its model. Received: {short(str(path))}, which lacks some: "
+                f"{short(str(one.message))}. Save the model again."
+            )
+        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+
+
+def _size(shape: Any) -> int:
+    sides = (shape,) if isinstance(shape, int) else tuple(shape or ())
+    return prod(int(side) for side in sides if side is not None)
+
+
+def _cause(error: BaseException | None) -> PruneError | None:
+    """Returns our own error behind one of Keras, which wraps what is raised while it builds."""
+    while error is not None and not isinstance(error, PruneError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _stored(path: Path) -> int:
+    """Returns how many numbers the weights of a file are, once its size, its config and its arrays are checked."""
+    with zipfile.ZipFile(path) as archive:
+        check_size(archive, path)
+        config = archive.getinfo(_CONFIG)
+        if config.file_size > MOST_BYTES:
+            raise PruneError(f"Expected a config of at most {MOST_BYTES:,} bytes. Received: {config.file_size:,}.")
+        with archive.open(config) as file:
+            parse_json(file.read(MOST_BYTES + 1).decode(), short(str(path)), "a model's config")
+        if _H5 not in archive.namelist():
+            return sum(info.file_size for info in archive.infolist())
+        with archive.open(_H5) as file:
+            return _numbers(file, archive.getinfo(_H5).file_size, path)
+
+
+def _numbers(file: Any, size: int, path: Path) -> int:
+    """Returns how many numbers the arrays of an HDF5 file hold; they lie in the file and fill no more than it."""
+    import h5py
+
+    found = {"numbers": 0, "bytes": 0}
+
+    def look(name: str, part: Any) -> None:
+        if isinstance(part, h5py.Dataset):
+            if part.external or part.is_virtual:
+                raise PruneError(f"Expected weights in the file itself. Received: {short(name)} of {short(str(path))}.")
+            found["numbers"] += part.size or 0
+            found["bytes"] += part.nbytes or 0
+
+    with h5py.File(file, "r") as store:
+        store.visititems(look)
+    if found["bytes"] > size:
+        raise PruneError(
+            f"Expected weights that the file has room for. Received: {short(str(path))}, whose arrays say "
+            f"{found['bytes']:,} bytes in {size:,}."
+        )
+    return found["numbers"]

@@ -1,0 +1,132 @@
+"""Files that others wrote: their size, their depth and their words are bounded before anything is made of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from kerasprune.errors import PruneError, short
+
+MOST_BYTES = 32 << 20
+"""Of a text file that is read as a whole."""
+MOST_DEPTH = 200
+"""Lists and objects inside one another."""
+MOST_CONTAINERS = 1_000_000
+"""Lists and objects in one file."""
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.S)
+
+
+def path_of(value: Any) -> Path:
+    """Returns a path; raises `PruneError` where the value names none."""
+    try:
+        return Path(value)
+    except TypeError as error:
+        raise PruneError(f"Expected a path. Received: path={short(value)}.") from error
+
+
+def is_file(path: Path | str) -> bool:
+    """Returns whether a path is a file; one that cannot be a path at all is none."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path | str) -> bool:
+    """Returns whether a path, which may begin with `~`, is a folder; one that cannot be a path at all is none."""
+    try:
+        return Path(path).expanduser().is_dir()
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
+def read_text(path: Path | str, what: str = "a file", most: int = MOST_BYTES) -> str:
+    """Returns the text of a file.
+
+    Args:
+        path: The file.
+        what: What it should be, for the message, e.g. `"a plan file"`.
+        most: Bytes that it may have. Defaults to 32 MiB.
+
+    Raises:
+        PruneError: There is no such file, it is larger, or it is not UTF-8.
+    """
+    path = path_of(path)
+    if not is_file(path):
+        raise PruneError(f"Expected the path of {what}. Received: path={short(str(path))}, which is no file.")
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise PruneError(f"Expected {what} that can be read. Received: {short(str(path))} ({error}).") from error
+    if len(content) > most:
+        raise PruneError(f"Expected {what} of at most {most:,} bytes. Received: {short(str(path))}, which has more.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PruneError(
+            f"Expected {what} in UTF-8. Received: {short(str(path))}, where byte {error.start} is none. "
+            "Save it as UTF-8."
+        ) from error
+
+
+def read_json(path: Path | str, what: str = "a JSON file", most: int = MOST_BYTES) -> Any:
+    """Returns the data of a JSON file; see `read_text` and `parse_json`."""
+    return parse_json(read_text(path, what, most), short(str(path)), what)
+
+
+def parse_json(text: str, source: str, what: str = "JSON") -> Any:
+    """Returns the data of a JSON text that is not too deep and says everything once.
+
+    Args:
+        text: The text.
+        source: Where it is from, for the message.
+        what: What it should be. Defaults to `"JSON"`.
+
+    Raises:
+        PruneError: It is damaged or too deep, or a key stands twice.
+    """
+    try:
+        _check_depth(text)
+        return json.loads(text, object_pairs_hook=_object)
+    except (ValueError, RecursionError) as error:
+        raise PruneError(f"Expected {what}. Received: {source}, which is truncated or not JSON ({error}).") from error
+
+
+def read_rows(path: Path | str) -> list[dict[str, str]]:
+    """Returns the rows of a CSV file with a head, as text; none where there is no file."""
+    if not Path(path).exists():
+        return []
+    try:
+        return list(csv.DictReader(read_text(path, "a CSV file").splitlines(keepends=True)))
+    except csv.Error as error:
+        raise PruneError(f"Expected a CSV file. Received: {short(str(path))} ({error}).") from error
+
+
+def _check_depth(text: str) -> None:
+    containers = text.count("[") + text.count("{")
+    if containers <= MOST_DEPTH:
+        return
+    depth = containers = 0
+    for match in _TOKEN.finditer(text):
+        if match[0] in "[{":
+            depth, containers = depth + 1, containers + 1
+        elif match[0] in "]}":
+            depth -= 1
+        if depth > MOST_DEPTH:
+            raise ValueError(f"more than {MOST_DEPTH} lists and objects lie in one another")
+        if containers > MOST_CONTAINERS:
+            raise ValueError(f"there are more than {MOST_CONTAINERS:,} lists and objects")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise ValueError(f"the key {short(twice)} stands twice")
+    return data

@@ -1,0 +1,80 @@
+"""Warns where a trained model knows nothing about the data that it is to be pruned on."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.data.lookup import own
+from kerasprune.data.scaling import SCALES
+from kerasprune.recipes import schema
+from kerasprune.recipes.examples import examples
+from kerasprune.recipes.stages.context import Run, measured
+
+SAMPLED = 10  # batches that are looked at
+DOUBT = 0.7  # an accuracy below which other scales are tried, where the recipe names none
+GAIN = 0.1  # by how much another scale must be better to be named
+
+
+def warn_at_chance(run: Run, model: keras.Model) -> None:
+    """Warns where a checkpoint is no better than always naming the most frequent class, or gives no finite loss.
+
+    Where the recipe names no scale, it says which one the model was likely trained on.
+
+    Args:
+        run: The run; its recipe begins with a checkpoint and names data.
+        model: The dense model.
+    """
+    data = run.recipe.data
+    split = data.validation or "train"
+    sample = run.examples(split, model).take(SAMPLED)
+    logs = measured(model, sample, run.objective(model))
+    if not np.isfinite(logs["loss"]):
+        _warn(data, f"its loss is {logs['loss']}", "Check the pixels' scale (--scale) and the targets.")
+    if "accuracy" not in logs or len(model.outputs) != 1:
+        return
+    accuracy, frequent = logs["accuracy"], _most_frequent(sample)
+    better = _better_scale(run, model, split, accuracy) if accuracy < DOUBT else None
+    if better is not None:
+        scale, reached = better
+        _warn(
+            data,
+            f"it is right for {accuracy:.0%} of them, with scale: {scale} for {reached:.0%}",
+            f"Give --scale {scale} (in a recipe, data.scale).",
+        )
+    elif frequent is not None and accuracy <= frequent:
+        _warn(
+            data,
+            f"it is right for {accuracy:.0%} of them, and {frequent:.0%} are of one class",
+            "Check the pixels' scale (--scale), the order of the classes, and that it is the right data.",
+        )
+
+
+def _better_scale(run: Run, model: keras.Model, split: str, accuracy: float) -> tuple[str, float] | None:
+    data = run.recipe.data
+    if data.scale is not None or own(data.name) is not None:
+        return None
+    reached = {}
+    for scale in SCALES[:-1]:
+        recipe = run.recipe.model_copy(update={"data": data.model_copy(update={"scale": scale})})
+        sample = examples(recipe, split, model).take(SAMPLED)
+        reached[scale] = measured(model, sample, run.objective(model))["accuracy"]
+    best = max(reached, key=reached.get)
+    return (best, reached[best]) if reached[best] >= accuracy + GAIN else None
+
+
+def _most_frequent(sample: Any) -> float | None:
+    """Returns the share of the most frequent class, or `None` where the targets are no numbers of classes."""
+    targets = np.concatenate([np.asarray(batch[1]) for batch in sample])
+    if targets.ndim == 2 and targets.shape[1] > 1:
+        targets = targets.argmax(1)
+    if targets.reshape(len(targets), -1).shape[1] != 1:
+        return None
+    return np.unique(targets, return_counts=True)[1].max() / len(targets)
+
+
+def _warn(data: schema.Data, found: str, remedy: str) -> None:
+    warnings.warn(f"The model knows little of the data {data.name!r}: {found}. {remedy}", stacklevel=2)

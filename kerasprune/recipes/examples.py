@@ -1,0 +1,109 @@
+"""What a recipe trains and judges on: a data set of images by name, or a user's own examples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kerasprune.data.lookup import own
+from kerasprune.errors import PruneError
+from kerasprune.recipes.schema import Data, Recipe
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+SMOKE_BATCHES = 2
+
+
+def examples(
+    recipe: Recipe, split: str, model: keras.Model, batch: int | None = None, size: int | None = None
+) -> tf.data.Dataset:
+    """Returns batches of inputs and targets of a recipe's data; two batches of noise, of images, for a recipe in short.
+
+    Args:
+        recipe: The recipe; its data section names the set, the image side, the scale, the batch and the augmentation.
+        split: Name of the split. Only `"train"` is augmented.
+        model: The model that they are for: its side, its channels and its classes.
+        batch: Examples per batch. Defaults to the data section's.
+        size: Image side in pixels. Defaults to the model's own, or where that is free the data section's.
+
+    Raises:
+        PruneError: There is no such data set or split, or it does not fit the model.
+    """
+    if not recipe.smoke:
+        return examples_of(recipe.data, split, model, batch=batch, size=size, seed=recipe.seed)
+    changes: dict[str, Any] = {}
+    if own(recipe.data.name) is None:
+        side, _ = image_shape(model, recipe.data.name)
+        changes = {"name": f"generated:{model.output_shape[-1]}", "size": side or recipe.data.size}
+    spec = recipe.data.model_copy(update=changes)
+    return examples_of(spec, split, model, batch=batch, size=size, seed=recipe.seed).take(SMOKE_BATCHES)
+
+
+def examples_of(
+    spec: Data, split: str, model: keras.Model, *, batch: int | None = None, size: int | None = None, seed: int = 0
+) -> tf.data.Dataset:
+    """Returns batches of inputs and targets of a data section; see `examples`."""
+    batch = batch or spec.batch
+    if own(spec.name) is not None:
+        from kerasprune.data.examples import examples as own_examples
+
+        return own_examples(spec.name).batches(split, batch, seed, spec.scale or "none", model.inputs)
+    return _images(spec, split, model, batch, size, seed)
+
+
+def _images(spec: Data, split: str, model: keras.Model, batch: int, size: int | None, seed: int) -> tf.data.Dataset:
+    from kerasprune import data
+
+    side, channels = image_shape(model, spec.name)
+    classes = model.output_shape[-1]
+    found = len(data.info(spec.name, data_dir=spec.data_dir).classes)
+    if found > classes:
+        raise PruneError(
+            f"Expected a model with at least {found} outputs for the classes of {spec.name!r}. Received: {classes}. "
+            f"Give the model classes: {found}."
+        )
+    if side is not None and "size" in spec.model_fields_set and spec.size != side:
+        raise PruneError(
+            f"Expected images of the side that the model has, {side} pixels. Received: data.size={spec.size}. "
+            "Leave the size out, or give the model another input_shape."
+        )
+    return data.load(
+        spec.name,
+        size=size or side or spec.size,
+        batch=batch,
+        split=split,
+        augment=spec.augment if split == "train" else None,
+        evaluation_crop=1.0 if split == "train" else spec.evaluation_crop,
+        antialias=spec.antialias,
+        seed=seed,
+        data_dir=spec.data_dir,
+        scale=spec.scale or "standardise",
+        channels=channels,
+    )
+
+
+def image_shape(model: keras.Model, name: str) -> tuple[int | None, int]:
+    """Returns the image side that a model takes, `None` where it is free, and its number of channels.
+
+    Args:
+        model: The model.
+        name: Name of the data set of images.
+
+    Raises:
+        PruneError: The model takes no square images of one or three channels, or has several inputs or outputs.
+    """
+    shapes = [tuple(each.shape) for each in model.inputs]
+    fits = len(shapes) == 1 and len(shapes[0]) == 4 and shapes[0][1] == shapes[0][2] and shapes[0][3] in (1, 3)
+    if not fits or len(model.outputs) != 1 or len(model.outputs[0].shape) != 2:
+        raise PruneError(
+            f"Expected a classifier of square images, of one or three channels, for {name!r}. Received: inputs "
+            f"{shapes}, outputs {[tuple(each.shape) for each in model.outputs]}. Give your own data: a .npz file with "
+            "x and y, or module:function."
+        )
+    return shapes[0][1], shapes[0][3]
+
+
+def inputs_only(batches: Any) -> Any:
+    """Returns the inputs of batches, without their targets."""
+    return batches.map(lambda inputs, *_: inputs)

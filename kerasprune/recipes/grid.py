@@ -1,0 +1,175 @@
+"""One recipe for several seeds and settings: a run folder for each, and a table over all."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.recipes import loader
+from kerasprune.recipes.yaml_text import read_value
+from kerasprune.reports.comparison import runs_below, write_comparison
+from kerasprune.workflows.population import Population
+
+STORE, TABLE = "population.sqlite", "comparison.csv"
+
+
+def grid_of(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """Returns `{key: values}` of texts such as `"prune.plan.macs=.5,.3"`; values are written as in YAML.
+
+    Args:
+        texts: One for each key.
+
+    Raises:
+        PruneError: A text is no key with values, or a key comes twice.
+
+    Example:
+        >>> grid_of(["prune.plan.macs=.5,.3", "prune.plan.criterion=l1,l2"])
+        {'prune.plan.macs': [0.5, 0.3], 'prune.plan.criterion': ['l1', 'l2']}
+    """
+    grid: dict[str, list[Any]] = {}
+    faults = []
+    for text in texts:
+        key, _, listed = text.partition("=")
+        values = read_value(f"[{listed}]")  # a text where it is no YAML
+        if not key or not values or not isinstance(values, list) or key in grid:
+            faults.append(f"Expected every key once, as key.key=value,value. Received: --grid {text}")
+        grid[key] = values
+    raise_faults("The grid cannot be run:", faults)
+    return grid
+
+
+def seeds_and_grid(
+    recipe: str | Path,
+    *,
+    seeds: int = 1,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    settings: Sequence[str] = (),
+    out: str | Path | None = None,
+    resume: bool = False,
+    workers: int = 1,
+    engine: str = "local",
+    trust: bool = False,
+    smoke: bool = False,
+    verbose: int = 1,
+) -> Path:
+    """Runs a recipe for every combination of the grid and every seed, each in a process and a folder of its own.
+
+    Every run is checked before the first begins. What is finished is not run again, and a run that was killed goes on
+    where it was; so does one that failed.
+
+    Args:
+        recipe: Name of a recipe of the package, or the path of a `.yaml` file.
+        seeds: Number of seeds: that of the recipe, and those after it. Defaults to 1.
+        grid: `{"key.key": values}`. Defaults to none.
+        settings: Changes for all runs, as `"key.key=value"`. Defaults to none.
+        out: Folder of the folders. Defaults to `runs/<recipe>-grid-<hash of all runs>`.
+        resume: Go on with a folder that holds runs already, also those of fewer seeds or values. Defaults to `False`.
+        workers: Runs at a time. Defaults to 1.
+        engine: See `kerasprune.Population`. Defaults to `"local"`.
+        trust: Whether `package.module:Name` may be imported. Defaults to `False`.
+        smoke: Try all stages on two batches of generated images. Defaults to `False`.
+        verbose: 0: silent; 1: what is finished, and how long the rest takes. Defaults to 1.
+
+    Returns:
+        The folder: a run folder for each combination and seed, `comparison.csv` (mean and standard deviation over the
+        seeds), and `population.sqlite`.
+
+    Raises:
+        PruneError: A run has faults; the folder holds something else; no run came to its end.
+    """
+    cells = _cells(recipe, seeds, grid or {}, settings, trust)
+    path = Path(out) if out is not None else _default_folder(cells)
+    _claim(path, resume)
+    population = Population(path / STORE, engine, workers, verbose=verbose)
+    population.forget_failures()
+    rows = population.run(
+        "kerasprune.recipes.grid:run_cell",
+        [{"recipe": text, "folder": str(path / name), "trust": trust, "smoke": smoke} for name, text in cells.items()],
+    )
+    if all(row["state"] == "failed" for row in rows):
+        raise PruneError(f"No run came to its end. The first says: {rows[0]['error']}")
+    write_comparison(runs_below([path])[0], path / TABLE)
+    return path
+
+
+def run_cell(recipe: str, folder: str, trust: bool, smoke: bool) -> dict[str, Any]:
+    """Takes one run to its end: in a process of its own, from where it was left.
+
+    Args:
+        recipe: The recipe as YAML text.
+        folder: The run folder.
+        trust: Whether `package.module:Name` may be imported.
+        smoke: Whether all is only tried.
+
+    Returns:
+        Seed, accuracy, parameters and multiply–adds of the model that came out.
+    """
+    from kerasprune.recipes.runner import run
+
+    path = Path(folder)
+    begun = path.is_dir() and any(path.iterdir())
+    run(loader.parse(recipe, trust=trust), path, resume=begun, smoke=smoke)
+    summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+    found = summary["slim"] or summary["dense"]
+    return {key: found.get(key) for key in ("accuracy", "params", "macs")}
+
+
+def _cells(
+    recipe: str | Path, seeds: int, grid: Mapping[str, Sequence[Any]], settings: Sequence[str], trust: bool
+) -> dict[str, str]:
+    """Returns `{folder name: recipe text}` of all runs; the faults of all are raised at once."""
+    faults = whole_number_faults(1, seeds=seeds)
+    if "seed" in grid:
+        faults.append("Expected the key seed outside the grid. Received: grid={'seed': …}. Say --seeds NUMBER.")
+    faults += [f"Expected values for {key!r}. Received: none." for key, values in grid.items() if not values]
+    raise_faults("The grid cannot be run:", faults)
+    cells: dict[str, str] = {}
+    for values in itertools.product(*grid.values()):
+        chosen = [f"{key}={json.dumps(value)}" for key, value in zip(grid, values, strict=True)]
+        try:
+            first = loader.load(recipe, [*settings, *chosen], trust=trust).seed
+        except PruneError as error:
+            faults.append(f"{', '.join(chosen)}: {error}")
+            continue
+        for seed in range(first, first + seeds):
+            one = loader.load(recipe, [*settings, *chosen, f"seed={seed}"], trust=trust)
+            cells[_folder_name([*chosen, f"seed={seed}"], one)] = loader.dump(one)
+    raise_faults("The grid cannot be run:", faults)
+    return cells
+
+
+def _folder_name(settings: Sequence[str], recipe: Any) -> str:
+    """Returns what sets a run apart, as a file system takes it."""
+    said = ",".join(settings)
+    name = re.sub(r"[^A-Za-z0-9._=,+-]", "", said)
+    return name if name == said.replace('"', "") and len(name) <= 100 else f"{name[:80]}-{loader.fingerprint(recipe)}"
+
+
+def _default_folder(cells: Mapping[str, str]) -> Path:
+    data = [yaml.safe_load(text) for text in cells.values()]
+    digest = hashlib.sha256("".join(cells.values()).encode()).hexdigest()[:8]
+    return Path("runs") / f"{data[0]['name']}-grid-{digest}"
+
+
+def _claim(path: Path, resume: bool) -> None:
+    if path.exists() and not path.is_dir():
+        raise PruneError(f"Expected a folder to write to. Received: {str(path)!r}, which is a file.")
+    filled = path.is_dir() and any(path.iterdir())
+    if filled and not (path / STORE).exists():
+        raise PruneError(
+            f"Expected an empty folder, or that of an earlier grid. Received: {str(path)!r}, which holds other files. "
+            "Choose another with --out."
+        )
+    if filled and not resume:
+        raise PruneError(
+            f"Expected an empty folder, so that nothing is overwritten. Received: {str(path)!r}, which holds runs. "
+            "Go on with --resume, or choose another with --out."
+        )

@@ -1,0 +1,11 @@
+"""The stages that a recipe goes through."""
+
+from __future__ import annotations
+
+from kerasprune.recipes.schema import Recipe
+
+
+def names(recipe: Recipe) -> list[str]:
+    """Returns the stages that a recipe goes through, in order."""
+    middle = ["prune", "rebuild", "finetune"] if recipe.prune else []
+    return ["train", *middle, "evaluate", *(["export"] if recipe.export else []), "report"]

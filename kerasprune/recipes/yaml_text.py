@@ -1,0 +1,163 @@
+"""YAML of recipes: plain data, bounded in size, depth and repetition before anything is made of it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from kerasprune.errors import PruneError, short
+
+Keys = tuple[str | int, ...]
+
+MOST_BYTES = 64 << 10
+"""Of a recipe; the longest of the package has three thousand."""
+MOST_DEPTH = 24
+MOST_NODES = 4000
+"""Keys and values, each as often as it is repeated by aliases."""
+
+_INT = re.compile(r"^[-+]?(?:0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)$")
+_FLOAT = re.compile(
+    r"^[-+]?(?:(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$"
+)
+_OTHERS = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML with the numbers of YAML 1.2: `1e-4` is one, `1:30` and dates are texts."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in _OTHERS]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = self._nodes = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Composes a node, unless it lies too deep or is one too many."""
+        self._depth, self._nodes = self._depth + 1, self._nodes + 1
+        if self._depth > MOST_DEPTH or self._nodes > MOST_NODES:
+            what = f"{MOST_DEPTH} levels" if self._depth > MOST_DEPTH else f"{MOST_NODES} keys and values"
+            raise yaml.composer.ComposerError(None, None, f"it has more than {what}", self.peek_event().start_mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        """Constructs a value; one that its tag does not fit is a fault of the file."""
+        try:
+            return super().construct_object(node, deep)
+        except yaml.YAMLError:
+            raise
+        except Exception as error:  # PyYAML checks no words behind tags
+            words = f"{short(node.value)} cannot be read as {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, words, node.start_mark) from error
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+
+
+def read_yaml(text: str, source: str) -> tuple[Any, dict[Keys, int], list[str]]:
+    """Returns the plain data of a YAML text, the line of every key, and the keys that stand twice, as faults.
+
+    Args:
+        text: The text.
+        source: Where it is from, for the message.
+
+    Raises:
+        PruneError: It is no YAML, too large, too deep, repeats itself too often, or holds what is no plain data.
+    """
+    if len(text) > MOST_BYTES:
+        raise PruneError(f"{source}: expected at most {MOST_BYTES:,} characters. Received: {len(text):,}.")
+    try:
+        loader = _Loader(text)
+        try:
+            tree = loader.get_single_node()
+            _check_repetition(tree)
+            lines: dict[Keys, int] = {}
+            faults = [] if tree is None else _walk(loader, tree, (), lines)
+            data = None if tree is None else loader.construct_document(tree)
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, RecursionError) as error:
+        raise PruneError(f"{source} is not YAML: {error}") from error
+    _check_plain(data, source)
+    return data, lines, faults
+
+
+def read_value(text: str) -> Any:
+    """Returns the value that a text says in YAML, e.g. a number; the text itself where it is no YAML."""
+    try:
+        return read_yaml(text, "the value")[0]
+    except PruneError as error:
+        if isinstance(error.__cause__, yaml.scanner.ScannerError | yaml.parser.ParserError | yaml.reader.ReaderError):
+            return text
+        raise
+
+
+def _check_repetition(tree: Any) -> None:
+    """Refuses aliases that repeat more than a recipe holds, or that lie in themselves."""
+    sizes: dict[int, int] = {}
+
+    def size(node: Any, above: tuple[int, ...]) -> int:
+        if id(node) in above:
+            raise yaml.composer.ComposerError(None, None, "an alias stands inside of itself", node.start_mark)
+        if id(node) not in sizes:
+            inside = above + (id(node),)
+            sizes[id(node)] = 1 + sum(size(part, inside) for part in _parts(node))
+        return sizes[id(node)]
+
+    if tree is not None and size(tree, ()) > MOST_NODES:
+        words = f"its aliases repeat more than {MOST_NODES} keys and values"
+        raise yaml.composer.ComposerError(None, None, words, tree.start_mark)
+
+
+def _parts(node: Any) -> list[Any]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
+
+
+def _walk(loader: _Loader, node: Any, keys: Keys, lines: dict[Keys, int]) -> list[str]:
+    """Notes the line of every key and returns the faults: keys that stand twice."""
+    lines[keys] = node.start_mark.line + 1
+    faults = []
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            name = loader.construct_object(key) if isinstance(key, yaml.ScalarNode) else str(key.tag)
+            if name in seen:
+                faults.append(f"line {key.start_mark.line + 1}: the key {short(name)} stands twice")
+            seen.add(name)
+            faults += _walk(loader, value, (*keys, name), lines)
+            lines[(*keys, name)] = key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            faults += _walk(loader, value, (*keys, index), lines)
+    return faults
+
+
+def _check_plain(data: Any, source: str) -> None:
+    parts = [data]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict):
+            parts += [*part.keys(), *part.values()]
+        elif isinstance(part, list):
+            parts += part
+        elif isinstance(part, str) and not part.isprintable() and not _encodable(part):
+            raise PruneError(f"{source}: expected text that can be written. Received: {short(part)}.")
+        elif not (part is None or isinstance(part, bool | int | float | str)):
+            raise PruneError(f"{source}: expected texts, numbers, lists and keys with values. Received: {short(part)}.")
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,18 @@
+"""A length of time in words."""
+
+from __future__ import annotations
+
+
+def duration(seconds: float) -> str:
+    """Returns a length of time in words, with two units at most.
+
+    Example:
+        >>> duration(42.4), duration(3725), duration(200_000)
+        ('42 s', '1 h 2 min', '2 d 7 h')
+    """
+    seconds = round(seconds)
+    for unit, size, below, less in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
+        if seconds >= size:
+            rest = seconds % size // less
+            return f"{seconds // size} {unit}" + (f" {rest} {below}" if rest else "")
+    return f"{seconds} s"

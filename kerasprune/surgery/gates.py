@@ -1,0 +1,137 @@
+"""`gated`: gates for the channels that no BatchNorm scales; `without_gates`: the same function without them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from kerasprune._keras import maker, structures
+from kerasprune.errors import PruneError
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.graph.walk import Dropped, functional, nodes, walk
+from kerasprune.rules.gate import Gate
+from kerasprune.surgery.clone import clone, train_alike
+from kerasprune.surgery.copy_layer import make_layer
+
+_KERNELS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense)
+_HOMOGENEOUS = (keras.activations.linear, keras.activations.relu, keras.activations.leaky_relu)
+
+
+def gated(model: keras.Model) -> keras.Model:
+    """Puts a gate, one trainable scale γ ≥ 0 for each channel, behind every layer whose channels no BatchNorm scales.
+
+    At first all γ are 1, so that the function is the same. `kp.callbacks.Polarization` and `NetworkSlimming` take gates
+    for what they are; `kp.rebuild` multiplies them into kernel and bias, so that the slim model has none.
+
+    Gates go behind convolutions and dense layers without an activation, or with relu or leaky relu, which commute
+    with a scale ≥ 0: `f(γ·x) = γ·f(x)`. A group of channels gets gates behind all that make it or, where that is not
+    possible, none: it stays whole, as the callbacks say. Nested models are written out.
+
+    `kp.cost` does not count gates. A gated model that was saved is loaded where `kp.gated` was named before, since
+    Keras has to know the layer; what `kp.rebuild` returns loads anywhere.
+
+    Args:
+        model: A functional or Sequential model; it is left untouched.
+
+    Returns:
+        A functional model with weights of its own, not compiled; the same model where there is nothing to gate.
+
+    Raises:
+        PruneError: The model has no graph.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> inputs = keras.Input((8,))
+        >>> x = keras.layers.Dense(6, activation="relu", name="hidden")(inputs)
+        >>> model = keras.Model(inputs, keras.layers.Dense(2)(x))
+        >>> [layer.name for layer in kp.gated(model).layers][2]
+        'hidden_gate'
+
+    Reference:
+        Zhuang et al., Neuron-level Structured Pruning using Polarization Regularizer, NeurIPS 2020: its gates.
+    """
+    chosen = _ungated(trace(model, unknown="freeze"))
+    if not chosen:
+        return model
+    made: dict[int, tuple[Any, Any, Gate | None]] = {}
+
+    def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
+        old = node.operation
+        if id(old) not in made:
+            behind = Gate(name=f"{old.name}_gate", dtype=old.dtype_policy.name) if id(old) in chosen else None
+            made[id(old)] = old, make_layer(old, {}), behind
+        _, new, behind = made[id(old)]
+        out = new(*args, **kwargs)
+        return out if behind is None else behind(out)
+
+    body = functional(model)
+    inputs = [keras.Input(batch_shape=x.shape, dtype=x.dtype, name=maker(x).name) for x in body.inputs]
+    outputs = walk(body, inputs, visit)
+    for old, new, _ in made.values():
+        for variable, copy in zip(getattr(old, "weights", ()), getattr(new, "weights", ()), strict=True):
+            copy.assign(variable)
+    train_alike([(old, new) for old, new, _ in made.values()])
+    packed = [tree.pack_sequence_as(s, t) for s, t in zip(structures(body), (inputs, outputs), strict=True)]
+    return keras.Model(*packed, name=model.name)
+
+
+def without_gates(model: keras.Model) -> keras.Model:
+    """Returns a model whose gates are multiplied into the layers before them; a model without gates as it is.
+
+    Raises:
+        PruneError: A gate does not stand behind a layer into which it can be multiplied.
+    """
+    calls = [node for node in nodes(functional(model)) if isinstance(node.operation, Gate)]
+    if not calls:
+        return model
+    scales = {id(owner): (owner, node.operation) for node in calls for owner in [_owner(node)]}
+    changed: dict[int, np.ndarray] = {}
+    for owner, gate in scales.values():
+        for variable in (owner.kernel, owner.bias):
+            if variable is not None:  # the channels lie along the last axis of both
+                changed[id(variable)] = ops.convert_to_numpy(variable) * ops.convert_to_numpy(gate.gamma)
+
+    def value(variable: keras.Variable) -> np.ndarray:
+        new = changed.get(id(variable))
+        return ops.convert_to_numpy(variable) if new is None else new
+
+    bypass = {id(node.outputs[0]): node.input_tensors[0] for node in calls}
+    new, _ = clone(model, lambda old: make_layer(old, {}), lambda node, index, given: given, Dropped(bypass), value)
+    return new
+
+
+def _ungated(graph: ChannelGraph) -> set[int]:
+    """Returns the ids of the layers that get a gate: all makers of every group that no BatchNorm scales throughout."""
+    chosen: set[int] = set()
+    for name, group in graph.prunable.items():
+        scaled = np.zeros(group.size, bool)
+        for _, _, channel in graph.scaled_by(name):
+            scaled[channel[channel >= 0]] = True
+        owners = [kernel.owner for kernel, _, _ in graph.made_by(name)]
+        if not scaled.all() and owners and all(_takes_gate(owner) and owner.trainable for owner in owners):
+            chosen.update(map(id, owners))
+    return chosen
+
+
+def _takes_gate(layer: Any) -> bool:
+    """Says whether a scale behind a layer can be multiplied into its weights."""
+    return type(layer) in _KERNELS and layer.activation in _HOMOGENEOUS and _last(layer)
+
+
+def _last(layer: Any) -> bool:
+    return getattr(layer, "data_format", "channels_last") == "channels_last"
+
+
+def _owner(node: Any) -> Any:
+    """Returns the layer into which the gate of a call is multiplied."""
+    owner = maker(node.input_tensors[0])
+    if not _takes_gate(owner):
+        raise PruneError(
+            "Expected a gate behind a convolution or dense layer, as kp.gated puts it. Received: "
+            f"{node.operation.name!r} behind {owner.name!r} of class {type(owner).__name__}."
+        )
+    return owner

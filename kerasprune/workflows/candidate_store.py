@@ -1,0 +1,168 @@
+"""The evaluated candidates of a population, in one SQLite file that is whole at every moment."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kerasprune.errors import PruneError
+from kerasprune.workflows.engine import Outcome
+
+_APPLICATION, _FORMAT = 0x6B70706F, 1  # "kppo": no other program's file is written to
+_TABLE = """
+CREATE TABLE candidates (
+    key TEXT PRIMARY KEY, function TEXT NOT NULL, arguments TEXT NOT NULL, version TEXT NOT NULL,
+    result TEXT, error TEXT, log TEXT NOT NULL, attempts INTEGER NOT NULL, seconds REAL NOT NULL, ended TEXT NOT NULL
+)
+"""
+_PATIENCE = 60  # seconds that another process may hold the file
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A candidate that was evaluated.
+
+    Args:
+        key: What it is known by.
+        function: The address of the function.
+        arguments: Its arguments.
+        version: The version of the function.
+        result: What it returned.
+        error: Why there is no result, or `None`.
+        log: The end of what it wrote, and its traceback.
+        attempts: How often it was tried.
+        seconds: How long the last time took.
+        ended: When that was, UTC.
+    """
+
+    key: str
+    function: str
+    arguments: Mapping[str, Any]
+    version: str
+    result: Any
+    error: str | None
+    log: str
+    attempts: int
+    seconds: float
+    ended: str
+
+
+class CandidateStore:
+    """Reads and writes the file of a population.
+
+    Args:
+        path: The file. It is made at the first write.
+
+    Raises:
+        PruneError: There is another kind of file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if self.path.is_dir():
+            raise PruneError(f"Expected the path of a file for the store. Received: {str(path)!r}, which is a folder.")
+        if self.path.exists():
+            with self._opened():
+                pass
+
+    def read(self, keys: Iterable[str] | None = None) -> dict[str, Evaluation]:
+        """Returns evaluations by key, in the order in which they ended; all, or those of some keys."""
+        if not self.path.exists():
+            return {}
+        with self._opened() as database:
+            rows = database.execute("SELECT * FROM candidates ORDER BY rowid").fetchall()
+        found = {row["key"]: _evaluation(row) for row in rows}
+        return found if keys is None else {key: found[key] for key in dict.fromkeys(keys) if key in found}
+
+    def write(self, function: str, version: str, arguments: Mapping[str, Any], outcome: Outcome, attempts: int) -> None:
+        """Writes an outcome in place of an earlier one of the same candidate."""
+        row = (
+            outcome.key,
+            function,
+            json.dumps(arguments),
+            version,
+            None if outcome.error else json.dumps(outcome.result),
+            outcome.error,
+            outcome.log,
+            attempts,
+            round(outcome.seconds, 3),
+            datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        with self._opened() as database:
+            database.execute(f"REPLACE INTO candidates VALUES ({','.join('?' * len(row))})", row)
+
+    def forget_failures(self) -> int:
+        """Removes the candidates that failed; returns their number."""
+        if not self.path.exists():
+            return 0
+        with self._opened() as database:
+            return database.execute("DELETE FROM candidates WHERE error IS NOT NULL").rowcount
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keeps other processes from evaluating the same candidates at the same time.
+
+        The claim is a lock on a file beside the store, which the system takes back whatever ends the process.
+
+        Raises:
+            PruneError: Another process holds it.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.path.with_name(f".{self.path.name}.lock")
+        with closing(sqlite3.connect(beside, timeout=0, isolation_level=None)) as lock:
+            try:
+                lock.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as error:
+                raise PruneError(
+                    f"Expected a store that nobody else is working on. Received: {str(self.path)!r}, which another "
+                    "process fills right now. Wait for it, or take another store."
+                ) from error
+            try:
+                yield
+            finally:
+                with contextlib.suppress(PermissionError):  # Windows keeps what is open
+                    beside.unlink(missing_ok=True)
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """Yields the file, made where it is not there; what is written is kept if the block ends without an error."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self.path, timeout=_PATIENCE)) as database, database:
+                database.row_factory = sqlite3.Row
+                self._check(database)
+                yield database
+        except sqlite3.Error as error:
+            raise PruneError(
+                f"The store cannot be read or written. Received: {str(self.path)!r} ({error}). "
+                "Expected an SQLite file of kp.Population, on a disk with room."
+            ) from error
+
+    def _check(self, database: sqlite3.Connection) -> None:
+        application, form = (
+            database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+        )
+        if (application, form) == (_APPLICATION, _FORMAT):
+            return
+        if (application, form) != (0, 0) or database.execute("SELECT name FROM sqlite_master").fetchone():
+            raise PruneError(
+                f"Expected a store of kp.Population. Received: {str(self.path)!r}, an SQLite file of another program "
+                "or of a later version of kerasprune. Choose another path."
+            )
+        database.execute("BEGIN IMMEDIATE")
+        database.execute(_TABLE)
+        database.execute(f"PRAGMA application_id = {_APPLICATION}")
+        database.execute(f"PRAGMA user_version = {_FORMAT}")
+
+
+def _evaluation(row: sqlite3.Row) -> Evaluation:
+    data = dict(row)
+    result = None if data["result"] is None else json.loads(data["result"])
+    return Evaluation(**{**data, "arguments": json.loads(data["arguments"]), "result": result})

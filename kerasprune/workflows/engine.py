@@ -1,0 +1,156 @@
+"""What runs candidates: the one interface between a population and the processes that work for it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from kerasprune.errors import PruneError
+from kerasprune.registry import imported
+
+Candidate = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One candidate to evaluate.
+
+    Args:
+        key: What it is known by in the store.
+        arguments: Keyword arguments, plain data.
+    """
+
+    key: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What has become of a job.
+
+    Args:
+        key: The key of the job.
+        seconds: How long it took.
+        result: What the function returned, plain data. Defaults to `None`.
+        error: Why there is no result, a sentence. Defaults to `None`: there is one.
+        log: The end of what was written to the terminal, and the traceback. Defaults to none.
+    """
+
+    key: str
+    seconds: float
+    result: Any = None
+    error: str | None = None
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an engine works.
+
+    Args:
+        workers: Processes at a time.
+        threads: Threads of each process, or `None`: the cores of the machine, shared out.
+        timeout: Seconds after which a candidate is given up, or `None`: never.
+        per_process: Candidates that one process evaluates before a fresh one takes its place.
+    """
+
+    workers: int = 1
+    threads: int | None = None
+    timeout: float | None = None
+    per_process: int = 1
+
+
+class Engine(Protocol):
+    """Evaluates jobs, several at a time; made with `(function, settings)`, and idle until the first job."""
+
+    def __init__(self, function: str | Candidate, settings: Settings) -> None: ...
+
+    @property
+    def free(self) -> int:
+        """How many jobs can be started now."""
+
+    def start(self, job: Job) -> None:
+        """Begins a job, and does not wait for it."""
+
+    def wait(self) -> list[Outcome]:
+        """Waits until a job has ended; returns the outcomes of all that have."""
+
+    def close(self) -> None:
+        """Ends what still runs, also in the middle of a job."""
+
+
+def address_of(function: str | Candidate) -> str:
+    """Returns `"module:name"` of a function, the same in every process.
+
+    Args:
+        function: A function, or its address.
+
+    Raises:
+        PruneError: It is neither, or a function that no address leads to.
+
+    Example:
+        >>> import json
+        >>> address_of(json.dumps)
+        'json:dumps'
+    """
+    if isinstance(function, str):
+        module, colon, name = function.partition(":")
+        if colon and all(part.isidentifier() for part in [*module.split("."), *name.split(".")]):
+            return function
+        raise PruneError(f"Expected the address of a function as 'package.module:function'. Received: {function!r}.")
+    name = getattr(function, "__qualname__", "")
+    if not callable(function) or not name or "<" in name:
+        raise PruneError(
+            "Expected a function at the top level of a module, so that other processes find it: no lambda, no function "
+            f"inside a function, no bound arguments. Received: function={function!r}."
+        )
+    return f"{_module(function.__module__)}:{name}"
+
+
+def _module(name: str) -> str:
+    """Returns the name of a module; for the script that runs, that of its file."""
+    main = sys.modules["__main__"]
+    if name != "__main__":
+        return name
+    if getattr(main, "__spec__", None) is not None:
+        return main.__spec__.name
+    return Path(getattr(main, "__file__", "__main__")).stem
+
+
+def evaluated(function: str | Candidate, job: Job) -> Outcome:
+    """Calls the function of a job here; what it raises becomes the error of the outcome."""
+    began = time.perf_counter()
+    try:
+        call = imported(function) if isinstance(function, str) else function
+        result, error, log = plain(call(**job.arguments)), None, ""
+    except (Exception, SystemExit) as raised:  # the function is the user's
+        result, error, log = None, f"{type(raised).__name__}: {raised}".rstrip(": "), traceback.format_exc()
+    return Outcome(job.key, time.perf_counter() - began, result, error, log)
+
+
+def plain(value: Any) -> Any:
+    """Returns a value as JSON holds it: numbers and arrays of NumPy, and tensors, become numbers and lists.
+
+    Raises:
+        PruneError: It is of another kind.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return json.loads(json.dumps(value))  # NumPy's float64 is a float, too
+    if isinstance(value, Path):
+        return str(value)
+    if type(value).__module__.partition(".")[0] == "numpy" and callable(getattr(value, "tolist", None)):
+        return plain(value.tolist())
+    raise PruneError(
+        "Expected numbers, texts, lists and dicts of them from and for a candidate. "
+        f"Received: {type(value).__name__}. Save what is larger to a file, and return its path."
+    )

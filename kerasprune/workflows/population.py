@@ -1,0 +1,230 @@
+"""Many candidates of one question, evaluated in several processes, each once, whatever is killed on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import warnings
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kerasprune.errors import is_number, kind_faults, raise_faults, whole_number_faults
+from kerasprune.files import write_rows
+from kerasprune.registry import engines
+from kerasprune.workflows.candidate_store import CandidateStore, Evaluation
+from kerasprune.workflows.engine import Candidate, Engine, Job, Settings, address_of, plain
+from kerasprune.workflows.meter import Meter
+
+OF_THE_STORE = ("state", "error", "attempts", "seconds")
+
+
+class Population:
+    """Evaluates candidates, each once, and keeps what came out in one file.
+
+    A candidate is a function with arguments. It is known by the hash of the function's address, the arguments and a
+    version of yours, `sha256(module:name, arguments, version)`: what the store has is not evaluated again, so a run
+    that was interrupted, killed or extended goes on where it was. A candidate that raises, crashes or is killed is
+    kept with its error, and the others go on.
+
+    Args:
+        store: Path of the SQLite file. It is made where it is not there.
+        engine: `"local"`: processes of this machine, each begun afresh; `"serial"`: one candidate after another in this
+            process, for tests and debuggers; or a class with the methods of `kerasprune.workflows.engine.Engine`.
+            Defaults to `"local"`.
+        workers: Processes at a time. Defaults to 1.
+        threads: Threads of each process. Defaults to `None`: the cores of the machine, shared out. Variables that are
+            set already, such as `OMP_NUM_THREADS`, win.
+        timeout: Seconds after which a candidate is given up. Defaults to `None`: never.
+        per_process: Candidates that one process evaluates before a fresh one takes its place; above 1 the seconds that
+            importing TensorFlow takes are shared, and so is the memory that is never given back. Defaults to 1.
+        verbose: 0: silent; 1: a bar on a terminal, a line for each candidate elsewhere. Defaults to 1.
+
+    Raises:
+        PruneError: An argument is out of range, or there is another kind of file.
+
+    Example:
+        >>> import tempfile
+        >>> population = Population(Path(tempfile.mkdtemp()) / "means.sqlite", engine="serial", verbose=0)
+        >>> rows = population.run("statistics:fmean", [{"data": [1, 2]}, {"data": [3, 5]}])
+        >>> [row["result"] for row in rows]
+        [1.5, 4.0]
+    """
+
+    def __init__(
+        self,
+        store: str | Path,
+        engine: str | type[Engine] = "local",
+        workers: int = 1,
+        *,
+        threads: int | None = None,
+        timeout: float | None = None,
+        per_process: int = 1,
+        verbose: int = 1,
+    ) -> None:
+        given = {} if threads is None else {"threads": threads}
+        faults = whole_number_faults(1, workers=workers, per_process=per_process, **given)
+        if timeout is not None and not (is_number(timeout) and timeout > 0):
+            faults.append(f"Expected timeout to be a number of seconds > 0. Received: timeout={timeout!r}.")
+        if not isinstance(engine, str | type):
+            faults.append(f"Expected engine to be {' or '.join(engines.names())}, or a class. Received: {engine!r}.")
+        raise_faults("The population cannot be made:", faults)
+        self._engine = engines.member(engine) if isinstance(engine, str) else engine
+        self._settings = Settings(workers, threads, timeout, per_process)
+        self._store = CandidateStore(store)
+        self._verbose = verbose
+
+    def run(
+        self,
+        function: str | Candidate,
+        candidates: Iterable[Mapping[str, Any]],
+        *,
+        version: str = "",
+        retries: int = 0,
+    ) -> list[dict[str, Any]]:
+        """Evaluates the candidates that the store does not have.
+
+        Args:
+            function: A function at the top level of a module, or its address `"package.module:function"`. It returns
+                numbers, texts, lists and dicts of them; what a dict holds becomes columns of the table.
+            candidates: The keyword arguments of each candidate, of the same kinds.
+            version: Change it when the function has changed: other versions are other candidates. Defaults to `""`.
+            retries: How often a candidate that failed is tried again, earlier runs included. Defaults to 0.
+
+        Returns:
+            One row per candidate in the order given: its arguments, its results, `state` (`"done"` or `"failed"`),
+            `error`, `attempts`, `seconds`. Where a result has the name of an argument, or either the name of one of
+            these columns, its column is `result_…` or `argument_…`.
+
+        Raises:
+            PruneError: Arguments do not fit; processes cannot import the function; another process fills the store.
+        """
+        address = address_of(function)
+        jobs = _jobs(function, address, candidates, version)
+        raise_faults("The population cannot be run:", whole_number_faults(0, retries=retries) + _text(version))
+        engine = self._engine(function, self._settings)
+        try:
+            with self._store.claimed():
+                self._evaluate(engine, address, version, {job.key: job for job in jobs}, retries)
+        finally:
+            engine.close()
+        found = self._store.read(job.key for job in jobs)
+        _warn_of_failures([one for one in found.values() if one.error], len(found))
+        return [_row(found[job.key]) for job in jobs]
+
+    def _evaluate(self, engine: Engine, address: str, version: str, jobs: dict[str, Job], retries: int) -> None:
+        """Has the jobs done that the store lacks, and those that failed and may be tried again."""
+        known = self._store.read(jobs)
+        attempts = {key: known[key].attempts if key in known else 0 for key in jobs}
+        waiting = deque(jobs[key] for key in jobs if key not in known or _again(known[key], retries))
+        meter = Meter(len(jobs), len(jobs) - len(waiting), self._verbose)
+        running: dict[str, Job] = {}
+        try:
+            while waiting or running:
+                while waiting and engine.free:
+                    job = waiting.popleft()
+                    running[job.key] = job
+                    engine.start(job)
+                for outcome in engine.wait():
+                    job = running.pop(outcome.key)
+                    attempts[job.key] += 1
+                    self._store.write(address, version, job.arguments, outcome, attempts[job.key])
+                    if outcome.error and attempts[job.key] <= retries:
+                        waiting.append(job)
+                    else:
+                        meter.advance(bool(outcome.error), outcome.error)
+        finally:
+            meter.close()
+
+    def table(self) -> list[dict[str, Any]]:
+        """Returns one row for each candidate of the store, of all functions and versions, as `run` does."""
+        return [_row(one) for one in self._store.read().values()]
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the table as a CSV file; lists and dicts are written as JSON.
+
+        Args:
+            path: The file. One that is there is replaced.
+
+        Returns:
+            The path.
+        """
+        rows = [
+            {name: json.dumps(cell) if isinstance(cell, list | dict) else cell for name, cell in row.items()}
+            for row in self.table()
+        ]
+        return write_rows(path, rows)
+
+    def failures(self) -> list[Evaluation]:
+        """Returns the candidates that failed; `.log` of each has its traceback and the end of what it wrote."""
+        return [one for one in self._store.read().values() if one.error]
+
+    def forget_failures(self) -> int:
+        """Removes the failures from the store, so that the next run tries them anew; returns their number."""
+        with self._store.claimed():
+            return self._store.forget_failures()
+
+
+def _jobs(function: str | Candidate, address: str, candidates: Iterable[Mapping[str, Any]], version: str) -> list[Job]:
+    """Returns the candidates with their keys; all that do not fit are named at once."""
+    jobs, faults = [], []
+    for number, candidate in enumerate(candidates):
+        where = f"candidate {number}: "
+        wrong = kind_faults(Mapping, "Give the keyword arguments of the function.", candidate=candidate)
+        if not wrong:
+            wrong = _argument_faults(function, candidate)
+        if not wrong:
+            try:
+                arguments = plain(candidate)
+                text = json.dumps([address, arguments, version], sort_keys=True, allow_nan=False)
+                jobs.append(Job(hashlib.sha256(text.encode()).hexdigest(), arguments))
+            except ValueError as error:  # a PruneError, too
+                wrong = [f"{error} Received: {candidate!r}."]
+        faults += [where + fault for fault in wrong]
+    raise_faults("The candidates cannot be evaluated:", faults)
+    return jobs
+
+
+def _argument_faults(function: str | Candidate, candidate: Mapping[str, Any]) -> list[str]:
+    """Returns what a function would say of the arguments; one given by its address is asked by its process only."""
+    if isinstance(function, str):
+        return []
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # written in C
+        return []
+    try:
+        signature.bind(**candidate)
+    except TypeError as error:
+        return [f"Expected the arguments {signature}. Received: {dict(candidate)!r} ({error})."]
+    return []
+
+
+def _text(version: Any) -> list[str]:
+    return kind_faults(str, "Any text will do.", version=version)
+
+
+def _again(evaluation: Evaluation, retries: int) -> bool:
+    return bool(evaluation.error) and evaluation.attempts <= retries
+
+
+def _row(evaluation: Evaluation) -> dict[str, Any]:
+    result = evaluation.result
+    results = result if isinstance(result, dict) else {} if evaluation.error else {"result": result}
+    row = {f"argument_{name}" if name in OF_THE_STORE else name: item for name, item in evaluation.arguments.items()}
+    for name, item in results.items():
+        row[f"result_{name}" if name in OF_THE_STORE or name in evaluation.arguments else name] = item
+    state = "failed" if evaluation.error else "done"
+    facts = (state, evaluation.error, evaluation.attempts, evaluation.seconds)
+    return {**row, **dict(zip(OF_THE_STORE, facts, strict=True))}
+
+
+def _warn_of_failures(failed: Sequence[Evaluation], total: int) -> None:
+    if failed:
+        warnings.warn(
+            f"{len(failed)} of {total} candidates failed, the first with: {failed[0].error} See population.failures(); "
+            "a higher retries=, or population.forget_failures(), tries them again.",
+            stacklevel=3,
+        )

@@ -1,0 +1,247 @@
+"""Models and data of one's own, from the command line: what each kind of user would type."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from typer.testing import CliRunner
+
+from kerasprune import cli
+
+RUNNER = CliRunner()
+RANDOM = np.random.default_rng(0)
+
+
+def invoke(*arguments):
+    return RUNNER.invoke(cli.app, [str(argument) for argument in arguments])
+
+
+def summary(*arguments) -> dict:
+    """Runs a command with --json; returns what it prints."""
+    result = invoke(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def refused(*arguments) -> str:
+    result = invoke(*arguments)
+    assert result.exit_code == 2, result.output
+    return " ".join(result.stderr.split())
+
+
+def tabular(path, **compiled):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((5,)), layers.Dense(16, activation="relu", name="hidden"), layers.Dense(1)])
+    if compiled:
+        model.compile("adam", **compiled)
+    model.save(path)
+    return path
+
+
+def table(path, rows=60, **more):
+    x = RANDOM.normal(size=(rows, 5))
+    np.savez(path, x=x, y=x.sum(1, keepdims=True), **more)
+    return path
+
+
+def test_a_table_of_numbers_is_judged_by_the_compiled_loss(tmp_path):
+    model = tabular(tmp_path / "mine.keras", loss="mse", metrics=["mae"])
+    data = table(tmp_path / "mine.npz")
+    tuned = ("--finetune-epochs", 2, "--optimizer", "adam", "--batch", 16)
+    found = summary("prune", model, "--keep", 0.5, "--data", data, *tuned, "--out", tmp_path / "out")
+    assert set(found["slim"]["metrics"]) == {"mae"} and found["slim"]["accuracy"] is None
+    slim = keras.models.load_model(tmp_path / "out" / "slim.keras")
+    assert slim.get_layer("hidden").units == 8
+    with np.load(data) as arrays:  # the test part is what the fixed permutation leaves last
+        order = np.random.Generator(np.random.PCG64(0)).permutation(60)
+        part = np.sort(order[54:])
+        x, y = arrays["x"][part], arrays["y"][part]
+    assert found["slim"]["metrics"]["mae"] == pytest.approx(np.abs(slim.predict(x, verbose=0) - y).mean(), rel=1e-5)
+
+
+def test_a_model_without_a_loss_asks_for_one(tmp_path):
+    model, data = tabular(tmp_path / "mine.keras"), table(tmp_path / "mine.npz")
+    start = ("prune", model, "--keep", 0.5, "--data", data, "--out", tmp_path / "out")
+    assert "Say it with --loss" in refused(*start)
+    assert "mean_squared_eror" in refused(*start, "--loss", "mean_squared_eror")
+    assert not (tmp_path / "out" / "slim.keras").exists()
+    found = summary(*start, "--loss", "mean_squared_error", "--overwrite")
+    assert found["slim"]["loss"] > 0
+
+
+def test_grey_images_of_an_autoencoder(tmp_path):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(8, 3, padding="same", activation="relu", name="inner")(inputs)
+    model = keras.Model(inputs, layers.Conv2D(1, 3, padding="same", name="drawn")(x))
+    model.compile("sgd", loss=keras.losses.MeanSquaredError())
+    model.save(tmp_path / "mine.keras")
+    images = RANDOM.uniform(size=(30, 8, 8)).astype("float32")  # no channel axis
+    np.savez(tmp_path / "mine.npz", x=images, y=images[..., None])
+    found = summary(
+        *("prune", tmp_path / "mine.keras", "--macs", 0.5, "--data", tmp_path / "mine.npz"),
+        *("--finetune-epochs", 1, "--batch", 8, "--out", tmp_path / "out"),
+    )
+    assert found["slim"]["macs"] <= 0.5 * found["dense"]["macs"] and found["slim"]["loss"] > 0
+
+
+FUNCTION = """
+import numpy as np, tensorflow as tf
+
+def masks(split):
+    x = np.random.default_rng(len(split)).normal(size=(12, 16, 16, 3)).astype("float32")
+    return tf.data.Dataset.from_tensor_slices((x, (x[..., :1] > 0).astype("int32")))  # single examples
+
+def whole():
+    return masks("train").batch(2)
+
+def endless():
+    return whole().repeat()
+
+def wrong():
+    return 3
+"""
+
+
+@pytest.fixture
+def segmenter(tmp_path, monkeypatch):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16, 16, 3))
+    x = skip = layers.Conv2D(8, 3, padding="same", activation="relu", name="down")(inputs)
+    x = layers.Conv2D(8, 3, strides=2, padding="same", activation="relu", name="inner")(x)
+    x = layers.Concatenate()([layers.UpSampling2D()(x), skip])
+    model = keras.Model(inputs, layers.Conv2D(1, 1, activation="sigmoid", name="mask")(x))
+    model.compile("adam", loss="binary_crossentropy", metrics=[keras.metrics.BinaryIoU(target_class_ids=[1])])
+    model.save(tmp_path / "mine.keras")
+    (tmp_path / "my_masks.py").write_text(FUNCTION)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path / "mine.keras"
+    sys.modules.pop("my_masks", None)
+
+
+def test_masks_from_a_function(segmenter, tmp_path):
+    start = ("prune", segmenter, "--keep", 0.5, "--finetune-epochs", 1, "--batch", 4, "--out", tmp_path / "out")
+    assert "--trust" in refused(*start, "--data", "my_masks:masks")
+    found = summary(*start, "--data", "my_masks:masks", "--trust")
+    assert 0 <= found["slim"]["metrics"]["binary_io_u"] <= 1
+    found = summary(*start, "--data", "my_masks.py:whole", "--trust", "--overwrite")
+    assert found["slim"]["loss"] > 0
+    for name, message in {
+        "endless": "Leave .repeat() out",
+        "wrong": "Received: int",
+        "absent": "my_masks:absent",
+    }.items():
+        assert message in refused(*start, "--data", f"my_masks:{name}", "--trust", "--overwrite")
+
+
+def photos(path, kinds=("cat", "dog"), number=10):
+    from PIL import Image
+
+    for kind, name in enumerate(kinds):
+        (path / name).mkdir(parents=True)
+        for each in range(number):
+            pixels = RANDOM.integers(100 * kind, 100 * kind + 60, (12, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(path / name / f"{each}.png")
+    return path
+
+
+def test_pixels_at_the_scale_that_the_model_was_trained_on(tmp_path):
+    """A net that tells dark from bright by the mean of grey pixels in [0, 1]: 0.5 on any other scale."""
+    inputs = keras.Input((12, 12, 1))
+    x = layers.Conv2D(4, 1, name="copies")(inputs)
+    model = keras.Model(inputs, layers.Dense(2, name="logits")(layers.GlobalAveragePooling2D()(x)))
+    model.get_layer("copies").set_weights([np.ones((1, 1, 1, 4)), np.zeros(4)])
+    model.get_layer("logits").set_weights([np.repeat([[-1.0, 1.0]], 4, 0), np.array([1.2, -1.2])])
+    model.save(tmp_path / "mine.keras")
+    start = ("prune", tmp_path / "mine.keras", "--keep", 0.5, "--data", photos(tmp_path / "photos"), "--batch", 4)
+    result = invoke(*start, "--out", tmp_path / "unsaid")
+    assert result.exit_code == 0, result.output
+    warned = " ".join(result.stderr.split())
+    assert "The model knows little of the data" in warned and "Give --scale 0..1" in warned
+    assert "Give --scale 0..1" in (tmp_path / "unsaid" / "warnings.txt").read_text()
+    found = summary(*start, "--scale", "0..1", "--out", tmp_path / "said")
+    assert found["dense"]["accuracy"] == 1
+    assert "--scale" in refused(*start, "--scale", "0..2", "--out", tmp_path / "wrong")
+
+
+def test_pixels_of_arrays(tmp_path):
+    inputs = keras.Input((6, 6, 3))
+    x = layers.Conv2D(4, 3, name="conv")(inputs)
+    keras.Model(inputs, layers.Dense(2, name="logits")(layers.GlobalAveragePooling2D()(x))).save(tmp_path / "m.keras")
+    images, labels = RANDOM.integers(0, 256, (40, 6, 6, 3), dtype=np.uint8), np.arange(40) % 2
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    found = summary(
+        *("prune", tmp_path / "m.keras", "--keep", 0.5, "--data", tmp_path / "a.npz", "--scale", "-1..1"),
+        *("--out", tmp_path / "out"),
+    )
+    slim = keras.models.load_model(tmp_path / "out" / "slim.keras")
+    right = slim.predict(images / 127.5 - 1, verbose=0).argmax(1) == labels
+    assert found["slim"]["accuracy"] == pytest.approx(right.mean())
+    np.savez(tmp_path / "b.npz", x=images / 255.0, y=labels)
+    refusal = refused(
+        *("prune", tmp_path / "m.keras", "--keep", 0.5, "--data", tmp_path / "b.npz", "--scale", "0..1"),
+        *("--out", tmp_path / "other"),
+    )
+    assert "Leave --scale out" in refusal
+
+
+def test_files_that_are_no_examples(tmp_path):
+    model = tabular(tmp_path / "mine.keras", loss="mse")
+    start = ("prune", model, "--keep", 0.5, "--out", tmp_path / "out", "--data")
+    assert "no file" in refused(*start, tmp_path / "missing.npz")
+    (tmp_path / "torn.npz").write_bytes(b"PK nothing")
+    assert "torn.npz" in refused(*start, tmp_path / "torn.npz")
+    np.savez(tmp_path / "objects.npz", x=np.array([{}, {}], dtype=object), y=np.zeros(2))
+    assert "objects.npz" in refused(*start, tmp_path / "objects.npz")
+    np.savez(tmp_path / "uneven.npz", x=np.zeros((5, 5)), y=np.zeros(4))
+    assert "one target for each" in refused(*start, tmp_path / "uneven.npz")
+    np.savez(tmp_path / "nan.npz", x=np.full((20, 5), np.nan), y=np.zeros(20))
+    assert "finite" in refused(*start, tmp_path / "nan.npz")
+    np.savez(tmp_path / "wide.npz", x=np.zeros((20, 7)), y=np.zeros(20))
+    assert "shape (5,)" in refused(*start, tmp_path / "wide.npz")
+    np.save(tmp_path / "alone.npy", np.zeros((20, 5)))
+    assert "x and y" in refused(*start, tmp_path / "alone.npy")
+    assert not (tmp_path / "out" / "slim.keras").exists()
+
+
+def test_a_data_set_of_images_and_a_model_of_something_else(tmp_path):
+    model = tabular(tmp_path / "mine.keras", loss="mse")
+    assert "a .npz file with x and y" in refused(
+        "prune", model, "--keep", 0.5, "--data", "digits", "--out", tmp_path / "out"
+    )
+
+
+def test_exports_are_calibrated_without_labels(tmp_path):
+    model = tabular(tmp_path / "mine.keras")
+    np.save(tmp_path / "inputs.npy", RANDOM.normal(size=(60, 5)))
+    out = tmp_path / "mine.tflite"
+    start = ("export", model, "--format", "tflite-int8", "--out", out)
+    assert "--calibrate FILE.npy" in refused(*start)
+    assert "which is none" in refused(*start, "--calibrate", tmp_path / "missing.npy")
+    result = invoke(*start, "--calibrate", tmp_path / "inputs.npy")
+    assert result.exit_code == 0, result.output
+    assert out.stat().st_size > 500
+    result = invoke(*start, "--calibrate", tmp_path / "inputs.npy", "--overwrite", "-q")
+    assert result.exit_code == 0 and result.stdout == ""
+
+
+def test_an_earlier_run_is_overwritten_only_when_told_and_nothing_else(tmp_path):
+    model = tabular(tmp_path / "mine.keras")
+    start = ("prune", model, "--keep", 0.5, "--out", tmp_path / "out")
+    assert invoke(*start).exit_code == 0
+    assert "holds files" in refused(*start)
+    (tmp_path / "out" / "precious.txt").write_text("mine")
+    assert "precious.txt" in refused(*start, "--overwrite")
+    (tmp_path / "out" / "precious.txt").unlink()
+    result = invoke(*start, "--overwrite", "-q")
+    assert result.exit_code == 0 and result.stdout == ""
+    result = invoke(*start, "--resume")
+    assert result.exit_code == 0 and "slim model: " in result.stdout and "next: kerasprune prune" in result.stdout
+    (tmp_path / "users").mkdir()
+    (tmp_path / "users" / "dense.keras").write_text("mine")
+    assert "no recipe.yaml" in refused("prune", model, "--keep", 0.5, "--out", tmp_path / "users", "--overwrite")

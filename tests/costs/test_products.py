@@ -1,0 +1,73 @@
+"""Products of tensors against closed forms; the total of multiply–adds is what it was without them."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+from keras import layers, ops
+
+import kerasprune as kp
+
+
+def counted(shapes, call, plan=None):
+    inputs = [keras.Input(shape) for shape in shapes]
+    return kp.cost(keras.Model(inputs, call(*inputs)), plan)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "call", "products"),
+    [
+        # heads · queries · keys · (size of a key + size of a value)
+        ([(5, 4), (7, 6)], lambda x, y: layers.MultiHeadAttention(2, 3, value_dim=4)(x, y), 2 * 5 * 7 * (3 + 4)),
+        ([(2, 5, 4)], lambda x: layers.MultiHeadAttention(2, 3, attention_axes=(1, 2))(x, x), 2 * 10 * 10 * (3 + 3)),
+        ([(5, 4), (7, 4)], lambda x, y: layers.GroupQueryAttention(3, 6, 2)(x, y), 6 * 5 * 7 * (3 + 3)),
+        (
+            [(5, 4, 3), (7, 2, 3)],
+            lambda x, y: ops.dot_product_attention(x, y, y),
+            4 * 5 * 7 * (3 + 3),
+        ),
+        ([(4, 5, 3), (4, 7, 3)], lambda x, y: ops.matmul(x, ops.transpose(y, (0, 1, 3, 2))), 4 * 5 * 7 * 3),
+        ([(5, 3), (7, 3)], lambda x, y: ops.einsum("btc,bsc->bts", x, y), 5 * 7 * 3),
+        # linear attention: (keyᵀ · value) first, then query · that, never a score for each pair of positions
+        ([(9, 3), (9, 4)], lambda x, y: ops.matmul(x, ops.matmul(ops.transpose(x, (0, 2, 1)), y)), 2 * 3 * 9 * 4),
+        ([(5, 4), (7, 4)], lambda x, y: layers.Attention()([x, y]), 5 * 7 * (4 + 4)),
+        ([(5, 4), (7, 4)], lambda x, y: layers.AdditiveAttention()([x, y]), 5 * 7 * 4),
+        ([(6, 4), (6, 5)], lambda x, y: layers.Dot(axes=1)([x, y]), 6 * 4 * 5),
+        ([(5, 4)], lambda x: layers.TimeDistributed(layers.Dense(3))(x), 0),
+    ],
+)
+def test_closed_forms(shapes, call, products):
+    found = counted(shapes, call)
+    assert found.products == products == sum(layer.products for layer in found.layers)
+    dense = sum(layer.macs for layer in found.layers)
+    assert found.macs == dense
+
+
+def attending() -> keras.Model:
+    inputs = keras.Input((5, 4))
+    x = layers.MultiHeadAttention(4, 3, name="attention")(inputs, inputs)
+    query, key = layers.Dense(8, name="query")(x), layers.Dense(8, name="key")(x)
+    scores = ops.softmax(ops.matmul(query, ops.transpose(key, (0, 2, 1))))
+    return keras.Model(inputs, layers.Dense(2)(ops.matmul(scores, layers.Dense(6, name="value")(x))))
+
+
+def test_a_plan_is_counted_as_what_it_builds():
+    model = attending()
+    plan = kp.Plan({"attention/heads": [0, 2], "attention/key_dim": [1], "value": [0, 1, 5]})
+    predicted, built = kp.cost(model, plan), kp.cost(kp.rebuild(model, plan))
+    assert predicted.products == built.products == 2 * 25 * (1 + 3) + 25 * 8 + 25 * 3
+    assert kp.cost(model).products == 4 * 25 * 6 + 25 * 8 + 25 * 6
+
+
+def test_the_report_has_a_line_where_there_are_products():
+    model = attending()
+    (line,) = [line for line in kp.report(model, kp.Plan({"value": [0]})).splitlines() if line.startswith("products")]
+    assert line.split() == ["products", "950", "825", "86.8%"]
+    inputs = keras.Input((4,))
+    plain = keras.Model(inputs, layers.Dense(2)(layers.Dense(3, name="a")(inputs)))
+    assert "products" not in kp.report(plain, kp.Plan({"a": [0]}))
+
+
+def test_a_free_length_is_left_out_rather_than_guessed():
+    model = keras.Model(x := keras.Input((None, 4)), ops.matmul(x, ops.transpose(x, (0, 2, 1))))
+    assert kp.cost(model).products == 0
