@@ -79,11 +79,18 @@ class PruningCallback(keras.callbacks.Callback):
         self = super().__new__(cls)
         self._arguments = args, kwargs
         self._shortfalls: list[str] | None = None
+        self._trained = False
         return self
 
     def __init__(self, *, strict: bool = True) -> None:
         super().__init__()
         self.strict = strict
+
+    def __copy__(self) -> Self:
+        """Returns a callback of the same settings that has not been in a fit."""
+        other = type(self).__new__(type(self))
+        vars(other).update(vars(self), session=None, held=None, goes_on=False, _shortfalls=None)
+        return other
 
     def __repr__(self) -> str:
         status = self.status()
@@ -279,7 +286,7 @@ class PruningCallback(keras.callbacks.Callback):
         before = self.session
         if before is not None:
             before.close()
-        self._shortfalls = None
+        self._shortfalls, self._trained = None, False
         self.goes_on = self.continues and before is not None and before.begun and before.model is self.model
         self.goes_on = self.goes_on and before.done > 0  # one that has not trained begins
         self.session = Session(self.model, before.done if self.goes_on else 0)
@@ -310,6 +317,7 @@ class PruningCallback(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Refuses weights that were restored without what this callback knows of them."""
+        self._trained = True
         if self.restored_epoch and not self.follows_weights:
             back = self.restored_epoch
             Fit.of(self.model).abandon()
@@ -348,15 +356,14 @@ class PruningCallback(keras.callbacks.Callback):
         """
         fit = Fit.of(self.model)
         fit.end(self, lambda callback: callback.before_end())
-        if self._shortfalls is None and self.session.batches():  # a method's own on_epoch_end, without the base's
+        if self._shortfalls is None and self._trained:  # a method's own on_epoch_end, without the base's
             self._shortfalls = unreached(self.session)
         self.end()
         self._look_at_last()
         self.session.close()
         fit.remove(self)
-        for act in self.session.last_acts:
+        for act in (*self.session.last_acts, self._say_at_last):  # others are to end too before it is said
             fit.afterwards(act, self.params)
-        self._say_at_last()
 
     def _look_at_last(self) -> None:
         """Warns where weights that nothing has held in the step were put back after the last epoch."""
@@ -370,12 +377,9 @@ class PruningCallback(keras.callbacks.Callback):
 
     def _say_at_last(self) -> None:
         faults = self._shortfalls or []
-        if faults and self.strict:
-            raise_faults(
-                f"{type(self).__name__} has not acted in this fit (strict=False warns only). The model is trained, "
-                "and nothing is left on it.",
-                faults,
-            )
+        title = f"{type(self).__name__} has not acted in this fit (strict=False warns only). The model is trained, "
+        if self.strict:
+            raise_faults(f"{title}and nothing is left on it.", faults)
         say(self, faults, "has not acted")
 
 

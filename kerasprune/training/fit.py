@@ -45,6 +45,7 @@ class Fit:
         self._model = model
         self._phases: dict[Any, Phase] = {}
         self._snapshot: Snapshot | None = None
+        self._waiting: list[Callable[[], None]] = []
         self.initial_epoch: int | None = None
 
     @classmethod
@@ -124,7 +125,7 @@ class Fit:
         """Calls `act` when the last callback of the fit, ours or not, has ended.
 
         Keras puts its `History` at the end of the list, so its last hook is the last of all. In a loop of one's own,
-        and without epochs, `act` is called at once.
+        which has none, the last of ours counts.
 
         Args:
             act: What is to be done.
@@ -132,14 +133,18 @@ class Fit:
         """
         history = getattr(self._model, "history", None)
         if params.get("loop") or not isinstance(history, keras.callbacks.History):
-            act()
+            self._waiting.append(act)
+            while self._waiting and not self._phases:
+                self._waiting.pop(0)()
             return
         ending = history.on_train_end
 
         def last(logs: dict | None = None) -> None:
             vars(history).pop("on_train_end", None)
-            ending(logs)
-            act()
+            try:
+                ending(logs)
+            finally:  # what another callback has to say keeps none from its last act
+                act()
 
         history.on_train_end = last
 

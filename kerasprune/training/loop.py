@@ -109,7 +109,8 @@ def custom_loop(
         yield Loop(model, listed, epochs)
         ended = True
     finally:
-        if ended:
-            listed.on_train_end()
-        else:
+        try:
+            if ended:
+                listed.on_train_end()
+        finally:
             detach(model)

@@ -60,8 +60,9 @@ def test_a_finished_schedule_is_held_and_says_so():
     with pytest.warns(UserWarning, match="has ended its schedule in an earlier fit.*reset"):
         history = train(model, [callback], epochs=3)
     assert history.history["λ"] == [1.0] * 3 and callback.plan == plan
-    history = train(compiled(), [callback], epochs=1)  # another model: it starts anew
-    assert history.history["λ"][0] == pytest.approx(0.2)
+    for again in (compiled(), model):  # another model, or a callback with a shorter schedule: it starts anew
+        history = train(again, [callback if again is not model else callback.compressed(40)], epochs=1)
+        assert history.history["λ"][0] == pytest.approx(0.2, abs=0.1) and len(history.epoch) == 1
 
 
 @pytest.mark.parametrize(
@@ -149,6 +150,11 @@ def test_a_callback_that_does_not_act_raises_or_warns(recwarn):
         train(model, make(), epochs=1)
     assert any("GradualMagnitude does not act" in str(each.message) for each in recwarn)
     assert all(variable.constraint is None for variable in model.weights)
+    ended = []
+    both = [*make(), *make(), keras.callbacks.LambdaCallback(on_train_end=ended.append)]
+    with pytest.raises(kp.PruneError, match="has not acted in this fit"):
+        train(model, both, epochs=1)
+    assert ended and all(variable.constraint is None for variable in model.weights)  # the others have ended too
     with pytest.warns(UserWarning, match="has not acted"):
         train(model, make(strict=False), epochs=1)
 
