@@ -98,14 +98,14 @@ def train(model, setting: Setting, epochs: int, rate: float, warmup: int, seed: 
     """Trains with SGD, momentum 0.9, weight decay on everything, and a cosine behind a linear warm-up."""
     import keras
 
-    from kerasprune.recipes import schema
+    from kerasprune.recipes import learning
     from kerasprune.recipes.fit import weight_decay
     from kerasprune.recipes.optimizers import learning_rate
 
     keras.utils.set_random_seed(seed)  # the order of the images
     data = training_set(setting, seed)
     steps = len(data)
-    spec = schema.Cosine(name="cosine", start=rate, warmup_epochs=warmup)
+    spec = learning.Cosine(name="cosine", start=rate, warmup_epochs=warmup)
     optimizer = keras.optimizers.SGD(learning_rate(spec, epochs, steps), momentum=0.9)
     with weight_decay(model, L2, "weights"):
         model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasprune.recipes import schema
+from kerasprune.recipes import learning
 
 
-def optimizer(spec: schema.Optimizer, epochs: float, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+def optimizer(spec: learning.Optimizer, epochs: float, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     """Returns a fresh Keras optimiser.
 
     Args:
@@ -19,28 +19,28 @@ def optimizer(spec: schema.Optimizer, epochs: float, steps_per_epoch: int) -> ke
         steps_per_epoch: Steps of one epoch.
     """
     rate = learning_rate(spec.learning_rate, epochs, steps_per_epoch)
-    if isinstance(spec, schema.Sgd):
+    if isinstance(spec, learning.Sgd):
         return keras.optimizers.SGD(rate, momentum=spec.momentum, nesterov=spec.nesterov)
-    if isinstance(spec, schema.AdamW):
+    if isinstance(spec, learning.AdamW):
         return keras.optimizers.AdamW(rate, weight_decay=spec.weight_decay)
     return keras.optimizers.Adam(rate)
 
 
 def learning_rate(
-    spec: schema.LearningRate, epochs: float, steps_per_epoch: int
+    spec: learning.LearningRate, epochs: float, steps_per_epoch: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """Returns a number or a Keras schedule in steps.
 
     Example:
-        >>> steps = schema.MultiStep(name="multi_step", values={0: 0.01, 60: 0.001})
+        >>> steps = learning.MultiStep(name="multi_step", values={0: 0.01, 60: 0.001})
         >>> rate = learning_rate(steps, 120, 100)
         >>> [round(float(rate(step)), 6) for step in (0, 5_999, 6_000)]
         [0.01, 0.01, 0.001]
     """
     schedules = keras.optimizers.schedules
-    if isinstance(spec, schema.Constant):
+    if isinstance(spec, learning.Constant):
         return spec.value
-    if isinstance(spec, schema.Cosine):
+    if isinstance(spec, learning.Cosine):
         warmup = round(spec.warmup_epochs * steps_per_epoch)
         return schedules.CosineDecay(
             initial_learning_rate=0.0 if warmup else spec.start,

@@ -7,105 +7,43 @@ Every fraction is a fraction kept.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
-    ModelWrapValidatorHandler,
     Tag,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from kerasprune.data.lookup import own
 from kerasprune.data.scaling import SCALES
-from kerasprune.errors import nearest
 from kerasprune.files import is_file
 from kerasprune.graph.coupling import COUPLINGS
-from kerasprune.recipes import lookup as members
 from kerasprune.recipes.formats import FORMATS
+from kerasprune.recipes.learning import Decayed, Fit, Optimizer
 from kerasprune.recipes.library import FOLDER
-from kerasprune.recipes.wording import worded
+from kerasprune.recipes.node import (
+    BlockCriterion,
+    Budget,
+    Callback,
+    Criterion,
+    Fraction,
+    Named,
+    Node,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    Share,
+    Truth,
+    from_name,
+    known,
+)
 from kerasprune.workflows.choices import CONSTRAINTS
-
-# Numbers as they are written: neither true nor "3" is one, nor 2.0 a whole one.
-Fraction = Annotated[float, Field(gt=0, le=1, strict=True)]
-Share = Annotated[float, Field(ge=0, le=1, strict=True)]
-PositiveInt = Annotated[int, Field(gt=0, le=10**9, strict=True)]
-PositiveFloat = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
-Truth = Annotated[bool, Field(strict=True)]
-
-
-class Node(BaseModel):
-    """A part of a recipe: unknown keys are faults, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _gather(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        """Adds the nearest known key to an unknown one, beside all other faults of the node."""
-        try:
-            return validate(data)
-        except ValidationError as error:
-            details = [cls._reworded(one) for one in error.errors()]
-            raise ValidationError.from_exception_data(cls.__name__, details) from error
-
-    @classmethod
-    def _reworded(cls, fault: ErrorDetails) -> InitErrorDetails:
-        kind, message = fault["type"], worded(fault)
-        if kind == "extra_forbidden":
-            known = ", ".join(cls.model_fields)
-            kind = "unknown_key"
-            message = f"unknown key.{nearest(fault['loc'][-1], cls.model_fields)} Known keys: {known}."
-        elif kind == "missing":
-            message = "this key is missing."
-        # Braces would be read as a template.
-        escaped = PydanticCustomError(kind, "{text}", {"text": message})
-        return InitErrorDetails(type=escaped, loc=fault["loc"], input=fault["input"])
-
-
-class Named(BaseModel):
-    """A registered thing by name; the keys beside `name` are its arguments."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    name: str
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The arguments beside the name."""
-        return dict(self.model_extra or {})
-
-
-def _from_name(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
-
-
-def _known(family: str) -> AfterValidator:
-    def check(named: Named, info: ValidationInfo) -> Named:
-        trust = bool((info.context or {}).get("trust"))
-        found = members.faults(family, named.name, named.arguments, trust)
-        if found:
-            raise ValueError("; ".join(found))
-        return named
-
-    return AfterValidator(check)
-
-
-Criterion = Annotated[Named, BeforeValidator(_from_name), _known("criterion")]
-BlockCriterion = Annotated[Named, BeforeValidator(_from_name), _known("block criterion")]
-Budget = Annotated[Named, BeforeValidator(_from_name), _known("budget")]
-Callback = Annotated[Named, BeforeValidator(_from_name), _known("callback")]
 
 
 class Start(Node):
@@ -132,7 +70,7 @@ class Start(Node):
 
 
 Model = Annotated[
-    Annotated[Named, BeforeValidator(_from_name), _known("model"), Tag("named")] | Annotated[Start, Tag("start")],
+    Annotated[Named, BeforeValidator(from_name), known("model"), Tag("named")] | Annotated[Start, Tag("start")],
     Discriminator(lambda value: "start" if isinstance(value, Start) or "start" in _keys(value) else "named"),
 ]
 
@@ -197,93 +135,6 @@ class Data(Node):
         if own(name) == "function" and not (info.context or {}).get("trust"):
             raise ValueError("This would import your own code. Expected the name of a data set, or the option --trust")
         return name
-
-
-class Constant(Node):
-    """The same learning rate throughout."""
-
-    name: Literal["constant"] = "constant"
-    value: PositiveFloat
-
-
-class Cosine(Node):
-    """Half a cosine from `start` to `end` over all epochs, after a linear warm-up."""
-
-    name: Literal["cosine"]
-    start: PositiveFloat
-    end: NonNegativeFloat = 0.0
-    warmup_epochs: NonNegativeFloat = 0.0
-
-
-class MultiStep(Node):
-    """Piecewise constant: `{first epoch: learning rate}`, from epoch 0 on; a linear warm-up from 0 multiplies it."""
-
-    name: Literal["multi_step"]
-    values: dict[Annotated[int, Field(strict=True)], PositiveFloat]
-    warmup_epochs: NonNegativeFloat = 0.0
-
-    @field_validator("values")
-    @classmethod
-    def _ascending(cls, values: dict[int, float]) -> dict[int, float]:
-        if not values or next(iter(values)) != 0 or list(values) != sorted(values):
-            raise ValueError("Expected ascending epochs that begin with 0, e.g. {0: 0.01, 60: 0.001}")
-        return values
-
-
-def _from_number(value: Any) -> Any:
-    if isinstance(value, dict | BaseModel):
-        return value
-    return {"name": "constant", "value": value}
-
-
-LearningRate = Annotated[
-    Annotated[Constant | Cosine | MultiStep, Field(discriminator="name")], BeforeValidator(_from_number)
-]
-
-
-class Sgd(Node):
-    """Stochastic gradient descent with momentum."""
-
-    name: Literal["sgd"]
-    learning_rate: LearningRate
-    momentum: Share = 0.9
-    nesterov: Truth = False
-
-
-class Adam(Node):
-    """Adam."""
-
-    name: Literal["adam"]
-    learning_rate: LearningRate
-
-
-class AdamW(Node):
-    """Adam with decoupled weight decay, which is not the L2 of a loss and does not pass through momentum."""
-
-    name: Literal["adamw"]
-    learning_rate: LearningRate
-    weight_decay: NonNegativeFloat = 0.004
-
-
-Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
-
-
-Decayed = Literal["kernels", "weights"]
-
-
-class Fit(Node):
-    """A training stage.
-
-    `l2` is the papers' weight decay: the loss gains `½ · l2 · Σ w²` over the trainable kernels, or with
-    `l2_on: weights` over everything that is trained, biases and BatchNorm too.
-    """
-
-    epochs: PositiveInt
-    optimizer: Optimizer
-    l2: NonNegativeFloat = 0.0
-    l2_on: Decayed = "kernels"
-    batch: PositiveInt | None = None
-    callbacks: tuple[Callback, ...] = ()
 
 
 class PlanStep(Node):

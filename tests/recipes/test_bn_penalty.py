@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 import kerasprune as kp
+from kerasprune.recipes import learning, schema
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes import runner as running
-from kerasprune.recipes import schema
 from kerasprune.recipes.fit import weight_decay
 from kerasprune.recipes.run_folder import RunFolder
 
@@ -32,7 +32,7 @@ POLARIZATION = {
         ("resnet_imagenet", {"depth": 50, "classes": 1000}),
         (8e-5, 1.2, 1e-4, 512, 120, 128),
         {0: 0.1, 40: 0.01, 80: 0.001},
-        schema.Cosine(name="cosine", start=0.05),
+        learning.Cosine(name="cosine", start=0.05),
     ),
 }
 # Network, λ, share of the channels that is removed, weights of the slim and the dense network in millions.
@@ -62,13 +62,13 @@ ACCURACIES = {
 }
 
 
-def assert_rates(optimizer: schema.Sgd, expected):
+def assert_rates(optimizer: learning.Sgd, expected):
     assert (optimizer.name, optimizer.momentum, optimizer.nesterov) == ("sgd", 0.9, False)
     rate = optimizer.learning_rate
     if isinstance(expected, dict):
         assert rate.values == pytest.approx(expected)
     else:
-        assert (rate.value if isinstance(rate, schema.Constant) else rate) == expected
+        assert (rate.value if isinstance(rate, learning.Constant) else rate) == expected
 
 
 @pytest.mark.parametrize("name", POLARIZATION)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from rich.console import Console
 
 import kerasprune as kp
-from kerasprune.recipes import schema
+from kerasprune.recipes import learning, schema
 from kerasprune.recipes.fit import fit, weight_decay
 from kerasprune.recipes.objective import classification
 from kerasprune.recipes.run_folder import RunFolder
@@ -31,7 +31,7 @@ def images() -> tf.data.Dataset:
 
 
 def run(model, images, folder, *, l2=0.0, epochs=2, callbacks=()):
-    sgd = schema.Sgd(name="sgd", learning_rate=0.1, momentum=0.0)
+    sgd = learning.Sgd(name="sgd", learning_rate=0.1, momentum=0.0)
     spec = schema.Fit(epochs=epochs, optimizer=sgd, l2=l2)
     fit(
         model,

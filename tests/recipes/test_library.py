@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from kerasprune import recipes
+from kerasprune.recipes import learning
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes import runner as running
-from kerasprune.recipes import schema
 from kerasprune.recipes.reproductions.greg_tables import RESNET34_SKIPPED
 from kerasprune.recipes.run_folder import RunFolder
 
@@ -63,7 +63,7 @@ HEAVY = {
 ALL_FORMATS = {"digits-greg1", "glyphs-3d"}
 
 
-def steps(optimizer: schema.Sgd) -> dict[int, float]:
+def steps(optimizer: learning.Sgd) -> dict[int, float]:
     return optimizer.learning_rate.values
 
 
@@ -88,7 +88,7 @@ def test_cifar_recipe_has_the_figures_of_the_paper(name):
     assert prune.callback.name == method
     assert_hyper_parameters(prune.callback.arguments, method, every=10, settle=5_000, weight_decay=5e-4)
     assert (prune.epochs, prune.steps) == (None, None)  # as long as the schedule takes
-    assert prune.optimizer == schema.Sgd(name="sgd", learning_rate=1e-3, momentum=0.9)
+    assert prune.optimizer == learning.Sgd(name="sgd", learning_rate=1e-3, momentum=0.9)
     assert (prune.batch, finetune.batch) == (256, 256)
     assert (prune.l2, finetune.l2, recipe.train.l2) == (5e-4, 5e-4, 5e-4)
     assert finetune.epochs == 120
@@ -166,7 +166,7 @@ def assert_hyper_parameters(arguments, method, *, every, settle, weight_decay):
 
 def assert_imagenet_schedule(recipe):
     """Table 5, column ImageNet."""
-    assert recipe.prune.optimizer == schema.Sgd(name="sgd", learning_rate=1e-3, momentum=0.9)
+    assert recipe.prune.optimizer == learning.Sgd(name="sgd", learning_rate=1e-3, momentum=0.9)
     assert (recipe.prune.batch, recipe.finetune.batch) == (64, 256)
     assert (recipe.prune.l2, recipe.finetune.l2, recipe.train.l2) == (1e-4, 1e-4, 1e-4)
     assert recipe.finetune.epochs == 90

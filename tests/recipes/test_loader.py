@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasprune import PruneError, recipes
-from kerasprune.recipes import library, schema
+from kerasprune.recipes import learning, library
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes.smoke import smoke
 
@@ -44,7 +44,7 @@ def test_valid_recipe_is_read_as_it_stands():
     assert recipe.train.optimizer.learning_rate.values == {0: 0.01, 2: 0.001}
     assert recipe.train.l2 == 0.0005  # 5e-4 is a number, as in YAML 1.2
     assert recipe.prune.plan.budget.arguments == {"keep": [1, 0.5, 0.5, 0.5]}
-    assert recipe.prune.optimizer.learning_rate == schema.Constant(value=0.001)
+    assert recipe.prune.optimizer.learning_rate == learning.Constant(value=0.001)
     assert recipe.status == "run"
     assert recipe.data.validation == "validation"
 

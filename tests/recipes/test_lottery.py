@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+from kerasprune.recipes import learning
 from kerasprune.recipes import loader as loading
-from kerasprune.recipes import schema
 from kerasprune.recipes.optimizers import learning_rate
 from kerasprune.schedules import Moment
 from kerasprune.training.phases import Phases
@@ -58,7 +58,7 @@ def test_phases_of_the_small_ones(name):
 
 
 def test_warm_up_multiplies_the_other_schedule():
-    spec = schema.MultiStep(name="multi_step", values={0: 0.1, 3: 0.01}, warmup_epochs=2)
+    spec = learning.MultiStep(name="multi_step", values={0: 0.1, 3: 0.01}, warmup_epochs=2)
     rate = learning_rate(spec, 5, 10)
     found = [float(rate(step)) for step in (0, 5, 10, 20, 29, 30)]
     np.testing.assert_allclose(found, [0, 0.025, 0.05, 0.1, 0.1, 0.01], rtol=1e-6)

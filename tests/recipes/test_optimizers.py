@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerasprune.recipes import schema
+from kerasprune.recipes import learning
 from kerasprune.recipes.optimizers import learning_rate, optimizer
 
 
@@ -17,7 +17,7 @@ def rate(schedule, step):
 
 
 def test_multi_step_changes_with_the_first_step_of_its_epoch():
-    spec = schema.MultiStep(name="multi_step", values={0: 1e-2, 60: 1e-3, 90: 1e-4})
+    spec = learning.MultiStep(name="multi_step", values={0: 1e-2, 60: 1e-3, 90: 1e-4})
     schedule = learning_rate(spec, 120, 195)
     for epoch, expected in ((0, 1e-2), (59, 1e-2), (60, 1e-3), (89, 1e-3), (90, 1e-4), (119, 1e-4)):
         assert rate(schedule, epoch * 195) == pytest.approx(expected)
@@ -25,18 +25,18 @@ def test_multi_step_changes_with_the_first_step_of_its_epoch():
 
 
 def test_multi_step_with_one_value_is_constant():
-    assert learning_rate(schema.MultiStep(name="multi_step", values={0: 0.1}), 3, 10) == 0.1
+    assert learning_rate(learning.MultiStep(name="multi_step", values={0: 0.1}), 3, 10) == 0.1
 
 
 def test_cosine_is_half_a_cosine_over_all_steps():
-    schedule = learning_rate(schema.Cosine(name="cosine", start=0.1, end=0.01), 10, 20)
+    schedule = learning_rate(learning.Cosine(name="cosine", start=0.1, end=0.01), 10, 20)
     for step in (0, 50, 100, 137, 200):
         expected = 0.01 + (0.1 - 0.01) * (1 + math.cos(math.pi * step / 200)) / 2
         assert rate(schedule, step) == pytest.approx(expected, rel=1e-5)
 
 
 def test_cosine_warms_up_linearly():
-    schedule = learning_rate(schema.Cosine(name="cosine", start=0.1, warmup_epochs=2), 10, 20)
+    schedule = learning_rate(learning.Cosine(name="cosine", start=0.1, warmup_epochs=2), 10, 20)
     for step in (0, 10, 30, 40):
         assert rate(schedule, step) == pytest.approx(0.1 * step / 40, abs=1e-7)
     assert rate(schedule, 120) == pytest.approx(0.05, rel=1e-5)  # half way from 40 to 200
@@ -46,18 +46,18 @@ def test_cosine_warms_up_linearly():
 @pytest.mark.parametrize(
     ("spec", "kind"),
     [
-        (schema.Sgd(name="sgd", learning_rate=0.1, momentum=0.8, nesterov=True), keras.optimizers.SGD),
-        (schema.Adam(name="adam", learning_rate=0.1), keras.optimizers.Adam),
-        (schema.AdamW(name="adamw", learning_rate=0.1, weight_decay=0.02), keras.optimizers.AdamW),
+        (learning.Sgd(name="sgd", learning_rate=0.1, momentum=0.8, nesterov=True), keras.optimizers.SGD),
+        (learning.Adam(name="adam", learning_rate=0.1), keras.optimizers.Adam),
+        (learning.AdamW(name="adamw", learning_rate=0.1, weight_decay=0.02), keras.optimizers.AdamW),
     ],
 )
 def test_optimizer_is_that_of_keras_with_the_arguments_given(spec, kind):
     made = optimizer(spec, 1, 1)
     assert type(made) is kind
     assert float(np.asarray(made.learning_rate)) == pytest.approx(0.1)
-    if isinstance(spec, schema.Sgd):
+    if isinstance(spec, learning.Sgd):
         assert (made.momentum, made.nesterov) == (0.8, True)
-    if isinstance(spec, schema.AdamW):
+    if isinstance(spec, learning.AdamW):
         assert made.weight_decay == 0.02
     else:
         assert not made.weight_decay

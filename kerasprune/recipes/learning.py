@@ -1,0 +1,104 @@
+"""The sections of a recipe that train: learning rates, optimizers, a fit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field, field_validator
+
+from kerasprune.recipes.node import (
+    Callback,
+    Node,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+    Truth,
+)
+
+
+class Constant(Node):
+    """The same learning rate throughout."""
+
+    name: Literal["constant"] = "constant"
+    value: PositiveFloat
+
+
+class Cosine(Node):
+    """Half a cosine from `start` to `end` over all epochs, after a linear warm-up."""
+
+    name: Literal["cosine"]
+    start: PositiveFloat
+    end: NonNegativeFloat = 0.0
+    warmup_epochs: NonNegativeFloat = 0.0
+
+
+class MultiStep(Node):
+    """Piecewise constant: `{first epoch: learning rate}`, from epoch 0 on; a linear warm-up from 0 multiplies it."""
+
+    name: Literal["multi_step"]
+    values: dict[Annotated[int, Field(strict=True)], PositiveFloat]
+    warmup_epochs: NonNegativeFloat = 0.0
+
+    @field_validator("values")
+    @classmethod
+    def _ascending(cls, values: dict[int, float]) -> dict[int, float]:
+        if not values or next(iter(values)) != 0 or list(values) != sorted(values):
+            raise ValueError("Expected ascending epochs that begin with 0, e.g. {0: 0.01, 60: 0.001}")
+        return values
+
+
+def _from_number(value: Any) -> Any:
+    if isinstance(value, dict | BaseModel):
+        return value
+    return {"name": "constant", "value": value}
+
+
+LearningRate = Annotated[
+    Annotated[Constant | Cosine | MultiStep, Field(discriminator="name")], BeforeValidator(_from_number)
+]
+
+
+class Sgd(Node):
+    """Stochastic gradient descent with momentum."""
+
+    name: Literal["sgd"]
+    learning_rate: LearningRate
+    momentum: Share = 0.9
+    nesterov: Truth = False
+
+
+class Adam(Node):
+    """Adam."""
+
+    name: Literal["adam"]
+    learning_rate: LearningRate
+
+
+class AdamW(Node):
+    """Adam with decoupled weight decay, which is not the L2 of a loss and does not pass through momentum."""
+
+    name: Literal["adamw"]
+    learning_rate: LearningRate
+    weight_decay: NonNegativeFloat = 0.004
+
+
+Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
+
+
+Decayed = Literal["kernels", "weights"]
+
+
+class Fit(Node):
+    """A training stage.
+
+    `l2` is the papers' weight decay: the loss gains `½ · l2 · Σ w²` over the trainable kernels, or with
+    `l2_on: weights` over everything that is trained, biases and BatchNorm too.
+    """
+
+    epochs: PositiveInt
+    optimizer: Optimizer
+    l2: NonNegativeFloat = 0.0
+    l2_on: Decayed = "kernels"
+    batch: PositiveInt | None = None
+    callbacks: tuple[Callback, ...] = ()

@@ -1,0 +1,93 @@
+"""The parts that every section of a recipe is made of: numbers, nodes and named things."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from kerasprune.errors import nearest
+from kerasprune.recipes import lookup as members
+from kerasprune.recipes.wording import worded
+
+# Numbers as they are written: neither true nor "3" is one, nor 2.0 a whole one.
+Fraction = Annotated[float, Field(gt=0, le=1, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
+PositiveInt = Annotated[int, Field(gt=0, le=10**9, strict=True)]
+PositiveFloat = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+Truth = Annotated[bool, Field(strict=True)]
+
+
+class Node(BaseModel):
+    """A part of a recipe: unknown keys are faults, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _gather(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Adds the nearest known key to an unknown one, beside all other faults of the node."""
+        try:
+            return validate(data)
+        except ValidationError as error:
+            details = [cls._reworded(one) for one in error.errors()]
+            raise ValidationError.from_exception_data(cls.__name__, details) from error
+
+    @classmethod
+    def _reworded(cls, fault: ErrorDetails) -> InitErrorDetails:
+        kind, message = fault["type"], worded(fault)
+        if kind == "extra_forbidden":
+            known = ", ".join(cls.model_fields)
+            kind = "unknown_key"
+            message = f"unknown key.{nearest(fault['loc'][-1], cls.model_fields)} Known keys: {known}."
+        elif kind == "missing":
+            message = "this key is missing."
+        # Braces would be read as a template.
+        escaped = PydanticCustomError(kind, "{text}", {"text": message})
+        return InitErrorDetails(type=escaped, loc=fault["loc"], input=fault["input"])
+
+
+class Named(BaseModel):
+    """A registered thing by name; the keys beside `name` are its arguments."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments beside the name."""
+        return dict(self.model_extra or {})
+
+
+def from_name(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def known(family: str) -> AfterValidator:
+    def check(named: Named, info: ValidationInfo) -> Named:
+        trust = bool((info.context or {}).get("trust"))
+        found = members.faults(family, named.name, named.arguments, trust)
+        if found:
+            raise ValueError("; ".join(found))
+        return named
+
+    return AfterValidator(check)
+
+
+Criterion = Annotated[Named, BeforeValidator(from_name), known("criterion")]
+BlockCriterion = Annotated[Named, BeforeValidator(from_name), known("block criterion")]
+Budget = Annotated[Named, BeforeValidator(from_name), known("budget")]
+Callback = Annotated[Named, BeforeValidator(from_name), known("callback")]
