@@ -44,6 +44,8 @@ def run(
         folder = seeds_and_grid(recipe, seeds=seeds, grid=grid_of(grid or []), workers=workers, **options)
         print_comparison([folder])
         return
+    if workers != 1:
+        raise PruneError(f"Expected --seeds or --grid beside --workers. Received: one run, --workers {workers}.")
     checked = loader.load(recipe, settings or [], trust=trust)
     start(verbose=verbose)
     from kerasprune.recipes.runner import run as run_recipe
