@@ -273,7 +273,7 @@ def _fault(who: str, key: str, variable: Any, found: SavedState) -> str:
     if saved is not None and list(saved.shape) == _shape(variable) and saved.dtype.kind in "biufcV":
         return ""
     received = "nothing of that name" if saved is None else f"shape {list(saved.shape)} of {saved.dtype}"
-    return f"{who} keeps {key.split('/')[-1]!r} {_shape(variable)}. Received: {received}."
+    return f"{who} keeps {key.removeprefix(f'callback/{who}/')!r} {_shape(variable)}. Received: {received}."
 
 
 def _settings(callback: PruningCallback) -> dict[str, Any]:

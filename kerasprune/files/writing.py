@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasprune.errors import PruneError, short
-from kerasprune.files.reading import path_of
+from kerasprune.files.reading import is_file, path_of
 from kerasprune.files.strays import remove, remove_strays, temporary_name
 
 
@@ -61,6 +61,8 @@ def make_folder(path: Path | str) -> Path:
         PruneError: There can be no such folder.
     """
     path = path_of(path)
+    if is_file(path):
+        raise PruneError(f"Expected a folder. Received: path={short(str(path))}, which is a file. Give another.")
     with _worded(path, OSError, ValueError):
         path.mkdir(parents=True, exist_ok=True)
         remove_strays(path)
