@@ -34,7 +34,7 @@ import kerasprune as kp
 from kerasprune.graph.walk import functional, is_model, nodes, walk
 
 PAGE = Path(__file__).resolve().parent / "results" / "scale.md"
-ROUNDS = 2
+ROUNDS = 3
 ARCHITECTURES = (
     "MobileNetV2", "ResNet50", "ConvNeXtTiny", "EfficientNetB0", "DenseNet121", "InceptionV3", "VGG16",
     "EfficientNetB7",

@@ -25,6 +25,7 @@ from kerasprune.plans import Plan
 Choice = dict[str, np.ndarray]
 """`{group name: indices kept}`: a plan that nobody has checked yet."""
 _LOWEST, _BISECTIONS = 1e-9, 30
+_MISSED = 0.05  # by how much a target may be missed without a word
 _UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds says nothing
 
 
@@ -36,7 +37,6 @@ def plan(
     keep: float | None = None,
     macs: float | None = None,
     params: float | None = None,
-    latency: tuple[Any, float] | None = None,
     data: Any = None,
     loss: Any = None,
     min_keep: float = 1,
@@ -56,7 +56,6 @@ def plan(
         macs: Fraction of the dense model's multiply–adds that stay; met by bisection on exact costs, group
             by group in the end.
         params: Fraction of its parameters, likewise.
-        latency: Reserved for `(LatencyTable, fraction)`.
         data: Batches of `(inputs, labels)` for criteria that look at data.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
         min_keep: Fewest channels of a group that stay; below 1 a fraction of the group. Defaults to 1.
@@ -83,7 +82,7 @@ def plan(
     """
     criterion, budget = criteria.get(criterion), budgets.get(budget)
     floor = Floor(min_keep, round_to)
-    targets = {"keep": keep, "macs": macs, "params": params, "latency": latency}
+    targets = {"keep": keep, "macs": macs, "params": params}
     raise_faults("The plan cannot be made:", [*_faults(budget, **targets), *seed_faults(seed=seed)])
     graph = model_or_graph if isinstance(model_or_graph, ChannelGraph) else trace(model_or_graph)
     graph = graph_at(graph, None, resolution)
@@ -95,11 +94,15 @@ def plan(
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
     scores = criteria.score(criterion, graph, data, loss, seed)
 
-    def at(level: float) -> Choice:
+    def at(level: float, floor: Floor = floor) -> Choice:
         return legal(graph, budget.choose(graph, scores, level, floor), scores)
 
     if macs is None and params is None:
-        return Plan.of(graph, at(budget.level if keep is None else keep))
+        level = budget.level if keep is None else keep
+        chosen = at(level)
+        if floor != Floor():
+            _warn_of_floor(chosen, at(level, Floor()), floor)
+        return Plan.of(graph, chosen)
     key, fraction = ("macs", macs) if macs is not None else ("params", params)
     dense = cost(graph, macs_of=macs_of)
     if key == "macs":
@@ -108,7 +111,25 @@ def plan(
     def share(choice: Choice) -> float:
         return getattr(cost_of_what_stays(graph, choice, macs_of), key) / max(getattr(dense, key), 1)
 
-    return Plan.of(graph, _meet(graph, key, float(fraction), at, share))
+    chosen = _meet(graph, key, float(fraction), at, share)
+    if abs(share(chosen) - fraction) > _MISSED:
+        warnings.warn(
+            f"The target {key}={fraction} is met as nearly as whole channels allow: {share(chosen):.3f} of the {key} "
+            f"stay, with min_keep={min_keep} and round_to={round_to}. Lower them, or take another budget.",
+            stacklevel=2,
+        )
+    return Plan.of(graph, chosen)
+
+
+def _warn_of_floor(chosen: Choice, without: Choice, floor: Floor) -> None:
+    """Warns where the bounds on every group keep clearly more channels than were asked for."""
+    stay, asked = (sum(map(len, choice.values())) for choice in (chosen, without))
+    if stay > (1 + _MISSED) * asked:
+        warnings.warn(
+            f"With min_keep={floor.min_keep} and round_to={floor.round_to}, {stay:,} channels stay where {asked:,} "
+            "were asked for. Lower them, or ask for less.",
+            stacklevel=3,
+        )
 
 
 def _check_counted(dense: Cost) -> None:
@@ -172,8 +193,6 @@ def _nearest(
 
 def _faults(budget: Budget, **targets: Any) -> list[str]:
     given = {name: value for name, value in targets.items() if value is not None}
-    if "latency" in given:
-        return ["Expected keep=, macs= or params=. Received: latency=, which needs a measured table: not yet there."]
     faults = fraction_faults(**given)
     if len(given) > 1:
         faults.append(f"Expected one of keep, macs and params. Received: {', '.join(given)}.")

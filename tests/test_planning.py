@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -228,3 +230,19 @@ def test_the_loss_defaults_to_the_compiled_one_and_data_and_seed_are_passed_on()
     kp.plan(model, Watching(), keep=0.5, data=[1], seed=7)
     kp.plan(model, Watching(), keep=0.5, loss="mae")
     assert seen == [([1], "mse", 7), (None, "mae", 0)]
+
+
+def test_bounds_that_keep_more_than_asked_for_are_warned_of():
+    model = _small(width=10)
+    with pytest.warns(UserWarning, match="round_to=1000, 10 channels stay where 3 were asked for"):
+        assert len(kp.plan(model, keep=0.3, round_to=1000).keep["conv"]) == 10
+    with pytest.warns(UserWarning, match="min_keep=8"):
+        kp.plan(model, keep=0.3, min_keep=8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kp.plan(model, keep=0.5, round_to=5, min_keep=2)
+
+
+def test_a_target_that_whole_channels_miss_is_warned_of():
+    with pytest.warns(UserWarning, match="as nearly as whole channels allow"):
+        kp.plan(_small(width=2), params=0.75)

@@ -20,9 +20,7 @@ def run(
     recipe: RecipeName,
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option("--out", help="Defaults to runs/RECIPE-HASH.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Carry on where a run was broken off, within the stage.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Carry on where the run was broken off.")] = False,
     strict: Strict = False,
     trust: Trust = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Try every stage on generated images.")] = False,
@@ -46,6 +44,8 @@ def run(
         folder = seeds_and_grid(recipe, seeds=seeds, grid=grid_of(grid or []), workers=workers, **options)
         print_comparison([folder])
         return
+    if workers != 1:
+        raise PruneError(f"Expected --seeds or --grid beside --workers. Received: one run, --workers {workers}.")
     checked = loader.load(recipe, settings or [], trust=trust)
     start(verbose=verbose)
     from kerasprune.recipes.runner import run as run_recipe

@@ -65,10 +65,11 @@ class Cost:
     products: int = 0
 
     def __repr__(self) -> str:
-        estimated = f", estimated={self.estimated:,}" if self.estimated else ""
+        numbers = {"estimated": self.estimated, "products": self.products}
+        apart = "".join(f", {key}={number:,}" for key, number in numbers.items() if number)
         return (
             f"Cost(params={self.params:,}, macs={self.macs:,}, activations={self.activations:,}, bytes={self.bytes:,}"
-            f"{estimated}, layers=<{len(self.layers)}>)"
+            f"{apart}, layers=<{len(self.layers)}>)"
         )
 
     @property

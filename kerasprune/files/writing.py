@@ -6,7 +6,7 @@ import csv
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
     temporary = temporary_name(path)
     with _worded(path, OSError, ValueError):
         path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            path.lstat()  # says where the name itself cannot be
         remove_strays(path.parent)
         remove(temporary)
     try:

@@ -35,11 +35,11 @@ def _saved_model(model: keras.Model, path: Path, *, data: Any, size: int | None,
     return export.saved_model(model, path, data=data, overwrite=overwrite)
 
 
-def _tflite(quantize: str | None) -> Callable[..., Any]:
+def _tflite(quantize: str | None, io: str = "float") -> Callable[..., Any]:
     def write(model: keras.Model, path: Path, **options: Any) -> Any:
         from kerasprune import export
 
-        return export.tflite(model, path, quantize=quantize, **options)
+        return export.tflite(model, path, quantize=quantize, io=io, **options)
 
     return write
 
@@ -48,7 +48,10 @@ FORMATS = {
     "saved_model": Format("", _saved_model),
     "tflite": Format(".tflite", _tflite(None)),
     "tflite-float16": Format(".tflite", _tflite("float16")),
+    "tflite-dynamic": Format(".tflite", _tflite("dynamic")),
     "tflite-int8": Format(".tflite", _tflite("int8"), calibrates=True),
+    "tflite-int8-io": Format(".tflite", _tflite("int8", io="int8"), calibrates=True),
+    "tflite-int16x8": Format(".tflite", _tflite("int16x8"), calibrates=True),
 }
 
 

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from kerasprune.recipes.yaml_text import read_value
 from kerasprune.reports.comparison import runs_below, write_comparison
 from kerasprune.workflows.population import Population
 
-STORE, TABLE = "population.sqlite", "comparison.csv"
+STORE, TABLE, WARNINGS = "population.sqlite", "comparison.csv", "warnings.txt"
 
 
 def grid_of(texts: Sequence[str]) -> dict[str, list[Any]]:
@@ -96,6 +97,8 @@ def seeds_and_grid(
     )
     if all(row["state"] == "failed" for row in rows):
         raise PruneError(f"No run came to its end. The first says: {rows[0]['error']}")
+    if warned := [row["folder"] for row in rows if row.get("warnings")]:
+        warnings.warn(f"{len(warned)} of {len(rows)} runs warned: see {Path(warned[0]) / WARNINGS}.", stacklevel=2)
     write_comparison(runs_below([path])[0], path / TABLE)
     return path
 
@@ -110,16 +113,23 @@ def run_cell(recipe: str, folder: str, trust: bool, smoke: bool) -> dict[str, An
         smoke: Whether all is only tried.
 
     Returns:
-        Seed, accuracy, parameters and multiply–adds of the model that came out.
+        Accuracy, parameters and multiply–adds of the model that came out, and the number of warnings, which stand in
+        `warnings.txt` of the folder.
     """
     from kerasprune.recipes.runner import run
 
     path = Path(folder)
     begun = path.is_dir() and any(path.iterdir())
-    run(loader.parse(recipe, trust=trust), path, resume=begun, smoke=smoke)
+    with warnings.catch_warnings(record=True) as heard:
+        try:
+            run(loader.parse(recipe, trust=trust), path, resume=begun, smoke=smoke)
+        finally:
+            lines = dict.fromkeys(f"warning: {one.message}\n" for one in heard)
+            if lines and path.is_dir():
+                (path / WARNINGS).write_text("".join(lines), encoding="utf-8")
     summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
     found = summary["slim"] or summary["dense"]
-    return {key: found.get(key) for key in ("accuracy", "params", "macs")}
+    return {key: found.get(key) for key in ("accuracy", "params", "macs")} | {"warnings": len(lines)}
 
 
 def _cells(

@@ -39,7 +39,11 @@ def _choice(bounds: Mapping[str, Any], fault: Mapping[str, Any]) -> str:
 
 
 def _says(text: str) -> Callable[[Mapping[str, Any], Mapping[str, Any]], str]:
-    return lambda bounds, fault: text.format(**bounds) if "{" in text else text
+    return lambda bounds, fault: text.format(**{name: _short(bound) for name, bound in bounds.items()})
+
+
+def _short(bound: Any) -> Any:
+    return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
 
 
 _WHOLE, _NUMBER, _TEXT = "Expected a whole number", "Expected a number", "Expected a text; write it in quotes"

@@ -129,7 +129,7 @@ def _walk(loader: _Loader, node: Any, keys: Keys, lines: dict[Keys, int]) -> lis
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
-            name = loader.construct_object(key) if isinstance(key, yaml.ScalarNode) else str(key.tag)
+            name = _name(loader, key)
             if name in seen:
                 faults.append(f"line {key.start_mark.line + 1}: the key {short(name)} stands twice")
             seen.add(name)
@@ -139,6 +139,12 @@ def _walk(loader: _Loader, node: Any, keys: Keys, lines: dict[Keys, int]) -> lis
         for index, value in enumerate(node.value):
             faults += _walk(loader, value, (*keys, index), lines)
     return faults
+
+
+def _name(loader: _Loader, key: Any) -> Any:
+    """Returns what a key says; a text where it is no number, truth or text."""
+    plain = isinstance(key, yaml.ScalarNode) and not key.tag.endswith(":merge")
+    return loader.construct_object(key) if plain else str(key.value)[:80]
 
 
 def _check_plain(data: Any, source: str) -> None:

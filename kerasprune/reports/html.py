@@ -118,7 +118,7 @@ def _tables(record: Record) -> list[str]:
         parts += ["<h2>Expected</h2>", _table(("", "expected", "here", ""), promised)]
     written = tables.exports(record.summary)
     if written:
-        header = ("format", "bytes", "same class as Keras", "largest error", "latency, milliseconds")
+        header = ("format", "bytes", "in gzip", "same class as Keras", "largest error", "latency, milliseconds")
         parts += ["<h2>Exports</h2>", _table(header, written)]
     about = tables.about(record.recipe, record.summary)
     if about:

@@ -59,11 +59,12 @@ def before_after(summary: Mapping[str, Any]) -> Rows:
 
 
 def exports(summary: Mapping[str, Any]) -> Rows:
-    """Returns the rows `(format, bytes, agreement, largest error, latency)` of what was written."""
+    """Returns the rows `(format, bytes, bytes in gzip, agreement, largest error, latency)` of what was written."""
     return [
         (
             str(export.get("format")),
             count(export.get("bytes")),
+            count(export.get("gzip_bytes")),
             percent(export.get("agreement")),
             scientific(export.get("max_error")),
             milliseconds(export.get("latency_ms")),

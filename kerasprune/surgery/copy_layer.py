@@ -19,8 +19,7 @@ from kerasprune.graph.constructor_arguments import arguments
 
 _ROUND_TRIPS = ("keras.", "kerasprune.")
 """Packages whose functions and objects come back from a config as they were."""
-_ZEROS = keras.initializers.Zeros()
-_STAND_INS = {"_initializer": _ZEROS, "_regularizer": None, "_constraint": None}
+_STAND_INS = {"_initializer": keras.initializers.Zeros(), "_regularizer": None, "_constraint": None}
 _PLAIN = (int, float, complex, str, bytes, np.ndarray, np.generic, types.FunctionType, types.NoneType)
 
 
@@ -48,9 +47,9 @@ def make_layer(layer: Any, changes: Mapping[tuple[str | int, ...], Any]) -> Any:
         config = _config(layer)
     config = _unbuilt(config) if len(inner) > 1 else dict(config)
     quick = [key for key in config if key.endswith("_initializer") and key in vars(layer) and config[key] is not None]
-    config.update(dict.fromkeys(quick, _ZEROS if _of_keras(type(layer)) else "zeros"))
-    if type(layer.dtype_policy) is keras.DTypePolicy and _of_keras(type(layer)):
-        config["dtype"] = layer.dtype_policy  # the object itself: nothing has to be looked up by name
+    config.update(dict.fromkeys(quick, "zeros"))
+    if _of_keras(type(layer)) and type(layer.dtype_policy) is keras.DTypePolicy and "dtype" in config:
+        config["dtype"] = layer.dtype_policy.name  # what Keras makes of it too, by way of a whole object
     for path, value in changes.items():
         config = _with(config, path, value, layer)
     new = _from_config(layer, config)

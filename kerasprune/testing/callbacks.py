@@ -109,11 +109,7 @@ class _Bare(keras.optimizers.SGD):
 
 
 class WithoutPenalties(keras.Model):
-    """Forgets the penalties in its loss."""
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
+    def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True) -> Any:
         return keras.ops.mean(self.loss(y, y_pred))
 
 

@@ -224,7 +224,7 @@ def _row(evaluation: Evaluation) -> dict[str, Any]:
 def _warn_of_failures(failed: Sequence[Evaluation], total: int) -> None:
     if failed:
         warnings.warn(
-            f"{len(failed)} of {total} candidates failed, the first with: {failed[0].error} See population.failures(); "
-            "a higher retries=, or population.forget_failures(), tries them again.",
+            f"{len(failed)} of {total} candidates failed, the first with: {failed[0].error}\n"
+            "See population.failures(); a higher retries=, or population.forget_failures(), tries them again.",
             stacklevel=3,
         )

@@ -12,15 +12,9 @@ from _cases import Wrong, case, main
 from rich.console import Console
 
 from kerasprune import recipes
-
-try:
-    from kerasprune.recipes.folder import RunFolder
-
-    from kerasprune.recipes import running, stages
-except ImportError:  # the layout of DESIGN.md
-    from kerasprune.recipes import runner as running
-    from kerasprune.recipes import stages
-    from kerasprune.recipes.run_folder import RunFolder
+from kerasprune.recipes import runner as running
+from kerasprune.recipes.run_folder import RunFolder
+from kerasprune.recipes.stages import context as stages
 
 _cases.SECONDS = 30
 

@@ -14,12 +14,7 @@ HERE = Path(__file__).parent
 FILES = sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith(("_", "test_")))
 OF_TENSORFLOW = {"recipe_files", "recipe_rehearsal"}  # what runs recipes
 
-# From each kind of fault that a rule can have one or two cases.
-SOME = {
-    "attention_scores": ["heads_input", "value_dim_differs"],
-    "functions_and_lambdas": ["partial"],
-    "normalisation_axes": ["axis_1"],
-}
+SOME = {"attention_scores": ["mask_of_heads_input"], "normalisation_axes": ["group_norm_axis", "layer_norm_axes_1"]}
 
 
 def run(name: str, *cases: str) -> str:

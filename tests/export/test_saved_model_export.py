@@ -186,7 +186,7 @@ def test_the_old_folder_returns_where_the_new_one_does_not_fit(network, tmp_path
         move(source, target)
 
     monkeypatch.setattr(os, "replace", refuse_the_new)
-    with pytest.raises(PermissionError):
+    with pytest.raises(PruneError, match="Permission denied"):
         saved_model(network, path, overwrite=True)
     assert (path / "saved_model.pb").read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

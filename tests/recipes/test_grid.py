@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import warnings
 
 import keras
 import pytest
@@ -42,6 +43,8 @@ def test_runs_of_a_grid(recipe, tmp_path, monkeypatch):
         assert resume == out.exists()
         out.mkdir(exist_ok=True)
         (out / "recipe.yaml").write_text(loader.dump(recipe))
+        if out.name == names[2]:
+            warnings.warn("the budget was missed", stacklevel=2)
         if len(calls) == 3:
             raise OSError("the disk is full")
         found = {
@@ -62,7 +65,9 @@ def test_runs_of_a_grid(recipe, tmp_path, monkeypatch):
     assert f"not finished: {out / names[3]}" in shown.stderr.replace("\n", "")
     with pytest.raises(PruneError, match="--resume"):
         run()
-    run(resume=True, seeds=3)
+    with pytest.warns(UserWarning, match=f"1 of 6 runs warned: see {out / names[2] / 'warnings.txt'}"):
+        run(resume=True, seeds=3)
+    assert (out / names[2] / "warnings.txt").read_text() == "warning: the budget was missed\n"
     assert calls[4:] == [names[2], names[3], names[5]]
     shown = invoke("report", out, "--out", tmp_path / "table.csv")
     assert shown.exit_code == 0, shown.output
@@ -71,7 +76,8 @@ def test_runs_of_a_grid(recipe, tmp_path, monkeypatch):
         rows = list(csv.DictReader(file))
     assert [float(row["accuracy"]) for row in rows] == pytest.approx([0.35, 0.6])  # folders in alphabetical order
     assert [row["prune.plan.macs"] for row in rows] == ["0.25", "0.5"]
-    run(resume=True, seeds=3)
+    with pytest.warns(UserWarning, match="1 of 6 runs warned"):
+        run(resume=True, seeds=3)
     assert len(calls) == 7
 
 
@@ -113,6 +119,8 @@ def test_folder_names_are_legal_and_differ(recipe):
 def test_grid_by_command(recipe, tmp_path):
     refused = invoke("run", recipe, "--seeds", 2, "--grid", "prune.plan.macs=a,b", "--out", tmp_path / "out")
     assert refused.exit_code == 2 and "prune.plan.macs" in refused.stderr
+    refused = invoke("run", recipe, "--workers", 2)
+    assert refused.exit_code == 2 and "--seeds or --grid" in refused.stderr
     shown = invoke("run", recipe, "--grid", "prune.plan.macs=.5", "--out", tmp_path / "out")
     assert shown.exit_code == 0, shown.output
     assert "50.0 %" in shown.stdout  # of the multiply–adds

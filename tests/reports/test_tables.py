@@ -21,7 +21,14 @@ SUMMARY = {
         "latency_ms": 0.5,
     },
     "exports": [
-        {"format": "tflite", "bytes": 1000, "max_error": 1.2e-6, "agreement": 1.0, "latency_ms": 0.5},
+        {
+            "format": "tflite",
+            "bytes": 1000,
+            "gzip_bytes": 400,
+            "max_error": 1.2e-6,
+            "agreement": 1.0,
+            "latency_ms": 0.5,
+        },
         {"format": "saved_model", "bytes": None, "max_error": None, "agreement": None, "latency_ms": None},
     ],
 }
@@ -55,8 +62,8 @@ def test_models_that_do_not_classify_show_their_loss_and_metrics():
 
 def test_exports_show_what_is_missing_as_a_dash():
     assert tables.exports(SUMMARY) == [
-        ("tflite", "1,000", "100.00 %", "1.2e-06", "0.5"),
-        ("saved_model", "–", "–", "–", "–"),
+        ("tflite", "1,000", "400", "100.00 %", "1.2e-06", "0.5"),
+        ("saved_model", "–", "–", "–", "–", "–"),
     ]
 
 

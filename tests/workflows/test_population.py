@@ -160,8 +160,7 @@ def test_a_killed_run_goes_on(tmp_path, by):
     begun = calls(tmp_path)
     kept = [row["x"] for row in kp.Population(tmp_path / "store.sqlite", verbose=0).table()]
     assert 2 <= len(kept) < 12
-    time.sleep(0.5)
-    assert calls(tmp_path) == begun  # nobody goes on in the background
+    assert len((tmp_path / "ends").read_text().splitlines()) < len(begun)  # nobody goes on in the background
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert f"{len(kept)} of 12 candidates were evaluated before" in done.stderr
