@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from kerasprune.errors import PruneError, short
 from kerasprune.files.arrays import check_size
 from kerasprune.files.reading import MOST_BYTES, is_file, parse_json, path_of
 
+ABSENT = re.compile(r"Could not locate (class|function) '([^']+)'")
 FREE_WEIGHTS = 1_000_000
 """Weights that a model may have beyond those of its file: of layers that save theirs in fewer numbers."""
 _CONFIG, _H5 = "config.json", "model.weights.h5"
@@ -43,6 +45,12 @@ def load_model(path: Path | str) -> Any:
         cause = _cause(error)
         if cause is not None:
             raise cause from error
+        absent = ABSENT.search(str(error))
+        if absent:
+            raise PruneError(
+                f"Expected the code of every {absent[1]} in the model. Received: {short(str(path))}, whose {absent[1]} "
+                f"{absent[2]!r} Keras cannot find. Import it before, or give --import FILE.py --trust."
+            ) from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise PruneError(
             f"Keras cannot read the model. Received: {short(str(path))} ({reason[:300]}). "
