@@ -32,6 +32,7 @@ import yaml
 from typer.main import get_command
 
 import kerasprune as kp
+from kerasprune import registry
 from kerasprune.cli import app
 from kerasprune.graph import rule
 from kerasprune.recipes import loader as loading
@@ -49,6 +50,16 @@ FENCE = re.compile(
 COMMANDS = get_command(app).commands
 RECIPE_COMMANDS = ("run", "validate", "show")
 FIT_STEPS = 2
+
+
+@pytest.fixture(autouse=True)
+def _tables_as_before():
+    """Takes what pages add to the tables of the families out again."""
+    tables = [each for each in vars(registry).values() if isinstance(each, registry.Registry)]
+    before = [dict(table._added) for table in tables]
+    yield
+    for table, added in zip(tables, before, strict=True):
+        table._added = added
 
 
 @dataclass(frozen=True)

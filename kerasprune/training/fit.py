@@ -121,7 +121,7 @@ class Fit:
 
     # ---- the end of the list --------------------------------------------------------------------------------
 
-    def afterwards(self, act: Callable[[], None], params: dict[str, Any]) -> None:
+    def afterwards(self, act: Callable[[], None], params: dict[str, Any] | None) -> None:
         """Calls `act` when the last callback of the fit, ours or not, has ended.
 
         Keras puts its `History` at the end of the list, so its last hook is the last of all. In a loop of one's own,
@@ -129,10 +129,10 @@ class Fit:
 
         Args:
             act: What is to be done.
-            params: The parameters that Keras has given to the callback that asks.
+            params: The parameters that Keras has given to the callback that asks; `None` where it has given none.
         """
         history = getattr(self._model, "history", None)
-        if params.get("loop") or not isinstance(history, keras.callbacks.History):
+        if (params or {}).get("loop") or not isinstance(history, keras.callbacks.History):
             self._waiting.append(act)
             while self._waiting and not self._phases:
                 self._waiting.pop(0)()

@@ -349,7 +349,7 @@ def test_an_instance_can_be_used_twice():
     train(model, [callback])
     first = callback.plan
     train(model, [callback], epochs=2)
-    assert callback.steps.tolist() == [0, 4, 8]
+    assert callback.steps.tolist() == list(range(0, 29, 4))  # the second fit goes on
     assert callback.plan == callback.choose() and first.keep.keys() == callback.plan.keep.keys()
 
 

@@ -206,8 +206,8 @@ def test_what_does_not_fit_is_said_before_training(settings, message, tmp_path):
             ["prune.weights=fresh", "model={start: checkpoints/glyphs-base.keras}", "train=null"],
             "a model by name beside weights: fresh",
         ),
-        (["prune.weights=new"], "'trained' or 'fresh'"),
-        (["train.l2_on=biases"], "'kernels' or 'weights'"),
+        (["prune.weights=new"], "one of trained, fresh"),
+        (["train.l2_on=biases"], "one of kernels, weights"),
     ],
 )
 def test_faults_of_the_text(settings, message):

@@ -37,6 +37,7 @@ HEAVY = {
     *IMAGENET,
     UNSTRUCTURED,
     "greg1-resnet56-cifar10",
+    "greg1-vgg19-cifar100",
     "greg2-resnet56-cifar10",
     "glyphs-greg1",
     "glyphs-lottery-rewind",

@@ -182,7 +182,7 @@ def test_folder_of_another_recipe_is_left_alone(finished):
 
 
 def test_test_images_are_used_once_at_the_end(tmp_path, monkeypatch):
-    asked, current, images, finish = [], [], Run.images, running._finish
+    asked, current, images, finish = [], [], Run.examples, running._finish
 
     def noted(self, split, model, *sizes, **others):
         asked.append((current[-1], split))
@@ -192,7 +192,7 @@ def test_test_images_are_used_once_at_the_end(tmp_path, monkeypatch):
         current.append(name)
         finish(one, name)
 
-    monkeypatch.setattr(Run, "images", noted)
+    monkeypatch.setattr(Run, "examples", noted)
     monkeypatch.setattr(running, "_finish", staged)
     monkeypatch.setattr(running, "rehearse", lambda one: None)
     run(TEXT, tmp_path / "out", "prune={plan: {keep: 0.5}}", "finetune=null")

@@ -11,8 +11,8 @@ from rich.console import Console
 import kerasprune as kp
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes import runner as running
+from kerasprune.recipes.learning import Cosine, MultiStep
 from kerasprune.recipes.run_folder import RunFolder
-from kerasprune.recipes.schema import Cosine, MultiStep
 from kerasprune.recipes.stages import three_dimensions
 from kerasprune.recipes.stages.context import dense_model
 

@@ -110,6 +110,7 @@ def test_composite_layers_are_drawn_and_written_out():
     assert len(composites) > 1 and all(isinstance(layer, keras.layers.Layer) for layer in composites)
 
 
+@pytest.mark.slow  # a hundred seconds: hundreds of models are drawn
 def test_every_rule_is_drawn():
     drawn, pairs = coverage(range(CYCLE))
     drawn[keras.Operation] = len(drawn.keys() - set(classes()))  # operations without a rule of their own have its rule

@@ -192,6 +192,7 @@ def job(folder: Path, limit: int) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", code, str(folder), str(limit)], capture_output=True, text=True)
 
 
+@pytest.mark.slow  # three processes that train: a minute
 def test_a_job_that_is_killed_takes_up_its_points(tmp_path):
     whole = job(tmp_path / "whole", -1)
     assert whole.returncode == 0, whole.stderr
