@@ -112,10 +112,10 @@ def test_faults_of_a_recipe_are_found_before_it_runs():
     dimensions = {"macs": 0.5, "training": fit}
     for changes, message in (
         ({"prune": {"three_dimensions": dimensions, "plan": {"keep": 0.5}}}, "neither plan nor callback"),
-        ({"prune": {"three_dimensions": {**dimensions, "macs": 1.5}}}, "less than or equal to 1"),
+        ({"prune": {"three_dimensions": {**dimensions, "macs": 1.5}}}, "number ≤ 1"),
         ({"prune": {"three_dimensions": {**dimensions, "constraint": "seconds"}}}, "macs"),
         ({"prune": {"three_dimensions": {"macs": 0.5}}}, "training"),
-        ({"prune": {"three_dimensions": {**dimensions, "blocks_judged_on": "test"}}}, "'train' or 'validation'"),
+        ({"prune": {"three_dimensions": {**dimensions, "blocks_judged_on": "test"}}}, "one of train, validation"),
         ({"prune": {"three_dimensions": {**dimensions, "blocks": {"name": "random", "sample": 1}}}}, "no argument"),
         ({"data": {"name": "digits", "size": 16, "validation": None}}, "data.validation"),
     ):
