@@ -15,6 +15,7 @@ from kerasprune import schedules
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.schedules import Moment, Updates, updates
 from kerasprune.training.callback import PruningCallback
+from kerasprune.training.control import cond
 from kerasprune.training.optimizer import accumulated
 from kerasprune.training.scope import Global, Pattern, Scope
 from kerasprune.training.selection import Selection
@@ -142,7 +143,7 @@ class GradualMagnitude(PruningCallback):
         index = ops.sum(ops.cast(self.session.step_after_update() >= due, "int32")) - 1
         before = ops.convert_to_tensor(self._renewals)
         numbers = ops.take(ops.convert_to_tensor(self._numbers), ops.maximum(index, 0), axis=0)
-        removed = ops.cond(
+        removed = cond(
             index > before,
             lambda: self.held.lowest(numbers),
             lambda: [ops.convert_to_tensor(unit.pruned) for unit in self.held.units],

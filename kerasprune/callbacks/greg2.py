@@ -12,6 +12,7 @@ from keras import ops
 from kerasprune.callbacks._growing import GrowingPenalty, Growth, keep_faults
 from kerasprune.errors import is_number
 from kerasprune.training.candidates import Unit
+from kerasprune.training.control import cond
 
 
 class GReg2(GrowingPenalty):
@@ -114,7 +115,7 @@ class GReg2(GrowingPenalty):
     def _settled(self, unit: Unit, step: Any) -> Any:
         """Returns which entries go, having picked at the step of the pick."""
         picks = ops.equal(step, self.pick_step_number)
-        pruned = ops.cond(picks, unit.lowest, lambda: ops.convert_to_tensor(unit.pruned))
+        pruned = cond(picks, unit.lowest, lambda: ops.convert_to_tensor(unit.pruned))
         unit.pruned.assign(pruned)
         return pruned
 

@@ -12,6 +12,7 @@ from keras import ops
 from kerasprune.callbacks._growing import GrowingPenalty, Growth, keep_faults
 from kerasprune.plans import Plan
 from kerasprune.training.candidates import Unit
+from kerasprune.training.control import cond
 from kerasprune.training.scope import rank
 
 
@@ -104,7 +105,7 @@ class IncReg(GrowingPenalty):
         due = step >= ops.convert_to_tensor(updated) + self.growth.every
         now = ops.convert_to_tensor(penalty)
         # Ranks take sorting, which only the steps that need them pay for.
-        grown = ops.cond(due, lambda: ops.clip(now + self.change(unit), 0.0, self.growth.ceiling), lambda: now)
+        grown = cond(due, lambda: ops.clip(now + self.change(unit), 0.0, self.growth.ceiling), lambda: now)
         penalty.assign(grown)
         updated.assign(ops.where(due, ops.cast(step, "int32"), ops.convert_to_tensor(updated)))
         return grown

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from kerasprune.training.control import repeat
+
 _MOST, _LEAST = np.int32(2**31 - 1), np.int32(-(2**31))
 
 
@@ -49,11 +51,11 @@ def _threshold(keys: Any, number: Any) -> Any:
     """Returns the highest integer that at least `number` keys reach, one bit after another from the sign on."""
     begin = ops.where(_count(keys >= 0) >= number, np.int32(0), _LEAST)
 
-    def next_bit(_: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
+    def next_bit(state: tuple[Any, Any]) -> tuple[Any, Any]:
         found, bit = state
         return ops.where(_count(keys >= found + bit) >= number, found + bit, found), bit // 2
 
-    return ops.fori_loop(0, 31, next_bit, (begin, ops.convert_to_tensor(np.int32(2**30))))[0]
+    return repeat(31, next_bit, (begin, ops.convert_to_tensor(np.int32(2**30))))[0]
 
 
 def _count(which: Any) -> Any:
