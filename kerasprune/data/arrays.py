@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from kerasprune.data import scaling
 from kerasprune.data.epochs import epochs
 from kerasprune.data.examples import Examples
 from kerasprune.data.folder import PARTS, SPLIT_SEED, SPLITS
+from kerasprune.data.sources import ByNumber
 from kerasprune.errors import PruneError, raise_faults
 
 SHARE = 10  # where a file has a test part but no validation part, a tenth of the training part is held out
@@ -24,7 +25,7 @@ Inputs = np.ndarray | dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Rows:
+class Rows(ByNumber):
     """Examples in memory, reached by number.
 
     Args:
@@ -43,15 +44,6 @@ class Rows:
     def part(self, numbers: np.ndarray) -> Rows:
         """Returns some of the examples."""
         return Rows(tf.nest.map_structure(lambda each: each[numbers], self.inputs), self.targets[numbers])
-
-    def in_order(self) -> tf.data.Dataset:
-        """Returns the numbers from 0."""
-        return tf.data.Dataset.range(self.count)
-
-    def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
-        """Returns the numbers, permuted."""
-        numbers = tf.range(self.count, dtype=tf.int64)
-        return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(numbers, seed))
 
     def decode(self, record: tf.Tensor) -> tuple[Any, tf.Tensor]:
         """Returns the inputs and the target of a number."""
@@ -73,9 +65,7 @@ def arrays(path: Path) -> Examples:
         PruneError: It is no such file, its arrays do not fit each other, or they hold Python objects.
     """
     splits = _splits(path, read(path))
-    # What a uint8 array is standardised with: of the training examples, by channel.
-    own = moments(splits["train"].inputs)
-    return Examples(str(path), tuple(splits), partial(_batches, splits, own, str(path)))
+    return Examples(str(path), tuple(splits), partial(_batches, splits, str(path)))
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -139,48 +129,44 @@ def _checked(path: Path, inputs: Inputs, targets: np.ndarray) -> Rows:
     return Rows(tf.nest.map_structure(plain, inputs), plain(targets))
 
 
-def moments(inputs: Inputs) -> tuple[np.ndarray, np.ndarray] | None:
-    """Returns mean and standard deviation by channel of pixels / 255; `None` where an array is not of uint8."""
-    if isinstance(inputs, dict) or inputs.dtype != np.uint8:
-        return None
-    axes = tuple(range(inputs.ndim - 1)) if inputs.ndim == 4 else None
-    return inputs.mean(axes) / 255.0, np.maximum(inputs.std(axes) / 255.0, 1e-6)
-
-
-def scaler(inputs: Inputs, scale: str, own: tuple[Any, Any] | None, name: str) -> Any:
+def scaler(training: Inputs, scale: str, name: str) -> Callable[[Any], Any]:
     """Returns a function that brings pixels to a scale; numbers that are no pixels stay as they are.
 
     Args:
-        inputs: Array or arrays; those of uint8 are pixels.
+        training: Array or arrays of the training examples, whose pixels by channel `"standardise"` goes by; an array
+            of uint8 holds pixels.
         scale: One of `SCALES`.
-        own: Mean and standard deviation of the pixels / 255, for `"standardise"`.
         name: Where they come from.
 
     Raises:
         PruneError: A scale is asked for where there are no pixels.
     """
-    if own is None and scale == "none":
+    pixels = isinstance(training, np.ndarray) and training.dtype == np.uint8
+    if not pixels and scale == "none":
         return lambda x: x
-    if own is None:
+    if not pixels:
         raise PruneError(
             f"Expected pixels, an array x of uint8, beside --scale {scale}. Received: {name} with "
-            f"{', '.join(sorted({str(each.dtype) for each in tf.nest.flatten(inputs)}))}. Leave --scale out: other "
+            f"{', '.join(sorted({str(each.dtype) for each in tf.nest.flatten(training)}))}. Leave --scale out: other "
             "numbers are taken as they are."
         )
-    if scale == "imagenet" and inputs.shape[-1] != 3:
-        raise PruneError(f"Expected images of three channels for --scale imagenet. Received: {inputs.shape}.")
-    mean, std = own if scale == "standardise" else scaling.constants(scale, None)
-    if scale not in ("standardise", "imagenet"):
+    if scale == "imagenet" and training.shape[-1] != 3:
+        raise PruneError(f"Expected images of three channels for --scale imagenet. Received: {training.shape}.")
+    mean, std = _moments(training) if scale == "standardise" else scaling.constants(scale, None)
+    if scale not in ("standardise", "imagenet"):  # the same for any number of channels
         mean, std = mean[0], std[0]
-    mean, std = np.float32(mean), np.float32(std)
-    return lambda x: (tf.cast(x, tf.float32) / 255.0 - mean) / std
+    return partial(scaling.normalised, mean=np.float32(mean), std=np.float32(std))
 
 
-def _batches(
-    splits: Mapping[str, Rows], own: Any, name: str, split: str, batch: int, seed: int, scale: str
-) -> tf.data.Dataset:
+def _moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and standard deviation by channel of pixels / 255."""
+    axes = tuple(range(pixels.ndim - 1)) if pixels.ndim == 4 else None
+    return pixels.mean(axes) / 255.0, np.maximum(pixels.std(axes) / 255.0, 1e-6)
+
+
+def _batches(splits: Mapping[str, Rows], name: str, split: str, batch: int, seed: int, scale: str) -> tf.data.Dataset:
     rows = splits[split]
-    ready = scaler(rows.inputs, scale, own, name)
+    ready = scaler(splits["train"].inputs, scale, name)
     if split == "train":
         return epochs(rows, lambda x, *_: ready(x), batch=min(batch, rows.count), seed=seed, name=f"{name} {seed}")
     decoded = rows.in_order().map(rows.decode, num_parallel_calls=tf.data.AUTOTUNE)

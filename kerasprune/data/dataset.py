@@ -14,7 +14,7 @@ import tensorflow as tf
 from kerasprune.data.augmentation import MIRRORING, Augmentation, resize, resize_and_crop
 from kerasprune.data.epochs import epochs, rest_of_epoch
 from kerasprune.data.lookup import find
-from kerasprune.data.scaling import rescaled, scaled, wrong_scaling
+from kerasprune.data.scaling import normalised, rescaled, wrong_scaling
 from kerasprune.data.sources import DataInfo, Images
 from kerasprune.errors import extras, fraction_faults, nearest, raise_faults
 from kerasprune.registry import augmentations
@@ -142,7 +142,7 @@ def info(name: str | Path, *, data_dir: str | None = None) -> DataInfo:
 
 def standardise(image: tf.Tensor, facts: DataInfo) -> tf.Tensor:
     """Returns `(image / 255 - mean) / std` by channel, as float32."""
-    return scaled(image, "standardise", facts)
+    return normalised(image, facts.mean, facts.std)
 
 
 def plain(image: tf.Tensor, size: int, seed: tf.Tensor, *, antialias: bool = True) -> tf.Tensor:

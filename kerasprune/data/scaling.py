@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kerasprune.errors import choice_faults
 
@@ -47,12 +47,11 @@ def wrong_scaling(scale: object, channels: object) -> list[str]:
     return [*choice_faults(SCALES, scale=scale), *choice_faults(CHANNELS, channels=channels)]
 
 
-def scaled(image: tf.Tensor, scale: str, facts: DataInfo) -> tf.Tensor:
-    """Returns an image of pixels 0 … 255, of shape (height, width, 3), at a scale, as float32."""
+def normalised(pixels: tf.Tensor, mean: Any, std: Any) -> tf.Tensor:
+    """Returns `(pixels / 255 − mean) / std` as float32; `mean` and `std` are numbers, or one for each channel."""
     import tensorflow as tf
 
-    mean, std = constants(scale, facts)
-    return (tf.cast(image, tf.float32) / 255.0 - tf.constant(mean)) / tf.constant(std)
+    return (tf.cast(pixels, tf.float32) / 255.0 - tf.constant(mean)) / tf.constant(std)
 
 
 def rescaled(image: tf.Tensor, scale: str, channels: int, facts: DataInfo) -> tf.Tensor:

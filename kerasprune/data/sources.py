@@ -54,8 +54,23 @@ class Images(Protocol):
         """Returns a record's uint8 image of shape (height, width, 3) and its int32 label."""
 
 
+class ByNumber:
+    """Base of examples that are reached by number: an epoch is a permutation of all `count` of them."""
+
+    count: int
+
+    def in_order(self) -> tf.data.Dataset:
+        """Returns the numbers from 0."""
+        return tf.data.Dataset.range(self.count)
+
+    def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
+        """Returns the numbers, permuted."""
+        numbers = tf.range(self.count, dtype=tf.int64)
+        return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(numbers, seed))
+
+
 @dataclass(frozen=True)
-class Indexed:
+class Indexed(ByNumber):
     """Images that are reached by number: an epoch is a permutation of all of them.
 
     Args:
@@ -70,15 +85,6 @@ class Indexed:
     def count(self) -> int:
         """Number of images."""
         return len(self.labels)
-
-    def in_order(self) -> tf.data.Dataset:
-        """Returns the numbers from 0."""
-        return tf.data.Dataset.range(self.count)
-
-    def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
-        """Returns the numbers, permuted."""
-        numbers = tf.range(self.count, dtype=tf.int64)
-        return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(numbers, seed))
 
     def decode(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the uint8 image and the int32 label of a number."""

@@ -8,11 +8,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from kerasprune.data.arrays import TARGETS, moments, read, scaler
+from kerasprune.data.arrays import TARGETS, read, scaler
 from kerasprune.data.augmentation import resize
+from kerasprune.data.dataset import standardise
 from kerasprune.data.examples import fitted
 from kerasprune.data.folder import SUFFIXES
-from kerasprune.data.scaling import rescaled, scaled
+from kerasprune.data.scaling import rescaled
 from kerasprune.data.sources import DataInfo, encoded_image
 from kerasprune.errors import PruneError
 
@@ -38,7 +39,7 @@ def unlabelled(
         return _images(path, inputs, scale or "standardise", size, batch)
     found = {name: array for name, array in read(path).items() if name != TARGETS}
     x = next(iter(found.values())) if len(found) == 1 else found
-    ready = scaler(x, scale or "none", moments(x), str(path))
+    ready = scaler(x, scale or "none", str(path))
     data = tf.data.Dataset.from_tensor_slices((x,)).map(lambda each: (ready(_floats(each)),))
     return fitted(data, inputs, batch, str(path)).map(lambda each: each)
 
@@ -61,6 +62,6 @@ def _images(path: Path, inputs: Sequence[Any], scale: str, size: int | None, bat
 
     def image(file: tf.Tensor) -> tf.Tensor:
         pixels = encoded_image(tf.io.read_file(file))
-        return rescaled(resize(scaled(pixels, "standardise", facts), side), scale, shape[3], facts)
+        return rescaled(resize(standardise(pixels, facts), side), scale, shape[3], facts)
 
     return tf.data.Dataset.from_tensor_slices(files).map(image, num_parallel_calls=tf.data.AUTOTUNE).batch(batch)

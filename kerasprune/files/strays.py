@@ -44,7 +44,7 @@ def remove_strays(folder: Path) -> list[Path]:
         names = os.listdir(folder)
     except OSError:
         return []
-    found = [Path(folder) / name for name in names if _is_stray(Path(folder) / name)]
+    found = [Path(folder) / name for name in names if is_stray(Path(folder) / name)]
     for path in found:
         try:
             remove(path)
@@ -61,7 +61,8 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _is_stray(path: Path) -> bool:
+def is_stray(path: Path) -> bool:
+    """Returns whether a path is a temporary file of ours whose process is dead."""
     match = _NAME.match(path.name)
     if match is None:
         return False

@@ -73,10 +73,13 @@ class Named(BaseModel):
 
 
 def from_name(value: Any) -> Any:
+    """Returns a name alone as a mapping with that name."""
     return {"name": value} if isinstance(value, str) else value
 
 
 def known(family: str) -> AfterValidator:
+    """Returns what checks that a name and its arguments are those of a member of a family."""
+
     def check(named: Named, info: ValidationInfo) -> Named:
         trust = bool((info.context or {}).get("trust"))
         found = members.faults(family, named.name, named.arguments, trust)

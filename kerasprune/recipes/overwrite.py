@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from kerasprune.errors import PruneError
+from kerasprune.files.strays import is_stray, remove
 
 MARK = "recipe.yaml"
 FILES = frozenset(
@@ -27,7 +27,7 @@ def make_room(path: Path) -> None:
     """
     if not path.is_dir() or not any(path.iterdir()):
         return
-    others = sorted(each.name for each in path.iterdir() if each.name not in FILES | FOLDERS and not _ours(each))
+    others = sorted(each.name for each in path.iterdir() if each.name not in FILES | FOLDERS and not is_stray(each))
     if others or not (path / MARK).is_file():
         held = f"which holds {', '.join(others[:5])}" if others else f"which has no {MARK}"
         raise PruneError(
@@ -35,9 +35,4 @@ def make_room(path: Path) -> None:
             "Choose another folder with --out."
         )
     for each in path.iterdir():
-        shutil.rmtree(each) if each.is_dir() and not each.is_symlink() else each.unlink()
-
-
-def _ours(path: Path) -> bool:
-    """Says whether a file is one that a killed run left half written."""
-    return path.name.startswith(".") and path.suffix in {".keras", ".json", ".csv", ".npz", ".html", ".txt", ".yaml"}
+        remove(each)
