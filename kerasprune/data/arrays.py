@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from kerasprune.data.examples import Examples
 from kerasprune.data.folder import PARTS, SPLIT_SEED, SPLITS
 from kerasprune.data.sources import ByNumber
 from kerasprune.errors import PruneError, raise_faults
+from kerasprune.files.arrays import read_arrays
 
 SHARE = 10  # where a file has a test part but no validation part, a tenth of the training part is held out
 TARGETS = "y"
@@ -76,13 +76,13 @@ def read(path: Path) -> dict[str, np.ndarray]:
     """
     if not path.is_file():
         raise PruneError(f"Expected the path of a .npz or .npy file. Received: {str(path)!r}, which is no file.")
+    if path.suffix == ".npz":
+        return read_arrays(path, "a .npz file of numbers, as np.savez(path, x=…, y=…) writes it,")
     try:
-        loaded = np.load(path, allow_pickle=False)
-        return {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        return {"x": np.load(path, allow_pickle=False)}
+    except (ValueError, OSError, EOFError) as error:
         raise PruneError(
-            f"Expected a whole .npz or .npy file of numbers. Received: {str(path)!r} ({error}). "
-            "Write it with np.savez(path, x=…, y=…)."
+            f"Expected a whole .npy file of numbers. Received: {str(path)!r} ({error}). Write it with np.save(path, x)."
         ) from error
 
 

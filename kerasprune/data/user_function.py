@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import tensorflow as tf
 
 from kerasprune.data.examples import SPLIT_NAMES, Examples
 from kerasprune.errors import PruneError
+from kerasprune.files.python_file import import_file
 
 PARTS = 10  # of the examples of a function without splits eight tenths train, one validates, one tests
 
@@ -51,15 +51,7 @@ def user_function(address: str) -> Examples:
 def _function(address: str) -> Callable[..., Any]:
     module, _, name = address.rpartition(":")
     try:
-        if module.endswith(".py"):
-            path = Path(module)
-            spec = importlib.util.spec_from_file_location(path.stem, path)
-            loaded = importlib.util.module_from_spec(spec)
-            sys.modules[path.stem] = loaded
-            spec.loader.exec_module(loaded)
-        else:
-            loaded = _imported(module)
-        return getattr(loaded, name)
+        return getattr(import_file(Path(module)) if module.endswith(".py") else _imported(module), name)
     except Exception as error:  # the code is the user's
         raise PruneError(
             "Expected 'module:function' or 'FILE.py:function' that can be imported. "

@@ -115,15 +115,29 @@ def _cause(error: BaseException | None) -> PruneError | None:
     return error
 
 
+def read_config(path: Path) -> dict[str, Any]:
+    """Returns the config of the model in a `.keras` file, which is not built.
+
+    Raises:
+        PruneError: The config is too large, too deep or no JSON.
+    """
+    with zipfile.ZipFile(path) as archive:
+        return _config(archive, path)
+
+
+def _config(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
+    config = archive.getinfo(_CONFIG)
+    if config.file_size > MOST_BYTES:
+        raise PruneError(f"Expected a config of at most {MOST_BYTES:,} bytes. Received: {config.file_size:,}.")
+    with archive.open(config) as file:
+        return parse_json(file.read(MOST_BYTES + 1).decode(), short(str(path)), "a model's config")
+
+
 def _stored(path: Path) -> int:
     """Returns how many numbers the weights of a file are, once its size, its config and its arrays are checked."""
     with zipfile.ZipFile(path) as archive:
         check_size(archive, path)
-        config = archive.getinfo(_CONFIG)
-        if config.file_size > MOST_BYTES:
-            raise PruneError(f"Expected a config of at most {MOST_BYTES:,} bytes. Received: {config.file_size:,}.")
-        with archive.open(config) as file:
-            parse_json(file.read(MOST_BYTES + 1).decode(), short(str(path)), "a model's config")
+        _config(archive, path)
         if _H5 not in archive.namelist():
             return sum(info.file_size for info in archive.infolist())
         with archive.open(_H5) as file:

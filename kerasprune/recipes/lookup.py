@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kerasprune.errors import PruneError, nearest, short
+from kerasprune.files.python_file import import_file
 from kerasprune.recipes.arguments import ANYTHING, ARGUMENTS, TRUTHS
 from kerasprune.registry import Registry, block_criteria, budgets, callbacks, criteria, models
 
@@ -134,13 +133,7 @@ def import_classes(name: str, *, trust: bool) -> None:
         raise PruneError(f"{name!r} would import your own code. Expected the option --trust beside --import.")
     path = Path(name)
     try:
-        if path.suffix == ".py":
-            spec = importlib.util.spec_from_file_location(path.stem, path)
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[path.stem] = module
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(name)
+        module = import_file(path) if path.suffix == ".py" else importlib.import_module(name)
     except Exception as error:  # the code is the user's
         raise PruneError(
             f"Expected a Python file or an installed package to import. Received: --import {name} "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import keras
 
 from kerasprune.data.lookup import own
 from kerasprune.errors import PruneError
+from kerasprune.files.keras_model import read_config
 from kerasprune.recipes import schema
 
 # Losses that may be given by name, of logits or of probabilities as the model's last activation says.
@@ -97,8 +96,7 @@ def compiled(path: Path) -> Objective | None:
     Args:
         path: The file.
     """
-    with zipfile.ZipFile(path) as archive:
-        config = json.loads(archive.read("config.json")).get("compile_config") or {}
+    config = read_config(path).get("compile_config") or {}
     if not config.get("loss"):
         return None
     return Objective(config["loss"], config.get("metrics") or (), config.get("loss_weights"))
