@@ -158,8 +158,13 @@ criteria = Registry(
     "criterion",
     {
         "bn_scale": "kerasprune.criteria.bn_scale:BatchNormScale",
+        "fpgm": "kerasprune.criteria.fpgm:FPGM",
+        "group_l1": "kerasprune.criteria.group_l1:GroupL1",
+        "group_l2": "kerasprune.criteria.group_l2:GroupL2",
+        "grouped": "kerasprune.criteria.grouped:Grouped",
         "l1": "kerasprune.criteria.l1:L1",
         "l2": "kerasprune.criteria.l2:L2",
+        "lamp": "kerasprune.criteria.lamp:LAMP",
         "random": "kerasprune.criteria.random:Random",
     },
     base="kerasprune.criteria.base:Criterion",
@@ -172,6 +177,44 @@ block_criteria = Registry(
         "random": "kerasprune.criteria.blocks.random:RandomBlocks",
     },
     base="kerasprune.criteria.blocks.base:BlockCriterion",
+)
+
+members = Registry(
+    "members",
+    {
+        "everything": "kerasprune.criteria.belonging:Everything",
+        "makers": "kerasprune.criteria.belonging:Makers",
+        "readers": "kerasprune.criteria.belonging:Readers",
+        "scales": "kerasprune.criteria.belonging:Scales",
+    },
+    base="kerasprune.criteria.belonging:Members",
+)
+
+aggregations = Registry(
+    "aggregation",
+    {
+        "first": "kerasprune.criteria.aggregation:First",
+        "max": "kerasprune.criteria.aggregation:Max",
+        "mean": "kerasprune.criteria.aggregation:Mean",
+        "sum": "kerasprune.criteria.aggregation:Sum",
+    },
+    base="kerasprune.criteria.aggregation:Aggregation",
+)
+
+normalisations = Registry(
+    "normalisation",
+    {
+        "larger": "kerasprune.criteria.normalisation:ByLarger",
+        "max": "kerasprune.criteria.normalisation:ByMax",
+        "mean": "kerasprune.criteria.normalisation:ByMean",
+        "none": "kerasprune.criteria.normalisation:AsTheyAre",
+        "norm": "kerasprune.criteria.normalisation:ByNorm",
+        "quantile": "kerasprune.criteria.normalisation:ByQuantile",
+        "range": "kerasprune.criteria.normalisation:ByRange",
+        "standardised": "kerasprune.criteria.normalisation:Standardised",
+        "sum": "kerasprune.criteria.normalisation:BySum",
+    },
+    base="kerasprune.criteria.normalisation:Normalisation",
 )
 
 budgets = Registry(
