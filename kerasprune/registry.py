@@ -157,15 +157,21 @@ def family(table: Registry, name: str, more: Mapping[str, str]) -> dict[str, str
 criteria = Registry(
     "criterion",
     {
+        "apoz": "kerasprune.criteria.apoz:APoZ",
         "bn_scale": "kerasprune.criteria.bn_scale:BatchNormScale",
         "fpgm": "kerasprune.criteria.fpgm:FPGM",
         "group_l1": "kerasprune.criteria.group_l1:GroupL1",
         "group_l2": "kerasprune.criteria.group_l2:GroupL2",
         "grouped": "kerasprune.criteria.grouped:Grouped",
+        "hrank": "kerasprune.criteria.hrank:HRank",
+        "hrank_edge": "kerasprune.criteria.hrank_edge:HRankEdge",
+        "hrank_random": "kerasprune.criteria.hrank_random:HRankRandom",
+        "hrank_reverse": "kerasprune.criteria.hrank_reverse:HRankReverse",
         "l1": "kerasprune.criteria.l1:L1",
         "l2": "kerasprune.criteria.l2:L2",
         "lamp": "kerasprune.criteria.lamp:LAMP",
         "random": "kerasprune.criteria.random:Random",
+        "thinet": "kerasprune.criteria.thinet:ThiNet",
     },
     base="kerasprune.criteria.base:Criterion",
 )
