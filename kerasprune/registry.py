@@ -237,6 +237,7 @@ budgets = Registry(
 callbacks = Registry(
     "callback",
     {
+        "freeze_kept": "kerasprune.callbacks.freeze_kept:FreezeKept",
         "gradual_magnitude": "kerasprune.callbacks.gradual_magnitude:GradualMagnitude",
         "greg1": "kerasprune.callbacks.greg1:GReg1",
         "greg2": "kerasprune.callbacks.greg2:GReg2",
