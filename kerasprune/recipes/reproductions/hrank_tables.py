@@ -90,7 +90,9 @@ def _rows(network: Network) -> Iterator[Row]:
     yield Row(f"{what} pruned, parameters", network.pruned_params, params / 1e6, 0.005, " M")
     left = really(model, network.rates)
     paper = f"{network.pruned_macs:g} M, {network.pruned_params:g} M"
-    yield Note(f"{what}, channels really cut, with BatchNorm", paper, f"{left.macs / 1e6:.4g} M, {left.params / 1e6:.3g} M")
+    yield Note(
+        f"{what}, channels really cut, with BatchNorm", paper, f"{left.macs / 1e6:.4g} M, {left.params / 1e6:.3g} M"
+    )
 
 
 def nominal(model: keras.Model, rates: Sequence[float]) -> tuple[float, float]:
