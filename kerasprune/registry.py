@@ -158,9 +158,13 @@ criteria = Registry(
     "criterion",
     {
         "bn_scale": "kerasprune.criteria.bn_scale:BatchNormScale",
+        "gradient_magnitude": "kerasprune.criteria.gradient_magnitude:GradientMagnitude",
         "l1": "kerasprune.criteria.l1:L1",
         "l2": "kerasprune.criteria.l2:L2",
         "random": "kerasprune.criteria.random:Random",
+        "skeletonization": "kerasprune.criteria.skeletonization:Skeletonization",
+        "taylor_fo": "kerasprune.criteria.taylor_fo:TaylorFO",
+        "taylor_fo_gate": "kerasprune.criteria.taylor_fo_gate:TaylorFOGate",
     },
     base="kerasprune.criteria.base:Criterion",
 )

@@ -9,8 +9,11 @@ __getattr__, __dir__, __all__ = lazy(
         {
             "BlockCriterion": "kerasprune.criteria.blocks.base:BlockCriterion",
             "Criterion": "kerasprune.criteria.base:Criterion",
+            "GateCriterion": "kerasprune.criteria.gates:GateCriterion",
+            "GradientCriterion": "kerasprune.criteria.gradients:GradientCriterion",
             "Discrimination": "kerasprune.criteria.blocks.discrimination:Discrimination",
             "RandomBlocks": "kerasprune.criteria.blocks.random:RandomBlocks",
+            "mean_gradients": "kerasprune.criteria.gradients:mean_gradients",
             "Scores": "kerasprune.criteria.base:Scores",
             "block_criteria": "kerasprune.registry:block_criteria",
             "blocks_of": "kerasprune.criteria.blocks.base:blocks_of",

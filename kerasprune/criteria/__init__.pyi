@@ -9,9 +9,16 @@ from kerasprune.criteria.blocks.base import score_blocks as score_blocks
 from kerasprune.criteria.blocks.discrimination import Discrimination as Discrimination
 from kerasprune.criteria.blocks.random import RandomBlocks as RandomBlocks
 from kerasprune.criteria.bn_scale import BatchNormScale as BatchNormScale
+from kerasprune.criteria.gates import GateCriterion as GateCriterion
+from kerasprune.criteria.gradient_magnitude import GradientMagnitude as GradientMagnitude
+from kerasprune.criteria.gradients import GradientCriterion as GradientCriterion
+from kerasprune.criteria.gradients import mean_gradients as mean_gradients
 from kerasprune.criteria.l1 import L1 as L1
 from kerasprune.criteria.l2 import L2 as L2
 from kerasprune.criteria.random import Random as Random
+from kerasprune.criteria.skeletonization import Skeletonization as Skeletonization
+from kerasprune.criteria.taylor_fo import TaylorFO as TaylorFO
+from kerasprune.criteria.taylor_fo_gate import TaylorFOGate as TaylorFOGate
 from kerasprune.registry import block_criteria as block_criteria
 from kerasprune.registry import criteria as _criteria
 add = _criteria.add
