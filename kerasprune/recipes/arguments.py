@@ -20,10 +20,17 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
         "wide_resnet": ("depth", "classes", "input_shape", "widen_factor", "seed"),
     },
     "criterion": {
+        "block_fisher": ("examples", "damping"),
         "bn_scale": (),
+        "gradient_magnitude": (),
         "l1": (),
         "l2": (),
+        "obd": ("curvature",),
+        "obs": ("inverse",),
         "random": (),
+        "skeletonization": (),
+        "taylor_fo": (),
+        "taylor_fo_gate": (),
     },
     "block criterion": {
         "discrimination": ("classifier", "samples", "samples_per_class", "held_out", "evaluation"),
