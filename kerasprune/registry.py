@@ -158,8 +158,10 @@ criteria = Registry(
     "criterion",
     {
         "apoz": "kerasprune.criteria.apoz:APoZ",
+        "block_fisher": "kerasprune.criteria.block_fisher:BlockFisher",
         "bn_scale": "kerasprune.criteria.bn_scale:BatchNormScale",
         "fpgm": "kerasprune.criteria.fpgm:FPGM",
+        "gradient_magnitude": "kerasprune.criteria.gradient_magnitude:GradientMagnitude",
         "group_l1": "kerasprune.criteria.group_l1:GroupL1",
         "group_l2": "kerasprune.criteria.group_l2:GroupL2",
         "grouped": "kerasprune.criteria.grouped:Grouped",
@@ -170,10 +172,34 @@ criteria = Registry(
         "l1": "kerasprune.criteria.l1:L1",
         "l2": "kerasprune.criteria.l2:L2",
         "lamp": "kerasprune.criteria.lamp:LAMP",
+        "obd": "kerasprune.criteria.obd:OBD",
+        "obs": "kerasprune.criteria.obs:OBS",
         "random": "kerasprune.criteria.random:Random",
+        "skeletonization": "kerasprune.criteria.skeletonization:Skeletonization",
+        "taylor_fo": "kerasprune.criteria.taylor_fo:TaylorFO",
+        "taylor_fo_gate": "kerasprune.criteria.taylor_fo_gate:TaylorFOGate",
         "thinet": "kerasprune.criteria.thinet:ThiNet",
     },
     base="kerasprune.criteria.base:Criterion",
+)
+
+curvatures = Registry(
+    "curvature",
+    {
+        "empirical_fisher": "kerasprune.criteria.curvature:EmpiricalFisher",
+        "exact": "kerasprune.criteria.curvature:ExactDiagonal",
+        "gauss_newton": "kerasprune.criteria.curvature:GaussNewton",
+    },
+    base="kerasprune.criteria.curvature:Curvature",
+)
+
+inverses = Registry(
+    "inverse",
+    {
+        "exact": "kerasprune.criteria.inverse_hessian:ExactInverse",
+        "woodbury": "kerasprune.criteria.inverse_hessian:WoodburyInverse",
+    },
+    base="kerasprune.criteria.inverse_hessian:Inverse",
 )
 
 block_criteria = Registry(

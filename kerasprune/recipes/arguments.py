@@ -21,8 +21,10 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "criterion": {
         "apoz": ("batches", "aggregation"),
+        "block_fisher": ("examples", "damping"),
         "bn_scale": (),
         "fpgm": ("aggregation",),
+        "gradient_magnitude": (),
         "group_l1": ("criterion", "members", "aggregation", "normalisation"),
         "group_l2": ("criterion", "members", "aggregation", "normalisation"),
         "grouped": ("criterion", "members", "aggregation", "normalisation"),
@@ -33,7 +35,12 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
         "l1": (),
         "l2": (),
         "lamp": (),
+        "obd": ("curvature",),
+        "obs": ("inverse",),
         "random": (),
+        "skeletonization": (),
+        "taylor_fo": (),
+        "taylor_fo_gate": (),
         "thinet": ("batches", "positions", "ridge"),
     },
     "block criterion": {
