@@ -35,6 +35,7 @@ _find, __dir__, __all__ = lazy(
         "plan": "kerasprune.planning:plan",
         "rebuild": "kerasprune.surgery.rebuild:rebuild",
         "recipes": "kerasprune.recipes",
+        "reconstruct": "kerasprune.surgery.reconstruct:reconstruct",
         "regularizers": "kerasprune.regularizers",
         "reinitialise": "kerasprune.surgery.reinitialise:reinitialise",
         "reorder": "kerasprune.surgery.reorder:reorder",
