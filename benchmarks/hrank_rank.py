@@ -29,6 +29,7 @@ def run() -> None:
 
     import kerasprune as kp
     from kerasprune.criteria.feature_maps import averages, places
+    from kerasprune.criteria.feature_maps import run as call_by_call
     from kerasprune.criteria.hrank import matrix_ranks
     from kerasprune.surgery.example_batches import example_batches
 
@@ -37,6 +38,9 @@ def run() -> None:
     seen = sorted({place for each in places(graph).values() for place in each}, key=lambda place: place.call)
     data = kp.data.load("glyphs/small", size=32, batch=BATCH, split="validation")
     done = {row["batch"] for row in read(ROWS)}
+    sides: dict[int, int] = {}
+    one = np.zeros((1, 32, 32, 3), "float32")
+    call_by_call(graph, [one], lambda call, _, outputs: sides.update({call: outputs[0].shape[1]}))
     for number, batch in enumerate(example_batches(graph.model, data, BATCHES * BATCH)):
         if str(number) in done:
             continue
@@ -48,7 +52,7 @@ def run() -> None:
             [
                 {
                     "layer": calls[place].operation.name,
-                    "side": calls[place].node.outputs[0].shape[1],
+                    "side": sides[place.call],
                     "batch": number,
                     "ranks": " ".join(f"{rank:.4f}" for rank in mean[place]),
                 }
