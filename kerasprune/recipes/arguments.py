@@ -20,10 +20,21 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
         "wide_resnet": ("depth", "classes", "input_shape", "widen_factor", "seed"),
     },
     "criterion": {
+        "apoz": ("batches", "aggregation"),
         "bn_scale": (),
+        "fpgm": ("aggregation",),
+        "group_l1": ("criterion", "members", "aggregation", "normalisation"),
+        "group_l2": ("criterion", "members", "aggregation", "normalisation"),
+        "grouped": ("criterion", "members", "aggregation", "normalisation"),
+        "hrank": ("batches", "aggregation"),
+        "hrank_edge": ("batches", "aggregation"),
+        "hrank_random": ("batches", "aggregation"),
+        "hrank_reverse": ("batches", "aggregation"),
         "l1": (),
         "l2": (),
+        "lamp": (),
         "random": (),
+        "thinet": ("batches", "positions", "ridge"),
     },
     "block criterion": {
         "discrimination": ("classifier", "samples", "samples_per_class", "held_out", "evaluation"),
@@ -36,6 +47,7 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
         "uniform": (),
     },
     "callback": {
+        "freeze_kept": ("fraction", "criterion", "data", "freeze", "seed", "strict"),
         "gradual_magnitude": ("schedule", "criterion", "every", "granularity", "scope", "freeze", "strict"),
         "greg1": (
             "plan",
@@ -157,6 +169,7 @@ TRUTHS: dict[str, dict[str, tuple[str, ...]]] = {
     "block criterion": {},
     "budget": {},
     "callback": {
+        "freeze_kept": ("strict",),
         "gradual_magnitude": ("strict",),
         "greg1": ("stop", "rerank", "decoupled", "strict"),
         "greg2": ("stop", "decoupled", "strict"),

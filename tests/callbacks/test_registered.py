@@ -10,6 +10,7 @@ import pytest
 
 import kerasprune as kp
 from kerasprune.callbacks import (
+    FreezeKept,
     GradualMagnitude,
     GReg1,
     GReg2,
@@ -38,6 +39,7 @@ CUBIC = kp.schedules.cubic(keep=0.2, end="16it")
 
 # At least one maker for every name, with a schedule that fits into 16 steps.
 MAKERS = {
+    "freeze_kept": [lambda: FreezeKept(0.3, criterion="l2")],
     "gradual_magnitude": [
         lambda: GradualMagnitude(CUBIC, every=3),
         lambda: GradualMagnitude(CUBIC, every=4, granularity="filter", scope="global"),

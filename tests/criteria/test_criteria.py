@@ -34,7 +34,7 @@ def _score(criterion, model, **options):
 
 @pytest.mark.parametrize("name", criteria.names())
 def test_contract_of_every_criterion(name):
-    check_criterion(name, equivariant=name != "random")
+    check_criterion(name, equivariant="random" not in name)
 
 
 def test_l1_and_l2_of_single_weights():
@@ -187,7 +187,7 @@ def test_a_criterion_without_a_method_says_so():
 
     with pytest.raises(kp.PruneError, match=r"Nothing, which has neither saliency\(\) nor score\(\)"):
         kp.plan(_dense(np.ones((2, 3))), criterion=Nothing, keep=0.5)
-    with pytest.raises(kp.PruneError, match=r"saliency\(\).*: l1, l2. Received: BatchNormScale, which has only score"):
+    with pytest.raises(kp.PruneError, match=r"saliency\(\).*l1, l2.*Received: BatchNormScale, which has only score"):
         criteria.get("bn_scale").saliency(np.ones(3))
 
 
