@@ -157,12 +157,16 @@ def family(table: Registry, name: str, more: Mapping[str, str]) -> dict[str, str
 criteria = Registry(
     "criterion",
     {
+        "abs_grasp": "kerasprune.criteria.abs_grasp:AbsGraSP",
         "bn_scale": "kerasprune.criteria.bn_scale:BatchNormScale",
         "gradient_magnitude": "kerasprune.criteria.gradient_magnitude:GradientMagnitude",
+        "grasp": "kerasprune.criteria.grasp:GraSP",
         "l1": "kerasprune.criteria.l1:L1",
         "l2": "kerasprune.criteria.l2:L2",
         "random": "kerasprune.criteria.random:Random",
         "skeletonization": "kerasprune.criteria.skeletonization:Skeletonization",
+        "snip": "kerasprune.criteria.snip:SNIP",
+        "synflow": "kerasprune.criteria.synflow:SynFlow",
         "taylor_fo": "kerasprune.criteria.taylor_fo:TaylorFO",
         "taylor_fo_gate": "kerasprune.criteria.taylor_fo_gate:TaylorFOGate",
     },

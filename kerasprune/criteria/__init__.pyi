@@ -1,4 +1,5 @@
 # Written by tests/test_names.py from the table in __init__.py.
+from kerasprune.criteria.abs_grasp import AbsGraSP as AbsGraSP
 from kerasprune.criteria.base import Criterion as Criterion
 from kerasprune.criteria.base import Scores as Scores
 from kerasprune.criteria.base import score as score
@@ -13,10 +14,13 @@ from kerasprune.criteria.gates import GateCriterion as GateCriterion
 from kerasprune.criteria.gradient_magnitude import GradientMagnitude as GradientMagnitude
 from kerasprune.criteria.gradients import GradientCriterion as GradientCriterion
 from kerasprune.criteria.gradients import mean_gradients as mean_gradients
+from kerasprune.criteria.grasp import GraSP as GraSP
 from kerasprune.criteria.l1 import L1 as L1
 from kerasprune.criteria.l2 import L2 as L2
 from kerasprune.criteria.random import Random as Random
 from kerasprune.criteria.skeletonization import Skeletonization as Skeletonization
+from kerasprune.criteria.snip import SNIP as SNIP
+from kerasprune.criteria.synflow import SynFlow as SynFlow
 from kerasprune.criteria.taylor_fo import TaylorFO as TaylorFO
 from kerasprune.criteria.taylor_fo_gate import TaylorFOGate as TaylorFOGate
 from kerasprune.registry import block_criteria as block_criteria

@@ -10,6 +10,7 @@ from keras import ops, tree
 
 from kerasprune._keras import compile_arguments, loss_object, mask_of
 from kerasprune.errors import PruneError, nearest
+from kerasprune.graph.walk import functional
 
 Objective = Callable[[Any, Any, Any], Any]
 """`(inputs, labels, weights) → mean loss`, a scalar tensor."""
@@ -52,7 +53,7 @@ def objective(model: keras.Model, loss: Any = None, *, computing: keras.Model | 
 def output_loss(model: keras.Model, loss: Any = None) -> OutputLoss:
     """Returns the mean loss of given outputs of a model: `objective` without the model's own part."""
     loss, factors = _given(model, loss)
-    names = list(model.output_names)
+    names = list(functional(model).output_names)
     losses, scales = _by_output(loss, names), _by_output(factors, names)
 
     def mean_loss(outputs: Any, labels: Any, weights: Any = None) -> Any:
