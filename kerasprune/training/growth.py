@@ -149,7 +149,7 @@ class TwoSlopes(Growth):
 class Geometric(Growth):
     """λ grows by the same factor at every step, as far as the optimizer can follow, and stays there.
 
-    `η·λ(step) = c · ratio^(min(K_u ⌊step/K_u⌋ / (steps − settle), 1) − 1)`, with c the critical damping of the optimizer,
+    `η·λ(step) = c · ratio^(min(K_u ⌊step/K_u⌋ / (steps − settle), 1) − 1)`, with c the optimizer's critical damping,
     `(1 − √momentum)²`, and η the learning rate of the step: what is pushed decays without changing its sign, and at c
     by √momentum a step, the fastest there is. With a penalty apart from the moments c = 1. Where Adam or another
     optimizer divides the penalty by its size, there is no critical damping: λ grows to 1, as in the papers. A rate that
@@ -157,7 +157,7 @@ class Geometric(Growth):
 
     Args:
         steps: Steps of the whole schedule, at least 3.
-        settle: Steps at the end at full strength. Defaults to a third of `steps`. At critical damping each leaves
+        settle: Steps at the end at full strength. Defaults to half of `steps`. At critical damping each leaves
             √momentum of a weight: with momentum 0.9 a thousandth is left after 130.
         every: K_u, steps between two updates; the first is at step 0. Defaults to 1.
         ratio: Full strength ÷ that of the first step. Defaults to 100.
@@ -167,8 +167,8 @@ class Geometric(Growth):
         PruneError: An argument is out of range.
 
     Example:
-        >>> law = Geometric(steps=300, ceiling=1.0)
-        >>> [round(float(law(step)), 3) for step in (0, 100, 200, 299)]
+        >>> law = Geometric(steps=400, ceiling=1.0)
+        >>> [round(float(law(step)), 3) for step in (0, 100, 200, 399)]
         [0.01, 0.1, 1.0, 1.0]
     """
 
@@ -182,7 +182,7 @@ class Geometric(Growth):
     def __post_init__(self) -> None:
         raise_faults("There is no such growth:", self.faults())
         if self.settle is None:
-            object.__setattr__(self, "settle", self.steps // 3)
+            object.__setattr__(self, "settle", self.steps // 2)
 
     def faults(self) -> list[str]:
         """Returns what is wrong with it."""
