@@ -291,9 +291,19 @@ granularities = Registry(
         "block": "kerasprune.training.granularity:WeightBlock",
         "channel": "kerasprune.training.granularity:Channel",
         "filter": "kerasprune.training.granularity:Filter",
+        "scale": "kerasprune.training.granularity:Scale",
         "weight": "kerasprune.training.granularity:Weight",
     },
     base="kerasprune.training.granularity:Granularity",
+)
+
+growths = Registry(
+    "growth",
+    {
+        "geometric": "kerasprune.training.growth:Geometric",
+        "linear": "kerasprune.training.growth:Linear",
+    },
+    base="kerasprune.training.growth:Growth",
 )
 
 scopes = Registry(

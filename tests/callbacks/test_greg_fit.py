@@ -13,6 +13,7 @@ from support.processes import run_python
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2
 from kerasprune.training.composite import Sum
+from kerasprune.training.growth import Geometric, Linear, TwoSlopes
 
 FIRST = {"penalty_step": 0.1, "every": 4, "ceiling": 1.0}
 SECOND = {"pick_step": 0.01, "push_step": 0.1, "pick_at": 0.03, "every": 4, "ceiling": 1.0}  # picks at step 16
@@ -278,12 +279,11 @@ def test_the_plan_is_the_one_that_was_given():
 def test_compressed_takes_exactly_the_steps_asked_for(callback):
     for steps in (3, 4, 5, 7, 10, 33, 100, 999, 12_345):
         short = callback.compressed(steps)
-        assert short.length == steps
-        assert 1 <= short.growth.settle < steps and short.growth.ceiling == callback.growth.ceiling
+        assert short.length == steps and short.growth == Geometric(steps)
+        assert 1 <= short.growth.settle <= steps / 2
         if isinstance(short, GReg2):
-            assert 0 < short.pick_step_number < steps - short.growth.settle + 1
-            assert short.picking.step * short.pick_step_number > short.pick_at
-    assert callback.growth.every > 1  # untouched
+            assert 0 < short.pick_step_number < steps - short.growth.settle
+    assert isinstance(callback.growth, Linear | TwoSlopes)  # untouched
 
 
 def test_lengths_of_the_papers_schedules():

@@ -50,8 +50,12 @@ MAKERS = {
     "greg1": [
         lambda: GReg1(keep=0.5, penalty_step=0.1, every=2, ceiling=0.5, settle=8),
         lambda: GReg1(keep=0.5, penalty_step=0.1, every=2, ceiling=0.5, settle=8, granularity="block"),
+        lambda: GReg1(keep=0.5).compressed(16),
     ],
-    "greg2": [lambda: GReg2(keep=0.5, granularity="weight").compressed(16)],
+    "greg2": [
+        lambda: GReg2(keep=0.5, granularity="weight").compressed(16),
+        lambda: GReg2(keep=0.5, granularity="scale", growth={"name": "geometric", "steps": 16}),
+    ],
     "hold_mask": [lambda: HoldMask(_some_mask())],
     "increg": [lambda: IncReg(keep=0.5, penalty_step=0.05, every=2, ceiling=0.3, settle=6)],
     "iterative_magnitude": [lambda: IterativeMagnitude(rounds=1, keep_per_round=0.4)],
