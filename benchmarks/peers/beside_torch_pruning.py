@@ -2,7 +2,8 @@
 
     python benchmarks/peers/beside_torch_pruning.py     # writes ../results/torch_pruning.csv and .md; rows are kept
 
-PyTorch for CPUs, torchvision and Torch-Pruning go into a virtual environment of their own, `.venv` beside this file.
+PyTorch for CPUs, torchvision and Torch-Pruning go into a virtual environment of their own, `.venv` beside this file;
+`TORCH_PYTHON` names the Python of one that is there.
 For every architecture both sides run in processes of their own, one after the other. Graph: `DependencyGraph` and
 `kp.trace`. Pruning: `MetaPruner(…)` and `step()`; `kp.plan` and `kp.rebuild`, from a graph that is there.
 """
@@ -16,7 +17,6 @@ import statistics
 import subprocess
 import sys
 import time
-import venv
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -24,12 +24,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent))
 from rows import append, read  # noqa: E402
+from torch_venv import prepare  # noqa: E402
 
-VENV = HERE / ".venv"
 ROWS, PAGE = (HERE.parent / "results" / f"torch_pruning.{end}" for end in ("csv", "md"))
 FIELDS = ("architecture", "graph_theirs", "trace", "trace_ratio", "prune_theirs", "prune", "prune_ratio")
 ROUNDS = 3
-NEEDS = ("torch==2.13.0", "torchvision==0.28.0", "torch-pruning==1.6.1")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 MODELS = {
     "ResNet-50": ("ResNet50", "resnet50"),
@@ -101,19 +100,6 @@ def theirs(name: str, rounds: int) -> list[dict]:
         step_s, _ = timed(pruner.step)
         rows.append({"graph": graph_s, "first": init_s, "second": step_s})
     return rows[1:]
-
-
-def prepare() -> Path:
-    """Makes the virtual environment of the other side, where there is none, and returns its Python."""
-    python = VENV / "bin" / "python"
-    if not python.exists():
-        venv.create(VENV, with_pip=True)
-    cpu = ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]
-    for more in ([], cpu):
-        done = subprocess.run([python, "-m", "pip", "install", "-q", *more, *NEEDS], timeout=600, check=False)
-        if not done.returncode:
-            return python
-    sys.exit(f"Expected {', '.join(NEEDS)} from a package index. Received: none. Install them into {VENV}.")
 
 
 def measure(python: str | Path, side: str, name: str, rounds: int) -> list[dict]:
