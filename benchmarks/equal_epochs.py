@@ -1,6 +1,7 @@
 """Accuracy at equal multiply–adds and equal epochs on glyphs: our picks, Torch-Pruning's, and what helps them.
 
-    python benchmarks/equal_epochs.py run [--part peers] [--macs 0.093,0.283] [--seeds 0,1,2] [--workers 2]
+    python benchmarks/equal_epochs.py run --part peers [--picks group-l2,taylor] [--budgets own] [--macs 0.093,0.283]
+    python benchmarks/equal_epochs.py run --part ablation [--seeds 0,1,2] [--workers 2]
     python benchmarks/equal_epochs.py run --picks l1,taylor_fo [--start reconstructed] [--teacher dense] …
     python benchmarks/equal_epochs.py table        # writes ../results/equal_epochs.md and .svg from the rows
 
@@ -210,6 +211,9 @@ def cells(options: argparse.Namespace) -> list[Run]:
     else:
         kinds = [replace(ONE_SHOT, picks=name, start=options.start, teacher=options.teacher) for name in picks]
     seeds, targets = [int(text) for text in options.seeds.split(",")], [float(text) for text in options.macs.split(",")]
+    if options.part in ("peers", "peers-helped"):
+        kinds = [k for k in kinds if k.budget in options.budgets.split(",")]
+        kinds = [k for k in kinds if not picks or k.picks.removeprefix(PEER) in picks]
     found = [replace(kind, seed=seed, target=target) for seed, target, kind in itertools.product(seeds, targets, kinds)]
     return [run for run in found if not run.picks.startswith(PEER) or usable(run)]
 
@@ -357,7 +361,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("run", "work", "table"))
     parser.add_argument("--part", choices=("peers", "peers-helped", "ours", "ablation"))
-    parser.add_argument("--picks", default="", help="criteria, for single rows or for the ablation")
+    parser.add_argument("--picks", default="", help="criteria, for single rows or for the ablation; which peers")
+    parser.add_argument("--budgets", default="own,uniform,global", help="which ways of choosing of the peers")
     parser.add_argument("--start", default="folded", choices=("folded", "reconstructed", "scratch"))
     parser.add_argument("--teacher", default="none", choices=("none", "dense"))
     parser.add_argument("--macs", default=",".join(map(str, TARGETS)))

@@ -3,11 +3,10 @@
     python benchmarks/peers/beside_torch_pruning.py     # writes ../results/torch_pruning.csv and .md; rows are kept
 
 PyTorch for CPUs, torchvision and Torch-Pruning go into a virtual environment of their own, `.venv` beside this file;
-`TORCH_PYTHON` names the Python of one that is there.
-For every architecture both sides run in processes of their own, one after the other. Graph: `DependencyGraph` and
-`kp.trace`. Pruning: `MetaPruner(…)`, which traces, too, and `step()`; `kp.plan` and `kp.rebuild`, from a graph that is
-there, and in the last columns with `kp.trace`. Ours returns a new model; theirs
-changes the one it has.
+`TORCH_PYTHON` names the Python of one that is there. For every architecture both sides run in processes of their own,
+one after the other. Graph: `DependencyGraph` and `kp.trace`. Pruning: `MetaPruner(…)`, which traces, too, and `step()`;
+`kp.plan` and `kp.rebuild`, from a graph that is there, and in the last columns with `kp.trace`. Ours returns a new
+model; theirs changes the one it has.
 """
 
 from __future__ import annotations
@@ -29,7 +28,17 @@ from rows import append, read  # noqa: E402
 from torch_venv import prepare  # noqa: E402
 
 ROWS, PAGE = (HERE.parent / "results" / f"torch_pruning.{end}" for end in ("csv", "md"))
-FIELDS = ("architecture", "graph_theirs", "trace", "trace_ratio", "prune_theirs", "prune", "prune_ratio", "all", "all_ratio")
+FIELDS = (
+    "architecture",
+    "graph_theirs",
+    "trace",
+    "trace_ratio",
+    "prune_theirs",
+    "prune",
+    "prune_ratio",
+    "all",
+    "all_ratio",
+)
 ROUNDS = 3
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 MODELS = {

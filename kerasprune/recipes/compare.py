@@ -83,6 +83,21 @@ def compare(
     Raises:
         PruneError: An argument is out of range, a name is unknown, the folder holds something else, or no run came to
             its end.
+
+    Example:
+        >>> import keras, numpy as np, tempfile
+        >>> here = Path(tempfile.mkdtemp())
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(2)])
+        >>> model.save(here / "mine.keras")
+        >>> np.savez(here / "mine.npz", x=np.ones((40, 4), "float32"), y=np.zeros(40, "int32"))
+        >>> options = {"seeds": 1, "controls": (), "engine": "serial", "verbose": 0}
+        >>> out = compare(here / "mine.keras", ["l1"], [0.5], str(here / "mine.npz"), out=here / "out", **options)
+        >>> sorted(path.name for path in out.iterdir() if path.suffix in (".csv", ".svg"))
+        ['comparison.csv', 'comparison.svg', 'runs.csv']
+
+    Reference:
+        Blalock et al., What is the State of Neural Network Pruning?, MLSys 2020, section 6: the same model, several
+        budgets, several seeds with their deviation, random and uniform controls, compression and speed-up.
     """
     cells = _cells(criteria, macs, seeds, seed, controls, start, teacher, dict(plan or {}))
     data = {"name": data} if isinstance(data, str) else dict(data)
