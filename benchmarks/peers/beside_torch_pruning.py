@@ -52,10 +52,10 @@ MODELS = {
 
 
 def timed(function) -> tuple:
-    """Returns the seconds a call takes, and its result."""
-    began = time.perf_counter()
+    """Returns the processor seconds that a call takes, which a busy machine does not change much, and its result."""
+    began = time.process_time()
     result = function()
-    return time.perf_counter() - began, result
+    return time.process_time() - began, result
 
 
 def ours(name: str, rounds: int) -> list[dict]:
@@ -145,9 +145,9 @@ def page() -> None:
     lines = [
         "# Beside Torch-Pruning 1.6.1",
         "",
-        f"Seconds, median of {ROUNDS}, one thread, half of the channels; 2 shared {platform.machine()} cores, "
+        f"Processor seconds, median of {ROUNDS}, one thread, half of the channels; 2 {platform.machine()} cores, "
         f"Python {platform.python_version()}, {date.today().isoformat()}. Both sides of a row ran one after the other; "
-        "the machine was shared, so that only the ratios say something. `benchmarks/peers/beside_torch_pruning.py`.",
+        "the machine was shared; its clock was not used. `benchmarks/peers/beside_torch_pruning.py`.",
         "",
         "| architecture | `DependencyGraph` | `trace` | ratio | `MetaPruner`, `step` | `plan`, `rebuild` | ratio "
         "| `trace`, `plan`, `rebuild` | ratio |",

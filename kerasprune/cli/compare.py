@@ -30,7 +30,7 @@ from kerasprune.errors import PruneError
 def compare(
     model: ModelPath,
     out: Out,
-    criteria: Annotated[str, typer.Option(help="Names, with commas; see 'kerasprune ls criteria'.")] = "l1,l2,bn_scale",
+    criteria: Annotated[str, typer.Option(help="Names, with commas; see 'kerasprune ls criteria'.")] = "l1,l2",
     macs: Annotated[str, typer.Option(help="Fractions of the multiply–adds that stay, with commas.")] = "0.7,0.5,0.3",
     data: Data = None,
     scale: Scale = None,

@@ -58,15 +58,17 @@ def evaluate(
     slim = model if start == "dense" else _started(run, model, start, seed)
     measure, removed = _judged(run, slim, checked.data.validation)
     began = time.perf_counter()
-    if start != "dense" and checked.finetune is not None:
+    trained = start != "dense" and checked.finetune is not None
+    if trained:
         _train(run, slim, model if teacher == "dense" else None)
     seconds = time.perf_counter() - began
+    validation = _judged(run, slim, checked.data.validation)[1] if trained else removed
     side = free_side(model, checked)
     before, after = (cost(each, resolution=side) for each in (model, slim))
     return {
         "measure": measure,
         "removed": removed,
-        "validation": _judged(run, slim, checked.data.validation)[1],
+        "validation": validation,
         "test": _judged(run, slim, checked.data.test)[1],
         "params": after.params / before.params,
         "macs": after.macs / before.macs,
