@@ -21,6 +21,7 @@ _find, __dir__, __all__ = lazy(
         "Verdict": "kerasprune.verification:Verdict",
         "budgets": "kerasprune.budgets",
         "callbacks": "kerasprune.callbacks",
+        "compare": "kerasprune.recipes.compare:compare",
         "cost": "kerasprune.costs.cost:cost",
         "criteria": "kerasprune.criteria",
         "data": "kerasprune.data",

@@ -26,6 +26,7 @@ from kerasprune.graph.rule import rule as rule
 from kerasprune.graph.trace import trace as trace
 from kerasprune.planning import plan as plan
 from kerasprune.plans import Plan as Plan
+from kerasprune.recipes.compare import compare as compare
 from kerasprune.sparsity.at_initialisation import prune_at_init as prune_at_init
 from kerasprune.surgery.gates import gated as gated
 from kerasprune.surgery.inline import functional as functional
