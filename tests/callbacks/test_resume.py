@@ -288,7 +288,7 @@ def test_a_job_that_is_killed():
     spec = importlib.util.spec_from_file_location("resume_benchmark", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    row = module.compare("GradualMagnitude", epochs=3, kills=1)
+    row = module.compare("GradualMagnitude", epochs=3, kills=1, depth=8)
     assert row.startswith("| GradualMagnitude | 1 | yes | 0 |"), row
 
 
