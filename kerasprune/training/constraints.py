@@ -70,8 +70,13 @@ class Freeze(keras.constraints.Constraint):
         for slot in self.slots:
             slot.assign(_where(ops.logical_not(frozen), slot))
         for average in self.averages:
-            average.assign(ops.where(frozen, ops.cast(held, average.dtype), average))
-        return ops.where(frozen, ops.cast(held, weight.dtype), weight)
+            average.assign(_chosen(frozen, held, average))
+        return _chosen(frozen, held, weight)
+
+
+def _chosen(frozen: Any, held: Any, values: Any) -> Any:
+    values = ops.convert_to_tensor(values)
+    return ops.where(frozen, ops.cast(held, values.dtype), values)
 
 
 class Box(keras.constraints.Constraint):
