@@ -158,11 +158,14 @@ criteria = Registry(
     "criterion",
     {
         "abs_grasp": "kerasprune.criteria.abs_grasp:AbsGraSP",
+        "block_fisher": "kerasprune.criteria.block_fisher:BlockFisher",
         "bn_scale": "kerasprune.criteria.bn_scale:BatchNormScale",
         "gradient_magnitude": "kerasprune.criteria.gradient_magnitude:GradientMagnitude",
         "grasp": "kerasprune.criteria.grasp:GraSP",
         "l1": "kerasprune.criteria.l1:L1",
         "l2": "kerasprune.criteria.l2:L2",
+        "obd": "kerasprune.criteria.obd:OBD",
+        "obs": "kerasprune.criteria.obs:OBS",
         "random": "kerasprune.criteria.random:Random",
         "skeletonization": "kerasprune.criteria.skeletonization:Skeletonization",
         "snip": "kerasprune.criteria.snip:SNIP",
@@ -171,6 +174,25 @@ criteria = Registry(
         "taylor_fo_gate": "kerasprune.criteria.taylor_fo_gate:TaylorFOGate",
     },
     base="kerasprune.criteria.base:Criterion",
+)
+
+curvatures = Registry(
+    "curvature",
+    {
+        "empirical_fisher": "kerasprune.criteria.curvature:EmpiricalFisher",
+        "exact": "kerasprune.criteria.curvature:ExactDiagonal",
+        "gauss_newton": "kerasprune.criteria.curvature:GaussNewton",
+    },
+    base="kerasprune.criteria.curvature:Curvature",
+)
+
+inverses = Registry(
+    "inverse",
+    {
+        "exact": "kerasprune.criteria.inverse_hessian:ExactInverse",
+        "woodbury": "kerasprune.criteria.inverse_hessian:WoodburyInverse",
+    },
+    base="kerasprune.criteria.inverse_hessian:Inverse",
 )
 
 block_criteria = Registry(

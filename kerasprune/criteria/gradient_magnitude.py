@@ -13,7 +13,8 @@ class GradientMagnitude(GradientCriterion):
     """`score(c) = Σ |w·∂L/∂w|` over the kernel slices that make channel c.
 
     Reference:
-        Blalock et al., What is the State of Neural Network Pruning?, MLSys 2020, arXiv 2003.03033, section 7 (baselines).
+        Blalock et al., What is the State of Neural Network Pruning?, MLSys 2020, arXiv 2003.03033, its
+        baselines.
     """
 
     def saliency(self, weight: Any, gradient: Any = None) -> Any:

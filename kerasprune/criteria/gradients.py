@@ -66,7 +66,7 @@ class GradientCriterion(Criterion):
         """
         self.check(data)
         entries = self.entries(graph)
-        found = self.gradients(graph.model, [entry.variable for entry, _ in entries], data, loss)
+        found = self.gradients(graph.model, [entry.variable for entry, _ in entries], data, loss, seed)
         _check_reached(graph, entries, found)
         sums = self.totals(graph, lambda entry: self._of(entry, found))
         return {
@@ -90,10 +90,12 @@ class GradientCriterion(Criterion):
         """
         self.check(data)
         kernels = trace(model, unknown="freeze").kernels
-        found = self.gradients(model, [kernel.variable for kernel in kernels], data, loss)
+        found = self.gradients(model, [kernel.variable for kernel in kernels], data, loss, seed)
         return {k.variable.path: _array(self.reduced(self._of(k, found)), "float64") for k in kernels}
 
-    def gradients(self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any) -> Gradients:
+    def gradients(
+        self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
+    ) -> Gradients:
         """Returns what `saliency` is given for each variable: the gradient of the mean loss.
 
         Raises:
