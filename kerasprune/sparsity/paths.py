@@ -9,9 +9,11 @@ import keras
 import numpy as np
 from keras import layers
 
+from kerasprune._keras import numpy_operations as knp
 from kerasprune.criteria.flow import Flow
 from kerasprune.graph.trace import trace
 from kerasprune.sparsity.given import fitting
+from kerasprune.surgery.pipes import Either
 
 _MEANS = {
     layers.MaxPooling1D: layers.AveragePooling1D,
@@ -55,7 +57,8 @@ def attached(model: keras.Model, masks: Mapping[str, np.ndarray], side: int = 32
     """
     graph = trace(model, unknown="freeze")
     given = fitting(graph, masks)
-    flow = Flow(graph, side, _mean_instead)
+    flow = Flow(graph, side, _passing)
+    flow.check([np.ones(tuple(kernel.variable.shape), "float32") for kernel in graph.kernels])
     kernels = [kernel.variable for kernel in graph.kernels]
     weights = [given.get(v.path, np.ones(tuple(v.shape))).astype("float32") for v in kernels]
     _close(flow, weights)
@@ -64,12 +67,19 @@ def attached(model: keras.Model, masks: Mapping[str, np.ndarray], side: int = 32
     return {path: mask & on_path[path] for path, mask in given.items()}
 
 
-def _mean_instead(layer: Any) -> Any:
-    """Returns the mean where a layer takes the maximum, through which only the largest would pass."""
+def _passing(layer: Any) -> Any:
+    """Returns the mean for a maximum, through which only the largest would pass, and the sum for a product."""
+    if isinstance(layer, layers.Multiply) or isinstance(layer, knp.Multiply) and _of_tensors(layer):
+        return Either(layer.name)
     kind = _MEANS.get(type(layer))
     if kind is None:
         return None
     return kind.from_config({**layer.get_config(), "dtype": "float32"})
+
+
+def _of_tensors(operation: Any) -> bool:
+    """Returns whether an operation multiplies tensors by each other, rather than one by a number."""
+    return len(keras.tree.flatten(operation.input)) > 1
 
 
 def _close(flow: Flow, weights: list[np.ndarray]) -> None:

@@ -156,7 +156,8 @@ class Linearised:
             return Recurrence(layer)
         if isinstance(layer, layers.Embedding):
             return Table(layer)
-        new = make_layer(layer, {("dtype",): "float32"} if isinstance(layer, _KERNEL_LAYERS) else {})
+        coarse = isinstance(layer, keras.layers.Layer) and layer.dtype_policy.compute_dtype in ("float16", "bfloat16")
+        new = make_layer(layer, {("dtype",): "float32"} if coarse else {})
         inner = new.layer if isinstance(new, layers.TimeDistributed) else new
         if isinstance(inner, _KERNEL_LAYERS):
             inner.activation = keras.activations.linear

@@ -6,13 +6,13 @@ import math
 from typing import Any
 
 import numpy as np
-from keras import layers, ops
+from keras import layers, ops, tree
 
 from kerasprune.graph.values import values
 
 
 class Through(layers.Layer):
-    """Hands on what it gets."""
+    """Hands on what it gets, as numbers that can be differentiated."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name=name, dtype="float32")
@@ -20,7 +20,22 @@ class Through(layers.Layer):
 
     def call(self, x: Any, training: Any = None, mask: Any = None) -> Any:
         """Returns `x`."""
-        return x
+        return ops.cast(x, "float32")
+
+
+class Either(layers.Layer):
+    """Adds tensors up: a way through any of them is a way."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name, dtype="float32")
+        self.supports_masking = True
+
+    def call(self, *tensors: Any, training: Any = None, mask: Any = None) -> Any:
+        """Returns the sum; tensors are given one by one, or as one list."""
+        return sum(tree.flatten(tensors))
+
+    def compute_mask(self, *tensors: Any, mask: Any = None, **others: Any) -> None:
+        """Returns none: every position flows."""
 
 
 class Rescaled(layers.Layer):

@@ -93,6 +93,31 @@ def test_recurrent_layers_look_back_any_number_of_steps(kind):
     np.testing.assert_array_equal(left[cell.recurrent_kernel.path], np.tile(u, gates))
 
 
+@pytest.mark.parametrize(
+    "spelt", [lambda x, gate: layers.Multiply()([x, gate]), lambda x, gate: x * keras.ops.relu(gate)]
+)
+def test_a_gate_is_a_way_too(spelt):
+    inputs = keras.Input((2, 2, 3))
+    x = layers.Conv2D(3, 1, name="a")(inputs)
+    gate = layers.Dense(3, activation="sigmoid", name="gate")(layers.GlobalMaxPooling2D(keepdims=True)(x))
+    model = keras.Model(inputs, layers.Conv2D(1, 1, name="b")(spelt(x, gate)))
+    paths = {name: model.get_layer(name).kernel.path for name in ("a", "gate", "b")}
+    masks = {paths["a"]: np.zeros((1, 1, 3, 3)), paths["gate"]: np.zeros((3, 3)), paths["b"]: np.zeros((1, 1, 3, 1))}
+    masks[paths["a"]][0, 0, 0, :2] = 1  # channel 0 feeds the gate of 2, channel 1 nothing
+    masks[paths["gate"]][0, 2] = masks[paths["b"]][0, 0, 2, 0] = 1
+    left = kp.sparsity.attached(model, masks)
+    assert np.argwhere(left[paths["a"]]).tolist() == [[0, 0, 0, 0]]
+    assert np.argwhere(left[paths["gate"]]).tolist() == [[0, 2]] and left[paths["b"]].sum() == 1
+
+
+def test_paths_that_cannot_be_told_are_refused():
+    inputs = keras.Input((4, 3))
+    model = keras.Model(inputs, layers.Bidirectional(layers.LSTM(2))(inputs))
+    masks = {kernel.variable.path: np.ones(kernel.variable.shape) for kernel in kp.trace(model).kernels}
+    with pytest.raises(kp.PruneError, match="Expected a network whose layers multiply"):
+        kp.sparsity.sparsity_report(model, masks)
+
+
 def test_the_report_counts():
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="a"), layers.Dense(2, name="b")])
     a, b = (model.get_layer(name).kernel.path for name in "ab")
