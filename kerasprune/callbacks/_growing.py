@@ -291,10 +291,10 @@ class GrowingPenalty(PruningCallback):
         """Returns the same callback with its schedule squeezed into fewer steps: not the papers' schedule.
 
         λ grows geometrically as far as the optimizer can follow, `η·λ ≤ (1 − √momentum)²`, and stays there for the
-        second half (`kerasprune.training.growth.Geometric`). With granularity `"filter"`, where a BatchNorm stands behind the
-        filters, the kernels that *read* the channels are pushed in their place, granularity `"channel"`: a BatchNorm
-        scales up again what is made before it, whatever its norm is. Other granularities stay. `repr` says what is
-        pushed.
+        second half (`kerasprune.training.growth.Geometric`). With granularity `"filter"`, where a BatchNorm stands
+        behind the filters, the kernels that *read* the channels are pushed in their place, granularity `"channel"`: a
+        BatchNorm scales up again what is made before it, whatever its norm is. Other granularities stay. `repr` says
+        what is pushed.
 
         Args:
             steps: Number of steps for the whole schedule, at least 3. With momentum 0.9 the penalty alone leaves
@@ -308,6 +308,8 @@ class GrowingPenalty(PruningCallback):
         return other
 
     def _shortened(self, steps: int) -> Growth:
+        if isinstance(self.growth, Geometric):
+            return replace(self.growth, steps=steps, settle=None)
         return Geometric(steps)
 
     def __repr__(self) -> str:

@@ -50,16 +50,7 @@ class Damping:
         if is_adaptive(optimizer) and not decoupled:
             return None
         critical, lasting = critical_damping(optimizer, decoupled)
-        held, batches = learning_rate_variable(unwrapped(optimizer)), accumulated(optimizer)
-        if isinstance(held, keras.optimizers.schedules.LearningRateSchedule):
-
-            def rate(step: Any) -> Any:
-                return ops.cast(held((step + session.start) * batches), "float32")
-        else:
-
-            def rate(step: Any) -> Any:
-                return ops.cast(ops.convert_to_tensor(held), "float32")
-
+        rate = _rate(session, decoupled)
         highest = max(float(ops.convert_to_numpy(rate(step))) for step in _samples(length))
         return cls(critical, lasting, rate, max(_SLOWEST * highest, 1e-8))
 
@@ -129,17 +120,28 @@ def schedule_doubts(strength: Any, damping: Damping | None, undone: bool) -> lis
         found.append(
             f"makes what it pushes ring: learning rate · λ rises to {products.max():.2g}, beyond critical damping, "
             f"{damping.critical:.2g} with this optimizer. There a weight swings through zero, and shrinks no faster. "
-            "Take a smaller ceiling or learning rate, or .compressed(steps)."
+            "Take a smaller ceiling or learning rate, or, with GReg, .compressed(steps)."
         )
     exponent = damping.exponent(products, strength.length)
     if undone and exponent < _LONG:
         found.append(
             "pushes filters before a BatchNorm, which scales up again what they make, for too few steps: alone it "
             f"would leave exp(−{exponent:.3g}) of them, the papers' schedules exp(−{_LONG:.0f}) and less. What is "
-            'removed will still matter. Take .compressed(steps), granularity="channel" or "scale", or a longer '
+            'removed will still matter. Take granularity="channel" or "scale" (as .compressed does), or a longer '
             "schedule."
         )
     return found
+
+
+def _rate(session: Session, decoupled: bool) -> Callable[[Any], Any]:
+    """Returns the learning rate as a function of the step of the fit."""
+    optimizer = unwrapped(session.model.optimizer)
+    held, batches = learning_rate_variable(optimizer), accumulated(optimizer)
+    if isinstance(held, keras.optimizers.schedules.LearningRateSchedule):
+        return lambda step: ops.cast(held((step + session.start) * batches), "float32")
+    if keras.backend.backend() == "jax" and not decoupled:  # a loss does not see the variables of the optimizer there
+        held = float(ops.convert_to_numpy(held))
+    return lambda step: ops.cast(ops.convert_to_tensor(held), "float32")
 
 
 def _samples(length: int) -> list[int]:

@@ -17,6 +17,7 @@ from kerasprune.training.growth import Geometric, Linear, TwoSlopes
 
 FIRST = {"penalty_step": 0.1, "every": 4, "ceiling": 1.0}
 SECOND = {"pick_step": 0.01, "push_step": 0.1, "pick_at": 0.03, "every": 4, "ceiling": 1.0}  # picks at step 16
+GENTLE = {"penalty_step": 0.005, "ceiling": 0.05}  # below critical damping
 
 
 def _greg1(**arguments) -> GReg1:
@@ -229,7 +230,7 @@ print("loaded")
 @pytest.mark.parametrize("settle", [0, 1, 3, 4, 5, 41])
 def test_fit_stops_after_exactly_the_schedule(settle):
     model = compiled()
-    callback = _greg1(settle=settle)
+    callback = _greg1(settle=settle, **GENTLE)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         train(model, [callback])
@@ -324,7 +325,7 @@ def test_frozen_kernels_are_warned_of(make):
 def test_no_warning_without_a_reason():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        train(compiled(), [_greg1()])
+        train(compiled(), [_greg1(**GENTLE)])
         train(compiled(optimizer=keras.optimizers.AdamW(weight_decay=0.01)), [_greg2(decoupled=True)])
 
 
