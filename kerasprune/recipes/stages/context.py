@@ -14,6 +14,7 @@ from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, schema
+from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.examples import examples, own_examples
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.objective import Objective, objective
@@ -131,5 +132,6 @@ def train_model(
         objective=run.objective(model),
         folder=run.folder,
         console=run.console,
+        ahead=Ahead.of(run.recipe, stage),
         callbacks=[*more, *(callback_of(callback, None, model, run.recipe) for callback in spec.callbacks)],
     )
