@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import sys
+import types
 
 import keras
 import numpy as np
@@ -113,6 +115,36 @@ def test_nothing_is_run_twice(files, folder):
     assert "bn_scale" not in {row["method"] for row in rows(folder / "comparison.csv")}
     for key in set(before) & set(after):
         assert after[key] == before[key]  # the seconds too: these rows are the ones that were there
+
+
+def test_switches(files, tmp_path, monkeypatch):
+    """What reconstruction and distillation are given, and that what they return is what is judged and trained."""
+    calls = []
+
+    def reconstruct(slim, model, plan, data):
+        calls.append((len(list(data)), next(iter(data)).shape, plan.keep["first"]))
+        slim = keras.models.clone_model(slim)
+        slim.set_weights([0 * weight for weight in slim.get_weights()])
+        return slim
+
+    def distil(slim, teacher):
+        calls.append([layer.units for model in (slim, teacher) for layer in model.layers[1:]])
+        slim.layers[-1].bias.assign([-9.0, 9.0])
+        return slim
+
+    for name, function in (("surgery.reconstruct", reconstruct), ("training.distillation", distil)):
+        module = types.ModuleType(name)
+        setattr(module, function.__name__, function)
+        monkeypatch.setitem(sys.modules, f"kerasprune.{name}", module)
+    out = run(files, tmp_path / "out", ("l1",), seeds=1, controls=(), start="reconstructed", teacher="dense")
+    kept = kp.plan(keras.models.load_model(files / "mine.keras"), "l1", macs=0.5).keep
+    widths = [len(kept["first"]), len(kept["second"]), 2, 8, 8, 2]
+    assert calls == [(3, (40, 6), kept["first"]), widths]
+    row = rows(out / "runs.csv")[1]
+    with np.load(files / "mine.npz") as arrays:
+        y = {part: arrays[f"y_{part}"] for part in ("val", "test")}
+    assert float(row["removed"]) == pytest.approx(np.mean(y["val"] == 0))  # all logits are 0: the first class
+    assert float(row["test"]) == pytest.approx(np.mean(y["test"] == 1))
 
 
 def test_wrong_arguments_are_named_at_once(files, tmp_path):
