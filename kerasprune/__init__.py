@@ -37,6 +37,7 @@ _find, __dir__, __all__ = lazy(
         "prune_at_init": "kerasprune.sparsity.at_initialisation:prune_at_init",
         "rebuild": "kerasprune.surgery.rebuild:rebuild",
         "recipes": "kerasprune.recipes",
+        "reconstruct": "kerasprune.surgery.reconstruct:reconstruct",
         "regularizers": "kerasprune.regularizers",
         "reinitialise": "kerasprune.surgery.reinitialise:reinitialise",
         "reorder": "kerasprune.surgery.reorder:reorder",

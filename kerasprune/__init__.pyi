@@ -32,6 +32,7 @@ from kerasprune.surgery.gates import gated as gated
 from kerasprune.surgery.inline import functional as functional
 from kerasprune.surgery.mask import mask as mask
 from kerasprune.surgery.rebuild import rebuild as rebuild
+from kerasprune.surgery.reconstruct import reconstruct as reconstruct
 from kerasprune.surgery.reinitialise import reinitialise as reinitialise
 from kerasprune.surgery.reorder import reorder as reorder
 from kerasprune.verification import Verdict as Verdict
