@@ -24,6 +24,7 @@ _find, __dir__, __all__ = lazy(
         "cost": "kerasprune.costs.cost:cost",
         "criteria": "kerasprune.criteria",
         "data": "kerasprune.data",
+        "distil": "kerasprune.training.distillation:distil",
         "export": "kerasprune.export",
         "functional": "kerasprune.surgery.inline:functional",
         "gated": "kerasprune.surgery.gates:gated",
