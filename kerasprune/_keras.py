@@ -126,6 +126,11 @@ def mask_of(tensor: Any) -> Any:
     return backend.get_keras_mask(tensor)
 
 
+def put_mask(tensor: Any, mask: Any) -> None:
+    """Puts a mask on a tensor, as the layer that made it does."""
+    backend.set_keras_mask(tensor, mask)
+
+
 def lacks_mask(layer: keras.layers.Layer, inputs: Any, outputs: Any) -> bool:
     """Returns whether a layer puts a mask on its outputs that they do not have yet."""
     if not layer.supports_masking:
