@@ -35,6 +35,7 @@ _find, __dir__, __all__ = lazy(
         "one_dimension": "kerasprune.workflows.one_dimension:one_dimension",
         "plan": "kerasprune.planning:plan",
         "rebuild": "kerasprune.surgery.rebuild:rebuild",
+        "recalibrate": "kerasprune.surgery.recalibrate:recalibrate",
         "recipes": "kerasprune.recipes",
         "regularizers": "kerasprune.regularizers",
         "reinitialise": "kerasprune.surgery.reinitialise:reinitialise",
