@@ -269,6 +269,11 @@ def compile_arguments(model: keras.Model) -> dict[str, Any]:
     return dict(model._compile_config.config)
 
 
+def compiled_loss(model: keras.Model, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+    """Returns the loss of a batch that a model was compiled with, without its penalties."""
+    return model._compile_loss(y, y_pred, sample_weight)
+
+
 def first_epoch(model: keras.Model) -> int | None:
     """Returns the epoch that a fit was told to begin with."""
     return model._initial_epoch

@@ -157,11 +157,13 @@ def family(table: Registry, name: str, more: Mapping[str, str]) -> dict[str, str
 criteria = Registry(
     "criterion",
     {
+        "abs_grasp": "kerasprune.criteria.abs_grasp:AbsGraSP",
         "apoz": "kerasprune.criteria.apoz:APoZ",
         "block_fisher": "kerasprune.criteria.block_fisher:BlockFisher",
         "bn_scale": "kerasprune.criteria.bn_scale:BatchNormScale",
         "fpgm": "kerasprune.criteria.fpgm:FPGM",
         "gradient_magnitude": "kerasprune.criteria.gradient_magnitude:GradientMagnitude",
+        "grasp": "kerasprune.criteria.grasp:GraSP",
         "group_l1": "kerasprune.criteria.group_l1:GroupL1",
         "group_l2": "kerasprune.criteria.group_l2:GroupL2",
         "grouped": "kerasprune.criteria.grouped:Grouped",
@@ -176,6 +178,8 @@ criteria = Registry(
         "obs": "kerasprune.criteria.obs:OBS",
         "random": "kerasprune.criteria.random:Random",
         "skeletonization": "kerasprune.criteria.skeletonization:Skeletonization",
+        "snip": "kerasprune.criteria.snip:SNIP",
+        "synflow": "kerasprune.criteria.synflow:SynFlow",
         "taylor_fo": "kerasprune.criteria.taylor_fo:TaylorFO",
         "taylor_fo_gate": "kerasprune.criteria.taylor_fo_gate:TaylorFOGate",
         "thinet": "kerasprune.criteria.thinet:ThiNet",
@@ -287,9 +291,19 @@ granularities = Registry(
         "block": "kerasprune.training.granularity:WeightBlock",
         "channel": "kerasprune.training.granularity:Channel",
         "filter": "kerasprune.training.granularity:Filter",
+        "scale": "kerasprune.training.granularity:Scale",
         "weight": "kerasprune.training.granularity:Weight",
     },
     base="kerasprune.training.granularity:Granularity",
+)
+
+growths = Registry(
+    "growth",
+    {
+        "geometric": "kerasprune.training.growth:Geometric",
+        "linear": "kerasprune.training.growth:Linear",
+    },
+    base="kerasprune.training.growth:Growth",
 )
 
 scopes = Registry(

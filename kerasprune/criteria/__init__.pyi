@@ -1,4 +1,5 @@
 # Written by tests/test_names.py from the table in __init__.py.
+from kerasprune.criteria.abs_grasp import AbsGraSP as AbsGraSP
 from kerasprune.criteria.aggregation import Aggregation as Aggregation
 from kerasprune.criteria.apoz import APoZ as APoZ
 from kerasprune.criteria.base import Criterion as Criterion
@@ -22,6 +23,7 @@ from kerasprune.criteria.gates import GateCriterion as GateCriterion
 from kerasprune.criteria.gradient_magnitude import GradientMagnitude as GradientMagnitude
 from kerasprune.criteria.gradients import GradientCriterion as GradientCriterion
 from kerasprune.criteria.gradients import mean_gradients as mean_gradients
+from kerasprune.criteria.grasp import GraSP as GraSP
 from kerasprune.criteria.group_l1 import GroupL1 as GroupL1
 from kerasprune.criteria.group_l2 import GroupL2 as GroupL2
 from kerasprune.criteria.grouped import Grouped as Grouped
@@ -40,6 +42,8 @@ from kerasprune.criteria.obs import OBS as OBS
 from kerasprune.criteria.obs import obs_update as obs_update
 from kerasprune.criteria.random import Random as Random
 from kerasprune.criteria.skeletonization import Skeletonization as Skeletonization
+from kerasprune.criteria.snip import SNIP as SNIP
+from kerasprune.criteria.synflow import SynFlow as SynFlow
 from kerasprune.criteria.taylor_fo import TaylorFO as TaylorFO
 from kerasprune.criteria.taylor_fo_gate import TaylorFOGate as TaylorFOGate
 from kerasprune.criteria.thinet import ThiNet as ThiNet

@@ -20,11 +20,13 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
         "wide_resnet": ("depth", "classes", "input_shape", "widen_factor", "seed"),
     },
     "criterion": {
+        "abs_grasp": ("temperature", "training"),
         "apoz": ("samples", "aggregation"),
         "block_fisher": ("examples", "damping"),
         "bn_scale": (),
         "fpgm": ("aggregation",),
         "gradient_magnitude": (),
+        "grasp": ("temperature", "training"),
         "group_l1": ("criterion", "members", "aggregation", "normalisation"),
         "group_l2": ("criterion", "members", "aggregation", "normalisation"),
         "grouped": ("criterion", "members", "aggregation", "normalisation"),
@@ -39,6 +41,8 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
         "obs": ("inverse",),
         "random": (),
         "skeletonization": (),
+        "snip": ("training",),
+        "synflow": ("side",),
         "taylor_fo": (),
         "taylor_fo_gate": (),
         "thinet": ("samples", "positions", "ridge"),
@@ -63,6 +67,7 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
             "every",
             "ceiling",
             "settle",
+            "growth",
             "granularity",
             "weight_decay",
             "stop",
@@ -79,6 +84,7 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
             "pick_at",
             "ceiling",
             "settle",
+            "growth",
             "recover",
             "granularity",
             "weight_decay",
@@ -172,7 +178,11 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
 
 TRUTHS: dict[str, dict[str, tuple[str, ...]]] = {
     "model": {},
-    "criterion": {},
+    "criterion": {
+        "abs_grasp": ("training",),
+        "grasp": ("training",),
+        "snip": ("training",),
+    },
     "block criterion": {},
     "budget": {},
     "callback": {
