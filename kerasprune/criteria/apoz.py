@@ -21,7 +21,8 @@ class APoZ(Criterion):
     """`score(c) = −(share of zeros among all values of c behind its activation)`, over images and positions.
 
     The average percentage of zeros says how often a unit is silent; higher = keep, so minus. Activations that never
-    put out zero (sigmoid, GELU, none at all) make all scores of a group 0, which is warned of. Labels are not used.
+    put out zero (sigmoid, GELU) make all scores of a group 0, as does having none behind; that is warned of. Labels are
+    not used.
 
     Args:
         samples: How many examples are read at the most. Defaults to 5000.
@@ -57,7 +58,7 @@ class APoZ(Criterion):
             PruneError: There is no data, it does not fit the model, or channels cannot be seen in any output.
         """
         self.check(data)
-        seen = places(graph)
+        seen = {name: [place for place in each if place.activated] for name, each in places(graph).items()}
         batches = example_batches(graph.model, data, self.samples)
         shares = channel_averages(graph, seen, batches, shares_of_zeros, self.aggregation)
         never = [name for name, share in shares.items() if not share.any()]

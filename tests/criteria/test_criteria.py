@@ -76,10 +76,11 @@ def test_other_backends_score_as_tensorflow_does(backend):
 @pytest.mark.parametrize("name", criteria.names())
 def test_contract_of_every_criterion_on_real_networks(name, architecture):
     sizes = {"depth": 20} if architecture == "resnet_cifar" else {"width": 0.35, "stem": "cifar"}
-    model = randomise(kp.models.get(architecture)(**sizes, classes=10, input_shape=(32, 32, 3)))
+    model = randomise(kp.models.get({"name": architecture, "classes": 10, "input_shape": (32, 32, 3), **sizes}))
     generator = np.random.default_rng(0)
     data = [(generator.normal(size=(8, 32, 32, 3)).astype("float32"), generator.integers(0, 10, 8)) for _ in range(2)]
-    check_criterion(name, equivariant="random" not in name, tolerance=1e-3, model=model, data=data)
+    tolerance = 0.1 if name == "apoz" or name.startswith("hrank") else 1e-3  # a zero, a rank may hang on the last bit
+    check_criterion(name, equivariant="random" not in name, tolerance=tolerance, model=model, data=data)
 
 
 def test_l1_and_l2_of_single_weights():
