@@ -22,6 +22,7 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import functional, walk
+from kerasprune.surgery.precision import in_precision
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """From maps of shape `(examples, channels, …)` to one number for each example and channel."""
@@ -75,26 +76,34 @@ def places(graph: ChannelGraph) -> dict[str, list[Place]]:
     return found
 
 
-def run(graph: ChannelGraph, inputs: list[Any], look: Callable[[int, tuple, list[Any]], None]) -> None:
-    """Runs a batch through a model as at inference; nothing of the model is changed.
+Look = Callable[[int, tuple, list[Any]], None]
+"""`look(number, arguments, outputs)`, called after every call, numbered as in `graph.calls`."""
+
+
+def passes(graph: ChannelGraph) -> Callable[[list[Any], Look], None]:
+    """Returns `run(inputs, look)`, which runs a batch through a model as at inference; the model is left untouched.
+
+    A model of half precision is run as a copy in float32: the rank of a map that was rounded is that of the noise.
 
     Args:
         graph: The graph of the model.
-        inputs: One array for each input.
-        look: `look(number, arguments, outputs)` is called after every call, numbered as in `graph.calls`.
     """
-    numbers = count()
+    body = functional(in_precision(graph.model, "float32")[0])
 
-    def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
-        if "training" in argument_names(node.operation):
-            kwargs["training"] = False
-        results = node.operation(*args, **kwargs)
-        look(next(numbers), args, tree.flatten(results))
-        return results
+    def run(inputs: list[Any], look: Look) -> None:
+        numbers = count()
 
-    body = functional(graph.model)
-    tensors = [ops.convert_to_tensor(x, dtype=wanted.dtype) for x, wanted in zip(inputs, body.inputs, strict=True)]
-    walk(body, tensors, visit)
+        def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
+            if "training" in argument_names(node.operation):
+                kwargs["training"] = False
+            results = node.operation(*args, **kwargs)
+            look(next(numbers), args, tree.flatten(results))
+            return results
+
+        pairs = zip(inputs, body.inputs, strict=True)
+        walk(body, [ops.convert_to_tensor(x, dtype=wanted.dtype) for x, wanted in pairs], visit)
+
+    return run
 
 
 def portions(graph: ChannelGraph, batches: Iterable[list[np.ndarray]]) -> Iterable[list[np.ndarray]]:
@@ -125,8 +134,9 @@ def averages(
             maps = maps_of(graph, place, outputs)
             totals[place] = totals[place] + statistic(maps).sum(axis=0, dtype="float64")
 
+    run = passes(graph)
     for batch in portions(graph, batches):
-        run(graph, batch, look)
+        run(batch, look)
         examples += len(batch[0])
     return {place: total / examples for place, total in totals.items()}
 

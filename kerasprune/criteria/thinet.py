@@ -13,7 +13,7 @@ from keras import ops, tree
 from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.criteria.belonging import Member, Readers
 from kerasprune.criteria.elimination import Problem, elimination_errors
-from kerasprune.criteria.feature_maps import portions, run
+from kerasprune.criteria.feature_maps import passes, portions
 from kerasprune.errors import PruneError, is_number, raise_faults, whole_number_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
@@ -101,8 +101,9 @@ class ThiNet(Criterion):
                 chosen = _chosen(len(x), total, self.positions, generators[number])
                 sums[key].add(layers[key].rows(x, chosen))
 
+        run = passes(graph)
         for batch in batches:
-            run(graph, batch, look)
+            run(batch, look)
         return {key: each.gram(self.ridge) for key, each in sums.items()}
 
 

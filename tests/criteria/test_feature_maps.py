@@ -151,6 +151,27 @@ def test_layers_that_are_random_in_training_are_not():
     assert all(map(np.array_equal, before, [w.numpy() for w in model.variables]))
 
 
+@pytest.mark.parametrize("name", ["hrank", "thinet"])
+def test_models_of_half_precision_are_looked_at_in_float32(name):
+    def made(dtype):
+        inputs = keras.Input((8, 8, 3))
+        x = layers.Conv2D(4, 3, padding="same", dtype=dtype, name="conv")(inputs)
+        x = keras.ops.relu(layers.BatchNormalization(dtype=dtype, name="norm")(x))
+        x = layers.Conv2D(3, 1, dtype=dtype, name="next", activation="relu")(x)
+        x = layers.GlobalAveragePooling2D(name="pool")(x)
+        return keras.Model(inputs, layers.Dense(2, name="logits")(x))
+
+    half, whole = made("mixed_float16"), made("float32")
+    generator = np.random.default_rng(0)
+    # rows and columns that repeat: maps of rank 4 and less, whose rounding would have rank 8
+    images = [np.outer(a, b)[None, :, :, None] for a, b in generator.normal(size=(6, 2, 8))]
+    images = np.concatenate(images).repeat(3, axis=3).astype("float32")
+    whole.set_weights(half.get_weights())
+    one, two = (criteria.get(name).score(kp.trace(model), [images]) for model in (half, whole))
+    for group, scores in two.items():
+        np.testing.assert_allclose(one[group], scores, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", FEATURES)
 def test_dead_groups_have_scores(name, toy):
     _, data, _ = toy
