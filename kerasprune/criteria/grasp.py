@@ -59,7 +59,9 @@ class GraSP(GradientCriterion):
         """Returns `θ · (H g)`; what is given as the gradient is H g."""
         return weight * gradient
 
-    def gradients(self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any) -> Gradients:
+    def gradients(
+        self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
+    ) -> Gradients:
         """Returns `H g` for each variable."""
         mean_loss = MeanLoss(model, variables, data, loss, self.training, self.temperature)
         products = mean_loss.hessian_times(mean_loss.gradient())

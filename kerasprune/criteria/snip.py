@@ -46,7 +46,9 @@ class SNIP(GradientCriterion):
         """Returns `|w · g|`; g is normalised already."""
         return abs(weight * gradient)
 
-    def gradients(self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any) -> Gradients:
+    def gradients(
+        self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
+    ) -> Gradients:
         """Returns the gradients of the mean loss, divided by `Σ |w · g|` over all of the variables."""
         found = MeanLoss(model, variables, data, loss, self.training, 1.0).gradient()
         total = sum(float(np.abs(values(v) * each).sum()) for v, each in zip(variables, found, strict=True))
