@@ -43,7 +43,8 @@ class Criterion:
             gradient: The gradient of the loss with respect to it, where `needs` has `"gradients"`. Defaults to `None`.
         """
         base = Criterion.saliency
-        known = [name for name in criteria if getattr(criteria.member(name), "saliency", base) is not base]
+        members = {name: criteria.member(name) for name in criteria}
+        known = [n for n, each in members.items() if getattr(each, "saliency", base) is not base and not each.needs]
         has = "neither saliency() nor" if type(self).score is Criterion.score else "only"
         raise PruneError(
             f"Expected a criterion with saliency(), which says what single weights are worth: {', '.join(known)}. "
@@ -127,8 +128,8 @@ class Criterion:
     def _worth(self, kernel: Slice) -> Any:
         if "gradients" in self.needs:
             raise PruneError(
-                f"Expected a criterion that does not need gradients. Received: {type(self).__name__}. Override "
-                "score() and saliency_of(), and compute them there."
+                f"Expected a criterion that does not need gradients. Received: {type(self).__name__}. Inherit "
+                "from kp.criteria.GradientCriterion, which takes them, or override score() and saliency_of()."
             )
         return self.saliency(numbers(kernel))
 

@@ -21,7 +21,7 @@ OutputLoss = Callable[[Any, Any, Any], Any]
 """`(outputs, labels, weights) → mean loss`."""
 
 
-def objective(model: keras.Model, loss: Any = None, *, computing: keras.Model | None = None) -> Objective:
+def objective(model: keras.Model, loss: Any = None, *, computing: Callable[..., Any] | None = None) -> Objective:
     """Returns the mean loss over the examples of a batch, without penalties on weights, as evaluation computes it.
 
     BatchNorm uses its moving statistics and dropout is off.
