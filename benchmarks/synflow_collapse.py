@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from missing_the_mark import cross_entropy, scoring_data
@@ -101,6 +102,8 @@ def run(seed: int = 0) -> None:
 
 def table() -> None:
     """Writes the table and the plot."""
+    import keras
+
     found = {(r["criterion"], r["exponent"]): r for r in read(ROWS)}
     lines = ["# Layer collapse", "", __doc__.partition("\n\n")[2].partition("\n\n")[2].rstrip(), ""]
     lines += ["Smallest density of a layer (layers that are empty):", ""]
@@ -118,6 +121,7 @@ def table() -> None:
         label = "N/L" if exponent == "max" else f"10^{float(exponent):g}"
         cells = [f"{row['attached']} of {row['kept']}" if row else "–" for row in rows]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    lines += ["", f"One seed. Keras {keras.__version__}, two shared x86-64 cores, {date.today()}."]
     (RESULTS / "synflow_collapse.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     plot(found)
 
