@@ -20,10 +20,32 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
         "wide_resnet": ("depth", "classes", "input_shape", "widen_factor", "seed"),
     },
     "criterion": {
+        "abs_grasp": ("temperature", "training"),
+        "apoz": ("batches", "aggregation"),
+        "block_fisher": ("examples", "damping"),
         "bn_scale": (),
+        "fpgm": ("aggregation",),
+        "gradient_magnitude": (),
+        "grasp": ("temperature", "training"),
+        "group_l1": ("criterion", "members", "aggregation", "normalisation"),
+        "group_l2": ("criterion", "members", "aggregation", "normalisation"),
+        "grouped": ("criterion", "members", "aggregation", "normalisation"),
+        "hrank": ("batches", "aggregation"),
+        "hrank_edge": ("batches", "aggregation"),
+        "hrank_random": ("batches", "aggregation"),
+        "hrank_reverse": ("batches", "aggregation"),
         "l1": (),
         "l2": (),
+        "lamp": (),
+        "obd": ("curvature",),
+        "obs": ("inverse",),
         "random": (),
+        "skeletonization": (),
+        "snip": ("training",),
+        "synflow": ("side",),
+        "taylor_fo": (),
+        "taylor_fo_gate": (),
+        "thinet": ("batches", "positions", "ridge"),
     },
     "block criterion": {
         "discrimination": ("classifier", "samples", "samples_per_class", "held_out", "evaluation"),
@@ -36,6 +58,7 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
         "uniform": (),
     },
     "callback": {
+        "freeze_kept": ("fraction", "criterion", "data", "freeze", "seed", "strict"),
         "gradual_magnitude": ("schedule", "criterion", "every", "granularity", "scope", "freeze", "strict"),
         "greg1": (
             "plan",
@@ -155,10 +178,15 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
 
 TRUTHS: dict[str, dict[str, tuple[str, ...]]] = {
     "model": {},
-    "criterion": {},
+    "criterion": {
+        "abs_grasp": ("training",),
+        "grasp": ("training",),
+        "snip": ("training",),
+    },
     "block criterion": {},
     "budget": {},
     "callback": {
+        "freeze_kept": ("strict",),
         "gradual_magnitude": ("strict",),
         "greg1": ("stop", "rerank", "decoupled", "strict"),
         "greg2": ("stop", "decoupled", "strict"),
