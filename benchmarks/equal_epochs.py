@@ -176,14 +176,18 @@ def started(grown, model, plan, run: Run, smoke: bool):
 
 
 def greg1(model, plan, run: Run, smoke: bool) -> tuple:
-    """Returns the model after the short schedule of GReg-1 in the first half of the epochs, and its plan."""
+    """Returns a copy of the model after the short schedule of GReg-1 in the first half of the epochs, and its plan."""
+    import keras
+
     import kerasprune as kp
 
     train = limited(images("train", run), smoke)
     epochs = run.epochs // 2
     callback = kp.callbacks.GReg1(plan).compressed(epochs * len(train))
-    protocol.fit(model, train, protocol.PRUNE_RATE, epochs, [callback])
-    return model, callback.plan
+    grown = keras.models.clone_model(model)
+    grown.set_weights(model.get_weights())
+    protocol.fit(grown, train, protocol.PRUNE_RATE, epochs, [callback])
+    return grown, callback.plan
 
 
 def with_weights(model, path: Path):
