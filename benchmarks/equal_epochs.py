@@ -8,7 +8,7 @@
 Every run begins with the shipped checkpoint (`glyphs-base`, ResNet-20, 32×32), keeps a share of its multiply–adds and
 trains for as many epochs in all, four, on the 10,000 images of `glyphs/small`: batch 32, SGD with momentum 0.9, rate
 0.01 falling as half a cosine, the data order a function of (seed, epoch). Test accuracy is taken once, at the end.
-Rows that are there are not run again; `--smoke` tries two batches of everything and writes no row.
+Rows that are there are not run again; `--smoke` tries four batches of everything and writes no row.
 
 Parts: `peers`: picks of Torch-Pruning (`peers/torch_pruning_picks.py`), plainly fine-tuned; `peers-helped`: the same
 picks with our reconstruction and distillation; `ours`; `ablation`: one factor changed at a time, from one-shot and from
@@ -214,8 +214,8 @@ def images(split: str, run: Run, *, batch: int = protocol.BATCH, augment: str | 
 
 
 def limited(data, smoke: bool):
-    """Returns two batches only where all is only tried."""
-    return data.take(2) if smoke else data
+    """Returns four batches only where all is only tried."""
+    return data.take(4) if smoke else data
 
 
 # ---- which cells, and their rows --------------------------------------------------------------------------------
