@@ -152,6 +152,7 @@ class _Work:
         """Solves every kernel in the order of the model."""
         order = [step for step in self.pairing.slim.before(self.pairing.slim.outputs) if self.pairing.has_kernel(step)]
         kernels = {step: self._kernels(step) for step in order}
+        self.left |= {each.name: f"of class {each.kind}" for each in self.pairing.applied.graph.unknown}
         for step in order:
             self._dense.pinned.update(self._needed(step, kernels[step]))
         for step in order:

@@ -225,6 +225,17 @@ def test_what_cannot_be_solved_is_named():
         reconstruct(kp.rebuild(model, plan), model, plan, data)
 
 
+def test_a_layer_that_nobody_knows_is_named():
+    inputs = keras.Input((6,))
+    hidden = layers.Dense(5, name="hidden")(layers.Dense(4, "relu", name="first")(inputs))
+    model = keras.Model(inputs, layers.Dense(3, name="out")(hidden))
+    model.get_layer("hidden").quantize("int8")
+    data = np.random.default_rng(0).normal(size=(20, 6))
+    plan = kp.Plan({})
+    with pytest.warns(UserWarning, match="'hidden' of class Dense quantized to int8"):
+        reconstruct(kp.rebuild(model, plan), model, plan, data)
+
+
 def test_a_shared_layer_is_named_and_few_examples_too():
     inputs = keras.Input((6,))
     shared = layers.Dense(6, name="shared")
