@@ -37,6 +37,7 @@ _find, __dir__, __all__ = lazy(
         "rebuild": "kerasprune.surgery.rebuild:rebuild",
         "recalibrate": "kerasprune.surgery.recalibrate:recalibrate",
         "recipes": "kerasprune.recipes",
+        "reconstruct": "kerasprune.surgery.reconstruct:reconstruct",
         "regularizers": "kerasprune.regularizers",
         "reinitialise": "kerasprune.surgery.reinitialise:reinitialise",
         "reorder": "kerasprune.surgery.reorder:reorder",

@@ -30,6 +30,7 @@ from kerasprune.surgery.inline import functional as functional
 from kerasprune.surgery.mask import mask as mask
 from kerasprune.surgery.rebuild import rebuild as rebuild
 from kerasprune.surgery.recalibrate import recalibrate as recalibrate
+from kerasprune.surgery.reconstruct import reconstruct as reconstruct
 from kerasprune.surgery.reinitialise import reinitialise as reinitialise
 from kerasprune.surgery.reorder import reorder as reorder
 from kerasprune.training.distillation import distil as distil
