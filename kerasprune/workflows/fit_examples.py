@@ -28,14 +28,26 @@ class Examples:
                 f"Expected data that can be read several times. Received: {short(data)}, which is used up by the first "
                 "reading. Give arrays, a tf.data.Dataset or a keras.utils.PyDataset."
             )
+        if isinstance(data, list) and not all(map(_is_array, data)):
+            raise PruneError(
+                "Expected data in a form that fit takes: arrays (x, y), or a data set. Received: a list of other "
+                "things. Concatenate its batches, or make a tf.data.Dataset or a keras.utils.PyDataset of them."
+            )
         self.data, self.batch = data, batch
-        self.arrays = isinstance(data, tuple | Mapping) or keras.ops.is_tensor(data) or isinstance(data, np.ndarray)
+        self.arrays = isinstance(data, tuple | list | Mapping) or _is_array(data)
 
     @property
     def labelled(self) -> bool:
         """Whether there are labels beside the inputs."""
-        first = self.data if self.arrays else next(iter(self.batches()), ())
+        if self.arrays:
+            return isinstance(self.data, tuple) and len(self.data) > 1
+        first = next(iter(self.batches()), ())
         return isinstance(first, tuple | list) and len(first) > 1
+
+    @property
+    def inputs(self) -> Any:
+        """The inputs, in arrays; of batches, the batches."""
+        return self.data[0] if self.arrays and isinstance(self.data, tuple) else self.data
 
     def batches(self) -> Any:
         """Returns what yields batches `(inputs, labels)`, or inputs."""
@@ -66,3 +78,7 @@ class Examples:
             return len(batches)
         except TypeError:  # a set of unknown length
             return sum(1 for _ in batches)
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, np.ndarray) or keras.ops.is_tensor(x)

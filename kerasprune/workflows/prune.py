@@ -118,7 +118,7 @@ def prune(
     slim = rebuild(graph, plan)
     steps.append(judge.step("removed", slim))
     if examples is not None and reconstruct:
-        slim = reconstructed(slim, dense, plan, data, seed=seed)
+        slim = reconstructed(slim, dense, plan, examples.inputs, seed=seed)
         steps.append(judge.step("reconstructed", slim))
     if epochs:
         _finetune(slim, model, examples, judge, epochs, optimizer, loss, distil, callbacks)
@@ -158,7 +158,7 @@ def _side(model: keras.Model, examples: Examples | None) -> int | None:
     """Returns the image side of the examples for a model that leaves its own free."""
     if examples is None or None not in model.inputs[0].shape[1:]:
         return None
-    batch = example_batches(model, examples.data, 1)[0]
+    batch = example_batches(model, examples.inputs, 1)[0]
     return batch[0].shape[1] if batch[0].ndim == 4 else None
 
 

@@ -73,7 +73,7 @@ class Judge:
         """Returns a model's name and figures."""
         if self.examples is None:
             return Step(name, None, {})
-        batches = example_batches(model, self.examples.data, SAMPLES)
+        batches = example_batches(model, self.examples.inputs, SAMPLES)
         packed = [keras.tree.pack_sequence_as(structures(functional(model))[0], batch) for batch in batches]
         return Step(name, output_error(model, self.model, packed), self._metrics(model))
 

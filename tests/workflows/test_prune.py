@@ -91,6 +91,19 @@ def test_the_side_of_images_is_that_of_the_data():
         kp.prune(model, 0.5)
 
 
+def test_inputs_by_name():
+    made = {"left": keras.Input((4,), name="left"), "right": keras.Input((3,), name="right")}
+    x = layers.Dense(8, activation="relu", name="both")(layers.Concatenate()(list(made.values())))
+    model = keras.Model(made, layers.Dense(1, name="amount")(x))
+    model.compile("sgd", "mse")
+    generator = np.random.default_rng(0)
+    x = {"left": generator.normal(size=(32, 4)), "right": generator.normal(size=(32, 3))}
+    labelled, alone = (kp.prune(model, 0.5, data, epochs=1) for data in ((x, np.ones((32, 1))), x))
+    assert "loss" in labelled.report.steps[-1].metrics and not alone.report.steps[-1].metrics
+    with pytest.raises(kp.PruneError, match="Concatenate its batches"):
+        kp.prune(model, 0.5, [(x, np.ones((32, 1)))])
+
+
 def test_what_is_missing_is_said(start):
     model, x, y = start
     with pytest.raises(kp.PruneError, match="data=None"):
