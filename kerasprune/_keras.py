@@ -20,6 +20,7 @@ from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 from keras.src.models.functional import Functional
 from keras.src.ops import core, nn
 from keras.src.ops import numpy as numpy_operations
+from keras.src.trainers import compile_utils
 
 __all__ = ["CustomScaleLayer", "Functional", "LayerScale", "StochasticDepth", "core", "nn", "numpy_operations"]
 
@@ -301,6 +302,11 @@ def learning_rate_variable(optimizer: keras.Optimizer) -> Any:
 def moving_averages(optimizer: keras.Optimizer) -> list[Any]:
     """Returns the averages of the weights that an optimizer with `use_ema` holds, in the order of the variables."""
     return optimizer._model_variables_moving_average
+
+
+def loss_object(loss: Any, labels: Any, outputs: Any) -> keras.losses.Loss:
+    """Returns the loss that `compile` makes of a name, a function or an object."""
+    return compile_utils.get_loss(loss, labels, outputs)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -13,7 +14,8 @@ from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, schema
-from kerasprune.recipes.examples import examples, labelled
+from kerasprune.recipes.ahead import Ahead
+from kerasprune.recipes.examples import examples, labelled, own_examples
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.objective import Objective, objective
 from kerasprune.recipes.run_folder import RunFolder, load_model
@@ -23,6 +25,8 @@ from kerasprune.training.distillation import distil
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from kerasprune.data.examples import Examples
 
 
 WEIGHT = 0.9  # of the teacher in the loss, where there are labels too
@@ -36,14 +40,19 @@ class Run:
     folder: RunFolder
     console: Console
 
+    @cached_property
+    def held(self) -> Examples | None:
+        """A user's own examples, read once and held as long as the run; `None` for images by name."""
+        return own_examples(self.recipe.data)
+
     def examples(self, split: str, model: keras.Model, batch: int | None = None, size: int | None = None) -> Any:
         """Returns the examples of a split, in batches; at a size, where not at that of the recipe."""
-        return examples(self.recipe, split, model, batch, size)
+        return examples(self.recipe, split, model, batch, size, self.held)
 
     def plain_examples(self, model: keras.Model) -> Any:
         """Returns the training examples as they are, not augmented."""
         data = self.recipe.data.model_copy(update={"augment": None})
-        return examples(self.recipe.model_copy(update={"data": data}), "train", model)
+        return examples(self.recipe.model_copy(update={"data": data}), "train", model, held=self.held)
 
     def validation(self, model: keras.Model, size: int | None = None) -> Any:
         """Returns the validation examples, or `None` where the recipe has none."""
@@ -164,6 +173,7 @@ def train_model(
         folder=run.folder,
         console=run.console,
         twin=_student(run, model, spec.distil) if isinstance(spec, schema.Finetune) and spec.distil else None,
+        ahead=Ahead.of(run.recipe, stage),
         callbacks=[*more, *(callback_of(callback, None, model, run.recipe) for callback in spec.callbacks)],
     )
 
