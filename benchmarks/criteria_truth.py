@@ -2,7 +2,7 @@
 
     python benchmarks/criteria_truth.py      # writes results/criteria_truth.csv and .md
 
-ResNet-20 on glyphs, the shipped checkpoint. Of every group of coupled channels some are drawn; each is removed by itself
+ResNet-20 on glyphs, the shipped checkpoint. Of every group of coupled channels some are drawn; each is removed alone
 (its scales and shifts of BatchNorm are 0 wherever it is made), and the loss is taken on images that no criterion saw.
 Spearman's rank correlation of scores and rises of the loss: over all channels drawn, and the mean over groups. A
 criterion whose scores mean nothing from group to group may still be good within them.
