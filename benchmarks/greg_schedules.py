@@ -14,7 +14,7 @@ Two short schedules are compared. The papers' own, squeezed (`greg1`, `greg2`): 
 that the sum of learning rate · λ is the same; the ceiling is 56 instead of 1, GReg-2 picks at 0.56 instead of 0.01.
 With momentum 0.9 that is 64 times critical damping. And the one that `compressed(steps)` takes (`-geometric`): λ grows
 geometrically to critical damping, on the kernels that read the channels (`-channel`) or on γ and β of the BatchNorms
-(`-scale`).
+(`-scale`), at a constant rate of 0.01 or one that falls to zero in a cosine (`-cosine`).
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ GEOMETRIC = (
     ("greg2-channel-geometric", "l1"),
     ("greg2-scale-geometric", "l1"),
     ("greg1-channel-geometric", "random"),
+    ("greg1-channel-geometric-cosine", "l1"),
 )
 GEOMETRIC_RATE = 1e-2
 KEEPS, SEEDS, SWEEP = (0.5, 0.3, 0.1), (0, 1, 2), (1, 5, 20)
@@ -72,6 +73,9 @@ def geometric_grid() -> list[dict]:
     for methods, keep in itertools.product((GEOMETRIC[:2], GEOMETRIC[2:4]), (0.1, 0.3, 0.5)):
         for seed, (method, picks) in itertools.product(SEEDS, methods):
             runs.append({"method": method, "picks": picks, "keep": keep, "every": 1, "seed": seed})
+    method, picks = GEOMETRIC[5]
+    falling = [{"method": method, "picks": picks, "keep": 0.1, "every": 1, "seed": seed} for seed in SEEDS]
+    runs = runs[:2] + falling[:1] + runs[2:6] + falling[1:] + runs[6:]
     method, picks = GEOMETRIC[4]
     runs += [{"method": method, "picks": picks, "keep": 0.1, "every": 1, "seed": seed} for seed in SEEDS]
     for seed, every in itertools.product(SEEDS, (5, 10, 20)):
@@ -99,8 +103,8 @@ def one_run(method: str, picks: str, keep: float, every: int, seed: int) -> dict
     if method.startswith("greg"):
         train = kp.data.load("glyphs/small", size=SIZE, batch=BATCH, augment="crop", seed=seed)
         callback = growing(method, plan, keep, every, PRUNE_EPOCHS * len(train))
-        geometric = method.endswith("geometric")
-        fit(model, train, GEOMETRIC_RATE if geometric else PRUNE_RATE, PRUNE_EPOCHS, [callback])
+        geometric = "geometric" in method
+        fit(model, train, prune_rate(method, PRUNE_EPOCHS * len(train)), PRUNE_EPOCHS, [callback])
         plan = callback.plan
         ratio = f"{callback.removed_to_kept if geometric else separation(graph, plan):.3g}"
     slim = kp.rebuild(model, plan)
@@ -115,6 +119,15 @@ def one_run(method: str, picks: str, keep: float, every: int, seed: int) -> dict
     return row | {"removed": removed} | scores | {"seconds": round(time.time() - began)}
 
 
+def prune_rate(method: str, steps: int):
+    """Returns the learning rate while the penalty grows; with one that falls, λ rises further."""
+    import keras
+
+    if method.endswith("cosine"):
+        return keras.optimizers.schedules.CosineDecay(GEOMETRIC_RATE, steps)
+    return GEOMETRIC_RATE if "geometric" in method else PRUNE_RATE
+
+
 def growing(method: str, plan, keep: float, every: int, steps: int):
     """Returns the callback, its schedule fitted into a number of steps.
 
@@ -123,8 +136,8 @@ def growing(method: str, plan, keep: float, every: int, steps: int):
     """
     import kerasprune as kp
 
-    if method.endswith("geometric"):
-        kind, granularity, _ = method.split("-")
+    if "geometric" in method:
+        kind, granularity, *_ = method.split("-")
         arguments = {"granularity": granularity, "stop": False}
         arguments |= {"growth": {"name": "geometric", "steps": steps, "every": every}}
         if kind == "greg1":
@@ -199,7 +212,7 @@ def work(part: int, parts: int) -> None:
 
 def usual(method: str) -> str:
     """Returns the K_u of the rows that are not of its sweep."""
-    return "1" if method.endswith("geometric") else "10"
+    return "1" if "geometric" in method else "10"
 
 
 def key(row: dict) -> tuple:
