@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from kerasprune.cli.tables import print_summary
-from kerasprune.recipes import schema
+
+if TYPE_CHECKING:
+    from kerasprune.recipes import schema  # pydantic takes a tenth of a second: --help does without
 
 
 def print_outcome(folder: Path, recipe: schema.Recipe, model: Path) -> None:
