@@ -23,11 +23,13 @@ from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.example_batches import example_batches
 from kerasprune.surgery.inner_kernels import given_to, kernel_layers
 from kerasprune.surgery.layer_tail import Tail, tail_of
-from kerasprune.surgery.least_squares import LeastSquares, fitted
+from kerasprune.surgery.least_squares import LeastSquares, fitted, steadiest_ridge
 from kerasprune.surgery.pairing import Pairing, paired
 from kerasprune.surgery.program import Batches, Run, Step
 
 _NUMBERS = 2**26  # of the rows of one layer
+_LEAST = 2000  # positions of a problem that is one of many
+_MANY, _PER_UNKNOWN = 500, 10  # examples, and positions, from which the ridge need not be chosen by them
 _TURNS = 8
 _NO_SCALE = 1e-6
 
@@ -62,7 +64,8 @@ def reconstruct(
             `tf.data` data set, a loader, a list), each inputs or `(inputs, labels, …)`, of which labels are ignored.
         samples: How many examples are taken at most. Defaults to 1000.
         positions: How many output positions each layer is solved on at most. Defaults to 15,000.
-        ridge: ρ ≥ 0, how strongly the present weights are held on to. Defaults to 1e-3.
+        ridge: ρ ≥ 0, how strongly the present weights are held on to. With fewer than 500 examples, or 10 positions
+            for each unknown, the best of ρ, 10 ρ, 100 ρ and 1000 ρ on a fifth of them. Defaults to 1e-3.
         seed: Of the choice of positions. Defaults to 0.
 
     Returns:
@@ -199,8 +202,11 @@ class _Work:
         view, tail = kernel.view, kernel.tail
         rows = self._rows(kernel)
         norm = tail.norm if tail and view.bias is None else None
-        problem = LeastSquares(rows.x, view.start, self.ridge, view.bias is not None or norm is not None)
         target = rows.y if tail is None else _wanted(rows, tail, None)
+        ridge, has_constant = self.ridge, view.bias is not None or norm is not None
+        if self._count < _MANY or len(rows.x) < _PER_UNKNOWN * rows.x.shape[2]:
+            ridge = steadiest_ridge(rows.x, target, view.start, ridge, has_constant)
+        problem = LeastSquares(rows.x, view.start, ridge, has_constant)
         matrices, constant = problem.solve(target)
         if tail and np.isfinite(tail.range).any() and (tail.sum is None or rows.sum is not None):
             for _ in range(_TURNS):
@@ -224,7 +230,10 @@ class _Work:
         there_too = self.pairing.dense_of[step]
         ours = self._slim.batches(*step.inputs, *(tail.others if pair else ()))
         theirs = self._dense.batches(*there_too.inputs, *([pair.dense] if pair else []))
-        most = min(self.positions, _NUMBERS // max(view.start[..., 0].size, 1))
+        groups, width, _ = view.start.shape
+        most = min(self.positions, _NUMBERS // max(groups * width, 1))
+        if groups > 1:  # many small problems: depthwise kernels have nine unknowns
+            most = min(most, max(_LEAST, 100 * width))
         parts: list[list[np.ndarray]] = []
         for here, there in zip(ours, theirs, strict=True):
             x = _array(given_to(view.layer, step, here))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kerasprune.surgery.least_squares import LeastSquares
+from kerasprune.surgery.least_squares import LeastSquares, steadiest_ridge
 
 
 @pytest.mark.parametrize("number", [40, 5])
@@ -29,3 +29,11 @@ def test_rows_that_are_all_alike_change_nothing():
     start = np.ones((1, 3, 2))
     matrices, offset = LeastSquares(np.ones((9, 1, 3)), start, 1e-3, True).solve(np.full((9, 1, 2), 5.0))
     assert np.array_equal(matrices, start) and np.allclose(offset, 2.0)
+
+
+@pytest.mark.parametrize(("noise", "expected"), [(0.0, 1e-3), (30.0, 1.0)])
+def test_the_ridge_is_chosen_on_rows_that_were_left_out(noise, expected):
+    random = np.random.default_rng(0)
+    rows, truth = random.normal(size=(60, 1, 20)), random.normal(size=(1, 20, 2))
+    target = (rows[:, 0] @ truth[0])[:, None] + noise * random.normal(size=(60, 1, 2))
+    assert steadiest_ridge(rows, target, np.zeros_like(truth), 1e-3, True) == pytest.approx(expected)

@@ -152,6 +152,7 @@ def test_one_layer_against_the_problem_written_out():
     model = _shaken(keras.Model(inputs, layers.Dense(3, name="out")(hidden)))
     plan, x = kp.Plan({"hidden": [0, 1, 4]}), np.random.default_rng(0).normal(size=(80, 5)).astype("float32")
     slim = kp.rebuild(model, plan)
+    x = np.tile(x, (7, 1))  # many examples: the ridge is as given
     new = reconstruct(slim, model, plan, x, ridge=0.1)
     read = _outputs(keras.Model(model.inputs, hidden), x)[:, [0, 1, 4]].astype("float64")
     y = _outputs(model, x)
