@@ -20,6 +20,7 @@ from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 from keras.src.models.functional import Functional
 from keras.src.ops import core, nn
 from keras.src.ops import numpy as numpy_operations
+from keras.src.trainers import compile_utils
 
 __all__ = ["CustomScaleLayer", "Functional", "LayerScale", "StochasticDepth", "core", "nn", "numpy_operations"]
 
@@ -124,6 +125,11 @@ def inner_layers(layer: Any) -> list[Any]:
 def mask_of(tensor: Any) -> Any:
     """Returns the mask that Keras has put on a tensor, or `None`."""
     return backend.get_keras_mask(tensor)
+
+
+def put_mask(tensor: Any, mask: Any) -> None:
+    """Puts a mask on a tensor, as the layer that made it does."""
+    backend.set_keras_mask(tensor, mask)
 
 
 def lacks_mask(layer: keras.layers.Layer, inputs: Any, outputs: Any) -> bool:
@@ -263,6 +269,11 @@ def compile_arguments(model: keras.Model) -> dict[str, Any]:
     return dict(model._compile_config.config)
 
 
+def compiled_loss(model: keras.Model, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+    """Returns the loss of a batch that a model was compiled with, without its penalties."""
+    return model._compile_loss(y, y_pred, sample_weight)
+
+
 def first_epoch(model: keras.Model) -> int | None:
     """Returns the epoch that a fit was told to begin with."""
     return model._initial_epoch
@@ -291,6 +302,11 @@ def learning_rate_variable(optimizer: keras.Optimizer) -> Any:
 def moving_averages(optimizer: keras.Optimizer) -> list[Any]:
     """Returns the averages of the weights that an optimizer with `use_ema` holds, in the order of the variables."""
     return optimizer._model_variables_moving_average
+
+
+def loss_object(loss: Any, labels: Any, outputs: Any) -> keras.losses.Loss:
+    """Returns the loss that `compile` makes of a name, a function or an object."""
+    return compile_utils.get_loss(loss, labels, outputs)
 
 
 @contextmanager

@@ -45,6 +45,7 @@ EVERY_BACKEND = {
     "rules/test_lambda.py",
     "rules/test_rules.py",
     "test_verification.py",
+    "training/test_distillation.py",
     "training/test_jax_distribution.py",
     "training/test_jax_step.py",
     "training/test_lowest.py",

@@ -20,7 +20,7 @@ if __name__ == "__main__":
 from support import rooms
 
 PAGE = rooms.ROOT / "CONTRIBUTING.md"
-TENSORFLOW = {"data", "export"}
+TENSORFLOW = {"backend", "data", "export"}
 CLI = "from typer.testing import CliRunner; from kerasprune.cli import app"
 # What is answered without Keras and TensorFlow.
 LIGHT = (

@@ -7,6 +7,7 @@ kernel slice that makes a channel, so coupled layers, depthwise kernels and shar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import keras
@@ -42,7 +43,8 @@ class Criterion:
             gradient: The gradient of the loss with respect to it, where `needs` has `"gradients"`. Defaults to `None`.
         """
         base = Criterion.saliency
-        known = [name for name in criteria if getattr(criteria.member(name), "saliency", base) is not base]
+        members = {name: criteria.member(name) for name in criteria}
+        known = [n for n, each in members.items() if getattr(each, "saliency", base) is not base and not each.needs]
         has = "neither saliency() nor" if type(self).score is Criterion.score else "only"
         raise PruneError(
             f"Expected a criterion with saliency(), which says what single weights are worth: {', '.join(known)}. "
@@ -102,6 +104,15 @@ class Criterion:
         graph = trace(model, unknown="freeze")
         return {k.variable.path: _array(self.reduced(self._worth(k)), "float64") for k in graph.kernels}
 
+    def prepared(
+        self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
+    ) -> Callable[[], dict[str, np.ndarray]]:
+        """Returns `saliency_of` as a function of the weights that the model has at each call.
+
+        Scores that are taken in many rounds override it where part of the work is the same every time.
+        """
+        return partial(self.saliency_of, model, data=data, loss=loss, seed=seed)
+
     def check(self, data: Any) -> None:
         """Checks that what the criterion needs is given.
 
@@ -117,8 +128,8 @@ class Criterion:
     def _worth(self, kernel: Slice) -> Any:
         if "gradients" in self.needs:
             raise PruneError(
-                f"Expected a criterion that does not need gradients. Received: {type(self).__name__}. Override "
-                "score() and saliency_of(), and compute them there."
+                f"Expected a criterion that does not need gradients. Received: {type(self).__name__}. Inherit "
+                "from kp.criteria.GradientCriterion, which takes them, or override score() and saliency_of()."
             )
         return self.saliency(numbers(kernel))
 

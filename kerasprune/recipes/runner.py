@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files import path_of, read_text
-from kerasprune.recipes import loader, schema
+from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.begun import begun
 from kerasprune.recipes.chance import warn_at_chance
 from kerasprune.recipes.located import located
@@ -120,6 +120,17 @@ def default_folder(recipe: schema.Recipe) -> Path:
     return Path("runs") / f"{label}-{loader.fingerprint(recipe)}"
 
 
+def _check_given(recipe: schema.Recipe) -> None:
+    """Checks that there are data for a criterion that looks at them, which is first asked after training."""
+    named = recipe.prune.plan.criterion
+    needs = lookup.make("criterion", named.name, named.arguments).needs
+    if needs and recipe.data is None:
+        raise PruneError(
+            f"Expected data beside prune.plan.criterion: {named.name}, which needs {', '.join(sorted(needs))}. "
+            "Received: no data. Give data.name: a data set, a folder or a file."
+        )
+
+
 def rehearse(one: Run) -> None:
     """Finds what would only fail after hours: the model, its groups, the budget, the data set, the classes.
 
@@ -130,6 +141,7 @@ def rehearse(one: Run) -> None:
     model = dense_model(recipe)
     plan = None
     if recipe.prune and recipe.prune.plan:
+        _check_given(recipe)
         by_norm = recipe.prune.plan.model_copy(update={"criterion": schema.Named(name="l1")})
         plan = prune.choose(one, model, by_norm)
     if recipe.prune and recipe.prune.callback:

@@ -20,12 +20,20 @@ from kerasprune.testing.toys import toy_data, toy_model
 
 
 def check_criterion(
-    criterion: str | dict | type | Criterion, *, equivariant: bool = True, seed: int = 0, tolerance: float = 1e-4
+    criterion: str | dict | type | Criterion,
+    *,
+    equivariant: bool = True,
+    seed: int = 0,
+    tolerance: float = 1e-4,
+    model: keras.Model | None = None,
+    data: Any = None,
 ) -> None:
     """Checks a criterion on a small residual network with BatchNorm, depthwise and dense layers.
 
     One finite score for every channel of every prunable group; the same for the same seed; those of the permuted
-    channels where the channels are permuted; the same where layers have other names; no weight is changed.
+    channels where the channels are permuted; the same where layers have other names. Where it says something of single
+    weights: a finite number for each. Weights, statistics of BatchNorm, seeds of dropout and the optimizer's memory are
+    left as they are, to the bit.
 
     Args:
         criterion: A name, a dict with a name and arguments, a class or an instance.
@@ -33,6 +41,8 @@ def check_criterion(
             that depend on the position of a channel, as random ones do.
         seed: Of weights, data and permutations. Defaults to 0.
         tolerance: Largest difference, relative to the largest score of the group. Defaults to 1e-4.
+        model: Another model to check it on, a classifier that puts out logits. Defaults to the small one.
+        data: Batches of `(inputs, labels)` for it. Defaults to those of the small one.
 
     Raises:
         AssertionError: One of these does not hold.
@@ -43,18 +53,20 @@ def check_criterion(
     """
     criterion = criteria.get(criterion)
     images, labels = toy_data(32, seed)
-    data = [(images[i : i + 8], labels[i : i + 8]) for i in range(0, 32, 8)]
+    data = data or [(images[i : i + 8], labels[i : i + 8]) for i in range(0, 32, 8)]
     given = data, keras.losses.SparseCategoricalCrossentropy(from_logits=True), seed
-    model = toy_model(seed)
+    model = _with_memory(toy_model(seed) if model is None else model, seed)
     graph = trace(model)
-    weights = model.get_weights()
+    before = _state(model)
 
     first = criterion.score(graph, *given)
     _check_finite(graph, first)
     _same(first, criterion.score(graph, *given), 0.0, "the same scores for the same seed")
+    _check_single(criterion, model, given)
+    changed = [path for path, array in _state(model).items() if not np.array_equal(array, before[path])]
     require(
-        all(map(np.array_equal, weights, model.get_weights())),
-        f"Expected {type(criterion).__name__} to leave the weights as they are. Received: changed weights.",
+        not changed,
+        f"Expected {type(criterion).__name__} to leave the model as it is. Received: another {', '.join(changed[:3])}.",
     )
     again = criterion.score(trace(renamed(model)), *given)
     _same(first, dict(zip(first, again.values(), strict=True)), tolerance, "the same scores under other layer names")
@@ -63,6 +75,40 @@ def check_criterion(
         moved = criterion.score(trace(permuted(graph, orders)), *given)
         expected = {name: first[name][order] for name, order in orders.items()}
         _same(expected, moved, tolerance, "permuted scores for permuted channels")
+
+
+def _with_memory(model: keras.Model, seed: int) -> keras.Model:
+    """Returns a copy of a model with an optimizer that remembers something."""
+    copy, _ = clone(model, lambda layer: make_layer(layer, {}), lambda node, index, value: value)
+    copy.set_weights(model.get_weights())
+    copy.compile(keras.optimizers.Adam(), "mse")
+    copy.optimizer.build(copy.trainable_variables)
+    generator = np.random.default_rng(seed)
+    for variable in copy.optimizer.variables:
+        if "float" in str(variable.dtype):
+            variable.assign(generator.uniform(0.1, 1.0, variable.shape))
+    return copy
+
+
+def _state(model: keras.Model) -> dict[str, np.ndarray]:
+    """Returns a copy of everything that a model and its optimizer hold."""
+    held = [*model.variables, *model.optimizer.variables]
+    return {f"{variable.path} ({i})": np.array(keras.ops.convert_to_numpy(variable)) for i, variable in enumerate(held)}
+
+
+def _check_single(criterion: Criterion, model: keras.Model, given: tuple[Any, Any, int]) -> None:
+    """Checks what is said of single weights, by a criterion that says anything of them."""
+    own = type(criterion)
+    if (own.saliency, own.saliency_of) == (Criterion.saliency, Criterion.saliency_of):
+        return
+    shapes = {variable.path: tuple(variable.shape) for variable in model.variables}
+    for path, worth in criterion.saliency_of(model, *given).items():
+        worth = np.asarray(worth)
+        require(
+            worth.shape == shapes.get(path) and bool(np.isfinite(worth).all()),
+            f"Expected a finite number for every weight of {path!r}, of shape {shapes.get(path)}. "
+            f"Received: shape {worth.shape}, {np.isfinite(worth).sum()} of them finite.",
+        )
 
 
 def permuted(graph: ChannelGraph, orders: Mapping[str, np.ndarray]) -> keras.Model:

@@ -123,7 +123,15 @@ def depth_plan(model: keras.Model, extent: Extent, depth: float, scores: Mapping
     return Plan.of(graph, {}, least_blocks(dict(scores), number))
 
 
-def width_plan(model: keras.Model, extent: Extent, width: float, criterion: str | dict | Criterion) -> Plan:
+def width_plan(
+    model: keras.Model,
+    extent: Extent,
+    width: float,
+    criterion: str | dict | Criterion,
+    data: Any = None,
+    loss: Any = None,
+    seed: int = 0,
+) -> Plan:
     """Returns the plan that keeps one fraction of every group's channels: those of highest score within the group.
 
     Args:
@@ -131,9 +139,12 @@ def width_plan(model: keras.Model, extent: Extent, width: float, criterion: str 
         extent: Of the dense model.
         width: Fraction of the dense model's channels that stays.
         criterion: Of channels.
+        data: Batches of `(inputs, labels)`, for criteria that look at data. Defaults to `None`.
+        loss: Loss for criteria that use gradients. Defaults to the compiled one.
+        seed: Of everything random. Defaults to 0.
     """
     graph = trace(model, unknown="freeze")
-    scores = criteria.score(criteria.get(criterion), graph)
+    scores = criteria.score(criteria.get(criterion), graph, data, loss, seed)
     numbers = extent.channels_at(width)
     chosen = {
         name: top(scores[name], min(group.size, numbers.get(name, kept_number(group.size, width))))
@@ -335,7 +346,7 @@ def next_plan(
         check_side(model, side)
         return Plan.of(trace(model, unknown="freeze"), {}, resolution=side)
     if dimension == "width":
-        return width_plan(model, extent, fraction, channels)
+        return width_plan(model, extent, fraction, channels, data, seed=seed)
     scores = score_blocks(blocks, trace(model, unknown="freeze"), data, seed=seed)
     return depth_plan(model, extent, fraction, scores)
 

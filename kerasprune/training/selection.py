@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from kerasprune import criteria
+from kerasprune.errors import PruneError
 from kerasprune.training import granularity as granularities
 from kerasprune.training import scope as scopes
 from kerasprune.training.masks import Masks
@@ -32,6 +33,12 @@ class Selection:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "criterion", criteria.get(self.criterion))
+        if self.criterion.needs:
+            raise PruneError(
+                "Expected a criterion of weights alone, since masks are chosen inside the compiled step. Received: "
+                f"criterion={type(self.criterion).__name__}, which needs {', '.join(sorted(self.criterion.needs))}. "
+                "Take 'l1', or choose channels before: kp.plan(model, criterion, data=...), and hand the plan to GReg1."
+            )
         object.__setattr__(self, "granularity", granularities.get(self.granularity))
         object.__setattr__(self, "scope", scopes.get(self.scope))
 

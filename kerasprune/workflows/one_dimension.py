@@ -48,7 +48,7 @@ def one_dimension(
         fit: Trains a model, as for `three_dimensions`.
         dimension: `"depth"`, `"width"` or `"resolution"`.
         macs: Fraction of the multiply–adds that stays. Defaults to 0.5.
-        data: Batches for the criterion of blocks.
+        data: Batches for criteria that look at data.
         resolution: Side of the dense model's inputs, in pixels. Defaults to the model's own.
         epochs: Epochs of training. Defaults to 80.
         blocks: Criterion of blocks. Defaults to `"discrimination"`.
@@ -77,6 +77,7 @@ def one_dimension(
     settings |= {"side": extent.side} | judged_by((dimension,), blocks, channels)
 
     def train() -> Point:
-        return built_point(model, plan_at(model, extent, target, importance, channels), extent, fit, epochs, seed)
+        plan = plan_at(model, extent, target, importance, channels, data, seed)
+        return built_point(model, plan, extent, fit, epochs, seed)
 
     return Store(folder, f"{dimension}-only-{macs}", settings).kept(1, train)

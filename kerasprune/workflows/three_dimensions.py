@@ -105,7 +105,7 @@ def three_dimensions(
         fit: Trains a model: `fit(model, resolution=…, epochs=…, seed=…) -> accuracy`; see
             `kerasprune.workflows.rounds.Fit`.
         macs: T, fraction of the multiply–adds that stays. Defaults to 0.5.
-        data: Batches of `(inputs, labels)` at the dense model's resolution for the criterion of blocks.
+        data: Batches of `(inputs, labels)` at the dense model's resolution for criteria that look at data.
         resolution: Side of the dense model's inputs, in pixels. Defaults to the model's own.
         epochs_per_round: Epochs of training of every point. Defaults to 40, as in the paper on CIFAR-10.
         epochs: Epochs of training in the end. Defaults to 80.
@@ -140,7 +140,7 @@ def three_dimensions(
     low = macs if down_to is None else down_to
     surface = MAP() if surface is None else surface
     extent = _checked(model, macs, low, rounds, epochs_per_round, epochs, constraint, resolution, surface)
-    width_plan(model, extent, low**0.5, channels)
+    width_plan(model, extent, low**0.5, channels, data, seed=seed)
     importance = score_blocks(blocks, trace(model, unknown="freeze"), data, seed=seed)
     lower = _alone(macs)
     limit = _limit(constraint, model, extent, importance, lower)
@@ -165,7 +165,8 @@ def three_dimensions(
     store = Store(folder, f"chosen-{name}-{macs}", settings | judged_by(DIMENSIONS, blocks, channels))
 
     def train() -> Point:
-        return built_point(model, plan_at(model, extent, optimum, importance, channels), extent, fit, epochs, seed)
+        plan = plan_at(model, extent, optimum, importance, channels, data, seed)
+        return built_point(model, plan, extent, fit, epochs, seed)
 
     return ThreeDimensions(tuple(points), fitted, optimum, importance, store.kept(1, train))
 
@@ -234,6 +235,8 @@ def plan_at(
     target: tuple[float, float, float],
     importance: dict[str, float],
     channels: str | dict | Criterion = "bn_scale",
+    data: Any = None,
+    seed: int = 0,
 ) -> Plan:
     """Returns the plan of a depth, a width and a resolution.
 
@@ -248,10 +251,13 @@ def plan_at(
         target: Fractions `(d, w, r)`; the nearest that can be built are taken.
         importance: Score of every droppable block.
         channels: Criterion of channels. Defaults to `"bn_scale"`.
+        data: Batches of `(inputs, labels)`, for a criterion of channels that looks at data. Defaults to `None`.
+        seed: Of everything random. Defaults to 0.
     """
     d, w, r = target
     depth = depth_plan(model, extent, d, importance)
-    width = width_plan(rebuild(model, depth, absorb=False) if depth.removed else model, extent, w, channels)
+    shallow = rebuild(model, depth, absorb=False) if depth.removed else model
+    width = width_plan(shallow, extent, w, channels, data, getattr(model, "loss", None), seed)
     side = extent.side_at(r)
     check_side(model, side)
     return Plan(width.keep, depth.removed, side, fingerprint=depth.fingerprint)

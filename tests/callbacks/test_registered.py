@@ -12,6 +12,7 @@ import pytest
 
 import kerasprune as kp
 from kerasprune.callbacks import (
+    FreezeKept,
     GradualMagnitude,
     GReg1,
     GReg2,
@@ -40,6 +41,7 @@ CUBIC = kp.schedules.cubic(keep=0.2, end="16it")
 
 # At least one maker for every name, with a schedule that fits into 16 steps.
 MAKERS = {
+    "freeze_kept": [lambda: FreezeKept(0.3, criterion="l2")],
     "gradual_magnitude": [
         lambda: GradualMagnitude(CUBIC, every=3),
         lambda: GradualMagnitude(CUBIC, every=4, granularity="filter", scope="global"),
@@ -50,8 +52,12 @@ MAKERS = {
     "greg1": [
         lambda: GReg1(keep=0.5, penalty_step=0.1, every=2, ceiling=0.5, settle=8),
         lambda: GReg1(keep=0.5, penalty_step=0.1, every=2, ceiling=0.5, settle=8, granularity="block"),
+        lambda: GReg1(keep=0.5).compressed(16),
     ],
-    "greg2": [lambda: GReg2(keep=0.5, granularity="weight").compressed(16)],
+    "greg2": [
+        lambda: GReg2(keep=0.5, granularity="weight").compressed(16),
+        lambda: GReg2(keep=0.5, granularity="scale", growth={"name": "geometric", "steps": 16}),
+    ],
     "hold_mask": [lambda: HoldMask(_some_mask())],
     "increg": [lambda: IncReg(keep=0.5, penalty_step=0.05, every=2, ceiling=0.3, settle=6)],
     "iterative_magnitude": [lambda: IterativeMagnitude(rounds=1, keep_per_round=0.4)],

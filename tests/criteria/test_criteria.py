@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import weakref
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from support.processes import run_python
 from support.random_models import built
 
 import kerasprune as kp
@@ -15,6 +17,7 @@ from kerasprune import criteria
 from kerasprune.criteria import Criterion
 from kerasprune.criteria.base import summed
 from kerasprune.testing import check_criterion
+from kerasprune.testing.randomness import randomise
 from kerasprune.testing.toys import toy_model
 
 
@@ -34,7 +37,49 @@ def _score(criterion, model, **options):
 
 @pytest.mark.parametrize("name", criteria.names())
 def test_contract_of_every_criterion(name):
-    check_criterion(name, equivariant=name != "random")
+    check_criterion(name, equivariant="random" not in name)
+
+
+SCORED = """
+import json, os
+os.environ["KERAS_BACKEND"] = sys.argv[1]
+import keras
+import kerasprune as kp
+from kerasprune import criteria
+from kerasprune.testing.toys import toy_data, toy_model
+
+images, labels = toy_data(16)
+model, data = toy_model(), [(images[:10], labels[:10]), (images[10:], labels[10:])]
+given = data, keras.losses.SparseCategoricalCrossentropy(from_logits=True), 0
+newton = {"name": "obd", "curvature": "gauss_newton"}
+found = {}
+for name in [*criteria.names(), newton]:
+    scores = criteria.get(name).score(kp.trace(model), *given)
+    found[str(name)] = {group: each.tolist() for group, each in scores.items()}
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", [pytest.param("jax", marks=pytest.mark.jax), "torch"])
+def test_other_backends_score_as_tensorflow_does(backend):
+    pytest.importorskip(backend)
+    one, other = (json.loads(run_python(SCORED, each).splitlines()[-1]) for each in ("tensorflow", backend))
+    for name, groups in one.items():
+        for group, scores in groups.items():
+            atol = 1e-4 * np.abs(scores).max()
+            np.testing.assert_allclose(other[name][group], scores, rtol=0, atol=atol, err_msg=f"{name} {group}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["resnet_cifar", "mobilenet_v2"])
+@pytest.mark.parametrize("name", criteria.names())
+def test_contract_of_every_criterion_on_real_networks(name, architecture):
+    sizes = {"depth": 20} if architecture == "resnet_cifar" else {"width": 0.35, "stem": "cifar"}
+    model = randomise(kp.models.get(architecture)(**sizes, classes=10, input_shape=(32, 32, 3)))
+    generator = np.random.default_rng(0)
+    data = [(generator.normal(size=(8, 32, 32, 3)).astype("float32"), generator.integers(0, 10, 8)) for _ in range(2)]
+    check_criterion(name, equivariant="random" not in name, tolerance=1e-3, model=model, data=data)
 
 
 def test_l1_and_l2_of_single_weights():
@@ -187,7 +232,9 @@ def test_a_criterion_without_a_method_says_so():
 
     with pytest.raises(kp.PruneError, match=r"Nothing, which has neither saliency\(\) nor score\(\)"):
         kp.plan(_dense(np.ones((2, 3))), criterion=Nothing, keep=0.5)
-    with pytest.raises(kp.PruneError, match=r"saliency\(\).*: l1, l2. Received: BatchNormScale, which has only score"):
+    with pytest.raises(
+        kp.PruneError, match=r"saliency\(\).*: .*l1, l2.*Received: BatchNormScale, which has only score"
+    ):
         criteria.get("bn_scale").saliency(np.ones(3))
 
 

@@ -1,0 +1,149 @@
+"""Gradients and Hessian-vector products of a function of a model, outside of `fit`, on every backend of Keras.
+
+The function runs in a stateless scope: what it would assign, statistics of BatchNorm and seeds, is dropped, so a model
+is left as it is to the bit.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
+from types import ModuleType
+from typing import Any
+
+import keras
+from keras import ops, tree
+
+from kerasprune.errors import PruneError
+
+BACKENDS = ("jax", "tensorflow", "torch")
+
+Gradient = Callable[..., tuple[Any, list[Any]]]
+"""`(*arguments) → (value, gradients)`: tensors of the backend, one gradient for each variable."""
+
+
+def gradient(
+    function: Callable[..., Any], variables: Sequence[keras.Variable], state: Sequence[keras.Variable] = ()
+) -> Gradient:
+    """Returns the gradient of a scalar function by variables, as a function of its other arguments.
+
+    `gradient(f, variables)(*arguments) = (f(*arguments), [∂f/∂v for v in variables])`
+
+    Args:
+        function: `function(*arguments)` returns a scalar tensor; it reads variables as a model does, and may call
+            models. What it assigns is dropped.
+        variables: Of floating point, in the order of the gradients.
+        state: All other variables that the function reads, `model.variables` say. On JAX these stay arguments of the
+            compiled function; others are constants of it. Defaults to none.
+
+    Returns:
+        The gradient; arguments are nested structures of tensors or arrays. Compiled once for arguments of one shape.
+
+    Raises:
+        PruneError: Keras runs on a backend without gradients.
+
+    Example:
+        >>> x = keras.Variable([1.0, 3.0])
+        >>> square = gradient(lambda scale: keras.ops.sum(scale * x**2), [x])
+        >>> value, (slope,) = square(2.0)
+        >>> float(value), keras.ops.convert_to_numpy(slope).tolist()
+        (20.0, [4.0, 12.0])
+    """
+    variables, rest = list(variables), _others(variables, state)
+    differentiated = _engine().gradient(_pure(function, variables, rest))
+
+    def evaluated(*arguments: Any) -> tuple[Any, list[Any]]:
+        return differentiated(_values(variables), _values(rest), *_tensors(arguments))
+
+    return evaluated
+
+
+def hessian_vector_product(
+    function: Callable[..., Any], variables: Sequence[keras.Variable], state: Sequence[keras.Variable] = ()
+) -> Callable[..., list[Any]]:
+    """Returns the exact product of the Hessian of a scalar function with vectors.
+
+    `hessian_vector_product(f, variables)(vectors, *arguments) = ∂(Σ ∂f/∂v · vector)/∂variables`
+
+    Args:
+        function: As for `gradient`; it must have second derivatives.
+        variables: As for `gradient`.
+        state: As for `gradient`.
+
+    Returns:
+        The product: a function of one vector for each variable, in its shape, and of the arguments.
+
+    Raises:
+        PruneError: Keras runs on a backend without gradients.
+
+    Example:
+        >>> x = keras.Variable([1.0, 3.0])
+        >>> curvature = hessian_vector_product(lambda: keras.ops.sum(x**3), [x])
+        >>> keras.ops.convert_to_numpy(curvature([[1.0, 1.0]])[0]).tolist()
+        [6.0, 18.0]
+
+    Reference:
+        Pearlmutter, Fast Exact Multiplication by the Hessian, Neural Computation 6 (1994).
+    """
+    variables, rest = list(variables), _others(variables, state)
+    product = _engine().hessian_vector_product(_pure(function, variables, rest))
+
+    def evaluated(vectors: Sequence[Any], *arguments: Any) -> list[Any]:
+        typed = [ops.convert_to_tensor(v, dtype=variable.dtype) for v, variable in zip(vectors, variables, strict=True)]
+        return product(_values(variables), _values(rest), typed, *_tensors(arguments))
+
+    return evaluated
+
+
+def per_example(of: Gradient, *arguments: Any) -> Iterator[tuple[Any, list[Any]]]:
+    """Yields value and gradients of one example after the other: batches of one, so memory does not grow with them.
+
+    Args:
+        of: What `gradient` has returned.
+        arguments: Structures of arrays whose first axis counts the examples; `None` stays `None`.
+
+    Example:
+        >>> x = keras.Variable(1.0)
+        >>> cube = gradient(lambda batch: keras.ops.mean(batch * x**3), [x])
+        >>> [float(slope) for _, (slope,) in per_example(cube, keras.ops.array([1.0, 2.0]))]
+        [3.0, 6.0]
+    """
+    number = tree.flatten(arguments)[0].shape[0]
+    for i in range(number):
+        yield of(*tree.map_structure(itemgetter(slice(i, i + 1)), arguments, none_is_leaf=False))
+
+
+def _engine() -> ModuleType:
+    name = keras.backend.backend()
+    if name not in BACKENDS:
+        raise PruneError(
+            f"Expected Keras on a backend with gradients: {', '.join(BACKENDS)}. Received: {name!r}. "
+            "Set KERAS_BACKEND before Keras is imported."
+        )
+    return importlib.import_module(f"kerasprune.backend.{name}")
+
+
+def _pure(
+    function: Callable[..., Any], variables: list[keras.Variable], rest: list[keras.Variable]
+) -> Callable[..., Any]:
+    """Returns the function with the values of its variables as arguments, and without traces in them."""
+
+    def pure(values: Sequence[Any], others: Sequence[Any], *arguments: Any) -> Any:
+        with keras.StatelessScope([*zip(variables, values, strict=True), *zip(rest, others, strict=True)]):
+            return function(*arguments)
+
+    return pure
+
+
+def _others(variables: Sequence[keras.Variable], state: Sequence[keras.Variable]) -> list[keras.Variable]:
+    chosen = set(map(id, variables))
+    return list({id(each): each for each in state if id(each) not in chosen}.values())
+
+
+def _values(variables: Sequence[keras.Variable]) -> list[Any]:
+    return [ops.convert_to_tensor(variable) for variable in variables]
+
+
+def _tensors(arguments: Any) -> Any:
+    return tree.map_structure(ops.convert_to_tensor, arguments, none_is_leaf=False)

@@ -1,0 +1,23 @@
+"""Derivatives on JAX: transformations of pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+
+def gradient(function: Callable[..., Any]) -> Callable[..., tuple[Any, list[Any]]]:
+    """Returns `(values, rest, *arguments) → (function there, its gradients by the values)`, compiled."""
+    return jax.jit(jax.value_and_grad(function))
+
+
+def hessian_vector_product(function: Callable[..., Any]) -> Callable[..., list[Any]]:
+    """Returns `(values, rest, vectors, *arguments) → Hessian there times the vectors`, compiled."""
+
+    def product(values: list[Any], rest: list[Any], vectors: list[Any], *arguments: Any) -> list[Any]:
+        gradients = jax.grad(function)
+        return jax.jvp(lambda point: gradients(point, rest, *arguments), (values,), (vectors,))[1]
+
+    return jax.jit(product)

@@ -1,0 +1,43 @@
+"""Derivatives on TensorFlow: tapes inside compiled functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+_NONE = tf.UnconnectedGradients.ZERO
+
+
+def gradient(function: Callable[..., Any]) -> Callable[..., tuple[Any, list[Any]]]:
+    """Returns `(values, rest, *arguments) → (function there, its gradients by the values)`, compiled."""
+
+    def differentiated(values: list[Any], rest: list[Any], *arguments: Any) -> tuple[Any, list[Any]]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            result = function(values, rest, *arguments)
+        return result, _dense(tape.gradient(result, values, unconnected_gradients=_NONE))
+
+    return tf.function(differentiated, autograph=False, reduce_retracing=True)
+
+
+def hessian_vector_product(function: Callable[..., Any]) -> Callable[..., list[Any]]:
+    """Returns `(values, rest, vectors, *arguments) → Hessian there times the vectors`, compiled."""
+
+    def product(values: list[Any], rest: list[Any], vectors: list[Any], *arguments: Any) -> list[Any]:
+        with tf.GradientTape(watch_accessed_variables=False) as outer:
+            outer.watch(values)
+            with tf.GradientTape(watch_accessed_variables=False) as inner:
+                inner.watch(values)
+                result = function(values, rest, *arguments)
+            gradients = _dense(inner.gradient(result, values, unconnected_gradients=_NONE))
+            along = tf.add_n([tf.reduce_sum(g * v) for g, v in zip(gradients, vectors, strict=True)])
+        return _dense(outer.gradient(along, values, unconnected_gradients=_NONE))
+
+    return tf.function(product, autograph=False, reduce_retracing=True)
+
+
+def _dense(gradients: list[Any]) -> list[Any]:
+    """Returns gradients as tensors: those of a table that is looked up in come as the rows that were read."""
+    return [tf.convert_to_tensor(each) for each in gradients]

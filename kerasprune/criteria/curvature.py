@@ -1,0 +1,262 @@
+"""The diagonal of the second derivatives of the loss: exact, by Gauss–Newton, by the empirical Fisher matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from kerasprune.backend.derivatives import gradient, hessian_vector_product, per_example
+from kerasprune.criteria.batches import Batch, batches
+from kerasprune.criteria.example_gradients import mean_squares
+from kerasprune.criteria.gradients import Gradients, check_finite
+from kerasprune.criteria.objective import objective, output_loss
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.surgery.precision import in_precision
+
+_NOISE = 1e-6  # eigenvalues below it, relative to the largest, are rounding errors
+
+
+class Curvature:
+    """Base: what the diagonal of the Hessian of the mean loss is taken to be."""
+
+    def diagonal(
+        self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
+    ) -> Gradients:
+        """Returns `{id(variable): second derivatives, in its shape}`.
+
+        Args:
+            model: The model.
+            variables: Some of its variables.
+            data: Batches of `(inputs, labels)`, or with weights of the examples.
+            loss: The loss as `compile` takes it; `None` for the compiled one.
+            seed: Of everything random.
+
+        Raises:
+            PruneError: The model is too large, or data, loss and model do not go together.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ExactDiagonal(Curvature):
+    """`h_kk = ∂²L/∂w_k²`, by one product of the Hessian with a unit vector for each weight: for small networks.
+
+    Args:
+        most: Largest number of weights. Defaults to 5,000.
+    """
+
+    most: int = 5_000
+
+    def __post_init__(self) -> None:
+        raise_faults("The curvature cannot be made:", whole_number_faults(1, most=self.most))
+
+    def diagonal(
+        self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
+    ) -> Gradients:
+        """Returns the diagonal of the Hessian.
+
+        Raises:
+            PruneError: There are more weights than `most`.
+        """
+        diagonals = [np.zeros(variable.shape) for variable in variables]
+        for place, row in hessian_rows(model, variables, data, loss, self.most):
+            for part, (diagonal, slopes) in enumerate(zip(diagonals, row, strict=True)):
+                if part == place[0]:
+                    diagonal[place[1]] = slopes[place[1]]
+        return _checked(variables, diagonals)
+
+
+@dataclass(frozen=True)
+class EmpiricalFisher(Curvature):
+    """`h_kk ≈ mean over examples of (∂L_i/∂w_k)²`.
+
+    Args:
+        examples: How many are taken, the first ones; `None` for all. Defaults to 1,024.
+    """
+
+    examples: int | None = 1_024
+
+    def __post_init__(self) -> None:
+        if self.examples is not None:
+            raise_faults("The curvature cannot be made:", whole_number_faults(1, examples=self.examples))
+
+    def diagonal(
+        self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
+    ) -> Gradients:
+        """Returns the mean squares."""
+        return mean_squares(model, variables, data, loss, self.examples)
+
+
+@dataclass(frozen=True)
+class GaussNewton(Curvature):
+    """`h_kk ≈ mean over examples of (Jᵀ H_y J)_kk`: the curvature of the loss in the outputs y, by their slopes J.
+
+    With `H_y = S Sᵀ` and signs ε drawn for every example, `E[(Jᵀ S ε)_k²] = h_kk`. Exact for `samples=None`, where all
+    columns of S take the place of Sε. Outputs are those of the model: end it in logits where you can, for a softmax
+    inside the model is left out of the curvature.
+
+    Args:
+        samples: Drawn signs for every example; `None` for exact curvature, at one gradient for every output.
+            Defaults to 1.
+        examples: How many are taken, the first ones; `None` for all. Defaults to 1,024.
+        most: Largest number of outputs of one example. Defaults to 2,048.
+
+    Reference:
+        LeCun, Denker and Solla, Optimal Brain Damage, NIPS 1989, section 3, whose back-propagated diagonal leaves out
+        the same term and, besides, what lies off the diagonal in between.
+    """
+
+    samples: int | None = 1
+    examples: int | None = 1_024
+    most: int = 2_048
+
+    def __post_init__(self) -> None:
+        given = {"samples": self.samples, "examples": self.examples, "most": self.most}
+        given = {name: value for name, value in given.items() if value is not None}
+        raise_faults("The curvature cannot be made:", whole_number_faults(1, **given))
+
+    def diagonal(
+        self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
+    ) -> Gradients:
+        """Returns the diagonal.
+
+        Raises:
+            PruneError: One example has more outputs than `most`.
+        """
+        own, there = in_precision(model, "float32")
+        roots = _Roots(own, output_loss(model, loss), self.most)
+        slope = gradient(_along_outputs(own), [there[id(each)] for each in variables], own.variables)
+        generator = np.random.default_rng(seed)
+        totals, number = [np.zeros(variable.shape) for variable in variables], 0
+        for batch in batches(data, model, self.examples):
+            for direction, share in self._directions(roots.of(batch), generator):
+                for _, found in per_example(slope, batch.inputs, direction):
+                    for total, each in zip(totals, found, strict=True):
+                        total += share * _array(each) ** 2
+            number += batch.size
+        return _checked(variables, [total / number for total in totals])
+
+    def _directions(self, roots: np.ndarray, generator: np.random.Generator) -> Iterator[tuple[np.ndarray, float]]:
+        """Yields directions in the space of the outputs, `(examples, outputs)`, and what each counts."""
+        if self.samples is None:
+            yield from ((roots[:, :, k], 1.0) for k in range(roots.shape[2]))
+            return
+        for _ in range(self.samples):
+            signs = generator.choice([-1.0, 1.0], roots.shape[:2])
+            yield np.einsum("bkl,bl->bk", roots, signs), 1 / self.samples
+
+
+class _Roots:
+    """Symmetric roots S of the curvature of the loss in the outputs, `S S = ∂²L_i/∂y_i²` for every example.
+
+    Args:
+        model: The model that computes.
+        loss: `(outputs, labels, weights) → mean loss`.
+        most: Largest number of outputs of one example.
+    """
+
+    def __init__(self, model: keras.Model, loss: Any, most: int) -> None:
+        self._model, self._loss, self._most = model, loss, most
+        self._products: dict[Any, Any] = {}
+
+    def of(self, batch: Batch) -> np.ndarray:
+        """Returns the roots for the examples of a batch, `(examples, outputs, outputs)`."""
+        outputs = self._model.predict_on_batch(batch.inputs)
+        flat = np.concatenate([np.reshape(y, (batch.size, -1)) for y in tree.flatten(outputs)], axis=1)
+        size = flat.shape[1]
+        if size > self._most:
+            raise PruneError(
+                f"Expected at most {self._most} outputs of one example, for Gauss–Newton. Received: {size}. Take "
+                "curvature='empirical_fisher', or raise most."
+            )
+        product = self._product(outputs, flat)
+        columns = []
+        for k in range(size):
+            unit = np.zeros_like(flat)
+            unit[:, k] = 1
+            columns.append(ops.convert_to_numpy(product([unit], batch.labels, batch.weights)[0]))
+        values, vectors = np.linalg.eigh(np.stack(columns, axis=2).astype("float64"))
+        values = np.where(values > _NOISE * values.max(axis=1, keepdims=True), values, 0.0)
+        return np.einsum("bik,bk,bjk->bij", vectors, np.sqrt(values), vectors)
+
+    def _product(self, outputs: Any, flat: np.ndarray) -> Any:
+        """Returns the product of the curvature at these outputs with a vector of their size."""
+        if flat.shape not in self._products:
+            shapes = [np.shape(y) for y in tree.flatten(outputs)]
+            ends = np.cumsum([0, *(int(np.prod(shape[1:])) for shape in shapes)])
+            point = keras.Variable(flat, dtype="float32")
+
+            def total(labels: Any, weights: Any) -> Any:
+                whole = ops.convert_to_tensor(point)
+                parts = [whole[:, start:stop] for start, stop in pairwise(ends)]
+                tensors = [ops.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
+                return len(flat) * self._loss(tree.pack_sequence_as(outputs, tensors), labels, weights)
+
+            self._products[flat.shape] = point, hessian_vector_product(total, [point])
+        point, product = self._products[flat.shape]
+        point.assign(flat)
+        return product
+
+
+def _along_outputs(model: keras.Model) -> Any:
+    """Returns `(inputs, direction) → outputs · direction`, all outputs of an example in one row."""
+
+    def along(inputs: Any, direction: Any) -> Any:
+        outputs = tree.flatten(model(inputs, training=False))
+        flat = ops.concatenate([ops.reshape(y, (ops.shape(direction)[0], -1)) for y in outputs], axis=1)
+        return ops.sum(ops.cast(flat, "float32") * ops.cast(direction, "float32"))
+
+    return along
+
+
+def hessian_rows(
+    model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, most: int
+) -> Iterator[tuple[tuple[int, tuple[int, ...]], list[np.ndarray]]]:
+    """Yields the rows of the Hessian of the mean loss, one for each weight.
+
+    Args:
+        model: The model.
+        variables: Some of its variables.
+        data: Batches of `(inputs, labels)`, or with weights of the examples.
+        loss: The loss as `compile` takes it; `None` for the compiled one.
+        most: Largest number of weights.
+
+    Yields:
+        Which weight, `(variable, place in it)`, and its row, in the shapes of the variables.
+
+    Raises:
+        PruneError: There are more weights.
+    """
+    number = sum(int(np.prod(variable.shape)) for variable in variables)
+    if number > most:
+        raise PruneError(
+            f"Expected at most {most:,} weights for exact second derivatives. Received: {number:,} in {model.name!r}. "
+            "Take curvature='gauss_newton' or 'empirical_fisher', inverse='woodbury', or raise most."
+        )
+    own, there = in_precision(model, "float32")
+    mine = [there[id(variable)] for variable in variables]
+    product = hessian_vector_product(objective(model, loss, computing=own), mine, own.variables)
+    read = list(batches(data, model))
+    examples = sum(batch.size for batch in read)
+    for part, variable in enumerate(variables):
+        for place in np.ndindex(*variable.shape):
+            vectors = [np.zeros(each.shape, "float32") for each in variables]
+            vectors[part][place] = 1
+            rows = [[batch.size / examples * _array(each) for each in product(vectors, *batch)] for batch in read]
+            yield (part, place), [sum(each) for each in zip(*rows, strict=True)]
+
+
+def _array(tensor: Any) -> np.ndarray:
+    return ops.convert_to_numpy(tensor).astype("float64")
+
+
+def _checked(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) -> Gradients:
+    found = {id(variable): array for variable, array in zip(variables, arrays, strict=True)}
+    check_finite(variables, found)
+    return found

@@ -1,0 +1,181 @@
+"""The base of criteria that look at gradients of a loss, averaged over data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune.backend.derivatives import gradient
+from kerasprune.criteria.base import Criterion, Scores, _array, channel_sums, numbers
+from kerasprune.criteria.batches import batches
+from kerasprune.criteria.objective import objective
+from kerasprune.errors import PruneError, raise_faults
+from kerasprune.graph.channels import Slice
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.surgery.precision import in_precision
+
+Gradients = dict[int, np.ndarray]
+"""`{id(variable): gradient}`."""
+
+
+class GradientCriterion(Criterion):
+    """Base of criteria `score(c) = reduced(Σ_kernels Σ_slice saliency(w, ∂L/∂w))`, L the mean loss over the data.
+
+    Most write `saliency(weight, gradient)`. Gradients are those of evaluation: BatchNorm uses its moving statistics,
+    dropout is off, penalties on weights are left out. Models of half precision are looked at in float32.
+
+    Example:
+        >>> class Steepness(GradientCriterion):
+        ...     def saliency(self, weight, gradient=None):
+        ...         return abs(gradient)
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+        >>> data = [(np.ones((4, 2), "float32"), np.zeros((4, 1), "float32"))]
+        >>> [worth.tolist() for worth in Steepness().saliency_of(model, data, "mse").values()]
+        [[[4.0], [4.0]]]
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"data", "gradients"})
+    precision: ClassVar[str] = "float32"
+    """`"float64"`: gradients of a copy of the model in that precision, on TensorFlow."""
+
+    def entries(self, graph: ChannelGraph) -> list[tuple[Slice, Sequence[int]]]:
+        """Returns the variables that are scored, each with the axes along which the channels lie: the kernels."""
+        return [(kernel, kernel.makes) for kernel in graph.kernels]
+
+    def totals(self, graph: ChannelGraph, worth: Callable[[Slice], Any]) -> Scores:
+        """Returns the sum over the entries of what weights are worth, for every channel of the groups they touch."""
+        return channel_sums(graph, self.entries(graph), worth)
+
+    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
+        """Returns the score of every channel of every prunable group.
+
+        Args:
+            graph: The graph of the model.
+            data: Batches of `(inputs, labels)`, or with weights of the examples.
+            loss: The loss as `compile` takes it. Defaults to the compiled one.
+            seed: Of everything random. Defaults to 0.
+
+        Raises:
+            PruneError: There is no data or no loss, they do not fit the model, a gradient is not finite, or none
+                reaches a group.
+        """
+        self.check(data)
+        entries = self.entries(graph)
+        found = self.gradients(graph.model, [entry.variable for entry, _ in entries], data, loss, seed)
+        _check_reached(graph, entries, found)
+        sums = self.totals(graph, lambda entry: self._of(entry, found))
+        return {
+            name: _array(self.reduced(sums[name]), "float64") if name in sums else np.zeros(group.size)
+            for name, group in graph.prunable.items()
+        }
+
+    def saliency_of(
+        self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
+    ) -> dict[str, np.ndarray]:
+        """Returns what every single weight of the kernels is worth, `{variable path: array of the kernel's shape}`.
+
+        Args:
+            model: The model.
+            data: Batches of `(inputs, labels)`, or with weights of the examples.
+            loss: The loss as `compile` takes it. Defaults to the compiled one.
+            seed: Of everything random. Defaults to 0.
+
+        Raises:
+            PruneError: As for `score`.
+        """
+        self.check(data)
+        kernels = trace(model, unknown="freeze").kernels
+        found = self.gradients(model, [kernel.variable for kernel in kernels], data, loss, seed)
+        return {k.variable.path: _array(self.reduced(self._of(k, found)), "float64") for k in kernels}
+
+    def gradients(
+        self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
+    ) -> Gradients:
+        """Returns what `saliency` is given for each variable: the gradient of the mean loss.
+
+        Raises:
+            PruneError: As for `score`.
+        """
+        return mean_gradients(model, variables, data, loss, self.precision)
+
+    def _of(self, entry: Slice, found: Gradients) -> Any:
+        return self.saliency(numbers(entry), found[id(entry.variable)])
+
+
+def mean_gradients(
+    model: keras.Model,
+    variables: Sequence[keras.Variable],
+    data: Any,
+    loss: Any = None,
+    precision: str = "float32",
+) -> Gradients:
+    """Returns the gradients of the mean loss over all examples by variables of a model, which is left untouched.
+
+    Args:
+        model: The model.
+        variables: Some of its variables.
+        data: Batches of `(inputs, labels)`, or with weights of the examples.
+        loss: The loss as `compile` takes it. Defaults to the compiled one.
+        precision: `"float32"` or `"float64"`; the latter on TensorFlow only. Defaults to `"float32"`.
+
+    Returns:
+        `{id(variable): gradient}`.
+
+    Raises:
+        PruneError: There is no loss, data and model do not go together, or a gradient is not finite.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+        >>> data = [(np.ones((4, 2), "float32"), np.zeros((4, 1), "float32"))]
+        >>> [each.tolist() for each in mean_gradients(model, [model.layers[0].kernel], data, "mse").values()]
+        [[[4.0], [4.0]]]
+    """
+    own, there = in_precision(model, precision)
+    mean_loss = objective(model, loss, computing=own)
+    of_batch = gradient(mean_loss, [there[id(variable)] for variable in variables], own.variables)
+    totals: list[Any] = [0.0 for _ in variables]
+    number = 0
+    for batch in batches(data, model):
+        _, found = of_batch(*batch)
+        totals = [total + batch.size * each for total, each in zip(totals, found, strict=True)]
+        number += batch.size
+    result = {id(v): ops.convert_to_numpy(total) / number for v, total in zip(variables, totals, strict=True)}
+    check_finite(variables, result)
+    return result
+
+
+def check_finite(variables: Sequence[keras.Variable], found: Mapping[int, np.ndarray]) -> None:
+    """Checks that gradients are numbers.
+
+    Raises:
+        PruneError: They are not; the first variables are named.
+    """
+    bad = [variable.path for variable in variables if not np.isfinite(found[id(variable)]).all()]
+    if bad:
+        raise PruneError(
+            f"Expected finite gradients. Received: NaN or infinity by "
+            f"{', '.join(bad[:5])}{'…' if len(bad) > 5 else ''}. "
+            "Check data and labels for NaN and for classes that the model does not have, and the weights: training "
+            "may have diverged."
+        )
+
+
+def _check_reached(
+    graph: ChannelGraph, entries: Sequence[tuple[Slice, Sequence[int]]], found: Mapping[int, np.ndarray]
+) -> None:
+    """Checks that a gradient reaches every group: where none does, all its channels would score alike."""
+    reached = channel_sums(graph, entries, lambda entry: np.abs(found[id(entry.variable)]))
+    raise_faults(
+        "Expected a gradient in every prunable group. Freeze dead groups with kp.trace(model, freeze=...), or score "
+        "them by a criterion of weights, such as 'l1':",
+        [
+            f"group {name!r} is dead: it makes no difference to the loss. Received: gradients that are all 0."
+            for name in graph.prunable
+            if name in reached and not reached[name].any()
+        ],
+    )

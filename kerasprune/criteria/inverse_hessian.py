@@ -1,0 +1,228 @@
+"""Quadratic models of the loss about the present weights, for Optimal Brain Surgeon: exact, or low rank by kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from numpy.linalg import LinAlgError, cholesky, inv, solve
+
+from kerasprune.criteria.block_fisher import damping_faults
+from kerasprune.criteria.curvature import hessian_rows
+from kerasprune.criteria.example_gradients import example_gradients
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.graph.values import values
+
+_COLUMNS = 2**16  # weights of which a matrix of examples is held in float64 at once
+
+
+class Inverse:
+    """Base: where the Hessian of Optimal Brain Surgeon, and its inverse, come from."""
+
+    by_kernel: ClassVar[bool] = False
+    """Whether each kernel has a model of its own, so that those of others need not be made."""
+
+    def surfaces(
+        self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any
+    ) -> Iterator[Surface]:
+        """Yields quadratic models of the loss, each in the weights of some of the variables; none lie in two.
+
+        Args:
+            model: The model.
+            variables: Some of its variables.
+            data: Batches of `(inputs, labels)`, or with weights of the examples.
+            loss: The loss as `compile` takes it; `None` for the compiled one.
+        """
+        raise NotImplementedError
+
+
+class Surface:
+    """`L(w + δ) − L(w) ≈ ½ δᵀ H δ` in the weights of some variables, laid end to end.
+
+    Args:
+        variables: The variables.
+    """
+
+    def __init__(self, variables: Sequence[keras.Variable]) -> None:
+        self.variables = list(variables)
+        self.weights = np.concatenate([values(variable).ravel().astype("float64") for variable in variables])
+        sizes = [int(np.prod(variable.shape)) for variable in variables]
+        self.starts = dict(zip(map(id, variables), np.cumsum([0, *sizes[:-1]]), strict=True))
+
+    def single(self) -> np.ndarray:
+        """Returns `½ w_q²/[H⁻¹]_qq` for every weight q."""
+        raise NotImplementedError
+
+    def together(self, removed: np.ndarray) -> float:
+        """Returns `½ w_Qᵀ ([H⁻¹]_QQ)⁻¹ w_Q`, what removing the weights Q costs after the best change of the others.
+
+        Args:
+            removed: The places of Q, whole numbers.
+        """
+        raise NotImplementedError
+
+    def compensated(self, removed: np.ndarray) -> np.ndarray:
+        """Returns all weights after the best change, `w − H⁻¹ E_Q ([H⁻¹]_QQ)⁻¹ w_Q`; those of Q are 0.
+
+        Args:
+            removed: For every weight whether it is in Q.
+        """
+        raise NotImplementedError
+
+    def cut(self, line: np.ndarray) -> Iterator[tuple[keras.Variable, np.ndarray]]:
+        """Yields the variables with their part of what is said of all weights, in their shape."""
+        for variable in self.variables:
+            start = self.starts[id(variable)]
+            yield variable, line[start : start + int(np.prod(variable.shape))].reshape(variable.shape)
+
+
+@dataclass(frozen=True)
+class ExactInverse(Inverse):
+    """The Hessian of the loss in all weights together, plus λ I, inverted: for small networks at a minimum.
+
+    Args:
+        damping: λ as a fraction of the mean diagonal, above 0. Defaults to 1e-4.
+        most: Largest number of weights. Defaults to 2,000.
+    """
+
+    damping: float = 1e-4
+    most: int = 2_000
+
+    def __post_init__(self) -> None:
+        faults = [*whole_number_faults(1, most=self.most), *damping_faults(self.damping)]
+        raise_faults("The inverse cannot be made:", faults)
+
+    def surfaces(
+        self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any
+    ) -> Iterator[Surface]:
+        """Yields one model of the loss in all weights.
+
+        Raises:
+            PruneError: There are more weights than `most`, or the loss falls along some direction: it is no minimum.
+        """
+        rows = [
+            np.concatenate([part.ravel() for part in row])
+            for _, row in hessian_rows(model, variables, data, loss, self.most)
+        ]
+        hessian = np.stack(rows)
+        hessian = (hessian + hessian.T) / 2
+        if not np.isfinite(hessian).all():
+            raise PruneError("Expected finite second derivatives. Received: NaN or infinity. Check data and weights.")
+        damped = hessian + self.damping * max(float(np.diag(hessian).mean()), 0.0) * np.eye(len(hessian))
+        try:
+            cholesky(damped)
+        except LinAlgError as error:
+            least = float(np.linalg.eigvalsh(hessian)[0])
+            raise PruneError(
+                "Expected a minimum of the loss: second derivatives above 0 in every direction. Received: a least "
+                f"eigenvalue of {least:.1e}. Train to the end, raise damping, or take inverse='woodbury'."
+            ) from error
+        yield Dense(variables, damped)
+
+
+@dataclass(frozen=True)
+class WoodburyInverse(Inverse):
+    """`H ≈ mean over examples of g gᵀ + λ I` kernel by kernel, inverted by Woodbury's identity in the examples.
+
+    `H⁻¹ = (I − Aᵀ(nλ I + A Aᵀ)⁻¹A)/λ`, the n rows of A being the gradients of single examples: a matrix of the size of
+    the kernel squared is never made.
+
+    Args:
+        examples: How many are taken, the first ones. Defaults to 128.
+        damping: λ as a fraction of the mean diagonal of a kernel, above 0. Defaults to 0.1.
+    """
+
+    by_kernel: ClassVar[bool] = True
+    examples: int = 128
+    damping: float = 0.1
+
+    def __post_init__(self) -> None:
+        faults = [*whole_number_faults(1, examples=self.examples), *damping_faults(self.damping)]
+        raise_faults("The inverse cannot be made:", faults)
+
+    def surfaces(
+        self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any
+    ) -> Iterator[Surface]:
+        """Yields a model of the loss in the weights of each variable."""
+        for variable, rows in example_gradients(model, variables, data, loss, self.examples):
+            yield LowRank(variable, rows, self.damping)
+
+
+class Dense(Surface):
+    """A model with a Hessian that is held whole.
+
+    Args:
+        variables: The variables.
+        hessian: The positive definite Hessian in all their weights.
+    """
+
+    def __init__(self, variables: Sequence[keras.Variable], hessian: np.ndarray) -> None:
+        super().__init__(variables)
+        self.inverse = inv(hessian)
+
+    def single(self) -> np.ndarray:
+        """Returns `½ w_q²/[H⁻¹]_qq` for every weight q."""
+        return 0.5 * self.weights**2 / np.diag(self.inverse)
+
+    def together(self, removed: np.ndarray) -> float:
+        """Returns `½ w_Qᵀ ([H⁻¹]_QQ)⁻¹ w_Q`."""
+        gone = self.weights[removed]
+        return float(0.5 * gone @ solve(self.inverse[np.ix_(removed, removed)], gone))
+
+    def compensated(self, removed: np.ndarray) -> np.ndarray:
+        """Returns `w − H⁻¹ E_Q ([H⁻¹]_QQ)⁻¹ w_Q`."""
+        if not removed.any():
+            return self.weights
+        push = solve(self.inverse[np.ix_(removed, removed)], self.weights[removed])
+        return np.where(removed, 0.0, self.weights - self.inverse[:, removed] @ push)
+
+
+class LowRank(Surface):
+    """A model whose Hessian is `AᵀA/n + λ I`.
+
+    Args:
+        variable: The variable.
+        rows: The matrix A, `(n, weights)`: gradients of single examples.
+        damping: λ as a fraction of the mean diagonal.
+    """
+
+    def __init__(self, variable: keras.Variable, rows: np.ndarray, damping: float) -> None:
+        super().__init__([variable])
+        self.rows = rows
+        self.damp = damping * float(np.mean(rows.astype("float32") ** 2, dtype="float64")) or 1.0
+        self.gram = len(rows) * self.damp * np.eye(len(rows)) + self._products(slice(None))
+
+    def single(self) -> np.ndarray:
+        """Returns `½ w_q²/[H⁻¹]_qq` for every weight q."""
+        root = inv(cholesky(self.gram))
+        shares = np.concatenate([((root @ part) ** 2).sum(axis=0) for part in self._parts(slice(None))])
+        return 0.5 * self.damp * self.weights**2 / (1 - shares)
+
+    def together(self, removed: np.ndarray) -> float:
+        """Returns `½ w_Qᵀ ([H⁻¹]_QQ)⁻¹ w_Q = ½ λ (|w_Q|² + uᵀ (nλ I + A_R A_Rᵀ)⁻¹ u)`, `u = A_Q w_Q`, R the others."""
+        gone = self.weights[removed]
+        along = self._along(removed)
+        others = self.gram - self._products(removed)
+        return float(0.5 * self.damp * (gone @ gone + along @ solve(others, along)))
+
+    def compensated(self, removed: np.ndarray) -> np.ndarray:
+        """Returns `w_R + A_Rᵀ (nλ I + A_R A_Rᵀ)⁻¹ A_Q w_Q` for the weights R that stay, 0 for the others."""
+        push = solve(self.gram - self._products(removed), self._along(removed))
+        change = np.concatenate([push @ part for part in self._parts(slice(None))])
+        return np.where(removed, 0.0, self.weights + change)
+
+    def _along(self, chosen: np.ndarray) -> np.ndarray:
+        return self.rows[:, chosen].astype("float64") @ self.weights[chosen]
+
+    def _products(self, chosen: Any) -> np.ndarray:
+        """Returns the products of the gradients of every two examples over some weights."""
+        return sum((part @ part.T for part in self._parts(chosen)), np.zeros((len(self.rows),) * 2))
+
+    def _parts(self, chosen: Any) -> Iterator[np.ndarray]:
+        """Yields the matrix over some weights, in float64, some columns at a time."""
+        rows = self.rows[:, chosen]
+        for start in range(0, rows.shape[1], _COLUMNS):
+            yield rows[:, start : start + _COLUMNS].astype("float64")

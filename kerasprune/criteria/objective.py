@@ -1,0 +1,174 @@
+"""The loss of a model on a batch, as one function that can be differentiated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+from keras import ops, tree
+
+from kerasprune._keras import compile_arguments, loss_object, mask_of
+from kerasprune.errors import PruneError, nearest
+from kerasprune.graph.walk import functional
+
+Objective = Callable[[Any, Any, Any], Any]
+"""`(inputs, labels, weights) → mean loss`, a scalar tensor."""
+
+_OWN_SHAPES = ("ctc", "circle")  # losses whose labels are neither classes nor shaped as the outputs
+
+OutputLoss = Callable[[Any, Any, Any], Any]
+"""`(outputs, labels, weights) → mean loss`."""
+
+
+def objective(model: keras.Model, loss: Any = None, *, computing: Callable[..., Any] | None = None) -> Objective:
+    """Returns the mean loss over the examples of a batch, without penalties on weights, as evaluation computes it.
+
+    BatchNorm uses its moving statistics and dropout is off.
+
+    Args:
+        model: The model.
+        loss: A loss as `compile` takes it: a name, a function, an object, or these by output. Defaults to the one that
+            the model is compiled with, with its weights.
+        computing: The model that computes, such as a copy in another precision. Defaults to the model.
+
+    Raises:
+        PruneError: There is no loss, or it names outputs that are not there.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+        >>> mean = objective(model, "mse")
+        >>> float(mean(ops.ones((4, 2)), ops.zeros((4, 1)), None))
+        4.0
+    """
+    of_outputs = output_loss(model, loss)
+    computing = model if computing is None else computing
+
+    def mean_loss(inputs: Any, labels: Any, weights: Any = None) -> Any:
+        return of_outputs(computing(inputs, training=False), labels, weights)
+
+    return mean_loss
+
+
+def output_loss(model: keras.Model, loss: Any = None) -> OutputLoss:
+    """Returns the mean loss of given outputs of a model: `objective` without the model's own part."""
+    loss, factors = _given(model, loss)
+    names = list(functional(model).output_names)
+    losses, scales = _by_output(loss, names), _by_output(factors, names)
+
+    def mean_loss(outputs: Any, labels: Any, weights: Any = None) -> Any:
+        predicted = tree.flatten(outputs)
+        answers, shares = _parts(labels, names, "labels"), _parts(weights, names, "sample weights")
+        total = 0.0
+        for name, y in zip(names, predicted, strict=True):
+            if losses[name] is not None:
+                scale = 1.0 if scales[name] is None else scales[name]
+                total = total + scale * _mean(losses[name], answers[name], y, shares[name])
+        return total
+
+    return mean_loss
+
+
+def _given(model: keras.Model, loss: Any) -> tuple[Any, Any]:
+    compiled = compile_arguments(model) if model.compiled else {}
+    own = compiled.get("loss")
+    if loss is None or loss is own:
+        loss, factors = own, compiled.get("loss_weights")
+    else:
+        factors = None
+    if loss is None or isinstance(loss, list | dict) and not any(x is not None for x in tree.flatten(loss)):
+        raise PruneError(
+            f"Expected a loss to differentiate. Received: loss=None, and {model.name!r} is not compiled with one. "
+            "Give loss=, such as 'sparse_categorical_crossentropy', or compile the model."
+        )
+    return loss, factors
+
+
+def _by_output(given: Any, names: list[str]) -> dict[str, Any]:
+    """Returns what is given by the names of the outputs: one for all, a list in their order, or a dict."""
+    if isinstance(given, Mapping):
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            raise PruneError(
+                f"Expected a loss for each of the outputs {names}. Received: {unknown[0]!r}."
+                f"{nearest(unknown[0], names)}"
+            )
+        return {name: given.get(name) for name in names}
+    if isinstance(given, list | tuple):
+        if len(given) != len(names):
+            raise PruneError(f"Expected a loss for each of the outputs {names}. Received: {len(given)} of them.")
+        return dict(zip(names, given, strict=True))
+    return dict.fromkeys(names, given)
+
+
+def _parts(given: Any, names: list[str], what: str) -> dict[str, Any]:
+    """Returns labels, or sample weights, by the names of the outputs."""
+    if isinstance(given, Mapping):
+        return {name: given.get(name) for name in names}
+    if isinstance(given, list | tuple):
+        if len(given) != len(names):
+            raise PruneError(f"Expected {what} for each of the outputs {names}. Received: {len(given)} of them.")
+        return dict(zip(names, given, strict=True))
+    if given is None or len(names) == 1 or what == "sample weights":
+        return dict.fromkeys(names, given)
+    raise PruneError(f"Expected {what} for each of the outputs {names}, as a list or a dict. Received: one array.")
+
+
+def _mean(loss: Any, labels: Any, outputs: Any, weights: Any) -> Any:
+    """Returns the mean over examples and positions, in the precision of the outputs, and at least in float32.
+
+    Losses are asked for single values, for their own mean is taken in float32 whatever the outputs are.
+    """
+    if labels is None:
+        raise PruneError("Expected labels for every output with a loss. Received: none. Give (inputs, labels).")
+    mask = mask_of(outputs)
+    precision = outputs.dtype if keras.backend.standardize_dtype(outputs.dtype) == "float64" else "float32"
+    outputs = ops.cast(outputs, precision)
+    judge = loss_object(loss, labels, outputs)
+    _check_labels(judge, labels, outputs)
+    each = judge.call(ops.cast(labels, precision), outputs)
+    share = None if weights is None else ops.cast(weights, each.dtype)
+    if mask is not None and len(mask.shape) == len(each.shape):
+        mask = ops.cast(mask, each.dtype)
+        mask = mask / ops.maximum(ops.mean(mask), 1e-7)
+        share = mask if share is None else mask * _as_wide(share, mask)
+    return ops.mean(each if share is None else each * _as_wide(share, each))
+
+
+def _check_labels(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
+    """Checks that labels have the shape that a loss of Keras asks for: some of them would be broadcast silently."""
+    if loss.name in _OWN_SHAPES or not type(loss).__module__.startswith("keras.") or not _of_keras(loss):
+        return
+    wanted = tuple(outputs.shape[:-1] if "sparse" in loss.name else outputs.shape)
+    given = tuple(labels.shape)
+    if not any(_alike(each, wanted) for each in (given, given[:-1] if given[-1:] == (1,) else given, (*given, 1))):
+        remedy = (
+            "Give class numbers, or loss='categorical_crossentropy'."
+            if "sparse" in loss.name
+            else ("Give loss='sparse_categorical_crossentropy' for class numbers, or labels of that shape.")
+        )
+        raise PruneError(
+            f"Expected labels of shape {_shown(wanted)} for {loss.name} and outputs {_shown(tuple(outputs.shape))}. "
+            f"Received: labels of shape {_shown(given)}. {remedy}"
+        )
+
+
+def _of_keras(loss: keras.losses.Loss) -> bool:
+    function = getattr(loss, "fn", type(loss))  # what stands in a wrapper may be the user's
+    return getattr(function, "__module__", "").startswith("keras.")
+
+
+def _alike(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
+    return len(one) == len(other) and all(None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
+
+
+def _shown(shape: tuple[int | None, ...]) -> str:
+    return f"({', '.join('n' if size is None else str(size) for size in shape)})"
+
+
+def _as_wide(weights: Any, values: Any) -> Any:
+    """Returns weights of examples beside values that have further axes."""
+    extra = len(values.shape) - len(weights.shape)
+    if extra < 0:
+        return ops.reshape(weights, values.shape)
+    return ops.reshape(weights, (*weights.shape, *(1,) * extra)) if extra else weights

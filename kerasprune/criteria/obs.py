@@ -1,0 +1,167 @@
+"""Optimal Brain Surgeon: what removing weights costs once the others have made up for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from kerasprune.criteria.base import Criterion, Scores
+from kerasprune.criteria.inverse_hessian import Surface
+from kerasprune.errors import PruneError, nearest, raise_faults
+from kerasprune.graph.channels import Slice
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.registry import inverses
+
+
+@dataclass(frozen=True)
+class OBS(Criterion):
+    """`score(c) = ½ w_Qᵀ ([H⁻¹]_QQ)⁻¹ w_Q`, Q the weights of the kernel slices that make channel c.
+
+    How much the loss rises without these weights, to second order and at a minimum, when all others take the best
+    values for it; `obs_update` returns those. A single weight scores `½ w_q²/[H⁻¹]_qq`.
+
+    Args:
+        inverse: Where H⁻¹ comes from: `"woodbury"` (one kernel at a time, low rank) or `"exact"` (all kernels, small
+            networks); as a name, a dict with a name and arguments, a class or an instance. Defaults to `"woodbury"`.
+
+    Example:
+        >>> OBS({"name": "woodbury", "examples": 32}).inverse
+        WoodburyInverse(examples=32, damping=0.1)
+
+    Reference:
+        Hassibi and Stork, Second Order Derivatives for Network Pruning: Optimal Brain Surgeon, NIPS 1992, equations 5
+        and, for several weights at once, its Lagrangian with one constraint for each.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"data", "gradients"})
+    inverse: Any = "woodbury"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inverse", inverses.get(self.inverse))
+
+    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
+        """Returns what removing each channel of each prunable group costs.
+
+        Args:
+            graph: The graph of the model.
+            data: Batches of `(inputs, labels)`, or with weights of the examples.
+            loss: The loss as `compile` takes it. Defaults to the compiled one.
+            seed: Not used.
+
+        Raises:
+            PruneError: There is no data or no loss, they do not fit the model, or a gradient is not finite.
+        """
+        self.check(data)
+        kernels = {id(kernel.variable): kernel for kernel in graph.kernels}
+        wanted = {index for group in graph.prunable.values() for index in group.classes}
+        totals = np.zeros(graph.classes.max(initial=-1) + 1)
+        variables = [kernel.variable for kernel in kernels.values()]
+        for surface in self.inverse.surfaces(graph.model, variables, data, loss):
+            for index, removed in _slices(graph, surface, kernels, wanted):
+                totals[index] += surface.together(removed)
+        return {name: totals[group.classes] for name, group in graph.prunable.items()}
+
+    def saliency_of(
+        self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
+    ) -> dict[str, np.ndarray]:
+        """Returns `½ w_q²/[H⁻¹]_qq` for every weight of the kernels.
+
+        Args:
+            model: The model.
+            data: Batches of `(inputs, labels)`, or with weights of the examples.
+            loss: The loss as `compile` takes it. Defaults to the compiled one.
+            seed: Not used.
+
+        Raises:
+            PruneError: As for `score`.
+        """
+        self.check(data)
+        kernels = [kernel.variable for kernel in trace(model, unknown="freeze").kernels]
+        found = {}
+        for surface in self.inverse.surfaces(model, kernels, data, loss):
+            found |= {variable.path: part for variable, part in surface.cut(surface.single())}
+        return {variable.path: found[variable.path] for variable in kernels}
+
+
+def obs_update(
+    model: keras.Model,
+    masks: Mapping[str, np.ndarray],
+    data: Any,
+    loss: Any = None,
+    inverse: Any = "woodbury",
+) -> dict[str, np.ndarray]:
+    """Returns the kernels after weights were removed together and the others made up for it.
+
+    `w ← w − H⁻¹ E_Q ([H⁻¹]_QQ)⁻¹ w_Q`, Q the weights removed.
+
+    Args:
+        model: The model; it is left untouched.
+        masks: `{path of a kernel: 0 where a weight is removed, else 1}`; kernels that are not named stay whole.
+        data: Batches of `(inputs, labels)`, or with weights of the examples.
+        loss: The loss as `compile` takes it. Defaults to the compiled one.
+        inverse: Where H⁻¹ comes from, as for `OBS`. Defaults to `"woodbury"`, by which only the kernels named change;
+            by `"exact"` all kernels do.
+
+    Returns:
+        `{path: new values}` of the kernels that change.
+
+    Raises:
+        PruneError: A path is no kernel, a mask has another shape, or as for `OBS.score`.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+        >>> x = np.array([[1.0, 1.0], [2.0, 2.0]], "float32")
+        >>> path, data = model.layers[0].kernel.path, [(x, np.ones((2, 1), "float32"))]
+        >>> new = obs_update(model, {path: [[0], [1]]}, data, "mse", {"name": "woodbury", "damping": 1e-4})
+        >>> new[path].round(2).tolist()  # twins: what one did, the other does
+        [[0.0], [2.0]]
+
+    Reference:
+        Hassibi and Stork, Optimal Brain Surgeon, NIPS 1992, equation 5.
+    """
+    kernels = [kernel.variable for kernel in trace(model, unknown="freeze").kernels]
+    known = {variable.path: variable for variable in kernels}
+    arrays = {path: np.asarray(mask) for path, mask in masks.items()}
+    _check_masks(arrays, known)
+    chosen = inverses.get(inverse)
+    changing = [known[path] for path in arrays] if chosen.by_kernel else kernels
+    found: dict[str, np.ndarray] = {}
+    for surface in chosen.surfaces(model, changing, data, loss):
+        stay = [np.ravel(arrays.get(variable.path, np.ones(variable.shape))) for variable in surface.variables]
+        new = surface.compensated(np.concatenate(stay) == 0)
+        found |= {variable.path: part for variable, part in surface.cut(new)}
+    return found
+
+
+def _slices(
+    graph: ChannelGraph, surface: Surface, kernels: Mapping[int, Slice], wanted: set[int]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields the classes of channels that a surface has weights of, each with the places of these weights."""
+    places: dict[int, list[np.ndarray]] = {}
+    for variable in surface.variables:
+        kernel = kernels[id(variable)]
+        every = np.arange(int(np.prod(variable.shape))).reshape(variable.shape) + surface.starts[id(variable)]
+        for axis in kernel.makes:
+            classes = np.empty(0, int) if kernel.ids[axis] is None else graph.classes[kernel.ids[axis]]
+            for one in wanted.intersection(classes.tolist()):
+                places.setdefault(one, []).append(np.compress(classes == one, every, axis=axis).ravel())
+    for one, found in places.items():
+        yield one, np.unique(np.concatenate(found))
+
+
+def _check_masks(masks: Mapping[str, np.ndarray], kernels: Mapping[str, keras.Variable]) -> None:
+    faults = []
+    for path, mask in masks.items():
+        if path not in kernels:
+            faults.append(f"the path of a kernel. Received: {path!r}.{nearest(path, kernels)}")
+        elif mask.shape != tuple(kernels[path].shape):
+            shape = tuple(kernels[path].shape)
+            faults.append(f"a mask of shape {shape} for {path!r}. Received: shape {mask.shape}.")
+    raise_faults("The weights cannot be removed. Expected:", faults)
+    if not masks:
+        raise PruneError("Expected masks of the weights that go. Received: none. Give {path of a kernel: 0/1 array}.")

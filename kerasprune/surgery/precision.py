@@ -1,0 +1,79 @@
+"""A model that computes in another precision, for numerics that its own is too coarse for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune._keras import inner_layers
+from kerasprune.errors import PruneError, choice_faults, raise_faults
+from kerasprune.graph.values import values
+from kerasprune.graph.walk import is_model, uncollected
+from kerasprune.surgery.clone import clone
+from kerasprune.surgery.copy_layer import make_layer
+
+PRECISIONS = ("float32", "float64")
+_FLOATS = {"float16", "bfloat16", "float32", "float64"}
+
+
+@uncollected()
+def in_precision(model: keras.Model, precision: str) -> tuple[keras.Model, dict[int, keras.Variable]]:
+    """Returns a model that computes in a precision, with the same weights: itself where it does already, else a copy.
+
+    Args:
+        model: A functional or Sequential model; it is left untouched.
+        precision: `"float32"` or `"float64"`; the latter on TensorFlow only, for Keras itself computes in float32 on
+            other backends.
+
+    Returns:
+        The model, and `{id(variable of the model): its variable there}`.
+
+    Raises:
+        PruneError: The precision is unknown, or Keras does not compute in it on this backend.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> double, variables = in_precision(model, "float64")
+        >>> double(np.ones((1, 2))).dtype == "float64", len(variables)
+        (True, 2)
+    """
+    raise_faults("The precision cannot be had:", choice_faults(PRECISIONS, precision=precision))
+    if precision == "float64" and keras.backend.backend() != "tensorflow":
+        raise PruneError(
+            "Expected precision='float32': Keras computes in float32 at most on this backend. Received: "
+            f"precision='float64' on {keras.backend.backend()!r}. Take TensorFlow, or float32."
+        )
+    layers = [layer for layer in inner_layers(model) if layer is not model]
+    if all(_computes_in(layer, precision) for layer in layers):
+        return model, {id(variable): variable for variable in model.variables}
+    copy, made = clone(model, lambda layer: _made(layer, precision), lambda node, index, value: value, value=_copied)
+    pairs = [(layer, made[id(layer)]) for layer in layers if id(layer) in made and not is_model(layer)]
+    return copy, {id(o): n for old, new in pairs for o, n in zip(old.variables, new.variables, strict=True)}
+
+
+def _computes_in(layer: Any, precision: str) -> bool:
+    """Says whether a layer has and computes no numbers of another precision; integers and strings are none."""
+    policy = layer.dtype_policy
+    return {policy.compute_dtype, policy.variable_dtype} & _FLOATS <= {precision}
+
+
+def _made(layer: Any, precision: str) -> Any:
+    if not isinstance(layer, keras.layers.Layer) or not {layer.dtype_policy.variable_dtype} & _FLOATS:
+        return make_layer(layer, {})
+    return make_layer(layer, dict.fromkeys(_policies(layer.get_config()), precision))
+
+
+def _policies(config: Any) -> Iterator[tuple[str | int, ...]]:
+    """Yields where in a config the precisions of a layer, and of layers inside it, stand."""
+    for key, value in config.items() if isinstance(config, dict) else enumerate(config):
+        if key == "dtype":
+            yield (key,)
+        elif isinstance(value, dict | list | tuple):
+            yield from ((key, *rest) for rest in _policies(value))
+
+
+def _copied(variable: keras.Variable) -> np.ndarray:
+    return np.array(values(variable))

@@ -1,0 +1,190 @@
+"""Criteria of first derivatives against differences of a loss in NumPy; what they refuse; what they leave alone."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from support.two_layer import KERNELS, cross_entropies, network, numbers, scaled, slopes
+
+import kerasprune as kp
+from kerasprune import criteria
+from kerasprune.criteria.batches import batches
+from kerasprune.criteria.gradients import GradientCriterion, mean_gradients
+from kerasprune.criteria.objective import objective
+
+pytestmark = [pytest.mark.jax, pytest.mark.torch]
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+GENERATOR = np.random.default_rng(0)
+X, Y = GENERATOR.normal(size=(30, 4)).astype("float32"), GENERATOR.integers(0, 3, 30)
+DATA = [(X[:20], Y[:20]), (X[20:], Y[20:])]
+GATES = {True: ("norm/gamma", "norm/beta"), False: ("hidden/kernel", "hidden/bias")}
+
+
+def close(found, expected, tolerance=1e-4):
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["norm", "plain"])
+def net(request):
+    """A network, its numbers, the products w·g of its kernels and the derivatives by a gate on each channel."""
+    model = network(request.param)
+    p = numbers(model)
+
+    def loss(p):
+        return cross_entropies(p, X, Y).mean()
+
+    products = {f"{name}/kernel": p[f"{name}/kernel"] * slopes(loss, p, f"{name}/kernel") for name in KERNELS}
+    ends = [[loss(scaled(p, GATES[request.param], c, 1 + e)) for c in range(5)] for e in (1e-5, -1e-5)]
+    return model, products, np.subtract(*ends) / 2e-5
+
+
+SINGLE = {
+    "taylor_fo": np.square,
+    "taylor_fo_gate": np.square,
+    "gradient_magnitude": np.abs,
+    "skeletonization": np.negative,
+}
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_single_weights(net, name):
+    model, products, _ = net
+    found = criteria.get(name).saliency_of(model, DATA, LOSS)
+    assert list(found) == list(products)
+    for path, product in products.items():
+        close(found[path], SINGLE[name](product))
+
+
+def test_channels(net):
+    model, products, gates = net
+    expected = {
+        "taylor_fo": (products["hidden/kernel"] ** 2).sum(axis=0),
+        "taylor_fo_gate": gates**2,
+        "gradient_magnitude": np.abs(products["hidden/kernel"]).sum(axis=0),
+        "skeletonization": -gates,
+    }
+    for name, scores in expected.items():
+        close(criteria.get(name).score(kp.trace(model), DATA, LOSS)["hidden"], scores)
+
+
+def test_a_channel_of_two_layers_has_one_gate_on_both():
+    inputs = keras.Input((4,))
+    both = [layers.Dense(3, name=name)(inputs) for name in ("a", "b")]
+    model = keras.Model(inputs, layers.Dense(3)(layers.Activation("tanh")(layers.Add()(both))))
+    graph = kp.trace(model)
+    (name,) = graph.prunable
+    paths = [model.get_layer(n).weights for n in ("a", "b")]
+    found = mean_gradients(model, [v for pair in paths for v in pair], DATA, LOSS)
+    expected = 0
+    for kernel, bias in paths:
+        expected = expected + (keras.ops.convert_to_numpy(kernel) * found[id(kernel)]).sum(axis=0)
+        expected = expected + keras.ops.convert_to_numpy(bias) * found[id(bias)]
+    close(criteria.get("taylor_fo_gate").score(graph, DATA, LOSS)[name], expected**2)
+
+
+def test_the_loss_is_the_compiled_one_or_the_one_that_is_given():
+    model = network()
+    model.compile("sgd", LOSS)
+    plan = kp.plan(model, "taylor_fo", keep=0.4, data=DATA)
+    assert plan.keep == kp.plan(network(), "taylor_fo", keep=0.4, data=DATA, loss=LOSS).keep
+    scores = [criteria.get("taylor_fo").score(kp.trace(model), DATA)["hidden"]]
+    one_hot = [(x, np.eye(3)[y]) for x, y in DATA]
+    scores.append(criteria.get("taylor_fo").score(kp.trace(model), one_hot, "mse")["hidden"])
+    assert not np.allclose(*scores, rtol=0.1)
+
+
+def test_losses_and_labels_of_several_outputs_with_weights_of_examples():
+    inputs = keras.Input((4,), name="x")
+    x = layers.Dense(5, name="hidden")(inputs)
+    outputs = [layers.Dense(n, name=name)(x) for n, name in ((1, "a"), (3, "b"))]
+    model = keras.Model({"x": inputs}, outputs)
+    model.compile("sgd", {"a": "mse", "b": LOSS}, loss_weights={"a": 0.5, "b": 2.0})
+    answers = X[:, :1] ** 2, Y
+    share = np.linspace(0, 1, 30).astype("float32")
+    mean = objective(model)({"x": X}, list(answers), share)
+    a, b = (np.asarray(keras.ops.convert_to_numpy(y)) for y in model({"x": X}))
+    logs = np.log(np.exp(b).sum(axis=1)) - b[np.arange(30), Y]
+    expected = (share * (0.5 * (a - answers[0])[:, 0] ** 2 + 2 * logs)).mean()
+    assert float(keras.ops.convert_to_numpy(mean)) == pytest.approx(expected, rel=1e-5)
+    named = {"a": answers[0], "b": answers[1]}
+    assert objective(model)({"x": X}, named, share) == mean
+    with pytest.raises(kp.PruneError, match=r"labels for each of the outputs \['a', 'b'\]"):
+        objective(model)({"x": X}, Y)
+    with pytest.raises(kp.PruneError, match="'c'"):
+        objective(model, {"c": "mse"})
+
+
+def test_a_criterion_of_ones_own():
+    class Steepness(GradientCriterion):
+        def saliency(self, weight, gradient=None):
+            return abs(gradient)
+
+    kp.testing.check_criterion(Steepness)
+    model = network()
+    kernel = model.get_layer("hidden").kernel
+    expected = np.abs(mean_gradients(model, [kernel], DATA, LOSS)[id(kernel)])
+    np.testing.assert_array_equal(Steepness().saliency_of(model, DATA, LOSS)["hidden/kernel"], expected)
+
+
+class Endless:
+    def __len__(self):
+        raise TypeError("The dataset is infinite.")
+
+    def __iter__(self):
+        return iter(DATA)
+
+
+BAD = {
+    "no data": (None, LOSS, r"Expected data for TaylorFO, which needs data, gradients. Received: data=None"),
+    "no loss": (DATA, None, "Expected a loss to differentiate.*not compiled with one. Give loss="),
+    "labels of another shape": ([(X, np.eye(3)[Y])], LOSS, r"labels of shape \(30\) for sparse.*Received.*\(30, 3\)"),
+    "labels that would be broadcast": ([(X, Y[:, None])], "mse", r"labels of shape \(30, 3\) for mse"),
+    "not batched": (list(zip(X, Y, strict=True)), LOSS, r"\(None, 4\). Received: \(4,\). It lacks the batch axis"),
+    "two arrays": ((X, Y), LOSS, r"Put the arrays into batches"),
+    "no labels": ([X], LOSS, "This criterion needs labels"),
+    "inputs by name, no labels": ([{"x": X}], LOSS, "This criterion needs labels"),
+    "another input shape": ([(X[:, :3], Y)], LOSS, r"\(None, 4\). Received: \(30, 3\). Resize the data"),
+    "too few labels": ([(X, Y[:7])], LOSS, "as many labels as inputs, 30. Received: labels of shape"),
+    "two inputs": ([((X, X), Y)], LOSS, "Expected 1 inputs for 'two_layers'. Received: 2"),
+    "nothing": ([], LOSS, "yields none"),
+    "no batches": (7, LOSS, "Received: data=int"),
+    "endless": (Endless(), LOSS, r"repeats for ever. Give data.take"),
+    "not a number": ([(X * np.nan, Y)], LOSS, "Expected finite gradients. Received: NaN or infinity by hidden/kernel"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused_and_the_model_left_as_it_is(case):
+    data, loss, message = BAD[case]
+    model = network()
+    before = numbers(model)
+    with pytest.raises(kp.PruneError, match=message):
+        kp.plan(model, "taylor_fo", keep=0.5, data=data, loss=loss)
+    after = numbers(model)
+    assert all(np.array_equal(before[path], after[path]) for path in before)
+
+
+def test_a_dead_group_is_named():
+    model = network()
+    model.get_layer("logits").kernel.assign(np.zeros((5, 3)))
+    for name in ("taylor_fo", "skeletonization"):
+        with pytest.raises(kp.PruneError, match="group 'hidden' is dead.*gradients that are all 0"):
+            kp.plan(model, name, keep=0.5, data=DATA, loss=LOSS)
+    assert kp.plan(model, "l1", keep=0.5).keep
+
+
+def test_numbered_batches_are_read_to_their_end():
+    class Numbered(keras.utils.PyDataset):
+        def __getitem__(self, index):
+            return X[10 * index : 10 * index + 10], Y[10 * index : 10 * index + 10]
+
+        @property
+        def num_batches(self):
+            return 3
+
+    assert [batch.size for batch in batches(Numbered(), network())] == [10, 10, 10]
+    kernel = (model := network()).get_layer("hidden").kernel
+    parts, whole = (mean_gradients(model, [kernel], data, LOSS)[id(kernel)] for data in (Numbered(), DATA))
+    close(parts, whole, 1e-5)
