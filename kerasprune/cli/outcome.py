@@ -25,7 +25,10 @@ def print_outcome(folder: Path, recipe: schema.Recipe, model: Path) -> None:
     print_summary(folder)
     slim = folder / "slim.keras"
     typer.echo(f"slim model: {slim}")
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     missing = []
+    if recipe.data is not None and summary["slim"]["loss"] is None:
+        missing.append("accuracy (the data have no labels)")
     if recipe.data is None:
         missing.append("accuracy (give --data)")
     if "tflite" not in recipe.export:

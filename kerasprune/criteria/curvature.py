@@ -16,8 +16,8 @@ from kerasprune.criteria.batches import Batch, batches
 from kerasprune.criteria.example_gradients import mean_squares
 from kerasprune.criteria.gradients import Gradients, check_finite
 from kerasprune.criteria.objective import objective, output_loss
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
-from kerasprune.surgery.precision import in_precision
+from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
+from kerasprune.surgery.precision import PRECISIONS, in_precision
 
 _NOISE = 1e-6  # eigenvalues below it, relative to the largest, are rounding errors
 
@@ -49,12 +49,15 @@ class ExactDiagonal(Curvature):
 
     Args:
         most: Largest number of weights. Defaults to 5,000.
+        precision: What is computed in: `"float32"`, or `"float64"` on TensorFlow. Defaults to `"float32"`.
     """
 
     most: int = 5_000
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
-        raise_faults("The curvature cannot be made:", whole_number_faults(1, most=self.most))
+        faults = [*whole_number_faults(1, most=self.most), *choice_faults(PRECISIONS, precision=self.precision)]
+        raise_faults("The curvature cannot be made:", faults)
 
     def diagonal(
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
@@ -65,7 +68,7 @@ class ExactDiagonal(Curvature):
             PruneError: There are more weights than `most`.
         """
         diagonals = [np.zeros(variable.shape) for variable in variables]
-        for place, row in hessian_rows(model, variables, data, loss, self.most):
+        for place, row in hessian_rows(model, variables, data, loss, self.most, self.precision):
             for part, (diagonal, slopes) in enumerate(zip(diagonals, row, strict=True)):
                 if part == place[0]:
                     diagonal[place[1]] = slopes[place[1]]
@@ -216,7 +219,7 @@ def _along_outputs(model: keras.Model) -> Any:
 
 
 def hessian_rows(
-    model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, most: int
+    model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, most: int, precision: str
 ) -> Iterator[tuple[tuple[int, tuple[int, ...]], list[np.ndarray]]]:
     """Yields the rows of the Hessian of the mean loss, one for each weight.
 
@@ -226,6 +229,7 @@ def hessian_rows(
         data: Batches of `(inputs, labels)`, or with weights of the examples.
         loss: The loss as `compile` takes it; `None` for the compiled one.
         most: Largest number of weights.
+        precision: What is computed in.
 
     Yields:
         Which weight, `(variable, place in it)`, and its row, in the shapes of the variables.
@@ -239,14 +243,14 @@ def hessian_rows(
             f"Expected at most {most:,} weights for exact second derivatives. Received: {number:,} in {model.name!r}. "
             "Take curvature='gauss_newton' or 'empirical_fisher', inverse='woodbury', or raise most."
         )
-    own, there = in_precision(model, "float32")
+    own, there = in_precision(model, precision)
     mine = [there[id(variable)] for variable in variables]
     product = hessian_vector_product(objective(model, loss, computing=own), mine, own.variables)
     read = list(batches(data, model))
     examples = sum(batch.size for batch in read)
     for part, variable in enumerate(variables):
         for place in np.ndindex(*variable.shape):
-            vectors = [np.zeros(each.shape, "float32") for each in variables]
+            vectors = [np.zeros(each.shape) for each in variables]
             vectors[part][place] = 1
             rows = [[batch.size / examples * _array(each) for each in product(vectors, *batch)] for batch in read]
             yield (part, place), [sum(each) for each in zip(*rows, strict=True)]

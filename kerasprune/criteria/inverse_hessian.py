@@ -13,8 +13,9 @@ from numpy.linalg import LinAlgError, cholesky, inv, solve
 from kerasprune.criteria.block_fisher import damping_faults
 from kerasprune.criteria.curvature import hessian_rows
 from kerasprune.criteria.example_gradients import example_gradients
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
 from kerasprune.graph.values import values
+from kerasprune.surgery.precision import PRECISIONS
 
 _COLUMNS = 2**16  # weights of which a matrix of examples is held in float64 at once
 
@@ -86,13 +87,16 @@ class ExactInverse(Inverse):
     Args:
         damping: λ as a fraction of the mean diagonal, above 0. Defaults to 1e-4.
         most: Largest number of weights. Defaults to 2,000.
+        precision: What the Hessian is computed in: `"float32"`, or `"float64"` on TensorFlow. Defaults to `"float32"`.
     """
 
     damping: float = 1e-4
     most: int = 2_000
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         faults = [*whole_number_faults(1, most=self.most), *damping_faults(self.damping)]
+        faults += choice_faults(PRECISIONS, precision=self.precision)
         raise_faults("The inverse cannot be made:", faults)
 
     def surfaces(
@@ -105,7 +109,7 @@ class ExactInverse(Inverse):
         """
         rows = [
             np.concatenate([part.ravel() for part in row])
-            for _, row in hessian_rows(model, variables, data, loss, self.most)
+            for _, row in hessian_rows(model, variables, data, loss, self.most, self.precision)
         ]
         hessian = np.stack(rows)
         hessian = (hessian + hessian.T) / 2

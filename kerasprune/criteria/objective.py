@@ -72,7 +72,7 @@ def output_loss(model: keras.Model, loss: Any = None) -> OutputLoss:
 def _given(model: keras.Model, loss: Any) -> tuple[Any, Any]:
     compiled = compile_arguments(model) if model.compiled else {}
     own = compiled.get("loss")
-    if loss is None or loss is own:
+    if loss is None or loss == own:  # what the model holds as its loss may be a copy
         loss, factors = own, compiled.get("loss_weights")
     else:
         factors = None
@@ -123,7 +123,8 @@ def _mean(loss: Any, labels: Any, outputs: Any, weights: Any) -> Any:
         raise PruneError("Expected labels for every output with a loss. Received: none. Give (inputs, labels).")
     mask = mask_of(outputs)
     precision = outputs.dtype if keras.backend.standardize_dtype(outputs.dtype) == "float64" else "float32"
-    outputs = ops.cast(outputs, precision)
+    if keras.backend.standardize_dtype(outputs.dtype) != precision:  # a softmax's outputs know their logits: no copy
+        outputs = ops.cast(outputs, precision)
     judge = loss_object(loss, labels, outputs)
     _check_labels(judge, labels, outputs)
     each = judge.call(ops.cast(labels, precision), outputs)

@@ -21,7 +21,7 @@ _FLOATS = {"float16", "bfloat16", "float32", "float64"}
 
 @uncollected()
 def in_precision(model: keras.Model, precision: str) -> tuple[keras.Model, dict[int, keras.Variable]]:
-    """Returns a model that computes in a precision, with the same weights: itself where it does already, else a copy.
+    """Returns a model that computes in a precision at the least, with the same weights: itself, or a copy.
 
     Args:
         model: A functional or Sequential model; it is left untouched.
@@ -55,9 +55,9 @@ def in_precision(model: keras.Model, precision: str) -> tuple[keras.Model, dict[
 
 
 def _computes_in(layer: Any, precision: str) -> bool:
-    """Says whether a layer has and computes no numbers of another precision; integers and strings are none."""
+    """Says whether a layer has and computes no coarser numbers; integers and strings are none."""
     policy = layer.dtype_policy
-    return {policy.compute_dtype, policy.variable_dtype} & _FLOATS <= {precision}
+    return {policy.compute_dtype, policy.variable_dtype} & _FLOATS <= {precision, "float64"}
 
 
 def _made(layer: Any, precision: str) -> Any:

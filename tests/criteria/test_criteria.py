@@ -16,6 +16,7 @@ import kerasprune as kp
 from kerasprune import criteria
 from kerasprune.criteria import Criterion
 from kerasprune.criteria.base import summed
+from kerasprune.surgery.precision import in_precision
 from kerasprune.testing import check_criterion
 from kerasprune.testing.randomness import randomise
 from kerasprune.testing.toys import toy_model
@@ -76,10 +77,13 @@ def test_other_backends_score_as_tensorflow_does(backend):
 @pytest.mark.parametrize("name", criteria.names())
 def test_contract_of_every_criterion_on_real_networks(name, architecture):
     sizes = {"depth": 20} if architecture == "resnet_cifar" else {"width": 0.35, "stem": "cifar"}
-    model = randomise(kp.models.get(architecture)(**sizes, classes=10, input_shape=(32, 32, 3)))
+    model = randomise(kp.models.get({"name": architecture, "classes": 10, "input_shape": (32, 32, 3), **sizes}))
+    # In float32 one unit at the kink of its ReLU6 moves scores of all layers before it by a per cent.
+    model, _ = in_precision(model, "float64")
     generator = np.random.default_rng(0)
     data = [(generator.normal(size=(8, 32, 32, 3)).astype("float32"), generator.integers(0, 10, 8)) for _ in range(2)]
-    check_criterion(name, equivariant="random" not in name, tolerance=1e-3, model=model, data=data)
+    tolerance = 0.1 if name == "apoz" or name.startswith("hrank") else 1e-4  # a zero, a rank may hang on the last bit
+    check_criterion(name, equivariant="random" not in name, tolerance=tolerance, model=model, data=data)
 
 
 def test_l1_and_l2_of_single_weights():
@@ -232,9 +236,7 @@ def test_a_criterion_without_a_method_says_so():
 
     with pytest.raises(kp.PruneError, match=r"Nothing, which has neither saliency\(\) nor score\(\)"):
         kp.plan(_dense(np.ones((2, 3))), criterion=Nothing, keep=0.5)
-    with pytest.raises(
-        kp.PruneError, match=r"saliency\(\).*: .*l1, l2.*Received: BatchNormScale, which has only score"
-    ):
+    with pytest.raises(kp.PruneError, match=r"saliency\(\).*l1, l2.*Received: BatchNormScale, which has only score"):
         criteria.get("bn_scale").saliency(np.ones(3))
 
 

@@ -151,6 +151,17 @@ def test_obs_is_the_rise_of_a_quadratic_that_is_solved_anew(quadratic):
     np.testing.assert_array_equal(model.get_weights()[0], best.astype("float32"))
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras computes in float32 elsewhere")
+def test_in_double_precision_hardly_any_damping_is_needed(quadratic):
+    model, best, _, x, y, _ = quadratic
+    x, y, stay = x.astype("float32"), y.astype("float32"), GENERATOR.random(best.shape) < 0.5
+    model.get_layer("linear").kernel.assign(np.linalg.lstsq(x.astype("float64"), y, rcond=None)[0])
+    exact = {"name": "exact", "damping": 1e-12, "precision": "float64"}
+    new = obs_update(model, {"linear/kernel": stay}, [(x, y)], "mse", exact)["linear/kernel"]
+    close(new, resolved(stay, x.astype("float64"), y), 1e-6)
+    model.get_layer("linear").kernel.assign(best)
+
+
 def test_masks_that_fit_no_kernel_are_refused(quadratic):
     model, *_, data = quadratic
     with pytest.raises(kp.PruneError, match="'lineal/kernel'. Did you mean 'linear/kernel'"):
@@ -272,6 +283,7 @@ def test_a_saddle_is_refused_by_the_exact_inverse(net):
     ("make", "message"),
     [
         (lambda: OBD("fisher"), "known curvature.*'fisher'. Did you mean 'empirical_fisher'"),
+        (lambda: ExactDiagonal(precision="double"), "precision to be one of .*'float64'"),
         (lambda: OBS("exakt"), "known inverse.*Did you mean 'exact'"),
         (lambda: GaussNewton(samples=0), "samples to be a whole number ≥ 1"),
         (lambda: EmpiricalFisher(examples=0), "examples to be a whole number ≥ 1"),

@@ -108,6 +108,7 @@ def test_losses_and_labels_of_several_outputs_with_weights_of_examples():
     logs = np.log(np.exp(b).sum(axis=1)) - b[np.arange(30), Y]
     expected = (share * (0.5 * (a - answers[0])[:, 0] ** 2 + 2 * logs)).mean()
     assert float(keras.ops.convert_to_numpy(mean)) == pytest.approx(expected, rel=1e-5)
+    assert objective(model, model.loss)({"x": X}, list(answers), share) == mean
     named = {"a": answers[0], "b": answers[1]}
     assert objective(model)({"x": X}, named, share) == mean
     with pytest.raises(kp.PruneError, match=r"labels for each of the outputs \['a', 'b'\]"):

@@ -45,6 +45,7 @@ def test_double_precision_is_that_of_numpy():
     copy, _ = in_precision(model, "float64")
     np.testing.assert_allclose(copy(x), np.tanh(x @ w + b) @ v + c, rtol=1e-13)
     assert in_precision(model, "float32")[0] is model and model.layers[1].dtype_policy.name == "float32"
+    assert in_precision(copy, "float32")[0] is copy
 
 
 def test_unknown_precisions_are_refused(monkeypatch):
