@@ -1,6 +1,6 @@
 """Jobs killed by SIGKILL at random steps and started again, against the job that was left alone.
 
-    python benchmarks/resume.py [--kills 20] [--epochs 12] [--every 4] [NAME ...]     # writes results/resume.md
+    python benchmarks/resume.py [--kills 20] [--epochs 12] [--every 4] [--depth 20] [NAME ...]
 
 A ResNet-20 on digits (kp.data, order and augmentation a function of seed and epoch), one callback of kerasprune beside
 `Resume`, which saves at every epoch of 9 steps and every 4 steps within it. The job writes every step it has taken to a
@@ -25,6 +25,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 RESULTS = Path(__file__).parent / "results"
 DEPTH, SIZE, BATCH = 20, 16, 128
+OPTIONS = ("--epochs", "--every", "--depth")
 HEAD = ("| callback | kills | bit-equal | epochs trained when run again | seconds of that |", "|---|---|---|---|---|")
 
 
@@ -50,7 +51,7 @@ def callbacks(epochs: int) -> dict:
     }
 
 
-def job(name: str, folder: Path, epochs: int, every: int) -> None:
+def job(name: str, folder: Path, epochs: int, every: int, depth: int) -> None:
     """The script that is killed: trains, and writes `result.npz` when it has finished."""
     import keras
     import numpy as np
@@ -65,7 +66,7 @@ def job(name: str, folder: Path, epochs: int, every: int) -> None:
                 file.write(b".")
 
     keras.utils.set_random_seed(0)
-    model = kp.models.resnet_cifar(depth=DEPTH, classes=10, input_shape=(SIZE, SIZE, 3))
+    model = kp.models.resnet_cifar(depth=depth, classes=10, input_shape=(SIZE, SIZE, 3))
     rate = keras.optimizers.schedules.CosineDecay(0.05, epochs * 9)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(rate, momentum=0.9), loss)
@@ -88,9 +89,9 @@ def job(name: str, folder: Path, epochs: int, every: int) -> None:
     np.savez(folder / "result.npz", epochs=len(trained), **found)
 
 
-def start(name: str, folder: Path, epochs: int, every: int) -> subprocess.Popen:
-    """Starts the job in a process group of its own."""
-    numbers = ["--epochs", str(epochs), "--every", str(every)]
+def start(name: str, folder: Path, *numbers: int) -> subprocess.Popen:
+    """Starts the job in a process group of its own; the numbers are epochs, steps between saves, depth."""
+    numbers = [text for pair in zip(OPTIONS, map(str, numbers), strict=True) for text in pair]
     command = [sys.executable, "-W", "ignore", __file__, "--job", name, str(folder), *numbers]
     return subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
@@ -101,11 +102,11 @@ def steps(folder: Path) -> int:
     return progress.stat().st_size if progress.exists() else 0
 
 
-def killed(name: str, folder: Path, epochs: int, every: int, kills: int, seed: int) -> int:
+def killed(name: str, folder: Path, epochs: int, every: int, depth: int, *, kills: int, seed: int) -> int:
     """Runs the job, killing it at random steps, until it has ended; returns the number of kills."""
     generator, done = random.Random(seed), 0
     while True:
-        process = start(name, folder, epochs, every)
+        process = start(name, folder, epochs, every, depth)
         limit = steps(folder) + generator.randint(1, 12) if done < kills else None
         while process.poll() is None:
             if limit is not None and steps(folder) >= limit:
@@ -120,22 +121,22 @@ def killed(name: str, folder: Path, epochs: int, every: int, kills: int, seed: i
             return done
 
 
-def compare(name: str, epochs: int, kills: int, every: int = 4) -> str:
+def compare(name: str, epochs: int, kills: int, every: int = 4, depth: int = DEPTH) -> str:
     """Returns the row of one callback."""
     import numpy as np
 
     with tempfile.TemporaryDirectory() as alone, tempfile.TemporaryDirectory() as broken:
         alone, broken = Path(alone), Path(broken)
-        process = start(name, alone, epochs, every)
+        process = start(name, alone, epochs, every, depth)
         if process.wait():
             raise RuntimeError(f"{name}: the job failed")
-        done = killed(name, broken, epochs, every, kills, seed=1)
+        done = killed(name, broken, epochs, every, depth, kills=kills, seed=1)
         with np.load(alone / "result.npz") as one, np.load(broken / "result.npz") as other:
             same = set(one.files) == set(other.files) and all(
                 np.array_equal(one[key], other[key]) for key in one.files if key != "epochs"
             )
         began = time.time()
-        start(name, broken, epochs, every).wait()
+        start(name, broken, epochs, every, depth).wait()
         seconds = time.time() - began
         with np.load(broken / "result.npz") as again:
             trained = int(again["epochs"])
@@ -150,14 +151,15 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--every", type=int, default=4)
+    parser.add_argument("--depth", type=int, default=DEPTH)
     given = parser.parse_args()
     if given.job:
-        job(given.job[0], Path(given.job[1]), given.epochs, given.every)
+        job(given.job[0], Path(given.job[1]), given.epochs, given.every, given.depth)
         return
     page = RESULTS / "resume.md"
     known = page.read_text().splitlines() if page.exists() else list(HEAD)
     for name in given.names or callbacks(given.epochs):
-        line = compare(name, given.epochs, given.kills, given.every)
+        line = compare(name, given.epochs, given.kills, given.every, given.depth)
         known = [row for row in known if not row.startswith(f"| {name} |")] + [line]
         print(line, flush=True)
         page.write_text("\n".join(known) + "\n")

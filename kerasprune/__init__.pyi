@@ -11,6 +11,7 @@ from kerasprune import reports as reports
 from kerasprune import rules as rules
 from kerasprune import schedules as schedules
 from kerasprune import search as search
+from kerasprune import sparsity as sparsity
 from kerasprune import testing as testing
 from kerasprune import thresholds as thresholds
 from kerasprune.costs.cost import Cost as Cost
@@ -25,12 +26,17 @@ from kerasprune.graph.rule import rule as rule
 from kerasprune.graph.trace import trace as trace
 from kerasprune.planning import plan as plan
 from kerasprune.plans import Plan as Plan
+from kerasprune.recipes.compare import compare as compare
+from kerasprune.sparsity.at_initialisation import prune_at_init as prune_at_init
 from kerasprune.surgery.gates import gated as gated
 from kerasprune.surgery.inline import functional as functional
 from kerasprune.surgery.mask import mask as mask
 from kerasprune.surgery.rebuild import rebuild as rebuild
+from kerasprune.surgery.recalibrate import recalibrate as recalibrate
+from kerasprune.surgery.reconstruct import reconstruct as reconstruct
 from kerasprune.surgery.reinitialise import reinitialise as reinitialise
 from kerasprune.surgery.reorder import reorder as reorder
+from kerasprune.training.distillation import distil as distil
 from kerasprune.verification import Verdict as Verdict
 from kerasprune.verification import verify as verify
 from kerasprune.workflows.lottery import lottery as lottery

@@ -127,6 +127,11 @@ def mask_of(tensor: Any) -> Any:
     return backend.get_keras_mask(tensor)
 
 
+def put_mask(tensor: Any, mask: Any) -> None:
+    """Puts a mask on a tensor, as the layer that made it does."""
+    backend.set_keras_mask(tensor, mask)
+
+
 def lacks_mask(layer: keras.layers.Layer, inputs: Any, outputs: Any) -> bool:
     """Returns whether a layer puts a mask on its outputs that they do not have yet."""
     if not layer.supports_masking:
@@ -262,6 +267,11 @@ def removed(items: list[Any], ids: set[int]) -> Iterator[None]:
 def compile_arguments(model: keras.Model) -> dict[str, Any]:
     """Returns what a model was compiled with, the objects themselves."""
     return dict(model._compile_config.config)
+
+
+def compiled_loss(model: keras.Model, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+    """Returns the loss of a batch that a model was compiled with, without its penalties."""
+    return model._compile_loss(y, y_pred, sample_weight)
 
 
 def first_epoch(model: keras.Model) -> int | None:

@@ -20,7 +20,7 @@ from kerasprune.graph.graph import ChannelGraph
 FORMAT = "kerasprune.plan"
 VERSION = 1
 _OPTIONAL = ("pushed",)
-_PUSHED = ("", "filter", "channel")
+_PUSHED = ("", "filter", "channel", "scale")
 _LONGEST = 100
 _KEYS = ("format", "version", "fingerprint", "coupling", "resolution", "removed", "keep")
 
@@ -36,8 +36,9 @@ class Plan:
         resolution: Side of the inputs, in pixels. Defaults to the model's own.
         coupling: The residual width mode of the graph the plan was made for. Defaults to `"tied"`.
         fingerprint: Of the model's architecture; `""` where the plan was made by hand.
-        pushed: Which kernels a growing penalty was to make small before they are cut, `"filter"` or `"channel"`, so
-            that `kp.rebuild` can warn where they are not. It does not tell two plans apart. Defaults to `""`: none.
+        pushed: What a growing penalty was to make small before it is cut: the kernels of `"filter"` or `"channel"`, or
+            the `"scale"` of BatchNorms, so that `kp.rebuild` can warn where they are not. It does not tell two plans
+            apart. Defaults to `""`: nothing.
 
     Raises:
         PruneError: Any of it is illegal; every fault is listed.

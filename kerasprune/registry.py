@@ -157,17 +157,32 @@ def family(table: Registry, name: str, more: Mapping[str, str]) -> dict[str, str
 criteria = Registry(
     "criterion",
     {
+        "abs_grasp": "kerasprune.criteria.abs_grasp:AbsGraSP",
+        "apoz": "kerasprune.criteria.apoz:APoZ",
         "block_fisher": "kerasprune.criteria.block_fisher:BlockFisher",
         "bn_scale": "kerasprune.criteria.bn_scale:BatchNormScale",
+        "fpgm": "kerasprune.criteria.fpgm:FPGM",
         "gradient_magnitude": "kerasprune.criteria.gradient_magnitude:GradientMagnitude",
+        "grasp": "kerasprune.criteria.grasp:GraSP",
+        "group_l1": "kerasprune.criteria.group_l1:GroupL1",
+        "group_l2": "kerasprune.criteria.group_l2:GroupL2",
+        "grouped": "kerasprune.criteria.grouped:Grouped",
+        "hrank": "kerasprune.criteria.hrank:HRank",
+        "hrank_edge": "kerasprune.criteria.hrank_edge:HRankEdge",
+        "hrank_random": "kerasprune.criteria.hrank_random:HRankRandom",
+        "hrank_reverse": "kerasprune.criteria.hrank_reverse:HRankReverse",
         "l1": "kerasprune.criteria.l1:L1",
         "l2": "kerasprune.criteria.l2:L2",
+        "lamp": "kerasprune.criteria.lamp:LAMP",
         "obd": "kerasprune.criteria.obd:OBD",
         "obs": "kerasprune.criteria.obs:OBS",
         "random": "kerasprune.criteria.random:Random",
         "skeletonization": "kerasprune.criteria.skeletonization:Skeletonization",
+        "snip": "kerasprune.criteria.snip:SNIP",
+        "synflow": "kerasprune.criteria.synflow:SynFlow",
         "taylor_fo": "kerasprune.criteria.taylor_fo:TaylorFO",
         "taylor_fo_gate": "kerasprune.criteria.taylor_fo_gate:TaylorFOGate",
+        "thinet": "kerasprune.criteria.thinet:ThiNet",
     },
     base="kerasprune.criteria.base:Criterion",
 )
@@ -200,6 +215,44 @@ block_criteria = Registry(
     base="kerasprune.criteria.blocks.base:BlockCriterion",
 )
 
+members = Registry(
+    "members",
+    {
+        "everything": "kerasprune.criteria.belonging:Everything",
+        "makers": "kerasprune.criteria.belonging:Makers",
+        "readers": "kerasprune.criteria.belonging:Readers",
+        "scales": "kerasprune.criteria.belonging:Scales",
+    },
+    base="kerasprune.criteria.belonging:Members",
+)
+
+aggregations = Registry(
+    "aggregation",
+    {
+        "first": "kerasprune.criteria.aggregation:First",
+        "max": "kerasprune.criteria.aggregation:Max",
+        "mean": "kerasprune.criteria.aggregation:Mean",
+        "sum": "kerasprune.criteria.aggregation:Sum",
+    },
+    base="kerasprune.criteria.aggregation:Aggregation",
+)
+
+normalisations = Registry(
+    "normalisation",
+    {
+        "larger": "kerasprune.criteria.normalisation:ByLarger",
+        "max": "kerasprune.criteria.normalisation:ByMax",
+        "mean": "kerasprune.criteria.normalisation:ByMean",
+        "none": "kerasprune.criteria.normalisation:AsTheyAre",
+        "norm": "kerasprune.criteria.normalisation:ByNorm",
+        "quantile": "kerasprune.criteria.normalisation:ByQuantile",
+        "range": "kerasprune.criteria.normalisation:ByRange",
+        "standardised": "kerasprune.criteria.normalisation:Standardised",
+        "sum": "kerasprune.criteria.normalisation:BySum",
+    },
+    base="kerasprune.criteria.normalisation:Normalisation",
+)
+
 budgets = Registry(
     "budget",
     {
@@ -214,6 +267,7 @@ budgets = Registry(
 callbacks = Registry(
     "callback",
     {
+        "freeze_kept": "kerasprune.callbacks.freeze_kept:FreezeKept",
         "gradual_magnitude": "kerasprune.callbacks.gradual_magnitude:GradualMagnitude",
         "greg1": "kerasprune.callbacks.greg1:GReg1",
         "greg2": "kerasprune.callbacks.greg2:GReg2",
@@ -237,9 +291,19 @@ granularities = Registry(
         "block": "kerasprune.training.granularity:WeightBlock",
         "channel": "kerasprune.training.granularity:Channel",
         "filter": "kerasprune.training.granularity:Filter",
+        "scale": "kerasprune.training.granularity:Scale",
         "weight": "kerasprune.training.granularity:Weight",
     },
     base="kerasprune.training.granularity:Granularity",
+)
+
+growths = Registry(
+    "growth",
+    {
+        "geometric": "kerasprune.training.growth:Geometric",
+        "linear": "kerasprune.training.growth:Linear",
+    },
+    base="kerasprune.training.growth:Growth",
 )
 
 scopes = Registry(

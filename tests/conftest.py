@@ -3,8 +3,9 @@
 import gc
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -44,18 +45,23 @@ EVERY_BACKEND = {
     "rules/test_lambda.py",
     "rules/test_rules.py",
     "test_verification.py",
+    "training/test_distillation.py",
     "training/test_jax_distribution.py",
     "training/test_jax_step.py",
     "training/test_lowest.py",
 }
 
 
+# Files whose tests share nothing and take many seconds each: one by one, at the end, so that all workers end together.
+APART = ("callbacks/test_registered.py", "recipes/test_library.py", "test_docs.py")
+
 FURTHER_MAKER = re.compile(r"^test_callback_contract\[\w+-[1-9]")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what is quick, and what runs on JAX and torch too."""
+    """Marks what is quick, and what runs on JAX and torch too; puts long tests that stand alone at the end."""
     here = Path(__file__).parent
+    items.sort(key=lambda item: item.path.as_posix().endswith(APART))
     for item in items:
         path = item.path.relative_to(here)
         if path.parts[0] in QUICK and item.get_closest_marker("slow") is None:
@@ -64,6 +70,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.torch)
             if not FURTHER_MAKER.search(item.name):  # one maker of each callback: their steps are not compiled there
                 item.add_marker(pytest.mark.jax)
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable) -> Any:
+    """Keeps the tests of a file on one worker, where the command line asks for nothing else."""
+    if config.getvalue("dist") != "load":
+        return None
+    from support.scheduling import ByFile
+
+    return ByFile(config, log, APART)
 
 
 # A full collection walks the whole heap, a million objects of TensorFlow and of models that earlier tests have built.

@@ -2,9 +2,11 @@
 
     python benchmarks/peers/beside_torch_pruning.py     # writes ../results/torch_pruning.csv and .md; rows are kept
 
-PyTorch for CPUs, torchvision and Torch-Pruning go into a virtual environment of their own, `.venv` beside this file.
-For every architecture both sides run in processes of their own, one after the other. Graph: `DependencyGraph` and
-`kp.trace`. Pruning: `MetaPruner(…)` and `step()`; `kp.plan` and `kp.rebuild`, from a graph that is there.
+PyTorch for CPUs, torchvision and Torch-Pruning go into a virtual environment of their own, `.venv` beside this file;
+`TORCH_PYTHON` names the Python of one that is there. For every architecture both sides run in processes of their own,
+one after the other. Graph: `DependencyGraph` and `kp.trace`. Pruning: `MetaPruner(…)`, which traces, too, and `step()`;
+`kp.plan` and `kp.rebuild`, from a graph that is there, and in the last columns with `kp.trace`. Ours returns a new
+model; theirs changes the one it has.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ import statistics
 import subprocess
 import sys
 import time
-import venv
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -24,12 +25,21 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent))
 from rows import append, read  # noqa: E402
+from torch_venv import prepare  # noqa: E402
 
-VENV = HERE / ".venv"
 ROWS, PAGE = (HERE.parent / "results" / f"torch_pruning.{end}" for end in ("csv", "md"))
-FIELDS = ("architecture", "graph_theirs", "trace", "trace_ratio", "prune_theirs", "prune", "prune_ratio")
+FIELDS = (
+    "architecture",
+    "graph_theirs",
+    "trace",
+    "trace_ratio",
+    "prune_theirs",
+    "prune",
+    "prune_ratio",
+    "all",
+    "all_ratio",
+)
 ROUNDS = 3
-NEEDS = ("torch==2.13.0", "torchvision==0.28.0", "torch-pruning==1.6.1")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 MODELS = {
     "ResNet-50": ("ResNet50", "resnet50"),
@@ -42,10 +52,10 @@ MODELS = {
 
 
 def timed(function) -> tuple:
-    """Returns the seconds a call takes, and its result."""
-    began = time.perf_counter()
+    """Returns the processor seconds that a call takes, which a busy machine does not change much, and its result."""
+    began = time.process_time()
     result = function()
-    return time.perf_counter() - began, result
+    return time.process_time() - began, result
 
 
 def ours(name: str, rounds: int) -> list[dict]:
@@ -103,19 +113,6 @@ def theirs(name: str, rounds: int) -> list[dict]:
     return rows[1:]
 
 
-def prepare() -> Path:
-    """Makes the virtual environment of the other side, where there is none, and returns its Python."""
-    python = VENV / "bin" / "python"
-    if not python.exists():
-        venv.create(VENV, with_pip=True)
-    cpu = ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]
-    for more in ([], cpu):
-        done = subprocess.run([python, "-m", "pip", "install", "-q", *more, *NEEDS], timeout=600, check=False)
-        if not done.returncode:
-            return python
-    sys.exit(f"Expected {', '.join(NEEDS)} from a package index. Received: none. Install them into {VENV}.")
-
-
 def measure(python: str | Path, side: str, name: str, rounds: int) -> list[dict]:
     """Runs one side on one architecture in a process of its own."""
     command = [str(python), "-W", "ignore", __file__, side, name, str(rounds)]
@@ -136,6 +133,8 @@ def main() -> None:
         pruned = [statistics.median(row["first"] + row["second"] for row in each) for each in both]
         cells = [title, *(f"{s:.3f}" for s in graph), f"{graph[1] / graph[0]:.2f}"]
         cells += [*(f"{s:.2f}" for s in pruned), f"{pruned[1] / pruned[0]:.2f}"]
+        whole = statistics.median(sum(row.values()) for row in both[1])  # theirs traces in `MetaPruner`
+        cells += [f"{whole:.2f}", f"{whole / pruned[0]:.2f}"]
         append(ROWS, FIELDS, [dict(zip(FIELDS, cells, strict=True))])
         print(cells, flush=True)
     page()
@@ -146,12 +145,13 @@ def page() -> None:
     lines = [
         "# Beside Torch-Pruning 1.6.1",
         "",
-        f"Seconds, median of {ROUNDS}, one thread, half of the channels; 2 shared {platform.machine()} cores, "
+        f"Processor seconds, median of {ROUNDS}, one thread, half of the channels; 2 {platform.machine()} cores, "
         f"Python {platform.python_version()}, {date.today().isoformat()}. Both sides of a row ran one after the other; "
-        "the machine was shared, so that only the ratios say something. `benchmarks/peers/beside_torch_pruning.py`.",
+        "the machine was shared; its clock was not used. `benchmarks/peers/beside_torch_pruning.py`.",
         "",
-        "| architecture | `DependencyGraph` | `trace` | ratio | `MetaPruner`, `step` | `plan`, `rebuild` | ratio |",
-        "|---|---|---|---|---|---|---|",
+        "| architecture | `DependencyGraph` | `trace` | ratio | `MetaPruner`, `step` | `plan`, `rebuild` | ratio "
+        "| `trace`, `plan`, `rebuild` | ratio |",
+        "|---" * 9 + "|",
         *(f"| {' | '.join(row.values())} |" for row in read(ROWS)),
     ]
     PAGE.write_text("\n".join(lines) + "\n")

@@ -1,4 +1,5 @@
 # Written by tests/test_names.py from the table in __init__.py.
+from kerasprune.callbacks.freeze_kept import FreezeKept as FreezeKept
 from kerasprune.callbacks.gradual_magnitude import GradualMagnitude as GradualMagnitude
 from kerasprune.callbacks.greg1 import GReg1 as GReg1
 from kerasprune.callbacks.greg2 import GReg2 as GReg2

@@ -6,63 +6,32 @@ import copy
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import ceil, floor
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.errors import PruneError, fraction_faults, is_number, made, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, fraction_faults, is_number, made, raise_faults
+from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import as_patterns, trace
 from kerasprune.plans import Plan
+from kerasprune.registry import growths
 from kerasprune.regularizers import GrowingL2
 from kerasprune.training import granularity as granularities
 from kerasprune.training.acting import gentlest_rate
+from kerasprune.training.bn_scales import normalised
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.candidates import Part, Unit, losing
+from kerasprune.training.damping import Damping, schedule_doubts
 from kerasprune.training.decoupled import attach_decay
+from kerasprune.training.growth import Geometric, Growth
 from kerasprune.training.norms import relative_norm, squares
 from kerasprune.training.optimizer import unwrapped
 
-_EXACT = 1e-9  # so that 0.01 / 1e-5 counts as the 1000 updates that it is
 _ENOUGH = 2.0  # a penalty that alone would have shrunk weights by e⁻² has had its chance
 _FALLS = 0.9  # and has not acted where they are above this part of what they were
-
-
-@dataclass(frozen=True)
-class Growth:
-    """When and how far a penalty grows.
-
-    Args:
-        step: δλ, added at every update.
-        every: K_u, steps between two updates; the first is at step 0.
-        ceiling: τ, where it stops growing.
-        settle: K_s, steps with λ at the ceiling.
-    """
-
-    step: float
-    every: int
-    ceiling: float
-    settle: int
-
-    def faults(self) -> list[str]:
-        """Returns what is wrong with it."""
-        faults = []
-        if not is_number(self.step) or not is_number(self.ceiling) or not 0 < self.step <= self.ceiling:
-            faults.append(
-                f"Expected 0 < penalty step ≤ ceiling. Received: step={self.step!r}, ceiling={self.ceiling!r}."
-            )
-        return [*faults, *whole_number_faults(1, every=self.every), *whole_number_faults(0, settle=self.settle)]
-
-    def updates_to(self, height: float) -> int:
-        """Returns the number of updates until λ is at least `height`."""
-        return ceil(height / self.step - _EXACT)
-
-    def updates_beyond(self, height: float) -> int:
-        """Returns the number of updates until λ is greater than `height`."""
-        return floor(height / self.step + _EXACT) + 1
 
 
 class GrowingPenalty(PruningCallback):
@@ -70,10 +39,10 @@ class GrowingPenalty(PruningCallback):
 
     With `decoupled=True` the loss stays alone, and `w_j ← (1 − η·λ_j) w_j` follows the update of the weights.
 
-    A method says how long it takes (`length`), what λ is (`strength`) and which entries are removed (`Unit.pruned`).
+    A method says what λ is (`strength`) and which entries are removed (`Unit.pruned`).
 
     Args:
-        growth: The schedule of the penalty.
+        growth: The law by which the penalty grows.
         keep: Fraction kept, or fractions by name; `None` where a plan says what is kept.
         granularity: What is removed as one: a name of `kp.training.granularity`, a dict, a class or an instance.
         weight_decay: γ, the L2 coefficient that the loss already holds.
@@ -116,6 +85,9 @@ class GrowingPenalty(PruningCallback):
         self.stop = stop
         self.decoupled = decoupled
         self._squeezed: int | None = None
+        self._law = growth
+        self._acting = self._granularity
+        self._undone = False
         self._given = Plan({})
         self._units: list[Unit] = []
         self._kept: dict[str, np.ndarray] = {}
@@ -123,9 +95,9 @@ class GrowingPenalty(PruningCallback):
     # ---- what a method says -----------------------------------------------------------------------------------
 
     @property
-    @abstractmethod
     def length(self) -> int:
         """Steps of the whole schedule."""
+        return self.growth.length
 
     @abstractmethod
     def strength(self, unit: Unit, step: Any) -> Any:
@@ -136,8 +108,30 @@ class GrowingPenalty(PruningCallback):
         channels = self._granularity.whole_channels
         coupling, unknown = ("free", "raise") if channels else ("tied", "freeze")
         graph = trace(self.model, coupling=coupling, unknown=unknown, freeze=self.freeze)
-        units = self._granularity.candidates(graph, self._granularity.numbers(graph, self.keep))
-        return Plan.of(graph, {}), losing(units)
+        return Plan.of(graph, {}), self.pushed(graph, self._granularity.numbers(graph, self.keep))
+
+    def pushed(self, graph: ChannelGraph, kept: Mapping[str, int]) -> list[Unit]:
+        """Returns the units that lose entries; where the schedule is compressed, in kernels that no BatchNorm undoes.
+
+        Args:
+            graph: The model's graph.
+            kept: `{unit name: number of entries kept}`.
+        """
+        losers = [name for name, number in kept.items() if name in graph.groups and number < graph.groups[name].size]
+        self._acting, filters = self._granularity, type(self._granularity) is granularities.Filter
+        self._undone = filters and normalised(graph, losers)
+        if self._undone and self._compresses_filters:
+            self._acting, self._undone = granularities.Channel(self._granularity.coupling), False
+        units = losing(self._acting.candidates(graph, kept))
+        if self._acting.whole_channels:
+            _warn_of_unreached(set(losers) - {unit.name for unit in units}, self._acting)
+        return units
+
+    @property
+    def _compresses_filters(self) -> bool:
+        """Whether it was squeezed into few steps, and would push the kernels that make channels."""
+        filters = type(self._granularity) is granularities.Filter
+        return self._squeezed is not None and isinstance(self.growth, Geometric) and filters
 
     def picked(self, unit: Unit) -> np.ndarray:
         """Returns the sorted indices of the entries of a unit that are kept."""
@@ -152,6 +146,10 @@ class GrowingPenalty(PruningCallback):
         if not self._units:
             raise PruneError("Expected something to remove. Received: a plan that keeps everything. Keep less.")
         _warn_of_frozen(self._units)
+        damping = Damping.of(self.session, self.decoupled, self.length)
+        self._law = self.growth.within(damping)
+        for doubt in schedule_doubts(self._law, damping, self._undone):
+            warnings.warn(f"{type(self).__name__} {doubt}", stacklevel=3)
         for unit in self._units:
             self.session.track(unit.state, unit.pruned, self.read_by)
         if self.decoupled:
@@ -273,8 +271,8 @@ class GrowingPenalty(PruningCallback):
         if self.leaves_masks:
             raise PruneError(f"Expected channels. Received: granularity={self.granularity!r}. Use callback.masks.")
         kept = {name: indices.tolist() for name, indices in self._kept.items()}
-        kinds = {granularities.Filter: "filter", granularities.Channel: "channel"}
-        pushed = kinds.get(type(self._granularity), "")
+        kinds = {granularities.Filter: "filter", granularities.Channel: "channel", granularities.Scale: "scale"}
+        pushed = kinds.get(type(self._acting), "")
         return replace(self._given, keep={**self._given.keep, **kept}, pushed=pushed)
 
     @property
@@ -290,28 +288,39 @@ class GrowingPenalty(PruningCallback):
         }
 
     def compressed(self, steps: int) -> Self:
-        """Returns the same callback with its schedule squeezed into fewer steps.
+        """Returns the same callback with its schedule squeezed into fewer steps: not the papers' schedule.
 
-        Growth and settling keep their shares of the time; λ is updated at every step, by larger amounts. This is not
-        the paper's schedule: for short runs only.
+        λ grows geometrically as far as the optimizer can follow, `η·λ ≤ (1 − √momentum)²`, and stays there for the
+        second half (`kerasprune.training.growth.Geometric`). With granularity `"filter"`, where a BatchNorm stands
+        behind the filters, the kernels that *read* the channels are pushed in their place, granularity `"channel"`: a
+        BatchNorm scales up again what is made before it, whatever its norm is. Other granularities stay. `repr` says
+        what is pushed.
 
         Args:
-            steps: Number of steps for the whole schedule.
+            steps: Number of steps for the whole schedule, at least 3. With momentum 0.9 the penalty alone leaves
+                a thousandth of a weight after 300, whatever the learning rate is, and a fifth after 100.
         """
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 3:
             raise PruneError(f"Expected at least 3 steps. Received: steps={steps!r}.")
         other = copy.copy(self)
-        settle = min(max(1, round(steps * self.growth.settle / self.length)), steps - 2)
-        other._squeeze(steps - settle, settle)
-        other._squeezed = steps
+        other.growth = other._law = self._shortened(steps)
+        other._acting, other._squeezed, other._kept, other._units = self._granularity, steps, {}, []
         return other
+
+    def _shortened(self, steps: int) -> Growth:
+        if isinstance(self.growth, Geometric):
+            return replace(self.growth, steps=steps, settle=None)
+        return Geometric(steps)
 
     def __repr__(self) -> str:
         text = super().__repr__()
-        return text if self._squeezed is None else text.replace("): ", f").compressed({self._squeezed}): ", 1)
-
-    def _squeeze(self, growing: int, settle: int) -> None:
-        self.growth = replace(self.growth, step=self.growth.ceiling / (growing + 1), every=1, settle=settle)
+        if self._squeezed is None:
+            return text
+        head, _, status = text.partition("): ")
+        where = "'channel' where a BatchNorm follows" if not self._units else f"{type(self._acting).__name__.lower()!r}"
+        pushed = f", granularity {where}" if self._compresses_filters else ""
+        law = ", λ grows geometrically to critical damping" if isinstance(self.growth, Geometric) else ""
+        return f"{head}).compressed({self._squeezed}): {status}{law}{pushed}"
 
     def _reader(self, unit: Unit, part: Part) -> Callable[[], Any]:
         session = self.session
@@ -320,6 +329,22 @@ class GrowingPenalty(PruningCallback):
     def _check_done(self) -> None:
         if not self._kept:
             raise PruneError("Expected a finished fit. Received: a callback that has not been used yet.")
+
+
+def law(identifier: Any, papers: Growth, arguments: Mapping[str, Any], faults: list[str]) -> Growth:
+    """Returns the law by which a penalty grows: the papers' for `"linear"`, or the one that is spelt.
+
+    Args:
+        identifier: A name, a dict, a class or an instance.
+        papers: The papers' law, made of arguments of the callback.
+        arguments: Those of them that were given.
+        faults: What is wrong is added here.
+    """
+    if identifier == "linear":
+        return papers
+    if arguments:
+        faults.append(f"Expected {', '.join(arguments)} beside growth='linear' only. Received: growth={identifier!r}.")
+    return made(faults, growths.get, identifier) or papers
 
 
 def keep_faults(keep: Any) -> list[str]:
@@ -335,6 +360,16 @@ def _warn_of_decay(optimizer: keras.Optimizer) -> None:
             f"The optimizer decays weights by itself (weight_decay={decay}), past the momentum; the method wants "
             "weight decay as an L2 term in the loss. Use kernel_regularizer instead.",
             stacklevel=4,
+        )
+
+
+def _warn_of_unreached(names: set[str], granularity: granularities.Granularity) -> None:
+    if names:
+        warnings.warn(
+            f"No weights of granularity {type(granularity).__name__.lower()!r} hold the channels of "
+            f"{', '.join(sorted(names)[:5])}{'…' if len(names) > 5 else ''}, so nothing pushes them. Take another "
+            "granularity, or leave them out of the plan.",
+            stacklevel=6,
         )
 
 

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks._growing import GrowingPenalty, Growth, keep_faults
+from kerasprune.callbacks._growing import GrowingPenalty, keep_faults, law
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan, plan_faults
-from kerasprune.training.candidates import Unit, losing
+from kerasprune.training.candidates import Unit
+from kerasprune.training.growth import Linear
+
+_OF_LINEAR = ("penalty_step", "every", "ceiling", "settle")
 
 
 class GReg1(GrowingPenalty):
@@ -38,8 +41,12 @@ class GReg1(GrowingPenalty):
         every: K_u, steps between two updates. Defaults to 10.
         ceiling: τ. Defaults to 1.0.
         settle: K_s, steps at the ceiling. Defaults to 5000.
+        growth: The law by which λ grows: `"linear"`, the paper's, made of the four arguments above; or `{"name":
+            "geometric", "steps": 600}` in their place, up to what the optimizer can follow. Defaults to `"linear"`.
         granularity: `"filter"`: the kernels that make the channels are penalised; `"channel"`: those that read them;
-            `"weight"`: single weights. Defaults to `"filter"`.
+            `"scale"`: γ and β of the BatchNorms behind them; `"weight"`: single weights. A BatchNorm undoes what is
+            done to the filters before it, so that a short schedule needs `"channel"` or `"scale"`. Defaults to
+            `"filter"`.
         weight_decay: γ, the L2 coefficient that the loss already holds. GReg-1 does not change it. Defaults to 0.
         stop: Whether to stop `fit` at the end of the schedule. Defaults to `True`.
         freeze: Names of layers, or wildcards, that stay whole; beside `keep` only. Defaults to none.
@@ -47,7 +54,8 @@ class GReg1(GrowingPenalty):
             `False`.
         decoupled: Whether the penalty acts apart from momentum and moments, `w_j ← (1 − η·λ_j) w_j` after the update
             with learning rate η, as AdamW has its weight decay: for optimizers that divide gradients by their size,
-            Adam, AdamW, Lion. There a weight that the loss holds against it ends near 1/λ. Defaults to `False`.
+            Adam, AdamW, Lion. There a weight that the loss holds against it ends near 1/λ; with η·λ = 1, where
+            geometric growth ends, it is zero. Defaults to `False`.
         strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
             Defaults to `True`.
 
@@ -74,6 +82,7 @@ class GReg1(GrowingPenalty):
         every: int = 10,
         ceiling: float = 1.0,
         settle: int = 5000,
+        growth: Any = "linear",
         granularity: Any = "filter",
         weight_decay: float = 0.0,
         stop: bool = True,
@@ -98,15 +107,13 @@ class GReg1(GrowingPenalty):
                 "Expected a plan that leaves the choice open beside rerank=True. Received: a plan of coupling "
                 "'padded', which keeps the first channels of a trunk."
             )
-        growth = Growth(penalty_step, every, ceiling, settle)
-        super().__init__(growth, keep, granularity, weight_decay, stop, freeze, faults, decoupled, strict)
+        papers = Linear(penalty_step, every, ceiling, settle)
+        own = {name: value for name, value in self._arguments[1].items() if name in _OF_LINEAR}
+        super().__init__(
+            law(growth, papers, own, faults), keep, granularity, weight_decay, stop, freeze, faults, decoupled, strict
+        )
         self._asked = plan
         self.rerank = rerank
-
-    @property
-    def length(self) -> int:
-        """Steps that the whole schedule takes: `(⌈τ/δλ⌉ − 1)·K_u + K_s`."""
-        return (self.growth.updates_to(self.growth.ceiling) - 1) * self.growth.every + self.growth.settle
 
     def units(self) -> tuple[Plan, list[Unit]]:
         """Returns the units; what stays is decided here, at the start."""
@@ -118,7 +125,7 @@ class GReg1(GrowingPenalty):
         plan = self._asked
         graph = trace(self.model, coupling=plan.coupling, unknown="freeze")
         plan.check(graph)
-        units = losing(self._granularity.candidates(graph, {name: len(kept) for name, kept in plan.keep.items()}))
+        units = self.pushed(graph, {name: len(kept) for name, kept in plan.keep.items()})
         for unit in units:
             unit.pruned.assign(~np.isin(np.arange(unit.size), plan.keep[unit.name]))
         return replace(plan, fingerprint=graph.fingerprint), units
@@ -130,7 +137,5 @@ class GReg1(GrowingPenalty):
         return unit.kept_indices()
 
     def strength(self, unit: Unit, step: Any) -> Any:
-        """Returns `λ = min(δλ · (⌊step/K_u⌋ + 1), τ)` for what is pruned, 0 for what is kept."""
-        updates = ops.cast(step // self.growth.every + 1, "float32")
-        pruned = ops.convert_to_tensor(unit.pruned)
-        return ops.where(pruned, ops.minimum(updates * self.growth.step, self.growth.ceiling), 0.0)
+        """Returns λ, `min(δλ · (⌊step/K_u⌋ + 1), τ)` in the paper, for what is pruned, 0 for what is kept."""
+        return ops.where(ops.convert_to_tensor(unit.pruned), self._law(step), 0.0)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks._growing import GrowingPenalty, Growth, keep_faults
+from kerasprune.callbacks._growing import GrowingPenalty, keep_faults, law
 from kerasprune.errors import is_number
 from kerasprune.training.candidates import Unit
 from kerasprune.training.control import cond
+from kerasprune.training.growth import Linear, TwoSlopes
+
+_OF_LINEAR = ("pick_step", "push_step", "every", "pick_at", "ceiling", "settle")
 
 
 class GReg2(GrowingPenalty):
@@ -32,14 +34,15 @@ class GReg2(GrowingPenalty):
         pick_at: τ'. Defaults to 0.01.
         ceiling: τ. Defaults to 1.0.
         settle: K_s, steps at the ceiling. Defaults to 5000.
+        growth: The law by which λ grows: `"linear"`, the paper's, made of the arguments above; or `{"name":
+            "geometric", "steps": 600}` in place of them, which picks halfway through its growth. Defaults to
+            `"linear"`.
         recover: λ of what stays, after the pick. Defaults to `−weight_decay`.
         granularity: As for `GReg1`. Defaults to `"filter"`.
         weight_decay: γ, the L2 coefficient that the loss already holds. Defaults to 0.
         stop: Whether to stop `fit` at the end of the schedule. Defaults to `True`.
         freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
-        decoupled: Whether the penalty acts apart from momentum and moments, `w_j ← (1 − η·λ_j) w_j` after the update
-            with learning rate η, as AdamW has its weight decay: for optimizers that divide gradients by their size,
-            Adam, AdamW, Lion. There a weight that the loss holds against it ends near 1/λ. Defaults to `False`.
+        decoupled: As for `GReg1`. Defaults to `False`.
         strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
             Defaults to `True`.
 
@@ -65,6 +68,7 @@ class GReg2(GrowingPenalty):
         pick_at: float = 0.01,
         ceiling: float = 1.0,
         settle: int = 5000,
+        growth: Any = "linear",
         recover: float | None = None,
         granularity: Any = "filter",
         weight_decay: float = 0.0,
@@ -74,43 +78,25 @@ class GReg2(GrowingPenalty):
         strict: bool = True,
     ) -> None:
         faults = keep_faults(keep)
-        growth, picking = Growth(push_step, every, ceiling, settle), (pick_step, pick_at, ceiling)
-        if not all(map(is_number, picking)) or not 0 < pick_step <= pick_at < ceiling - pick_step:
-            faults.append(
-                "Expected 0 < pick_step ≤ pick_at < ceiling − pick_step. "
-                f"Received: pick_step={pick_step!r}, pick_at={pick_at!r}, ceiling={ceiling!r}."
-            )
+        papers = TwoSlopes(
+            Linear(pick_step, every, ceiling, settle), Linear(push_step, every, ceiling, settle), pick_at
+        )
+        own = {name: value for name, value in self._arguments[1].items() if name in _OF_LINEAR}
         if recover is not None and not is_number(recover):
             faults.append(f"Expected recover to be a number. Received: recover={recover!r}.")
-        super().__init__(growth, keep, granularity, weight_decay, stop, freeze, faults, decoupled, strict)
+        chosen = law(growth, papers, own, faults)
+        super().__init__(chosen, keep, granularity, weight_decay, stop, freeze, faults, decoupled, strict)
         self.recover = -weight_decay if recover is None else recover
-        self.picking = replace(growth, step=pick_step)
-        self.pick_at = pick_at
 
     @property
     def pick_step_number(self) -> int:
-        """The step at which the pick happens: the first update with `λ > τ'`."""
-        return self.picking.updates_beyond(self.pick_at) * self.growth.every
-
-    @property
-    def length(self) -> int:
-        """Steps that the whole schedule takes."""
-        pushes = self.growth.updates_to(self.growth.ceiling - self._height)
-        return self.pick_step_number + (pushes - 1) * self.growth.every + self.growth.settle
-
-    @property
-    def _height(self) -> float:
-        """λ at the pick."""
-        return self.picking.updates_beyond(self.pick_at) * self.picking.step
+        """The step at which the pick happens; in the paper, the first update with `λ > τ'`."""
+        return self.growth.pick
 
     def strength(self, unit: Unit, step: Any) -> Any:
         """Returns λ of every entry: the same for all before the pick, then `recover` or growing on."""
-        every, pick = self.growth.every, self.pick_step_number
-        pruned = self._settled(unit, step)
-        shared = ops.cast(step // every + 1, "float32") * self.picking.step
-        pushes = ops.cast((step - pick) // every + 1, "float32")
-        pushed = ops.minimum(self._height + pushes * self.growth.step, self.growth.ceiling)
-        return ops.where(step < pick, shared, ops.where(pruned, pushed, self.recover))
+        pruned, grown = self._settled(unit, step), self._law(step)
+        return ops.where(step < self.pick_step_number, grown, ops.where(pruned, grown, self.recover))
 
     def _settled(self, unit: Unit, step: Any) -> Any:
         """Returns which entries go, having picked at the step of the pick."""
@@ -129,11 +115,3 @@ class GReg2(GrowingPenalty):
         if self.session.now() <= self.pick_step_number:
             unit.pruned.assign(unit.lowest())
         return unit.kept_indices()
-
-    def _squeeze(self, growing: int, settle: int) -> None:
-        """Keeps the share of the time before the pick."""
-        before = round(growing * self.pick_step_number / (self.length - self.growth.settle))
-        before = min(max(before, 1), growing - 1)
-        self.picking = replace(self.picking, step=self.pick_at / (before - 1e-3), every=1)  # just beyond τ'
-        rest = self.growth.ceiling - self._height
-        self.growth = replace(self.growth, step=rest / (growing - before + 1), every=1, settle=settle)

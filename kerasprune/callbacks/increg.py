@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks._growing import GrowingPenalty, Growth, keep_faults
+from kerasprune.callbacks._growing import GrowingPenalty, keep_faults
 from kerasprune.plans import Plan
 from kerasprune.training.candidates import Unit
 from kerasprune.training.control import cond
+from kerasprune.training.growth import Growth, Linear
 from kerasprune.training.scope import rank
 
 
@@ -39,9 +40,7 @@ class IncReg(GrowingPenalty):
         weight_decay: The L2 coefficient that the loss already holds. Defaults to 0.
         stop: Whether to stop `fit` at the end of the schedule. Defaults to `True`.
         freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
-        decoupled: Whether the penalty acts apart from momentum and moments, `w_j ← (1 − η·λ_j) w_j` after the update
-            with learning rate η, as AdamW has its weight decay: for optimizers that divide gradients by their size,
-            Adam, AdamW, Lion. There a weight that the loss holds against it ends near 1/λ. Defaults to `False`.
+        decoupled: As for `GReg1`. Defaults to `False`.
         strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
             Defaults to `True`.
 
@@ -73,16 +72,11 @@ class IncReg(GrowingPenalty):
         decoupled: bool = False,
         strict: bool = True,
     ) -> None:
-        growth = Growth(penalty_step, every, ceiling, settle)
+        growth = Linear(penalty_step, every, ceiling, settle)
         faults = keep_faults(keep)
         super().__init__(growth, keep, granularity, weight_decay, stop, freeze, faults, decoupled, strict)
         self._penalties: dict[str, Any] = {}
         self._updated: dict[str, Any] = {}
-
-    @property
-    def length(self) -> int:
-        """Steps until the fastest λ can be at the ceiling, and those after it."""
-        return (self.growth.updates_to(self.growth.ceiling) - 1) * self.growth.every + self.growth.settle
 
     def units(self) -> tuple[Plan, list[Unit]]:
         """Returns the units, each with penalties that begin at zero."""
@@ -109,6 +103,10 @@ class IncReg(GrowingPenalty):
         penalty.assign(grown)
         updated.assign(ops.where(due, ops.cast(step, "int32"), ops.convert_to_tensor(updated)))
         return grown
+
+    def _shortened(self, steps: int) -> Growth:
+        """Returns the law with A and the steps squeezed: every λ grows or falls with its rank, by A at most."""
+        return self.growth.squeezed(steps)
 
     def picked(self, unit: Unit) -> np.ndarray:
         """Returns what is strongest at the end."""

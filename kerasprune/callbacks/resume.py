@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,7 @@ class Resume(PruningCallback):
         for name, callback in self._named().items():
             keeps = {f"callback/{name}/{key}": variable for key, variable in callback.session.variables.items()}
             faults += [_fault(name, key, variable, found) for key, variable in keeps.items()]
+            faults.append(_left_whole(name, keeps.keys(), found))
         faults = [fault for fault in faults if fault]
         remedy = (
             "It may be that layers without names of their own were numbered on: name them, or call "
@@ -274,6 +276,18 @@ def _fault(who: str, key: str, variable: Any, found: SavedState) -> str:
         return ""
     received = "nothing of that name" if saved is None else f"shape {list(saved.shape)} of {saved.dtype}"
     return f"{who} keeps {key.removeprefix(f'callback/{who}/')!r} {_shape(variable)}. Received: {received}."
+
+
+def _left_whole(who: str, keeps: Collection[str], found: SavedState) -> str:
+    """Returns what a state has masked and the callback would forget; nothing where it forgets nothing."""
+    masks = f"callback/{who}/goes/"
+    forgotten = [key.removeprefix(masks) for key in found.arrays if key.startswith(masks) and key not in keeps]
+    if not forgotten:
+        return ""
+    return (
+        f"{who} had masks on {_short(forgotten)}. Received: one that leaves these whole. Freeze as then; depthwise "
+        "kernels, which version 0.1 masked unasked, need granularity={'name': 'weight', 'depthwise': True}."
+    )
 
 
 def _settings(callback: PruningCallback) -> dict[str, Any]:

@@ -38,10 +38,13 @@ def run(
     if seeds != 1 or grid:
         if strict:
             raise PruneError("Expected one run beside --strict. Received: --seeds or --grid. Leave one of them out.")
-        from kerasprune.recipes.grid import grid_of, seeds_and_grid
+        from kerasprune.recipes.grid import grid_of, output_of, seeds_and_grid
 
         options = {"settings": settings or [], "out": out, "resume": resume, "trust": trust, "smoke": smoke}
         folder = seeds_and_grid(recipe, seeds=seeds, grid=grid_of(grid or []), workers=workers, **options)
+        if verbose:
+            for printed in filter(Path.is_file, map(output_of, sorted(folder.iterdir()))):
+                typer.echo(f"{printed}:\n{printed.read_text(encoding='utf-8')}", err=True)
         print_comparison([folder])
         return
     if workers != 1:

@@ -1,7 +1,11 @@
 # Written by tests/test_names.py from the table in __init__.py.
+from kerasprune.criteria.abs_grasp import AbsGraSP as AbsGraSP
+from kerasprune.criteria.aggregation import Aggregation as Aggregation
+from kerasprune.criteria.apoz import APoZ as APoZ
 from kerasprune.criteria.base import Criterion as Criterion
 from kerasprune.criteria.base import Scores as Scores
 from kerasprune.criteria.base import score as score
+from kerasprune.criteria.belonging import Members as Members
 from kerasprune.criteria.block_fisher import BlockFisher as BlockFisher
 from kerasprune.criteria.blocks.base import BlockCriterion as BlockCriterion
 from kerasprune.criteria.blocks.base import blocks_of as blocks_of
@@ -14,23 +18,40 @@ from kerasprune.criteria.curvature import EmpiricalFisher as EmpiricalFisher
 from kerasprune.criteria.curvature import ExactDiagonal as ExactDiagonal
 from kerasprune.criteria.curvature import GaussNewton as GaussNewton
 from kerasprune.criteria.example_gradients import mean_squares as mean_squares
+from kerasprune.criteria.fpgm import FPGM as FPGM
 from kerasprune.criteria.gates import GateCriterion as GateCriterion
 from kerasprune.criteria.gradient_magnitude import GradientMagnitude as GradientMagnitude
 from kerasprune.criteria.gradients import GradientCriterion as GradientCriterion
 from kerasprune.criteria.gradients import mean_gradients as mean_gradients
+from kerasprune.criteria.grasp import GraSP as GraSP
+from kerasprune.criteria.group_l1 import GroupL1 as GroupL1
+from kerasprune.criteria.group_l2 import GroupL2 as GroupL2
+from kerasprune.criteria.grouped import Grouped as Grouped
+from kerasprune.criteria.hrank import HRank as HRank
+from kerasprune.criteria.hrank_edge import HRankEdge as HRankEdge
+from kerasprune.criteria.hrank_random import HRankRandom as HRankRandom
+from kerasprune.criteria.hrank_reverse import HRankReverse as HRankReverse
 from kerasprune.criteria.inverse_hessian import ExactInverse as ExactInverse
 from kerasprune.criteria.inverse_hessian import WoodburyInverse as WoodburyInverse
 from kerasprune.criteria.l1 import L1 as L1
 from kerasprune.criteria.l2 import L2 as L2
+from kerasprune.criteria.lamp import LAMP as LAMP
+from kerasprune.criteria.normalisation import Normalisation as Normalisation
 from kerasprune.criteria.obd import OBD as OBD
 from kerasprune.criteria.obs import OBS as OBS
 from kerasprune.criteria.obs import obs_update as obs_update
 from kerasprune.criteria.random import Random as Random
 from kerasprune.criteria.skeletonization import Skeletonization as Skeletonization
+from kerasprune.criteria.snip import SNIP as SNIP
+from kerasprune.criteria.synflow import SynFlow as SynFlow
 from kerasprune.criteria.taylor_fo import TaylorFO as TaylorFO
 from kerasprune.criteria.taylor_fo_gate import TaylorFOGate as TaylorFOGate
+from kerasprune.criteria.thinet import ThiNet as ThiNet
+from kerasprune.registry import aggregations as aggregations
 from kerasprune.registry import block_criteria as block_criteria
 from kerasprune.registry import criteria as _criteria
+from kerasprune.registry import members as members
+from kerasprune.registry import normalisations as normalisations
 add = _criteria.add
 get = _criteria.get
 names = _criteria.names

@@ -7,6 +7,7 @@ kernel slice that makes a channel, so coupled layers, depthwise kernels and shar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import keras
@@ -102,6 +103,15 @@ class Criterion:
         self.check(data)
         graph = trace(model, unknown="freeze")
         return {k.variable.path: _array(self.reduced(self._worth(k)), "float64") for k in graph.kernels}
+
+    def prepared(
+        self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
+    ) -> Callable[[], dict[str, np.ndarray]]:
+        """Returns `saliency_of` as a function of the weights that the model has at each call.
+
+        Scores that are taken in many rounds override it where part of the work is the same every time.
+        """
+        return partial(self.saliency_of, model, data=data, loss=loss, seed=seed)
 
     def check(self, data: Any) -> None:
         """Checks that what the criterion needs is given.

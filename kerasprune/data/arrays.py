@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from kerasprune.files.arrays import read_arrays
 SHARE = 10  # where a file has a test part but no validation part, a tenth of the training part is held out
 TARGETS = "y"
 Inputs = np.ndarray | dict[str, np.ndarray]
+Tensors = tf.Tensor | dict[str, tf.Tensor]
+Scaler = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class Rows(ByNumber):
         targets: Array of shape (count, …).
     """
 
-    inputs: Inputs
-    targets: np.ndarray
+    inputs: Inputs | Tensors
+    targets: np.ndarray | tf.Tensor
 
     @property
     def count(self) -> int:
@@ -45,14 +47,19 @@ class Rows(ByNumber):
         """Returns some of the examples."""
         return Rows(tf.nest.map_structure(lambda each: each[numbers], self.inputs), self.targets[numbers])
 
+    def held(self) -> Rows:
+        """Returns the examples as tensors, which every data set made of them shares; an array would be copied."""
+        with tf.device("CPU"):  # also where there is a GPU: its memory is for the model
+            return Rows(*tf.nest.map_structure(tf.constant, (self.inputs, self.targets)))
+
     def decode(self, record: tf.Tensor) -> tuple[Any, tf.Tensor]:
         """Returns the inputs and the target of a number."""
-        with tf.device("CPU"):  # also where there is a GPU: its memory is for the model
+        with tf.device("CPU"):
             return tf.nest.map_structure(lambda each: tf.gather(each, record), (self.inputs, self.targets))
 
 
 def arrays(path: Path) -> Examples:
-    """Returns the examples of a `.npz` file.
+    """Returns the examples of a `.npz` file, which is read here, once.
 
     It holds `x` and `y`, or for several inputs an array by the name of each and `y`: divided 80 : 10 : 10 by a fixed
     permutation. Or it holds `x_train`, `y_train`, `x_test`, `y_test`, and `x_val`, `y_val` unless a tenth of the
@@ -64,8 +71,10 @@ def arrays(path: Path) -> Examples:
     Raises:
         PruneError: It is no such file, its arrays do not fit each other, or they hold Python objects.
     """
-    splits = _splits(path, read(path))
-    return Examples(str(path), tuple(splits), partial(_batches, splits, str(path)))
+    splits = {split: rows.held() for split, rows in _splits(path, read(path)).items()}
+    training = tf.nest.map_structure(np.asarray, splits["train"].inputs)  # the same memory
+    scaled = cache(lambda scale: scaler(training, scale, str(path)))
+    return Examples(str(path), tuple(splits), partial(_batches, splits, scaled, str(path)))
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -129,7 +138,7 @@ def _checked(path: Path, inputs: Inputs, targets: np.ndarray) -> Rows:
     return Rows(tf.nest.map_structure(plain, inputs), plain(targets))
 
 
-def scaler(training: Inputs, scale: str, name: str) -> Callable[[Any], Any]:
+def scaler(training: Inputs, scale: str, name: str) -> Scaler:
     """Returns a function that brings pixels to a scale; numbers that are no pixels stay as they are.
 
     Args:
@@ -164,9 +173,16 @@ def _moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return pixels.mean(axes) / 255.0, np.maximum(pixels.std(axes) / 255.0, 1e-6)
 
 
-def _batches(splits: Mapping[str, Rows], name: str, split: str, batch: int, seed: int, scale: str) -> tf.data.Dataset:
-    rows = splits[split]
-    ready = scaler(splits["train"].inputs, scale, name)
+def _batches(
+    splits: Mapping[str, Rows],
+    scaled: Callable[[str], Callable],
+    name: str,
+    split: str,
+    batch: int,
+    seed: int,
+    scale: str,
+) -> tf.data.Dataset:
+    rows, ready = splits[split], scaled(scale)
     if split == "train":
         return epochs(rows, lambda x, *_: ready(x), batch=min(batch, rows.count), seed=seed, name=f"{name} {seed}")
     decoded = rows.in_order().map(rows.decode, num_parallel_calls=tf.data.AUTOTUNE)

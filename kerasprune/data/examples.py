@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ import tensorflow as tf
 from kerasprune.data.lookup import own
 from kerasprune.errors import PruneError, nearest
 
+Counts = dict[tuple[str, int], int]
 SPLIT_NAMES = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Examples of one's own.
+    """Examples of one's own, held as long as this object is.
 
     Args:
         name: Where they come from.
@@ -25,12 +26,14 @@ class Examples:
         make: From a split, a batch size, a seed and a scale to batches `(inputs, targets)`, or to single examples,
             which `fitted` puts into batches.
         divide: Takes the part of a split out of single examples, where `make` returns all. Defaults to `None`.
+        counts: Numbers of batches that had to be counted: `{(whose, examples per batch): number}`.
     """
 
     name: str
     splits: Sequence[str]
     make: Callable[[str, int, int, str], tf.data.Dataset]
     divide: Callable[[tf.data.Dataset, str], tf.data.Dataset] | None = None
+    counts: Counts = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def batches(self, split: str, batch: int, seed: int, scale: str, inputs: Sequence[Any]) -> tf.data.Dataset:
         """Returns a split in batches that fit the inputs of a model.
@@ -50,10 +53,11 @@ class Examples:
                 f"Expected one of the splits of {self.name}: {', '.join(self.splits)}. Received: {split!r}."
                 f"{nearest(split, self.splits)}"
             )
-        data = fitted(self.make(split, batch, seed, scale), inputs, batch, self.name)
+        whole = self.name if self.divide is not None else f"{split} of {self.name}"
+        data = fitted(self.make(split, batch, seed, scale), inputs, batch, whole, self.counts)
         if self.divide is None:
             return data
-        return fitted(self.divide(data.unbatch(), split), inputs, batch, f"{split} of {self.name}")
+        return fitted(self.divide(data.unbatch(), split), inputs, batch, f"{split} of {self.name}", self.counts)
 
 
 def examples(name: str) -> Examples:
@@ -74,7 +78,13 @@ def examples(name: str) -> Examples:
     return arrays(Path(name).expanduser())
 
 
-def fitted(data: tf.data.Dataset, inputs: Sequence[Any], batch: int, name: str) -> tf.data.Dataset:
+def fitted(
+    data: tf.data.Dataset,
+    inputs: Sequence[Any],
+    batch: int,
+    name: str,
+    counts: Counts | None = None,
+) -> tf.data.Dataset:
     """Returns examples in batches of the shapes that a model takes.
 
     Single examples are put into batches, a channel axis of one is added where only that is missing, and the number of
@@ -85,6 +95,7 @@ def fitted(data: tf.data.Dataset, inputs: Sequence[Any], batch: int, name: str) 
         inputs: The input tensors of the model.
         batch: Examples per batch.
         name: Where the examples come from.
+        counts: Numbers counted before, by name and examples per batch; a new one is added. Defaults to none.
 
     Raises:
         PruneError: The examples do not fit, or never end.
@@ -99,8 +110,10 @@ def fitted(data: tf.data.Dataset, inputs: Sequence[Any], batch: int, name: str) 
     if steps == tf.data.INFINITE_CARDINALITY:
         raise PruneError(f"Expected examples that end. Received: {name}, which repeats. Leave .repeat() out.")
     if steps == tf.data.UNKNOWN_CARDINALITY:
-        count = int(data.reduce(tf.constant(0, tf.int64), lambda n, *_: n + 1))
-        data = data.apply(tf.data.experimental.assert_cardinality(count))
+        counts, key = {} if counts is None else counts, (name, batch)
+        if key not in counts:
+            counts[key] = int(data.reduce(tf.constant(0, tf.int64), lambda n, *_: n + 1))
+        data = data.apply(tf.data.experimental.assert_cardinality(counts[key]))
     if len(data) == 0:
         raise PruneError(f"Expected at least one batch. Received: {name}, which is empty.")
     return data.prefetch(tf.data.AUTOTUNE)

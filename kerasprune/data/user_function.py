@@ -6,6 +6,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ PARTS = 10  # of the examples of a function without splits eight tenths train, o
 def user_function(address: str) -> Examples:
     """Returns the examples of a function.
 
-    It is called with the name of a split and returns that split; a function without arguments returns all examples,
-    of which every ninth and tenth example serves for validation and for the test.
+    It is called with the name of a split, once, and returns that split; a function without arguments returns all
+    examples, of which every ninth and tenth example serves for validation and for the test.
 
     Args:
         address: `module:function` or `FILE.py:function`; the module is looked for in the current folder too.
@@ -35,6 +36,7 @@ def user_function(address: str) -> Examples:
         takes_split = bool(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         takes_split = True
+    called = cache(lambda *arguments: _called(function, address, arguments))
 
     def make(split: str, batch: int, seed: int, scale: str) -> tf.data.Dataset:
         del batch, seed
@@ -43,7 +45,7 @@ def user_function(address: str) -> Examples:
                 f"Expected the pixels of {address} at the scale that the model takes. Received: scale={scale!r}. "
                 "Scale them in the function, and leave --scale out."
             )
-        return _called(function, address, (split,) if takes_split else ())
+        return called(*((split,) if takes_split else ()))
 
     return Examples(address, SPLIT_NAMES, make, None if takes_split else _part)
 

@@ -12,11 +12,27 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from kerasprune.data.examples import Examples
+
 SMOKE_BATCHES = 2
 
 
+def own_examples(spec: Data | None) -> Examples | None:
+    """Returns a user's own examples, read here; `None` where there are no data, or images by name."""
+    if spec is None or own(spec.name) is None:
+        return None
+    from kerasprune.data.examples import examples as read
+
+    return read(spec.name)
+
+
 def examples(
-    recipe: Recipe, split: str, model: keras.Model, batch: int | None = None, size: int | None = None
+    recipe: Recipe,
+    split: str,
+    model: keras.Model,
+    batch: int | None = None,
+    size: int | None = None,
+    held: Examples | None = None,
 ) -> tf.data.Dataset:
     """Returns batches of inputs and targets of a recipe's data; two batches of noise, of images, for a recipe in short.
 
@@ -26,29 +42,34 @@ def examples(
         model: The model that they are for: its side, its channels and its classes.
         batch: Examples per batch. Defaults to the data section's.
         size: Image side in pixels. Defaults to the model's own, or where that is free the data section's.
+        held: What `own_examples` returned, so that they are read once. Defaults to reading them here.
 
     Raises:
         PruneError: There is no such data set or split, or it does not fit the model.
     """
-    if not recipe.smoke:
-        return examples_of(recipe.data, split, model, batch=batch, size=size, seed=recipe.seed)
-    changes: dict[str, Any] = {}
-    if own(recipe.data.name) is None:
-        side, _ = image_shape(model, recipe.data.name)
-        changes = {"name": f"generated:{model.output_shape[-1]}", "size": side or recipe.data.size}
-    spec = recipe.data.model_copy(update=changes)
-    return examples_of(spec, split, model, batch=batch, size=size, seed=recipe.seed).take(SMOKE_BATCHES)
+    spec = recipe.data
+    if recipe.smoke and own(spec.name) is None:
+        side, _ = image_shape(model, spec.name)
+        noise = {"name": f"generated:{model.output_shape[-1]}", "size": side or spec.size}
+        spec = spec.model_copy(update=noise)
+    data = examples_of(spec, split, model, batch=batch, size=size, seed=recipe.seed, held=held)
+    return data.take(SMOKE_BATCHES) if recipe.smoke else data
 
 
 def examples_of(
-    spec: Data, split: str, model: keras.Model, *, batch: int | None = None, size: int | None = None, seed: int = 0
+    spec: Data,
+    split: str,
+    model: keras.Model,
+    *,
+    batch: int | None = None,
+    size: int | None = None,
+    seed: int = 0,
+    held: Examples | None = None,
 ) -> tf.data.Dataset:
     """Returns batches of inputs and targets of a data section; see `examples`."""
-    batch = batch or spec.batch
-    if own(spec.name) is not None:
-        from kerasprune.data.examples import examples as own_examples
-
-        return own_examples(spec.name).batches(split, batch, seed, spec.scale or "none", model.inputs)
+    batch, held = batch or spec.batch, held or own_examples(spec)
+    if held is not None:
+        return held.batches(split, batch, seed, spec.scale or "none", model.inputs)
     return _images(spec, split, model, batch, size, seed)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from rich.console import Console
 
+    from kerasprune.recipes.ahead import Ahead
     from kerasprune.recipes.objective import Objective
     from kerasprune.recipes.run_folder import RunFolder
 
@@ -34,6 +35,7 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     span: float | None = None,
     place: str | None = None,
+    ahead: Ahead | None = None,
 ) -> None:
     """Trains the weights of a model; the model itself stays as it is, not compiled.
 
@@ -52,12 +54,13 @@ def fit(
         callbacks: Callbacks of the method. Defaults to none.
         span: Epochs that the learning-rate schedule spans, for methods that rewind it. Defaults to all.
         place: Name of the folder of its state, other than that of any other fit of the stage. Defaults to the stage.
+        ahead: What the run trains afterwards. Defaults to `None`: not told.
     """
     # A second model over the same layers: what is saved later holds neither optimiser nor loss.
     twin = keras.Model(model.inputs, model.outputs, name=model.name)
     steps = len(training)
     objective.compile(twin, optimizer(spec.optimizer, span or epochs, steps))
-    terminal = progress.Terminal(console, stage, epochs)
+    terminal = progress.Terminal(console, stage, epochs, ahead)
     resume = Resume(folder.state(place or stage))
     done = _gone_on_with(resume, stage, epochs, console)
     earlier = [row for row in folder.rows_of(stage) if int(row["epoch"]) <= done]

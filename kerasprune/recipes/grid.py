@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import yaml
 
@@ -19,6 +21,10 @@ from kerasprune.recipes.yaml_text import read_value
 from kerasprune.reports.comparison import runs_below, write_comparison
 from kerasprune.workflows.population import Population
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STANDARD_ERROR = 2  # its descriptor
 STORE, TABLE, WARNINGS = "population.sqlite", "comparison.csv", "warnings.txt"
 
 
@@ -80,8 +86,8 @@ def seeds_and_grid(
         verbose: 0: silent; 1: what is finished, and how long the rest takes. Defaults to 1.
 
     Returns:
-        The folder: a run folder for each combination and seed, `comparison.csv` (mean and standard deviation over the
-        seeds), and `population.sqlite`.
+        The folder: a run folder for each combination and seed and beside it what that run prints (`.txt`),
+        `comparison.csv` (mean and standard deviation over the seeds), and `population.sqlite`.
 
     Raises:
         PruneError: A run has faults; the folder holds something else; no run came to its end.
@@ -114,15 +120,15 @@ def run_cell(recipe: str, folder: str, trust: bool, smoke: bool) -> dict[str, An
 
     Returns:
         Accuracy, parameters and multiply–adds of the model that came out, and the number of warnings, which stand in
-        `warnings.txt` of the folder.
+        `warnings.txt` of the folder; what it printed stands in a file beside the folder.
     """
-    from kerasprune.recipes.runner import run
-
     path = Path(folder)
     begun = path.is_dir() and any(path.iterdir())
-    with warnings.catch_warnings(record=True) as heard:
+    with warnings.catch_warnings(record=True) as heard, _written(output_of(path)) as console:
+        from kerasprune.recipes.runner import run  # what TensorFlow says when it starts is written too
+
         try:
-            run(loader.parse(recipe, trust=trust), path, resume=begun, smoke=smoke)
+            run(loader.parse(recipe, trust=trust), path, resume=begun, smoke=smoke, console=console)
         finally:
             lines = dict.fromkeys(f"warning: {one.message}\n" for one in heard)
             if lines and path.is_dir():
@@ -130,6 +136,37 @@ def run_cell(recipe: str, folder: str, trust: bool, smoke: bool) -> dict[str, An
     summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
     found = summary["slim"] or summary["dense"]
     return {key: found.get(key) for key in ("accuracy", "params", "macs")} | {"warnings": len(lines)}
+
+
+def output_of(folder: Path) -> Path:
+    """Returns the file, beside its folder, of what a run has printed, and TensorFlow in its process."""
+    return folder.with_name(f"{folder.name}.txt")
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[Console]:
+    """Yields a console that writes to a file; what goes to standard error within the block is written there too."""
+    from rich.console import Console
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8", buffering=1) as file, _standard_error_in(file):
+        yield Console(file=file, width=120)
+
+
+@contextmanager
+def _standard_error_in(file: TextIO) -> Iterator[None]:
+    """Leads the descriptor of standard error, to which C++ writes, to a file for a while."""
+    try:
+        saved = os.dup(STANDARD_ERROR)
+    except OSError:  # the process has none
+        yield
+        return
+    try:
+        os.dup2(file.fileno(), STANDARD_ERROR)
+        yield
+    finally:
+        os.dup2(saved, STANDARD_ERROR)
+        os.close(saved)
 
 
 def _cells(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from kerasprune.recipes.ahead import Ahead
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.session import State
 
@@ -148,17 +150,22 @@ class Terminal(keras.callbacks.Callback):
         console: Where to write.
         stage: What is running, e.g. `"train"`.
         epochs: Number of epochs.
+        ahead: What the run trains afterwards. Defaults to `None`: how long the run takes is not said.
     """
 
-    def __init__(self, console: Console, stage: str, epochs: int) -> None:
+    def __init__(self, console: Console, stage: str, epochs: int, ahead: Ahead | None = None) -> None:
         super().__init__()
         self.console = console
         self.stage = stage
         self.epochs = epochs
+        self.ahead = ahead
+        self._seconds: list[float] = []
+        self._began = 0.0
         self._bar: Progress | None = None
         self._task: Any = None
 
     def on_train_begin(self, logs: Row | None = None) -> None:
+        self._seconds = []
         if not self.console.is_terminal:
             return
         columns = (
@@ -167,13 +174,15 @@ class Terminal(keras.callbacks.Callback):
             MofNCompleteColumn(),
             TextColumn("{task.fields[measures]}"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[run]}"),
         )
         self._bar = Progress(*columns, console=self.console, transient=True)
         total = self.epochs * self.params["steps"] if self.params.get("steps") else None
-        self._task = self._bar.add_task(self.stage, total=total, measures="")
+        self._task = self._bar.add_task(self.stage, total=total, measures="", run="")
         self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: Row | None = None) -> None:
+        self._began = time.perf_counter()
         if self._bar is not None and self.params.get("steps"):
             self._bar.update(self._task, completed=epoch * self.params["steps"])
 
@@ -183,10 +192,17 @@ class Terminal(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
         measures = ", ".join(f"{key} {float(value):.4g}" for key, value in (logs or {}).items())
+        done, run = f"{self.stage} {epoch + 1}/{self.epochs}", self._left(epoch)
         if self._bar is not None:
-            self._bar.update(self._task, description=f"{self.stage} {epoch + 1}/{self.epochs}", measures=measures)
+            self._bar.update(self._task, description=done, measures=measures, run=run)
         else:
-            self.console.print(f"{self.stage} {epoch + 1}/{self.epochs}: {measures}", highlight=False, soft_wrap=True)
+            line = f"{done}: {measures}{'; ' if run else ''}{run}"
+            self.console.print(line, highlight=False, soft_wrap=True)
+
+    def _left(self, epoch: int) -> str:
+        """Says how long the run still trains, where that can be told; the first epoch compiles, and weighs no more."""
+        self._seconds.append(time.perf_counter() - self._began)
+        return "" if self.ahead is None else self.ahead.said(self.epochs - epoch - 1, median(self._seconds))
 
     def on_train_end(self, logs: Row | None = None) -> None:
         self.close()

@@ -12,6 +12,7 @@ from kerasprune.files import path_of, read_text
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.begun import begun
 from kerasprune.recipes.chance import warn_at_chance
+from kerasprune.recipes.located import located
 from kerasprune.recipes.run_folder import RunFolder, claim
 from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stage_names import names
@@ -77,14 +78,14 @@ def run(
         raise PruneError("Expected a whole run beside strict. Received: a smoke run, whose figures mean nothing.")
     path = path_of(out) if out is not None else default_folder(recipe)
     claim(path, ["recipe.yaml"], resume=resume)
-    one = Run(recipe, RunFolder(path), console)
-    _same_recipe(one)
+    one = Run(located(recipe), RunFolder(path), console)
+    _same_recipe(one, recipe)
     if resume:
         _say_what_is_left(one)
     one.folder.tidy()
     with console.status("rehearse: model, groups, budget, data"):
         rehearse(one)
-    one.folder.write_text("recipe.yaml", loader.dump(recipe))
+    one.folder.write_text("recipe.yaml", loader.dump(one.recipe))
     for name in names(recipe):
         _finish(one, name)
     for name in INTERMEDIATE:
@@ -185,9 +186,10 @@ def _terminal() -> Console:
     return Console()
 
 
-def _same_recipe(one: Run) -> None:
+def _same_recipe(one: Run, given: schema.Recipe) -> None:
     path = one.folder.file("recipe.yaml")
-    if path.exists() and read_text(path, "the recipe of a run") != loader.dump(one.recipe):
+    same = {loader.dump(one.recipe), loader.dump(given)}  # older runs wrote paths as they were given
+    if path.exists() and read_text(path, "the recipe of a run") not in same:
         raise PruneError(
             "Expected the recipe that the folder was begun with. "
             f"Received: another one for {str(path.parent)!r}. Resume with the same recipe and settings, "

@@ -89,8 +89,9 @@ def _operations(model: keras.Model) -> Iterator[Any]:
 def train_alike(pairs: list[tuple[Any, Any]]) -> None:
     """Makes new layers trainable as old ones are, outer ones first: they set the flags of the layers inside."""
     for old, new in pairs:
-        if getattr(old, "trainable", None) != getattr(new, "trainable", None):
-            new.trainable = old.trainable
+        trainable = getattr(old, "trainable", None)  # an operation has none
+        if trainable is not None and trainable != getattr(new, "trainable", None):
+            new.trainable = trainable
 
 
 @contextmanager

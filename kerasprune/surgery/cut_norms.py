@@ -19,16 +19,17 @@ def relative_norm_cut(applied: AppliedPlan, pushed: str) -> float:
 
     Args:
         applied: The graph with the plan applied.
-        pushed: `"filter"`: along the axes where channels are made; `"channel"`: along those where they are read.
+        pushed: `"filter"`: along the axes where channels are made; `"channel"`: along those where they are read;
+            `"scale"`: of the scales γ in place of kernels.
 
     Returns:
         A number of 0 or more; `nan` where nothing is cut.
     """
     ratios, numbers = [], []
     for entry in applied.graph.slices:
-        if entry.role != "kernel":
+        if entry.role != ("scale" if pushed == "scale" else "kernel"):
             continue
-        axes = entry.reads if pushed == "channel" else entry.makes
+        axes = {"filter": entry.makes, "channel": entry.reads, "scale": (0,)}[pushed]
         for axis in axes:
             stays = None if entry.ids[axis] is None else applied.alive[entry.ids[axis]]
             if stays is None or stays.all() or not stays.any():
@@ -51,6 +52,7 @@ def warn_of_norms(applied: AppliedPlan, plan: Plan) -> None:
             f"What this plan cuts away was to be pushed to zero, and is not small: its norm is {norm:.2g} of what "
             f"stays (small: up to {SMALL}). The model will lose what it has learnt there. Train longer, with a larger "
             "ceiling or learning rate, with decoupled=True under Adam, AdamW or Lion, or "
-            'granularity="channel" where a BatchNorm follows; and do not let EarlyStopping restore earlier weights.',
+            'granularity="channel" or "scale" where a BatchNorm follows; and do not let EarlyStopping restore earlier '
+            "weights.",
             stacklevel=4,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -252,7 +253,8 @@ class Writer:
     def _free(self, name: str) -> str:
         """Returns a name that says where a layer was, and that no other layer has."""
         name = "_".join([*self._path, name])
-        free = next(each for each in (name, *(f"{name}_{n}" for n in range(2, 10**6))) if each not in self._names)
+        others = (f"{name}_{n}" for n in itertools.count(2))
+        free = next(each for each in itertools.chain([name], others) if each not in self._names)
         self._names.add(free)
         return free
 

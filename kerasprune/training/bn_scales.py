@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,7 +110,7 @@ def find_scales(
     """
     freeze = as_patterns(freeze)
     graph = _traced(model, coupling, freeze, resolution)
-    left = {name: reason for name in graph.prunable if (reason := _fault(graph, name))}
+    left = {name: reason for name in graph.prunable if (reason := scale_fault(graph, name))}
     if left:
         layers = [glob.escape(layer) for name in left for layer in graph.groups[name].layers]
         pinned = _traced(model, coupling, (*freeze, *layers), resolution)
@@ -122,12 +122,28 @@ def find_scales(
     return Scales(pinned, tuple(_layers(pinned)), left)
 
 
+def normalised(graph: ChannelGraph, names: Iterable[str]) -> bool:
+    """Returns whether a BatchNorm scales channels of one of some groups: it undoes what shrinks them before it.
+
+    Args:
+        graph: The model's graph.
+        names: Names of groups.
+    """
+    owners = (entry.owner for name in names for entry, _, _ in graph.scaled_by(name))
+    return any(isinstance(owner, keras.layers.BatchNormalization) for owner in owners)
+
+
 def _traced(model: keras.Model, coupling: str, freeze: tuple[str, ...], resolution: int | None) -> ChannelGraph:
     return trace(model, coupling=coupling, freeze=freeze, unknown="freeze", resolution=resolution)
 
 
-def _fault(graph: ChannelGraph, name: str) -> str:
-    """Returns why a group has to stay whole; nothing where it can be decided by its scales."""
+def scale_fault(graph: ChannelGraph, name: str) -> str:
+    """Returns why a group has to stay whole; nothing where it can be decided by its scales.
+
+    Args:
+        graph: The model's graph.
+        name: Name of the group.
+    """
     entries = graph.scaled_by(name)
     scaled = np.zeros(graph.groups[name].size, bool)
     for _, _, channel in entries:

@@ -44,6 +44,41 @@ def _where(kept: Any, values: Any) -> Any:
     return ops.where(kept, values, ops.zeros_like(values))
 
 
+class Freeze(keras.constraints.Constraint):
+    """`w ← held` where a weight is frozen, `w` elsewhere; to the optimizer it is a weight at rest.
+
+    Args:
+        frozen: Which weights are frozen: booleans that broadcast to the variable's shape, in a variable or an array.
+        held: Their values, in the variable's shape.
+        slots: Variables of the optimizer in the weight's shape, which become zero there. Defaults to none.
+        averages: Those that hold averages of the weights, which become the values. Defaults to none.
+
+    Example:
+        >>> freeze = Freeze(np.array([True, False]), np.array([1.0, 1.0], "float32"))
+        >>> freeze(keras.ops.array([2.0, -3.0])).numpy().tolist()
+        [1.0, -3.0]
+    """
+
+    def __init__(self, frozen: Any, held: Any, slots: Sequence[Any] = (), averages: Sequence[Any] = ()) -> None:
+        self.frozen = frozen
+        self.held = held
+        self.slots = tuple(slots)
+        self.averages = tuple(averages)
+
+    def __call__(self, weight: Any) -> Any:
+        frozen, held = ops.convert_to_tensor(self.frozen), ops.convert_to_tensor(self.held)
+        for slot in self.slots:
+            slot.assign(_where(ops.logical_not(frozen), slot))
+        for average in self.averages:
+            average.assign(_chosen(frozen, held, average))
+        return _chosen(frozen, held, weight)
+
+
+def _chosen(frozen: Any, held: Any, values: Any) -> Any:
+    values = ops.convert_to_tensor(values)
+    return ops.where(frozen, ops.cast(held, values.dtype), values)
+
+
 class Box(keras.constraints.Constraint):
     """`w ← min(max(w, low), high)`, entry by entry, after every step of the optimizer.
 

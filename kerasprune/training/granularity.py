@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -18,6 +19,7 @@ from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.registry import granularities
+from kerasprune.training.bn_scales import scale_fault
 from kerasprune.training.candidates import Part, Unit
 
 Keep = float | Mapping[str, float]
@@ -329,6 +331,49 @@ class Channel(_OfGroups):
     def kernels(self, graph: ChannelGraph, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the kernels that read the channels."""
         return graph.read_by(name)
+
+
+@dataclass(frozen=True)
+class Scale(_OfGroups):
+    """Whole channels, in the scales γ and shifts β of the BatchNorms behind them, which nothing undoes.
+
+    Groups that no BatchNorm scales have none: with one fraction for all groups they stay whole, with a warning.
+    """
+
+    def numbers(self, graph: ChannelGraph, keep: Keep) -> dict[str, int]:
+        """Returns `{group name: number of channels kept}`; for one fraction, of the groups that are scaled."""
+        if isinstance(keep, Mapping):
+            return super().numbers(graph, keep)
+        faults = {name: scale_fault(graph, name) for name in graph.prunable}
+        left = [f"group {name!r} stays whole: {fault}" for name, fault in faults.items() if fault]
+        if left:
+            warnings.warn("; ".join(left[:5]) + ("; …" if len(left) > 5 else ""), stacklevel=6)
+        return super().numbers(graph, {name: keep for name, fault in faults.items() if not fault})
+
+    def candidates(self, graph: ChannelGraph, kept: Mapping[str, int]) -> list[Unit]:
+        """Returns one unit for every group that is named and scaled.
+
+        Raises:
+            PruneError: A group that is to lose channels is not scaled.
+        """
+        faults = {name: scale_fault(graph, name) for name in kept}
+        raise_faults(
+            'Expected BatchNorm scales to push, granularity="scale". Take granularity="channel".',
+            [
+                f"Received: group {name!r}: {fault}."
+                for name, fault in faults.items()
+                if fault and kept[name] < graph.groups[name].size
+            ],
+        )
+        return super().candidates(graph, {name: number for name, number in kept.items() if not faults[name]})
+
+    def kernels(self, graph: ChannelGraph, name: str) -> list[tuple[Slice, int, np.ndarray]]:
+        """Returns the scales of the channels, each with the shift beside it."""
+        found = []
+        for scale, axis, channel in graph.scaled_by(name):
+            shifts = (each for each in graph.slices if each.owner is scale.owner and each.role == "bias")
+            found += [(each, axis, channel) for each in (scale, *shifts)]
+        return found
 
 
 def _named(kernel: Slice, patterns: Sequence[str]) -> bool:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import tempfile
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 import kerasprune as kp
 from kerasprune.callbacks import (
+    FreezeKept,
     GradualMagnitude,
     GReg1,
     GReg2,
@@ -38,6 +41,7 @@ CUBIC = kp.schedules.cubic(keep=0.2, end="16it")
 
 # At least one maker for every name, with a schedule that fits into 16 steps.
 MAKERS = {
+    "freeze_kept": [lambda: FreezeKept(0.3, criterion="l2")],
     "gradual_magnitude": [
         lambda: GradualMagnitude(CUBIC, every=3),
         lambda: GradualMagnitude(CUBIC, every=4, granularity="filter", scope="global"),
@@ -48,8 +52,12 @@ MAKERS = {
     "greg1": [
         lambda: GReg1(keep=0.5, penalty_step=0.1, every=2, ceiling=0.5, settle=8),
         lambda: GReg1(keep=0.5, penalty_step=0.1, every=2, ceiling=0.5, settle=8, granularity="block"),
+        lambda: GReg1(keep=0.5).compressed(16),
     ],
-    "greg2": [lambda: GReg2(keep=0.5, granularity="weight").compressed(16)],
+    "greg2": [
+        lambda: GReg2(keep=0.5, granularity="weight").compressed(16),
+        lambda: GReg2(keep=0.5, granularity="scale", growth={"name": "geometric", "steps": 16}),
+    ],
     "hold_mask": [lambda: HoldMask(_some_mask())],
     "increg": [lambda: IncReg(keep=0.5, penalty_step=0.05, every=2, ceiling=0.3, settle=6)],
     "iterative_magnitude": [lambda: IterativeMagnitude(rounds=1, keep_per_round=0.4)],
@@ -67,14 +75,23 @@ MAKERS = {
 }
 
 
+# As long as any other, and against NumPy in test_masks.py anyway.
+SLOW = {"gradual_magnitude-1", "gradual_magnitude-2"}
+
+
+def cases() -> Iterator[Any]:
+    """Every maker, named."""
+    for name, makers in MAKERS.items():
+        for n, make in enumerate(makers):
+            yield pytest.param(make, id=f"{name}-{n}", marks=[pytest.mark.slow] if f"{name}-{n}" in SLOW else [])
+
+
 def test_every_callback_has_a_maker():
     missing = sorted(set(kp.callbacks.names()) - set(MAKERS))
     assert not missing, f"add makers to this file for {missing}"
 
 
-@pytest.mark.parametrize(
-    "make", [pytest.param(make, id=f"{name}-{n}") for name, all_ in MAKERS.items() for n, make in enumerate(all_)]
-)
+@pytest.mark.parametrize("make", cases())
 @pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels", "ignore:.*target_macs")
 def test_callback_contract(make):
     check_callback(make)

@@ -85,6 +85,28 @@ def test_a_fit_of_the_time_when_the_default_was_global_goes_on_so(tmp_path, scop
     assert_equal(again, expected.get_weights())
 
 
+def separable(seed: int = 0) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input(DATA[0].shape[1:])
+    x = keras.layers.DepthwiseConv2D(3, 2, name="lanes")(keras.layers.Conv2D(6, 1, name="conv")(inputs))
+    return keras.Model(inputs, keras.layers.Dense(4, name="logits")(keras.layers.GlobalAveragePooling2D()(x)))
+
+
+def test_masks_of_depthwise_kernels_are_not_forgotten(tmp_path):
+    """Version 0.1 masked them unasked: its states hold masks that the default would drop without a word."""
+
+    def masks(granularity) -> GradualMagnitude:
+        return GradualMagnitude(cubic(0.2, end="2ep"), every=3, scope="global", granularity=granularity)
+
+    then = {"name": "weight", "depthwise": True}
+    with pytest.raises(KeyboardInterrupt):
+        train(compiled(separable()), [masks(then), Resume(tmp_path), Break(12)], epochs=2)
+    assert_refused(compiled(separable()), [masks("weight"), Resume(tmp_path)], r"lanes/kernel.*'depthwise': True")
+    model, callback = compiled(separable(1)), masks(then)
+    train(model, [callback, Resume(tmp_path)])
+    assert not callback.masks["lanes/kernel"].all()
+
+
 def test_another_scope_is_refused(tmp_path):
     broken_off(tmp_path)
     with pytest.raises(kp.PruneError, match=r"had scope='Layer\(\)'. Received: scope='Global\(\)'"):
@@ -288,7 +310,7 @@ def test_a_job_that_is_killed():
     spec = importlib.util.spec_from_file_location("resume_benchmark", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    row = module.compare("GradualMagnitude", epochs=3, kills=1)
+    row = module.compare("GradualMagnitude", epochs=3, kills=1, depth=8)
     assert row.startswith("| GradualMagnitude | 1 | yes | 0 |"), row
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import warnings
 
 import keras
@@ -38,8 +39,10 @@ def test_runs_of_a_grid(recipe, tmp_path, monkeypatch):
 
     calls = []
 
-    def finished(recipe, out, *, resume, smoke):
+    def finished(recipe, out, *, resume, smoke, console):
         calls.append(out.name)
+        console.print("trained")
+        os.write(2, b"as TensorFlow does\n")
         assert resume == out.exists()
         out.mkdir(exist_ok=True)
         (out / "recipe.yaml").write_text(loader.dump(recipe))
@@ -63,6 +66,7 @@ def test_runs_of_a_grid(recipe, tmp_path, monkeypatch):
         assert [row["runs"] for row in csv.DictReader(file)] == ["1", "2"]
     shown = invoke("report", out)
     assert f"not finished: {out / names[3]}" in shown.stderr.replace("\n", "")
+    assert (out / f"{names[0]}.txt").read_text() == "trained\nas TensorFlow does\n"
     with pytest.raises(PruneError, match="--resume"):
         run()
     with pytest.warns(UserWarning, match=f"1 of 6 runs warned: see {out / names[2] / 'warnings.txt'}"):
@@ -121,7 +125,8 @@ def test_grid_by_command(recipe, tmp_path):
     assert refused.exit_code == 2 and "prune.plan.macs" in refused.stderr
     refused = invoke("run", recipe, "--workers", 2)
     assert refused.exit_code == 2 and "--seeds or --grid" in refused.stderr
-    shown = invoke("run", recipe, "--grid", "prune.plan.macs=.5", "--out", tmp_path / "out")
+    shown = invoke("run", recipe, "--grid", "prune.plan.macs=.5", "--out", tmp_path / "out", "-v")
     assert shown.exit_code == 0, shown.output
+    assert "rebuild: " in shown.stderr  # what the run has printed in its process
     assert "50.0 %" in shown.stdout  # of the multiply–adds
     assert (tmp_path / "out" / "prune.plan.macs=0.5,seed=0" / "report.html").exists()

@@ -10,7 +10,10 @@ import pytest
 from rich.console import Console
 
 import kerasprune as kp
+from kerasprune.recipes import loader
 from kerasprune.recipes import progress as watching
+from kerasprune.recipes.ahead import Ahead
+from kerasprune.reports.duration import duration
 
 
 def chain() -> keras.Model:
@@ -79,6 +82,30 @@ def test_progress_is_a_line_per_epoch_in_a_file():
     text = io.StringIO()
     trained(chain(), [watching.Terminal(Console(file=text), "train", 2)], epochs=2)
     assert [line.split(":")[0] for line in text.getvalue().splitlines()] == ["train 1/2", "train 2/2"]
+
+
+def test_how_long_the_run_still_trains(monkeypatch):
+    text, now = io.StringIO(), [0.0]
+    monkeypatch.setattr(watching.time, "perf_counter", lambda: now[0])
+    terminal = watching.Terminal(Console(file=text, width=200), "train", 4, Ahead(epochs=6, whole=False))
+    terminal.on_train_begin()
+    for epoch, seconds in ((1, 500.0), (2, 60.0), (3, 60.0)):  # the fit goes on with its second epoch, and compiles
+        terminal.on_epoch_begin(epoch)
+        now[0] += seconds
+        terminal.on_epoch_end(epoch, {"loss": 1.0})
+    lines = text.getvalue().splitlines()
+    assert lines[0] == f"train 2/4: loss 1; run: at least {duration((2 + 6) * 500)} of training left"
+    assert lines[2] == f"train 4/4: loss 1; run: at least {duration((0 + 6) * 60)} of training left"
+
+
+def test_what_a_run_trains_after_a_stage():
+    recipe = loader.load("digits-greg1")
+    longer = loader.load("digits-greg1", ["prune.epochs=7"])
+    at_once = loader.load("digits-greg1", ["prune={plan: {keep: 0.5}}", "finetune=null"])
+    found = [Ahead.of(one, "train") for one in (recipe, longer, at_once)]
+    assert found == [Ahead(30, False), Ahead(37, True), Ahead(0, True)]
+    assert Ahead.of(loader.load("glyphs-3d"), "prune") == Ahead(3, False)
+    assert Ahead(0, True).said(0, 1.0) == ""
 
 
 def test_terminal_is_given_back_after_an_interruption():

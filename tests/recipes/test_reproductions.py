@@ -9,7 +9,7 @@ import pytest
 import kerasprune as kp
 from kerasprune import PruneError
 from kerasprune.recipes.reproductions import entry as entries
-from kerasprune.recipes.reproductions import greg_tables, map_table5, reproduce
+from kerasprune.recipes.reproductions import greg_tables, hrank_tables, map_table5, reproduce
 from kerasprune.recipes.reproductions.reproduce import NotRun, Outcome, Row
 from kerasprune.search import MAP
 
@@ -27,13 +27,30 @@ def test_greg_tables_agree(outcome):
 
 def test_hrank_tables_agree():
     outcome = reproduce.reproduce("hrank-tables")
-    assert outcome.verdict == "agrees" and len(outcome.rows) == 8
+    assert outcome.verdict == "agrees" and len(outcome.rows) == 4 * 5 + 2
     found = {row.what: row for row in outcome.rows}
     macs, params = (found[f"Table 4, DenseNet-40, {what}"] for what in ("multiply–adds", "parameters"))
     assert (macs.paper, round(macs.ours, 1)) == (282.0, 282.9)
     assert (params.paper, round(params.ours, 2)) == (1.04, 1.04)
     paper_stem = kp.cost(kp.models.densenet_cifar(40, input_shape=(32, 32, 3))).macs / 1e6
     assert not Row("with the 16 channels of DenseNet's paper", macs.paper, paper_stem, macs.tolerance).agrees
+
+
+def test_hrank_counts_filters_without_the_inputs_that_go_with_them():
+    """ResNet-56 written out: every convolution loses ⌊rate · n⌋ filters, in the paper no inputs, in fact those too."""
+    rates = iter(hrank_tables.RESNET56)
+    gone = int(next(rates) * 16)
+    counted, cut, trunk = 27 * (16 - gone) * 32 * 32 + 64 * 10, 27 * 16 * 32 * 32 + 64 * 10, 16
+    for width, side in ((16, 32), (32, 16), (64, 8)):
+        for _ in range(9):
+            inner, outer = (width - int(next(rates) * width) for _ in range(2))
+            counted += 9 * (trunk * inner + width * outer) * side**2
+            cut += 9 * (trunk * inner + inner * width) * side**2
+            trunk = width
+    model = kp.models.get({"name": "resnet_cifar", "depth": 56, "input_shape": (32, 32, 3)})
+    assert hrank_tables.nominal(model, hrank_tables.RESNET56)[0] == pytest.approx(counted, rel=1e-12)
+    assert hrank_tables.really(model, hrank_tables.RESNET56).macs == cut
+    assert round(counted / 1e6, 2) == 62.72
 
 
 def resnet56(removed: list[float]) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from unittest import mock
 
@@ -20,6 +21,12 @@ from support.random_models import random_model
 TOLERANCE = 1e-5
 COUPLINGS = ("tied", "free", "padded")
 KINDS = ("tied", "removed", "coupled")
+
+
+@lru_cache(maxsize=64)
+def drawn(seed: int) -> keras.Model:
+    """Returns the random model of a seed, which is drawn once: no check changes it."""
+    return random_model(seed)
 
 
 class Mismatch(AssertionError):
@@ -66,7 +73,7 @@ def check(seed: int, kinds: Sequence[str] = KINDS) -> dict[str, Outcome]:
 def findings(seed: int, kinds: Sequence[str] = KINDS) -> dict[str, Outcome | Exception]:
     """Returns for each kind of plan what `check` saw, or how it failed."""
     try:
-        model = random_model(seed)
+        model = drawn(seed)
         inputs = random_inputs(model, seed=seed)
         check_copies(model, inputs)
     except Exception as error:  # noqa: BLE001

@@ -16,7 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("analysis", "plans", "reports", "rules"),
     ("surgery",),
     ("costs", "criteria"),
-    ("budgets",),
+    ("budgets", "sparsity"),
     ("planning", "training"),
     ("callbacks", "data", "workflows"),
     ("testing",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ from support.random_checks import (
     check_reordered,
     check_twice,
     draw_plan,
+    drawn,
     findings,
 )
 from support.random_composites import OWN
@@ -43,15 +45,17 @@ pytestmark = [
 ]
 
 
+outcomes = cache(check)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_plans_of_a_random_model_are_exact(seed):
-    found = check(seed)
-    assert list(found) == list(KINDS)
+    assert list(outcomes(seed)) == list(KINDS)
 
 
 def test_the_comparisons_say_something():
     """Most plans change the outputs, some drop blocks, and some constants are folded exactly."""
-    seen = [outcome for seed in SEEDS[:8] for outcome in check(seed).values()]
+    seen = [outcome for seed in SEEDS[:8] for outcome in outcomes(seed).values()]
     assert sum(outcome.effect > MUTE for outcome in seen) > 0.7 * len(seen)
     assert any(outcome.removed for outcome in seen)
     assert any(outcome.folded is not None for outcome in seen)
@@ -59,24 +63,24 @@ def test_the_comparisons_say_something():
 
 @pytest.mark.parametrize("seed", SEEDS[:6])
 def test_reordered_random_model_computes_the_same(seed):
-    model = random_model(seed)
+    model = drawn(seed)
     check_reordered(model, seed, random_inputs(model, seed=seed))
 
 
 def test_pruning_twice_is_pruning_once():
-    joined = [check_twice(random_model(seed), seed) is not None for seed in SEEDS[:10]]
+    joined = [check_twice(drawn(seed), seed) is not None for seed in SEEDS[:10]]
     assert sum(joined) >= 3
 
 
 @pytest.mark.parametrize("seed", SEEDS[:8])
 def test_a_plan_in_channels_is_legal(seed):
-    check_legal(random_model(seed), 0.2 + 0.1 * (seed % 8))
+    check_legal(drawn(seed), 0.2 + 0.1 * (seed % 8))
 
 
 def test_channels_then_blocks_is_both_at_once():
     met = 0
     for seed in SEEDS:
-        model = random_model(seed)
+        model = drawn(seed)
         plan = draw_plan(model, "removed", seed)
         kinds = {kp.trace(model, coupling=plan.coupling).blocks[name].kind for name in plan.removed}
         if kinds and "plain" not in kinds:  # a plain block is none once its ends differ in width
@@ -89,7 +93,7 @@ def test_channels_then_blocks_is_both_at_once():
 
 @pytest.mark.parametrize("seed", SEEDS[:3])
 def test_slim_random_model_is_saved_and_loaded(seed):
-    model = random_model(seed)
+    model = drawn(seed)
     own = {type(layer).__name__: type(layer) for layer in model.layers if type(layer).__name__ in OWN_LAYERS}
     check_saved(kp.rebuild(model, draw_plan(model, "tied", seed)), random_inputs(model, seed=seed), own)
 
@@ -131,9 +135,9 @@ def test_every_rule_is_drawn():
 # ---- negative controls: wrong rules are found --------------------------------------------------------------------
 
 
-def first_fault(limit=50):
+def first_fault(seeds):
     """Returns the first of some seeds at which something goes wrong."""
-    for seed in range(limit):
+    for seed in seeds:
         if any(isinstance(one, Exception) for one in findings(seed, ("tied",)).values()):
             return seed
     return None
@@ -156,14 +160,14 @@ def heads_not_read(graph, layer, *args, **kwargs):
 
 
 @pytest.mark.parametrize(
-    "cls, wrong",
+    "cls, wrong, likely",  # the seed that showed it last is tried first
     [
-        (layers.Flatten, repeated_instead_of_tiled),
-        (layers.Concatenate, joined_backwards),
-        (layers.MultiHeadAttention, heads_not_read),
+        (layers.Flatten, repeated_instead_of_tiled, 11),
+        (layers.Concatenate, joined_backwards, 8),
+        (layers.MultiHeadAttention, heads_not_read, 0),
     ],
 )
-def test_a_wrong_rule_is_found(monkeypatch, cls, wrong):
+def test_a_wrong_rule_is_found(monkeypatch, cls, wrong, likely):
     monkeypatch.setattr(table, "rules", dict(table.load()))
     tensor_rule(cls, constant="unknown")(wrong)
-    assert first_fault() is not None, f"50 random models do not show a wrong rule of {cls.__name__}"
+    assert first_fault((likely, *range(50))) is not None, f"50 random models do not show a wrong rule of {cls.__name__}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -13,7 +14,8 @@ from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, schema
-from kerasprune.recipes.examples import examples
+from kerasprune.recipes.ahead import Ahead
+from kerasprune.recipes.examples import examples, own_examples
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.objective import Objective, objective
 from kerasprune.recipes.run_folder import RunFolder, load_model
@@ -22,6 +24,8 @@ from kerasprune.training.callback import declared
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from kerasprune.data.examples import Examples
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,14 @@ class Run:
     folder: RunFolder
     console: Console
 
+    @cached_property
+    def held(self) -> Examples | None:
+        """A user's own examples, read once and held as long as the run; `None` for images by name."""
+        return own_examples(self.recipe.data)
+
     def examples(self, split: str, model: keras.Model, batch: int | None = None, size: int | None = None) -> Any:
         """Returns the examples of a split, in batches; at a size, where not at that of the recipe."""
-        return examples(self.recipe, split, model, batch, size)
+        return examples(self.recipe, split, model, batch, size, self.held)
 
     def validation(self, model: keras.Model, size: int | None = None) -> Any:
         """Returns the validation examples, or `None` where the recipe has none."""
@@ -123,5 +132,6 @@ def train_model(
         objective=run.objective(model),
         folder=run.folder,
         console=run.console,
+        ahead=Ahead.of(run.recipe, stage),
         callbacks=[*more, *(callback_of(callback, None, model, run.recipe) for callback in spec.callbacks)],
     )

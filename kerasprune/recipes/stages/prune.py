@@ -12,6 +12,7 @@ from kerasprune.graph.trace import trace
 from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, schema
+from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.progress import FilterNorms, StopAfter
 from kerasprune.recipes.stages.context import Run, callback_of, dense_model, free_side
@@ -91,6 +92,7 @@ def _fit_with_callback(run: Run, model: keras.Model, spec: schema.Prune, plan: P
         objective=run.objective(model),
         folder=run.folder,
         console=run.console,
+        ahead=Ahead.of(run.recipe, "prune"),
         callbacks=[callback, norms, StopAfter(total)],
     )
     run.folder.write_arrays("norms.npz", norms.arrays())

@@ -13,6 +13,7 @@ from kerasprune.costs.cost import cost
 from kerasprune.criteria.blocks.base import BlockCriterion
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, schema
+from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.stages.context import Run, measured
 from kerasprune.search.accuracy_predictor import MAP
@@ -50,6 +51,7 @@ def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> Plan:
                 objective=run.objective(slim),
                 folder=run.folder,
                 console=run.console,
+                ahead=Ahead.of(run.recipe, "prune"),
                 place=f"point-{slim.count_params()}-{resolution}-{checksum(slim):.9e}",
             )
         if run.recipe.smoke:

@@ -1,0 +1,152 @@
+"""Layer collapse: how far each criterion compresses a VGG of 20 layers before a layer is empty (SynFlow, Fig. 1 and 3).
+
+    python benchmarks/synflow_collapse.py run      # resumable: rows that are there stay
+    python benchmarks/synflow_collapse.py table    # the table and the plot from the rows
+
+19 convolutions with BatchNorm and one dense layer, at initialisation, for glyphs of 16×16. Compressions from 1 to 10^4,
+and the largest that can leave every layer a weight, N/L. SynFlow in 100 rounds, the others in one, as in the paper:
+SNIP and GraSP (temperature 200) on 10 images of each class with BatchNorm in training mode, magnitude of all layers
+together, random. Where the smallest density of a layer is 0, the layer is empty. Where no kept weight lies on a path
+from the inputs to the outputs, the network computes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from missing_the_mark import cross_entropy, scoring_data
+from rows import append, read
+
+from kerasprune.criteria import Criterion
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+RESULTS = Path(__file__).parent / "results"
+ROWS = RESULTS / "synflow_collapse.csv"
+FIELDS = ("criterion", "exponent", "seed", "kept", "attached", "least", "empty", "seconds")
+EXPONENTS = ("0.0", "0.5", "1.0", "1.5", "2.0", "2.5", "3.0", "3.5", "4.0", "max")
+CRITERIA = {
+    "synflow": ("synflow", 100),
+    "snip": ({"name": "snip", "training": True}, 1),
+    "grasp": ({"name": "grasp", "temperature": 200.0, "training": True}, 1),
+    "magnitude": ("l1", 1),
+    "random": ("random", 1),
+}
+STAGES, WIDTHS, CLASSES, SIZE = (3, 4, 4, 4, 4), (32, 64, 128, 256, 256), 36, 16
+
+
+@dataclass(frozen=True)
+class Taken(Criterion):
+    """Scores that were taken once, whatever the fraction kept."""
+
+    worth: dict
+
+    def saliency_of(self, model, data=None, loss=None, seed=0) -> dict:
+        """Returns the scores."""
+        return self.worth
+
+
+def vgg20(seed: int):
+    """Returns a VGG of 19 convolutions and a dense layer; half of the usual width."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(seed)
+    x = images = keras.Input((SIZE, SIZE, 3), name="images")
+    for stage, (number, width) in enumerate(zip(STAGES, WIDTHS, strict=True), 1):
+        for place in range(1, number + 1):
+            name = f"stage{stage}_conv{place}"
+            x = layers.Conv2D(width, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=name)(x)
+            x = layers.ReLU()(layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x))
+        if stage < len(STAGES):
+            x = layers.MaxPooling2D(2)(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(images, layers.Dense(CLASSES, name="logits")(x), name="vgg20")
+
+
+def run(seed: int = 0) -> None:
+    """Runs every cell that has no row yet."""
+    import kerasprune as kp
+
+    model, data = vgg20(seed), scoring_data(seed)
+    sizes = {k.variable.path: k.variable for k in kp.trace(model).kernels}
+    highest = kp.sparsity.maximal_compression(sizes)
+    for name, (criterion, rounds) in CRITERIA.items():
+        scores = None
+        for exponent in EXPONENTS:
+            if (name, exponent, str(seed)) in {(r["criterion"], r["exponent"], r["seed"]) for r in read(ROWS)}:
+                continue
+            began = time.time()
+            if rounds == 1 and scores is None:
+                scores = Taken(kp.criteria.get(criterion).saliency_of(model, data, cross_entropy(), seed))
+            keep = 1 / highest if exponent == "max" else 10 ** -float(exponent)
+            given = criterion if scores is None else scores
+            masks = kp.prune_at_init(model, given, keep, rounds)
+            report = kp.sparsity.sparsity_report(model, masks)
+            row = {"criterion": name, "exponent": exponent, "seed": seed, "kept": report.kept}
+            row |= {"attached": report.attached, "least": min(each.kept / each.size for each in report.layers)}
+            row |= {"empty": len(report.collapsed), "seconds": round(time.time() - began)}
+            append(ROWS, FIELDS, [row])
+            print(row, flush=True)
+        if scores is not None:
+            print(
+                name, "critical compression", kp.sparsity.critical_compression(scores.worth), "of", highest, flush=True
+            )
+
+
+def table() -> None:
+    """Writes the table and the plot."""
+    found = {(r["criterion"], r["exponent"]): r for r in read(ROWS)}
+    lines = ["# Layer collapse", "", __doc__.partition("\n\n")[2].partition("\n\n")[2].rstrip(), ""]
+    lines += ["Smallest density of a layer (layers that are empty):", ""]
+    lines += ["| compression | " + " | ".join(CRITERIA) + " |", "|---" * (len(CRITERIA) + 1) + "|"]
+    for exponent in EXPONENTS:
+        cells = []
+        for name in CRITERIA:
+            row = found.get((name, exponent))
+            cells.append(f"{float(row['least']):.2g} ({row['empty']})" if row else "–")
+        label = "N/L" if exponent == "max" else f"10^{float(exponent):g}"
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    lines += ["", "Weights that lie on a path from input to output, of those kept:", "", *lines[6:8]]
+    for exponent in EXPONENTS:
+        rows = [found.get((name, exponent)) for name in CRITERIA]
+        label = "N/L" if exponent == "max" else f"10^{float(exponent):g}"
+        cells = [f"{row['attached']} of {row['kept']}" if row else "–" for row in rows]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    (RESULTS / "synflow_collapse.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    plot(found)
+
+
+def plot(found: dict) -> None:
+    """Draws the smallest density of a layer against compression."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6, 4))
+    for name in CRITERIA:
+        rows = [row for (criterion, _), row in found.items() if criterion == name]
+        total = max((float(row["kept"]) for row in rows), default=1)
+        points = sorted((total / float(row["kept"]), max(float(row["least"]), 1e-7)) for row in rows)
+        axes.loglog(*zip(*points, strict=True), marker="o", label=name) if points else None
+    axes.axhline(1e-7, color="grey", linewidth=0.5)
+    axes.set(
+        xlabel="compression", ylabel="smallest density of a layer (bottom: a layer is empty)", title="VGG of 20 layers"
+    )
+    axes.legend()
+    figure.savefig(RESULTS / "synflow_collapse.svg", bbox_inches="tight")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["run"]:
+        run()
+        table()
+    elif sys.argv[1:] == ["table"]:
+        table()
+    else:
+        sys.exit(__doc__)

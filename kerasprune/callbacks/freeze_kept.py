@@ -1,0 +1,163 @@
+"""Freezes the best filters while the others are fine-tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune import criteria
+from kerasprune._keras import moving_averages
+from kerasprune.criteria.base import Criterion
+from kerasprune.errors import PruneError, interval_faults, raise_faults, seed_faults
+from kerasprune.graph.channels import Slice
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.graph.values import values
+from kerasprune.training.callback import PruningCallback
+from kerasprune.training.constraints import Freeze
+from kerasprune.training.optimizer import ensure_built, slots, unwrapped
+
+
+class FreezeKept(PruningCallback):
+    """Keeps the filters of highest score where they are, while `fit` trains all other weights.
+
+    HRank's fine-tuning: what is left after pruning carries most of the information in its best filters, so these need
+    no further training. When `fit` begins every channel of every prunable group is scored, and the filters of the
+    highest ones, the biases of their layers included, hold their values to the end. BatchNorm is trained. The
+    constraint acts inside the compiled step: the gradients are still computed, so a step costs no less.
+
+    Args:
+        fraction: Fraction of the channels of every group whose filters are frozen, rounded down. Defaults to 0.15, the
+            paper's lesser amount.
+        criterion: What is best: a name, a dict, a class or an instance. Defaults to `"l1"`; the paper's is `"hrank"`,
+            which needs `data`.
+        data: Batches for criteria that look at data. Defaults to `None`.
+        freeze: Names of layers, or wildcards, that `kp.trace` leaves out: their channels are trained. Defaults to none.
+        seed: Of everything random. Defaults to 0.
+        strict: Whether to raise where it did not act. Defaults to `True`.
+
+    Raises:
+        PruneError: An argument is out of range; in `fit`: the criterion lacks what it needs, or no filter is frozen.
+
+    Example:
+        >>> import kerasprune as kp
+        >>> model = kp.models.resnet_cifar(8, input_shape=(16, 16, 3))
+        >>> slim = kp.rebuild(model, kp.plan(model, keep=0.5))
+        >>> slim.compile("sgd", "mse")
+        >>> images = np.zeros((8, 16, 16, 3), "float32")
+        >>> callback = FreezeKept(0.25, criterion="hrank", data=[images])
+        >>> _ = slim.fit(images, np.zeros((8, 10)), verbose=0, callbacks=[callback])
+        >>> int(callback.frozen["stem_conv/kernel"].sum())  # of 8 filters of 3 × 3 × 3
+        54
+
+    Reference:
+        Lin et al., HRank: Filter Pruning using High-Rank Feature Map, CVPR 2020, Fig. 1 and section 4.4.
+    """
+
+    def __init__(
+        self,
+        fraction: float = 0.15,
+        *,
+        criterion: str | dict | type | Criterion = "l1",
+        data: Any = None,
+        freeze: Sequence[str] = (),
+        seed: int = 0,
+        strict: bool = True,
+    ) -> None:
+        super().__init__(strict=strict)
+        faults = [*interval_faults("(0, 1)", "a fraction of the channels", fraction=fraction), *seed_faults(seed=seed)]
+        raise_faults("FreezeKept cannot be made:", faults)
+        self.fraction = fraction
+        self.criterion = criteria.get(criterion)
+        self.data = data
+        self.freeze = tuple(freeze)
+        self.seed = seed
+
+    def begin(self) -> None:
+        """Scores the channels, and holds what makes the best of them."""
+        graph = trace(self.model, unknown="freeze", freeze=self.freeze)
+        stands = self._best(graph)
+        ensure_built(self.model)
+        self._holds: list[tuple[Any, Freeze]] = []
+        filters = {id(entry.owner) for entry in graph.kernels}
+        for entry in graph.slices:
+            lines = _lines(graph, entry, stands) if id(entry.owner) in filters else []  # BatchNorm is trained
+            if entry.variable.trainable and any(line.any() for line in lines):
+                self._hold(entry.variable, np.array(np.broadcast_to(np.logical_or.reduce(lines), entry.variable.shape)))
+        if not self._holds:
+            raise PruneError(
+                f"Expected filters to freeze. Received: fraction={self.fraction}, of which no group has a whole "
+                "channel, or kernels that are not trained anyway. Raise fraction."
+            )
+
+    def _best(self, graph: ChannelGraph) -> np.ndarray:
+        """Returns for every class of channels whether it is among the best of its group."""
+        stands = np.zeros(graph.classes.max(initial=-1) + 1, bool)
+        for name, scores in criteria.score(self.criterion, graph, self.data, self.model.loss, self.seed).items():
+            number = int(self.fraction * len(scores) + 1e-9)
+            stands[graph.groups[name].classes[np.argsort(-scores, kind="stable")[:number]]] = True
+        return stands
+
+    def _hold(self, variable: Any, frozen: np.ndarray) -> None:
+        track = self.session.variable
+        rule = Freeze(
+            track(f"frozen/{variable.path}", frozen),
+            track(f"held/{variable.path}", np.array(values(variable))),
+            *_memory(self.model.optimizer, variable),
+        )
+        self.session.constrain(variable, rule)
+        self._holds.append((variable, rule))
+
+    def resumed(self) -> None:
+        """Puts back what an earlier fit has held, should it have been moved meanwhile."""
+        for variable, rule in self._holds:
+            variable.assign(rule(variable))
+
+    def shortfalls(self) -> list[str]:
+        """Returns which frozen filters have moved."""
+        moved = [variable.path for variable, rule in self._holds if self._moved(variable, rule)]
+        if not moved or not self.session.attached("constraint"):
+            return super().shortfalls()
+        return [
+            *super().shortfalls(),
+            f"Frozen filters of {', '.join(moved[:3])} have moved: something assigns them past the optimizer. Update "
+            "with optimizer.apply, and let other callbacks leave weights alone.",
+        ]
+
+    @staticmethod
+    def _moved(variable: Any, rule: Freeze) -> bool:
+        frozen, held, now = (ops.convert_to_numpy(each) for each in (rule.frozen, rule.held, variable))
+        return not np.array_equal(held[frozen], now[frozen])
+
+    def gauges(self) -> dict[str, float]:
+        """Returns the share of the weights of the held variables that is frozen."""
+        frozen = list(self.frozen.values())
+        return {"frozen": float(sum(each.sum() for each in frozen) / sum(each.size for each in frozen))}
+
+    @property
+    def frozen(self) -> dict[str, np.ndarray]:
+        """`{variable path: booleans of its shape, true where a weight is frozen}`."""
+        self.used()
+        return {variable.path: ops.convert_to_numpy(rule.frozen) for variable, rule in self._holds}
+
+
+def _lines(graph: ChannelGraph, entry: Slice, stands: np.ndarray) -> list[np.ndarray]:
+    """Returns for each axis along which a kernel or bias makes channels which of them stand, to be broadcast."""
+    axes = {"kernel": entry.makes, "bias": range(len(entry.ids))}.get(entry.role, ())
+    rank = len(entry.ids)
+    return [
+        stands[graph.classes[entry.ids[axis]]].reshape([-1 if each == axis else 1 for each in range(rank)])
+        for axis in axes
+        if entry.ids[axis] is not None
+    ]
+
+
+def _memory(optimizer: keras.Optimizer, variable: Any) -> tuple[list[Any], list[Any]]:
+    """Returns what a built optimizer remembers of a weight's steps, and of its values."""
+    every, inner = slots(optimizer, variable), unwrapped(optimizer)
+    averages = set(map(id, moving_averages(inner))) if inner.use_ema else set()
+    return [each for each in every if id(each) not in averages], [each for each in every if id(each) in averages]

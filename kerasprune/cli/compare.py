@@ -1,0 +1,130 @@
+"""Compares criteria on a model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from kerasprune.cli.application import app
+from kerasprune.cli.options import (
+    Data,
+    Freeze,
+    Import,
+    ModelPath,
+    Out,
+    Scale,
+    Size,
+    Trust,
+    Verbose,
+    check_model_path,
+    in_options,
+)
+from kerasprune.cli.prune import RATES
+from kerasprune.cli.startup import start
+from kerasprune.cli.tables import print_table
+from kerasprune.errors import PruneError
+
+
+@app.command()
+def compare(
+    model: ModelPath,
+    out: Out,
+    criteria: Annotated[str, typer.Option(help="Names, with commas; see 'kerasprune ls criteria'.")] = "l1,l2",
+    macs: Annotated[str, typer.Option(help="Fractions of the multiply–adds that stay, with commas.")] = "0.7,0.5,0.3",
+    data: Data = None,
+    scale: Scale = None,
+    size: Size = None,
+    batch: Annotated[int, typer.Option(help="Examples per batch.")] = 128,
+    loss: Annotated[
+        str | None, typer.Option(help="Name of a Keras loss. Defaults to the one that the model was compiled with.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each, for mean ± deviation.")] = 3,
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    finetune_epochs: Annotated[int, typer.Option(help="Epochs of training afterwards; 0: none.")] = 1,
+    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw, for fine-tuning.")] = "sgd",
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Where fine-tuning starts, then half a cosine. [0.01; Adam: 0.001]")
+    ] = None,
+    reconstruct: Annotated[
+        bool, typer.Option("--reconstruct", help="Solve the kernels of the slim models on 1,000 examples first.")
+    ] = False,
+    distil: Annotated[bool, typer.Option("--distil", help="Learn from the dense model, too, in fine-tuning.")] = False,
+    controls: Annotated[
+        str, typer.Option(help="What every criterion should beat: random, l1, scratch; 'none' for none.")
+    ] = "random,l1,scratch",
+    budget: Annotated[str, typer.Option(help="How much stays where; see 'kerasprune ls budgets'.")] = "uniform",
+    coupling: Annotated[str, typer.Option(help="tied: residual trunks shrink too; free: they stay; padded.")] = "tied",
+    freeze: Freeze = None,
+    workers: Annotated[int, typer.Option(help="Runs at a time, each in a process of its own.")] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Carry on, also with more criteria, fractions or seeds.")
+    ] = False,
+    imports: Import = None,
+    trust: Trust = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Compare criteria on a trained model: the same budgets, fine-tuning and seeds for all, with controls."""
+    check_model_path(model)
+    if data is None:
+        raise PruneError("Expected --data, for models are compared by what they get right. Received: no --data.")
+    options = {
+        "criteria": _names(criteria),
+        "macs": _fractions(macs),
+        "data": {"name": data, "scale": scale, "batch": batch},
+        "finetune": _finetuning(finetune_epochs, optimizer, learning_rate),
+        "controls": [] if controls == "none" else _names(controls),
+        "start": "reconstructed" if reconstruct else "folded",
+        "teacher": _teacher(distil, finetune_epochs),
+        "plan": {"budget": budget, "coupling": coupling, "freeze": freeze or []},
+        "imports": imports or [],
+    }
+    from kerasprune.files import read_rows
+    from kerasprune.recipes.compare import PLOT, TABLE
+    from kerasprune.recipes.compare import compare as compare_criteria
+    from kerasprune.reports.contest import contest_table
+
+    start(verbose=verbose)
+    same = {"seeds": seeds, "seed": seed, "size": size, "loss": loss, "trust": trust}
+    with in_options():
+        folder = compare_criteria(
+            model, **options, **same, out=out, resume=resume, workers=workers, verbose=int(not quiet)
+        )
+    if quiet:
+        return
+    print_table("", *contest_table([_numbers(row) for row in read_rows(folder / TABLE)]))
+    typer.echo(f"mean ± standard deviation over the seeds; {folder / TABLE}, {folder / PLOT}")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _fractions(text: str) -> list[float]:
+    """Returns the numbers of a text such as `0.7,0.5`."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise PruneError(f"Expected --macs as fractions with commas, such as 0.7,0.5. Received: {text!r}.") from error
+
+
+def _finetuning(epochs: int, optimizer: str, rate: float | None) -> dict[str, Any] | None:
+    if optimizer not in RATES:
+        raise PruneError(f"Expected --optimizer to be one of {', '.join(RATES)}. Received: --optimizer {optimizer}.")
+    if epochs < 0:
+        raise PruneError(f"Expected --finetune-epochs to be 0 or more. Received: --finetune-epochs {epochs}.")
+    cosine = {"name": "cosine", "start": RATES[optimizer] if rate is None else rate}
+    return {"epochs": epochs, "optimizer": {"name": optimizer, "learning_rate": cosine}} if epochs else None
+
+
+def _teacher(distil: bool, epochs: int) -> str:
+    if distil and not epochs:
+        raise PruneError("Expected --finetune-epochs beside --distil, which is a way to train. Received: 0.")
+    return "dense" if distil else "none"
+
+
+def _numbers(row: dict[str, str]) -> dict[str, Any]:
+    """Returns a row of the table as it was before it was written."""
+    kinds = {"method": str, "measure": str, "runs": int}
+    return {key: kinds.get(key, float)(cell) if cell else None for key, cell in row.items()}

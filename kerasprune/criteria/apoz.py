@@ -1,0 +1,86 @@
+"""APoZ: channels that are mostly zero behind their activation."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from kerasprune.criteria.base import Criterion, Scores
+from kerasprune.criteria.feature_maps import channel_averages, places
+from kerasprune.criteria.inputs import input_batches
+from kerasprune.errors import raise_faults, whole_number_faults
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.registry import aggregations
+
+
+@dataclass(frozen=True)
+class APoZ(Criterion):
+    """`score(c) = −(share of zeros among all values of c behind its activation)`, over images and positions.
+
+    The average percentage of zeros says how often a unit is silent; higher = keep, so minus. Activations that never
+    put out zero (sigmoid, GELU, none at all) make all scores of a group 0, which is warned of. Labels are not used.
+
+    Args:
+        batches: How many batches are read at the most. Defaults to 50.
+        aggregation: How several maps of a channel (those behind every sum of a residual trunk) make one score: a name
+            or an instance. Defaults to `"mean"`.
+
+    Raises:
+        PruneError: An argument is out of range.
+
+    Example:
+        >>> import kerasprune as kp
+        >>> images = np.random.default_rng(0).normal(size=(8, 16, 16, 3)).astype("float32")
+        >>> plan = kp.plan(kp.models.resnet_cifar(8, input_shape=(16, 16, 3)), "apoz", keep=0.5, data=[images])
+
+    Reference:
+        Hu et al., Network Trimming: A Data-Driven Neuron Pruning Approach towards Efficient Deep Architectures,
+        arXiv 1607.03250, Eq. 1.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"data"})
+
+    batches: int = 50
+    aggregation: Any = "mean"
+
+    def __post_init__(self) -> None:
+        raise_faults("The criterion cannot be made:", whole_number_faults(1, batches=self.batches))
+        object.__setattr__(self, "aggregation", aggregations.get(self.aggregation))
+
+    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
+        """Returns minus the shares of zeros.
+
+        Raises:
+            PruneError: There is no data, it does not fit the model, or channels cannot be seen in any output.
+        """
+        self.check(data)
+        seen = places(graph)
+        batches = input_batches(graph.model, data, self.batches)
+        shares = channel_averages(graph, seen, batches, shares_of_zeros, self.aggregation)
+        never = [name for name, share in shares.items() if not share.any()]
+        if never:
+            warnings.warn(
+                f"What is seen of {', '.join(never[:5])}{'…' if len(never) > 5 else ''} is never zero, so their "
+                "channels are not told apart. Use another criterion, or freeze those layers with kp.trace.",
+                stacklevel=2,
+            )
+        return {name: -share for name, share in shares.items()}
+
+
+def shares_of_zeros(maps: np.ndarray) -> np.ndarray:
+    """Returns the share of zeros in every feature map.
+
+    Args:
+        maps: Of shape `(examples, channels, …)`.
+
+    Returns:
+        Shares of shape `(examples, channels)`.
+
+    Example:
+        >>> shares_of_zeros(np.array([[[0.0, 1.0], [0.0, 0.0]]])).tolist()
+        [[0.5, 1.0]]
+    """
+    return (maps == 0).reshape(*maps.shape[:2], -1).mean(axis=2)

@@ -1,0 +1,119 @@
+"""Which variables say something of a channel: what makes it, what reads it, what scales it, or all of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kerasprune.criteria.aggregation import Aggregation
+from kerasprune.criteria.base import Scores
+from kerasprune.graph.channels import Slice
+from kerasprune.graph.graph import ChannelGraph
+
+Member = tuple[Slice, int, np.ndarray]
+"""`(variable, axis, channel)`: `channel[position]` is the channel of the group at a position of the axis, −1 = none."""
+
+Lines = Callable[[Slice, int], np.ndarray]
+"""`lines(variable, axis)` returns what each position of an axis of a variable is worth."""
+
+
+class Members:
+    """Base: the variables that speak for the channels of a group, in the order of the graph."""
+
+    def __call__(self, graph: ChannelGraph, name: str) -> list[Member]:
+        """Returns the members of a group.
+
+        Args:
+            graph: The graph.
+            name: Name of the group.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Makers(Members):
+    """The kernels that make the channels: the filters. What all criteria of weights look at by default."""
+
+    def __call__(self, graph: ChannelGraph, name: str) -> list[Member]:
+        """Returns the kernels along the axes that make."""
+        return graph.made_by(name)
+
+
+@dataclass(frozen=True)
+class Readers(Members):
+    """The kernels that read the channels. A depthwise kernel, which does both, counts among the makers only."""
+
+    def __call__(self, graph: ChannelGraph, name: str) -> list[Member]:
+        """Returns the kernels along the axes that read."""
+        making = {(id(entry), axis) for entry, axis, _ in graph.made_by(name)}
+        return [each for each in graph.read_by(name) if (id(each[0]), each[1]) not in making]
+
+
+@dataclass(frozen=True)
+class Scales(Members):
+    """The scales γ that the channels are multiplied by: those of BatchNorm."""
+
+    def __call__(self, graph: ChannelGraph, name: str) -> list[Member]:
+        """Returns the scales."""
+        return graph.scaled_by(name)
+
+
+@dataclass(frozen=True)
+class Everything(Members):
+    """What makes the channels, then what reads them, then what scales them: all that goes with a channel."""
+
+    def __call__(self, graph: ChannelGraph, name: str) -> list[Member]:
+        """Returns all of them."""
+        return [*Makers()(graph, name), *Readers()(graph, name), *Scales()(graph, name)]
+
+
+def member_scores(graph: ChannelGraph, members: Members, aggregation: Aggregation, lines: Lines) -> Scores:
+    """Returns `score(c) = aggregation over members m of Σ_positions of c line_m`.
+
+    Args:
+        graph: The graph.
+        members: Which variables count.
+        aggregation: How their scores become one.
+        lines: Returns what each position of an axis of a variable is worth; called once for each.
+
+    Returns:
+        `{group name: scores of shape (channels,)}` of the prunable groups; zeros where nothing says anything.
+    """
+    known: dict[tuple[int, int], np.ndarray] = {}
+
+    def line(entry: Slice, axis: int) -> np.ndarray:
+        if (id(entry), axis) not in known:
+            known[id(entry), axis] = np.asarray(lines(entry, axis), "float64")
+        return known[id(entry), axis]
+
+    return {
+        name: aggregated(
+            [(line(entry, axis), channel) for entry, axis, channel in members(graph, name)], group.size, aggregation
+        )
+        for name, group in graph.prunable.items()
+    }
+
+
+def aggregated(pieces: list[tuple[np.ndarray, np.ndarray]], size: int, aggregation: Aggregation) -> np.ndarray:
+    """Returns one score per channel from what several members say of their positions.
+
+    Args:
+        pieces: For each member what its positions are worth, and the channel at each; −1 = none.
+        size: Number of channels.
+        aggregation: How the members' scores become one.
+    """
+    values, present = np.zeros((len(pieces), size)), np.zeros((len(pieces), size), bool)
+    for row, (worth, channel) in enumerate(pieces):
+        inside = channel >= 0
+        np.add.at(values[row], channel[inside], worth[inside])
+        present[row, channel[inside]] = True
+    return aggregation(values, present)
+
+
+def along(worth: Any, axis: int) -> np.ndarray:
+    """Returns what each position of an axis is worth: the sum over all other axes."""
+    worth = np.asarray(worth)
+    return worth.sum(axis=tuple(each for each in range(worth.ndim) if each != axis), dtype="float64")

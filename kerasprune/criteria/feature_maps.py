@@ -1,0 +1,255 @@
+"""Where the channels of a group can be seen in a pass over the model, and what a statistic of them is on average."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import count
+from math import prod
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops, tree
+
+from kerasprune._keras import argument_names, inner_layers, nn
+from kerasprune._keras import numpy_operations as knp
+from kerasprune.criteria.aggregation import Aggregation
+from kerasprune.criteria.base import Scores
+from kerasprune.criteria.belonging import aggregated
+from kerasprune.errors import PruneError
+from kerasprune.graph.channels import Ids
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.walk import functional, walk
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""From maps of shape `(examples, channels, …)` to one number for each example and channel."""
+
+_LAYERS = (layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
+_OPERATIONS = (
+    *(nn.Relu, nn.Relu6, nn.LeakyRelu, nn.Elu, nn.Selu, nn.Celu, nn.Gelu, nn.Silu, nn.HardSilu, nn.Softplus),
+    *(nn.Sigmoid, nn.HardSigmoid, nn.HardTanh, nn.Threshold, knp.Tanh),
+)
+_NUMBERS_AT_ONCE = 2**27  # in all outputs of one pass together: half a gigabyte
+
+
+@dataclass(frozen=True)
+class Place:
+    """An output of a call in which channels of a group can be seen.
+
+    Args:
+        call: Number of the call, in the order of the walk.
+        output: Which of its outputs.
+        axis: The axis of the channels.
+        channel: For each position of the axis the channel of the group, −1 = none.
+        activated: Whether an activation has made it.
+    """
+
+    call: int
+    output: int
+    axis: int
+    channel: np.ndarray = field(repr=False, compare=False)
+    activated: bool = True
+
+
+def places(graph: ChannelGraph) -> dict[str, list[Place]]:
+    """Returns where the channels of every prunable group can be seen.
+
+    For each layer that makes them: behind the first activation that its output goes to (through normalisation, sums,
+    concatenation and pooling, as far as the next kernel), or what its own activation puts out; where there is none,
+    what the layer itself puts out. A place behind several layers (a residual sum) counts once.
+
+    Raises:
+        PruneError: The channels of a group stay inside of layers; all such groups are named.
+    """
+    finder = _Finder(graph)
+    found = {name: finder.places(name) for name in graph.prunable}
+    hidden = [name for name, seen in found.items() if not seen]
+    if hidden:
+        raise PruneError(
+            "Expected channels that can be seen in the outputs of layers. Received: groups that stay inside of layers: "
+            f"{', '.join(hidden[:5])}{'…' if len(hidden) > 5 else ''}. "
+            "Use criterion='l1', or freeze those layers with kp.trace(model, freeze=...)."
+        )
+    return found
+
+
+def run(graph: ChannelGraph, inputs: list[Any], look: Callable[[int, tuple, list[Any]], None]) -> None:
+    """Runs a batch through a model as at inference; nothing of the model is changed.
+
+    Args:
+        graph: The graph of the model.
+        inputs: One array for each input.
+        look: `look(number, arguments, outputs)` is called after every call, numbered as in `graph.calls`.
+    """
+    numbers = count()
+
+    def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
+        if "training" in argument_names(node.operation):
+            kwargs["training"] = False
+        results = node.operation(*args, **kwargs)
+        look(next(numbers), args, tree.flatten(results))
+        return results
+
+    body = functional(graph.model)
+    tensors = [ops.convert_to_tensor(x, dtype=wanted.dtype) for x, wanted in zip(inputs, body.inputs, strict=True)]
+    walk(body, tensors, visit)
+
+
+def portions(graph: ChannelGraph, batches: Iterable[list[np.ndarray]]) -> Iterable[list[np.ndarray]]:
+    """Yields batches in portions of which all outputs fit into memory together."""
+    for batch in batches:
+        sizes = (prod(d or 64 for d in each.shape[1:]) for call in graph.calls for each in call.node.outputs)
+        step = max(1, _NUMBERS_AT_ONCE // max(sum(sizes), 1))
+        for start in range(0, len(batch[0]), step):
+            yield [each[start : start + step] for each in batch]
+
+
+def averages(
+    graph: ChannelGraph, seen: Iterable[Place], batches: Iterable[list[np.ndarray]], statistic: Statistic
+) -> dict[Place, np.ndarray]:
+    """Returns the mean of a statistic over all examples, for each position of the channel axis of every place.
+
+    Raises:
+        PruneError: What a layer puts out is not finite.
+    """
+    by_call: dict[int, list[Place]] = {}
+    for place in dict.fromkeys(seen):
+        by_call.setdefault(place.call, []).append(place)
+    totals: dict[Place, Any] = dict.fromkeys((p for each in by_call.values() for p in each), 0.0)
+    examples = 0
+
+    def look(number: int, _: tuple, outputs: list[Any]) -> None:
+        for place in by_call.get(number, ()):
+            maps = maps_of(graph, place, outputs)
+            totals[place] = totals[place] + statistic(maps).sum(axis=0, dtype="float64")
+
+    for batch in portions(graph, batches):
+        run(graph, batch, look)
+        examples += len(batch[0])
+    return {place: total / examples for place, total in totals.items()}
+
+
+def maps_of(graph: ChannelGraph, place: Place, outputs: list[Any]) -> np.ndarray:
+    """Returns what stands at a place, as `(examples, channels, …)`, in float32.
+
+    Raises:
+        PruneError: A number is not finite.
+    """
+    array = ops.convert_to_numpy(ops.cast(outputs[place.output], "float32"))
+    if not np.isfinite(array).all():
+        name = graph.calls[place.call].operation.name
+        raise PruneError(
+            f"Expected finite feature maps. Received: NaN or infinity from {name!r}. Check the weights: training may "
+            "have diverged."
+        )
+    return np.moveaxis(array, place.axis, 1)
+
+
+def channel_averages(
+    graph: ChannelGraph,
+    seen: dict[str, list[Place]],
+    batches: Iterable[list[np.ndarray]],
+    statistic: Statistic,
+    aggregation: Aggregation,
+) -> Scores:
+    """Returns the mean of a statistic over all examples, for every channel of every group.
+
+    Args:
+        graph: The graph.
+        seen: Where the channels of groups are seen, as `places` says.
+        batches: The inputs.
+        statistic: What is averaged.
+        aggregation: How several places of a channel make one number; positions of one place are averaged.
+    """
+    mean = averages(graph, (place for each in seen.values() for place in each), batches, statistic)
+
+    def piece(place: Place) -> tuple[np.ndarray, np.ndarray]:
+        inside = np.maximum(place.channel, 0)
+        times = np.bincount(place.channel[place.channel >= 0], minlength=inside.max(initial=0) + 1)
+        return mean[place] / np.maximum(times[inside], 1), place.channel
+
+    return {
+        name: aggregated([piece(place) for place in each], graph.groups[name].size, aggregation)
+        for name, each in seen.items()
+    }
+
+
+class _Token:
+    """Stands for a tensor."""
+
+
+class _Finder:
+    """Follows channels from what makes them to the next activation."""
+
+    def __init__(self, graph: ChannelGraph) -> None:
+        self.graph = graph
+        self.outputs: list[list[_Token]] = []
+        self.readers: dict[int, list[int]] = {}
+        self.of_layer: dict[int, list[int]] = {}
+        self.with_kernels = {id(entry.owner) for entry in graph.kernels}
+        self._alive: list[_Token] = [_Token() for _ in functional(graph.model).inputs]
+        walk(functional(graph.model), self._alive, self._enter)
+
+    def _enter(self, node: Any, *args: Any, **kwargs: Any) -> list[_Token]:
+        number, made = len(self.outputs), [_Token() for _ in node.outputs]
+        for token in tree.flatten((args, kwargs)):
+            if isinstance(token, _Token):
+                self.readers.setdefault(id(token), []).append(number)
+        for each in {id(node.operation): 0, **{id(layer): 0 for layer in inner_layers(node.operation)}}:
+            self.of_layer.setdefault(each, []).append(number)
+        self.outputs.append(made)
+        self._alive += made  # so that no id is used twice
+        return made
+
+    def places(self, name: str) -> list[Place]:
+        owners = dict.fromkeys(id(entry.owner) for entry, _, _ in self.graph.made_by(name))
+        calls = dict.fromkeys(number for owner in owners for number in self.of_layer.get(owner, ()))
+        return list(dict.fromkeys(place for number in calls for place in self._behind(number, name)))
+
+    def _behind(self, start: int, name: str) -> list[Place]:
+        """Returns the places behind the first activation after a call, or those of the call itself."""
+        own = self._shown(start, name)
+        if not own or _nonlinear(self.graph.calls[start].operation):
+            return own
+        waiting, done = [start], {start}
+        while waiting:
+            number = heapq.heappop(waiting)
+            operation = self.graph.calls[number].operation
+            shown = self._shown(number, name)
+            if not shown or number != start and self.with_kernels & set(map(id, [operation, *inner_layers(operation)])):
+                continue
+            if number != start and _nonlinear(operation):
+                return shown
+            following = {r for place in shown for r in self.readers.get(id(self.outputs[number][place.output]), ())}
+            for reader in following - done:
+                done.add(reader)
+                heapq.heappush(waiting, reader)
+        return [Place(p.call, p.output, p.axis, p.channel, activated=False) for p in own]
+
+    def _shown(self, number: int, name: str) -> list[Place]:
+        """Returns the outputs of a call that hold channels of a group."""
+        group, classes = self.graph.groups[name], self.graph.classes
+        place_of = np.full(classes.max(initial=-1) + 1, -1)
+        place_of[group.classes] = np.arange(group.size)
+        found = []
+        for output, ids in enumerate(self.graph.calls[number].outputs):
+            for axis, line in _channel_axes(ids):
+                channel = place_of[classes[line]]
+                if (channel >= 0).any():
+                    found.append(Place(number, output, axis, channel))
+                    break
+        return found
+
+
+def _channel_axes(ids: Ids) -> list[tuple[int, np.ndarray]]:
+    return sorted(ids.axes.items(), reverse=True)
+
+
+def _nonlinear(operation: Any) -> bool:
+    """Returns whether a layer or operation is an activation, or ends in one."""
+    own = getattr(operation, "activation", None)
+    if isinstance(operation, keras.layers.Layer) and own is not None:
+        return own is not keras.activations.linear
+    return isinstance(operation, (*_LAYERS, *_OPERATIONS))

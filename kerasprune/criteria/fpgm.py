@@ -1,0 +1,59 @@
+"""FPGM: filters near the geometric median of their layer can be replaced by the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from kerasprune.criteria.base import Criterion, Scores, numbers
+from kerasprune.criteria.belonging import Makers, member_scores
+from kerasprune.graph.channels import Slice
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.registry import aggregations
+
+_ROWS = 512  # filters whose distances are held at a time
+
+
+@dataclass(frozen=True)
+class FPGM(Criterion):
+    """`score(c) = Σ_d ‖W_c − W_d‖₂` over the other filters d of the layer, aggregated over the layers that make c.
+
+    The filter that is nearest all others stands nearest the geometric median, and goes first. Unlike norms, the score
+    asks for no filters near zero. A filter is everything along the axis that makes channels; a depthwise kernel has one
+    small filter per channel.
+
+    Args:
+        aggregation: How several layers that make a channel make one score: `"sum"`, `"mean"`, `"max"`, `"first"`, or
+            an instance. Defaults to `"sum"`.
+
+    Raises:
+        PruneError: The aggregation is unknown.
+
+    Example:
+        >>> import kerasprune as kp
+        >>> plan = kp.plan(kp.models.resnet_cifar(8, input_shape=(16, 16, 3)), "fpgm", keep=0.5)
+
+    Reference:
+        He et al., Filter Pruning via Geometric Median for Deep Convolutional Neural Networks Acceleration, CVPR 2019,
+        Eq. 8.
+    """
+
+    aggregation: Any = "sum"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "aggregation", aggregations.get(self.aggregation))
+
+    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
+        """Returns the summed distances."""
+        return member_scores(graph, Makers(), self.aggregation, _distances)
+
+
+def _distances(entry: Slice, axis: int) -> np.ndarray:
+    """Returns for every filter of a kernel the sum of its distances to the others."""
+    kernel = np.moveaxis(numbers(entry), axis, 0)
+    filters = kernel.reshape(len(kernel), -1).astype("float64")
+    rows = range(0, len(filters), _ROWS)
+    return np.concatenate([cdist(filters[start : start + _ROWS], filters).sum(axis=1) for start in rows])

@@ -1,0 +1,93 @@
+"""Any criterion of weights over all that belongs to a channel, aggregated and normalised as one likes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from kerasprune.criteria.aggregation import Aggregation
+from kerasprune.criteria.base import Criterion, Scores, numbers
+from kerasprune.criteria.belonging import Members, along, member_scores
+from kerasprune.criteria.normalisation import Normalisation
+from kerasprune.errors import PruneError
+from kerasprune.graph.channels import Slice
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.registry import aggregations, criteria, members, normalisations
+
+
+@dataclass(frozen=True)
+class Grouped(Criterion):
+    """`score(c) = normalised(reduced(aggregation over members m of Σ_{w of c in m} saliency(w)))`.
+
+    With its defaults it is the criterion inside, unchanged: what makes a channel, summed.
+
+    Args:
+        criterion: What a weight is worth: a criterion with `saliency`. Defaults to `"l1"`.
+        members: What speaks for a channel: `"makers"`, `"readers"`, `"scales"`, `"everything"`, or an instance.
+            Defaults to `"makers"`.
+        aggregation: How several members make one score: `"sum"`, `"mean"`, `"max"`, `"first"`, or an instance.
+            Defaults to `"sum"`.
+        normalisation: How groups are made comparable: `"none"`, `"mean"`, `"max"`, `"sum"`, `"norm"`,
+            `"standardised"`, `"range"`, `"quantile"`, `"larger"`, or an instance. Defaults to `"none"`.
+
+    Raises:
+        PruneError: A name is unknown, or the criterion inside says nothing of weights by themselves.
+
+    Example:
+        >>> import kerasprune as kp
+        >>> model = kp.models.resnet_cifar(8, input_shape=(16, 16, 3))
+        >>> criterion = Grouped("l2", "everything", "mean", "standardised")
+        >>> len(kp.plan(model, criterion, keep=0.5).keep)
+        6
+
+    Reference:
+        Fang et al., DepGraph: Towards Any Structural Pruning, CVPR 2023, section 3.3.
+    """
+
+    criterion: Any = "l1"
+    members: Any = "makers"
+    aggregation: Any = "sum"
+    normalisation: Any = "none"
+
+    def __post_init__(self) -> None:
+        found: dict[str, Criterion | Members | Aggregation | Normalisation] = {
+            "criterion": criteria.get(self.criterion),
+            "members": members.get(self.members),
+            "aggregation": aggregations.get(self.aggregation),
+            "normalisation": normalisations.get(self.normalisation),
+        }
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
+        inside = type(self.criterion)
+        if inside.saliency is Criterion.saliency or inside.needs:
+            raise PruneError(
+                "Expected a criterion inside that says what weights are worth by themselves, with saliency() and "
+                f"without data. Received: criterion={self.criterion!r}. Take 'l1' or 'l2'."
+            )
+
+    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
+        """Returns the score of every channel of every prunable group.
+
+        Raises:
+            PruneError: None of the members belongs to a group; all such groups are named.
+        """
+        without = [name for name in graph.prunable if not self.members(graph, name)]
+        if without:
+            raise PruneError(
+                f"Expected {type(self.members).__name__.lower()} in every prunable group. Received: none in "
+                f"{', '.join(without[:5])}{'…' if len(without) > 5 else ''}. "
+                "Take members='everything', or freeze those layers with kp.trace(model, freeze=...)."
+            )
+        totals = member_scores(graph, self.members, self.aggregation, self._line)
+        return {name: self.normalisation(self._reduced(total)) for name, total in totals.items()}
+
+    def _line(self, entry: Slice, axis: int) -> np.ndarray:
+        worth = self.criterion.saliency(numbers(entry))
+        return along(worth if isinstance(worth, np.ndarray) else ops.convert_to_numpy(worth), axis)
+
+    def _reduced(self, total: np.ndarray) -> np.ndarray:
+        reduced = self.criterion.reduced(total)
+        return np.asarray(reduced if isinstance(reduced, np.ndarray) else ops.convert_to_numpy(reduced), "float64")

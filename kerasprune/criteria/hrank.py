@@ -1,0 +1,108 @@
+"""HRank: filters whose feature maps have high rank carry information."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from kerasprune.criteria.base import Criterion, Scores
+from kerasprune.criteria.feature_maps import Place, channel_averages, places
+from kerasprune.criteria.inputs import input_batches
+from kerasprune.errors import raise_faults, whole_number_faults
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.registry import aggregations
+
+
+@dataclass(frozen=True)
+class HRank(Criterion):
+    """`score(c) = mean over images of rank(feature map of c)`, the map being what the activation behind c puts out.
+
+    The rank is that of `numpy.linalg.matrix_rank` in float32: singular values above `σ_max · max(H, W) · ε`. A map of
+    three axes is unfolded to `(D·H) × W`; one of fewer than two axes has rank 0 or 1, which is warned of. Where no
+    activation stands behind a layer, its own output is taken. Labels are not used.
+
+    Args:
+        batches: How many batches are read at the most. Defaults to 5, the authors' number, of 128 images each.
+        aggregation: How several maps of a channel (those behind every sum of a residual trunk) make one score: a name
+            or an instance. Defaults to `"mean"`.
+
+    Raises:
+        PruneError: An argument is out of range.
+
+    Example:
+        >>> import kerasprune as kp
+        >>> images = np.random.default_rng(0).normal(size=(8, 16, 16, 3)).astype("float32")
+        >>> plan = kp.plan(kp.models.resnet_cifar(8, input_shape=(16, 16, 3)), "hrank", keep=0.5, data=[images])
+
+    Reference:
+        Lin et al., HRank: Filter Pruning using High-Rank Feature Map, CVPR 2020, section 3.2.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"data"})
+
+    batches: int = 5
+    aggregation: Any = "mean"
+
+    def __post_init__(self) -> None:
+        raise_faults("The criterion cannot be made:", whole_number_faults(1, batches=self.batches))
+        object.__setattr__(self, "aggregation", aggregations.get(self.aggregation))
+
+    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
+        """Returns the scores from mean ranks.
+
+        Raises:
+            PruneError: There is no data, it does not fit the model, or channels cannot be seen in any output.
+        """
+        self.check(data)
+        generator = np.random.default_rng(seed)
+        return {name: self.arranged(ranks, generator) for name, ranks in self.ranks(graph, data).items()}
+
+    def arranged(self, ranks: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Returns the scores of a group from the mean ranks of its channels; variants say otherwise."""
+        return ranks
+
+    def ranks(self, graph: ChannelGraph, data: Any) -> Scores:
+        """Returns the mean rank of the feature maps of every channel.
+
+        Args:
+            graph: The graph.
+            data: Batches.
+        """
+        seen = places(graph)
+        flat = [name for name, each in seen.items() if any(_spatial_axes(graph, place) < 2 for place in each)]
+        if flat:
+            warnings.warn(
+                f"Feature maps of {', '.join(flat[:5])}{'…' if len(flat) > 5 else ''} have fewer than two axes: their "
+                "rank says only whether they are zero. Use criterion='apoz' or 'l1' there.",
+                stacklevel=2,
+            )
+        batches = input_batches(graph.model, data, self.batches)
+        return channel_averages(graph, seen, batches, matrix_ranks, self.aggregation)
+
+
+def matrix_ranks(maps: np.ndarray) -> np.ndarray:
+    """Returns the rank of every feature map.
+
+    Args:
+        maps: Of shape `(examples, channels, …)`; all axes but the last are unfolded into one.
+
+    Returns:
+        Whole numbers of shape `(examples, channels)`.
+
+    Example:
+        >>> matrix_ranks(np.ones((1, 2, 3, 3))).tolist()
+        [[1, 1]]
+    """
+    matrices = maps.reshape(*maps.shape[:2], -1, maps.shape[-1] if maps.ndim > 2 else 1)
+    ranks = np.zeros(maps.shape[:2], int)
+    alive = matrices.any(axis=(2, 3))  # a map of zeros has rank 0, and there may be many
+    if alive.any():
+        ranks[alive] = np.linalg.matrix_rank(matrices[alive])
+    return ranks
+
+
+def _spatial_axes(graph: ChannelGraph, place: Place) -> int:
+    return len(graph.calls[place.call].node.outputs[place.output].shape) - 2

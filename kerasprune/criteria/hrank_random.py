@@ -1,0 +1,28 @@
+"""The Random variant of HRank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kerasprune.criteria.hrank import HRank
+
+
+@dataclass(frozen=True)
+class HRankRandom(HRank):
+    """The scores of `hrank`, dealt out to the channels of each group by chance.
+
+    A control that is fair under a common threshold too: every group keeps as many channels as with `hrank`.
+
+    Args:
+        batches: How many batches are read at the most. Defaults to 5.
+        aggregation: How several maps of a channel make one score. Defaults to `"mean"`.
+
+    Reference:
+        Lin et al., HRank, CVPR 2020, section 4.4, Fig. 4.
+    """
+
+    def arranged(self, ranks: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Returns the ranks in another order."""
+        return generator.permutation(ranks)

@@ -1,0 +1,159 @@
+"""How the scores of one group are made comparable with those of others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kerasprune.errors import interval_faults, raise_faults
+
+
+class Normalisation:
+    """Base: from the scores of one group to scores that compete with those of other groups.
+
+    None of them changes the order inside a group; a budget that compares groups (`global`, `threshold`) is where they
+    matter.
+    """
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """Returns the scores of one group, of shape `(channels,)`, normalised; a group of zeros stays zeros."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class AsTheyAre(Normalisation):
+    """`s`: no normalisation."""
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """Returns the scores."""
+        return scores
+
+
+@dataclass(frozen=True)
+class ByMean(Normalisation):
+    """`s / mean |s|`, as the budget `global` does by itself.
+
+    Example:
+        >>> ByMean()(np.array([1.0, 3.0])).tolist()
+        [0.5, 1.5]
+    """
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """Returns the scores over their mean."""
+        return scores / (np.abs(scores).mean() or 1.0)
+
+
+@dataclass(frozen=True)
+class ByMax(Normalisation):
+    """`s / max |s|`.
+
+    Example:
+        >>> ByMax()(np.array([1.0, 4.0])).tolist()
+        [0.25, 1.0]
+    """
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """Returns the scores over the largest."""
+        return scores / (np.abs(scores).max() or 1.0)
+
+
+@dataclass(frozen=True)
+class BySum(Normalisation):
+    """`s / Σ |s|`: wide groups have small scores.
+
+    Example:
+        >>> BySum()(np.array([1.0, 3.0])).tolist()
+        [0.25, 0.75]
+    """
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """Returns the scores over their sum."""
+        return scores / (np.abs(scores).sum() or 1.0)
+
+
+@dataclass(frozen=True)
+class ByNorm(Normalisation):
+    """`s / ‖s‖₂`, layer by layer as in Molchanov et al., ICLR 2017, section 2.2.
+
+    Example:
+        >>> ByNorm()(np.array([3.0, 4.0])).tolist()
+        [0.6, 0.8]
+    """
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """Returns the scores over their Euclidean norm."""
+        return scores / (np.linalg.norm(scores) or 1.0)
+
+
+@dataclass(frozen=True)
+class Standardised(Normalisation):
+    """`(s − mean s) / std s`, which Torch-Pruning calls gaussian.
+
+    Example:
+        >>> Standardised()(np.array([1.0, 3.0])).tolist()
+        [-1.0, 1.0]
+    """
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """Returns the distances from the mean in standard deviations."""
+        return (scores - scores.mean()) / (scores.std() or 1.0)
+
+
+@dataclass(frozen=True)
+class ByRange(Normalisation):
+    """`(s − min s) / (max s − min s)`, which Torch-Pruning calls standarization.
+
+    Example:
+        >>> ByRange()(np.array([1.0, 2.0, 5.0])).tolist()
+        [0.0, 0.25, 1.0]
+    """
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """Returns the scores between 0 and 1."""
+        return (scores - scores.min()) / (np.ptp(scores) or 1.0)
+
+
+@dataclass(frozen=True)
+class ByQuantile(Normalisation):
+    """`s / |q-quantile of s|`; Torch-Pruning's sentinel takes the element of that place instead.
+
+    Args:
+        quantile: q in (0, 1). Defaults to 0.5, the median.
+
+    Raises:
+        PruneError: It is out of range.
+
+    Example:
+        >>> ByQuantile()(np.array([1.0, 2.0, 6.0])).tolist()
+        [0.5, 1.0, 3.0]
+    """
+
+    quantile: float = 0.5
+
+    def __post_init__(self) -> None:
+        faults = interval_faults("(0, 1)", "a fraction", quantile=self.quantile)
+        raise_faults("The normalisation cannot be made:", faults)
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """Returns the scores over their quantile."""
+        return scores / (abs(np.quantile(scores, self.quantile)) or 1.0)
+
+
+@dataclass(frozen=True)
+class ByLarger(Normalisation):
+    """`s / Σ_{t ≥ s} t` over the scores t of the group that are larger or equal: LAMP of whole channels.
+
+    Example:
+        >>> ByLarger()(np.array([1.0, 3.0])).tolist()
+        [0.25, 1.0]
+
+    Reference:
+        Lee et al., Layer-adaptive Sparsity for the Magnitude-based Pruning, ICLR 2021, Eq. 1.
+    """
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """Returns the shares in what is left when all smaller scores are gone; of scores that are not negative."""
+        rising = np.sort(scores)
+        left = np.cumsum(rising[::-1])[::-1][np.searchsorted(rising, scores)]
+        return scores / np.where(left == 0, 1.0, left)

@@ -1,0 +1,60 @@
+"""SNIP: how much the loss feels that a weight is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.criteria.gradients import GradientCriterion, Gradients
+from kerasprune.criteria.mean_loss import MeanLoss
+from kerasprune.errors import PruneError
+from kerasprune.graph.values import values
+
+
+@dataclass(frozen=True)
+class SNIP(GradientCriterion):
+    """`s_j = |w_j ∂L/∂w_j| / Σ_k |w_k ∂L/∂w_k|`: the derivative of the loss by a factor of the weight, at 1.
+
+    A channel is worth the sum over the kernel slices that make it.
+
+    Beside the official code (namhoonlee/snip-public): kernels only, where that prunes biases too; the mean over all of
+    `data`, where that takes one batch (give one, of 128 images); the weights that are there, where that scores one draw
+    and trains another.
+
+    Args:
+        training: Whether BatchNorm takes the statistics of each batch, as in training, and dropout is on. Defaults to
+            `False`: as in evaluation. At initialisation the statistics say nothing, so deep networks want `True`.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
+        >>> model.set_weights([np.array([[1.0], [3.0]])])
+        >>> data = [(np.ones((4, 2), "float32"), np.zeros((4, 1), "float32"))]
+        >>> [worth.ravel().tolist() for worth in SNIP().saliency_of(model, data, "mse").values()]
+        [[0.25, 0.75]]
+
+    Reference:
+        Lee et al., SNIP: Single-shot Network Pruning based on Connection Sensitivity, arXiv 1810.02340, Eq. 5 and 6.
+    """
+
+    training: bool = False
+
+    def saliency(self, weight: Any, gradient: Any = None) -> Any:
+        """Returns `|w · g|`; g is normalised already."""
+        return abs(weight * gradient)
+
+    def gradients(
+        self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
+    ) -> Gradients:
+        """Returns the gradients of the mean loss, divided by `Σ |w · g|` over all of the variables."""
+        found = MeanLoss(model, variables, data, loss, self.training, 1.0).gradient()
+        total = sum(float(np.abs(values(v) * each).sum()) for v, each in zip(variables, found, strict=True))
+        if not total:
+            raise PruneError(
+                "Expected a loss that feels the weights. Received: gradients that are all 0. Check that labels vary, "
+                "and that no activation is saturated."
+            )
+        return {id(v): each / total for v, each in zip(variables, found, strict=True)}

@@ -1,0 +1,96 @@
+"""SynFlow: what flows through a weight on all paths from input to output. It needs no data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.criteria.base import Criterion, Scores, channel_sums, numbers
+from kerasprune.criteria.flow import Flow
+from kerasprune.errors import raise_faults, whole_number_faults
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+
+
+@dataclass(frozen=True)
+class SynFlow(Criterion):
+    """`S(θ) = θ ∂R/∂θ / R`, `R = 1ᵀ (Π_l |θ_l|) 1`: the share of a weight in all that flows through the network.
+
+    For an input of ones, absolute weights, BatchNorm as in evaluation, activations left out. Scores are conserved: what
+    enters a unit leaves it, and every cut through the network adds up to 1. A layer is therefore never emptied before
+    others where scores are taken anew in many rounds: `kp.prune_at_init(model, "synflow", keep, rounds=100)`.
+
+    A channel is worth what flows through it: the sum over the kernel slices that make it.
+
+    Beside the official code (ganguli-lab/Synaptic-Flow): biases, means and β of BatchNorm are left out; there their
+    absolute values are added, which is the same at initialisation and distorts the scores of trained networks. Powers
+    of two are divided out layer by layer, and scores are shares of R, so that nothing overflows; there float32 does.
+    An LSTM or GRU adds up its gates and looks back one step.
+
+    Args:
+        side: Length of the axes of the input that the model leaves free. Defaults to 32.
+
+    Raises:
+        PruneError: The side is no whole number of at least 1; in use: the network has attention, or multiplies tensors
+            by each other.
+
+    Example:
+        >>> inputs = keras.Input((1,))
+        >>> x = keras.layers.Dense(2, use_bias=False)(inputs)
+        >>> model = keras.Model(inputs, keras.layers.Dense(1, use_bias=False)(x))
+        >>> model.set_weights([np.array([[1.0, -3.0]]), np.array([[1.0], [1.0]])])
+        >>> [share.ravel().tolist() for share in SynFlow().saliency_of(model).values()]
+        [[0.25, 0.75], [0.25, 0.75]]
+
+    Reference:
+        Tanaka et al., Pruning neural networks without any data by iteratively conserving synaptic flow,
+        arXiv 2006.05467, section 5, Algorithm 1.
+    """
+
+    side: int = 32
+
+    def __post_init__(self) -> None:
+        raise_faults("SynFlow cannot be made:", whole_number_faults(1, side=self.side))
+
+    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
+        """Returns the share of every channel of every prunable group; neither data nor loss are looked at.
+
+        Raises:
+            PruneError: The network cannot be linearised.
+        """
+        shares = self._shares(graph)()
+        worth = {id(kernel.variable): share for kernel, share in zip(graph.kernels, shares, strict=True)}
+        along = [(kernel, kernel.makes) for kernel in graph.kernels]
+        sums = channel_sums(graph, along, lambda kernel: worth[id(kernel.variable)])
+        return {name: sums.get(name, np.zeros(group.size)) for name, group in graph.prunable.items()}
+
+    def saliency_of(
+        self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
+    ) -> dict[str, np.ndarray]:
+        """Returns the share of every single weight of the kernels; neither data nor loss are looked at.
+
+        Raises:
+            PruneError: The network cannot be linearised.
+        """
+        return self.prepared(model)()
+
+    def prepared(
+        self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
+    ) -> Callable[[], dict[str, np.ndarray]]:
+        """Returns `saliency_of` as a function of the weights that the model has at each call."""
+        graph = trace(model, unknown="freeze")
+        paths, shares = [kernel.variable.path for kernel in graph.kernels], self._shares(graph)
+        return lambda: dict(zip(paths, shares(), strict=True))
+
+    def _shares(self, graph: ChannelGraph) -> Callable[[], list[np.ndarray]]:
+        flow = Flow(graph, self.side)
+        flow.check(_absolute(graph))
+        return lambda: flow.shares(_absolute(graph))
+
+
+def _absolute(graph: ChannelGraph) -> list[np.ndarray]:
+    return [np.abs(numbers(kernel)) for kernel in graph.kernels]

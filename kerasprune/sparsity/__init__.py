@@ -1,0 +1,19 @@
+"""Sparse networks from the start: masks at initialisation, what is left of a network under them, and ablations."""
+
+from kerasprune.registry import lazy
+
+__getattr__, __dir__, __all__ = lazy(
+    {
+        "Inverted": "kerasprune.sparsity.ablations:Inverted",
+        "LayerSparsity": "kerasprune.sparsity.report:LayerSparsity",
+        "SparsityReport": "kerasprune.sparsity.report:SparsityReport",
+        "attached": "kerasprune.sparsity.paths:attached",
+        "critical_compression": "kerasprune.sparsity.collapse:critical_compression",
+        "exponential": "kerasprune.sparsity.compression:exponential",
+        "linear": "kerasprune.sparsity.compression:linear",
+        "maximal_compression": "kerasprune.sparsity.collapse:maximal_compression",
+        "prune_at_init": "kerasprune.sparsity.at_initialisation:prune_at_init",
+        "shuffled": "kerasprune.sparsity.ablations:shuffled",
+        "sparsity_report": "kerasprune.sparsity.report:sparsity_report",
+    }
+)

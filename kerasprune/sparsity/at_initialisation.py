@@ -1,0 +1,169 @@
+"""`prune_at_init`: which weights to train at all, decided before training."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune import criteria
+from kerasprune._keras import compile_arguments
+from kerasprune.criteria.base import Criterion
+from kerasprune.errors import PruneError, fraction_faults, raise_faults, whole_number_faults
+from kerasprune.graph.trace import trace
+from kerasprune.graph.values import values
+from kerasprune.sparsity.compression import Schedule, exponential
+from kerasprune.sparsity.ranking import highest
+from kerasprune.surgery.clone import clone
+from kerasprune.surgery.copy_layer import make_layer
+
+
+def prune_at_init(
+    model: keras.Model,
+    criterion: str | dict | type | Criterion,
+    keep: float = 0.1,
+    rounds: int = 1,
+    data: Any = None,
+    loss: Any = None,
+    *,
+    schedule: Schedule = exponential,
+    freeze: Sequence[str] = (),
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Decides which weights of a model stay, before it is trained; the model is left as it is.
+
+    In round k of n all kernels compete: the `round(N · schedule(keep, k/n))` highest scores of what is left stay, and
+    the next round scores the network that is left. Of equal scores the lower index stays, so that the number is exact.
+
+    Biases, BatchNorm and kernels that are not trained stay whole. Training under the masks is one line:
+    `model.fit(x, y, callbacks=[kp.callbacks.HoldMask(masks)])`. What a weight is left without a path from input to
+    output counts all the same: `kp.sparsity.sparsity_report(model, masks)` says how many there are, and
+    `kp.sparsity.attached(model, masks)` leaves them out.
+
+    Args:
+        model: A functional or Sequential model. Its weights need not be those of initialisation.
+        criterion: A criterion with `saliency_of`: a name such as `"synflow"`, `"snip"`, `"grasp"`, `"l1"` or
+            `"random"`, a dict, a class or an instance.
+        keep: Fraction of the N weights of all kernels that stays. Defaults to 0.1.
+        rounds: How often to score; SynFlow is meant for 100. Defaults to 1.
+        data: Batches of `(inputs, labels)` for criteria that look at data. Defaults to `None`.
+        loss: Loss for criteria that use gradients. Defaults to the compiled one.
+        schedule: `schedule(keep, progress)`, the fraction kept after a share of the rounds: `kp.sparsity.exponential`,
+            `kp.sparsity.linear`, or a function of your own. Defaults to `exponential`.
+        freeze: Names of layers, or wildcards, that stay whole; their weights are not counted. Defaults to none.
+        seed: Of everything random. Defaults to 0.
+
+    Returns:
+        `{variable path: boolean array of the kernel's shape, true where a weight stays}`.
+
+    Raises:
+        PruneError: An argument is out of range, the criterion says nothing of single weights or lacks what it needs,
+            or a score of a weight that is left is not finite.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5), keras.layers.Dense(2)])
+        >>> masks = kp.prune_at_init(model, "l1", keep=0.5)
+        >>> sum(int(mask.sum()) for mask in masks.values())
+        15
+
+    Reference:
+        Lee et al., SNIP, arXiv 1810.02340, section 4; Tanaka et al., Pruning neural networks without any data by
+        iteratively conserving synaptic flow, arXiv 2006.05467, Algorithm 1.
+    """
+    _check(keep, rounds, schedule, seed)
+    chosen = criteria.get(criterion)
+    chosen.check(data)
+    masks = {path: np.ones(tuple(v.shape), bool) for path, v in _candidates(model, freeze).items()}
+    batches = list(data) if isinstance(data, Iterator) else data
+    total = left = sum(mask.size for mask in masks.values())
+    copy = model if rounds == 1 else _copy(model)
+    pairs = _pairs(model, copy)
+    saliency = chosen.prepared(copy, data=batches, loss=loss, seed=seed)
+    for done in range(1, rounds + 1):
+        if done > 1:
+            _mask(pairs, masks)
+        left = min(left, max(round(total * _kept(schedule, keep, done / rounds)), 1))
+        masks = highest(_of_candidates(saliency(), pairs, masks), left, masks)
+    return masks
+
+
+def _check(keep: Any, rounds: Any, schedule: Any, seed: Any) -> None:
+    faults = fraction_faults(keep=keep) + whole_number_faults(1, rounds=rounds) + whole_number_faults(0, seed=seed)
+    if not callable(schedule):
+        faults.append(
+            "Expected schedule to be a function of (keep, progress), such as kp.sparsity.exponential. Received: "
+            f"schedule={schedule!r}."
+        )
+    raise_faults("Nothing can be pruned at initialisation:", faults)
+
+
+def _kept(schedule: Schedule, keep: float, progress: float) -> float:
+    fraction = keep if progress == 1 else schedule(keep, progress)
+    raise_faults("The schedule is out of range:", fraction_faults(**{f"schedule(keep, {progress:.3g})": fraction}))
+    return fraction
+
+
+def _candidates(model: keras.Model, freeze: Sequence[str]) -> dict[str, Any]:
+    """Returns the kernels that may lose weights by their paths; warns of those that are not trained."""
+    graph = trace(model, freeze=freeze, unknown="freeze")
+    kernels = [k for k in graph.kernels if not any(fnmatchcase(k.owner.name, name) for name in graph.freeze)]
+    found = {k.variable.path: k.variable for k in kernels if k.variable.trainable}
+    frozen = [k.variable.path for k in kernels if not k.variable.trainable]
+    if not found:
+        raise PruneError(
+            "Expected kernels that may lose weights. Received: a model all of whose kernels are frozen, or none. "
+            "Set layer.trainable = True, or freeze less."
+        )
+    if frozen:
+        warnings.warn(
+            f"Frozen kernels stay whole: {', '.join(frozen[:5])}{'…' if len(frozen) > 5 else ''}.", stacklevel=3
+        )
+    return found
+
+
+def _copy(model: keras.Model) -> keras.Model:
+    """Returns a copy with the same weights and the same loss, whose weights may be set to zero."""
+    copy, _ = clone(model, lambda layer: make_layer(layer, {}), lambda node, index, value: value, value=values)
+    arguments = (compile_arguments(model) if model.compiled else None) or {}
+    if arguments.get("loss") is not None:
+        copy.compile(loss=arguments["loss"], loss_weights=arguments.get("loss_weights"))
+    return copy
+
+
+def _pairs(model: keras.Model, copy: keras.Model) -> list[tuple[Any, Any]]:
+    """Returns every kernel of a model with that of its copy."""
+    of_model, of_copy = (trace(each, unknown="freeze").kernels for each in (model, copy))
+    return [(old.variable, new.variable) for old, new in zip(of_model, of_copy, strict=True)]
+
+
+def _mask(pairs: Sequence[tuple[Any, Any]], masks: Mapping[str, np.ndarray]) -> None:
+    """Gives the copy the weights that are left, the others zero."""
+    for old, new in pairs:
+        if old.path in masks:
+            new.assign(np.where(masks[old.path], values(old), 0))
+
+
+def _of_candidates(
+    scored: Mapping[str, np.ndarray], pairs: Sequence[tuple[Any, Any]], masks: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Returns the scores of the kernels that may lose weights, in their order and under the names of the model.
+
+    Raises:
+        PruneError: A kernel has no scores, or not one for each weight.
+    """
+    names = {old.path: new.path for old, new in pairs}
+    found = {path: np.asarray(scored.get(names[path], ())) for path in masks}
+    raise_faults(
+        "Expected one score per weight from the criterion.",
+        [
+            f"{path!r} has shape {masks[path].shape}. Received: scores of shape {array.shape}."
+            for path, array in found.items()
+            if array.shape != masks[path].shape
+        ],
+    )
+    return found

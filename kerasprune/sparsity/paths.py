@@ -1,0 +1,99 @@
+"""Weights that lie on a path from an input to an output, and those that do not: detached ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from kerasprune._keras import numpy_operations as knp
+from kerasprune.criteria.flow import Flow
+from kerasprune.graph.trace import trace
+from kerasprune.sparsity.given import fitting
+from kerasprune.surgery.pipes import Either
+
+_MEANS = {
+    layers.MaxPooling1D: layers.AveragePooling1D,
+    layers.MaxPooling2D: layers.AveragePooling2D,
+    layers.MaxPooling3D: layers.AveragePooling3D,
+    layers.GlobalMaxPooling1D: layers.GlobalAveragePooling1D,
+    layers.GlobalMaxPooling2D: layers.GlobalAveragePooling2D,
+    layers.GlobalMaxPooling3D: layers.GlobalAveragePooling3D,
+    layers.Maximum: layers.Average,
+}
+
+
+def attached(model: keras.Model, masks: Mapping[str, np.ndarray], side: int = 32) -> dict[str, np.ndarray]:
+    """Returns masks without detached weights: those with no path of kept weights to an input, or to an output.
+
+    A detached weight changes nothing that the network computes from its inputs, so it may be left out; a unit with a
+    bias and without inputs is a constant. Positions count: of a 3×3 kernel on maps of 1×1 only the middle reads
+    anything but padding. Sums and gates are taken for paths wherever weights stand, whatever cancels in numbers.
+
+    Args:
+        model: The model.
+        masks: `{variable path: which weights stay}`, as `kp.prune_at_init` returns them; left as they are. Kernels
+            that are not named are whole.
+        side: Length of the axes of the input that the model leaves free. Defaults to 32.
+
+    Returns:
+        Boolean arrays under the same paths.
+
+    Raises:
+        PruneError: The masks do not fit the model, or paths through it cannot be told, as through attention.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), keras.layers.Dense(1)])
+        >>> first, last = (layer.kernel.path for layer in model.layers)
+        >>> masks = {first: np.array([[1, 1], [1, 1]], bool), last: np.array([[0], [1]], bool)}
+        >>> attached(model, masks)[first].tolist()
+        [[False, True], [False, True]]
+
+    Reference:
+        Effective sparsity: Vysogorets & Kempe, Connectivity Matters, arXiv 2107.02306, section 3.
+    """
+    graph = trace(model, unknown="freeze")
+    given = fitting(graph, masks)
+    flow = Flow(graph, side, _passing)
+    flow.check([np.ones(tuple(kernel.variable.shape), "float32") for kernel in graph.kernels])
+    kernels = [kernel.variable for kernel in graph.kernels]
+    weights = [given.get(v.path, np.ones(tuple(v.shape))).astype("float32") for v in kernels]
+    _close(flow, weights)
+    shares = flow.shares(weights)
+    on_path = {variable.path: share > 0 for variable, share in zip(kernels, shares, strict=True)}
+    return {path: mask & on_path[path] for path, mask in given.items()}
+
+
+def _passing(layer: Any) -> Any:
+    """Returns the mean for a maximum, through which only the largest would pass, and the sum for a product."""
+    if isinstance(layer, layers.Multiply) or isinstance(layer, knp.Multiply) and _of_tensors(layer):
+        return Either(layer.name)
+    kind = _MEANS.get(type(layer))
+    if kind is None:
+        return None
+    return kind.from_config({**layer.get_config(), "dtype": "float32"})
+
+
+def _of_tensors(operation: Any) -> bool:
+    """Returns whether an operation multiplies tensors by each other, rather than one by a number."""
+    return len(keras.tree.flatten(operation.input)) > 1
+
+
+def _close(flow: Flow, weights: list[np.ndarray]) -> None:
+    """Lets recurrent layers look back any number of steps: P is which unit reaches which, itself included."""
+    for number, layer in flow.pipes.recurrences.items():
+        units = len(weights[number])
+        layer.paths.assign(_reached(weights[number].reshape(units, -1, units).sum(1) > 0))
+
+
+def _reached(step: np.ndarray) -> np.ndarray:
+    """Returns which entry is reached from which by any number of steps, none included."""
+    reach = np.eye(len(step), dtype=bool) | step
+    while True:
+        further = (reach.astype("float32") @ reach.astype("float32")) > 0
+        if (further == reach).all():
+            return reach
+        reach = further

@@ -1,0 +1,60 @@
+"""All weights of a network in one order: the highest scores first, equal ones by their index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from kerasprune.errors import PruneError
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def highest(saliency: Arrays, number: int, masks: Arrays | None = None) -> dict[str, np.ndarray]:
+    """Returns masks of the highest scores, exactly as many as asked for; of equal ones the lower index stays.
+
+    Args:
+        saliency: `{variable path: scores}`.
+        number: How many stay, at least 1.
+        masks: What is left so far; the others have no chance. Defaults to everything.
+
+    Raises:
+        PruneError: Scores of what is left are not finite, or there are none.
+
+    Example:
+        >>> highest({"a": np.array([1.0, 3.0]), "b": np.array([3.0])}, number=1)
+        {'a': array([False,  True]), 'b': array([False])}
+    """
+    line = joined(saliency, masks)
+    left = np.flatnonzero(line > -np.inf)
+    scores, number = line[left], min(number, left.size)
+    last = np.partition(scores, scores.size - number)[scores.size - number]
+    above = scores > last
+    above[np.flatnonzero(scores == last)[: number - int(above.sum())]] = True
+    stays = np.zeros(line.size, bool)
+    stays[left] = above
+    edges = np.cumsum([np.size(array) for array in saliency.values()])[:-1]
+    parts = np.split(stays, edges)
+    return {path: part.reshape(np.shape(saliency[path])) for path, part in zip(saliency, parts, strict=True)}
+
+
+def joined(saliency: Arrays, masks: Arrays | None = None) -> np.ndarray:
+    """Returns all scores in one line, −∞ where nothing is left.
+
+    Raises:
+        PruneError: Scores of what is left are not finite, or there are none.
+    """
+    parts = []
+    for path, scores in saliency.items():
+        part = np.ravel(scores).astype("float64")
+        left = np.ones(part.size, bool) if masks is None else np.ravel(masks[path])
+        if not np.isfinite(part[left]).all():
+            raise PruneError(
+                f"Expected finite scores. Received: NaN or infinity in those of {path!r}. Check the weights, the data "
+                "and the loss."
+            )
+        parts.append(np.where(left, part, -np.inf))
+    if not sum(part.size for part in parts):
+        raise PruneError("Expected scores of kernels. Received: none. The model has no kernel that may lose weights.")
+    return np.concatenate(parts)

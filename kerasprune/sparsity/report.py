@@ -1,0 +1,119 @@
+"""What is left of a network under masks: layer by layer, and as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from kerasprune.graph.trace import trace
+from kerasprune.sparsity.collapse import maximal_compression
+from kerasprune.sparsity.given import fitting
+from kerasprune.sparsity.paths import attached
+
+
+@dataclass(frozen=True)
+class LayerSparsity:
+    """One kernel under its mask.
+
+    Args:
+        path: Path of the variable.
+        size: Number of weights.
+        kept: How many the mask keeps.
+        attached: How many of those lie on a path from an input to an output.
+    """
+
+    path: str
+    size: int
+    kept: int
+    attached: int
+
+
+@dataclass(frozen=True)
+class SparsityReport:
+    """What is left of a network under masks; print it.
+
+    Args:
+        layers: The kernels.
+        maximal_compression: `ρ_max = N / L`, where every layer keeps one weight.
+    """
+
+    layers: tuple[LayerSparsity, ...]
+    maximal_compression: float
+
+    @property
+    def size(self) -> int:
+        """N, the number of weights of the kernels that have masks."""
+        return sum(layer.size for layer in self.layers)
+
+    @property
+    def kept(self) -> int:
+        """How many the masks keep."""
+        return sum(layer.kept for layer in self.layers)
+
+    @property
+    def attached(self) -> int:
+        """How many of those lie on a path from an input to an output."""
+        return sum(layer.attached for layer in self.layers)
+
+    @property
+    def compression(self) -> float:
+        """`ρ = N / kept`; infinite where nothing is kept."""
+        return self.size / self.kept if self.kept else float("inf")
+
+    @property
+    def effective_compression(self) -> float:
+        """`N / attached`: what the masks would be without detached weights."""
+        return self.size / self.attached if self.attached else float("inf")
+
+    @property
+    def collapsed(self) -> tuple[str, ...]:
+        """The kernels of which nothing is left, though others have something left."""
+        return tuple(layer.path for layer in self.layers if not layer.kept)
+
+    def __str__(self) -> str:
+        width = max(len("kernel"), *(len(layer.path) for layer in self.layers))
+        lines = [f"{'kernel':<{width}}  {'weights':>9}  {'kept':>9}  {'density':>8}  {'attached':>9}"]
+        lines += [
+            f"{each.path:<{width}}  {each.size:>9}  {each.kept:>9}  {each.kept / each.size:>8.2%}  {each.attached:>9}"
+            for each in self.layers
+        ]
+        lines.append(
+            f"kept {self.kept} of {self.size}: compression {self.compression:.4g} of at most "
+            f"{self.maximal_compression:.4g}; {self.kept - self.attached} of them are detached, "
+            f"effective compression {self.effective_compression:.4g}"
+        )
+        if self.collapsed:
+            lines.append(f"nothing is left of {', '.join(self.collapsed)}")
+        return "\n".join(lines)
+
+
+def sparsity_report(model: keras.Model, masks: Mapping[str, np.ndarray], side: int = 32) -> SparsityReport:
+    """Returns what is left of a model under masks, with and without detached weights.
+
+    Args:
+        model: The model.
+        masks: `{variable path: which weights stay}`, as `kp.prune_at_init` returns them.
+        side: Length of the axes of the input that the model leaves free. Defaults to 32.
+
+    Raises:
+        PruneError: The masks do not fit the model, or paths through it cannot be told.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), keras.layers.Dense(1)])
+        >>> first, last = (layer.kernel.path for layer in model.layers)
+        >>> masks = {first: np.array([[1, 1], [0, 1]], bool), last: np.array([[1], [0]], bool)}
+        >>> report = sparsity_report(model, masks)
+        >>> report.compression, report.effective_compression, report.maximal_compression
+        (1.5, 3.0, 3.0)
+
+    Reference:
+        Tanaka et al., arXiv 2006.05467, section 3 (compression, collapse); Vysogorets & Kempe, arXiv 2107.02306
+        (effective compression).
+    """
+    given = fitting(trace(model, unknown="freeze"), masks)
+    left = attached(model, given, side)
+    layers = tuple(LayerSparsity(p, mask.size, int(mask.sum()), int(left[p].sum())) for p, mask in given.items())
+    return SparsityReport(layers, maximal_compression(given))

@@ -1,0 +1,135 @@
+"""What stands behind a layer with a kernel: a BatchNorm that can hold its constant, a sum that it goes into, a relu."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from kerasprune._keras import LayerScale, StochasticDepth, nn
+from kerasprune._keras import numpy_operations as knp
+from kerasprune.graph.rule import channel_axis
+from kerasprune.surgery.as_linear import Linear
+from kerasprune.surgery.program import Program, Step, Value, run_step
+
+_CHANNEL_BY_CHANNEL = (
+    layers.BatchNormalization,
+    layers.Dropout,
+    layers.SpatialDropout1D,
+    layers.SpatialDropout2D,
+    layers.SpatialDropout3D,
+    layers.GaussianDropout,
+    layers.GaussianNoise,
+    layers.AlphaDropout,
+    layers.Identity,
+    LayerScale,
+    StochasticDepth,
+)
+_SUMS = (layers.Add, knp.Add)
+_EVERYTHING = -np.inf, np.inf
+_RECTIFIERS = {
+    keras.activations.linear: _EVERYTHING,
+    keras.activations.relu: (0.0, np.inf),
+    keras.activations.relu6: (0.0, 6.0),
+}
+
+
+@dataclass(frozen=True)
+class Tail:
+    """What becomes of the output u of a kernel before anything mixes channels.
+
+    Args:
+        scale: `z = scale · u + offset` is what is added to others, or rectified; (groups, columns).
+        offset: As `scale`.
+        norm: The BatchNorm directly behind, which alone reads u; its mean can hold a constant.
+        sum: The call that adds other tensors to z.
+        others: Those tensors.
+        range: Values below and above which nothing behind the sum tells apart: `(0, inf)` before a relu.
+    """
+
+    scale: np.ndarray
+    offset: np.ndarray
+    norm: layers.BatchNormalization | None = None
+    sum: Step | None = None
+    others: tuple[Value, ...] = ()
+    range: tuple[float, float] = _EVERYTHING
+
+
+def tail_of(program: Program, step: Step, view: Linear) -> Tail:
+    """Returns what stands behind a call of the slim model.
+
+    Args:
+        program: The calls of the slim model.
+        step: The call.
+        view: The last kernel of the layer.
+    """
+    unchanged = np.ones_like(view.start[:, 0]), np.zeros_like(view.start[:, 0])
+    if view.activation is not keras.activations.linear:
+        return Tail(*unchanged, range=_RECTIFIERS.get(view.activation, _EVERYTHING))
+    if len(step.outputs) != 1:
+        return Tail(*unchanged)
+    chain, value = [], step.outputs[0]
+    while (reader := _sole_reader(program, value)) and _keeps_channels_apart(reader, view):
+        chain.append(reader)
+        value = reader.outputs[0]
+    norm = chain[0].operation if chain and type(chain[0].operation) is layers.BatchNormalization else None
+    if norm is not None and sum(each.operation is norm for each in program.steps) > 1:
+        norm = None  # its mean serves other calls too
+    total = reader if reader and _adds(program, reader, value, step) else None
+    end = total.outputs[0] if total else value
+    others = tuple(x for x in total.inputs if x is not value) if total else ()
+    return Tail(*_affine(step, view, chain, value), norm, total, others, _range_behind(program, end))
+
+
+def _sole_reader(program: Program, value: Value) -> Step | None:
+    readers = program.readers.get(value, [])
+    return readers[0] if len(readers) == 1 and not any(value is y for y in program.outputs) else None
+
+
+def _keeps_channels_apart(step: Step, view: Linear) -> bool:
+    operation = step.operation
+    if type(operation) is layers.BatchNormalization:
+        rank = len(step.inputs[0].shape)
+        return operation.axis % rank == channel_axis(view.layer) % rank and not step.kwargs.get("training")
+    return type(operation) in _CHANNEL_BY_CHANNEL
+
+
+def _adds(program: Program, step: Step, value: Value, source: Step) -> bool:
+    """Returns whether a call adds tensors of one shape to one that hangs on `source` alone."""
+    inputs = step.inputs
+    alike = isinstance(step.operation, _SUMS) and len(inputs) > 1 and all(x.shape == value.shape for x in inputs)
+    others = [x for x in inputs if x is not value]
+    return alike and len(others) == len(inputs) - 1 and not any(source is each for each in program.before(others))
+
+
+def _affine(step: Step, view: Linear, chain: list[Step], value: Value) -> tuple[np.ndarray, np.ndarray]:
+    """Returns scale and offset of a chain of calls: what they make of ones and of zeros."""
+    shape = [1, *(size or 1 for size in step.outputs[0].shape[1:])]
+    seen = []
+    for number in (0.0, 1.0):
+        tensors = {step.outputs[0]: keras.ops.full(shape, number, dtype="float32")}
+        for each in chain:
+            tensors.update(zip(each.outputs, run_step(each, tensors), strict=True))
+        y = keras.ops.convert_to_numpy(keras.ops.cast(tensors[value], "float32"))
+        seen.append(view.outputs(y, np.zeros((1, 1), int))[0])
+    return seen[1] - seen[0], seen[0]
+
+
+def _range_behind(program: Program, value: Value) -> tuple[float, float]:
+    """Returns the values that those who read a tensor can tell apart."""
+    readers = program.readers.get(value, [])
+    if not readers or any(value is y for y in program.outputs):
+        return _EVERYTHING
+    ranges = [_range(each.operation) for each in readers]
+    return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+
+def _range(operation: Any) -> tuple[float, float]:
+    if type(operation) is layers.ReLU and not operation.negative_slope and not operation.threshold:
+        return 0.0, np.inf if operation.max_value is None else float(operation.max_value)
+    if type(operation) is layers.Activation:
+        return _RECTIFIERS.get(operation.activation, _EVERYTHING)
+    return {nn.Relu: (0.0, np.inf), nn.Relu6: (0.0, 6.0)}.get(type(operation), _EVERYTHING)

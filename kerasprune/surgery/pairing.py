@@ -1,0 +1,138 @@
+"""A slim model beside the dense one: which call is which, and which channels of its output stayed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+
+from kerasprune._keras import inner_layers
+from kerasprune.errors import nearest, raise_faults
+from kerasprune.graph.channels import Ids
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.plans import Plan
+from kerasprune.surgery.applied_plan import AppliedPlan, cut
+from kerasprune.surgery.program import Program, Step, Value
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A tensor of the slim model, that of the dense one, and which of its positions stayed: `{axis: indices}`."""
+
+    slim: Value
+    dense: Value
+    kept: dict[int, np.ndarray]
+
+    def cut(self, tensor: np.ndarray) -> np.ndarray:
+        """Returns what stayed of the dense tensor."""
+        for axis, indices in self.kept.items():
+            if indices.size < tensor.shape[axis]:
+                tensor = np.take(tensor, indices, axis=axis)
+        return tensor
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """A slim model and the dense one, call by call.
+
+    Args:
+        applied: The dense model's graph with the plan applied.
+        slim: The calls of the slim model.
+        dense: The calls of the dense model, blocks that were dropped included.
+        dense_of: The call of the dense model for every call of the slim one that it has too.
+        of: For every output of those calls, the pair of tensors.
+    """
+
+    applied: AppliedPlan
+    slim: Program
+    dense: Program
+    dense_of: dict[Step, Step] = field(repr=False)
+    of: dict[Value, Pair] = field(repr=False)
+
+    def has_kernel(self, step: Step) -> bool:
+        """Returns whether a call of the slim model is one of a layer with a kernel."""
+        owners = {id(kernel.owner) for kernel in self.applied.graph.kernels}
+        dense = self.dense_of.get(step)
+        return dense is not None and any(id(each) in owners for each in inner_layers(dense.operation))
+
+    def last_kernel_steps(self) -> list[Step]:
+        """Returns the calls of layers with kernels between which and the outputs there are no others."""
+        found, seen = [], set()
+        stack = list(self.slim.outputs)
+        while stack:
+            step = self.slim.maker.get(stack.pop())
+            if step is None or step in seen:
+                continue
+            seen.add(step)
+            if self.has_kernel(step):
+                found.append(step)
+            else:
+                stack += step.inputs
+        return found
+
+    def last_features(self) -> list[Pair]:
+        """Returns what the last layers with kernels read, inputs of the model apart; the outputs where none is left."""
+        values = [value for step in self.last_kernel_steps() for value in step.inputs]
+        return self._pairs(values) or self._pairs(self.slim.outputs)
+
+    def _pairs(self, values: list[Value]) -> list[Pair]:
+        return [self.of[value] for value in dict.fromkeys(values) if value in self.of]
+
+
+def paired(slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan) -> Pairing:
+    """Puts a slim model beside the dense one.
+
+    Args:
+        slim: What `kp.rebuild(model, plan)` has made.
+        model: The dense model, or a graph of it.
+        plan: What stays.
+
+    Raises:
+        PruneError: The plan does not fit the model, or the slim model is not one of this plan.
+    """
+    applied = cut(model, plan)
+    mine, dense = Program(slim), Program(applied.graph.model)
+    steps: dict[tuple[int, int], Step] = {}
+    times: Counter = Counter()
+    for step, node in zip(dense.steps, dense.nodes, strict=True):
+        steps[id(node), times[id(node)]] = step
+        times[id(node)] += 1
+    times.clear()
+    named: Counter = Counter()
+    dense_of: dict[Step, Step] = {}
+    of: dict[Value, Pair] = {}
+    faults = []
+    if [x.shape for x in mine.inputs] != [x.shape for x in dense.inputs]:
+        faults.append(f"inputs {[x.shape for x in dense.inputs]}. Received: {[x.shape for x in mine.inputs]}.")
+    for call in applied.graph.calls:
+        name = call.operation.name
+        step = steps[id(call.node), times[id(call.node)]]
+        times[id(call.node)] += 1
+        own = mine.by_key.get((name, named[name]))
+        named[name] += 1
+        if own is None or type(own.operation) is not type(call.operation):
+            if getattr(call.operation, "weights", ()) and type(call.operation).__name__ != "Gate":
+                known = {each.operation.name for each in mine.steps}
+                faults.append(f"a call of {name!r} of class {type(call.operation).__name__}.{nearest(name, known)}")
+            continue
+        dense_of[own] = step
+        for value, whole, ids in zip(own.outputs, step.outputs, call.outputs, strict=True):
+            of[value] = pair = Pair(value, whole, {axis: applied.take(line) for axis, line in ids.axes.items()})
+            faults += _width_faults(name, pair, ids)
+    raise_faults(
+        f"Expected the model that kp.rebuild makes of {applied.graph.model.name!r} with this plan. "
+        f"Received: {slim.name!r}, which does not have",
+        faults,
+    )
+    return Pairing(applied, mine, dense, dense_of, of)
+
+
+def _width_faults(name: str, pair: Pair, ids: Ids) -> list[str]:
+    """Returns what the plan says of the widths of a tensor and the slim model does not have."""
+    return [
+        f"{indices.size} channels out of {name!r}. Received: {pair.slim.shape[axis]}."
+        for axis, indices in pair.kept.items()
+        if pair.slim.shape[axis] not in (None, indices.size)
+    ]

@@ -1,0 +1,202 @@
+"""A model as one flat list of calls, and running it on examples part by part.
+
+Nested models are walked into. What later calls still need is held for all examples; everything else is there for one
+batch at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+from keras import tree
+
+from kerasprune._keras import argument_names, mask_of, put_mask
+from kerasprune.graph.walk import functional, walk
+
+Batches = list[list[np.ndarray]]
+"""Batches of examples; each is one array for every input of a model, in flat order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """Stands for a tensor of a program; `shape` is its symbolic shape."""
+
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One call of a layer or operation.
+
+    Args:
+        operation: The layer or operation.
+        args: Its positional arguments, with a `Value` for every tensor.
+        kwargs: Its keyword arguments, likewise.
+        outputs: What it makes.
+        key: Its name, and how many calls of that name came before: what tells calls apart in a model and its copies.
+    """
+
+    operation: Any
+    args: Any
+    kwargs: dict[str, Any]
+    outputs: tuple[Value, ...]
+    key: tuple[str, int]
+
+    @property
+    def inputs(self) -> list[Value]:
+        """The tensors that go in, in order."""
+        return [x for x in tree.flatten((self.args, self.kwargs)) if isinstance(x, Value)]
+
+
+class Program:
+    """The calls of a functional model, nested models included.
+
+    Args:
+        model: A functional or Sequential model.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        body, times = functional(model), Counter()
+        self.steps: list[Step] = []
+        self.nodes: list[Any] = []
+
+        def visit(node: Any, *args: Any, **kwargs: Any) -> tuple[Value, ...]:
+            outputs = tuple(Value(tuple(output.shape)) for output in node.outputs)
+            name = node.operation.name
+            self.steps.append(Step(node.operation, args, kwargs, outputs, (name, times[name])))
+            self.nodes.append(node)
+            times[name] += 1
+            return outputs
+
+        self.inputs = [Value(tuple(x.shape)) for x in body.inputs]
+        self.outputs = walk(body, self.inputs, visit)
+        self.by_key = {step.key: step for step in self.steps}
+        self.maker = {output: step for step in self.steps for output in step.outputs}
+        self.readers: dict[Value, list[Step]] = {}
+        for step in self.steps:
+            for value in dict.fromkeys(step.inputs):
+                self.readers.setdefault(value, []).append(step)
+
+    def before(self, wanted: Sequence[Value]) -> Iterator[Step]:
+        """Yields the calls that tensors need, each after those that feed it; of two inputs the nearer one first.
+
+        So the shortcut of a residual block comes before its branch.
+        """
+        done: set[Step] = set()
+        stack = [self.maker[value] for value in reversed(wanted) if value in self.maker]
+        while stack:
+            step = stack[-1]
+            feeding = {self.maker[value] for value in step.inputs if value in self.maker} - done
+            if step in done or not feeding:
+                stack.pop()
+                if step not in done:
+                    done.add(step)
+                    yield step
+                continue
+            stack += sorted(feeding, key=self._depth.get, reverse=True)
+
+    @property
+    def _depth(self) -> dict[Step, int]:
+        """How many calls lie before each."""
+        if not hasattr(self, "_depths"):
+            self._depths: dict[Step, int] = {}
+            for step in self.steps:
+                feeding = [self.maker[value] for value in step.inputs if value in self.maker]
+                self._depths[step] = 1 + max((self._depths[each] for each in feeding), default=0)
+        return self._depths
+
+
+@dataclass
+class Run:
+    """A program run on examples as far as was asked for.
+
+    Args:
+        program: The program.
+        examples: What it is run on.
+        pinned: Tensors that are held until they are taken off, besides those that calls still need.
+    """
+
+    program: Program
+    examples: Batches
+    pinned: Counter = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._order = list(self.program.before(self.program.outputs))
+        self._run: set[Step] = set()
+        self._waiting = Counter(value for step in self._order for value in dict.fromkeys(step.inputs))
+        self._held = {
+            value: [(batch[index], None) for batch in self.examples] for index, value in enumerate(self.program.inputs)
+        }
+
+    def batches(self, *wanted: Value) -> Iterator[list[Any]]:
+        """Yields tensors batch by batch, and runs the calls that they need; to be read to the end."""
+        steps = self._missing(wanted)
+        self._run.update(steps)
+        for step in steps:
+            self._waiting.subtract(dict.fromkeys(step.inputs, 1))
+        made = [output for step in steps for output in step.outputs]
+        lasting = [value for value in made if self._is_needed(value)]
+        new: dict[Value, list[Any]] = {value: [] for value in lasting}
+        for number in range(len(self.examples)):
+            tensors = self._Batch(self._held, number)
+            for step in steps:
+                tensors.call(step)
+            for value in lasting:
+                new[value].append(_held(tensors[value]))
+            yield [tensors[value] for value in wanted]
+        self._held |= new
+        for value in [value for value in self._held if not self._is_needed(value)]:
+            del self._held[value]
+
+    def _is_needed(self, value: Value) -> bool:
+        return self._waiting[value] > 0 or self.pinned[value] > 0
+
+    def _missing(self, wanted: Sequence[Value]) -> list[Step]:
+        """Returns the calls that are still to be run for some tensors, in order."""
+        needed, stack = set(), [value for value in wanted if value not in self._held]
+        while stack:
+            step = self.program.maker[stack.pop()]
+            if step in self._run and any(output not in self._held for output in step.outputs):
+                raise AssertionError(f"{step.key} was run, and what it made is gone")
+            if step not in needed and step not in self._run:
+                needed.add(step)
+                stack += [value for value in step.inputs if value not in self._held]
+        return [step for step in self._order if step in needed]
+
+    class _Batch(dict):
+        """The tensors of one batch."""
+
+        def __init__(self, held: dict[Value, list[Any]], number: int) -> None:
+            super().__init__()
+            self._all, self._number = held, number
+
+        def __missing__(self, value: Value) -> Any:
+            array, mask = self._all[value][self._number]
+            self[value] = tensor = keras.ops.convert_to_tensor(array)
+            if mask is not None:
+                put_mask(tensor, keras.ops.convert_to_tensor(mask))
+            return tensor
+
+        def call(self, step: Step) -> None:
+            """Runs one call as the model runs it in use."""
+            self.update(zip(step.outputs, run_step(step, self), strict=True))
+
+
+def run_step(step: Step, tensors: dict[Value, Any]) -> list[Any]:
+    """Returns what a call makes of tensors, as the model acts in use."""
+    args, kwargs = tree.map_structure(lambda x: tensors[x] if isinstance(x, Value) else x, (step.args, step.kwargs))
+    if isinstance(step.operation, keras.layers.Layer) and "training" in argument_names(step.operation):
+        kwargs = {**kwargs, "training": False}
+    made = step.operation(*args, **kwargs)
+    return list(made) if isinstance(made, list | tuple) and len(made) == len(step.outputs) else tree.flatten(made)
+
+
+def _held(tensor: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns a tensor and its mask as arrays."""
+    mask = mask_of(tensor)
+    return keras.ops.convert_to_numpy(tensor), None if mask is None else keras.ops.convert_to_numpy(mask)

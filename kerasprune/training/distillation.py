@@ -1,0 +1,266 @@
+"""Distillation: a slim model learns from the dense one what labels do not say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+from keras import ops, tree
+
+from kerasprune._keras import Functional, compiled_loss, structures
+from kerasprune.errors import PruneError, is_number, kind_faults, raise_faults
+from kerasprune.graph.walk import functional
+from kerasprune.plans import Plan
+from kerasprune.surgery.compiled import compile_like
+from kerasprune.training.block_features import BlockFeatures, block_features
+from kerasprune.training.imitation import compiled_losses, given_kinds, imitation, judged_weights, kind_of
+from kerasprune.training.own_step import has_own_step
+
+
+def distil(
+    slim: keras.Model,
+    teacher: keras.Model,
+    temperature: float = 4.0,
+    weight: float = 0.9,
+    *,
+    outputs: str | Mapping[str, str] | None = None,
+    features: float = 0.0,
+    plan: Plan | None = None,
+) -> keras.Model:
+    """Returns the slim model as a student, which `fit` trains on what its teacher puts out, too.
+
+    With D the distance of an output `s` from the teacher's `t`, and P the penalties of the model,
+
+        loss = (1 − weight) · L(y, s) + weight · Σ D(t, s) + P
+        D = T² · KL(softmax(t / T) ‖ softmax(s / T))   classes: softmax, or logits of it
+        D = binary cross-entropy of s with t           sigmoid, or logits of it
+        D = mean (s − t)²                              anything else
+
+    over all outputs, each with the loss weight that it is compiled with. The student has the very layers of `slim`, so
+    training it trains `slim`: there is nothing to take out afterwards. `student.save` writes the slim model alone,
+    which loads without kerasprune and without the teacher. `evaluate` judges by the labels where there are some.
+
+    T² makes the gradient of classes large: with T = 4 take the learning rate of plain fine-tuning, 0.01 for SGD with
+    momentum, or less; four times as much did harm.
+
+    Args:
+        slim: What is trained; a functional or Sequential model. Where it is compiled, the student is compiled alike.
+        teacher: The dense model, or another with the same inputs and outputs. It is not trained.
+        temperature: T of soft targets. Defaults to 4.0.
+        weight: Share of the teacher in the loss, in [0, 1]. With 1.0 no labels are needed: data are inputs, and
+            `compile` needs no loss. Defaults to 0.9.
+        outputs: What the outputs are, `"softmax"`, `"logits"`, `"sigmoid"`, `"binary_logits"` or `"values"`; or a dict
+            of these by name of output. Defaults to `None`: what the loss of `compile` says where it is one of Keras's
+            cross-entropies, else the last activation, else the teacher's loss, else values.
+        features: Weight of the distance at the ends of blocks, `mean (s − t)² / mean t²` over the channels that stay,
+            averaged over the blocks. Defaults to 0.0.
+        plan: The plan that `slim` was rebuilt with, which says which channels those are. Needed with `features`.
+
+    Returns:
+        The student: a `keras.Model` to compile and fit. `student.student` is `slim`; `student.kinds` says what its
+        outputs were taken for.
+
+    Raises:
+        PruneError: An argument is out of range, or slim and teacher do not fit each other.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> inputs = keras.Input((4,))
+        >>> x = keras.layers.Dense(8, activation="relu", name="hidden")(inputs)
+        >>> model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+        >>> slim = kp.rebuild(model, kp.plan(model, keep=0.5))
+        >>> student = kp.distil(slim, model, weight=1.0)
+        >>> student.compile("sgd")
+        >>> _ = student.fit(np.ones((8, 4)), verbose=0)  # no labels
+        >>> student.kinds
+        {'dense': 'softmax'}
+
+    Reference:
+        Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015, arXiv 1503.02531, §2.
+    """
+    _check(slim, teacher, temperature, weight, features, plan)
+    given = given_kinds(_names(functional(slim)), outputs)
+    seen = block_features(functional(slim), functional(teacher), plan) if features else None
+    student = Student(slim, Teaching(teacher, float(temperature), float(weight), given, float(features), seen))
+    if slim.compiled:
+        compile_like(student, slim)
+    return student
+
+
+@dataclass(eq=False)
+class Teaching:
+    """What a student is taught by. A plain object, in which Keras looks for no layers: so no file holds the teacher.
+
+    Args:
+        teacher: The teacher.
+        temperature: T of soft targets.
+        weight: Share of the teacher in the loss.
+        given: The kinds of the outputs, as far as the caller has said them.
+        features: Weight of the distance at the ends of blocks.
+        blocks: What is seen there. Defaults to `None`.
+    """
+
+    teacher: keras.Model
+    temperature: float
+    weight: float
+    given: list[str | None]
+    features: float = 0.0
+    blocks: BlockFeatures | None = None
+    seen: list[Any] = field(default_factory=list)
+
+
+class Student(keras.Model):
+    """A model over the layers of another whose loss asks a teacher too; made by `distil`.
+
+    Args:
+        slim: The model whose layers are trained.
+        teaching: What it is taught by.
+    """
+
+    def __init__(self, slim: keras.Model, teaching: Teaching) -> None:
+        super().__init__(*structures(functional(slim)), name=slim.name)
+        vars(self).update(_slim=slim, _teaching=teaching)  # past Keras's tracking
+
+    @property
+    def student(self) -> keras.Model:
+        """The slim model, which has the weights that are trained."""
+        return self._slim
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What each output is compared as, by name."""
+        return dict(zip(_names(self), self._kinds(), strict=True))
+
+    def _kinds(self) -> list[str]:
+        models = self, self._teaching.teacher
+        losses = zip(*(compiled_losses(model, _names(self)) for model in models), strict=True)
+        found = zip(self._teaching.given, self.outputs, losses, strict=True)
+        return [given or kind_of(output, both) for given, output, both in found]
+
+    # ---- the loss -------------------------------------------------------------------------------------------
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Returns the outputs; notes what goes by at the ends of blocks, where that is asked for."""
+        blocks = self._teaching.blocks
+        if blocks is None:
+            return super().call(inputs, training=training, mask=mask)
+        outputs, self._teaching.seen = blocks.student(inputs, training=training, mask=mask)
+        return outputs
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """Returns the loss of a batch: while training that of `distil`, else that of the labels, if there are any."""
+        weight = self._teaching.weight
+        labelled = y is not None and any(loss is not None for loss in compiled_losses(self, _names(self)))
+        if not training and labelled:
+            return super().compute_loss(x, y, y_pred, sample_weight, training=training)
+        if weight < 1 and not labelled:
+            raise PruneError(
+                f"Expected labels, and a loss in compile(), beside weight={weight:g}. Received: "
+                f"{'no loss' if y is not None else 'batches without labels'}. Give them, or take weight=1.0."
+            )
+        loss = weight * self._distance(x, y_pred, sample_weight)
+        if weight < 1:
+            loss = loss + (1 - weight) * compiled_loss(self, y, y_pred, sample_weight)
+        return loss + sum(ops.sum(penalty) for penalty in self.losses)
+
+    def _distance(self, x: Any, y_pred: Any, sample_weight: Any) -> Any:
+        """Returns `Σ D(t, s)`, and the distance at the ends of blocks."""
+        teaching = self._teaching
+        if teaching.blocks is None:
+            targets, features = teaching.teacher(x, training=False), 0.0
+        else:
+            targets, ends = teaching.blocks.teacher(x, training=False)
+            features = teaching.features * teaching.blocks.distance(ends, teaching.seen)
+        scales = judged_weights(self, _names(self))
+        found = zip(self._kinds(), scales, _each(sample_weight, len(scales)), strict=True)
+        pairs = zip(tree.flatten(targets), tree.flatten(y_pred), strict=True)
+        return features + sum(
+            scale * imitation(kind, teaching.temperature)(ops.stop_gradient(target), output, sample_weight=each)
+            for (kind, scale, each), (target, output) in zip(found, pairs, strict=True)
+            if scale
+        )
+
+    # ---- files ----------------------------------------------------------------------------------------------
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Saves the slim model; see `keras.Model.save`."""
+        self.student.save(filepath, *args, **kwargs)
+
+    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Exports the slim model; see `keras.Model.export`."""
+        self.student.export(filepath, *args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Raises: a file would have to hold the teacher.
+
+        Raises:
+            PruneError: Always.
+        """
+        raise PruneError(
+            "Expected a model to save or copy. Received: a student, made by kp.distil, which needs its teacher. "
+            "Call student.save(path), or take student.student, the slim model, which holds the trained weights."
+        )
+
+
+def _check(
+    slim: keras.Model, teacher: keras.Model, temperature: float, weight: float, features: float, plan: Plan | None
+) -> None:
+    faults = kind_faults(keras.Model, "", slim=slim, teacher=teacher)
+    if not is_number(temperature) or temperature <= 0:
+        faults.append(f"Expected temperature to be a number above 0. Received: temperature={temperature!r}.")
+    if not is_number(weight) or not 0 <= weight <= 1:
+        faults.append(f"Expected weight to be a number in [0, 1]. Received: weight={weight!r}.")
+    if not is_number(features) or features < 0:
+        faults.append(f"Expected features to be a number of at least 0. Received: features={features!r}.")
+    elif features and plan is None:
+        faults.append(f"Expected plan, which slim was rebuilt with. Received: features={features!r}, plan=None.")
+    raise_faults("The student cannot be made:", faults)
+    if isinstance(slim, Student):
+        raise PruneError("Expected a slim model. Received: a student. Give student.student.")
+    functional(slim)
+    if has_own_step(slim):
+        raise PruneError(
+            f"Expected a model that Keras's own step trains. Received: {slim.name!r} of {type(slim).__name__}, whose "
+            "train_step would not be called. Call the teacher in that step."
+        )
+    if {id(v) for v in slim.variables} & {id(v) for v in teacher.variables}:
+        raise PruneError(
+            "Expected a teacher with weights of its own. Received: one that shares variables with slim, and would "
+            "change with it. Give the dense model that slim was rebuilt from."
+        )
+    if isinstance(teacher, Functional | keras.Sequential):
+        raise_faults("The teacher does not fit the slim model:", _misfits(functional(slim), functional(teacher)))
+
+
+def _misfits(slim: Functional, teacher: Functional) -> list[str]:
+    """Returns what keeps a teacher from taking the inputs of a model, and from being compared with it."""
+    faults = []
+    for what in ("inputs", "outputs"):
+        mine, others = ([tuple(x.shape) for x in getattr(model, what)] for model in (slim, teacher))
+        fits = len(mine) == len(others) and all(map(_compatible, mine, others))
+        if not fits:
+            faults.append(f"Expected a teacher with the {what} of slim, {mine}. Received: {others}.")
+    keys = [structures(model)[1] for model in (slim, teacher)]
+    if not faults and all(isinstance(each, dict) for each in keys) and set(keys[0]) != set(keys[1]):
+        faults.append(f"Expected outputs {sorted(keys[0])} of the teacher. Received: {sorted(keys[1])}.")
+    return faults
+
+
+def _compatible(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
+    return len(one) == len(other) and all(a == b or None in (a, b) for a, b in zip(one, other, strict=True))
+
+
+def _names(model: keras.Model) -> list[str]:
+    """Returns the names of the outputs, in the order in which they are flattened."""
+    packed = structures(functional(model))[1] if isinstance(model, Functional | keras.Sequential) else None
+    return sorted(packed) if isinstance(packed, dict) else list(model.output_names)
+
+
+def _each(sample_weight: Any, number: int) -> list[Any]:
+    """Returns the weights of the samples for each output."""
+    flat = tree.flatten(sample_weight) if sample_weight is not None else []
+    return flat if len(flat) == number else [sample_weight] * number

@@ -1,0 +1,220 @@
+"""How a penalty grows: laws from the number of a step to λ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import ceil, floor
+from typing import Any, Self
+
+from keras import ops
+
+from kerasprune.errors import PruneError, is_number, raise_faults, whole_number_faults
+from kerasprune.training.damping import Damping
+
+_EXACT = 1e-9  # so that 0.01 / 1e-5 counts as the 1000 updates that it is
+
+
+class Growth:
+    """Base: what λ of the entries that are pushed is at every step, and how many steps it takes."""
+
+    settle: int
+    """Steps at the end with λ where it has grown to."""
+
+    @property
+    def length(self) -> int:
+        """Steps of the whole schedule."""
+        raise PruneError(f"{type(self).__name__} has no length. Write it.")
+
+    @property
+    def pick(self) -> int:
+        """The step at which a method that picks late picks."""
+        raise PruneError(f"{type(self).__name__} says no step at which to pick. Write pick.")
+
+    def __call__(self, step: Any) -> Any:
+        """Returns λ at a step, as a tensor; called inside the compiled step."""
+        raise PruneError(f"{type(self).__name__} says no λ. Write __call__.")
+
+    def faults(self) -> list[str]:
+        """Returns what is wrong with it."""
+        return []
+
+    def within(self, damping: Damping | None) -> Self:
+        """Returns the law in a fit, whose optimizer is known."""
+        return self
+
+
+@dataclass(frozen=True)
+class Linear(Growth):
+    """`λ(step) = min(step_size · (⌊step / every⌋ + 1), ceiling)`: as in the papers.
+
+    Args:
+        step: δλ, added at every update. Defaults to 1e-4.
+        every: K_u, steps between two updates; the first is at step 0. Defaults to 10.
+        ceiling: τ, where it stops growing. Defaults to 1.
+        settle: K_s, steps with λ at the ceiling. Defaults to 5000.
+
+    Example:
+        >>> Linear().length
+        104990
+    """
+
+    step: float = 1e-4
+    every: int = 10
+    ceiling: float = 1.0
+    settle: int = 5000
+
+    def faults(self) -> list[str]:
+        """Returns what is wrong with it."""
+        faults = []
+        if not is_number(self.step) or not is_number(self.ceiling) or not 0 < self.step <= self.ceiling:
+            faults.append(
+                f"Expected 0 < penalty step ≤ ceiling. Received: step={self.step!r}, ceiling={self.ceiling!r}."
+            )
+        return [*faults, *whole_number_faults(1, every=self.every), *whole_number_faults(0, settle=self.settle)]
+
+    @property
+    def length(self) -> int:
+        """`(⌈τ/δλ⌉ − 1)·K_u + K_s`."""
+        return (self.updates_to(self.ceiling) - 1) * self.every + self.settle
+
+    def updates_to(self, height: float) -> int:
+        """Returns the number of updates until λ is at least `height`."""
+        return ceil(height / self.step - _EXACT)
+
+    def updates_beyond(self, height: float) -> int:
+        """Returns the number of updates until λ is greater than `height`."""
+        return floor(height / self.step + _EXACT) + 1
+
+    def __call__(self, step: Any) -> Any:
+        updates = ops.cast(step // self.every + 1, "float32")
+        return ops.minimum(updates * self.step, self.ceiling)
+
+    def squeezed(self, steps: int) -> Linear:
+        """Returns the law in fewer steps: an update at every one, growth and settling keeping their shares."""
+        settle = min(max(1, round(steps * self.settle / self.length)), steps - 2)
+        return replace(self, step=self.ceiling / (steps - settle + 1), every=1, settle=settle)
+
+
+@dataclass(frozen=True)
+class TwoSlopes(Growth):
+    """λ grows slowly until something is picked, then faster: as in GReg-2.
+
+    Args:
+        picking: The law before the pick.
+        pushing: The law after it.
+        pick_at: τ': the pick is at the first update with λ > τ'.
+    """
+
+    picking: Linear
+    pushing: Linear
+    pick_at: float
+
+    def faults(self) -> list[str]:
+        """Returns what is wrong with it."""
+        faults, values = self.pushing.faults(), (self.picking.step, self.pick_at, self.pushing.ceiling)
+        if all(map(is_number, values)) and 0 < values[0] <= values[1] < values[2] - values[0]:
+            return faults
+        text = "pick_step={!r}, pick_at={!r}, ceiling={!r}".format(*values)
+        return [f"Expected 0 < pick_step ≤ pick_at < ceiling − pick_step. Received: {text}.", *faults]
+
+    @property
+    def settle(self) -> int:
+        """Steps with λ at the ceiling."""
+        return self.pushing.settle
+
+    @property
+    def pick(self) -> int:
+        """The first update with λ > τ'."""
+        return self.picking.updates_beyond(self.pick_at) * self.picking.every
+
+    @property
+    def height(self) -> float:
+        """λ at the pick."""
+        return self.picking.updates_beyond(self.pick_at) * self.picking.step
+
+    @property
+    def length(self) -> int:
+        """Steps of the whole schedule."""
+        pushes = self.pushing.updates_to(self.pushing.ceiling - self.height)
+        return self.pick + (pushes - 1) * self.pushing.every + self.settle
+
+    def __call__(self, step: Any) -> Any:
+        shared = ops.cast(step // self.picking.every + 1, "float32") * self.picking.step
+        pushes = ops.cast((step - self.pick) // self.pushing.every + 1, "float32")
+        pushed = ops.minimum(self.height + pushes * self.pushing.step, self.pushing.ceiling)
+        return ops.where(step < self.pick, shared, pushed)
+
+
+@dataclass(frozen=True)
+class Geometric(Growth):
+    """λ grows by the same factor at every step, as far as the optimizer can follow, and stays there.
+
+    `η·λ(step) = c · ratio^(min(K_u ⌊step/K_u⌋ / (steps − settle), 1) − 1)`, with c the optimizer's critical damping,
+    `(1 − √momentum)²`, and η the learning rate of the step: what is pushed decays without changing its sign, and at c
+    by √momentum a step, the fastest there is. With a penalty apart from the moments c = 1. Where Adam or another
+    optimizer divides the penalty by its size, there is no critical damping: λ grows to 1, as in the papers. A rate that
+    a callback sets during `fit` is followed too (not on JAX, where schedules are, and otherwise the first rate counts).
+
+    Args:
+        steps: Steps of the whole schedule, at least 3.
+        settle: Steps at the end at full strength. Defaults to half of `steps`. At critical damping each leaves
+            √momentum of a weight: with momentum 0.9 a thousandth is left after 130.
+        every: K_u, steps between two updates; the first is at step 0. Defaults to 1.
+        ratio: Full strength ÷ that of the first step. Defaults to 100.
+        ceiling: λ at full strength, whatever the optimizer. Defaults to `None`: critical damping.
+
+    Raises:
+        PruneError: An argument is out of range.
+
+    Example:
+        >>> law = Geometric(steps=400, ceiling=1.0)
+        >>> [round(float(law(step)), 3) for step in (0, 100, 200, 399)]
+        [0.01, 0.1, 1.0, 1.0]
+    """
+
+    steps: int
+    settle: int | None = None
+    every: int = 1
+    ratio: float = 100.0
+    ceiling: float | None = None
+    damping: Damping | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        raise_faults("There is no such growth:", self.faults())
+        if self.settle is None:
+            object.__setattr__(self, "settle", self.steps // 2)
+
+    def faults(self) -> list[str]:
+        """Returns what is wrong with it."""
+        faults = whole_number_faults(3, steps=self.steps) + whole_number_faults(1, every=self.every)
+        if self.settle is not None:
+            faults += whole_number_faults(0, settle=self.settle)
+        if not faults and self.settle is not None and self.settle > self.steps - 2:
+            faults.append(f"Expected settle ≤ steps − 2. Received: settle={self.settle}, steps={self.steps}.")
+        if not is_number(self.ratio) or not self.ratio >= 1:
+            faults.append(f"Expected ratio ≥ 1. Received: ratio={self.ratio!r}.")
+        if self.ceiling is not None and not (is_number(self.ceiling) and self.ceiling > 0):
+            faults.append(f"Expected ceiling to be None or positive. Received: ceiling={self.ceiling!r}.")
+        return faults
+
+    @property
+    def length(self) -> int:
+        """Steps of the whole schedule."""
+        return self.steps
+
+    @property
+    def pick(self) -> int:
+        """Halfway through the growth, where λ is full strength ÷ √ratio."""
+        return max(1, (self.steps - self.settle) // 2)
+
+    def within(self, damping: Damping | None) -> Geometric:
+        """Returns the law in a fit, whose optimizer is known."""
+        return replace(self, damping=damping)
+
+    def __call__(self, step: Any) -> Any:
+        updated = ops.cast(step // self.every * self.every, "float32")
+        grown = ops.minimum(updated / (self.steps - self.settle), 1.0)
+        share = ops.power(float(self.ratio), grown - 1.0)
+        if self.ceiling is not None or self.damping is None:
+            return share * (1.0 if self.ceiling is None else self.ceiling)
+        return share * self.damping.critical / ops.maximum(self.damping.rate(step), self.damping.slowest)

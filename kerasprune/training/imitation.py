@@ -1,0 +1,176 @@
+"""How an output of a student is compared with that of its teacher: what the output is, and the loss that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+from keras import layers, losses, ops, tree
+
+from kerasprune._keras import compile_arguments, making_node
+from kerasprune.errors import choice_faults, raise_faults
+from kerasprune.graph.walk import functional, is_model
+
+KINDS = ("softmax", "logits", "sigmoid", "binary_logits", "values")
+"""What an output may be: probabilities of classes, their logits, probabilities each for itself, theirs, anything."""
+
+_CROSS_ENTROPIES = {
+    losses.SparseCategoricalCrossentropy: ("softmax", "logits"),
+    losses.CategoricalCrossentropy: ("softmax", "logits"),
+    losses.CategoricalFocalCrossentropy: ("softmax", "logits"),
+    losses.BinaryCrossentropy: ("sigmoid", "binary_logits"),
+    losses.BinaryFocalCrossentropy: ("sigmoid", "binary_logits"),
+}
+_FUNCTIONS = {
+    losses.sparse_categorical_crossentropy: "softmax",
+    losses.categorical_crossentropy: "softmax",
+    losses.categorical_focal_crossentropy: "softmax",
+    losses.binary_crossentropy: "sigmoid",
+    losses.binary_focal_crossentropy: "sigmoid",
+}
+_LEAST = 1e-30  # the smallest probability whose logarithm is taken
+
+
+class SoftTargets(losses.Loss):
+    """`T² · KL(softmax(t / T) ‖ softmax(s / T))` over the last axis, for logits `t` of a teacher and `s` of a student.
+
+    T² keeps the gradient as large as that of the labels, whatever T is.
+
+    Args:
+        temperature: T.
+        from_logits: `False` for probabilities, whose logarithms are logits. Defaults to `True`.
+
+    Example:
+        >>> import numpy as np
+        >>> loss = SoftTargets(temperature=4.0)
+        >>> float(loss(np.array([[2.0, 0.0]]), np.array([[2.0, 0.0]])))
+        0.0
+
+    Reference:
+        Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015, arXiv 1503.02531, §2.
+    """
+
+    def __init__(self, temperature: float, from_logits: bool = True) -> None:
+        super().__init__(name="soft_targets")
+        self.temperature = temperature
+        self.from_logits = from_logits
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns one number per sample, and per position where there are several."""
+        target, found = (ops.log_softmax(self._logits(y) / self.temperature) for y in (y_true, y_pred))
+        return self.temperature**2 * ops.sum(ops.exp(target) * (target - found), axis=-1)
+
+    def _logits(self, y: Any) -> Any:
+        return y if self.from_logits else ops.log(ops.maximum(y, _LEAST))
+
+
+class BinaryTargets(losses.BinaryCrossentropy):
+    """Binary cross-entropy with the probabilities of a teacher for targets, of logits where both put out those."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns one number per sample, and per position where there are several."""
+        return super().call(ops.sigmoid(y_true) if self.from_logits else y_true, y_pred)
+
+
+def imitation(kind: str, temperature: float) -> losses.Loss:
+    """Returns the loss by which an output of a kind is compared with the teacher's.
+
+    Args:
+        kind: One of `KINDS`.
+        temperature: T of soft targets.
+    """
+    made = {
+        "softmax": lambda: SoftTargets(temperature, from_logits=False),
+        "logits": lambda: SoftTargets(temperature),
+        "sigmoid": BinaryTargets,
+        "binary_logits": lambda: BinaryTargets(from_logits=True),
+        "values": losses.MeanSquaredError,
+    }
+    return made[kind]()
+
+
+def given_kinds(names: Sequence[str], given: str | Mapping[str, str] | None) -> list[str | None]:
+    """Returns the kind of each output as far as the caller says it.
+
+    Args:
+        names: Names of the outputs.
+        given: A kind for all, or `{name: kind}`; `None` says nothing.
+
+    Raises:
+        PruneError: A kind or a name is unknown.
+    """
+    said = dict.fromkeys(names, given) if given is None or isinstance(given, str) else dict(given)
+    faults = [fault for name in said for fault in choice_faults(names, **{"the name of an output": name})]
+    for name, kind in said.items():
+        faults += choice_faults(KINDS, **{f"outputs[{name!r}]": kind}) if kind is not None else []
+    raise_faults("The student cannot be made:", faults)
+    return [said.get(name) for name in names]
+
+
+def kind_of(tensor: keras.KerasTensor, compiled: Sequence[Any]) -> str:
+    """Returns what an output is, as far as a loss or its last activation says.
+
+    A cross-entropy of Keras says it; else softmax along the last axis, or sigmoid, as the last activation; else the
+    output is values.
+
+    Args:
+        tensor: The symbolic output.
+        compiled: Losses that models with this output were compiled with, the most telling first; `None` is passed over.
+    """
+    for loss in compiled:
+        kind = _kind_by_loss(loss)
+        if kind is not None:
+            return kind
+    return _kind_by_activation(tensor)
+
+
+def compiled_losses(model: keras.Model, names: Sequence[str]) -> list[Any]:
+    """Returns the loss of each output that a model was compiled with; `None` where it has none."""
+    return _by_output(model, "loss", names)
+
+
+def judged_weights(model: keras.Model, names: Sequence[str]) -> list[float]:
+    """Returns what each output counts in the loss: as compiled, 1 where nothing is said.
+
+    Outputs without a loss beside others that have one count nothing.
+    """
+    found = compiled_losses(model, names)
+    weights = [1.0 if weight is None else weight for weight in _by_output(model, "loss_weights", names)]
+    some = any(loss is not None for loss in found)
+    return [0.0 if some and loss is None else weight for loss, weight in zip(found, weights, strict=True)]
+
+
+def _by_output(model: keras.Model, key: str, names: Sequence[str]) -> list[Any]:
+    said = (compile_arguments(model) if model.compiled else {}).get(key)
+    if isinstance(said, Mapping):
+        return [said.get(name) for name in names]
+    if isinstance(said, list | tuple) and len(tree.flatten(list(said))) == len(names):
+        return tree.flatten(list(said))
+    return [said] * len(names)
+
+
+def _kind_by_loss(loss: Any) -> str | None:
+    if isinstance(loss, str):
+        loss = losses.get(loss)
+    if type(loss) in _CROSS_ENTROPIES:
+        return _CROSS_ENTROPIES[type(loss)][bool(loss.get_config().get("from_logits"))]
+    return _FUNCTIONS.get(loss) if callable(loss) else None
+
+
+def _kind_by_activation(tensor: keras.KerasTensor) -> str:
+    node = making_node(tensor)
+    operation = node.operation
+    if is_model(operation) and len(operation.outputs) == 1:
+        return _kind_by_activation(functional(operation).outputs[0])
+    activation = getattr(operation, "activation", None)
+    if isinstance(operation, layers.Identity) or isinstance(operation, layers.Activation) and _is(activation, "linear"):
+        return _kind_by_activation(node.input_tensors[0])
+    last = getattr(operation, "axis", -1) in (-1, len(tensor.shape) - 1)
+    if _is(activation, "softmax") or type(operation).__name__ == "Softmax" and last:
+        return "softmax"
+    return "sigmoid" if _is(activation, "sigmoid") or type(operation).__name__ == "Sigmoid" else "values"
+
+
+def _is(activation: Any, name: str) -> bool:
+    return activation is keras.activations.get(name)

@@ -1,0 +1,236 @@
+"""Short schedules of GReg: geometric growth against a loop in NumPy, and a BatchNorm behind the filters."""
+
+from __future__ import annotations
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from support.greg_reference import DECAY, MOMENTUM, RATE, AdamReference, Reference, compiled, samples, train
+
+import kerasprune as kp
+from kerasprune.callbacks import GReg1, GReg2, IncReg
+from kerasprune.testing.toys import toy_model
+from kerasprune.training.growth import Linear
+
+STEPS, KEEP = 60, 0.4
+CRITICAL = (1 - MOMENTUM**0.5) ** 2
+
+
+def _lambdas(critical: float, every: int = 1) -> list[float]:
+    """λ of every step: a hundredth of critical damping at first, all of it in the second half."""
+    return [critical / RATE * 100 ** (min(step // every * every / 30, 1) - 1) for step in range(STEPS)]
+
+
+def _penalties(reference: Reference, critical: float, picks_at: int, recover: float, every: int = 1):
+    """Returns `penalties(step)` on the kernels that read channels; until `picks_at` all are pushed."""
+    lambdas, goes = _lambdas(critical, every), {}
+
+    def penalties(step: int) -> list:
+        if step == picks_at:
+            goes.update({unit: reference.lowest(*unit, KEEP) for unit in reference.units("channel")})
+        factors = [0.0] * 3
+        for kernel, axis in reference.units("channel"):
+            gone = goes.get((kernel, axis))
+            factors[kernel] = lambdas[step] if gone is None else np.where(gone, lambdas[step], recover)
+        return factors
+
+    penalties.goes = goes
+    return penalties
+
+
+def _check(model: keras.Model, callback, reference: Reference, goes: dict) -> None:
+    assert int(model.optimizer.iterations) == STEPS
+    for variable, expected in zip(model.weights, reference.weights(), strict=True):
+        numbers = ops.convert_to_numpy(variable)
+        np.testing.assert_allclose(numbers, expected, atol=1e-4, err_msg=variable.path)
+    kept = [np.flatnonzero(gone.ravel() == 0).tolist() for gone in goes.values()]
+    assert [list(indices) for indices in callback.plan.keep.values()] == kept
+
+
+def test_greg1_grows_geometrically():
+    model = compiled()
+    reference = Reference(model)
+    growth = {"name": "geometric", "steps": STEPS, "every": 4}
+    callback = GReg1(keep=KEEP, granularity="channel", growth=growth)
+    train(model, [callback])
+    penalties = _penalties(reference, CRITICAL, 0, 0.0, every=4)
+    reference.run(STEPS, penalties)
+    _check(model, callback, reference, penalties.goes)
+
+
+def test_greg2_picks_halfway_through_its_growth():
+    model = compiled()
+    reference = Reference(model)
+    callback = GReg2(keep=KEEP, granularity="channel", weight_decay=DECAY).compressed(STEPS)
+    assert callback.pick_step_number == 15
+    train(model, [callback])
+    penalties = _penalties(reference, CRITICAL, 15, -DECAY)
+    reference.run(STEPS, penalties)
+    _check(model, callback, reference, penalties.goes)
+
+
+def test_apart_from_the_moments_the_penalty_grows_until_a_step_leaves_nothing():
+    model = compiled(optimizer=keras.optimizers.Adam(RATE))
+    reference = AdamReference(model)
+    callback = GReg1(keep=KEEP, granularity="channel", decoupled=True).compressed(STEPS)
+    train(model, [callback])
+    penalties = _penalties(reference, 1.0, -1, 0.0)
+    penalties.goes.update({unit: reference.lowest(*unit, KEEP) for unit in reference.units("channel")})
+    reference.run(STEPS, penalties)
+    _check(model, callback, reference, penalties.goes)
+    gone = penalties.goes[1, 0].ravel() == 1
+    assert (
+        callback.removed_to_kept < 1e-6
+        and np.abs(ops.convert_to_numpy(model.get_layer("two").kernel))[gone].max() < 1e-6
+    )
+
+
+# ---- a BatchNorm behind the filters ------------------------------------------------------------------------------
+
+FILTERS, GONE, EPOCHS, BATCHES = 6, [1, 4, 5], 18, 10
+FAST = 0.8  # a momentum that lets 180 steps do what others need 400 for
+
+
+def _normalised_net() -> keras.Model:
+    """Returns convolution, BatchNorm, relu, convolution; nothing but a penalty moves it."""
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((6, 6, 2))
+    x = layers.Conv2D(FILTERS, 3, use_bias=False, name="made")(inputs)
+    x = layers.ReLU()(layers.BatchNormalization(epsilon=1e-12, momentum=0.5, beta_initializer="normal", name="norm")(x))
+    model = keras.Model(inputs, layers.Conv2D(3, 1, name="read")(x))
+    optimizer = keras.optimizers.SGD(0.05, FAST)
+    model.compile(optimizer, lambda y, outputs: 0.0 * ops.mean(outputs))
+    return model
+
+
+def _effect(model: keras.Model, images: np.ndarray) -> float:
+    """Returns how much the outputs change when the channels that go are cut off, in the statistics of the batch."""
+    kernel = model.get_layer("read").kernel
+    before, whole = ops.convert_to_numpy(kernel), ops.convert_to_numpy(model(images, training=True))
+    cut = before.copy()
+    cut[:, :, GONE] = 0.0
+    kernel.assign(cut)
+    # What is left of a channel that is constant is folded into the next layer when it goes.
+    change = whole - ops.convert_to_numpy(model(images, training=True))
+    kernel.assign(before)
+    return float(np.std(change, axis=(0, 1, 2)).max())
+
+
+def _pushed(callback) -> tuple[float, np.ndarray, keras.Model]:
+    """Returns what is left of the effect, what was pushed after every tenth step, and the model."""
+    images = np.random.default_rng(0).normal(size=(16, 6, 6, 2)).astype("float32")
+    model, seen = _normalised_net(), []
+    kernel = model.get_layer("made").kernel if callback.granularity == "filter" else model.get_layer("read").kernel
+    pushed = {"scale": model.get_layer("norm").gamma}.get(callback.granularity, kernel)
+    axis = {"scale": 0, "filter": 3}.get(callback.granularity, 2)
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(np.take(ops.convert_to_numpy(pushed), GONE, axis).ravel())
+    )
+    before = _effect(model, images)
+    batches = np.tile(images, (BATCHES, 1, 1, 1))
+    model.fit(batches, np.zeros((len(batches), 1)), 16, EPOCHS, verbose=0, callbacks=[callback, note])
+    return _effect(model, images) / before, np.array(seen), model
+
+
+PLAN = kp.Plan({"made": [0, 2, 3]})
+LAW = {"name": "geometric", "steps": EPOCHS * BATCHES}
+
+
+def test_filters_before_a_batchnorm_shrink_in_vain():
+    """The scale of a filter is divided out again: though next to nothing is left of it, all of its effect is."""
+    with pytest.warns(UserWarning, match="pushes filters before a BatchNorm.*for too few steps"):
+        left, seen, _ = _pushed(GReg1(PLAN, granularity="filter", growth=LAW))
+    assert np.abs(seen[-1]).max() < 0.02 * np.abs(seen[0]).max()
+    assert left == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("granularity", ["channel", "scale"])
+def test_what_reads_the_channels_and_scales_shrink_for_good(granularity):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        callback = GReg1(PLAN, granularity=granularity, growth=LAW)
+        left, seen, model = _pushed(callback)
+        slim = kp.rebuild(model, callback.plan)  # which says nothing: what it cuts is small
+    assert left < 0.02 and callback.plan.pushed == granularity
+    assert (np.diff(np.sign(seen), axis=0) == 0).all()  # pushed weights never change sign
+    images = np.random.default_rng(0).normal(size=(16, 6, 6, 2)).astype("float32")
+    whole, cut = (ops.convert_to_numpy(each(images, training=False)) for each in (model, slim))
+    assert np.abs(whole - cut).max() < 0.02 * np.abs(whole).max()
+    assert slim.get_layer("norm").gamma.shape == slim.get_layer("norm").beta.shape == (3,)
+    if granularity == "scale":
+        norm = model.get_layer("norm")
+        assert np.abs(ops.convert_to_numpy(norm.beta))[GONE].max() < 0.02
+        assert ops.convert_to_numpy(slim.get_layer("norm").gamma) == pytest.approx([1.0] * 3)
+
+
+def test_a_linear_schedule_beyond_critical_damping_rings_and_says_so():
+    law = Linear(step=1 / 50, every=1, ceiling=1.0, settle=50)
+    with pytest.warns(UserWarning, match="ring: learning rate · λ rises to 0.05, beyond critical damping, 0.011"):
+        _, seen, _ = _pushed(GReg1(PLAN, granularity="channel", growth=law, stop=False))
+    assert (np.diff(np.sign(seen), axis=0) != 0).sum(axis=0).min() >= 3
+
+
+# ---- compressed --------------------------------------------------------------------------------------------------
+
+
+def test_compressed_pushes_what_no_batchnorm_undoes_and_says_so():
+    model = _normalised_net()
+    images = np.zeros((4, 6, 6, 2), "float32")
+    callback = GReg1(PLAN).compressed(8)
+    assert repr(callback).endswith("granularity 'channel' where a BatchNorm follows")
+    model.fit(images, np.zeros((4, 1)), 4, 8, verbose=0, callbacks=[callback])
+    assert callback.plan.pushed == "channel" and repr(callback).endswith(", granularity 'channel'")
+    assert "λ grows geometrically to critical damping" in repr(callback)
+    plain = compiled()
+    train(plain, [callback := GReg1(keep=0.5).compressed(8)])
+    assert callback.plan.pushed == "filter" and repr(callback).endswith(", granularity 'filter'")
+    own = GReg1(keep=0.5, granularity="scale").compressed(8)
+    assert "granularity 'channel'" not in repr(own)
+    assert repr(GReg1(keep=0.5)) == "GReg1(keep=0.5): 104990 steps"  # the paper's, as ever
+
+
+def test_increg_keeps_its_law():
+    short = IncReg(keep=0.5).compressed(100)
+    assert short.length == 100 and isinstance(short.growth, Linear) and short.growth.ceiling == 2.5
+
+
+def test_scales_that_are_not_there():
+    with pytest.raises(kp.PruneError, match="group 'one': no BatchNorm scales all of its channels") as caught:
+        train(compiled(), [GReg1(kp.Plan({"one": [0]}), granularity="scale").compressed(4)])
+    assert 'Take granularity="channel"' in str(caught.value)
+    with (
+        pytest.warns(UserWarning, match="group 'one' stays whole: no BatchNorm"),
+        pytest.raises(kp.PruneError, match="keeps everything"),
+    ):
+        train(compiled(), [GReg2(keep=0.5, granularity="scale").compressed(4)])
+    graph = kp.trace(toy_model(), coupling="free")
+    scale = GReg1(keep=0.5, granularity="scale")._granularity
+    (unit,) = scale.candidates(graph, {"wide_conv": 4})
+    paths = sorted(part.variable.path for part in unit.parts)
+    assert paths == ["lanes_norm/beta", "lanes_norm/gamma", "wide_norm/beta", "wide_norm/gamma"]
+
+
+def test_arguments_of_one_law_do_not_stand_beside_another():
+    geometric = {"name": "geometric", "steps": 9}
+    with pytest.raises(kp.PruneError, match=r"Expected settle, every beside growth='linear' only|every, settle"):
+        GReg1(keep=0.5, growth=geometric, settle=5, every=2)
+    with pytest.raises(kp.PruneError, match="pick_at beside growth='linear' only"):
+        GReg2(keep=0.5, growth=geometric, pick_at=0.02)
+    with pytest.raises(kp.PruneError, match="Did you mean 'geometric'"):
+        GReg1(keep=0.5, growth="geometrical")
+    with pytest.raises(kp.PruneError, match="0 < penalty step"):
+        GReg1(keep=0.5, growth=Linear(step=3.0))
+
+
+def test_a_fit_at_a_scheduled_rate_is_not_warned_of_and_ends_small():
+    model = compiled(optimizer=keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(RATE, 200), MOMENTUM))
+    callback = GReg1(keep=0.5, granularity="channel").compressed(200)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        inputs, targets = samples()
+        history = model.fit(inputs, targets, 16, 50, verbose=0, callbacks=[callback])
+    λ = history.history["λ"]
+    assert callback.removed_to_kept < 0.5 * history.history["removed_to_kept"][0] and λ[-1] > 10 * λ[33] > 100 * λ[0]

@@ -1,0 +1,103 @@
+"""A user's own examples are read once, shared by all that is made of them, and let go afterwards."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasprune.data import arrays
+from kerasprune.data.examples import examples
+from kerasprune.recipes import loader
+from kerasprune.recipes.run_folder import RunFolder
+from kerasprune.recipes.stages.context import Run
+
+CODE = """
+import tensorflow as tf
+from pathlib import Path
+
+def noted(what):
+    with Path(__file__).with_name("log").open("a") as file:
+        file.write(what + " ")
+
+noted("imported")
+
+def pairs():
+    for n in range(40):
+        yield [float(n), 0.0], n % 2
+
+def of_split(split):
+    noted(split)
+    return tf.data.Dataset.from_generator(pairs, output_types=(tf.float32, tf.int32), output_shapes=((2,), ()))
+
+def whole():
+    return of_split("whole")
+"""
+
+
+@pytest.fixture
+def inputs():
+    return [keras.KerasTensor((None, 2), name="x")]
+
+
+def values(data) -> list[float]:
+    return [float(x) for batch, _ in data for x in batch[:, 0]]
+
+
+def test_a_function_is_called_once_for_each_split(tmp_path, inputs, monkeypatch):
+    (tmp_path / "own.py").write_text(CODE)
+    counted, reduce = [], tf.data.Dataset.reduce
+    monkeypatch.setattr(tf.data.Dataset, "reduce", lambda self, *rest: counted.append(1) or reduce(self, *rest))
+    own = examples(f"{tmp_path}/own.py:of_split")
+    for split in ("train", "validation", "train", "test", "train"):
+        data = own.batches(split, 8, 0, "none", inputs)
+        assert len(data) == 5 and values(data) == list(range(40))
+    assert (tmp_path / "log").read_text().split() == ["imported", "train", "validation", "test"]
+    assert len(counted) == 3
+    assert len(own.batches("train", 16, 0, "none", inputs)) == 3  # other batches are counted anew
+
+
+def test_a_function_of_all_examples_is_called_once(tmp_path, inputs):
+    (tmp_path / "own.py").write_text(CODE)
+    own = examples(f"{tmp_path}/own.py:whole")
+    seen = {split: values(own.batches(split, 8, 0, "none", inputs)) for split in ("train", "validation", "test")}
+    assert seen == {split: values(own.batches(split, 8, 0, "none", inputs)) for split in seen}
+    assert seen["test"] == [9, 19, 29, 39] and seen["validation"] == [8, 18, 28, 38] and len(seen["train"]) == 32
+    assert (tmp_path / "log").read_text().split() == ["imported", "whole"]
+
+
+@pytest.mark.parametrize("form", ["x", "parts"])
+def test_arrays_are_read_once_and_let_go(form, tmp_path, monkeypatch):
+    x, y = np.random.default_rng(0).integers(0, 255, (50, 4, 4, 1)).astype("uint8"), np.arange(50)
+    np.savez(tmp_path / "a.npz", **({"x": x, "y": y} if form == "x" else {f"x_{n}": x for n in ("train", "test")}
+                                    | {f"y_{n}": y for n in ("train", "test")}))  # fmt: skip
+    read, held, found = [], arrays.Rows.held, []
+    monkeypatch.setattr(arrays, "read_arrays", lambda *given: read.append(1) or dict(np.load(given[0])))
+    monkeypatch.setattr(arrays.Rows, "held", lambda self: found.append(held(self)) or found[-1])
+    text = f"""\
+name: own
+why: A test.
+model: {{name: lenet_300_100, classes: 50}}
+data: {{name: {tmp_path}/a.npz, batch: 8, scale: standardise}}
+train: {{epochs: 1, optimizer: {{name: sgd, learning_rate: 0.1}}}}
+"""
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(50)])
+    run = Run(loader.parse(text), RunFolder(tmp_path), None)
+    for split in ("train", "validation", "test", "train"):
+        for images, labels in run.examples(split, model):
+            expected = x[labels.numpy()] / 255.0  # labels are the numbers of the rows
+            training = next(rows for rows in found if rows.count == (40 if form == "x" else 45))
+            mean, std = (f(training.inputs / np.float64(255)) for f in (np.mean, np.std))
+            np.testing.assert_allclose(images, (expected - mean) / std, atol=1e-4)
+    assert len(read) == 1
+    tensors = [weakref.ref(each.inputs) for each in found]
+    found.clear()
+    del training
+    assert all(each() is not None for each in tensors)
+    del run
+    gc.collect()
+    assert not any(each() is not None for each in tensors)

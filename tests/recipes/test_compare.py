@@ -1,0 +1,195 @@
+"""Criteria beside each other: what every run does, what is run again, and what is said of wrong arguments."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from typer.testing import CliRunner
+
+import kerasprune as kp
+from kerasprune import PruneError, cli
+from kerasprune.recipes.compare import compare
+
+FINETUNE = {"epochs": 1, "optimizer": {"name": "sgd", "learning_rate": 0.05}}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A trained net of two classes, and its examples."""
+    folder = tmp_path_factory.mktemp("compare")
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,))
+    x = layers.Dense(8, activation="relu", name="first")(inputs)
+    x = layers.Dense(8, activation="relu", name="second")(x)
+    model = keras.Model(inputs, layers.Dense(2, name="logits")(x))
+    numbers = np.random.default_rng(0)
+    x = numbers.normal(size=(200, 6)).astype("float32")
+    y = (x[:, 0] * x[:, 1] > 0).astype("int32")
+    parts = {"train": slice(0, 120), "val": slice(120, 160), "test": slice(160, 200)}
+    np.savez(folder / "mine.npz", **{f"{n}_{k}": v[p] for k, p in parts.items() for n, v in (("x", x), ("y", y))})
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    model.fit(x[:120], y[:120], epochs=20, verbose=0)
+    model.save(folder / "mine.keras")
+    return folder
+
+
+def run(files, out, criteria=("l1", "l2"), macs=(0.5,), **more):
+    return compare(
+        files / "mine.keras",
+        criteria,
+        macs,
+        {"name": str(files / "mine.npz"), "batch": 40},
+        **{"seeds": 2, "finetune": FINETUNE, "engine": "serial", "verbose": 0, "out": out, **more},
+    )
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def folder(files):
+    return run(files, files / "out")
+
+
+def test_a_run_is_a_plan_a_rebuild_and_a_fit(files, folder):
+    found = {(row["method"], row["seed"]): row for row in rows(folder / "runs.csv")}
+    assert sorted({method for method, _ in found}) == ["dense", "from scratch", "l1", "l2", "random"]
+    assert all(row["state"] == "done" for row in found.values())
+    model = keras.models.load_model(files / "mine.keras")
+    slim = kp.rebuild(model, kp.plan(model, "l2", macs=0.5))
+    slim.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    with np.load(files / "mine.npz") as arrays:
+        parts = {name: arrays[name] for name in arrays.files}
+    judged = {part: slim.evaluate(parts[f"x_{part}"], parts[f"y_{part}"], verbose=0)[1] for part in ("val", "test")}
+    row = found["l2", "1"]
+    assert float(row["removed"]) == pytest.approx(judged["val"])
+    assert float(row["params"]) == pytest.approx(slim.count_params() / model.count_params())
+    assert float(row["compression"]) == pytest.approx(1 / float(row["params"]))
+    macs = [sum(np.prod(layer.kernel.shape) for layer in each.layers[1:]) for each in (slim, model)]
+    assert float(row["speedup"]) == pytest.approx(macs[1] / macs[0])
+    dense = found["dense", "0"]
+    right = np.mean(model.predict(parts["x_test"], verbose=0).argmax(1) == parts["y_test"])
+    assert float(dense["test"]) == pytest.approx(right) and float(dense["macs"]) == 1
+    # training: the same slim model, trained by hand in the order that the data say
+    keras.utils.set_random_seed(1)
+    slim = kp.rebuild(model, kp.plan(model, "l2", macs=0.5))
+    from kerasprune.data.examples import examples
+
+    train = examples(str(files / "mine.npz")).batches("train", 40, 1, "none", slim.inputs)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    slim.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, metrics=["accuracy"])
+    slim.fit(train, epochs=1, shuffle=False, verbose=0)
+    assert float(row["validation"]) == pytest.approx(slim.evaluate(parts["x_val"], parts["y_val"], verbose=0)[1])
+
+
+def test_the_table_is_over_the_seeds(folder):
+    runs, table = rows(folder / "runs.csv"), rows(folder / "comparison.csv")
+    for row in table:
+        values = [float(one["validation"]) for one in runs if one["method"] == row["method"]]
+        assert float(row["validation"]) == pytest.approx(np.mean(values)) and int(row["runs"]) == len(values)
+        if len(values) > 1:
+            assert float(row["validation_deviation"]) == pytest.approx(np.std(values, ddof=1))
+    best = [float(row["validation"]) for row in table if row["method"] != "dense"]
+    assert best == sorted(best, reverse=True) and table[0]["method"] == "dense"
+    assert (folder / "comparison.svg").read_text().count("</svg>") == 1
+
+
+def test_nothing_is_run_twice(files, folder):
+    before = {(row["method"], row["target"], row["seed"]): row for row in rows(folder / "runs.csv")}
+    with pytest.raises(PruneError, match="--resume"):
+        run(files, folder)
+    with pytest.warns(UserWarning, match="2 of 9 candidates failed.*Expected a BatchNorm scale"):
+        run(files, folder, criteria=("l1", "l2", "bn_scale", {"name": "random"}), controls=(), resume=True)
+    after = {(row["method"], row["target"], row["seed"]): row for row in rows(folder / "runs.csv")}
+    assert {key[0] for key in after} == {"dense", "l1", "l2", "bn_scale", "random"}
+    assert {row["state"] for key, row in after.items() if key[0] == "bn_scale"} == {"failed"}
+    assert "bn_scale" not in {row["method"] for row in rows(folder / "comparison.csv")}
+    for key in set(before) & set(after):
+        assert after[key] == before[key]  # the seconds too: these rows are the ones that were there
+
+
+def test_switches(files, tmp_path, monkeypatch):
+    """What reconstruction and distillation are given, and that what they return is what is judged and trained."""
+    calls = []
+
+    def reconstruct(slim, model, plan, data):
+        calls.append((len(list(data)), next(iter(data)).shape, plan.keep["first"]))
+        slim = keras.models.clone_model(slim)
+        slim.set_weights([0 * weight for weight in slim.get_weights()])
+        return slim
+
+    def distil(slim, teacher):
+        calls.append([layer.units for model in (slim, teacher) for layer in model.layers[1:]])
+        slim.layers[-1].bias.assign([-9.0, 9.0])
+        return slim
+
+    for name, function in (("surgery.reconstruct", reconstruct), ("training.distillation", distil)):
+        module = types.ModuleType(name)
+        setattr(module, function.__name__, function)
+        monkeypatch.setitem(sys.modules, f"kerasprune.{name}", module)
+    out = run(files, tmp_path / "out", ("l1",), seeds=1, controls=(), start="reconstructed", teacher="dense")
+    kept = kp.plan(keras.models.load_model(files / "mine.keras"), "l1", macs=0.5).keep
+    widths = [len(kept["first"]), len(kept["second"]), 2, 8, 8, 2]
+    assert calls == [(3, (40, 6), kept["first"]), widths]
+    row = rows(out / "runs.csv")[1]
+    with np.load(files / "mine.npz") as arrays:
+        y = {part: arrays[f"y_{part}"] for part in ("val", "test")}
+    assert float(row["removed"]) == pytest.approx(np.mean(y["val"] == 0))  # all logits are 0: the first class
+    assert float(row["test"]) == pytest.approx(np.mean(y["test"] == 1))
+
+
+def test_wrong_arguments_are_named_at_once(files, tmp_path):
+    with pytest.raises(PruneError) as caught:
+        run(files, tmp_path / "out", ("l1", "l3"), (0.5, 1.5, 50), seeds=0, start="scratch", controls=("l2",))
+    said = str(caught.value)
+    for part in ("'l3'", "macs=1.5", "macs=50", "seeds=0", "start='scratch'", "controls='l2'"):
+        assert f"Received: {part}" in said, said
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("")
+    for resume in (False, True):
+        with pytest.raises(PruneError, match="Received: .*full"):
+            run(files, tmp_path / "full", resume=resume)
+
+
+def test_all_that_fail_are_an_error(files, tmp_path):
+    with pytest.warns(UserWarning, match="failed"), pytest.raises(PruneError, match="No run came to its end"):
+        compare(files / "mine.keras", ["l1"], [0.5], str(tmp_path / "no.npz"), engine="serial", verbose=0, out=tmp_path)
+
+
+def test_by_command(files, tmp_path, monkeypatch):
+    def here(store, engine, workers, verbose):  # without the seconds that processes take to begin
+        assert (engine, workers) == ("local", 2)
+        return kp.Population(store, "serial", verbose=verbose)
+
+    monkeypatch.setattr("kerasprune.recipes.compare.Population", here)
+
+    def invoke(*more):
+        start = ("compare", files / "mine.keras", "--out", tmp_path / "out")
+        return CliRunner().invoke(cli.app, [str(each) for each in (*start, *more)])
+
+    for wrong, said in (
+        ((), "Expected --data"),
+        (("--data", "digits", "--macs", "half"), "Received: 'half'"),
+        (("--data", "digits", "--optimizer", "sdg"), "--optimizer sdg"),
+        (("--data", "digits", "--finetune-epochs", 0, "--distil"), "beside --distil"),
+        (("--data", "digits", "--criteria", "l1,bnscale"), "Did you mean"),
+        (("--data", "mine:data"), "--trust"),
+    ):
+        result = invoke(*wrong)
+        assert result.exit_code == 2 and said in " ".join(result.stderr.split()), result.output
+    result = invoke(
+        *("--data", files / "mine.npz", "--criteria", "l1", "--macs", "0.5", "--seeds", 1),
+        *("--finetune-epochs", 0, "--controls", "none", "--workers", 2),
+    )
+    assert result.exit_code == 0, result.output
+    assert "l1" in result.stdout and "comparison.svg" in result.stdout.replace("\n", "")

@@ -1,0 +1,58 @@
+"""A run finds the files of its recipe from any folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import kerasprune as kp
+from kerasprune.recipes import loader, runner
+from kerasprune.recipes.located import located
+
+TEXT = """\
+name: small
+why: A test.
+model: {start: dense.keras}
+data: {name: own.py:pairs, data_dir: sets}
+prune: {plan: {keep: 0.5}}
+calibrate: images
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "own.py").write_text("")
+    kp.models.lenet_300_100(classes=3).save(tmp_path / "dense.keras")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_paths_become_absolute_and_names_stay(folder):
+    found = located(loader.parse(TEXT, trust=True))
+    assert found.model.start == f"{folder}/dense.keras"
+    assert (found.data.name, found.data.data_dir) == (f"{folder}/own.py:pairs", f"{folder}/sets")
+    assert found.calibrate == f"{folder}/images"
+    assert located(found) == found
+    for name in ("digits", "module:function", "tfds:cifar10", "generated:10"):  # a folder of the same name is no data
+        assert located(loader.parse(TEXT, [f"data.name={name}"], trust=True)).data.name == name
+    shipped = loader.load("glyphs-3d")
+    assert located(shipped) == shipped
+
+
+def test_a_run_is_resumed_from_another_folder(folder, monkeypatch, tmp_path_factory):
+    quiet, stages = Console(quiet=True), []
+    monkeypatch.setattr(runner, "_finish", lambda one, name: stages.append(name))
+    recipe = loader.parse(TEXT, ["data=null", "calibrate=null"])
+    runner.run(recipe, "out", console=quiet)
+    written = folder / "out" / "recipe.yaml"
+    assert f"start: {folder}/dense.keras" in written.read_text()
+    written.write_text(loader.dump(recipe))  # as runs were begun when paths stayed as they were given
+    runner.resume(folder / "out", console=quiet)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    runner.resume(folder / "out", console=quiet)
+    assert f"start: {folder}/dense.keras" in written.read_text()
+    assert stages == 3 * stages[: len(stages) // 3] and "prune" in stages

@@ -1,0 +1,31 @@
+"""Ridge regression towards given matrices, against the stacked least-squares problem solved by NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kerasprune.surgery.least_squares import LeastSquares
+
+
+@pytest.mark.parametrize("number", [40, 5])
+@pytest.mark.parametrize("constant", [True, False])
+def test_against_the_stacked_problem(number, constant):
+    random = np.random.default_rng(0)
+    rows, start = random.normal(1.0, 1.0, (number, 2, 8)), random.normal(size=(2, 8, 3))
+    target = random.normal(2.0, 1.0, (number, 2, 3))
+    matrices, offset = LeastSquares(rows, start, 0.05, constant).solve(target)
+    for group in range(2):
+        x = rows[:, group] - (rows[:, group].mean(axis=0) if constant else 0.0)
+        root = np.sqrt(0.05 * (x**2).sum() / 8)
+        held = np.block([root * np.eye(8), np.zeros((8, 1))])
+        stacked = np.concatenate([np.column_stack([rows[:, group], np.full(number, float(constant))]), held])
+        wanted = np.concatenate([target[:, group], root * start[group]])
+        expected = np.linalg.lstsq(stacked, wanted, rcond=None)[0]
+        assert np.allclose(matrices[group], expected[:8]) and np.allclose(offset[group], expected[8])
+
+
+def test_rows_that_are_all_alike_change_nothing():
+    start = np.ones((1, 3, 2))
+    matrices, offset = LeastSquares(np.ones((9, 1, 3)), start, 1e-3, True).solve(np.full((9, 1, 2), 5.0))
+    assert np.array_equal(matrices, start) and np.allclose(offset, 2.0)

@@ -1,0 +1,181 @@
+"""Reconstruction: exact where that is possible, never worse on its own targets, and nothing of it silent."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import kerasprune as kp
+from kerasprune.surgery.feature_error import feature_error
+from kerasprune.surgery.reconstruct import reconstruct
+
+SIZE = 8
+
+
+def _shaken(model: keras.Model) -> keras.Model:
+    """Gives every weight values that matter, BatchNorm statistics included."""
+    random = np.random.default_rng(1)
+    for weight in model.weights:
+        fresh = random.normal(0.0, 0.4, weight.shape)
+        weight.assign(np.abs(fresh) + 0.5 if "variance" in weight.path or "gamma" in weight.path else fresh)
+    return model
+
+
+def _images(number: int = 60) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(number, SIZE, SIZE, 3)).astype("float32")
+
+
+def _outputs(model: keras.Model, x) -> np.ndarray:
+    return keras.ops.convert_to_numpy(model(x, training=False))
+
+
+READERS = {
+    "conv": lambda: layers.Conv2D(5, 3, padding="same", name="reader"),
+    "conv, groups": lambda: layers.Conv2D(4, 3, groups=2, name="reader"),
+    "transposed": lambda: layers.Conv2DTranspose(5, 3, strides=2, name="reader"),
+    "separable": lambda: layers.SeparableConv2D(5, 3, name="reader"),
+    "dense": lambda: layers.Dense(5, name="reader"),
+    "einsum": lambda: layers.EinsumDense("abcd,de->abce", (None, None, 5), bias_axes="e", name="reader"),
+}
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_channels_that_depend_on_kept_ones_are_made_up_for(kind):
+    """The first layer is linear and its last two channels are sums of the others: their readers can do without."""
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(6, 3, name="first")(inputs)
+    x = layers.BatchNormalization()(READERS[kind]()(x))
+    model = _shaken(keras.Model(inputs, layers.Dense(3)(layers.ReLU()(x))))
+    kernel, bias = (keras.ops.convert_to_numpy(each).copy() for each in model.get_layer("first").weights)
+    mixing = np.array([[1.0, 0.5], [-1.0, 0.0], [0.0, 2.0], [0.3, 0.0]])
+    if kind == "conv, groups":  # each group sees three channels, and loses one that depends on its own
+        mixing = np.zeros((6, 2))
+        mixing[[0, 1], 0], mixing[[3, 4], 1] = (1.0, -2.0), (0.5, 1.0)
+        lost, kept = [2, 5], [0, 1, 3, 4]
+        mixing = mixing[kept]
+    elif kind == "separable":  # each depthwise filter is one channel's own: the same filter for all
+        reader = model.get_layer("reader").depthwise_kernel
+        reader.assign(np.repeat(keras.ops.convert_to_numpy(reader)[:, :, :1], 6, axis=2))
+        lost, kept = [4, 5], [0, 1, 2, 3]
+    else:
+        lost, kept = [4, 5], [0, 1, 2, 3]
+    kernel[..., lost], bias[lost] = kernel[..., kept] @ mixing, bias[kept] @ mixing
+    model.get_layer("first").set_weights([kernel, bias])
+    plan, x = kp.Plan({"first": kept[:2] if kind == "conv, groups" else kept}), _images()
+    slim = kp.rebuild(model, plan)
+    new = reconstruct(slim, model, plan, x, ridge=1e-10)
+    fresh = _images(90)[60:]
+    expected = _outputs(model, fresh)
+    assert np.abs(_outputs(slim, fresh) - expected).max() > 0.1 * np.abs(expected).max()
+    assert np.abs(_outputs(new, fresh) - expected).max() < 1e-3 * np.abs(expected).max()
+
+
+@pytest.fixture(scope="module")
+def net() -> keras.Model:
+    """Two residual blocks with BatchNorm, the first with a projection."""
+
+    def norm(x, relu=True):
+        x = layers.BatchNormalization()(x)
+        return layers.ReLU()(x) if relu else x
+
+    inputs = keras.Input((SIZE, SIZE, 3))
+    trunk = norm(layers.Conv2D(6, 3, padding="same", use_bias=False, name="stem")(inputs))
+    for block, width in (("a", 8), ("b", 8)):
+        x = norm(layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"{block}1")(trunk))
+        x = norm(layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"{block}2")(x), relu=False)
+        if block == "a":
+            trunk = norm(layers.Conv2D(width, 1, use_bias=False, name="shortcut")(trunk), relu=False)
+        trunk = layers.ReLU()(layers.Add(name=f"sum_{block}")([trunk, x]))
+    x = layers.GlobalAveragePooling2D()(trunk)
+    return _shaken(keras.Model(inputs, layers.Dense(4, name="logits")(x)))
+
+
+PLANS = {
+    "branches": {"a1": [0, 2, 3, 7], "b1": [1, 4, 5]},
+    "trunk too": {"a1": [0, 2, 3, 7], "b1": [1, 4, 5], "stem": [0, 1, 5], "a2": [0, 3, 4, 6]},
+}
+
+
+@pytest.mark.parametrize("name", [*PLANS, "a block less"])
+@pytest.mark.parametrize("absorb", [True, False])
+def test_a_residual_network_comes_nearer(net, name, absorb):
+    graph = kp.trace(net)
+    if name == "a block less":
+        plan = kp.Plan({"a1": [0, 2, 3, 7]}, removed=["sum_b"])
+    else:
+        keep = {next(g.name for g in graph.groups.values() if k in g.layers): v for k, v in PLANS[name].items()}
+        plan = kp.Plan(keep)
+    slim, x, fresh = kp.rebuild(net, plan, absorb=absorb), _images(), _images(90)[60:]
+    before, dense_before = [[np.array(w) for w in each.get_weights()] for each in (slim, net)]
+    new = reconstruct(slim, net, plan, x, positions=3000)
+    if name == "a block less":  # the last features are another block's: what the classifier makes of them counts
+        ours, theirs, expected = (_outputs(each, fresh) for each in (new, slim, net))
+        assert ((ours - expected) ** 2).sum() < 0.6 * ((theirs - expected) ** 2).sum()
+    else:
+        assert feature_error(new, net, plan, fresh) < 0.6 * feature_error(slim, net, plan, fresh)
+    assert all(map(np.array_equal, before, slim.get_weights())) and new is not slim
+    assert all(map(np.array_equal, dense_before, net.get_weights()))
+    assert [w.path for w in new.weights] == [w.path for w in slim.weights]
+
+
+def test_where_nothing_is_removed_nothing_changes(net):
+    plan = kp.Plan({})
+    new = reconstruct(kp.rebuild(net, plan), net, plan, _images(20))
+    assert all(np.allclose(a, b, atol=1e-4) for a, b in zip(new.get_weights(), net.get_weights(), strict=True))
+
+
+def test_one_layer_against_the_problem_written_out():
+    """A dense layer behind a pruned one, solved by hand: ridge, present weights and constant as in the equation."""
+    inputs = keras.Input((5,))
+    hidden = layers.Dense(6, "tanh", name="hidden")(inputs)
+    model = _shaken(keras.Model(inputs, layers.Dense(3, name="out")(hidden)))
+    plan, x = kp.Plan({"hidden": [0, 1, 4]}), np.random.default_rng(0).normal(size=(80, 5)).astype("float32")
+    slim = kp.rebuild(model, plan)
+    new = reconstruct(slim, model, plan, x, ridge=0.1)
+    read = _outputs(keras.Model(model.inputs, hidden), x)[:, [0, 1, 4]].astype("float64")
+    y = _outputs(model, x)
+    start = slim.get_layer("out").get_weights()[0]
+    middle = read - read.mean(axis=0)
+    level = 0.1 * (middle**2).sum() / 3
+    residual = y - y.mean(axis=0) - middle @ start
+    kernel = start + np.linalg.solve(middle.T @ middle + level * np.eye(3), middle.T @ residual)
+    bias = y.mean(axis=0) - read.mean(axis=0) @ kernel
+    assert np.allclose(new.get_layer("out").get_weights()[0], kernel, atol=1e-4)
+    assert np.allclose(new.get_layer("out").get_weights()[1], bias, atol=1e-4)
+
+
+def test_what_cannot_be_solved_is_named():
+    inputs = keras.Input((6, 4))
+    x = layers.LSTM(5, name="memory")(layers.Dense(6, name="first")(inputs))
+    model = keras.Model(inputs, layers.Dense(3, name="out")(x))
+    plan, data = kp.Plan({"first": [0, 1, 2]}), np.random.default_rng(0).normal(size=(20, 6, 4))
+    with pytest.warns(UserWarning, match="left as they are: 'memory' of class LSTM"):
+        reconstruct(kp.rebuild(model, plan), model, plan, data)
+
+
+def test_a_shared_layer_is_named_and_few_examples_too():
+    inputs = keras.Input((6,))
+    shared = layers.Dense(6, name="shared")
+    model = keras.Model(inputs, layers.Dense(3, name="out")(shared(shared(inputs))))
+    data = np.random.default_rng(0).normal(size=(4, 6))
+    with pytest.warns(UserWarning) as caught:
+        reconstruct(kp.rebuild(model, kp.Plan({})), model, kp.Plan({}), data)
+    told = " ".join(str(each.message) for each in caught)
+    assert "'shared' is called several times" in told and "Fewer positions than unknowns in 'out'" in told
+
+
+def test_bad_arguments(net):
+    plan = kp.Plan({"b1": [0, 1]})
+    slim = kp.rebuild(net, plan)
+    with pytest.raises(kp.PruneError, match="samples=0(.|\n)*positions=1.5(.|\n)*seed=-1(.|\n)*ridge=-1"):
+        reconstruct(slim, net, plan, _images(4), samples=0, positions=1.5, seed=-1, ridge=-1)
+    with pytest.raises(kp.PruneError, match="2 channels out of 'b1'. Received: 8"):
+        reconstruct(net, net, plan, _images(4))
+    with pytest.raises(kp.PruneError, match="Expected shape"):
+        reconstruct(slim, net, plan, _images(4)[:, :5, :, :2])
+    broken = kp.rebuild(net, kp.Plan({}))
+    broken.get_layer("stem").kernel.assign(np.full((3, 3, 3, 6), np.nan))
+    with pytest.raises(kp.PruneError, match="NaN or infinity in the dense model"):
+        reconstruct(kp.rebuild(net, plan), broken, plan, _images(4))
