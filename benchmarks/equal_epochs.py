@@ -8,7 +8,7 @@
 Every run begins with the shipped checkpoint (`glyphs-base`, ResNet-20, 32×32), keeps a share of its multiply–adds and
 trains for as many epochs in all, four, on the 10,000 images of `glyphs/small`: batch 32, SGD with momentum 0.9, rate
 0.01 falling as half a cosine, the data order a function of (seed, epoch). Test accuracy is taken once, at the end.
-Rows that are there are not run again; `--smoke` tries two batches of everything and writes no row.
+Rows that are there are not run again; `--smoke` tries four batches of everything and writes no row.
 
 Parts: `peers`: picks of Torch-Pruning (`peers/torch_pruning_picks.py`), plainly fine-tuned; `peers-helped`: the same
 picks with our reconstruction and distillation; `ours`; `ablation`: one factor changed at a time, from one-shot and from
@@ -38,6 +38,7 @@ EPOCHS, SCRATCH_RATE, DENSE_EPOCHS = 4, 0.05, 28  # the checkpoint: 14 epochs of
 IMAGES = 1000  # unlabelled ones, for the reconstruction
 MISSED = 0.08  # a rival's plan that is farther from its target is another question
 PEER = "torch-pruning/"
+GROWN = f"{PEER}greg"  # trained by its own pruner in the first half of the epochs, `peers/torch_pruning_grown.py`
 PEERS = tuple(
     f"{PEER}{importance}"
     for importance in ("group-l2", "taylor", "bn-scale", "l1-first", "group-l1", "fpgm", "lamp", "greg")
@@ -73,7 +74,8 @@ class Run:
     @property
     def plan(self) -> Path:
         """The file of a rival's plan."""
-        return PLANS / f"{self.picks.replace('/', '_').replace('-', '_', 1)}_{self.budget}_{self.target}.json"
+        name = f"{self.picks.replace('/', '_').replace('-', '_', 1)}_{self.budget}_{self.target}"
+        return PLANS / (f"{name}_{self.seed}.json" if self.picks == GROWN else f"{name}.json")
 
 
 NAMES = tuple(field.name for field in fields(Run))
@@ -129,6 +131,8 @@ def one_run(run: Run, *, smoke: bool = False) -> dict:
     epochs, grown = run.epochs, model
     if run.way == "greg1":
         epochs, (grown, plan) = run.epochs // 2, greg1(model, plan, run, smoke)
+    if run.picks == GROWN:
+        epochs, grown = run.epochs // 2, with_weights(model, PLANS.parents[1] / "peers" / ".grown" / f"{run.seed}.npz")
     slim = started(grown, model, plan, run, smoke)
     evaluation = {split: limited(images(split, run), smoke) for split in ("validation", "test")}
     removed = protocol.accuracy(slim, evaluation["validation"])
@@ -172,14 +176,31 @@ def started(grown, model, plan, run: Run, smoke: bool):
 
 
 def greg1(model, plan, run: Run, smoke: bool) -> tuple:
-    """Returns the model after the short schedule of GReg-1 in the first half of the epochs, and its plan."""
+    """Returns a copy of the model after the short schedule of GReg-1 in the first half of the epochs, and its plan."""
+    import keras
+
     import kerasprune as kp
 
     train = limited(images("train", run), smoke)
     epochs = run.epochs // 2
     callback = kp.callbacks.GReg1(plan).compressed(epochs * len(train))
-    protocol.fit(model, train, protocol.PRUNE_RATE, epochs, [callback])
-    return model, callback.plan
+    grown = keras.models.clone_model(model)
+    grown.set_weights(model.get_weights())
+    protocol.fit(grown, train, protocol.PRUNE_RATE, epochs, [callback])
+    return grown, callback.plan
+
+
+def with_weights(model, path: Path):
+    """Returns a copy of a model with the weights of a file, `layer.variable: array`."""
+    import keras
+    import numpy as np
+
+    copy = keras.models.clone_model(model)
+    with np.load(path) as arrays:
+        for variable in copy.variables:
+            if variable.path.replace("/", ".") in arrays:
+                variable.assign(arrays[variable.path.replace("/", ".")])
+    return copy
 
 
 def images(split: str, run: Run, *, batch: int = protocol.BATCH, augment: str | None = "crop", first_epoch: int = 0):
@@ -193,8 +214,8 @@ def images(split: str, run: Run, *, batch: int = protocol.BATCH, augment: str | 
 
 
 def limited(data, smoke: bool):
-    """Returns two batches only where all is only tried."""
-    return data.take(2) if smoke else data
+    """Returns four batches only where all is only tried."""
+    return data.take(4) if smoke else data
 
 
 # ---- which cells, and their rows --------------------------------------------------------------------------------
@@ -220,6 +241,8 @@ def cells(options: argparse.Namespace) -> list[Run]:
 
 def usable(run: Run) -> bool:
     """Says whether a rival has a plan near the target."""
+    if run.picks == GROWN:
+        return run.plan.exists()
     name = run.picks.removeprefix(PEER)
     picked = {(r["importance"], r["budget"], float(r["target"])): float(r["macs"]) for r in read(PLANS / "picks.csv")}
     share = picked.get((name, run.budget, run.target))

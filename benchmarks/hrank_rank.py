@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -30,15 +29,19 @@ def run() -> None:
 
     import kerasprune as kp
     from kerasprune.criteria.feature_maps import averages, places
+    from kerasprune.criteria.feature_maps import run as call_by_call
     from kerasprune.criteria.hrank import matrix_ranks
-    from kerasprune.criteria.inputs import input_batches
+    from kerasprune.surgery.example_batches import example_batches
 
     checkpoint = Path(kp.__file__).parent / "recipes" / "library" / "checkpoints" / "glyphs-base.keras"
     graph = kp.trace(keras.models.load_model(checkpoint))
     seen = sorted({place for each in places(graph).values() for place in each}, key=lambda place: place.call)
     data = kp.data.load("glyphs/small", size=32, batch=BATCH, split="validation")
     done = {row["batch"] for row in read(ROWS)}
-    for number, batch in enumerate(input_batches(graph.model, islice(data, BATCHES))):
+    sides: dict[int, int] = {}
+    one = np.zeros((1, 32, 32, 3), "float32")
+    call_by_call(graph, [one], lambda call, _, outputs: sides.update({call: outputs[0].shape[1]}))
+    for number, batch in enumerate(example_batches(graph.model, data, BATCHES * BATCH)):
         if str(number) in done:
             continue
         mean = averages(graph, seen, [batch], matrix_ranks)
@@ -49,7 +52,7 @@ def run() -> None:
             [
                 {
                     "layer": calls[place].operation.name,
-                    "side": calls[place].node.outputs[0].shape[1],
+                    "side": sides[place.call],
                     "batch": number,
                     "ranks": " ".join(f"{rank:.4f}" for rank in mean[place]),
                 }

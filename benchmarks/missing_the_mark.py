@@ -18,6 +18,7 @@ import os
 import statistics
 import tempfile
 import time
+from datetime import date
 from pathlib import Path
 
 from rows import append, mean_std, read
@@ -202,6 +203,8 @@ def key(row: dict) -> tuple:
 
 def table() -> None:
     """Writes tables and plots of what is there."""
+    import keras
+
     found = read(ROWS)
 
     def cell(field: str = "test", **wanted) -> str:
@@ -231,6 +234,7 @@ def table() -> None:
             lines.append(f"| {method} | " + " | ".join(cells) + " |")
         lines.append("")
         plot(found, keep)
+    lines.append(f"Keras {keras.__version__}, two shared x86-64 cores, {date.today()}.")
     (RESULTS / "missing_the_mark.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 

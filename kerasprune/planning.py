@@ -84,13 +84,7 @@ def plan(
     floor = Floor(min_keep, round_to)
     targets = {"keep": keep, "macs": macs, "params": params}
     raise_faults("The plan cannot be made:", [*_faults(budget, **targets), *seed_faults(seed=seed)])
-    graph = model_or_graph if isinstance(model_or_graph, ChannelGraph) else trace(model_or_graph)
-    graph = graph_at(graph, None, resolution)
-    if not graph.prunable:
-        raise PruneError(
-            f"Expected a model with channels that can be dropped. Received: {graph.model.name!r}, all of whose "
-            "channels are pinned. Call graph.report() for the reasons, and freeze less."
-        )
+    graph = _prunable(model_or_graph, resolution)
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
     scores = criteria.score(criterion, graph, data, loss, seed)
 
@@ -102,8 +96,47 @@ def plan(
         chosen = at(level)
         if floor != Floor():
             _warn_of_floor(chosen, at(level, Floor()), floor)
-        return Plan.of(graph, chosen)
-    key, fraction = ("macs", macs) if macs is not None else ("params", params)
+    elif macs is not None:
+        chosen = _at_cost(graph, at, floor, "macs", macs, macs_of)
+    else:
+        chosen = _at_cost(graph, at, floor, "params", params, macs_of)
+    return Plan.of(graph, chosen)
+
+
+def _prunable(model_or_graph: keras.Model | ChannelGraph, resolution: int | None) -> ChannelGraph:
+    """Returns the graph at a resolution.
+
+    Raises:
+        PruneError: None of its channels can be dropped.
+    """
+    graph = model_or_graph if isinstance(model_or_graph, ChannelGraph) else trace(model_or_graph)
+    graph = graph_at(graph, None, resolution)
+    if not graph.prunable:
+        raise PruneError(
+            f"Expected a model with channels that can be dropped. Received: {graph.model.name!r}, all of whose "
+            "channels are pinned. Call graph.report() for the reasons, and freeze less."
+        )
+    return graph
+
+
+def _at_cost(
+    graph: ChannelGraph,
+    at: Callable[[float], Choice],
+    floor: Floor,
+    key: str,
+    fraction: float,
+    macs_of: Mapping[str, int],
+) -> Choice:
+    """Returns the choice whose cost is nearest a fraction of the dense model's; warns where it is not near.
+
+    Args:
+        graph: The graph.
+        at: `at(level)` returns the choice of a budget at a level.
+        floor: The bounds on every group, for the warning.
+        key: `"macs"` or `"params"`.
+        fraction: The fraction asked for.
+        macs_of: Multiply–adds of layers without a rule.
+    """
     dense = cost(graph, macs_of=macs_of)
     if key == "macs":
         _check_counted(dense)
@@ -115,10 +148,10 @@ def plan(
     if abs(share(chosen) - fraction) > _MISSED:
         warnings.warn(
             f"The target {key}={fraction} is met as nearly as whole channels allow: {share(chosen):.3f} of the {key} "
-            f"stay, with min_keep={min_keep} and round_to={round_to}. Lower them, or take another budget.",
-            stacklevel=2,
+            f"stay, with min_keep={floor.min_keep} and round_to={floor.round_to}. Lower them, or take another budget.",
+            stacklevel=3,
         )
-    return Plan.of(graph, chosen)
+    return chosen
 
 
 def _warn_of_floor(chosen: Choice, without: Choice, floor: Floor) -> None:

@@ -78,7 +78,9 @@ def one_run(params: float, seed: int, smoke: bool) -> dict:
     images = next(iter(judged["validation"]))[0]
     error = float(tf.reduce_max(tf.abs(twin(images) - dense(images))) / tf.reduce_max(tf.abs(dense(images))))
     assert error < 1e-4, error
-    schedule = tfmot.sparsity.keras.PolynomialDecay(0.0, sparsity(twin, params), 0, max(steps // 2, 1))
+    half = max(steps // 2, 1)
+    every = min(100, max(half // 4, 1))  # 100 is its default; a smoke run has fewer steps
+    schedule = tfmot.sparsity.keras.PolynomialDecay(0.0, sparsity(twin, params), 0, half, frequency=every)
     pruned = tfmot.sparsity.keras.prune_low_magnitude(twin, pruning_schedule=schedule)
     removed = cut_at_once(keras, twin, sparsity(twin, params), judged["validation"])
     rate = keras.optimizers.schedules.CosineDecay(RATE, steps)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from kerasprune.cli.tables import print_summary
-from kerasprune.recipes import schema
+
+if TYPE_CHECKING:
+    from kerasprune.recipes import schema  # pydantic takes a tenth of a second: --help does without
 
 
 def print_outcome(folder: Path, recipe: schema.Recipe, model: Path) -> None:
@@ -23,7 +25,10 @@ def print_outcome(folder: Path, recipe: schema.Recipe, model: Path) -> None:
     print_summary(folder)
     slim = folder / "slim.keras"
     typer.echo(f"slim model: {slim}")
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     missing = []
+    if recipe.data is not None and summary["slim"]["loss"] is None:
+        missing.append("accuracy (the data have no labels)")
     if recipe.data is None:
         missing.append("accuracy (give --data)")
     if "tflite" not in recipe.export:

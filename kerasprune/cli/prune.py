@@ -60,7 +60,11 @@ def prune(
     loss: Annotated[
         str | None, typer.Option(help="Name of a Keras loss. Defaults to the one that the model was compiled with.")
     ] = None,
+    reconstruct: Annotated[
+        bool, typer.Option(help="Where there are --data: solve the slim kernels by least squares, without labels.")
+    ] = True,
     finetune_epochs: Annotated[int, typer.Option(help="Epochs of training afterwards; needs --data.")] = 0,
+    distil: Annotated[bool, typer.Option(help="The dense model teaches the slim one while it is fine-tuned.")] = True,
     optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw, for fine-tuning.")] = "sgd",
     learning_rate: Annotated[
         float | None, typer.Option(help="Where fine-tuning starts, then half a cosine. [0.01; Adam: 0.001]")
@@ -81,7 +85,7 @@ def prune(
     verbose: Verbose = False,
     log_file: Annotated[Path | None, typer.Option(help="A file that warnings are appended to.")] = None,
 ) -> None:
-    """Prune a trained model at once, and fine-tune it where --finetune-epochs says so.
+    """Prune a trained model at once; with --data reconstruct it, and with --finetune-epochs train it, too.
 
     Composite layers and subclassed models are written out as plain layers first.
     """
@@ -96,7 +100,8 @@ def prune(
         "data": data and {"name": data, "scale": scale, "batch": batch, **({"size": size} if size else {})},
         "loss": loss,
         "prune": {"plan": {**target, **how, "round_to": round_to, "min_keep": min_keep}},
-        "finetune": _finetuning(finetune_epochs, optimizer, learning_rate) if finetune_epochs else None,
+        "reconstruct": {} if data and reconstruct else None,
+        "finetune": _finetuning(finetune_epochs, optimizer, learning_rate, distil) if finetune_epochs else None,
         "export": export or [],
         "calibrate": calibrate and str(calibrate),
     }
@@ -131,9 +136,10 @@ def _checked(recipe: dict[str, Any], model: Path, trust: bool, room: Path | None
     return checked
 
 
-def _finetuning(epochs: int, optimizer: str, rate: float | None) -> dict[str, Any]:
+def _finetuning(epochs: int, optimizer: str, rate: float | None, distil: bool) -> dict[str, Any]:
     cosine = {"name": "cosine", "start": RATES[optimizer] if rate is None else rate}
-    return {"epochs": epochs, "optimizer": {"name": optimizer, "learning_rate": cosine}}
+    taught = {"distil": {}} if distil else {}
+    return {"epochs": epochs, "optimizer": {"name": optimizer, "learning_rate": cosine}, **taught}
 
 
 def _check_options(*, data: str | None, epochs: int, optimizer: str, **targets: float | None) -> None:

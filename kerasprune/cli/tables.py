@@ -30,6 +30,9 @@ def print_summary(folder: Path) -> None:
 
     record = reports.read(folder)
     print_table("", ("", "dense", "slim", "change"), tables.before_after(record.summary))
+    print_table(
+        "", ("on validation examples", "accuracy", "loss", "error of the outputs"), tables.steps(record.summary)
+    )
     print_table("", ("", "expected", "here", ""), tables.expected(record.recipe, record.summary))
     typer.echo(f"report: {folder / 'report.html'}")
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.criteria.feature_maps import channel_averages, places
-from kerasprune.criteria.inputs import input_batches
 from kerasprune.errors import raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.registry import aggregations
+from kerasprune.surgery.example_batches import example_batches
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,11 @@ class APoZ(Criterion):
     """`score(c) = −(share of zeros among all values of c behind its activation)`, over images and positions.
 
     The average percentage of zeros says how often a unit is silent; higher = keep, so minus. Activations that never
-    put out zero (sigmoid, GELU, none at all) make all scores of a group 0, which is warned of. Labels are not used.
+    put out zero (sigmoid, GELU) make all scores of a group 0, as does having none behind; that is warned of. Labels are
+    not used.
 
     Args:
-        batches: How many batches are read at the most. Defaults to 50.
+        samples: How many examples are read at the most. Defaults to 5000.
         aggregation: How several maps of a channel (those behind every sum of a residual trunk) make one score: a name
             or an instance. Defaults to `"mean"`.
 
@@ -43,11 +44,11 @@ class APoZ(Criterion):
 
     needs: ClassVar[frozenset[str]] = frozenset({"data"})
 
-    batches: int = 50
+    samples: int = 5000
     aggregation: Any = "mean"
 
     def __post_init__(self) -> None:
-        raise_faults("The criterion cannot be made:", whole_number_faults(1, batches=self.batches))
+        raise_faults("The criterion cannot be made:", whole_number_faults(1, samples=self.samples))
         object.__setattr__(self, "aggregation", aggregations.get(self.aggregation))
 
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
@@ -57,8 +58,8 @@ class APoZ(Criterion):
             PruneError: There is no data, it does not fit the model, or channels cannot be seen in any output.
         """
         self.check(data)
-        seen = places(graph)
-        batches = input_batches(graph.model, data, self.batches)
+        seen = {name: [place for place in each if place.activated] for name, each in places(graph).items()}
+        batches = example_batches(graph.model, data, self.samples)
         shares = channel_averages(graph, seen, batches, shares_of_zeros, self.aggregation)
         never = [name for name, share in shares.items() if not share.any()]
         if never:

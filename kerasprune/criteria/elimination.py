@@ -16,11 +16,13 @@ class Problem:
         gram: `XᵀX + ρ·I`, of shape `(columns, columns)`.
         weights: `W_0`, of shape `(columns, outputs)`.
         channel: The channel that each column belongs to; −1: none that may go.
+        share: How much the problem counts beside others. Defaults to 1.
     """
 
     gram: np.ndarray
     weights: np.ndarray
     channel: np.ndarray
+    share: float = 1.0
 
 
 @dataclass
@@ -35,7 +37,7 @@ class _Left:
     @classmethod
     def of(cls, problem: Problem) -> _Left:
         energy = float(np.einsum("io,ij,jo->", problem.weights, problem.gram, problem.weights, optimize=True))
-        return cls(np.linalg.inv(problem.gram), problem.weights, problem.channel, energy or 1.0)
+        return cls(np.linalg.inv(problem.gram), problem.weights, problem.channel, (energy or 1.0) / problem.share)
 
     def costs(self, size: int) -> np.ndarray:
         """Returns by how much the error rises, relative to what the layer puts out, when each channel goes."""
@@ -87,4 +89,4 @@ def elimination_errors(problems: Sequence[Problem], size: int) -> np.ndarray:
         errors[cheapest], remaining[cheapest] = error, False
         for each in left:
             each.remove(cheapest)
-    return errors / len(left)
+    return errors / sum(problem.share for problem in problems)

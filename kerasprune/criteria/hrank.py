@@ -10,10 +10,10 @@ import numpy as np
 
 from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.criteria.feature_maps import Place, channel_averages, places
-from kerasprune.criteria.inputs import input_batches
 from kerasprune.errors import raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.registry import aggregations
+from kerasprune.surgery.example_batches import example_batches
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class HRank(Criterion):
     activation stands behind a layer, its own output is taken. Labels are not used.
 
     Args:
-        batches: How many batches are read at the most. Defaults to 5, the authors' number, of 128 images each.
+        samples: How many examples are read at the most. Defaults to 640, the authors' number.
         aggregation: How several maps of a channel (those behind every sum of a residual trunk) make one score: a name
             or an instance. Defaults to `"mean"`.
 
@@ -43,11 +43,11 @@ class HRank(Criterion):
 
     needs: ClassVar[frozenset[str]] = frozenset({"data"})
 
-    batches: int = 5
+    samples: int = 640
     aggregation: Any = "mean"
 
     def __post_init__(self) -> None:
-        raise_faults("The criterion cannot be made:", whole_number_faults(1, batches=self.batches))
+        raise_faults("The criterion cannot be made:", whole_number_faults(1, samples=self.samples))
         object.__setattr__(self, "aggregation", aggregations.get(self.aggregation))
 
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
@@ -79,7 +79,7 @@ class HRank(Criterion):
                 "rank says only whether they are zero. Use criterion='apoz' or 'l1' there.",
                 stacklevel=2,
             )
-        batches = input_batches(graph.model, data, self.batches)
+        batches = example_batches(graph.model, data, self.samples)
         return channel_averages(graph, seen, batches, matrix_ranks, self.aggregation)
 
 

@@ -17,7 +17,7 @@ class HRankEdge(HRank):
     A control: where it does worse than `hrank`, high ranks matter. Channels of equal rank share their mean place.
 
     Args:
-        batches: How many batches are read at the most. Defaults to 5.
+        samples: How many examples are read at the most. Defaults to 640.
         aggregation: How several maps of a channel make one score. Defaults to `"mean"`.
 
     Reference:

@@ -16,7 +16,7 @@ class HRankRandom(HRank):
     A control that is fair under a common threshold too: every group keeps as many channels as with `hrank`.
 
     Args:
-        batches: How many batches are read at the most. Defaults to 5.
+        samples: How many examples are read at the most. Defaults to 640.
         aggregation: How several maps of a channel make one score. Defaults to `"mean"`.
 
     Reference:

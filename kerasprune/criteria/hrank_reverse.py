@@ -16,7 +16,7 @@ class HRankReverse(HRank):
     A control: where it does worse than `hrank_random`, high ranks matter.
 
     Args:
-        batches: How many batches are read at the most. Defaults to 5.
+        samples: How many examples are read at the most. Defaults to 640.
         aggregation: How several maps of a channel make one score. Defaults to `"mean"`.
 
     Reference:

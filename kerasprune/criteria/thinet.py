@@ -10,15 +10,15 @@ from typing import Any, ClassVar
 import numpy as np
 from keras import ops, tree
 
-from kerasprune.criteria.base import Criterion, Scores, numbers
+from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.criteria.belonging import Member, Readers
 from kerasprune.criteria.elimination import Problem, elimination_errors
 from kerasprune.criteria.feature_maps import portions, run
-from kerasprune.criteria.inputs import input_batches
-from kerasprune.criteria.unfolding import columns, is_unfolded, rows
 from kerasprune.errors import PruneError, is_number, raise_faults, whole_number_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.surgery.as_linear import Linear, as_linear
+from kerasprune.surgery.example_batches import example_batches
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class ThiNet(Criterion):
     squares after each removal, so channels that are combinations of others go first. A score says how wrong the next
     layers are, relatively, once everything up to c is gone; it means the same in every group, so `threshold` works.
 
-    All groups are scored on the dense model. Readers are convolutions of one group and dense layers; a depthwise
-    convolution in between belongs to the channel. Labels are not used.
+    All groups are scored on the dense model. Readers are convolutions of all kinds and dense layers, also by einsum; a
+    depthwise convolution in between belongs to the channel. Labels are not used.
 
     Args:
-        batches: How many batches are read at the most. Defaults to 10.
+        samples: How many examples are read at the most. Defaults to 1280.
         positions: How many positions of each example are sampled in every layer. Defaults to 10, as in the paper.
         ridge: ρ over the mean diagonal of XᵀX, for columns that are silent or dependent. Defaults to 1e-6.
 
@@ -53,12 +53,12 @@ class ThiNet(Criterion):
 
     needs: ClassVar[frozenset[str]] = frozenset({"data"})
 
-    batches: int = 10
+    samples: int = 1280
     positions: int = 10
     ridge: float = 1e-6
 
     def __post_init__(self) -> None:
-        faults = whole_number_faults(1, batches=self.batches, positions=self.positions)
+        faults = whole_number_faults(1, samples=self.samples, positions=self.positions)
         if not is_number(self.ridge) or not 0 < self.ridge < np.inf:
             faults.append(f"Expected ridge to be a number above 0. Received: ridge={self.ridge!r}.")
         raise_faults("The criterion cannot be made:", faults)
@@ -71,37 +71,35 @@ class ThiNet(Criterion):
         """
         self.check(data)
         readers = _readers(graph)
-        layers = {id(kernel): kernel for each in readers.values() for kernel, _, _ in each}
-        batches = portions(graph, input_batches(graph.model, data, self.batches))
+        layers = {id(kernel): _linear(kernel) for each in readers.values() for kernel, _, _ in each}
+        batches = portions(graph, example_batches(graph.model, data, self.samples))
         grams = self._grams(graph, layers, batches, seed)
-        found = {}
-        for name, each in readers.items():
-            problems = [
-                Problem(grams[id(kernel)], _matrix(kernel), columns(kernel, axis, channel))
-                for kernel, axis, channel in each
-            ]
-            found[name] = elimination_errors(problems, graph.groups[name].size)
-        return found
+        return {
+            name: elimination_errors(
+                [problem for member in each for problem in _problems(layers[id(member[0])], member, grams)],
+                graph.groups[name].size,
+            )
+            for name, each in readers.items()
+        }
 
     def _grams(
-        self, graph: ChannelGraph, layers: dict[int, Slice], batches: Iterable[list[np.ndarray]], seed: int
+        self, graph: ChannelGraph, layers: dict[int, Linear], batches: Iterable[list[np.ndarray]], seed: int
     ) -> dict[int, np.ndarray]:
-        """Returns `XᵀX + ρ·I` of what goes into each layer, X centred and over all examples."""
-        by_owner = {id(kernel.owner): key for key, kernel in layers.items()}
-        wanted = {
-            number: by_owner[id(call.operation)]
-            for number, call in enumerate(graph.calls)
-            if id(call.operation) in by_owner
-        }
+        """Returns `XᵀX + ρ·I` of what goes into each layer, (groups, d, d), X centred and over all examples."""
+        by_owner: dict[int, list[int]] = {}
+        for key, linear in layers.items():
+            by_owner.setdefault(id(linear.layer), []).append(key)
+        wanted = {number: by_owner.get(id(call.operation), []) for number, call in enumerate(graph.calls)}
         generators = {number: np.random.default_rng([seed, number]) for number in wanted}
         sums = {key: _Moments() for key in layers}
 
         def look(number: int, inputs: tuple, _: list[Any]) -> None:
-            if number in wanted:
-                key = wanted[number]
+            for key in wanted[number]:
                 x = ops.convert_to_numpy(ops.cast(tree.flatten(inputs)[0], "float32"))
                 _check_finite(x, graph.calls[number].operation.name)
-                sums[key].add(rows(layers[key].owner, x, self.positions, generators[number]))
+                total = layers[key].positions(x.shape)
+                chosen = _chosen(len(x), total, self.positions, generators[number])
+                sums[key].add(layers[key].rows(x, chosen))
 
         for batch in batches:
             run(graph, batch, look)
@@ -109,22 +107,42 @@ class ThiNet(Criterion):
 
 
 class _Moments:
-    """First and second moments of rows, added up batch by batch."""
+    """First and second moments of rows, group by group, added up batch by batch."""
 
     def __init__(self) -> None:
         self.number, self.first, self.second = 0, 0.0, 0.0
 
     def add(self, x: np.ndarray) -> None:
-        x = x.astype("float64")
-        self.number += len(x)
-        self.first = self.first + x.sum(axis=0)
-        self.second = self.second + x.T @ x
+        x = x.astype("float64").transpose(1, 0, 2)
+        self.number += x.shape[1]
+        self.first = self.first + x.sum(axis=1)
+        self.second = self.second + x.transpose(0, 2, 1) @ x
 
     def gram(self, ridge: float) -> np.ndarray:
-        centred = self.second - np.outer(self.first, self.first) / self.number
-        diagonal = np.einsum("ii->i", centred)
-        diagonal += ridge * (diagonal.mean() or 1.0)
+        centred = self.second - self.first[:, :, None] * self.first[:, None, :] / self.number
+        diagonal = np.einsum("gii->gi", centred)
+        level = diagonal.mean(axis=1, keepdims=True)
+        diagonal += ridge * np.where(level > 0, level, 1.0)
         return centred
+
+
+def _chosen(examples: int, total: int, number: int, generator: np.random.Generator) -> np.ndarray:
+    """Returns positions of every example, `(examples, number)`: all where there are no more."""
+    if number >= total:
+        return np.broadcast_to(np.arange(total), (examples, total))
+    drawn = generator.random((examples, total)).argpartition(number, axis=1)[:, :number]
+    return np.sort(drawn, axis=1)
+
+
+def _problems(linear: Linear, member: Member, grams: dict[int, np.ndarray]) -> list[Problem]:
+    """Returns the least-squares problems of a kernel: one for each of its groups."""
+    kernel, axis, channel = member
+    shape = tuple(kernel.variable.shape)
+    spread = np.broadcast_to(channel.reshape([-1 if a == axis else 1 for a in range(len(shape))]), shape)
+    columns = linear.matrix(spread)[:, :, 0]
+    weights = linear.start.astype("float64")
+    each = zip(grams[id(kernel)], weights, columns, strict=True)
+    return [Problem(*parts, share=1 / len(columns)) for parts in each]
 
 
 def _readers(graph: ChannelGraph) -> dict[str, list[Member]]:
@@ -132,7 +150,7 @@ def _readers(graph: ChannelGraph) -> dict[str, list[Member]]:
     called = {id(call.operation) for call in graph.calls}
     every = {name: Readers()(graph, name) for name in graph.prunable}
     solved = {
-        name: [each for each in found if is_unfolded(each[0].owner) and id(each[0].owner) in called]
+        name: [each for each in found if id(each[0].owner) in called and _linear(each[0]) is not None]
         for name, found in every.items()
     }
     without = [name for name, found in solved.items() if not found]
@@ -142,23 +160,20 @@ def _readers(graph: ChannelGraph) -> dict[str, list[Member]]:
             f"{', '.join(without[:5])}{'…' if len(without) > 5 else ''}. "
             "Use criterion='l1', or freeze those layers with kp.trace(model, freeze=...)."
         )
-    left = {e[0].owner.name: 0 for name, found in every.items() for e in found if id(e[0]) not in _ids(solved[name])}
+    counted = {id(kernel) for found in solved.values() for kernel, _, _ in found}
+    left = {kernel.owner.name: 0 for found in every.values() for kernel, _, _ in found if id(kernel) not in counted}
     if left:
         warnings.warn(
             f"{', '.join([*left][:5])}{'…' if len(left) > 5 else ''} read channels too, and are neither convolutions "
-            "of one group nor dense layers: ThiNet looks at the other readers only.",
+            "nor dense layers: ThiNet looks at the other readers only.",
             stacklevel=4,
         )
     return solved
 
 
-def _ids(found: list[Member]) -> set[int]:
-    return {id(kernel) for kernel, _, _ in found}
-
-
-def _matrix(kernel: Slice) -> np.ndarray:
-    weights = numbers(kernel).astype("float64")
-    return weights.reshape(-1, weights.shape[-1])
+def _linear(kernel: Slice) -> Linear | None:
+    """Returns a kernel as matrices; `None` where that is not known."""
+    return next((each for each in as_linear(kernel.owner) if each.variable is kernel.variable), None)
 
 
 def _check_finite(x: np.ndarray, name: str) -> None:

@@ -32,38 +32,41 @@ class Rows(ByNumber):
 
     Args:
         inputs: Array of shape (count, …), or such arrays by the name of the model's input.
-        targets: Array of shape (count, …).
+        targets: Array of shape (count, …); `None` where there are none.
     """
 
     inputs: Inputs | Tensors
-    targets: np.ndarray | tf.Tensor
+    targets: np.ndarray | tf.Tensor | None
 
     @property
     def count(self) -> int:
         """Number of examples."""
-        return len(self.targets)
+        return len(tf.nest.flatten(self.inputs)[0])
 
     def part(self, numbers: np.ndarray) -> Rows:
         """Returns some of the examples."""
-        return Rows(tf.nest.map_structure(lambda each: each[numbers], self.inputs), self.targets[numbers])
+        targets = None if self.targets is None else self.targets[numbers]
+        return Rows(tf.nest.map_structure(lambda each: each[numbers], self.inputs), targets)
 
     def held(self) -> Rows:
         """Returns the examples as tensors, which every data set made of them shares; an array would be copied."""
         with tf.device("CPU"):  # also where there is a GPU: its memory is for the model
-            return Rows(*tf.nest.map_structure(tf.constant, (self.inputs, self.targets)))
+            targets = None if self.targets is None else tf.constant(self.targets)
+            return Rows(tf.nest.map_structure(tf.constant, self.inputs), targets)
 
     def decode(self, record: tf.Tensor) -> tuple[Any, tf.Tensor]:
-        """Returns the inputs and the target of a number."""
+        """Returns the inputs and the target of a number; where there are no targets, the number stands for it."""
         with tf.device("CPU"):
-            return tf.nest.map_structure(lambda each: tf.gather(each, record), (self.inputs, self.targets))
+            inputs = tf.nest.map_structure(lambda each: tf.gather(each, record), self.inputs)
+            return inputs, record if self.targets is None else tf.gather(self.targets, record)
 
 
 def arrays(path: Path) -> Examples:
     """Returns the examples of a `.npz` file, which is read here, once.
 
     It holds `x` and `y`, or for several inputs an array by the name of each and `y`: divided 80 : 10 : 10 by a fixed
-    permutation. Or it holds `x_train`, `y_train`, `x_test`, `y_test`, and `x_val`, `y_val` unless a tenth of the
-    training examples is to be held out.
+    permutation; without `y`, or as a `.npy` file, they have no targets. Or it holds `x_train`, `y_train`, `x_test`,
+    `y_test`, and `x_val`, `y_val` unless a tenth of the training examples is to be held out.
 
     Args:
         path: The file.
@@ -97,15 +100,14 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 def _splits(path: Path, found: Mapping[str, np.ndarray]) -> dict[str, Rows]:
     parts = {name.partition("_")[2] for name in found if name.startswith(("x_", "y_"))} & set(SPLITS)
-    whole = TARGETS in found and len(found) > 1
-    if not parts and not whole:
+    inputs = {name: array for name, array in found.items() if name != TARGETS}
+    if not parts and not inputs:
         raise PruneError(
             "Expected arrays x and y, or x_train, y_train, x_test, y_test. "
             f"Received: {path} with {', '.join(sorted(found)) or 'nothing'}. Write it with np.savez(path, x=…, y=…)."
         )
     if not parts:
-        inputs = {name: array for name, array in found.items() if name != TARGETS}
-        rows = _checked(path, inputs["x"] if set(inputs) == {"x"} else inputs, found[TARGETS])
+        rows = _checked(path, inputs["x"] if set(inputs) == {"x"} else inputs, found.get(TARGETS))
         order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(rows.count)
         cuts = {split: (round(a * rows.count), round(b * rows.count)) for split, (a, b) in PARTS.items()}
         return {split: rows.part(np.sort(order[begin:end])) for split, (begin, end) in cuts.items()}
@@ -121,11 +123,11 @@ def _splits(path: Path, found: Mapping[str, np.ndarray]) -> dict[str, Rows]:
     return splits
 
 
-def _checked(path: Path, inputs: Inputs, targets: np.ndarray) -> Rows:
-    every = (*tf.nest.flatten(inputs), targets)
+def _checked(path: Path, inputs: Inputs, targets: np.ndarray | None) -> Rows:
+    every = (*tf.nest.flatten(inputs), *([] if targets is None else [targets]))
     strange = [each.dtype for each in every if each.dtype.kind not in "biuf"]
     faults = [f"Expected numbers. Received: an array of {dtype}." for dtype in strange]
-    if len({each.shape[:1] for each in every}) > 1 or targets.ndim == 0:
+    if len({each.shape[:1] for each in every}) > 1 or any(each.ndim == 0 for each in every):
         shapes = ", ".join(str(each.shape) for each in every)
         faults.append(f"Expected one target for each example. Received: arrays of {shapes}.")
     if any(each.dtype.kind == "f" and not np.isfinite(each).all() for each in every):
@@ -135,7 +137,7 @@ def _checked(path: Path, inputs: Inputs, targets: np.ndarray) -> Rows:
     def plain(array: np.ndarray) -> np.ndarray:
         return array.astype(np.float32) if array.dtype.kind == "f" else array
 
-    return Rows(tf.nest.map_structure(plain, inputs), plain(targets))
+    return Rows(tf.nest.map_structure(plain, inputs), None if targets is None else plain(targets))
 
 
 def scaler(training: Inputs, scale: str, name: str) -> Scaler:
@@ -184,6 +186,8 @@ def _batches(
 ) -> tf.data.Dataset:
     rows, ready = splits[split], scaled(scale)
     if split == "train":
-        return epochs(rows, lambda x, *_: ready(x), batch=min(batch, rows.count), seed=seed, name=f"{name} {seed}")
-    decoded = rows.in_order().map(rows.decode, num_parallel_calls=tf.data.AUTOTUNE)
-    return decoded.map(lambda x, y: (ready(x), y)).batch(batch)
+        made = epochs(rows, lambda x, *_: ready(x), batch=min(batch, rows.count), seed=seed, name=f"{name} {seed}")
+    else:
+        decoded = rows.in_order().map(rows.decode, num_parallel_calls=tf.data.AUTOTUNE)
+        made = decoded.map(lambda x, y: (ready(x), y)).batch(batch)
+    return made if rows.targets is not None else made.map(lambda x, _: (x,))

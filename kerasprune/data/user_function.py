@@ -84,9 +84,11 @@ def _called(function: Callable[..., Any], address: str, arguments: tuple[str, ..
         ) from error
     if not isinstance(data, tf.data.Dataset):
         raise PruneError(f"Expected {address} to return a tf.data.Dataset. Received: {type(data).__name__}.")
-    if not isinstance(data.element_spec, tuple) or len(data.element_spec) not in (2, 3):
+    if not isinstance(data.element_spec, tuple):
+        return data.map(lambda inputs: (inputs,))
+    if len(data.element_spec) not in (1, 2, 3):
         raise PruneError(
-            f"Expected elements (inputs, targets) from {address}. Received: {data.element_spec}. "
+            f"Expected elements (inputs, targets), or inputs alone, from {address}. Received: {data.element_spec}. "
             "Where inputs are the targets, as in an autoencoder, give both."
         )
     return data

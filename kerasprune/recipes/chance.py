@@ -30,6 +30,8 @@ def warn_at_chance(run: Run, model: keras.Model) -> None:
     """
     data = run.recipe.data
     split = data.validation or "train"
+    if not run.labelled(model):
+        return
     sample = run.examples(split, model).take(SAMPLED)
     logs = measured(model, sample, run.objective(model))
     if not np.isfinite(logs["loss"]):

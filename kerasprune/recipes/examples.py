@@ -128,3 +128,8 @@ def image_shape(model: keras.Model, name: str) -> tuple[int | None, int]:
 def inputs_only(batches: Any) -> Any:
     """Returns the inputs of batches, without their targets."""
     return batches.map(lambda inputs, *_: inputs)
+
+
+def labelled(batches: Any) -> bool:
+    """Returns whether batches hold targets beside inputs."""
+    return isinstance(batches.element_spec, tuple) and len(batches.element_spec) > 1

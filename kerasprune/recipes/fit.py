@@ -35,6 +35,7 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     span: float | None = None,
     place: str | None = None,
+    twin: keras.Model | None = None,
     ahead: Ahead | None = None,
 ) -> None:
     """Trains the weights of a model; the model itself stays as it is, not compiled.
@@ -54,10 +55,11 @@ def fit(
         callbacks: Callbacks of the method. Defaults to none.
         span: Epochs that the learning-rate schedule spans, for methods that rewind it. Defaults to all.
         place: Name of the folder of its state, other than that of any other fit of the stage. Defaults to the stage.
+        twin: What is compiled and fitted in its place, over the same layers. Defaults to a model of its own.
         ahead: What the run trains afterwards. Defaults to `None`: not told.
     """
     # A second model over the same layers: what is saved later holds neither optimiser nor loss.
-    twin = keras.Model(model.inputs, model.outputs, name=model.name)
+    twin = twin or keras.Model(model.inputs, model.outputs, name=model.name)
     steps = len(training)
     objective.compile(twin, optimizer(spec.optimizer, span or epochs, steps))
     terminal = progress.Terminal(console, stage, epochs, ahead)

@@ -89,6 +89,20 @@ Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
 Decayed = Literal["kernels", "weights"]
 
 
+class Distil(Node):
+    """What the dense model teaches the slim one, see `kp.distil`.
+
+    Args:
+        temperature: T of soft targets. Defaults to 4.0.
+        weight: Share of the teacher in the loss. Defaults to 0.9; to 1.0 where the data have no labels.
+        features: Weight of the distance at the ends of blocks. Defaults to 0.0.
+    """
+
+    temperature: PositiveFloat = 4.0
+    weight: Share | None = None
+    features: NonNegativeFloat = 0.0
+
+
 class Fit(Node):
     """A training stage.
 
@@ -102,3 +116,9 @@ class Fit(Node):
     l2_on: Decayed = "kernels"
     batch: PositiveInt | None = None
     callbacks: tuple[Callback, ...] = ()
+
+
+class Finetune(Fit):
+    """Training of the slim model, with the dense one for a teacher where `distil` is there, `{}` for its defaults."""
+
+    distil: Distil | None = None

@@ -16,7 +16,17 @@ from kerasprune.recipes.located import located
 from kerasprune.recipes.run_folder import RunFolder, claim
 from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stage_names import names
-from kerasprune.recipes.stages import evaluate, export, finetune, prune, rebuild, report, three_dimensions, train
+from kerasprune.recipes.stages import (
+    evaluate,
+    export,
+    finetune,
+    prune,
+    rebuild,
+    reconstruct,
+    report,
+    three_dimensions,
+    train,
+)
 from kerasprune.recipes.stages.context import Run, callback_of, dense_model
 from kerasprune.reports.expectation import judged
 from kerasprune.training.callback import facts
@@ -28,13 +38,15 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "train": train.train,
     "prune": prune.prune,
     "rebuild": rebuild.rebuild,
+    "reconstruct": reconstruct.reconstruct,
     "finetune": finetune.finetune,
     "evaluate": evaluate.evaluate,
     "export": export.export,
     "report": report.report,
 }
 
-INTERMEDIATE = ("pruned.keras", "rebuilt.keras")  # from one stage to the next; a finished run does not hold them
+# From one stage to the next; a finished run does not hold them.
+INTERMEDIATE = ("pruned.keras", "rebuilt.keras", "reconstructed.keras")
 
 
 def run(
@@ -149,12 +161,18 @@ def rehearse(one: Run) -> None:
         if recipe.prune.epochs is None and recipe.prune.steps is None:
             prune.own_length(callback)
         facts(callback).rehearse(model)
+        if recipe.reconstruct and callback.leaves_masks:
+            raise PruneError(
+                f"Expected a plan to reconstruct by. Received: {type(callback).__name__}, which removes weights one by "
+                "one. Leave reconstruct out."
+            )
     if recipe.prune and recipe.prune.three_dimensions:
         three_dimensions.rehearse(model, recipe)
     if recipe.data is not None:
         for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
             if split is not None:
                 one.examples(split, model)
+        one.check_labels(model)
         if isinstance(recipe.model, schema.Start) and not recipe.smoke:
             warn_at_chance(one, model)
 

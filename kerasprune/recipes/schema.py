@@ -24,7 +24,7 @@ from kerasprune.data.scaling import SCALES
 from kerasprune.files import is_file
 from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.recipes.formats import FORMATS
-from kerasprune.recipes.learning import Decayed, Fit, Optimizer
+from kerasprune.recipes.learning import Decayed, Finetune, Fit, Optimizer
 from kerasprune.recipes.library import FOLDER
 from kerasprune.recipes.node import (
     BlockCriterion,
@@ -222,6 +222,20 @@ class Prune(Node):
         return self
 
 
+class Reconstruct(Node):
+    """Kernels of the slim model solved by least squares, see `kp.reconstruct`; no labels are looked at.
+
+    Args:
+        samples: Training examples that are looked at. Defaults to 1000.
+        positions: Positions sampled for each layer. Defaults to 15000.
+        ridge: Weight of the present kernels. Defaults to 1e-3.
+    """
+
+    samples: PositiveInt = 1000
+    positions: PositiveInt = 15000
+    ridge: NonNegativeFloat = 1e-3
+
+
 class Recipe(Node):
     """A whole experiment.
 
@@ -238,6 +252,8 @@ class Recipe(Node):
             checkpoint was compiled with.
         train: Training of the dense model. Defaults to `None`: start from the checkpoint as it is.
         prune: The pruning stage. Defaults to `None`: only train.
+        reconstruct: Least squares in place of, or before, training the slim model; `{}` for its defaults. Defaults to
+            `None`.
         finetune: Training of the slim model. Defaults to `None`.
         export: What to write besides `slim.keras`. Defaults to nothing.
         calibrate: A `.npy` or `.npz` file, or a folder of images, that exports are calibrated and checked with.
@@ -256,7 +272,8 @@ class Recipe(Node):
     loss: str | None = None
     train: Fit | None = None
     prune: Prune | None = None
-    finetune: Fit | None = None
+    reconstruct: Reconstruct | None = None
+    finetune: Finetune | None = None
     export: tuple[Literal[tuple(FORMATS)], ...] = ()  # type: ignore[valid-type]
     calibrate: str | None = None
     smoke: Truth = False
@@ -264,13 +281,19 @@ class Recipe(Node):
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
         faults = []
-        needs_data = self.train or self.finetune or (self.prune and self.prune.callback)
+        needs_data = self.train or self.finetune or (self.prune and self.prune.callback) or self.reconstruct
         if needs_data and self.data is None:
-            faults.append("Expected data for the training stages")
+            faults.append("Expected data for the training stages, and to reconstruct from")
+        by_teacher = self.reconstruct or self.finetune and self.finetune.distil
+        if by_teacher and self.prune and self.prune.three_dimensions:
+            faults.append(
+                "Expected neither reconstruct nor distil beside three_dimensions, whose slim model takes other inputs "
+                "than the dense one"
+            )
         if self.prune and self.prune.three_dimensions and (self.data is None or self.data.validation is None):
             faults.append("Expected data.validation, on which three_dimensions measures accuracy")
-        if self.finetune and not self.prune:
-            faults.append("Expected a prune stage before finetune")
+        if (self.finetune or self.reconstruct) and not self.prune:
+            faults.append("Expected a prune stage before finetune or reconstruct")
         if isinstance(self.model, Named) and not self.train:
             faults.append("Expected a train stage, since the model has no trained weights (or model: {start: …})")
         if isinstance(self.model, Start) and self.prune and self.prune.weights == "fresh":

@@ -7,5 +7,6 @@ from kerasprune.recipes.schema import Recipe
 
 def names(recipe: Recipe) -> list[str]:
     """Returns the stages that a recipe goes through, in order."""
-    middle = ["prune", "rebuild", "finetune"] if recipe.prune else []
+    solved = ["reconstruct"] if recipe.reconstruct else []
+    middle = ["prune", "rebuild", *solved, "finetune"] if recipe.prune else []
     return ["train", *middle, "evaluate", *(["export"] if recipe.export else []), "report"]

@@ -116,6 +116,10 @@ def _tables(record: Record) -> list[str]:
     promised = tables.expected(record.recipe, record.summary)
     if promised:
         parts += ["<h2>Expected</h2>", _table(("", "expected", "here", ""), promised)]
+    stepwise = tables.steps(record.summary)
+    if stepwise:
+        header = ("on validation examples", "accuracy", "loss", "error of the outputs")
+        parts += ["<h2>Step by step</h2>", _table(header, stepwise)]
     written = tables.exports(record.summary)
     if written:
         header = ("format", "bytes", "in gzip", "same class as Keras", "largest error", "latency, milliseconds")

@@ -58,6 +58,45 @@ def before_after(summary: Mapping[str, Any]) -> Rows:
     return [row for row in rows if any(cell != "–" for cell in row[1:3])]
 
 
+_STEPS = {
+    "dense": "dense model",
+    "rebuild": "after removal",
+    "reconstruct": "after reconstruction",
+    "finetune": "after fine-tuning",
+}
+
+
+def steps(summary: Mapping[str, Any]) -> Rows:
+    """Returns the rows `(step, accuracy, loss, error of the outputs)` on validation examples, of what was measured."""
+    return [
+        (
+            _STEPS.get(one["step"], one["step"]),
+            percent(one.get("accuracy")),
+            figure(one.get("loss")),
+            figure(one.get("output_error")),
+        )
+        for one in summary.get("steps") or ()
+        if any(one.get(key) is not None for key in ("accuracy", "loss", "output_error"))
+    ]
+
+
+def step_in_words(one: Mapping[str, Any]) -> str:
+    """Returns a step and what was measured after it, for a line on the terminal; nothing where nothing was.
+
+    Example:
+        >>> step_in_words({"step": "rebuild", "accuracy": 0.5, "loss": 1.2, "output_error": 0.25})
+        'after removal: validation accuracy 50.00 %, error of the outputs 0.25'
+    """
+    accuracy, loss, error = (one.get(key) for key in ("accuracy", "loss", "output_error"))
+    parts = [
+        accuracy is not None and f"validation accuracy {percent(accuracy)}",
+        accuracy is None and loss is not None and f"validation loss {figure(loss)}",
+        error is not None and f"error of the outputs {figure(error)}",
+    ]
+    found = ", ".join(part for part in parts if part)
+    return f"{_STEPS.get(one['step'], one['step'])}: {found}" if found else ""
+
+
 def exports(summary: Mapping[str, Any]) -> Rows:
     """Returns the rows `(format, bytes, bytes in gzip, agreement, largest error, latency)` of what was written."""
     return [

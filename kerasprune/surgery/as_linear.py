@@ -74,9 +74,12 @@ def at_least_float32(array: np.ndarray) -> np.ndarray:
 
 def multiplied(rows: np.ndarray, matrices: np.ndarray) -> np.ndarray:
     """Returns rows (…, groups, rows of a matrix) times the matrices of their groups."""
-    if matrices.shape[0] == 1:
-        return (rows[:, 0] @ matrices[0])[:, None]
-    return np.matmul(rows.transpose(1, 0, 2), matrices).transpose(1, 0, 2)
+    return product(rows.transpose(1, 0, 2), matrices).transpose(1, 0, 2)
+
+
+def product(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Returns `one @ other`, group by group; a single one as plain matrices, for which NumPy is much quicker."""
+    return (one[0] @ other[0])[None] if len(one) == len(other) == 1 else one @ other
 
 
 def as_linear(layer: Any) -> list[Linear]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,22 @@ def outputs_of(model: keras.Model, inputs: Any) -> list[np.ndarray]:
     """Returns the outputs of a model, as it acts in use, one array each."""
     outputs = tree.flatten(model(inputs, training=False))
     return [keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in outputs]
+
+
+def output_error(slim: keras.Model, dense: keras.Model, batches: Iterable[Any]) -> float:
+    """Returns `Σ ‖slim − dense‖² / Σ ‖dense − mean(dense)‖²` over all outputs: 0 = the same.
+
+    Args:
+        slim: A model.
+        dense: The model that it is to stand for.
+        batches: What both are run on, in the structure that they take.
+    """
+    pairs = [[outputs_of(model, batch) for model in (slim, dense)] for batch in batches]
+    wrong = spread = 0.0
+    for output in range(len(pairs[0][0])):
+        a, b = (np.concatenate([pair[side][output] for pair in pairs]).astype("float64") for side in (0, 1))
+        wrong, spread = wrong + ((a - b) ** 2).sum(), spread + ((b - b.mean(axis=0)) ** 2).sum()
+    return float(wrong / max(spread, 1e-30))
 
 
 def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: int = _SIDE) -> Any:

@@ -10,7 +10,7 @@ from kerasprune._keras import compile_arguments
 from kerasprune.errors import PruneError
 
 
-def compile_like(slim: keras.Model, dense: keras.Model) -> None:
+def compile_like(slim: keras.Model, dense: keras.Model, **others: Any) -> None:
     """Compiles a model with the loss, metrics and options of another, and an optimizer of the same settings.
 
     Optimizer and metrics are new objects without memory; the learning rate is the present one. A loss is the same
@@ -19,6 +19,7 @@ def compile_like(slim: keras.Model, dense: keras.Model) -> None:
     Args:
         slim: The model to compile, in place.
         dense: A compiled model.
+        others: What is compiled otherwise: arguments of `compile`. Defaults to nothing.
 
     Raises:
         PruneError: The dense model is not compiled, or its optimizer or a metric cannot be made anew.
@@ -31,7 +32,7 @@ def compile_like(slim: keras.Model, dense: keras.Model) -> None:
         )
     for name in ("optimizer", "metrics", "weighted_metrics"):
         arguments[name] = _anew(arguments[name])
-    slim.compile(**arguments)
+    slim.compile(**{**arguments, **others})
 
 
 def _anew(thing: Any) -> Any:

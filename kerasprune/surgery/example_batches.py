@@ -21,7 +21,7 @@ def example_batches(model: keras.Model, data: Any, samples: int) -> Batches:
 
     Args:
         model: The model that takes them.
-        data: An array, or a tuple, list or dict of arrays for several inputs; or batches: a `tf.data.Batch` data set, a
+        data: An array, or a tuple, list or dict of arrays for several inputs; or batches: a `tf.data` data set, a
             data loader, a generator or a list, each batch being inputs or `(inputs, labels, …)`. Labels are not
             looked at.
         samples: How many examples are taken at most.

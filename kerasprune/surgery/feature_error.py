@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -10,9 +11,10 @@ import numpy as np
 
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
+from kerasprune.surgery.as_linear import Linear, as_linear
 from kerasprune.surgery.example_batches import example_batches
 from kerasprune.surgery.pairing import Pair, Pairing, paired
-from kerasprune.surgery.program import Batches, Run
+from kerasprune.surgery.program import Batches, Run, Step, Value
 
 
 def feature_error(
@@ -45,31 +47,80 @@ def feature_error(
         >>> feature_error(kp.rebuild(model, plan), model, plan, np.ones((16, 4)))
         0.0
     """
-    pair = paired(slim, model, plan)
-    return relative_error(pair, pair.last_features(), example_batches(slim, data, samples))
+    pairing = paired(slim, model, plan)
+    return _relative_error(pairing, _pairs(pairing.last_features()), example_batches(slim, data, samples))
 
 
-def relative_error(pairing: Pairing, pairs: Sequence[Pair], examples: Batches) -> float:
-    """Returns `Σ ‖slim − dense‖² / Σ ‖dense − mean(dense)‖²` over pairs of tensors.
+def output_error(
+    slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan, data: Any, *, samples: int = 1000
+) -> float:
+    """Returns the relative squared error of what the last kernel layers make, before their activation: of the logits.
+
+    As `feature_error`; nothing of an output is ever removed, so that it compares plans that keep other features.
 
     Args:
-        pairing: The two models.
-        pairs: The tensors.
-        examples: What both are run on.
+        slim: What `kp.rebuild(model, plan)` has made, however trained or reconstructed since.
+        model: The dense model, or a graph of it.
+        plan: What stays.
+        data: Examples, as for `kp.reconstruct`.
+        samples: How many are taken at most. Defaults to 1000.
+
+    Returns:
+        The error, ≥ 0.
+
+    Raises:
+        PruneError: The slim model is not one of this plan, or the data do not fit.
     """
+    pairing = paired(slim, model, plan)
+    measured = [each for step in pairing.last_kernel_steps() for each in _outputs(pairing, step)]
+    return _relative_error(pairing, measured or _pairs(pairing.outputs()), example_batches(slim, data, samples))
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A tensor of each model, and what is compared of them."""
+
+    slim: Value
+    dense: Value
+    of_slim: Callable[[np.ndarray], np.ndarray]
+    of_dense: Callable[[np.ndarray], np.ndarray]
+
+
+def _pairs(pairs: Sequence[Pair]) -> list[_Measured]:
+    return [_Measured(pair.slim, pair.dense, lambda x: x, pair.cut) for pair in pairs]
+
+
+def _outputs(pairing: Pairing, step: Step) -> list[_Measured]:
+    """Returns what a last layer makes; before its activation, where that is known."""
+    dense = pairing.dense_of[step]
+    views = [as_linear(each.operation) for each in (step, dense)]
+    if all(views) and views[0][-1].activation is not keras.activations.linear:
+        return [_Measured(step.inputs[0], dense.inputs[0], *(_linear(view[-1]) for view in views))]
+    return _pairs([pairing.of[value] for value in step.outputs])
+
+
+def _linear(view: Linear) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns what computes the output of a layer before its activation."""
+
+    def made(x: np.ndarray) -> np.ndarray:
+        number = view.positions(x.shape)
+        return view.made(x, np.broadcast_to(np.arange(number), (len(x), number))).reshape(len(x), -1)
+
+    return made
+
+
+def _relative_error(pairing: Pairing, measured: Sequence[_Measured], examples: Batches) -> float:
+    """Returns `Σ ‖slim − dense‖² / Σ ‖dense − mean(dense)‖²`, the mean over examples."""
     slim, dense = Run(pairing.slim, examples), Run(pairing.dense, examples)
-    wrong, sums, squares, count = 0.0, [0.0] * len(pairs), [0.0] * len(pairs), [0] * len(pairs)
-    ours, theirs = [pair.slim for pair in pairs], [pair.dense for pair in pairs]
+    ours, theirs = [each.slim for each in measured], [each.dense for each in measured]
+    wrong, square, count, total = 0.0, 0.0, 0, [0.0] * len(measured)
     for here, there in zip(slim.batches(*ours), dense.batches(*theirs), strict=True):
-        for index, pair in enumerate(pairs):
+        count += len(here[0])
+        for index, each in enumerate(measured):
             mine, target = (keras.ops.convert_to_numpy(x[index]).astype("float64") for x in (here, there))
-            target = pair.cut(target)
+            mine, target = each.of_slim(mine), each.of_dense(target)
             wrong += float(((mine - target) ** 2).sum())
-            sums[index] = sums[index] + target.sum(axis=0)
-            squares[index] += float((target**2).sum())
-            count[index] += len(target)
-    spread = sum(
-        square - float((np.asarray(total) ** 2).sum()) / max(n, 1)
-        for square, total, n in zip(squares, sums, count, strict=True)
-    )
+            square += float((target**2).sum())
+            total[index] = total[index] + target.sum(axis=0)
+    spread = square - sum(float((each**2).sum()) for each in total) / count
     return wrong / max(spread, 1e-30)

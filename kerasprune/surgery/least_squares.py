@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kerasprune.surgery.as_linear import multiplied
+from kerasprune.surgery.as_linear import multiplied, product
 
 _AT_ONCE = 4096  # rows
 
@@ -41,7 +41,8 @@ class LeastSquares:
         gram = np.zeros((groups, size, size))
         for part in [self._all()] if self._dual else self._parts():
             exact = part.astype("float64")
-            gram += exact @ exact.transpose(0, 2, 1) if self._dual else exact.transpose(0, 2, 1) @ exact
+            turned = exact.transpose(0, 2, 1)
+            gram += product(exact, turned) if self._dual else product(turned, exact)
         level = np.trace(gram, axis1=1, axis2=2) / width
         gram += (self.ridge * level + np.where(level > 0, 0.0, 1.0))[:, None, None] * np.eye(size)
         try:
@@ -62,14 +63,14 @@ class LeastSquares:
             middle = target.mean(axis=0, dtype="float64").astype(target.dtype)
 
         def residual(part: np.ndarray, begin: int) -> np.ndarray:
-            return (target[begin : begin + part.shape[1]] - middle).transpose(1, 0, 2) - part @ self.start
+            return (target[begin : begin + part.shape[1]] - middle).transpose(1, 0, 2) - product(part, self.start)
 
         if self._dual:
             rows = self._all()
-            change = rows.transpose(0, 2, 1) @ (self._inverse @ residual(rows, 0))
+            change = product(rows.transpose(0, 2, 1), product(self._inverse, residual(rows, 0)))
         else:
             parts = enumerate(self._parts())
-            moments = [part.transpose(0, 2, 1) @ residual(part, number * _AT_ONCE) for number, part in parts]
+            moments = [product(part.transpose(0, 2, 1), residual(part, number * _AT_ONCE)) for number, part in parts]
             change = self._inverse @ np.sum(moments, axis=0, dtype="float64")
         matrices = self.start + change
         return matrices, middle - (self.mean[:, None] @ matrices)[:, 0]

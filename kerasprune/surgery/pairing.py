@@ -13,6 +13,7 @@ from kerasprune.errors import nearest, raise_faults
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
+from kerasprune.rules.gate import Gate
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
 from kerasprune.surgery.program import Program, Step, Value
 
@@ -75,7 +76,11 @@ class Pairing:
     def last_features(self) -> list[Pair]:
         """Returns what the last layers with kernels read, inputs of the model apart; the outputs where none is left."""
         values = [value for step in self.last_kernel_steps() for value in step.inputs]
-        return self._pairs(values) or self._pairs(self.slim.outputs)
+        return self._pairs(values) or self.outputs()
+
+    def outputs(self) -> list[Pair]:
+        """Returns the outputs of the models."""
+        return self._pairs(self.slim.outputs)
 
     def _pairs(self, values: list[Value]) -> list[Pair]:
         return [self.of[value] for value in dict.fromkeys(values) if value in self.of]
@@ -113,7 +118,7 @@ def paired(slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan) -> 
         own = mine.by_key.get((name, named[name]))
         named[name] += 1
         if own is None or type(own.operation) is not type(call.operation):
-            if getattr(call.operation, "weights", ()) and type(call.operation).__name__ != "Gate":
+            if getattr(call.operation, "weights", ()) and not isinstance(call.operation, Gate):
                 known = {each.operation.name for each in mine.steps}
                 faults.append(f"a call of {name!r} of class {type(call.operation).__name__}.{nearest(name, known)}")
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -100,15 +101,14 @@ class Program:
                 continue
             stack += sorted(feeding, key=self._depth.get, reverse=True)
 
-    @property
+    @cached_property
     def _depth(self) -> dict[Step, int]:
         """How many calls lie before each."""
-        if not hasattr(self, "_depths"):
-            self._depths: dict[Step, int] = {}
-            for step in self.steps:
-                feeding = [self.maker[value] for value in step.inputs if value in self.maker]
-                self._depths[step] = 1 + max((self._depths[each] for each in feeding), default=0)
-        return self._depths
+        depth: dict[Step, int] = {}
+        for step in self.steps:
+            feeding = [self.maker[value] for value in step.inputs if value in self.maker]
+            depth[step] = 1 + max((depth[each] for each in feeding), default=0)
+        return depth
 
 
 @dataclass
@@ -143,9 +143,9 @@ class Run:
         lasting = [value for value in made if self._is_needed(value)]
         new: dict[Value, list[Any]] = {value: [] for value in lasting}
         for number in range(len(self.examples)):
-            tensors = self._Batch(self._held, number)
+            tensors = _Batch(self._held, number)
             for step in steps:
-                tensors.call(step)
+                tensors.update(zip(step.outputs, run_step(step, tensors), strict=True))
             for value in lasting:
                 new[value].append(_held(tensors[value]))
             yield [tensors[value] for value in wanted]
@@ -161,30 +161,25 @@ class Run:
         needed, stack = set(), [value for value in wanted if value not in self._held]
         while stack:
             step = self.program.maker[stack.pop()]
-            if step in self._run and any(output not in self._held for output in step.outputs):
-                raise AssertionError(f"{step.key} was run, and what it made is gone")
             if step not in needed and step not in self._run:
                 needed.add(step)
                 stack += [value for value in step.inputs if value not in self._held]
         return [step for step in self._order if step in needed]
 
-    class _Batch(dict):
-        """The tensors of one batch."""
 
-        def __init__(self, held: dict[Value, list[Any]], number: int) -> None:
-            super().__init__()
-            self._all, self._number = held, number
+class _Batch(dict):
+    """The tensors of one batch; those that are held are taken from there."""
 
-        def __missing__(self, value: Value) -> Any:
-            array, mask = self._all[value][self._number]
-            self[value] = tensor = keras.ops.convert_to_tensor(array)
-            if mask is not None:
-                put_mask(tensor, keras.ops.convert_to_tensor(mask))
-            return tensor
+    def __init__(self, held: dict[Value, list[Any]], number: int) -> None:
+        super().__init__()
+        self._all, self._number = held, number
 
-        def call(self, step: Step) -> None:
-            """Runs one call as the model runs it in use."""
-            self.update(zip(step.outputs, run_step(step, self), strict=True))
+    def __missing__(self, value: Value) -> Any:
+        array, mask = self._all[value][self._number]
+        self[value] = tensor = keras.ops.convert_to_tensor(array)
+        if mask is not None:
+            put_mask(tensor, keras.ops.convert_to_tensor(mask))
+        return tensor
 
 
 def run_step(step: Step, tensors: dict[Value, Any]) -> list[Any]:

@@ -16,10 +16,12 @@ from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.values import values
 from kerasprune.plans import Plan
+from kerasprune.rules.gate import Gate
 from kerasprune.surgery.as_linear import Linear, as_linear, at_least_float32
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.example_batches import example_batches
+from kerasprune.surgery.inner_kernels import given_to, kernel_layers
 from kerasprune.surgery.layer_tail import Tail, tail_of
 from kerasprune.surgery.least_squares import LeastSquares, fitted
 from kerasprune.surgery.pairing import Pairing, paired
@@ -150,6 +152,7 @@ class _Work:
         """Solves every kernel in the order of the model."""
         order = [step for step in self.pairing.slim.before(self.pairing.slim.outputs) if self.pairing.has_kernel(step)]
         kernels = {step: self._kernels(step) for step in order}
+        self.left |= {each.name: f"of class {each.kind}" for each in self.pairing.applied.graph.unknown}
         for step in order:
             self._dense.pinned.update(self._needed(step, kernels[step]))
         for step in order:
@@ -173,8 +176,8 @@ class _Work:
     def _kernels(self, step: Step) -> list[_Kernel]:
         """Returns the kernels of a call that can be solved; says why where there is none."""
         layer, dense = step.operation, self.pairing.dense_of[step].operation
-        views, wholes = as_linear(layer), as_linear(dense)
-        if not views or not wholes:
+        views, wholes = ([view for part in kernel_layers(each) for view in as_linear(part)] for each in (layer, dense))
+        if not views or len(views) != len(wholes):
             self.left[layer.name] = f"of class {type(layer).__name__}"
             return []
         if sum(each.operation is layer for each in self.pairing.slim.steps) > 1:
@@ -214,26 +217,35 @@ class _Work:
         view, tail, step = kernel.view, kernel.tail, kernel.step
         columns = self._columns(kernel)
         factor = 1.0 if kernel.entry.factor is None else kernel.entry.factor(self.pairing.applied.count)
+        gates = self._gates(self.pairing.dense_of[step])
         pair = self.pairing.of.get(tail.sum.outputs[0]) if tail and tail.sum else None
         if pair and any(self.pairing.has_kernel(each) for each in self._unsolved_before(tail.others)):
             pair = None
-        ours = self._slim.batches(step.inputs[0], *(tail.others if pair else ()))
-        theirs = self._dense.batches(self.pairing.dense_of[step].inputs[0], *([pair.dense] if pair else []))
+        there_too = self.pairing.dense_of[step]
+        ours = self._slim.batches(*step.inputs, *(tail.others if pair else ()))
+        theirs = self._dense.batches(*there_too.inputs, *([pair.dense] if pair else []))
         most = min(self.positions, _NUMBERS // max(view.start[..., 0].size, 1))
         parts: list[list[np.ndarray]] = []
         for here, there in zip(ours, theirs, strict=True):
-            x, *others = map(_array, here)
-            whole, *total = map(_array, there)
+            x = _array(given_to(view.layer, step, here))
+            whole = _array(given_to(kernel.dense.layer, there_too, there))
             chosen = self._chosen(len(x), view.positions(x.shape), most)
             y = kernel.dense.made(whole, chosen)
-            y = y.reshape(len(y), -1)[:, columns] * np.asarray(factor, y.dtype)
+            y = (y.reshape(len(y), -1) * gates)[:, columns] * np.asarray(factor, y.dtype)
             part = [view.rows(x, chosen), y]
             if pair:
-                part += [view.outputs(pair.cut(total[0]), chosen), sum(view.outputs(z, chosen) for z in others)]
+                part.append(view.outputs(pair.cut(_array(there[-1])), chosen))
+                part.append(sum(view.outputs(_array(z), chosen) for z in here[len(step.inputs) :]))
             parts.append(part)
         rows = _Rows(*map(np.concatenate, zip(*parts, strict=True)))
         self._check(kernel, rows)
         return rows
+
+    def _gates(self, step: Step) -> np.ndarray:
+        """Returns the scales of a gate behind a dense layer, which the slim one has in its kernel; else 1."""
+        readers = self.pairing.dense.readers.get(step.outputs[0], [])
+        gates = [each.operation for each in readers if isinstance(each.operation, Gate)]
+        return values(gates[0].gamma) if gates else np.ones(1, "float32")
 
     def _unsolved_before(self, wanted: Sequence[Any]) -> list[Step]:
         return [step for step in self.pairing.slim.before(wanted) if step not in self._done]

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from kerasprune._keras import Functional, compiled_loss, structures
+from kerasprune._keras import Functional, compile_arguments, compiled_loss, structures
 from kerasprune.errors import PruneError, is_number, kind_faults, raise_faults
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
@@ -166,6 +166,20 @@ class Student(keras.Model):
         if weight < 1:
             loss = loss + (1 - weight) * compiled_loss(self, y, y_pred, sample_weight)
         return loss + sum(ops.sum(penalty) for penalty in self.losses)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Returns the logs of a batch.
+
+        Raises:
+            PruneError: There are metrics, and no labels.
+        """
+        asked = compile_arguments(self)
+        if y is None and (asked.get("metrics") or asked.get("weighted_metrics")):
+            raise PruneError(
+                "Expected labels for the metrics of compile(). Received: batches without. Compile without metrics; the "
+                "loss is the distance from the teacher."
+            )
+        return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def _distance(self, x: Any, y_pred: Any, sample_weight: Any) -> Any:
         """Returns `Σ D(t, s)`, and the distance at the ends of blocks."""

@@ -204,9 +204,33 @@ def test_files_that_are_no_examples(tmp_path):
     assert "finite" in refused(*start, tmp_path / "nan.npz")
     np.savez(tmp_path / "wide.npz", x=np.zeros((20, 7)), y=np.zeros(20))
     assert "shape (5,)" in refused(*start, tmp_path / "wide.npz")
-    np.save(tmp_path / "alone.npy", np.zeros((20, 5)))
-    assert "x and y" in refused(*start, tmp_path / "alone.npy")
+    np.savez(tmp_path / "labels.npz", y=np.zeros(20))
+    assert "x and y" in refused(*start, tmp_path / "labels.npz")
     assert not (tmp_path / "out" / "slim.keras").exists()
+
+
+def test_inputs_without_labels_are_enough(tmp_path, monkeypatch):
+    model = tabular(tmp_path / "mine.keras", loss="mse", metrics=["mae"])
+    np.save(tmp_path / "inputs.npy", RANDOM.normal(size=(200, 5)).astype("float32"))
+    tuned = ("--finetune-epochs", 15, "--optimizer", "adam", "--learning-rate", 0.03, "--batch", 16)
+    start = ("prune", model, "--keep", 0.5, "--data", tmp_path / "inputs.npy", *tuned, "--out", tmp_path / "out")
+    assert "no labels" in refused(*start, "--no-distil")
+    found = summary(*start, "--overwrite")
+    errors = {one["step"]: one["output_error"] for one in found["steps"]}
+    assert list(errors) == ["dense", "rebuild", "reconstruct", "finetune"] and found["slim"]["loss"] is None
+    assert errors["finetune"] < 0.5 * errors["rebuild"]
+    result = invoke("report", tmp_path / "out")
+    assert result.exit_code == 0 and "after fine-tuning" in (tmp_path / "out" / "report.html").read_text()
+    slim, dense = (keras.models.load_model(tmp_path / "out" / f"{name}.keras") for name in ("slim", "dense"))
+    x = RANDOM.normal(size=(50, 5)).astype("float32")
+    a, b = (np.asarray(each(x)) for each in (slim, dense))
+    assert ((a - b) ** 2).sum() / ((b - b.mean(0)) ** 2).sum() < 0.5 * errors["rebuild"]
+    (tmp_path / "my_inputs.py").write_text(
+        "import tensorflow as tf\ndef unlabelled():\n    return tf.data.Dataset.from_tensor_slices(tf.ones((40, 5)))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    plain = ("prune", model, "--keep", 0.5, "--data", "my_inputs.py:unlabelled", "--trust", "--no-reconstruct")
+    assert len(summary(*plain, "--out", tmp_path / "plain")["steps"]) == 2
 
 
 def test_a_data_set_of_images_and_a_model_of_something_else(tmp_path):

@@ -15,6 +15,8 @@ from kerasprune.criteria import GraSP
 from kerasprune.criteria.flow import Flow
 from kerasprune.testing.toys import toy_data, toy_model
 
+pytestmark = pytest.mark.jax
+
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 

@@ -82,7 +82,8 @@ def test_contract_of_every_criterion_on_real_networks(name, architecture):
     model, _ = in_precision(model, "float64")
     generator = np.random.default_rng(0)
     data = [(generator.normal(size=(8, 32, 32, 3)).astype("float32"), generator.integers(0, 10, 8)) for _ in range(2)]
-    check_criterion(name, equivariant="random" not in name, model=model, data=data)
+    tolerance = 0.1 if name == "apoz" or name.startswith("hrank") else 1e-4  # a zero, a rank may hang on the last bit
+    check_criterion(name, equivariant="random" not in name, tolerance=tolerance, model=model, data=data)
 
 
 def test_l1_and_l2_of_single_weights():
@@ -235,9 +236,7 @@ def test_a_criterion_without_a_method_says_so():
 
     with pytest.raises(kp.PruneError, match=r"Nothing, which has neither saliency\(\) nor score\(\)"):
         kp.plan(_dense(np.ones((2, 3))), criterion=Nothing, keep=0.5)
-    with pytest.raises(
-        kp.PruneError, match=r"saliency\(\).*: .*l1, l2.*Received: BatchNormScale, which has only score"
-    ):
+    with pytest.raises(kp.PruneError, match=r"saliency\(\).*l1, l2.*Received: BatchNormScale, which has only score"):
         criteria.get("bn_scale").saliency(np.ones(3))
 
 

@@ -10,34 +10,9 @@ from keras import layers
 import kerasprune as kp
 from kerasprune import criteria
 from kerasprune.criteria.elimination import Problem, elimination_errors
-from kerasprune.criteria.unfolding import columns, rows
+from kerasprune.criteria.thinet import _linear, _problems
 from kerasprune.testing.randomness import randomise
 from kerasprune.testing.toys import toy_data, toy_model
-
-LAYERS = [
-    layers.Dense(4),
-    layers.Conv1D(4, 3, padding="causal", dilation_rate=2),
-    layers.Conv1D(4, 3, strides=2, padding="same"),
-    layers.Conv2D(4, (3, 2), strides=2, padding="same"),
-    layers.Conv2D(4, 3, dilation_rate=2),
-    layers.Conv3D(4, (2, 1, 3), padding="same"),
-]
-RANKS = [2, 1, 1, 2, 2, 3]
-
-
-@pytest.mark.parametrize(("layer", "rank"), zip(LAYERS, RANKS, strict=True), ids=lambda each: str(each)[:20])
-def test_rows_times_kernel_is_what_the_layer_puts_out(layer, rank):
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(2, *(7, 6, 5)[:rank], 3)).astype("float32")
-    expected = np.asarray(layer(x))
-    matrix = layer.kernel.numpy().reshape(-1, 4)
-    every = rows(layer, x, 10**9, generator) @ matrix
-    np.testing.assert_allclose(every, expected.reshape(-1, 4), atol=1e-5)
-    some = rows(layer, x, 2, generator) @ matrix
-    assert some.shape == (4, 4)
-    assert all(
-        np.isclose(line, expected[i // 2].reshape(-1, 4), atol=1e-5).all(axis=1).any() for i, line in enumerate(some)
-    )
 
 
 def _least(x: np.ndarray, y: np.ndarray, ridge: float, start: np.ndarray) -> float:
@@ -114,18 +89,25 @@ def test_channels_that_are_combinations_of_others_go_first_at_no_error():
     assert scores[-1] == pytest.approx(1, abs=1e-6)
 
 
-def test_columns_of_flattened_maps_belong_to_channels():
+def test_columns_of_flattened_maps_and_of_grouped_kernels_belong_to_channels():
     inputs = keras.Input((4, 4, 2))
     x = layers.Flatten()(layers.Conv2D(3, 3, name="conv")(inputs))
     graph = kp.trace(keras.Model(inputs, layers.Dense(2, name="logits")(x)))
-    ((kernel, axis, channel),) = graph.read_by("conv")
-    assert columns(kernel, axis, channel).tolist() == [0, 1, 2] * 4
+    (member,) = graph.read_by("conv")
+    (problem,) = _problems(_linear(member[0]), member, {id(member[0]): np.eye(12)[None]})
+    assert problem.channel.tolist() == [0, 1, 2] * 4
+    x = layers.Conv2D(8, 1, groups=2, name="grouped")(layers.Conv2D(6, 1, name="first")(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    images = np.random.default_rng(0).normal(size=(9, 4, 4, 2)).astype("float32")
+    scores = criteria.score(criteria.ThiNet(positions=16), kp.trace(model), [images])
+    assert len(scores["first"]) == kp.trace(model).groups["first"].size
+    assert all(each.max() == pytest.approx(1, abs=1e-3) for each in scores.values())
 
 
 def test_several_readers_are_seen_and_strange_ones_said():
     inputs = keras.Input((8, 8, 3))
     x = layers.Conv2D(4, 3, activation="relu", name="conv")(inputs)
-    one = layers.Conv2DTranspose(2, 3, name="up")(x)
+    one = layers.TimeDistributed(layers.Conv1D(2, 3), name="up")(x)
     two = layers.Conv2D(2, 3, padding="same")(x)
     heads = [layers.GlobalAveragePooling2D()(each) for each in (one, two)]
     images, _ = toy_data(4)
@@ -135,7 +117,7 @@ def test_several_readers_are_seen_and_strange_ones_said():
         kp.plan(kp.trace(keras.Model(inputs, heads[0])), "thinet", keep=0.5, data=[images])
 
 
-@pytest.mark.parametrize("bad", [{"positions": 0}, {"batches": None}, {"ridge": 0.0}, {"ridge": "small"}])
+@pytest.mark.parametrize("bad", [{"positions": 0}, {"samples": None}, {"ridge": 0.0}, {"ridge": "small"}])
 def test_arguments_are_checked(bad):
     with pytest.raises(kp.PruneError, match="Received: "):
         criteria.ThiNet(**bad)

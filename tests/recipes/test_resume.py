@@ -28,7 +28,8 @@ prune:
   callback: {name: greg1, penalty_step: 0.5, every: 1, ceiling: 1.0, settle: 1}
   optimizer: {name: sgd, learning_rate: 0.1}
   epochs: 2
-finetune: {epochs: 2, optimizer: {name: sgd, learning_rate: 0.01}}
+reconstruct: {samples: 8, positions: 100}
+finetune: {epochs: 2, optimizer: {name: sgd, learning_rate: 0.01}, distil: {}}
 expected: {macs: 0.5}
 """
 METHODS = (

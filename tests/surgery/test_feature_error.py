@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.surgery.feature_error import feature_error
+from kerasprune.surgery.feature_error import feature_error, output_error
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ DATA = np.random.default_rng(0).normal(size=(300, 8, 8, 3)).astype("float32")
 
 def by_hand(slim: keras.Model, model: keras.Model, kept) -> float:
     ours, theirs = (
-        keras.ops.convert_to_numpy(keras.Model(m.inputs, m.get_layer("features").output)(DATA)) for m in (slim, model)
+        keras.ops.convert_to_numpy(keras.Model(m.inputs, m.get_layer("features").output)([DATA])) for m in (slim, model)
     )
     theirs = theirs[:, kept].astype("float64")
     return ((ours - theirs) ** 2).sum() / ((theirs - theirs.mean(axis=0)) ** 2).sum()
@@ -38,6 +38,22 @@ def test_the_error_of_kept_features(net, keep):
     slim = kp.rebuild(net, plan)
     expected = by_hand(slim, net, list(keep.get("stem", range(6))))
     assert expected > 0.01 and feature_error(slim, net, plan, DATA) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("activation", [None, "softmax"])
+def test_the_error_of_logits_before_their_activation(net, activation):
+    x = keras.layers.Dense(3, activation, name="end")(net.get_layer("features").output)
+    model = keras.Model(net.inputs, x)
+    plan = kp.Plan({"stem": [1, 2, 5]})
+    slim = kp.rebuild(model, plan)
+    ours, theirs = (
+        keras.ops.convert_to_numpy(keras.Model(m.inputs, m.get_layer("features").output)([DATA]))
+        @ m.get_layer("end").get_weights()[0]
+        + m.get_layer("end").get_weights()[1]
+        for m in (slim, model)
+    )
+    expected = ((ours - theirs) ** 2).sum() / ((theirs - theirs.mean(axis=0)) ** 2).sum()
+    assert output_error(slim, model, plan, DATA) == pytest.approx(expected, rel=1e-3)
 
 
 def test_blocks_that_are_gone(net):

@@ -126,6 +126,25 @@ def test_where_nothing_is_removed_nothing_changes(net):
     assert all(np.allclose(a, b, atol=1e-4) for a, b in zip(new.get_weights(), net.get_weights(), strict=True))
 
 
+def test_gates_are_in_the_kernels_already():
+    inputs = keras.Input((5,))
+    hidden = layers.Dense(6, "relu", name="hidden")(inputs)
+    model = kp.gated(keras.Model(inputs, layers.Dense(3, name="out")(hidden)))
+    model.get_layer("hidden_gate").gamma.assign([0.1, 2.0, 3.0, 0.5, 1.0, 4.0])
+    data = np.random.default_rng(0).normal(size=(80, 5)).astype("float32")
+    new = reconstruct(kp.rebuild(model, kp.Plan({})), model, kp.Plan({}), data)
+    assert np.allclose(_outputs(new, data), _outputs(model, data), atol=1e-4)
+
+
+@pytest.mark.parametrize("coupling", ["free", "padded"])
+def test_other_couplings(net, coupling):
+    graph = kp.trace(net, coupling=coupling)
+    plan = kp.plan(graph, keep=0.6)
+    slim, x = kp.rebuild(graph, plan), _images(40)
+    new = reconstruct(slim, graph, plan, x, positions=1500)
+    assert feature_error(new, graph, plan, x) < 0.7 * feature_error(slim, graph, plan, x)
+
+
 def test_one_layer_against_the_problem_written_out():
     """A dense layer behind a pruned one, solved by hand: ridge, present weights and constant as in the equation."""
     inputs = keras.Input((5,))
@@ -144,6 +163,57 @@ def test_one_layer_against_the_problem_written_out():
     bias = y.mean(axis=0) - read.mean(axis=0) @ kernel
     assert np.allclose(new.get_layer("out").get_weights()[0], kernel, atol=1e-4)
     assert np.allclose(new.get_layer("out").get_weights()[1], bias, atol=1e-4)
+    errors = [((_outputs(each, x) - y) ** 2).sum() for each in (new, slim)]
+    assert errors[0] < errors[1]
+
+
+def test_what_a_relu_cuts_off_need_not_be_met(monkeypatch):
+    """Each turn lowers the error behind the relu; the error before it may rise."""
+    inputs = keras.Input((5,))
+    hidden = layers.Dense(8, "tanh", name="hidden")(inputs)
+    x = layers.ReLU(6.0, name="seen")(
+        layers.BatchNormalization()(layers.Dense(10, use_bias=False, name="read")(hidden))
+    )
+    model = _shaken(keras.Model(inputs, layers.Dense(3)(x)))
+    plan, x = kp.Plan({"hidden": [0, 1, 4]}), np.random.default_rng(0).normal(size=(300, 5)).astype("float32")
+    expected = _outputs(keras.Model(model.inputs, model.get_layer("seen").output), x)
+    errors = []
+    for turns in (0, 1, 8):
+        monkeypatch.setattr("kerasprune.surgery.reconstruct._TURNS", turns)
+        new = reconstruct(kp.rebuild(model, plan), model, plan, x)
+        seen = _outputs(keras.Model(new.inputs, new.get_layer("seen").output), x)
+        errors.append(((seen - expected) ** 2).sum())
+    assert errors[2] < errors[1] < errors[0] and errors[2] < 0.99 * errors[0]
+
+
+@pytest.mark.parametrize("kind", ["heads", "trunk", "grouped queries"])
+def test_attention(kind):
+    """Its projections are solved one by one, the last one for what the sum behind it lacks."""
+    inputs = keras.Input((5, 6))
+    x = layers.Dense(8, name="trunk")(inputs)
+    if kind == "grouped queries":
+        attention = layers.GroupQueryAttention(4, 4, 2, name="attention")
+    else:
+        attention = layers.MultiHeadAttention(4, 3, name="attention")
+    x = layers.Add(name="sum")([x, layers.Dropout(0.1)(attention(x, x))])
+    x = layers.Add()([x, layers.Dense(8)(layers.Dense(12, "gelu", name="wide")(layers.LayerNormalization()(x)))])
+    model = _shaken(keras.Model(inputs, layers.Dense(3, name="out")(x)))
+    keep = (
+        {"trunk": [0, 1, 2, 5, 7]}
+        if kind == "trunk"
+        else {"attention/heads": [1] if kind == "grouped queries" else [0, 2]}
+    )
+    plan = kp.Plan({**keep, "wide": list(range(6))})
+    data = np.random.default_rng(0).normal(size=(150, 5, 6)).astype("float32")
+    slim = kp.rebuild(model, plan)
+    new = reconstruct(slim, model, plan, data[:100])
+    ours, before, expected = (_outputs(each, data[100:]) for each in (new, slim, model))
+    assert ((ours - expected) ** 2).sum() < 0.5 * ((before - expected) ** 2).sum()
+    own = new.get_layer("attention").weights, slim.get_layer("attention").weights
+    same = {a.path for a, b in zip(*own, strict=True) if np.allclose(a, b, atol=1e-5)}
+    assert (
+        all("bias" in path for path in same) if kind == "trunk" else not any("output/kernel" in path for path in same)
+    )
 
 
 def test_what_cannot_be_solved_is_named():
@@ -152,6 +222,17 @@ def test_what_cannot_be_solved_is_named():
     model = keras.Model(inputs, layers.Dense(3, name="out")(x))
     plan, data = kp.Plan({"first": [0, 1, 2]}), np.random.default_rng(0).normal(size=(20, 6, 4))
     with pytest.warns(UserWarning, match="left as they are: 'memory' of class LSTM"):
+        reconstruct(kp.rebuild(model, plan), model, plan, data)
+
+
+def test_a_layer_that_nobody_knows_is_named():
+    inputs = keras.Input((6,))
+    hidden = layers.Dense(5, name="hidden")(layers.Dense(4, "relu", name="first")(inputs))
+    model = keras.Model(inputs, layers.Dense(3, name="out")(hidden))
+    model.get_layer("hidden").quantize("int8")
+    data = np.random.default_rng(0).normal(size=(20, 6))
+    plan = kp.Plan({})
+    with pytest.warns(UserWarning, match="'hidden' of class Dense quantized to int8"):
         reconstruct(kp.rebuild(model, plan), model, plan, data)
 
 

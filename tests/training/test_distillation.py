@@ -272,3 +272,7 @@ def test_missing_labels_are_asked_for():
     student.compile("sgd", "mse")
     with pytest.raises(kp.PruneError, match="weight=1"):
         student.fit(examples()[0], verbose=0)
+    student = kp.distil(slim, model, weight=1.0)
+    student.compile("sgd", metrics=["accuracy"])
+    with pytest.raises(kp.PruneError, match="without metrics"):
+        student.fit(examples()[0], verbose=0)

@@ -9,23 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, schema
 from kerasprune.recipes.ahead import Ahead
-from kerasprune.recipes.examples import examples, own_examples
+from kerasprune.recipes.examples import examples, labelled, own_examples
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.objective import Objective, objective
 from kerasprune.recipes.run_folder import RunFolder, load_model
 from kerasprune.surgery.inline import plain
 from kerasprune.training.callback import declared
+from kerasprune.training.distillation import distil
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from kerasprune.data.examples import Examples
+
+
+WEIGHT = 0.9  # of the teacher in the loss, where there are labels too
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class Run:
         """Returns the examples of a split, in batches; at a size, where not at that of the recipe."""
         return examples(self.recipe, split, model, batch, size, self.held)
 
+    def plain_examples(self, model: keras.Model) -> Any:
+        """Returns the training examples as they are, not augmented."""
+        data = self.recipe.data.model_copy(update={"augment": None})
+        return examples(self.recipe.model_copy(update={"data": data}), "train", model, held=self.held)
+
     def validation(self, model: keras.Model, size: int | None = None) -> Any:
         """Returns the validation examples, or `None` where the recipe has none."""
         split = self.recipe.data.validation
@@ -52,7 +61,36 @@ class Run:
 
     def objective(self, model: keras.Model) -> Objective:
         """Returns what the models of the run are trained and judged by."""
+        if not self.labelled(model):
+            return Objective(None)
         return objective(self.recipe, model, lambda: self.examples("train", model).element_spec[1])
+
+    def labelled(self, model: keras.Model) -> bool:
+        """Returns whether the examples of the run have labels."""
+        return self.recipe.data is None or labelled(self.examples("train", model))
+
+    def check_labels(self, model: keras.Model) -> None:
+        """Says what cannot be done without labels, where the examples have none.
+
+        Raises:
+            PruneError: The recipe asks for it.
+        """
+        if self.labelled(model):
+            return
+        recipe, faults = self.recipe, []
+        if recipe.train or recipe.prune and (recipe.prune.callback or recipe.prune.three_dimensions):
+            faults.append("Expected labels for train, and for prune.callback and prune.three_dimensions.")
+        teaching = recipe.finetune and recipe.finetune.distil
+        if recipe.finetune and not teaching:
+            faults.append(
+                "Expected labels for finetune without distil. Add distil: {} (on the command line, leave "
+                "--no-distil out)."
+            )
+        elif teaching and teaching.weight not in (None, 1.0):
+            faults.append(
+                f"Expected labels beside finetune.distil.weight={teaching.weight:g}. Leave it out, or give 1.0."
+            )
+        raise_faults(f"The data {recipe.data.name!r} have no labels:", faults)
 
     def side(self, name: str) -> int | None:
         """Returns the image side of the model called `name` where a plan has changed it, else `None`."""
@@ -111,7 +149,9 @@ def callback_of(spec: schema.Named, plan: Plan | None, model: keras.Model, recip
 
 
 def measured(model: keras.Model, examples: Any, objective: Objective) -> dict[str, float]:
-    """Returns loss and metrics of a model on examples, compiled as for training."""
+    """Returns loss and metrics of a model on examples, compiled as for training; nothing where they have no labels."""
+    if not labelled(examples):
+        return {}
     twin = objective.compile(keras.Model(model.inputs, model.outputs))
     return twin.evaluate(examples, verbose=0, return_dict=True)
 
@@ -132,6 +172,16 @@ def train_model(
         objective=run.objective(model),
         folder=run.folder,
         console=run.console,
+        twin=_student(run, model, spec.distil) if isinstance(spec, schema.Finetune) and spec.distil else None,
         ahead=Ahead.of(run.recipe, stage),
         callbacks=[*more, *(callback_of(callback, None, model, run.recipe) for callback in spec.callbacks)],
     )
+
+
+def _student(run: Run, model: keras.Model, spec: schema.Distil) -> keras.Model:
+    """Returns the slim model as the student of the dense one."""
+    path = run.folder.file("plan.json")
+    weight = spec.weight if spec.weight is not None else WEIGHT if run.labelled(model) else 1.0
+    plan = Plan.load(path) if spec.features and path.exists() else None
+    teacher = run.folder.model("dense.keras")
+    return distil(model, teacher, spec.temperature, weight, features=spec.features, plan=plan)

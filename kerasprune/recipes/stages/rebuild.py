@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
-from kerasprune.recipes.stages.context import Run, measured
+from kerasprune.recipes.stages import steps
+from kerasprune.recipes.stages.context import Run
 from kerasprune.reports.dependencies import described
 from kerasprune.surgery.rebuild import rebuild as rebuilt
 from kerasprune.training.masks import apply_masks
@@ -28,7 +29,8 @@ def rebuild(run: Run) -> None:
         folded = f", for the constants folded into {', '.join(verdict.approximate)}" if verdict.approximate else ""
         run.console.print(f"verified: {verdict.error:.1e} from the masked model{folded}", highlight=False)
         model = slim
-    if run.recipe.data is not None and run.recipe.data.validation is not None:
-        logs = measured(model, run.validation(model, run.side("rebuilt")), run.objective(model))
+    steps.note(run, "dense", run.folder.model("dense.keras"))
+    logs = steps.note(run, "rebuild", model)
+    if logs:
         run.folder.set_metrics("rebuild", [{"epoch": 0, **{f"val_{key}": value for key, value in logs.items()}}])
     run.folder.save_model("rebuilt.keras", model)

@@ -37,6 +37,7 @@ def report(run: Run) -> None:
         "stages": {name: stage["seconds"] for name, stage in run.folder.stages().items()},
         "smoke": run.recipe.smoke,
         **_origin(run),
+        "steps": run.folder.json("steps.json") or [],
         "layers": layers_of(costs),
     }
     summary["expected"] = judged(resolved(run.recipe), summary)

@@ -1,0 +1,30 @@
+"""The stage of least squares."""
+
+from __future__ import annotations
+
+from kerasprune.errors import PruneError
+from kerasprune.plans import Plan
+from kerasprune.recipes.examples import inputs_only
+from kerasprune.recipes.stages import steps
+from kerasprune.recipes.stages.context import Run
+from kerasprune.surgery.reconstruct import reconstruct as reconstructed
+
+
+def reconstruct(run: Run) -> None:
+    """Solves the kernels of the slim model from training examples, without their labels: `reconstructed.keras`."""
+    spec = run.recipe.reconstruct
+    slim, dense = run.folder.model("rebuilt.keras"), run.folder.model("pruned.keras")
+    plan = Plan.load(run.folder.file("plan.json"))
+    data = inputs_only(run.plain_examples(slim))
+    with run.console.status("reconstruct"):
+        try:
+            slim = reconstructed(
+                slim, dense, plan, data,
+                samples=spec.samples, positions=spec.positions, ridge=spec.ridge, seed=run.recipe.seed,
+            )  # fmt: skip
+        except PruneError as error:
+            raise PruneError(f"{error} Or leave reconstruct out (on the command line: --no-reconstruct).") from error
+    logs = steps.note(run, "reconstruct", slim)
+    if logs:
+        run.folder.set_metrics("reconstruct", [{"epoch": 0, **{f"val_{key}": value for key, value in logs.items()}}])
+    run.folder.save_model("reconstructed.keras", slim)

@@ -1,0 +1,84 @@
+"""Examples of a user's, in whatever form `fit` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.errors import PruneError, short
+
+
+class Examples:
+    """Examples in any form that `fit` takes and that can be read again.
+
+    Args:
+        data: Arrays `(inputs, labels, …)` or inputs, or batches of these.
+        batch: Examples per batch, of arrays.
+
+    Raises:
+        PruneError: The data can be read only once.
+    """
+
+    def __init__(self, data: Any, batch: int) -> None:
+        if isinstance(data, Iterator):
+            raise PruneError(
+                f"Expected data that can be read several times. Received: {short(data)}, which is used up by the first "
+                "reading. Give arrays, a tf.data.Dataset or a keras.utils.PyDataset."
+            )
+        if isinstance(data, list) and not all(map(_is_array, data)):
+            raise PruneError(
+                "Expected data in a form that fit takes: arrays (x, y), or a data set. Received: a list of other "
+                "things. Concatenate its batches, or make a tf.data.Dataset or a keras.utils.PyDataset of them."
+            )
+        self.data, self.batch = data, batch
+        self.arrays = isinstance(data, tuple | list | Mapping) or _is_array(data)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are labels beside the inputs."""
+        if self.arrays:
+            return isinstance(self.data, tuple) and len(self.data) > 1
+        first = next(iter(self.batches()), ())
+        return isinstance(first, tuple | list) and len(first) > 1
+
+    @property
+    def inputs(self) -> Any:
+        """The inputs, in arrays; of batches, the batches."""
+        return self.data[0] if self.arrays and isinstance(self.data, tuple) else self.data
+
+    def batches(self) -> Any:
+        """Returns what yields batches `(inputs, labels)`, or inputs."""
+        if isinstance(self.data, keras.utils.PyDataset):
+            return [self.data[index] for index in range(self.data.num_batches)]
+        if not self.arrays:
+            return self.data
+        data = self.data if isinstance(self.data, tuple) else (self.data,)
+        starts = range(0, len(keras.tree.flatten(data)[0]), self.batch)
+        cut = [keras.tree.map_structure(lambda x, s=start: x[s : s + self.batch], data) for start in starts]
+        return cut if len(data) > 1 else [each[0] for each in cut]
+
+    def fit_arguments(self) -> dict[str, Any]:
+        """Returns the arguments of `fit` and `evaluate`."""
+        if not self.arrays:
+            return {"x": self.data}
+        parts = self.data if isinstance(self.data, tuple) else (self.data,)
+        return {**dict(zip(("x", "y", "sample_weight"), parts, strict=False)), "batch_size": self.batch}
+
+    def validation_arguments(self) -> dict[str, Any]:
+        """Returns the arguments of `fit` that validate on these examples."""
+        return {"validation_data": self.data, **({"validation_batch_size": self.batch} if self.arrays else {})}
+
+    def steps(self) -> int:
+        """Returns the number of batches."""
+        batches = self.batches()
+        try:
+            return len(batches)
+        except TypeError:  # a set of unknown length
+            return sum(1 for _ in batches)
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, np.ndarray) or keras.ops.is_tensor(x)

@@ -1,0 +1,171 @@
+"""`sensitivity`: what each group of channels is worth, measured one group at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras import tree
+
+from kerasprune import criteria
+from kerasprune._keras import structures
+from kerasprune.budgets.base import kept_number, top
+from kerasprune.criteria.base import Criterion
+from kerasprune.errors import PruneError, extras, fraction_faults, raise_faults, seed_faults, whole_number_faults
+from kerasprune.files import path_of, replacing
+from kerasprune.files.writing import write_rows
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.kept_channels import legal
+from kerasprune.graph.trace import trace
+from kerasprune.plans import Plan
+from kerasprune.surgery.comparison import output_error
+from kerasprune.surgery.example_batches import example_batches
+from kerasprune.surgery.rebuild import rebuild
+from kerasprune.surgery.reconstruct import reconstruct
+
+
+@dataclass(frozen=True)
+class SensitivityTable:
+    """The error of a model's outputs over the fraction kept of one group at a time; made by `sensitivity`.
+
+    Args:
+        keep: The fractions kept.
+        errors: Per group one error for each fraction: 0 = the dense model's outputs, 1 = no better than a constant.
+        sizes: Channels of each group.
+        criterion: Name of the criterion that chose the channels.
+    """
+
+    keep: tuple[float, ...]
+    errors: Mapping[str, tuple[float, ...]]
+    sizes: Mapping[str, int]
+    criterion: str
+
+    def __str__(self) -> str:
+        """Returns the table, the most sensitive group first."""
+        names = sorted(self.errors, key=lambda name: -max(self.errors[name]))
+        width = max([len("group"), *map(len, names)])
+        lines = [f"{'group':<{width}}  channels  " + "  ".join(f"{keep:>8.3g}" for keep in self.keep)]
+        for name in names:
+            cells = "  ".join(f"{error:>8.2g}" for error in self.errors[name])
+            lines.append(f"{name:<{width}}  {self.sizes[name]:>8}  {cells}")
+        return "\n".join(lines)
+
+    def save(self, path: str | Path) -> Path:
+        """Writes a CSV file, a row for each group and fraction, and returns its path."""
+        rows = [
+            {"group": name, "channels": self.sizes[name], "keep": keep, "error": error}
+            for name, errors in self.errors.items()
+            for keep, error in zip(self.keep, errors, strict=True)
+        ]
+        return write_rows(path_of(path), rows, ("group", "channels", "keep", "error"))
+
+    @extras("SensitivityTable.plot")
+    def plot(self, path: str | Path) -> Path:
+        """Draws a line for each group into an image file (`.svg`, `.png`, `.pdf`), and returns its path."""
+        from matplotlib.figure import Figure
+
+        path = path_of(path)
+        figure = Figure(figsize=(7, 4.5), layout="constrained")
+        axes = figure.subplots()
+        for name, errors in self.errors.items():
+            axes.plot(self.keep, errors, marker="o", markersize=3, label=name)
+        axes.set(xlabel="fraction of the group's channels kept", ylabel="error of the outputs", ylim=(0, None))
+        axes.legend(fontsize=6, ncols=2)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format=path.suffix.lstrip(".") or "png")
+        return path
+
+
+def sensitivity(
+    model: keras.Model | ChannelGraph,
+    data: Any,
+    criterion: str | dict | type | Criterion = "l1",
+    *,
+    keep: Sequence[float] = (0.75, 0.5, 0.25, 0.1),
+    groups: Sequence[str] | None = None,
+    samples: int = 256,
+    loss: Any = None,
+    seed: int = 0,
+) -> SensitivityTable:
+    """Measures what each group of channels is worth: the error of the outputs when only that group is pruned.
+
+    For every group g and fraction f the best channels by the criterion stay, all other groups whole; the slim model is
+    reconstructed on one half of the examples, and its outputs are compared with the dense model's on the other half:
+
+        E_g(f) = Σ ‖slim − dense‖² / Σ ‖dense − mean(dense)‖²
+
+    What is cut in several groups at once costs more than the sum of these errors, the more the stronger the pruning:
+    the table says where to look, it is not a budget by itself.
+
+    Args:
+        model: The trained model, which is left untouched, or its graph where `kp.trace` was called with other options.
+        data: Examples, as for `kp.reconstruct`; of criteria that look at data, batches of `(inputs, labels)`.
+        criterion: Which channels stay. Defaults to `"l1"`.
+        keep: The fractions kept. Defaults to `(0.75, 0.5, 0.25, 0.1)`.
+        groups: Names of the groups. Defaults to `None`: all that are prunable.
+        samples: Examples to reconstruct from, and as many again to measure on. Defaults to 256.
+        loss: Loss for criteria that use gradients. Defaults to the compiled one.
+        seed: Of everything random. Defaults to 0.
+
+    Returns:
+        The table: print it, `.plot(path)`, `.save(path)`. It costs a reconstruction for every group and fraction.
+
+    Raises:
+        PruneError: An argument is out of range, a name is unknown, or the data do not fit or are one example.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> inputs = keras.Input((4,))
+        >>> x = keras.layers.Dense(8, activation="relu", name="hidden")(inputs)
+        >>> model = keras.Model(inputs, keras.layers.Dense(2)(x))
+        >>> table = kp.sensitivity(model, np.random.default_rng(0).normal(size=(64, 4)), keep=(0.75, 0.25))
+        >>> list(table.errors), table.keep
+        (['hidden'], (0.75, 0.25))
+    """
+    criterion = criteria.get(criterion)
+    faults = [fault for each in keep for fault in fraction_faults(keep=each)]
+    raise_faults("Nothing can be measured:", faults + seed_faults(seed=seed) + whole_number_faults(1, samples=samples))
+    graph = model if isinstance(model, ChannelGraph) else trace(model)
+    loss = loss if loss is not None else getattr(graph.model, "loss", None)
+    scores = criteria.score(criterion, graph, data, loss, seed)
+    names = list(graph.prunable) if groups is None else [graph.group(name).name for name in groups]
+    fitted, judged = _halves(graph.model, data, samples)
+    errors = {}
+    for name in names:
+        found = []
+        for fraction in keep:
+            chosen = {name: top(scores[name], kept_number(graph.groups[name].size, fraction))}
+            plan = Plan.of(graph, legal(graph, chosen, scores))
+            slim = reconstruct(rebuild(graph, plan), graph.model, plan, fitted, samples=samples, seed=seed)
+            found.append(output_error(slim, graph.model, judged))
+        errors[name] = tuple(found)
+    sizes = {name: graph.groups[name].size for name in names}
+    return SensitivityTable(tuple(keep), errors, sizes, type(criterion).__name__)
+
+
+def _halves(model: keras.Model, data: Any, samples: int) -> tuple[list[Any], list[Any]]:
+    """Returns the examples to reconstruct from and those to measure on, in batches of the structure of the inputs."""
+    batches = example_batches(model, data, 2 * samples)
+    count = sum(len(batch[0]) for batch in batches)
+    if count < 2:
+        raise PruneError("Expected examples to reconstruct from and others to measure on. Received: one example.")
+    halves: tuple[list[Any], list[Any]] = [], []
+    seen = 0
+    for batch in batches:
+        cut = min(max(count // 2 - seen, 0), len(batch[0]))
+        for half, part in zip(halves, (slice(None, cut), slice(cut, None)), strict=True):
+            arrays = [array[part] for array in batch]
+            if len(arrays[0]):
+                half.append(_packed(model, arrays))
+        seen += len(batch[0])
+    return halves
+
+
+def _packed(model: keras.Model, arrays: list[Any]) -> Any:
+    if len(arrays) == 1:
+        return arrays[0]
+    packed = tree.pack_sequence_as(structures(model)[0], arrays)
+    return list(packed) if isinstance(packed, tuple) else packed  # a tuple would be inputs and labels

@@ -1,0 +1,118 @@
+"""The whole way in one call: on arrays and batches, with labels and without."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import kerasprune as kp
+
+
+def trained():
+    """A classifier of three classes by the largest of three sums, and examples of it."""
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(256, 6)).astype("float32")
+    y = x.reshape(-1, 3, 2).sum(-1).argmax(-1)
+    inputs = keras.Input((6,))
+    hidden = layers.Dense(32, activation="relu", name="hidden")(inputs)
+    hidden = layers.Dense(24, activation="relu", name="second")(hidden)
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax", name="classes")(hidden))
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(x, y, epochs=6, verbose=0)
+    return model, x, y
+
+
+@pytest.fixture(scope="module")
+def start():
+    return trained()
+
+
+def test_what_each_step_gains_is_reported(start):
+    model, x, y = start
+    before, rate = model.get_weights(), float(model.optimizer.learning_rate)
+    slim, plan, report = kp.prune(model, 0.3, (x, y), epochs=3, optimizer=keras.optimizers.Adam(0.01), seed=1)
+    assert [step.name for step in report.steps] == ["dense", "removed", "reconstructed", "fine-tuned"]
+    dense, removed, _, tuned = report.steps
+    assert dense.error == 0 and removed.metrics["accuracy"] < tuned.metrics["accuracy"]
+    assert tuned.metrics["accuracy"] == pytest.approx(np.mean(slim.predict(x, verbose=0).argmax(-1) == y), abs=1e-6)
+    assert report.macs == pytest.approx(0.3, abs=0.03) and f"{report.params:.3f}" in str(report)
+    assert report.params == slim.count_params() / model.count_params()
+    assert len(plan.keep["hidden"]) == slim.get_layer("hidden").units < 32
+    assert all(map(np.array_equal, before, model.get_weights())) and float(model.optimizer.learning_rate) == rate
+    assert slim.evaluate(x, y, verbose=0, return_dict=True)["accuracy"] == pytest.approx(tuned.metrics["accuracy"])
+
+
+def test_inputs_alone_are_enough(start):
+    model, x, _ = start
+    found = kp.prune(model, data=x, epochs=3, keep=0.4, optimizer="adam")
+    errors = [step.error for step in found.report.steps]
+    assert errors[3] < errors[1] and not found.report.steps[3].metrics
+    assert len(found.plan.keep["hidden"]) == 12  # 0.4 of 32, in place of macs
+    cut = kp.prune(model, params=0.5)  # no data at all
+    assert [step.error for step in cut.report.steps] == [None, None]
+    assert cut.report.params == pytest.approx(0.5, abs=0.05)
+
+
+class Halves(keras.utils.PyDataset):
+    def __init__(self, x, y):
+        super().__init__()
+        self.x, self.y = x, y
+
+    @property
+    def num_batches(self):
+        return 2
+
+    def __getitem__(self, index):
+        part = slice(index * 128, index * 128 + 128)
+        return self.x[part], self.y[part]
+
+
+def test_batches_of_any_kind(start):
+    import tensorflow as tf
+
+    model, x, y = start
+    sets = [tf.data.Dataset.from_tensor_slices((x, y)).batch(64), Halves(x, y)]
+    for data in sets:
+        slim, _, report = kp.prune(model, data=data, epochs=1, distil=False, reconstruct=False, validation=(x, y))
+        assert [step.name for step in report.steps] == ["dense", "removed", "fine-tuned"]
+        assert "accuracy" in report.steps[-1].metrics and slim.count_params() < model.count_params()
+
+
+def test_the_side_of_images_is_that_of_the_data():
+    inputs = keras.Input((None, None, 3))
+    x = layers.Conv2D(8, 3, activation="relu", name="first")(inputs)
+    model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    images = np.random.default_rng(0).normal(size=(8, 12, 12, 3)).astype("float32")
+    found = kp.prune(model, 0.5, images)
+    assert found.report.macs == kp.cost(found.slim, resolution=12).macs / kp.cost(model, resolution=12).macs <= 0.51
+    with pytest.raises(kp.PruneError, match="resolution="):
+        kp.prune(model, 0.5)
+
+
+def test_inputs_by_name():
+    made = {"left": keras.Input((4,), name="left"), "right": keras.Input((3,), name="right")}
+    x = layers.Dense(8, activation="relu", name="both")(layers.Concatenate()(list(made.values())))
+    model = keras.Model(made, layers.Dense(1, name="amount")(x))
+    model.compile("sgd", "mse")
+    generator = np.random.default_rng(0)
+    x = {"left": generator.normal(size=(32, 4)), "right": generator.normal(size=(32, 3))}
+    labelled, alone = (kp.prune(model, 0.5, data, epochs=1) for data in ((x, np.ones((32, 1))), x))
+    assert "loss" in labelled.report.steps[-1].metrics and not alone.report.steps[-1].metrics
+    with pytest.raises(kp.PruneError, match="Concatenate its batches"):
+        kp.prune(model, 0.5, [(x, np.ones((32, 1)))])
+
+
+def test_what_is_missing_is_said(start):
+    model, x, y = start
+    with pytest.raises(kp.PruneError, match="data=None"):
+        kp.prune(model, epochs=1)
+    with pytest.raises(kp.PruneError, match="distil=False"):
+        kp.prune(model, data=x, epochs=1, distil=False)
+    with pytest.raises(kp.PruneError, match="read several times"):
+        kp.prune(model, data=iter([x]))
+    with pytest.raises(kp.PruneError, match="is not compiled"):
+        kp.prune(kp.rebuild(model, kp.Plan({})), data=(x, y), epochs=1)
+    with pytest.raises(kp.PruneError, match="epochs=-1"):
+        kp.prune(model, epochs=-1)
