@@ -1,6 +1,7 @@
 """How well each criterion foretells what removing a channel costs, on a trained network.
 
-    python benchmarks/criteria_truth.py      # writes results/criteria_truth.csv and .md
+    python benchmarks/criteria_truth.py              # writes results/criteria_truth.csv and .md
+    python benchmarks/criteria_truth.py l1 taylor_fo  # these criteria only; finished rows are kept
 
 ResNet-20 on glyphs, the shipped checkpoint. Of every group of coupled channels some are drawn; each is removed alone
 (its scales and shifts of BatchNorm are 0 wherever it is made), and the loss is taken on images that no criterion saw.
@@ -11,6 +12,7 @@ criterion whose scores mean nothing from group to group may still be good within
 from __future__ import annotations
 
 import os
+import sys
 import time
 from datetime import date
 from pathlib import Path
@@ -29,7 +31,7 @@ ROWS, PAGE = RESULTS / "criteria_truth.csv", RESULTS / "criteria_truth.md"
 FIELDS = ("criterion", "all", "within", "seconds", "channels", "rises_above_0", "date")
 CHECKPOINT = Path(kp.__file__).parent / "recipes" / "library" / "checkpoints" / "glyphs-base.keras"
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-BATCH, SCORED, JUDGED, PER_GROUP = 64, 8, 8, 8
+BATCH, SCORED, JUDGED, PER_GROUP = 64, 4, 4, 4
 MORE = {"obd (gauss_newton)": {"name": "obd", "curvature": "gauss_newton"}}
 
 
@@ -75,7 +77,7 @@ def main() -> None:
     generator = np.random.default_rng(0)
     drawn = {name: generator.permutation(group.size)[:PER_GROUP] for name, group in graph.prunable.items()}
     done = {row["criterion"] for row in rows.read(ROWS)}
-    missing = [name for name in (*kp.criteria.names(), *MORE) if name not in done]
+    missing = [name for name in sys.argv[1:] or (*kp.criteria.names(), *MORE) if name not in done]
     if missing:
         data = batches("train", SCORED)
         truth = rises(graph, drawn, batches("validation", JUDGED))
@@ -98,7 +100,7 @@ def page() -> str:
     lines = [
         "# What criteria foretell",
         "",
-        *__doc__.splitlines()[4:],
+        *__doc__.splitlines()[5:],
         "",
         f"{first['channels']} channels, {first['rises_above_0']} of which the network misses; criteria saw "
         f"{SCORED * BATCH} images of training, losses are those of {JUDGED * BATCH} of validation. {first['date']}.",
