@@ -27,6 +27,12 @@ from kerasprune.surgery.least_squares import LeastSquares, fitted, steadiest_rid
 from kerasprune.surgery.pairing import Pairing, paired
 from kerasprune.surgery.program import Batches, Run, Step
 
+NO_GAIN = (
+    "Reconstruction has led away from the outputs of the dense model: the kernels stay as they were. Give more "
+    "examples, or train."
+)
+"""What is said where a reconstruction is not taken."""
+
 _NUMBERS = 2**26  # of the rows of one layer
 _LEAST = 2000  # positions of a problem that is one of many
 _MANY, _PER_UNKNOWN = 500, 10  # examples, and positions, from which the ridge need not be chosen by them

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.example_batches import example_batches
 from kerasprune.surgery.inline import plain
 from kerasprune.surgery.rebuild import rebuild
+from kerasprune.surgery.reconstruct import NO_GAIN
 from kerasprune.surgery.reconstruct import reconstruct as reconstructed
 from kerasprune.training.distillation import distil as taught
 from kerasprune.workflows.fit_examples import Examples
@@ -76,7 +78,8 @@ def prune(
         coupling: See `kp.trace`. Defaults to `"tied"`.
         freeze: Names of layers that keep all channels, with wildcards. Defaults to none.
         resolution: Input side, in pixels, to count at where the model's is free. Defaults to that of the data.
-        reconstruct: Whether kernels are solved by least squares where there are data. Defaults to `True`.
+        reconstruct: Whether kernels are solved by least squares where there are data, and taken where the outputs come
+            nearer to the dense ones. Defaults to `True`.
         distil: Whether the dense model teaches while the slim one is fine-tuned: for 0.9 of the loss, without labels
             for all of it. Defaults to `True`.
         validation: What the report is measured on, and `fit` validates on, in the form of `data`. Defaults to `data`.
@@ -118,8 +121,13 @@ def prune(
     slim = rebuild(graph, plan)
     steps.append(judge.step("removed", slim))
     if examples is not None and reconstruct:
-        slim = reconstructed(slim, dense, plan, examples.inputs, seed=seed)
-        steps.append(judge.step("reconstructed", slim))
+        solved = reconstructed(slim, dense, plan, examples.inputs, seed=seed)
+        found = judge.step("reconstructed", solved)
+        if found.error > steps[-1].error:
+            warnings.warn(NO_GAIN, stacklevel=2)
+        else:
+            slim = solved
+            steps.append(found)
     if epochs:
         _finetune(slim, model, examples, judge, epochs, optimizer, loss, distil, callbacks)
         steps.append(judge.step("fine-tuned", slim))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import keras
 import numpy as np
 import pytest
@@ -53,6 +55,22 @@ def test_inputs_alone_are_enough(start):
     cut = kp.prune(model, params=0.5)  # no data at all
     assert [step.error for step in cut.report.steps] == [None, None]
     assert cut.report.params == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_reconstruction_that_harms_is_not_taken(start, monkeypatch):
+    model, x, _ = start
+
+    def harmed(slim, *args, **kwargs):
+        worse = keras.models.clone_model(slim)
+        worse.set_weights([-3 * w for w in slim.get_weights()])
+        return worse
+
+    monkeypatch.setattr(importlib.import_module("kerasprune.workflows.prune"), "reconstructed", harmed)
+    with pytest.warns(UserWarning, match="led away from the outputs"):
+        found = kp.prune(model, data=x)
+    assert [step.name for step in found.report.steps] == ["dense", "removed"]
+    folded = kp.rebuild(model, found.plan).get_weights()
+    assert all(map(np.array_equal, folded, found.slim.get_weights()))
 
 
 class Halves(keras.utils.PyDataset):

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
+
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
 from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.stages import steps
 from kerasprune.recipes.stages.context import Run
+from kerasprune.surgery.reconstruct import NO_GAIN
 from kerasprune.surgery.reconstruct import reconstruct as reconstructed
 
 
 def reconstruct(run: Run) -> None:
-    """Solves the kernels of the slim model from training examples, without their labels: `reconstructed.keras`."""
+    """Solves the kernels of the slim model from training examples, without their labels: `reconstructed.keras`.
+
+    Where that leads away from the dense outputs on validation examples, the kernels stay as they were.
+    """
     spec = run.recipe.reconstruct
     slim, dense = run.folder.model("rebuilt.keras"), run.folder.model("pruned.keras")
     plan = Plan.load(run.folder.file("plan.json"))
@@ -25,6 +31,10 @@ def reconstruct(run: Run) -> None:
         except PruneError as error:
             raise PruneError(f"{error} Or leave reconstruct out (on the command line: --no-reconstruct).") from error
     logs = steps.note(run, "reconstruct", slim)
+    if steps.is_further(run, "reconstruct", "rebuild"):
+        warnings.warn(NO_GAIN, stacklevel=2)
+        slim = run.folder.model("rebuilt.keras")
+        logs = steps.note(run, "reconstruct", slim)
     if logs:
         run.folder.set_metrics("reconstruct", [{"epoch": 0, **{f"val_{key}": value for key, value in logs.items()}}])
     run.folder.save_model("reconstructed.keras", slim)

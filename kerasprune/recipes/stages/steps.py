@@ -42,6 +42,12 @@ def note(run: Run, step: str, model: keras.Model) -> dict[str, float]:
     return logs
 
 
+def is_further(run: Run, step: str, before: str) -> bool:
+    """Returns whether a step has led away from the outputs of the dense model, as `note` has measured both."""
+    errors = {one["step"]: one["output_error"] for one in run.folder.json("steps.json") or []}
+    return None not in (errors.get(step), errors.get(before)) and errors[step] > errors[before]
+
+
 def _error(run: Run, step: str, model: keras.Model, batches: Any) -> float | None:
     """Returns how far the outputs are from the dense model's, where that is what is worked on."""
     if step == "dense" or not (run.recipe.reconstruct or not run.labelled(model)):
