@@ -271,9 +271,14 @@ class GrowingPenalty(PruningCallback):
         if self.leaves_masks:
             raise PruneError(f"Expected channels. Received: granularity={self.granularity!r}. Use callback.masks.")
         kept = {name: indices.tolist() for name, indices in self._kept.items()}
-        kinds = {granularities.Filter: "filter", granularities.Channel: "channel", granularities.Scale: "scale"}
-        pushed = kinds.get(type(self._acting), "")
+        pushed = self.pushes if self._acting.whole_channels else ""
         return replace(self._given, keep={**self._given.keep, **kept}, pushed=pushed)
+
+    @property
+    def pushes(self) -> str:
+        """Which weights of a channel the penalty is on, once `fit` has begun: `"filter"`, `"channel"` or `"scale"`."""
+        kinds = {granularities.Channel: "channel", granularities.Scale: "scale"}
+        return kinds.get(type(self._acting), "filter")
 
     @property
     def masks(self) -> dict[str, np.ndarray]:

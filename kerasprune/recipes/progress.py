@@ -12,8 +12,11 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from kerasprune.criteria.base import channel_sums, numbers
+from kerasprune.graph.graph import ChannelGraph
 from kerasprune.recipes.ahead import Ahead
-from kerasprune.training.callback import PruningCallback
+from kerasprune.surgery.cut_norms import along
+from kerasprune.training.callback import PruningCallback, facts
 from kerasprune.training.session import State
 
 Row = Mapping[str, Any]
@@ -47,17 +50,20 @@ class Metrics(keras.callbacks.Callback):
 
 
 class FilterNorms(PruningCallback):
-    """Takes the L1 norms of the filters of every prunable group, at the start and then every so many steps.
+    """Takes the L1 norms of the channels of every prunable group, at the start and then every so many steps.
 
-    A filter's norm is the sum of the absolute values that make the channel, over all kernels of its group.
+    A norm is the sum of the absolute values that make the channel, over all kernels of its group; or that read it,
+    where those are what a callback pushes.
 
     Args:
-        graph: The `ChannelGraph` of the model in training.
+        graph: The graph of the model in training.
         every: Steps between two looks.
+        callback: The callback that begins before this one. Defaults to `None`: filters.
     """
 
-    def __init__(self, graph: Any, every: int) -> None:
+    def __init__(self, graph: ChannelGraph, every: int, callback: keras.callbacks.Callback | None = None) -> None:
         super().__init__()
+        self._callback = facts(callback)
         self.graph = graph
         self.every = every
         self.steps: list[int] = []
@@ -100,22 +106,19 @@ class FilterNorms(PruningCallback):
         # On JAX the variables are fresh only after the model has been asked for.
         _ = self.model
         self.steps.append(self._step)
-        self._seen.append({name: filter_norms(self.graph, name) for name in self.graph.prunable})
+        self._seen.append(channel_norms(self.graph, self._callback.pushes))
 
 
-def filter_norms(graph: Any, name: str) -> np.ndarray:
-    """Returns the L1 norm of each channel's filter of a group, shape `(group size,)`.
+def channel_norms(graph: ChannelGraph, pushed: str = "filter") -> dict[str, np.ndarray]:
+    """Returns the L1 norm of each channel of every prunable group, `{group name: (channels,)}`.
 
     Args:
-        graph: The `ChannelGraph`.
-        name: Name of the group.
+        graph: The graph.
+        pushed: Of the weights that make a channel, `"filter"`, of those that read it, `"channel"`, or of its
+            scales, `"scale"`. Defaults to `"filter"`.
     """
-    norms = np.zeros(graph.groups[name].size)
-    for kernel, axis, channel in graph.made_by(name):
-        values = np.abs(keras.ops.convert_to_numpy(kernel.variable))
-        sums = values.sum(axis=tuple(a for a in range(values.ndim) if a != axis))
-        np.add.at(norms, channel[channel >= 0], sums[channel >= 0])
-    return norms
+    sums = channel_sums(graph, along(graph, pushed), lambda entry: np.abs(numbers(entry)))
+    return {name: sums.get(name, np.zeros(group.size)) for name, group in graph.prunable.items()}
 
 
 class StopAfter(keras.callbacks.Callback):

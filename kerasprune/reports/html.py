@@ -22,9 +22,9 @@ FIGURES = (
         "Loss and accuracy over all stages; dotted lines mark where a stage begins.",
     ),
     (
-        "Filter norms while pruning",
+        "Norms of what the penalty is on",
         figures.spread,
-        "Standard deviation over mean of the filters' L1 norms: it grows as the penalty separates them.",
+        "Standard deviation over mean of the L1 norms of channels: it grows as the penalty separates them.",
     ),
     ("", figures.filters, "L1 norm of each filter over the largest of its group, from start to end."),
     (

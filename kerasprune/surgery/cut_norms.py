@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from keras import ops
 
+from kerasprune.graph.channels import Slice
+from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.surgery.applied_plan import AppliedPlan
 
@@ -26,10 +29,7 @@ def relative_norm_cut(applied: AppliedPlan, pushed: str) -> float:
         A number of 0 or more; `nan` where nothing is cut.
     """
     ratios, numbers = [], []
-    for entry in applied.graph.slices:
-        if entry.role != ("scale" if pushed == "scale" else "kernel"):
-            continue
-        axes = {"filter": entry.makes, "channel": entry.reads, "scale": (0,)}[pushed]
+    for entry, axes in along(applied.graph, pushed):
         for axis in axes:
             stays = None if entry.ids[axis] is None else applied.alive[entry.ids[axis]]
             if stays is None or stays.all() or not stays.any():
@@ -40,6 +40,18 @@ def relative_norm_cut(applied: AppliedPlan, pushed: str) -> float:
             ratios.append(norms[~stays].mean() / kept if kept else 1.0)
             numbers.append(np.count_nonzero(~stays))
     return float(np.average(ratios, weights=numbers)) if ratios else float("nan")
+
+
+def along(graph: ChannelGraph, pushed: str) -> list[tuple[Slice, Sequence[int]]]:
+    """Returns the variables that a penalty pushes, each with the axes along which channels lie.
+
+    Args:
+        graph: The graph.
+        pushed: As for `relative_norm_cut`.
+    """
+    if pushed == "scale":
+        return [(entry, (0,)) for entry in graph.slices if entry.role == "scale"]
+    return [(kernel, kernel.makes if pushed == "filter" else kernel.reads) for kernel in graph.kernels]
 
 
 def warn_of_norms(applied: AppliedPlan, plan: Plan) -> None:

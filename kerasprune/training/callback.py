@@ -56,6 +56,8 @@ class PruningCallback(keras.callbacks.Callback):
 
     takes: ClassVar[frozenset[str]] = frozenset()
     """What a caller may decide for it: `"plan"` (what stays), `"keep"` (how much of every group), `"resolution"`."""
+    pushes: str = "filter"
+    """Which weights of a channel it makes small: `"filter"` (that make it), `"channel"` (that read it) or `"scale"`."""
     decides: ClassVar[bool] = False
     """Whether it picks by what it finds after training, so that no plan may stand beside it."""
     restores: ClassVar[bool] = False

@@ -36,7 +36,7 @@ def test_filter_norm_is_the_sum_of_absolute_weights_of_the_filter():
     graph = kp.trace(model)
     kernel = model.get_layer("second").kernel.numpy()
     expected = [np.abs(kernel[..., filter_]).sum() for filter_ in range(4)]
-    np.testing.assert_allclose(watching.filter_norms(graph, "second"), expected, rtol=1e-6)
+    np.testing.assert_allclose(watching.channel_norms(graph)["second"], expected, rtol=1e-6)
 
 
 def test_tied_filters_are_summed_over_all_layers_of_the_group():
@@ -47,19 +47,19 @@ def test_tied_filters_are_summed_over_all_layers_of_the_group():
     model = keras.Model(inputs, keras.layers.Dense(2)(x))
     kernels = [model.get_layer(name).kernel.numpy() for name in ("left", "right")]
     expected = sum(np.abs(kernel).sum(axis=(0, 1, 2)) for kernel in kernels)
-    np.testing.assert_allclose(watching.filter_norms(kp.trace(model), "left"), expected, rtol=1e-6)
+    np.testing.assert_allclose(watching.channel_norms(kp.trace(model))["left"], expected, rtol=1e-6)
 
 
 def test_norms_are_taken_at_the_start_every_few_steps_and_at_the_end():
     model = chain()
-    before = watching.filter_norms(kp.trace(model), "first")
+    before = watching.channel_norms(kp.trace(model))["first"]
     norms = watching.FilterNorms(kp.trace(model), every=2)
     trained(model, [norms])
     arrays = norms.arrays()
     assert arrays["steps"].tolist() == [0, 2, 4, 5]
     assert arrays["first"].shape == (4, 3)
     np.testing.assert_allclose(arrays["first"][0], before)
-    np.testing.assert_allclose(arrays["first"][-1], watching.filter_norms(kp.trace(model), "first"))
+    np.testing.assert_allclose(arrays["first"][-1], watching.channel_norms(kp.trace(model))["first"])
     assert not np.allclose(arrays["first"][0], arrays["first"][-1])
 
 

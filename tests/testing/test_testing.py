@@ -86,7 +86,7 @@ def test_a_good_criterion_passes():
         (TooShort, "one score for each"),
         (Incomplete, "scores for the prunable groups"),
         (Unseeded, "same scores for the same seed"),
-        (Destructive, "leave the weights"),
+        (Destructive, "leave the model as it is"),
         (ByName, "under other layer names"),
         (ByPlace, "permuted scores for permuted channels"),
     ],

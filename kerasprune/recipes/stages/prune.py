@@ -80,7 +80,7 @@ def _fit_with_callback(run: Run, model: keras.Model, spec: schema.Prune, plan: P
     if run.recipe.smoke:
         callback = compressed(callback, total)
     graph = trace(model, coupling=plan.coupling if plan else "free", unknown="freeze")
-    norms = FilterNorms(graph, every=max(1, total // MOMENTS))
+    norms = FilterNorms(graph, max(1, total // MOMENTS), callback)
     fit(
         model,
         spec,
