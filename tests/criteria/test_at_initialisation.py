@@ -15,7 +15,7 @@ from kerasprune.criteria import GraSP
 from kerasprune.criteria.flow import Flow
 from kerasprune.testing.toys import toy_data, toy_model
 
-pytestmark = pytest.mark.jax
+# These run on JAX too, by the path of this file; continuous integration runs test_gradients.py there.
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

@@ -14,7 +14,8 @@ from kerasprune import criteria
 from kerasprune.criteria import OBD, OBS, EmpiricalFisher, ExactDiagonal, GaussNewton, WoodburyInverse, obs_update
 from kerasprune.criteria.block_fisher import inverted_diagonal
 
-pytestmark = [pytest.mark.jax, pytest.mark.torch]
+# These run on JAX too, by the path of this file; continuous integration runs test_gradients.py there.
+pytestmark = pytest.mark.torch
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 GENERATOR = np.random.default_rng(0)
 X, Y = GENERATOR.normal(size=(12, 4)).astype("float32"), GENERATOR.integers(0, 3, 12)

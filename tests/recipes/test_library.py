@@ -41,7 +41,9 @@ HEAVY = {
     "greg2-resnet56-cifar10",
     "glyphs-3d",  # test_three_dimensions.py takes a smaller network through the same stages
     "glyphs-greg1",
+    "glyphs-greg2",
     "glyphs-lottery-rewind",
+    "glyphs-retraining",
     "glyphs-slimming",
     "lottery-resnet20-cifar10",
     "lottery-resnet20-cifar10-low",
