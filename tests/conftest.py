@@ -55,7 +55,10 @@ EVERY_BACKEND = {
 # Files whose tests share nothing and take many seconds each: one by one, at the end, so that all workers end together.
 APART = ("callbacks/test_registered.py", "recipes/test_library.py", "test_docs.py")
 
-FURTHER_MAKER = re.compile(r"^test_callback_contract\[\w+-[1-9]")
+# One maker of each callback is enough on JAX, whose steps are not compiled there; the others are long.
+LEFT_OUT_ON_JAX = re.compile(
+    r"^test_(callback_contract\[\w+-[1-9]|the_guide_to_transfer_learning|saved_files_load_where|some_cases_of_a_file)"
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -68,7 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.quick)
         if path.as_posix() in EVERY_BACKEND:
             item.add_marker(pytest.mark.torch)
-            if not FURTHER_MAKER.search(item.name):  # one maker of each callback: their steps are not compiled there
+            if not LEFT_OUT_ON_JAX.search(item.name):
                 item.add_marker(pytest.mark.jax)
 
 
