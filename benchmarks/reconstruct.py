@@ -98,7 +98,7 @@ def accuracy(model, data) -> float:
 def large() -> None:
     """Other architectures at half of the multiply–adds: errors on images that were not used, and seconds."""
     import kerasprune as kp
-    from kerasprune.surgery.feature_error import feature_error, output_error
+    from kerasprune.surgery.feature_error import feature_error, logit_error
 
     found = {row["model"] for row in read(LARGE)}
     for name, (make, side, samples) in _architectures().items():
@@ -112,7 +112,7 @@ def large() -> None:
         new = kp.reconstruct(slim, model, plan, images[32:])
         row = {"seconds": round(time.perf_counter() - wall, 1), "cpu": round(time.process_time() - cpu, 1)}
         for when, each in (("before", slim), ("after", new)):
-            for what, error in (("error", feature_error), ("outputs", output_error)):
+            for what, error in (("error", feature_error), ("outputs", logit_error)):
                 row[f"{what}_{when}"] = f"{error(each, model, plan, images[:32]):.4g}"
         append(LARGE, LARGE_FIELDS, [{"model": name, "side": side, "samples": samples, **row}])
         print(name, row, flush=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kerasprune.cli.application import app
+from kerasprune.cli.finetuning import check_optimizer, finetuning
 from kerasprune.cli.options import (
     Data,
     Freeze,
@@ -20,7 +21,6 @@ from kerasprune.cli.options import (
     check_model_path,
     in_options,
 )
-from kerasprune.cli.prune import RATES
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
 from kerasprune.errors import PruneError
@@ -110,12 +110,10 @@ def _fractions(text: str) -> list[float]:
 
 
 def _finetuning(epochs: int, optimizer: str, rate: float | None) -> dict[str, Any] | None:
-    if optimizer not in RATES:
-        raise PruneError(f"Expected --optimizer to be one of {', '.join(RATES)}. Received: --optimizer {optimizer}.")
+    check_optimizer(optimizer)
     if epochs < 0:
         raise PruneError(f"Expected --finetune-epochs to be 0 or more. Received: --finetune-epochs {epochs}.")
-    cosine = {"name": "cosine", "start": RATES[optimizer] if rate is None else rate}
-    return {"epochs": epochs, "optimizer": {"name": optimizer, "learning_rate": cosine}} if epochs else None
+    return finetuning(epochs, optimizer, rate)
 
 
 def _teacher(distil: bool, epochs: int) -> str:

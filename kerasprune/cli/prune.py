@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from kerasprune.cli.application import app
+from kerasprune.cli.finetuning import check_optimizer, finetuning
 from kerasprune.cli.messages import Messages
 from kerasprune.cli.options import (
     Data,
@@ -32,8 +33,6 @@ from kerasprune.errors import PruneError
 
 if TYPE_CHECKING:
     from kerasprune.recipes import schema
-
-RATES = {"sgd": 0.01, "adam": 0.001, "adamw": 0.001}  # where fine-tuning starts
 
 
 @app.command()
@@ -101,7 +100,7 @@ def prune(
         "loss": loss,
         "prune": {"plan": {**target, **how, "round_to": round_to, "min_keep": min_keep}},
         "reconstruct": {} if data and reconstruct else None,
-        "finetune": _finetuning(finetune_epochs, optimizer, learning_rate, distil) if finetune_epochs else None,
+        "finetune": _taught(finetuning(finetune_epochs, optimizer, learning_rate), distil),
         "export": export or [],
         "calibrate": calibrate and str(calibrate),
     }
@@ -136,10 +135,9 @@ def _checked(recipe: dict[str, Any], model: Path, trust: bool, room: Path | None
     return checked
 
 
-def _finetuning(epochs: int, optimizer: str, rate: float | None, distil: bool) -> dict[str, Any]:
-    cosine = {"name": "cosine", "start": RATES[optimizer] if rate is None else rate}
-    taught = {"distil": {}} if distil else {}
-    return {"epochs": epochs, "optimizer": {"name": optimizer, "learning_rate": cosine}, **taught}
+def _taught(section: dict[str, Any] | None, distil: bool) -> dict[str, Any] | None:
+    """Returns the section of fine-tuning, with the dense model as a teacher where that is asked for."""
+    return {**section, "distil": {}} if section and distil else section
 
 
 def _check_options(*, data: str | None, epochs: int, optimizer: str, **targets: float | None) -> None:
@@ -153,5 +151,4 @@ def _check_options(*, data: str | None, epochs: int, optimizer: str, **targets: 
             f"Expected --data beside --finetune-epochs, which is 0 or more. Received: --finetune-epochs {epochs}"
             f"{'' if data else ', no --data'}."
         )
-    if optimizer not in RATES:
-        raise PruneError(f"Expected --optimizer to be one of {', '.join(RATES)}. Received: --optimizer {optimizer}.")
+    check_optimizer(optimizer)

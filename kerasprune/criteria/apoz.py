@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from kerasprune.criteria.base import Criterion, Scores
-from kerasprune.criteria.feature_maps import channel_averages, places
-from kerasprune.errors import raise_faults, whole_number_faults
+from kerasprune.criteria.base import Scores
+from kerasprune.criteria.feature_maps import MapCriterion, channel_averages, places
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.registry import aggregations
 from kerasprune.surgery.example_batches import example_batches
 
 
 @dataclass(frozen=True)
-class APoZ(Criterion):
+class APoZ(MapCriterion):
     """`score(c) = −(share of zeros among all values of c behind its activation)`, over images and positions.
 
     The average percentage of zeros says how often a unit is silent; higher = keep, so minus. Activations that never
@@ -42,14 +40,7 @@ class APoZ(Criterion):
         arXiv 1607.03250, Eq. 1.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"data"})
-
     samples: int = 5000
-    aggregation: Any = "mean"
-
-    def __post_init__(self) -> None:
-        raise_faults("The criterion cannot be made:", whole_number_faults(1, samples=self.samples))
-        object.__setattr__(self, "aggregation", aggregations.get(self.aggregation))
 
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
         """Returns minus the shares of zeros.

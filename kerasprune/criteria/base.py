@@ -72,10 +72,7 @@ class Criterion:
         """
         self.check(data)
         sums = channel_sums(graph, [(kernel, kernel.makes) for kernel in graph.kernels], self._worth)
-        return {
-            name: _array(self.reduced(sums[name]), "float64") if name in sums else np.zeros(group.size)
-            for name, group in graph.prunable.items()
-        }
+        return self._scores(graph, sums)
 
     def saliency_of(
         self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
@@ -124,6 +121,13 @@ class Criterion:
                 f"Expected data for {type(self).__name__}, which needs {', '.join(sorted(self.needs))}. Received: "
                 "data=None. Give batches of (inputs, labels) with data=."
             )
+
+    def _scores(self, graph: ChannelGraph, sums: Scores) -> Scores:
+        """Returns the reduced sums; zeros for groups of which nothing is summed."""
+        return {
+            name: _array(self.reduced(sums[name]), "float64") if name in sums else np.zeros(group.size)
+            for name, group in graph.prunable.items()
+        }
 
     def _worth(self, kernel: Slice) -> Any:
         if "gradients" in self.needs:

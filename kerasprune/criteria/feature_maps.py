@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -16,12 +16,13 @@ from keras import layers, ops, tree
 from kerasprune._keras import argument_names, inner_layers, nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.criteria.aggregation import Aggregation
-from kerasprune.criteria.base import Scores
+from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.criteria.belonging import aggregated
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import functional, walk
+from kerasprune.registry import aggregations
 from kerasprune.surgery.precision import in_precision
 
 Statistic = Callable[[np.ndarray], np.ndarray]
@@ -33,6 +34,25 @@ _OPERATIONS = (
     *(nn.Sigmoid, nn.HardSigmoid, nn.HardTanh, nn.Threshold, knp.Tanh),
 )
 _NUMBERS_AT_ONCE = 2**27  # in all outputs of one pass together: half a gigabyte
+
+
+@dataclass(frozen=True)
+class MapCriterion(Criterion):
+    """Base of criteria that look at feature maps; labels are not used.
+
+    Args:
+        samples: How many examples are read at the most.
+        aggregation: How several maps of a channel make one score. Defaults to `"mean"`.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"data"})
+
+    samples: int
+    aggregation: Any = "mean"
+
+    def __post_init__(self) -> None:
+        raise_faults("The criterion cannot be made:", whole_number_faults(1, samples=self.samples))
+        object.__setattr__(self, "aggregation", aggregations.get(self.aggregation))
 
 
 @dataclass(frozen=True)

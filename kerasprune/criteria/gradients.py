@@ -68,11 +68,7 @@ class GradientCriterion(Criterion):
         entries = self.entries(graph)
         found = self.gradients(graph.model, [entry.variable for entry, _ in entries], data, loss, seed)
         _check_reached(graph, entries, found)
-        sums = self.totals(graph, lambda entry: self._of(entry, found))
-        return {
-            name: _array(self.reduced(sums[name]), "float64") if name in sums else np.zeros(group.size)
-            for name, group in graph.prunable.items()
-        }
+        return self._scores(graph, self.totals(graph, lambda entry: self._of(entry, found)))
 
     def saliency_of(
         self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from kerasprune.criteria.base import Criterion, Scores
-from kerasprune.criteria.feature_maps import Place, channel_averages, places
-from kerasprune.errors import raise_faults, whole_number_faults
+from kerasprune.criteria.base import Scores
+from kerasprune.criteria.feature_maps import MapCriterion, Place, channel_averages, places
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.registry import aggregations
 from kerasprune.surgery.example_batches import example_batches
 
 
 @dataclass(frozen=True)
-class HRank(Criterion):
+class HRank(MapCriterion):
     """`score(c) = mean over images of rank(feature map of c)`, the map being what the activation behind c puts out.
 
     The rank is that of `numpy.linalg.matrix_rank` in float32: singular values above `σ_max · max(H, W) · ε`. A map of
@@ -41,14 +39,7 @@ class HRank(Criterion):
         Lin et al., HRank: Filter Pruning using High-Rank Feature Map, CVPR 2020, section 3.2.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"data"})
-
     samples: int = 640
-    aggregation: Any = "mean"
-
-    def __post_init__(self) -> None:
-        raise_faults("The criterion cannot be made:", whole_number_faults(1, samples=self.samples))
-        object.__setattr__(self, "aggregation", aggregations.get(self.aggregation))
 
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
         """Returns the scores from mean ranks.

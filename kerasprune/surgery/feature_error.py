@@ -51,7 +51,7 @@ def feature_error(
     return _relative_error(pairing, _pairs(pairing.last_features()), example_batches(slim, data, samples))
 
 
-def output_error(
+def logit_error(
     slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan, data: Any, *, samples: int = 1000
 ) -> float:
     """Returns the relative squared error of what the last kernel layers make, before their activation: of the logits.

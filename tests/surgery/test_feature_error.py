@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.surgery.feature_error import feature_error, output_error
+from kerasprune.surgery.feature_error import feature_error, logit_error
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_the_error_of_logits_before_their_activation(net, activation):
         for m in (slim, model)
     )
     expected = ((ours - theirs) ** 2).sum() / ((theirs - theirs.mean(axis=0)) ** 2).sum()
-    assert output_error(slim, model, plan, DATA) == pytest.approx(expected, rel=1e-3)
+    assert logit_error(slim, model, plan, DATA) == pytest.approx(expected, rel=1e-3)
 
 
 def test_blocks_that_are_gone(net):

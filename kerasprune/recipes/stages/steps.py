@@ -10,8 +10,9 @@ from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.stages.context import Run, measured
 from kerasprune.reports import tables
 from kerasprune.surgery.comparison import output_error
+from kerasprune.workflows.pruning_report import SAMPLES
 
-SAMPLES, BATCH = 256, 32  # examples that the error of the outputs is measured on, and how many at a time
+BATCH = 32  # examples at a time that the error of the outputs is measured on
 
 
 def note(run: Run, step: str, model: keras.Model) -> dict[str, float]:
