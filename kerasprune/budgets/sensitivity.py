@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import permutations
 from math import exp, log
 
 from kerasprune.budgets.measured import MeasuredBudget, Widths, WidthSpace
@@ -27,13 +28,15 @@ class Sensitivity(MeasuredBudget):
 
     with λ such that the cost stays. E is the error of the logits right after least-squares reconstruction, on examples
     that nothing was solved on. A step is taken where the measured error falls; m, the reach, then grows, and shrinks
-    where it does not. v is measured by finite differences around every plan that is taken, and averaged geometrically
-    with what it was. It starts from the uniform plan and never ends with a greater error.
+    where it does not; where no step leads further, single channels are exchanged between two groups. v is measured by
+    finite differences around every plan that is taken, and averaged geometrically with what it was. It starts from the
+    uniform plan and never ends with a greater error.
 
     Args:
         samples: Examples that are looked at: solved on one half, judged on the other. Defaults to 600.
         positions: How many output positions each layer is solved on. Defaults to 4000.
-        rounds: How often v is measured; each costs a reconstruction for every group. Defaults to 4.
+        measurements: How many plans are measured at most, each by a reconstruction. Defaults to 60; a round takes one
+            for every group, and some.
         step: By which fraction a group is made narrower to measure it, a channel at the least. Defaults to 0.15.
         reach: m at the start, and at most. Defaults to 0.4.
 
@@ -55,12 +58,12 @@ class Sensitivity(MeasuredBudget):
 
     samples: int = 600
     positions: int = 4000
-    rounds: int = 4
+    measurements: int = 60
     step: float = 0.15
     reach: float = 0.4
 
     def __post_init__(self) -> None:
-        faults = whole_number_faults(1, positions=self.positions, rounds=self.rounds)
+        faults = whole_number_faults(1, positions=self.positions, measurements=self.measurements)
         faults += whole_number_faults(2, samples=self.samples)
         if not is_number(self.step) or not 0 < self.step < 1:
             faults.append(f"Expected step to be a fraction in (0, 1). Received: step={self.step!r}.")
@@ -74,21 +77,55 @@ class Sensitivity(MeasuredBudget):
 
     def improved(self, start: Widths, space: WidthSpace) -> Widths:
         """Returns widths that measure better than those it starts from, or these."""
-        widths, error, reach = start, space.error(start), self.reach
+        search = _Search(space, start, self.measurements, self.reach)
         worth: dict[str, float] = {}
-        for _ in range(self.rounds):
-            now = worth_of(widths, error, self.step, space)
+        while search.left > len(start):
+            now = search.worth(self.step)
             worth = {name: (each * worth.get(name, each)) ** 0.5 for name, each in now.items()}
-            while reach >= _SHORTEST:
-                tried = stepped(widths, worth, reach, space)
-                found = space.error(tried)
-                if found < error:
-                    widths, error, reach = tried, found, min(reach * _GROWS, self.reach)
-                    break
-                reach *= _SHRINKS
-            else:
+            if not search.leap(worth) and not search.exchange(worth):
                 break
-        return widths
+        return search.widths
+
+
+class _Search:
+    """The best widths so far, and what may still be measured."""
+
+    def __init__(self, space: WidthSpace, start: Widths, measurements: int, reach: float) -> None:
+        self.space, self.left, self.most = space, measurements, reach
+        self.widths, self.error, self.reach = start, self._measured(start), reach
+
+    def worth(self, step: float) -> dict[str, float]:
+        """Returns what a unit of cost is worth in each group that can change."""
+        self.left -= len(self.widths)
+        return worth_of(self.widths, self.error, step, self.space)
+
+    def leap(self, worth: Mapping[str, float]) -> bool:
+        """Changes all groups at once, less and less until that is confirmed; returns whether it was."""
+        while self.left > 0 and self.reach >= _SHORTEST:
+            if self._taken(stepped(self.widths, worth, self.reach, self.space)):
+                self.reach = min(self.reach * _GROWS, self.most)
+                return True
+            self.reach *= _SHRINKS
+        self.reach = 2 * _SHORTEST
+        return False
+
+    def exchange(self, worth: Mapping[str, float]) -> bool:
+        """Makes one group narrower for another, the most promising pairs first; returns whether one was confirmed."""
+        pairs = sorted(permutations(worth, 2), key=lambda pair: worth[pair[0]] / worth[pair[1]])
+        found = (exchanged(self.widths, *pair, worth, self.space) for pair in pairs[: 2 * len(worth)])
+        return any(self.left > 0 and self._taken(each) for each in found if each is not None)
+
+    def _taken(self, tried: Widths) -> bool:
+        """Measures widths, and takes them where they are better."""
+        error = self.error if tried == self.widths else self._measured(tried)
+        if error >= self.error:
+            return False
+        self.widths, self.error = tried, error
+        return True
+
+    def _measured(self, widths: Widths) -> float:
+        self.left -= 1
+        return self.space.error(widths)
 
 
 def worth_of(widths: Widths, error: float, step: float, space: WidthSpace) -> dict[str, float]:
@@ -133,6 +170,25 @@ def stepped(widths: Widths, worth: Mapping[str, float], reach: float, space: Wid
         price = (low + high) / 2
         low, high = (low, price) if space.cost(at(price)) <= space.limit else (price, high)
     return _filled(at(high), worth, space)
+
+
+def exchanged(widths: Widths, giver: str, taker: str, worth: Mapping[str, float], space: WidthSpace) -> Widths | None:
+    """Returns widths with a rung more of one group, and of another as many fewer as that costs; `None` where too few.
+
+    Args:
+        widths: The present widths.
+        giver: The group that becomes narrower.
+        taker: The group that becomes wider.
+        worth: What a unit of cost is worth in each group that may change.
+        space: What may be chosen.
+    """
+    changed = {**widths, taker: space.wider(taker, widths[taker])}
+    while space.cost(changed) > space.limit:
+        fewer = space.narrower(giver, changed[giver], 0.0)
+        if fewer == changed[giver]:
+            return None
+        changed[giver] = fewer
+    return _filled(changed, worth, space)
 
 
 def _filled(widths: Widths, worth: Mapping[str, float], space: WidthSpace) -> Widths:
