@@ -198,4 +198,3 @@ def run_step(step: Step, tensors: dict[Value, Any]) -> list[Any]:
         kwargs = {**kwargs, "training": False}
     made = step.operation(*args, **kwargs)
     return list(made) if isinstance(made, list | tuple) and len(made) == len(step.outputs) else tree.flatten(made)
-
