@@ -23,7 +23,8 @@ NO_GAIN = (
 )
 """What is said where a reconstruction is not taken."""
 
-_RIDGES, _TURNS = 4, 8
+_STRONGER = 10, 100, 1000  # ridges that are tried, too
+_TURNS = 8
 
 
 def reconstruct(
@@ -46,6 +47,9 @@ def reconstruct(
     residual branch, Y is what the *sum* lacks, so that the branch answers for what the trunk has lost; before a relu,
     numbers that it cuts off need not be met.
 
+    Activations that later layers read are held for all examples: in memory up to 1 GiB for each of the two models,
+    beyond it in temporary files.
+
     Do not recalculate BatchNorm statistics afterwards: the targets are in those of the dense model.
 
     Args:
@@ -56,8 +60,8 @@ def reconstruct(
             `tf.data` data set, a loader, a list), each inputs or `(inputs, labels, …)`, of which labels are ignored.
         samples: How many examples are taken at most. Defaults to 1000.
         positions: How many output positions each layer is solved on at most. Defaults to 15,000.
-        ridge: ρ ≥ 0, how strongly the present weights are held on to. With fewer than 500 examples, or 10 positions
-            for each unknown, the best of ρ, 10 ρ, 100 ρ and 1000 ρ on a fifth of them. Defaults to 1e-3.
+        ridge: ρ ≥ 0, how strongly the present weights are held on to, at the least: for each kernel the best of ρ,
+            10 ρ, 100 ρ, 1000 ρ and leaving it, on a fifth of the examples that nothing is solved on. Defaults to 1e-3.
         seed: Of the choice of positions. Defaults to 0.
 
     Returns:
@@ -92,7 +96,9 @@ def reconstruct(
     pairing = paired(new, model, plan)
     examples = example_batches(slim, data, samples)
     targets = Targets(pairing.dense, examples, np.random.default_rng(seed))
-    work = Solving(pairing, examples, targets, positions, [ridge * 10**power for power in range(_RIDGES)], _TURNS)
+    work = Solving(
+        pairing, examples, targets, positions, [ridge, *(ridge * factor for factor in _STRONGER), np.inf], _TURNS
+    )
     work.solve_all()
     work.warn()
     return new

@@ -18,13 +18,13 @@ from kerasprune.rules.gate import Gate
 from kerasprune.surgery.as_linear import Linear, as_linear, at_least_float32
 from kerasprune.surgery.inner_kernels import given_to, kernel_layers
 from kerasprune.surgery.layer_tail import Tail, tail_of
-from kerasprune.surgery.least_squares import LeastSquares, fitted, steadiest_ridge
+from kerasprune.surgery.least_squares import LeastSquares, fitted
 from kerasprune.surgery.pairing import Pairing
 from kerasprune.surgery.program import Batches, Program, Run, Step, Value
 
 _NUMBERS = 2**26  # of the rows of one layer
 _LEAST = 2000  # positions of a problem that is one of many
-_MANY, _PER_UNKNOWN = 500, 10  # examples, and positions, from which the ridge need not be chosen by them
+_JUDGES = 5  # every fifth example judges
 _NO_SCALE = 1e-6
 
 
@@ -49,12 +49,17 @@ class Kernel:
 
 @dataclass
 class _Rows:
-    """What a kernel is solved from: rows of X, of Y, and of the residual sum it goes into."""
+    """What a kernel is solved from: rows of X, of Y, and of the residual sum it goes into; and which only judge."""
 
+    judges: np.ndarray
     x: np.ndarray
     y: np.ndarray
     sum: np.ndarray | None = None
     others: np.ndarray | None = None
+
+    def where(self, chosen: np.ndarray) -> _Rows:
+        """Returns some of the rows."""
+        return _Rows(*(None if each is None else each[chosen] for each in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,8 @@ class Solving:
         examples: What both are run on.
         targets: What the dense model makes of them.
         positions: How many output positions each layer is solved on at most.
-        ridges: ρ; the first, or where there is little to solve from, the best of them on a fifth of it.
+        ridges: ρ; of several the best for each kernel, on a fifth of the examples that no kernel is solved on: one that
+            suits the examples alone would lead all that comes after it astray.
         turns: How often what a relu cuts off is looked at anew. Defaults to 8.
     """
 
@@ -201,19 +207,19 @@ class Solving:
 
     def _solve(self, kernel: Kernel) -> None:
         view, tail = kernel.view, kernel.tail
-        rows = self._rows(kernel)
+        rows, judges = self._rows(kernel), None
+        if len(self.ridges) > 1:
+            rows, judges = rows.where(~rows.judges), rows.where(rows.judges)
         norm = tail.norm if tail and view.bias is None else None
-        target = rows.y if tail is None else _wanted(rows, tail, None)
-        ridge, has_constant = self.ridges[0], view.bias is not None or norm is not None
-        scarce = self._count < _MANY or len(rows.x) < _PER_UNKNOWN * rows.x.shape[2]
-        if scarce and len(self.ridges) > 1:
-            ridge = steadiest_ridge(rows.x, target, view.start, self.ridges, has_constant)
-        problem = LeastSquares(rows.x, view.start, ridge, has_constant)
-        matrices, constant = problem.solve(target)
+        target = _wanted(rows, tail, None)
+        problem, ridge = LeastSquares(rows.x, view.start, view.bias is not None or norm is not None), self.ridges[0]
+        if judges is not None:
+            ridge = problem.steadiest(target, self.ridges, judges.x, _wanted(judges, tail, None))
+        matrices, constant = problem.solve(target, ridge)
         if tail and np.isfinite(tail.range).any() and (tail.sum is None or rows.sum is not None):
             for _ in range(self.turns):
                 target = _wanted(rows, tail, fitted(rows.x, matrices, constant))
-                matrices, constant = problem.solve(target)
+                matrices, constant = problem.solve(target, ridge)
         view.assign(matrices, None if view.bias is None else constant)
         if norm is not None:
             norm.moving_mean.assign(values(norm.moving_mean) - constant.ravel())
@@ -231,9 +237,12 @@ class Solving:
         ours = self._slim.batches(*step.inputs, *(tail.others if pair else ()))
         theirs = self.targets.of(kernel, self.pairing.dense_of[step], pair and pair.dense, self._number(view))
         parts: list[list[np.ndarray]] = []
+        seen = 0
         for here, made in zip(ours, theirs, strict=True):
             y = made.y[:, columns] * np.asarray(factor, made.y.dtype)
-            part = [view.rows(_array(given_to(view.layer, step, here)), made.chosen), y]
+            part = [self._judges(seen, made.chosen.shape)]
+            part += [view.rows(_array(given_to(view.layer, step, here)), made.chosen), y]
+            seen += len(made.chosen)
             if pair:
                 part.append(made.sum[:, columns])
                 part.append(sum(view.outputs(_array(z), made.chosen) for z in here[len(step.inputs) :]))
@@ -241,6 +250,12 @@ class Solving:
         rows = _Rows(*map(np.concatenate, zip(*parts, strict=True)))
         self._check(kernel, rows)
         return rows
+
+    def _judges(self, seen: int, shape: tuple[int, int]) -> np.ndarray:
+        """Returns which rows of a batch judge: those of every fifth example; of a handful of examples, single rows."""
+        examples, number = shape
+        counted = np.arange(seen * number, (seen + examples) * number)
+        return (counted // (number if self._count >= _JUDGES else 1)) % _JUDGES == _JUDGES - 1
 
     def _number(self, view: Linear) -> int:
         """Returns how many positions of each example a kernel is solved on at most."""
@@ -272,15 +287,17 @@ class Solving:
                 )
 
 
-def _wanted(rows: _Rows, tail: Tail, present: np.ndarray | None) -> np.ndarray:
+def _wanted(rows: _Rows, tail: Tail | None, present: np.ndarray | None) -> np.ndarray:
     """Returns what the kernel should put out.
 
     Args:
         rows: What it is solved from.
-        tail: What stands behind it.
+        tail: What stands behind it; `None`: nothing that counts.
         present: What it puts out now: where that is out of range, as the target is, it may stay. Defaults to `None`:
             every target is to be met.
     """
+    if tail is None:
+        return rows.y
     scale, offset = (np.asarray(each, rows.y.dtype) for each in (tail.scale, tail.offset))
     others = 0.0 if rows.others is None else rows.others
     wanted = rows.y * scale + offset if rows.sum is None else rows.sum
