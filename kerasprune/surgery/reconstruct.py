@@ -61,7 +61,7 @@ def reconstruct(
         samples: How many examples are taken at most. Defaults to 1000.
         positions: How many output positions each layer is solved on at most. Defaults to 15,000.
         ridge: ρ ≥ 0, how strongly the present weights are held on to, at the least: for each kernel the best of ρ,
-            10 ρ, 100 ρ, 1000 ρ and leaving it, on a fifth of the examples that nothing is solved on. Defaults to 1e-3.
+            10 ρ, 100 ρ, 1000 ρ and leaving it, on a tenth of the examples that nothing is solved on. Defaults to 1e-3.
         seed: Of the choice of positions. Defaults to 0.
 
     Returns:

@@ -24,7 +24,7 @@ from kerasprune.surgery.program import Batches, Program, Run, Step, Value
 
 _NUMBERS = 2**26  # of the rows of one layer
 _LEAST = 2000  # positions of a problem that is one of many
-_JUDGES = 5  # every fifth example judges
+_JUDGES = 10  # every tenth example judges
 _NO_SCALE = 1e-6
 
 
@@ -138,7 +138,7 @@ class Solving:
         examples: What both are run on.
         targets: What the dense model makes of them.
         positions: How many output positions each layer is solved on at most.
-        ridges: ρ; of several the best for each kernel, on a fifth of the examples that no kernel is solved on: one that
+        ridges: ρ; of several the best for each kernel, on a tenth of the examples that no kernel is solved on: one that
             suits the examples alone would lead all that comes after it astray.
         turns: How often what a relu cuts off is looked at anew. Defaults to 8.
     """
@@ -252,7 +252,7 @@ class Solving:
         return rows
 
     def _judges(self, seen: int, shape: tuple[int, int]) -> np.ndarray:
-        """Returns which rows of a batch judge: those of every fifth example; of a handful of examples, single rows."""
+        """Returns which rows of a batch judge: those of every tenth example; of a handful of examples, single rows."""
         examples, number = shape
         counted = np.arange(seen * number, (seen + examples) * number)
         return (counted // (number if self._count >= _JUDGES else 1)) % _JUDGES == _JUDGES - 1
