@@ -58,7 +58,7 @@ EVERY_BACKEND = {
 # Files whose tests share nothing and take many seconds each: one by one, at the end, so that all workers end together.
 APART = ("callbacks/test_registered.py", "recipes/test_library.py", "test_docs.py")
 
-# One maker of each callback is enough on JAX, whose steps are not compiled there; the others are long.
+# One maker of each callback is enough on JAX; the others are long.
 LEFT_OUT_ON_JAX = re.compile(
     r"^test_(callback_contract\[\w+-[1-9]|the_guide_to_transfer_learning|saved_files_load_where|some_cases_of_a_file)"
 )
