@@ -376,6 +376,7 @@ engines = Registry(
     "engine",
     {
         "local": "kerasprune.workflows.local_runner:LocalRunner",
+        "ray": "kerasprune.workflows.ray_runner:RayRunner",
         "serial": "kerasprune.workflows.serial_runner:SerialRunner",
     },
 )
