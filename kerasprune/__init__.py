@@ -35,6 +35,7 @@ _find, __dir__, __all__ = lazy(
         "models": "kerasprune.models",
         "one_dimension": "kerasprune.workflows.one_dimension:one_dimension",
         "plan": "kerasprune.planning:plan",
+        "precrop": "kerasprune.budgets.precrop:precrop",
         "prune": "kerasprune.workflows.prune:prune",
         "prune_at_init": "kerasprune.sparsity.at_initialisation:prune_at_init",
         "rebuild": "kerasprune.surgery.rebuild:rebuild",

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy(
             "Floor": "kerasprune.budgets.base:Floor",
             "kept_number": "kerasprune.budgets.base:kept_number",
             "stages": "kerasprune.graph.stages:stages",
+            "synexp": "kerasprune.budgets.synexp",
             "top": "kerasprune.budgets.base:top",
         },
     )
