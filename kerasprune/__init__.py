@@ -41,6 +41,7 @@ _find, __dir__, __all__ = lazy(
         "rebuild": "kerasprune.surgery.rebuild:rebuild",
         "recalibrate": "kerasprune.surgery.recalibrate:recalibrate",
         "recipes": "kerasprune.recipes",
+        "reconfigure": "kerasprune.budgets.reconfigure:reconfigure",
         "reconstruct": "kerasprune.surgery.reconstruct:reconstruct",
         "regularizers": "kerasprune.regularizers",
         "reinitialise": "kerasprune.surgery.reinitialise:reinitialise",
