@@ -97,13 +97,10 @@ def _check_reachable(asked: Shares, least: Shares) -> None:
 
 
 def _warn_where_missed(asked: Shares, found: Shares) -> None:
-    missed = [key for key, fraction in asked.items() if abs(found[key] / fraction - 1) > _MISSED]
-    for key in missed:
-        others = " and ".join(f"{other}={asked[other]}" for other in asked if other != key and other not in missed)
-        because = f"{others} leaves no room for more" if others else "whole channels allow no nearer"
-        warn(
-            f"{key}={asked[key]} is not used up: {found[key]:.3f} of the {key} stay, for {because}."
-            if found[key] < asked[key]
-            else f"{key}={asked[key]} is not met: {found[key]:.3f} of the {key} stay, for whole channels allow no nearer.",
-            stacklevel=4,
-        )
+    missed = {key: share for key, share in asked.items() if abs(found[key] / share - 1) > _MISSED}
+    for key, share in missed.items():
+        others = " and ".join(f"{other}={each}" for other, each in asked.items() if other not in missed)
+        reason = "whole channels allow no nearer"
+        if others and found[key] < share:
+            reason = f"{others} leaves no room for more"
+        warn(f"Of the {key}, {found[key]:.3f} stay where {key}={share} was asked for: {reason}.", stacklevel=4)

@@ -45,8 +45,8 @@ def precrop(
         resolution: Input side, in pixels, to count at where the model's is free. Defaults to the model's own.
 
     Returns:
-        The plan, with `coupling="padded"`, for `kp.rebuild(model, plan)`. Where one budget leaves no room for the other,
-        a warning says so.
+        The plan, with `coupling="padded"`, for `kp.rebuild(model, plan)`. Where one budget leaves no room for the
+        other, a warning says so.
 
     Raises:
         PruneError: No budget is given, one is out of range, or the smallest network costs more.
@@ -63,7 +63,8 @@ def precrop(
         0.5
 
     Reference:
-        Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549, section 4.1.
+        Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
+        section 4.1.
     """
     raise_faults("The model cannot be cropped:", share_faults(params, macs, 1))
     asked = {key: float(share) for key, share in (("params", params), ("macs", macs)) if share is not None}
@@ -96,7 +97,7 @@ def _first_channels(graph: ChannelGraph, densities: Mapping[str, float]) -> Choi
 
 
 def _of_zeros(graph: ChannelGraph, densities: Mapping[str, float]) -> dict[str, float]:
-    """Returns the density of groups that no kernel makes, zeros that widen a trunk: that of the densest branch there."""
+    """Returns the density of groups that no kernel makes, zeros that widen a trunk: that of the densest branch."""
     owner = {channel: name for name, group in graph.groups.items() for channel in group.classes.tolist()}
     found: dict[str, float] = {}
     for sum_ in graph.padded:

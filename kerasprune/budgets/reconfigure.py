@@ -57,11 +57,10 @@ def reconfigure(
         (True, True)
 
     Reference:
-        Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549, section 4.2.
+        Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
+        section 4.2.
     """
-    raise_faults(
-        "The model cannot be reconfigured:", [*share_faults(params, macs, LARGEST), *seed_faults(seed=seed)]
-    )
+    raise_faults("The model cannot be reconfigured:", [*share_faults(params, macs, LARGEST), *seed_faults(seed=seed)])
     asked = {key: float(share) for key, share in (("params", params), ("macs", macs)) if share is not None}
     graph = graph_at(model if isinstance(model, ChannelGraph) else trace(model), None, resolution)
     counted = Widths(graph)

@@ -54,8 +54,8 @@ def densities(
         array([0.453, 0.825, 0.474])
 
     Reference:
-        Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549, equations 5
-        and 6, section 4.2, appendix B.
+        Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
+        equations 5 and 6, section 4.2, appendix B.
     """
     given = {"alpha": (alpha, params), "beta": (beta, macs)}
     raise_faults("The densities cannot be found:", _faults(given, alpha, params, macs, cap))
@@ -83,9 +83,7 @@ def _within(prices: np.ndarray, costs: np.ndarray, bound: float, cap: bool) -> n
     return np.divide(level, prices, out=np.ones(len(costs)), where=prices > level)
 
 
-def _between(
-    parameters: tuple[np.ndarray, float], multiplications: tuple[np.ndarray, float], cap: bool
-) -> np.ndarray:
+def _between(parameters: tuple[np.ndarray, float], multiplications: tuple[np.ndarray, float], cap: bool) -> np.ndarray:
     """Returns the densities where both budgets are used up.
 
     With multipliers in the proportion t : 1 − t, their scale follows from one budget; the multiply–adds then grow with
