@@ -189,8 +189,34 @@ class ThreeDimensions(Node):
     training: Fit
 
 
+class PreCrop(Node):
+    """Widths of an untrained network, see `kp.precrop`: the slim model begins with weights drawn anew.
+
+    Args:
+        params: Fraction of the parameters that stays, at most. Defaults to `None`: no bound.
+        macs: Fraction of the multiply–adds that stays, at most. Defaults to `None`: no bound.
+        coupling: Of residual branches. Defaults to `padded`: they may end narrower than their trunk.
+        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
+        unknown: What is done about layers without a rule. Defaults to `raise`.
+    """
+
+    params: Fraction | None = None
+    macs: Fraction | None = None
+    coupling: Literal[COUPLINGS] = "padded"  # type: ignore[valid-type]
+    freeze: tuple[str, ...] = ()
+    unknown: Literal["raise", "freeze"] = "raise"
+
+    @model_validator(mode="after")
+    def _some_budget(self) -> PreCrop:
+        if self.params is None and self.macs is None:
+            raise ValueError("Expected params, macs or both")
+        return self
+
+
 class Prune(Node):
     """The pruning stage: a plan, a callback that prepares the model during `fit`, or both; or all three dimensions.
+
+    Or, before any training, the widths of `precrop`.
 
     Without `epochs` and `steps` the fit is as long as the callback's schedule. It begins with the weights of the dense
     model, or with `weights: fresh` with those that the dense model began with.
@@ -199,6 +225,7 @@ class Prune(Node):
     plan: PlanStep | None = None
     callback: Callback | None = None
     three_dimensions: ThreeDimensions | None = None
+    precrop: PreCrop | None = None
     weights: Literal["trained", "fresh"] = "trained"
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
@@ -211,8 +238,11 @@ class Prune(Node):
     def _complete(self) -> Prune:
         if self.three_dimensions is not None and (self.plan is not None or self.callback is not None):
             raise ValueError("Expected neither plan nor callback beside three_dimensions, which decides by itself")
-        if self.plan is None and self.callback is None and self.three_dimensions is None:
-            raise ValueError("Expected a plan, a callback, or both; or three_dimensions")
+        alone = (self.three_dimensions is not None) + (self.precrop is not None)
+        if self.plan is None and self.callback is None and not alone:
+            raise ValueError("Expected a plan, a callback, or both; or three_dimensions; or precrop")
+        if self.precrop is not None and (alone > 1 or self.plan is not None or self.callback is not None):
+            raise ValueError("Expected nothing beside precrop, which decides before any training")
         if self.callback is not None and self.optimizer is None:
             raise ValueError("Expected an optimizer beside the callback")
         if self.epochs is not None and self.steps is not None:
@@ -294,7 +324,10 @@ class Recipe(Node):
             faults.append("Expected data.validation, on which three_dimensions measures accuracy")
         if (self.finetune or self.reconstruct) and not self.prune:
             faults.append("Expected a prune stage before finetune or reconstruct")
-        if isinstance(self.model, Named) and not self.train:
+        cropped = self.prune is not None and self.prune.precrop is not None
+        if cropped and (self.reconstruct or self.finetune and self.finetune.distil):
+            faults.append("Expected neither reconstruct nor distil beside precrop, whose slim model is untrained")
+        if isinstance(self.model, Named) and not self.train and not cropped:
             faults.append("Expected a train stage, since the model has no trained weights (or model: {start: …})")
         if isinstance(self.model, Start) and self.prune and self.prune.weights == "fresh":
             faults.append("Expected a model by name beside weights: fresh. Received: a checkpoint")
