@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy(
             "Floor": "kerasprune.budgets.base:Floor",
             "kept_number": "kerasprune.budgets.base:kept_number",
             "layer_densities": "kerasprune.budgets.model_densities:layer_densities",
+            "plan_of_densities": "kerasprune.budgets.precrop:plan_of_densities",
             "stages": "kerasprune.graph.stages:stages",
             "SynExpTrial": "kerasprune.budgets.synexp_trials:SynExpTrial",
             "synexp": "kerasprune.budgets.synexp",

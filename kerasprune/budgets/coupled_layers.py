@@ -56,11 +56,13 @@ class CoupledLayers:
         costs: `{"params": α, "macs": β}`: for every layer a mean over those that it is coupled with.
         number: For every layer which of the coupled ones it belongs to.
         of_group: `{group name: which of the coupled ones makes its channels}`; groups without a kernel are not listed.
+        of_kernel: `{variable path: which of the coupled ones it belongs to}`, in the order of the graph.
     """
 
     costs: Mapping[str, np.ndarray]
     number: np.ndarray
     of_group: Mapping[str, int]
+    of_kernel: Mapping[str, int]
 
     @classmethod
     def of(cls, graph: ChannelGraph, *, macs: bool) -> CoupledLayers:
@@ -71,7 +73,8 @@ class CoupledLayers:
         layers = np.maximum(layers.astype(int), 1)
         number = np.repeat(np.arange(total), layers)
         sums = {key: np.bincount(unit, each, minlength=total) for key, each in kernel_costs(graph, macs=macs).items()}
-        return cls({key: (each / layers)[number] for key, each in sums.items()}, number, of_group)
+        of_kernel = dict(zip((kernel.variable.path for kernel in graph.kernels), unit, strict=True))
+        return cls({key: (each / layers)[number] for key, each in sums.items()}, number, of_group, of_kernel)
 
     def densities(self, fractions: Mapping[str, float], *, cap: bool = True) -> dict[str, float]:
         """Returns the density of the layers that make each group.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import sqrt
+from math import prod, sqrt
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from kerasprune.budgets.asked_and_built import Shares, built_as_asked, share_fau
 from kerasprune.budgets.base import kept_number
 from kerasprune.budgets.coupled_layers import CoupledLayers
 from kerasprune.costs.cost import cost, cost_of_what_stays, graph_at
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError, fraction_faults, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.trace import trace
@@ -68,13 +68,7 @@ def precrop(
     """
     raise_faults("The model cannot be cropped:", share_faults(params, macs, 1))
     asked = {key: float(share) for key, share in (("params", params), ("macs", macs)) if share is not None}
-    graph = model if isinstance(model, ChannelGraph) else trace(model, coupling="padded")
-    graph = graph_at(graph, None, resolution)
-    if not graph.prunable:
-        raise PruneError(
-            f"Expected a model with channels that can be dropped. Received: {graph.model.name!r}, all of whose "
-            "channels are pinned. Call graph.report() for the reasons, and freeze less."
-        )
+    graph = _prunable(model, resolution)
     layers, dense = CoupledLayers.of(graph, macs="macs" in asked), cost(graph)
 
     def make(fractions: Shares) -> Choice:
@@ -85,6 +79,66 @@ def precrop(
         return {key: getattr(found, key) / max(getattr(dense, key), 1) for key in asked}
 
     return Plan.of(graph, built_as_asked(asked, layers, make, shares))
+
+
+def plan_of_densities(model: keras.Model | ChannelGraph, densities: Mapping[str, float]) -> Plan:
+    """Returns the widths of PreCrop for layer densities from elsewhere: those of SNIP's masks, say.
+
+    Every layer keeps `√p` of its outputs, whatever the network then costs. Layers that make the same channels get the
+    density of their weights together.
+
+    Args:
+        model: The model, or its graph where `kp.trace` was called with other options.
+        densities: `{variable path: density}`, as `kp.sparsity.densities_of(masks)` returns them; kernels that are not
+            named are whole.
+
+    Returns:
+        The plan, with `coupling="padded"` unless the graph says otherwise.
+
+    Raises:
+        PruneError: A path is not that of a kernel, or a density is not in (0, 1].
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="a"), keras.layers.Dense(2)])
+        >>> plan_of_densities(model, {"a/kernel": 0.25}).keep["a"]
+        (0, 1, 2, 3)
+
+    Reference:
+        Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
+        section 3.2, appendix C.
+    """
+    graph = _prunable(model, None)
+    layers = CoupledLayers.of(graph, macs=False)
+    faults = fraction_faults(**{f"densities[{path!r}]": density for path, density in densities.items()})
+    faults += [
+        f"no kernel is called {path!r}.{nearest(path, layers.of_kernel)}"
+        for path in densities
+        if path not in layers.of_kernel
+    ]
+    raise_faults("The densities do not fit the model:", faults)
+    weights = {kernel.variable.path: prod(kernel.variable.shape) for kernel in graph.kernels}
+    whole, kept = np.zeros((2, len(weights)))
+    for path, unit in layers.of_kernel.items():
+        whole[unit] += weights[path]
+        kept[unit] += weights[path] * densities.get(path, 1.0)
+    found = {name: kept[unit] / whole[unit] for name, unit in layers.of_group.items()}
+    return Plan.of(graph, legal(graph, _first_channels(graph, found)))
+
+
+def _prunable(model: keras.Model | ChannelGraph, resolution: int | None) -> ChannelGraph:
+    """Returns the graph at a resolution.
+
+    Raises:
+        PruneError: None of its channels can be dropped.
+    """
+    graph = model if isinstance(model, ChannelGraph) else trace(model, coupling="padded")
+    graph = graph if resolution is None else graph_at(graph, None, resolution)
+    if not graph.prunable:
+        raise PruneError(
+            f"Expected a model with channels that can be dropped. Received: {graph.model.name!r}, all of whose "
+            "channels are pinned. Call graph.report() for the reasons, and freeze less."
+        )
+    return graph
 
 
 def _first_channels(graph: ChannelGraph, densities: Mapping[str, float]) -> Choice:

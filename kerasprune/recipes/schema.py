@@ -266,6 +266,18 @@ class Reconstruct(Node):
     ridge: NonNegativeFloat = 1e-3
 
 
+class Reconfigure(Node):
+    """Other widths of the model before it is trained, see `kp.reconfigure`.
+
+    Args:
+        params: Parameters as a fraction of the model's own, at most; `null` for no bound. Defaults to 1.0.
+        macs: Multiply–adds, likewise. Defaults to 1.0.
+    """
+
+    params: PositiveFloat | None = 1.0
+    macs: PositiveFloat | None = 1.0
+
+
 class Recipe(Node):
     """A whole experiment.
 
@@ -277,6 +289,7 @@ class Recipe(Node):
         expected: Figures to reach. Defaults to none.
         seed: Seed of weights, order and augmentation. Defaults to 0.
         model: A registered model with its arguments, or `{start: checkpoint}`.
+        reconfigure: Other widths for a model by name, before it is trained. Defaults to `None`: its own.
         data: The data set. Defaults to `None`: no training and no accuracy.
         loss: Name of a Keras loss. Defaults to `None`: cross-entropy of classes, or for a user's own data what the
             checkpoint was compiled with.
@@ -298,6 +311,7 @@ class Recipe(Node):
     expected: Expected = Expected()
     seed: Seed = 0
     model: Model
+    reconfigure: Reconfigure | None = None
     data: Data | None = None
     loss: str | None = None
     train: Fit | None = None
@@ -329,6 +343,10 @@ class Recipe(Node):
             faults.append("Expected neither reconstruct nor distil beside precrop, whose slim model is untrained")
         if isinstance(self.model, Named) and not self.train and not cropped:
             faults.append("Expected a train stage, since the model has no trained weights (or model: {start: …})")
+        if isinstance(self.model, Start) and self.reconfigure is not None:
+            faults.append(
+                "Expected a model by name beside reconfigure, which draws weights anew. Received: a checkpoint"
+            )
         if isinstance(self.model, Start) and self.prune and self.prune.weights == "fresh":
             faults.append("Expected a model by name beside weights: fresh. Received: a checkpoint")
         for name in self.export:

@@ -91,6 +91,18 @@ def test_zeros_that_widen_a_trunk_go_with_the_widest_branch():
     assert len(plan.keep[zeros]) / groups[zeros].size == pytest.approx(share, abs=0.04) and share < 0.6
 
 
+def test_densities_from_elsewhere(gated):
+    expand, excite, depthwise = (
+        int(np.prod(gated.get_layer(n).kernel.shape)) for n in ("expand", "excite", "depthwise")
+    )
+    plan = kp.budgets.plan_of_densities(gated, {"stem/kernel": 0.25, "expand/kernel": 0.1, "excite/kernel": 0.5})
+    together = (0.1 * expand + 0.5 * excite + depthwise) / (expand + excite + depthwise)
+    assert len(plan.keep["stem"]) == 12 and len(plan.keep["head"]) == 64
+    assert abs(len(plan.keep["expand"]) - 96 * together**0.5) < 1
+    with pytest.raises(kp.PruneError, match=r"(?s)= ?2.*Did you mean 'stem/kernel'"):
+        kp.budgets.plan_of_densities(gated, {"stm/kernel": 0.5, "head/kernel": 2})
+
+
 def test_contradictory_budgets_say_so(resnet):
     with pytest.warns(UserWarning, match=r"Of the macs, 0\.\d+ stay where macs=0.9 was asked for: params=0.1 leaves"):
         plan = kp.precrop(resnet, params=0.1, macs=0.9)
