@@ -8,6 +8,7 @@ from kerasprune.budgets.global_threshold import Global as Global
 from kerasprune.budgets.global_threshold import Threshold as Threshold
 from kerasprune.budgets.model_densities import layer_densities as layer_densities
 from kerasprune.budgets.per_stage import PerStage as PerStage
+from kerasprune.budgets.precrop import plan_of_densities as plan_of_densities
 from kerasprune.budgets.synexp_trials import SynExpTrial as SynExpTrial
 from kerasprune.budgets.synexp_trials import synexp_trial as synexp_trial
 from kerasprune.budgets.uniform import Uniform as Uniform

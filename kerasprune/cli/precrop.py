@@ -63,6 +63,7 @@ def precrop(
         raise PruneError("Expected how much stays: --params, --macs or both. Received: neither.")
     recipe = {
         **named(model),
+        "why": f"{model.name}, its widths chosen before training.",
         "seed": seed,
         "model": {"start": str(model), "size": size},
         "prune": {"precrop": {"params": params, "macs": macs, "freeze": freeze or []}},

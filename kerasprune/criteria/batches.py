@@ -12,7 +12,6 @@ from keras import ops, tree
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.walk import functional
 
-
 _BATCH = 32  # examples at a time, of arrays that are given whole
 
 

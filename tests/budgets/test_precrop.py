@@ -134,3 +134,16 @@ def test_a_free_side_needs_a_resolution():
     frozen = kp.trace(model, coupling="padded", freeze=("*",))
     with pytest.raises(kp.PruneError, match="all of whose channels are pinned"):
         kp.precrop(frozen, params=0.5)
+
+
+@pytest.mark.slow
+def test_a_phone_needs_no_gather(tmp_path):
+    from kerasprune.export import tflite
+    from kerasprune.export.tflite_interpreter import operators
+
+    model = kp.models.resnet_cifar(20, input_shape=(32, 32, 3), shortcut="projection", width=2)
+    dense = set(operators(tflite(model, tmp_path / "dense.tflite").path))
+    slim = kp.rebuild(model, kp.precrop(model, macs=0.3), absorb=False)
+    found = set(operators(tflite(slim, tmp_path / "slim.tflite").path))
+    assert found - dense <= {"PAD", "PADV2"} and "PAD" in "".join(found)
+    assert not [name for name in found if "GATHER" in name or "SCATTER" in name]
