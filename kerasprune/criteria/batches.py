@@ -93,7 +93,7 @@ def _slices(arrays: tuple) -> Iterator[tuple]:
             f"Expected as many labels as inputs in data=(x, y). Received: {' and '.join(map(str, sorted(lengths)))}."
         )
     for begin in range(0, *lengths, _BATCH):
-        yield tree.map_structure(lambda array: array[begin : begin + _BATCH], nest, none_is_leaf=False)
+        yield tree.map_structure(lambda array, at=begin: array[at : at + _BATCH], nest, none_is_leaf=False)
 
 
 def _endless_refused(each: Iterable[Any], data: Any, most: int | None) -> Iterable[Any]:
