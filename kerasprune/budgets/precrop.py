@@ -8,7 +8,7 @@ from math import prod, sqrt
 import keras
 import numpy as np
 
-from kerasprune.budgets.asked_and_built import Shares, built_as_asked, share_faults
+from kerasprune.budgets.asked_and_built import Shares, built_as_asked, share_faults, warn_of_uncounted
 from kerasprune.budgets.base import kept_number
 from kerasprune.budgets.coupled_layers import CoupledLayers
 from kerasprune.costs.cost import cost, cost_of_what_stays, graph_at
@@ -70,6 +70,7 @@ def precrop(
     asked = {key: float(share) for key, share in (("params", params), ("macs", macs)) if share is not None}
     graph = _prunable(model, resolution)
     layers, dense = CoupledLayers.of(graph, macs="macs" in asked), cost(graph)
+    warn_of_uncounted(asked, dense)
 
     def make(fractions: Shares) -> Choice:
         return legal(graph, _first_channels(graph, layers.densities(fractions)))

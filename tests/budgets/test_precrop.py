@@ -136,6 +136,26 @@ def test_a_free_side_needs_a_resolution():
         kp.precrop(frozen, params=0.5)
 
 
+class Scaled(layers.Layer):
+    """A layer without a rule, with a kernel of its own."""
+
+    def build(self, shape):
+        self.own = self.add_weight(shape=(shape[-1], shape[-1]), name="own")
+
+    def call(self, x):
+        return keras.ops.matmul(x, self.own)
+
+
+def test_multiply_adds_that_are_not_counted_are_named():
+    x = inputs = keras.Input((8,))
+    for width in (32, 32):
+        x = layers.Dense(width)(x)
+    model = keras.Model(inputs, layers.Dense(3)(layers.Dense(20)(Scaled(name="scaled")(x))))
+    graph = kp.trace(model, coupling="padded", unknown="freeze")
+    with pytest.warns(UserWarning, match="macs= is met without .*scaled"):
+        kp.precrop(graph, macs=0.8)
+
+
 @pytest.mark.slow
 def test_a_phone_needs_no_gather(tmp_path):
     from kerasprune.export import tflite
