@@ -51,7 +51,7 @@ def densities(
         >>> densities([1, 2, 4], params=4)
         array([1.   , 0.75 , 0.375])
         >>> densities([1, 2, 4], [4, 1, 1], params=4, macs=3).round(3)
-        array([0.453, 0.825, 0.474])
+        array([0.427, 0.797, 0.495])
 
     Reference:
         Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
