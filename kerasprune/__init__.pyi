@@ -44,6 +44,8 @@ from kerasprune.workflows.lottery import lottery as lottery
 from kerasprune.workflows.one_dimension import one_dimension as one_dimension
 from kerasprune.workflows.population import Population as Population
 from kerasprune.workflows.prune import prune as prune
+from kerasprune.workflows.ranking import eagle_eye as eagle_eye
+from kerasprune.workflows.ranking import rank as rank
 from kerasprune.workflows.rounds import rounds as rounds
 from kerasprune.workflows.sensitivity import sensitivity as sensitivity
 from kerasprune.workflows.three_dimensions import three_dimensions as three_dimensions
