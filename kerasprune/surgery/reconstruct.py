@@ -26,6 +26,7 @@ from kerasprune.surgery.layer_tail import Tail, tail_of
 from kerasprune.surgery.least_squares import LeastSquares, fitted, steadiest_ridge
 from kerasprune.surgery.pairing import Pairing, paired
 from kerasprune.surgery.program import Batches, Run, Step
+from kerasprune.surgery.scratch import Scratch
 
 NO_GAIN = (
     "Reconstruction has led away from the outputs of the dense model: the kernels stay as they were. Give more "
@@ -59,6 +60,8 @@ def reconstruct(
     kernel is now. The constant b goes into the bias, or into the mean of a BatchNorm behind. Where the layer ends a
     residual branch, Y is what the *sum* lacks, so that the branch answers for what the trunk has lost; before a relu,
     numbers that it cuts off need not be met.
+
+    Activations that later layers read are held for all examples: in memory up to 2 GiB, beyond it in temporary files.
 
     Do not recalculate BatchNorm statistics afterwards: the targets are in those of the dense model.
 
@@ -152,7 +155,9 @@ class _Work:
     scarce: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._slim, self._dense = Run(self.pairing.slim, self.examples), Run(self.pairing.dense, self.examples)
+        scratch = Scratch()
+        self._slim = Run(self.pairing.slim, self.examples, scratch=scratch)
+        self._dense = Run(self.pairing.dense, self.examples, scratch=scratch)
         self._slices = {id(entry.variable): entry for entry in self.pairing.applied.graph.slices}
         self._count = sum(len(batch[0]) for batch in self.examples)
         self._done: set[Step] = set()
