@@ -67,11 +67,10 @@ def ranked(
     del space, number  # names only
     run, model = _begun(recipe, trust, imports)
     chosen = _plan(run, model, keep)
-    batches = -(-EXAMPLES // run.recipe.data.batch)
     found: dict[str, Any] = {}
     for way in by:
         began = time.perf_counter()
-        examples = inputs_only(run.plain_examples(model).take(batches))
+        examples = inputs_only(run.plain_examples(model))
         slim = PREPARATIONS[way](rebuild(model, chosen), model, chosen, examples, EXAMPLES, seed)
         found[way] = judged(run, slim, run.recipe.data.validation)[1]
         found[f"{way}_seconds"] = time.perf_counter() - began
@@ -107,7 +106,7 @@ def trained(
     run, model = _begun(recipe, trust, imports)
     keras.utils.set_random_seed(seed)
     chosen = _plan(run, model, keep)
-    examples = inputs_only(run.plain_examples(model).take(-(-EXAMPLES // run.recipe.data.batch)))
+    examples = inputs_only(run.plain_examples(model))
     slim = PREPARATIONS[start](rebuild(model, chosen), model, chosen, examples, EXAMPLES, seed)
     began = time.perf_counter()
     train(run, slim, None)
