@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerasprune.costs.cost import graph_at
+from kerasprune.costs.cost import cost, graph_at
+from kerasprune.costs.report import check_counted
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import fraction_faults, is_number, raise_faults
 from kerasprune.graph.graph import ChannelGraph
@@ -56,7 +57,8 @@ class Space:
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
 
     Raises:
-        PruneError: An argument is out of range, or two of them contradict each other.
+        PruneError: An argument is out of range, two of them contradict each other, or multiply–adds of layers without a
+            rule are not known.
 
     Example:
         >>> import keras
@@ -94,6 +96,8 @@ class Space:
             self.windows["std"] = Window(0.0, float(std))
         raise_faults("There is no such space:", _contradictions(self.windows))
         self.graph = graph_at(graph_of(model), None, resolution)
+        if {"macs", "mcb"} & self.windows.keys():
+            check_counted(cost(self.graph, macs_of=macs_of), "macs= and mcb=")
         self.criterion = criterion
         self.count = Counting(self.graph, criterion, macs_of)
 

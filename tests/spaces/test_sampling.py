@@ -106,3 +106,25 @@ def test_a_model_of_which_nothing_can_go_is_refused():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     with pytest.raises(kp.PruneError, match="channels that can be dropped"):
         kp.spaces.sample(model, macs=0.5)
+
+
+@keras.saving.register_keras_serializable("tests.spaces")
+class Strange(keras.layers.Layer):
+    """A layer that nobody has a rule for, with more multiply–adds than all others."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], 400))
+
+    def call(self, x):
+        return keras.ops.matmul(x, self.kernel)
+
+
+def test_multiply_adds_that_nobody_knows_are_not_passed_over():
+    inputs = keras.Input((6,))
+    x = keras.layers.Dense(20, name="first")(keras.layers.Dense(20, name="before")(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(2)(Strange(name="strange")(x)))
+    graph = kp.trace(model, unknown="freeze")
+    with pytest.raises(kp.PruneError, match=r"multiply–adds are known, to meet macs= and mcb=.*strange"):
+        kp.spaces.sample(graph, macs=0.9)
+    assert len(kp.spaces.sample(graph, params=0.95, delta=0.02, n=2)) == 2
+    assert len(kp.spaces.sample(graph, macs=0.95, delta=0.04, n=2, macs_of={"strange": 8000})) == 2
