@@ -18,6 +18,7 @@ _find, __dir__, __all__ = lazy(
         "Plan": "kerasprune.plans:Plan",
         "Population": "kerasprune.workflows.population:Population",
         "PruneError": "kerasprune.errors:PruneError",
+        "PruningNet": "kerasprune.workflows.pruning_net:PruningNet",
         "Verdict": "kerasprune.verification:Verdict",
         "budgets": "kerasprune.budgets",
         "callbacks": "kerasprune.callbacks",

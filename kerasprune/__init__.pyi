@@ -43,6 +43,7 @@ from kerasprune.workflows.lottery import lottery as lottery
 from kerasprune.workflows.one_dimension import one_dimension as one_dimension
 from kerasprune.workflows.population import Population as Population
 from kerasprune.workflows.prune import prune as prune
+from kerasprune.workflows.pruning_net import PruningNet as PruningNet
 from kerasprune.workflows.rounds import rounds as rounds
 from kerasprune.workflows.sensitivity import sensitivity as sensitivity
 from kerasprune.workflows.three_dimensions import three_dimensions as three_dimensions
