@@ -53,6 +53,7 @@ _find, __dir__, __all__ = lazy(
         "schedules": "kerasprune.schedules",
         "search": "kerasprune.search",
         "sensitivity": "kerasprune.workflows.sensitivity:sensitivity",
+        "spaces": "kerasprune.spaces",
         "sparsity": "kerasprune.sparsity",
         "testing": "kerasprune.testing",
         "three_dimensions": "kerasprune.workflows.three_dimensions:three_dimensions",

@@ -11,6 +11,7 @@ from kerasprune import reports as reports
 from kerasprune import rules as rules
 from kerasprune import schedules as schedules
 from kerasprune import search as search
+from kerasprune import spaces as spaces
 from kerasprune import sparsity as sparsity
 from kerasprune import testing as testing
 from kerasprune import thresholds as thresholds
