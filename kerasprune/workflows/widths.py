@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
 
 import numpy as np
 
-from kerasprune.costs.cost import cost
+from kerasprune.budgets.base import top
+from kerasprune.costs.channel_polynomial import ChannelPolynomial
+from kerasprune.costs.cost import cost, cost_of_what_stays
 from kerasprune.costs.report import not_counted
 from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, short
 from kerasprune.graph.graph import ChannelGraph
@@ -114,11 +115,16 @@ class Widths:
             genes: Its genes.
             scores: `{group name: one score per channel}`; the highest stay. Defaults to `None`: the first in `order`.
         """
-        ranked = (
-            self.order if scores is None else {name: np.argsort(-scores[name], kind="stable") for name in self.names}
-        )
-        kept = zip(self.names, self.kept(genes).tolist(), strict=True)
-        return Plan.of(self.graph, legal(self.graph, {name: np.sort(ranked[name][:n]) for name, n in kept}, scores))
+        return Plan.of(self.graph, self._chosen(self.kept(genes).tolist(), scores))
+
+    def _chosen(self, kept: Sequence[int], scores: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+        """Returns the channels of each group that stay, for their numbers."""
+        numbers = dict(zip(self.names, kept, strict=True))
+        if scores is None:
+            chosen = {name: np.sort(self.order[name][:number]) for name, number in numbers.items()}
+        else:
+            chosen = {name: top(scores[name], number) for name, number in numbers.items()}
+        return legal(self.graph, chosen, scores)
 
     # ---- costs ----------------------------------------------------------------------------------------------
 
@@ -164,13 +170,13 @@ class Widths:
 
     def _macs(self, kept: np.ndarray) -> np.ndarray:
         """Returns the multiply–adds of each row of numbers of channels that stay."""
-        total = np.zeros(len(kept))
-        for fixed, axes in self._kernels:
-            size = np.full(len(kept), float(fixed))
-            for always, parts in axes:
-                size *= always + sum(below[kept[:, place]] for place, below in parts)
-            total += size
-        return total
+        if self._polynomial.whole and not self.graph.padded:
+            return self._polynomial(kept)[:, 0]
+        return np.array([cost_of_what_stays(self.graph, self._chosen(row)).macs for row in kept.tolist()])
+
+    @cached_property
+    def _polynomial(self) -> ChannelPolynomial:
+        return ChannelPolynomial(self.graph)
 
     @cached_property
     def ranks(self) -> tuple[np.ndarray, np.ndarray]:
@@ -180,24 +186,6 @@ class Widths:
             classes = self.graph.groups[name].classes[self.order[name]]
             owner[classes], rank[classes] = place, np.arange(classes.size)
         return owner[self.graph.classes], rank[self.graph.classes]
-
-    @cached_property
-    def _kernels(self) -> list[tuple[int, list[tuple[int, list[tuple[int, np.ndarray]]]]]]:
-        """Per kernel what does not change of its multiply–adds, and per axis that does how its length follows."""
-        owner, rank = self.ranks
-        found = []
-        for kernel in self.graph.kernels:
-            lines = [ids for ids in kernel.ids if ids is not None]
-            free = [size for ids, size in zip(kernel.ids, kernel.variable.shape, strict=True) if ids is None]
-            axes = []
-            for ids in lines:
-                parts = []
-                for place in np.unique(owner[ids][owner[ids] >= 0]).tolist():
-                    counted = np.bincount(rank[ids][owner[ids] == place], minlength=self.sizes[place])
-                    parts.append((place, np.concatenate([[0], np.cumsum(counted)])))
-                axes.append((int((owner[ids] < 0).sum()), parts))
-            found.append((prod(free) * sum(kernel.positions), axes))
-        return found
 
     def _check_counted(self) -> None:
         """Refuses what `kp.plan(macs=…)` refuses."""
