@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -91,11 +91,10 @@ def fitted(rows: np.ndarray, matrices: np.ndarray, constant: np.ndarray) -> np.n
 
 
 def steadiest_ridge(
-    rows: np.ndarray, target: np.ndarray, start: np.ndarray, ridge: float, constant: bool, tried: int = 4
+    rows: np.ndarray, target: np.ndarray, start: np.ndarray, ridges: Sequence[float], constant: bool
 ) -> float:
-    """Returns ρ, 10 ρ, 100 ρ… , whichever does best on the last fifth of the rows when solved on the others."""
+    """Returns which ρ does best on the last fifth of the rows when solved on the others."""
     cut = len(rows) - len(rows) // 5
-    ridges = [ridge * 10**power for power in range(tried)]
     errors = []
     for each in ridges:
         solved = LeastSquares(rows[:cut], start, each, constant).solve(target[:cut])

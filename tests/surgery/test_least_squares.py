@@ -36,4 +36,4 @@ def test_the_ridge_is_chosen_on_rows_that_were_left_out(noise, expected):
     random = np.random.default_rng(0)
     rows, truth = random.normal(size=(60, 1, 20)), random.normal(size=(1, 20, 2))
     target = (rows[:, 0] @ truth[0])[:, None] + noise * random.normal(size=(60, 1, 2))
-    assert steadiest_ridge(rows, target, np.zeros_like(truth), 1e-3, True) == pytest.approx(expected)
+    assert steadiest_ridge(rows, target, np.zeros_like(truth), (1e-3, 1e-2, 1e-1, 1.0), True) == pytest.approx(expected)
