@@ -52,6 +52,7 @@ _find, __dir__, __all__ = lazy(
         "rules": "kerasprune.rules",
         "schedules": "kerasprune.schedules",
         "search": "kerasprune.search",
+        "search_plan": "kerasprune.workflows.search_plan:search_plan",
         "sensitivity": "kerasprune.workflows.sensitivity:sensitivity",
         "spaces": "kerasprune.spaces",
         "sparsity": "kerasprune.sparsity",

@@ -46,6 +46,7 @@ from kerasprune.workflows.population import Population as Population
 from kerasprune.workflows.prune import prune as prune
 from kerasprune.workflows.pruning_net import PruningNet as PruningNet
 from kerasprune.workflows.rounds import rounds as rounds
+from kerasprune.workflows.search_plan import search_plan as search_plan
 from kerasprune.workflows.sensitivity import sensitivity as sensitivity
 from kerasprune.workflows.three_dimensions import three_dimensions as three_dimensions
 __version__: str

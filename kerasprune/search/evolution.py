@@ -131,6 +131,11 @@ class Evolution:
         faults += interval_faults("(0, 1]", "a probability", mutation=self.mutation)
         raise_faults("There can be no evolution like this:", faults)
 
+    @property
+    def most(self) -> int:
+        """The number of candidates that are judged at most."""
+        return self.population + (self.generations - 1) * max(self.population, self.mutations + self.crossovers)
+
     def run(
         self,
         judge: Judge,

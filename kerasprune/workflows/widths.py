@@ -22,6 +22,7 @@ FRACTIONS = tuple(round(0.1 + 0.03 * step, 2) for step in range(31))
 """Fractions of the channels that MetaPruning chooses from: 0.10, 0.13, …, 1.00."""
 _UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds says nothing
 _SPREAD, _BISECTIONS = 0.3, 25
+_NEARLY, _LITTLE = 500, 0.05  # draws for a candidate that is nearly uniform, and their spread
 
 
 @dataclass(frozen=True)
@@ -149,16 +150,31 @@ class Widths:
         """Returns what part of the dense model's multiply–adds stays, for an array `(candidates, genes)`."""
         return self._macs(self.kept(genes)) / self._macs(self.sizes[None])
 
-    def draw_near(self, limit: Limit, generator: np.random.Generator, number: int) -> np.ndarray:
-        """Returns random candidates near a limit of multiply–adds: a level, found by bisection, plus normal noise."""
+    def draw_near(
+        self, limit: Limit, generator: np.random.Generator, number: int, spread: float = _SPREAD
+    ) -> np.ndarray:
+        """Returns random candidates near a limit of multiply–adds: a level, found by bisection, plus normal noise.
+
+        Args:
+            limit: What `limit` has returned.
+            generator: Of the noise.
+            number: How many.
+            spread: Largest standard deviation of the noise, a fraction kept. Defaults to 0.3.
+        """
         middle = (limit.lowest + limit.highest) / 2
-        noise = generator.normal(size=(number, len(self.names))) * generator.uniform(0, _SPREAD, (number, 1))
+        noise = generator.normal(size=(number, len(self.names))) * generator.uniform(0, spread, (number, 1))
         low, high = np.full((number, 1), -2.0), np.full((number, 1), 3.0)
         for _ in range(_BISECTIONS):
             level = (low + high) / 2
-            above = (limit.measure(self._nearest(level + noise)) > middle)[:, None]
+            above = (self.share(self._nearest(level + noise)) > middle)[:, None]
             low, high = np.where(above, low, level), np.where(above, level, high)
         return self._nearest(low + noise)
+
+    def nearly_uniform(self, limit: Limit) -> list[list[int]]:
+        """Returns the candidate within a limit whose fractions differ least, or none where none was found."""
+        drawn = self.draw_near(limit, np.random.default_rng(0), _NEARLY, _LITTLE)
+        drawn = drawn[limit.met(drawn)]
+        return drawn[np.argsort((self.kept(drawn) / self.sizes).std(axis=1), kind="stable")[:1]].tolist()
 
     def _nearest(self, fractions: np.ndarray) -> np.ndarray:
         """Returns the genes whose widths are nearest to fractions of the groups."""
