@@ -41,6 +41,8 @@ from kerasprune.training.distillation import distil as distil
 from kerasprune.verification import Verdict as Verdict
 from kerasprune.verification import verify as verify
 from kerasprune.workflows.lottery import lottery as lottery
+from kerasprune.workflows.meta_pruning import meta_pruning as meta_pruning
+from kerasprune.workflows.meta_pruning import search_widths as search_widths
 from kerasprune.workflows.one_dimension import one_dimension as one_dimension
 from kerasprune.workflows.population import Population as Population
 from kerasprune.workflows.prune import prune as prune

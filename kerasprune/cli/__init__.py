@@ -1,6 +1,6 @@
 """The command line: one file a command. A new command is one new file and one word in the import below."""
 
-from kerasprune.cli import compare, export, init, inspect, names, prune, report, reproduce, resume, run
+from kerasprune.cli import compare, export, init, inspect, names, prune, report, reproduce, resume, run, search
 from kerasprune.cli.application import INTERRUPTED, app, main
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "reproduce",
     "resume",
     "run",
+    "search",
 ]

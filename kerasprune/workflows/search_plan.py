@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from kerasprune import criteria
 from kerasprune._keras import structures
@@ -20,44 +18,19 @@ from kerasprune.graph.trace import trace
 from kerasprune.graph.values import values
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
-from kerasprune.search.evolution import Evolution, Evolved, Genes
+from kerasprune.search.evolution import Evolution, Genes
 from kerasprune.surgery.example_batches import example_batches
 from kerasprune.surgery.feature_error import logit_error
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.recalibrate import recalibrate
 from kerasprune.surgery.trials import Trials
 from kerasprune.workflows.remembered_scores import RememberedScores, digest
+from kerasprune.workflows.width_search import SearchedPlan, best_widths
 from kerasprune.workflows.widths import FRACTIONS, Widths
 
 SHORT = Evolution(population=20, parents=5, mutations=10, crossovers=10, generations=10)
 """200 candidates: minutes for a small network."""
 JUDGES = ("reconstruction", "recalibration")
-
-
-@dataclass(frozen=True)
-class SearchedPlan:
-    """What a search over widths has found.
-
-    Args:
-        plan: The best plan.
-        score: Its score: of the judges with a name, minus the error of the logits.
-        macs: Fraction of the multiply–adds that it keeps.
-        keep: Per candidate, in the order of `search.candidates`, the fraction kept of each group.
-        search: Every candidate, and when it was made and how.
-    """
-
-    plan: Plan
-    score: float
-    macs: float
-    keep: Sequence[Mapping[str, float]]
-    search: Evolved
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Returns a row for each candidate: score, generation, origin, and the fraction kept of each group."""
-        facts = [
-            {"score": one.score, "generation": one.generation, "origin": one.origin} for one in self.search.candidates
-        ]
-        return [{**fact, **keep} for fact, keep in zip(facts, self.keep, strict=True)]
 
 
 def search_plan(
@@ -143,43 +116,24 @@ def search_plan(
         "seed": seed,
         **named,
     }
-    remembered = RememberedScores(score, store, question, evolution.most, verbose)
-    try:
-        found = evolution.run(
-            remembered,
-            widths.choices,
-            limits=[limit],
-            draw=lambda generator, number: widths.draw_near(limit, generator, number),
-            given=widths.nearly_uniform(limit),
-            seed=seed,
-        )
-    finally:
-        remembered.close()
-    return searched(widths, found, scores)
-
-
-def searched(widths: Widths, found: Evolved, scores: Mapping[str, Any] | None = None) -> SearchedPlan:
-    """Returns what a search over widths has found, its genes as fractions and as a plan."""
-    shares = widths.kept([one.genes for one in found.candidates]) / widths.sizes
-    keep = [dict(zip(widths.names, row, strict=True)) for row in shares.round(4).tolist()]
-    (macs,) = widths.share(np.array([found.best]))
-    return SearchedPlan(widths.plan(found.best, scores), found.score, float(macs), keep, found)
+    asked = RememberedScores(score, store, question, evolution.most, verbose)
+    return best_widths(widths, limit, asked, evolution, seed, scores)
 
 
 def _judge(
     judge: str | Callable[[keras.Model], float], graph: ChannelGraph, batches: Any, samples: int, seed: int
 ) -> Callable[[Plan], float]:
     """Returns what says of a plan how good it is."""
-    packed = [_packed(graph.model, batch) for batch in batches]
+    examples = [packed(graph.model, batch) for batch in batches]
     if judge == "reconstruction":
-        trials = Trials(graph, packed, samples=samples, seed=seed)
+        trials = Trials(graph, examples, samples=samples, seed=seed)
         return lambda plan: -trials.error(plan)
     if judge == "recalibration":
-        return lambda plan: -_recalibrated_error(graph, plan, packed, samples)
+        return lambda plan: -_recalibrated_error(graph, plan, examples, samples)
     return lambda plan: judge(rebuild(graph, plan))
 
 
-def _packed(model: keras.Model, batch: list[Any]) -> Any:
+def packed(model: keras.Model, batch: list[Any]) -> Any:
     """Returns the inputs of a batch in the structure that a model takes."""
     packed = keras.tree.pack_sequence_as(structures(functional(model))[0], batch)
     return list(packed) if isinstance(packed, tuple) else packed  # a tuple would be inputs and labels

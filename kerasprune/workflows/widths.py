@@ -161,14 +161,14 @@ class Widths:
             number: How many.
             spread: Largest standard deviation of the noise, a fraction kept. Defaults to 0.3.
         """
-        middle = (limit.lowest + limit.highest) / 2
         noise = generator.normal(size=(number, len(self.names))) * generator.uniform(0, spread, (number, 1))
+        wanted = generator.uniform(limit.lowest, limit.highest, number)
         low, high = np.full((number, 1), -2.0), np.full((number, 1), 3.0)
         for _ in range(_BISECTIONS):
             level = (low + high) / 2
-            above = (self.share(self._nearest(level + noise)) > middle)[:, None]
+            above = (self.share(self._nearest(level + noise)) > wanted)[:, None]
             low, high = np.where(above, low, level), np.where(above, level, high)
-        return self._nearest(low + noise)
+        return self._nearest(np.where(generator.random((number, 1)) < 0.5, low, high) + noise)
 
     def nearly_uniform(self, limit: Limit) -> list[list[int]]:
         """Returns the candidate within a limit whose fractions differ least, or none where none was found."""
