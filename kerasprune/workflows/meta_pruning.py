@@ -89,7 +89,7 @@ def meta_pruning(
             are compiled as the model is, if it is, to run eagerly: their shapes differ, and tracing takes longer than
             running. Defaults to `None`: `fit` with `epochs=0`.
         net_epochs: Epochs of the PruningNet; a quarter of `epochs` in the paper. Defaults to 16.
-        epochs: Epochs of the slim model. Defaults to 64.
+        epochs: Epochs of the slim model; 0: it is not trained. Defaults to 64.
         delta: Half the width of the window around `macs`. Defaults to 0.005.
         hidden: Units of the nets that make the kernels. Defaults to 64.
         fractions: Fractions of a group's channels that may stay. Defaults to 0.10, 0.13, …, 1.00.
@@ -226,8 +226,8 @@ def _train(net: PruningNet, fit: Fit, epochs: int, folder: str | Path | None, se
 
 
 def _check(fit: Any, judge: Any, macs: float, net_epochs: int, epochs: int, seed: Any) -> None:
-    faults = fraction_faults(macs=macs) + whole_number_faults(1, net_epochs=net_epochs, epochs=epochs)
-    faults += whole_number_faults(0, seed=seed)
+    faults = fraction_faults(macs=macs) + whole_number_faults(1, net_epochs=net_epochs)
+    faults += whole_number_faults(0, epochs=epochs, seed=seed)
     if not callable(fit):
         faults.append(f"Expected fit(model, *, resolution, epochs, seed) -> accuracy. Received: fit={fit!r}.")
     if not callable(judge):

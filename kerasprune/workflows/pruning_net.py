@@ -161,13 +161,14 @@ class PruningNet(keras.Model):
         for row, counts in zip(table, self.widths.counts, strict=True):
             row[: counts.size] = counts
         uniform = keras.random.uniform(choices.shape, dtype="float32", seed=self._seeds)
-        place = ops.minimum(ops.floor(uniform * choices), choices - 1)
-        return ops.sum(ops.where(place[:, None] == np.arange(table.shape[1], dtype="float32"), table, 0.0), axis=1)
+        place = ops.minimum(ops.floor(ops.multiply(uniform, choices)), choices - 1)
+        drawn = ops.equal(place[:, None], np.arange(table.shape[1], dtype="float32"))
+        return ops.sum(ops.where(drawn, table, 0.0), axis=1)
 
     def _crop(self, variable: keras.Variable, value: Any, kept: Any) -> Any:
         """Returns the value of a variable in which nothing is read of channels beyond those that stay."""
         for shape, owner, rank, silent in self._cropped.get(id(variable), ()):
-            stays = ops.reshape(rank < ops.take(kept, owner), shape)
+            stays = ops.reshape(ops.less(rank, ops.take(kept, owner)), shape)
             value = ops.where(stays, value, ops.cast(silent, value.dtype))
         return value
 
