@@ -59,7 +59,8 @@ class PruningNet(keras.Model):
     (layers that take statistics over channels are refused). All else, such as biases, γ and β, is shared by all widths.
 
     Compile it and fit it as the model. b₂ begins as the kernel of the model: give `kp.reinitialise(model)` to begin
-    from scratch, as the paper does, or a trained model, sorted by `kp.reorder`, to begin from there.
+    from scratch, as the paper does, or a trained model, sorted by `kp.reorder`, to begin from there. Keep it with
+    `save_weights`; a model to be used is what `slim` returns.
 
     Args:
         model: A functional or Sequential model, which is left untouched, or its graph.

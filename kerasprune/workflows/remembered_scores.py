@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasprune.errors import PruneError, short
 from kerasprune.search.evolution import Genes
 from kerasprune.workflows.candidate_store import CandidateStore
 from kerasprune.workflows.engine import Outcome
@@ -43,7 +44,7 @@ class RememberedScores:
         self._most, self._verbose = most, verbose
         self._meter: Meter | None = None
 
-    def __call__(self, candidates: Sequence[Genes]) -> list[float]:
+    def __call__(self, candidates: Sequence[Genes]) -> list[float | None]:
         """Returns the scores of candidates, from the file where they are there."""
         keys = [hashlib.sha256(f"{self._version} {list(genes)}".encode()).hexdigest() for genes in candidates]
         known = {} if self._store is None else {key: one.result for key, one in self._store.read(keys).items()}
@@ -59,9 +60,13 @@ class RememberedScores:
         if self._meter is not None:
             self._meter.close()
 
-    def _asked(self, key: str, genes: Genes) -> float:
+    def _asked(self, key: str, genes: Genes) -> float | None:
         began = time.perf_counter()
-        score = float(self._score(genes))
+        given = self._score(genes)
+        try:
+            score = float(given)
+        except (TypeError, ValueError) as error:
+            raise PruneError(f"Expected a number from judge, higher = better. Received: {short(given)}.") from error
         score = score if np.isfinite(score) else None
         if self._store is not None:
             outcome = Outcome(key, time.perf_counter() - began, score)
