@@ -258,6 +258,7 @@ budgets = Registry(
     {
         "global": "kerasprune.budgets.global_threshold:Global",
         "per_stage": "kerasprune.budgets.per_stage:PerStage",
+        "sensitivity": "kerasprune.budgets.sensitivity:Sensitivity",
         "threshold": "kerasprune.budgets.global_threshold:Threshold",
         "uniform": "kerasprune.budgets.uniform:Uniform",
     },
