@@ -9,6 +9,7 @@ schedules are the laws of `kerasprune.training.growth`.
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -16,7 +17,7 @@ MOMENTUM = 0.9
 
 
 def schedules() -> dict[str, tuple]:
-    """Returns `{name: (law, learning rate)}`; a law of `None` grows to critical damping, whatever the rate is."""
+    """Returns `{name: (law, learning rate)}`; a number of steps is that of `compressed`."""
     from kerasprune.training.growth import Linear
 
     def linear(steps: int, ceiling: float, settle: int) -> Linear:
@@ -34,14 +35,12 @@ def schedules() -> dict[str, tuple]:
 def products(law, rate: float):
     """Returns η·λ of every step."""
     import numpy as np
-    from keras import optimizers
 
-    from kerasprune.training.damping import critical_damping
     from kerasprune.training.growth import Geometric
 
     if isinstance(law, int):
-        critical, _ = critical_damping(optimizers.SGD(rate, MOMENTUM), decoupled=False)
-        law = Geometric(law, ceiling=critical / rate)
+        law = Geometric(law)
+        law = replace(law, ceiling=law.strength / rate)
     return rate * np.asarray(law(np.arange(law.length)), "float64")
 
 
@@ -66,8 +65,9 @@ def main() -> None:
         pushed = products(law, rate)
         weights = curves[name] = heavy_ball(pushed)
         swings = int(np.count_nonzero(np.diff(np.sign(weights[np.abs(weights) > 1e-30]))))
-        # The envelope of a ringing weight: the largest of the last swing.
-        left = np.abs(weights[-60:]).max() if swings else abs(weights[-1])
+        # The envelope of a ringing weight: the largest of the last half swing.
+        angle = np.arccos(min((1 + MOMENTUM - pushed[-1]) / (2 * MOMENTUM**0.5), 1.0))
+        left = np.abs(weights[-int(np.pi / angle) - 1 :]).max() if swings else abs(weights[-1])
         naive = pushed.sum() / (1 - MOMENTUM)
         rows.append([name, f"{pushed.max():.3g}", f"{naive:.3g}", f"{-np.log(max(left, 1e-300)):.3g}", swings])
     head = ["schedule", "largest ηλ", "Σ ηλ / (1 − β)", "exponent", "changes of sign"]

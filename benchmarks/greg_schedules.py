@@ -13,7 +13,7 @@ Two short schedules are compared. The papers' own, squeezed (`greg1`, `greg2`): 
 105,000 steps at learning rate 1e-3 became 624 at 3e-3, and all λ are multiplied by the ratio of the two times, 56, so
 that the sum of learning rate · λ is the same; the ceiling is 56 instead of 1, GReg-2 picks at 0.56 instead of 0.01.
 With momentum 0.9 that is 64 times critical damping. And the one that `compressed(steps)` takes (`-geometric`): λ grows
-geometrically to critical damping, on the kernels that read the channels (`-channel`) or on γ and β of the BatchNorms
+geometrically, on the kernels that read the channels (`-channel`) or on γ and β of the BatchNorms
 (`-scale`), at a constant rate of 0.01 or one that falls to zero in a cosine (`-cosine`).
 """
 

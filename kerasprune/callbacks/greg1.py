@@ -42,7 +42,7 @@ class GReg1(GrowingPenalty):
         ceiling: τ. Defaults to 1.0.
         settle: K_s, steps at the ceiling. Defaults to 5000.
         growth: The law by which λ grows: `"linear"`, the paper's, made of the four arguments above; or `{"name":
-            "geometric", "steps": 600}` in their place, up to what the optimizer can follow. Defaults to `"linear"`.
+            "geometric", "steps": 600}` in their place, for short schedules. Defaults to `"linear"`.
         granularity: `"filter"`: the kernels that make the channels are penalised; `"channel"`: those that read them;
             `"scale"`: γ and β of the BatchNorms behind them; `"weight"`: single weights. A BatchNorm undoes what is
             done to the filters before it, so that a short schedule needs `"channel"` or `"scale"`. Defaults to

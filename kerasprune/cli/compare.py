@@ -9,10 +9,16 @@ import typer
 from kerasprune.cli.application import app
 from kerasprune.cli.finetuning import check_optimizer, finetuning
 from kerasprune.cli.options import (
+    Batch,
+    Budget,
+    Coupling,
     Data,
     Freeze,
     Import,
+    LearningRate,
+    Loss,
     ModelPath,
+    Optimizer,
     Out,
     Scale,
     Size,
@@ -35,17 +41,13 @@ def compare(
     data: Data = None,
     scale: Scale = None,
     size: Size = None,
-    batch: Annotated[int, typer.Option(help="Examples per batch.")] = 128,
-    loss: Annotated[
-        str | None, typer.Option(help="Name of a Keras loss. Defaults to the one that the model was compiled with.")
-    ] = None,
+    batch: Batch = 128,
+    loss: Loss = None,
     seeds: Annotated[int, typer.Option(help="Runs of each, for mean ± deviation.")] = 3,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     finetune_epochs: Annotated[int, typer.Option(help="Epochs of training afterwards; 0: none.")] = 1,
-    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw, for fine-tuning.")] = "sgd",
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Where fine-tuning starts, then half a cosine. [0.01; Adam: 0.001]")
-    ] = None,
+    optimizer: Optimizer = "sgd",
+    learning_rate: LearningRate = None,
     reconstruct: Annotated[
         bool, typer.Option("--reconstruct", help="Solve the kernels of the slim models on 1,000 examples first.")
     ] = False,
@@ -53,8 +55,8 @@ def compare(
     controls: Annotated[
         str, typer.Option(help="What every criterion should beat: random, l1, scratch; 'none' for none.")
     ] = "random,l1,scratch",
-    budget: Annotated[str, typer.Option(help="How much stays where; see 'kerasprune ls budgets'.")] = "uniform",
-    coupling: Annotated[str, typer.Option(help="tied: residual trunks shrink too; free: they stay; padded.")] = "tied",
+    budget: Budget = "uniform",
+    coupling: Coupling = "tied",
     freeze: Freeze = None,
     workers: Annotated[int, typer.Option(help="Runs at a time, each in a process of its own.")] = 1,
     resume: Annotated[

@@ -43,6 +43,16 @@ Scale = Annotated[
         "Images of a data set are standardised unless this says else; arrays are taken as they are.",
     ),
 ]
+Batch = Annotated[int, typer.Option(help="Examples per batch.")]
+Loss = Annotated[
+    str | None, typer.Option(help="Name of a Keras loss. Defaults to the one that the model was compiled with.")
+]
+Optimizer = Annotated[str, typer.Option(help="sgd, adam or adamw, for fine-tuning.")]
+LearningRate = Annotated[
+    float | None, typer.Option(help="Where fine-tuning starts, then half a cosine. [0.01; Adam: 0.001]")
+]
+Budget = Annotated[str, typer.Option(help="How much stays where; see 'kerasprune ls budgets'.")]
+Coupling = Annotated[str, typer.Option(help="tied: residual trunks shrink too; free: they stay; padded.")]
 Freeze = Annotated[
     list[str] | None, typer.Option("--freeze", metavar="LAYER", help="Keep all its channels; may be repeated.")
 ]
@@ -57,6 +67,7 @@ OPTIONS = {
     "model.size": "--size",
     "data.name": "--data",
     "data.size": "--size",
+    "resolution": "--size",
     "data.scale": "--scale",
     "data.batch": "--batch",
     **{f"prune.plan.{name}": f"--{name}" for name in ("keep", "macs", "params", "criterion", "budget", "coupling")},

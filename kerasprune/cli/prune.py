@@ -13,10 +13,16 @@ from kerasprune.cli.application import app
 from kerasprune.cli.finetuning import check_optimizer, finetuning
 from kerasprune.cli.messages import Messages
 from kerasprune.cli.options import (
+    Batch,
+    Budget,
+    Coupling,
     Data,
     Freeze,
     Import,
+    LearningRate,
+    Loss,
     ModelPath,
+    Optimizer,
     Out,
     Scale,
     Size,
@@ -47,27 +53,23 @@ def prune(
         float | None, typer.Option(callback=fraction, help="Fraction of the parameters that stays.")
     ] = None,
     criterion: Annotated[str, typer.Option(help="What matters; see 'kerasprune ls criteria'.")] = "l1",
-    budget: Annotated[str, typer.Option(help="How much stays where; see 'kerasprune ls budgets'.")] = "uniform",
-    coupling: Annotated[str, typer.Option(help="tied: residual trunks shrink too; free: they stay; padded.")] = "tied",
+    budget: Budget = "uniform",
+    coupling: Coupling = "tied",
     round_to: Annotated[int, typer.Option(help="Keep a multiple of so many channels, for what the phone likes.")] = 1,
     min_keep: Annotated[int, typer.Option(help="Keep at least so many channels of every group.")] = 1,
     freeze: Freeze = None,
     data: Data = None,
     scale: Scale = None,
     size: Size = None,
-    batch: Annotated[int, typer.Option(help="Examples per batch.")] = 128,
-    loss: Annotated[
-        str | None, typer.Option(help="Name of a Keras loss. Defaults to the one that the model was compiled with.")
-    ] = None,
+    batch: Batch = 128,
+    loss: Loss = None,
     reconstruct: Annotated[
         bool, typer.Option(help="Where there are --data: solve the slim kernels by least squares, without labels.")
     ] = True,
     finetune_epochs: Annotated[int, typer.Option(help="Epochs of training afterwards; needs --data.")] = 0,
     distil: Annotated[bool, typer.Option(help="The dense model teaches the slim one while it is fine-tuned.")] = True,
-    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw, for fine-tuning.")] = "sgd",
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Where fine-tuning starts, then half a cosine. [0.01; Adam: 0.001]")
-    ] = None,
+    optimizer: Optimizer = "sgd",
+    learning_rate: LearningRate = None,
     seed: Annotated[int, typer.Option(help="Decides whatever is random.")] = 0,
     export: Annotated[
         list[str] | None, typer.Option("--export", metavar="FORMAT", help="Also write tflite, …; may be repeated.")

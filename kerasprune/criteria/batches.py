@@ -12,6 +12,8 @@ from keras import ops, tree
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.walk import functional
 
+_BATCH = 32  # examples at a time, of arrays that are given whole
+
 
 class Batch(NamedTuple):
     """Inputs, labels and weights of some examples, as `model.fit` takes them; without weights these are `None`."""
@@ -31,7 +33,8 @@ def batches(data: Any, model: keras.Model, most: int | None = None) -> Iterator[
 
     Args:
         data: Batches of `(inputs, labels)` or `(inputs, labels, weights)`: a `tf.data.Dataset`, a
-            `keras.utils.PyDataset`, a list, or anything that yields them.
+            `keras.utils.PyDataset`, a list, or anything that yields them; or one such tuple of whole arrays, of which
+            32 examples are taken at a time.
         model: The model that they are for.
         most: How many examples are read; the last batch is cut. Defaults to `None`, all.
 
@@ -71,12 +74,26 @@ def first(batch: Batch, number: int) -> Batch:
 def _each(data: Any) -> Iterable[Any]:
     if isinstance(data, keras.utils.PyDataset):
         return (data[i] for i in range(data.num_batches))
+    if isinstance(data, tuple) and _arrays(data):
+        return _slices(data)
     try:
         return iter(data)
     except TypeError as error:
         raise PruneError(
             f"Expected batches of (inputs, labels), as model.fit takes them. Received: data={_kind(data)}."
         ) from error
+
+
+def _slices(arrays: tuple) -> Iterator[tuple]:
+    """Yields whole arrays a few examples at a time."""
+    nest = tree.map_structure(_array, arrays, none_is_leaf=False)
+    lengths = {int(array.shape[0]) if len(array.shape) else 0 for array in tree.flatten(nest) if array is not None}
+    if len(lengths) != 1:
+        raise PruneError(
+            f"Expected as many labels as inputs in data=(x, y). Received: {' and '.join(map(str, sorted(lengths)))}."
+        )
+    for begin in range(0, *lengths, _BATCH):
+        yield tree.map_structure(lambda array, at=begin: array[at : at + _BATCH], nest, none_is_leaf=False)
 
 
 def _endless_refused(each: Iterable[Any], data: Any, most: int | None) -> Iterable[Any]:
@@ -94,10 +111,10 @@ def _endless_refused(each: Iterable[Any], data: Any, most: int | None) -> Iterab
 
 
 def _batch(raw: Any, data: Any) -> Batch:
-    if isinstance(raw, list | tuple) and len(raw) in (2, 3) and not _arrays(data):
+    if isinstance(raw, list | tuple) and len(raw) in (2, 3) and not (isinstance(data, list) and _arrays(data)):
         return Batch(*tree.map_structure(_array, tuple(raw), none_is_leaf=False))
     if _arrays(data):
-        remedy = "Put the arrays into batches: data=[(x, y)], or a tf.data.Dataset of them with .batch(32)."
+        remedy = "Give arrays as a tuple, data=(x, y), and batches as a list of them, data=[(x, y), …]."
     elif isinstance(raw, Mapping) or np.ndim(raw):
         remedy = "This criterion needs labels: give (inputs, labels), where inputs may be a dict."
     else:

@@ -88,8 +88,7 @@ def _started(run: Run, model: keras.Model, start: str, seed: int) -> keras.Model
         return slim
     from kerasprune.surgery.reconstruct import reconstruct
 
-    batches = -(-EXAMPLES // run.recipe.data.batch)
-    return reconstruct(slim, model, plan, inputs_only(run.examples("train", model).take(batches)))
+    return reconstruct(slim, model, plan, inputs_only(run.plain_examples(model)), samples=EXAMPLES)
 
 
 def _train(run: Run, slim: keras.Model, teacher: keras.Model | None) -> None:

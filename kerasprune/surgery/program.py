@@ -1,7 +1,7 @@
 """A model as one flat list of calls, and running it on examples part by part.
 
-Nested models are walked into. What later calls still need is held for all examples; everything else is there for one
-batch at a time.
+Nested models are walked into. What later calls still need is held for all examples, in files where it is large;
+everything else is there for one batch at a time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from keras import tree
 
 from kerasprune._keras import argument_names, mask_of, put_mask
 from kerasprune.graph.walk import functional, walk
+from kerasprune.surgery.scratch import Scratch
 
 Batches = list[list[np.ndarray]]
 """Batches of examples; each is one array for every input of a model, in flat order."""
@@ -119,11 +120,13 @@ class Run:
         program: The program.
         examples: What it is run on.
         pinned: Tensors that are held until they are taken off, besides those that calls still need.
+        scratch: Where tensors are held.
     """
 
     program: Program
     examples: Batches
     pinned: Counter = field(default_factory=Counter)
+    scratch: Scratch = field(default_factory=Scratch)
 
     def __post_init__(self) -> None:
         self._order = list(self.program.before(self.program.outputs))
@@ -147,11 +150,17 @@ class Run:
             for step in steps:
                 tensors.update(zip(step.outputs, run_step(step, tensors), strict=True))
             for value in lasting:
-                new[value].append(_held(tensors[value]))
+                new[value].append(self._hold(tensors[value]))
             yield [tensors[value] for value in wanted]
         self._held |= new
         for value in [value for value in self._held if not self._is_needed(value)]:
             del self._held[value]
+
+    def _hold(self, tensor: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns a tensor and its mask as arrays."""
+        mask = mask_of(tensor)
+        array = self.scratch.hold(keras.ops.convert_to_numpy(tensor))
+        return array, None if mask is None else keras.ops.convert_to_numpy(mask)
 
     def _is_needed(self, value: Value) -> bool:
         return self._waiting[value] > 0 or self.pinned[value] > 0
@@ -189,9 +198,3 @@ def run_step(step: Step, tensors: dict[Value, Any]) -> list[Any]:
         kwargs = {**kwargs, "training": False}
     made = step.operation(*args, **kwargs)
     return list(made) if isinstance(made, list | tuple) and len(made) == len(step.outputs) else tree.flatten(made)
-
-
-def _held(tensor: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns a tensor and its mask as arrays."""
-    mask = mask_of(tensor)
-    return keras.ops.convert_to_numpy(tensor), None if mask is None else keras.ops.convert_to_numpy(mask)

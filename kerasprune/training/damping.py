@@ -105,24 +105,24 @@ def critical_damping(optimizer: keras.Optimizer, decoupled: bool) -> tuple[float
     return (1 - momentum**0.5) ** 2, momentum**0.5
 
 
-def schedule_doubts(strength: Any, damping: Damping | None, undone: bool) -> list[str]:
+def schedule_doubts(law: Any, damping: Damping | None, undone: bool) -> list[str]:
     """Returns what will keep a schedule from doing its work, with the remedy.
 
     Args:
-        strength: λ at a step; it knows its length.
+        law: λ at a step; it knows its length, and how high it means to rise.
         damping: What the optimizer can follow; `None`: not to be known.
         undone: Whether filters are pushed before a BatchNorm.
     """
     if damping is None:  # what Adam does with a penalty in the loss is said elsewhere
         return []
-    products, found = damping.products(strength, strength.length), []
-    if products.max() > _RINGS * damping.critical:
+    products, found = damping.products(law, law.length), []
+    if products.max() > _RINGS * law.highest(damping):
         found.append(
             f"makes what it pushes ring: learning rate · λ rises to {products.max():.2g}, beyond critical damping, "
-            f"{damping.critical:.2g} with this optimizer. There a weight swings through zero, and shrinks no faster. "
-            "Take a smaller ceiling or learning rate, or, with GReg, .compressed(steps)."
+            f"{damping.critical:.2g} with this optimizer. There a weight left to itself swings through zero, and "
+            "shrinks no faster. Take a smaller ceiling or learning rate, or, with GReg, .compressed(steps)."
         )
-    exponent = damping.exponent(products, strength.length)
+    exponent = damping.exponent(products, law.length)
     if undone and exponent < _LONG:
         found.append(
             "pushes filters before a BatchNorm, which scales up again what they make, for too few steps: alone it "

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from keras import ops
 
-from kerasprune.errors import PruneError, is_number, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, interval_faults, is_number, raise_faults, whole_number_faults
 from kerasprune.training.damping import Damping
 
 _EXACT = 1e-9  # so that 0.01 / 1e-5 counts as the 1000 updates that it is
@@ -41,6 +41,10 @@ class Growth:
     def within(self, damping: Damping | None) -> Self:
         """Returns the law in a fit, whose optimizer is known."""
         return self
+
+    def highest(self, damping: Damping) -> float:
+        """Returns the `η·λ` from which on the law is warned of."""
+        return damping.critical
 
 
 @dataclass(frozen=True)
@@ -147,27 +151,28 @@ class TwoSlopes(Growth):
 
 @dataclass(frozen=True)
 class Geometric(Growth):
-    """λ grows by the same factor at every step, as far as the optimizer can follow, and stays there.
+    """λ grows by the same factor at every step, from far below what the optimizer can follow to far beyond.
 
-    `η·λ(step) = c · ratio^(min(K_u ⌊step/K_u⌋ / (steps − settle), 1) − 1)`, with c the optimizer's critical damping,
-    `(1 − √momentum)²`, and η the learning rate of the step: what is pushed decays without changing its sign, and at c
-    by √momentum a step, the fastest there is. With a penalty apart from the moments c = 1. Where Adam or another
-    optimizer divides the penalty by its size, there is no critical damping: λ grows to 1, as in the papers. A rate that
-    a callback sets during `fit` is followed too (not on JAX, where schedules are, and otherwise the first rate counts).
+    `η·λ(step) = x · ratio^(min(K_u ⌊step/K_u⌋ / (steps − settle), 1) − 1)`, with `x = max(strength, c)`, c the
+    optimizer's critical damping, `(1 − √momentum)²`, and η the learning rate of the step. From c on what is pushed
+    decays by √momentum a step, the fastest there is; what the loss holds against the penalty with gradient g is left at
+    g/λ, which goes on falling. With a penalty apart from the moments x = c = 1. Where Adam or another optimizer divides
+    the penalty by its size, there is no critical damping: λ grows to 1, as in the papers. A rate that a callback sets
+    during `fit` is followed too (not on JAX, where schedules are, and otherwise the first rate counts).
 
     Args:
         steps: Steps of the whole schedule, at least 3.
-        settle: Steps at the end at full strength. Defaults to half of `steps`. At critical damping each leaves
-            √momentum of a weight: with momentum 0.9 a thousandth is left after 130.
+        settle: Steps at the end at full strength. Defaults to three tenths of `steps`.
         every: K_u, steps between two updates; the first is at step 0. Defaults to 1.
-        ratio: Full strength ÷ that of the first step. Defaults to 100.
-        ceiling: λ at full strength, whatever the optimizer. Defaults to `None`: critical damping.
+        ratio: Full strength ÷ that of the first step. Defaults to 10,000.
+        strength: `η·λ` at full strength, in (0, 1], where critical damping is not above it. Defaults to 0.25.
+        ceiling: λ at full strength, whatever the optimizer. Defaults to `None`: what `strength` says.
 
     Raises:
         PruneError: An argument is out of range.
 
     Example:
-        >>> law = Geometric(steps=400, ceiling=1.0)
+        >>> law = Geometric(steps=400, settle=200, ratio=100.0, ceiling=1.0)
         >>> [round(float(law(step)), 3) for step in (0, 100, 200, 399)]
         [0.01, 0.1, 1.0, 1.0]
     """
@@ -175,14 +180,15 @@ class Geometric(Growth):
     steps: int
     settle: int | None = None
     every: int = 1
-    ratio: float = 100.0
+    ratio: float = 10_000.0
+    strength: float = 0.25
     ceiling: float | None = None
     damping: Damping | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         raise_faults("There is no such growth:", self.faults())
         if self.settle is None:
-            object.__setattr__(self, "settle", self.steps // 2)
+            object.__setattr__(self, "settle", 3 * self.steps // 10)
 
     def faults(self) -> list[str]:
         """Returns what is wrong with it."""
@@ -195,7 +201,7 @@ class Geometric(Growth):
             faults.append(f"Expected ratio ≥ 1. Received: ratio={self.ratio!r}.")
         if self.ceiling is not None and not (is_number(self.ceiling) and self.ceiling > 0):
             faults.append(f"Expected ceiling to be None or positive. Received: ceiling={self.ceiling!r}.")
-        return faults
+        return [*faults, *interval_faults("(0, 1]", "a share of a weight that a step takes", strength=self.strength)]
 
     @property
     def length(self) -> int:
@@ -211,10 +217,14 @@ class Geometric(Growth):
         """Returns the law in a fit, whose optimizer is known."""
         return replace(self, damping=damping)
 
+    def highest(self, damping: Damping) -> float:
+        """Returns η·λ at full strength."""
+        return damping.critical if self.ceiling is not None else max(self.strength, damping.critical)
+
     def __call__(self, step: Any) -> Any:
         updated = ops.cast(step // self.every * self.every, "float32")
         grown = ops.minimum(updated / (self.steps - self.settle), 1.0)
         share = ops.power(float(self.ratio), grown - 1.0)
         if self.ceiling is not None or self.damping is None:
             return share * (1.0 if self.ceiling is None else self.ceiling)
-        return share * self.damping.critical / ops.maximum(self.damping.rate(step), self.damping.slowest)
+        return share * self.highest(self.damping) / ops.maximum(self.damping.rate(step), self.damping.slowest)

@@ -16,17 +16,17 @@ from kerasprune.testing.toys import toy_model
 from kerasprune.training.growth import Linear
 
 STEPS, KEEP = 60, 0.4
-CRITICAL = (1 - MOMENTUM**0.5) ** 2
+FULL = 0.25  # η·λ at full strength
 
 
-def _lambdas(critical: float, every: int = 1) -> list[float]:
-    """λ of every step: a hundredth of critical damping at first, all of it in the second half."""
-    return [critical / RATE * 100 ** (min(step // every * every / 30, 1) - 1) for step in range(STEPS)]
+def _lambdas(strength: float, every: int = 1) -> list[float]:
+    """λ of every step: a ten-thousandth of full strength at first, all of it in the last three tenths."""
+    return [strength / RATE * 1e4 ** (min(step // every * every / 42, 1) - 1) for step in range(STEPS)]
 
 
-def _penalties(reference: Reference, critical: float, picks_at: int, recover: float, every: int = 1):
+def _penalties(reference: Reference, strength: float, picks_at: int, recover: float, every: int = 1):
     """Returns `penalties(step)` on the kernels that read channels; until `picks_at` all are pushed."""
-    lambdas, goes = _lambdas(critical, every), {}
+    lambdas, goes = _lambdas(strength, every), {}
 
     def penalties(step: int) -> list:
         if step == picks_at:
@@ -56,7 +56,7 @@ def test_greg1_grows_geometrically():
     growth = {"name": "geometric", "steps": STEPS, "every": 4}
     callback = GReg1(keep=KEEP, granularity="channel", growth=growth)
     train(model, [callback])
-    penalties = _penalties(reference, CRITICAL, 0, 0.0, every=4)
+    penalties = _penalties(reference, FULL, 0, 0.0, every=4)
     reference.run(STEPS, penalties)
     _check(model, callback, reference, penalties.goes)
 
@@ -65,9 +65,9 @@ def test_greg2_picks_halfway_through_its_growth():
     model = compiled()
     reference = Reference(model)
     callback = GReg2(keep=KEEP, granularity="channel", weight_decay=DECAY).compressed(STEPS)
-    assert callback.pick_step_number == 15
+    assert callback.pick_step_number == 21
     train(model, [callback])
-    penalties = _penalties(reference, CRITICAL, 15, -DECAY)
+    penalties = _penalties(reference, FULL, 21, -DECAY)
     reference.run(STEPS, penalties)
     _check(model, callback, reference, penalties.goes)
 
@@ -137,12 +137,13 @@ def _pushed(callback) -> tuple[float, np.ndarray, keras.Model]:
 
 PLAN = kp.Plan({"made": [0, 2, 3]})
 LAW = {"name": "geometric", "steps": EPOCHS * BATCHES}
+GENTLE = LAW | {"settle": EPOCHS * BATCHES // 2, "ratio": 100.0, "strength": 1e-6}  # as far as critical damping
 
 
 def test_filters_before_a_batchnorm_shrink_in_vain():
     """The scale of a filter is divided out again: though next to nothing is left of it, all of its effect is."""
     with pytest.warns(UserWarning, match="pushes filters before a BatchNorm.*for too few steps"):
-        left, seen, _ = _pushed(GReg1(PLAN, granularity="filter", growth=LAW))
+        left, seen, _ = _pushed(GReg1(PLAN, granularity="filter", growth=GENTLE))
     assert np.abs(seen[-1]).max() < 0.02 * np.abs(seen[0]).max()
     assert left == pytest.approx(1.0, abs=1e-3)
 
@@ -155,7 +156,7 @@ def test_what_reads_the_channels_and_scales_shrink_for_good(granularity):
         left, seen, model = _pushed(callback)
         slim = kp.rebuild(model, callback.plan)  # which says nothing: what it cuts is small
     assert left < 0.02 and callback.plan.pushed == granularity
-    assert (np.diff(np.sign(seen), axis=0) == 0).all()  # pushed weights never change sign
+    assert np.abs(seen[-1]).max() < 1e-3 * np.abs(seen[0]).max()
     images = np.random.default_rng(0).normal(size=(16, 6, 6, 2)).astype("float32")
     whole, cut = (ops.convert_to_numpy(each(images, training=False)) for each in (model, slim))
     assert np.abs(whole - cut).max() < 0.02 * np.abs(whole).max()
@@ -183,7 +184,7 @@ def test_compressed_pushes_what_no_batchnorm_undoes_and_says_so():
     assert repr(callback).endswith("granularity 'channel' where a BatchNorm follows")
     model.fit(images, np.zeros((4, 1)), 4, 8, verbose=0, callbacks=[callback])
     assert callback.plan.pushed == "channel" and repr(callback).endswith(", granularity 'channel'")
-    assert "λ grows geometrically to critical damping" in repr(callback)
+    assert "λ grows geometrically" in repr(callback)
     plain = compiled()
     train(plain, [callback := GReg1(keep=0.5).compressed(8)])
     assert callback.plan.pushed == "filter" and repr(callback).endswith(", granularity 'filter'")

@@ -143,7 +143,8 @@ BAD = {
     "labels of another shape": ([(X, np.eye(3)[Y])], LOSS, r"labels of shape \(30\) for sparse.*Received.*\(30, 3\)"),
     "labels that would be broadcast": ([(X, Y[:, None])], "mse", r"labels of shape \(30, 3\) for mse"),
     "not batched": (list(zip(X, Y, strict=True)), LOSS, r"\(None, 4\). Received: \(4,\). It lacks the batch axis"),
-    "two arrays": ((X, Y), LOSS, r"Put the arrays into batches"),
+    "two arrays in a list": ([X, Y], LOSS, r"Give arrays as a tuple, data=\(x, y\)"),
+    "arrays of two lengths": ((X, Y[:7]), LOSS, r"as many labels as inputs in data=\(x, y\). Received: 7 and 30"),
     "no labels": ([X], LOSS, "This criterion needs labels"),
     "inputs by name, no labels": ([{"x": X}], LOSS, "This criterion needs labels"),
     "another input shape": ([(X[:, :3], Y)], LOSS, r"\(None, 4\). Received: \(30, 3\). Resize the data"),
@@ -165,6 +166,14 @@ def test_bad_input_is_refused_and_the_model_left_as_it_is(case):
         kp.plan(model, "taylor_fo", keep=0.5, data=data, loss=loss)
     after = numbers(model)
     assert all(np.array_equal(before[path], after[path]) for path in before)
+
+
+def test_whole_arrays_are_batches_of_32():
+    random = np.random.default_rng(3)
+    x, y = random.normal(size=(70, 4)).astype("float32"), random.integers(0, 3, 70)
+    cut = [(x[begin : begin + 32], y[begin : begin + 32]) for begin in (0, 32, 64)]
+    whole, by_hand = (kp.criteria.get("taylor_fo").score(kp.trace(network()), data, LOSS) for data in ((x, y), cut))
+    assert all(np.array_equal(whole[name], by_hand[name]) for name in by_hand) and whole
 
 
 def test_a_dead_group_is_named():

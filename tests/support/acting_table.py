@@ -69,6 +69,14 @@ def _filters_zero(callback: Any, model: Any) -> bool:
     return gone.size > 0 and not model.get_layer("first").kernel.numpy()[:, gone].any()
 
 
+def _held(callback: Any, model: Any) -> bool:
+    """What is frozen is what it was before the fit."""
+    frozen = callback.frozen["first/kernel"]
+    return np.array_equal(
+        model.get_layer("first").kernel.numpy()[frozen], network().get_layer("first").kernel.numpy()[frozen]
+    )
+
+
 def _greg1(**arguments: Any) -> Any:
     return callbacks.GReg1(penalty_step=2.0, ceiling=16.0, **PUSHED, **arguments)
 
@@ -93,6 +101,7 @@ ROWS = {
     "GradualMagnitude": Row(
         lambda: callbacks.GradualMagnitude(kp.schedules.cubic(KEEP, end="40it"), every=4, scope="layer"), _sparse
     ),
+    "FreezeKept": Row(lambda: callbacks.FreezeKept(KEEP), _held),
     "HoldMask": Row(lambda: callbacks.HoldMask(_mask()), _sparse),
     "IterativeMagnitude": Row(lambda: callbacks.IterativeMagnitude(1, KEEP, scope="layer"), _sparse),
     "LearningRateRewinding": Row(lambda: callbacks.LearningRateRewinding(1, KEEP, scope="layer"), _sparse),

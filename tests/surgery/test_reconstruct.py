@@ -10,6 +10,7 @@ from keras import layers
 import kerasprune as kp
 from kerasprune.surgery.feature_error import feature_error
 from kerasprune.surgery.reconstruct import reconstruct
+from kerasprune.surgery.scratch import Scratch
 
 SIZE = 8
 
@@ -124,6 +125,33 @@ def test_where_nothing_is_removed_nothing_changes(net):
     plan = kp.Plan({})
     new = reconstruct(kp.rebuild(net, plan), net, plan, _images(20))
     assert all(np.allclose(a, b, atol=1e-4) for a, b in zip(new.get_weights(), net.get_weights(), strict=True))
+
+
+def test_activations_in_files_count_as_those_in_memory(net, monkeypatch):
+    plan = kp.Plan({"a1": [0, 2, 3, 7], "b1": [1, 4, 5]})
+    slim, x, held = kp.rebuild(net, plan), _images(), []
+
+    class InFiles(Scratch):
+        def __init__(self):
+            super().__init__(memory=0)
+
+        def hold(self, array):
+            held.append(super().hold(array))
+            return held[-1]
+
+    there = reconstruct(slim, net, plan, x)
+    monkeypatch.setattr("kerasprune.surgery.reconstruct.Scratch", InFiles)
+    assert all(map(np.array_equal, there.get_weights(), reconstruct(slim, net, plan, x).get_weights()))
+    assert held and all(isinstance(array, np.memmap) for array in held)
+
+
+def test_memory_is_free_again_when_arrays_go():
+    scratch = Scratch(memory=80)
+    first, other = scratch.hold(np.ones(8)), scratch.hold(np.ones(8))
+    assert [type(each) for each in (first, other)] == [np.ndarray, np.memmap]
+    assert np.array_equal(first, other)
+    del first
+    assert type(scratch.hold(np.ones(8))) is np.ndarray
 
 
 def test_gates_are_in_the_kernels_already():

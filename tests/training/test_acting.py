@@ -51,6 +51,7 @@ def test_the_table_is_whole_and_nothing_is_silent():
 # Every callback, every optimizer and every loop of one process at least once.
 DIAGONAL = [
     ("GradualMagnitude", "Adam", "own step without losses"),
+    ("FreezeKept", "AdamW", "own step"),
     ("HoldMask", "SGD", "assign_sub"),
     ("IterativeMagnitude", "Lion", "EMA"),
     ("LearningRateRewinding", "AdamW", "mixed precision"),
