@@ -47,6 +47,8 @@ from kerasprune.workflows.one_dimension import one_dimension as one_dimension
 from kerasprune.workflows.population import Population as Population
 from kerasprune.workflows.prune import prune as prune
 from kerasprune.workflows.pruning_net import PruningNet as PruningNet
+from kerasprune.workflows.ranking import eagle_eye as eagle_eye
+from kerasprune.workflows.ranking import rank as rank
 from kerasprune.workflows.rounds import rounds as rounds
 from kerasprune.workflows.search_plan import search_plan as search_plan
 from kerasprune.workflows.sensitivity import sensitivity as sensitivity

@@ -5,7 +5,9 @@ from kerasprune.budgets.base import kept_number as kept_number
 from kerasprune.budgets.base import top as top
 from kerasprune.budgets.global_threshold import Global as Global
 from kerasprune.budgets.global_threshold import Threshold as Threshold
+from kerasprune.budgets.measured import MeasuredBudget as MeasuredBudget
 from kerasprune.budgets.per_stage import PerStage as PerStage
+from kerasprune.budgets.sensitivity import Sensitivity as Sensitivity
 from kerasprune.budgets.uniform import Uniform as Uniform
 from kerasprune.graph.stages import stages as stages
 from kerasprune.registry import budgets as _budgets

@@ -1,6 +1,19 @@
 """The command line: one file a command. A new command is one new file and one word in the import below."""
 
-from kerasprune.cli import compare, export, init, inspect, names, prune, report, reproduce, resume, run, search
+from kerasprune.cli import (
+    compare,
+    export,
+    init,
+    inspect,
+    names,
+    prune,
+    report,
+    reproduce,
+    resume,
+    run,
+    search,
+    space,
+)
 from kerasprune.cli.application import INTERRUPTED, app, main
 
 __all__ = [
@@ -18,4 +31,5 @@ __all__ = [
     "resume",
     "run",
     "search",
+    "space",
 ]

@@ -1,4 +1,4 @@
-"""`sample`: recipes of a space; `acceptance`: how rarely a recipe drawn at random lies in it."""
+"""`sample`: recipes of a space, drawn around the uniform one; `uniform`: those themselves."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ import keras
 import numpy as np
 
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, seed_faults
-from kerasprune.errors import whole_number_faults
+from kerasprune.errors import (
+    PruneError,
+    fraction_faults,
+    raise_faults,
+    seed_faults,
+    whole_number_faults,
+)
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.spaces.recipes import Recipes
+from kerasprune.spaces.recipes import Recipes, graph_of
 from kerasprune.spaces.space import Space, Window
 
 LEAST = 0.01  # the smallest fraction kept that is drawn
@@ -85,7 +90,9 @@ def sample(
         He et al., Network Pruning Spaces, 2023, Section 3.1: recipes around the uniform one; Section 4: `c_mCB`.
     """
     raise_faults("Nothing can be sampled:", whole_number_faults(1, n=n) + seed_faults(seed=seed))
-    space = Space(model, macs=macs, params=params, delta=delta, std=std, mcb=mcb, resolution=resolution, macs_of=macs_of)
+    space = Space(
+        model, macs=macs, params=params, delta=delta, std=std, mcb=mcb, resolution=resolution, macs_of=macs_of
+    )
     if not {"macs", "params"} & space.windows.keys():
         raise PruneError("Expected macs or params, the fraction of the dense model's that stays. Received: neither.")
     _check_reachable(space)
@@ -107,64 +114,6 @@ def sample(
     )
 
 
-def acceptance(
-    model: keras.Model | ChannelGraph,
-    *,
-    macs: float | None = None,
-    params: float | None = None,
-    delta: float = 0.002,
-    std: float | None = None,
-    mcb: float | tuple[float, float] | None = None,
-    largest: float = 0.9,
-    draws: int = 100_000,
-    seed: int | None = 0,
-    resolution: int | None = None,
-    macs_of: Mapping[str, int] = MappingProxyType({}),
-) -> float:
-    """Returns what share of the recipes that are drawn at random lies in a space.
-
-    Each group loses a fraction that is drawn from `[0, largest]` by itself, as in EagleEye: the sampler that the paper
-    replaces, since most of its recipes miss a narrow window.
-
-    Args:
-        model: The model, or its graph.
-        macs: Fraction of the multiply–adds that stay, `± delta`. Defaults to `None`: any.
-        params: Fraction of the parameters that stay, `± delta`. Defaults to `None`: any.
-        delta: Half the width of these windows. Defaults to 0.002.
-        std: The largest standard deviation of a recipe. Defaults to `None`: any.
-        mcb: The window of the mean computation budget, see `sample`. Defaults to `None`: any.
-        largest: The largest fraction that a group may lose, the paper's `R`. Defaults to 0.9.
-        draws: Number of recipes drawn. Defaults to 100,000.
-        seed: Of the draw. Defaults to 0.
-        resolution: Input side, in pixels, of a model whose side is free. Defaults to the model's own.
-        macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
-
-    Returns:
-        The share, in [0, 1].
-
-    Raises:
-        PruneError: An argument is out of range.
-
-    Example:
-        >>> import kerasprune as kp
-        >>> model = kp.models.resnet_cifar(20, input_shape=(32, 32, 3))
-        >>> 0 < kp.spaces.acceptance(model, macs=0.25, draws=20_000) < 0.05
-        True
-
-    Reference:
-        He et al., Network Pruning Spaces, 2023, Section 3.1: "this random sampling process is not effective enough";
-        Li et al., EagleEye, ECCV 2020, Section 3.3.
-    """
-    faults = interval_faults("(0, 1)", "the largest fraction removed", largest=largest)
-    raise_faults("Nothing can be drawn:", faults + whole_number_faults(1, draws=draws) + seed_faults(seed=seed))
-    space = Space(model, macs=macs, params=params, delta=delta, std=std, mcb=mcb, resolution=resolution, macs_of=macs_of)
-    random, groups, inside = np.random.default_rng(seed), len(space.graph.prunable), 0
-    for begin in range(0, draws, _AT_ONCE):
-        number = min(_AT_ONCE, draws - begin)
-        inside += int(space.contains(1 - random.uniform(0, largest, (number, groups))).sum())
-    return inside / draws
-
-
 def uniform(model: keras.Model | ChannelGraph, keep: Any, **options: Any) -> Recipes:
     """Returns the recipes that keep the same fraction of every group.
 
@@ -182,8 +131,6 @@ def uniform(model: keras.Model | ChannelGraph, keep: Any, **options: Any) -> Rec
         >>> uniform(keras.Sequential([keras.Input((4,)), dense(8), dense(8), dense(2)]), [0.5]).channels.tolist()
         [[4, 4]]
     """
-    from kerasprune.spaces.recipes import graph_of
-
     fractions = list(np.atleast_1d(np.asarray(keep, float)).tolist())
     raise_faults("These are no uniform recipes:", [fault for each in fractions for fault in fraction_faults(keep=each)])
     graph = graph_of(model)

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerasprune.costs.cost import graph_at
+from kerasprune.costs.cost import cost, graph_at
+from kerasprune.costs.report import check_counted
+from kerasprune.criteria.base import Criterion
 from kerasprune.errors import fraction_faults, is_number, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.spaces.counting import Counting
@@ -50,11 +52,13 @@ class Space:
         std: The largest standard deviation of a recipe. Defaults to `None`: any.
         mcb: The window of the mean computation budget, `(least, most)`; a number c stands for c ± 0.1. Defaults to
             `None`: any.
+        criterion: What says which channels of a group stay; one that needs no data. Defaults to `"l2"`.
         resolution: Input side, in pixels, of a model whose side is free. Defaults to the model's own.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
 
     Raises:
-        PruneError: An argument is out of range, or two of them contradict each other.
+        PruneError: An argument is out of range, two of them contradict each other, or multiply–adds of layers without a
+            rule are not known.
 
     Example:
         >>> import keras
@@ -78,6 +82,7 @@ class Space:
         delta: float = 0.002,
         std: float | None = None,
         mcb: float | tuple[float, float] | None = None,
+        criterion: str | dict | Criterion = "l2",
         resolution: int | None = None,
         macs_of: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
@@ -91,7 +96,10 @@ class Space:
             self.windows["std"] = Window(0.0, float(std))
         raise_faults("There is no such space:", _contradictions(self.windows))
         self.graph = graph_at(graph_of(model), None, resolution)
-        self.count = Counting(self.graph, macs_of=macs_of)
+        if {"macs", "mcb"} & self.windows.keys():
+            check_counted(cost(self.graph, macs_of=macs_of), "macs= and mcb=")
+        self.criterion = criterion
+        self.count = Counting(self.graph, criterion, macs_of)
 
     def measures(self, keep: Any) -> dict[str, np.ndarray]:
         """Returns `macs`, `params`, `mcb` and `std` of many recipes, an array each.
