@@ -369,6 +369,7 @@ reproductions = Registry(
         "greg-tables": "kerasprune.recipes.reproductions.greg_tables:greg_tables",
         "hrank-tables": "kerasprune.recipes.reproductions.hrank_tables:hrank_tables",
         "map-table5": "kerasprune.recipes.reproductions.map_table5:map_table5",
+        "precrop-tables": "kerasprune.recipes.reproductions.precrop_tables:precrop_tables",
     },
 )
 
@@ -376,6 +377,7 @@ engines = Registry(
     "engine",
     {
         "local": "kerasprune.workflows.local_runner:LocalRunner",
+        "ray": "kerasprune.workflows.ray_runner:RayRunner",
         "serial": "kerasprune.workflows.serial_runner:SerialRunner",
     },
 )

@@ -1,6 +1,20 @@
 """The command line: one file a command. A new command is one new file and one word in the import below."""
 
-from kerasprune.cli import compare, export, init, inspect, names, prune, report, reproduce, resume, run
+from kerasprune.cli import (
+    compare,
+    export,
+    init,
+    inspect,
+    names,
+    precrop,
+    prune,
+    report,
+    reproduce,
+    resume,
+    run,
+    search,
+    space,
+)
 from kerasprune.cli.application import INTERRUPTED, app, main
 
 __all__ = [
@@ -12,9 +26,12 @@ __all__ = [
     "inspect",
     "main",
     "names",
+    "precrop",
     "prune",
     "report",
     "reproduce",
     "resume",
     "run",
+    "search",
+    "space",
 ]

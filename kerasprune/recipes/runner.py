@@ -179,6 +179,8 @@ def rehearse(one: Run) -> None:
                 f"Expected a plan to reconstruct by. Received: {type(callback).__name__}, which removes weights one by "
                 "one. Leave reconstruct out."
             )
+    if recipe.prune and recipe.prune.precrop:
+        prune.cropped(one, model, recipe.prune.precrop)
     if recipe.prune and recipe.prune.three_dimensions:
         three_dimensions.rehearse(model, recipe)
     if recipe.data is not None:

@@ -47,8 +47,7 @@ def reconstruct(
     residual branch, Y is what the *sum* lacks, so that the branch answers for what the trunk has lost; before a relu,
     numbers that it cuts off need not be met.
 
-    Activations that later layers read are held for all examples: in memory up to 1 GiB for each of the two models,
-    beyond it in temporary files.
+    Activations that later layers read are held for all examples: in memory up to 1 GiB, beyond it in temporary files.
 
     Do not recalculate BatchNorm statistics afterwards: the targets are in those of the dense model.
 
@@ -61,7 +60,7 @@ def reconstruct(
         samples: How many examples are taken at most. Defaults to 1000.
         positions: How many output positions each layer is solved on at most. Defaults to 15,000.
         ridge: ρ ≥ 0, how strongly the present weights are held on to, at the least: for each kernel the best of ρ,
-            10 ρ, 100 ρ, 1000 ρ and leaving it, on a fifth of the examples that nothing is solved on. Defaults to 1e-3.
+            10 ρ, 100 ρ, 1000 ρ and leaving it, on a tenth of the examples that nothing is solved on. Defaults to 1e-3.
         seed: Of the choice of positions. Defaults to 0.
 
     Returns:

@@ -21,10 +21,11 @@ from kerasprune.surgery.layer_tail import Tail, tail_of
 from kerasprune.surgery.least_squares import LeastSquares, fitted
 from kerasprune.surgery.pairing import Pairing
 from kerasprune.surgery.program import Batches, Program, Run, Step, Value
+from kerasprune.surgery.scratch import Scratch
 
 _NUMBERS = 2**26  # of the rows of one layer
 _LEAST = 2000  # positions of a problem that is one of many
-_JUDGES = 5  # every fifth example judges
+_JUDGES = 10  # every tenth example judges
 _NO_SCALE = 1e-6
 
 
@@ -87,7 +88,8 @@ class Targets:
     """
 
     def __init__(self, dense: Program, examples: Batches, random: np.random.Generator) -> None:
-        self._program, self._run, self._random = dense, Run(dense, examples), random
+        self.scratch = Scratch()  # of the slim model, too
+        self._program, self._run, self._random = dense, Run(dense, examples, scratch=self.scratch), random
 
     def pin(self, needed: Mapping[Value, int]) -> None:
         """Holds tensors that will be asked for, as often as is said."""
@@ -138,7 +140,7 @@ class Solving:
         examples: What both are run on.
         targets: What the dense model makes of them.
         positions: How many output positions each layer is solved on at most.
-        ridges: ρ; of several the best for each kernel, on a fifth of the examples that no kernel is solved on: one that
+        ridges: ρ; of several the best for each kernel, on a tenth of the examples that no kernel is solved on: one that
             suits the examples alone would lead all that comes after it astray.
         turns: How often what a relu cuts off is looked at anew. Defaults to 8.
     """
@@ -153,7 +155,7 @@ class Solving:
     scarce: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._slim = Run(self.pairing.slim, self.examples)
+        self._slim = Run(self.pairing.slim, self.examples, scratch=self.targets.scratch)
         self._slices = {id(entry.variable): entry for entry in self.pairing.applied.graph.slices}
         self._count = sum(len(batch[0]) for batch in self.examples)
         self._done: set[Step] = set()
@@ -252,7 +254,7 @@ class Solving:
         return rows
 
     def _judges(self, seen: int, shape: tuple[int, int]) -> np.ndarray:
-        """Returns which rows of a batch judge: those of every fifth example; of a handful of examples, single rows."""
+        """Returns which rows of a batch judge: those of every tenth example; of a handful of examples, single rows."""
         examples, number = shape
         counted = np.arange(seen * number, (seen + examples) * number)
         return (counted // (number if self._count >= _JUDGES else 1)) % _JUDGES == _JUDGES - 1
