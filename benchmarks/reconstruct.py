@@ -105,7 +105,7 @@ def large() -> None:
         if name in found:
             continue
         model, images = make(), _scenes(side, samples + 32)
-        _with_statistics(model, images[:32])
+        _with_statistics(model, images[32:160])
         plan = kp.plan(kp.trace(model, resolution=None if model.input_shape[1] else side), "l1", macs=0.5)
         slim = kp.rebuild(model, plan)
         wall, cpu = time.perf_counter(), time.process_time()

@@ -258,6 +258,7 @@ budgets = Registry(
     {
         "global": "kerasprune.budgets.global_threshold:Global",
         "per_stage": "kerasprune.budgets.per_stage:PerStage",
+        "sensitivity": "kerasprune.budgets.sensitivity:Sensitivity",
         "threshold": "kerasprune.budgets.global_threshold:Threshold",
         "uniform": "kerasprune.budgets.uniform:Uniform",
     },
@@ -376,6 +377,7 @@ engines = Registry(
     "engine",
     {
         "local": "kerasprune.workflows.local_runner:LocalRunner",
+        "ray": "kerasprune.workflows.ray_runner:RayRunner",
         "serial": "kerasprune.workflows.serial_runner:SerialRunner",
     },
 )

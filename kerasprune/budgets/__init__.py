@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy(
         {
             "Budget": "kerasprune.budgets.base:Budget",
             "Floor": "kerasprune.budgets.base:Floor",
+            "MeasuredBudget": "kerasprune.budgets.measured:MeasuredBudget",
             "kept_number": "kerasprune.budgets.base:kept_number",
             "layer_densities": "kerasprune.budgets.model_densities:layer_densities",
             "plan_of_densities": "kerasprune.budgets.precrop:plan_of_densities",

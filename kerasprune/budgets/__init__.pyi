@@ -6,9 +6,11 @@ from kerasprune.budgets.base import kept_number as kept_number
 from kerasprune.budgets.base import top as top
 from kerasprune.budgets.global_threshold import Global as Global
 from kerasprune.budgets.global_threshold import Threshold as Threshold
+from kerasprune.budgets.measured import MeasuredBudget as MeasuredBudget
 from kerasprune.budgets.model_densities import layer_densities as layer_densities
 from kerasprune.budgets.per_stage import PerStage as PerStage
 from kerasprune.budgets.precrop import plan_of_densities as plan_of_densities
+from kerasprune.budgets.sensitivity import Sensitivity as Sensitivity
 from kerasprune.budgets.synexp_trials import SynExpTrial as SynExpTrial
 from kerasprune.budgets.synexp_trials import synexp_trial as synexp_trial
 from kerasprune.budgets.uniform import Uniform as Uniform

@@ -8,7 +8,7 @@ from the rest: nobody knows what they do with their kernels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
@@ -128,7 +128,22 @@ def cost_of_what_stays(
         keep: `{group name: indices kept}`, which nobody checks.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
     """
-    return _total(_layer_costs(graph, counter(graph.alive(keep)), {}, macs_of))
+    return cost_of_counts(graph, counter(graph.alive(keep)), macs_of)
+
+
+def cost_of_counts(
+    graph: ChannelGraph, count: Callable[[np.ndarray], Any], macs_of: Mapping[str, int] = MappingProxyType({})
+) -> Cost:
+    """Returns `cost(graph, plan)` of as many channels as `count` says.
+
+    Costs are sums of products of these counts: where they are polynomials, the costs are, too.
+
+    Args:
+        graph: The graph.
+        count: Says of an array of ids how many stay: in whole numbers, or in what adds and multiplies like them.
+        macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
+    """
+    return _total(_layer_costs(graph, count, {}, macs_of))
 
 
 def cost_of_counts(graph: ChannelGraph, count: Count) -> Cost:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
 
 import keras
 
 from kerasprune.costs.cost import Cost, cost
+from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import cut
+
+_UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds says nothing
 
 
 def report(
@@ -60,6 +64,25 @@ def not_counted(found: Cost) -> str:
         f"not counted: some {found.estimated:,} multiply–adds, {found.uncounted:.1%} of all, of layers without a rule, "
         f"whose kernels are taken at every output position: {names}. Give the right numbers with macs_of="
     )
+
+
+def check_counted(found: Cost, wanted: str) -> None:
+    """Warns of multiply–adds that are not counted, and refuses where they are too many to mean anything by a target.
+
+    Args:
+        found: The cost of the dense model.
+        wanted: The target, e.g. `"macs="`.
+
+    Raises:
+        PruneError: More than a twentieth is estimated rather than counted.
+    """
+    if found.uncounted > _UNCOUNTED:
+        raise PruneError(
+            f"Expected a model whose multiply–adds are known, to meet {wanted}. Received: {not_counted(found)}, "
+            "or ask for params=."
+        )
+    if found.estimated:
+        warnings.warn(f"The target is met without what is {not_counted(found)}.", stacklevel=4)
 
 
 def _groups(graph: ChannelGraph, plan: Plan) -> str:

@@ -115,7 +115,7 @@ def compare(
     path.mkdir(parents=True, exist_ok=True)
     population = Population(path / STORE, engine, workers, verbose=verbose)
     population.forget_failures()
-    rows = population.run("kerasprune.recipes.contender:evaluate", candidates, version=_version(model, data["name"]))
+    rows = population.run("kerasprune.recipes.contender:evaluate", candidates, version=version_of(model, data["name"]))
     return _write(path, rows)
 
 
@@ -202,7 +202,7 @@ def _checked(recipe: dict[str, Any], trust: bool) -> schema.Recipe:
     return loader.check(recipe, source="The comparison", trust=trust)
 
 
-def _version(model: str | Path, data: str) -> str:
+def version_of(model: str | Path, data: str) -> str:
     """Returns what changes with the files that a run reads, so that another model under a name is another run."""
     digest = hashlib.sha256()
     for path in filter(is_file, (model, data)):

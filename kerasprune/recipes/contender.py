@@ -56,20 +56,20 @@ def evaluate(
     run = Run(checked, RunFolder(Path()), Console(quiet=True))
     model = dense_model(checked)
     slim = model if start == "dense" else _started(run, model, start, seed)
-    measure, removed = _judged(run, slim, checked.data.validation)
+    measure, removed = judged(run, slim, checked.data.validation)
     began = time.perf_counter()
     trained = start != "dense" and checked.finetune is not None
     if trained:
-        _train(run, slim, model if teacher == "dense" else None)
+        train(run, slim, model if teacher == "dense" else None)
     seconds = time.perf_counter() - began
-    validation = _judged(run, slim, checked.data.validation)[1] if trained else removed
+    validation = judged(run, slim, checked.data.validation)[1] if trained else removed
     side = free_side(model, checked)
     before, after = (cost(each, resolution=side) for each in (model, slim))
     return {
         "measure": measure,
         "removed": removed,
         "validation": validation,
-        "test": _judged(run, slim, checked.data.test)[1],
+        "test": judged(run, slim, checked.data.test)[1],
         "params": after.params / before.params,
         "macs": after.macs / before.macs,
         "compression": before.params / after.params,
@@ -91,7 +91,7 @@ def _started(run: Run, model: keras.Model, start: str, seed: int) -> keras.Model
     return reconstruct(slim, model, plan, inputs_only(run.plain_examples(model)), samples=EXAMPLES)
 
 
-def _train(run: Run, slim: keras.Model, teacher: keras.Model | None) -> None:
+def train(run: Run, slim: keras.Model, teacher: keras.Model | None) -> None:
     """Fine-tunes a model as the recipe says; `slim` is left not compiled."""
     spec = run.recipe.finetune
     training = run.examples("train", slim)
@@ -105,7 +105,7 @@ def _train(run: Run, slim: keras.Model, teacher: keras.Model | None) -> None:
         student.fit(training, epochs=spec.epochs, shuffle=False, verbose=0)
 
 
-def _judged(run: Run, model: keras.Model, split: str) -> tuple[str, float]:
+def judged(run: Run, model: keras.Model, split: str) -> tuple[str, float]:
     """Returns the measure and its value on a split."""
     logs = measured(model, run.examples(split, model), run.objective(model))
     measure = "accuracy" if "accuracy" in logs else "loss"

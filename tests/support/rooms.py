@@ -17,7 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("surgery",),
     ("costs", "criteria"),
     ("budgets", "sparsity"),
-    ("planning", "training"),
+    ("planning", "spaces", "training"),
     ("callbacks", "data", "workflows"),
     ("testing",),
     ("verification",),

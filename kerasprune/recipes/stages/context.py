@@ -67,8 +67,8 @@ class Run:
         return objective(self.recipe, model, lambda: self.examples("train", model).element_spec[1])
 
     def labelled(self, model: keras.Model) -> bool:
-        """Returns whether the examples of the run have labels."""
-        return self.recipe.data is None or labelled(self.examples("train", model))
+        """Returns whether the examples of the run have labels; images by name always have."""
+        return self.held is None or labelled(self.examples("train", model))
 
     def check_labels(self, model: keras.Model) -> None:
         """Says what cannot be done without labels, where the examples have none.

@@ -1,0 +1,140 @@
+"""Explores pruning spaces of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kerasprune.cli.application import app
+from kerasprune.cli.finetuning import check_optimizer, finetuning
+from kerasprune.cli.options import (
+    Data,
+    Freeze,
+    Import,
+    ModelPath,
+    Out,
+    Scale,
+    Size,
+    Trust,
+    Verbose,
+    check_model_path,
+    fraction,
+    in_options,
+)
+from kerasprune.cli.startup import start
+from kerasprune.cli.tables import print_table
+from kerasprune.errors import PruneError
+
+_SHOWN = 10
+
+
+@app.command()
+def space(
+    model: ModelPath,
+    out: Out,
+    macs: Annotated[
+        float | None, typer.Option(callback=fraction, help="Fraction of the multiply–adds that stays.")
+    ] = None,
+    params: Annotated[
+        float | None, typer.Option(callback=fraction, help="Fraction of the parameters that stays.")
+    ] = None,
+    delta: Annotated[float, typer.Option(help="Half the width of these windows.")] = 0.002,
+    std: Annotated[
+        str | None,
+        typer.Option(help="Largest standard deviations of the recipes, with commas, a space for each: 0.1,0.05,0.01."),
+    ] = None,
+    mcb: Annotated[
+        str | None, typer.Option(help="Window of (MACs / params) over the dense model's, such as 0.9,1.1.")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", help="Recipes of each space.")] = 100,
+    data: Data = None,
+    scale: Scale = None,
+    size: Size = None,
+    batch: Annotated[int, typer.Option(help="Examples per batch.")] = 128,
+    ranked_by: Annotated[
+        str | None,
+        typer.Option(help="Judge slim models before training, with commas: removed, recalibrated, reconstructed."),
+    ] = None,
+    best: Annotated[
+        int | None, typer.Option(help="Train those of each space that rank highest by the first. Defaults to all.")
+    ] = None,
+    begin: Annotated[str, typer.Option(help="How training begins: removed, recalibrated, reconstructed.")] = "removed",
+    finetune_epochs: Annotated[int, typer.Option(help="Epochs of training; 0: none.")] = 0,
+    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw, for fine-tuning.")] = "sgd",
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Where fine-tuning starts, then half a cosine. [0.01; Adam: 0.001]")
+    ] = None,
+    criterion: Annotated[str, typer.Option(help="Which channels stay; one that needs no data.")] = "l2",
+    coupling: Annotated[str, typer.Option(help="tied: residual trunks shrink too; free: they stay; padded.")] = "tied",
+    freeze: Freeze = None,
+    loss: Annotated[
+        str | None, typer.Option(help="Name of a Keras loss. Defaults to the one that the model was compiled with.")
+    ] = None,
+    shown: Annotated[int, typer.Option(help="Of how many of the best plans are written, with --data.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of the draw and of the trainings.")] = 0,
+    workers: Annotated[int, typer.Option(help="Runs at a time, each in a process of its own.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Carry on.")] = False,
+    imports: Import = None,
+    trust: Trust = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Draw plans of one cost from a pruning space; with --data rank and fine-tune what they make of a model."""
+    check_model_path(model)
+    if macs is None and params is None:
+        raise PruneError("Expected --macs or --params, the fraction that stays. Received: neither.")
+    check_optimizer(optimizer)
+    windows = {"macs": macs, "params": params, "delta": delta, "std": _numbers("--std", std), "mcb": _window(mcb)}
+    runs = {
+        "data": data if data is None else {"name": data, "scale": scale, "batch": batch},
+        "ranked_by": [name.strip() for name in (ranked_by or "").split(",") if name.strip()],
+        "best": best,
+        "start": begin,
+        "finetune": finetuning(finetune_epochs, optimizer, learning_rate),
+        "plan": {"criterion": criterion, "coupling": coupling, "freeze": freeze or []},
+        "imports": imports or [],
+    }
+    from kerasprune.recipes.explore import explore
+
+    start(verbose=verbose)
+    same = {"n": n, "seed": seed, "size": size, "loss": loss, "trust": trust, "shown": shown}
+    with in_options():
+        folder = explore(
+            model, **windows, **runs, **same, out=out, resume=resume, workers=workers, verbose=int(not quiet)
+        )
+    if not quiet:
+        _print(folder)
+
+
+def _print(folder: Path) -> None:
+    """Prints the best members, and where the others are."""
+    from kerasprune.files import read_rows
+    from kerasprune.recipes.explore import MEMBERS, PLANS
+
+    rows = read_rows(folder / MEMBERS)
+    columns = ["space", "number", "macs", "params", "mcb", "std"]
+    columns += [key for key in ("removed", "recalibrated", "reconstructed", "validation", "test") if key in rows[0]]
+    print_table("", tuple(columns), [tuple(_cell(row[key]) for key in columns) for row in rows[:_SHOWN]])
+    typer.echo(f"{len(rows)} recipes: {folder / MEMBERS}; plans: {folder / PLANS}")
+
+
+def _cell(text: str) -> str:
+    try:
+        return text if text.isdigit() else f"{float(text):.4f}"
+    except ValueError:
+        return text
+
+
+def _numbers(option: str, text: str | None) -> list[float]:
+    """Returns the numbers of a text such as `0.1,0.05`."""
+    try:
+        return [float(part) for part in text.split(",")] if text else []
+    except ValueError as error:
+        raise PruneError(f"Expected {option} as numbers with commas. Received: {option} {text}.") from error
+
+
+def _window(text: str | None) -> Any:
+    found = _numbers("--mcb", text)
+    return None if not found else found[0] if len(found) == 1 else tuple(found)

@@ -1,0 +1,291 @@
+"""`explore`: recipes from pruning spaces, ranked before training, trained, and how their results are distributed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
+from kerasprune.files import path_of, write_rows, write_text
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.recipes import loader, lookup, schema
+from kerasprune.recipes.compare import version_of
+from kerasprune.recipes.lookup import import_classes
+from kerasprune.recipes.run_folder import RunFolder, claim
+from kerasprune.recipes.stages.context import Run, dense_model, free_side
+from kerasprune.reports import pruning_spaces
+from kerasprune.reports.pruning_spaces import Member
+from kerasprune.spaces.recipes import Recipes
+from kerasprune.spaces.sampling import sample
+from kerasprune.spaces.space import Space
+from kerasprune.workflows.population import OF_THE_STORE, Population
+from kerasprune.workflows.ranking import PREPARATIONS
+
+STORE, RECIPES, MEMBERS, PLANS = "population.sqlite", "recipes.csv", "members.csv", "plans"
+MEASURES = ("macs", "params", "mcb", "std")
+MEMBER = "kerasprune.recipes.space_member"
+
+
+def explore(
+    model: str | Path,
+    *,
+    macs: float | None = None,
+    params: float | None = None,
+    delta: float = 0.002,
+    std: Sequence[float] = (),
+    mcb: float | tuple[float, float] | None = None,
+    n: int = 100,
+    data: str | Mapping[str, Any] | None = None,
+    ranked_by: Sequence[str] = (),
+    best: int | None = None,
+    start: str = "removed",
+    finetune: Mapping[str, Any] | None = None,
+    plan: Mapping[str, Any] | None = None,
+    shown: int = 5,
+    loss: str | None = None,
+    out: str | Path = "space",
+    resume: bool = False,
+    workers: int = 1,
+    engine: str = "local",
+    seed: int = 0,
+    size: int | None = None,
+    trust: bool = False,
+    imports: Sequence[str] = (),
+    verbose: int = 1,
+) -> Path:
+    """Draws recipes from pruning spaces; with data ranks and fine-tunes what they make of a model.
+
+    Args:
+        model: Path of a `.keras` file.
+        macs: Fraction of the multiply–adds that stay, `± delta`. One of `macs` and `params` is given, or both.
+        params: Fraction of the parameters that stay, `± delta`.
+        delta: Half the width of these windows. Defaults to 0.002.
+        std: Largest standard deviations of the recipes, a space for each. Defaults to none: one space of any.
+        mcb: The window of the mean computation budget, see `kp.spaces.sample`. Defaults to `None`: any.
+        n: Recipes of each space. Defaults to 100.
+        data: A data set as for `kerasprune prune --data`, or the `data` section of a recipe. Defaults to `None`: the
+            recipes are only drawn, and their plans written.
+        ranked_by: Ways to judge slim models before training, see `kp.rank`; the first decides which are trained.
+            Defaults to none.
+        best: How many of each space are trained, those that rank highest. Defaults to `None`: all.
+        start: The way slim models are made ready for training. Defaults to `"removed"`, as in the paper.
+        finetune: The `finetune` section of a recipe. Defaults to `None`: nothing is trained.
+        plan: `criterion` (`"l2"`), `coupling` (`"tied"`), `freeze` (none), as in a recipe. Defaults to these.
+        shown: Of how many of the best the plans are written. Defaults to 5.
+        loss: Name of a Keras loss. Defaults to that of the data or of the checkpoint.
+        out: Folder to write to. Defaults to `"space"`.
+        resume: Go on with a folder that holds a population already. Defaults to `False`.
+        workers: Runs at a time. Defaults to 1.
+        engine: See `kerasprune.Population`. Defaults to `"local"`.
+        seed: Of the draw and of the trainings. Defaults to 0.
+        size: Image side in pixels, where the model leaves it free. Defaults to that of the data.
+        trust: Whether `package.module:Name` may be imported. Defaults to `False`.
+        imports: Code with classes of the model, for which `trust` is needed. Defaults to none.
+        verbose: 0: silent; 1: what is finished. Defaults to 1.
+
+    Returns:
+        The folder: `recipes.csv`, the fractions kept; `members.csv`, a row for each recipe with its measures, ranks
+        and results, the best first; `plans`, of the best; `distributions.svg`, `winning.svg`, `budgets.svg`.
+
+    Raises:
+        PruneError: An argument is out of range, a space is empty, the folder holds something else, the data have no
+            labels, or no run came to its end.
+
+    Example:
+        >>> import keras, tempfile
+        >>> here = Path(tempfile.mkdtemp())
+        >>> dense = keras.layers.Dense
+        >>> keras.Sequential([keras.Input((4,)), dense(16), dense(16), dense(2)]).save(here / "mine.keras")
+        >>> out = explore(here / "mine.keras", params=0.3, delta=0.02, std=[0.1], n=3, out=here / "out")
+        >>> sorted(path.name for path in out.iterdir())
+        ['members.csv', 'plans', 'recipes.csv']
+
+    Reference:
+        He et al., Network Pruning Spaces, 2023, Sections 3 and 4.
+    """
+    faults = whole_number_faults(1, shown=shown, **({} if best is None else {"best": best}))
+    faults += [fault for way in (*ranked_by, start) for fault in choice_faults(tuple(PREPARATIONS), way=way)]
+    if (data is None) != (not ranked_by and finetune is None):
+        faults.append("Expected ranked_by or finetune where there are data, and neither where there are none.")
+    if best is not None and not ranked_by:
+        faults.append(f"Expected ranked_by beside best, to say which are. Received: best={best!r}.")
+    raise_faults("The space cannot be explored:", faults)
+    plan = {"criterion": "l2", **(plan or {}), "macs": macs, "params": None if macs is not None else params}
+    base = _recipe(model, data, size, loss, finetune, plan, seed, trust)
+    for name in imports:
+        import_classes(name, trust=trust)
+    graph = _graph(base)
+    windows = {"macs": macs, "params": params, "delta": delta, "mcb": mcb}
+    drawn = _drawn(graph, base, windows, std, n, seed)
+    rows = _rows(graph, drawn)
+    path = path_of(out)
+    claim(path, [RECIPES], resume=resume)
+    path.mkdir(parents=True, exist_ok=True)
+    write_rows(path / RECIPES, [_fractions(row, graph) for row in rows])
+    if data is not None:
+        population = Population(path / STORE, engine, workers, verbose=verbose)
+        population.forget_failures()
+        shared = {"recipe": loader.dump(base), "trust": trust, "imports": list(imports)}
+        runs = _Runs(population, shared, version_of(model, base.data.name), seed)
+        rows = runs.results(rows, tuple(ranked_by), best, start if finetune else None)
+        _draw(path, graph, rows, f"macs {macs:g}" if macs is not None else f"params {params:g}")
+    write_rows(path / MEMBERS, [{key: cell for key, cell in row.items() if key != "keep"} for row in rows])
+    for row in rows if data is None else rows[:shown]:
+        drawn[row["space"]].plan(row["number"]).save(path / PLANS / f"{row['space']}-{row['number']:03d}.json")
+    return path
+
+
+def _recipe(
+    model: str | Path,
+    data: str | Mapping[str, Any] | None,
+    size: int | None,
+    loss: str | None,
+    finetune: Mapping[str, Any] | None,
+    plan: Mapping[str, Any],
+    seed: int,
+    trust: bool,
+) -> schema.Recipe:
+    """Returns what all runs share, checked."""
+    section = {"name": data} if isinstance(data, str) else None if data is None else dict(data)
+    recipe = {
+        "name": "space",
+        "why": "How much of which group?",
+        "seed": seed,
+        "model": {"start": str(model), "size": size},
+        "data": section and {**section, **({"size": size} if size else {})},
+        "loss": loss,
+        "prune": {"plan": dict(plan)},
+        "finetune": finetune,
+    }
+    return loader.check(recipe, source="The exploration", trust=trust)
+
+
+def _graph(recipe: schema.Recipe) -> ChannelGraph:
+    """Returns the graph of the dense model, once it is known that its data have labels."""
+    model, spec = dense_model(recipe), recipe.prune.plan
+    if not Run(recipe, RunFolder(Path()), Console(quiet=True)).labelled(model):
+        raise PruneError(
+            "Expected labels, by which slim models are judged. Received: data without. Give labels, or see kp.rank, "
+            "which compares outputs."
+        )
+    return trace(model, coupling=spec.coupling, freeze=spec.freeze, resolution=free_side(model, recipe))
+
+
+def _drawn(
+    graph: ChannelGraph, recipe: schema.Recipe, windows: Mapping[str, Any], std: Sequence[float], n: int, seed: int
+) -> dict[str, Recipes]:
+    """Returns the recipes of each space by its name."""
+    named = recipe.prune.plan.criterion
+    criterion = lookup.make("criterion", named.name, named.arguments)
+    spaces = {f"STD-{each:g}": each for each in std} or {"all" if windows["mcb"] is None else "mCB": None}
+    options = {"n": n, "seed": seed, "criterion": criterion}
+    return {name: sample(graph, **windows, std=each, **options) for name, each in spaces.items()}
+
+
+def _rows(graph: ChannelGraph, drawn: Mapping[str, Recipes]) -> list[dict[str, Any]]:
+    """Returns a row for each recipe: where it is from, what it keeps, and its measures."""
+    space, rows = Space(graph), []
+    for name, recipes in drawn.items():
+        measures = space.measures(recipes.keep)
+        for number, keep in enumerate(recipes.keep.tolist()):
+            found = {measure: float(values[number]) for measure, values in measures.items()}
+            rows.append({"space": name, "number": number, "keep": keep, **found})
+    return rows
+
+
+def _fractions(row: Mapping[str, Any], graph: ChannelGraph) -> dict[str, Any]:
+    keep = dict(zip(graph.prunable, row["keep"], strict=True))
+    return {"space": row["space"], "number": row["number"], **keep}
+
+
+class _Runs:
+    """The runs of one exploration.
+
+    Args:
+        population: Where they are kept.
+        shared: Arguments of all.
+        version: Of the files that they read.
+        seed: Of all.
+    """
+
+    def __init__(self, population: Population, shared: Mapping[str, Any], version: str, seed: int) -> None:
+        self.population, self.shared, self.version, self.seed = population, shared, version, seed
+
+    def results(
+        self, rows: list[dict[str, Any]], ways: tuple[str, ...], best: int | None, start: str | None
+    ) -> list[dict[str, Any]]:
+        """Returns the rows with what came out of each, the best on validation examples first.
+
+        Args:
+            rows: The recipes.
+            ways: How they are made ready to be ranked.
+            best: How many of each space are trained; `None` = all.
+            start: How they are made ready to be trained; `None`: they are not.
+        """
+        (dense,) = self._run("dense", [{}])
+        _require(dense, "measure" in dense)
+        sign = -1 if dense["measure"] == "accuracy" else 1
+        if ways:
+            rows = self._added("ranked", rows, {"by": list(ways)})
+            rows = sorted(rows, key=lambda row: sign * row.get(ways[0], sign * np.inf))
+        if start is not None:
+            chosen = _first_of_each(rows, best)
+            done = self._added("trained", chosen, {"start": start})
+            done.sort(key=lambda row: sign * row.get("validation", sign * np.inf))
+            rows = done + [row for row in rows if not any(row["keep"] is one["keep"] for one in chosen)]
+        judged = "validation" if start is not None else ways[0]
+        _require(rows[0], any(judged in row for row in rows))
+        for row in rows:
+            if judged in row:
+                row["drop"] = sign * (row[judged] - dense["validation"])
+                row["dense"], row["measure"] = dense["validation"], dense["measure"]
+        return rows
+
+    def _added(self, function: str, rows: list[dict[str, Any]], more: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Returns rows with what a function returned for them."""
+        own = [{key: row[key] for key in ("space", "number", "keep")} | {"seed": self.seed, **more} for row in rows]
+        return [{**row, **found} for row, found in zip(rows, self._run(function, own), strict=True)]
+
+    def _run(self, function: str, candidates: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Returns what came out of each candidate; an error where nothing did."""
+        arguments = [{**each, **self.shared} for each in candidates]
+        found = self.population.run(f"{MEMBER}:{function}", arguments, version=self.version)
+        told = (*OF_THE_STORE, *(arguments[0] if arguments else ()))
+        return [
+            {key: cell for key, cell in row.items() if key not in told}
+            | ({"error": row["error"]} if row["error"] else {})
+            for row in found
+        ]
+
+
+def _require(row: Mapping[str, Any], done: bool) -> None:
+    if not done:
+        raise PruneError(f"No run came to its end. The first says: {row.get('error')}")
+
+
+def _first_of_each(rows: list[dict[str, Any]], number: int | None) -> list[dict[str, Any]]:
+    """Returns the first rows of each space."""
+    spaces = dict.fromkeys(row["space"] for row in rows)
+    return [row for space in spaces for row in [row for row in rows if row["space"] == space][:number]]
+
+
+def _draw(path: Path, graph: ChannelGraph, rows: Sequence[Mapping[str, Any]], regime: str) -> None:
+    """Writes the figures of what was judged by accuracy."""
+    done = [row for row in rows if row.get("measure") == "accuracy"]
+    members = [
+        Member(regime, row["space"], *(row[measure] for measure in MEASURES), 100 * row["drop"], tuple(row["keep"]))
+        for row in done
+    ]
+    if not members:
+        return
+    levels = np.linspace(0.02, 1, 400)[:, None]
+    uniform = Space(graph).measures(np.repeat(levels, len(graph.prunable), axis=1))
+    write_text(path / "distributions.svg", pruning_spaces.distributions(members))
+    write_text(path / "winning.svg", pruning_spaces.winning(members))
+    curve = pruning_spaces.budgets(members, lambda kept: np.interp(kept, uniform["macs"], uniform["mcb"]))
+    write_text(path / "budgets.svg", curve)

@@ -1,0 +1,173 @@
+"""`Recipes`: how much of every group many candidates keep, as one array."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune import criteria
+from kerasprune.budgets.base import top
+from kerasprune.costs.channel_polynomial import Lines
+from kerasprune.criteria.base import Criterion, Scores
+from kerasprune.errors import PruneError, raise_faults
+from kerasprune.files import path_of
+from kerasprune.files.writing import write_rows
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.kept_channels import legal
+from kerasprune.graph.trace import trace
+from kerasprune.plans import Plan
+
+
+@dataclass(frozen=True, eq=False)
+class Recipes:
+    """How much of every group each of many candidates keeps; `kp.spaces.sample` draws them.
+
+    Args:
+        graph: The graph of the model.
+        keep: Candidates × prunable groups: fractions kept, in (0, 1]. A fraction keeps as many channels as
+            `kp.plan(model, keep=fraction)` does.
+        criterion: What says which channels stay; one that needs no data. Defaults to `"l2"`, as in the paper.
+
+    Raises:
+        PruneError: The array does not have a column for every prunable group, or has other numbers.
+
+    Example:
+        >>> import keras
+        >>> from kerasprune.graph.trace import trace
+        >>> dense = keras.layers.Dense
+        >>> graph = trace(keras.Sequential([keras.Input((4,)), dense(8, name="first"), dense(2)]))
+        >>> recipes = Recipes(graph, [[0.5], [0.25]])
+        >>> recipes.groups, recipes.channels.tolist(), len(recipes.plan(1).keep["first"])
+        (('first',), [[4], [2]], 2)
+
+    Reference:
+        He et al., Network Pruning Spaces, 2023, Section 3. Their recipe is of fractions removed: `r = 1 − keep`.
+    """
+
+    graph: ChannelGraph
+    keep: np.ndarray
+    criterion: str | dict | Criterion = "l2"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keep", fractions_of(self.graph, self.keep))
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The names of the prunable groups, one for each column."""
+        return tuple(self.graph.prunable)
+
+    @cached_property
+    def channels(self) -> np.ndarray:
+        """Candidates × groups: how many channels are kept."""
+        return narrowed(self.graph, channels_kept(sizes_of(self.graph), self.keep))
+
+    @property
+    def std(self) -> np.ndarray:
+        """The standard deviation of the fractions of each candidate over its groups."""
+        return self.keep.std(axis=1)
+
+    def plan(self, number: int) -> Plan:
+        """Returns the plan of one candidate: the channels that the criterion holds highest.
+
+        Raises:
+            PruneError: There is no candidate of that number.
+        """
+        if not -len(self) <= number < len(self):
+            raise PruneError(f"Expected the number of one of {len(self)} recipes. Received: {number!r}.")
+        return Plan.of(self.graph, chosen(self.graph, self._scores, self.channels[number]))
+
+    def take(self, numbers: Sequence[int] | np.ndarray) -> Recipes:
+        """Returns some of the candidates, in the order given."""
+        return Recipes(self.graph, self.keep[np.asarray(numbers)], self.criterion)
+
+    def save(self, path: str | Path) -> Path:
+        """Writes a CSV file, a row for each candidate and a column of fractions for each group; returns its path."""
+        rows = [dict(zip(self.groups, row, strict=True)) for row in self.keep.tolist()]
+        return write_rows(path_of(path), rows, self.groups)
+
+    def __len__(self) -> int:
+        return len(self.keep)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} recipes of {len(self.groups)} groups of {self.graph.model.name!r}>"
+
+    @cached_property
+    def _scores(self) -> Scores:
+        return criteria.score(criteria.get(self.criterion), self.graph)
+
+
+def graph_of(model: keras.Model | ChannelGraph) -> ChannelGraph:
+    """Returns the graph of a model, or the graph that is given.
+
+    Raises:
+        PruneError: None of its channels can be dropped.
+    """
+    graph = model if isinstance(model, ChannelGraph) else trace(model)
+    if not graph.prunable:
+        raise PruneError(
+            f"Expected a model with channels that can be dropped. Received: {graph.model.name!r}, all of whose "
+            "channels are pinned. Call graph.report() for the reasons, and freeze less."
+        )
+    return graph
+
+
+def sizes_of(graph: ChannelGraph) -> np.ndarray:
+    """Returns the number of channels of every prunable group."""
+    return np.array([group.size for group in graph.prunable.values()], int)
+
+
+def channels_kept(sizes: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Returns how many channels fractions keep: `kept_number` of many, `size − min(⌈(1 − keep)·size⌉, size − 1)`.
+
+    Args:
+        sizes: Channels of each group.
+        keep: Fractions, groups last.
+    """
+    return (sizes - np.minimum(np.ceil(np.round((1 - keep) * sizes, 9)), sizes - 1)).astype(int)
+
+
+def narrowed(graph: ChannelGraph, channels: np.ndarray) -> np.ndarray:
+    """Returns how many channels stay where padded branches are no wider than what they are added to.
+
+    Args:
+        graph: The graph.
+        channels: Candidates × groups: how many channels were asked for.
+    """
+    lines = Lines(graph)
+    sums = [(lines.row(each.branch)[:-1], lines.row(each.trunk)) for each in graph.padded]
+    found = channels.copy()
+    for _ in sums:  # a trunk may be a branch elsewhere
+        for branch, trunk in sums:
+            widest = found @ trunk[:-1] + trunk[-1]
+            found = np.where(branch > 0, np.minimum(found, widest[:, None]), found)
+    return found
+
+
+def chosen(graph: ChannelGraph, scores: Scores, channels: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the legal choice of the highest scores: `channels[g]` of group g."""
+    keep = {name: top(scores[name], int(number)) for name, number in zip(graph.prunable, channels, strict=True)}
+    return legal(graph, keep, scores)
+
+
+def fractions_of(graph: ChannelGraph, keep: Any) -> np.ndarray:
+    """Returns fractions kept as an array of candidates × groups, having checked them."""
+    groups = len(graph.prunable)
+    try:
+        found = np.array(keep, float)
+    except (TypeError, ValueError) as error:
+        raise PruneError(f"Expected keep to be an array of candidates × {groups} groups. Received: {error}.") from error
+    faults = []
+    if found.ndim != 2 or found.shape[1] != groups:
+        faults.append(f"Expected keep of shape (candidates, {groups} groups). Received: shape={found.shape}.")
+    elif not ((found > 0) & (found <= 1)).all():
+        wrong = found[~((found > 0) & (found <= 1))][0]
+        faults.append(f"Expected keep to be fractions kept in (0, 1]. Received: {wrong} among them.")
+    raise_faults("These are no recipes:", faults)
+    found.setflags(write=False)
+    return found

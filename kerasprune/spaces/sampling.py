@@ -1,0 +1,265 @@
+"""`sample`: recipes of a space, drawn around the uniform one; `uniform`: those themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.criteria.base import Criterion
+from kerasprune.errors import (
+    PruneError,
+    fraction_faults,
+    raise_faults,
+    seed_faults,
+    whole_number_faults,
+)
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.spaces.recipes import Recipes, graph_of
+from kerasprune.spaces.space import Space, Window
+
+LEAST = 0.01  # the smallest fraction kept that is drawn
+_WIDEST = 0.5  # half the width of what is drawn around the uniform recipe, where no deviation is asked for
+_BISECTIONS = 16
+_TILTS = 12
+_ROUNDS = 40
+_BATCH = 64
+_AT_ONCE = 4096
+
+Keep = Callable[[np.ndarray], np.ndarray]
+
+
+def sample(
+    model: keras.Model | ChannelGraph,
+    *,
+    macs: float | None = None,
+    params: float | None = None,
+    delta: float = 0.002,
+    std: float | None = None,
+    mcb: float | tuple[float, float] | None = None,
+    n: int = 100,
+    seed: int | None = 0,
+    criterion: str | dict | Criterion = "l2",
+    resolution: int | None = None,
+    macs_of: Mapping[str, int] = MappingProxyType({}),
+) -> Recipes:
+    """Draws recipes from a pruning space: how much of every group stays, at a given cost.
+
+    Small random numbers are added to a uniform recipe, whose level is then turned until the cost is met:
+
+        keep_g = level + noise_g + tilt · (how much more of the MACs than of the parameters group g has)
+
+    The tilt is there where two of `macs`, `params` and `mcb` are to be met at once, else it is 0. What does not lie in
+    the space after rounding to whole channels is drawn again.
+
+    Args:
+        model: The model, or its graph.
+        macs: Fraction of the multiply–adds that stay, `± delta`. One of `macs` and `params` is given, or both.
+        params: Fraction of the parameters that stay, `± delta`.
+        delta: Half the width of these windows. Defaults to 0.002.
+        std: The largest standard deviation of a recipe over its groups; the paper's spaces are 0.1, 0.05 and 0.01.
+            Defaults to `None`: any.
+        mcb: The window of the mean computation budget, `(least, most)`; a number c stands for c ± 0.1. Defaults to
+            `None`: any.
+        n: Number of recipes, no two of which keep equally many channels in all groups. Defaults to 100.
+        seed: Of the draw. Defaults to 0.
+        criterion: What says which channels of a group stay; one that needs no data. Defaults to `"l2"`.
+        resolution: Input side, in pixels, of a model whose side is free. Defaults to the model's own.
+        macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
+
+    Returns:
+        The recipes: `.groups`, `.keep`, `.plan(i)`.
+
+    Raises:
+        PruneError: An argument is out of range, or there are not as many such recipes; the message says what is there.
+
+    Example:
+        >>> import kerasprune as kp
+        >>> model = kp.models.resnet_cifar(20, input_shape=(32, 32, 3))
+        >>> recipes = kp.spaces.sample(model, macs=0.25, std=0.05, n=5)
+        >>> len(recipes), recipes.plan(0).keep.keys() == set(recipes.groups)
+        (5, True)
+        >>> dense = kp.cost(model).macs
+        >>> [abs(kp.cost(model, recipes.plan(i)).macs / dense - 0.25) < 0.002 for i in range(5)]
+        [True, True, True, True, True]
+
+    Reference:
+        He et al., Network Pruning Spaces, 2023, Section 3.1: recipes around the uniform one; Section 4: `c_mCB`.
+    """
+    raise_faults("Nothing can be sampled:", whole_number_faults(1, n=n) + seed_faults(seed=seed))
+    space = Space(
+        model, macs=macs, params=params, delta=delta, std=std, mcb=mcb, resolution=resolution, macs_of=macs_of
+    )
+    if not {"macs", "params"} & space.windows.keys():
+        raise PruneError("Expected macs or params, the fraction of the dense model's that stays. Received: neither.")
+    _check_reachable(space)
+    random = np.random.default_rng(seed)
+    found: dict[bytes, np.ndarray] = {}
+    drawn = 0
+    for _ in range(_ROUNDS):
+        batch = max(_BATCH, min(4 * (n - len(found)), _AT_ONCE))
+        keep = proposed(space, random, batch)
+        drawn += batch
+        whole = Recipes(space.graph, keep[space.contains(keep)])
+        for row, channels in zip(whole.keep, whole.channels, strict=True):
+            found.setdefault(channels.tobytes(), row)
+        if len(found) >= n:
+            return Recipes(space.graph, np.array(list(found.values())[:n]), criterion)
+    raise PruneError(
+        f"Expected a space that holds n={n} recipes: {len(found)} different ones were found in {drawn:,} draws. "
+        f"Received: {space!r}. {_nearest(space)}Ask for fewer, or for a larger delta or std."
+    )
+
+
+def uniform(model: keras.Model | ChannelGraph, keep: Any, **options: Any) -> Recipes:
+    """Returns the recipes that keep the same fraction of every group.
+
+    Args:
+        model: The model, or its graph.
+        keep: The fractions, one for each recipe.
+        **options: `criterion` of `Recipes`.
+
+    Raises:
+        PruneError: A fraction is out of range.
+
+    Example:
+        >>> import keras
+        >>> dense = keras.layers.Dense
+        >>> uniform(keras.Sequential([keras.Input((4,)), dense(8), dense(8), dense(2)]), [0.5]).channels.tolist()
+        [[4, 4]]
+    """
+    fractions = list(np.atleast_1d(np.asarray(keep, float)).tolist())
+    raise_faults("These are no uniform recipes:", [fault for each in fractions for fault in fraction_faults(keep=each)])
+    graph = graph_of(model)
+    return Recipes(graph, np.repeat(np.array(fractions)[:, None], len(graph.prunable), axis=1), **options)
+
+
+def proposed(space: Space, random: np.random.Generator, number: int) -> np.ndarray:
+    """Returns recipes around the uniform one whose costs are turned into the windows of a space.
+
+    Args:
+        space: The space, with a window of `macs` or of `params`.
+        random: Where the noise comes from.
+        number: How many.
+
+    Returns:
+        Recipes × groups: fractions kept, not all of which lie in the space.
+    """
+    groups = len(space.graph.prunable)
+    amplitude = space.windows["std"].most * 3**0.5 if "std" in space.windows else _WIDEST * random.random((number, 1))
+    noise = amplitude * random.uniform(-1, 1, (number, groups))
+    aims = _aims(space, random, number)
+    first, *second = aims
+    if not second:
+        return _levelled(space, noise, first, aims[first])
+    scale = space.windows["std"].most if "std" in space.windows else _WIDEST
+    direction = scale * tilt(space, first, aims[first])
+    noise *= random.random((number, 1)) if "std" in space.windows else 1.0  # the tilt deviates, too
+    return _tilted(space, noise, direction, aims)
+
+
+def _aims(space: Space, random: np.random.Generator, number: int) -> dict[str, np.ndarray]:
+    """Returns where in their windows each recipe is to lie: `macs` or `params`, or first one and then the other."""
+
+    def inside(window: Window) -> np.ndarray:
+        return random.uniform(max(window.least, 0.0), window.most, number)
+
+    windows = space.windows
+    aims = {name: inside(windows[name]) for name in ("macs", "params") if name in windows}
+    if "mcb" in windows and len(aims) == 1:
+        ratio = np.maximum(inside(windows["mcb"]), 1e-6)
+        name = next(iter(aims))
+        aims |= {"params": aims["macs"] / ratio} if name == "macs" else {"macs": aims["params"] * ratio}
+    return aims
+
+
+def _levelled(space: Space, noise: np.ndarray, measure: str, aim: np.ndarray) -> np.ndarray:
+    """Returns the recipes `level + noise`, of which the level is bisected until the measure is met."""
+    low, high = np.full(len(noise), LEAST - 1.0), np.full(len(noise), 2.0 - LEAST)
+    for _ in range(_BISECTIONS):
+        level = (low + high) / 2
+        below = space.measures(_at(level, noise))[measure] < aim
+        low, high = np.where(below, level, low), np.where(below, high, level)
+    ends = [_at(level, noise) for level in (low, high)]
+    missed = [np.abs(space.measures(each)[measure] - aim) for each in ends]
+    return np.where((missed[0] < missed[1])[:, None], *ends)
+
+
+def _tilted(space: Space, noise: np.ndarray, direction: np.ndarray, aims: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Returns recipes that meet two measures: for every tilt the level meets the first, the tilt meets the second."""
+    (first, one), (second, two) = aims.items()
+    low, high = -np.ones(len(noise)), np.ones(len(noise))
+    for _ in range(_TILTS):
+        middle = (low + high) / 2
+        keep = _levelled(space, noise + middle[:, None] * direction, first, one)
+        above = space.measures(keep)[second] > two
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return _levelled(space, noise + high[:, None] * direction, first, one)
+
+
+def _at(level: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    return np.clip(level[:, None] + noise, LEAST, 1.0)
+
+
+def tilt(space: Space, measure: str, aim: np.ndarray) -> np.ndarray:
+    """Returns the direction in which the other measure falls while `measure` stays: mean 0, standard deviation 1.
+
+    It is how much more of `measure` than of the other a group has: the difference of the shares by which the two fall
+    when the group shrinks, at the uniform recipe of that cost.
+    """
+    groups = len(space.graph.prunable)
+    middle = _levelled(space, np.zeros((1, groups)), measure, np.mean(aim, keepdims=True))
+    smaller = np.where(np.eye(groups, dtype=bool), middle / 2, middle)
+    falls = np.log(space.count.shares(middle)) - np.log(space.count.shares(smaller))
+    falls /= np.maximum(falls.sum(axis=0), 1e-12)
+    more = falls[:, 0] - falls[:, 1]
+    more = more if measure == "macs" else -more
+    return (more - more.mean()) / max(more.std(), 1e-12)
+
+
+def _check_reachable(space: Space) -> None:
+    """Raises where a window lies beyond what any recipe has, or two windows contradict each other."""
+    groups = len(space.graph.prunable)
+    least = space.measures(np.full((1, groups), LEAST))
+    faults = [
+        f"Expected a window that can be reached: {float(least[name][0]):.4f} to 1 of the {name} can stay. "
+        f"Received: {name} {space.windows[name]}. Ask for more, or freeze less of the model."
+        for name in ("macs", "params")
+        if name in space.windows and space.windows[name].most < least[name][0]
+    ]
+    raise_faults("The space is empty:", faults)
+    aims = {name: np.full(2, min(window.least + window.most, 2.0) / 2) for name, window in space.windows.items()}
+    first = "macs" if "macs" in aims else "params"
+    others = [name for name in ("macs", "params", "mcb") if name in aims and name != first]
+    if others:
+        _check_together(space, first, aims[first], others)
+
+
+def _check_together(space: Space, first: str, aim: np.ndarray, others: list[str]) -> None:
+    """Raises where the other measures cannot come near their windows while the first is met."""
+    scale = space.windows["std"].most if "std" in space.windows else 2.0
+    ends = _levelled(space, np.outer([-1.0, 1.0], scale * tilt(space, first, aim)), first, aim)
+    measures, faults = space.measures(ends), []
+    for name in others:
+        reached, asked = Window(*sorted(measures[name])), space.windows[name]
+        if asked.most < reached.least or asked.least > reached.most:
+            limit = f" and std {space.windows['std']}" if "std" in space.windows else ""
+            faults.append(
+                f"Expected windows that can be met together: with {first} {space.windows[first]}{limit}, {name} is "
+                f"about {reached}. Received: {name} {asked}. Move one of them, or leave one out."
+            )
+    raise_faults("The space is empty:", faults)
+
+
+def _nearest(space: Space) -> str:
+    """Returns a sentence on what the uniform recipes have near the windows."""
+    name = "macs" if "macs" in space.windows else "params"
+    window = space.windows[name]
+    levels = np.linspace(LEAST, 1, 2000)[:, None]
+    shares = np.unique(space.measures(np.repeat(levels, len(space.graph.prunable), axis=1))[name])
+    middle = (window.least + window.most) / 2
+    near = np.sort(shares[np.argsort(np.abs(shares - middle))[:4]])
+    return f"Uniform recipes near it keep {', '.join(f'{share:.4f}' for share in near)} of the {name}. "

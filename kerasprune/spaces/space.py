@@ -1,0 +1,158 @@
+"""`Space`: recipes of one model under constraints, each a window of one measure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from kerasprune.costs.cost import cost, graph_at
+from kerasprune.costs.report import check_counted
+from kerasprune.criteria.base import Criterion
+from kerasprune.errors import fraction_faults, is_number, raise_faults
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.spaces.counting import Counting
+from kerasprune.spaces.recipes import graph_of
+
+AROUND = 0.1  # of a mean computation budget that is given as one number, as in the paper
+_ROUNDING = 1e-9
+
+
+class Window(NamedTuple):
+    """From where to where a measure may lie, both ends included."""
+
+    least: float
+    most: float
+
+    def holds(self, values: Any) -> Any:
+        """Returns for each value whether it lies inside."""
+        return (values >= self.least - _ROUNDING) & (values <= self.most + _ROUNDING)
+
+    def __str__(self) -> str:
+        return f"{self.least:.4g} to {self.most:.4g}"
+
+
+class Space:
+    """The recipes of a model that meet constraints.
+
+    Four measures of a recipe are known, each of which may have a window: `macs` and `params`, the fractions of the
+    dense model's multiply–adds and parameters that stay; `std`, the standard deviation of the fractions kept over the
+    groups; `mcb`, the mean computation budget:
+
+        mCB = (MACs / params)_slim / (MACs / params)_dense
+
+    Args:
+        model: The model, or its graph.
+        macs: Fraction of the multiply–adds that stay, `± delta`. Defaults to `None`: any.
+        params: Fraction of the parameters that stay, `± delta`. Defaults to `None`: any.
+        delta: Half the width of the windows of `macs` and `params`. Defaults to 0.002.
+        std: The largest standard deviation of a recipe. Defaults to `None`: any.
+        mcb: The window of the mean computation budget, `(least, most)`; a number c stands for c ± 0.1. Defaults to
+            `None`: any.
+        criterion: What says which channels of a group stay; one that needs no data. Defaults to `"l2"`.
+        resolution: Input side, in pixels, of a model whose side is free. Defaults to the model's own.
+        macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
+
+    Raises:
+        PruneError: An argument is out of range, two of them contradict each other, or multiply–adds of layers without a
+            rule are not known.
+
+    Example:
+        >>> import keras
+        >>> dense = keras.layers.Dense
+        >>> model = keras.Sequential([keras.Input((4,)), dense(8), dense(8), dense(2)])
+        >>> space = Space(model, params=0.4, delta=0.02, std=0.1)
+        >>> space.contains([[0.5, 0.5], [0.25, 0.75], [0.75, 0.25]]).tolist()
+        [True, False, False]
+
+    Reference:
+        He et al., Network Pruning Spaces, 2023, Section 3: the initial space and its constraint on FLOPs, Section 3.1:
+        STD pruning spaces and those with a constraint on the parameter bucket, Eq. 2, and Section 4: `c_mCB`.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model | ChannelGraph,
+        *,
+        macs: float | None = None,
+        params: float | None = None,
+        delta: float = 0.002,
+        std: float | None = None,
+        mcb: float | tuple[float, float] | None = None,
+        criterion: str | dict | Criterion = "l2",
+        resolution: int | None = None,
+        macs_of: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        given = {"macs": macs, "params": params}
+        given = {name: value for name, value in given.items() if value is not None}
+        raise_faults("There is no such space:", _faults(given, delta, std, mcb))
+        self.windows = {name: Window(value - delta, min(value + delta, 1.0)) for name, value in given.items()}
+        if mcb is not None:
+            self.windows["mcb"] = Window(mcb - AROUND, mcb + AROUND) if is_number(mcb) else Window(*map(float, mcb))
+        if std is not None:
+            self.windows["std"] = Window(0.0, float(std))
+        raise_faults("There is no such space:", _contradictions(self.windows))
+        self.graph = graph_at(graph_of(model), None, resolution)
+        if {"macs", "mcb"} & self.windows.keys():
+            check_counted(cost(self.graph, macs_of=macs_of), "macs= and mcb=")
+        self.criterion = criterion
+        self.count = Counting(self.graph, criterion, macs_of)
+
+    def measures(self, keep: Any) -> dict[str, np.ndarray]:
+        """Returns `macs`, `params`, `mcb` and `std` of many recipes, an array each.
+
+        Args:
+            keep: Recipes × prunable groups: fractions kept.
+        """
+        keep = np.asarray(keep, float)
+        macs, params = self.count.shares(keep).T
+        return {"macs": macs, "params": params, "mcb": macs / params, "std": keep.std(axis=1)}
+
+    def contains(self, keep: Any) -> np.ndarray:
+        """Returns for each recipe whether it meets all constraints.
+
+        Args:
+            keep: Recipes × prunable groups: fractions kept.
+        """
+        measures = self.measures(keep)
+        held = [window.holds(measures[name]) for name, window in self.windows.items()]
+        return np.logical_and.reduce([np.ones(len(measures["std"]), bool), *held])
+
+    def __repr__(self) -> str:
+        windows = ", ".join(f"{name} {window}" for name, window in self.windows.items())
+        return f"<Space of {self.graph.model.name!r}: {windows or 'all recipes'}>"
+
+
+def _faults(targets: Mapping[str, float], delta: float, std: float | None, mcb: Any) -> list[str]:
+    """Returns what is wrong with the arguments of a space, one by one."""
+    faults = fraction_faults(**targets)
+    if not is_number(delta) or not 0 < delta < 1:
+        faults.append(f"Expected delta to be a number in (0, 1). Received: delta={delta!r}.")
+    if std is not None and (not is_number(std) or std < 0):
+        faults.append(f"Expected std to be a standard deviation ≥ 0. Received: std={std!r}.")
+    if mcb is not None and not _is_window(mcb) and not (is_number(mcb) and mcb > 0):
+        faults.append(
+            f"Expected mcb to be a window (least, most) of positive numbers, or one number. Received: mcb={mcb!r}."
+        )
+    return faults
+
+
+def _is_window(mcb: Any) -> bool:
+    return isinstance(mcb, tuple | list) and len(mcb) == 2 and all(map(is_number, mcb)) and 0 <= mcb[0] <= mcb[1] > 0
+
+
+def _contradictions(windows: Mapping[str, Window]) -> list[str]:
+    """Returns which windows leave nothing to each other: the ratio of two windows is a third."""
+    if not {"macs", "params", "mcb"} <= windows.keys():
+        return []
+    macs, params, mcb = (windows[name] for name in ("macs", "params", "mcb"))
+    ratio = Window(max(macs.least, 0) / params.most, macs.most / max(params.least, 1e-12))
+    if ratio.least <= mcb.most and mcb.least <= ratio.most:
+        return []
+    return [
+        f"Expected windows that can be met together: with macs {macs} and params {params}, mcb = macs / params is "
+        f"{ratio}. Received: mcb {mcb}. Leave one of the three out."
+    ]

@@ -1,0 +1,248 @@
+"""`rank`: which of many recipes is best before any of them is trained; `eagle_eye`: the method that does so."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from kerasprune.errors import PruneError, choice_faults, raise_faults, seed_faults, whole_number_faults
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.plans import Plan
+from kerasprune.spaces.recipes import Recipes, graph_of
+from kerasprune.spaces.rejection import random_recipes
+from kerasprune.spaces.space import Space
+from kerasprune.surgery.compiled import compile_like
+from kerasprune.surgery.rebuild import rebuild
+from kerasprune.surgery.recalibrate import recalibrate
+from kerasprune.surgery.reconstruct import reconstruct
+from kerasprune.workflows.fit_examples import Examples
+from kerasprune.workflows.pruning_report import Judge, Step
+
+MEASURES = ("accuracy", "loss", "error")
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """What `rank` found.
+
+    Args:
+        recipes: The recipes.
+        scores: A number for each; higher = better.
+        measure: What they are: `"accuracy"`, or minus the `"loss"` or the `"error"` of the outputs.
+    """
+
+    recipes: Recipes
+    scores: np.ndarray
+    measure: str
+
+    @property
+    def order(self) -> np.ndarray:
+        """The numbers of the recipes, the best first; of equal ones the lower number."""
+        return np.argsort(-self.scores, kind="stable")
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the best recipe."""
+        return self.recipes.plan(int(self.order[0]))
+
+
+class Chosen(NamedTuple):
+    """What `eagle_eye` returns."""
+
+    slim: keras.Model
+    plan: Plan
+    ranking: Ranking
+
+
+def rank(
+    model: keras.Model | ChannelGraph,
+    recipes: Recipes,
+    data: Any,
+    *,
+    by: str = "recalibrated",
+    validation: Any = None,
+    measure: str | None = None,
+    loss: Any = None,
+    samples: int = 1000,
+    batch: int = 128,
+    seed: int = 0,
+) -> Ranking:
+    """Ranks recipes by what their slim models do right after removal, before any training.
+
+    Args:
+        model: The trained model, which is left untouched, or its graph.
+        recipes: The recipes, of `kp.spaces.sample` say.
+        data: What slim models are made ready with, as for `kp.reconstruct`; arrays, or batches that can be read again.
+        by: How a slim model is made ready: `"removed"`: not at all; `"recalibrated"`: statistics of BatchNorm anew;
+            `"reconstructed"`: kernels solved by least squares. Defaults to `"recalibrated"`.
+        validation: What they are judged on, `(inputs, labels)` in any form that `fit` takes, or inputs alone. Defaults
+            to `data`.
+        measure: `"accuracy"`: the first metric of that name that the model is compiled with; `"loss"`; `"error"` of
+            the outputs beside the dense model's, without labels. Defaults to the first of them that can be had.
+        loss: Loss of a model that is not compiled. Defaults to the compiled one.
+        samples: Examples that slim models are made ready with. Defaults to 1000.
+        batch: Examples per batch, of arrays. Defaults to 128.
+        seed: Of the positions of a reconstruction. Defaults to 0.
+
+    Returns:
+        The scores: `.order`, `.plan`, `.scores`.
+
+    Raises:
+        PruneError: An argument is out of range, there are no recipes, or the measure cannot be had.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> dense = keras.layers.Dense
+        >>> model = keras.Sequential([keras.Input((4,)), dense(8, "relu"), dense(8, "relu"), dense(2)])
+        >>> recipes = kp.spaces.sample(model, params=0.5, delta=0.05, n=4)
+        >>> x = np.random.default_rng(0).normal(size=(200, 4)).astype("float32")
+        >>> kp.rank(model, recipes, x, by="reconstructed").scores.shape
+        (4,)
+
+    Reference:
+        Li et al., EagleEye, ECCV 2020, Section 3.3: adaptive BatchNorm, of `by="recalibrated"`.
+    """
+    faults = choice_faults(tuple(PREPARATIONS), by=by) + whole_number_faults(1, samples=samples, batch=batch)
+    faults += seed_faults(seed=seed) + ([] if measure is None else choice_faults(MEASURES, measure=measure))
+    if not isinstance(recipes, Recipes) or not len(recipes):
+        faults.append(f"Expected recipes, of kp.spaces.sample say. Received: recipes={recipes!r}.")
+    raise_faults("The recipes cannot be ranked:", faults)
+    graph = graph_of(model)
+    examples = Examples(data, batch)
+    judge = Judge(graph.model, loss, examples if validation is None else Examples(validation, batch))
+    dense = judge.step("dense", graph.model)
+    found = measure or next(name for name in MEASURES if _has(dense, name))
+    if not _has(dense, found):
+        raise PruneError(
+            f"Expected what {found!r} takes: labels in validation, and a model compiled with it. Received: "
+            f"measure={measure!r}, and there are {sorted(dense.metrics) or 'no metrics'}. Compile the model, or leave "
+            "measure out."
+        )
+    prepare = PREPARATIONS[by]
+    scores = []
+    for number in range(len(recipes)):
+        plan = recipes.plan(number)
+        slim = prepare(rebuild(graph, plan), graph.model, plan, examples.inputs, samples, seed)
+        scores.append(_score(judge.step(by, slim), found))
+    return Ranking(recipes, np.array(scores), found)
+
+
+def eagle_eye(
+    model: keras.Model | ChannelGraph,
+    data: Any,
+    *,
+    macs: float | None = None,
+    params: float | None = None,
+    delta: float = 0.005,
+    n: int = 100,
+    largest: float = 0.7,
+    criterion: str = "l1",
+    validation: Any = None,
+    measure: str | None = None,
+    loss: Any = None,
+    samples: int = 1000,
+    batch: int = 128,
+    resolution: int | None = None,
+    seed: int = 0,
+) -> Chosen:
+    """EagleEye: random recipes of one cost, the statistics of BatchNorm taken anew, the best of them to be fine-tuned.
+
+    Each group loses a fraction drawn from `[0, largest]`; recipes of another cost are thrown away.
+
+    Args:
+        model: The trained model, which is left untouched, or its graph.
+        data: What the statistics are taken from, and what models are judged on where `validation` is not given.
+        macs: Fraction of the multiply–adds that stay, `± delta`. One of `macs` and `params` is given.
+        params: Fraction of the parameters that stay, `± delta`.
+        delta: Half the width of the window. Defaults to 0.005.
+        n: Number of recipes that are judged. Defaults to 100; the paper has 1000.
+        largest: The largest fraction that a group may lose. Defaults to 0.7.
+        criterion: Which channels stay. Defaults to `"l1"`, as in the paper.
+        validation: What slim models are judged on, apart from the test examples. Defaults to `data`.
+        measure: See `kp.rank`.
+        loss: Loss of a model that is not compiled. Defaults to the compiled one.
+        samples: Examples that the statistics are taken from. Defaults to 1000.
+        batch: Examples per batch, of arrays. Defaults to 128.
+        resolution: Input side, in pixels, of a model whose side is free. Defaults to the model's own.
+        seed: Of the recipes. Defaults to 0.
+
+    Returns:
+        `(slim, plan, ranking)`: the best slim model, its statistics taken anew, compiled where the dense one is.
+
+    Raises:
+        PruneError: An argument is out of range, there is no BatchNorm, or random recipes miss the window.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> layers = [keras.layers.Dense(8), keras.layers.BatchNormalization(), keras.layers.Dense(2)]
+        >>> model = keras.Sequential([keras.Input((4,)), *layers])
+        >>> x = np.random.default_rng(0).normal(size=(200, 4)).astype("float32")
+        >>> slim, plan, ranking = kp.eagle_eye(model, x, params=0.5, delta=0.1, n=3)
+        >>> slim.layers[-1].kernel.shape[0] == len(plan.keep["dense"]) if "dense" in plan.keep else True
+        True
+
+    Reference:
+        Li et al., EagleEye: Fast Sub-net Evaluation for Efficient Neural Network Pruning, ECCV 2020, Sections 3.2, 3.3.
+    """
+    if macs is None and params is None:
+        raise PruneError("Expected macs or params, the fraction of the dense model's that stays. Received: neither.")
+    space = Space(model, macs=macs, params=params, delta=delta, criterion=criterion, resolution=resolution)
+    recipes = random_recipes(space, n, largest=largest, seed=seed)
+    options = {"validation": validation, "measure": measure, "loss": loss, "samples": samples, "batch": batch}
+    ranking = rank(space.graph, recipes, data, by="recalibrated", **options, seed=seed)
+    plan, dense = ranking.plan, space.graph.model
+    slim = recalibrate(rebuild(space.graph, plan), Examples(data, batch).inputs, samples=samples)
+    if dense.compiled:
+        compile_like(slim, dense)
+    return Chosen(slim, plan, ranking)
+
+
+Preparation = Callable[[keras.Model, keras.Model, Plan, Any, int, int], keras.Model]
+
+
+def _removed(slim: keras.Model, dense: keras.Model, plan: Plan, data: Any, samples: int, seed: int) -> keras.Model:
+    del dense, plan, data, samples, seed
+    return slim
+
+
+def _recalibrated(slim: keras.Model, dense: keras.Model, plan: Plan, data: Any, samples: int, seed: int) -> keras.Model:
+    del dense, plan, seed
+    return recalibrate(slim, data, samples=samples)
+
+
+def _reconstructed(
+    slim: keras.Model, dense: keras.Model, plan: Plan, data: Any, samples: int, seed: int
+) -> keras.Model:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of layers that stay as they were: the score says it
+        return reconstruct(slim, dense, plan, data, samples=samples, seed=seed)
+
+
+PREPARATIONS: Mapping[str, Preparation] = {
+    "removed": _removed,
+    "recalibrated": _recalibrated,
+    "reconstructed": _reconstructed,
+}
+
+
+def _accuracy(metrics: Mapping[str, float]) -> str | None:
+    return next((name for name in metrics if "acc" in name), None)
+
+
+def _has(step: Step, measure: str) -> bool:
+    """Returns whether a measured model has a measure."""
+    if measure == "error":
+        return step.error is not None
+    return "loss" in step.metrics if measure == "loss" else _accuracy(step.metrics) is not None
+
+
+def _score(step: Step, measure: str) -> float:
+    """Returns how good a model is; higher = better."""
+    if measure == "error":
+        return -step.error
+    return -step.metrics["loss"] if measure == "loss" else step.metrics[_accuracy(step.metrics)]

@@ -1,0 +1,130 @@
+"""Recipes lie in the space that was asked for, and what is empty says what can be reached."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+import kerasprune as kp
+from kerasprune.spaces.space import Space
+
+
+@pytest.fixture(scope="module")
+def resnet50() -> kp.ChannelGraph:
+    return kp.trace(keras.applications.ResNet50(weights=None, classes=10))
+
+
+@pytest.fixture(scope="module")
+def resnet20() -> kp.ChannelGraph:
+    return kp.trace(kp.models.resnet_cifar(20, input_shape=(32, 32, 3)))
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        *({"macs": 0.25, "std": std} for std in (0.1, 0.05, 0.01)),
+        {"macs": 0.02, "std": 0.1},
+        {"macs": 0.5, "mcb": 1.0},
+        {"params": 0.1, "std": 0.05},
+        {"macs": 0.25, "params": 0.25, "std": 0.1},
+    ],
+    ids=str,
+)
+def test_a_hundred_recipes_of_resnet50_lie_in_every_space_of_the_paper(resnet50, windows):
+    recipes = kp.spaces.sample(resnet50, **windows, n=100, seed=1)
+    assert recipes.keep.shape == (100, len(resnet50.prunable))
+    assert len(np.unique(recipes.channels, axis=0)) == 100
+    macs, params = kp.spaces.costs(resnet50, recipes)
+    dense = kp.cost(resnet50)
+    for index in (0, 99):
+        slim = kp.cost(resnet50, recipes.plan(index))
+        assert (slim.macs, slim.params) == (macs[index], params[index])
+    macs, params = macs / dense.macs, params / dense.params
+    assert np.all(np.abs(macs - windows.get("macs", macs)) <= 0.002)
+    assert np.all(np.abs(params - windows.get("params", params)) <= 0.002)
+    assert np.all(recipes.keep.std(axis=1) <= windows.get("std", 1))
+    assert np.all(np.abs(macs / params - windows.get("mcb", macs / params)) <= 0.1)
+
+
+def test_the_uniform_half_of_resnet50_keeps_what_the_paper_says(resnet50):
+    macs, _ = kp.spaces.costs(resnet50, kp.spaces.uniform(resnet50, 0.5))
+    assert 0.257 <= macs[0] / kp.cost(resnet50).macs <= 0.259
+
+
+def test_the_same_seed_draws_the_same_recipes(resnet20):
+    one, same, other = (kp.spaces.sample(resnet20, macs=0.5, std=0.1, n=3, seed=seed).keep for seed in (0, 0, 1))
+    assert (one == same).all()
+    assert not (one == other).all()
+
+
+def test_the_share_of_random_recipes_is_that_of_a_plain_loop(resnet20):
+    random, inside = np.random.default_rng(7), 0
+    dense = kp.cost(resnet20).macs
+    keep = 1 - random.uniform(0, 0.6, (300, len(resnet20.prunable)))
+    recipes = kp.spaces.Recipes(resnet20, keep)
+    for index in range(300):
+        inside += abs(kp.cost(resnet20, recipes.plan(index)).macs / dense - 0.5) <= 0.05
+    assert inside
+    assert kp.spaces.acceptance(resnet20, macs=0.5, delta=0.05, largest=0.6, draws=300, seed=7) == inside / 300
+    narrow = kp.spaces.acceptance(resnet20, macs=0.5, delta=0.002, largest=0.6, draws=5000)
+    assert narrow < 0.05
+
+
+def test_membership_is_that_of_the_definitions(resnet20):
+    keep = 1 - np.random.default_rng(0).random((2000, len(resnet20.prunable)))
+    dense, (macs, params) = kp.cost(resnet20), kp.spaces.costs(resnet20, keep)
+    macs, params = macs / dense.macs, params / dense.params
+    expected = (abs(macs - 0.3) <= 0.1) & (abs(params - 0.35) <= 0.1) & (keep.std(axis=1) <= 0.3)
+    expected &= (macs / params >= 0.8) & (macs / params <= 1.3)
+    space = Space(resnet20, macs=0.3, params=0.35, delta=0.1, std=0.3, mcb=(0.8, 1.3))
+    assert 0 < expected.sum() < 2000
+    assert (space.contains(keep) == expected).all()
+    assert kp.spaces.mcb(resnet20, keep) == pytest.approx(macs / params)
+
+
+@pytest.mark.parametrize(
+    ("windows", "words"),
+    [
+        ({"macs": 1e-5, "delta": 1e-6}, r"0\.00\d+ to 1 of the macs can stay"),
+        ({"macs": 0.25, "params": 0.02}, r"with macs 0\.248 to 0\.252, params is about 0\.0\d+ to 0\.\d+"),
+        ({"macs": 0.25, "params": 0.05, "std": 0.05}, r"and std 0 to 0\.05, params is about 0\.2"),
+        ({"macs": 0.25, "params": 0.25, "mcb": (1.5, 2)}, r"mcb = macs / params is 0\.98.*Received: mcb 1\.5 to 2"),
+        ({"macs": 0.25, "std": 0.0}, r"1 different ones were found in|0 different ones were found in"),
+        ({"std": 0.1}, "Expected macs or params"),
+        ({"macs": 25, "delta": 2, "std": -1, "mcb": (2, 1)}, r"(?s)macs=25.*delta=2.*std=-1.*mcb=\(2, 1\)"),
+        ({"macs": 0.5, "n": 0}, "n=0"),
+    ],
+    ids=str,
+)
+def test_what_is_empty_says_what_can_be_reached(resnet20, windows, words):
+    with pytest.raises(kp.PruneError, match=words):
+        kp.spaces.sample(resnet20, **windows)
+
+
+def test_a_model_of_which_nothing_can_go_is_refused():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    with pytest.raises(kp.PruneError, match="channels that can be dropped"):
+        kp.spaces.sample(model, macs=0.5)
+
+
+@keras.saving.register_keras_serializable("tests.spaces")
+class Strange(keras.layers.Layer):
+    """A layer that nobody has a rule for, with more multiply–adds than all others."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], 400))
+
+    def call(self, x):
+        return keras.ops.matmul(x, self.kernel)
+
+
+def test_multiply_adds_that_nobody_knows_are_not_passed_over():
+    inputs = keras.Input((6,))
+    x = keras.layers.Dense(20, name="first")(keras.layers.Dense(20, name="before")(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(2)(Strange(name="strange")(x)))
+    graph = kp.trace(model, unknown="freeze")
+    with pytest.raises(kp.PruneError, match=r"multiply–adds are known, to meet macs= and mcb=.*strange"):
+        kp.spaces.sample(graph, macs=0.9)
+    assert len(kp.spaces.sample(graph, params=0.95, delta=0.02, n=2)) == 2
+    assert len(kp.spaces.sample(graph, macs=0.95, delta=0.04, n=2, macs_of={"strange": 8000})) == 2
