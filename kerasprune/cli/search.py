@@ -12,6 +12,7 @@ from rich.console import Console
 from kerasprune.cli.application import app
 from kerasprune.cli.messages import Messages
 from kerasprune.cli.options import (
+    Coupling,
     Data,
     Freeze,
     Import,
@@ -54,7 +55,7 @@ def search(
         str, typer.Option(help="What candidates are mended by before they are judged: reconstruction, recalibration.")
     ] = "reconstruction",
     criterion: Annotated[str, typer.Option(help="Which channels stay; see 'kerasprune ls criteria'.")] = "l1",
-    coupling: Annotated[str, typer.Option(help="tied: residual trunks shrink too; free: they stay; padded.")] = "tied",
+    coupling: Coupling = "tied",
     freeze: Freeze = None,
     delta: Annotated[float, typer.Option(help="By how much --macs may be missed.")] = 0.005,
     population: Annotated[int, typer.Option(help="Candidates of a generation.")] = 20,
