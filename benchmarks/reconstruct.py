@@ -105,7 +105,7 @@ def large() -> None:
         if name in found:
             continue
         model, images = make(), _scenes(side, samples + 32)
-        _with_statistics(model, images[:32])
+        _with_statistics(model, images[32:160])
         plan = kp.plan(kp.trace(model, resolution=None if model.input_shape[1] else side), "l1", macs=0.5)
         slim = kp.rebuild(model, plan)
         wall, cpu = time.perf_counter(), time.process_time()
@@ -127,8 +127,8 @@ def _architectures() -> dict:
     return {
         "dense net 3072-512-256-36": (_dense_net, 32, 1000),
         "small ViT, 4 blocks, 64 wide": (_vit, 32, 500),
-        "MobileNetV2": (lambda: applications.MobileNetV2((96, 96, 3), **how), 96, 128),
-        "EfficientNetB0": (lambda: applications.EfficientNetB0(input_shape=(96, 96, 3), **how), 96, 128),
+        "MobileNetV2": (lambda: applications.MobileNetV2((96, 96, 3), **how), 96, 500),
+        "EfficientNetB0": (lambda: applications.EfficientNetB0(input_shape=(96, 96, 3), **how), 96, 500),
         "ResNet50": (lambda: applications.ResNet50(input_shape=(224, 224, 3), **how), 224, 64),
     }
 

@@ -15,6 +15,8 @@ from kerasprune import spaces as spaces
 from kerasprune import sparsity as sparsity
 from kerasprune import testing as testing
 from kerasprune import thresholds as thresholds
+from kerasprune.budgets.precrop import precrop as precrop
+from kerasprune.budgets.reconfigure import reconfigure as reconfigure
 from kerasprune.costs.cost import Cost as Cost
 from kerasprune.costs.cost import cost as cost
 from kerasprune.costs.report import report as report

@@ -14,6 +14,7 @@ EXTRAS = {
     "ai_edge_litert": "export",
     **dict.fromkeys(("tensorflow_datasets", "importlib_resources", "sklearn", "matplotlib", "PIL"), "recipes"),
     **dict.fromkeys(("yaml", "pydantic", "pydantic_core", "typer", "rich"), "recipes"),
+    "ray": "ray",
 }
 """`{module: the extra of kerasprune that installs it}`."""
 

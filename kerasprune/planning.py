@@ -12,7 +12,8 @@ import keras
 import numpy as np
 
 from kerasprune import budgets, criteria
-from kerasprune.budgets.base import Budget, Floor
+from kerasprune.budgets.base import Budget, Floor, top
+from kerasprune.budgets.measured import MeasuredBudget, Widths, WidthSpace
 from kerasprune.costs.cost import Cost, cost, cost_of_what_stays, graph_at
 from kerasprune.costs.report import not_counted
 from kerasprune.criteria.base import Criterion
@@ -21,6 +22,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
+from kerasprune.surgery.trials import Trials
 
 Choice = dict[str, np.ndarray]
 """`{group name: indices kept}`: a plan that nobody has checked yet."""
@@ -56,7 +58,8 @@ def plan(
         macs: Fraction of the dense model's multiply–adds that stay; met by bisection on exact costs, group
             by group in the end.
         params: Fraction of its parameters, likewise.
-        data: Batches of `(inputs, labels)` for criteria that look at data.
+        data: Batches of `(inputs, labels)` for criteria that look at data. For budgets that do, examples as for
+            `kp.reconstruct`, of which labels are ignored.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
         min_keep: Fewest channels of a group that stay; below 1 a fraction of the group. Defaults to 1.
         round_to: Kept channels are a multiple of it. Defaults to 1.
@@ -83,9 +86,10 @@ def plan(
     criterion, budget = criteria.get(criterion), budgets.get(budget)
     floor = Floor(min_keep, round_to)
     targets = {"keep": keep, "macs": macs, "params": params}
-    raise_faults("The plan cannot be made:", [*_faults(budget, **targets), *seed_faults(seed=seed)])
+    raise_faults("The plan cannot be made:", [*_faults(budget, data, **targets), *seed_faults(seed=seed)])
     graph = _prunable(model_or_graph, resolution)
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
+    trials = _trials(graph, budget, data, seed)
     scores = criteria.score(criterion, graph, data, loss, seed)
 
     def at(level: float, floor: Floor = floor) -> Choice:
@@ -100,6 +104,9 @@ def plan(
         chosen = _at_cost(graph, at, floor, "macs", macs, macs_of)
     else:
         chosen = _at_cost(graph, at, floor, "params", params, macs_of)
+    if trials is not None:
+        key = next((name for name in ("macs", "params") if targets[name] is not None), "keep")
+        chosen = _improved(graph, budget, trials, chosen, scores, floor, _share(graph, key, macs_of), targets[key])
     return Plan.of(graph, chosen)
 
 
@@ -141,9 +148,7 @@ def _at_cost(
     if key == "macs":
         _check_counted(dense)
 
-    def share(choice: Choice) -> float:
-        return getattr(cost_of_what_stays(graph, choice, macs_of), key) / max(getattr(dense, key), 1)
-
+    share = _share(graph, key, macs_of)
     chosen = _meet(graph, key, float(fraction), at, share)
     if abs(share(chosen) - fraction) > _MISSED:
         warnings.warn(
@@ -152,6 +157,69 @@ def _at_cost(
             stacklevel=3,
         )
     return chosen
+
+
+def _share(graph: ChannelGraph, key: str, macs_of: Mapping[str, int]) -> Callable[[Choice], float]:
+    """Returns what says which part of the dense cost a choice has: `"macs"`, `"params"`, or `"keep"` for channels."""
+    if key == "keep":
+        channels = sum(group.size for group in graph.prunable.values())
+        return lambda choice: sum(map(len, choice.values())) / channels
+    dense = max(getattr(cost(graph, macs_of=macs_of), key), 1)
+    return lambda choice: getattr(cost_of_what_stays(graph, choice, macs_of), key) / dense
+
+
+def _trials(graph: ChannelGraph, budget: Budget, data: Any, seed: int) -> Trials | None:
+    """Returns what measures plans for a budget that does; made before criteria read the data."""
+    if not isinstance(budget, MeasuredBudget):
+        return None
+    return Trials(graph, data, samples=budget.samples, positions=budget.positions, seed=seed)
+
+
+def _improved(
+    graph: ChannelGraph,
+    budget: MeasuredBudget,
+    trials: Trials,
+    start: Choice,
+    scores: criteria.Scores,
+    floor: Floor,
+    share: Callable[[Choice], float],
+    target: float | None,
+) -> Choice:
+    """Returns the choice that a budget comes to by measuring, at the cost of the one it starts from.
+
+    Args:
+        graph: The graph.
+        budget: The budget.
+        trials: Measures plans.
+        start: Where it starts.
+        scores: What matters inside each group.
+        floor: The bounds on every group.
+        share: `share(choice)` returns what part of the dense cost a choice has.
+        target: The part that was asked for.
+    """
+    measured: dict[tuple[int, ...], float] = {}
+
+    def choice(widths: Widths) -> Choice:
+        return legal(graph, {name: top(scores[name], width) for name, width in widths.items()}, scores)
+
+    def error(widths: Widths) -> float:
+        key = tuple(widths.values())
+        if key not in measured:
+            measured[key] = trials.error(Plan.of(graph, choice(widths)))
+        return measured[key]
+
+    sizes = {name: graph.groups[name].size for name in start}
+    rungs = {name: np.unique([floor.apply(k, size) for k in range(1, size + 1)]) for name, size in sizes.items()}
+    first = {name: len(kept) for name, kept in start.items()}
+    limit = max(share(choice(first)), target or 0.0)
+    best = budget.improved(first, WidthSpace(rungs, lambda widths: share(choice(widths)), limit, error))
+    if best == first:
+        warnings.warn(
+            f"No widths were found that measure better than those that {type(budget).__name__} starts from: the plan "
+            "has these. Give more examples (samples=), or take budget='uniform', which is the same at no cost.",
+            stacklevel=3,
+        )
+    return choice(best)
 
 
 def _warn_of_floor(chosen: Choice, without: Choice, floor: Floor) -> None:
@@ -224,11 +292,16 @@ def _nearest(
     return min((mixed(max(number - 1, 0)), mixed(number)), key=lambda choice: abs(share(choice) - fraction))
 
 
-def _faults(budget: Budget, **targets: Any) -> list[str]:
+def _faults(budget: Budget, data: Any, **targets: Any) -> list[str]:
     given = {name: value for name, value in targets.items() if value is not None}
     faults = fraction_faults(**given)
     if len(given) > 1:
         faults.append(f"Expected one of keep, macs and params. Received: {', '.join(given)}.")
     if not given and budget.level is None:
         faults.append("Expected one of keep, macs and params. Received: none.")
+    if isinstance(budget, MeasuredBudget) and data is None:
+        faults.append(
+            f"Expected data beside {type(budget).__name__}, which measures: some hundred examples, without labels. "
+            "Received: data=None. Give data=images, or take budget='uniform'."
+        )
     return faults

@@ -258,6 +258,7 @@ budgets = Registry(
     {
         "global": "kerasprune.budgets.global_threshold:Global",
         "per_stage": "kerasprune.budgets.per_stage:PerStage",
+        "sensitivity": "kerasprune.budgets.sensitivity:Sensitivity",
         "threshold": "kerasprune.budgets.global_threshold:Threshold",
         "uniform": "kerasprune.budgets.uniform:Uniform",
     },
@@ -368,6 +369,7 @@ reproductions = Registry(
         "greg-tables": "kerasprune.recipes.reproductions.greg_tables:greg_tables",
         "hrank-tables": "kerasprune.recipes.reproductions.hrank_tables:hrank_tables",
         "map-table5": "kerasprune.recipes.reproductions.map_table5:map_table5",
+        "precrop-tables": "kerasprune.recipes.reproductions.precrop_tables:precrop_tables",
     },
 )
 
@@ -375,6 +377,7 @@ engines = Registry(
     "engine",
     {
         "local": "kerasprune.workflows.local_runner:LocalRunner",
+        "ray": "kerasprune.workflows.ray_runner:RayRunner",
         "serial": "kerasprune.workflows.serial_runner:SerialRunner",
     },
 )

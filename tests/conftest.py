@@ -10,6 +10,9 @@ from typing import Any
 import hypothesis
 import pytest
 
+# The passes of LLVM take longer than the few steps of a test save; what XLA makes of its graph is the same.
+os.environ["XLA_FLAGS"] = f"--xla_backend_optimization_level=0 {os.environ.get('XLA_FLAGS', '')}".rstrip()
+
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
@@ -55,7 +58,7 @@ EVERY_BACKEND = {
 # Files whose tests share nothing and take many seconds each: one by one, at the end, so that all workers end together.
 APART = ("callbacks/test_registered.py", "recipes/test_library.py", "test_docs.py")
 
-# One maker of each callback is enough on JAX, whose steps are not compiled there; the others are long.
+# One maker of each callback is enough on JAX; the others are long.
 LEFT_OUT_ON_JAX = re.compile(
     r"^test_(callback_contract\[\w+-[1-9]|the_guide_to_transfer_learning|saved_files_load_where|some_cases_of_a_file)"
 )
@@ -89,7 +92,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable) -> Any:
 # Where the memory of a virtual machine is slow that takes up to two minutes; Python and the converter of TFLite do
 # it often. Young objects are collected as ever; what has survived a module of tests is not walked again, and is only
 # collected where the machine is short of memory.
-SHORT = 0.15  # of the machine's memory
+SHORT = 0.15  # of the machine's memory: less is available, and this process has more
 
 
 def pytest_collection_finish() -> None:
@@ -103,7 +106,7 @@ def pytest_collection_finish() -> None:
 def _old_objects_are_seldom_collected() -> Iterator[None]:
     """Leaves what a module has built out of garbage collection, unless memory is short."""
     yield
-    if _available() < SHORT:
+    if _available() < SHORT < _held():
         gc.unfreeze()
         gc.collect()
     gc.freeze()
@@ -117,3 +120,12 @@ def _available() -> float:
     sizes = dict(line.split(":") for line in status.read_text().splitlines() if line.startswith("Mem"))
     total, free = (int(sizes[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
     return free / total
+
+
+def _held() -> float:
+    """Returns the fraction of the machine's memory that this process has; 1 where the system does not say."""
+    pages = Path("/proc/self/statm")
+    if not pages.exists():
+        return 1.0
+    held, whole = int(pages.read_text().split()[1]), os.sysconf("SC_PHYS_PAGES")
+    return held / whole

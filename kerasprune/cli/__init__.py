@@ -1,6 +1,6 @@
 """The command line: one file a command. A new command is one new file and one word in the import below."""
 
-from kerasprune.cli import compare, export, init, inspect, names, prune, report, reproduce, resume, run, space
+from kerasprune.cli import compare, export, init, inspect, names, precrop, prune, report, reproduce, resume, run, space
 from kerasprune.cli.application import INTERRUPTED, app, main
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "inspect",
     "main",
     "names",
+    "precrop",
     "prune",
     "report",
     "reproduce",

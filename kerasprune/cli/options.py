@@ -75,6 +75,8 @@ OPTIONS = {
     "prune.plan.min_keep": "--min-keep",
     "prune.plan.freeze": "--freeze",
     "prune.plan": "--keep, --macs, --params",
+    **{f"prune.precrop.{name}": f"--{name}" for name in ("params", "macs", "freeze")},
+    "prune.precrop": "--params, --macs",
     "finetune.epochs": "--finetune-epochs",
     "finetune.optimizer.learning_rate.start": "--learning-rate",
     "finetune.optimizer": "--optimizer",

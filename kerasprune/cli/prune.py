@@ -95,7 +95,7 @@ def prune(
     target = {name: value for name, value in (("keep", keep), ("macs", macs), ("params", params)) if value is not None}
     how = {"criterion": criterion, "budget": budget, "coupling": coupling, "freeze": freeze or []}
     recipe = {
-        **_named(model),
+        **named(model),
         "seed": seed,
         "model": {"start": str(model), "size": size},
         "data": data and {"name": data, "scale": scale, "batch": batch, **({"size": size} if size else {})},
@@ -107,34 +107,35 @@ def prune(
         "calibrate": calibrate and str(calibrate),
     }
     with in_options():
-        checked = _checked(recipe, model, trust, room=out if overwrite and not resume else None)
+        valid = checked(recipe, model, trust, room=out if overwrite and not resume else None)
     start(verbose=verbose)
     import_code(imports, trust)
     from kerasprune.recipes.runner import run as run_recipe
 
     messages = Messages(None if quiet else Console(stderr=True), log_file, out)
     with messages.kept(), in_options():
-        folder = run_recipe(checked, out, resume=resume, console=Console(quiet=quiet, stderr=as_json))
+        folder = run_recipe(valid, out, resume=resume, console=Console(quiet=quiet, stderr=as_json))
     if as_json:
         print_json(folder)
     elif not quiet:
-        print_outcome(folder, checked, model)
+        print_outcome(folder, valid, model)
 
 
-def _named(model: Path) -> dict[str, str]:
+def named(model: Path) -> dict[str, str]:
+    """Returns the name of a run after the file of its model, and why it is made."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", model.stem).strip("-.") or "model"
     return {"name": name, "why": f"{model.name}, pruned at once."}
 
 
-def _checked(recipe: dict[str, Any], model: Path, trust: bool, room: Path | None) -> schema.Recipe:
+def checked(recipe: dict[str, Any], model: Path, trust: bool, room: Path | None) -> schema.Recipe:
     """Returns the recipe, checked; makes room for the run where that is asked for."""
     from kerasprune.recipes import loader
     from kerasprune.recipes.overwrite import make_room
 
-    checked = loader.check(recipe, source=f"Pruning {model.name}", trust=trust)
+    valid = loader.check(recipe, source=f"Pruning {model.name}", trust=trust)
     if room is not None:
         make_room(room)
-    return checked
+    return valid
 
 
 def _taught(section: dict[str, Any] | None, distil: bool) -> dict[str, Any] | None:

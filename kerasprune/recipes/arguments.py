@@ -54,6 +54,7 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "budget": {
         "global": (),
         "per_stage": ("keep",),
+        "sensitivity": ("samples", "positions", "measurements", "step", "reach"),
         "threshold": (),
         "uniform": (),
     },

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
 from kerasprune.recipes.node import (
     Callback,
+    Fraction,
     Node,
     NonNegativeFloat,
     PositiveFloat,
@@ -48,6 +49,22 @@ class MultiStep(Node):
         return values
 
 
+class Linear(Node):
+    """A straight line from `start` to `end` over all epochs."""
+
+    name: Literal["linear"]
+    start: PositiveFloat
+    end: NonNegativeFloat = 0.0
+
+
+class Exponential(Node):
+    """`start`, multiplied by `factor` after each epoch."""
+
+    name: Literal["exponential"]
+    start: PositiveFloat
+    factor: Fraction
+
+
 def _from_number(value: Any) -> Any:
     if isinstance(value, dict | BaseModel):
         return value
@@ -55,7 +72,8 @@ def _from_number(value: Any) -> Any:
 
 
 LearningRate = Annotated[
-    Annotated[Constant | Cosine | MultiStep, Field(discriminator="name")], BeforeValidator(_from_number)
+    Annotated[Constant | Cosine | MultiStep | Linear | Exponential, Field(discriminator="name")],
+    BeforeValidator(_from_number),
 ]
 
 

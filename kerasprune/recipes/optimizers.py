@@ -40,6 +40,10 @@ def learning_rate(
     schedules = keras.optimizers.schedules
     if isinstance(spec, learning.Constant):
         return spec.value
+    if isinstance(spec, learning.Linear):
+        return schedules.PolynomialDecay(spec.start, max(1, round(epochs * steps_per_epoch)), spec.end)
+    if isinstance(spec, learning.Exponential):
+        return schedules.ExponentialDecay(spec.start, steps_per_epoch, spec.factor, staircase=True)
     if isinstance(spec, learning.Cosine):
         warmup = round(spec.warmup_epochs * steps_per_epoch)
         return schedules.CosineDecay(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerasprune.budgets.measured import MeasuredBudget
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files import path_of, read_text
 from kerasprune.recipes import loader, lookup, schema
@@ -141,6 +142,16 @@ def _check_given(recipe: schema.Recipe) -> None:
             f"Expected data beside prune.plan.criterion: {named.name}, which needs {', '.join(sorted(needs))}. "
             "Received: no data. Give data.name: a data set, a folder or a file."
         )
+    if _measures(recipe) and recipe.data is None:
+        raise PruneError(
+            f"Expected data beside prune.plan.budget: {recipe.prune.plan.budget.name}, which measures. "
+            "Received: no data. Give data.name: a data set, a folder or a file; labels are not looked at."
+        )
+
+
+def _measures(recipe: schema.Recipe) -> bool:
+    named = recipe.prune.plan.budget
+    return isinstance(lookup.make("budget", named.name, named.arguments), MeasuredBudget)
 
 
 def rehearse(one: Run) -> None:
@@ -154,8 +165,10 @@ def rehearse(one: Run) -> None:
     plan = None
     if recipe.prune and recipe.prune.plan:
         _check_given(recipe)
-        by_norm = recipe.prune.plan.model_copy(update={"criterion": schema.Named(name="l1")})
-        plan = prune.choose(one, model, by_norm)
+        cheap = {"criterion": schema.Named(name="l1")}
+        if _measures(recipe):
+            cheap["budget"] = schema.Named(name="uniform")  # where it starts
+        plan = prune.choose(one, model, recipe.prune.plan.model_copy(update=cheap))
     if recipe.prune and recipe.prune.callback:
         callback = callback_of(recipe.prune.callback, plan, model, recipe)
         if recipe.prune.epochs is None and recipe.prune.steps is None:
@@ -166,6 +179,8 @@ def rehearse(one: Run) -> None:
                 f"Expected a plan to reconstruct by. Received: {type(callback).__name__}, which removes weights one by "
                 "one. Leave reconstruct out."
             )
+    if recipe.prune and recipe.prune.precrop:
+        prune.cropped(one, model, recipe.prune.precrop)
     if recipe.prune and recipe.prune.three_dimensions:
         three_dimensions.rehearse(model, recipe)
     if recipe.data is not None:

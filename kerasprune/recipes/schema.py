@@ -189,8 +189,34 @@ class ThreeDimensions(Node):
     training: Fit
 
 
+class PreCrop(Node):
+    """Widths of an untrained network, see `kp.precrop`: the slim model begins with weights drawn anew.
+
+    Args:
+        params: Fraction of the parameters that stays, at most. Defaults to `None`: no bound.
+        macs: Fraction of the multiply–adds that stays, at most. Defaults to `None`: no bound.
+        coupling: Of residual branches. Defaults to `padded`: they may end narrower than their trunk.
+        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
+        unknown: What is done about layers without a rule. Defaults to `raise`.
+    """
+
+    params: Fraction | None = None
+    macs: Fraction | None = None
+    coupling: Literal[COUPLINGS] = "padded"  # type: ignore[valid-type]
+    freeze: tuple[str, ...] = ()
+    unknown: Literal["raise", "freeze"] = "raise"
+
+    @model_validator(mode="after")
+    def _some_budget(self) -> PreCrop:
+        if self.params is None and self.macs is None:
+            raise ValueError("Expected params, macs or both")
+        return self
+
+
 class Prune(Node):
     """The pruning stage: a plan, a callback that prepares the model during `fit`, or both; or all three dimensions.
+
+    Or, before any training, the widths of `precrop`.
 
     Without `epochs` and `steps` the fit is as long as the callback's schedule. It begins with the weights of the dense
     model, or with `weights: fresh` with those that the dense model began with.
@@ -199,6 +225,7 @@ class Prune(Node):
     plan: PlanStep | None = None
     callback: Callback | None = None
     three_dimensions: ThreeDimensions | None = None
+    precrop: PreCrop | None = None
     weights: Literal["trained", "fresh"] = "trained"
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
@@ -211,8 +238,11 @@ class Prune(Node):
     def _complete(self) -> Prune:
         if self.three_dimensions is not None and (self.plan is not None or self.callback is not None):
             raise ValueError("Expected neither plan nor callback beside three_dimensions, which decides by itself")
-        if self.plan is None and self.callback is None and self.three_dimensions is None:
-            raise ValueError("Expected a plan, a callback, or both; or three_dimensions")
+        alone = (self.three_dimensions is not None) + (self.precrop is not None)
+        if self.plan is None and self.callback is None and not alone:
+            raise ValueError("Expected a plan, a callback, or both; or three_dimensions; or precrop")
+        if self.precrop is not None and (alone > 1 or self.plan is not None or self.callback is not None):
+            raise ValueError("Expected nothing beside precrop, which decides before any training")
         if self.callback is not None and self.optimizer is None:
             raise ValueError("Expected an optimizer beside the callback")
         if self.epochs is not None and self.steps is not None:
@@ -236,6 +266,18 @@ class Reconstruct(Node):
     ridge: NonNegativeFloat = 1e-3
 
 
+class Reconfigure(Node):
+    """Other widths of the model before it is trained, see `kp.reconfigure`.
+
+    Args:
+        params: Parameters as a fraction of the model's own, at most; `null` for no bound. Defaults to 1.0.
+        macs: Multiply–adds, likewise. Defaults to 1.0.
+    """
+
+    params: PositiveFloat | None = 1.0
+    macs: PositiveFloat | None = 1.0
+
+
 class Recipe(Node):
     """A whole experiment.
 
@@ -247,6 +289,7 @@ class Recipe(Node):
         expected: Figures to reach. Defaults to none.
         seed: Seed of weights, order and augmentation. Defaults to 0.
         model: A registered model with its arguments, or `{start: checkpoint}`.
+        reconfigure: Other widths for a model by name, before it is trained. Defaults to `None`: its own.
         data: The data set. Defaults to `None`: no training and no accuracy.
         loss: Name of a Keras loss. Defaults to `None`: cross-entropy of classes, or for a user's own data what the
             checkpoint was compiled with.
@@ -268,6 +311,7 @@ class Recipe(Node):
     expected: Expected = Expected()
     seed: Seed = 0
     model: Model
+    reconfigure: Reconfigure | None = None
     data: Data | None = None
     loss: str | None = None
     train: Fit | None = None
@@ -294,8 +338,15 @@ class Recipe(Node):
             faults.append("Expected data.validation, on which three_dimensions measures accuracy")
         if (self.finetune or self.reconstruct) and not self.prune:
             faults.append("Expected a prune stage before finetune or reconstruct")
-        if isinstance(self.model, Named) and not self.train:
+        cropped = self.prune is not None and self.prune.precrop is not None
+        if cropped and (self.reconstruct or self.finetune and self.finetune.distil):
+            faults.append("Expected neither reconstruct nor distil beside precrop, whose slim model is untrained")
+        if isinstance(self.model, Named) and not self.train and not cropped:
             faults.append("Expected a train stage, since the model has no trained weights (or model: {start: …})")
+        if isinstance(self.model, Start) and self.reconfigure is not None:
+            faults.append(
+                "Expected a model by name beside reconfigure, which draws weights anew. Received: a checkpoint"
+            )
         if isinstance(self.model, Start) and self.prune and self.prune.weights == "fresh":
             faults.append("Expected a model by name beside weights: fresh. Received: a checkpoint")
         for name in self.export:

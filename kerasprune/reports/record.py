@@ -16,6 +16,7 @@ from kerasprune.reports.tables import layers_of
 
 Value = TypeVar("Value")
 MOST_RECIPE = 256 << 10  # bytes of recipe.yaml
+MOST_LEVELS = 24  # of recipe.yaml, one within the other; PyYAML takes minutes for some ten thousand
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,16 @@ def _yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     text = read_text(path, "the recipe of the run", MOST_RECIPE)
-    if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-        raise ValueError("expected no aliases, which runs do not write")
+    begins = (yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken)
+    begins += (yaml.BlockSequenceStartToken, yaml.BlockMappingStartToken)
+    ends = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
+    depth = 0
+    for token in yaml.scan(text):  # one by one, so that what is refused is not read to its end
+        if isinstance(token, yaml.AliasToken):
+            raise ValueError("expected no aliases, which runs do not write")
+        depth += isinstance(token, begins) - isinstance(token, ends)
+        if depth > MOST_LEVELS:
+            raise ValueError(f"expected at most {MOST_LEVELS} levels")
     data = yaml.safe_load(text)
     if not isinstance(data, dict):
         raise ValueError("expected a mapping")

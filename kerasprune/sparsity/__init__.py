@@ -9,10 +9,12 @@ __getattr__, __dir__, __all__ = lazy(
         "SparsityReport": "kerasprune.sparsity.report:SparsityReport",
         "attached": "kerasprune.sparsity.paths:attached",
         "critical_compression": "kerasprune.sparsity.collapse:critical_compression",
+        "densities_of": "kerasprune.sparsity.at_random:densities_of",
         "exponential": "kerasprune.sparsity.compression:exponential",
         "linear": "kerasprune.sparsity.compression:linear",
         "maximal_compression": "kerasprune.sparsity.collapse:maximal_compression",
         "prune_at_init": "kerasprune.sparsity.at_initialisation:prune_at_init",
+        "random_masks": "kerasprune.sparsity.at_random:random_masks",
         "shuffled": "kerasprune.sparsity.ablations:shuffled",
         "sparsity_report": "kerasprune.sparsity.report:sparsity_report",
     }

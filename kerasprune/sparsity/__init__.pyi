@@ -2,6 +2,8 @@
 from kerasprune.sparsity.ablations import Inverted as Inverted
 from kerasprune.sparsity.ablations import shuffled as shuffled
 from kerasprune.sparsity.at_initialisation import prune_at_init as prune_at_init
+from kerasprune.sparsity.at_random import densities_of as densities_of
+from kerasprune.sparsity.at_random import random_masks as random_masks
 from kerasprune.sparsity.collapse import critical_compression as critical_compression
 from kerasprune.sparsity.collapse import maximal_compression as maximal_compression
 from kerasprune.sparsity.compression import exponential as exponential

@@ -72,13 +72,25 @@ def logit_error(
         PruneError: The slim model is not one of this plan, or the data do not fit.
     """
     pairing = paired(slim, model, plan)
+    return _relative_error(pairing, last_outputs(pairing), example_batches(slim, data, samples))
+
+
+def last_outputs(pairing: Pairing) -> list[Measured]:
+    """Returns what the last kernel layers make, before their activation where that is known."""
     measured = [each for step in pairing.last_kernel_steps() for each in _outputs(pairing, step)]
-    return _relative_error(pairing, measured or _pairs(pairing.outputs()), example_batches(slim, data, samples))
+    return measured or _pairs(pairing.outputs())
 
 
 @dataclass(frozen=True)
-class _Measured:
-    """A tensor of each model, and what is compared of them."""
+class Measured:
+    """A tensor of each model, and what is compared of them.
+
+    Args:
+        slim: The tensor of the slim model.
+        dense: That of the dense one.
+        of_slim: What is compared, from the values of the one.
+        of_dense: Likewise from those of the other.
+    """
 
     slim: Value
     dense: Value
@@ -86,16 +98,16 @@ class _Measured:
     of_dense: Callable[[np.ndarray], np.ndarray]
 
 
-def _pairs(pairs: Sequence[Pair]) -> list[_Measured]:
-    return [_Measured(pair.slim, pair.dense, lambda x: x, pair.cut) for pair in pairs]
+def _pairs(pairs: Sequence[Pair]) -> list[Measured]:
+    return [Measured(pair.slim, pair.dense, lambda x: x, pair.cut) for pair in pairs]
 
 
-def _outputs(pairing: Pairing, step: Step) -> list[_Measured]:
+def _outputs(pairing: Pairing, step: Step) -> list[Measured]:
     """Returns what a last layer makes; before its activation, where that is known."""
     dense = pairing.dense_of[step]
     views = [as_linear(each.operation) for each in (step, dense)]
     if all(views) and views[0][-1].activation is not keras.activations.linear:
-        return [_Measured(step.inputs[0], dense.inputs[0], *(_linear(view[-1]) for view in views))]
+        return [Measured(step.inputs[0], dense.inputs[0], *(_linear(view[-1]) for view in views))]
     return _pairs([pairing.of[value] for value in step.outputs])
 
 
@@ -109,7 +121,7 @@ def _linear(view: Linear) -> Callable[[np.ndarray], np.ndarray]:
     return made
 
 
-def _relative_error(pairing: Pairing, measured: Sequence[_Measured], examples: Batches) -> float:
+def _relative_error(pairing: Pairing, measured: Sequence[Measured], examples: Batches) -> float:
     """Returns `Σ ‖slim − dense‖² / Σ ‖dense − mean(dense)‖²`, the mean over examples."""
     slim, dense = Run(pairing.slim, examples), Run(pairing.dense, examples)
     ours, theirs = [each.slim for each in measured], [each.dense for each in measured]

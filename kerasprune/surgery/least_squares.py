@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,22 +14,22 @@ _AT_ONCE = 4096  # rows
 
 @dataclass
 class LeastSquares:
-    """`min ‖X (W₀ + Δ) + 1 bᵀ − Y‖² + ρ tr(XᵀX)/d ‖Δ‖²` for each group, for several Y one after the other.
+    """`min ‖X (W₀ + Δ) + 1 bᵀ − Y‖² + ρ tr(XᵀX)/d ‖Δ‖²` for each group, for several Y and ρ one after the other.
 
     Args:
         rows: X, (rows, groups, d).
         start: W₀, (groups, d, columns).
-        ridge: ρ.
         constant: Whether there is a b. X is centred for it.
     """
 
     rows: np.ndarray
     start: np.ndarray
-    ridge: float
     constant: bool
     mean: np.ndarray = field(init=False)
-    _inverse: np.ndarray = field(init=False)
+    _gram: np.ndarray = field(init=False)
+    _level: np.ndarray = field(init=False)
     _dual: bool = field(init=False)
+    _inverse: tuple[float, np.ndarray] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         number, groups, width = self.rows.shape
@@ -38,26 +38,55 @@ class LeastSquares:
             self.mean = self.rows.mean(axis=0, dtype="float64")
         self._dual = number < width
         size = number if self._dual else width
-        gram = np.zeros((groups, size, size))
+        self._gram = np.zeros((groups, size, size))
         for part in [self._all()] if self._dual else self._parts():
             exact = part.astype("float64")
             turned = exact.transpose(0, 2, 1)
-            gram += product(exact, turned) if self._dual else product(turned, exact)
-        level = np.trace(gram, axis1=1, axis2=2) / width
-        gram += (self.ridge * level + np.where(level > 0, 0.0, 1.0))[:, None, None] * np.eye(size)
-        try:
-            self._inverse = np.linalg.inv(gram)
-        except np.linalg.LinAlgError:  # without a ridge, rows that depend on each other
-            self._inverse = np.linalg.pinv(gram, hermitian=True)
+            self._gram += product(exact, turned) if self._dual else product(turned, exact)
+        self._level = np.trace(self._gram, axis1=1, axis2=2) / width
 
-    def solve(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def solve(self, target: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray]:
         """Returns W = W₀ + Δ, (groups, d, columns), and b, (groups, columns).
 
         `Δ = (XᵀX + λI)⁻¹ Xᵀ R = Xᵀ (XXᵀ + λI)⁻¹ R` for the residual `R = Y − X W₀`, whichever is smaller.
 
         Args:
             target: Y, (rows, groups, columns).
+            ridge: ρ; at infinity W stays W₀.
         """
+        if self._inverse is None or self._inverse[0] != ridge:
+            self._inverse = ridge, self._inverted(ridge)
+        middle, moments = self._moments(target)
+        return self._weights(middle, self._inverse[1] @ moments)
+
+    def steadiest(self, target: np.ndarray, ridges: Sequence[float], rows: np.ndarray, there: np.ndarray) -> float:
+        """Returns which ρ does best on rows that it is not solved on.
+
+        Args:
+            target: Y, (rows, groups, columns).
+            ridges: What is tried.
+            rows: X there, (other rows, groups, d).
+            there: Y there, (other rows, groups, columns).
+        """
+        middle, moments = self._moments(target)
+        errors = []
+        for ridge in ridges:
+            weights = self._weights(middle, self._inverted(ridge) @ moments)
+            errors.append(float(((fitted(rows, *weights) - there) ** 2).sum()))
+        return ridges[int(np.argmin(errors))]
+
+    def _inverted(self, ridge: float) -> np.ndarray:
+        if np.isinf(ridge):
+            return np.zeros_like(self._gram)
+        held = ridge * self._level + np.where(self._level > 0, 0.0, 1.0)
+        matrix = self._gram + held[:, None, None] * np.eye(self._gram.shape[1])
+        try:
+            return np.linalg.inv(matrix)
+        except np.linalg.LinAlgError:  # without a ridge, rows that depend on each other
+            return np.linalg.pinv(matrix, hermitian=True)
+
+    def _moments(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the mean of Y, and `XᵀR`, or R where the inverse is that of `XXᵀ`."""
         middle = np.zeros(target.shape[1:], target.dtype)
         if self.constant:
             middle = target.mean(axis=0, dtype="float64").astype(target.dtype)
@@ -66,13 +95,14 @@ class LeastSquares:
             return (target[begin : begin + part.shape[1]] - middle).transpose(1, 0, 2) - product(part, self.start)
 
         if self._dual:
-            rows = self._all()
-            change = product(rows.transpose(0, 2, 1), product(self._inverse, residual(rows, 0)))
-        else:
-            parts = enumerate(self._parts())
-            moments = [product(part.transpose(0, 2, 1), residual(part, number * _AT_ONCE)) for number, part in parts]
-            change = self._inverse @ np.sum(moments, axis=0, dtype="float64")
-        matrices = self.start + change
+            return middle, residual(self._all(), 0)
+        parts = enumerate(self._parts())
+        moments = [product(part.transpose(0, 2, 1), residual(part, number * _AT_ONCE)) for number, part in parts]
+        return middle, np.sum(moments, axis=0, dtype="float64")
+
+    def _weights(self, middle: np.ndarray, solved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns W and b."""
+        matrices = self.start + (product(self._all().transpose(0, 2, 1), solved) if self._dual else solved)
         return matrices, middle - (self.mean[:, None] @ matrices)[:, 0]
 
     def _all(self) -> np.ndarray:
@@ -88,16 +118,3 @@ class LeastSquares:
 def fitted(rows: np.ndarray, matrices: np.ndarray, constant: np.ndarray) -> np.ndarray:
     """Returns `X W + 1 bᵀ`, (rows, groups, columns)."""
     return multiplied(rows, matrices.astype(rows.dtype)) + constant.astype(rows.dtype)
-
-
-def steadiest_ridge(
-    rows: np.ndarray, target: np.ndarray, start: np.ndarray, ridge: float, constant: bool, tried: int = 4
-) -> float:
-    """Returns ρ, 10 ρ, 100 ρ… , whichever does best on the last fifth of the rows when solved on the others."""
-    cut = len(rows) - len(rows) // 5
-    ridges = [ridge * 10**power for power in range(tried)]
-    errors = []
-    for each in ridges:
-        solved = LeastSquares(rows[:cut], start, each, constant).solve(target[:cut])
-        errors.append(float(((fitted(rows[cut:], *solved) - target[cut:]) ** 2).sum()))
-    return ridges[int(np.argmin(errors))]

@@ -7,7 +7,7 @@ import weakref
 
 import numpy as np
 
-MEMORY = 2**31
+MEMORY = 2**30
 """Bytes that are held in memory."""
 
 
@@ -15,7 +15,7 @@ class Scratch:
     """Holds arrays, in memory while there is room, otherwise in unnamed files, which go when the arrays do.
 
     Args:
-        memory: Bytes that are held in memory. Defaults to 2 GiB.
+        memory: Bytes that are held in memory. Defaults to 1 GiB.
 
     Example:
         >>> scratch = Scratch(memory=0)

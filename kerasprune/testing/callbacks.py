@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import tempfile
 import warnings
@@ -29,8 +28,9 @@ def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> Non
     One instance serves two fits in a row, the second of which goes on where the first has ended; weights stay finite;
     layers, shapes and the keys of a saved file are those before; every variable has its regularizer and constraint
     back; the saved model loads with plain Keras; eight steps per execution give the same weights as one (not on torch,
-    where Keras runs one); `jit_compile=True` works. A callback of kerasprune that puts something on variables raises,
-    or warns, where the train step leaves that out.
+    where Keras runs one); `jit_compile=True` works, and `False` on JAX, where the other fits are compiled, as Keras
+    does there. A fit that was killed and goes on ends with the same weights. A callback of kerasprune that puts
+    something on variables raises, or warns, where the train step leaves that out.
 
     Args:
         make: Returns a new callback whose schedule fits into 16 steps and ends at a multiple of 8.
@@ -46,34 +46,36 @@ def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> Non
         >>> check_callback(keras.callbacks.TerminateOnNaN)
     """
     callback = make()
+    with_state = isinstance(callback, PruningCallback) and not isinstance(callback, Resume)
     model = _compiled(seed)
     before = _form(model)
-    for fit in ("first", "second"):
-        _fit(model, callback, seed)
-        _check_finite(model, f"after the {fit} fit")
-        _check_form(before, model, fit)
-        if fit == "first":
-            single = model.get_weights()
-    _check_file(model)
-    if _SEVERAL_STEPS:
-        many = _compiled(seed, steps_per_execution=STEPS)
-        _fit(many, make(), seed)
-        _check_same(single, many, tolerance)
-    jitted = _compiled(seed, jit_compile=True)
-    _fit(jitted, make(), seed)
-    _check_finite(jitted, "with jit_compile=True")
-    _check_form(before, jitted, "jitted")
-    if isinstance(callback, PruningCallback) and not isinstance(callback, Resume):
-        _check_resumed(single, make, seed)
-        if keras.backend.backend() == "tensorflow":
-            _check_says_so(make, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        killed = _Killed(Path(folder) / "states", Path(folder) / ("steps" if _WITHIN_EPOCHS else "epochs"))
+        _fit(model, killed.around(callback) if with_state else [callback], seed)
+        single = model.get_weights()
+        _check_left(before, model, "first")
+        _fit(model, [callback], seed)
+        _check_left(before, model, "second")
+        _check_file(model)
+        if _SEVERAL_STEPS:
+            many = _compiled(seed, steps_per_execution=STEPS)
+            _fit(many, [make()], seed)
+            _check_same(single, many, tolerance)
+        other = _compiled(seed, jit_compile=not _JITTED)
+        _fit(other, [make()], seed)
+        _check_left(before, other, f"jit_compile={not _JITTED}")
+        if with_state:
+            _check_resumed(single, make, seed, killed.kept)
+    if with_state and keras.backend.backend() == "tensorflow":
+        _check_says_so(make, seed)
 
 
+_JITTED = keras.backend.backend() == "jax"  # where Keras compiles steps unless told otherwise
 _SEVERAL_STEPS = keras.backend.backend() != "torch"  # where Keras runs several steps at once
 _WITHIN_EPOCHS = keras.backend.backend() == "tensorflow"  # where states within an epoch can be saved
 
 
-def _compiled(seed: int, steps_per_execution: int = 1, jit_compile: bool = False) -> keras.Model:
+def _compiled(seed: int, steps_per_execution: int = 1, jit_compile: bool = _JITTED) -> keras.Model:
     model = toy_model(seed)
     model.compile(
         keras.optimizers.SGD(0.02, momentum=0.9),
@@ -84,9 +86,9 @@ def _compiled(seed: int, steps_per_execution: int = 1, jit_compile: bool = False
     return model
 
 
-def _fit(model: keras.Model, callback: keras.callbacks.Callback, seed: int, *others: keras.callbacks.Callback) -> None:
+def _fit(model: keras.Model, callbacks: list[keras.callbacks.Callback], seed: int) -> None:
     images, labels = toy_data(STEPS * BATCH, seed)
-    model.fit(images, labels, BATCH, EPOCHS, shuffle=False, verbose=0, callbacks=[callback, *others])
+    model.fit(images, labels, BATCH, EPOCHS, shuffle=False, verbose=0, callbacks=callbacks)
 
 
 class _Watch(keras.callbacks.Callback):
@@ -131,7 +133,7 @@ def _check_says_so(make: Make, seed: int) -> None:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            _fit(model, callback, seed, watch)
+            _fit(model, [callback, watch], seed)
         except PruneError:
             raised = True
     require(
@@ -141,42 +143,55 @@ def _check_says_so(make: Make, seed: int) -> None:
     )
 
 
-class _Break(keras.callbacks.Callback):
-    """Breaks a fit off in the middle of the second epoch."""
+class _Killed(keras.callbacks.Callback):
+    """Keeps what a fit killed in the middle of its second epoch would leave: the states saved until then.
+
+    Args:
+        states: Where `Resume` saves.
+        kept: Where they are copied to.
+    """
+
+    def __init__(self, states: Path, kept: Path) -> None:
+        super().__init__()
+        self.states, self.kept = states, kept
+
+    def around(self, callback: keras.callbacks.Callback) -> list[keras.callbacks.Callback]:
+        """Returns the callbacks of the fit: a state is saved every epoch, and every three steps."""
+        return [_resume(self.states), callback, self]
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._last = epoch == EPOCHS - 1
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         if self._last and batch == STEPS // 2:
-            raise KeyboardInterrupt
+            shutil.copytree(self.states, self.kept)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        if not self.kept.exists():  # the callback has stopped the fit before
+            shutil.copytree(self.states, self.kept)
 
 
-def _check_resumed(single: list[np.ndarray], make: Make, seed: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        steps, epochs = Path(folder) / "steps", Path(folder) / "epochs"
-        _fit_resumed(steps if _WITHIN_EPOCHS else epochs, _compiled(seed), [make(), _Break()], seed)
-        if _WITHIN_EPOCHS:
-            shutil.copytree(steps, epochs)
-            states(epochs)[-1].unlink()  # the one before it was saved where the epoch began
-        for path in (steps, epochs) if _WITHIN_EPOCHS else (epochs,):
-            model = _compiled(seed + 1)
-            _fit_resumed(path, model, [make()], seed)
-            for variable, expected in zip(model.weights, single, strict=True):
-                require(
-                    np.array_equal(keras.ops.convert_to_numpy(variable), expected),
-                    f"Expected the weights of an uninterrupted fit. Received: others in {variable.path}, saved between "
-                    f"two {path.name}. Is everything that the callback knows in state()?",
-                )
+def _resume(folder: Path) -> Resume:
+    return Resume(folder, STEPS // 2 - 1 if _WITHIN_EPOCHS else None)
 
 
-def _fit_resumed(folder: Path, model: keras.Model, callbacks: list[keras.callbacks.Callback], seed: int) -> None:
-    """Fits, with a state saved every epoch, and every three steps; goes on from the last state of the folder."""
-    images, labels = toy_data(STEPS * BATCH, seed)
-    with contextlib.suppress(KeyboardInterrupt), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The fit goes on")
-        chain = [Resume(folder, STEPS // 2 - 1 if _WITHIN_EPOCHS else None), *callbacks]
-        model.fit(images, labels, BATCH, EPOCHS, shuffle=False, verbose=0, callbacks=chain)
+def _check_resumed(single: list[np.ndarray], make: Make, seed: int, kept: Path) -> None:
+    """Goes on from the states of a killed fit: from one within an epoch, and from one saved where the epoch began."""
+    epochs = kept.with_name("epochs")
+    if _WITHIN_EPOCHS:
+        shutil.copytree(kept, epochs)
+        states(epochs)[-1].unlink()
+    for path in dict.fromkeys((kept, epochs)):
+        model = _compiled(seed + 1)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The fit goes on")
+            _fit(model, [_resume(path), make()], seed)
+        for variable, expected in zip(model.weights, single, strict=True):
+            require(
+                np.array_equal(keras.ops.convert_to_numpy(variable), expected),
+                f"Expected the weights of an uninterrupted fit. Received: others in {variable.path}, saved between "
+                f"two {path.name}. Is everything that the callback knows in state()?",
+            )
 
 
 def _form(model: keras.Model) -> dict[str, list]:
@@ -191,7 +206,9 @@ def _form(model: keras.Model) -> dict[str, list]:
     }
 
 
-def _check_form(before: dict[str, list], model: keras.Model, fit: str) -> None:
+def _check_left(before: dict[str, list], model: keras.Model, fit: str) -> None:
+    bad = [v.path for v in model.weights if not np.isfinite(keras.ops.convert_to_numpy(v)).all()]
+    require(not bad, f"Expected finite weights after the {fit} fit. Received: NaN or infinity in {bad[:3]}.")
     for what, now in _form(model).items():
         changed = [pair for pair in zip(before[what], now, strict=False) if pair[0] != pair[1]]
         require(
@@ -218,11 +235,6 @@ def _keys(model: keras.Model) -> list[str]:
         with h5py.File(path) as file:
             file.visit(lambda key: keys.append(key) if not key.startswith("optimizer") else None)
     return sorted(keys)
-
-
-def _check_finite(model: keras.Model, when: str) -> None:
-    bad = [v.path for v in model.weights if not np.isfinite(keras.ops.convert_to_numpy(v)).all()]
-    require(not bad, f"Expected finite weights {when}. Received: NaN or infinity in {bad[:3]}.")
 
 
 def _check_file(model: keras.Model) -> None:

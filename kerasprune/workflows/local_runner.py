@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import shutil
@@ -17,16 +16,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import connection as pipes
 from multiprocessing import resource_tracker
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from kerasprune.errors import PruneError
 from kerasprune.workflows.engine import Candidate, Job, Outcome, Settings, evaluated
+from kerasprune.workflows.worker_process import TAIL, environment, found, write_to
 
 PREFIX = "candidates-"  # what the processes are called
 _PATIENCE = 5  # seconds that a process has to end by itself
-_TAIL = 4000  # characters of what a candidate wrote
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would share TensorFlow's threads and locks, and hang
 
 
@@ -176,7 +174,7 @@ class _Worker:
         except (EOFError, OSError):
             return self._ended()
         if isinstance(message, Outcome) and message.error:
-            return replace(message, log=(self._written() + message.log)[-_TAIL:])
+            return replace(message, log=(self._written() + message.log)[-TAIL:])
         return message
 
     def _ended(self) -> Outcome:
@@ -194,7 +192,7 @@ class _Worker:
         return Outcome(self.job.key, time.monotonic() - self.began, error=error, log=self._written())
 
     def _written(self) -> str:
-        return self.log.read_text(encoding="utf-8", errors="replace")[-_TAIL:] if self.log.exists() else ""
+        return self.log.read_text(encoding="utf-8", errors="replace")[-TAIL:] if self.log.exists() else ""
 
 
 def _signal(number: int) -> str:
@@ -203,11 +201,8 @@ def _signal(number: int) -> str:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """Returns what keeps several processes from taking all cores, or all memory of a GPU, each."""
-    threads = settings.threads or max(1, (os.cpu_count() or 1) // settings.workers)
-    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    shared = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    return {**dict.fromkeys(names, str(threads)), **(shared if settings.workers > 1 else {})}
+    """Returns the variables of a process, the cores of the machine shared out."""
+    return environment(settings.threads or max(1, (os.cpu_count() or 1) // settings.workers), settings.workers)
 
 
 @contextmanager
@@ -233,14 +228,12 @@ def _work(pipe: pipes.Connection, place: str, log: str, environment: dict[str, s
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     for name, value in environment.items():
         os.environ.setdefault(name, value)
-    written = _write_to(log)
+    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    write_to(written)
     try:
-        function = _found(place)
-    except (Exception, SystemExit) as error:  # the module is the user's
-        pipe.send(
-            f"Expected a function that a new process can import. Received: {place!r} "
-            f"({type(error).__name__}: {error}). Put it at the top level of a file, or take engine='serial'."
-        )
+        function = found(place)
+    except PruneError as error:
+        pipe.send(str(error))
         return
     pipe.send("ready")
     while (job := pipe.recv()) is not None:
@@ -249,22 +242,6 @@ def _work(pipe: pipes.Connection, place: str, log: str, environment: dict[str, s
         sys.stdout.flush()
         sys.stderr.flush()
         pipe.send(outcome)
-
-
-def _found(place: str) -> Candidate:
-    module, _, name = place.partition(":")
-    return attrgetter(name)(importlib.import_module(module))
-
-
-def _write_to(log: str) -> int:
-    """Sends what this process writes, also from below Python, to a file."""
-    import faulthandler
-
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for stream in (1, 2):
-        os.dup2(file, stream)
-    faulthandler.enable()
-    return file
 
 
 def _end_with_the_parent() -> None:

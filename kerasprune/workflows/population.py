@@ -32,8 +32,8 @@ class Population:
     Args:
         store: Path of the SQLite file. It is made where it is not there.
         engine: `"local"`: processes of this machine, each begun afresh; `"serial"`: one candidate after another in this
-            process, for tests and debuggers; or a class with the methods of `kerasprune.workflows.engine.Engine`.
-            Defaults to `"local"`.
+            process, for tests and debuggers; `"ray"`: workers of a Ray cluster, `kerasprune.workflows.ray_runner`; or
+            a class with the methods of `kerasprune.workflows.engine.Engine`. Defaults to `"local"`.
         workers: Processes at a time. Defaults to 1.
         threads: Threads of each process. Defaults to `None`: the cores of the machine, shared out. Variables that are
             set already, such as `OMP_NUM_THREADS`, win.

@@ -15,7 +15,8 @@ SIDE, ROUNDS, EPOCHS, BATCH = 8, 2, 1, 512
 BLOCKS = {"name": "discrimination", "classifier": "ridge", "samples": 300}
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 MAKERS = {
-    "residual": lambda: kp.models.resnet_cifar(depth=14, width=0.25, seed=0),
+    "deep": lambda: kp.models.resnet_cifar(depth=14, width=0.25, seed=0),  # two blocks of each stage, of which one goes
+    "residual": lambda: kp.models.resnet_cifar(depth=8, width=0.25, seed=0),
     "dense": lambda: kp.models.densenet_cifar(depth=10, growth=6, seed=0),
     "inverted": lambda: kp.models.mobilenet_v2(classes=10, stem="cifar", width=0.25, dropout=0.0, seed=0),
 }
@@ -33,7 +34,7 @@ def digits(side: int, split: str, **arguments):
 @pytest.mark.parametrize(
     ("family", "dimension"),
     [
-        ("residual", "depth"),
+        ("deep", "depth"),
         ("residual", "width"),
         ("residual", "resolution"),
         ("dense", "depth"),

@@ -59,6 +59,21 @@ def test_prune_writes_a_folder_and_its_report_can_be_redrawn(model, tmp_path):
     assert (out / "report.html").read_bytes() == before
 
 
+def test_precrop_writes_an_untrained_model(model, tmp_path):
+    out = tmp_path / "out"
+    assert "--params, --macs or both. Received: neither" in refused("precrop", model, "--out", out)
+    assert "Did you mean 0.5?" in refused("precrop", model, "--out", out, "--params", 50)
+    result = invoke("precrop", model, "--params", 0.5, "--macs", 0.6, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "untrained" in result.stdout and "multiply–adds" in result.stdout
+    slim, dense = keras.models.load_model(out / "slim.keras"), keras.models.load_model(model)
+    assert 0.45 < kp.cost(slim).params / kp.cost(dense).params < 0.55
+    assert kp.Plan.load(out / "plan.json").coupling == "padded"
+    cropped = kp.rebuild(dense, kp.Plan.load(out / "plan.json"), absorb=False)
+    kernels = [each.get_layer("stem_conv").get_weights()[0] for each in (slim, cropped)]
+    assert kernels[0].shape == kernels[1].shape and (kernels[0] != kernels[1]).any()
+
+
 def test_prune_finetunes_on_the_data_named(model, tmp_path):
     options = ("--keep", 0.5, "--data", "digits", "--size", 16, "--finetune-epochs", 1, "--budget", "global")
     result = invoke("prune", model, *options, "--criterion", "l2", "--coupling", "free", "--out", tmp_path / "out")

@@ -30,10 +30,11 @@ IMAGENET = {
 }
 UNSTRUCTURED = "greg2-resnet50-imagenet-unstructured"
 PUBLISHED = [*CIFAR, *IMAGENET, UNSTRUCTURED]
-PAPERS_WITH_TORCH_DECAY = ("greg1-", "greg2-", "lottery-", "rewinding-", "three-dimensions-")
+PAPERS_WITH_TORCH_DECAY = ("greg1-", "greg2-", "lottery-", "preconfig-", "precrop-", "rewinding-", "three-dimensions-")
 # Of the others, those that take a network and stages that another recipe takes as well.
 HEAVY = {
     *(name for name in recipes.names() if name.startswith("three-dimensions-")),
+    *(name for name in recipes.names() if name.startswith(("preconfig-", "precrop-"))),
     *IMAGENET,
     UNSTRUCTURED,
     "greg1-resnet56-cifar10",
@@ -65,6 +66,8 @@ HEAVY = {
 
 # Where every format is exported; the others take the last of theirs.
 ALL_FORMATS = {"digits-greg1"}
+# Where three residual blocks stand for nine: `pytest -m slow` takes the recipe as it is.
+SHALLOW = {"digits-greg1"}
 
 
 def steps(optimizer: learning.Sgd) -> dict[int, float]:
@@ -128,9 +131,50 @@ def test_imagenet_is_evaluated_on_the_middle_224_of_256(name):
 def test_weight_decay_is_on_everything_that_is_trained(name):
     """torch's SGD, which the codes of these papers use, decays biases and BatchNorm as well."""
     recipe = loading.load(name)
-    dimensions = recipe.prune.three_dimensions
-    stages = (recipe.train, dimensions.training if dimensions else recipe.prune, recipe.finetune)
+    dimensions = recipe.prune and recipe.prune.three_dimensions
+    before = recipe.prune if recipe.prune and not recipe.prune.precrop else None
+    stages = (recipe.train, dimensions.training if dimensions else before, recipe.finetune)
     assert all((stage.l2 > 0, stage.l2_on) == (True, "weights") for stage in stages if stage is not None)
+
+
+# Table 3 (epochs, batch, weight decay, learning rate); tables 1 and 2 (parameters, multiply–adds, accuracies).
+PRECROP_TRAINING = {
+    "cifar10": (160, 128, 1e-4, {"name": "linear", "start": 0.1, "end": 0.0}),
+    "resnet34": (90, 512, 1e-4, {"name": "multi_step", "values": {0: 0.2, 30: 0.02, 60: 0.002}, "warmup_epochs": 0.0}),
+    "mobilenet_v2": (180, 256, 4e-5, {"name": "exponential", "start": 0.025, "factor": 0.98}),
+    "efficientnet": (150, 256, 4e-5, {"name": "exponential", "start": 0.035, "factor": 0.99}),
+}
+PRECROP = {
+    "precrop-resnet34-imagenet": (0.508, 0.75, 73.5, 71.5),
+    "precrop-mobilenet_v2-imagenet-0.26g": (0.664, 0.788, 69.6, 68.8),
+    "precrop-mobilenet_v2-imagenet-0.21g": (0.527, 0.636, 69.6, 67.2),
+    "precrop-efficientnet-b0-imagenet": (0.694, 0.75, 73.0, 72.7),
+    "precrop-resnet20-cifar10": (0.1, None, None, None),
+    "precrop-mobilenet_v2-cifar10": (0.1, None, None, None),
+    "preconfig-resnet34-imagenet": (0.758, 1.0, 73.3, None),
+    "preconfig-mobilenet_v2-imagenet": (0.806, 0.97, 69.9, None),
+    "preconfig-efficientnet-b0-imagenet": (0.811, 1.0, 73.3, None),
+}
+
+
+@pytest.mark.parametrize("name", PRECROP)
+def test_precrop_recipe_has_the_figures_of_the_paper(name):
+    params, macs, dense, slim = PRECROP[name]
+    recipe = loading.load(name)
+    section = recipe.reconfigure or recipe.prune.precrop
+    assert (section.params, section.macs) == (params, macs)
+    expected = recipe.expected
+    assert (expected.dense_accuracy, expected.accuracy) == tuple(
+        None if each is None else pytest.approx(each / 100) for each in (dense, slim)
+    )
+    if recipe.prune:
+        assert (expected.params, expected.macs) == (params, macs) and recipe.prune.precrop.coupling == "padded"
+    key = next(key for key in PRECROP_TRAINING if key in name)
+    epochs, batch, decay, rate = PRECROP_TRAINING[key]
+    assert recipe.data.batch == batch and recipe.paper.arxiv == "2203.02549" and recipe.status == "not run in full"
+    for stage in (recipe.train, recipe.finetune) if recipe.prune else (recipe.train,):
+        assert (stage.epochs, stage.batch, stage.l2, stage.optimizer.momentum) == (epochs, None, decay, 0.9)
+        assert stage.optimizer.learning_rate.model_dump() == rate
 
 
 def test_unstructured_recipe_has_the_figures_of_the_paper():
@@ -187,10 +231,16 @@ def assert_expected(recipe, base, pruned):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n in HEAVY else n for n in recipes.names()]
+    ("name", "depth"),
+    [
+        *(pytest.param(n, None, marks=[pytest.mark.slow] * (n in HEAVY | SHALLOW), id=n) for n in recipes.names()),
+        *(pytest.param(n, 8, id=f"{n}-shallow") for n in sorted(SHALLOW)),
+    ],
 )
-def test_recipe_goes_through_every_stage(name, tmp_path):
+def test_recipe_goes_through_every_stage(name, depth, tmp_path):
     recipe = loading.load(name)
+    if depth is not None:
+        recipe.model.arguments["depth"] = depth
     if name not in ALL_FORMATS and len(recipe.export) > 1:
         recipe = recipe.model_copy(update={"export": recipe.export[-1:]})
     folder = RunFolder(running.run(recipe, tmp_path / "out", smoke=True, console=Console(quiet=True)))
@@ -212,6 +262,10 @@ def test_recipe_goes_through_every_stage(name, tmp_path):
         assert folder.file("scales.npz").exists()
     elif recipe.prune.three_dimensions:
         assert summary["slim"]["macs"] <= recipe.prune.three_dimensions.macs * summary["dense"]["macs"]
+    elif recipe.prune.precrop:
+        for key in ("params", "macs"):
+            share = getattr(recipe.prune.precrop, key)
+            assert share is None or summary["slim"][key] == pytest.approx(share * summary["dense"][key], rel=0.05)
     elif recipe.prune.plan is None:
         assert summary["slim"]["sparsity"] == pytest.approx(recipe.expected.sparsity, abs=1e-3)
     elif recipe.expected.speedup:

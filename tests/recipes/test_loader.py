@@ -113,6 +113,29 @@ def test_settings_reach_nested_keys_lists_and_absent_sections():
     assert recipe.paper.row == "R"
 
 
+CROPPED = """\
+name: tiny
+why: A test.
+model: {name: resnet_cifar, depth: 8}
+data: {name: digits, size: 16}
+prune: {precrop: {params: 0.5}}
+finetune: {epochs: 2, optimizer: {name: sgd, learning_rate: {name: linear, start: 0.1}}}
+"""
+
+
+def test_widths_before_training_need_no_trained_model():
+    assert loading.parse(CROPPED).prune.precrop.coupling == "padded"
+    for setting, words in (
+        ("prune.precrop.params=null", "Expected params, macs or both"),
+        ("prune.plan.keep=0.5", "Expected nothing beside precrop"),
+        ("finetune.distil.temperature=2", "neither reconstruct nor distil beside precrop"),
+        ("prune.precrop.macs=1.5", "prune.precrop.macs"),
+    ):
+        assert words in "".join(faults(CROPPED, setting)), setting
+    start = CROPPED.replace("model: {name: resnet_cifar, depth: 8}", "model: {start: checkpoints/glyphs-base.keras}")
+    assert "Expected a model by name beside reconfigure" in "".join(faults(start, "reconfigure.params=0.5"))
+
+
 @pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2", "", "!!python/object:os.system {}"])
 def test_what_is_no_mapping_is_refused(text):
     with pytest.raises(PruneError, match="tiny.yaml"):

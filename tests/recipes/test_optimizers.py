@@ -43,6 +43,18 @@ def test_cosine_warms_up_linearly():
     assert rate(schedule, 200) == pytest.approx(0, abs=1e-7)
 
 
+def test_a_line_ends_with_the_last_step():
+    schedule = learning_rate(learning.Linear(name="linear", start=0.1, end=0.02), 10, 20)
+    for step in (0, 50, 137, 200):
+        assert rate(schedule, step) == pytest.approx(0.1 - 0.08 * step / 200, rel=1e-5)
+
+
+def test_a_factor_multiplies_after_each_epoch():
+    schedule = learning_rate(learning.Exponential(name="exponential", start=0.1, factor=0.5), 10, 20)
+    for step, expected in ((0, 0.1), (19, 0.1), (20, 0.05), (59, 0.025), (60, 0.0125)):
+        assert rate(schedule, step) == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("spec", "kind"),
     [

@@ -9,7 +9,7 @@ import pytest
 import kerasprune as kp
 from kerasprune import PruneError
 from kerasprune.recipes.reproductions import entry as entries
-from kerasprune.recipes.reproductions import greg_tables, hrank_tables, map_table5, reproduce
+from kerasprune.recipes.reproductions import greg_tables, hrank_tables, map_table5, precrop_tables, reproduce
 from kerasprune.recipes.reproductions.reproduce import NotRun, Outcome, Row
 from kerasprune.search import MAP
 
@@ -34,6 +34,18 @@ def test_hrank_tables_agree():
     assert (params.paper, round(params.ours, 2)) == (1.04, 1.04)
     paper_stem = kp.cost(kp.models.densenet_cifar(40, input_shape=(32, 32, 3))).macs / 1e6
     assert not Row("with the 16 channels of DenseNet's paper", macs.paper, paper_stem, macs.tolerance).agrees
+
+
+@pytest.mark.parametrize(
+    "name", ["ResNet-34", *(pytest.param(n, marks=pytest.mark.slow) for n in ("MobileNetV2", "EfficientNet-B0"))]
+)
+def test_precrop_tables_agree(name):
+    rows = list(precrop_tables.rows_of(name))
+    assert [row for row in rows if not row.agrees] == []
+    assert len(rows) == 1 + 2 * len(precrop_tables.PRECROP[name]) + 2
+    assert {row.paper for row in rows[1:]} == {
+        100 * share for pair in (*precrop_tables.PRECROP[name], precrop_tables.PRECONFIG[name]) for share in pair
+    }
 
 
 def test_hrank_counts_filters_without_the_inputs_that_go_with_them():

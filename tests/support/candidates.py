@@ -33,6 +33,17 @@ def unlucky(folder: str, x: int) -> float:
     return x / 2
 
 
+def shot(folder: str, x: int) -> dict:
+    """Is killed by the system: number 2 the first time, number 4 whenever it runs; number 1 raises."""
+    calls = _note(folder, x)
+    print(f"candidate {x} says hello", flush=True)
+    if x == 4 or x == 2 and calls == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if x == 1:
+        raise ValueError("no such width")
+    return {"square": x * x}
+
+
 def slow(folder: str, x: int) -> int:
     """Takes a moment."""
     _note(folder, x)

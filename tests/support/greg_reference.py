@@ -41,9 +41,15 @@ def samples(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return inputs, np.tanh(inputs @ generator.normal(size=(WIDTHS[0], WIDTHS[-1]))).astype("float32")
 
 
-def train(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback] = (), epochs: int = 1000, **arguments):
-    """Fits on the four batches, in order."""
-    inputs, targets = samples()
+def train(
+    model: keras.Model,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    epochs: int = 1000,
+    passes: int = 1,
+    **arguments,
+):
+    """Fits on the four batches, in order, and so many times over in an epoch."""
+    inputs, targets = (np.tile(each, (passes, 1)) for each in samples())
     return model.fit(inputs, targets, BATCH, epochs, shuffle=False, verbose=0, callbacks=list(callbacks), **arguments)
 
 

@@ -216,7 +216,7 @@ def test_candidates_are_checked_before_any_runs(tmp_path):
     [
         ({"workers": 0}, "workers=0"),
         ({"engine": "locl"}, "Did you mean 'local'"),
-        ({"engine": 3}, "local or serial"),
+        ({"engine": 3}, "local or ray or serial"),
         ({"timeout": -1}, "timeout=-1"),
         ({"threads": 0.5}, "threads=0.5"),
         ({"per_process": 0}, "per_process=0"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from kerasprune.budgets.reconfigure import reconfigure
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
@@ -66,8 +67,8 @@ class Run:
         return objective(self.recipe, model, lambda: self.examples("train", model).element_spec[1])
 
     def labelled(self, model: keras.Model) -> bool:
-        """Returns whether the examples of the run have labels."""
-        return self.recipe.data is None or labelled(self.examples("train", model))
+        """Returns whether the examples of the run have labels; images by name always have."""
+        return self.held is None or labelled(self.examples("train", model))
 
     def check_labels(self, model: keras.Model) -> None:
         """Says what cannot be done without labels, where the examples have none.
@@ -103,7 +104,7 @@ class Run:
 
 
 def dense_model(recipe: schema.Recipe) -> keras.Model:
-    """Returns the model that a recipe begins with: built for its image size, or its checkpoint, written out."""
+    """Returns the model that a recipe begins with: built for its image size, reconfigured, or its checkpoint."""
     if isinstance(recipe.model, schema.Start):
         return plain(load_model(recipe.model.path))
     name, arguments = recipe.model.name, recipe.model.arguments
@@ -111,7 +112,13 @@ def dense_model(recipe: schema.Recipe) -> keras.Model:
         arguments.setdefault("input_shape", (recipe.data.size, recipe.data.size, 3))
     if lookup.takes("model", name, "seed"):
         arguments.setdefault("seed", recipe.seed)
-    return lookup.make("model", name, arguments)
+    model = lookup.make("model", name, arguments)
+    widths = recipe.reconfigure
+    if widths is None:
+        return model
+    return reconfigure(
+        model, params=widths.params, macs=widths.macs, resolution=free_side(model, recipe), seed=recipe.seed
+    )
 
 
 def free_side(model: keras.Model, recipe: schema.Recipe) -> int | None:

@@ -1,4 +1,4 @@
-"""The pruning stage: a plan at once, a callback during training, or three dimensions."""
+"""The pruning stage: a plan at once, a callback during training, three dimensions, or widths before training."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from kerasprune.budgets.precrop import precrop
 from kerasprune.errors import PruneError
 from kerasprune.graph.trace import trace
 from kerasprune.planning import plan as make_plan
@@ -30,6 +31,8 @@ def prune(run: Run) -> None:
     plan = None if spec.plan is None else choose(run, model, spec.plan)
     if spec.callback is not None:
         plan = _fit_with_callback(run, model, spec, plan)
+    if spec.precrop is not None:
+        plan = cropped(run, model, spec.precrop)
     if spec.three_dimensions is not None:
         plan = shrink(run, model, spec.three_dimensions)
     if plan is not None:
@@ -54,6 +57,13 @@ def choose(run: Run, model: keras.Model, spec: schema.PlanStep) -> Plan:
         round_to=spec.round_to,
         seed=run.recipe.seed,
     )
+
+
+def cropped(run: Run, model: keras.Model, spec: schema.PreCrop) -> Plan:
+    """Returns the plan of the widths that a recipe's precrop section asks for."""
+    side = free_side(model, run.recipe)
+    graph = trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=spec.unknown, resolution=side)
+    return precrop(graph, params=spec.params, macs=spec.macs)
 
 
 def own_length(callback: Any) -> int:

@@ -8,6 +8,7 @@ from kerasprune.recipes.stages import steps
 from kerasprune.recipes.stages.context import Run
 from kerasprune.reports.dependencies import described
 from kerasprune.surgery.rebuild import rebuild as rebuilt
+from kerasprune.surgery.reinitialise import reinitialise
 from kerasprune.training.masks import apply_masks
 from kerasprune.verification import verify
 
@@ -28,7 +29,7 @@ def rebuild(run: Run) -> None:
         verdict = verify(model, slim, plan, strict=True, reload=False)
         folded = f", for the constants folded into {', '.join(verdict.approximate)}" if verdict.approximate else ""
         run.console.print(f"verified: {verdict.error:.1e} from the masked model{folded}", highlight=False)
-        model = slim
+        model = slim if run.recipe.prune.precrop is None else reinitialise(slim, run.recipe.seed)
     steps.note(run, "dense", run.folder.model("dense.keras"))
     logs = steps.note(run, "rebuild", model)
     if logs:

@@ -1,0 +1,117 @@
+"""From a share that is asked for to a network that has it: the relaxed problem's budgets are turned until it has.
+
+A layer of density p keeps √p of its outputs, so that its real density is the mean of its own and of the layer's before
+it; numbers of channels are whole; inputs and logits stay. What is built therefore costs something else than what the
+densities would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from warnings import warn
+
+from kerasprune.budgets.coupled_layers import CoupledLayers
+from kerasprune.costs.cost import Cost
+from kerasprune.errors import is_number, raise_faults
+
+Made = TypeVar("Made")
+Shares = Mapping[str, float]
+"""`{"params": share, "macs": share}` of the dense model's costs, either or both."""
+
+_LOWEST = 1e-9
+_TURNS = 30
+_WIDEST = 8  # how much more than what is asked for the relaxed problem may be given, without a cap
+_NEAR = 1e-3  # relative; nearer than this is not looked for
+_MISSED = 0.05  # by how much a target may be missed without a word
+
+
+def built_as_asked(
+    asked: Shares,
+    layers: CoupledLayers,
+    make: Callable[[Shares], Made],
+    shares: Callable[[Made], Shares],
+    *,
+    cap: bool = True,
+) -> Made:
+    """Returns what is made with those budgets of the relaxed problem for which the built costs are those asked for.
+
+    Both shares are upper bounds: where one of them leaves no room for the other, the other is not used up, and a
+    warning says how much of it is.
+
+    Args:
+        asked: The shares asked for.
+        layers: The layers of the relaxed problem.
+        make: Makes something from budgets of the relaxed problem, as fractions.
+        shares: Says what it costs, of the dense model's costs.
+        cap: Whether no layer may be denser than it is. Defaults to `True`.
+
+    Raises:
+        PruneError: Not even the smallest network costs so little.
+    """
+    _check_reachable(asked, shares(make(dict.fromkeys(asked, _LOWEST))))
+    most = {key: 1.0 if cap else _WIDEST * fraction for key, fraction in asked.items()}
+    budgets, best, nearest = dict(asked), None, float("inf")
+    for _ in range(_TURNS):
+        made = make(budgets)
+        found = shares(made)
+        ratios = {key: found[key] / fraction for key, fraction in asked.items()}
+        binding = [ratio for key, ratio in ratios.items() if ratio > 1 or key not in layers.unused(budgets, cap=cap)]
+        distance = max((abs(ratio - 1) for ratio in binding), default=0.0)
+        if distance < nearest:
+            best, nearest = made, distance
+        if distance < _NEAR:
+            break
+        budgets = {key: min(budget / ratios[key], most[key]) for key, budget in budgets.items()}
+    _warn_where_missed(asked, shares(best))
+    return best
+
+
+def share_faults(params: Any, macs: Any, largest: float) -> list[str]:
+    """Returns what is wrong with the shares that a user asks for.
+
+    Args:
+        params: Of the parameters; `None` where nothing is said.
+        macs: Of the multiply–adds, likewise.
+        largest: The most that can be asked for.
+    """
+    given = {key: share for key, share in (("params", params), ("macs", macs)) if share is not None}
+    if not given:
+        return ["Expected params, macs or both. Received: neither."]
+    return [
+        f"Expected {key} to be the fraction that stays, above 0 and at most {largest:g}. Received: {key}={share!r}."
+        for key, share in given.items()
+        if not is_number(share) or not 0 < share <= largest
+    ]
+
+
+def warn_of_uncounted(asked: Shares, dense: Cost) -> None:
+    """Warns of multiply–adds that are not counted, where a share of them is asked for."""
+    if "macs" in asked and dense.estimated:
+        names = ", ".join(layer.name for layer in dense.layers if layer.estimated)
+        warn(
+            f"macs= is met without what layers without a rule take, some {dense.uncounted:.1%} of all: {names}.",
+            stacklevel=3,
+        )
+
+
+def _check_reachable(asked: Shares, least: Shares) -> None:
+    raise_faults(
+        "Expected budgets that can be met:",
+        [
+            f"at the least {least[key]:.3g} of the {key} stay, with one channel in every group. "
+            f"Received: {key}={fraction}. Ask for more."
+            for key, fraction in asked.items()
+            if fraction < least[key]
+        ],
+    )
+
+
+def _warn_where_missed(asked: Shares, found: Shares) -> None:
+    missed = {key: share for key, share in asked.items() if abs(found[key] / share - 1) > _MISSED}
+    for key, share in missed.items():
+        others = " and ".join(f"{other}={each}" for other, each in asked.items() if other not in missed)
+        reason = "whole channels allow no nearer"
+        if others and found[key] < share:
+            reason = f"{others} leaves no room for more"
+        warn(f"Of the {key}, {found[key]:.3f} stay where {key}={share} was asked for: {reason}.", stacklevel=4)

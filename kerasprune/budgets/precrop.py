@@ -1,0 +1,163 @@
+"""`precrop`: which widths a network should have before it is trained, from the densities of SynExp."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod, sqrt
+
+import keras
+import numpy as np
+
+from kerasprune.budgets.asked_and_built import Shares, built_as_asked, share_faults, warn_of_uncounted
+from kerasprune.budgets.base import kept_number
+from kerasprune.budgets.coupled_layers import CoupledLayers
+from kerasprune.costs.cost import cost, cost_of_what_stays, graph_at
+from kerasprune.errors import PruneError, fraction_faults, nearest, raise_faults
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.kept_channels import legal
+from kerasprune.graph.trace import trace
+from kerasprune.plans import Plan
+
+Choice = Mapping[str, np.ndarray]
+
+
+def precrop(
+    model: keras.Model | ChannelGraph,
+    *,
+    params: float | None = None,
+    macs: float | None = None,
+    resolution: int | None = None,
+) -> Plan:
+    """Decides how wide each layer of an untrained network should be.
+
+    Layer l of density p_l keeps `√p_l` of its output channels, and its consumers follow: their density becomes
+    `√(p_{l−1}·p_l)`. The densities are those of `kp.budgets.synexp.densities`, for budgets that are turned until the
+    network that is built costs what is asked for. Residual branches may end narrower than their trunk, to whose first
+    channels they are added.
+
+    Which channels stay does not matter before training: they are the first of each group. To crop a trained network,
+    sort them first: `kp.reorder(model, scores)`.
+
+    Args:
+        model: The model, or its graph where `kp.trace` was called with other options; the coupling of a graph is kept.
+        params: Fraction of the parameters that stays, at most. Defaults to `None`: no bound.
+        macs: Fraction of the multiply–adds that stays, at most. Defaults to `None`: no bound.
+        resolution: Input side, in pixels, to count at where the model's is free. Defaults to the model's own.
+
+    Returns:
+        The plan, with `coupling="padded"`, for `kp.rebuild(model, plan)`. Where one budget leaves no room for the
+        other, a warning says so.
+
+    Raises:
+        PruneError: No budget is given, one is out of range, or the smallest network costs more.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> conv = keras.layers.Conv2D
+        >>> model = keras.Sequential(
+        ...     [keras.Input((8, 8, 3)), conv(16, 3, name="one"), conv(32, 3, name="two"), keras.layers.Flatten()]
+        ... )
+        >>> model.add(keras.layers.Dense(2))
+        >>> plan = kp.precrop(model, params=0.5)
+        >>> round(kp.cost(model, plan).params / kp.cost(model).params, 1)
+        0.5
+
+    Reference:
+        Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
+        section 4.1.
+    """
+    raise_faults("The model cannot be cropped:", share_faults(params, macs, 1))
+    asked = {key: float(share) for key, share in (("params", params), ("macs", macs)) if share is not None}
+    graph = _prunable(model, resolution)
+    layers, dense = CoupledLayers.of(graph, macs="macs" in asked), cost(graph)
+    warn_of_uncounted(asked, dense)
+
+    def make(fractions: Shares) -> Choice:
+        return legal(graph, _first_channels(graph, layers.densities(fractions)))
+
+    def shares(choice: Choice) -> Shares:
+        found = cost_of_what_stays(graph, choice)
+        return {key: getattr(found, key) / max(getattr(dense, key), 1) for key in asked}
+
+    return Plan.of(graph, built_as_asked(asked, layers, make, shares))
+
+
+def plan_of_densities(model: keras.Model | ChannelGraph, densities: Mapping[str, float]) -> Plan:
+    """Returns the widths of PreCrop for layer densities from elsewhere: those of SNIP's masks, say.
+
+    Every layer keeps `√p` of its outputs, whatever the network then costs. Layers that make the same channels get the
+    density of their weights together.
+
+    Args:
+        model: The model, or its graph where `kp.trace` was called with other options.
+        densities: `{variable path: density}`, as `kp.sparsity.densities_of(masks)` returns them; kernels that are not
+            named are whole.
+
+    Returns:
+        The plan, with `coupling="padded"` unless the graph says otherwise.
+
+    Raises:
+        PruneError: A path is not that of a kernel, or a density is not in (0, 1].
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="a"), keras.layers.Dense(2)])
+        >>> plan_of_densities(model, {model.layers[0].kernel.path: 0.25}).keep["a"]
+        (0, 1, 2, 3)
+
+    Reference:
+        Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
+        section 3.2, appendix C.
+    """
+    graph = _prunable(model, None)
+    layers = CoupledLayers.of(graph, macs=False)
+    faults = fraction_faults(**{f"densities[{path!r}]": density for path, density in densities.items()})
+    faults += [
+        f"no kernel is called {path!r}.{nearest(path, layers.of_kernel)}"
+        for path in densities
+        if path not in layers.of_kernel
+    ]
+    raise_faults("The densities do not fit the model:", faults)
+    weights = {kernel.variable.path: prod(kernel.variable.shape) for kernel in graph.kernels}
+    whole, kept = np.zeros((2, len(weights)))
+    for path, unit in layers.of_kernel.items():
+        whole[unit] += weights[path]
+        kept[unit] += weights[path] * densities.get(path, 1.0)
+    found = {name: kept[unit] / whole[unit] for name, unit in layers.of_group.items()}
+    return Plan.of(graph, legal(graph, _first_channels(graph, found)))
+
+
+def _prunable(model: keras.Model | ChannelGraph, resolution: int | None) -> ChannelGraph:
+    """Returns the graph at a resolution.
+
+    Raises:
+        PruneError: None of its channels can be dropped.
+    """
+    graph = model if isinstance(model, ChannelGraph) else trace(model, coupling="padded")
+    graph = graph if resolution is None else graph_at(graph, None, resolution)
+    if not graph.prunable:
+        raise PruneError(
+            f"Expected a model with channels that can be dropped. Received: {graph.model.name!r}, all of whose "
+            "channels are pinned. Call graph.report() for the reasons, and freeze less."
+        )
+    return graph
+
+
+def _first_channels(graph: ChannelGraph, densities: Mapping[str, float]) -> Choice:
+    """Returns the first `√p` of the channels of every group."""
+    densities = {**densities, **_of_zeros(graph, densities)}
+    return {
+        name: np.arange(kept_number(group.size, sqrt(densities.get(name, 1.0))))
+        for name, group in graph.prunable.items()
+    }
+
+
+def _of_zeros(graph: ChannelGraph, densities: Mapping[str, float]) -> dict[str, float]:
+    """Returns the density of groups that no kernel makes, zeros that widen a trunk: that of the densest branch."""
+    owner = {channel: name for name, group in graph.groups.items() for channel in group.classes.tolist()}
+    found: dict[str, float] = {}
+    for sum_ in graph.padded:
+        trunk, branch = ({owner[c] for c in graph.classes[ids].tolist()} for ids in (sum_.trunk, sum_.branch))
+        widest = max(densities.get(name, 1.0) for name in branch)
+        for name in trunk - densities.keys():
+            found[name] = max(found.get(name, 0.0), widest)
+    return found

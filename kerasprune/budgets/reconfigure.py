@@ -1,0 +1,84 @@
+"""`reconfigure`: the widths of a network chosen anew within its own costs: some layers wider, others narrower."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import sqrt
+
+import keras
+
+from kerasprune.budgets.asked_and_built import Shares, built_as_asked, share_faults, warn_of_uncounted
+from kerasprune.budgets.coupled_layers import CoupledLayers
+from kerasprune.costs.cost import cost, cost_of_counts, graph_at
+from kerasprune.errors import PruneError, raise_faults, seed_faults
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.surgery.resize import Widths, resize
+
+LARGEST = 16  # times the model's own costs: the most that can be asked for
+
+
+def reconfigure(
+    model: keras.Model | ChannelGraph,
+    *,
+    params: float | None = 1.0,
+    macs: float | None = 1.0,
+    resolution: int | None = None,
+    seed: int = 0,
+) -> keras.Model:
+    """Returns the same architecture with the widths of PreConfig, untrained.
+
+    As `kp.precrop`, but densities may be above 1: a layer of density p has `√p` times its output channels, and layers
+    that cost little become wider. Layers whose outputs are added share one density.
+
+    Args:
+        model: The model, or its graph where `kp.trace` was called with other options. It is left untouched, and its
+            weights have no say.
+        params: The new model's parameters as a fraction of the old one's, at most; `None` = no bound. Defaults to 1.0.
+        macs: Its multiply–adds, likewise. Defaults to 1.0.
+        resolution: Input side, in pixels, to count at where the model's is free. Defaults to the model's own.
+        seed: Decides the initial weights. Defaults to 0.
+
+    Returns:
+        A functional model, not compiled. Where one budget leaves no room for the other, a warning says so.
+
+    Raises:
+        PruneError: No budget is given, one is out of range, or no channels of the model may change.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> conv = keras.layers.Conv2D
+        >>> model = keras.Sequential(
+        ...     [keras.Input((8, 8, 3)), conv(16, 3, name="one"), conv(32, 3, name="two"), keras.layers.Flatten()]
+        ... )
+        >>> model.add(keras.layers.Dense(2))
+        >>> new = kp.reconfigure(model)
+        >>> new.get_layer("one").filters > 16, new.get_layer("two").filters < 32
+        (True, True)
+
+    Reference:
+        Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
+        section 4.2.
+    """
+    raise_faults("The model cannot be reconfigured:", [*share_faults(params, macs, LARGEST), *seed_faults(seed=seed)])
+    asked = {key: float(share) for key, share in (("params", params), ("macs", macs)) if share is not None}
+    graph = graph_at(model if isinstance(model, ChannelGraph) else trace(model), None, resolution)
+    counted = Widths(graph)
+    free = [name for name in graph.groups if name not in counted.fixed]
+    if not free or graph.coupling == "padded":
+        raise PruneError(
+            "Expected a model with channels whose number may change, with coupling 'tied' or 'free'. "
+            f"Received: {graph.model.name!r}, {len(free)} such groups, coupling={graph.coupling!r}."
+        )
+    layers, old = CoupledLayers.of(graph, macs="macs" in asked), cost(graph)
+    warn_of_uncounted(asked, old)
+
+    def make(fractions: Shares) -> Mapping[str, int]:
+        found = layers.densities(fractions, cap=False)
+        return {name: max(round(sqrt(found[name]) * graph.groups[name].size), 1) for name in free if name in found}
+
+    def shares(widths: Mapping[str, int]) -> Shares:
+        found = cost_of_counts(graph, counted.counter(widths))
+        return {key: getattr(found, key) / max(getattr(old, key), 1) for key in asked}
+
+    return resize(graph, built_as_asked(asked, layers, make, shares, cap=False), seed)

@@ -1,0 +1,178 @@
+"""SynExp: how dense each layer may be, so that the expected synaptic flow of a network is largest.
+
+`max Σ_l log p_l  subject to  Σ_l α_l·p_l ≤ B_params,  Σ_l β_l·p_l ≤ B_macs,  0 < p_l ≤ 1`: convex, and solved by its
+Karush–Kuhn–Tucker conditions in closed form, but for the proportion of the two multipliers, the root of a monotone
+function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+from kerasprune.errors import is_number, raise_faults
+
+_TIGHT = 1e-12  # relative; a budget that is met to this is not exceeded
+
+
+def densities(
+    alpha: Sequence[float] | np.ndarray,
+    beta: Sequence[float] | np.ndarray | None = None,
+    *,
+    params: float | None = None,
+    macs: float | None = None,
+    cap: bool = True,
+) -> np.ndarray:
+    """Returns the layer densities that maximise SynExp within budgets.
+
+    `p_l = min(1 / (λ₁·α_l + λ₂·β_l), 1)`, with a multiplier of zero where its budget is not used up; for one budget
+    alone `p_l = min(λ/α_l, 1)` with `Σ_l min(λ, α_l) = B`.
+
+    Args:
+        alpha: Parameters of each layer.
+        beta: Multiply–adds of each layer; needed for `macs`. Defaults to `None`.
+        params: Budget of parameters, in the unit of `alpha`. Defaults to `None`: none.
+        macs: Budget of multiply–adds, in the unit of `beta`. Defaults to `None`: none.
+        cap: Whether no layer may be denser than 1. `False` is PreConfig: layers may become wider than they are.
+            Defaults to `True`.
+
+    Returns:
+        One density per layer, above 0.
+
+    Raises:
+        PruneError: Costs or budgets are not legal, no budget is given, or without a cap a layer costs nothing, so that
+            its density would have no bound.
+
+    Example:
+        >>> densities([1, 2, 4], params=4)
+        array([1.   , 0.75 , 0.375])
+        >>> densities([1, 2, 4], [4, 1, 1], params=4, macs=3).round(3)
+        array([0.427, 0.797, 0.495])
+
+    Reference:
+        Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
+        equations 5 and 6, section 4.2, appendix B.
+    """
+    given = {"alpha": (alpha, params), "beta": (beta, macs)}
+    raise_faults("The densities cannot be found:", _faults(given, alpha, params, macs, cap))
+    constraints = [(np.asarray(costs, float), float(bound)) for costs, bound in given.values() if bound is not None]
+    for costs, bound in constraints:  # one budget may leave the other unused
+        found = _within(costs, costs, bound, cap)
+        if all(other @ found <= limit * (1 + _TIGHT) for other, limit in constraints):
+            return found
+    return _between(*constraints, cap)
+
+
+def _within(prices: np.ndarray, costs: np.ndarray, bound: float, cap: bool) -> np.ndarray:
+    """Returns `p = min(ν/prices, 1)` with `Σ costs·p = bound`: Σ costs·p is linear in ν between the prices."""
+    per_unit = np.divide(costs, prices, out=np.zeros(len(costs)), where=prices > 0)
+    if not cap:
+        return bound / per_unit.sum() / prices
+    order = np.argsort(prices)
+    full = np.concatenate([[0.0], np.cumsum(costs[order])])  # cost of the cheapest layers, whole
+    rest = np.concatenate([np.cumsum(per_unit[order][::-1])[::-1], [0.0]])  # of the others, per unit of ν
+    at_price = full[:-1] + prices[order] * rest[:-1]
+    number = int(np.searchsorted(at_price, bound))  # of layers that stay whole
+    if number == len(costs) or rest[number] == 0:
+        return np.ones(len(costs))
+    level = (bound - full[number]) / rest[number]
+    return np.divide(level, prices, out=np.ones(len(costs)), where=prices > level)
+
+
+def _between(parameters: tuple[np.ndarray, float], multiplications: tuple[np.ndarray, float], cap: bool) -> np.ndarray:
+    """Returns the densities where both budgets are used up.
+
+    With multipliers in the proportion t : 1 − t, their scale follows from one budget; the multiply–adds then grow with
+    t, from below their budget to above it.
+    """
+    (alpha, params), (beta, macs) = parameters, multiplications
+
+    def at(t: float) -> np.ndarray:
+        return _within(t * alpha / params + (1 - t) * beta / macs, alpha, params, cap)
+
+    def excess(logit: float) -> float:
+        return beta @ at(_share(logit)) / macs - 1
+
+    return at(_share(brentq(excess, -700, 700, xtol=1e-13, rtol=1e-15)))
+
+
+def _share(logit: float) -> float:
+    """Returns the logistic function: shares near 0 are told apart, too."""
+    return 1 / (1 + np.exp(-logit))
+
+
+def expectation(
+    widths: Sequence[int], densities: Sequence[float] | np.ndarray, magnitudes: Sequence[float] | np.ndarray
+) -> float:
+    """Returns SynExp: the expected sum of the synaptic-flow scores of all weights of a chain of layers.
+
+    `E[S] = N · C_{N+1} · Π_l p_l · C_l · E|x_l|`, whichever weights stay, as long as the masks of different layers are
+    drawn independently: single weights, filters or channels. Layers that are cropped together (what one loses as
+    outputs, the next loses as inputs) do not obey it.
+
+    Args:
+        widths: C_1 … C_{N+1}, the input's and each layer's outputs. The weights of a filter k×k multiply all by k².
+        densities: p_1 … p_N, fraction of weights that stays of each layer.
+        magnitudes: E|x_1| … E|x_N|, expected magnitude of an initial weight of each layer.
+
+    Raises:
+        PruneError: The numbers do not fit each other.
+
+    Example:
+        >>> expectation([2, 3, 1], [0.5, 1.0], [1.0, 2.0])  # 2 · 1 · (0.5·2·1) · (1·3·2)
+        12.0
+
+    Reference:
+        Cai et al., arXiv 2203.02549, Theorem 1.
+    """
+    numbers = {"widths": len(widths) - 1, "densities": len(densities), "magnitudes": len(magnitudes)}
+    if len(set(numbers.values())) > 1 or not len(densities):
+        raise_faults(
+            "SynExp cannot be computed:",
+            [f"Expected one density and one magnitude per layer. Received: layers by each: {numbers}."],
+        )
+    factors = [p * c * x for p, c, x in zip(densities, widths, magnitudes, strict=False)]
+    return float(len(factors) * widths[-1] * prod(factors))
+
+
+def _faults(
+    given: dict[str, tuple[Any, Any]], alpha: Any, params: float | None, macs: float | None, cap: bool
+) -> list[str]:
+    """Returns what is wrong with the costs of layers and the budgets."""
+    faults = []
+    if params is None and macs is None:
+        faults.append("Expected a budget: params, macs or both. Received: none.")
+    lengths = {}
+    for (name, (costs, bound)), budget in zip(given.items(), ("params", "macs"), strict=True):
+        if costs is None:
+            if bound is not None:
+                faults.append(f"Expected {name}, what each layer costs, beside {budget}={bound}. Received: none.")
+            continue
+        faults += _cost_faults(name, costs)
+        lengths[name] = np.size(costs)
+        if bound is not None and not (is_number(bound) and bound > 0):
+            faults.append(f"Expected a budget above 0, for no layer may be empty. Received: {budget}={bound!r}.")
+    if len(set(lengths.values())) > 1:
+        faults.append(f"Expected alpha and beta to have one number per layer. Received: {lengths}.")
+    if not faults and not cap:
+        spent = sum(np.asarray(costs, float) for costs, bound in given.values() if bound is not None)
+        free = np.flatnonzero(spent == 0).tolist()
+        if free:
+            faults.append(
+                f"Expected every layer to cost something of a budget where cap=False. Received: 0 for {free[:5]}."
+            )
+    return faults
+
+
+def _cost_faults(name: str, costs: Any) -> list[str]:
+    try:
+        array = np.asarray(costs, float)
+    except (TypeError, ValueError):
+        return [f"Expected {name} to be numbers. Received: {name}={costs!r}."]
+    if array.ndim != 1 or not array.size or not np.isfinite(array).all() or (array < 0).any():
+        return [f"Expected {name} to be one number per layer, from 0. Received: {name}={costs!r}."]
+    return []

@@ -1,0 +1,121 @@
+"""SynExp put to the test: the mean over random weights and masks beside the closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import pi, sqrt
+
+import numpy as np
+
+from kerasprune.budgets.synexp import expectation
+from kerasprune.errors import choice_faults, fraction_faults, raise_faults, seed_faults, whole_number_faults
+
+_MAGNITUDE = sqrt(2 / pi)  # of a standard normal number
+
+
+@dataclass(frozen=True)
+class SynExpTrial:
+    """What a sum of synaptic-flow scores is on the average.
+
+    Args:
+        mean: Over the samples.
+        standard_error: Of that mean.
+        expected: `N · C_{N+1} · Π p_l · C_l · E|x_l|`, with the densities that the masks have.
+    """
+
+    mean: float
+    standard_error: float
+    expected: float
+
+    @property
+    def deviation(self) -> float:
+        """How many standard errors the mean is from what is expected."""
+        return (self.mean - self.expected) / self.standard_error
+
+
+def synexp_trial(
+    widths: Sequence[int],
+    densities: Sequence[float],
+    granularity: str = "weight",
+    samples: int = 1000,
+    seed: int = 0,
+) -> SynExpTrial:
+    """Draws weights and masks of a chain of dense layers, and compares the sum of SynFlow's scores with SynExp.
+
+    The scores of each layer add up to `R = 1ᵀ Π_l |W_l ⊙ M_l| 1`, those of all to N·R. Weights are standard normal.
+
+    Args:
+        widths: C_1 … C_{N+1}, the input's and each layer's outputs.
+        densities: p_1 … p_N; what stays of each layer is rounded to whole weights or channels, at least one.
+        granularity: `"weight"`, `"filter"` (outputs) or `"channel"` (inputs), drawn layer by layer; or `"cropped"`:
+            layer l loses `1 − √p_l` of its outputs and its consumer the same inputs, to which the theorem does not
+            apply. Defaults to `"weight"`.
+        samples: How often weights and masks are drawn. Defaults to 1000.
+        seed: Decides both. Defaults to 0.
+
+    Raises:
+        PruneError: An argument is out of range.
+
+    Example:
+        >>> abs(synexp_trial([4, 6, 2], [0.5, 0.25], "filter").deviation) < 3
+        True
+
+    Reference:
+        Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
+        Theorem 1.
+    """
+    faults = choice_faults(tuple(DRAW), granularity=granularity) + seed_faults(seed=seed)
+    faults += whole_number_faults(2, samples=samples)
+    faults += whole_number_faults(1, **{f"widths[{at}]": width for at, width in enumerate(widths)})
+    faults += fraction_faults(**{f"densities[{at}]": density for at, density in enumerate(densities)})
+    if len(widths) != len(densities) + 1:
+        faults.append(f"Expected one width more than densities. Received: {len(widths)} and {len(densities)}.")
+    raise_faults("There is nothing to draw:", faults)
+    generator = np.random.default_rng(seed)
+    sums, real = [], np.zeros(len(densities))
+    for _ in range(samples):
+        flow = np.ones(widths[0])
+        for layer, mask in enumerate(DRAW[granularity](generator, widths, densities)):
+            flow = flow @ np.abs(generator.standard_normal(mask.shape) * mask)
+            real[layer] += mask.mean() / samples
+        sums.append(len(densities) * flow.sum())
+    expected = expectation(widths, real, [_MAGNITUDE] * len(densities))
+    return SynExpTrial(float(np.mean(sums)), float(np.std(sums, ddof=1) / sqrt(samples)), expected)
+
+
+Draw = Callable[[np.random.Generator, Sequence[int], Sequence[float]], Iterator[np.ndarray]]
+
+
+def _some(generator: np.random.Generator, number: int, fraction: float) -> np.ndarray:
+    """Returns which of a number stay, at random, at least one."""
+    return generator.permutation(np.arange(number) < max(round(fraction * number), 1))
+
+
+def _weights(generator: np.random.Generator, widths: Sequence[int], densities: Sequence[float]) -> Iterator[np.ndarray]:
+    for before, after, p in zip(widths, widths[1:], densities, strict=False):
+        yield _some(generator, before * after, p).reshape(before, after)
+
+
+def _filters(generator: np.random.Generator, widths: Sequence[int], densities: Sequence[float]) -> Iterator[np.ndarray]:
+    for before, after, p in zip(widths, widths[1:], densities, strict=False):
+        yield np.broadcast_to(_some(generator, after, p), (before, after))
+
+
+def _channels(
+    generator: np.random.Generator, widths: Sequence[int], densities: Sequence[float]
+) -> Iterator[np.ndarray]:
+    for before, after, p in zip(widths, widths[1:], densities, strict=False):
+        yield np.broadcast_to(_some(generator, before, p)[:, None], (before, after))
+
+
+def _cropped(generator: np.random.Generator, widths: Sequence[int], densities: Sequence[float]) -> Iterator[np.ndarray]:
+    stays = np.ones(widths[0], bool)
+    for number, (width, p) in enumerate(zip(widths[1:], densities, strict=True), 1):
+        last = number == len(densities)  # the outputs of the network stay
+        after = np.ones(width, bool) if last else _some(generator, width, sqrt(p))
+        yield np.outer(stays, after)
+        stays = after
+
+
+DRAW: dict[str, Draw] = {"weight": _weights, "filter": _filters, "channel": _channels, "cropped": _cropped}

@@ -1,0 +1,91 @@
+"""Masks drawn at random, of given densities: of single weights, of filters or of channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from kerasprune.errors import choice_faults, fraction_faults, nearest, raise_faults, seed_faults
+from kerasprune.graph.channels import Slice
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+
+GRANULARITIES = ("weight", "filter", "channel")
+
+
+def random_masks(
+    model: keras.Model | ChannelGraph,
+    densities: Mapping[str, float],
+    granularity: str = "weight",
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Returns masks that keep a given fraction of every kernel, at random places drawn layer by layer.
+
+    Of a kernel with n weights, filters or channels, `round(p·n)` stay, at least one. What the masks of other layers
+    cut off from inputs or outputs counts all the same: `kp.sparsity.attached(model, masks)` leaves it out.
+
+    Args:
+        model: The model, or its graph.
+        densities: `{variable path: fraction of the weights that stays}`, as of `kp.budgets.layer_densities`; kernels
+            that are not named get no mask.
+        granularity: `"weight"`: single weights; `"filter"`: all that makes an output channel of the layer;
+            `"channel"`: all that reads an input channel. A depthwise kernel has one filter for each channel, which is
+            both. Defaults to `"weight"`.
+        seed: Decides the places. Defaults to 0.
+
+    Returns:
+        `{variable path: boolean array}`, for `kp.callbacks.HoldMask`.
+
+    Raises:
+        PruneError: A path is not that of a kernel, a density is not in (0, 1], or the granularity is not known.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)])
+        >>> path = model.layers[0].kernel.path
+        >>> random_masks(model, {path: 0.25}, "filter")[path].sum(0).tolist()
+        [0, 2, 0, 0]
+
+    Reference:
+        Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
+        section 3.2.
+    """
+    graph = model if isinstance(model, ChannelGraph) else trace(model, unknown="freeze")
+    kernels = {kernel.variable.path: kernel for kernel in graph.kernels}
+    faults = choice_faults(GRANULARITIES, granularity=granularity) + seed_faults(seed=seed)
+    faults += [f"no kernel is called {path!r}.{nearest(path, kernels)}" for path in densities if path not in kernels]
+    faults += fraction_faults(**{f"densities[{path!r}]": density for path, density in densities.items()})
+    raise_faults("No masks can be drawn:", faults)
+    generator = np.random.default_rng(seed)
+    return {path: _drawn(kernels[path], density, granularity, generator) for path, density in densities.items()}
+
+
+def densities_of(masks: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Returns the density of every mask: what `random_masks` draws others by.
+
+    Args:
+        masks: `{variable path: which weights stay}`.
+
+    Example:
+        >>> densities_of({"kernel": np.array([[True, False], [False, False]])})
+        {'kernel': 0.25}
+    """
+    return {path: float(np.mean(np.asarray(mask, bool))) for path, mask in masks.items()}
+
+
+def _drawn(kernel: Slice, density: float, granularity: str, generator: np.random.Generator) -> np.ndarray:
+    """Returns the mask of one kernel."""
+    shape = tuple(kernel.variable.shape)
+    axes = _axes(kernel, granularity)
+    units = np.ones([size if axis in axes else 1 for axis, size in enumerate(shape)], bool)
+    stays = np.arange(units.size) < max(round(density * units.size), 1)
+    return np.broadcast_to(generator.permutation(stays).reshape(units.shape), shape).copy()
+
+
+def _axes(kernel: Slice, granularity: str) -> tuple[int, ...]:
+    """Returns the axes along which the units lie that stay or go."""
+    if granularity == "weight":
+        return tuple(range(len(kernel.variable.shape)))
+    along, other = (kernel.makes, kernel.reads) if granularity == "filter" else (kernel.reads, kernel.makes)
+    return along or other

@@ -1,0 +1,313 @@
+"""A slim model being solved by least squares: layer after layer, towards what the dense model puts out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.errors import PruneError
+from kerasprune.graph.channels import Slice
+from kerasprune.graph.values import values
+from kerasprune.rules.gate import Gate
+from kerasprune.surgery.as_linear import Linear, as_linear, at_least_float32
+from kerasprune.surgery.inner_kernels import given_to, kernel_layers
+from kerasprune.surgery.layer_tail import Tail, tail_of
+from kerasprune.surgery.least_squares import LeastSquares, fitted
+from kerasprune.surgery.pairing import Pairing
+from kerasprune.surgery.program import Batches, Program, Run, Step, Value
+
+_NUMBERS = 2**26  # of the rows of one layer
+_LEAST = 2000  # positions of a problem that is one of many
+_JUDGES = 10  # every tenth example judges
+_NO_SCALE = 1e-6
+
+
+@dataclass
+class Kernel:
+    """One kernel to be solved.
+
+    Args:
+        step: The call of the slim model.
+        view: The kernel.
+        dense: The same kernel of the dense model.
+        entry: How that follows the channels.
+        tail: What stands behind; `None` where another kernel of the layer does.
+    """
+
+    step: Step
+    view: Linear
+    dense: Linear
+    entry: Slice
+    tail: Tail | None
+
+
+@dataclass
+class _Rows:
+    """What a kernel is solved from: rows of X, of Y, and of the residual sum it goes into; and which only judge."""
+
+    judges: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    sum: np.ndarray | None = None
+    others: np.ndarray | None = None
+
+    def where(self, chosen: np.ndarray) -> _Rows:
+        """Returns some of the rows."""
+        return _Rows(*(None if each is None else each[chosen] for each in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the dense model makes of a batch at chosen positions, (rows, all columns), before the activation.
+
+    Args:
+        chosen: The positions, (examples, number).
+        y: What the kernel makes.
+        sum: The residual sum that it goes into; `None` where that is not asked for.
+    """
+
+    chosen: np.ndarray
+    y: np.ndarray
+    sum: np.ndarray | None
+
+
+class Targets:
+    """What the dense model makes, kernel by kernel.
+
+    Args:
+        dense: The calls of the dense model.
+        examples: What it is run on.
+        random: Chooses the positions.
+    """
+
+    def __init__(self, dense: Program, examples: Batches, random: np.random.Generator) -> None:
+        self._program, self._run, self._random = dense, Run(dense, examples), random
+
+    def pin(self, needed: Mapping[Value, int]) -> None:
+        """Holds tensors that will be asked for, as often as is said."""
+        self._run.pinned.update(needed)
+
+    def unpin(self, needed: Mapping[Value, int]) -> None:
+        """Lets them go."""
+        self._run.pinned.subtract(needed)
+
+    def of(self, kernel: Kernel, step: Step, total: Value | None, number: int) -> Iterator[Made]:
+        """Yields what a kernel makes, batch by batch; to be read to the end.
+
+        Args:
+            kernel: The kernel.
+            step: Its call of the dense model.
+            total: The residual sum that it goes into, if that is wanted.
+            number: How many positions of every example.
+        """
+        gates = self._gates(step)
+        for tensors in self._run.batches(*step.inputs, *([] if total is None else [total])):
+            whole = _array(given_to(kernel.dense.layer, step, tensors))
+            chosen = self._chosen(len(whole), kernel.dense.positions(whole.shape), number)
+            y = kernel.dense.made(whole, chosen)
+            y = y.reshape(len(y), -1) * gates
+            sums = None if total is None else kernel.dense.outputs(_array(tensors[-1]), chosen).reshape(len(y), -1)
+            yield Made(chosen, y, sums)
+
+    def _gates(self, step: Step) -> np.ndarray:
+        """Returns the scales of a gate behind a dense layer, which the slim one has in its kernel; else 1."""
+        readers = self._program.readers.get(step.outputs[0], [])
+        gates = [each.operation for each in readers if isinstance(each.operation, Gate)]
+        return values(gates[0].gamma) if gates else np.ones(1, "float32")
+
+    def _chosen(self, examples: int, there: int, most: int) -> np.ndarray:
+        """Returns positions of every example, (examples, number)."""
+        number = min(there, most)
+        if number == there:
+            return np.broadcast_to(np.arange(there), (examples, there))
+        return np.argpartition(self._random.random((examples, there)), number - 1, axis=1)[:, :number]
+
+
+@dataclass
+class Solving:
+    """The slim model, being solved in place.
+
+    Args:
+        pairing: The slim model beside the dense one.
+        examples: What both are run on.
+        targets: What the dense model makes of them.
+        positions: How many output positions each layer is solved on at most.
+        ridges: ρ; of several the best for each kernel, on a tenth of the examples that no kernel is solved on: one that
+            suits the examples alone would lead all that comes after it astray.
+        turns: How often what a relu cuts off is looked at anew. Defaults to 8.
+    """
+
+    pairing: Pairing
+    examples: Batches
+    targets: Targets
+    positions: int
+    ridges: Sequence[float]
+    turns: int = 8
+    left: dict[str, str] = field(default_factory=dict)
+    scarce: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._slim = Run(self.pairing.slim, self.examples)
+        self._slices = {id(entry.variable): entry for entry in self.pairing.applied.graph.slices}
+        self._count = sum(len(batch[0]) for batch in self.examples)
+        self._done: set[Step] = set()
+
+    def solve_all(self) -> None:
+        """Solves every kernel in the order of the model."""
+        order = [step for step in self.pairing.slim.before(self.pairing.slim.outputs) if self.pairing.has_kernel(step)]
+        kernels = {step: self._kernels(step) for step in order}
+        self.left |= {each.name: f"of class {each.kind}" for each in self.pairing.applied.graph.unknown}
+        for step in order:
+            self.targets.pin(self._needed(step, kernels[step]))
+        for step in order:
+            for kernel in kernels[step]:
+                self._solve(kernel)
+            self.targets.unpin(self._needed(step, kernels[step]))
+            self._done.add(step)
+
+    def warn(self) -> None:
+        """Names what was left as it is, and where there was little to solve from."""
+        if self.left:
+            named = "; ".join(f"{name!r} {why}" for name, why in self.left.items())
+            warnings.warn(f"Not reconstructed, and left as they are: {named}.", stacklevel=3)
+        if self.scarce:
+            warnings.warn(
+                f"Fewer positions than unknowns in {', '.join(map(repr, self.scarce))}: they stay near their present "
+                f"weights. Give more data, or raise samples= and positions=. Received: {self._count} examples.",
+                stacklevel=3,
+            )
+
+    def _kernels(self, step: Step) -> list[Kernel]:
+        """Returns the kernels of a call that can be solved; says why where there is none."""
+        layer, dense = step.operation, self.pairing.dense_of[step].operation
+        views, wholes = ([view for part in kernel_layers(each) for view in as_linear(part)] for each in (layer, dense))
+        if not views or len(views) != len(wholes):
+            self.left[layer.name] = f"of class {type(layer).__name__}"
+            return []
+        if sum(each.operation is layer for each in self.pairing.slim.steps) > 1:
+            self.left[layer.name] = "is called several times"
+            return []
+        tails = [None] * (len(views) - 1) + [tail_of(self.pairing.slim, step, views[-1])]
+        entries = [self._slices[id(whole.variable)] for whole in wholes]
+        return [Kernel(step, *each) for each in zip(views, wholes, entries, tails, strict=True)]
+
+    def _needed(self, step: Step, kernels: Sequence[Kernel]) -> dict[Any, int]:
+        """Returns which tensors of the dense model are to be held until a call is solved."""
+        needed = {value: len(kernels) for value in self.pairing.dense_of[step].inputs}
+        for kernel in kernels:
+            if kernel.tail and kernel.tail.sum and (pair := self.pairing.of.get(kernel.tail.sum.outputs[0])):
+                needed[pair.dense] = needed.get(pair.dense, 0) + 1
+        return needed
+
+    def _solve(self, kernel: Kernel) -> None:
+        view, tail = kernel.view, kernel.tail
+        rows, judges = self._rows(kernel), None
+        if len(self.ridges) > 1:
+            rows, judges = rows.where(~rows.judges), rows.where(rows.judges)
+        norm = tail.norm if tail and view.bias is None else None
+        target = _wanted(rows, tail, None)
+        problem, ridge = LeastSquares(rows.x, view.start, view.bias is not None or norm is not None), self.ridges[0]
+        if judges is not None:
+            ridge = problem.steadiest(target, self.ridges, judges.x, _wanted(judges, tail, None))
+        matrices, constant = problem.solve(target, ridge)
+        if tail and np.isfinite(tail.range).any() and (tail.sum is None or rows.sum is not None):
+            for _ in range(self.turns):
+                target = _wanted(rows, tail, fitted(rows.x, matrices, constant))
+                matrices, constant = problem.solve(target, ridge)
+        view.assign(matrices, None if view.bias is None else constant)
+        if norm is not None:
+            norm.moving_mean.assign(values(norm.moving_mean) - constant.ravel())
+        if len(rows.x) < rows.x.shape[2]:
+            self.scarce.append(view.layer.name)
+
+    def _rows(self, kernel: Kernel) -> _Rows:
+        """Collects rows at random positions, as many of every example."""
+        view, tail, step = kernel.view, kernel.tail, kernel.step
+        columns = self._columns(kernel)
+        factor = 1.0 if kernel.entry.factor is None else kernel.entry.factor(self.pairing.applied.count)
+        pair = self.pairing.of.get(tail.sum.outputs[0]) if tail and tail.sum else None
+        if pair and any(self.pairing.has_kernel(each) for each in self._unsolved_before(tail.others)):
+            pair = None
+        ours = self._slim.batches(*step.inputs, *(tail.others if pair else ()))
+        theirs = self.targets.of(kernel, self.pairing.dense_of[step], pair and pair.dense, self._number(view))
+        parts: list[list[np.ndarray]] = []
+        seen = 0
+        for here, made in zip(ours, theirs, strict=True):
+            y = made.y[:, columns] * np.asarray(factor, made.y.dtype)
+            part = [self._judges(seen, made.chosen.shape)]
+            part += [view.rows(_array(given_to(view.layer, step, here)), made.chosen), y]
+            seen += len(made.chosen)
+            if pair:
+                part.append(made.sum[:, columns])
+                part.append(sum(view.outputs(_array(z), made.chosen) for z in here[len(step.inputs) :]))
+            parts.append(part)
+        rows = _Rows(*map(np.concatenate, zip(*parts, strict=True)))
+        self._check(kernel, rows)
+        return rows
+
+    def _judges(self, seen: int, shape: tuple[int, int]) -> np.ndarray:
+        """Returns which rows of a batch judge: those of every tenth example; of a handful of examples, single rows."""
+        examples, number = shape
+        counted = np.arange(seen * number, (seen + examples) * number)
+        return (counted // (number if self._count >= _JUDGES else 1)) % _JUDGES == _JUDGES - 1
+
+    def _number(self, view: Linear) -> int:
+        """Returns how many positions of each example a kernel is solved on at most."""
+        groups, width, _ = view.start.shape
+        most = min(self.positions, _NUMBERS // max(groups * width, 1))
+        if groups > 1:  # many small problems: depthwise kernels have nine unknowns
+            most = min(most, max(_LEAST, 100 * width))
+        return ceil(most / self._count)
+
+    def _unsolved_before(self, wanted: Sequence[Any]) -> list[Step]:
+        return [step for step in self.pairing.slim.before(wanted) if step not in self._done]
+
+    def _columns(self, kernel: Kernel) -> np.ndarray:
+        """Returns for every column of the slim matrices the number of that of the dense ones, (groups, columns)."""
+        groups, rows, columns = kernel.dense.start.shape
+        numbers = np.arange(groups * columns).reshape(groups, 1, columns)
+        numbers = kernel.dense.kernel(np.broadcast_to(numbers, (groups, rows, columns)), kernel.dense.variable.shape)
+        for axis, ids in enumerate(kernel.entry.ids):
+            if ids is not None:
+                numbers = np.take(numbers, self.pairing.applied.take(ids), axis=axis)
+        return kernel.view.matrix(numbers)[:, 0]
+
+    def _check(self, kernel: Kernel, rows: _Rows) -> None:
+        for name, array in (("slim", rows.x), ("dense", rows.y)):
+            if not np.isfinite(array).all():
+                raise PruneError(
+                    f"Expected numbers at {kernel.view.layer.name!r}. Received: NaN or infinity in the {name} model. "
+                    "Check the weights, and that the data are scaled as in training."
+                )
+
+
+def _wanted(rows: _Rows, tail: Tail | None, present: np.ndarray | None) -> np.ndarray:
+    """Returns what the kernel should put out.
+
+    Args:
+        rows: What it is solved from.
+        tail: What stands behind it; `None`: nothing that counts.
+        present: What it puts out now: where that is out of range, as the target is, it may stay. Defaults to `None`:
+            every target is to be met.
+    """
+    if tail is None:
+        return rows.y
+    scale, offset = (np.asarray(each, rows.y.dtype) for each in (tail.scale, tail.offset))
+    others = 0.0 if rows.others is None else rows.others
+    wanted = rows.y * scale + offset if rows.sum is None else rows.sum
+    if present is not None:
+        low, high = tail.range
+        now = present * scale + offset + others
+        wanted = np.where(wanted <= low, np.minimum(now, low), np.where(wanted >= high, np.maximum(now, high), wanted))
+    heard = np.abs(scale) > _NO_SCALE
+    return np.where(heard, (wanted - others - offset) / np.where(heard, scale, 1.0), rows.y)
+
+
+def _array(tensor: Any) -> np.ndarray:
+    return at_least_float32(keras.ops.convert_to_numpy(tensor))

@@ -1,0 +1,123 @@
+"""`Trials`: how far the outputs of many slim models are from the dense ones, each right after least squares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.errors import PruneError
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.plans import Plan
+from kerasprune.surgery.example_batches import example_batches
+from kerasprune.surgery.feature_error import last_outputs
+from kerasprune.surgery.pairing import Pairing, paired
+from kerasprune.surgery.program import Batches, Program, Run, Step, Value
+from kerasprune.surgery.rebuild import rebuild
+from kerasprune.surgery.solving import Kernel, Made, Solving, Targets
+
+
+class Trials:
+    """Measures plans of one model: rebuilds, solves on one half of the examples, and looks at the other half.
+
+    What the dense model makes is computed once and held: rows of `positions` positions of every kernel. All plans are
+    solved on the same positions and judged on the same examples, so that their errors can be compared.
+
+    Args:
+        graph: The graph of the dense model.
+        data: Examples, as for `kp.reconstruct`.
+        samples: How many are taken at most, for both halves together. Defaults to 256.
+        positions: How many output positions each layer is solved on at most. Defaults to 3000.
+        ridge: ρ, how strongly the present weights are held on to. Defaults to 1e-2.
+        turns: How often what a relu cuts off is looked at anew. Defaults to 2.
+        seed: Of the choice of positions. Defaults to 0.
+
+    Raises:
+        PruneError: The data do not fit the model, or are one example.
+    """
+
+    def __init__(
+        self,
+        graph: ChannelGraph,
+        data: Any,
+        *,
+        samples: int = 256,
+        positions: int = 3000,
+        ridge: float = 1e-2,
+        turns: int = 2,
+        seed: int = 0,
+    ) -> None:
+        self.graph = graph
+        self._fitted, self._judged = halves(example_batches(graph.model, data, samples))
+        self._positions, self._ridge, self._turns, self._seed = positions, ridge, turns, seed
+        self._memory: dict[tuple[str, ...], _Memory] = {}
+        self._wanted: list[np.ndarray] = []
+
+    def error(self, plan: Plan) -> float:
+        """Returns `Σ ‖slim − dense‖² / Σ ‖dense − mean(dense)‖²` of the logits, right after least squares.
+
+        Raises:
+            PruneError: The plan does not fit the model.
+        """
+        pairing = self._solved(plan)
+        measured = last_outputs(pairing)
+        if not self._wanted:
+            self._wanted = _values(Run(pairing.dense, self._judged), [(each.dense, each.of_dense) for each in measured])
+        made = _values(Run(pairing.slim, self._judged), [(each.slim, each.of_slim) for each in measured])
+        wrong = sum(float(((a - b) ** 2).sum()) for a, b in zip(made, self._wanted, strict=True))
+        return wrong / max(sum(float(((b - b.mean(axis=0)) ** 2).sum()) for b in self._wanted), 1e-30)
+
+    def _solved(self, plan: Plan) -> Pairing:
+        """Returns the slim model of a plan, solved, beside the dense one."""
+        pairing = paired(rebuild(self.graph, plan), self.graph, plan)
+        if plan.removed not in self._memory:
+            self._memory[plan.removed] = _Memory(pairing.dense, self._fitted, np.random.default_rng(self._seed))
+        targets = self._memory[plan.removed]
+        Solving(pairing, self._fitted, targets, self._positions, [self._ridge], self._turns).solve_all()
+        return pairing
+
+
+class _Memory(Targets):
+    """What the dense model makes, run once, and held for all slim models that lack the same blocks."""
+
+    def __init__(self, dense: Program, examples: Batches, random: np.random.Generator) -> None:
+        super().__init__(dense, examples, random)
+        self._program, self._held = dense, {}
+
+    def of(self, kernel: Kernel, step: Step, total: Value | None, number: int) -> Iterator[Made]:
+        """Yields what a kernel makes, batch by batch."""
+        key = step.key, kernel.dense.variable.path, total is None
+        if key not in self._held:
+            self._held[key] = list(super().of(kernel, step, total, number))
+        yield from self._held[key]
+
+
+def _values(run: Run, wanted: Sequence[tuple[Value, Callable]]) -> list[np.ndarray]:
+    """Returns what is compared of tensors of a program, all examples together."""
+    batches = [
+        [take(keras.ops.convert_to_numpy(x).astype("float64")) for x, (_, take) in zip(tensors, wanted, strict=True)]
+        for tensors in run.batches(*(value for value, _ in wanted))
+    ]
+    return [np.concatenate(each) for each in zip(*batches, strict=True)]
+
+
+def halves(batches: Batches) -> tuple[Batches, Batches]:
+    """Returns the first half of the examples and the second.
+
+    Raises:
+        PruneError: There is one example only.
+    """
+    count = sum(len(batch[0]) for batch in batches)
+    if count < 2:
+        raise PruneError("Expected examples to reconstruct from and others to measure on. Received: one example.")
+    found: tuple[Batches, Batches] = [], []
+    seen = 0
+    for batch in batches:
+        cut = min(max(count // 2 - seen, 0), len(batch[0]))
+        for half, part in zip(found, (slice(None, cut), slice(cut, None)), strict=True):
+            if len(batch[0][part]):
+                half.append([array[part] for array in batch])
+        seen += len(batch[0])
+    return found

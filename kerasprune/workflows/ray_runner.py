@@ -1,0 +1,240 @@
+"""Candidates on a cluster of Ray: the candidate of a worker that is lost is given to another."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kerasprune.errors import PruneError, extras
+from kerasprune.workflows.engine import Candidate, Job, Outcome, Settings, evaluated
+from kerasprune.workflows.worker_process import TAIL, environment, found, write_to
+
+WORKERS_LOST = 3  # in one candidate, after which it has failed: it may be what ends them
+
+
+class RayRunner:
+    """An engine of actors on a Ray cluster: the one that the script has joined, or one of this machine's cores.
+
+    Where a worker is lost (killed, out of memory, its machine gone) another one evaluates its candidate, and that
+    counts as one attempt; what a candidate raises is kept as its error. A script joins a cluster with
+    `ray.init(address=…)` before, or by the variable `RAY_ADDRESS`. Every other machine needs kerasprune, and the module
+    of the function: `ray.init(runtime_env={"working_dir": "."})` sends the files of this folder. A function of the
+    script itself is sent along.
+
+    Args:
+        function: A function at the top level of a module or of the script, or its address.
+        settings: Workers at a time, the cores that each reserves (those of the cluster, shared out), and when to give
+            up: what waits for cores is not given up.
+
+    Raises:
+        PruneError: Ray is not installed.
+    """
+
+    @extras("engine='ray'")
+    def __init__(self, function: str | Candidate, settings: Settings) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told that Ray is used
+        import ray
+
+        self._ray = ray
+        self._settings = settings
+        carried = _carried(ray, function)
+        self._joined = not ray.is_initialized()
+        if self._joined:
+            ray.init(log_to_driver=False)
+        cores, accelerators = _share(ray, settings)
+        variables = environment(settings.threads or max(1, int(cores)), settings.workers)
+        self._actors = ray.remote(num_cpus=cores, num_gpus=accelerators)(_Evaluator)
+        self._arguments = (carried, variables, [place or os.getcwd() for place in sys.path])
+        self._workers: list[_Worker] = []
+        self._lost: Counter[str] = Counter()
+
+    @property
+    def free(self) -> int:
+        """How many jobs can be started now."""
+        return self._settings.workers - sum(worker.job is not None for worker in self._workers)
+
+    def start(self, job: Job) -> None:
+        """Hands a job to a worker that waits for one, or to a new one."""
+        worker = next((one for one in self._workers if one.job is None), None) or self._hired()
+        worker.take(job)
+
+    def wait(self) -> list[Outcome]:
+        """Waits for the first outcome, or the end of its time; jobs of workers that are lost begin anew.
+
+        Raises:
+            PruneError: Workers could not import the function, or were lost before.
+        """
+        outcomes: list[Outcome] = []
+        while not outcomes:
+            busy = {worker.awaited: worker for worker in self._workers if worker.job is not None}
+            limits = [worker.deadline for worker in busy.values() if worker.deadline is not None]
+            patience = max(0.0, min(limits) - time.monotonic()) if limits else None
+            ready, _ = self._ray.wait(list(busy), timeout=patience)
+            for awaited, worker in busy.items():
+                outcome = self._heard(worker) if awaited in ready else self._given_up(worker)
+                if outcome is not None:
+                    outcomes.append(outcome)
+        return outcomes
+
+    def close(self) -> None:
+        """Ends all workers, also in the middle of a job, and leaves a cluster that was joined here."""
+        for worker in list(self._workers):
+            self._dismiss(worker)
+        if self._joined:
+            self._ray.shutdown()
+
+    def _hired(self) -> _Worker:
+        actor = self._actors.remote(*self._arguments)
+        worker = _Worker(actor, actor.ready.remote(), self._settings.timeout, self._settings.per_process)
+        self._workers.append(worker)
+        return worker
+
+    def _dismiss(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        self._ray.kill(worker.actor)
+
+    def _heard(self, worker: _Worker) -> Outcome | None:
+        """Returns the outcome of a worker's job where there is one; or the job begins, here or elsewhere."""
+        try:
+            message = self._ray.get(worker.awaited)
+        except self._ray.exceptions.RayError as error:
+            return self._replaced(worker, error)
+        if not worker.ready:
+            if message is not None:
+                raise PruneError(message)
+            worker.begin()
+            return None
+        worker.job, worker.left = None, worker.left - 1
+        if worker.left == 0:
+            self._dismiss(worker)
+        return message
+
+    def _given_up(self, worker: _Worker) -> Outcome | None:
+        """Returns the outcome of a job whose time is over, and ends its worker."""
+        if worker.deadline is None or time.monotonic() < worker.deadline:
+            return None
+        self._dismiss(worker)
+        return worker.failed(f"Given up after timeout={worker.timeout:g} seconds.")
+
+    def _replaced(self, worker: _Worker, error: Exception) -> Outcome | None:
+        """Has another worker begin the job of one that is lost; returns its outcome where too many were lost."""
+        self._dismiss(worker)
+        self._lost[worker.job.key] += 1
+        if self._lost[worker.job.key] < WORKERS_LOST:
+            self._hired().take(worker.job)
+            return None
+        if not worker.ready:
+            raise PruneError(
+                f"Expected workers that import kerasprune and the function. Received: {WORKERS_LOST} that were lost "
+                f"before ({error}). Install kerasprune on every machine of the cluster."
+            )
+        self._lost[worker.job.key] = 0
+        return worker.failed(f"{WORKERS_LOST} workers were lost in the middle of it, one after another.", str(error))
+
+
+@dataclass
+class _Worker:
+    """An actor, and what it is doing."""
+
+    actor: Any
+    awaited: Any  # what it answers next: that it is ready, or an outcome
+    timeout: float | None
+    left: int  # jobs that it may still take
+    job: Job | None = None
+    ready: bool = False  # whether it has imported the function
+    began: float = 0.0
+
+    @property
+    def deadline(self) -> float | None:
+        """When the job is given up; waiting for cores and importing the function do not count."""
+        return self.began + self.timeout if self.ready and self.timeout is not None else None
+
+    def take(self, job: Job) -> None:
+        self.job, self.began = job, time.monotonic()
+        if self.ready:
+            self.begin()
+
+    def begin(self) -> None:
+        self.ready, self.began = True, time.monotonic()
+        self.awaited = self.actor.evaluate.remote(self.job)
+
+    def failed(self, error: str, log: str = "") -> Outcome:
+        return Outcome(self.job.key, time.monotonic() - self.began, error=error, log=log[-TAIL:])
+
+
+def _carried(ray: Any, function: str | Candidate) -> str | bytes:
+    """Returns the address of a function; one of the script, which no other process imports, as it is."""
+    if isinstance(function, str):
+        return function
+    if function.__module__ == "__main__":
+        return ray.cloudpickle.dumps(function)
+    return f"{function.__module__}:{function.__qualname__}"
+
+
+def _share(ray: Any, settings: Settings) -> tuple[float, float]:
+    """Returns the cores, and the part of a GPU, that each worker reserves."""
+    resources = ray.cluster_resources()
+    cores, accelerators = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+    largest = max((node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
+    if settings.threads is not None and settings.threads > largest:
+        warnings.warn(
+            f"No machine of the cluster has threads={settings.threads} cores now, the largest has {largest:g}: the "
+            "candidates wait until there is one. Give fewer threads, or Ctrl-C.",
+            stacklevel=6,
+        )
+    part = 1 / math.ceil(settings.workers / accelerators) if accelerators else 0.0
+    if settings.threads is not None:
+        return settings.threads, part
+    share = cores / settings.workers if cores else 1.0
+    share = min(share, largest) if largest else share
+    return (math.floor(share) if share >= 1 else math.floor(share * 1e4) / 1e4), part
+
+
+# ---- in the process -----------------------------------------------------------------------------------------
+
+
+class _Evaluator:
+    """Evaluates jobs, one after another."""
+
+    def __init__(self, carried: str | bytes, variables: Mapping[str, str], places: Sequence[str]) -> None:
+        self._carried, self._variables, self._places = carried, variables, places
+
+    def ready(self) -> str | None:
+        """Gets the function; returns what is wrong with it."""
+        for name, value in self._variables.items():
+            os.environ.setdefault(name, value)
+        # What the script finds, workers on its machine find too.
+        sys.path += [place for place in self._places if place not in sys.path and os.path.exists(place)]
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the process writes
+        write_to(self._log.fileno())
+        if isinstance(self._carried, bytes):
+            from ray import cloudpickle
+
+            self._function = cloudpickle.loads(self._carried)
+            return None
+        try:
+            self._function = found(self._carried)
+        except PruneError as error:
+            return f"{error} On other machines it has to be there too: ray.init(runtime_env={{'working_dir': '.'}})."
+        return None
+
+    def evaluate(self, job: Job) -> Outcome:
+        """Returns the outcome of a job; where it has failed, with the end of what was written."""
+        file = self._log.fileno()
+        os.ftruncate(file, 0)
+        os.lseek(file, 0, os.SEEK_SET)
+        outcome = evaluated(self._function, job)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if outcome.error is None:
+            return outcome
+        written = os.pread(file, TAIL, max(0, os.fstat(file).st_size - TAIL)).decode(errors="replace")
+        return replace(outcome, log=(written + outcome.log)[-TAIL:])

@@ -1,0 +1,56 @@
+"""What a process does that evaluates candidates, whoever has begun it: threads, the function, what is written."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from operator import attrgetter
+
+from kerasprune.errors import PruneError
+from kerasprune.workflows.engine import Candidate
+
+TAIL = 4000  # characters of what a candidate wrote
+
+
+def environment(threads: int, workers: int) -> dict[str, str]:
+    """Returns what keeps several processes from taking all cores, or all memory of a GPU, each.
+
+    Args:
+        threads: Of each process.
+        workers: Processes at a time.
+    """
+    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    shared = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    return {**dict.fromkeys(names, str(threads)), **(shared if workers > 1 else {})}
+
+
+def found(place: str) -> Candidate:
+    """Returns the function of an address.
+
+    Args:
+        place: `"module:name"`.
+
+    Raises:
+        PruneError: This process cannot import it.
+    """
+    module, _, name = place.partition(":")
+    try:
+        return attrgetter(name)(importlib.import_module(module))
+    except (Exception, SystemExit) as error:  # the module is the user's
+        raise PruneError(
+            f"Expected a function that a new process can import. Received: {place!r} "
+            f"({type(error).__name__}: {error}). Put it at the top level of a file, or take engine='serial'."
+        ) from error
+
+
+def write_to(file: int) -> None:
+    """Sends what this process writes, also from below Python, to a file.
+
+    Args:
+        file: Its descriptor.
+    """
+    import faulthandler
+
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    faulthandler.enable()

@@ -1,0 +1,47 @@
+"""PreConfig: the costs stay, widths change; layers that cost little become wider."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import kerasprune as kp
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    return kp.models.resnet_cifar(14, input_shape=(16, 16, 3), shortcut="projection", width=2)
+
+
+@pytest.mark.parametrize("asked", [{}, {"params": 0.7}, {"params": 2.0, "macs": None}])
+def test_the_costs_are_those_asked_for(resnet, asked):
+    new = kp.reconfigure(resnet, **asked)
+    old, found = kp.cost(resnet), kp.cost(new)
+    for key, share in {"params": 1.0, "macs": 1.0, **asked}.items():
+        if share is not None:
+            assert getattr(found, key) / getattr(old, key) == pytest.approx(share, rel=0.02)
+    assert not new.compiled and new.output_shape == resnet.output_shape
+    assert np.isfinite(np.asarray(new(np.ones((2, 16, 16, 3), "float32")))).all()
+
+
+def test_cheap_layers_become_wider(resnet):
+    new = kp.reconfigure(resnet, params=0.7)
+    ratio = {
+        n: new.get_layer(n).filters / resnet.get_layer(n).filters
+        for n in ("stage1_block1_conv1", "stage3_block2_conv1")
+    }
+    assert ratio["stage3_block2_conv1"] < 0.8 < ratio["stage1_block1_conv1"]
+    assert (
+        new.get_layer("stage3_block1_conv2").filters == new.get_layer("stage3_block2_conv2").filters
+    )  # they are added
+
+
+def test_what_cannot_be_reconfigured(resnet):
+    with pytest.raises(kp.PruneError, match=r"(?s)params=0.*macs='all'"):
+        kp.reconfigure(resnet, params=0, macs="all")
+    with pytest.raises(kp.PruneError, match="Received: neither"):
+        kp.reconfigure(resnet, params=None, macs=None)
+    with pytest.raises(kp.PruneError, match="coupling='padded'"):
+        kp.reconfigure(kp.trace(resnet, coupling="padded"))
+    with pytest.warns(UserWarning, match="params=0.3 leaves no room for more"):
+        kp.reconfigure(resnet, params=0.3, macs=4.0)

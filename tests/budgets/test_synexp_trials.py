@@ -1,0 +1,42 @@
+"""SynExp's invariance: masks drawn layer by layer obey it, layers that are cropped together do not."""
+
+from __future__ import annotations
+
+from math import pi, sqrt
+
+import numpy as np
+import pytest
+
+import kerasprune as kp
+
+WIDTHS, DENSITIES = [6, 8, 8, 4], [0.5, 0.25, 0.5]
+
+
+@pytest.mark.parametrize("granularity", ["weight", "filter", "channel"])
+def test_independent_masks_obey_the_theorem(granularity):
+    trial = kp.budgets.synexp_trial(WIDTHS, DENSITIES, granularity, samples=2000)
+    magnitude = sqrt(2 / pi)
+    assert trial.expected == pytest.approx(3 * 4 * 0.5 * 6 * 0.25 * 8 * 0.5 * 8 * magnitude**3)
+    assert abs(trial.deviation) < 3 and trial.standard_error < 0.02 * trial.mean
+
+
+def test_cropped_layers_do_not():
+    """Their mean has another closed form: what is left of every layer is a whole, narrower network."""
+    trial = kp.budgets.synexp_trial(WIDTHS, [0.25, 0.25, 0.25], "cropped", samples=2000)
+    real = 3 * 6 * 4 * 4 * 4 * sqrt(2 / pi) ** 3
+    assert abs(trial.mean - real) < 3 * trial.standard_error
+    assert trial.deviation > 50
+
+
+def test_the_sum_of_scores_is_that_of_the_papers_equation():
+    """Equation 1, weight by weight: every layer's scores add up to 1ᵀ Π |W| 1."""
+    generator = np.random.default_rng(0)
+    a, b = np.abs(generator.normal(size=(2, 3))), np.abs(generator.normal(size=(3, 4)))
+    first = sum(a[i, j] * b[j].sum() for i in range(2) for j in range(3))
+    second = sum(a[:, j].sum() * b[j, k] for j in range(3) for k in range(4))
+    assert first + second == pytest.approx(2 * (np.ones(2) @ a @ b).sum())
+
+
+def test_bad_arguments_are_gathered():
+    with pytest.raises(kp.PruneError, match=r"(?s)granularity='filters'.*samples=1.*densities\[0\]=2.*3 and 3"):
+        kp.budgets.synexp_trial([1, 2, 3], [2, 1, 1], "filters", samples=1)
