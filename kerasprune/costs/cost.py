@@ -134,26 +134,16 @@ def cost_of_what_stays(
 def cost_of_counts(
     graph: ChannelGraph, count: Callable[[np.ndarray], Any], macs_of: Mapping[str, int] = MappingProxyType({})
 ) -> Cost:
-    """Returns `cost(graph, plan)` of as many channels as `count` says.
+    """Returns the cost where `count(ids)` says how many channels of an array of ids there are, fewer or more than now.
 
     Costs are sums of products of these counts: where they are polynomials, the costs are, too.
 
     Args:
         graph: The graph.
-        count: Says of an array of ids how many stay: in whole numbers, or in what adds and multiplies like them.
+        count: Says of an array of ids how many there are: in whole numbers, or in what adds and multiplies like them.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
     """
     return _total(_layer_costs(graph, count, {}, macs_of))
-
-
-def cost_of_counts(graph: ChannelGraph, count: Count) -> Cost:
-    """Returns the cost where `count(ids)` says how many channels of an array of ids there are, fewer or more than now.
-
-    Args:
-        graph: The graph.
-        count: Says for an array of ids how many there are.
-    """
-    return _total(_layer_costs(graph, count, {}, {}))
 
 
 def macs_of_faults(graph: ChannelGraph, macs_of: Mapping[str, int]) -> list[str]:
