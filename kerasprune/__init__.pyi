@@ -43,12 +43,16 @@ from kerasprune.training.distillation import distil as distil
 from kerasprune.verification import Verdict as Verdict
 from kerasprune.verification import verify as verify
 from kerasprune.workflows.lottery import lottery as lottery
+from kerasprune.workflows.meta_pruning import meta_pruning as meta_pruning
+from kerasprune.workflows.meta_pruning import search_widths as search_widths
 from kerasprune.workflows.one_dimension import one_dimension as one_dimension
 from kerasprune.workflows.population import Population as Population
 from kerasprune.workflows.prune import prune as prune
+from kerasprune.workflows.pruning_net import PruningNet as PruningNet
 from kerasprune.workflows.ranking import eagle_eye as eagle_eye
 from kerasprune.workflows.ranking import rank as rank
 from kerasprune.workflows.rounds import rounds as rounds
+from kerasprune.workflows.search_plan import search_plan as search_plan
 from kerasprune.workflows.sensitivity import sensitivity as sensitivity
 from kerasprune.workflows.three_dimensions import three_dimensions as three_dimensions
 __version__: str

@@ -1,6 +1,20 @@
 """The command line: one file a command. A new command is one new file and one word in the import below."""
 
-from kerasprune.cli import compare, export, init, inspect, names, precrop, prune, report, reproduce, resume, run, space
+from kerasprune.cli import (
+    compare,
+    export,
+    init,
+    inspect,
+    names,
+    precrop,
+    prune,
+    report,
+    reproduce,
+    resume,
+    run,
+    search,
+    space,
+)
 from kerasprune.cli.application import INTERRUPTED, app, main
 
 __all__ = [
@@ -18,5 +32,6 @@ __all__ = [
     "reproduce",
     "resume",
     "run",
+    "search",
     "space",
 ]

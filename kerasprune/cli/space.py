@@ -10,10 +10,15 @@ import typer
 from kerasprune.cli.application import app
 from kerasprune.cli.finetuning import check_optimizer, finetuning
 from kerasprune.cli.options import (
+    Batch,
+    Coupling,
     Data,
     Freeze,
     Import,
+    LearningRate,
+    Loss,
     ModelPath,
+    Optimizer,
     Out,
     Scale,
     Size,
@@ -52,7 +57,7 @@ def space(
     data: Data = None,
     scale: Scale = None,
     size: Size = None,
-    batch: Annotated[int, typer.Option(help="Examples per batch.")] = 128,
+    batch: Batch = 128,
     ranked_by: Annotated[
         str | None,
         typer.Option(help="Judge slim models before training, with commas: removed, recalibrated, reconstructed."),
@@ -62,16 +67,12 @@ def space(
     ] = None,
     begin: Annotated[str, typer.Option(help="How training begins: removed, recalibrated, reconstructed.")] = "removed",
     finetune_epochs: Annotated[int, typer.Option(help="Epochs of training; 0: none.")] = 0,
-    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw, for fine-tuning.")] = "sgd",
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Where fine-tuning starts, then half a cosine. [0.01; Adam: 0.001]")
-    ] = None,
+    optimizer: Optimizer = "sgd",
+    learning_rate: LearningRate = None,
     criterion: Annotated[str, typer.Option(help="Which channels stay; one that needs no data.")] = "l2",
-    coupling: Annotated[str, typer.Option(help="tied: residual trunks shrink too; free: they stay; padded.")] = "tied",
+    coupling: Coupling = "tied",
     freeze: Freeze = None,
-    loss: Annotated[
-        str | None, typer.Option(help="Name of a Keras loss. Defaults to the one that the model was compiled with.")
-    ] = None,
+    loss: Loss = None,
     shown: Annotated[int, typer.Option(help="Of how many of the best plans are written, with --data.")] = 5,
     seed: Annotated[int, typer.Option(help="Of the draw and of the trainings.")] = 0,
     workers: Annotated[int, typer.Option(help="Runs at a time, each in a process of its own.")] = 1,

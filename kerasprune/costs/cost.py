@@ -134,7 +134,7 @@ def cost_of_what_stays(
 def cost_of_counts(
     graph: ChannelGraph, count: Callable[[np.ndarray], Any], macs_of: Mapping[str, int] = MappingProxyType({})
 ) -> Cost:
-    """Returns the cost where `count(ids)` says how many channels of an array of ids there are, fewer or more than now.
+    """Returns the cost of as many channels as `count` says, fewer or more than now.
 
     Costs are sums of products of these counts: where they are polynomials, the costs are, too.
 

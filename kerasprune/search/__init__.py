@@ -1,4 +1,4 @@
-"""A model of accuracy over depth, width and resolution, and its optimum under constraints."""
+"""A model of accuracy over depth, width and resolution and its optimum under constraints; evolution."""
 
 from kerasprune.registry import lazy
 
@@ -6,6 +6,9 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "Buildable": "kerasprune.search.constraints:Buildable",
         "Constraint": "kerasprune.search.constraints:Constraint",
+        "Evolution": "kerasprune.search.evolution:Evolution",
+        "Evolved": "kerasprune.search.evolution:Evolved",
+        "Limit": "kerasprune.search.evolution:Limit",
         "MAP": "kerasprune.search.accuracy_predictor:MAP",
         "Polynomial": "kerasprune.search.polynomial:Polynomial",
         "PowerLaw": "kerasprune.search.fitted_power:PowerLaw",

@@ -4,6 +4,9 @@ from kerasprune.search.constraints import Buildable as Buildable
 from kerasprune.search.constraints import Constraint as Constraint
 from kerasprune.search.constraints import Smooth as Smooth
 from kerasprune.search.constraints import Volume as Volume
+from kerasprune.search.evolution import Evolution as Evolution
+from kerasprune.search.evolution import Evolved as Evolved
+from kerasprune.search.evolution import Limit as Limit
 from kerasprune.search.fitted_power import PowerLaw as PowerLaw
 from kerasprune.search.fitted_power import power_law as power_law
 from kerasprune.search.polynomial import Polynomial as Polynomial

@@ -126,7 +126,7 @@ class Run:
     program: Program
     examples: Batches
     pinned: Counter = field(default_factory=Counter)
-    scratch: Scratch = field(default_factory=lambda: Scratch())
+    scratch: Scratch = field(default_factory=Scratch)
 
     def __post_init__(self) -> None:
         self._order = list(self.program.before(self.program.outputs))

@@ -47,8 +47,7 @@ def reconstruct(
     residual branch, Y is what the *sum* lacks, so that the branch answers for what the trunk has lost; before a relu,
     numbers that it cuts off need not be met.
 
-    Activations that later layers read are held for all examples: in memory up to 1 GiB for each of the two models,
-    beyond it in temporary files.
+    Activations that later layers read are held for all examples: in memory up to 1 GiB, beyond it in temporary files.
 
     Do not recalculate BatchNorm statistics afterwards: the targets are in those of the dense model.
 

@@ -21,6 +21,7 @@ from kerasprune.surgery.layer_tail import Tail, tail_of
 from kerasprune.surgery.least_squares import LeastSquares, fitted
 from kerasprune.surgery.pairing import Pairing
 from kerasprune.surgery.program import Batches, Program, Run, Step, Value
+from kerasprune.surgery.scratch import Scratch
 
 _NUMBERS = 2**26  # of the rows of one layer
 _LEAST = 2000  # positions of a problem that is one of many
@@ -87,7 +88,8 @@ class Targets:
     """
 
     def __init__(self, dense: Program, examples: Batches, random: np.random.Generator) -> None:
-        self._program, self._run, self._random = dense, Run(dense, examples), random
+        self.scratch = Scratch()  # of the slim model, too
+        self._program, self._run, self._random = dense, Run(dense, examples, scratch=self.scratch), random
 
     def pin(self, needed: Mapping[Value, int]) -> None:
         """Holds tensors that will be asked for, as often as is said."""
@@ -153,7 +155,7 @@ class Solving:
     scarce: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._slim = Run(self.pairing.slim, self.examples)
+        self._slim = Run(self.pairing.slim, self.examples, scratch=self.targets.scratch)
         self._slices = {id(entry.variable): entry for entry in self.pairing.applied.graph.slices}
         self._count = sum(len(batch[0]) for batch in self.examples)
         self._done: set[Step] = set()

@@ -14,7 +14,7 @@ from kerasprune import criteria
 from kerasprune._keras import structures
 from kerasprune.budgets.base import kept_number, top
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, extras, fraction_faults, raise_faults, seed_faults, whole_number_faults
+from kerasprune.errors import extras, fraction_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.files import path_of, replacing
 from kerasprune.files.writing import write_rows
 from kerasprune.graph.graph import ChannelGraph
@@ -25,6 +25,7 @@ from kerasprune.surgery.comparison import output_error
 from kerasprune.surgery.example_batches import example_batches
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reconstruct import reconstruct
+from kerasprune.surgery.trials import halves
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def sensitivity(
         E_g(f) = Σ ‖slim − dense‖² / Σ ‖dense − mean(dense)‖²
 
     What is cut in several groups at once costs more than the sum of these errors, the more the stronger the pruning:
-    the table says where to look, it is not a budget by itself.
+    the table says where to look. `budget="sensitivity"` of `kp.plan` measures around the plan itself.
 
     Args:
         model: The trained model, which is left untouched, or its graph where `kp.trace` was called with other options.
@@ -132,7 +133,8 @@ def sensitivity(
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
     scores = criteria.score(criterion, graph, data, loss, seed)
     names = list(graph.prunable) if groups is None else [graph.group(name).name for name in groups]
-    fitted, judged = _halves(graph.model, data, samples)
+    parts = halves(example_batches(graph.model, data, 2 * samples))
+    fitted, judged = ([_packed(graph.model, batch) for batch in half] for half in parts)
     errors = {}
     for name in names:
         found = []
@@ -144,24 +146,6 @@ def sensitivity(
         errors[name] = tuple(found)
     sizes = {name: graph.groups[name].size for name in names}
     return SensitivityTable(tuple(keep), errors, sizes, type(criterion).__name__)
-
-
-def _halves(model: keras.Model, data: Any, samples: int) -> tuple[list[Any], list[Any]]:
-    """Returns the examples to reconstruct from and those to measure on, in batches of the structure of the inputs."""
-    batches = example_batches(model, data, 2 * samples)
-    count = sum(len(batch[0]) for batch in batches)
-    if count < 2:
-        raise PruneError("Expected examples to reconstruct from and others to measure on. Received: one example.")
-    halves: tuple[list[Any], list[Any]] = [], []
-    seen = 0
-    for batch in batches:
-        cut = min(max(count // 2 - seen, 0), len(batch[0]))
-        for half, part in zip(halves, (slice(None, cut), slice(cut, None)), strict=True):
-            arrays = [array[part] for array in batch]
-            if len(arrays[0]):
-                half.append(_packed(model, arrays))
-        seen += len(batch[0])
-    return halves
 
 
 def _packed(model: keras.Model, arrays: list[Any]) -> Any:

@@ -28,14 +28,15 @@ def _chain(*widths: int) -> keras.Model:
     return keras.Model(inputs, layers.Dense(2, name="logits")(x))
 
 
-# Built-in budgets that need no arguments, and one that does.
-BUDGETS = [name for name in kp.budgets.names() if name not in ("per_stage",)]
+# Built-in budgets that need no arguments; one that does, and one that is slower without.
+BUDGETS = [name for name in kp.budgets.names() if name not in ("per_stage", "sensitivity")]
 
 
 def test_contract_of_every_budget():
     for name in BUDGETS:
         check_budget(name)
     check_budget({"name": "per_stage", "keep": {"inner_conv": 0.3, "w*": 0.5, "last_conv": 0.5, "stem_conv": 0.7}})
+    check_budget({"name": "sensitivity", "measurements": 9}, targets=(0.4, 0.7))
 
 
 # ---- numbers -----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Criteria that look at data, from all that choose by criteria: options, recipes, callbacks, three dimensions."""
+"""Criteria and budgets that look at data, from all that choose by them: options, recipes, callbacks, dimensions."""
 
 from __future__ import annotations
 
@@ -46,6 +46,26 @@ def test_prune_without_data_says_so_at_once(files, tmp_path):
     result = invoke("prune", files[0], "--keep", 0.5, "--criterion", "taylor_fo", "--out", tmp_path / "out")
     assert result.exit_code == 2 and "Traceback" not in result.stderr
     assert "data beside --criterion: taylor_fo, which needs data, gradients" in " ".join(result.stderr.split())
+
+
+def test_prune_hands_data_to_a_budget_that_measures(files, tmp_path, monkeypatch):
+    """Measured here: many channels, however cheap."""
+    model, data = files
+    monkeypatch.setattr("kerasprune.surgery.trials.Trials.error", lambda self, plan: -sum(map(len, plan.keep.values())))
+    options = ("--macs", 0.4, "--budget", "sensitivity", "--no-reconstruct", "--data", data, "--batch", 16)
+    result = invoke("prune", model, *options, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    found = kp.Plan.load(tmp_path / "out" / "plan.json")
+    dense = keras.models.load_model(model)
+    uniform = kp.plan(dense, macs=0.4)
+    assert sum(map(len, found.keep.values())) > sum(map(len, uniform.keep.values()))
+    assert kp.cost(dense, found).macs <= max(kp.cost(dense, uniform).macs, 0.4 * kp.cost(dense).macs)
+
+
+def test_prune_by_measuring_without_data_says_so_at_once(files, tmp_path):
+    result = invoke("prune", files[0], "--macs", 0.5, "--budget", "sensitivity", "--out", tmp_path / "out")
+    assert result.exit_code == 2 and "Traceback" not in result.stderr
+    assert "data beside --budget: sensitivity, which measures" in " ".join(result.stderr.split())
 
 
 def test_masks_that_are_chosen_inside_the_step_take_weights_only():

@@ -1,0 +1,205 @@
+"""MetaPruning against uniform widths, both trained from scratch, on glyphs (MetaPruning paper, Tables 1 to 3).
+
+    python benchmarks/meta_pruning.py run [--seeds 0,1] [--macs 0.5,0.25]   # resumable: finished rows are not run again
+    python benchmarks/meta_pruning.py smoke                                 # all stages in minutes; its rows are shown
+    python benchmarks/meta_pruning.py table                                 # writes the table from the rows
+
+ResNet-20 on the 10,000-image set at 32×32. Of each seed one PruningNet is trained (16 epochs), which serves all
+budgets; evolution (10 generations of 20) judges candidates on validation images with BatchNorm statistics taken anew
+from 1,000 training images; the best widths are trained from scratch (16 epochs), and so are uniform widths of the same
+multiply–adds. A third row for each, `searched-without-training`: the widths that `kp.search_plan` finds on the shipped
+checkpoint by reconstruction, trained from scratch alike. Test accuracy is taken once, at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rows import append, mean_std, read
+
+RESULTS = Path(__file__).parent / "results"
+ROWS = RESULTS / "meta_pruning.csv"
+FIELDS = ("method", "macs", "seed", "kept", "score", "validation", "test", "widths", "seconds")
+METHODS = ("uniform", "meta-pruning", "searched-without-training")
+WORK = Path(os.environ.get("META_PRUNING_WORK", "runs/meta_pruning"))
+RATE, L2, BATCH, SIDE = 0.1, 1e-4, 64, 32
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is computed."""
+
+    net_epochs: int = 16
+    epochs: int = 16
+    hidden: int = 32
+    population: int = 20
+    generations: int = 10
+    steps: int | None = None  # of an epoch
+    validation: int | None = None  # batches
+    delta: float = 0.005
+
+    @property
+    def evolution(self):
+        """The search."""
+        from kerasprune.search import Evolution
+
+        half = self.population // 2
+        return Evolution(self.population, self.population // 4, half, half, self.generations)
+
+
+SMOKE = Scale(net_epochs=1, epochs=1, hidden=4, population=4, generations=2, steps=2, validation=1, delta=0.05)
+
+
+def images(split: str, seed: int = 0, scale: Scale = Scale()):  # noqa: B008
+    """Returns batches of a split; those of training augmented."""
+    import kerasprune as kp
+
+    if split == "train":
+        return kp.data.load("glyphs/small", size=SIDE, batch=BATCH, augment="crop", seed=seed)
+    found = kp.data.load("glyphs/small", size=SIDE, batch=500, split=split)
+    return found if scale.validation is None else found.take(scale.validation)
+
+
+def accuracy(model, data) -> float:
+    """Returns the accuracy in percent, computed eagerly: candidates are of many shapes."""
+    import numpy as np
+
+    right = [np.asarray(model(x, training=False)).argmax(axis=1) == np.asarray(y) for x, y in data]
+    return 100 * float(np.concatenate(right).mean())
+
+
+def fitter(scale: Scale, validation):
+    """Returns what trains a PruningNet or a slim model from scratch."""
+    import keras
+
+    def fit(model, *, resolution, epochs: int, seed: int) -> float:
+        if epochs:
+            keras.utils.set_random_seed(seed)
+            train = images("train", seed)
+            steps = scale.steps or len(train)
+            schedule = keras.optimizers.schedules.CosineDecay(RATE, epochs * steps)
+            optimizer = keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True)
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            for variable in model.trainable_variables:
+                if "kernel" in variable.name:
+                    variable.regularizer = keras.regularizers.L2(L2 / 2)
+            model.compile(optimizer, loss)
+            model.fit(train.repeat(), epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0)
+        return accuracy(model, validation)
+
+    return fit
+
+
+def architecture():
+    """Returns the network of the shipped checkpoint."""
+    import keras
+
+    import kerasprune as kp
+
+    path = Path(kp.__file__).parent / "recipes" / "library" / "checkpoints" / "glyphs-base.keras"
+    return keras.models.load_model(path, compile=False)
+
+
+def searched(method: str, macs: float, seed: int, scale: Scale):
+    """Returns a plan and the score of the search that found it."""
+    import kerasprune as kp
+
+    model = architecture()
+    if method == "uniform":
+        return kp.plan(model, macs=macs, resolution=SIDE), ""
+    plain = images("train", 0).map(lambda x, y: x)
+    if method == "searched-without-training":
+        found = kp.search_plan(model, plain, macs, evolution=scale.evolution, delta=scale.delta, seed=seed)
+        return found.plan, found.score
+    validation = list(images("validation", scale=scale))
+    graph = kp.trace(model, resolution=SIDE)
+    found = kp.meta_pruning(
+        graph,
+        fitter(scale, validation),
+        macs,
+        data=plain,
+        net_epochs=scale.net_epochs,
+        epochs=0,
+        hidden=scale.hidden,
+        evolution=scale.evolution,
+        delta=scale.delta,
+        folder=WORK / f"seed-{seed}-{scale.net_epochs}",
+        seed=seed,
+        verbose=1,
+    )
+    return found.plan, found.search.score
+
+
+def one_run(method: str, macs: float, seed: int, scale: Scale) -> dict:
+    """Returns the row of one cell: widths found, then trained from scratch."""
+    import kerasprune as kp
+
+    began = time.time()
+    plan, score = searched(method, macs, seed, scale)
+    graph = kp.trace(architecture(), resolution=SIDE)
+    slim = kp.reinitialise(kp.rebuild(graph, plan), seed)
+    validation = list(images("validation", scale=scale))
+    reached = fitter(scale, validation)(slim, resolution=None, epochs=scale.epochs, seed=seed)
+    return {
+        "method": method,
+        "macs": macs,
+        "seed": seed,
+        "kept": round(kp.cost(graph, plan).macs / kp.cost(graph).macs, 4),
+        "score": score,
+        "validation": reached,
+        "test": accuracy(slim, images("test", scale=scale)),
+        "widths": " ".join(str(len(kept)) for kept in plan.keep.values()),
+        "seconds": round(time.time() - began),
+    }
+
+
+def run(seeds: list[int], budgets: list[float]) -> None:
+    """Runs the cells that have no row yet."""
+    for seed in seeds:
+        for macs in budgets:
+            for method in METHODS:
+                done = {(row["method"], float(row["macs"]), int(row["seed"])) for row in read(ROWS)}
+                if (method, macs, seed) not in done:
+                    row = one_run(method, macs, seed, Scale())
+                    append(ROWS, FIELDS, [row])
+                    print(row, flush=True)
+    table()
+
+
+def table() -> None:
+    """Writes the table."""
+    found = read(ROWS)
+    budgets = sorted({float(row["macs"]) for row in found}, reverse=True)
+    lines = [f"| widths | {' | '.join(f'MACs {macs:g}' for macs in budgets)} |", "|---" * (len(budgets) + 1) + "|"]
+    for method in METHODS:
+        cells = []
+        for macs in budgets:
+            here = [float(row["test"]) for row in found if row["method"] == method and float(row["macs"]) == macs]
+            cells.append(f"{mean_std(here)} (n={len(here)})")
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    text = (
+        "Test accuracy (%), ResNet-20 on glyphs, all trained from scratch for 16 epochs.\n\n" + "\n".join(lines) + "\n"
+    )
+    (RESULTS / "meta_pruning.md").write_text(text)
+
+
+def numbers(name: str, default: str) -> list[str]:
+    """Returns the values of an option."""
+    arguments = sys.argv[2:]
+    return (arguments[arguments.index(name) + 1] if name in arguments else default).split(",")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["run"]:
+        run([int(each) for each in numbers("--seeds", "0,1")], [float(each) for each in numbers("--macs", "0.5,0.25")])
+    elif sys.argv[1:2] == ["smoke"]:
+        for each in METHODS:
+            print(one_run(each, 0.5, 0, SMOKE), flush=True)
+    elif sys.argv[1:2] == ["table"]:
+        table()
+    else:
+        sys.exit(__doc__)

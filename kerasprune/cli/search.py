@@ -1,0 +1,162 @@
+"""Searches for how much of a model stays where."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from kerasprune.cli.application import app
+from kerasprune.cli.messages import Messages
+from kerasprune.cli.options import (
+    Coupling,
+    Data,
+    Freeze,
+    Import,
+    ModelPath,
+    Out,
+    Scale,
+    Size,
+    Trust,
+    Verbose,
+    check_model_path,
+    fraction,
+    import_code,
+    in_options,
+)
+from kerasprune.cli.startup import start
+from kerasprune.cli.tables import print_table
+from kerasprune.errors import PruneError, choice_faults, raise_faults
+
+if TYPE_CHECKING:
+    import keras
+
+    from kerasprune.graph.graph import ChannelGraph
+    from kerasprune.recipes import schema
+    from kerasprune.workflows.width_search import SearchedPlan
+
+JUDGES = ("reconstruction", "recalibration")
+SHOWN = 5
+STORE, PLAN, TABLE, SLIM = "search.sqlite", "plan.json", "candidates.csv", "slim.keras"
+
+
+@app.command()
+def search(
+    model: ModelPath,
+    out: Out,
+    macs: Annotated[float, typer.Option(callback=fraction, help="Fraction of the multiply–adds that stays.")] = 0.5,
+    data: Data = None,
+    scale: Scale = None,
+    size: Size = None,
+    judge: Annotated[
+        str, typer.Option(help="What candidates are mended by before they are judged: reconstruction, recalibration.")
+    ] = "reconstruction",
+    criterion: Annotated[str, typer.Option(help="Which channels stay; see 'kerasprune ls criteria'.")] = "l1",
+    coupling: Coupling = "tied",
+    freeze: Freeze = None,
+    delta: Annotated[float, typer.Option(help="By how much --macs may be missed.")] = 0.005,
+    population: Annotated[int, typer.Option(help="Candidates of a generation.")] = 20,
+    generations: Annotated[int, typer.Option(help="How many generations are judged.")] = 10,
+    samples: Annotated[int, typer.Option(help="Examples that candidates are mended and judged with.")] = 256,
+    seed: Annotated[int, typer.Option(help="Decides whatever is random.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Carry on; nothing is judged twice.")] = False,
+    imports: Import = None,
+    trust: Trust = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the best as JSON, and nothing else.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Search for the widths of all groups by evolution, without labels and without training; needs --data."""
+    check_model_path(model)
+    raise_faults("Nothing can be searched for:", choice_faults(JUDGES, **{"--judge": judge}))
+    if data is None:
+        raise PruneError("Expected --data, for candidates are judged by what they make of examples. Received: none.")
+    plan = {"macs": macs, "criterion": criterion, "coupling": coupling, "freeze": freeze or []}
+    recipe = {
+        "name": "search",
+        "why": f"The widths of {model.name}.",
+        "seed": seed,
+        "model": {"start": str(model), "size": size},
+        "data": {"name": data, "scale": scale, **({"size": size} if size else {})},
+        "prune": {"plan": plan},
+    }
+    with in_options():
+        checked = _checked(recipe, model, trust, out, resume)
+    start(verbose=verbose)
+    import_code(imports, trust)
+    messages = Messages(None if quiet else Console(stderr=True), None, out)
+    with messages.kept(), in_options():
+        graph, examples = _loaded(model, checked, coupling, freeze or [], size)
+        from kerasprune.search import Evolution
+        from kerasprune.workflows.search_plan import search_plan
+
+        half = max(population // 2, 1)
+        how = Evolution(population, max(population // 4, 1), half, half, generations)
+        settings = {"criterion": criterion, "judge": judge, "delta": delta, "samples": samples, "seed": seed}
+        shown = int(not quiet and not as_json)
+        found = search_plan(
+            graph, examples, macs, **settings, evolution=how, resolution=size, store=out / STORE, verbose=shown
+        )
+        _write(found, graph, examples, judge, out, seed)
+    if as_json:
+        best = {"macs": found.macs, "score": found.score, "candidates": len(found.search.candidates)}
+        typer.echo(json.dumps({**best, "files": {"plan": str(out / PLAN), "slim": str(out / SLIM)}}, indent=2))
+    elif not quiet:
+        _print(found, out, judge)
+
+
+def _checked(recipe: dict[str, Any], model: Path, trust: bool, out: Path, resume: bool) -> schema.Recipe:
+    """Returns the recipe that the options amount to, having found that there is room for the search."""
+    from kerasprune.recipes import loader
+    from kerasprune.recipes.run_folder import claim
+
+    checked = loader.check(recipe, source=f"Searching {model.name}", trust=trust)
+    claim(out, (STORE,), resume=resume)
+    return checked
+
+
+def _loaded(
+    path: Path, recipe: schema.Recipe, coupling: str, freeze: list[str], size: int | None
+) -> tuple[ChannelGraph, Any]:
+    """Returns the graph of the model, and the training examples."""
+    from kerasprune.cli.options import load
+    from kerasprune.graph.trace import trace
+    from kerasprune.recipes.examples import examples_of
+    from kerasprune.surgery.inline import plain
+
+    model: keras.Model = plain(load(path))
+    return trace(model, coupling=coupling, freeze=freeze), examples_of(recipe.data, "train", model, size=size)
+
+
+def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, out: Path, seed: int) -> None:
+    """Writes the plan, the candidates and the slim model, mended as it was when it was judged."""
+    from kerasprune.files import replacing
+    from kerasprune.recipes.examples import inputs_only
+    from kerasprune.surgery.rebuild import rebuild
+    from kerasprune.surgery.recalibrate import recalibrate
+    from kerasprune.surgery.reconstruct import reconstruct
+
+    found.plan.save(out / PLAN)
+    found.save(out / TABLE)
+    slim, inputs = rebuild(graph, found.plan), inputs_only(examples)
+    if judge == "reconstruction":
+        slim = reconstruct(slim, graph, found.plan, inputs, seed=seed)
+    else:
+        slim = recalibrate(slim, inputs)
+    with replacing(out / SLIM) as temporary:
+        slim.save(temporary)
+
+
+def _print(found: SearchedPlan, out: Path, judge: str) -> None:
+    best = sorted(found.search.candidates, key=lambda one: -one.score)[:SHOWN]
+    rows = [(f"{-one.score:.4g}", one.origin, str(one.generation)) for one in best]
+    print_table("", (f"error of the logits after {judge}", "made by", "generation"), rows)
+    first = found.search.candidates[0]
+    if first.origin == "given":
+        typer.echo(f"nearly uniform widths: {-first.score:.4g}")
+    typer.echo(f"kept: {found.macs:.4f} of the multiply–adds; {len(found.search.candidates)} candidates: {out / TABLE}")
+    typer.echo(f"plan: {out / PLAN}\nslim model: {out / SLIM}")
+    typer.echo(f"next: fit keras.models.load_model({str(out / SLIM)!r}), best with kp.distil, beside a uniform one")

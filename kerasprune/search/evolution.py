@@ -1,0 +1,327 @@
+"""Evolutionary search over vectors of choices, with any judge and any limits: Algorithm 1 of MetaPruning.
+
+A candidate is a tuple of whole numbers, its *genes*: gene i is one of `choices[i]` choices, 0 ≤ gene < choices[i].
+Limits are measured on many candidates at once, arrays `(candidates, genes)`. The judge is handed a list of candidates,
+none of which it was handed before, and returns one score each, higher = better. What is asked depends on the scores and
+the seed only, so a judge that remembers its answers makes a search that was killed go on where it was.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kerasprune.errors import PruneError, interval_faults, raise_faults, seed_faults, short, whole_number_faults
+
+Genes = tuple[int, ...]
+Judge = Callable[[list[Genes]], Sequence[float | None]]
+"""Returns a score for each candidate, higher = better; `None` or NaN for one that has none."""
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+"""`draw(generator, number)` returns random candidates, an array (number, genes)."""
+
+_AT_ONCE = 256  # candidates that limits are measured on
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What candidates must keep to: `lowest ≤ measure(candidate) ≤ highest`.
+
+    Args:
+        name: What is measured, for messages: `"macs"`.
+        measure: Returns a number, or a truth value, for each row of an array (candidates, genes).
+        lowest: Defaults to −∞.
+        highest: Defaults to ∞.
+
+    Example:
+        >>> Limit("sum", lambda genes: genes.sum(axis=1), highest=3).met(np.array([[1, 2], [2, 2]])).tolist()
+        [True, False]
+    """
+
+    name: str
+    measure: Callable[[np.ndarray], np.ndarray]
+    lowest: float = -np.inf
+    highest: float = np.inf
+
+    def met(self, genes: np.ndarray) -> np.ndarray:
+        """Returns for each candidate whether it keeps to the limit."""
+        measured = np.asarray(self.measure(genes), float)
+        return (measured >= self.lowest) & (measured <= self.highest)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A candidate that was judged.
+
+    Args:
+        genes: Its choices.
+        score: What the judge said; −∞ where that is no number.
+        generation: When, from 0 on.
+        origin: `"given"`, `"random"`, `"mutation"` or `"crossover"`.
+    """
+
+    genes: Genes
+    score: float
+    generation: int
+    origin: str
+
+
+@dataclass(frozen=True)
+class Evolved:
+    """What an evolution has found.
+
+    Args:
+        best: The genes of the best candidate; of equal ones the first.
+        score: Its score.
+        candidates: All that were judged, in order.
+    """
+
+    best: Genes
+    score: float
+    candidates: tuple[Judged, ...]
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """Algorithm 1 of MetaPruning: the best K of all judged so far are mutated and crossed, generation after generation.
+
+    The first generation is drawn at random within the limits. Each further one has `mutations` children in which every
+    gene of a parent is drawn anew with a probability, and `crossovers` children whose every gene is one of two
+    parents'; where fewer new ones are found within the limits, random candidates take their places, as in the authors'
+    code. No candidate is judged twice.
+
+    Args:
+        population: Candidates of the first generation, and at least of every further one. Defaults to 50.
+        parents: K. Defaults to 10.
+        mutations: Children by mutation in a generation. Defaults to 25.
+        crossovers: Children by crossover. Defaults to 25.
+        generations: How many are judged. Defaults to 20.
+        mutation: Probability that a gene changes. Defaults to 0.1.
+        tries: How many candidates of one origin are made in a generation, at most, to find enough that are new and
+            within the limits. Defaults to 10,000.
+
+    Raises:
+        PruneError: An argument is out of range.
+
+    Example:
+        >>> def worth(candidates):  # of equal genes
+        ...     return [-float(np.var(genes)) for genes in candidates]
+        >>> six = Limit("sum", lambda genes: genes.sum(axis=1), lowest=6, highest=6)
+        >>> Evolution(generations=5).run(worth, [5, 5, 5], limits=[six]).best
+        (2, 2, 2)
+
+    Reference:
+        Liu et al., MetaPruning, ICCV 2019, arXiv 1903.10258, Algorithm 1; numbers of the authors' code.
+    """
+
+    population: int = 50
+    parents: int = 10
+    mutations: int = 25
+    crossovers: int = 25
+    generations: int = 20
+    mutation: float = 0.1
+    tries: int = 10_000
+
+    def __post_init__(self) -> None:
+        positive = {name: getattr(self, name) for name in ("population", "parents", "generations", "tries")}
+        faults = whole_number_faults(1, **positive)
+        faults += whole_number_faults(0, mutations=self.mutations, crossovers=self.crossovers)
+        faults += interval_faults("(0, 1]", "a probability", mutation=self.mutation)
+        raise_faults("There can be no evolution like this:", faults)
+
+    @property
+    def most(self) -> int:
+        """The number of candidates that are judged at most."""
+        return self.population + (self.generations - 1) * max(self.population, self.mutations + self.crossovers)
+
+    def run(
+        self,
+        judge: Judge,
+        choices: Sequence[int],
+        *,
+        limits: Sequence[Limit] = (),
+        draw: Draw | None = None,
+        given: Sequence[Sequence[int]] = (),
+        seed: int = 0,
+    ) -> Evolved:
+        """Searches for the candidate with the highest score.
+
+        Args:
+            judge: `judge(candidates) -> scores`; never handed a candidate twice.
+            choices: How many choices each gene has.
+            limits: What candidates must keep to. Defaults to nothing.
+            draw: Draws the random candidates: where limits are tight, draw near them. Defaults to `None`: every gene
+                by itself, uniformly.
+            given: Candidates that the first generation begins with. Defaults to none.
+            seed: Of everything random. Defaults to 0.
+
+        Returns:
+            The best one, and all that were judged. Fewer than asked for where no others are found.
+
+        Raises:
+            PruneError: An argument is out of range; no candidate within the limits was found (what was, is said); the
+                judge returns another number of scores, or no number at all.
+        """
+        sizes = np.asarray(choices)
+        given = _checked(sizes, given, limits, seed)
+        search = _Search(sizes, tuple(limits), self.tries, np.random.default_rng(seed))
+        draw = draw or (lambda generator, number: generator.integers(sizes, size=(number, sizes.size)))
+        new = search.new(given, "given", len(given))
+        new += search.fresh("random", self.population - len(new), draw)
+        _check_first(new, search, self.population)
+        judged = _judged(judge, new, 0)
+        for generation in range(1, self.generations):
+            new = self._children(search, np.array([one.genes for one in _best(judged, self.parents)]), draw)
+            if not new:  # all that there are were judged
+                break
+            judged += _judged(judge, new, generation)
+        (best,) = _best(judged, 1)
+        if best.score == -np.inf:
+            raise PruneError(
+                f"Expected a judge that returns numbers. Received: none for any of {len(judged)} candidates."
+            )
+        return Evolved(best.genes, best.score, tuple(judged))
+
+    def _children(self, search: _Search, parents: np.ndarray, draw: Draw) -> list[tuple[Genes, str]]:
+        """Returns the next generation, with what each is made by."""
+        new = search.fresh(
+            "mutation", self.mutations, lambda generator, n: self._mutated(generator, parents, n, search)
+        )
+        if len(parents) > 1:
+            new += search.fresh("crossover", self.crossovers, lambda generator, n: _crossed(generator, parents, n))
+        return new + search.fresh("random", self.population - len(new), draw)
+
+    def _mutated(self, generator: np.random.Generator, parents: np.ndarray, number: int, search: _Search) -> np.ndarray:
+        """Returns parents in which genes have become another choice: `(gene + 1 … choices − 1) mod choices`."""
+        sizes = search.sizes
+        drawn = parents[generator.integers(len(parents), size=number)]
+        changes = generator.random(drawn.shape) < self.mutation
+        by = 1 + generator.integers(np.maximum(sizes - 1, 1), size=drawn.shape)
+        return np.where(changes & (sizes > 1), (drawn + by) % sizes, drawn)
+
+
+class _Search:
+    """Makes candidates that are new and within the limits.
+
+    Args:
+        sizes: How many choices each gene has.
+        limits: What candidates must keep to.
+        tries: How many are made at most.
+        generator: Of everything random.
+    """
+
+    def __init__(
+        self, sizes: np.ndarray, limits: tuple[Limit, ...], tries: int, generator: np.random.Generator
+    ) -> None:
+        self.limits = limits
+        self.seen: set[Genes] = set()
+        self.reached: list[tuple[float, float]] = [(np.inf, -np.inf)] * len(limits)
+        self.sizes, self._tries, self._generator = sizes, tries, generator
+
+    def fresh(self, origin: str, number: int, make: Draw) -> list[tuple[Genes, str]]:
+        """Returns so many new candidates within the limits, or as many as were found, with their origin."""
+        found: list[tuple[Genes, str]] = []
+        left = self._tries
+        while len(found) < number and left > 0:
+            drawn = np.asarray(make(self._generator, min(_AT_ONCE, left)))
+            self._check(drawn)
+            left -= max(len(drawn), 1)
+            found += self.new(drawn, origin, number - len(found))
+        return found
+
+    def new(self, drawn: np.ndarray, origin: str, number: int) -> list[tuple[Genes, str]]:
+        """Returns the first so many of the candidates that are new and within the limits, with their origin."""
+        found: list[tuple[Genes, str]] = []
+        for genes in map(tuple, drawn[self._met(drawn)].tolist()):
+            if len(found) < number and genes not in self.seen:
+                self.seen.add(genes)
+                found.append((genes, origin))
+        return found
+
+    def _met(self, drawn: np.ndarray) -> np.ndarray:
+        met = np.ones(len(drawn), bool)
+        for place, limit in enumerate(self.limits):
+            measured = np.asarray(limit.measure(drawn), float)
+            low, high = self.reached[place]
+            self.reached[place] = min(low, measured.min(initial=np.inf)), max(high, measured.max(initial=-np.inf))
+            met &= (measured >= limit.lowest) & (measured <= limit.highest)
+        return met
+
+    def _check(self, drawn: np.ndarray) -> None:
+        """Says what is wrong with what a user's function has drawn."""
+        if drawn.ndim != 2 or drawn.shape[1] != self.sizes.size or drawn.dtype.kind not in "iu":
+            raise PruneError(
+                f"Expected draw to return whole numbers of shape (number, {self.sizes.size}). "
+                f"Received: {drawn.dtype} of shape {drawn.shape}."
+            )
+        if ((drawn < 0) | (drawn >= self.sizes)).any():
+            raise PruneError("Expected draw to return genes ≥ 0 and below choices. Received: others among them.")
+
+
+def _crossed(generator: np.random.Generator, parents: np.ndarray, number: int) -> np.ndarray:
+    """Returns children of two different parents each, every gene from either."""
+    one = generator.integers(len(parents), size=number)
+    other = (one + generator.integers(1, len(parents), size=number)) % len(parents)
+    return np.where(generator.random((number, parents.shape[1])) < 0.5, parents[one], parents[other])
+
+
+def _best(judged: list[Judged], number: int) -> list[Judged]:
+    """Returns the candidates with the highest scores; of equal ones those that were judged first."""
+    return sorted(judged, key=lambda one: -one.score)[:number]
+
+
+def _judged(judge: Judge, new: list[tuple[Genes, str]], generation: int) -> list[Judged]:
+    """Returns new candidates with their scores."""
+    scores = list(judge([genes for genes, _ in new]))
+    if len(scores) != len(new):
+        raise PruneError(f"Expected a score for each of {len(new)} candidates. Received: {len(scores)} scores.")
+    numbers = [-np.inf if score is None or np.isnan(score) else float(score) for score in scores]
+    return [Judged(genes, score, generation, origin) for (genes, origin), score in zip(new, numbers, strict=True)]
+
+
+def _checked(sizes: np.ndarray, given: Sequence, limits: Sequence[Limit], seed: int) -> np.ndarray:
+    """Returns the candidates that are given, as an array, having checked what `run` was handed."""
+    faults = seed_faults(seed=seed)
+    if sizes.ndim != 1 or not sizes.size or sizes.dtype.kind not in "iu" or (sizes < 1).any():
+        faults.append(f"Expected choices to be whole numbers ≥ 1, one per gene. Received: choices={short(sizes)}.")
+        raise_faults("Nothing can evolve:", faults)
+    candidates = [np.asarray(one) for one in given]
+    wrong = [
+        one
+        for one in candidates
+        if one.shape != sizes.shape or one.dtype.kind not in "iu" or ((one < 0) | (one >= sizes)).any()
+    ]
+    faults += [
+        f"Expected {sizes.size} genes ≥ 0 and below choices in given. Received: {one.tolist()}." for one in wrong
+    ]
+    if not wrong:
+        faults += [
+            f"Expected given candidates within the limits. Received: {one.tolist()}, beyond that of {limit.name}."
+            for one in candidates
+            for limit in limits
+            if not limit.met(one[None]).all()
+        ]
+    raise_faults("Nothing can evolve:", faults)
+    return np.array(candidates, int).reshape(-1, sizes.size)
+
+
+def _check_first(new: list[tuple[Genes, str]], search: _Search, population: int) -> None:
+    """Says what is within reach where the first generation is empty; warns where it is not full."""
+    if len(new) >= population:
+        return
+    reach = "".join(
+        f" Those tried have {limit.name} from {low:g} to {high:g}; asked for: {limit.lowest:g} to {limit.highest:g}."
+        for limit, (low, high) in zip(search.limits, search.reached, strict=True)
+    )
+    if not new:
+        raise PruneError(
+            f"Expected candidates within the limits. Received: none among all that were tried.{reach} "
+            "Widen the limits, raise tries=, or draw= nearer to them."
+        )
+    warnings.warn(
+        f"{len(new)} candidates instead of {population} in the first generation: no others were found within the "
+        f"limits.{reach} Widen the limits, raise tries=, or draw= nearer to them.",
+        stacklevel=3,
+    )

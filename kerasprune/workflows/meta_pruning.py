@@ -1,0 +1,235 @@
+"""`meta_pruning`: widths found with one network that makes the weights of all of them, then trained from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kerasprune._keras import inner_layers
+from kerasprune.errors import fraction_faults, raise_faults, whole_number_faults
+from kerasprune.files import replacing
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.values import values
+from kerasprune.plans import Plan
+from kerasprune.search.evolution import Evolution, Genes
+from kerasprune.surgery.compiled import compile_like
+from kerasprune.surgery.example_batches import example_batches
+from kerasprune.surgery.inline import plain
+from kerasprune.surgery.rebuild import rebuild
+from kerasprune.surgery.recalibrate import recalibrate
+from kerasprune.surgery.reinitialise import reinitialise
+from kerasprune.workflows.pruning_net import PruningNet, traced_alike
+from kerasprune.workflows.remembered_scores import RememberedScores, digest
+from kerasprune.workflows.rounds import Fit
+from kerasprune.workflows.search_plan import packed
+from kerasprune.workflows.store import Store
+from kerasprune.workflows.width_search import SearchedPlan, best_widths
+from kerasprune.workflows.widths import FRACTIONS
+
+WEIGHTS = "net.weights.h5"
+Judge = Callable[[keras.Model], float]
+"""`judge(model) -> accuracy` on validation examples; higher = better."""
+
+
+@dataclass(frozen=True)
+class MetaPruned:
+    """What MetaPruning has found.
+
+    Args:
+        model: The slim model, trained from scratch.
+        plan: Its widths; which channels they are means nothing, as it was trained from scratch.
+        accuracy: What `fit` returned for it.
+        net: The trained PruningNet, for searches at other numbers of multiply–adds: `search_widths`.
+        search: Every candidate.
+    """
+
+    model: keras.Model
+    plan: Plan
+    accuracy: float
+    net: PruningNet
+    search: SearchedPlan
+
+
+def meta_pruning(
+    model: keras.Model | ChannelGraph,
+    fit: Fit,
+    macs: float = 0.5,
+    *,
+    data: Any,
+    judge: Judge | None = None,
+    net_epochs: int = 16,
+    epochs: int = 64,
+    delta: float = 0.005,
+    hidden: int = 64,
+    fractions: Sequence[float] = FRACTIONS,
+    evolution: Evolution = Evolution(),  # noqa: B008
+    samples: int = 1000,
+    folder: str | Path | None = None,
+    seed: int = 0,
+    verbose: int = 0,
+) -> MetaPruned:
+    """Finds the widths of a network that is then trained from scratch: MetaPruning.
+
+    Three steps: a `kp.PruningNet`, which makes the weights of all widths, is trained from scratch, with random widths
+    in every step; evolution looks for the widths within `|MACs / MACs₀ − macs| ≤ delta` that are best with the weights
+    made for them, BatchNorm statistics taken anew for each candidate (`search_widths`); the slim model of these widths
+    is trained from scratch.
+
+    Args:
+        model: The model, or its graph; it is left untouched, and only its architecture matters.
+        fit: `fit(model, *, resolution, epochs, seed) -> accuracy`: compiles and trains a model in place, the PruningNet
+            first, the slim model in the end; with `epochs=0` it only takes the accuracy. `resolution` is `None`.
+        macs: Fraction of the multiply–adds that stays. Defaults to 0.5.
+        data: Examples without labels, as for `kp.recalibrate`, for the statistics of BatchNorm; of the training set.
+        judge: `judge(model) -> accuracy` of a candidate on validation examples that `fit` does not train on. Candidates
+            are compiled as the model is, if it is, to run eagerly: their shapes differ, and tracing takes longer than
+            running. Defaults to `None`: `fit` with `epochs=0`.
+        net_epochs: Epochs of the PruningNet; a quarter of `epochs` in the paper. Defaults to 16.
+        epochs: Epochs of the slim model; 0: it is not trained. Defaults to 64.
+        delta: Half the width of the window around `macs`. Defaults to 0.005.
+        hidden: Units of the nets that make the kernels. Defaults to 64.
+        fractions: Fractions of a group's channels that may stay. Defaults to 0.10, 0.13, …, 1.00.
+        evolution: How long is searched. Defaults to the paper's 20 generations of 50.
+        samples: How many of the examples are used. Defaults to 1000.
+        folder: Where the PruningNet and the scores are kept: what was killed goes on from there; the last training is
+            done anew. The PruningNet serves all `macs`. With another `judge` take another folder. Defaults to `None`.
+        seed: Of everything random. Defaults to 0.
+        verbose: 1: shows how far the search is. Defaults to 0.
+
+    Returns:
+        The trained slim model, its widths, and what they were chosen from.
+
+    Raises:
+        PruneError: An argument is out of range, no PruningNet can be made of the model, no widths have so many
+            multiply–adds, or the folder was begun with other settings.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(n) for n in (8, 8, 2))])
+        >>> def fit(model, *, resolution, epochs, seed):
+        ...     return 0.5  # here: model.compile(…), model.fit(…, epochs=epochs) if epochs, its accuracy
+        >>> few = kp.search.Evolution(population=3, generations=1)
+        >>> found = kp.meta_pruning(model, fit, macs=0.5, data=np.ones((8, 4)), delta=0.05, evolution=few)
+        >>> round(kp.cost(found.model).macs / kp.cost(model).macs, 1), found.accuracy
+        (0.5, 0.5)
+
+    Reference:
+        Liu et al., MetaPruning, ICCV 2019, arXiv 1903.10258, §3 and Algorithm 1; settings of the authors' code.
+    """
+    judge = judge or (lambda candidate: fit(candidate, resolution=None, epochs=0, seed=seed))
+    _check(fit, judge, macs, net_epochs, epochs, seed)
+    dense = model.model if isinstance(model, ChannelGraph) else model
+    fresh = traced_alike(reinitialise(plain(dense), seed), model)
+    net = PruningNet(fresh, hidden=hidden, fractions=fractions, seed=seed)
+    net.widths.limit(macs, delta)  # says what is out of reach before anything is trained
+    _train(net, fit, net_epochs, folder, {"hidden": hidden, "net_epochs": net_epochs, "seed": seed})
+    search = search_widths(
+        net,
+        judge,
+        macs,
+        data=data,
+        delta=delta,
+        evolution=evolution,
+        samples=samples,
+        compiled_as=dense,
+        store=None if folder is None else Path(folder) / "search.sqlite",
+        seed=seed,
+        verbose=verbose,
+    )
+    slim = reinitialise(rebuild(net.widths.graph, search.plan), seed)
+    if dense.compiled:
+        compile_like(slim, dense)
+    accuracy = float(fit(slim, resolution=None, epochs=epochs, seed=seed))
+    return MetaPruned(slim, search.plan, accuracy, net, search)
+
+
+def search_widths(
+    net: PruningNet,
+    judge: Judge,
+    macs: float,
+    *,
+    data: Any,
+    delta: float = 0.005,
+    evolution: Evolution = Evolution(),  # noqa: B008
+    samples: int = 1000,
+    compiled_as: keras.Model | None = None,
+    store: str | Path | None = None,
+    seed: int = 0,
+    verbose: int = 0,
+) -> SearchedPlan:
+    """Searches for the best widths by evolution, each judged with the weights that a trained PruningNet makes for it.
+
+    Args:
+        net: The PruningNet.
+        judge: As for `meta_pruning`.
+        macs: Fraction of the multiply–adds that stays.
+        data: Examples without labels, for the statistics of BatchNorm, which are taken anew for each candidate.
+        delta: Half the width of the window around `macs`. Defaults to 0.005.
+        evolution: How long is searched. Defaults to 20 generations of 50.
+        samples: How many of the examples are used. Defaults to 1000.
+        compiled_as: A model that candidates are compiled like, if it is compiled. Defaults to `None`: they are not.
+        store: An SQLite file for the scores; a search that was killed goes on where it was. Defaults to `None`.
+        seed: Of everything random. Defaults to 0.
+        verbose: 1: shows how far it is. Defaults to 0.
+
+    Returns:
+        The best widths as a plan, and all candidates.
+
+    Raises:
+        PruneError: An argument is out of range, the data do not fit, or no widths have so many multiply–adds.
+
+    Reference:
+        Liu et al., MetaPruning, ICCV 2019, arXiv 1903.10258, §3.2.
+    """
+    widths = net.widths
+    limit = widths.limit(macs, delta)
+    batches = example_batches(widths.graph.model, data, samples)
+    examples = [packed(net.body, batch) for batch in batches]
+    normed = any(
+        isinstance(each, keras.layers.BatchNormalization) and each.trainable for each in inner_layers(net.body)
+    )
+
+    def score(genes: Genes) -> float:
+        slim = net.slim(genes)
+        slim = recalibrate(slim, examples, samples=samples) if normed else slim
+        if compiled_as is not None and compiled_as.compiled:
+            compile_like(slim, compiled_as, run_eagerly=True, jit_compile=False)
+        return judge(slim)
+
+    question = {
+        "net": digest(values(each) for each in net.trainable_variables),
+        "examples": digest(array for batch in batches for array in batch),
+        "seed": seed,
+    }
+    asked = RememberedScores(score, store, question, evolution.most, verbose)
+    return best_widths(widths, limit, asked, evolution, seed)
+
+
+def _train(net: PruningNet, fit: Fit, epochs: int, folder: str | Path | None, settings: dict[str, Any]) -> None:
+    """Trains a PruningNet, or takes the weights of one that was trained with the same settings."""
+    counts = [each.tolist() for each in net.widths.counts]
+    settings |= {"model": net.widths.graph.fingerprint, "counts": counts}
+    Store(folder, "meta_pruning", settings)
+    path = None if folder is None else Path(folder) / "pruning_net"
+    if path is not None and path.exists():
+        net.load_weights(path / WEIGHTS)
+        return
+    fit(net, resolution=None, epochs=epochs, seed=settings["seed"])
+    if path is not None:
+        with replacing(path) as temporary:
+            temporary.mkdir()
+            net.save_weights(temporary / WEIGHTS)
+
+
+def _check(fit: Any, judge: Any, macs: float, net_epochs: int, epochs: int, seed: Any) -> None:
+    faults = fraction_faults(macs=macs) + whole_number_faults(1, net_epochs=net_epochs)
+    faults += whole_number_faults(0, epochs=epochs, seed=seed)
+    if not callable(fit):
+        faults.append(f"Expected fit(model, *, resolution, epochs, seed) -> accuracy. Received: fit={fit!r}.")
+    if not callable(judge):
+        faults.append(f"Expected judge(model) -> accuracy. Received: judge={judge!r}.")
+    raise_faults("There can be no MetaPruning like this:", faults)

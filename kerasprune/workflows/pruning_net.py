@@ -1,0 +1,255 @@
+"""`PruningNet`: one network that makes the weights of every width of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune.errors import raise_faults, seed_faults, whole_number_faults
+from kerasprune.graph.channels import Slice
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.graph.values import values
+from kerasprune.graph.walk import functional
+from kerasprune.surgery.clone import clone
+from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.inline import plain
+from kerasprune.surgery.rebuild import rebuild
+from kerasprune.workflows.widths import FRACTIONS, Widths
+
+
+@dataclass(frozen=True)
+class Generator:
+    """The net that makes one kernel: `relu(e·W₁ + b₁)·W₂ + b₂`, in the shape of the kernel.
+
+    Args:
+        kernel: The kernel, and how it follows the channels.
+        groups: Places of the groups that it reads or makes, whose widths are e.
+        weights: W₁, b₁, W₂, b₂.
+    """
+
+    kernel: Slice
+    groups: np.ndarray
+    weights: tuple[Any, Any, Any, Any]
+
+    def __call__(self, widths: Any) -> Any:
+        """Returns the kernel, for the fractions that stay of all groups."""
+        first, first_bias, second, bias = self.weights
+        encoding = ops.take(widths, self.groups)[None]
+        flat = ops.matmul(ops.relu(ops.matmul(encoding, first) + first_bias), second) + bias
+        return ops.reshape(flat, self.kernel.variable.shape)
+
+
+class PruningNet(keras.Model):
+    """A model whose kernels are made by small nets from the widths that it is to have, trained with random widths.
+
+    For every kernel k that reads or makes channels of prunable groups, with e the fractions of these groups that stay,
+
+        k(e) = relu(e·W₁ + b₁)·W₂ + b₂,  cropped to the first channels of each group
+
+    While training, the number of channels of every group is drawn anew in each step; channels that are coupled, those
+    of a residual stage say, have one number. Shapes do not change, so a step is compiled once: what is cropped away is
+    multiplied by 0 where it is read, which is the same as cropping, since BatchNorm treats every channel by itself
+    (layers that take statistics over channels are refused). All else, such as biases, γ and β, is shared by all widths.
+
+    Compile it and fit it as the model. b₂ begins as the kernel of the model: give `kp.reinitialise(model)` to begin
+    from scratch, as the paper does, or a trained model, sorted by `kp.reorder`, to begin from there. Keep it with
+    `save_weights`; a model to be used is what `slim` returns.
+
+    Args:
+        model: A functional or Sequential model, which is left untouched, or its graph.
+        hidden: Units between e and the kernel; W₂ has so many times the weights of the model. Defaults to 64.
+        fractions: Fractions of a group's channels that may stay. Defaults to 0.10, 0.13, …, 1.00.
+        seed: Of the nets' weights and of the widths that are drawn. Defaults to 0.
+
+    Raises:
+        PruneError: An argument is out of range, nothing can be dropped, or channels meet in a layer's statistics.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> net = kp.PruningNet(model, hidden=4)
+        >>> net.compile("sgd", "mse")
+        >>> _ = net.fit(np.ones((8, 4)), np.ones((8, 2)), verbose=0)
+        >>> net.slim([3]).layers[-2].units  # the fourth choice of one group: 4 of 8 channels
+        4
+
+    Reference:
+        Liu et al., MetaPruning, ICCV 2019, arXiv 1903.10258, §3.1. Unlike there, e holds the widths of the groups that
+        the kernel touches, and γ, β are shared instead of left out.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model | ChannelGraph,
+        *,
+        hidden: int = 64,
+        fractions: Sequence[float] = FRACTIONS,
+        seed: int = 0,
+    ) -> None:
+        raise_faults("No PruningNet can be made:", whole_number_faults(1, hidden=hidden) + seed_faults(seed=seed))
+        graph = _own_graph(model)
+        widths = Widths(graph, tuple(fractions))
+        _check(widths)
+        super().__init__(name=f"{graph.model.name}_pruning_net")
+        self.body = graph.model
+        self._seeds = keras.random.SeedGenerator(seed)
+        kept = self._number(widths.sizes, name="kept")
+        generators = _generators(widths, hidden, seed, self.add_weight)
+        vars(self).update(_widths=widths, _kept=kept, _generators=generators, _cropped=_cropped(widths))  # untracked
+        self.built = True
+
+    def _number(self, values: np.ndarray, name: str) -> keras.Variable:
+        """Returns a variable that holds numbers and is not trained."""
+        how = {"trainable": False, "autocast": False, "dtype": "float32", "name": name}
+        return self.add_weight(shape=values.shape, initializer=lambda shape, dtype: ops.cast(values, dtype), **how)
+
+    @property
+    def widths(self) -> Widths:
+        """The widths that it may have; `widths.graph` is the graph of `body`."""
+        return self._widths
+
+    def set_widths(self, genes: Sequence[int]) -> None:
+        """Sets the widths of which `evaluate` and `predict` are; at first those of the whole model.
+
+        Args:
+            genes: Per group the place of its number of channels in `widths.counts`.
+        """
+        self._kept.assign(self.widths.kept(self.widths.checked(genes)))
+
+    def slim(self, genes: Sequence[int]) -> keras.Model:
+        """Returns the slim model of some widths, with the weights that are made for them.
+
+        Its statistics of BatchNorm are those of many widths: take them anew with `kp.recalibrate`.
+
+        Args:
+            genes: Per group the place of its number of channels in `widths.counts`.
+        """
+        kept = ops.cast(self.widths.kept(self.widths.checked(genes)), "float32")
+        for generator in self._generators:
+            generator.kernel.variable.assign(generator(self._fractions(kept)))
+        return rebuild(self.widths.graph, self.widths.plan(genes), absorb=False)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Returns the outputs of the model of widths that are drawn, or, in use, of those that were set."""
+        kept = self._drawn() if training else ops.convert_to_tensor(self._kept)
+        made = {id(each.kernel.variable): each(self._fractions(kept)) for each in self._generators}
+        given = [(each, made.get(id(each), each.value)) for each in self.body.variables]
+        given = [(each, self._crop(each, value, kept)) for each, value in given]
+        with keras.StatelessScope(state_mapping=given, collect_losses=True) as scope:
+            outputs = self.body(inputs, training=training)
+        if training:
+            for each in self.body.non_trainable_variables:
+                if id(each) not in made:
+                    each.assign(scope.get_current_value(each))
+        for loss in scope.losses:
+            self.add_loss(loss * 1.0)  # as one of this model: JAX asks the layers inside for theirs, too
+        return outputs
+
+    def _fractions(self, kept: Any) -> Any:
+        return kept / ops.convert_to_tensor(self.widths.sizes.astype("float32"))
+
+    def _drawn(self) -> Any:
+        """Returns numbers of channels, each of those of its group with the same probability."""
+        choices = np.array(self.widths.choices, "float32")
+        table = np.zeros((choices.size, int(choices.max())), "float32")
+        for row, counts in zip(table, self.widths.counts, strict=True):
+            row[: counts.size] = counts
+        uniform = keras.random.uniform(choices.shape, dtype="float32", seed=self._seeds)
+        place = ops.minimum(ops.floor(ops.multiply(uniform, choices)), choices - 1)
+        drawn = ops.equal(place[:, None], np.arange(table.shape[1], dtype="float32"))
+        return ops.sum(ops.where(drawn, table, 0.0), axis=1)
+
+    def _crop(self, variable: keras.Variable, value: Any, kept: Any) -> Any:
+        """Returns the value of a variable in which nothing is read of channels beyond those that stay."""
+        for shape, owner, rank, silent in self._cropped.get(id(variable), ()):
+            stays = ops.reshape(ops.less(rank, ops.take(kept, owner)), shape)
+            value = ops.where(stays, value, ops.cast(silent, value.dtype))
+        return value
+
+
+def _own_graph(model: keras.Model | ChannelGraph) -> ChannelGraph:
+    """Returns the graph of a copy of a model."""
+    body = functional(plain(model.model if isinstance(model, ChannelGraph) else model))
+    copy = clone(body, lambda layer: make_layer(layer, {}), lambda node, index, x: x, value=values)[0]
+    return traced_alike(copy, model)
+
+
+def traced_alike(model: keras.Model, like: keras.Model | ChannelGraph) -> ChannelGraph:
+    """Returns the graph of a model, with the options of another graph if it is one."""
+    if not isinstance(like, ChannelGraph):
+        return trace(model)
+    return trace(model, coupling=like.coupling, freeze=like.freeze, resolution=like.resolution, unknown="freeze")
+
+
+def _check(widths: Widths) -> None:
+    """Says where cropping is more than not reading."""
+    graph, (owner, _) = widths.graph, widths.ranks
+    faults = []
+    if graph.padded:
+        faults.append(f"Expected coupling 'tied' or 'free'. Received: a graph with coupling={graph.coupling!r}.")
+    for norm, _, ids in graph.norms:
+        groups = [widths.names[place] for place in np.unique(owner[ids]) if place >= 0]
+        if groups:
+            faults.append(
+                f"Expected BatchNormalization, whose channels know nothing of each other. Received: {norm.name!r} of "
+                f"class {type(norm).__name__}. Keep its channels: kp.trace(model, freeze={groups})."
+            )
+    raise_faults("No PruningNet can be made:", faults)
+
+
+def _generators(widths: Widths, hidden: int, seed: int | None, add_weight: Any) -> list[Generator]:
+    """Returns a net for each kernel that touches a group; its own variable is trained no more."""
+    owner, seeds = widths.ranks[0], np.random.default_rng(seed)
+
+    def uniform(bound: float) -> keras.initializers.Initializer:  # as layers of PyTorch begin, the authors' too
+        return keras.initializers.RandomUniform(-bound, bound, seed=int(seeds.integers(2**31 - 1)))
+
+    found = []
+    for kernel in widths.graph.kernels:
+        ids = [line for line in kernel.ids if line is not None]
+        groups = np.unique(owner[np.concatenate(ids)]) if ids else np.zeros(0, int)
+        groups = groups[groups >= 0]
+        if not groups.size:
+            continue
+        variable, start = kernel.variable, values(kernel.variable).ravel().astype("float32")
+        how = {"trainable": variable.trainable, "dtype": "float32"}
+        of_kernel = {**how, "regularizer": variable.regularizer}
+        name = f"{kernel.owner.name}_{variable.name}"
+        bound = 1 / sqrt(groups.size)
+        second = float(start.std()) * sqrt(3 / hidden)
+        weights = (
+            add_weight(shape=(groups.size, hidden), initializer=uniform(bound), name=f"{name}_w1", **how),
+            add_weight(shape=(hidden,), initializer=uniform(bound), name=f"{name}_b1", **how),
+            add_weight(shape=(hidden, start.size), initializer=uniform(second), name=f"{name}_w2", **of_kernel),
+            add_weight(shape=start.shape, initializer=_starting(start), name=f"{name}_b2", **of_kernel),
+        )
+        variable.trainable = False
+        found.append(Generator(kernel, groups, weights))
+    return found
+
+
+def _starting(start: np.ndarray) -> Any:
+    return lambda shape, dtype: ops.cast(start, dtype)
+
+
+def _cropped(widths: Widths) -> dict[int, list[tuple[list[int], np.ndarray, np.ndarray, float]]]:
+    """Returns per variable the axes along which groups are read: shape, group and rank along it, what stands in."""
+    owner, rank = widths.ranks
+    found: dict[int, list] = {}
+    for entry in widths.graph.slices:
+        for axis in entry.reads:
+            ids = entry.ids[axis]
+            if ids is not None and (owner[ids] >= 0).any():
+                shape = [-1 if each == axis else 1 for each in range(len(entry.ids))]
+                place = np.maximum(owner[ids], 0)  # what always stays has rank −1, below any number
+                found.setdefault(id(entry.variable), []).append(
+                    (shape, place, rank[ids].astype("float32"), entry.silent)
+                )
+    return found

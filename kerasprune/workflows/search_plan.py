@@ -1,0 +1,157 @@
+"""`search_plan`: how much stays where, found by evolution, each candidate judged in seconds without training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kerasprune import criteria
+from kerasprune._keras import structures
+from kerasprune.costs.cost import graph_at
+from kerasprune.criteria.base import Criterion
+from kerasprune.errors import choice_faults, kind_faults, raise_faults, seed_faults, whole_number_faults
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.graph.values import values
+from kerasprune.graph.walk import functional
+from kerasprune.plans import Plan
+from kerasprune.search.evolution import Evolution, Genes
+from kerasprune.surgery.example_batches import example_batches
+from kerasprune.surgery.feature_error import logit_error
+from kerasprune.surgery.rebuild import rebuild
+from kerasprune.surgery.recalibrate import recalibrate
+from kerasprune.surgery.trials import Trials
+from kerasprune.workflows.remembered_scores import RememberedScores, digest
+from kerasprune.workflows.width_search import SearchedPlan, best_widths
+from kerasprune.workflows.widths import FRACTIONS, Widths
+
+SHORT = Evolution(population=20, parents=5, mutations=10, crossovers=10, generations=10)
+"""200 candidates: minutes for a small network."""
+JUDGES = ("reconstruction", "recalibration")
+
+
+def search_plan(
+    model: keras.Model | ChannelGraph,
+    data: Any,
+    macs: float = 0.5,
+    *,
+    criterion: str | dict | type | Criterion = "l1",
+    judge: str | Callable[[keras.Model], float] = "reconstruction",
+    delta: float = 0.005,
+    fractions: Sequence[float] = FRACTIONS,
+    evolution: Evolution = SHORT,
+    samples: int = 256,
+    resolution: int | None = None,
+    loss: Any = None,
+    store: str | Path | None = None,
+    seed: int = 0,
+    verbose: int = 0,
+) -> SearchedPlan:
+    """Searches for the widths of all groups at a number of multiply–adds by evolution; no candidate is trained.
+
+    Candidates are drawn around all levels of uniformity, begin with one that is nearly uniform, and are mutated and
+    crossed within `|MACs / MACs₀ − macs| ≤ delta`. The channels that a criterion holds highest stay. Each is rebuilt,
+    mended without labels, and judged on examples; what a candidate is worth after fine-tuning is another question, so
+    compare the best with the uniform plan after that.
+
+    Args:
+        model: The trained model, which is left untouched, or its graph.
+        data: Examples, as for `kp.reconstruct`; of criteria that look at data, batches of `(inputs, labels)`.
+        macs: Fraction of the multiply–adds that stays. Defaults to 0.5.
+        criterion: Which channels stay. Defaults to `"l1"`.
+        judge: `"reconstruction"`: minus the error of the logits after least squares on half of the samples, measured
+            on the others; `"recalibration"`: minus that error after BatchNorm statistics were taken anew; or a
+            function of yours of the rebuilt model, higher = better. Defaults to `"reconstruction"`.
+        delta: Half the width of the window around `macs`. Defaults to 0.005.
+        fractions: Fractions of a group's channels that may stay. Defaults to 0.10, 0.13, …, 1.00.
+        evolution: How long is searched. Defaults to 10 generations of 20.
+        samples: Examples to mend and judge with. Defaults to 256.
+        resolution: Input side, in pixels, to count at where the model's is free. Defaults to that of the data.
+        loss: Loss for criteria that use gradients. Defaults to the compiled one.
+        store: An SQLite file for what was judged; a search that was killed goes on where it was. With a judge of your
+            own, take another file when it has changed. Defaults to `None`: nothing is kept.
+        seed: Of everything random. Defaults to 0.
+        verbose: 1: shows how far it is. Defaults to 0.
+
+    Returns:
+        The best plan, and all candidates.
+
+    Raises:
+        PruneError: An argument is out of range, the data do not fit, or no widths have so many multiply–adds.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(n, "relu") for n in (8, 8, 2))])
+        >>> few = kp.search.Evolution(population=4, parents=2, mutations=2, crossovers=2, generations=2)
+        >>> data = np.random.default_rng(0).normal(size=(64, 4))
+        >>> found = kp.search_plan(model, data, macs=0.5, delta=0.1, evolution=few)
+        >>> len(found.search.candidates), 0.4 <= found.macs <= 0.6
+        (8, True)
+
+    Reference:
+        Liu et al., MetaPruning, ICCV 2019, Algorithm 1; the judge of Li et al., EagleEye, ECCV 2020, is
+        `"recalibration"` with an accuracy of yours.
+    """
+    _check(judge, samples, evolution, seed)
+    graph = model if isinstance(model, ChannelGraph) else trace(model)
+    batches = example_batches(graph.model, data, samples)
+    widths = Widths(graph_at(graph, None, resolution or _side(graph.model, batches)), tuple(fractions))
+    limit = widths.limit(macs, delta)
+    loss = loss if loss is not None else getattr(graph.model, "loss", None)
+    scores = criteria.score(criteria.get(criterion), graph, data, loss, seed)
+    trial = _judge(judge, graph, batches, samples, seed)
+
+    def score(genes: Genes) -> float:
+        return trial(widths.plan(genes, scores))
+
+    named = {} if callable(judge) else {"examples": digest(array for batch in batches for array in batch)}
+    question = {
+        "judge": "own" if callable(judge) else judge,
+        "weights": digest(values(each) for each in graph.model.weights),
+        "scores": digest(scores[name] for name in widths.names),
+        "counts": [each.tolist() for each in widths.counts],
+        "seed": seed,
+        **named,
+    }
+    asked = RememberedScores(score, store, question, evolution.most, verbose)
+    return best_widths(widths, limit, asked, evolution, seed, scores)
+
+
+def _judge(
+    judge: str | Callable[[keras.Model], float], graph: ChannelGraph, batches: Any, samples: int, seed: int
+) -> Callable[[Plan], float]:
+    """Returns what says of a plan how good it is."""
+    examples = [packed(graph.model, batch) for batch in batches]
+    if judge == "reconstruction":
+        trials = Trials(graph, examples, samples=samples, seed=seed)
+        return lambda plan: -trials.error(plan)
+    if judge == "recalibration":
+        return lambda plan: -_recalibrated_error(graph, plan, examples, samples)
+    return lambda plan: judge(rebuild(graph, plan))
+
+
+def packed(model: keras.Model, batch: list[Any]) -> Any:
+    """Returns the inputs of a batch in the structure that a model takes."""
+    packed = keras.tree.pack_sequence_as(structures(functional(model))[0], batch)
+    return list(packed) if isinstance(packed, tuple) else packed  # a tuple would be inputs and labels
+
+
+def _recalibrated_error(graph: ChannelGraph, plan: Plan, data: Any, samples: int) -> float:
+    slim = recalibrate(rebuild(graph, plan), data, samples=samples)
+    return logit_error(slim, graph, plan, data, samples=samples)
+
+
+def _side(model: keras.Model, batches: Any) -> int | None:
+    """Returns the image side of the examples for a model that leaves its own free."""
+    free = None in model.inputs[0].shape[1:]
+    return batches[0][0].shape[1] if free and batches[0][0].ndim == 4 else None
+
+
+def _check(judge: Any, samples: int, evolution: Evolution, seed: int) -> None:
+    faults = whole_number_faults(2, samples=samples) + seed_faults(seed=seed)
+    faults += kind_faults(Evolution, "Take kp.search.Evolution(…).", evolution=evolution)
+    faults += [] if callable(judge) else choice_faults(JUDGES, judge=judge)
+    raise_faults("No plan can be searched for:", faults)

@@ -1,0 +1,210 @@
+"""How many channels of every group may stay: what a search over widths chooses from, and what its choices cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from kerasprune.budgets.base import top
+from kerasprune.costs.channel_polynomial import ChannelPolynomial
+from kerasprune.costs.cost import cost, cost_of_what_stays
+from kerasprune.costs.report import not_counted
+from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, short
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.kept_channels import filled, legal
+from kerasprune.plans import Plan
+from kerasprune.search.evolution import Limit
+
+FRACTIONS = tuple(round(0.1 + 0.03 * step, 2) for step in range(31))
+"""Fractions of the channels that MetaPruning chooses from: 0.10, 0.13, …, 1.00."""
+_UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds says nothing
+_SPREAD, _BISECTIONS = 0.3, 25
+_NEARLY, _LITTLE = 500, 0.05  # draws for a candidate that is nearly uniform, and their spread
+
+
+@dataclass(frozen=True)
+class Widths:
+    """The widths that a model may have, a gene for each prunable group.
+
+    Args:
+        graph: The graph of the model.
+        fractions: Fractions of a group's channels that may stay.
+
+    Raises:
+        PruneError: A fraction is not in (0, 1], there is none, or nothing of the model can be dropped.
+    """
+
+    graph: ChannelGraph
+    fractions: Sequence[float] = FRACTIONS
+
+    def __post_init__(self) -> None:
+        faults = [fault for each in self.fractions for fault in fraction_faults(fraction=each)]
+        if not len(self.fractions):
+            faults.append("Expected fractions of the channels that may stay. Received: none.")
+        if not self.graph.prunable:
+            faults.append(
+                f"Expected a model with channels that can be dropped. Received: {self.graph.model.name!r}, all of "
+                "whose channels are pinned. Call graph.report() for the reasons, and freeze less."
+            )
+        raise_faults("There is no choice of widths:", faults)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The groups that may be narrower, in the order of the graph."""
+        return list(self.graph.prunable)
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Channels of each of these groups."""
+        return np.array([group.size for group in self.graph.prunable.values()])
+
+    @cached_property
+    def order(self) -> dict[str, np.ndarray]:
+        """Per group its channels in the order in which they stay: 0, 1, 2, …, but one of every part of it first.
+
+        Where a tensor was split, the first channels of a group might all lie in one part, and leave the other empty.
+        """
+        first = filled(self.graph, {name: [0] for name in self.names})
+        every = {name: np.arange(group.size) for name, group in self.graph.prunable.items()}
+        return {name: np.concatenate([first[name], np.setdiff1d(each, first[name])]) for name, each in every.items()}
+
+    @cached_property
+    def counts(self) -> list[np.ndarray]:
+        """Per group the numbers of channels that may stay, ascending, each once."""
+        least = filled(self.graph, {name: [0] for name in self.names})
+        asked = np.asarray(self.fractions, float)
+        rounded = [np.rint(asked * size).astype(int) for size in self.sizes]
+        return [
+            np.unique(np.clip(each, len(least[name]), size))
+            for name, each, size in zip(self.names, rounded, self.sizes, strict=True)
+        ]
+
+    @property
+    def choices(self) -> list[int]:
+        """How many numbers there are for each group."""
+        return [len(each) for each in self.counts]
+
+    def kept(self, genes: np.ndarray | Sequence) -> np.ndarray:
+        """Returns how many channels stay, `(…, groups)`, for genes of the same shape."""
+        genes = np.asarray(genes)
+        return np.stack([each[genes[..., place]] for place, each in enumerate(self.counts)], axis=-1)
+
+    def checked(self, genes: Sequence[int]) -> Sequence[int]:
+        """Returns genes that are some.
+
+        Raises:
+            PruneError: They are none of these widths.
+        """
+        given = np.asarray(genes)
+        if given.shape != (len(self.names),) or given.dtype.kind not in "iu" or not self._inside(given):
+            raise PruneError(
+                f"Expected a place in the numbers of channels of each group: whole numbers ≥ 0 below {self.choices}. "
+                f"Received: {short(genes)}."
+            )
+        return genes
+
+    def _inside(self, genes: np.ndarray) -> bool:
+        return bool(((genes >= 0) & (genes < self.choices)).all())
+
+    def plan(self, genes: Sequence[int], scores: Mapping[str, np.ndarray] | None = None) -> Plan:
+        """Returns the plan of a candidate.
+
+        Args:
+            genes: Its genes.
+            scores: `{group name: one score per channel}`; the highest stay. Defaults to `None`: the first in `order`.
+        """
+        return Plan.of(self.graph, self._chosen(self.kept(genes).tolist(), scores))
+
+    def _chosen(self, kept: Sequence[int], scores: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+        """Returns the channels of each group that stay, for their numbers."""
+        numbers = dict(zip(self.names, kept, strict=True))
+        if scores is None:
+            chosen = {name: np.sort(self.order[name][:number]) for name, number in numbers.items()}
+        else:
+            chosen = {name: top(scores[name], number) for name, number in numbers.items()}
+        return legal(self.graph, chosen, scores)
+
+    # ---- costs ----------------------------------------------------------------------------------------------
+
+    def limit(self, macs: float, delta: float) -> Limit:
+        """Returns the limit `|MACs / MACs of the dense model − macs| ≤ delta`.
+
+        Raises:
+            PruneError: An argument is out of range, multiply–adds are not known, or no widths come near.
+        """
+        faults = fraction_faults(macs=macs) + interval_faults("(0, 1)", "a difference of fractions", delta=delta)
+        raise_faults("The widths cannot be limited:", faults)
+        self._check_counted()
+        fewest, most = self.share(np.array([[0] * len(self.names), [n - 1 for n in self.choices]]))
+        if not fewest - delta <= macs <= most + delta:
+            raise PruneError(
+                f"Expected macs that the widths can reach: {fewest:.4g} to {most:.4g} of the multiply–adds. "
+                f"Received: macs={macs}, delta={delta}. Ask for that, or give other fractions=."
+            )
+        return Limit("macs", self.share, macs - delta, macs + delta)
+
+    def share(self, genes: np.ndarray) -> np.ndarray:
+        """Returns what part of the dense model's multiply–adds stays, for an array `(candidates, genes)`."""
+        return self._macs(self.kept(genes)) / self._macs(self.sizes[None])
+
+    def draw_near(
+        self, limit: Limit, generator: np.random.Generator, number: int, spread: float = _SPREAD
+    ) -> np.ndarray:
+        """Returns random candidates near a limit of multiply–adds: a level, found by bisection, plus normal noise.
+
+        Args:
+            limit: What `limit` has returned.
+            generator: Of the noise.
+            number: How many.
+            spread: Largest standard deviation of the noise, a fraction kept. Defaults to 0.3.
+        """
+        noise = generator.normal(size=(number, len(self.names))) * generator.uniform(0, spread, (number, 1))
+        wanted = generator.uniform(limit.lowest, limit.highest, number)
+        low, high = np.full((number, 1), -2.0), np.full((number, 1), 3.0)
+        for _ in range(_BISECTIONS):
+            level = (low + high) / 2
+            above = (self.share(self._nearest(level + noise)) > wanted)[:, None]
+            low, high = np.where(above, low, level), np.where(above, level, high)
+        return self._nearest(np.where(generator.random((number, 1)) < 0.5, low, high) + noise)
+
+    def nearly_uniform(self, limit: Limit) -> list[list[int]]:
+        """Returns the candidate within a limit whose fractions differ least, or none where none was found."""
+        drawn = self.draw_near(limit, np.random.default_rng(0), _NEARLY, _LITTLE)
+        drawn = drawn[limit.met(drawn)]
+        return drawn[np.argsort((self.kept(drawn) / self.sizes).std(axis=1), kind="stable")[:1]].tolist()
+
+    def _nearest(self, fractions: np.ndarray) -> np.ndarray:
+        """Returns the genes whose widths are nearest to fractions of the groups."""
+        genes = []
+        for place, each in enumerate(self.counts):
+            between = (each[1:] + each[:-1]) / 2
+            genes.append(np.searchsorted(between, fractions[:, place] * self.sizes[place]))
+        return np.stack(genes, axis=-1)
+
+    def _macs(self, kept: np.ndarray) -> np.ndarray:
+        """Returns the multiply–adds of each row of numbers of channels that stay."""
+        if self._polynomial.whole and not self.graph.padded:
+            return self._polynomial(kept)[:, 0]
+        return np.array([cost_of_what_stays(self.graph, self._chosen(row)).macs for row in kept.tolist()])
+
+    @cached_property
+    def _polynomial(self) -> ChannelPolynomial:
+        return ChannelPolynomial(self.graph)
+
+    @cached_property
+    def ranks(self) -> tuple[np.ndarray, np.ndarray]:
+        """For every id the place of its group among `names`, and its rank in `order`; −1, −1 where it always stays."""
+        owner, rank = np.full((2, self.graph.classes.max(initial=-1) + 1), -1)
+        for place, name in enumerate(self.names):
+            classes = self.graph.groups[name].classes[self.order[name]]
+            owner[classes], rank[classes] = place, np.arange(classes.size)
+        return owner[self.graph.classes], rank[self.graph.classes]
+
+    def _check_counted(self) -> None:
+        """Refuses what `kp.plan(macs=…)` refuses."""
+        dense = cost(self.graph)
+        if dense.uncounted > _UNCOUNTED:
+            raise PruneError(f"Expected a model whose multiply–adds are known. Received: {not_counted(dense)}.")

@@ -1,0 +1,52 @@
+"""Many slim models solved towards the same dense one: the same as one reconstruction after the other."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import kerasprune as kp
+from kerasprune.surgery.feature_error import logit_error
+from kerasprune.surgery.trials import Trials
+
+
+@pytest.fixture(scope="module")
+def dense():
+    """A small residual network, its graph, and examples."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6, 6, 3))
+    stem = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same", name="stem")(inputs))
+    stem = layers.Activation("relu")(stem)
+    x = layers.Conv2D(8, 3, padding="same", activation="relu", name="first")(stem)
+    x = layers.Add(name="sum")([stem, layers.Conv2D(8, 3, padding="same", name="second")(x)])
+    x = layers.GlobalAveragePooling2D()(layers.Activation("relu")(x))
+    model = keras.Model(inputs, layers.Dense(5, activation="softmax")(x))
+    return kp.trace(model), np.random.default_rng(0).normal(size=(1100, 6, 6, 3)).astype("float32")
+
+
+def test_the_error_is_that_of_a_reconstruction_from_the_first_half(dense):
+    graph, data = dense
+    trials = Trials(graph, data, samples=1040, positions=10**6, ridge=1e-3, turns=8)
+    for plan in (kp.plan(graph, keep=0.5), kp.plan(graph, keep=0.25)):
+        slim = kp.reconstruct(kp.rebuild(graph, plan), graph.model, plan, data[:520], positions=10**6)
+        expected = logit_error(slim, graph.model, plan, data[520:1040])
+        assert trials.error(plan) == pytest.approx(expected, rel=1e-3) and expected > 1e-3
+
+
+def test_plans_are_measured_alike_in_any_order(dense):
+    graph, data = dense
+    narrow, other = kp.plan(graph, keep=0.25), kp.plan(graph, "random", keep=0.5)
+    dropped = kp.Plan.of(graph, {"stem": range(6)}, removed=["sum"])
+    plans = (narrow, other, dropped, narrow, kp.Plan.of(graph, {}))
+    first, second, third, again, whole = map(Trials(graph, data, samples=64).error, plans)
+    assert first == again and whole < 1e-9 < second
+    fresh = Trials(graph, data, samples=64)
+    assert (fresh.error(dropped), fresh.error(other)) == pytest.approx((third, second), rel=0.2)
+
+
+def test_halves_need_two_examples(dense):
+    graph, data = dense
+    with pytest.raises(kp.PruneError, match="one example"):
+        Trials(graph, data[:1])
