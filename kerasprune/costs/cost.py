@@ -146,16 +146,6 @@ def cost_of_counts(
     return _total(_layer_costs(graph, count, {}, macs_of))
 
 
-def cost_of_counts(graph: ChannelGraph, count: Count) -> Cost:
-    """Returns the cost where `count(ids)` says how many channels of an array of ids there are, fewer or more than now.
-
-    Args:
-        graph: The graph.
-        count: Says for an array of ids how many there are.
-    """
-    return _total(_layer_costs(graph, count, {}, {}))
-
-
 def macs_of_faults(graph: ChannelGraph, macs_of: Mapping[str, int]) -> list[str]:
     """Returns what is wrong with numbers of multiply–adds that a user gives for layers without a rule."""
     if not isinstance(macs_of, Mapping):
