@@ -127,8 +127,10 @@ def table() -> None:
         "|---|---|---|---|---|---|",
     ]
     for macs in sorted(TARGETS, reverse=True):
-        for method in METHODS:
+        for method in dict.fromkeys((*METHODS, *(row["method"] for row in rows))):
             mine = [row for row in rows if (row["macs"], row["method"]) == (str(macs), method)]
+            if not mine:
+                continue
             columns = [[float(row[name]) for row in mine] for name in ("accuracy", "fresh_error", "error", "cpu")]
             cells = [
                 f"{mean_std(columns[0])} (n={len(mine)})",

@@ -37,7 +37,7 @@ class Sensitivity(MeasuredBudget):
         positions: How many output positions each layer is solved on. Defaults to 4000.
         measurements: How many plans are measured at most, each by a reconstruction. Defaults to 60; a round takes one
             for every group, and some.
-        step: By which fraction a group is made narrower to measure it, a channel at the least. Defaults to 0.15.
+        step: By which fraction a group is made narrower to measure it, a channel at the least. Defaults to 0.35.
         reach: m at the start, and at most. Defaults to 0.4.
 
     Example:
@@ -59,7 +59,7 @@ class Sensitivity(MeasuredBudget):
     samples: int = 600
     positions: int = 4000
     measurements: int = 60
-    step: float = 0.15
+    step: float = 0.35
     reach: float = 0.4
 
     def __post_init__(self) -> None:
