@@ -68,7 +68,7 @@ def costs(
     resolution: int | None = None,
     macs_of: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what many recipes cost: those of `kp.cost(model, recipes.plan(i))`, some million recipes a second.
+    """Returns what many recipes cost: those of `kp.cost(model, recipes.plan(i))`, a million recipes a second.
 
     What a layer costs is a product of the numbers of channels along its axes, which are sums over groups:
 

@@ -16,7 +16,7 @@ from kerasprune.testing import check_rebuild, randomise
 
 @pytest.fixture(scope="module")
 def resnet():
-    return randomise(kp.models.resnet_cifar(20, input_shape=(16, 16, 3), shortcut="projection", width=2))
+    return randomise(kp.models.resnet_cifar(14, input_shape=(16, 16, 3), shortcut="projection", width=2))
 
 
 @pytest.fixture(scope="module")

@@ -66,8 +66,6 @@ HEAVY = {
 
 # Where every format is exported; the others take the last of theirs.
 ALL_FORMATS = {"digits-greg1"}
-# Where three residual blocks stand for nine: `pytest -m slow` takes the recipe as it is.
-SHALLOW = {"digits-greg1"}
 
 
 def steps(optimizer: learning.Sgd) -> dict[int, float]:
@@ -231,16 +229,10 @@ def assert_expected(recipe, base, pruned):
 
 
 @pytest.mark.parametrize(
-    ("name", "depth"),
-    [
-        *(pytest.param(n, None, marks=[pytest.mark.slow] * (n in HEAVY | SHALLOW), id=n) for n in recipes.names()),
-        *(pytest.param(n, 8, id=f"{n}-shallow") for n in sorted(SHALLOW)),
-    ],
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in HEAVY else n for n in recipes.names()]
 )
-def test_recipe_goes_through_every_stage(name, depth, tmp_path):
+def test_recipe_goes_through_every_stage(name, tmp_path):
     recipe = loading.load(name)
-    if depth is not None:
-        recipe.model.arguments["depth"] = depth
     if name not in ALL_FORMATS and len(recipe.export) > 1:
         recipe = recipe.model_copy(update={"export": recipe.export[-1:]})
     folder = RunFolder(running.run(recipe, tmp_path / "out", smoke=True, console=Console(quiet=True)))

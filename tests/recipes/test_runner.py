@@ -16,7 +16,7 @@ from kerasprune import PruneError
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes import runner as running
 from kerasprune.recipes.run_folder import RunFolder
-from kerasprune.recipes.stages.context import Run
+from kerasprune.recipes.stages.context import Run, dense_model
 
 TEXT = """\
 name: tiny
@@ -269,3 +269,18 @@ def test_default_folder_is_named_after_recipe_and_hash():
 
 def test_summary_is_json_without_nan(finished):
     json.loads(finished.file("summary.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+
+
+def test_a_model_by_name_is_reconfigured():
+    text = """
+name: tiny
+why: A test.
+model: {name: resnet_cifar, depth: 8, classes: 4}
+reconfigure: {params: 0.8, macs: 1.0}
+data: {name: digits, size: 16}
+train: {epochs: 1, optimizer: {name: sgd, learning_rate: 0.1}}
+"""
+    recipe = loading.parse(text)
+    new, old = (kp.cost(dense_model(each)) for each in (recipe, recipe.model_copy(update={"reconfigure": None})))
+    assert new.params / old.params == pytest.approx(0.8, rel=0.03)
+    assert new.macs / old.macs == pytest.approx(1.0, rel=0.03)

@@ -34,9 +34,9 @@ def trained():
 @pytest.mark.parametrize("by", ["removed", "recalibrated", "reconstructed"])
 def test_scores_are_those_of_models_made_by_hand(trained, by):
     model, x, y = trained
-    recipes = kp.spaces.sample(model, params=0.5, delta=0.03, n=3)
+    recipes = kp.spaces.sample(model, params=0.5, delta=0.03, n=2)
     ranking = kp.rank(model, recipes, (x[:200], y[:200]), by=by, validation=(x[200:], y[200:]))
-    for number in range(3):
+    for number in range(2):
         plan = recipes.plan(number)
         slim = kp.rebuild(model, plan)
         if by == "recalibrated":
@@ -64,7 +64,7 @@ def test_without_labels_the_outputs_are_compared(trained):
 
 def test_eagle_eye_takes_the_best_of_random_recipes(trained):
     model, x, y = trained
-    slim, plan, ranking = kp.eagle_eye(model, (x, y), macs=0.4, delta=0.05, n=4)
+    slim, plan, ranking = kp.eagle_eye(model, (x, y), macs=0.4, delta=0.05, n=2)
     assert abs(kp.cost(slim).macs / kp.cost(model).macs - 0.4) <= 0.05
     accuracy = slim.evaluate(x, y, verbose=0, return_dict=True)["accuracy"]
     assert accuracy == pytest.approx(ranking.scores.max())
