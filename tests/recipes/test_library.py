@@ -66,6 +66,8 @@ HEAVY = {
 
 # Where every format is exported; the others take the last of theirs.
 ALL_FORMATS = {"digits-greg1"}
+# Where three residual blocks stand for nine: `pytest -m slow` takes the recipe as it is.
+SHALLOW = {"digits-greg1": ["model.depth=8"]}
 
 
 def steps(optimizer: learning.Sgd) -> dict[int, float]:
@@ -229,10 +231,14 @@ def assert_expected(recipe, base, pruned):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n in HEAVY else n for n in recipes.names()]
+    ("name", "settings"),
+    [
+        *(pytest.param(n, [], marks=[pytest.mark.slow] * (n in {*HEAVY, *SHALLOW}), id=n) for n in recipes.names()),
+        *(pytest.param(n, settings, id=f"{n}-shallow") for n, settings in SHALLOW.items()),
+    ],
 )
-def test_recipe_goes_through_every_stage(name, tmp_path):
-    recipe = loading.load(name)
+def test_recipe_goes_through_every_stage(name, settings, tmp_path):
+    recipe = loading.load(name, settings)
     if name not in ALL_FORMATS and len(recipe.export) > 1:
         recipe = recipe.model_copy(update={"export": recipe.export[-1:]})
     folder = RunFolder(running.run(recipe, tmp_path / "out", smoke=True, console=Console(quiet=True)))
