@@ -14,8 +14,8 @@ import numpy as np
 from kerasprune import budgets, criteria
 from kerasprune.budgets.base import Budget, Floor, top
 from kerasprune.budgets.measured import MeasuredBudget, Widths, WidthSpace
-from kerasprune.costs.cost import Cost, cost, cost_of_what_stays, graph_at
-from kerasprune.costs.report import not_counted
+from kerasprune.costs.cost import cost, cost_of_what_stays, graph_at
+from kerasprune.costs.report import check_counted
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, fraction_faults, raise_faults, seed_faults
 from kerasprune.graph.graph import ChannelGraph
@@ -28,7 +28,6 @@ Choice = dict[str, np.ndarray]
 """`{group name: indices kept}`: a plan that nobody has checked yet."""
 _LOWEST, _BISECTIONS = 1e-9, 30
 _MISSED = 0.05  # by how much a target may be missed without a word
-_UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds says nothing
 
 
 def plan(
@@ -146,7 +145,7 @@ def _at_cost(
     """
     dense = cost(graph, macs_of=macs_of)
     if key == "macs":
-        _check_counted(dense)
+        check_counted(dense, "macs=", "keep= or params=")
 
     share = _share(graph, key, macs_of)
     chosen = _meet(graph, key, float(fraction), at, share)
@@ -231,17 +230,6 @@ def _warn_of_floor(chosen: Choice, without: Choice, floor: Floor) -> None:
             "were asked for. Lower them, or ask for less.",
             stacklevel=3,
         )
-
-
-def _check_counted(dense: Cost) -> None:
-    """Warns of multiply–adds that are not counted, and refuses where they are too many to mean anything by a target."""
-    if dense.uncounted > _UNCOUNTED:
-        raise PruneError(
-            f"Expected a model whose multiply–adds are known, to meet macs=. Received: {not_counted(dense)}, "
-            "or ask for keep= or params=."
-        )
-    if dense.estimated:
-        warnings.warn(f"The target is met without what is {not_counted(dense)}.", stacklevel=4)
 
 
 def _meet(

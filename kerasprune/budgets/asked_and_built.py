@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from warnings import warn
 
 from kerasprune.budgets.coupled_layers import CoupledLayers
-from kerasprune.costs.cost import Cost
 from kerasprune.errors import is_number, raise_faults
 
 Made = TypeVar("Made")
@@ -83,16 +82,6 @@ def share_faults(params: Any, macs: Any, largest: float) -> list[str]:
         for key, share in given.items()
         if not is_number(share) or not 0 < share <= largest
     ]
-
-
-def warn_of_uncounted(asked: Shares, dense: Cost) -> None:
-    """Warns of multiply–adds that are not counted, where a share of them is asked for."""
-    if "macs" in asked and dense.estimated:
-        names = ", ".join(layer.name for layer in dense.layers if layer.estimated)
-        warn(
-            f"macs= is met without what layers without a rule take, some {dense.uncounted:.1%} of all: {names}.",
-            stacklevel=3,
-        )
 
 
 def _check_reachable(asked: Shares, least: Shares) -> None:

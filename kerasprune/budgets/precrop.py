@@ -8,10 +8,11 @@ from math import prod, sqrt
 import keras
 import numpy as np
 
-from kerasprune.budgets.asked_and_built import Shares, built_as_asked, share_faults, warn_of_uncounted
+from kerasprune.budgets.asked_and_built import Shares, built_as_asked, share_faults
 from kerasprune.budgets.base import kept_number
 from kerasprune.budgets.coupled_layers import CoupledLayers
 from kerasprune.costs.cost import cost, cost_of_what_stays, graph_at
+from kerasprune.costs.report import check_counted
 from kerasprune.errors import PruneError, fraction_faults, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
@@ -70,7 +71,8 @@ def precrop(
     asked = {key: float(share) for key, share in (("params", params), ("macs", macs)) if share is not None}
     graph = _prunable(model, resolution)
     layers, dense = CoupledLayers.of(graph, macs="macs" in asked), cost(graph)
-    warn_of_uncounted(asked, dense)
+    if "macs" in asked:
+        check_counted(dense, "macs=")
 
     def make(fractions: Shares) -> Choice:
         return legal(graph, _first_channels(graph, layers.densities(fractions)))

@@ -7,9 +7,10 @@ from math import sqrt
 
 import keras
 
-from kerasprune.budgets.asked_and_built import Shares, built_as_asked, share_faults, warn_of_uncounted
+from kerasprune.budgets.asked_and_built import Shares, built_as_asked, share_faults
 from kerasprune.budgets.coupled_layers import CoupledLayers
 from kerasprune.costs.cost import cost, cost_of_counts, graph_at
+from kerasprune.costs.report import check_counted
 from kerasprune.errors import PruneError, raise_faults, seed_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -71,7 +72,8 @@ def reconfigure(
             f"Received: {graph.model.name!r}, {len(free)} such groups, coupling={graph.coupling!r}."
         )
     layers, old = CoupledLayers.of(graph, macs="macs" in asked), cost(graph)
-    warn_of_uncounted(asked, old)
+    if "macs" in asked:
+        check_counted(old, "macs=")
 
     def make(fractions: Shares) -> Mapping[str, int]:
         found = layers.densities(fractions, cap=False)

@@ -66,12 +66,13 @@ def not_counted(found: Cost) -> str:
     )
 
 
-def check_counted(found: Cost, wanted: str) -> None:
+def check_counted(found: Cost, wanted: str, instead: str = "params=") -> None:
     """Warns of multiply–adds that are not counted, and refuses where they are too many to mean anything by a target.
 
     Args:
         found: The cost of the dense model.
         wanted: The target, e.g. `"macs="`.
+        instead: What can be asked for in its place. Defaults to `"params="`.
 
     Raises:
         PruneError: More than a twentieth is estimated rather than counted.
@@ -79,7 +80,7 @@ def check_counted(found: Cost, wanted: str) -> None:
     if found.uncounted > _UNCOUNTED:
         raise PruneError(
             f"Expected a model whose multiply–adds are known, to meet {wanted}. Received: {not_counted(found)}, "
-            "or ask for params=."
+            f"or ask for {instead}."
         )
     if found.estimated:
         warnings.warn(f"The target is met without what is {not_counted(found)}.", stacklevel=4)

@@ -11,7 +11,7 @@ import numpy as np
 from kerasprune.budgets.base import top
 from kerasprune.costs.channel_polynomial import ChannelPolynomial
 from kerasprune.costs.cost import cost, cost_of_what_stays
-from kerasprune.costs.report import not_counted
+from kerasprune.costs.report import check_counted
 from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, short
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import filled, legal
@@ -20,7 +20,6 @@ from kerasprune.search.evolution import Limit
 
 FRACTIONS = tuple(round(0.1 + 0.03 * step, 2) for step in range(31))
 """Fractions of the channels that MetaPruning chooses from: 0.10, 0.13, …, 1.00."""
-_UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds says nothing
 _SPREAD, _BISECTIONS = 0.3, 25
 _NEARLY, _LITTLE = 500, 0.05  # draws for a candidate that is nearly uniform, and their spread
 
@@ -137,7 +136,7 @@ class Widths:
         """
         faults = fraction_faults(macs=macs) + interval_faults("(0, 1)", "a difference of fractions", delta=delta)
         raise_faults("The widths cannot be limited:", faults)
-        self._check_counted()
+        check_counted(cost(self.graph), "macs=", "a plan by keep= or params=")
         fewest, most = self.share(np.array([[0] * len(self.names), [n - 1 for n in self.choices]]))
         if not fewest - delta <= macs <= most + delta:
             raise PruneError(
@@ -202,9 +201,3 @@ class Widths:
             classes = self.graph.groups[name].classes[self.order[name]]
             owner[classes], rank[classes] = place, np.arange(classes.size)
         return owner[self.graph.classes], rank[self.graph.classes]
-
-    def _check_counted(self) -> None:
-        """Refuses what `kp.plan(macs=…)` refuses."""
-        dense = cost(self.graph)
-        if dense.uncounted > _UNCOUNTED:
-            raise PruneError(f"Expected a model whose multiply–adds are known. Received: {not_counted(dense)}.")

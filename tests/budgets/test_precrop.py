@@ -152,8 +152,9 @@ def test_multiply_adds_that_are_not_counted_are_named():
         x = layers.Dense(width)(x)
     model = keras.Model(inputs, layers.Dense(3)(layers.Dense(20)(Scaled(name="scaled")(x))))
     graph = kp.trace(model, coupling="padded", unknown="freeze")
-    with pytest.warns(UserWarning, match="macs= is met without .*scaled"):
+    with pytest.raises(kp.PruneError, match="multiply–adds are known, to meet macs=.*scaled.*ask for params="):
         kp.precrop(graph, macs=0.8)
+    assert kp.precrop(graph, params=0.8).keep
 
 
 @pytest.mark.slow
