@@ -188,7 +188,7 @@ class Geometric(Growth):
     def __post_init__(self) -> None:
         raise_faults("There is no such growth:", self.faults())
         if self.settle is None:
-            object.__setattr__(self, "settle", 3 * self.steps // 10)
+            object.__setattr__(self, "settle", max(1, 3 * self.steps // 10))
 
     def faults(self) -> list[str]:
         """Returns what is wrong with it."""

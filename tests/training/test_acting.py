@@ -155,7 +155,7 @@ def test_weights_that_do_not_shrink_are_found_out():
 @ON_TENSORFLOW
 def test_rebuild_warns_of_what_is_not_small_and_compiles_alike():
     model = compiled("momentum", "fit")
-    callback = kp.callbacks.GReg1(keep=0.5, granularity="channel").compressed(10)
+    callback = kp.callbacks.GReg1(keep=0.5, granularity="channel").compressed(4)
     model.fit(*samples(80), 8, 1, verbose=0, callbacks=[callback])
     with pytest.warns(UserWarning, match=r"is not small: its norm is 0\.\d+ of what stays"):
         slim = kp.rebuild(model, callback.plan, compile="same")
