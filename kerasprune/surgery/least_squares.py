@@ -69,11 +69,14 @@ class LeastSquares:
             there: Y there, (other rows, groups, columns).
         """
         middle, moments = self._moments(target)
-        errors = []
+        least, best = np.inf, None
         for ridge in ridges:
-            weights = self._weights(middle, self._inverted(ridge) @ moments)
-            errors.append(float(((fitted(rows, *weights) - there) ** 2).sum()))
-        return ridges[int(np.argmin(errors))]
+            inverse = self._inverted(ridge)
+            error = float(((fitted(rows, *self._weights(middle, inverse @ moments)) - there) ** 2).sum())
+            if best is None or error < least:
+                least, best = error, (ridge, inverse)
+        self._inverse = best  # `solve` takes it up
+        return best[0]
 
     def _inverted(self, ridge: float) -> np.ndarray:
         if np.isinf(ridge):
