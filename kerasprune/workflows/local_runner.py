@@ -21,7 +21,7 @@ from typing import Any
 
 from kerasprune.errors import PruneError
 from kerasprune.workflows.engine import Candidate, Job, Outcome, Settings, evaluated
-from kerasprune.workflows.worker_process import TAIL, environment, found, write_to
+from kerasprune.workflows.worker_process import TAIL, Worker, environment, found, write_to
 
 PREFIX = "candidates-"  # what the processes are called
 _PATIENCE = 5  # seconds that a process has to end by itself
@@ -103,7 +103,7 @@ class LocalRunner:
             process.start()
         theirs.close()
         self._begun += 1
-        worker = _Worker(process, ours, log, self._settings.timeout, self._settings.per_process)
+        worker = _Worker(self._settings.timeout, self._settings.per_process, process, ours, log)
         self._workers.append(worker)
         return worker
 
@@ -119,22 +119,12 @@ class LocalRunner:
 
 
 @dataclass
-class _Worker:
+class _Worker(Worker):
     """A process, and what it is doing."""
 
     process: Any
     pipe: pipes.Connection
     log: Path
-    timeout: float | None
-    left: int  # jobs that it may still take
-    job: Job | None = None
-    ready: bool = False  # whether it has imported the function
-    began: float = 0.0
-
-    @property
-    def deadline(self) -> float | None:
-        """When the job is given up; importing the function does not count."""
-        return self.began + self.timeout if self.ready and self.timeout is not None else None
 
     def take(self, job: Job) -> None:
         self.job, self.began = job, time.monotonic()

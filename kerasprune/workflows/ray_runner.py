@@ -15,7 +15,7 @@ from typing import Any
 
 from kerasprune.errors import PruneError, extras
 from kerasprune.workflows.engine import Candidate, Job, Outcome, Settings, evaluated
-from kerasprune.workflows.worker_process import TAIL, environment, found, write_to
+from kerasprune.workflows.worker_process import TAIL, Worker, environment, found, write_to
 
 WORKERS_LOST = 3  # in one candidate, after which it has failed: it may be what ends them
 
@@ -93,7 +93,7 @@ class RayRunner:
 
     def _hired(self) -> _Worker:
         actor = self._actors.remote(*self._arguments)
-        worker = _Worker(actor, actor.ready.remote(), self._settings.timeout, self._settings.per_process)
+        worker = _Worker(self._settings.timeout, self._settings.per_process, actor, actor.ready.remote())
         self._workers.append(worker)
         return worker
 
@@ -141,21 +141,11 @@ class RayRunner:
 
 
 @dataclass
-class _Worker:
+class _Worker(Worker):
     """An actor, and what it is doing."""
 
     actor: Any
     awaited: Any  # what it answers next: that it is ready, or an outcome
-    timeout: float | None
-    left: int  # jobs that it may still take
-    job: Job | None = None
-    ready: bool = False  # whether it has imported the function
-    began: float = 0.0
-
-    @property
-    def deadline(self) -> float | None:
-        """When the job is given up; waiting for cores and importing the function do not count."""
-        return self.began + self.timeout if self.ready and self.timeout is not None else None
 
     def take(self, job: Job) -> None:
         self.job, self.began = job, time.monotonic()

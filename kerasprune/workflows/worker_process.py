@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import importlib
 import os
+from dataclasses import dataclass, field
 from operator import attrgetter
 
 from kerasprune.errors import PruneError
-from kerasprune.workflows.engine import Candidate
+from kerasprune.workflows.engine import Candidate, Job
 
 TAIL = 4000  # characters of what a candidate wrote
+
+
+@dataclass
+class Worker:
+    """What a worker is doing.
+
+    Args:
+        timeout: Seconds after which its job is given up; `None`: never.
+        left: Jobs that it may still take.
+    """
+
+    timeout: float | None
+    left: int
+    job: Job | None = field(default=None, init=False)
+    ready: bool = field(default=False, init=False)  # whether it has imported the function
+    began: float = field(default=0.0, init=False)
+
+    @property
+    def deadline(self) -> float | None:
+        """When the job is given up; waiting for cores and importing the function do not count."""
+        return self.began + self.timeout if self.ready and self.timeout is not None else None
 
 
 def environment(threads: int, workers: int) -> dict[str, str]:
