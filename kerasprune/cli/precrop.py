@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from kerasprune.cli.application import app
-from kerasprune.cli.messages import Messages
+from kerasprune.cli.at_once import checked, named, run_recipe
 from kerasprune.cli.options import (
     Freeze,
     Import,
@@ -24,7 +23,6 @@ from kerasprune.cli.options import (
     in_options,
 )
 from kerasprune.cli.outcome import print_json
-from kerasprune.cli.prune import checked, named
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_summary
 from kerasprune.errors import PruneError
@@ -73,11 +71,7 @@ def precrop(
         valid = checked(recipe, model, trust, room=out if overwrite else None)
     start(verbose=verbose)
     import_code(imports, trust)
-    from kerasprune.recipes.runner import run as run_recipe
-
-    messages = Messages(None if quiet else Console(stderr=True), log_file, out)
-    with messages.kept(), in_options():
-        folder = run_recipe(valid, out, console=Console(quiet=quiet, stderr=as_json))
+    folder = run_recipe(valid, out, log_file, quiet=quiet, as_json=as_json)
     if as_json:
         print_json(folder)
     elif not quiet:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from kerasprune.cli.application import app
+from kerasprune.cli.at_once import checked, named, run_recipe
 from kerasprune.cli.finetuning import check_optimizer, finetuning
-from kerasprune.cli.messages import Messages
 from kerasprune.cli.options import (
     Batch,
     Budget,
@@ -36,9 +34,6 @@ from kerasprune.cli.options import (
 from kerasprune.cli.outcome import print_json, print_outcome
 from kerasprune.cli.startup import start
 from kerasprune.errors import PruneError
-
-if TYPE_CHECKING:
-    from kerasprune.recipes import schema
 
 
 @app.command()
@@ -110,32 +105,11 @@ def prune(
         valid = checked(recipe, model, trust, room=out if overwrite and not resume else None)
     start(verbose=verbose)
     import_code(imports, trust)
-    from kerasprune.recipes.runner import run as run_recipe
-
-    messages = Messages(None if quiet else Console(stderr=True), log_file, out)
-    with messages.kept(), in_options():
-        folder = run_recipe(valid, out, resume=resume, console=Console(quiet=quiet, stderr=as_json))
+    folder = run_recipe(valid, out, log_file, resume=resume, quiet=quiet, as_json=as_json)
     if as_json:
         print_json(folder)
     elif not quiet:
         print_outcome(folder, valid, model)
-
-
-def named(model: Path) -> dict[str, str]:
-    """Returns the name of a run after the file of its model, and why it is made."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", model.stem).strip("-.") or "model"
-    return {"name": name, "why": f"{model.name}, pruned at once."}
-
-
-def checked(recipe: dict[str, Any], model: Path, trust: bool, room: Path | None) -> schema.Recipe:
-    """Returns the recipe, checked; makes room for the run where that is asked for."""
-    from kerasprune.recipes import loader
-    from kerasprune.recipes.overwrite import make_room
-
-    valid = loader.check(recipe, source=f"Pruning {model.name}", trust=trust)
-    if room is not None:
-        make_room(room)
-    return valid
 
 
 def _taught(section: dict[str, Any] | None, distil: bool) -> dict[str, Any] | None:
