@@ -24,6 +24,7 @@ from kerasprune.graph.rule import find
 from kerasprune.graph.walk import functional as walked
 from kerasprune.graph.walk import is_model, nodes
 from kerasprune.surgery.clone import train_alike
+from kerasprune.surgery.every_step import wraps_several
 from kerasprune.surgery.same_outputs import check_same
 from kerasprune.surgery.symbolic_inputs import symbolic_inputs
 from kerasprune.surgery.writer import Writer, line_of
@@ -33,8 +34,8 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     """Writes a model out as one plain functional model with the same function.
 
     Nested models, subclassed ones too, and layers that no package but their own knows are replaced by what they call;
-    a weight of such a layer is looked up in an `Embedding`, a size that is free is computed from the inputs, and
-    stochastic depth is a `Dropout`. Layers that act otherwise while training, or whose `call` cannot be run on symbolic
+    a weight of such a layer is looked up in an `Embedding`, a size that is free is computed from the inputs, stochastic
+    depth is a `Dropout`, and a model that `TimeDistributed` applies at every step is applied to all steps at once. Layers that act otherwise while training, or whose `call` cannot be run on symbolic
     tensors (Python control flow on values), stay layers; a warning names them and says why.
 
     Args:
@@ -81,6 +82,13 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     if writer.kept:
         kept = "; ".join(f"{name!r} {why}" for name, why in writer.kept.items())
         warnings.warn(f"Not written out, and whole when the model is pruned: {kept}.", stacklevel=2)
+    if writer.steps_at_once:
+        names = ", ".join(map(repr, writer.steps_at_once))
+        warnings.warn(
+            f"Applied to all steps at once, not one by one: {names}. The outputs are the same; while training, batch "
+            "normalisation inside takes its statistics over all of them.",
+            stacklevel=2,
+        )
     if writer.read_as_numbers:
         names = ", ".join(repr(variable.path) for variable in writer.read_as_numbers)
         warnings.warn(
@@ -117,7 +125,7 @@ def plain(model: keras.Model) -> keras.Model:
         PruneError: A subclassed model cannot be written out.
     """
     if isinstance(model, keras.Sequential | Functional):
-        if all(find(node.operation) is not None for node in _all_nodes(walked(model))):
+        if all(map(_is_read, _all_nodes(walked(model)))):
             return model
         try:
             return functional(model)
@@ -125,6 +133,11 @@ def plain(model: keras.Model) -> keras.Model:
             warnings.warn(f"Read as it is, with layers that nobody knows kept whole. {error}", stacklevel=2)
             return model
     return functional(model)
+
+
+def _is_read(node: Any) -> bool:
+    """Returns whether `kp.trace` reads a call as it is."""
+    return find(node.operation) is not None and not wraps_several(node.operation)
 
 
 def _all_nodes(model: Functional) -> Iterator[Any]:

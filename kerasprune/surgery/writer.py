@@ -25,6 +25,7 @@ from kerasprune.graph.rule import find
 from kerasprune.graph.walk import is_model
 from kerasprune.surgery.clone import starting_from
 from kerasprune.surgery.copy_layer import comes_back, make_layer
+from kerasprune.surgery.every_step import all_steps_at_once, takes_statistics, wraps_several
 from kerasprune.surgery.free_sizes import FreeSizes, operations, sliced
 from kerasprune.surgery.stock_dropout import stock_dropout
 from kerasprune.surgery.weight_lookup import looked_up, obstacle, replaced
@@ -59,6 +60,8 @@ class Writer:
     keeps_masks: bool = False
     loses_masks: bool = False
     kept: dict[str, str] = field(default_factory=dict)
+    steps_at_once: dict[str, None] = field(default_factory=dict)
+    """Names of layers whose batch statistics are those of all steps in time at once."""
     _made: dict[int, Any] = field(default_factory=dict)
     _olds: list[Any] = field(default_factory=list)  # keeps ids in use
     _names: set[str] = field(default_factory=set)
@@ -135,6 +138,8 @@ class Writer:
         if "mask" in names and kwargs.get("mask") is None:
             mask = _first_mask(args)
             kwargs = kwargs if mask is None else {**kwargs, "mask": mask}
+        if wraps_several(layer):
+            return self._at_every_step(layer, *args, **kwargs)
         training = _Training()
         if "training" in names and kwargs.get("training") is None:
             kwargs = {**kwargs, "training": training}
@@ -144,6 +149,16 @@ class Writer:
             self.kept[layer.name] = "acts otherwise while training: written out as it acts in use"
         elif training.looked_at:
             raise _LooksAtTrainingError
+        return made
+
+    def _at_every_step(self, layer: keras.layers.TimeDistributed, x: Any, mask: Any = None, training: Any = None) -> Any:
+        """Runs the code of what a layer applies at every step."""
+        if mask is not None:
+            raise PruneError("it is given a mask of its steps")
+        with self._inside(layer):
+            made = all_steps_at_once(x, layer.layer)
+        if takes_statistics(layer):
+            self.steps_at_once[layer.name] = None
         return made
 
     def _symbolic(self, x: Any) -> Any:
@@ -162,7 +177,7 @@ class Writer:
 
     def _stays(self, layer: Any) -> str | None:
         """Returns why a layer is not written out: an empty string where there is nothing in it, `None` where it is."""
-        if is_model(layer):
+        if is_model(layer) or wraps_several(layer):
             return None
         if not isinstance(layer, keras.layers.Layer) or find(layer) is not None:
             return ""
