@@ -61,7 +61,7 @@ class Setting:
 
 
 SETTINGS = {
-    "resnet20": Setting(RESULTS / "retraining.csv", "glyphs", 32, "crop", 14, (6, 14)),
+    "resnet20": Setting(RESULTS / "retraining.csv", "glyphs/small", 32, "crop", 14, (6, 12)),
     "resnet8": Setting(RESULTS / "retraining_resnet8.csv", "glyphs/small", 16, None, 16, (6, 8, 12, 16)),
 }
 

@@ -5,8 +5,9 @@
 PyTorch for CPUs, torchvision and Torch-Pruning go into a virtual environment of their own, `.venv` beside this file;
 `TORCH_PYTHON` names the Python of one that is there. For every architecture both sides run in processes of their own,
 one after the other. Graph: `DependencyGraph` and `kp.trace`. Pruning: `MetaPruner(…)`, which traces, too, and `step()`;
-`kp.plan` and `kp.rebuild`, from a graph that is there, and in the last columns with `kp.trace`. Ours returns a new
-model; theirs changes the one it has.
+`kp.plan` and `kp.rebuild`, from a graph that is there, and in the next columns with `kp.trace`. Ours returns a new
+model; theirs changes the one it has. Keras alone: what it takes to make, build and call the layers of the slim model
+from configs and weights that are there, a floor of every way that goes through the public constructors.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ FIELDS = (
     "prune_ratio",
     "all",
     "all_ratio",
+    "keras_alone",
+    "alone_ratio",
 )
 ROUNDS = 3
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
@@ -61,8 +64,10 @@ def timed(function) -> tuple:
 def ours(name: str, rounds: int) -> list[dict]:
     """Times kerasprune on one architecture."""
     import keras
+    from scale import keras_alone
 
     import kerasprune as kp
+    from kerasprune.graph.walk import uncollected
 
     sys.path.insert(0, str(HERE.parents[1] / "tests"))
     from support import architectures
@@ -71,12 +76,14 @@ def ours(name: str, rounds: int) -> list[dict]:
         model = architectures.vit(224, 16, 768, 12, 12)
     else:
         model = getattr(keras.applications, name)(weights=None, classifier_activation=None)
+    alone = keras_alone(kp.rebuild(model, kp.plan(model, "l1", "uniform", keep=0.5)))
     rows = []
     for _ in range(rounds + 1):
         graph_s, graph = timed(lambda: kp.trace(model))
         plan_s, plan = timed(lambda graph=graph: kp.plan(graph, "l1", "uniform", keep=0.5))
-        rebuild_s, _ = timed(lambda plan=plan: kp.rebuild(model, plan))
-        rows.append({"graph": graph_s, "first": plan_s, "second": rebuild_s})
+        rebuild_s, _ = timed(lambda graph=graph, plan=plan: kp.rebuild(graph, plan))
+        alone_s, _ = timed(uncollected()(alone))
+        rows.append({"graph": graph_s, "first": plan_s, "second": rebuild_s, "alone": alone_s})
     return rows[1:]
 
 
@@ -133,8 +140,9 @@ def main() -> None:
         pruned = [statistics.median(row["first"] + row["second"] for row in each) for each in both]
         cells = [title, *(f"{s:.3f}" for s in graph), f"{graph[1] / graph[0]:.2f}"]
         cells += [*(f"{s:.2f}" for s in pruned), f"{pruned[1] / pruned[0]:.2f}"]
-        whole = statistics.median(sum(row.values()) for row in both[1])  # theirs traces in `MetaPruner`
-        cells += [f"{whole:.2f}", f"{whole / pruned[0]:.2f}"]
+        alone = statistics.median(row["alone"] for row in both[1])
+        whole = statistics.median(sum(row.values()) - row["alone"] for row in both[1])  # theirs traces in `MetaPruner`
+        cells += [f"{whole:.2f}", f"{whole / pruned[0]:.2f}", f"{alone:.2f}", f"{alone / pruned[0]:.2f}"]
         append(ROWS, FIELDS, [dict(zip(FIELDS, cells, strict=True))])
         print(cells, flush=True)
     page()
@@ -150,8 +158,8 @@ def page() -> None:
         "the machine was shared; its clock was not used. `benchmarks/peers/beside_torch_pruning.py`.",
         "",
         "| architecture | `DependencyGraph` | `trace` | ratio | `MetaPruner`, `step` | `plan`, `rebuild` | ratio "
-        "| `trace`, `plan`, `rebuild` | ratio |",
-        "|---" * 9 + "|",
+        "| `trace`, `plan`, `rebuild` | ratio | Keras alone | ratio |",
+        "|---" * len(FIELDS) + "|",
         *(f"| {' | '.join(row.values())} |" for row in read(ROWS)),
     ]
     PAGE.write_text("\n".join(lines) + "\n")
