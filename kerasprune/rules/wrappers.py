@@ -43,8 +43,8 @@ def _rule_inside(wrapper: keras.layers.Wrapper) -> Rule:
     if isinstance(inner, keras.Model):
         raise PruneError(
             f"Expected one layer inside {wrapper.name!r}. Received: {inner.name!r} of class {type(inner).__name__}, a "
-            "model of several. Write it out with kp.functional(model) first, which does so unless it is given a mask, or "
-            "keep its channels with kp.trace(model, unknown='freeze')."
+            "model of several. Write it out with kp.functional(model) first, which says so where it cannot, or keep "
+            "its channels with kp.trace(model, unknown='freeze')."
         )
     rule = find(inner)
     unread = rule.unread(inner) if rule is not None else []

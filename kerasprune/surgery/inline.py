@@ -35,8 +35,9 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
 
     Nested models, subclassed ones too, and layers that no package but their own knows are replaced by what they call;
     a weight of such a layer is looked up in an `Embedding`, a size that is free is computed from the inputs, stochastic
-    depth is a `Dropout`, and a model that `TimeDistributed` applies at every step is applied to all steps at once. Layers that act otherwise while training, or whose `call` cannot be run on symbolic
-    tensors (Python control flow on values), stay layers; a warning names them and says why.
+    depth is a `Dropout`, and a model that `TimeDistributed` applies at every step is applied to all steps at once.
+    Layers that act otherwise while training, or whose `call` cannot be run on symbolic tensors (Python control flow on
+    values), stay layers; a warning names them and says why.
 
     Args:
         model: Any built model; it is left untouched.

@@ -95,9 +95,8 @@ def reconstruct(
     pairing = paired(new, model, plan)
     examples = example_batches(slim, data, samples)
     targets = Targets(pairing.dense, examples, np.random.default_rng(seed))
-    work = Solving(
-        pairing, examples, targets, positions, [ridge, *(ridge * factor for factor in _STRONGER), np.inf], _TURNS
-    )
+    ridges = sorted({ridge, *(ridge * factor for factor in _STRONGER), np.inf})
+    work = Solving(pairing, examples, targets, positions, ridges, _TURNS)
     work.solve_all()
     work.warn()
     return new

@@ -151,7 +151,7 @@ class Writer:
             raise _LooksAtTrainingError
         return made
 
-    def _at_every_step(self, layer: keras.layers.TimeDistributed, x: Any, mask: Any = None, training: Any = None) -> Any:
+    def _at_every_step(self, layer: Any, x: Any, mask: Any = None, training: Any = None) -> Any:
         """Runs the code of what a layer applies at every step."""
         if mask is not None:
             raise PruneError("it is given a mask of its steps")
