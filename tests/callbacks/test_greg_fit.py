@@ -199,29 +199,29 @@ def test_after_an_interrupted_fit_the_penalty_can_be_taken_off():
     assert callback.plan.keep and not np.allclose(model.get_weights()[0], reference.kernels[0])
 
 
-@MAKERS
-def test_saved_files_load_where_kerasprune_is_not_installed(make, tmp_path):
-    model = compiled()
-    during = keras.callbacks.ModelCheckpoint(tmp_path / "during.keras", save_freq=24)
-    train(model, [make(), during])
-    model.save(tmp_path / "after.keras")
-    expected = model.predict(samples()[0], verbose=0)
-    np.save(tmp_path / "expected.npy", expected)
+def test_saved_files_load_where_kerasprune_is_not_installed(tmp_path):
+    for make in (_greg1, _greg2):
+        model, folder = compiled(), tmp_path / make.__name__
+        folder.mkdir()
+        during = keras.callbacks.ModelCheckpoint(folder / "during.keras", save_freq=24)
+        train(model, [make(), during])
+        model.save(folder / "after.keras")
+        np.save(folder / "expected.npy", model.predict(samples()[0], verbose=0))
     code = """
-import sys
+import sys, pathlib
 sys.modules["kerasprune"] = None  # "import kerasprune" fails from here on
 import keras, numpy as np
-folder = sys.argv[1]
-during = keras.models.load_model(folder + "/during.keras")
-model = keras.models.load_model(folder + "/after.keras")
-assert model.optimizer.iterations.numpy() > during.optimizer.iterations.numpy() > 0
-assert all(type(layer.kernel_regularizer) is keras.regularizers.L2 for layer in model.layers[1:])
-x = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
-np.testing.assert_allclose(model.predict(x, verbose=0), np.load(folder + "/expected.npy"), atol=1e-5)
-model.fit(x, np.zeros((64, 3)), verbose=0)
-print("loaded")
+folders = sorted(pathlib.Path(sys.argv[1]).iterdir())
+for folder in folders:
+    during, model = (keras.models.load_model(folder / f"{name}.keras") for name in ("during", "after"))
+    assert model.optimizer.iterations.numpy() > during.optimizer.iterations.numpy() > 0
+    assert all(type(layer.kernel_regularizer) is keras.regularizers.L2 for layer in model.layers[1:])
+    x = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
+    np.testing.assert_allclose(model.predict(x, verbose=0), np.load(folder / "expected.npy"), atol=1e-5)
+    model.fit(x, np.zeros((64, 3)), verbose=0)
+print(len(folders), "loaded")
 """
-    assert run_python(code, tmp_path).endswith("loaded")
+    assert run_python(code, tmp_path).endswith("2 loaded")
 
 
 # ---- the end -----------------------------------------------------------------------------------------------------

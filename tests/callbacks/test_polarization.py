@@ -95,6 +95,7 @@ def test_mixed_precision_makes_the_same_plan(policy):
     assert other.plan == callback.plan and callback.plan.keep["one"] != tuple(range(6))
 
 
+@pytest.mark.slow  # half a minute; masks on two replicas are in the fast suite
 def test_two_replicas_train_alike():
     code = """
 import tensorflow as tf
@@ -159,22 +160,24 @@ def test_what_users_have_on_the_scales_goes_on_and_is_put_back():
     assert all(a is b and c is d for (a, c), (b, d) in zip(before, after, strict=True))
 
 
-@MAKERS
-def test_saved_files_load_where_kerasprune_is_not_installed(make, tmp_path):
-    model = compiled()
-    during = keras.callbacks.ModelCheckpoint(tmp_path / "during.keras", save_freq=8)
-    train(model, [make(), during])
-    model.save(tmp_path / "after.keras")
+def test_saved_files_load_where_kerasprune_is_not_installed(tmp_path):
+    for make in (_polarization, _slimming):
+        model, folder = compiled(), tmp_path / make.__name__
+        folder.mkdir()
+        during = keras.callbacks.ModelCheckpoint(folder / "during.keras", save_freq=8)
+        train(model, [make(), during])
+        model.save(folder / "after.keras")
     code = """
-import sys
+import sys, pathlib
 sys.modules["kerasprune"] = None
 import keras
-for name in ("during", "after"):
-    model = keras.models.load_model(f"{sys.argv[1]}/{name}.keras")
+paths = sorted(pathlib.Path(sys.argv[1]).rglob("*.keras"))
+for path in paths:
+    model = keras.models.load_model(path)
     assert all(layer.gamma_regularizer is None for layer in model.layers if hasattr(layer, "gamma_regularizer"))
-print("loaded")
+print(len(paths), "loaded")
 """
-    assert run_python(code, tmp_path).endswith("loaded")
+    assert run_python(code, tmp_path).endswith("4 loaded")
 
 
 def test_scales_that_stay_as_they_are_are_clamped_at_once():

@@ -37,7 +37,7 @@ def digits(side: int, split: str, **arguments):
         ("deep", "depth"),
         ("residual", "width"),
         ("residual", "resolution"),
-        ("dense", "depth"),
+        pytest.param("dense", "depth", marks=pytest.mark.slow),
         pytest.param("dense", "width", marks=pytest.mark.slow),
         pytest.param("inverted", "depth", marks=pytest.mark.slow),
         pytest.param("inverted", "width", marks=pytest.mark.slow),
