@@ -16,8 +16,8 @@ class Ahead:
 
     Args:
         epochs: Their epochs, of those whose number is known.
-        whole: Whether all are known: a callback may train as long as its own schedule takes, and three dimensions
-            take several fits.
+        whole: Whether all are known: a callback may train as long as its own schedule takes, and what judges slim
+            models takes several fits, or searches.
     """
 
     epochs: int
@@ -34,7 +34,7 @@ class Ahead:
             (Ahead(epochs=30, whole=False), Ahead(epochs=0, whole=True))
         """
         later = [_epochs(recipe, name) for name in FITS[FITS.index(stage) + 1 :]]
-        several = stage == "prune" and recipe.prune is not None and recipe.prune.three_dimensions is not None
+        several = stage == "prune" and recipe.prune is not None and recipe.prune.judged is not None
         return cls(sum(filter(None, later)), None not in later and not several)
 
     def said(self, here: int, seconds: float) -> str:
@@ -60,6 +60,6 @@ def _epochs(recipe: Recipe, stage: str) -> int | None:
     if spec is None:
         return 0
     if stage == "prune":
-        at_once = spec.callback is None and spec.three_dimensions is None
-        return 0 if at_once else spec.epochs if spec.three_dimensions is None else None
+        at_once = spec.callback is None and spec.judged is None
+        return 0 if at_once else spec.epochs if spec.judged is None else None
     return spec.epochs

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def fit(
     model: keras.Model,
-    spec: schema.Fit | schema.Prune,
+    spec: schema.Training | schema.Prune,
     *,
     stage: str,
     epochs: int,

@@ -121,8 +121,8 @@ class Distil(Node):
     features: NonNegativeFloat = 0.0
 
 
-class Fit(Node):
-    """A training stage.
+class Training(Node):
+    """How a model is trained.
 
     `l2` is the papers' weight decay: the loss gains `½ · l2 · Σ w²` over the trainable kernels, or with
     `l2_on: weights` over everything that is trained, biases and BatchNorm too.
@@ -133,6 +133,11 @@ class Fit(Node):
     l2: NonNegativeFloat = 0.0
     l2_on: Decayed = "kernels"
     batch: PositiveInt | None = None
+
+
+class Fit(Training):
+    """A training stage."""
+
     callbacks: tuple[Callback, ...] = ()
 
 

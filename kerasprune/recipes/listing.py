@@ -54,6 +54,13 @@ def _cost(recipe: Mapping[str, Any]) -> str:
     parts = [f"{recipe[stage]['epochs']} {stage}" for stage in ("train",) if recipe.get(stage)]
     if prune.get("three_dimensions"):
         parts.append(f"{prune['three_dimensions']['training']['epochs']} for every measured network")
+    elif prune.get("meta_pruning"):
+        parts.append(f"{prune['meta_pruning']['training']['epochs']} of a PruningNet")
+    elif prune.get("space"):
+        space = prune["space"]
+        parts += [
+            f"{one['epochs']} for each of {one.get('best', space['n'])} recipes" for one in space.get("rounds", ())
+        ]
     elif prune.get("callback"):
         callback = prune["callback"]
         own = callback["name"] if isinstance(callback, dict) else callback

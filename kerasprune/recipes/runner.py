@@ -21,10 +21,12 @@ from kerasprune.recipes.stages import (
     evaluate,
     export,
     finetune,
+    meta_pruning,
     prune,
     rebuild,
     reconstruct,
     report,
+    space,
     three_dimensions,
     train,
 )
@@ -183,6 +185,10 @@ def rehearse(one: Run) -> None:
         prune.cropped(one, model, recipe.prune.precrop)
     if recipe.prune and recipe.prune.three_dimensions:
         three_dimensions.rehearse(model, recipe)
+    if recipe.prune and recipe.prune.space:
+        space.rehearse(recipe, model, recipe.prune.space)
+    if recipe.prune and recipe.prune.meta_pruning:
+        meta_pruning.rehearse(recipe, model, recipe.prune.meta_pruning)
     if recipe.data is not None:
         for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
             if split is not None:

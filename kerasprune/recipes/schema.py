@@ -24,7 +24,7 @@ from kerasprune.data.scaling import SCALES
 from kerasprune.files import is_file
 from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.recipes.formats import FORMATS
-from kerasprune.recipes.learning import Decayed, Finetune, Fit, Optimizer
+from kerasprune.recipes.learning import Decayed, Finetune, Fit, Optimizer, Training
 from kerasprune.recipes.library import FOLDER
 from kerasprune.recipes.node import (
     BlockCriterion,
@@ -43,7 +43,7 @@ from kerasprune.recipes.node import (
     from_name,
     known,
 )
-from kerasprune.workflows.choices import CONSTRAINTS
+from kerasprune.workflows.choices import CONSTRAINTS, READY
 
 
 class Start(Node):
@@ -213,10 +213,130 @@ class PreCrop(Node):
         return self
 
 
+class Round(Training):
+    """A round of `space`: some of its recipes are trained for a while, each from what it was first judged with.
+
+    Args:
+        best: How many, those that are best so far. Defaults to all.
+    """
+
+    best: PositiveInt | None = None
+
+
+class Space(Node):
+    """Recipes of one cost from a pruning space, see `kp.spaces.sample`; the best on validation examples is the plan.
+
+    All are judged right after removal, as `kp.rank` does; where there are rounds, some are then trained and judged.
+
+    Args:
+        macs: Fraction of the multiply–adds that stays, `± delta`. Defaults to `None`: any.
+        params: Fraction of the parameters that stays, `± delta`. Defaults to `None`: any.
+        delta: Half the width of these windows. Defaults to 0.002.
+        std: Largest standard deviation of a recipe over its groups. Defaults to `None`: any.
+        mcb: The window of the mean computation budget, `[least, most]`. Defaults to `None`: any.
+        n: Recipes that are drawn. Defaults to 100.
+        criterion: Which channels stay; one that needs no data. Defaults to `l2`.
+        judge: How slim models are made ready to be judged and trained: `removed`, not at all; `recalibrated`,
+            statistics of BatchNorm anew; `reconstructed`, kernels by least squares. Defaults to `recalibrated`.
+        samples: Training examples that they are made ready with. Defaults to 1000.
+        rounds: Short trainings, of fewer and fewer recipes. Defaults to none.
+        coupling: Of residual branches. Defaults to `tied`.
+        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
+        unknown: What is done about layers without a rule. Defaults to `raise`.
+    """
+
+    macs: Fraction | None = None
+    params: Fraction | None = None
+    delta: Fraction = 0.002
+    std: PositiveFloat | None = None
+    mcb: tuple[PositiveFloat, ...] | None = None
+    n: PositiveInt = 100
+    criterion: Criterion = Named(name="l2")
+    judge: Literal[READY] = "recalibrated"  # type: ignore[valid-type]
+    samples: PositiveInt = 1000
+    rounds: tuple[Round, ...] = ()
+    coupling: Literal[COUPLINGS] = "tied"  # type: ignore[valid-type]
+    freeze: tuple[str, ...] = ()
+    unknown: Literal["raise", "freeze"] = "raise"
+
+    @property
+    def trained(self) -> list[int]:
+        """How many recipes each round trains."""
+        return [self.n if one.best is None else one.best for one in self.rounds]
+
+    @model_validator(mode="after")
+    def _narrowing(self) -> Space:
+        if self.macs is None and self.params is None:
+            raise ValueError("Expected macs, params or both")
+        if self.mcb is not None and (len(self.mcb) != 2 or self.mcb[0] >= self.mcb[1]):
+            raise ValueError(f"Expected mcb: [least, most]. Received: {list(self.mcb)}")
+        numbers = [self.n, *self.trained]
+        if numbers != sorted(numbers, reverse=True):
+            raise ValueError(f"Expected rounds of fewer and fewer recipes. Received: {numbers[1:]} of n={self.n}")
+        return self
+
+
+class Search(Node):
+    """How long `meta_pruning` searches, see `kp.search.Evolution`; the defaults are the paper's.
+
+    Args:
+        population: Candidates of a generation. Defaults to 50.
+        parents: How many of the best are mutated and crossed. Defaults to 10.
+        mutations: Children by mutation in a generation. Defaults to 25.
+        crossovers: Children by crossover. Defaults to 25.
+        generations: How many are judged. Defaults to 20.
+        mutation: Probability that the width of a group changes. Defaults to 0.1.
+    """
+
+    population: PositiveInt = 50
+    parents: PositiveInt = 10
+    mutations: PositiveInt = 25
+    crossovers: PositiveInt = 25
+    generations: PositiveInt = 20
+    mutation: Fraction = 0.1
+
+
+class MetaPruning(Node):
+    """Widths found with a `kp.PruningNet`, see `kp.meta_pruning`: the slim model begins with weights drawn anew.
+
+    Only the architecture of the model matters, not its weights.
+
+    Args:
+        macs: Fraction of the multiply–adds that stays, `± delta`.
+        delta: Half the width of this window. Defaults to 0.005.
+        hidden: Units of the nets that make the kernels. Defaults to 64.
+        samples: Training examples that the statistics of BatchNorm are taken from. Defaults to 1000.
+        search: How long is searched.
+        training: Training of the PruningNet.
+        coupling: Of residual branches. Defaults to `tied`.
+        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
+        unknown: What is done about layers without a rule. Defaults to `raise`.
+    """
+
+    macs: Fraction
+    delta: Fraction = 0.005
+    hidden: PositiveInt = 64
+    samples: PositiveInt = 1000
+    search: Search = Search()
+    training: Training
+    coupling: Literal["tied", "free"] = "tied"
+    freeze: tuple[str, ...] = ()
+    unknown: Literal["raise", "freeze"] = "raise"
+
+
+ALONE = ("three_dimensions", "precrop", "space", "meta_pruning")
+"""Sections of the pruning stage that decide by themselves what stays."""
+UNTRAINED = ("precrop", "meta_pruning")
+"""Those whose slim model begins with weights drawn anew."""
+JUDGED = ("three_dimensions", "space", "meta_pruning")
+"""Those that judge slim models on validation examples."""
+
+
 class Prune(Node):
     """The pruning stage: a plan, a callback that prepares the model during `fit`, or both; or all three dimensions.
 
-    Or, before any training, the widths of `precrop`.
+    Or the best recipe of a pruning `space`; or widths for a model that is then trained from scratch: those of
+    `precrop`, or of `meta_pruning`.
 
     Without `epochs` and `steps` the fit is as long as the callback's schedule. It begins with the weights of the dense
     model, or with `weights: fresh` with those that the dense model began with.
@@ -226,6 +346,8 @@ class Prune(Node):
     callback: Callback | None = None
     three_dimensions: ThreeDimensions | None = None
     precrop: PreCrop | None = None
+    space: Space | None = None
+    meta_pruning: MetaPruning | None = None
     weights: Literal["trained", "fresh"] = "trained"
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
@@ -234,15 +356,28 @@ class Prune(Node):
     l2_on: Decayed = "kernels"
     batch: PositiveInt | None = None
 
+    @property
+    def untrained(self) -> str | None:
+        """The section after which the slim model begins with weights drawn anew, or `None`."""
+        return self._first_of(UNTRAINED)
+
+    @property
+    def judged(self) -> str | None:
+        """The section that judges slim models on validation examples, or `None`."""
+        return self._first_of(JUDGED)
+
+    def _first_of(self, names: tuple[str, ...]) -> str | None:
+        return next((name for name in names if getattr(self, name) is not None), None)
+
     @model_validator(mode="after")
     def _complete(self) -> Prune:
-        if self.three_dimensions is not None and (self.plan is not None or self.callback is not None):
-            raise ValueError("Expected neither plan nor callback beside three_dimensions, which decides by itself")
-        alone = (self.three_dimensions is not None) + (self.precrop is not None)
-        if self.plan is None and self.callback is None and not alone:
-            raise ValueError("Expected a plan, a callback, or both; or three_dimensions; or precrop")
-        if self.precrop is not None and (alone > 1 or self.plan is not None or self.callback is not None):
-            raise ValueError("Expected nothing beside precrop, which decides before any training")
+        given = [name for name in ("plan", "callback", *ALONE) if getattr(self, name) is not None]
+        alone = [name for name in given if name in ALONE]
+        if not given:
+            raise ValueError("Expected a plan, a callback, or both; or one of " + ", ".join(ALONE))
+        if alone and len(given) > 1:
+            beside = ", ".join(name for name in given if name != alone[0])
+            raise ValueError(f"Expected nothing beside {alone[0]}, which decides by itself. Received: {beside}")
         if self.callback is not None and self.optimizer is None:
             raise ValueError("Expected an optimizer beside the callback")
         if self.epochs is not None and self.steps is not None:
@@ -334,14 +469,14 @@ class Recipe(Node):
                 "Expected neither reconstruct nor distil beside three_dimensions, whose slim model takes other inputs "
                 "than the dense one"
             )
-        if self.prune and self.prune.three_dimensions and (self.data is None or self.data.validation is None):
-            faults.append("Expected data.validation, on which three_dimensions measures accuracy")
+        if self.prune and self.prune.judged and (self.data is None or self.data.validation is None):
+            faults.append(f"Expected data.validation, on which {self.prune.judged} measures accuracy")
         if (self.finetune or self.reconstruct) and not self.prune:
             faults.append("Expected a prune stage before finetune or reconstruct")
-        cropped = self.prune is not None and self.prune.precrop is not None
-        if cropped and (self.reconstruct or self.finetune and self.finetune.distil):
-            faults.append("Expected neither reconstruct nor distil beside precrop, whose slim model is untrained")
-        if isinstance(self.model, Named) and not self.train and not cropped:
+        untrained = self.prune and self.prune.untrained
+        if untrained and (self.reconstruct or self.finetune and self.finetune.distil):
+            faults.append(f"Expected neither reconstruct nor distil beside {untrained}, whose slim model is untrained")
+        if isinstance(self.model, Named) and not self.train and not untrained:
             faults.append("Expected a train stage, since the model has no trained weights (or model: {start: …})")
         if isinstance(self.model, Start) and self.reconfigure is not None:
             faults.append(

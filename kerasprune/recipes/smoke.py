@@ -7,6 +7,8 @@ from kerasprune.recipes import schema
 SIDE = 64  # pixels at most
 BATCH = 4  # images at most
 PRUNE_EPOCHS = 2  # a schedule needs a few steps: to grow, to pick, to settle
+DRAWN, TRAINED = 2, 1  # recipes of a space
+SEARCH = schema.Search(population=2, parents=2, mutations=1, crossovers=1, generations=2)
 
 
 def smoke(recipe: schema.Recipe) -> schema.Recipe:
@@ -20,7 +22,7 @@ def smoke(recipe: schema.Recipe) -> schema.Recipe:
     changes: dict[str, object] = {"smoke": True}
     for stage in ("train", "finetune"):
         spec = getattr(recipe, stage)
-        changes[stage] = spec and spec.model_copy(update={"epochs": 1, "batch": None})
+        changes[stage] = spec and _epoch(spec)
     if recipe.data:
         side, batch = min(recipe.data.size, SIDE), min(recipe.data.batch, BATCH)
         changes["data"] = recipe.data.model_copy(update={"size": side, "batch": batch})
@@ -28,8 +30,29 @@ def smoke(recipe: schema.Recipe) -> schema.Recipe:
         shorter: dict[str, object] = {"epochs": PRUNE_EPOCHS, "steps": None, "batch": None}
         spec = recipe.prune.three_dimensions
         if spec is not None:
-            training = spec.training.model_copy(update={"epochs": 1, "batch": None})
-            least = {"training": training, "rounds": 1, "rank": 1, "degree": 1}  # four networks fit a plane's worth
+            least = {
+                "training": _epoch(spec.training),
+                "rounds": 1,
+                "rank": 1,
+                "degree": 1,
+            }  # four networks fit a plane's worth
             shorter = {"three_dimensions": spec.model_copy(update=least)}
+        if recipe.prune.space is not None:
+            shorter = {"space": _few(recipe.prune.space)}
+        if recipe.prune.meta_pruning is not None:
+            spec = recipe.prune.meta_pruning
+            least = {"training": _epoch(spec.training), "hidden": 1, "search": SEARCH}
+            shorter = {"meta_pruning": spec.model_copy(update=least)}
         changes["prune"] = recipe.prune.model_copy(update=shorter)
     return recipe.model_copy(update=changes)
+
+
+def _epoch(spec: schema.Training) -> schema.Training:
+    """Returns one epoch of a training."""
+    return spec.model_copy(update={"epochs": 1, "batch": None})
+
+
+def _few(spec: schema.Space) -> schema.Space:
+    """Returns a space of a few recipes, and rounds of an epoch each."""
+    rounds = tuple(_epoch(one).model_copy(update={"best": TRAINED}) for one in spec.rounds)
+    return spec.model_copy(update={"n": DRAWN, "rounds": rounds})

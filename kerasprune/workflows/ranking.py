@@ -20,6 +20,7 @@ from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.recalibrate import recalibrate
 from kerasprune.surgery.reconstruct import reconstruct
+from kerasprune.workflows.choices import READY
 from kerasprune.workflows.fit_examples import Examples
 from kerasprune.workflows.pruning_report import Judge, Step
 
@@ -223,11 +224,7 @@ def _reconstructed(
         return reconstruct(slim, dense, plan, data, samples=samples, seed=seed)
 
 
-PREPARATIONS: Mapping[str, Preparation] = {
-    "removed": _removed,
-    "recalibrated": _recalibrated,
-    "reconstructed": _reconstructed,
-}
+PREPARATIONS: Mapping[str, Preparation] = dict(zip(READY, (_removed, _recalibrated, _reconstructed), strict=True))
 
 
 def _accuracy(metrics: Mapping[str, float]) -> str | None:

@@ -41,6 +41,8 @@ METHODS = (
     "glyphs-polarization",
     "glyphs-slimming",
     "glyphs-3d",
+    "glyphs-metapruning",
+    "glyphs-space",
     "rewinding-resnet20-cifar10",
     "glyphs-retraining",
 )

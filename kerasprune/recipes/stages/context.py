@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -79,8 +80,9 @@ class Run:
         if self.labelled(model):
             return
         recipe, faults = self.recipe, []
-        if recipe.train or recipe.prune and (recipe.prune.callback or recipe.prune.three_dimensions):
-            faults.append("Expected labels for train, and for prune.callback and prune.three_dimensions.")
+        if recipe.train or recipe.prune and (recipe.prune.callback or recipe.prune.judged):
+            judged = ", ".join(f"prune.{name}" for name in schema.JUDGED)
+            faults.append(f"Expected labels for train, and for prune.callback, {judged}.")
         teaching = recipe.finetune and recipe.finetune.distil
         if recipe.finetune and not teaching:
             faults.append(
@@ -161,6 +163,15 @@ def measured(model: keras.Model, examples: Any, objective: Objective) -> dict[st
         return {}
     twin = objective.compile(keras.Model(model.inputs, model.outputs))
     return twin.evaluate(examples, verbose=0, return_dict=True)
+
+
+def worth(logs: Mapping[str, float]) -> float:
+    """Returns how good a model is by its loss and metrics, higher = better: the accuracy, or else minus the loss.
+
+    Where the loss is no number, that is −∞.
+    """
+    found = logs["accuracy"] if "accuracy" in logs else -logs["loss"]
+    return float(found) if math.isfinite(found) else -math.inf
 
 
 def train_model(

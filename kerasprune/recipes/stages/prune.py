@@ -1,4 +1,4 @@
-"""The pruning stage: a plan at once, a callback during training, three dimensions, or widths before training."""
+"""The pruning stage: a plan at once, a callback during training, three dimensions, a search, widths before training."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.progress import FilterNorms, StopAfter
 from kerasprune.recipes.stages.context import Run, callback_of, dense_model, free_side
+from kerasprune.recipes.stages.meta_pruning import widths
+from kerasprune.recipes.stages.space import best_of
 from kerasprune.recipes.stages.three_dimensions import shrink
 from kerasprune.training.callback import compressed, facts
 
@@ -35,6 +37,10 @@ def prune(run: Run) -> None:
         plan = cropped(run, model, spec.precrop)
     if spec.three_dimensions is not None:
         plan = shrink(run, model, spec.three_dimensions)
+    if spec.space is not None:
+        plan = best_of(run, model, spec.space)
+    if spec.meta_pruning is not None:
+        plan = widths(run, model, spec.meta_pruning)
     if plan is not None:
         plan.save(run.folder.file("plan.json"))
     run.folder.save_model("pruned.keras", model)

@@ -29,7 +29,7 @@ def rebuild(run: Run) -> None:
         verdict = verify(model, slim, plan, strict=True, reload=False)
         folded = f", for the constants folded into {', '.join(verdict.approximate)}" if verdict.approximate else ""
         run.console.print(f"verified: {verdict.error:.1e} from the masked model{folded}", highlight=False)
-        model = slim if run.recipe.prune.precrop is None else reinitialise(slim, run.recipe.seed)
+        model = reinitialise(slim, run.recipe.seed) if run.recipe.prune.untrained else slim
     steps.note(run, "dense", run.folder.model("dense.keras"))
     logs = steps.note(run, "rebuild", model)
     if logs:

@@ -1,0 +1,86 @@
+"""The pruning stage of MetaPruning: a PruningNet, the search for widths, and the plan that has them."""
+
+from __future__ import annotations
+
+import keras
+
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.plans import Plan
+from kerasprune.recipes import schema
+from kerasprune.recipes.ahead import Ahead
+from kerasprune.recipes.examples import inputs_only
+from kerasprune.recipes.fit import fit as train
+from kerasprune.recipes.stages.context import Run, free_side, worth
+from kerasprune.search.evolution import Evolution
+from kerasprune.workflows.meta_pruning import meta_pruning
+from kerasprune.workflows.pruning_net import PruningNet
+
+FOLDER, TABLE = "meta_pruning", "candidates.csv"
+
+
+def widths(run: Run, model: keras.Model, spec: schema.MetaPruning) -> Plan:
+    """Returns the plan of the best widths; the PruningNet and all scores are below `meta_pruning/`.
+
+    The table of the candidates is `candidates.csv`. What was broken off goes on with the epoch, or the candidate, that
+    it was at.
+
+    Args:
+        run: The run.
+        model: The dense model, of which only the architecture matters.
+        spec: What the recipe says.
+    """
+    objective, validation = run.objective(model), run.validation(model)
+    compiled = objective.compile(keras.Model(model.inputs, model.outputs, name=model.name))  # so are candidates
+
+    def fit(net: keras.Model, *, resolution: int | None, epochs: int, seed: int) -> float:
+        del resolution, seed  # the recipe's decide
+        if epochs:
+            train(
+                net,
+                spec.training,
+                stage="pruning net",
+                epochs=epochs,
+                training=run.examples("train", model, spec.training.batch),
+                validation=None,
+                objective=objective,
+                folder=run.folder,
+                console=run.console,
+                ahead=Ahead.of(run.recipe, "prune"),
+                place="pruning-net",
+                twin=net,
+            )
+        return 0.0  # the slim model is trained and judged in stages of its own
+
+    found = meta_pruning(
+        traced(run.recipe, compiled, spec),
+        fit,
+        spec.macs,
+        data=inputs_only(run.plain_examples(model)),
+        judge=lambda slim: worth(slim.evaluate(validation, verbose=0, return_dict=True)),
+        net_epochs=spec.training.epochs,
+        epochs=0,
+        delta=spec.delta,
+        hidden=spec.hidden,
+        evolution=Evolution(**dict(spec.search)),
+        samples=spec.samples,
+        folder=run.folder.file(FOLDER),
+        seed=run.recipe.seed,
+    )
+    found.search.save(run.folder.file(TABLE))
+    return found.plan
+
+
+def rehearse(recipe: schema.Recipe, model: keras.Model, spec: schema.MetaPruning) -> None:
+    """Finds what would only fail after training: layers that no PruningNet can have, widths out of reach.
+
+    Raises:
+        PruneError: Any of it.
+    """
+    PruningNet(traced(recipe, model, spec), hidden=1).widths.limit(spec.macs, spec.delta)
+
+
+def traced(recipe: schema.Recipe, model: keras.Model, spec: schema.MetaPruning) -> ChannelGraph:
+    """Returns the graph of a model as a recipe's meta_pruning section asks for."""
+    side = free_side(model, recipe)
+    return trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=spec.unknown, resolution=side)

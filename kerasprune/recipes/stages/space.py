@@ -1,0 +1,152 @@
+"""The pruning stage of a pruning space: recipes of one cost are judged, some trained, and the best is the plan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import keras
+
+from kerasprune.errors import PruneError
+from kerasprune.files import read_rows, write_rows
+from kerasprune.graph.trace import trace
+from kerasprune.plans import Plan
+from kerasprune.recipes import lookup, schema
+from kerasprune.recipes.ahead import Ahead
+from kerasprune.recipes.examples import inputs_only
+from kerasprune.recipes.fit import fit
+from kerasprune.recipes.stages.context import Run, free_side, measured, worth
+from kerasprune.spaces.recipes import Recipes
+from kerasprune.spaces.sampling import sample
+from kerasprune.spaces.space import Space
+from kerasprune.surgery.rebuild import rebuild
+from kerasprune.workflows.ranking import PREPARATIONS
+
+TABLE = "space.csv"
+
+
+def best_of(run: Run, model: keras.Model, spec: schema.Space) -> Plan:
+    """Returns the plan of the best recipe of a space; the table of all, the best first, is `space.csv`.
+
+    Every accuracy is written down at once: a run that was broken off goes on with the recipe that it was at.
+
+    Args:
+        run: The run.
+        model: The dense model.
+        spec: What the recipe says.
+    """
+    recipes = drawn(run.recipe, model, spec)
+
+    def ready(number: int) -> keras.Model:
+        plan, examples = recipes.plan(number), inputs_only(run.plain_examples(model))
+        slim = rebuild(recipes.graph, plan)
+        return PREPARATIONS[spec.judge](slim, model, plan, examples, spec.samples, run.recipe.seed)
+
+    def trained(number: int, *, name: str, training: schema.Round) -> keras.Model:
+        keras.utils.set_random_seed(run.recipe.seed + 1)  # the same for all, whatever was trained before
+        slim = ready(number)
+        fit(
+            slim,
+            training,
+            stage=f"{name}, recipe {number}",
+            epochs=training.epochs,
+            training=run.examples("train", slim, training.batch),
+            validation=None,
+            objective=run.objective(model),
+            folder=run.folder,
+            console=run.console,
+            ahead=Ahead.of(run.recipe, "prune"),
+            place=f"space-{name.replace(' ', '-')}-{number}",
+        )
+        return slim
+
+    rounds = [f"round {turn}" for turn, _ in enumerate(spec.rounds, start=1)]
+    table = _Table(run, recipes, [spec.judge, *rounds])
+    with run.console.status(f"judge {len(recipes)} recipes"):
+        ranked = table.add(spec.judge, range(len(recipes)), ready)
+    for name, training, best in zip(rounds, spec.rounds, spec.trained, strict=True):
+        ranked = table.add(name, ranked[:best], partial(trained, name=name, training=training))
+    return recipes.plan(ranked[0])
+
+
+def drawn(recipe: schema.Recipe, model: keras.Model, spec: schema.Space) -> Recipes:
+    """Returns the recipes of a space that a recipe's space section asks for.
+
+    Raises:
+        PruneError: There are not as many.
+    """
+    side = free_side(model, recipe)
+    graph = trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=spec.unknown, resolution=side)
+    return sample(
+        graph,
+        macs=spec.macs,
+        params=spec.params,
+        delta=spec.delta,
+        std=spec.std,
+        mcb=spec.mcb,
+        n=spec.n,
+        seed=recipe.seed,
+        criterion=lookup.make("criterion", spec.criterion.name, spec.criterion.arguments),
+    )
+
+
+def rehearse(recipe: schema.Recipe, model: keras.Model, spec: schema.Space) -> None:
+    """Finds what would only fail after training: an empty space, a criterion that needs data, nothing to recalibrate.
+
+    Raises:
+        PruneError: Any of it.
+    """
+    drawn(recipe, model, spec).plan(0)
+    norms = [each for each in model.layers if isinstance(each, keras.layers.BatchNormalization)]
+    if spec.judge == "recalibrated" and not norms:
+        raise PruneError(
+            "Expected a model with BatchNormalization beside prune.space.judge=recalibrated. "
+            f"Received: {model.name!r}, which has none. Say judge: removed, or judge: reconstructed."
+        )
+
+
+class _Table:
+    """The recipes of a space with all that is known of them, on disk as soon as it is known.
+
+    Args:
+        run: The run.
+        recipes: Its recipes.
+        columns: What they are judged as, one after another.
+    """
+
+    def __init__(self, run: Run, recipes: Recipes, columns: Sequence[str]) -> None:
+        self._run, self._path, self._columns = run, run.folder.file(TABLE), columns
+        measures = Space(recipes.graph, criterion=recipes.criterion).measures(recipes.keep)
+        self._facts = [{name: float(each[n]) for name, each in measures.items()} for n in range(len(recipes))]
+        self._keep = [dict(zip(recipes.groups, row, strict=True)) for row in recipes.keep.tolist()]
+        earlier = {int(row["recipe"]): row for row in read_rows(self._path)}
+        cells = [earlier.get(number, {}) for number in range(len(recipes))]
+        self._scores = [{name: float(each[name]) for name in columns if each.get(name)} for each in cells]
+
+    def add(self, column: str, numbers: Iterable[int], model: Callable[[int], keras.Model]) -> list[int]:
+        """Judges the models of some recipes on validation examples, those not judged yet; returns the best first."""
+        numbers = list(numbers)
+        for number in numbers:
+            if column not in self._scores[number]:
+                slim = model(number)
+                self._scores[number][column] = worth(
+                    measured(slim, self._run.validation(slim), self._run.objective(slim))
+                )
+                self._write()
+        return sorted(numbers, key=lambda number: -self._scores[number][column])
+
+    def _write(self) -> None:
+        """Writes the rows of all: those that came furthest first, of these the best first."""
+
+        def rank(number: int) -> list[float]:
+            return [-self._scores[number].get(column, -math.inf) for column in reversed(self._columns)]
+
+        rows = [
+            {"recipe": number, **self._facts[number], **self._cells(number), **self._keep[number]}
+            for number in sorted(range(len(self._keep)), key=rank)
+        ]
+        write_rows(self._path, rows)
+
+    def _cells(self, number: int) -> dict[str, float | str]:
+        return {column: self._scores[number].get(column, "") for column in self._columns}
