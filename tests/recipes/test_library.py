@@ -35,6 +35,7 @@ PAPERS_WITH_TORCH_DECAY = ("greg1-", "greg2-", "lottery-", "preconfig-", "precro
 HEAVY = {
     *(name for name in recipes.names() if name.startswith("three-dimensions-")),
     *(name for name in recipes.names() if name.startswith(("preconfig-", "precrop-"))),
+    *(name for name in recipes.names() if name.startswith(("metapruning-", "space-"))),
     *IMAGENET,
     UNSTRUCTURED,
     "greg1-resnet56-cifar10",
@@ -44,8 +45,10 @@ HEAVY = {
     "glyphs-greg1",
     "glyphs-greg2",
     "glyphs-lottery-rewind",
+    "glyphs-metapruning",  # test_meta_pruning.py takes a smaller network through the same stages
     "glyphs-retraining",
     "glyphs-slimming",
+    "glyphs-space",  # as does test_space.py
     "lottery-resnet20-cifar10",
     "lottery-resnet20-cifar10-low",
     "lottery-resnet20-cifar10-warmup",
@@ -177,6 +180,94 @@ def test_precrop_recipe_has_the_figures_of_the_paper(name):
         assert stage.optimizer.learning_rate.model_dump() == rate
 
 
+def cosine(start: float, **more: float) -> learning.Sgd:
+    return learning.Sgd(name="sgd", learning_rate={"name": "cosine", "start": start, **more}, momentum=0.9)
+
+
+# Network Pruning Spaces, section 3.1, figures 2 and 4: c_flops and c_params, each with three spaces.
+@pytest.mark.parametrize("std", [0.1, 0.05, 0.01])
+@pytest.mark.parametrize("regime", [0.25, 0.1, 0.05, 0.02])
+@pytest.mark.parametrize("cost", ["macs", "params"])
+def test_every_space_of_cifar10_can_be_asked_for(cost, regime, std):
+    settings = [f"prune.space.std={std}", "prune.space.macs=null", f"prune.space.{cost}={regime}"]
+    recipe = loading.load("space-resnet50-cifar10", settings)
+    space = recipe.prune.space
+    asked = {"macs": space.macs, "params": space.params}
+    assert asked == {"macs": None, "params": None, cost: regime} and (space.std, space.mcb) == (std, None)
+    assert (space.n, space.delta, space.criterion.name, space.judge) == (100, 0.002, "l2", "removed")
+    (tuning,) = space.rounds
+    assert (tuning.best, tuning.epochs, tuning.optimizer) == (None, 50, cosine(0.01))
+    assert (recipe.finetune.epochs, recipe.finetune.optimizer) == (50, cosine(0.01))
+    assert recipe.model.arguments == {"depth": 50, "classes": 10} and recipe.data.name == "tfds:cifar10"
+    assert recipe.paper.arxiv == "2304.09453" and recipe.status == "not run in full"
+
+
+# The same, section 4 and table 1: c_flops and Top-1, that of the network itself being 76.88.
+@pytest.mark.parametrize(
+    ("name", "macs", "accuracy"),
+    [("space-resnet50-imagenet-2g", 0.5, 76.90), ("space-resnet50-imagenet-1g", 0.25, 74.96)],
+)
+def test_space_of_imagenet_has_the_figures_of_the_paper(name, macs, accuracy):
+    recipe = loading.load(name)
+    space = recipe.prune.space
+    assert (space.macs, space.params, space.delta) == (macs, None, 0.002)
+    assert (space.n, space.std, space.mcb, space.criterion.name, space.judge) == (
+        300,
+        None,
+        (0.9, 1.1),
+        "l2",
+        "removed",
+    )
+    short, long = space.rounds
+    assert (short.best, short.epochs, short.optimizer) == (None, 5, cosine(0.01))
+    assert (long.best, long.epochs, long.optimizer) == (5, 100, cosine(0.01))
+    assert (recipe.finetune.epochs, recipe.finetune.optimizer) == (100, cosine(0.01))
+    assert recipe.model.arguments == {"depth": 50, "classes": 1000}
+    assert_expected(recipe, 76.88, accuracy)
+    assert recipe.expected.macs == macs
+    assert recipe.paper.arxiv == "2304.09453" and recipe.status == "not run in full"
+
+
+# The table beside the authors' code of MetaPruning: multiply–adds of the slim and the dense network, Top-1.
+METAPRUNING = {
+    "metapruning-mobilenet_v2-imagenet-303m": (303, 585, 72.7),
+    "metapruning-mobilenet_v2-imagenet-140m": (140, 585, 68.2),
+    "metapruning-mobilenet_v2-imagenet-43m": (43, 585, 58.3),
+    "metapruning-resnet50-imagenet-2g": (2.0, 4.1, 75.4),
+    "metapruning-resnet50-imagenet-1g": (1.0, 4.1, 73.4),
+}
+
+
+@pytest.mark.parametrize("name", METAPRUNING)
+def test_metapruning_recipe_has_the_figures_of_the_table_and_the_settings_of_the_code(name):
+    slim, dense, accuracy = METAPRUNING[name]
+    recipe = loading.load(name)
+    section, net = recipe.prune.meta_pruning, recipe.prune.meta_pruning.training
+    assert section.macs == pytest.approx(slim / dense, abs=1.5e-3)
+    assert (recipe.expected.accuracy, recipe.expected.macs) == (pytest.approx(accuracy / 100), section.macs)
+    assert recipe.train is None and recipe.paper.arxiv == "1903.10258" and recipe.status == "not run in full"
+    search = section.search
+    assert (search.population, search.parents, search.mutations, search.crossovers) == (50, 10, 25, 25)
+    assert (search.generations, search.mutation) == (20, 0.1)
+    finetune, batch = recipe.finetune, recipe.data.batch
+    assert (net.optimizer.momentum, finetune.optimizer.momentum, finetune.batch) == (0.9, 0.9, None)
+    if "mobilenet" in name:
+        assert recipe.model.arguments == {"width": 1.4, "classes": 1000}
+        assert (section.hidden, section.freeze) == (64, ("head_conv",))
+        assert (net.epochs, net.batch, net.l2) == (64, 512, 0.0)
+        assert (finetune.epochs, batch, finetune.l2, finetune.l2_on) == (256, 1024, 4e-5, "kernels")
+        rates = [learning.Linear(name="linear", start=start) for start in (0.25, 0.5)]
+        assert [stage.optimizer.learning_rate for stage in (net, finetune)] == rates
+    else:
+        assert recipe.model.arguments == {"depth": 50, "classes": 1000}
+        assert (section.hidden, section.freeze) == (32, ("stage4_block1_conv3",))
+        assert section.delta == pytest.approx(50 / 4089, abs=5e-4)  # 1950 to 2050 M
+        assert (net.epochs, net.batch, net.l2, net.l2_on) == (32, 256, 1e-4, "weights")
+        assert (finetune.epochs, batch, finetune.l2, finetune.l2_on) == (128, 512, 1e-4, "kernels")
+        assert steps(net.optimizer) == {0: 0.1, 8: 0.01, 16: 0.001, 24: 0.0001}  # a tenth at each quarter
+        assert steps(finetune.optimizer) == {0: 0.2, 32: 0.02, 64: 0.002, 96: 0.0002}
+
+
 def test_unstructured_recipe_has_the_figures_of_the_paper():
     recipe = loading.load(UNSTRUCTURED)
     arguments = recipe.prune.callback.arguments
@@ -260,6 +351,9 @@ def test_recipe_goes_through_every_stage(name, settings, tmp_path):
         assert folder.file("scales.npz").exists()
     elif recipe.prune.three_dimensions:
         assert summary["slim"]["macs"] <= recipe.prune.three_dimensions.macs * summary["dense"]["macs"]
+    elif recipe.prune.space or recipe.prune.meta_pruning:
+        section = recipe.prune.space or recipe.prune.meta_pruning
+        assert summary["slim"]["macs"] / summary["dense"]["macs"] == pytest.approx(section.macs, abs=section.delta)
     elif recipe.prune.precrop:
         for key in ("params", "macs"):
             share = getattr(recipe.prune.precrop, key)
