@@ -24,6 +24,7 @@ EXACT_PARAMETERS = [
     ({"name": "resnet_imagenet", "depth": 101}, 44_549_160),
     ({"name": "mobilenet_v2"}, 3_504_872),
     ({"name": "mobilenet_v2", "stem": "cifar"}, 3_504_872),  # strides have no parameters
+    ({"name": "mobilenet_v2", "stem": "cifar_stride2"}, 3_504_872),
     ({"name": "efficientnet_b0"}, 5_288_548),
     ({"name": "densenet121"}, 7_978_856),
     # 784·300 + 300·100 + 100·10 weights ("266K": Frankle & Carbin 2019, figure 2) and 410 biases.
@@ -97,7 +98,7 @@ BAD_ARGUMENTS = [
     ({"name": "densenet_cifar", "compression": 1.5}, "compression=1.5"),
     ({"name": "wide_resnet", "depth": 20}, "6n \\+ 4.*nearest are 16 and 22"),
     ({"name": "wide_resnet", "widen_factor": 1.5}, "widen_factor=1.5"),
-    ({"name": "mobilenet_v2", "stem": "tiny"}, "'imagenet', 'cifar'"),
+    ({"name": "mobilenet_v2", "stem": "tiny"}, "'imagenet', 'cifar', 'cifar_stride2'"),
     ({"name": "mobilenet_v2", "dropout": 1}, "dropout=1"),
     ({"name": "lenet_300_100", "input_shape": (None, None, 1)}, "fixed sides"),
     ({"name": "lenet_5", "input_shape": (12, 12, 1)}, "at least 16 pixels"),
@@ -297,6 +298,20 @@ def test_the_stride_of_a_bottleneck_sits_in_its_3x3_convolution():
     model = models.resnet_imagenet(50, classes=2)
     strides = [model.get_layer(f"stage2_block1_conv{number}").strides for number in (1, 2, 3)]
     assert strides == [(1, 1), (2, 2), (1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("stem", "sides"),
+    [
+        ("imagenet", [16, 16, 8, 4, 2, 2, 1, 1]),
+        ("cifar", [32, 32, 32, 16, 8, 8, 4, 4]),
+        ("cifar_stride2", [16, 16, 16, 8, 4, 4, 2, 2]),
+    ],
+)
+def test_mobilenet_stem_says_how_often_32_pixels_are_halved(stem, sides):
+    model = models.mobilenet_v2(2, (32, 32, 3), stem=stem, width=0.25)
+    names = ("stem_conv", *(f"stage{stage}_block1_project_conv" for stage in range(1, 8)))
+    assert [model.get_layer(name).output.shape[1] for name in names] == sides
 
 
 def test_mobilenet_width_rounds_channels_to_multiples_of_8():
