@@ -46,6 +46,7 @@ HEAVY = {
     "glyphs-greg2",
     "glyphs-lottery-rewind",
     "glyphs-metapruning",  # test_meta_pruning.py takes a smaller network through the same stages
+    "glyphs-mobilenet",
     "glyphs-retraining",
     "glyphs-slimming",
     "glyphs-space",  # as does test_space.py
