@@ -6,6 +6,7 @@ Every fraction is a fraction kept.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -217,7 +218,7 @@ class Round(Training):
     """A round of `space`: some of its recipes are trained for a while, each from what it was first judged with.
 
     Args:
-        best: How many, those that are best so far. Defaults to all.
+        best: How many, those that are best so far. Defaults to all of the round before.
     """
 
     best: PositiveInt | None = None
@@ -262,7 +263,8 @@ class Space(Node):
     @property
     def trained(self) -> list[int]:
         """How many recipes each round trains."""
-        return [self.n if one.best is None else one.best for one in self.rounds]
+        asked = (one.best for one in self.rounds)
+        return list(accumulate(asked, lambda before, best: best or before, initial=self.n))[1:]
 
     @model_validator(mode="after")
     def _narrowing(self) -> Space:
@@ -471,6 +473,12 @@ class Recipe(Node):
             )
         if self.prune and self.prune.judged and (self.data is None or self.data.validation is None):
             faults.append(f"Expected data.validation, on which {self.prune.judged} measures accuracy")
+        space = self.prune and self.prune.space
+        if space and space.rounds and (space.judge == "reconstructed") != (self.reconstruct is not None):
+            faults.append(
+                "Expected reconstruct beside prune.space.judge: reconstructed, and beside no other, so that the best "
+                f"recipe is trained from what it was tried with. Received: judge: {space.judge}"
+            )
         if (self.finetune or self.reconstruct) and not self.prune:
             faults.append("Expected a prune stage before finetune or reconstruct")
         untrained = self.prune and self.prune.untrained

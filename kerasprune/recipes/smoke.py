@@ -30,12 +30,8 @@ def smoke(recipe: schema.Recipe) -> schema.Recipe:
         shorter: dict[str, object] = {"epochs": PRUNE_EPOCHS, "steps": None, "batch": None}
         spec = recipe.prune.three_dimensions
         if spec is not None:
-            least = {
-                "training": _epoch(spec.training),
-                "rounds": 1,
-                "rank": 1,
-                "degree": 1,
-            }  # four networks fit a plane's worth
+            training = _epoch(spec.training)
+            least = {"training": training, "rounds": 1, "rank": 1, "degree": 1}  # four networks fit a plane's worth
             shorter = {"three_dimensions": spec.model_copy(update=least)}
         if recipe.prune.space is not None:
             shorter = {"space": _few(recipe.prune.space)}

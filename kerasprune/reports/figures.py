@@ -55,7 +55,7 @@ def curves(record: Record) -> str | None:
                 points = [(index, row[key]) for index, row in enumerate(rows) if _is_number(row.get(key))]
                 if points:
                     axes.plot(*zip(*points, strict=True), color=colour, label=label, marker=".", markersize=3)
-            _mark_stages(axes, [str(row["stage"]) for row in rows])
+            _mark_stages(axes, [str(row["stage"]).partition(",")[0] for row in rows])  # the recipes of a round are one
             axes.set_ylabel(measure)
             axes.set_xlabel("epoch, all stages one after another")
             _legend(axes)

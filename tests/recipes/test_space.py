@@ -114,10 +114,18 @@ def faults(*settings: str) -> str:
         (["prune.space.rounds.0.callbacks=[greg1]"], "unknown key"),
         (["data.validation=null"], "Expected data.validation, on which space measures accuracy"),
         (["train=null"], "Expected a train stage"),
+        (["reconstruct={}"], "Expected reconstruct beside prune.space.judge: reconstructed"),
+        (["prune.space.judge=reconstructed"], "from what it was tried with"),
     ],
 )
 def test_contradictions_are_said(settings, words):
     assert words in faults(*settings)
+
+
+def test_a_round_takes_all_of_the_round_before_or_the_best():
+    one = "epochs: 1, optimizer: {name: adam, learning_rate: 0.1}"
+    assert loader.parse(TEXT, [f"prune.space.rounds=[{{best: 3, {one}}}, {{{one}}}]"]).prune.space.trained == [3, 3]
+    assert loader.parse(TEXT, ["prune.space.rounds=[]", "reconstruct={}"]).prune.space.trained == []
 
 
 def test_what_would_fail_after_training_fails_before(tmp_path):

@@ -66,6 +66,7 @@ def widths(run: Run, model: keras.Model, spec: schema.MetaPruning) -> Plan:
         samples=spec.samples,
         folder=run.folder.file(FOLDER),
         seed=run.recipe.seed,
+        verbose=int(not run.console.quiet),
     )
     found.search.save(run.folder.file(TABLE))
     return found.plan

@@ -63,8 +63,13 @@ def best_of(run: Run, model: keras.Model, spec: schema.Space) -> Plan:
 
     rounds = [f"round {turn}" for turn, _ in enumerate(spec.rounds, start=1)]
     table = _Table(run, recipes, [spec.judge, *rounds])
-    with run.console.status(f"judge {len(recipes)} recipes"):
-        ranked = table.add(spec.judge, range(len(recipes)), ready)
+    with run.console.status("judge") as status:
+
+        def shown(number: int) -> keras.Model:
+            status.update(f"judge recipe {number + 1} of {len(recipes)}")
+            return ready(number)
+
+        ranked = table.add(spec.judge, range(len(recipes)), shown)
     for name, training, best in zip(rounds, spec.rounds, spec.trained, strict=True):
         ranked = table.add(name, ranked[:best], partial(trained, name=name, training=training))
     return recipes.plan(ranked[0])
@@ -134,7 +139,10 @@ class _Table:
                     measured(slim, self._run.validation(slim), self._run.objective(slim))
                 )
                 self._write()
-        return sorted(numbers, key=lambda number: -self._scores[number][column])
+        ranked = sorted(numbers, key=lambda number: -self._scores[number][column])
+        best = f"recipe {ranked[0]}, {self._scores[ranked[0]][column]:.4g}"
+        self._run.console.print(f"{column}: best of {len(ranked)} is {best}", highlight=False)
+        return ranked
 
     def _write(self) -> None:
         """Writes the rows of all: those that came furthest first, of these the best first."""
