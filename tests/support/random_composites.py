@@ -149,8 +149,6 @@ def block_called_twice(b: Builder, x: Any) -> Any:
 
 @part("composites")
 def gated_feed_forward(b: Builder, x: Any) -> Any:
-    if x.sparse and len(x.shape) == 4:
-        return x  # Keras 3.15 takes a product with a number to be sparse, and has no dense layer on sparse images
     y = Gated(b.whole(3, 6), x.shape[-1], b.pick(sorted(_FUNCTIONS)), b.chance(0.5))(x)
     return x + y if b.chance(0.5) else y
 
