@@ -12,12 +12,11 @@ from rich.console import Console
 from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
 from kerasprune.files import path_of, write_rows, write_text
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.trace import trace
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.compare import version_of
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.run_folder import RunFolder, claim
-from kerasprune.recipes.stages.context import Run, dense_model, free_side
+from kerasprune.recipes.stages.context import Run, dense_model, traced
 from kerasprune.reports import pruning_spaces
 from kerasprune.reports.pruning_spaces import Member
 from kerasprune.spaces.recipes import Recipes
@@ -173,7 +172,7 @@ def _graph(recipe: schema.Recipe) -> ChannelGraph:
             "Expected labels, by which slim models are judged. Received: data without. Give labels, or see kp.rank, "
             "which compares outputs."
         )
-    return trace(model, coupling=spec.coupling, freeze=spec.freeze, resolution=free_side(model, recipe))
+    return traced(recipe, model, spec)
 
 
 def _drawn(

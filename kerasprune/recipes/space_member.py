@@ -10,14 +10,13 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.recipes import loader, lookup
 from kerasprune.recipes.contender import EXAMPLES, judged, train
 from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.run_folder import RunFolder
-from kerasprune.recipes.stages.context import Run, dense_model, free_side
+from kerasprune.recipes.stages.context import Run, dense_model, traced
 from kerasprune.spaces.recipes import Recipes
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.workflows.ranking import PREPARATIONS
@@ -126,6 +125,5 @@ def _begun(recipe: str, trust: bool, imports: Sequence[str]) -> tuple[Run, keras
 def _plan(run: Run, model: keras.Model, keep: Sequence[float]) -> Plan:
     """Returns the plan that keeps these fractions of the channels that the recipe's criterion holds highest."""
     spec = run.recipe.prune.plan
-    graph = trace(model, coupling=spec.coupling, freeze=spec.freeze, resolution=free_side(model, run.recipe))
     criterion = lookup.make("criterion", spec.criterion.name, spec.criterion.arguments)
-    return Recipes(graph, [list(keep)], criterion).plan(0)
+    return Recipes(traced(run.recipe, model, spec), [list(keep)], criterion).plan(0)

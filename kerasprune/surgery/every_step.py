@@ -10,6 +10,7 @@ from keras import tree
 
 from kerasprune._keras import inner_layers
 from kerasprune.graph.rule import find
+from kerasprune.surgery.free_sizes import ones_along
 
 
 def wraps_several(layer: Any) -> bool:
@@ -27,7 +28,7 @@ def all_steps_at_once(x: Any, call: Callable[[Any], Any]) -> Any:
     """Returns what a layer makes of every step of a tensor `(batch, steps, …)`, in one call on `(batch · steps, …)`."""
     made = call(keras.ops.reshape(x, (-1, *keras.ops.shape(x)[2:])))
     if x.shape[1] is not None:
-        return tree.map_structure(lambda y: keras.ops.reshape(y, (-1, *x.shape[1:2], *y.shape[1:])), made)
+        return tree.map_structure(lambda y: keras.ops.reshape(y, (-1, x.shape[1], *y.shape[1:])), made)
     places = _places(x)
     return tree.map_structure(lambda y: keras.ops.take(y, places, axis=0), made)
 
@@ -37,9 +38,7 @@ def _places(x: Any) -> Any:
 
     No operation of Keras reshapes to two sizes that are free.
     """
-    for _ in x.shape[2:]:
-        x = keras.ops.take(x, 0, axis=2)
-    ones = keras.ops.cast(keras.ops.ones_like(x), "int32")
+    ones = ones_along(x, 0, 1)
     steps = keras.ops.sum(ones, axis=1, keepdims=True)
     samples = keras.ops.subtract(keras.ops.cumsum(ones, axis=0), 1)
     return keras.ops.add(samples * steps, keras.ops.subtract(keras.ops.cumsum(ones, axis=1), 1))

@@ -62,7 +62,7 @@ class FreeSizes:
         key = origin or (id(x), axis)
         if key not in self._sizes:
             source = (x, axis) if origin is None else (self._inputs[origin.input], origin.axis)
-            ones = _ones_along(*source)
+            ones = ones_along(*source)
             size = self._sizes[key] = ops.sum(ones)
             self._made[id(size)] = size, ones
         return self._sizes[key]
@@ -135,10 +135,10 @@ class FreeSizes:
             return None
 
 
-def _ones_along(x: keras.KerasTensor, axis: int) -> Any:
-    """Returns ones, as many as a tensor is long."""
+def ones_along(x: keras.KerasTensor, *axes: int) -> Any:
+    """Returns ones, as many as a tensor is long along these axes."""
     for other in reversed(range(len(x.shape))):
-        if other != axis:
+        if other not in axes:
             x = ops.take(x, 0, axis=other)
     return ops.cast(ops.ones_like(x), "int32")
 

@@ -51,7 +51,7 @@ def recalibrate(slim: keras.Model, data: Any, *, samples: int = 1000) -> keras.M
     raise_faults("Nothing can be recalibrated:", whole_number_faults(1, samples=samples))
     body = functional(slim)
     new, _ = clone(body, lambda layer: make_layer(layer, {}), lambda node, index, value: value, value=values)
-    normed = [each for each in inner_layers(new) if isinstance(each, layers.BatchNormalization) and each.trainable]
+    normed = trainable_norms(new)
     if not normed:
         raise PruneError(
             f"Expected a model with trainable BatchNormalization layers. Received: {slim.name!r}, which has none."
@@ -73,3 +73,8 @@ def recalibrate(slim: keras.Model, data: Any, *, samples: int = 1000) -> keras.M
     for layer, momentum in momenta.items():
         layer.momentum = momentum
     return new
+
+
+def trainable_norms(model: keras.Model) -> list[layers.BatchNormalization]:
+    """Returns the layers whose statistics are taken anew, those of models and layers inside included."""
+    return [each for each in inner_layers(model) if isinstance(each, layers.BatchNormalization) and each.trainable]

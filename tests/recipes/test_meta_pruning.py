@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from rich.console import Console
+from support.interruption import Killed
 
 import kerasprune as kp
 from kerasprune.files import read_rows
@@ -27,10 +28,6 @@ prune:
     search: {population: 3, parents: 2, mutations: 1, crossovers: 1, generations: 2}
     training: {epochs: 3, optimizer: {name: sgd, learning_rate: 0.1}, l2: 0.001}
 """
-
-
-class Killed(BaseException):
-    """What a kill looks like from within: nothing catches it."""
 
 
 class Judged:

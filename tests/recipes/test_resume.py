@@ -9,6 +9,7 @@ import random
 import numpy as np
 import pytest
 from rich.console import Console
+from support.interruption import Killed
 
 from kerasprune import PruneError
 from kerasprune.files import strays
@@ -46,10 +47,6 @@ METHODS = (
     "rewinding-resnet20-cifar10",
     "glyphs-retraining",
 )
-
-
-class Killed(BaseException):
-    """What a kill looks like from within: nothing catches it."""
 
 
 class Kill:

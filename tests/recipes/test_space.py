@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import keras
 import numpy as np
 import pytest
 from rich.console import Console
+from support.interruption import Killed
 
 import kerasprune as kp
 from kerasprune.files import read_rows
@@ -31,10 +33,6 @@ prune:
     judge: removed
     rounds: [{best: 2, epochs: 2, optimizer: {name: sgd, learning_rate: 0.01}}]
 """
-
-
-class Killed(BaseException):
-    """What a kill looks like from within: nothing catches it."""
 
 
 class Judged:
@@ -150,3 +148,12 @@ def test_the_sections_stand_in_the_schema_and_in_lists():
     imagenet = "Epochs: 100 train, 5 for each of 300 recipes, 100 for each of 5 recipes, 100 finetune"
     assert described("space-resnet50-imagenet-2g").cost == imagenet
     assert described("glyphs-metapruning").cost == "Epochs: 6 of a PruningNet, 14 finetune"
+
+
+def test_batchnorm_inside_a_nested_model_can_be_recalibrated():
+    images = keras.Input((8, 8, 3))
+    inner = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()])
+    x = keras.layers.GlobalAveragePooling2D()(inner(images))
+    model = keras.Model(images, keras.layers.Dense(4)(keras.layers.Dense(8, "relu")(x)))
+    recipe = loader.parse(TEXT, ["prune.space.judge=recalibrated", "prune.space.delta=0.3"])
+    space.rehearse(recipe, model, recipe.prune.space)

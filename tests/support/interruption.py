@@ -6,6 +6,10 @@ import keras
 import numpy as np
 
 
+class Killed(BaseException):
+    """What a kill looks like from within: nothing catches it."""
+
+
 class Break(keras.callbacks.Callback):
     """Breaks a fit off after a number of steps."""
 

@@ -12,6 +12,7 @@ import keras
 
 from kerasprune.budgets.reconfigure import reconfigure
 from kerasprune.errors import PruneError, raise_faults
+from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
@@ -128,6 +129,16 @@ def free_side(model: keras.Model, recipe: schema.Recipe) -> int | None:
     if None not in functional(model).inputs[0].shape[1:]:
         return None
     return recipe.data.size if recipe.data else getattr(recipe.model, "size", None)
+
+
+def traced(
+    recipe: schema.Recipe,
+    model: keras.Model,
+    spec: schema.PlanStep | schema.PreCrop | schema.Space | schema.MetaPruning,
+) -> ChannelGraph:
+    """Returns the graph of a model as a section of a recipe asks for."""
+    side = free_side(model, recipe)
+    return trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=spec.unknown, resolution=side)
 
 
 def callback_of(spec: schema.Named, plan: Plan | None, model: keras.Model, recipe: schema.Recipe) -> Any:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.recipes import schema
 from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.fit import fit as train
-from kerasprune.recipes.stages.context import Run, free_side, worth
+from kerasprune.recipes.stages.context import Run, traced, worth
 from kerasprune.search.evolution import Evolution
 from kerasprune.workflows.meta_pruning import meta_pruning
 from kerasprune.workflows.pruning_net import PruningNet
@@ -79,9 +77,3 @@ def rehearse(recipe: schema.Recipe, model: keras.Model, spec: schema.MetaPruning
         PruneError: Any of it.
     """
     PruningNet(traced(recipe, model, spec), hidden=1).widths.limit(spec.macs, spec.delta)
-
-
-def traced(recipe: schema.Recipe, model: keras.Model, spec: schema.MetaPruning) -> ChannelGraph:
-    """Returns the graph of a model as a recipe's meta_pruning section asks for."""
-    side = free_side(model, recipe)
-    return trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=spec.unknown, resolution=side)

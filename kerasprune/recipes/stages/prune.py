@@ -16,7 +16,7 @@ from kerasprune.recipes import lookup, schema
 from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.progress import FilterNorms, StopAfter
-from kerasprune.recipes.stages.context import Run, callback_of, dense_model, free_side
+from kerasprune.recipes.stages.context import Run, callback_of, dense_model, traced
 from kerasprune.recipes.stages.meta_pruning import widths
 from kerasprune.recipes.stages.space import best_of
 from kerasprune.recipes.stages.three_dimensions import shrink
@@ -48,10 +48,8 @@ def prune(run: Run) -> None:
 
 def choose(run: Run, model: keras.Model, spec: schema.PlanStep) -> Plan:
     """Returns the plan that a recipe's plan section describes."""
-    side = free_side(model, run.recipe)
-    graph = trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=spec.unknown, resolution=side)
     return make_plan(
-        graph,
+        traced(run.recipe, model, spec),
         criterion=lookup.make("criterion", spec.criterion.name, spec.criterion.arguments),
         budget=lookup.make("budget", spec.budget.name, spec.budget.arguments),
         keep=spec.keep,
@@ -67,9 +65,7 @@ def choose(run: Run, model: keras.Model, spec: schema.PlanStep) -> Plan:
 
 def cropped(run: Run, model: keras.Model, spec: schema.PreCrop) -> Plan:
     """Returns the plan of the widths that a recipe's precrop section asks for."""
-    side = free_side(model, run.recipe)
-    graph = trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=spec.unknown, resolution=side)
-    return precrop(graph, params=spec.params, macs=spec.macs)
+    return precrop(traced(run.recipe, model, spec), params=spec.params, macs=spec.macs)
 
 
 def own_length(callback: Any) -> int:

@@ -10,17 +10,17 @@ import keras
 
 from kerasprune.errors import PruneError
 from kerasprune.files import read_rows, write_rows
-from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, schema
 from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.fit import fit
-from kerasprune.recipes.stages.context import Run, free_side, measured, worth
+from kerasprune.recipes.stages.context import Run, measured, traced, worth
 from kerasprune.spaces.recipes import Recipes
 from kerasprune.spaces.sampling import sample
 from kerasprune.spaces.space import Space
 from kerasprune.surgery.rebuild import rebuild
+from kerasprune.surgery.recalibrate import trainable_norms
 from kerasprune.workflows.ranking import PREPARATIONS
 
 TABLE = "space.csv"
@@ -81,10 +81,8 @@ def drawn(recipe: schema.Recipe, model: keras.Model, spec: schema.Space) -> Reci
     Raises:
         PruneError: There are not as many.
     """
-    side = free_side(model, recipe)
-    graph = trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=spec.unknown, resolution=side)
     return sample(
-        graph,
+        traced(recipe, model, spec),
         macs=spec.macs,
         params=spec.params,
         delta=spec.delta,
@@ -103,10 +101,9 @@ def rehearse(recipe: schema.Recipe, model: keras.Model, spec: schema.Space) -> N
         PruneError: Any of it.
     """
     drawn(recipe, model, spec).plan(0)
-    norms = [each for each in model.layers if isinstance(each, keras.layers.BatchNormalization)]
-    if spec.judge == "recalibrated" and not norms:
+    if spec.judge == "recalibrated" and not trainable_norms(model):
         raise PruneError(
-            "Expected a model with BatchNormalization beside prune.space.judge=recalibrated. "
+            "Expected a model with trainable BatchNormalization beside prune.space.judge=recalibrated. "
             f"Received: {model.name!r}, which has none. Say judge: removed, or judge: reconstructed."
         )
 
