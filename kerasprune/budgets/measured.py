@@ -58,10 +58,12 @@ class MeasuredBudget(Budget):
     Args:
         samples: How many examples are looked at. Defaults to 600.
         positions: How many output positions each layer is solved on. Defaults to 4000.
+        blocks: Whether blocks may be dropped whole, where that measures better at the same cost. Defaults to `True`.
     """
 
     samples: int = 600
     positions: int = 4000
+    blocks: bool = True
 
     @abstractmethod
     def improved(self, start: Widths, space: WidthSpace) -> Widths:

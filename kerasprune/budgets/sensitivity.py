@@ -8,7 +8,7 @@ from itertools import permutations
 from math import exp, log
 
 from kerasprune.budgets.measured import MeasuredBudget, Widths, WidthSpace
-from kerasprune.errors import is_number, raise_faults, whole_number_faults
+from kerasprune.errors import is_number, kind_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 
 _GROWS, _SHRINKS = 1.5, 0.5  # the reach, after a step that was confirmed and after one that was not
@@ -39,6 +39,8 @@ class Sensitivity(MeasuredBudget):
             for every group, and some.
         step: By which fraction a group is made narrower to measure it, a channel at the least. Defaults to 0.35.
         reach: m at the start, and at most. Defaults to 0.4.
+        blocks: Whether blocks may be dropped whole under a target of `macs` or `params`: one measurement for each,
+            before all others, with uniform widths at the same cost. Defaults to `True`.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -61,6 +63,7 @@ class Sensitivity(MeasuredBudget):
     measurements: int = 60
     step: float = 0.35
     reach: float = 0.4
+    blocks: bool = True
 
     def __post_init__(self) -> None:
         faults = whole_number_faults(1, positions=self.positions, measurements=self.measurements)
@@ -69,6 +72,7 @@ class Sensitivity(MeasuredBudget):
             faults.append(f"Expected step to be a fraction in (0, 1). Received: step={self.step!r}.")
         if not is_number(self.reach) or self.reach < _SHORTEST:
             faults.append(f"Expected reach to be {_SHORTEST} or more. Received: reach={self.reach!r}.")
+        faults += kind_faults(bool, "Write True or False.", blocks=self.blocks)
         raise_faults("The budget sensitivity is not legal:", faults)
 
     def fractions(self, graph: ChannelGraph, level: float) -> Mapping[str, float]:

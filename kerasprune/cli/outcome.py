@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from kerasprune.cli.command_line import command_line
 from kerasprune.cli.tables import print_summary
 
 if TYPE_CHECKING:
     from kerasprune.recipes import schema  # pydantic takes a tenth of a second: --help does without
 
 
-def print_outcome(folder: Path, recipe: schema.Recipe, model: Path) -> None:
+def print_outcome(folder: Path, recipe: schema.Recipe, context: typer.Context) -> None:
     """Prints the summary of a pruned model, and what to do next.
 
     Args:
         folder: The folder of the run.
         recipe: What was run.
-        model: The model that was pruned.
+        context: Of the command that ran it.
     """
     print_summary(folder)
     slim = folder / "slim.keras"
@@ -35,7 +37,7 @@ def print_outcome(folder: Path, recipe: schema.Recipe, model: Path) -> None:
         missing.append("latency (give --export tflite)")
     if missing:
         typer.echo(f"not measured: {', '.join(missing)}")
-    typer.echo(f"next: {_next_command(recipe, model, slim)}")
+    typer.echo(f"next: {_next_command(recipe, context, slim)}")
 
 
 def print_json(folder: Path) -> None:
@@ -45,12 +47,11 @@ def print_json(folder: Path) -> None:
     typer.echo(json.dumps({**summary, "folder": str(folder), "files": files}, indent=2))
 
 
-def _next_command(recipe: schema.Recipe, model: Path, slim: Path) -> str:
+def _next_command(recipe: schema.Recipe, context: typer.Context, slim: Path) -> str:
     if recipe.finetune is None:
         data = recipe.data.name if recipe.data else "DATA"
-        plan = recipe.prune.plan
-        target = next(f"--{name} {value}" for name in ("keep", "macs", "params") if (value := getattr(plan, name)))
-        return f"kerasprune prune {model} {target} --data {data} --finetune-epochs 10 --out OTHER-FOLDER"
+        other = {"data": data, "finetune_epochs": 10, "out": f"{context.params['out']}-finetuned"}
+        return command_line(context, **other, resume=None, overwrite=None)
     if not recipe.export:
-        return f"kerasprune export {slim} --format tflite --out {slim.stem}.tflite"
+        return shlex.join(["kerasprune", "export", str(slim), "--format", "tflite", "--out", f"{slim.stem}.tflite"])
     return f"keras.models.load_model({str(slim)!r}), or the files in {slim.parent / 'exports'}"

@@ -38,6 +38,7 @@ from kerasprune.errors import PruneError
 
 @app.command()
 def prune(
+    context: typer.Context,
     model: ModelPath,
     out: Out,
     keep: Annotated[float | None, typer.Option(callback=fraction, help="Fraction of the channels that stays.")] = None,
@@ -109,7 +110,7 @@ def prune(
     if as_json:
         print_json(folder)
     elif not quiet:
-        print_outcome(folder, valid, model)
+        print_outcome(folder, valid, context)
 
 
 def _taught(section: dict[str, Any] | None, distil: bool) -> dict[str, Any] | None:

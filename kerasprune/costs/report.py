@@ -46,6 +46,8 @@ def report(
     slim = cost(model, plan, resolution=resolution, absorb=True, macs_of=macs_of)
     folded = fold(applied)
     lines = [_groups(applied.graph, plan), "", _costs(dense, slim)]
+    if plan.removed:
+        lines.append(f"blocks dropped whole: {', '.join(plan.removed)}")
     if dense.estimated:
         lines.append(not_counted(dense))
     if folded.biases or folded.means:

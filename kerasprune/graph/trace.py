@@ -99,6 +99,28 @@ def trace(
     return graph.finish(model, droppable, patterns, resolution)
 
 
+def without(graph: ChannelGraph, removed: Sequence[str]) -> ChannelGraph:
+    """Returns the graph of the same model with blocks left out; layers without a rule stay whole.
+
+    Args:
+        graph: The graph of the whole model.
+        removed: Names of the blocks.
+
+    Raises:
+        PruneError: No block has this name.
+    """
+    if not removed:
+        return graph
+    return trace(
+        graph.model,
+        coupling=graph.coupling,
+        freeze=graph.freeze,
+        unknown="freeze",
+        resolution=graph.resolution,
+        removed=removed,
+    )
+
+
 def dropped(model: keras.Model, removed: Sequence[str], absent: Callable[[KerasTensor], Any] | None = None) -> Dropped:
     """Returns what a walk leaves out so that the named blocks are removed.
 

@@ -53,9 +53,15 @@ def before_after(summary: Mapping[str, Any]) -> Rows:
             *_cells(dense, slim, "tflite_bytes", count),
             _reduction(dense, slim, "tflite_bytes"),
         ),
+        ("blocks dropped whole", "–", *_dropped(summary.get("removed") or ())),
         ("latency, milliseconds", *_cells(dense, slim, "latency_ms", milliseconds), _faster(dense, slim)),
     ]
     return [row for row in rows if any(cell != "–" for cell in row[1:3])]
+
+
+def _dropped(names: Sequence[str]) -> tuple[str, str]:
+    """Returns how many blocks are gone, and which."""
+    return (str(len(names)), ", ".join(names)) if names else ("–", "")
 
 
 _STEPS = {

@@ -12,7 +12,7 @@ from kerasprune.errors import raise_faults
 from kerasprune.graph.channels import Group, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import faults_of_slices, faults_of_sums
-from kerasprune.graph.trace import trace
+from kerasprune.graph.trace import trace, without
 from kerasprune.graph.values import values
 from kerasprune.plans import Plan, plan_faults
 
@@ -96,17 +96,7 @@ def cut(model: keras.Model | ChannelGraph, plan: Plan) -> AppliedPlan:
     plan.check(graph)
     alive, faults = graph.alive(plan.keep), []
     if plan.removed:
-        whole, graph = (
-            graph,
-            trace(
-                graph.model,
-                coupling=graph.coupling,
-                freeze=graph.freeze,
-                unknown="freeze",
-                resolution=graph.resolution,
-                removed=plan.removed,
-            ),
-        )
+        whole, graph = graph, without(graph, plan.removed)
         alive, faults = _carried_over(whole, graph, alive)
     raise_faults(
         f"The plan does not fit the model {graph.model.name!r}:",

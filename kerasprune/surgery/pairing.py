@@ -86,19 +86,20 @@ class Pairing:
         return [self.of[value] for value in dict.fromkeys(values) if value in self.of]
 
 
-def paired(slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan) -> Pairing:
+def paired(slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan, dense: Program | None = None) -> Pairing:
     """Puts a slim model beside the dense one.
 
     Args:
         slim: What `kp.rebuild(model, plan)` has made.
         model: The dense model, or a graph of it.
         plan: What stays.
+        dense: The calls of the dense model, where they are known. Defaults to `None`: they are found.
 
     Raises:
         PruneError: The plan does not fit the model, or the slim model is not one of this plan.
     """
     applied = cut(model, plan)
-    mine, dense = Program(slim), Program(applied.graph.model)
+    mine, dense = Program(slim), dense or Program(applied.graph.model)
     steps: dict[tuple[int, int], Step] = {}
     times: Counter = Counter()
     for step, node in zip(dense.steps, dense.nodes, strict=True):

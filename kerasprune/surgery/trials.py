@@ -51,8 +51,9 @@ class Trials:
     ) -> None:
         self.graph = graph
         self._fitted, self._judged = halves(example_batches(graph.model, data, samples))
-        self._positions, self._ridge, self._turns, self._seed = positions, ridge, turns, seed
-        self._memory: dict[tuple[str, ...], _Memory] = {}
+        self._positions, self._ridge, self._turns = positions, ridge, turns
+        self._dense = Program(graph.model)
+        self._memory = _Memory(self._dense, self._fitted, np.random.default_rng(seed))
         self._wanted: list[np.ndarray] = []
 
     def error(self, plan: Plan) -> float:
@@ -71,24 +72,27 @@ class Trials:
 
     def _solved(self, plan: Plan) -> Pairing:
         """Returns the slim model of a plan, solved, beside the dense one."""
-        pairing = paired(rebuild(self.graph, plan), self.graph, plan)
-        if plan.removed not in self._memory:
-            self._memory[plan.removed] = _Memory(pairing.dense, self._fitted, np.random.default_rng(self._seed))
-        targets = self._memory[plan.removed]
-        Solving(pairing, self._fitted, targets, self._positions, [self._ridge], self._turns).solve_all()
+        pairing = paired(rebuild(self.graph, plan), self.graph, plan, self._dense)
+        self._memory.begin()
+        Solving(pairing, self._fitted, self._memory, self._positions, [self._ridge], self._turns).solve_all()
         return pairing
 
 
 class _Memory(Targets):
-    """What the dense model makes, run once, and held for all slim models that lack the same blocks."""
+    """What the dense model makes, run once, and held for all slim models."""
 
     def __init__(self, dense: Program, examples: Batches, random: np.random.Generator) -> None:
         super().__init__(dense, examples, random)
-        self._program, self._held = dense, {}
+        self._examples = examples
+        self._held: dict[tuple[Step, str, Value | None], list[Made]] = {}
+
+    def begin(self) -> None:
+        """Forgets what was run: a model that lacks other blocks may ask for what was let go."""
+        self._run = Run(self._program, self._examples, scratch=self.scratch)
 
     def of(self, kernel: Kernel, step: Step, total: Value | None, number: int) -> Iterator[Made]:
         """Yields what a kernel makes, batch by batch."""
-        key = step.key, kernel.dense.variable.path, total is None
+        key = step, kernel.dense.variable.path, total
         if key not in self._held:
             self._held[key] = list(super().of(kernel, step, total, number))
         yield from self._held[key]

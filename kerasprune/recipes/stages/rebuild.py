@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerasprune.graph.trace import trace
+from kerasprune.graph.trace import trace, without
 from kerasprune.plans import Plan
 from kerasprune.recipes.stages import steps
 from kerasprune.recipes.stages.context import Run
@@ -22,9 +22,15 @@ def rebuild(run: Run) -> None:
     else:
         plan = Plan.load(run.folder.file("plan.json"))
         graph = trace(model, coupling=plan.coupling, unknown="freeze")
-        kept = {g.name: [g.size, len(plan.keep.get(g.name, range(g.size)))] for g in graph.prunable.values()}
+        there = without(graph, plan.removed).groups
+        kept = {
+            name: [group.size, len(plan.keep.get(name, range(group.size))) if name in there else 0]
+            for name, group in graph.prunable.items()
+        }
         run.folder.write_json("widths.json", kept)
         run.folder.write_json("graph.json", described(graph))
+        if plan.removed:
+            run.console.print(f"dropped whole: {', '.join(plan.removed)}", highlight=False)
         slim = rebuilt(model, plan)
         verdict = verify(model, slim, plan, strict=True, reload=False)
         folded = f", for the constants folded into {', '.join(verdict.approximate)}" if verdict.approximate else ""

@@ -39,6 +39,7 @@ def report(run: Run) -> None:
         **_origin(run),
         "steps": run.folder.json("steps.json") or [],
         "layers": layers_of(costs),
+        "removed": (run.folder.json("plan.json") or {}).get("removed", []),
     }
     summary["expected"] = judged(resolved(run.recipe), summary)
     run.folder.write_json("summary.json", summary)

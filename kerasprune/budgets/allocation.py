@@ -1,0 +1,135 @@
+"""How much of every group stays: a budget's choices of one model at all its levels, and the one that meets a target."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+import numpy as np
+
+from kerasprune.budgets.base import Budget, Floor
+from kerasprune.costs.cost import cost, cost_of_what_stays
+from kerasprune.criteria.base import Scores
+from kerasprune.errors import PruneError
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.kept_channels import legal
+from kerasprune.graph.trace import without
+from kerasprune.plans import Plan
+from kerasprune.surgery.applied_plan import cut
+
+Choice = dict[str, np.ndarray]
+"""`{group name: indices kept}`: a plan that nobody has checked yet."""
+_LOWEST, _BISECTIONS = 1e-9, 30
+
+
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """A model, a budget and a target, from which the choice follows.
+
+    Args:
+        whole: The graph of the dense model, to which shares refer.
+        scores: What matters inside each group.
+        budget: How much stays where, at a level.
+        floor: The bounds on every group.
+        counted: What shares are counted in: `"keep"` for channels, `"macs"` or `"params"`.
+        target: The share asked for, or `None` where the budget says it.
+        macs_of: Multiply–adds of layers without a rule, by name. Defaults to none.
+        removed: Blocks that are dropped. Defaults to none.
+    """
+
+    whole: ChannelGraph
+    scores: Scores
+    budget: Budget
+    floor: Floor
+    counted: str
+    target: float | None
+    macs_of: Mapping[str, int] = field(default_factory=dict)
+    removed: tuple[str, ...] = ()
+
+    @cached_property
+    def graph(self) -> ChannelGraph:
+        """The graph without the blocks that are dropped."""
+        return without(self.whole, self.removed)
+
+    def at(self, level: float) -> Choice:
+        """Returns the choice of the budget at a level."""
+        return legal(self.graph, self.budget.choose(self.graph, self.scores, level, self.floor), self.scores)
+
+    @cached_property
+    def _dense(self) -> int:
+        if self.counted == "keep":
+            return sum(group.size for group in self.whole.prunable.values())
+        return max(getattr(cost(self.whole, macs_of=self.macs_of), self.counted), 1)
+
+    def share(self, choice: Choice) -> float:
+        """Returns which part of the dense model a choice has."""
+        if self.counted == "keep":
+            return sum(map(len, choice.values())) / self._dense
+        return getattr(cost_of_what_stays(self.graph, choice, self.macs_of), self.counted) / self._dense
+
+    def plan(self, choice: Choice) -> Plan:
+        """Returns the plan of a choice."""
+        return Plan.of(self.whole, choice, self.removed)
+
+    def met(self, limit: float = float("inf")) -> Choice:
+        """Returns the choice whose share is nearest the target: bisects the level, then goes group by group.
+
+        Args:
+            limit: The largest share it may have, if any is so small. Defaults to any.
+
+        Raises:
+            PruneError: As few as are asked for cannot stay.
+        """
+        if self.counted == "keep":
+            return self.at(self.budget.level if self.target is None else self.target)
+        below, above = self.at(_LOWEST), self.at(1.0)
+        for end in (below, above):
+            self.plan(end).check(self.whole)  # those between are not: a budget may be a user's
+        if self.share(below) > self.target:
+            raise PruneError(
+                f"Expected a target that can be reached: at the least {self.share(below):.3f} of the {self.counted} "
+                f"stay. Received: {self.counted}={self.target}. Ask for more, lower min_keep or round_to, or use "
+                "coupling='tied'."
+            )
+        low, high = 0.0, 1.0
+        for _ in range(_BISECTIONS):
+            level = (low + high) / 2
+            tried = self.at(level)
+            if _same(tried, below) or not _same(tried, above) and self.share(tried) < self.target:
+                low, below = level, tried
+            else:
+                high, above = level, tried
+        return self._nearest(below, above, limit)
+
+    def _nearest(self, below: Choice, above: Choice, limit: float) -> Choice:
+        """Returns the best choice that takes the first groups from `above` and the others from `below`."""
+        names = sorted(above)
+
+        def mixed(number: int) -> Choice:
+            return legal(self.graph, {**below, **{name: above[name] for name in names[:number]}})
+
+        number = bisect_left(range(len(names)), self.target, key=lambda n: self.share(mixed(n)))
+        found = mixed(max(number - 1, 0)), mixed(number)
+        return min(found, key=lambda choice: (self.share(choice) > limit, abs(self.share(choice) - self.target)))
+
+    def without(self, block: str) -> Allocation | None:
+        """Returns the same with a block dropped; `None` where something of it is to stay, or channels do not fit."""
+        inside = self.whole.blocks[block].layers
+        if any(fnmatchcase(name, pattern) for name in inside for pattern in self.whole.freeze):
+            return None
+        other = replace(self, removed=(*self.removed, block))
+        here, there = self.whole.prunable, other.graph.prunable
+        if not there or any(name not in here or here[name].size != group.size for name, group in there.items()):
+            return None
+        try:
+            cut(self.whole, other.plan(other.met()))
+        except PruneError:
+            return None
+        return other
+
+
+def _same(one: Choice, other: Choice) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(kept, other[name]) for name, kept in one.items())

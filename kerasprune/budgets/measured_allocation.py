@@ -1,0 +1,94 @@
+"""What stays where it is measured: blocks that measure better gone, then the widths, all at one cost."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from kerasprune.budgets.allocation import Allocation, Choice
+from kerasprune.budgets.base import top
+from kerasprune.budgets.measured import Widths, WidthSpace
+from kerasprune.graph.kept_channels import legal
+from kerasprune.plans import Plan
+from kerasprune.surgery.trials import Trials
+
+
+def improved(allocation: Allocation, start: Choice, trials: Trials) -> Plan:
+    """Returns the plan that a budget comes to by measuring, at the cost of the choice it starts from.
+
+    A block is dropped where the model without it, as much wider as that allows, measures better; one after the other,
+    the best first. Then the budget moves channels between the groups that are left.
+
+    Args:
+        allocation: The budget, and the target.
+        start: The choice that meets the target.
+        trials: Measures plans.
+    """
+    limit = max(allocation.share(start), allocation.target or 0.0)
+    left, first = allocation, start
+    if allocation.budget.blocks and allocation.counted != "keep":
+        left, first = _without_blocks(allocation, start, trials, limit)
+    space = _space(left, trials, limit)
+    begun = {name: len(kept) for name, kept in first.items()}
+    best = left.budget.improved(begun, space)
+    if best == begun and left is allocation:
+        warnings.warn(
+            f"No widths were found that measure better than those that {type(allocation.budget).__name__} starts from: "
+            "the plan has these. Give more examples (samples=), or take budget='uniform', which is the same at no "
+            "cost.",
+            stacklevel=3,
+        )
+    return left.plan(_choice(left, best))
+
+
+def _without_blocks(allocation: Allocation, start: Choice, trials: Trials, limit: float) -> tuple[Allocation, Choice]:
+    """Returns what is left when blocks have gone that the model is better without, and its choice.
+
+    Blocks that are no gain alone are not tried again beside others.
+    """
+    least, names = trials.error(allocation.plan(start)), list(allocation.whole.blocks)
+    while names:
+        tried = {}
+        for name in names:
+            other = allocation.without(name)
+            choice = None if other is None else other.met(limit)
+            if choice is not None and other.share(choice) <= limit:
+                tried[name] = trials.error(other.plan(choice)), other, choice
+        better = {name: each for name, each in tried.items() if each[0] < least}
+        if not better:
+            break
+        best = min(better, key=lambda name: better[name][0])
+        least, allocation, start = better.pop(best)
+        names = list(better)
+    return allocation, start
+
+
+def _space(allocation: Allocation, trials: Trials, limit: float) -> WidthSpace:
+    """Returns the widths that may be chosen, what they cost and how wrong they are."""
+    graph, floor = allocation.graph, allocation.floor
+    sizes = {name: group.size for name, group in graph.prunable.items()}
+    rungs = {name: np.unique([floor.apply(k, size) for k in range(1, size + 1)]) for name, size in sizes.items()}
+    return WidthSpace(
+        rungs, lambda widths: allocation.share(_choice(allocation, widths)), limit, _error(allocation, trials)
+    )
+
+
+def _error(allocation: Allocation, trials: Trials) -> Callable[[Widths], float]:
+    """Returns what measures widths, each only once."""
+    measured: dict[tuple[int, ...], float] = {}
+
+    def error(widths: Widths) -> float:
+        key = tuple(widths.values())
+        if key not in measured:
+            measured[key] = trials.error(allocation.plan(_choice(allocation, widths)))
+        return measured[key]
+
+    return error
+
+
+def _choice(allocation: Allocation, widths: Widths) -> Choice:
+    """Returns the highest scores of each group, as many as are wanted."""
+    chosen = {name: top(allocation.scores[name], width) for name, width in widths.items()}
+    return legal(allocation.graph, chosen, allocation.scores)

@@ -1,0 +1,78 @@
+"""The next command that a run ends with: typed as it stands, it does what was done before, and more."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from typer.testing import CliRunner
+
+from kerasprune import cli
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A residual network in a folder with a blank in its name, and examples without labels."""
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((6,))
+    x = layers.Dense(8, activation="relu", name="stem")(x)
+    branch = layers.Dense(8, name="outer")(layers.Dense(12, activation="relu", name="inner")(x))
+    x = layers.Dense(6, activation="relu", name="last")(layers.Add(name="sum")([x, branch]))
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    outer = model.get_layer("outer")
+    outer.set_weights([array * 1e-3 for array in outer.get_weights()])
+    folder = tmp_path / "my models"
+    folder.mkdir()
+    model.save(folder / "mine.keras")
+    np.save(folder / "mine.npy", np.random.default_rng(0).normal(size=(64, 6)).astype("float32"))
+    return folder / "mine.keras", folder / "mine.npy"
+
+
+def ran(arguments) -> str:
+    result = RUNNER.invoke(cli.app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_the_next_command_keeps_every_option(files, tmp_path):
+    model, data = files
+    how = ("--criterion", "l2", "--budget", "sensitivity", "--macs", 0.6, "--round-to", 2, "--freeze", "last")
+    first = ran(
+        ["prune", model, *how, "--data", data, "--no-reconstruct", "--seed", 3, "--out", tmp_path / "out", "-q"]
+    )
+    assert first == ""
+    shown = ran(
+        ["prune", model, *how, "--data", data, "--no-reconstruct", "--seed", 3, "--out", tmp_path / "out", "--resume"]
+    )
+    line = next(each for each in shown.splitlines() if each.startswith("next: "))
+    words = shlex.split(line.removeprefix("next: "))
+    assert words[:3] == ["kerasprune", "prune", str(model)] and "--resume" not in words
+    for name, value in (("--budget", "sensitivity"), ("--round-to", "2"), ("--freeze", "last"), ("--seed", "3")):
+        assert words[words.index(name) + 1] == value
+    assert "--no-reconstruct" in words and words[words.index("--finetune-epochs") + 1] == "10"
+    ran([*words[1:], "--batch", 32])
+    plans = [json.loads((tmp_path / name / "plan.json").read_text()) for name in ("out", "out-finetuned")]
+    assert plans[0] == plans[1]
+
+
+def test_blocks_that_are_dropped_are_said(files, tmp_path):
+    model, data = files
+    shown = ran(["prune", model, "--budget", "sensitivity", "--macs", 0.5, "--data", data, "--out", tmp_path / "out"])
+    assert "dropped whole: sum" in shown and "blocks dropped whole" in shown
+    assert json.loads((tmp_path / "out" / "widths.json").read_text())["inner"] == [12, 0]
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["removed"] == ["sum"]
+
+
+def test_without_data_they_are_asked_for(files, tmp_path):
+    model, _ = files
+    line = ran(["prune", model, "--keep", 0.5, "--out", tmp_path / "out"]).splitlines()[-1]
+    assert shlex.split(line)[1:] == [
+        *("kerasprune", "prune", str(model), "--out", str(tmp_path / "out-finetuned"), "--keep", "0.5"),
+        *("--data", "DATA", "--finetune-epochs", "10"),
+    ]
