@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from kerasprune.callbacks.resume import Resume
-from kerasprune.recipes import progress, schema
+from kerasprune.recipes import learning, progress, pruning
 from kerasprune.recipes.optimizers import optimizer
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def fit(
     model: keras.Model,
-    spec: schema.Training | schema.Prune,
+    spec: learning.Training | pruning.Prune,
     *,
     stage: str,
     epochs: int,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from kerasprune.recipes import schema
+from kerasprune.recipes import learning, pruning, schema
 
 SIDE = 64  # pixels at most
 BATCH = 4  # images at most
 PRUNE_EPOCHS = 2  # a schedule needs a few steps: to grow, to pick, to settle
 DRAWN, TRAINED = 2, 1  # recipes of a space
-SEARCH = schema.Search(population=2, parents=2, mutations=1, crossovers=1, generations=2)
+SEARCH = pruning.Search(population=2, parents=2, mutations=1, crossovers=1, generations=2)
 
 
 def smoke(recipe: schema.Recipe) -> schema.Recipe:
@@ -43,12 +43,12 @@ def smoke(recipe: schema.Recipe) -> schema.Recipe:
     return recipe.model_copy(update=changes)
 
 
-def _epoch(spec: schema.Training) -> schema.Training:
+def _epoch(spec: learning.Training) -> learning.Training:
     """Returns one epoch of a training."""
     return spec.model_copy(update={"epochs": 1, "batch": None})
 
 
-def _few(spec: schema.Space) -> schema.Space:
+def _few(spec: pruning.Space) -> pruning.Space:
     """Returns a space of a few recipes, and rounds of an epoch each."""
     rounds = tuple(_epoch(one).model_copy(update={"best": TRAINED}) for one in spec.rounds)
     return spec.model_copy(update={"n": DRAWN, "rounds": rounds})

@@ -16,7 +16,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
-from kerasprune.recipes import lookup, schema
+from kerasprune.recipes import lookup, pruning, schema
 from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.examples import examples, labelled, own_examples
 from kerasprune.recipes.fit import fit
@@ -82,7 +82,7 @@ class Run:
             return
         recipe, faults = self.recipe, []
         if recipe.train or recipe.prune and (recipe.prune.callback or recipe.prune.judged):
-            judged = ", ".join(f"prune.{name}" for name in schema.JUDGED)
+            judged = ", ".join(f"prune.{name}" for name in pruning.JUDGED)
             faults.append(f"Expected labels for train, and for prune.callback, {judged}.")
         teaching = recipe.finetune and recipe.finetune.distil
         if recipe.finetune and not teaching:
@@ -134,7 +134,7 @@ def free_side(model: keras.Model, recipe: schema.Recipe) -> int | None:
 def traced(
     recipe: schema.Recipe,
     model: keras.Model,
-    spec: schema.PlanStep | schema.PreCrop | schema.Space | schema.MetaPruning,
+    spec: pruning.PlanStep | pruning.PreCrop | pruning.Space | pruning.MetaPruning,
 ) -> ChannelGraph:
     """Returns the graph of a model as a section of a recipe asks for."""
     side = free_side(model, recipe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from kerasprune.plans import Plan
-from kerasprune.recipes import schema
+from kerasprune.recipes import pruning, schema
 from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.fit import fit as train
@@ -17,7 +17,7 @@ from kerasprune.workflows.pruning_net import PruningNet
 FOLDER, TABLE = "meta_pruning", "candidates.csv"
 
 
-def widths(run: Run, model: keras.Model, spec: schema.MetaPruning) -> Plan:
+def widths(run: Run, model: keras.Model, spec: pruning.MetaPruning) -> Plan:
     """Returns the plan of the best widths; the PruningNet and all scores are below `meta_pruning/`.
 
     The table of the candidates is `candidates.csv`. What was broken off goes on with the epoch, or the candidate, that
@@ -70,7 +70,7 @@ def widths(run: Run, model: keras.Model, spec: schema.MetaPruning) -> Plan:
     return found.plan
 
 
-def rehearse(recipe: schema.Recipe, model: keras.Model, spec: schema.MetaPruning) -> None:
+def rehearse(recipe: schema.Recipe, model: keras.Model, spec: pruning.MetaPruning) -> None:
     """Finds what would only fail after training: layers that no PruningNet can have, widths out of reach.
 
     Raises:

@@ -12,7 +12,7 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.trace import trace
 from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
-from kerasprune.recipes import lookup, schema
+from kerasprune.recipes import lookup, pruning
 from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.progress import FilterNorms, StopAfter
@@ -46,7 +46,7 @@ def prune(run: Run) -> None:
     run.folder.save_model("pruned.keras", model)
 
 
-def choose(run: Run, model: keras.Model, spec: schema.PlanStep) -> Plan:
+def choose(run: Run, model: keras.Model, spec: pruning.PlanStep) -> Plan:
     """Returns the plan that a recipe's plan section describes."""
     return make_plan(
         traced(run.recipe, model, spec),
@@ -63,7 +63,7 @@ def choose(run: Run, model: keras.Model, spec: schema.PlanStep) -> Plan:
     )
 
 
-def cropped(run: Run, model: keras.Model, spec: schema.PreCrop) -> Plan:
+def cropped(run: Run, model: keras.Model, spec: pruning.PreCrop) -> Plan:
     """Returns the plan of the widths that a recipe's precrop section asks for."""
     return precrop(traced(run.recipe, model, spec), params=spec.params, macs=spec.macs)
 
@@ -83,7 +83,7 @@ def own_length(callback: Any) -> int:
     )
 
 
-def _fit_with_callback(run: Run, model: keras.Model, spec: schema.Prune, plan: Plan | None) -> Plan | None:
+def _fit_with_callback(run: Run, model: keras.Model, spec: pruning.Prune, plan: Plan | None) -> Plan | None:
     """Fits with the callback; returns its plan, or writes its masks where it prunes single weights."""
     training = run.examples("train", model, spec.batch)
     per_epoch = len(training)

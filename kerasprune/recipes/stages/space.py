@@ -11,7 +11,7 @@ import keras
 from kerasprune.errors import PruneError
 from kerasprune.files import read_rows, write_rows
 from kerasprune.plans import Plan
-from kerasprune.recipes import lookup, schema
+from kerasprune.recipes import lookup, pruning, schema
 from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.fit import fit
@@ -26,7 +26,7 @@ from kerasprune.workflows.ranking import PREPARATIONS
 TABLE = "space.csv"
 
 
-def best_of(run: Run, model: keras.Model, spec: schema.Space) -> Plan:
+def best_of(run: Run, model: keras.Model, spec: pruning.Space) -> Plan:
     """Returns the plan of the best recipe of a space; the table of all, the best first, is `space.csv`.
 
     Every accuracy is written down at once: a run that was broken off goes on with the recipe that it was at.
@@ -43,7 +43,7 @@ def best_of(run: Run, model: keras.Model, spec: schema.Space) -> Plan:
         slim = rebuild(recipes.graph, plan)
         return PREPARATIONS[spec.judge](slim, model, plan, examples, spec.samples, run.recipe.seed)
 
-    def trained(number: int, *, name: str, training: schema.Round) -> keras.Model:
+    def trained(number: int, *, name: str, training: pruning.Round) -> keras.Model:
         keras.utils.set_random_seed(run.recipe.seed + 1)  # the same for all, whatever was trained before
         slim = ready(number)
         fit(
@@ -75,7 +75,7 @@ def best_of(run: Run, model: keras.Model, spec: schema.Space) -> Plan:
     return recipes.plan(ranked[0])
 
 
-def drawn(recipe: schema.Recipe, model: keras.Model, spec: schema.Space) -> Recipes:
+def drawn(recipe: schema.Recipe, model: keras.Model, spec: pruning.Space) -> Recipes:
     """Returns the recipes of a space that a recipe's space section asks for.
 
     Raises:
@@ -94,7 +94,7 @@ def drawn(recipe: schema.Recipe, model: keras.Model, spec: schema.Space) -> Reci
     )
 
 
-def rehearse(recipe: schema.Recipe, model: keras.Model, spec: schema.Space) -> None:
+def rehearse(recipe: schema.Recipe, model: keras.Model, spec: pruning.Space) -> None:
     """Finds what would only fail after training: an empty space, a criterion that needs data, nothing to recalibrate.
 
     Raises:

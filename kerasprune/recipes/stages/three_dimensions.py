@@ -12,7 +12,7 @@ from kerasprune.analysis.feature_maps import feature_maps
 from kerasprune.costs.cost import cost
 from kerasprune.criteria.blocks.base import BlockCriterion
 from kerasprune.plans import Plan
-from kerasprune.recipes import lookup, schema
+from kerasprune.recipes import lookup, pruning, schema
 from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.stages.context import Run, measured
@@ -24,7 +24,7 @@ from kerasprune.workflows.three_dimensions import ThreeDimensions, check_extent,
 _SHOWN = 6  # images whose feature maps are drawn
 
 
-def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> Plan:
+def shrink(run: Run, model: keras.Model, spec: pruning.ThreeDimensions) -> Plan:
     """Returns the plan of the best depth, width and resolution; what it rests on is in `points/` and `points.json`.
 
     A smoke run, whose images mean nothing, takes the fraction of the multiply–adds for the accuracy: so the surface is
@@ -80,7 +80,7 @@ def shrink(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> Plan:
     return result.plan
 
 
-def blocks_of(run: Run, model: keras.Model, spec: schema.ThreeDimensions) -> BlockCriterion:
+def blocks_of(run: Run, model: keras.Model, spec: pruning.ThreeDimensions) -> BlockCriterion:
     """Returns the criterion of blocks, with the images that it is to be judged on."""
     criterion = lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)
     return criterion.judged_on(run.validation(model)) if spec.blocks_judged_on == "validation" else criterion
@@ -100,7 +100,7 @@ def rehearse(model: keras.Model, recipe: schema.Recipe) -> None:
     width_plan(model, extent, spec.macs**0.5, lookup.make("criterion", spec.channels.name, spec.channels.arguments))
 
 
-def _surface(spec: schema.ThreeDimensions) -> MAP:
+def _surface(spec: pruning.ThreeDimensions) -> MAP:
     return MAP(spec.rank, spec.degree)
 
 
@@ -117,7 +117,7 @@ def _maps(run: Run, result: ThreeDimensions) -> dict[str, np.ndarray]:
     return {"images": images(result.points[0])} | maps
 
 
-def _written(result: Any, spec: schema.ThreeDimensions) -> dict[str, Any]:
+def _written(result: Any, spec: pruning.ThreeDimensions) -> dict[str, Any]:
     """Returns what the report needs, as plain data."""
     facts = ("d", "w", "r", "accuracy", "macs", "params", "side")
     return {
