@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from kerasprune.files import write_text
-from kerasprune.reports import figures, tables, three_dimensions
+from kerasprune.reports import candidates, figures, tables, three_dimensions
 from kerasprune.reports.dependencies import LINE, PINNED, PRUNABLE, dependencies
 from kerasprune.reports.inline_svg import inlined
 from kerasprune.reports.record import Record, read
@@ -31,6 +31,16 @@ FIGURES = (
         "Scales while pruning",
         figures.scales,
         "BatchNorm scales of all layers together; an empty valley parts those that go from those that stay.",
+    ),
+    (
+        "Recipes of the pruning space",
+        candidates.space,
+        "What each recipe was judged with, a row of panels for each round; the best of each is blue.",
+    ),
+    (
+        "Searched widths",
+        candidates.searched,
+        "The score of every candidate in the order in which it was judged, and the best so far.",
     ),
     (
         "Three dimensions",

@@ -48,6 +48,8 @@ class Record:
         points: What was measured along depth, width and resolution, and the optimum. Defaults to none.
         maps: `images`, `(images, height, width, channels)`, and by model its feature maps on them, `(images, height,
             width)`. Defaults to none.
+        space: The rows of `space.csv`: the recipes of a pruning space, and how they were judged. Defaults to none.
+        candidates: The rows of `candidates.csv`: the candidates of a search. Defaults to none.
     """
 
     title: str
@@ -60,6 +62,8 @@ class Record:
     graph: Mapping[str, Any] = field(default_factory=dict)
     points: Mapping[str, Any] = field(default_factory=dict)
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)
+    space: tuple[Mapping[str, Any], ...] = ()
+    candidates: tuple[Mapping[str, Any], ...] = ()
 
 
 def read(folder: Path | str) -> Record:
@@ -94,6 +98,8 @@ def read(folder: Path | str) -> Record:
         graph=_optional(folder / "graph.json", _json, {}),
         points=_optional(folder / "points.json", _json, {}),
         maps=_optional(folder / "maps.npz", _arrays, {}),
+        space=_optional(folder / "space.csv", _rows, ()),
+        candidates=_optional(folder / "candidates.csv", _rows, ()),
     )
 
 
