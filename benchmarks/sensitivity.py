@@ -16,6 +16,7 @@ teacher; the draw is the seed of the data order. Test accuracy is taken once, at
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
@@ -33,7 +34,6 @@ TUNED_FIELDS = ("macs", "method", "draw", "validation", "test", "seconds")
 METHODS = ("uniform", "sensitivity", "widths only", "random", "global", "precrop")
 FINETUNED = ("uniform", "sensitivity", "widths only")
 TARGETS, DRAWS = (0.1, 0.3, 0.5), (0, 1, 2)
-CELLS = [(macs, method) for many in (METHODS[:3], METHODS[3:]) for macs in TARGETS for method in many]
 SAMPLES, SIZE = 1000, 32
 RECIPES, SPREAD = 100, 0.3
 EPOCHS = 4
@@ -69,11 +69,11 @@ def run(draws=DRAWS) -> None:
     graph, validation = start()
     validation = validation.cache()
     fresh = Trials(graph, np.concatenate([np.asarray(x) for x, _ in validation.take(2)]), samples=1000)
-    for draw in draws:
-        images = unlabelled(draw)
-        for macs, method in CELLS:
+    images = {draw: unlabelled(draw) for draw in draws}
+    for methods in (METHODS[:3], METHODS[3:]):
+        for macs, draw, method in itertools.product(TARGETS, draws, methods):
             if (str(macs), method, str(draw)) not in there(ROWS):
-                row = one_run(graph, method, macs, draw, images, fresh, validation)
+                row = one_run(graph, method, macs, draw, images[draw], fresh, validation)
                 append(ROWS, FIELDS, [{"macs": macs, "method": method, "draw": draw, **row}])
                 print(macs, method, draw, row, flush=True)
 
@@ -92,25 +92,23 @@ def finetune(draws=DRAWS) -> None:
 
     graph, validation = start()
     test = kp.data.load("glyphs/small", size=SIZE, batch=500, split="test")
-    for draw in draws:
-        for macs in TARGETS:
-            for method in FINETUNED:
-                key = str(macs), method, str(draw)
-                found = there(ROWS).get(key)
-                if found is None or key in there(TUNED_ROWS):
-                    continue
-                began = time.process_time()
-                keras.utils.set_random_seed(draw)
-                plan = plan_of_widths(graph, map(int, found["widths"].split()), found["removed"].split())
-                slim = kp.reconstruct(kp.rebuild(graph, plan), graph.model, plan, unlabelled(draw))
-                options = {"size": SIZE, "batch": protocol.BATCH, "augment": "crop", "seed": draw}
-                train = kp.data.load("glyphs/small", split="train", **options)
-                rate = keras.optimizers.schedules.CosineDecay(protocol.FINETUNE_RATE, EPOCHS * len(train))
-                protocol.fit(kp.distil(slim, graph.model), train, rate, EPOCHS, [])
-                scores = {name: accuracy(slim, data) for name, data in (("validation", validation), ("test", test))}
-                row = dict(zip(FIELDS, key, strict=False)) | {name: round(value, 3) for name, value in scores.items()}
-                append(TUNED_ROWS, TUNED_FIELDS, [row | {"seconds": round(time.process_time() - began)}])
-                print(row, flush=True)
+    for macs, draw, method in itertools.product(TARGETS, draws, FINETUNED):
+        key = str(macs), method, str(draw)
+        found = there(ROWS).get(key)
+        if found is None or key in there(TUNED_ROWS):
+            continue
+        began = time.process_time()
+        keras.utils.set_random_seed(draw)
+        plan = plan_of_widths(graph, map(int, found["widths"].split()), found["removed"].split())
+        slim = kp.reconstruct(kp.rebuild(graph, plan), graph.model, plan, unlabelled(draw))
+        options = {"size": SIZE, "batch": protocol.BATCH, "augment": "crop", "seed": draw}
+        train = kp.data.load("glyphs/small", split="train", **options)
+        rate = keras.optimizers.schedules.CosineDecay(protocol.FINETUNE_RATE, EPOCHS * len(train))
+        protocol.fit(kp.distil(slim, graph.model), train, rate, EPOCHS, [])
+        scores = {name: accuracy(slim, data) for name, data in (("validation", validation), ("test", test))}
+        row = dict(zip(FIELDS, key, strict=False)) | {name: round(value, 3) for name, value in scores.items()}
+        append(TUNED_ROWS, TUNED_FIELDS, [row | {"seconds": round(time.process_time() - began)}])
+        print(row, flush=True)
 
 
 def plan_of_widths(graph, widths, removed=()):
@@ -133,7 +131,7 @@ def one_run(graph, method: str, macs: float, draw: int, images, fresh, validatio
     if method == "random":
         plan = best_of_random(graph, macs, draw, images)
     elif method == "precrop":
-        widths = {name: len(kept) for name, kept in kp.precrop(graph.model, macs=macs, coupling="tied").keep.items()}
+        widths = {name: len(kept) for name, kept in kp.precrop(graph, macs=macs).keep.items()}
         plan = plan_of_widths(graph, [widths.get(name, group.size) for name, group in graph.prunable.items()])
     else:
         budget = {"name": "sensitivity", "blocks": False} if method == "widths only" else method

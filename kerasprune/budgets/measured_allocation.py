@@ -28,7 +28,7 @@ def improved(allocation: Allocation, start: Choice, trials: Trials) -> Plan:
     """
     limit = max(allocation.share(start), allocation.target or 0.0)
     left, first = allocation, start
-    if allocation.budget.blocks and allocation.counted != "keep":
+    if allocation.budget.blocks and allocation.whole.blocks and allocation.counted != "keep":
         left, first = _without_blocks(allocation, start, trials, limit)
     space = _space(left, trials, limit)
     begun = {name: len(kept) for name, kept in first.items()}
