@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from keras import ops, tree
+from keras.backend import result_type
 
 from kerasprune._keras import structures
 from kerasprune.backend.derivatives import gradient
@@ -42,7 +43,9 @@ class Flow:
 
         def total(inputs: Any, factors: Any) -> Any:
             outputs = tree.flatten(model(tree.pack_sequence_as(structure, inputs), training=False))
-            return sum(factor * ops.sum(y) for factor, y in zip(factors, outputs, strict=True))
+            kind = result_type("float32", *(y.dtype for y in outputs))
+            sums = (ops.sum(ops.cast(y, kind)) for y in outputs)
+            return sum(ops.cast(factor, kind) * each for factor, each in zip(factors, sums, strict=True))
 
         self._gradient = gradient(total, [new for _, new in self.pipes.kernels], model.variables)
 

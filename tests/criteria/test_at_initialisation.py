@@ -228,6 +228,24 @@ def test_synflow_of_a_residual_net_is_that_in_double_precision():
     assert share[at] == pytest.approx((whole(1) - whole(0)) / whole(1), rel=1e-4)
 
 
+@pytest.mark.parametrize(("policy", "tolerance"), [("float64", 1e-5), ("mixed_float16", 1e-2), ("float16", 2e-2)])
+def test_synflow_in_other_precisions(policy, tolerance):
+    """Several outputs, of which one may be of another precision than the rest."""
+
+    def scored(policy):
+        x = inputs = keras.Input((8, 8, 2), dtype="float32")
+        x = layers.Conv2D(6, 3, activation="relu", name="first", dtype=policy)(x)
+        x = layers.GlobalAveragePooling2D(dtype=policy)(layers.Conv2D(5, 3, name="second", dtype=policy)(x))
+        model = keras.Model(inputs, [layers.Dense(3, dtype=policy)(x), layers.Dense(2, dtype="float32")(x)])
+        generator = np.random.default_rng(0)
+        model.set_weights([generator.normal(size=each.shape) for each in model.weights])
+        return criteria.get("synflow").score(kp.trace(model))
+
+    found, expected = scored(policy), scored("float32")
+    for name, scores in expected.items():
+        np.testing.assert_allclose(found[name], scores, rtol=tolerance)
+
+
 def test_synflow_names_what_it_cannot_follow():
     inputs = keras.Input((6, 4))
     attention = keras.Model(inputs, layers.MultiHeadAttention(2, 3, name="mha")(inputs, inputs))
