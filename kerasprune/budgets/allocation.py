@@ -116,19 +116,22 @@ class Allocation:
         return min(found, key=lambda choice: (self.share(choice) > limit, abs(self.share(choice) - self.target)))
 
     def without(self, block: str) -> Allocation | None:
-        """Returns the same with a block dropped; `None` where something of it is to stay, or channels do not fit."""
+        """Returns the same with a block dropped; `None` where something of it is to stay, or other groups are left."""
         inside = self.whole.blocks[block].layers
         if any(fnmatchcase(name, pattern) for name in inside for pattern in self.whole.freeze):
             return None
         other = replace(self, removed=(*self.removed, block))
         here, there = self.whole.prunable, other.graph.prunable
-        if not there or any(name not in here or here[name].size != group.size for name, group in there.items()):
-            return None
+        alike = all(name in here and here[name].size == group.size for name, group in there.items())
+        return other if there and alike else None
+
+    def fits(self, choice: Choice) -> bool:
+        """Says whether a choice can be carried out: what a dropped block kept apart may have to stay together."""
         try:
-            cut(self.whole, other.plan(other.met()))
+            cut(self.whole, self.plan(choice))
         except PruneError:
-            return None
-        return other
+            return False
+        return True
 
 
 def _same(one: Choice, other: Choice) -> bool:

@@ -54,7 +54,7 @@ def _without_blocks(allocation: Allocation, start: Choice, trials: Trials, limit
         for name in names:
             other = allocation.without(name)
             choice = None if other is None else other.met(limit)
-            if choice is not None and other.share(choice) <= limit:
+            if choice is not None and other.share(choice) <= limit and other.fits(choice):
                 tried[name] = trials.error(other.plan(choice)), other, choice
         better = {name: each for name, each in tried.items() if each[0] < least}
         if not better:
