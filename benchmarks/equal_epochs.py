@@ -3,7 +3,7 @@
     python benchmarks/equal_epochs.py run --part peers [--picks group-l2,taylor] [--budgets own] [--macs 0.093,0.283]
     python benchmarks/equal_epochs.py run --part ablation [--seeds 0,1,2] [--workers 2]
     python benchmarks/equal_epochs.py run --part lean [--seeds 0,1]
-    python benchmarks/equal_epochs.py run --picks l1,taylor_fo [--start reconstructed] [--teacher dense] …
+    python benchmarks/equal_epochs.py run --picks l1,taylor_fo [--budget sensitivity] [--start reconstructed] …
     python benchmarks/equal_epochs.py table        # writes ../results/equal_epochs.md and the plots from the rows
 
 Every run begins with a dense checkpoint, keeps a share of its multiply–adds and trains for as many epochs in all, four,
@@ -31,7 +31,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import greg_schedules as protocol
-from equal_epochs_grid import GROWN, HERE, NAMES, PEER, SEEDS, TESTBEDS, Run, cells, key
+from equal_epochs_grid import GROWN, HERE, MEASURED, NAMES, PEER, SEEDS, TESTBEDS, Run, cells, key
 from equal_epochs_tables import write
 from rows import append, read
 
@@ -92,7 +92,10 @@ def dense_model(run: Run, smoke: bool):
 
 
 def our_plan(graph, run: Run):
-    """Returns our plan; a criterion that looks at data sees the first 32 batches of the training images."""
+    """Returns our plan; a criterion that looks at data sees the first 32 batches of the training images.
+
+    A budget that measures sees the images that the reconstruction sees, and may cost what the uniform one costs.
+    """
     import keras
 
     import kerasprune as kp
@@ -100,8 +103,17 @@ def our_plan(graph, run: Run):
     kind = type(kp.criteria.get(run.picks))
     data = images("train", run, augment=None).take(32) if kind.needs else None
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    options = {"macs": run.target, "resolution": protocol.SIZE, "seed": run.seed}
-    return kp.plan(graph, run.picks, run.budget, data=data, loss=loss, **options)
+    options = {"resolution": protocol.SIZE, "seed": run.seed, "loss": loss}
+    if run.budget != MEASURED:
+        return kp.plan(graph, run.picks, run.budget, macs=run.target, data=data, **options)
+    uniform = kp.plan(graph, run.picks, macs=run.target, data=data, **options)
+    share = kp.cost(graph, uniform, resolution=protocol.SIZE).macs / kp.cost(graph, resolution=protocol.SIZE).macs
+    return kp.plan(graph, run.picks, run.budget, macs=share, data=unlabelled(run).take(IMAGES // 100), **options)
+
+
+def unlabelled(run: Run):
+    """Returns training images without labels, a hundred at a time."""
+    return images("train", run, augment=None, batch=100).map(lambda inputs, _: inputs)
 
 
 def started(grown, model, plan, run: Run, smoke: bool):
@@ -114,8 +126,7 @@ def started(grown, model, plan, run: Run, smoke: bool):
     if run.start == "scratch":
         return keras.models.clone_model(slim)  # weights drawn anew
     if run.start == "reconstructed":
-        unlabelled = images("train", run, augment=None, batch=100).map(lambda inputs, _: inputs)
-        return kp.reconstruct(slim, model, plan, unlabelled.take(1 if smoke else IMAGES // 100))
+        return kp.reconstruct(slim, model, plan, unlabelled(run).take(1 if smoke else IMAGES // 100))
     return slim
 
 
@@ -191,6 +202,7 @@ def main() -> None:
     parser.add_argument("--part", choices=("peers", "peers-helped", "ours", "ablation", "lean"))
     parser.add_argument("--picks", default="", help="criteria, for single rows or for the ablation; which peers")
     parser.add_argument("--budgets", default="own,uniform,global", help="which ways of choosing of the peers")
+    parser.add_argument("--budget", default="uniform", choices=("uniform", MEASURED), help="of single rows")
     parser.add_argument("--start", default="folded", choices=("folded", "reconstructed", "scratch"))
     parser.add_argument("--teacher", default="none", choices=("none", "dense"))
     parser.add_argument("--testbed", default="resnet20", choices=TESTBEDS, help="of single rows")

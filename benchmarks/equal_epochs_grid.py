@@ -15,6 +15,7 @@ PLANS = RESULTS / "peers"
 SEEDS = (0, 1, 2, 3, 4)
 EPOCHS, DENSE_EPOCHS = 4, 28  # the checkpoint of ResNet-20: 14 epochs of twice as many images
 MISSED = 0.08  # a rival's plan that is farther from its target is another question
+MEASURED = "sensitivity"
 PEER = "torch-pruning/"
 GROWN = f"{PEER}greg"  # trained by its own pruner in the first half of the epochs, `peers/torch_pruning_grown.py`
 PEERS = tuple(
@@ -71,7 +72,7 @@ class Run:
 
     Args:
         picks: A criterion of ours, or `torch-pruning/<importance>`.
-        budget: `uniform`; for Torch-Pruning `own` and `global`, too.
+        budget: `uniform` or `sensitivity`; for Torch-Pruning `own` and `global`, too.
         coupling: Whether the trunk is cut, `tied`, or not, `free`.
         start: `folded`, `reconstructed`, or `scratch`.
         way: `one-shot`, or `greg1`: half of the epochs are for the growing penalty.
@@ -117,9 +118,12 @@ def peers_helped() -> list[Run]:
 
 
 def ours() -> list[Run]:
-    """Returns our rows: one-shot with what helps, free coupling as the GReg paper, random picks, from scratch."""
+    """Returns our rows: one-shot with what helps, measured widths, free coupling as the GReg paper, and controls.
+
+    The controls are random picks and training from scratch.
+    """
     controls = replace(ONE_SHOT, picks="random"), replace(ONE_SHOT, start="scratch")
-    return [*HELP, replace(ONE_SHOT, coupling="free"), *controls]
+    return [*HELP, replace(BEST, budget=MEASURED), replace(ONE_SHOT, coupling="free"), *controls]
 
 
 def ablation(criteria: tuple[str, ...]) -> list[Run]:
@@ -148,7 +152,12 @@ def cells(options: argparse.Namespace) -> list[Run]:
     elif options.part:
         kinds = parts[options.part]()
     else:
-        changed = {"start": options.start, "teacher": options.teacher, "testbed": options.testbed}
+        changed = {
+            "budget": options.budget,
+            "start": options.start,
+            "teacher": options.teacher,
+            "testbed": options.testbed,
+        }
         kinds = [replace(ONE_SHOT, picks=name, **changed) for name in picks]
     if options.part in ("peers", "peers-helped"):
         kinds = [k for k in kinds if k.budget in options.budgets.split(",")]
