@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from keras import ops, tree
+from keras.backend import result_type
 
 from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.criteria.belonging import Member, Readers
@@ -37,7 +38,8 @@ class ThiNet(Criterion):
     Args:
         samples: How many examples are read at the most. Defaults to 1280.
         positions: How many positions of each example are sampled in every layer. Defaults to 10, as in the paper.
-        ridge: ρ over the mean diagonal of XᵀX, for columns that are silent or dependent. Defaults to 1e-6.
+        ridge: ρ over the mean diagonal of XᵀX, for columns that are silent or dependent: where there are fewer rows
+            than columns a smaller one leaves the order to rounding. Defaults to 1e-4.
 
     Raises:
         PruneError: An argument is out of range.
@@ -55,7 +57,7 @@ class ThiNet(Criterion):
 
     samples: int = 1280
     positions: int = 10
-    ridge: float = 1e-6
+    ridge: float = 1e-4
 
     def __post_init__(self) -> None:
         faults = whole_number_faults(1, samples=self.samples, positions=self.positions)
@@ -95,7 +97,8 @@ class ThiNet(Criterion):
 
         def look(number: int, inputs: tuple, _: list[Any]) -> None:
             for key in wanted[number]:
-                x = ops.convert_to_numpy(ops.cast(tree.flatten(inputs)[0], "float32"))
+                x = tree.flatten(inputs)[0]
+                x = ops.convert_to_numpy(ops.cast(x, result_type(x.dtype, "float32")))
                 _check_finite(x, graph.calls[number].operation.name)
                 total = layers[key].positions(x.shape)
                 chosen = _chosen(len(x), total, self.positions, generators[number])
