@@ -134,7 +134,8 @@ def prune(
     if model.compiled:
         compile_like(slim, model)
     before, after = cost(graph), cost(graph, plan)
-    return Pruned(slim, plan, Report(tuple(steps), after.macs / max(before.macs, 1), after.params / before.params))
+    kept = {"macs": after.macs / max(before.macs, 1), "params": after.params / before.params}
+    return Pruned(slim, plan, Report(tuple(steps), **kept, removed=plan.removed))
 
 
 def _finetune(

@@ -42,15 +42,18 @@ class Report:
         steps: The models on the way.
         macs: Fraction of the multiply–adds kept.
         params: Fraction of the parameters kept.
+        removed: Blocks that were dropped whole. Defaults to none.
     """
 
     steps: tuple[Step, ...]
     macs: float
     params: float
+    removed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Returns a line for each step."""
         lines = [f"kept: {self.macs:.3f} of the multiply–adds, {self.params:.3f} of the parameters"]
+        lines += [f"dropped whole: {', '.join(self.removed)}"] if self.removed else []
         for step in self.steps:
             found = {**({} if step.error is None else {"error of the outputs": step.error}), **step.metrics}
             lines.append(f"{step.name}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))

@@ -48,6 +48,14 @@ def test_parameters_are_counted_without_the_block_too(idle):
     assert plan.removed == ("sum1",) and kp.cost(model, plan).params <= 0.52 * kp.cost(model).params
 
 
+def test_what_is_dropped_is_said(idle):
+    model, data = idle
+    report = kp.prune(model, macs=0.5, data=data, budget=BUDGET, criterion="l2").report
+    assert report.removed == ("sum1",) and "dropped whole: sum1" in str(report)
+    plan = kp.Plan.of(kp.trace(model), {}, ["sum1"])
+    assert "blocks dropped whole: sum1" in kp.report(model, plan)
+
+
 def test_blocks_stay_where_channels_are_counted(idle):
     model, data = idle
     assert kp.plan(model, "l2", BUDGET, keep=0.5, data=data).removed == ()
