@@ -90,29 +90,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable) -> Any:
 
 # A full collection walks the whole heap, a million objects of TensorFlow and of models that earlier tests have built.
 # Where the memory of a virtual machine is slow that takes up to two minutes; Python and the converter of TFLite do
-# it often. Young objects are collected as ever. Old ones are collected after a module of tests where the process has
-# grown since the last time, and what is left then is not walked again.
-GROWN = 0.03  # of the machine's memory
-
-
-class _Heap:
-    """How much memory the process had when it last collected what was old, a fraction of the machine's."""
-
-    def __init__(self) -> None:
-        self.held = 0.0
-
-    def settle(self) -> None:
-        """Collects, and leaves what stays out of later collections."""
-        gc.collect()
-        gc.freeze()
-        self.held = _held()
-
-
-@pytest.fixture(scope="session")
-def _heap() -> _Heap:
-    heap = _Heap()
-    heap.settle()
-    return heap
+# it often. Young objects are collected as ever; what has survived a module of tests is not walked again, and is only
+# collected where the machine is short of memory.
+SHORT = 0.15  # of the machine's memory: less is available, and this process has more
 
 
 def pytest_collection_finish() -> None:
@@ -123,11 +103,23 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _old_objects_are_seldom_collected(_heap: _Heap) -> Iterator[None]:
-    """Collects what a module has left behind, where that is much."""
+def _old_objects_are_seldom_collected() -> Iterator[None]:
+    """Leaves what a module has built out of garbage collection, unless memory is short."""
     yield
-    if _held() > _heap.held + GROWN:
-        _heap.settle()
+    if _available() < SHORT < _held():
+        gc.unfreeze()
+        gc.collect()
+    gc.freeze()
+
+
+def _available() -> float:
+    """Returns the fraction of the machine's memory that is available; 0 where the system does not say."""
+    status = Path("/proc/meminfo")
+    if not status.exists():
+        return 0.0
+    sizes = dict(line.split(":") for line in status.read_text().splitlines() if line.startswith("Mem"))
+    total, free = (int(sizes[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
+    return free / total
 
 
 def _held() -> float:

@@ -54,7 +54,7 @@ ARGUMENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "budget": {
         "global": (),
         "per_stage": ("keep",),
-        "sensitivity": ("samples", "positions", "measurements", "step", "reach"),
+        "sensitivity": ("samples", "positions", "measurements", "step", "reach", "blocks"),
         "threshold": (),
         "uniform": (),
     },
@@ -185,7 +185,9 @@ TRUTHS: dict[str, dict[str, tuple[str, ...]]] = {
         "snip": ("training",),
     },
     "block criterion": {},
-    "budget": {},
+    "budget": {
+        "sensitivity": ("blocks",),
+    },
     "callback": {
         "freeze_kept": ("strict",),
         "gradual_magnitude": ("strict",),
