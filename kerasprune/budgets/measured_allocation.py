@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 
@@ -27,10 +26,10 @@ def improved(allocation: Allocation, start: Choice, trials: Trials) -> Plan:
         trials: Measures plans.
     """
     limit = max(allocation.share(start), allocation.target or 0.0)
-    left, first = allocation, start
+    left, first, error = allocation, start, _Measured(trials)
     if allocation.budget.blocks and allocation.whole.blocks and allocation.counted != "keep":
-        left, first = _without_blocks(allocation, start, trials, limit)
-    space = _space(left, trials, limit)
+        left, first = _without_blocks(allocation, start, error, limit)
+    space = _space(left, error, limit)
     begun = {name: len(kept) for name, kept in first.items()}
     best = left.budget.improved(begun, space)
     if best == begun and left is allocation:
@@ -43,19 +42,38 @@ def improved(allocation: Allocation, start: Choice, trials: Trials) -> Plan:
     return left.plan(_choice(left, best))
 
 
-def _without_blocks(allocation: Allocation, start: Choice, trials: Trials, limit: float) -> tuple[Allocation, Choice]:
+class _Measured:
+    """Measures choices, each only once.
+
+    Args:
+        trials: Measures plans.
+    """
+
+    def __init__(self, trials: Trials) -> None:
+        self._trials = trials
+        self._errors: dict[tuple, float] = {}
+
+    def __call__(self, allocation: Allocation, choice: Choice) -> float:
+        """Returns how wrong the model of a choice is."""
+        key = (allocation.removed, *((name, kept.tobytes()) for name, kept in sorted(choice.items())))
+        if key not in self._errors:
+            self._errors[key] = self._trials.error(allocation.plan(choice))
+        return self._errors[key]
+
+
+def _without_blocks(allocation: Allocation, start: Choice, error: _Measured, limit: float) -> tuple[Allocation, Choice]:
     """Returns what is left when blocks have gone that the model is better without, and its choice.
 
     Blocks that are no gain alone are not tried again beside others.
     """
-    least, names = trials.error(allocation.plan(start)), list(allocation.whole.blocks)
+    least, names = error(allocation, start), list(allocation.whole.blocks)
     while names:
         tried = {}
         for name in names:
             other = allocation.without(name)
             choice = None if other is None else other.met(limit)
             if choice is not None and other.share(choice) <= limit and other.fits(choice):
-                tried[name] = trials.error(other.plan(choice)), other, choice
+                tried[name] = error(other, choice), other, choice
         better = {name: each for name, each in tried.items() if each[0] < least}
         if not better:
             break
@@ -65,27 +83,17 @@ def _without_blocks(allocation: Allocation, start: Choice, trials: Trials, limit
     return allocation, start
 
 
-def _space(allocation: Allocation, trials: Trials, limit: float) -> WidthSpace:
+def _space(allocation: Allocation, error: _Measured, limit: float) -> WidthSpace:
     """Returns the widths that may be chosen, what they cost and how wrong they are."""
     graph, floor = allocation.graph, allocation.floor
     sizes = {name: group.size for name, group in graph.prunable.items()}
     rungs = {name: np.unique([floor.apply(k, size) for k in range(1, size + 1)]) for name, size in sizes.items()}
     return WidthSpace(
-        rungs, lambda widths: allocation.share(_choice(allocation, widths)), limit, _error(allocation, trials)
+        rungs,
+        lambda widths: allocation.share(_choice(allocation, widths)),
+        limit,
+        lambda widths: error(allocation, _choice(allocation, widths)),
     )
-
-
-def _error(allocation: Allocation, trials: Trials) -> Callable[[Widths], float]:
-    """Returns what measures widths, each only once."""
-    measured: dict[tuple[int, ...], float] = {}
-
-    def error(widths: Widths) -> float:
-        key = tuple(widths.values())
-        if key not in measured:
-            measured[key] = trials.error(allocation.plan(_choice(allocation, widths)))
-        return measured[key]
-
-    return error
 
 
 def _choice(allocation: Allocation, widths: Widths) -> Choice:
