@@ -43,13 +43,9 @@ def ran(arguments) -> str:
 def test_the_next_command_keeps_every_option(files, tmp_path):
     model, data = files
     how = ("--criterion", "l2", "--budget", "sensitivity", "--macs", 0.6, "--round-to", 2, "--freeze", "last")
-    first = ran(
-        ["prune", model, *how, "--data", data, "--no-reconstruct", "--seed", 3, "--out", tmp_path / "out", "-q"]
-    )
-    assert first == ""
-    shown = ran(
-        ["prune", model, *how, "--data", data, "--no-reconstruct", "--seed", 3, "--out", tmp_path / "out", "--resume"]
-    )
+    command = ["prune", model, *how, "--data", data, "--no-reconstruct", "--seed", 3, "--out", tmp_path / "out"]
+    assert ran([*command, "-q"]) == ""
+    shown = ran([*command, "--resume"])
     line = next(each for each in shown.splitlines() if each.startswith("next: "))
     words = shlex.split(line.removeprefix("next: "))
     assert words[:3] == ["kerasprune", "prune", str(model)] and "--resume" not in words

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 from support.interruption import Killed
+from support.refusal import refusal
 
 import kerasprune as kp
 from kerasprune.files import read_rows
@@ -95,12 +96,6 @@ def assert_best_is_taken(folder: RunFolder, judged: int) -> None:
             assert np.isin(after.get_weights()[0], before.get_weights()[0]).mean() < 0.01
 
 
-def faults(*settings: str) -> str:
-    with pytest.raises(kp.PruneError) as caught:
-        loader.parse(TEXT, settings)
-    return str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -113,7 +108,7 @@ def faults(*settings: str) -> str:
     ],
 )
 def test_contradictions_are_said(settings, words):
-    assert words in faults(*settings)
+    assert words in refusal(TEXT, *settings)
 
 
 def test_only_the_architecture_matters():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 from support.interruption import Killed
+from support.refusal import refusal
 
 import kerasprune as kp
 from kerasprune.files import read_rows
@@ -93,12 +94,6 @@ def assert_best_is_taken(folder: RunFolder) -> None:
     assert trained == {f"round 1, recipe {row['recipe']}" for row in (first, second)}
 
 
-def faults(*settings: str) -> str:
-    with pytest.raises(kp.PruneError) as caught:
-        loader.parse(TEXT, settings)
-    return str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -117,7 +112,7 @@ def faults(*settings: str) -> str:
     ],
 )
 def test_contradictions_are_said(settings, words):
-    assert words in faults(*settings)
+    assert words in refusal(TEXT, *settings)
 
 
 def test_a_round_takes_all_of_the_round_before_or_the_best():
