@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,8 @@ def train(run: Run, slim: keras.Model, teacher: keras.Model | None) -> None:
         from kerasprune.training.distillation import distil
 
         student = distil(slim, teacher)
-    run.objective(slim).compile(student, optimizer(spec.optimizer, spec.epochs, len(training)))
+    objective = replace(run.objective(slim), label_smoothing=spec.label_smoothing)
+    objective.compile(student, optimizer(spec.optimizer, spec.epochs, len(training)))
     with weight_decay(slim, spec.l2, spec.l2_on):
         student.fit(training, epochs=spec.epochs, shuffle=False, verbose=0)
 

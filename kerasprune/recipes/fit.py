@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import keras
@@ -44,7 +45,7 @@ def fit(
 
     Args:
         model: The model.
-        spec: Optimiser and `l2` of the stage.
+        spec: Optimiser, `l2` and `label_smoothing` of the stage.
         stage: Name of the stage in `metrics.csv` and on the terminal.
         epochs: Number of passes over the training examples.
         training: Batches to train on, `(inputs, targets)`.
@@ -61,6 +62,7 @@ def fit(
     # A second model over the same layers: what is saved later holds neither optimiser nor loss.
     twin = twin or keras.Model(model.inputs, model.outputs, name=model.name)
     steps = len(training)
+    objective = replace(objective, label_smoothing=spec.label_smoothing)
     objective.compile(twin, optimizer(spec.optimizer, span or epochs, steps))
     terminal = progress.Terminal(console, stage, epochs, ahead)
     resume = Resume(folder.state(place or stage))

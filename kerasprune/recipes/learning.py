@@ -121,17 +121,24 @@ class Distil(Node):
     features: NonNegativeFloat = 0.0
 
 
-class Training(Node):
-    """How a model is trained.
+class Regularised(Node):
+    """What a loss is besides that of the labels.
 
     `l2` is the papers' weight decay: the loss gains `½ · l2 · Σ w²` over the trainable kernels, or with
-    `l2_on: weights` over everything that is trained, biases and BatchNorm too.
+    `l2_on: weights` over everything that is trained, biases and BatchNorm too. With `label_smoothing: ε` the class of
+    a label has the probability `1 − ε + ε / K`, and each other of K classes `ε / K`.
     """
+
+    l2: NonNegativeFloat = 0.0
+    l2_on: Decayed = "kernels"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.0
+
+
+class Training(Regularised):
+    """How a model is trained."""
 
     epochs: PositiveInt
     optimizer: Optimizer
-    l2: NonNegativeFloat = 0.0
-    l2_on: Decayed = "kernels"
     batch: PositiveInt | None = None
 
 

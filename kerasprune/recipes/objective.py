@@ -13,6 +13,7 @@ from kerasprune.data.lookup import own
 from kerasprune.errors import PruneError
 from kerasprune.files.keras_model import read_config
 from kerasprune.recipes import schema
+from kerasprune.training.label_smoothing import smoothed
 
 # Losses that may be given by name, of logits or of probabilities as the model's last activation says.
 CROSS_ENTROPIES = {
@@ -31,22 +32,25 @@ class Objective:
         loss: Name or config of a loss; or such things by output.
         metrics: Names or configs of metrics; or such lists by output. Defaults to none.
         loss_weights: Weights of the losses of several outputs. Defaults to `None`.
+        label_smoothing: ε of the labels, where the loss is a cross-entropy of classes. Defaults to 0.0.
     """
 
     loss: Any
     metrics: Any = ()
     loss_weights: Any = None
+    label_smoothing: float = 0.0
 
     def compile(self, model: keras.Model, optimizer: Any = "sgd") -> keras.Model:
         """Compiles a model for training and judging, with losses and metrics made anew, and returns it.
 
         Raises:
-            PruneError: Keras does not know the loss or a metric.
+            PruneError: Keras does not know the loss or a metric, or its labels cannot be smoothed.
         """
         metrics = self.metrics if isinstance(self.metrics, dict) else list(self.metrics or ())
         try:
             loss, metrics = (keras.saving.deserialize_keras_object(each) for each in (self.loss, metrics))
             keras.tree.map_structure(keras.losses.get, loss)  # Keras itself asks for a name at the first step only
+            loss = smoothed(loss, self.label_smoothing) if self.label_smoothing else loss
             model.compile(optimizer, loss=loss, metrics=metrics, loss_weights=self.loss_weights)
         except (ValueError, TypeError) as error:
             raise PruneError(

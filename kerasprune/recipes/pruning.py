@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from kerasprune.graph.coupling import COUPLINGS
-from kerasprune.recipes.learning import Decayed, Fit, Optimizer, Training
+from kerasprune.recipes.learning import Fit, Optimizer, Regularised, Training
 from kerasprune.recipes.node import (
     BlockCriterion,
     Budget,
@@ -17,7 +17,6 @@ from kerasprune.recipes.node import (
     Fraction,
     Named,
     Node,
-    NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
 )
@@ -220,7 +219,7 @@ JUDGED = ("three_dimensions", "space", "meta_pruning")
 """Those that judge slim models on validation examples."""
 
 
-class Prune(Node):
+class Prune(Regularised):
     """The pruning stage: a plan, a callback that prepares the model during `fit`, or both; or all three dimensions.
 
     Or the best recipe of a pruning `space`; or widths for a model that is then trained from scratch: those of
@@ -240,8 +239,6 @@ class Prune(Node):
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
     optimizer: Optimizer | None = None
-    l2: NonNegativeFloat = 0.0
-    l2_on: Decayed = "kernels"
     batch: PositiveInt | None = None
 
     @property

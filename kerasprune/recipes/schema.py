@@ -6,6 +6,7 @@ Every fraction is a fraction kept.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,7 +24,7 @@ from kerasprune.data.lookup import own
 from kerasprune.data.scaling import SCALES
 from kerasprune.files import is_file
 from kerasprune.recipes.formats import FORMATS
-from kerasprune.recipes.learning import Finetune, Fit
+from kerasprune.recipes.learning import Finetune, Fit, Regularised
 from kerasprune.recipes.library import FOLDER
 from kerasprune.recipes.node import (
     Fraction,
@@ -70,8 +71,22 @@ Model = Annotated[
 ]
 
 
+OF_CLASSES = (None, "sparse_categorical_crossentropy", "categorical_crossentropy")
+"""Losses by name whose labels can be smoothed."""
+
+
 def _keys(value: Any) -> Any:
     return value if isinstance(value, dict) else ()
+
+
+def _smoothed(node: Node) -> Iterator[bool]:
+    """Yields of every section below a node that trains whether its labels are smoothed."""
+    if isinstance(node, Regularised):
+        yield node.label_smoothing > 0
+    for value in dict(node).values():
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, Node):
+                yield from _smoothed(each)
 
 
 class Paper(Node):
@@ -229,6 +244,10 @@ class Recipe(Node):
             faults.append(f"Expected neither reconstruct nor distil beside {untrained}, whose slim model is untrained")
         if isinstance(self.model, Named) and not self.train and not untrained:
             faults.append("Expected a train stage, since the model has no trained weights (or model: {start: …})")
+        if self.loss not in OF_CLASSES and any(_smoothed(self)):
+            faults.append(
+                f"Expected one of {', '.join(OF_CLASSES[1:])} beside label_smoothing. Received: loss: {self.loss}"
+            )
         if isinstance(self.model, Start) and self.reconfigure is not None:
             faults.append(
                 "Expected a model by name beside reconfigure, which draws weights anew. Received: a checkpoint"

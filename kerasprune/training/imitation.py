@@ -153,8 +153,9 @@ def _by_output(model: keras.Model, key: str, names: Sequence[str]) -> list[Any]:
 def _kind_by_loss(loss: Any) -> str | None:
     if isinstance(loss, str):
         loss = losses.get(loss)
-    if type(loss) in _CROSS_ENTROPIES:
-        return _CROSS_ENTROPIES[type(loss)][bool(loss.get_config().get("from_logits"))]
+    for kind, names in _CROSS_ENTROPIES.items():
+        if isinstance(loss, kind):
+            return names[bool(loss.get_config().get("from_logits"))]
     return _FUNCTIONS.get(loss) if callable(loss) else None
 
 

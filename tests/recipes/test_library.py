@@ -252,6 +252,7 @@ def test_metapruning_recipe_has_the_figures_of_the_table_and_the_settings_of_the
     assert (search.generations, search.mutation) == (20, 0.1)
     finetune, batch = recipe.finetune, recipe.data.batch
     assert (net.optimizer.momentum, finetune.optimizer.momentum, finetune.batch) == (0.9, 0.9, None)
+    assert (net.label_smoothing, finetune.label_smoothing) == (0.1, 0.1)
     if "mobilenet" in name:
         assert recipe.model.arguments == {"width": 1.4, "classes": 1000}
         assert (section.hidden, section.freeze) == (64, ("head_conv",))
