@@ -132,7 +132,7 @@ def _loaded(
 
 
 def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, out: Path, seed: int) -> None:
-    """Writes the plan, the candidates and the slim model, mended as it was when it was judged."""
+    """Writes the plan, the candidates and the slim model, mended by what candidates were, on more examples."""
     from kerasprune.files import replacing
     from kerasprune.recipes.examples import inputs_only
     from kerasprune.surgery.rebuild import rebuild
