@@ -52,6 +52,8 @@ class Objective:
             keras.tree.map_structure(keras.losses.get, loss)  # Keras itself asks for a name at the first step only
             loss = smoothed(loss, self.label_smoothing) if self.label_smoothing else loss
             model.compile(optimizer, loss=loss, metrics=metrics, loss_weights=self.loss_weights)
+        except PruneError:
+            raise
         except (ValueError, TypeError) as error:
             raise PruneError(
                 f"Expected a loss and metrics that Keras knows. Received: loss={_name(self.loss)} ({_line(error)}). "

@@ -74,7 +74,7 @@ def test_a_compiled_objective_has_smoothed_labels():
     )
     assert found["loss"] == pytest.approx(by_hand(0.1), abs=1e-5)
     assert found["accuracy"] == pytest.approx(np.mean(LOGITS.argmax(axis=1) == CLASSES))
-    with pytest.raises(PruneError, match="beside label_smoothing"):
+    with pytest.raises(PruneError, match="^Expected a cross-entropy of classes beside label_smoothing"):
         Objective("mean_squared_error", label_smoothing=0.1).compile(model)
 
 
