@@ -4,11 +4,12 @@
     python benchmarks/meta_pruning.py smoke                                 # all stages in minutes; its rows are shown
     python benchmarks/meta_pruning.py table                                 # writes the table from the rows
 
-ResNet-20 on the 10,000-image set at 16×16, a quarter of the multiply–adds of 32×32. Of each seed one PruningNet is trained (16 epochs), which serves all
-budgets; evolution (10 generations of 20) judges candidates on validation images with BatchNorm statistics taken anew
-from 1,000 training images; the best widths are trained from scratch (16 epochs), and so are uniform widths of the same
-multiply–adds. A third row for each, `searched-without-training`: the widths that `kp.search_plan` finds on the shipped
-checkpoint by reconstruction, on the 32×32 that it has learnt, trained from scratch alike. Test accuracy is taken once, at the end.
+ResNet-20 on the 10,000-image set at 16×16, a quarter of the multiply–adds of 32×32. Of each seed one PruningNet is
+trained (16 epochs), which serves all budgets; evolution (10 generations of 20) judges candidates on validation images
+with BatchNorm statistics taken anew from 1,000 training images; the best widths are trained from scratch (16 epochs),
+and so are uniform widths of the same multiply–adds. A third row for each, `searched-without-training`: the widths that
+`kp.search_plan` finds on the shipped checkpoint by reconstruction, on the 32×32 that it has learnt, trained from
+scratch alike. Test accuracy is taken once, at the end.
 """
 
 from __future__ import annotations
@@ -182,7 +183,9 @@ def table() -> None:
             cells.append(f"{mean_std(here)} (n={len(here)})")
         lines.append(f"| {method} | {' | '.join(cells)} |")
     text = (
-        "Test accuracy (%), ResNet-20 on glyphs of 16×16, all trained from scratch for 16 epochs.\n\n" + "\n".join(lines) + "\n"
+        "Test accuracy (%), ResNet-20 on glyphs of 16×16, all trained from scratch for 16 epochs.\n\n"
+        + "\n".join(lines)
+        + "\n"
     )
     (RESULTS / "meta_pruning.md").write_text(text)
 
