@@ -47,6 +47,7 @@ HEAVY = {
     "glyphs-lottery-rewind",
     "glyphs-metapruning",  # test_meta_pruning.py takes a smaller network through the same stages
     "glyphs-mobilenet",
+    "glyphs-polarization",  # test_bn_penalty.py takes a smaller network through the same stages
     "glyphs-retraining",
     "glyphs-slimming",
     "glyphs-space",  # as does test_space.py
@@ -71,7 +72,7 @@ HEAVY = {
 # Where every format is exported; the others take the last of theirs.
 ALL_FORMATS = {"digits-greg1"}
 # Where three residual blocks stand for nine: `pytest -m slow` takes the recipe as it is.
-SHALLOW = {"digits-greg1": ["model.depth=8"]}
+SHALLOW = dict.fromkeys(("digits-greg1", "glyphs-base", "glyphs-precrop"), ["model.depth=8"])
 
 
 def steps(optimizer: learning.Sgd) -> dict[int, float]:
