@@ -150,7 +150,13 @@ def script(folder, guard="if __name__ == '__main__':") -> Path:
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_goes_on(tmp_path, by):
     command = [sys.executable, str(script(tmp_path))]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore Ctrl-C
+    )
     while len(calls(tmp_path)) < 4:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
