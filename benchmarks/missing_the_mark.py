@@ -121,20 +121,20 @@ def trained(model, seed: int) -> Path:
     return weights_path(seed)
 
 
-def scoring_data(seed: int) -> list:
+def scoring_data(seed: int, name: str = DATA, classes: int = CLASSES) -> list:
     """Returns one batch with as many training images of every class."""
     import numpy as np
 
     import kerasprune as kp
 
     images, labels = [], []
-    for x, y in kp.data.load(DATA, size=SIZE, batch=500, seed=seed):
+    for x, y in kp.data.load(name, size=SIZE, batch=500, seed=seed):
         images.append(np.asarray(x))
         labels.append(np.asarray(y))
         found = np.concatenate(labels)
-        if min(np.bincount(found, minlength=CLASSES)) >= PER_CLASS:
+        if min(np.bincount(found, minlength=classes)) >= PER_CLASS:
             break
-    at = np.concatenate([np.flatnonzero(found == each)[:PER_CLASS] for each in range(CLASSES)])
+    at = np.concatenate([np.flatnonzero(found == each)[:PER_CLASS] for each in range(classes)])
     return [(np.concatenate(images)[at], found[at])]
 
 

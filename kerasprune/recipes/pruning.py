@@ -217,6 +217,8 @@ UNTRAINED = ("precrop", "meta_pruning")
 """Those whose slim model begins with weights drawn anew."""
 JUDGED = ("three_dimensions", "space", "meta_pruning")
 """Those that judge slim models on validation examples."""
+OF_THE_FIT = ("epochs", "steps", "optimizer", "batch", "l2", "l2_on", "label_smoothing")
+"""Keys of the fit that a callback acts in."""
 
 
 class Prune(Regularised):
@@ -265,6 +267,12 @@ class Prune(Regularised):
             raise ValueError(f"Expected nothing beside {alone[0]}, which decides by itself. Received: {beside}")
         if self.callback is not None and self.optimizer is None:
             raise ValueError("Expected an optimizer beside the callback")
+        idle = [name for name in OF_THE_FIT if getattr(self, name) != type(self).model_fields[name].default]
+        if self.callback is None and idle:
+            raise ValueError(
+                "Expected a callback beside keys of a fit, for without one this stage trains nothing (the slim model "
+                f"is trained by finetune). Received: {', '.join(idle)}"
+            )
         if self.epochs is not None and self.steps is not None:
             raise ValueError("Expected either epochs or steps")
         if self.weights == "fresh" and (self.callback is None or self.plan is not None):

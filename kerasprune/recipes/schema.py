@@ -110,6 +110,10 @@ class Expected(Node):
     verified: str | None = None
 
 
+OF_IMAGES = ("augment", "evaluation_crop", "antialias")
+"""Keys of data sets of images by name."""
+
+
 class Data(Node):
     """A data set of images by name, see `kerasprune.data.load`, or a user's own examples.
 
@@ -145,6 +149,16 @@ class Data(Node):
         if own(name) == "function" and not (info.context or {}).get("trust"):
             raise ValueError("This would import your own code. Expected the name of a data set, or the option --trust")
         return name
+
+    @model_validator(mode="after")
+    def _as_they_are(self) -> Data:
+        idle = [name for name in OF_IMAGES if getattr(self, name) != type(self).model_fields[name].default]
+        if own(self.name) is not None and idle:
+            raise ValueError(
+                f"Expected none of {', '.join(OF_IMAGES)} beside examples of your own, which are taken as they are: "
+                f"make them so, or have a function make them. Received: {', '.join(idle)}"
+            )
+        return self
 
 
 class Reconstruct(Node):

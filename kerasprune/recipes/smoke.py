@@ -27,7 +27,8 @@ def smoke(recipe: schema.Recipe) -> schema.Recipe:
         side, batch = min(recipe.data.size, SIDE), min(recipe.data.batch, BATCH)
         changes["data"] = recipe.data.model_copy(update={"size": side, "batch": batch})
     if recipe.prune:
-        shorter: dict[str, object] = {"epochs": PRUNE_EPOCHS, "steps": None, "batch": None}
+        fit = {"epochs": PRUNE_EPOCHS, "steps": None, "batch": None}
+        shorter: dict[str, object] = fit if recipe.prune.callback else {}
         spec = recipe.prune.three_dimensions
         if spec is not None:
             training = _epoch(spec.training)

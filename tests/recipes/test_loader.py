@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -101,6 +102,19 @@ def test_bad_value_is_explained(setting, words):
     found = faults(TEXT, setting)
     assert len(found) == 1
     assert words in found[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["prune.callback=null"], "Expected a callback beside keys of a fit.* Received: optimizer"),
+        (["prune.callback=null", "prune.optimizer=null", "prune.l2=0.1", "prune.epochs=3"], "Received: epochs, l2$"),
+        (["data={name: clips.npz, augment: crop, antialias: false}"], "as they are.* Received: augment, antialias"),
+        (["data={name: clips.npz, evaluation_crop: 0.875}"], "Received: evaluation_crop"),
+    ],
+)
+def test_a_key_that_would_do_nothing_is_refused(settings, words):
+    assert any(re.search(words, each) for each in faults(TEXT, *settings))
 
 
 def test_settings_reach_nested_keys_lists_and_absent_sections():
