@@ -271,6 +271,8 @@ class Recipe(Node):
         for name in self.export:
             if FORMATS[name].calibrates and self.data is None and self.calibrate is None:
                 faults.append(f"Expected data, or calibrate, to calibrate {name} with")
+        if self.calibrate is not None and not self.export:
+            faults.append("Expected an export beside calibrate, which nothing else looks at")
         if self.calibrate is not None and not Path(self.calibrate).exists():
             faults.append(f"Expected calibrate to be a file or a folder. Received: {self.calibrate!r}, which is none")
         if faults:

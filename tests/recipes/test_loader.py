@@ -111,6 +111,7 @@ def test_bad_value_is_explained(setting, words):
         (["prune.callback=null", "prune.optimizer=null", "prune.l2=0.1", "prune.epochs=3"], "Received: epochs, l2$"),
         (["data={name: clips.npz, augment: crop, antialias: false}"], "as they are.* Received: augment, antialias"),
         (["data={name: clips.npz, evaluation_crop: 0.875}"], "Received: evaluation_crop"),
+        (["calibrate=.", "export=[]"], "Expected an export beside calibrate"),
     ],
 )
 def test_a_key_that_would_do_nothing_is_refused(settings, words):

@@ -18,6 +18,7 @@ model: {start: dense.keras}
 data: {name: own.py:pairs, data_dir: sets}
 prune: {plan: {keep: 0.5}}
 calibrate: images
+export: [tflite]
 """
 
 
