@@ -60,7 +60,7 @@ def one_run(run: Run, *, smoke: bool = False) -> dict:
         epochs, (grown, plan) = run.epochs // 2, greg1(model, plan, run, smoke)
     if run.picks == GROWN:
         epochs, grown = run.epochs // 2, with_weights(model, HERE / "peers" / ".grown" / f"{run.seed}.npz")
-    slim = started(grown, model, plan, run, smoke)
+    slim = started(grown, plan, run, smoke)
     evaluation = {split: limited(images(split, run), smoke) for split in ("validation", "test")}
     removed = protocol.accuracy(slim, evaluation["validation"])
     train = limited(images("train", run, first_epoch=run.epochs - epochs), smoke)
@@ -116,7 +116,7 @@ def unlabelled(run: Run):
     return images("train", run, augment=None, batch=100).map(lambda inputs, _: inputs)
 
 
-def started(grown, model, plan, run: Run, smoke: bool):
+def started(grown, plan, run: Run, smoke: bool):
     """Returns the slim model as its training begins."""
     import keras
 
@@ -126,7 +126,7 @@ def started(grown, model, plan, run: Run, smoke: bool):
     if run.start == "scratch":
         return keras.models.clone_model(slim)  # weights drawn anew
     if run.start == "reconstructed":
-        return kp.reconstruct(slim, model, plan, unlabelled(run).take(1 if smoke else IMAGES // 100))
+        return kp.reconstruct(slim, grown, plan, unlabelled(run).take(1 if smoke else IMAGES // 100))
     return slim
 
 
