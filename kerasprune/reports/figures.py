@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DENSE, SLIM = "#b8c4d6", "#1f5fa8"
 SCALE_BINS = 50
+MEASURES = ("loss", "accuracy")
 CURVES = 8  # groups drawn one by one; all others only enter the mean
 
 
@@ -45,17 +46,18 @@ def widths(record: Record) -> str | None:
 def curves(record: Record) -> str | None:
     """Draws loss and accuracy of training and validation over the epochs of all stages, one after another."""
     rows = [row for row in record.metrics if row.get("stage")]
-    if not rows:
+    shown = [measure for measure in MEASURES if any(_is_number(row.get(key)) for row in rows for key in _keys(measure))]
+    if not shown:
         return None
 
     def draw(figure: Figure) -> None:
-        losses, accuracies = figure.subplots(1, 2)
-        for axes, measure in ((losses, "loss"), (accuracies, "accuracy")):
-            for key, label, colour in ((measure, "training", DENSE), (f"val_{measure}", "validation", SLIM)):
+        for axes, measure in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+            for key, label, colour in zip(_keys(measure), ("training", "validation"), (DENSE, SLIM), strict=True):
                 points = [(index, row[key]) for index, row in enumerate(rows) if _is_number(row.get(key))]
                 if points:
                     axes.plot(*zip(*points, strict=True), color=colour, label=label, marker=".", markersize=3)
             _mark_stages(axes, [str(row["stage"]).partition(",")[0] for row in rows])  # the recipes of a round are one
+            axes.set_xlim(-0.5, max(len(rows), 2) - 0.5)
             axes.set_ylabel(measure)
             axes.set_xlabel("epoch, all stages one after another")
             _legend(axes)
@@ -173,6 +175,11 @@ def normalised_deviation(norms: Norms) -> dict[str, np.ndarray]:
 def relative_norms(values: np.ndarray) -> np.ndarray:
     """Returns norms `(times, filters)` over the largest of their time, so that each row peaks at 1."""
     return values / np.maximum(values.max(axis=1, keepdims=True), 1e-12)
+
+
+def _keys(measure: str) -> tuple[str, str]:
+    """Returns what a measure is called on training and on validation examples."""
+    return measure, f"val_{measure}"
 
 
 def _some(names: list[str], most: int) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -44,6 +46,16 @@ def test_draws_svg_that_repeats_byte_for_byte(draw):
 @pytest.mark.parametrize("draw", DRAWN)
 def test_draws_nothing_where_there_is_nothing(draw):
     assert draw(EMPTY) is None
+
+
+def test_curves_are_of_what_was_measured():
+    """A measure that nobody took has no axes, and nothing is left of the warnings of matplotlib about them."""
+    stages = [("rebuild", {}), ("reconstruct", {}), *(("finetune", {"loss": 1 / n}) for n in range(1, 15))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        svg = figures.curves(replace(EMPTY, metrics=[{"stage": stage, **logs} for stage, logs in stages]))
+        assert "loss" in svg and "accuracy" not in svg
+        assert figures.curves(replace(EMPTY, metrics=[{"stage": "rebuild", "val_loss": float("nan")}])) is None
 
 
 def test_deviation_over_mean_is_the_coefficient_of_variation():

@@ -167,8 +167,8 @@ def callback_of(spec: schema.Named, plan: Plan | None, model: keras.Model, recip
         arguments["keep"] = {name: len(kept) / groups[name].size for name, kept in plan.keep.items()}
     elif plan is not None:
         raise PruneError(
-            f"Expected no plan beside {spec.name!r}, which takes none. Received: prune.plan. Take it out; how much stays "
-            "is an argument of the callback."
+            f"Expected no plan beside {spec.name!r}, which takes none. Received: prune.plan. Take it out; how much "
+            "stays is an argument of the callback."
         )
     return lookup.make("callback", spec.name, arguments)
 
