@@ -52,7 +52,8 @@ def validate(recipe: RecipeName, settings: Settings = None, trust: Trust = False
     from kerasprune.recipes import loader, stage_names
 
     checked = loader.load(recipe, settings or [], trust=trust)
-    typer.echo(f"{checked.name} is valid: {', '.join(stage_names.names(checked))} ({checked.status}).")
+    stages = [name for name in stage_names.names(checked) if not stage_names.only_hands_on(checked, name)]
+    typer.echo(f"{checked.name} is valid: {', '.join(stages)} ({checked.status}).")
 
 
 @app.command()

@@ -16,7 +16,7 @@ from kerasprune.recipes.chance import warn_at_chance
 from kerasprune.recipes.located import located
 from kerasprune.recipes.run_folder import RunFolder, claim
 from kerasprune.recipes.smoke import smoke as shortened
-from kerasprune.recipes.stage_names import names
+from kerasprune.recipes.stage_names import names, only_hands_on
 from kerasprune.recipes.stages import (
     evaluate,
     export,
@@ -245,10 +245,5 @@ def _finish(one: Run, name: str) -> None:
     seconds = time.perf_counter() - began
     one.folder.finish(name, seconds)
     one.folder.forget_states()
-    if not _only_hands_on(one.recipe, name):
+    if not only_hands_on(one.recipe, name):
         one.console.print(f"{name}: {seconds:.1f} s", highlight=False)
-
-
-def _only_hands_on(recipe: schema.Recipe, name: str) -> bool:
-    """Says whether a stage trains in other recipes, and in this one hands its model on."""
-    return name in ("train", "finetune") and getattr(recipe, name) is None

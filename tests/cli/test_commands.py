@@ -178,6 +178,9 @@ def test_validate_and_show():
     result = invoke("validate", "digits-greg1", "--set", "finetune.epochs=3")
     assert result.exit_code == 0
     assert "digits-greg1 is valid: train, prune, rebuild, finetune, evaluate, export, report" in result.stdout
+    assert (
+        "valid: train, prune, rebuild, evaluate," in invoke("validate", "digits-greg1", "--set", "finetune=null").stdout
+    )
     text = (recipes.FOLDER / "digits-greg1.yaml").read_text().rstrip()
     assert invoke("show", "digits-greg1").stdout.rstrip() == text
 
