@@ -9,6 +9,7 @@ import typer
 from kerasprune.cli.application import app
 from kerasprune.cli.finetuning import check_optimizer, finetuning
 from kerasprune.cli.options import (
+    OF_TRAINING,
     Batch,
     Budget,
     Coupling,
@@ -25,6 +26,7 @@ from kerasprune.cli.options import (
     Trust,
     Verbose,
     check_model_path,
+    check_needed,
     in_options,
 )
 from kerasprune.cli.startup import start
@@ -34,6 +36,7 @@ from kerasprune.errors import PruneError
 
 @app.command()
 def compare(
+    context: typer.Context,
     model: ModelPath,
     out: Out,
     criteria: Annotated[str, typer.Option(help="Names, with commas; see 'kerasprune ls criteria'.")] = "l1,l2",
@@ -69,6 +72,7 @@ def compare(
 ) -> None:
     """Compare criteria on a trained model: the same budgets, fine-tuning and seeds for all, with controls."""
     check_model_path(model)
+    check_needed(context, finetune_epochs=OF_TRAINING)
     if data is None:
         raise PruneError("Expected --data, for models are compared by what they get right. Received: no --data.")
     options = {

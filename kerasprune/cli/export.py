@@ -19,6 +19,7 @@ from kerasprune.cli.options import (
     Trust,
     Verbose,
     check_model_path,
+    check_needed,
     import_code,
     load,
 )
@@ -33,6 +34,7 @@ EXAMPLES = 1000  # that calibrate and check
 
 @app.command()
 def export(
+    context: typer.Context,
     model: ModelPath,
     out: Annotated[Path, typer.Option("--out", help="File or folder to write; must not be there yet.")],
     format: Annotated[str, typer.Option("--format", help="saved_model, tflite, tflite-float16, tflite-int8, ….")],
@@ -53,6 +55,8 @@ def export(
     from kerasprune.recipes.formats import find
 
     check_model_path(model)
+    if calibrate is None:  # whose images are scaled, too
+        check_needed(context, data=("scale",))
     form = find(format)
     _check_options(form.calibrates, format, data, calibrate, trust)
     start(verbose=verbose)

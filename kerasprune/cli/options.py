@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, raise_faults
 
 if TYPE_CHECKING:
     import keras
@@ -108,6 +108,41 @@ def fraction(value: float | None, parameter: typer.CallbackParam) -> float | Non
         f"Expected --{parameter.name} to be the fraction that stays, in (0, 1]: 0.5 for half. "
         f"Received: --{parameter.name} {value:g}.{meant}"
     )
+
+
+OF_TRAINING = ("optimizer", "learning_rate", "distil")
+"""Options that do nothing without epochs of training."""
+OF_DATA = ("scale", "batch", "loss")
+"""Options that do nothing without data."""
+
+
+def check_needed(context: typer.Context, **needed: Sequence[str]) -> None:
+    """Says which options were given that do nothing without another one.
+
+    Args:
+        context: The command, with what was given.
+        **needed: `name of an option: names of those that do nothing without it`.
+
+    Raises:
+        PruneError: There is such an option.
+    """
+    faults = []
+    for need, options in needed.items():
+        idle = [] if context.params[need] else [name for name in options if _asked_for(context, name)]
+        if idle:
+            given = ", ".join(map(_dashed, idle))
+            faults.append(f"Expected {_dashed(need)} beside {given}, without which there is no use for it")
+    raise_faults(f"{context.info_name} cannot be done like this:", faults)
+
+
+def _asked_for(context: typer.Context, name: str) -> bool:
+    """Says whether an option was given on the command line, and not to switch something off."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE" and context.params[name] is not False
+
+
+def _dashed(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def check_model_path(path: Path) -> None:

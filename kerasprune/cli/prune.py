@@ -11,6 +11,8 @@ from kerasprune.cli.application import app
 from kerasprune.cli.at_once import checked, named, run_recipe
 from kerasprune.cli.finetuning import check_optimizer, finetuning
 from kerasprune.cli.options import (
+    OF_DATA,
+    OF_TRAINING,
     Batch,
     Budget,
     Coupling,
@@ -27,6 +29,7 @@ from kerasprune.cli.options import (
     Trust,
     Verbose,
     check_model_path,
+    check_needed,
     fraction,
     import_code,
     in_options,
@@ -87,6 +90,7 @@ def prune(
     Composite layers and subclassed models are written out as plain layers first.
     """
     check_model_path(model)
+    check_needed(context, data=(*OF_DATA, "reconstruct"), finetune_epochs=OF_TRAINING, export=("calibrate",))
     _check_options(keep=keep, macs=macs, params=params, data=data, epochs=finetune_epochs, optimizer=optimizer)
     target = {name: value for name, value in (("keep", keep), ("macs", macs), ("params", params)) if value is not None}
     how = {"criterion": criterion, "budget": budget, "coupling": coupling, "freeze": freeze or []}

@@ -10,6 +10,7 @@ import typer
 from kerasprune.cli.application import app
 from kerasprune.cli.finetuning import check_optimizer, finetuning
 from kerasprune.cli.options import (
+    OF_DATA,
     Batch,
     Coupling,
     Data,
@@ -25,6 +26,7 @@ from kerasprune.cli.options import (
     Trust,
     Verbose,
     check_model_path,
+    check_needed,
     fraction,
     in_options,
 )
@@ -37,6 +39,7 @@ _SHOWN = 10
 
 @app.command()
 def space(
+    context: typer.Context,
     model: ModelPath,
     out: Out,
     macs: Annotated[
@@ -84,6 +87,8 @@ def space(
 ) -> None:
     """Draw plans of one cost from a pruning space; with --data rank and fine-tune what they make of a model."""
     check_model_path(model)
+    trained = ("optimizer", "learning_rate", "best", "begin")
+    check_needed(context, data=(*OF_DATA, "ranked_by", "finetune_epochs", "shown"), finetune_epochs=trained)
     if macs is None and params is None:
         raise PruneError("Expected --macs or --params, the fraction that stays. Received: neither.")
     check_optimizer(optimizer)

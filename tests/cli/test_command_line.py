@@ -72,3 +72,29 @@ def test_without_data_they_are_asked_for(files, tmp_path):
         *("kerasprune", "prune", str(model), "--out", str(tmp_path / "out-finetuned"), "--keep", "0.5"),
         *("--data", "DATA", "--finetune-epochs", "10"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "words"),
+    [
+        ("prune", ["--learning-rate", 0.1, "--distil"], "--finetune-epochs beside --learning-rate, --distil"),
+        ("prune", ["--scale", "0..1", "--batch", 4], "--data beside --scale, --batch"),
+        ("prune", ["--calibrate", "inputs.npy"], "--export beside --calibrate"),
+        ("prune", ["--reconstruct", "--optimizer", "adam"], "--data beside --reconstruct"),
+        ("compare", ["--data", "digits", "--finetune-epochs", 0, "--distil"], "--finetune-epochs beside --distil"),
+        ("space", ["--macs", 0.5, "--begin", "recalibrated"], "--finetune-epochs beside --begin"),
+        ("space", ["--macs", 0.5, "--ranked-by", "removed"], "--data beside --ranked-by"),
+        ("export", ["--format", "tflite", "--scale", "0..1"], "--data beside --scale"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(command, options, words, files, tmp_path):
+    much = ["--keep", 0.5] if command == "prune" else []
+    arguments = [command, files[0], *much, *options, "--out", tmp_path / "out"]
+    result = RUNNER.invoke(cli.app, [str(argument) for argument in arguments])
+    assert result.exit_code == 2 and words in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_switched_off_needs_nothing(files, tmp_path):
+    ran(["prune", files[0], "--keep", 0.5, "--no-distil", "--no-reconstruct", "--out", tmp_path / "out", "-q"])
+    assert (tmp_path / "out" / "slim.keras").exists()
