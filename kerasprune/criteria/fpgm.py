@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from kerasprune.criteria.base import Criterion, Scores, numbers
 from kerasprune.criteria.belonging import Makers, member_scores
@@ -52,8 +51,17 @@ class FPGM(Criterion):
 
 
 def _distances(entry: Slice, axis: int) -> np.ndarray:
-    """Returns for every filter of a kernel the sum of its distances to the others."""
+    """Returns for every filter of a kernel the sum of its distances to the others.
+
+    By `‖x − y‖² = ‖x‖² + ‖y‖² − 2 x·y`, a product of matrices; filters about their mean, so that little cancels.
+    """
     kernel = np.moveaxis(numbers(entry), axis, 0)
     filters = kernel.reshape(len(kernel), -1).astype("float64")
-    rows = range(0, len(filters), _ROWS)
-    return np.concatenate([cdist(filters[start : start + _ROWS], filters).sum(axis=1) for start in rows])
+    filters -= filters.mean(axis=0)
+    squares = (filters**2).sum(axis=1)
+    sums = []
+    for start in range(0, len(filters), _ROWS):
+        own = slice(start, start + _ROWS)
+        squared = squares[own, None] + squares - 2 * filters[own] @ filters.T
+        sums.append(np.sqrt(np.maximum(squared, 0.0)).sum(axis=1))
+    return np.concatenate(sums)
