@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+_HELD = 256  # columns that have gone before the matrices are brought up to date
 
 
 @dataclass(frozen=True)
@@ -25,45 +27,102 @@ class Problem:
     share: float = 1.0
 
 
-@dataclass
 class _Left:
-    """What is left of a problem: the inverse of the Gram matrix of the columns that remain, and their best weights."""
+    """What is left of a problem: the inverse Gram matrix `P` of the columns that remain, and their best weights `W`.
 
-    inverse: np.ndarray
-    weights: np.ndarray
-    channel: np.ndarray
-    energy: float
+    Removing the columns c takes `A·S` from P and `Sᵀ·W_c` from W, with `A = P_:c` and `S = P_cc⁻¹·Aᵀ`. Both matrices
+    stand as they were some removals ago, with A, S and W_c of those since beside them, and are brought up to date for
+    many removals at once. Only what costs are made of follows every step: the blocks of P and of `W·Wᵀ` on the
+    diagonal, one for each channel.
 
-    @classmethod
-    def of(cls, problem: Problem) -> _Left:
+    Args:
+        problem: The problem.
+    """
+
+    def __init__(self, problem: Problem) -> None:
         energy = float(np.einsum("io,ij,jo->", problem.weights, problem.gram, problem.weights, optimize=True))
-        return cls(np.linalg.inv(problem.gram), problem.weights, problem.channel, (energy or 1.0) / problem.share)
+        self._energy = (energy or 1.0) / problem.share
+        self._bring_up_to_date(np.linalg.inv(problem.gram), problem.weights, problem.channel)
+
+    def _bring_up_to_date(self, inverse: np.ndarray, weights: np.ndarray, channel: np.ndarray) -> None:
+        self._inverse, self._weights, self._channel = inverse, weights, channel
+        room = min(_HELD, len(channel)) + max(np.bincount(channel[channel >= 0]), default=0)
+        self._across = np.empty((len(channel), room))
+        self._share = np.empty((room, len(channel)))
+        self._gone = np.empty((room, weights.shape[1]))
+        self._held, self._rest = 0, np.ones(len(channel), bool)
+        self._blocks = [_Blocks(*each, inverse, weights) for each in _equally_wide(channel)]
 
     def costs(self, size: int) -> np.ndarray:
         """Returns by how much the error rises, relative to what the layer puts out, when each channel goes."""
         found = np.zeros(size)
-        order = np.argsort(self.channel, kind="stable")
-        there, first = np.unique(self.channel[order], return_index=True)
-        for width in set(np.diff([*first, len(order)])):
-            same = [i for i, n in enumerate(np.diff([*first, len(order)])) if n == width and there[i] >= 0]
-            if same:
-                blocks = order[first[same][:, None] + np.arange(width)]
-                inner = self.inverse[blocks[:, :, None], blocks[:, None, :]]
-                weights = self.weights[blocks]
-                found[there[same]] = (weights * np.linalg.solve(inner, weights)).sum(axis=(1, 2)) / self.energy
+        for blocks in self._blocks:
+            found[blocks.channels] = blocks.costs() / self._energy
         return found
 
     def remove(self, channel: int) -> None:
         """Removes a channel, and moves the weights of the others to where the error is least."""
-        gone = self.channel == channel
-        rest = ~gone
-        if not gone.any():
+        gone = np.flatnonzero(self._channel == channel)
+        if not len(gone):
             return
-        across = self.inverse[np.ix_(rest, gone)]
-        share = np.linalg.solve(self.inverse[np.ix_(gone, gone)], across.T)
-        self.inverse = self.inverse[np.ix_(rest, rest)] - across @ share
-        self.weights = self.weights[rest] - share.T @ self.weights[gone]
-        self.channel = self.channel[rest]
+        held, new = slice(self._held), slice(self._held, self._held + len(gone))
+        before = self._share[held]
+        across = self._inverse[:, gone] - self._across[:, held] @ before[:, gone]
+        weights = self._weights[gone] - before[:, gone].T @ self._gone[held]
+        share = np.linalg.solve(across[gone], across.T)
+        products = self._weights @ weights.T - before.T @ (self._gone[held] @ weights.T)
+        for blocks in self._blocks:
+            blocks.follow(channel, across, share, products, weights @ weights.T)
+        self._across[:, new], self._share[new], self._gone[new] = across, share, weights
+        self._held, self._rest[gone] = new.stop, False
+        if self._held >= _HELD:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        rest, held = self._rest, slice(self._held)
+        share = self._share[held, rest]
+        inverse = self._inverse[np.ix_(rest, rest)] - self._across[rest, held] @ share
+        self._bring_up_to_date(inverse, self._weights[rest] - share.T @ self._gone[held], self._channel[rest])
+
+
+class _Blocks:
+    """The blocks on the diagonals of `P` and `W·Wᵀ` of channels that have equally many columns.
+
+    Args:
+        channels: The channels, of shape `(n,)`.
+        columns: Their columns, of shape `(n, width)`.
+        inverse: P.
+        weights: W.
+    """
+
+    def __init__(self, channels: np.ndarray, columns: np.ndarray, inverse: np.ndarray, weights: np.ndarray) -> None:
+        self.channels, self._columns = channels, columns
+        self._inner = inverse[columns[:, :, None], columns[:, None, :]]
+        self._squares = weights[columns] @ weights[columns].transpose(0, 2, 1)
+
+    def costs(self) -> np.ndarray:
+        """Returns `tr(W_cᵀ P_cc⁻¹ W_c)` of every channel c; 0 of those that have gone."""
+        return np.linalg.solve(self._inner, self._squares).trace(axis1=1, axis2=2)
+
+    def follow(
+        self, channel: int, across: np.ndarray, share: np.ndarray, products: np.ndarray, own: np.ndarray
+    ) -> None:
+        """Follows the removal of a channel, given A, S, `W·W_cᵀ` and `W_c·W_cᵀ`."""
+        moved = share[:, self._columns].transpose(1, 0, 2)
+        self._inner -= across[self._columns] @ moved
+        mixed = products[self._columns] @ moved
+        self._squares += moved.transpose(0, 2, 1) @ own @ moved - mixed - mixed.transpose(0, 2, 1)
+        gone = self.channels == channel
+        self._inner[gone], self._squares[gone] = np.eye(self._columns.shape[1]), 0.0
+
+
+def _equally_wide(channel: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields channels that have equally many columns, `(n,)`, with these columns, `(n, width)`."""
+    order = np.argsort(channel, kind="stable")
+    there, first, widths = np.unique(channel[order], return_index=True, return_counts=True)
+    for width in np.unique(widths[there >= 0]):
+        same = (widths == width) & (there >= 0)
+        yield there[same], order[first[same][:, None] + np.arange(width)]
 
 
 def elimination_errors(problems: Sequence[Problem], size: int) -> np.ndarray:
@@ -80,7 +139,7 @@ def elimination_errors(problems: Sequence[Problem], size: int) -> np.ndarray:
     Returns:
         The error right after the removal of each channel, of shape `(size,)`; later removals have larger ones.
     """
-    left = [_Left.of(problem) for problem in problems]
+    left = [_Left(problem) for problem in problems]
     remaining, errors, error = np.ones(size, bool), np.zeros(size), 0.0
     for _ in range(size):
         costs = sum((each.costs(size) for each in left), np.zeros(size))

@@ -133,3 +133,14 @@ def test_dead_groups_and_weights_that_are_not_finite():
     kernel.assign(np.full(kernel.shape, np.nan))
     with pytest.raises(kp.PruneError, match="NaN or infinity into 'outer_conv'"):
         kp.plan(model, "thinet", keep=0.5, data=[images])
+
+
+@pytest.mark.parametrize("held", [1, 3, 7])
+def test_elimination_does_not_depend_on_how_many_removals_are_held_back(held, monkeypatch):
+    generator = np.random.default_rng(0)
+    channel = np.r_[generator.integers(0, 12, size=30), -1, -1]
+    x = generator.normal(size=(60, channel.size)) @ generator.normal(size=(channel.size, channel.size))
+    problem = Problem(x.T @ x + 0.5 * np.eye(channel.size), generator.normal(size=(channel.size, 4)), channel)
+    expected = elimination_errors([problem], 12)
+    monkeypatch.setattr("kerasprune.criteria.elimination._HELD", held)
+    np.testing.assert_allclose(elimination_errors([problem], 12), expected, rtol=1e-9)
