@@ -163,17 +163,17 @@ def cross_entropy():
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def fit(model, seed: int, callbacks: list) -> None:
+def fit(model, seed: int, callbacks: list, name: str = DATA, batch: int = BATCH, epochs: int = EPOCHS) -> None:
     """Trains a network by the one schedule."""
     import keras
 
     import kerasprune as kp
 
-    train = kp.data.load(DATA, size=SIZE, batch=BATCH, augment="crop", seed=seed)
-    steps = EPOCHS * len(train)
+    train = kp.data.load(name, size=SIZE, batch=batch, augment="crop", seed=seed)
+    steps = epochs * len(train)
     rate = keras.optimizers.schedules.CosineDecay(0.0, steps - WARM_UP, warmup_target=RATE, warmup_steps=WARM_UP)
     model.compile(keras.optimizers.SGD(rate, momentum=0.9), cross_entropy())
-    model.fit(train, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=callbacks)
+    model.fit(train, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
 
 
 def accuracy(model, data) -> float:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from missing_the_mark import accuracy, cross_entropy, scoring_data
+from missing_the_mark import accuracy, cross_entropy, fit, scoring_data
 from rows import append, read
 
 from kerasprune.criteria import Criterion
@@ -47,7 +47,7 @@ TABLES = {
     "Weights that lie on a path from input to output, of those kept": lambda row: f"{row['attached']} of {row['kept']}",
     "Test accuracy in %": lambda row: f"{float(row['test']):.1f}",
 }
-DATA, EPOCHS, RATE, BATCH, WARM_UP = "digits", 30, 0.05, 32, 100
+DATA, EPOCHS, BATCH = "digits", 30, 32
 
 
 @dataclass(frozen=True)
@@ -125,23 +125,15 @@ def run(seed: int = 0) -> None:
 
 
 def trained(model, masks: dict, seed: int) -> dict[str, float]:
-    """Returns the accuracies of a copy of the network, trained under the masks."""
-    import keras
-
+    """Returns the accuracies of the network, trained under the masks; its weights are as before afterwards."""
     import kerasprune as kp
 
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    paths = {old.path: new.path for old, new in zip(model.variables, copy.variables, strict=True)}
-    held = kp.callbacks.HoldMask({paths[path]: mask for path, mask in masks.items()})
-    cut = any(not mask.all() for mask in masks.values())
-    images = kp.data.load(DATA, size=SIZE, batch=BATCH, augment="crop", seed=seed)
-    steps = EPOCHS * len(images)
-    rate = keras.optimizers.schedules.CosineDecay(0.0, steps - WARM_UP, warmup_target=RATE, warmup_steps=WARM_UP)
-    copy.compile(keras.optimizers.SGD(rate, momentum=0.9), cross_entropy())
-    copy.fit(images, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[held] if cut else [])
+    start, cut = model.get_weights(), any(not mask.all() for mask in masks.values())
+    fit(model, seed, [kp.callbacks.HoldMask(masks)] if cut else [], DATA, BATCH, EPOCHS)
     splits = {split: kp.data.load(DATA, size=SIZE, batch=100, split=split) for split in ("validation", "test")}
-    return {split: round(accuracy(copy, data), 2) for split, data in splits.items()}
+    scores = {split: round(accuracy(model, data), 2) for split, data in splits.items()}
+    model.set_weights(start)
+    return scores
 
 
 def table() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -35,6 +36,10 @@ class Node(BaseModel):
     """A part of a recipe: unknown keys are faults, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def changed(self, names: Iterable[str]) -> list[str]:
+        """Returns those of these keys whose values are not their defaults."""
+        return [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
 
     @model_validator(mode="wrap")
     @classmethod

@@ -267,7 +267,7 @@ class Prune(Regularised):
             raise ValueError(f"Expected nothing beside {alone[0]}, which decides by itself. Received: {beside}")
         if self.callback is not None and self.optimizer is None:
             raise ValueError("Expected an optimizer beside the callback")
-        idle = [name for name in OF_THE_FIT if getattr(self, name) != type(self).model_fields[name].default]
+        idle = self.changed(OF_THE_FIT)
         if self.callback is None and idle:
             raise ValueError(
                 "Expected a callback beside keys of a fit, for without one this stage trains nothing (the slim model "

@@ -152,7 +152,7 @@ class Data(Node):
 
     @model_validator(mode="after")
     def _as_they_are(self) -> Data:
-        idle = [name for name in OF_IMAGES if getattr(self, name) != type(self).model_fields[name].default]
+        idle = self.changed(OF_IMAGES)
         if own(self.name) is not None and idle:
             raise ValueError(
                 f"Expected none of {', '.join(OF_IMAGES)} beside examples of your own, which are taken as they are: "

@@ -68,11 +68,11 @@ def smoothed(loss: Any, label_smoothing: float) -> Any:
 
 
 def _smoothed(loss: Any, label_smoothing: float) -> losses.Loss:
-    kind = _OF_PROBABILITIES.get(loss) or type(loss)
-    config = {} if loss in _OF_PROBABILITIES else loss.get_config() if isinstance(loss, losses.Loss) else {}
-    if kind is losses.CategoricalCrossentropy:
-        return kind(**{**config, "label_smoothing": label_smoothing})
-    if kind is losses.SparseCategoricalCrossentropy and config.pop("ignore_class", None) is None:
+    made = _OF_PROBABILITIES[loss]() if loss in _OF_PROBABILITIES else loss
+    config = made.get_config() if isinstance(made, losses.Loss) else {}
+    if type(made) is losses.CategoricalCrossentropy:
+        return losses.CategoricalCrossentropy(**config | {"label_smoothing": label_smoothing})
+    if type(made) is losses.SparseCategoricalCrossentropy and config.pop("ignore_class", None) is None:
         return SmoothedSparseCategoricalCrossentropy(label_smoothing, **config)
     raise PruneError(
         "Expected a cross-entropy of classes beside label_smoothing: SparseCategoricalCrossentropy without "
