@@ -39,7 +39,7 @@ def one_run(start: str, taught: str, macs: float, seed: int) -> dict:
     train = kp.data.load("glyphs/small", size=SIZE, batch=BATCH, augment="crop", seed=seed)
     if start == "reconstructed":
         images = kp.data.load("glyphs/small", size=SIZE, batch=BATCH, seed=seed)
-        slim = kp.reconstruct(slim, model, plan, images, samples=SAMPLES, seed=seed)
+        slim = kp.reconstruct(slim, model, plan, images, samples=SAMPLES, slack=0.1, seed=seed)
     judged = {
         split: kp.data.load("glyphs/small", size=SIZE, batch=500, split=split) for split in ("validation", "test")
     }

@@ -38,6 +38,7 @@ from rows import append, read
 OUTCOMES = ("macs", "params", "removed", "validation", "test", "plan_seconds", "seconds")
 SCRATCH_RATE = 0.05
 IMAGES = 1000  # unlabelled ones, for the reconstruction
+SLACK = 0.1  # of its error, for smaller weights, since training follows
 
 
 def one_run(run: Run, *, smoke: bool = False) -> dict:
@@ -126,7 +127,7 @@ def started(grown, plan, run: Run, smoke: bool):
     if run.start == "scratch":
         return keras.models.clone_model(slim)  # weights drawn anew
     if run.start == "reconstructed":
-        return kp.reconstruct(slim, grown, plan, unlabelled(run).take(1 if smoke else IMAGES // 100))
+        return kp.reconstruct(slim, grown, plan, unlabelled(run).take(1 if smoke else IMAGES // 100), slack=SLACK)
     return slim
 
 

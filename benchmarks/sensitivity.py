@@ -100,7 +100,7 @@ def finetune(draws=DRAWS) -> None:
         began = time.process_time()
         keras.utils.set_random_seed(draw)
         plan = plan_of_widths(graph, map(int, found["widths"].split()), found["removed"].split())
-        slim = kp.reconstruct(kp.rebuild(graph, plan), graph.model, plan, unlabelled(draw))
+        slim = kp.reconstruct(kp.rebuild(graph, plan), graph.model, plan, unlabelled(draw), slack=0.1)
         options = {"size": SIZE, "batch": protocol.BATCH, "augment": "crop", "seed": draw}
         train = kp.data.load("glyphs/small", split="train", **options)
         rate = keras.optimizers.schedules.CosineDecay(protocol.FINETUNE_RATE, EPOCHS * len(train))

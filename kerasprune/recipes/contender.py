@@ -20,6 +20,7 @@ from kerasprune.recipes.optimizers import optimizer
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.stages.context import Run, dense_model, free_side, measured
 from kerasprune.recipes.stages.prune import choose
+from kerasprune.recipes.stages.reconstruct import slack_of
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reinitialise import reinitialise
 
@@ -89,7 +90,8 @@ def _started(run: Run, model: keras.Model, start: str, seed: int) -> keras.Model
         return slim
     from kerasprune.surgery.reconstruct import reconstruct
 
-    return reconstruct(slim, model, plan, inputs_only(run.plain_examples(model)), samples=EXAMPLES)
+    inputs = inputs_only(run.plain_examples(model))
+    return reconstruct(slim, model, plan, inputs, samples=EXAMPLES, slack=slack_of(run.recipe))
 
 
 def train(run: Run, slim: keras.Model, teacher: keras.Model | None) -> None:

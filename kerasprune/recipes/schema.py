@@ -168,11 +168,14 @@ class Reconstruct(Node):
         samples: Training examples that are looked at. Defaults to 1000.
         positions: Positions sampled for each layer. Defaults to 15000.
         ridge: Weight of the present kernels. Defaults to 1e-3.
+        slack: How much error may be given for smaller weights. Defaults to `None`: 0.1 before a `finetune` stage, else
+            nothing.
     """
 
     samples: PositiveInt = 1000
     positions: PositiveInt = 15000
     ridge: NonNegativeFloat = 1e-3
+    slack: NonNegativeFloat | None = None
 
 
 class Reconfigure(Node):

@@ -17,6 +17,7 @@ from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.stages.context import Run, dense_model, traced
+from kerasprune.recipes.stages.reconstruct import slack_of
 from kerasprune.spaces.recipes import Recipes
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.workflows.ranking import PREPARATIONS
@@ -70,7 +71,7 @@ def ranked(
     for way in by:
         began = time.perf_counter()
         examples = inputs_only(run.plain_examples(model))
-        slim = PREPARATIONS[way](rebuild(model, chosen), model, chosen, examples, EXAMPLES, seed)
+        slim = PREPARATIONS[way](rebuild(model, chosen), model, chosen, examples, EXAMPLES, seed, 0.0)
         found[way] = judged(run, slim, run.recipe.data.validation)[1]
         found[f"{way}_seconds"] = time.perf_counter() - began
     return found
@@ -106,7 +107,8 @@ def trained(
     keras.utils.set_random_seed(seed)
     chosen = _plan(run, model, keep)
     examples = inputs_only(run.plain_examples(model))
-    slim = PREPARATIONS[start](rebuild(model, chosen), model, chosen, examples, EXAMPLES, seed)
+    slack = slack_of(run.recipe)
+    slim = PREPARATIONS[start](rebuild(model, chosen), model, chosen, examples, EXAMPLES, seed, slack)
     began = time.perf_counter()
     train(run, slim, None)
     seconds = time.perf_counter() - began

@@ -59,24 +59,28 @@ class LeastSquares:
         middle, moments = self._moments(target)
         return self._weights(middle, self._inverse[1] @ moments)
 
-    def steadiest(self, target: np.ndarray, ridges: Sequence[float], rows: np.ndarray, there: np.ndarray) -> float:
-        """Returns which ρ does best on rows that it is not solved on.
+    def steadiest(
+        self, target: np.ndarray, ridges: Sequence[float], rows: np.ndarray, there: np.ndarray, slack: float = 0.0
+    ) -> float:
+        """Returns which ρ does best on rows that it is not solved on, or the largest that does nearly as well.
 
         Args:
             target: Y, (rows, groups, columns).
             ridges: What is tried.
             rows: X there, (other rows, groups, d).
             there: Y there, (other rows, groups, columns).
+            slack: How much larger than the least error another may be, as a fraction of it. Defaults to 0.
         """
         middle, moments = self._moments(target)
-        least, best = np.inf, None
+        errors: dict[float, float] = {}
         for ridge in ridges:
             inverse = self._inverted(ridge)
             error = float(((fitted(rows, *self._weights(middle, inverse @ moments)) - there) ** 2).sum())
-            if best is None or error < least:
-                least, best = error, (ridge, inverse)
-        self._inverse = best  # `solve` takes it up
-        return best[0]
+            if error < min(errors.values(), default=np.inf):
+                self._inverse = ridge, inverse  # `solve` takes it up
+            errors[ridge] = error
+        near = [ridge for ridge, error in errors.items() if error <= (1 + slack) * min(errors.values())]
+        return max(near, default=ridges[0])
 
     def _inverted(self, ridge: float) -> np.ndarray:
         if np.isinf(ridge):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import layers, tree
 
-from kerasprune._keras import calls_of_layers, inner_layers, structures
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.values import values
 from kerasprune.graph.walk import functional
+from kerasprune.surgery.batch_statistics import Averages, run, trainable_norms
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.example_batches import example_batches
@@ -23,8 +22,8 @@ def recalibrate(slim: keras.Model, data: Any, *, samples: int = 1000) -> keras.M
 
         μ = Σ nᵦ·μᵦ / Σ nᵦ,    σ² = Σ nᵦ·σ²ᵦ / Σ nᵦ
 
-    Of use after the weights were changed by hand or by training with masks. Not after `kp.reconstruct`, whose kernels
-    are solved for the statistics that are there: it harms.
+    Of use after the weights were changed by hand or by training with masks. Of none after `kp.reconstruct`, which has
+    taken them already, in such a way that the model computes the same.
 
     Args:
         slim: A functional or Sequential model; it is left untouched.
@@ -56,25 +55,12 @@ def recalibrate(slim: keras.Model, data: Any, *, samples: int = 1000) -> keras.M
         raise PruneError(
             f"Expected a model with trainable BatchNormalization layers. Received: {slim.name!r}, which has none."
         )
-    momenta = {each: each.momentum for each in normed}
-    seen = dict.fromkeys(normed, 0)
+    averages = Averages(normed)
 
     def visit(layer: Any, call: Any, args: Any, kwargs: Any) -> Any:
-        if layer not in seen:
-            return call(layer, *args, **kwargs)
-        number = keras.ops.shape(args[0])[0]
-        layer.momentum = seen[layer] / (seen[layer] + number)
-        seen[layer] += number
-        return call(layer, *args, **{**kwargs, "training": True})
+        if layer in averages.examples:
+            return averages.take(layer, call, args, kwargs)
+        return call(layer, *args, **kwargs)
 
-    with calls_of_layers(visit):
-        for batch in example_batches(new, data, samples):
-            new(tree.pack_sequence_as(structures(new)[0], batch), training=False)
-    for layer, momentum in momenta.items():
-        layer.momentum = momentum
+    run(new, example_batches(new, data, samples), visit)
     return new
-
-
-def trainable_norms(model: keras.Model) -> list[layers.BatchNormalization]:
-    """Returns the layers whose statistics are taken anew, those of models and layers inside included."""
-    return [each for each in inner_layers(model) if isinstance(each, layers.BatchNormalization) and each.trainable]

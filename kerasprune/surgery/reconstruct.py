@@ -14,6 +14,7 @@ from kerasprune.plans import Plan
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.example_batches import example_batches
+from kerasprune.surgery.own_statistics import take_own_statistics
 from kerasprune.surgery.pairing import paired
 from kerasprune.surgery.solving import Solving, Targets
 
@@ -22,6 +23,9 @@ NO_GAIN = (
     "examples, or train."
 )
 """What is said where a reconstruction is not taken."""
+
+BEFORE_TRAINING = 0.1
+"""The slack of a reconstruction that training follows."""
 
 _STRONGER = 10, 100, 1000  # ridges that are tried, too
 _TURNS = 8
@@ -36,6 +40,7 @@ def reconstruct(
     samples: int = 1000,
     positions: int = 15_000,
     ridge: float = 1e-3,
+    slack: float = 0.0,
     seed: int = 0,
 ) -> keras.Model:
     """Solves the kernels of a slim model so that its layers put out what those of the dense model do.
@@ -49,7 +54,8 @@ def reconstruct(
 
     Activations that later layers read are held for all examples: in memory up to 1 GiB, beyond it in temporary files.
 
-    Do not recalculate BatchNorm statistics afterwards: the targets are in those of the dense model.
+    In the end every BatchNorm takes the statistics of what the solved kernels make, and its scale and shift take up the
+    difference: the model computes the same, and training begins with it as it is.
 
     Args:
         slim: What `kp.rebuild(model, plan)` has made; it is left untouched.
@@ -61,6 +67,9 @@ def reconstruct(
         positions: How many output positions each layer is solved on at most. Defaults to 15,000.
         ridge: ρ ≥ 0, how strongly the present weights are held on to, at the least: for each kernel the best of ρ,
             10 ρ, 100 ρ, 1000 ρ and leaving it, on a tenth of the examples that nothing is solved on. Defaults to 1e-3.
+        slack: How much larger than the least the error on that tenth may be, as a fraction, for the sake of smaller
+            weights: of a kernel that no BatchNorm follows, the strongest ridge within it is taken. Large weights there
+            make a training that follows diverge: take 0.1 before one. Defaults to 0.
         seed: Of the choice of positions. Defaults to 0.
 
     Returns:
@@ -85,8 +94,9 @@ def reconstruct(
         2017, §3.2; Zhang et al., Accelerating Very Deep Convolutional Networks, 2015, §2.2 (relu, asymmetric).
     """
     faults = whole_number_faults(1, samples=samples, positions=positions) + seed_faults(seed=seed)
-    if not is_number(ridge) or ridge < 0:
-        faults.append(f"Expected ridge to be a number ≥ 0. Received: ridge={ridge!r}.")
+    for name, given in (("ridge", ridge), ("slack", slack)):
+        if not is_number(given) or given < 0:
+            faults.append(f"Expected {name} to be a number ≥ 0. Received: {name}={given!r}.")
     raise_faults("The model cannot be reconstructed:", faults)
     paired(slim, model, plan)  # to say first what does not fit
     new, _ = clone(
@@ -96,7 +106,8 @@ def reconstruct(
     examples = example_batches(slim, data, samples)
     targets = Targets(pairing.dense, examples, np.random.default_rng(seed))
     ridges = sorted({ridge, *(ridge * factor for factor in _STRONGER), np.inf})
-    work = Solving(pairing, examples, targets, positions, ridges, _TURNS)
+    work = Solving(pairing, examples, targets, positions, ridges, slack, _TURNS)
     work.solve_all()
+    take_own_statistics(new, examples)
     work.warn()
     return new

@@ -142,6 +142,8 @@ class Solving:
         positions: How many output positions each layer is solved on at most.
         ridges: ρ; of several the best for each kernel, on a tenth of the examples that no kernel is solved on: one that
             suits the examples alone would lead all that comes after it astray.
+        slack: How much larger than the least, as a fraction, the error on those may be: the strongest ridge within it
+            is taken where no BatchNorm divides the size of the kernel out. Defaults to 0.
         turns: How often what a relu cuts off is looked at anew. Defaults to 8.
     """
 
@@ -150,6 +152,7 @@ class Solving:
     targets: Targets
     positions: int
     ridges: Sequence[float]
+    slack: float = 0.0
     turns: int = 8
     left: dict[str, str] = field(default_factory=dict)
     scarce: list[str] = field(default_factory=list)
@@ -216,7 +219,8 @@ class Solving:
         target = _wanted(rows, tail, None)
         problem, ridge = LeastSquares(rows.x, view.start, view.bias is not None or norm is not None), self.ridges[0]
         if judges is not None:
-            ridge = problem.steadiest(target, self.ridges, judges.x, _wanted(judges, tail, None))
+            slack = 0.0 if tail and tail.norm else self.slack
+            ridge = problem.steadiest(target, self.ridges, judges.x, _wanted(judges, tail, None), slack)
         matrices, constant = problem.solve(target, ridge)
         if tail and np.isfinite(tail.range).any() and (tail.sum is None or rows.sum is not None):
             for _ in range(self.turns):

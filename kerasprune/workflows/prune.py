@@ -20,7 +20,7 @@ from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.example_batches import example_batches
 from kerasprune.surgery.inline import plain
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.surgery.reconstruct import NO_GAIN
+from kerasprune.surgery.reconstruct import BEFORE_TRAINING, NO_GAIN
 from kerasprune.surgery.reconstruct import reconstruct as reconstructed
 from kerasprune.training.distillation import distil as taught
 from kerasprune.workflows.fit_examples import Examples
@@ -121,7 +121,8 @@ def prune(
     slim = rebuild(graph, plan)
     steps.append(judge.step("removed", slim))
     if examples is not None and reconstruct:
-        solved = reconstructed(slim, dense, plan, examples.inputs, seed=seed)
+        slack = BEFORE_TRAINING if epochs else 0.0
+        solved = reconstructed(slim, dense, plan, examples.inputs, slack=slack, seed=seed)
         found = judge.step("reconstructed", solved)
         if found.error > steps[-1].error:
             warnings.warn(NO_GAIN, stacklevel=2)

@@ -128,7 +128,7 @@ def rank(
     scores = []
     for number in range(len(recipes)):
         plan = recipes.plan(number)
-        slim = prepare(rebuild(graph, plan), graph.model, plan, examples.inputs, samples, seed)
+        slim = prepare(rebuild(graph, plan), graph.model, plan, examples.inputs, samples, seed, 0.0)
         scores.append(_score(judge.step(by, slim), found))
     return Ranking(recipes, np.array(scores), found)
 
@@ -203,25 +203,29 @@ def eagle_eye(
     return Chosen(slim, plan, ranking)
 
 
-Preparation = Callable[[keras.Model, keras.Model, Plan, Any, int, int], keras.Model]
+Preparation = Callable[[keras.Model, keras.Model, Plan, Any, int, int, float], keras.Model]
 
 
-def _removed(slim: keras.Model, dense: keras.Model, plan: Plan, data: Any, samples: int, seed: int) -> keras.Model:
-    del dense, plan, data, samples, seed
+def _removed(
+    slim: keras.Model, dense: keras.Model, plan: Plan, data: Any, samples: int, seed: int, slack: float
+) -> keras.Model:
+    del dense, plan, data, samples, seed, slack
     return slim
 
 
-def _recalibrated(slim: keras.Model, dense: keras.Model, plan: Plan, data: Any, samples: int, seed: int) -> keras.Model:
-    del dense, plan, seed
+def _recalibrated(
+    slim: keras.Model, dense: keras.Model, plan: Plan, data: Any, samples: int, seed: int, slack: float
+) -> keras.Model:
+    del dense, plan, seed, slack
     return recalibrate(slim, data, samples=samples)
 
 
 def _reconstructed(
-    slim: keras.Model, dense: keras.Model, plan: Plan, data: Any, samples: int, seed: int
+    slim: keras.Model, dense: keras.Model, plan: Plan, data: Any, samples: int, seed: int, slack: float
 ) -> keras.Model:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of layers that stay as they were: the score says it
-        return reconstruct(slim, dense, plan, data, samples=samples, seed=seed)
+        return reconstruct(slim, dense, plan, data, samples=samples, slack=slack, seed=seed)
 
 
 PREPARATIONS: Mapping[str, Preparation] = dict(zip(READY, (_removed, _recalibrated, _reconstructed), strict=True))

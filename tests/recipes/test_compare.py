@@ -121,8 +121,8 @@ def test_switches(files, tmp_path, monkeypatch):
     """What reconstruction and distillation are given, and that what they return is what is judged and trained."""
     calls = []
 
-    def reconstruct(slim, model, plan, data, samples):
-        calls.append((len(list(data)), next(iter(data)).shape, samples, plan.keep["first"]))
+    def reconstruct(slim, model, plan, data, samples, slack):
+        calls.append((len(list(data)), next(iter(data)).shape, samples, slack, plan.keep["first"]))
         slim = keras.models.clone_model(slim)
         slim.set_weights([0 * weight for weight in slim.get_weights()])
         return slim
@@ -139,7 +139,7 @@ def test_switches(files, tmp_path, monkeypatch):
     out = run(files, tmp_path / "out", ("l1",), seeds=1, controls=(), start="reconstructed", teacher="dense")
     kept = kp.plan(keras.models.load_model(files / "mine.keras"), "l1", macs=0.5).keep
     widths = [len(kept["first"]), len(kept["second"]), 2, 8, 8, 2]
-    assert calls == [(3, (40, 6), 1000, kept["first"]), widths]
+    assert calls == [(3, (40, 6), 1000, 0.1, kept["first"]), widths]
     row = rows(out / "runs.csv")[1]
     with np.load(files / "mine.npz") as arrays:
         y = {part: arrays[f"y_{part}"] for part in ("val", "test")}

@@ -45,6 +45,23 @@ def test_the_ridge_is_chosen_on_rows_that_were_left_out(noise, expected):
     assert (1e-3, 1e-2, 1e-1, 1.0)[int(np.argmin(errors))] == expected
 
 
+def test_slack_takes_the_strongest_ridge_within_it():
+    random = np.random.default_rng(0)
+    rows, truth = random.normal(size=(60, 1, 5)), random.normal(size=(1, 5, 2))
+    target = (rows[:, 0] @ truth[0])[:, None] + 0.5 * random.normal(size=(60, 1, 2))
+    ridges, errors = (1e-3, 1e-2, 1e-1, 1.0, np.inf), []
+    problem = LeastSquares(rows[:48], np.zeros_like(truth), True)
+    for ridge in ridges:
+        matrices, offset = problem.solve(target[:48], ridge)
+        errors.append(((rows[48:, 0] @ matrices[0] + offset[0] - target[48:, 0]) ** 2).sum())
+    for slack in (0.0, 0.02, 0.3, 100.0):
+        expected = max(ridge for ridge, error in zip(ridges, errors, strict=True) if error <= (1 + slack) * min(errors))
+        assert problem.steadiest(target[:48], ridges, rows[48:], target[48:], slack) == expected
+        matrices, _ = problem.solve(target[:48], expected)
+        again, _ = LeastSquares(rows[:48], np.zeros_like(truth), True).solve(target[:48], expected)
+        assert np.allclose(matrices, again)
+
+
 @pytest.mark.parametrize("number", [40, 5])
 def test_an_infinite_ridge_leaves_the_weights_and_meets_the_mean(number):
     random = np.random.default_rng(0)

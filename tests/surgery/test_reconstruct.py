@@ -124,7 +124,34 @@ def test_a_residual_network_comes_nearer(net, name, absorb):
 def test_where_nothing_is_removed_nothing_changes(net):
     plan = kp.Plan({})
     new = reconstruct(kp.rebuild(net, plan), net, plan, _images(20))
-    assert all(np.allclose(a, b, atol=1e-4) for a, b in zip(new.get_weights(), net.get_weights(), strict=True))
+    assert np.allclose(_outputs(new, _images()), _outputs(net, _images()), atol=1e-4)
+    solved = [(a, b) for a, b in zip(new.weights, net.weights, strict=True) if a.path.endswith(("kernel", "bias"))]
+    assert solved and all(np.allclose(*map(keras.ops.convert_to_numpy, pair), atol=1e-4) for pair in solved)
+
+
+def test_slack_makes_weights_smaller_where_no_batchnorm_divides_them_out():
+    """A classifier of features that hardly differ: what tells them apart has large weights, and explains little."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,))
+    hidden = layers.Dense(12, use_bias=False, name="hidden")(inputs)
+    features = layers.Dense(10, "tanh", name="features")(layers.BatchNormalization(name="norm")(hidden))
+    model = keras.Model(inputs, layers.Dense(4, name="out")(features))
+    data = np.random.default_rng(0).normal(size=(400, 6)).astype("float32")
+    plan = kp.Plan({"hidden": [0, 5]})
+    slim = kp.rebuild(model, plan)
+    tight, loose = (reconstruct(slim, model, plan, data, slack=slack) for slack in (0.0, 0.3))
+    moved = [
+        np.square(each.layers[-1].get_weights()[0] - slim.layers[-1].get_weights()[0]).sum() for each in (tight, loose)
+    ]
+    assert moved[1] < 0.7 * moved[0]
+    assert np.array_equal(
+        *(each.get_layer("hidden").get_weights()[0] for each in (tight, loose))
+    )  # a BatchNorm follows
+    assert _error(loose, model, data) < 1.5 * _error(tight, model, data)
+
+
+def _error(slim: keras.Model, model: keras.Model, data: np.ndarray) -> float:
+    return float(np.square(_outputs(slim, data) - _outputs(model, data)).sum())
 
 
 def test_activations_in_files_count_as_those_in_memory(net, monkeypatch):
@@ -280,8 +307,10 @@ def test_a_shared_layer_is_named_and_few_examples_too():
 def test_bad_arguments(net):
     plan = kp.Plan({"b1": [0, 1]})
     slim = kp.rebuild(net, plan)
-    with pytest.raises(kp.PruneError, match="samples=0(.|\n)*positions=1.5(.|\n)*seed=-1(.|\n)*ridge=-1"):
-        reconstruct(slim, net, plan, _images(4), samples=0, positions=1.5, seed=-1, ridge=-1)
+    with pytest.raises(
+        kp.PruneError, match="samples=0(.|\n)*positions=1.5(.|\n)*seed=-1(.|\n)*ridge=-1(.|\n)*slack=None"
+    ):
+        reconstruct(slim, net, plan, _images(4), samples=0, positions=1.5, seed=-1, ridge=-1, slack=None)
     with pytest.raises(kp.PruneError, match="2 channels out of 'b1'. Received: 8"):
         reconstruct(net, net, plan, _images(4))
     with pytest.raises(kp.PruneError, match="Expected shape"):

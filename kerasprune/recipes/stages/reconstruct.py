@@ -7,9 +7,10 @@ import warnings
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
 from kerasprune.recipes.examples import inputs_only
+from kerasprune.recipes.schema import Recipe
 from kerasprune.recipes.stages import steps
 from kerasprune.recipes.stages.context import Run
-from kerasprune.surgery.reconstruct import NO_GAIN
+from kerasprune.surgery.reconstruct import BEFORE_TRAINING, NO_GAIN
 from kerasprune.surgery.reconstruct import reconstruct as reconstructed
 
 
@@ -26,7 +27,8 @@ def reconstruct(run: Run) -> None:
         try:
             slim = reconstructed(
                 slim, dense, plan, data,
-                samples=spec.samples, positions=spec.positions, ridge=spec.ridge, seed=run.recipe.seed,
+                samples=spec.samples, positions=spec.positions, ridge=spec.ridge, slack=slack_of(run.recipe),
+                seed=run.recipe.seed,
             )  # fmt: skip
         except PruneError as error:
             raise PruneError(f"{error} Or leave reconstruct out (on the command line: --no-reconstruct).") from error
@@ -38,3 +40,11 @@ def reconstruct(run: Run) -> None:
     if logs:
         run.folder.set_metrics("reconstruct", [{"epoch": 0, **{f"val_{key}": value for key, value in logs.items()}}])
     run.folder.save_model("reconstructed.keras", slim)
+
+
+def slack_of(recipe: Recipe) -> float:
+    """Returns how much error a reconstruction may give for smaller weights: what the recipe says, or what suits it."""
+    said = recipe.reconstruct and recipe.reconstruct.slack
+    if said is not None:
+        return said
+    return BEFORE_TRAINING if recipe.finetune else 0.0

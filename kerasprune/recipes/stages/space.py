@@ -16,11 +16,12 @@ from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.stages.context import Run, measured, traced, worth
+from kerasprune.recipes.stages.reconstruct import slack_of
 from kerasprune.spaces.recipes import Recipes
 from kerasprune.spaces.sampling import sample
 from kerasprune.spaces.space import Space
+from kerasprune.surgery.batch_statistics import trainable_norms
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.surgery.recalibrate import trainable_norms
 from kerasprune.workflows.ranking import PREPARATIONS
 
 TABLE = "space.csv"
@@ -41,7 +42,8 @@ def best_of(run: Run, model: keras.Model, spec: pruning.Space) -> Plan:
     def ready(number: int) -> keras.Model:
         plan, examples = recipes.plan(number), inputs_only(run.plain_examples(model))
         slim = rebuild(recipes.graph, plan)
-        return PREPARATIONS[spec.judge](slim, model, plan, examples, spec.samples, run.recipe.seed)
+        slack = slack_of(run.recipe)
+        return PREPARATIONS[spec.judge](slim, model, plan, examples, spec.samples, run.recipe.seed, slack)
 
     def trained(number: int, *, name: str, training: pruning.Round) -> keras.Model:
         keras.utils.set_random_seed(run.recipe.seed + 1)  # the same for all, whatever was trained before
