@@ -138,7 +138,7 @@ def check_needed(context: typer.Context, **needed: Sequence[str]) -> None:
 def _asked_for(context: typer.Context, name: str) -> bool:
     """Says whether an option was given on the command line, and not to switch something off."""
     source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE" and context.params[name] is not False
+    return source is not None and source.name == "COMMANDLINE" and context.params[name] not in (False, 0)
 
 
 def _dashed(name: str) -> str:

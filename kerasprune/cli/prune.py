@@ -90,8 +90,9 @@ def prune(
     Composite layers and subclassed models are written out as plain layers first.
     """
     check_model_path(model)
-    check_needed(context, data=(*OF_DATA, "reconstruct"), finetune_epochs=OF_TRAINING, export=("calibrate",))
-    _check_options(keep=keep, macs=macs, params=params, data=data, epochs=finetune_epochs, optimizer=optimizer)
+    of_data = (*OF_DATA, "reconstruct", "finetune_epochs")
+    check_needed(context, data=of_data, finetune_epochs=OF_TRAINING, export=("calibrate",))
+    _check_options(keep=keep, macs=macs, params=params, epochs=finetune_epochs, optimizer=optimizer)
     target = {name: value for name, value in (("keep", keep), ("macs", macs), ("params", params)) if value is not None}
     how = {"criterion": criterion, "budget": budget, "coupling": coupling, "freeze": freeze or []}
     recipe = {
@@ -122,15 +123,12 @@ def _taught(section: dict[str, Any] | None, distil: bool) -> dict[str, Any] | No
     return {**section, "distil": {}} if section and distil else section
 
 
-def _check_options(*, data: str | None, epochs: int, optimizer: str, **targets: float | None) -> None:
-    """Says what is wrong with options that exclude or need each other."""
+def _check_options(*, epochs: int, optimizer: str, **targets: float | None) -> None:
+    """Says what is wrong with options that exclude each other, or are out of range."""
     given = [f"--{name} {value}" for name, value in targets.items() if value is not None]
     if len(given) != 1:
         received = " and ".join(given) or "none of them"
         raise PruneError(f"Expected how much stays: one of --keep, --macs and --params. Received: {received}.")
-    if epochs < 0 or epochs and data is None:
-        raise PruneError(
-            f"Expected --data beside --finetune-epochs, which is 0 or more. Received: --finetune-epochs {epochs}"
-            f"{'' if data else ', no --data'}."
-        )
+    if epochs < 0:
+        raise PruneError(f"Expected --finetune-epochs to be 0 or more. Received: --finetune-epochs {epochs}.")
     check_optimizer(optimizer)

@@ -79,11 +79,13 @@ def test_without_data_they_are_asked_for(files, tmp_path):
     [
         ("prune", ["--learning-rate", 0.1, "--distil"], "--finetune-epochs beside --learning-rate, --distil"),
         ("prune", ["--scale", "0..1", "--batch", 4], "--data beside --scale, --batch"),
+        ("prune", ["--finetune-epochs", 2], "--data beside --finetune-epochs"),
         ("prune", ["--calibrate", "inputs.npy"], "--export beside --calibrate"),
         ("prune", ["--reconstruct", "--optimizer", "adam"], "--data beside --reconstruct"),
         ("compare", ["--data", "digits", "--finetune-epochs", 0, "--distil"], "--finetune-epochs beside --distil"),
         ("space", ["--macs", 0.5, "--begin", "recalibrated"], "--finetune-epochs beside --begin"),
         ("space", ["--macs", 0.5, "--ranked-by", "removed"], "--data beside --ranked-by"),
+        ("space", ["--macs", 0.5, "--finetune-epochs", 2], "--data beside --finetune-epochs"),
         ("export", ["--format", "tflite", "--scale", "0..1"], "--data beside --scale"),
     ],
 )
@@ -96,5 +98,9 @@ def test_options_that_would_do_nothing_are_refused(command, options, words, file
 
 
 def test_what_is_switched_off_needs_nothing(files, tmp_path):
-    ran(["prune", files[0], "--keep", 0.5, "--no-distil", "--no-reconstruct", "--out", tmp_path / "out", "-q"])
+    off = ("--no-distil", "--no-reconstruct", "--finetune-epochs", 0)
+    ran(["prune", files[0], "--keep", 0.5, *off, "--out", tmp_path / "out", "-q"])
     assert (tmp_path / "out" / "slim.keras").exists()
+    space = ("--macs", 0.5, "--delta", 0.1, "--n", 2, "--finetune-epochs", 0)
+    ran(["space", files[0], *space, "--out", tmp_path / "space", "-q"])
+    assert (tmp_path / "space").exists()
