@@ -51,6 +51,16 @@ SAVED = ("resnet_cifar-identity", "lenet_5", "MobileNetV2", "EfficientNetB0", "C
 CASES = [(name, "tied") for name in (*OURS, *THEIRS)]
 CASES += [(name, "free") for name in (*OURS, *THEIRS) if name not in WITHOUT_SUMS]
 CASES += [(name, "padded") for name in ("resnet_cifar-identity", "mobilenet_v2")]
+# Of Keras's own architectures one coupling is tried every time, all with `-m slow`.
+SOMETIMES = {(name, "free") for name in THEIRS}
+
+
+def cases():
+    """Every architecture in every coupling."""
+    for case in sorted(CASES):
+        yield pytest.param(*case, id="-".join(case), marks=[pytest.mark.slow] if case in SOMETIMES else [])
+
+
 # Fifty layers in float32: 1.4e-5 on a processor that sums in another order, and nothing at all in float64.
 ROUNDING = {"mobilenet_v2": 3e-5}
 
@@ -82,7 +92,7 @@ def keep_for_later(model, folder, name):
     model.save(folder / f"{name}.keras")
 
 
-@pytest.mark.parametrize("name, coupling", sorted(CASES), ids=lambda value: value)
+@pytest.mark.parametrize(("name", "coupling"), cases())
 def test_slim_model_is_exact(name, coupling, dense, folder):
     model = dense(name)
     graph = kp.trace(model, coupling=coupling)
