@@ -96,16 +96,7 @@ SHORT = 0.15  # of the machine's memory: less is available, and this process has
 
 
 def pytest_collection_finish() -> None:
-    """Leaves what the test modules have imported out of garbage collection, and TensorFlow's graphs as they are traced.
-
-    To rewrite a graph takes longer, too, than the few steps save: a tenth of the time of tests that train.
-    """
-    import keras
-
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow
-
-        tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    """Leaves what the test modules have imported out of garbage collection."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(700, 10, 10**9)
