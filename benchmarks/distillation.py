@@ -29,6 +29,7 @@ def one_run(start: str, taught: str, macs: float, seed: int) -> dict:
     import keras
 
     import kerasprune as kp
+    from kerasprune.surgery.reconstruct import BEFORE_TRAINING
 
     began = time.time()
     keras.utils.set_random_seed(seed)
@@ -39,7 +40,7 @@ def one_run(start: str, taught: str, macs: float, seed: int) -> dict:
     train = kp.data.load("glyphs/small", size=SIZE, batch=BATCH, augment="crop", seed=seed)
     if start == "reconstructed":
         images = kp.data.load("glyphs/small", size=SIZE, batch=BATCH, seed=seed)
-        slim = kp.reconstruct(slim, model, plan, images, samples=SAMPLES, slack=0.1, seed=seed)
+        slim = kp.reconstruct(slim, model, plan, images, samples=SAMPLES, slack=BEFORE_TRAINING, seed=seed)
     judged = {
         split: kp.data.load("glyphs/small", size=SIZE, batch=500, split=split) for split in ("validation", "test")
     }

@@ -38,7 +38,6 @@ from rows import append, read
 OUTCOMES = ("macs", "params", "removed", "validation", "test", "plan_seconds", "seconds")
 SCRATCH_RATE = 0.05
 IMAGES = 1000  # unlabelled ones, for the reconstruction
-SLACK = 0.1  # of its error, for smaller weights, since training follows
 
 
 def one_run(run: Run, *, smoke: bool = False) -> dict:
@@ -122,12 +121,14 @@ def started(grown, plan, run: Run, smoke: bool):
     import keras
 
     import kerasprune as kp
+    from kerasprune.surgery.reconstruct import BEFORE_TRAINING
 
     slim = kp.rebuild(grown, plan)
     if run.start == "scratch":
         return keras.models.clone_model(slim)  # weights drawn anew
     if run.start == "reconstructed":
-        return kp.reconstruct(slim, grown, plan, unlabelled(run).take(1 if smoke else IMAGES // 100), slack=SLACK)
+        examples = unlabelled(run).take(1 if smoke else IMAGES // 100)
+        return kp.reconstruct(slim, grown, plan, examples, slack=BEFORE_TRAINING)
     return slim
 
 

@@ -89,6 +89,7 @@ def finetune(draws=DRAWS) -> None:
     import keras
 
     import kerasprune as kp
+    from kerasprune.surgery.reconstruct import BEFORE_TRAINING
 
     graph, validation = start()
     test = kp.data.load("glyphs/small", size=SIZE, batch=500, split="test")
@@ -100,7 +101,7 @@ def finetune(draws=DRAWS) -> None:
         began = time.process_time()
         keras.utils.set_random_seed(draw)
         plan = plan_of_widths(graph, map(int, found["widths"].split()), found["removed"].split())
-        slim = kp.reconstruct(kp.rebuild(graph, plan), graph.model, plan, unlabelled(draw), slack=0.1)
+        slim = kp.reconstruct(kp.rebuild(graph, plan), graph.model, plan, unlabelled(draw), slack=BEFORE_TRAINING)
         options = {"size": SIZE, "batch": protocol.BATCH, "augment": "crop", "seed": draw}
         train = kp.data.load("glyphs/small", split="train", **options)
         rate = keras.optimizers.schedules.CosineDecay(protocol.FINETUNE_RATE, EPOCHS * len(train))

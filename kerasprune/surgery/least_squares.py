@@ -79,7 +79,8 @@ class LeastSquares:
             if error < min(errors.values(), default=np.inf):
                 self._inverse = ridge, inverse  # `solve` takes it up
             errors[ridge] = error
-        near = [ridge for ridge, error in errors.items() if error <= (1 + slack) * min(errors.values())]
+        most = (1 + slack) * min(errors.values())
+        near = [ridge for ridge, error in errors.items() if error <= most]
         return max(near, default=ridges[0])
 
     def _inverted(self, ridge: float) -> np.ndarray:

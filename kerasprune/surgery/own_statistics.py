@@ -31,6 +31,8 @@ def take_own_statistics(model: keras.Model, examples: Batches) -> None:
         examples: Batches of flat inputs.
     """
     norms = [each for each in trainable_norms(model) if _can_compensate(each)]
+    if not norms:
+        return
     twins = {norm: layers.BatchNormalization.from_config(norm.get_config()) for norm in norms}
     averages, numbers = Averages(twins.values()), dict.fromkeys(norms, 0)
 
