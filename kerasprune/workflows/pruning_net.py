@@ -58,9 +58,10 @@ class PruningNet(keras.Model):
     multiplied by 0 where it is read, which is the same as cropping, since BatchNorm treats every channel by itself
     (layers that take statistics over channels are refused). All else, such as biases, γ and β, is shared by all widths.
 
-    Compile it and fit it as the model. b₂ begins as the kernel of the model: give `kp.reinitialise(model)` to begin
-    from scratch, as the paper does, or a trained model, sorted by `kp.reorder`, to begin from there. Keep it with
-    `save_weights`; a model to be used is what `slim` returns.
+    Compile it and fit it as the model. W₂ begins as zeros and b₂ as the kernel of the model, so that it computes what
+    the model does at full width: give `kp.reinitialise(model)` to begin from scratch, as the paper does, or a trained
+    model, sorted by `kp.reorder`, to begin from there, at a small rate. Keep it with `save_weights`; a model to be used
+    is what `slim` returns.
 
     Args:
         model: A functional or Sequential model, which is left untouched, or its graph.
@@ -223,11 +224,10 @@ def _generators(widths: Widths, hidden: int, seed: int | None, add_weight: Any) 
         of_kernel = {**how, "regularizer": variable.regularizer}
         name = f"{kernel.owner.name}_{variable.name}"
         bound = 1 / sqrt(groups.size)
-        second = float(start.std()) * sqrt(3 / hidden)
         weights = (
             add_weight(shape=(groups.size, hidden), initializer=uniform(bound), name=f"{name}_w1", **how),
             add_weight(shape=(hidden,), initializer=uniform(bound), name=f"{name}_b1", **how),
-            add_weight(shape=(hidden, start.size), initializer=uniform(second), name=f"{name}_w2", **of_kernel),
+            add_weight(shape=(hidden, start.size), initializer="zeros", name=f"{name}_w2", **of_kernel),
             add_weight(shape=start.shape, initializer=_starting(start), name=f"{name}_b2", **of_kernel),
         )
         variable.trainable = False

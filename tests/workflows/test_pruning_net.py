@@ -39,7 +39,12 @@ def model():
 
 @pytest.fixture(scope="module")
 def net(model):
-    return kp.PruningNet(model, hidden=5, seed=1)
+    """A net as after some training: W₂ is no longer zero, so that widths make the kernels."""
+    net, random = kp.PruningNet(model, hidden=5, seed=1), np.random.default_rng(1)
+    for weight in net.weights:
+        if weight.name.endswith("_w2"):
+            weight.assign(random.normal(scale=0.1, size=weight.shape))
+    return net
 
 
 def outputs(model, x):
@@ -60,6 +65,13 @@ def test_the_masked_net_is_the_slim_model_with_the_weights_made_for_it(model, ne
         assert slim.count_params() == kp.cost(model, net.widths.plan(genes)).params
         share = net.widths.share(np.array([genes]))[0]
         assert share == kp.cost(slim).macs / kp.cost(model).macs
+
+
+@pytest.mark.parametrize("hidden", [1, 5])
+def test_at_full_width_it_begins_as_the_model(model, hidden):
+    images = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype("float32")
+    begun = kp.PruningNet(model, hidden=hidden, seed=1)
+    np.testing.assert_allclose(outputs(begun, images), outputs(model, images), rtol=1e-5, atol=1e-6)
 
 
 def test_a_kernel_is_the_two_layer_net_of_the_widths_around_it(net):
