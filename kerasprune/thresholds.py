@@ -70,7 +70,8 @@ class Valley(Threshold):
         fallback: Where there is no valley; a fraction of the ceiling. Defaults to 0.01.
 
     Example:
-        >>> Valley().at(np.array([0.001, 0.002, 0.011, 0.025, 0.9, 0.95]), 1.0)
+        >>> import numpy as np
+        >>> Valley().at(np.array([0.001, 0.002, 0.003, 0.011, 0.012, 0.025, 0.9]), 1.0)
         0.03
 
     Reference:
@@ -105,6 +106,7 @@ class Fixed(Threshold):
         value: The threshold, a fraction of the ceiling. Defaults to 0.01.
 
     Example:
+        >>> import numpy as np
         >>> Fixed(value=0.1).at(np.array([0.0, 1.0]), 1.0)
         0.1
     """
@@ -130,6 +132,7 @@ class Otsu(Threshold):
         scope: As for `Threshold`. Defaults to `"layer"`.
 
     Example:
+        >>> import numpy as np
         >>> Otsu().at(np.array([0.0, 0.1, 0.8, 0.9]), 1.0)
         0.45
 
@@ -182,6 +185,7 @@ def gap(scales: np.ndarray, threshold: float) -> tuple[float, float]:
         The two values; NaN where nothing is removed, or nothing kept.
 
     Example:
+        >>> import numpy as np
         >>> gap(np.array([0.0, 0.02, 0.7, 0.9]), 0.1)
         (0.02, 0.7)
     """

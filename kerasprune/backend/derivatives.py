@@ -44,6 +44,7 @@ def gradient(
         PruneError: Keras runs on a backend without gradients.
 
     Example:
+        >>> import keras
         >>> x = keras.Variable([1.0, 3.0])
         >>> square = gradient(lambda scale: keras.ops.sum(scale * x**2), [x])
         >>> value, (slope,) = square(2.0)
@@ -78,6 +79,7 @@ def hessian_vector_product(
         PruneError: Keras runs on a backend without gradients.
 
     Example:
+        >>> import keras
         >>> x = keras.Variable([1.0, 3.0])
         >>> curvature = hessian_vector_product(lambda: keras.ops.sum(x**3), [x])
         >>> keras.ops.convert_to_numpy(curvature([[1.0, 1.0]])[0]).tolist()
@@ -104,6 +106,7 @@ def per_example(of: Gradient, *arguments: Any) -> Iterator[tuple[Any, list[Any]]
         arguments: Structures of arrays whose first axis counts the examples; `None` stays `None`.
 
     Example:
+        >>> import keras
         >>> x = keras.Variable(1.0)
         >>> cube = gradient(lambda batch: keras.ops.mean(batch * x**3), [x])
         >>> [float(slope) for _, (slope,) in per_example(cube, keras.ops.array([1.0, 2.0]))]

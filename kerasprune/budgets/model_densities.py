@@ -35,6 +35,7 @@ def layer_densities(
         PruneError: No budget is given, or one is out of range.
 
     Example:
+        >>> import keras
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), keras.layers.Dense(8)])
         >>> list(layer_densities(model, params=0.5).values())
         [1.0, 0.375]

@@ -102,6 +102,7 @@ def plan_of_densities(model: keras.Model | ChannelGraph, densities: Mapping[str,
         PruneError: A path is not that of a kernel, or a density is not in (0, 1].
 
     Example:
+        >>> import keras
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="a"), keras.layers.Dense(2)])
         >>> plan_of_densities(model, {model.layers[0].kernel.path: 0.25}).keep["a"]
         (0, 1, 2, 3)

@@ -44,7 +44,7 @@ class FreezeKept(PruningCallback):
         PruneError: An argument is out of range; in `fit`: the criterion lacks what it needs, or no filter is frozen.
 
     Example:
-        >>> import kerasprune as kp
+        >>> import numpy as np, kerasprune as kp
         >>> model = kp.models.resnet_cifar(8, input_shape=(16, 16, 3))
         >>> slim = kp.rebuild(model, kp.plan(model, keep=0.5))
         >>> slim.compile("sgd", "mse")

@@ -28,6 +28,7 @@ class Sum(Aggregation):
     """`Σ_m score_m(c)`: what all criteria of weights do by default.
 
     Example:
+        >>> import numpy as np
         >>> Sum()(np.array([[1.0, 2.0], [3.0, 0.0]]), np.array([[True, True], [True, False]])).tolist()
         [4.0, 2.0]
     """
@@ -42,6 +43,7 @@ class Mean(Aggregation):
     """`Σ_m score_m(c) / number of members`: channels of many layers are not favoured.
 
     Example:
+        >>> import numpy as np
         >>> Mean()(np.array([[1.0, 2.0], [3.0, 0.0]]), np.array([[True, True], [True, False]])).tolist()
         [2.0, 2.0]
     """
@@ -56,6 +58,7 @@ class Max(Aggregation):
     """`max_m score_m(c)`: what one layer needs stays.
 
     Example:
+        >>> import numpy as np
         >>> Max()(np.array([[1.0, -2.0], [3.0, 0.0]]), np.array([[True, True], [True, False]])).tolist()
         [3.0, -2.0]
     """
@@ -71,6 +74,7 @@ class First(Aggregation):
     """`score_m(c)` of the first member in the order of the graph: the layer that the group is named for, mostly.
 
     Example:
+        >>> import numpy as np
         >>> First()(np.array([[1.0, 0.0], [3.0, 4.0]]), np.array([[True, False], [True, True]])).tolist()
         [1.0, 4.0]
     """

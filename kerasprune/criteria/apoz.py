@@ -31,7 +31,7 @@ class APoZ(MapCriterion):
         PruneError: An argument is out of range.
 
     Example:
-        >>> import kerasprune as kp
+        >>> import numpy as np, kerasprune as kp
         >>> images = np.random.default_rng(0).normal(size=(8, 16, 16, 3)).astype("float32")
         >>> plan = kp.plan(kp.models.resnet_cifar(8, input_shape=(16, 16, 3)), "apoz", keep=0.5, data=[images])
 
@@ -72,6 +72,7 @@ def shares_of_zeros(maps: np.ndarray) -> np.ndarray:
         Shares of shape `(examples, channels)`.
 
     Example:
+        >>> import numpy as np
         >>> shares_of_zeros(np.array([[[0.0, 1.0], [0.0, 0.0]]])).tolist()
         [[0.5, 1.0]]
     """

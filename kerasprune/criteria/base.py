@@ -92,6 +92,7 @@ class Criterion:
             PruneError: Something that the criterion needs is not given, or it says nothing of single weights.
 
         Example:
+            >>> import keras
             >>> from kerasprune.criteria import L1
             >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
             >>> [worth.tolist() for worth in L1().saliency_of(model).values()]

@@ -42,6 +42,7 @@ def batches(data: Any, model: keras.Model, most: int | None = None) -> Iterator[
         PruneError: There are none, they do not end, they have no labels, or the inputs are not those of the model.
 
     Example:
+        >>> import keras, numpy as np
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         >>> x, y = np.zeros((8, 2)), np.zeros((8, 1))
         >>> [batch.size for batch in batches([(x, y), (x, y)], model, most=12)]

@@ -60,6 +60,7 @@ def mean_squares(
         PruneError: As for `mean_gradients`.
 
     Example:
+        >>> import keras, numpy as np
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
         >>> data = [(np.array([[1.0, 0.0], [0.0, 3.0]], "float32"), np.zeros((2, 1), "float32"))]
         >>> [each.tolist() for each in mean_squares(model, [model.layers[0].kernel], data, "mse").values()]

@@ -30,6 +30,7 @@ class GradientCriterion(Criterion):
     dropout is off, penalties on weights are left out. Models of half precision are looked at in float32.
 
     Example:
+        >>> import keras, numpy as np
         >>> class Steepness(GradientCriterion):
         ...     def saliency(self, weight, gradient=None):
         ...         return abs(gradient)
@@ -126,6 +127,7 @@ def mean_gradients(
         PruneError: There is no loss, data and model do not go together, or a gradient is not finite.
 
     Example:
+        >>> import keras, numpy as np
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
         >>> data = [(np.ones((4, 2), "float32"), np.zeros((4, 1), "float32"))]
         >>> [each.tolist() for each in mean_gradients(model, [model.layers[0].kernel], data, "mse").values()]

@@ -36,7 +36,7 @@ class GraSP(GradientCriterion):
         PruneError: The temperature is not positive; in use, with one other than 1: the model puts out shares.
 
     Example:
-        >>> import numpy as np
+        >>> import keras, numpy as np
         >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
         >>> model.set_weights([np.array([[3.0]])])
         >>> data = [(np.ones((4, 1), "float32"), np.zeros((4, 1), "float32"))]

@@ -31,7 +31,7 @@ class HRank(MapCriterion):
         PruneError: An argument is out of range.
 
     Example:
-        >>> import kerasprune as kp
+        >>> import numpy as np, kerasprune as kp
         >>> images = np.random.default_rng(0).normal(size=(8, 16, 16, 3)).astype("float32")
         >>> plan = kp.plan(kp.models.resnet_cifar(8, input_shape=(16, 16, 3)), "hrank", keep=0.5, data=[images])
 
@@ -84,6 +84,7 @@ def matrix_ranks(maps: np.ndarray) -> np.ndarray:
         Whole numbers of shape `(examples, channels)`.
 
     Example:
+        >>> import numpy as np
         >>> matrix_ranks(np.ones((1, 2, 3, 3))).tolist()
         [[1, 1]]
     """

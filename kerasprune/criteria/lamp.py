@@ -25,6 +25,7 @@ class LAMP(Criterion):
     callback that masks whole filters adds up the shares of their weights instead.
 
     Example:
+        >>> import numpy as np
         >>> np.round(LAMP().saliency(np.array([1.0, -2.0, 2.0])), 2).tolist()
         [0.11, 0.5, 0.5]
 

@@ -35,6 +35,7 @@ class ByMean(Normalisation):
     """`s / mean |s|`, as the budget `global` does by itself.
 
     Example:
+        >>> import numpy as np
         >>> ByMean()(np.array([1.0, 3.0])).tolist()
         [0.5, 1.5]
     """
@@ -49,6 +50,7 @@ class ByMax(Normalisation):
     """`s / max |s|`.
 
     Example:
+        >>> import numpy as np
         >>> ByMax()(np.array([1.0, 4.0])).tolist()
         [0.25, 1.0]
     """
@@ -63,6 +65,7 @@ class BySum(Normalisation):
     """`s / Σ |s|`: wide groups have small scores.
 
     Example:
+        >>> import numpy as np
         >>> BySum()(np.array([1.0, 3.0])).tolist()
         [0.25, 0.75]
     """
@@ -77,6 +80,7 @@ class ByNorm(Normalisation):
     """`s / ‖s‖₂`, layer by layer as in Molchanov et al., ICLR 2017, section 2.2.
 
     Example:
+        >>> import numpy as np
         >>> ByNorm()(np.array([3.0, 4.0])).tolist()
         [0.6, 0.8]
     """
@@ -91,6 +95,7 @@ class Standardised(Normalisation):
     """`(s − mean s) / std s`, which Torch-Pruning calls gaussian.
 
     Example:
+        >>> import numpy as np
         >>> Standardised()(np.array([1.0, 3.0])).tolist()
         [-1.0, 1.0]
     """
@@ -105,6 +110,7 @@ class ByRange(Normalisation):
     """`(s − min s) / (max s − min s)`, which Torch-Pruning calls standarization.
 
     Example:
+        >>> import numpy as np
         >>> ByRange()(np.array([1.0, 2.0, 5.0])).tolist()
         [0.0, 0.25, 1.0]
     """
@@ -125,6 +131,7 @@ class ByQuantile(Normalisation):
         PruneError: It is out of range.
 
     Example:
+        >>> import numpy as np
         >>> ByQuantile()(np.array([1.0, 2.0, 6.0])).tolist()
         [0.5, 1.0, 3.0]
     """
@@ -145,6 +152,7 @@ class ByLarger(Normalisation):
     """`s / Σ_{t ≥ s} t` over the scores t of the group that are larger or equal: LAMP of whole channels.
 
     Example:
+        >>> import numpy as np
         >>> ByLarger()(np.array([1.0, 3.0])).tolist()
         [0.25, 1.0]
 

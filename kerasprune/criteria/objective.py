@@ -36,6 +36,8 @@ def objective(model: keras.Model, loss: Any = None, *, computing: Callable[..., 
         PruneError: There is no loss, or it names outputs that are not there.
 
     Example:
+        >>> import keras
+        >>> from keras import ops
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
         >>> mean = objective(model, "mse")
         >>> float(mean(ops.ones((4, 2)), ops.zeros((4, 1)), None))

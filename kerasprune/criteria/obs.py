@@ -114,6 +114,7 @@ def obs_update(
         PruneError: A path is no kernel, a mask has another shape, or as for `OBS.score`.
 
     Example:
+        >>> import keras, numpy as np
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
         >>> x = np.array([[1.0, 1.0], [2.0, 2.0]], "float32")
         >>> path, data = model.layers[0].kernel.path, [(x, np.ones((2, 1), "float32"))]

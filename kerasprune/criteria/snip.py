@@ -30,6 +30,7 @@ class SNIP(GradientCriterion):
             `False`: as in evaluation. At initialisation the statistics say nothing, so deep networks want `True`.
 
     Example:
+        >>> import keras, numpy as np
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
         >>> model.set_weights([np.array([[1.0], [3.0]])])
         >>> data = [(np.ones((4, 2), "float32"), np.zeros((4, 1), "float32"))]

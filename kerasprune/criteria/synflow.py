@@ -39,6 +39,7 @@ class SynFlow(Criterion):
             by each other.
 
     Example:
+        >>> import keras, numpy as np
         >>> inputs = keras.Input((1,))
         >>> x = keras.layers.Dense(2, use_bias=False)(inputs)
         >>> model = keras.Model(inputs, keras.layers.Dense(1, use_bias=False)(x))

@@ -45,7 +45,7 @@ class ThiNet(Criterion):
         PruneError: An argument is out of range.
 
     Example:
-        >>> import kerasprune as kp
+        >>> import numpy as np, kerasprune as kp
         >>> images = np.random.default_rng(0).normal(size=(8, 16, 16, 3)).astype("float32")
         >>> plan = kp.plan(kp.models.resnet_cifar(8, input_shape=(16, 16, 3)), "thinet", keep=0.5, data=[images])
 

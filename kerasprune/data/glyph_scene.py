@@ -60,6 +60,7 @@ def draw(seed: int, split: str, index: int) -> tuple[np.ndarray, int]:
         `(image, label)`: uint8 of shape (64, 64, 3), and 0 to 35, in the order of `CLASSES`.
 
     Example:
+        >>> from kerasprune.data.glyph_scene import CLASSES
         >>> image, label = draw(seed=0, split="train", index=10)
         >>> image.shape, CLASSES[label]
         ((64, 64, 3), 'A')

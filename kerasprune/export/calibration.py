@@ -37,6 +37,7 @@ def complaints(arrays: dict[str, np.ndarray]) -> list[str]:
         arrays: One array `(samples, …)` for each input.
 
     Example:
+        >>> import numpy as np
         >>> [words[:46] for words in complaints({"image": np.ones((64, 2))})]
         ['Every calibration sample of these inputs is th']
     """

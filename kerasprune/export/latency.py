@@ -89,6 +89,7 @@ def latency(
         PruneError: The model does not convert, the file does not run, or an argument is out of range.
 
     Example:
+        >>> import keras
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
         >>> latency(model, runs=5).runs
         5

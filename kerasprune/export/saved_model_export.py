@@ -47,7 +47,8 @@ def saved_model(
             compute what the model computes. Nothing is written then.
 
     Example:
-        >>> import tempfile
+        >>> import tempfile, keras, numpy as np
+        >>> from pathlib import Path
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
         >>> report = saved_model(model, Path(tempfile.mkdtemp()) / "dense", data=np.ones((3, 8)))
         >>> report.format, report.inputs, report.agreement

@@ -75,7 +75,8 @@ def tflite(
             does not compute what the model computes. Nothing is written then.
 
     Example:
-        >>> import tempfile
+        >>> import tempfile, keras
+        >>> from pathlib import Path
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
         >>> report = tflite(model, Path(tempfile.mkdtemp()) / "dense.tflite")
         >>> report.format, report.inputs, report.operators

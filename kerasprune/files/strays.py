@@ -35,6 +35,7 @@ def remove_strays(folder: Path) -> list[Path]:
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> folder = Path(tempfile.mkdtemp())
         >>> _ = (folder / "note.txt").write_text("mine")
         >>> remove_strays(folder)

@@ -31,6 +31,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> folder = Path(tempfile.mkdtemp())
         >>> with replacing(folder / "note.txt") as temporary:
         ...     _ = temporary.write_text("whole")

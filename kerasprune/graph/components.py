@@ -15,6 +15,7 @@ def components(total: int, ties: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.
         ties: Pairs of arrays of ids, tied position by position.
 
     Example:
+        >>> import numpy as np
         >>> components(5, [(np.array([0, 1]), np.array([3, 4]))]).tolist()
         [0, 1, 2, 0, 1]
     """
@@ -41,6 +42,7 @@ class Components:
         pins: Arrays of ids that are pinned.
 
     Example:
+        >>> import numpy as np
         >>> found = Components(5, [(np.array([0, 1]), np.array([3, 4]))], [np.array([4])])
         >>> found.free(np.array([0, 2]))
         True

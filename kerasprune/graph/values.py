@@ -12,6 +12,7 @@ def values(variable: keras.Variable) -> np.ndarray:
     What the variable is assigned later does not show; what is to be changed or kept in another variable is copied.
 
     Example:
+        >>> import keras
         >>> values(keras.Variable([1.0, 2.0])).tolist()
         [1.0, 2.0]
     """

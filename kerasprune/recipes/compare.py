@@ -86,6 +86,7 @@ def compare(
 
     Example:
         >>> import keras, numpy as np, tempfile
+        >>> from pathlib import Path
         >>> here = Path(tempfile.mkdtemp())
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(2)])
         >>> model.save(here / "mine.keras")

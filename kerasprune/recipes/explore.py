@@ -97,6 +97,7 @@ def explore(
 
     Example:
         >>> import keras, tempfile
+        >>> from pathlib import Path
         >>> here = Path(tempfile.mkdtemp())
         >>> dense = keras.layers.Dense
         >>> keras.Sequential([keras.Input((4,)), dense(16), dense(16), dense(2)]).save(here / "mine.keras")

@@ -32,6 +32,7 @@ def learning_rate(
     """Returns a number or a Keras schedule in steps.
 
     Example:
+        >>> from kerasprune.recipes import learning
         >>> steps = learning.MultiStep(name="multi_step", values={0: 0.01, 60: 0.001})
         >>> rate = learning_rate(steps, 120, 100)
         >>> [round(float(rate(step)), 6) for step in (0, 5_999, 6_000)]

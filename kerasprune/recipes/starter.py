@@ -65,6 +65,7 @@ def init(path: str | Path = "recipe.yaml") -> Path:
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from kerasprune.recipes.loader import load
         >>> load(init(Path(tempfile.mkdtemp()) / "mine.yaml")).name
         'mine'
@@ -86,6 +87,7 @@ def schema_json() -> str:
     """Returns the JSON schema of recipes, for editors: keys, ranges, and the registered names with their arguments.
 
     Example:
+        >>> import json
         >>> sorted(json.loads(schema_json())["required"])
         ['model', 'name', 'why']
     """

@@ -18,6 +18,7 @@ class GrowingL2(keras.regularizers.Regularizer):
         strength: Returns λ as a tensor that broadcasts to the weight's shape. Called inside the compiled step.
 
     Example:
+        >>> import keras
         >>> float(GrowingL2(lambda: 3.0)(keras.ops.ones((2,))))
         3.0
 

@@ -25,6 +25,7 @@ class Polarization(ScalePenalty):
         PruneError: λ is not a positive number, or t is not a number of 0 or more.
 
     Example:
+        >>> import keras
         >>> float(Polarization(strength=1.0, t=1.0).penalty(keras.ops.array([0.0, 1.0])))
         0.0
 

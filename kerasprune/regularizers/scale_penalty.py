@@ -55,6 +55,7 @@ class Together(keras.regularizers.Regularizer):
         weight: What the penalty is multiplied by, read anew at every step.
 
     Example:
+        >>> import keras
         >>> a, b = keras.Variable([1.0, 0.0]), keras.Variable([3.0])
         >>> sum_of_all = Together(keras.ops.sum, [lambda x: x, lambda x: b + 0.0], lambda: 2.0)
         >>> float(sum_of_all(a))

@@ -19,6 +19,7 @@ class NetworkSlimming(ScalePenalty):
         PruneError: λ is not a positive number.
 
     Example:
+        >>> import keras
         >>> float(NetworkSlimming(strength=2.0).penalty(keras.ops.array([0.5, -1.0])))
         3.0
 

@@ -30,6 +30,7 @@ def runs_below(folders: Iterable[Path | str]) -> tuple[list[Path], list[Path]]:
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> grid = Path(tempfile.mkdtemp())
         >>> for name in ("a", "b"):
         ...     (grid / name).mkdir()
@@ -71,6 +72,7 @@ def compared(records: Sequence[Record]) -> list[dict[str, Any]]:
         keys `<measure>` and `<measure>_deviation` (`None` where there is one run only).
 
     Example:
+        >>> from kerasprune.reports.record import Record
         >>> def run(seed, macs, accuracy):
         ...     recipe = {"name": "tiny", "seed": seed, "prune": {"macs": macs}}
         ...     return Record("", recipe, {"dense": {"accuracy": 0.9}, "slim": {"accuracy": accuracy}})

@@ -165,6 +165,8 @@ def normalised_deviation(norms: Norms) -> dict[str, np.ndarray]:
         norms: The L1 norms of the filters over training.
 
     Example:
+        >>> import numpy as np
+        >>> from kerasprune.reports.record import Norms
         >>> norms = Norms(np.array([0, 10]), {"conv": np.array([[2.0, 2.0], [1.0, 3.0]])})
         >>> print(normalised_deviation(norms)["conv"])
         [0.  0.5]

@@ -40,7 +40,7 @@ class MAP(Surface):
         >>> rows = kp.search.table5("resnet32")
         >>> surface = MAP().fit(rows["d"], rows["w"], rows["r"], rows["accuracy"])
         >>> round(surface.predict(1.0, 1.0, 1.0), 1)
-        93.9
+        94.1
         >>> d, w, r = surface.optimum(cost=0.5)
 
     Reference:

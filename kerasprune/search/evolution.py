@@ -36,6 +36,7 @@ class Limit:
         highest: Defaults to ∞.
 
     Example:
+        >>> import numpy as np
         >>> Limit("sum", lambda genes: genes.sum(axis=1), highest=3).met(np.array([[1, 2], [2, 2]])).tolist()
         [True, False]
     """
@@ -106,6 +107,7 @@ class Evolution:
         PruneError: An argument is out of range.
 
     Example:
+        >>> import numpy as np
         >>> def worth(candidates):  # of equal genes
         ...     return [-float(np.var(genes)) for genes in candidates]
         >>> six = Limit("sum", lambda genes: genes.sum(axis=1), lowest=6, highest=6)

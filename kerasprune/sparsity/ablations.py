@@ -28,6 +28,7 @@ def shuffled(masks: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.nda
         PruneError: The seed is no whole number.
 
     Example:
+        >>> import numpy as np
         >>> mask = {"kernel": np.arange(6).reshape(2, 3) < 2}
         >>> {path: (each.shape, int(each.sum())) for path, each in shuffled(mask, seed=1).items()}
         {'kernel': ((2, 3), 2)}

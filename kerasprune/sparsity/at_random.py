@@ -42,6 +42,7 @@ def random_masks(
         PruneError: A path is not that of a kernel, a density is not in (0, 1], or the granularity is not known.
 
     Example:
+        >>> import keras
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)])
         >>> path = model.layers[0].kernel.path
         >>> random_masks(model, {path: 0.25}, "filter")[path].sum(0).tolist()
@@ -68,6 +69,7 @@ def densities_of(masks: Mapping[str, np.ndarray]) -> dict[str, float]:
         masks: `{variable path: which weights stay}`.
 
     Example:
+        >>> import numpy as np
         >>> densities_of({"kernel": np.array([[True, False], [False, False]])})
         {'kernel': 0.25}
     """

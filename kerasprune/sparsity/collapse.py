@@ -18,6 +18,7 @@ def maximal_compression(saliency: Mapping[str, np.ndarray]) -> float:
         saliency: `{variable path: array}` with an entry for every kernel: scores or masks, of which only shapes count.
 
     Example:
+        >>> import numpy as np
         >>> maximal_compression({"a": np.zeros((2, 3)), "b": np.zeros(4)})
         5.0
 
@@ -43,6 +44,7 @@ def critical_compression(saliency: Mapping[str, np.ndarray]) -> float:
         PruneError: Scores are not finite.
 
     Example:
+        >>> import numpy as np
         >>> critical_compression({"a": np.array([9.0, 8.0, 7.0]), "b": np.array([1.0, 2.0, 3.0])})
         1.5
 

@@ -46,6 +46,7 @@ def attached(model: keras.Model, masks: Mapping[str, np.ndarray], side: int = 32
         PruneError: The masks do not fit the model, or paths through it cannot be told, as through attention.
 
     Example:
+        >>> import keras, numpy as np
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), keras.layers.Dense(1)])
         >>> first, last = (layer.kernel.path for layer in model.layers)
         >>> masks = {first: np.array([[1, 1], [1, 1]], bool), last: np.array([[0], [1]], bool)}

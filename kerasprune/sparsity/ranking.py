@@ -23,6 +23,7 @@ def highest(saliency: Arrays, number: int, masks: Arrays | None = None) -> dict[
         PruneError: Scores of what is left are not finite, or there are none.
 
     Example:
+        >>> import numpy as np
         >>> highest({"a": np.array([1.0, 3.0]), "b": np.array([3.0])}, number=1)
         {'a': array([False,  True]), 'b': array([False])}
     """

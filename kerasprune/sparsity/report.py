@@ -102,6 +102,7 @@ def sparsity_report(model: keras.Model, masks: Mapping[str, np.ndarray], side: i
         PruneError: The masks do not fit the model, or paths through it cannot be told.
 
     Example:
+        >>> import keras, numpy as np
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), keras.layers.Dense(1)])
         >>> first, last = (layer.kernel.path for layer in model.layers)
         >>> masks = {first: np.array([[1, 1], [0, 1]], bool), last: np.array([[1], [0]], bool)}

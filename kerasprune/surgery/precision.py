@@ -35,6 +35,7 @@ def in_precision(model: keras.Model, precision: str) -> tuple[keras.Model, dict[
         PruneError: The precision is unknown, or Keras does not compute in it on this backend.
 
     Example:
+        >>> import keras, numpy as np
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         >>> double, variables = in_precision(model, "float64")
         >>> double(np.ones((1, 2))).dtype == "float64", len(variables)

@@ -18,6 +18,7 @@ class Scratch:
         memory: Bytes that are held in memory. Defaults to 1 GiB.
 
     Example:
+        >>> import numpy as np
         >>> scratch = Scratch(memory=0)
         >>> type(scratch.hold(np.ones((2, 3)))).__name__
         'memmap'

@@ -34,6 +34,7 @@ class AttachedPenalty(Attached, keras.regularizers.Regularizer):
     follow λ. The gradient is the same to the bit. The value of the penalty is a log of its own.
 
     Example:
+        >>> import keras
         >>> float(AttachedPenalty(keras.regularizers.L2(0.5))(keras.ops.ones((2,))))
         0.0
     """

@@ -22,6 +22,7 @@ class Mask(keras.constraints.Constraint):
         slots: Variables of the optimizer in the weight's shape. Defaults to none.
 
     Example:
+        >>> import keras
         >>> weights = Mask(lambda: keras.ops.array([True, False]))(keras.ops.array([2.0, -3.0]))
         >>> weights.numpy().tolist()
         [2.0, 0.0]
@@ -54,6 +55,7 @@ class Freeze(keras.constraints.Constraint):
         averages: Those that hold averages of the weights, which become the values. Defaults to none.
 
     Example:
+        >>> import keras, numpy as np
         >>> freeze = Freeze(np.array([True, False]), np.array([1.0, 1.0], "float32"))
         >>> freeze(keras.ops.array([2.0, -3.0])).numpy().tolist()
         [1.0, -3.0]
@@ -90,6 +92,7 @@ class Box(keras.constraints.Constraint):
         high: Upper bounds, likewise.
 
     Example:
+        >>> import keras, numpy as np
         >>> Box(np.zeros(3), np.ones(3))(keras.ops.array([-1.0, 0.5, 2.0])).numpy().tolist()
         [0.0, 0.5, 1.0]
     """

@@ -15,6 +15,7 @@ def cond(which: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> A
     """Returns `then()` where `which` is true, `otherwise()` where it is not; as `keras.ops.cond`.
 
     Example:
+        >>> from keras import ops
         >>> cond(ops.convert_to_tensor(2) > 1, lambda: "yes", lambda: "no")
         'yes'
     """
@@ -33,6 +34,7 @@ def repeat(times: int, body: Callable[[Any], Any], state: Any) -> Any:
         state: The tuple to begin with.
 
     Example:
+        >>> from keras import ops
         >>> int(repeat(3, lambda state: (2 * state[0],), (ops.convert_to_tensor(1),))[0])
         8
     """

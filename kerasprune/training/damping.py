@@ -95,6 +95,7 @@ def critical_damping(optimizer: keras.Optimizer, decoupled: bool) -> tuple[float
         decoupled: Whether the penalty stands apart.
 
     Example:
+        >>> import keras
         >>> [round(each, 4) for each in critical_damping(keras.optimizers.SGD(0.01, momentum=0.9), False)]
         [0.0026, 0.9487]
     """

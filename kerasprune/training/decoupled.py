@@ -23,6 +23,7 @@ class Decay(keras.constraints.Constraint):
         due: Returns whether this batch updates the weights; others are left alone, as under gradient accumulation.
 
     Example:
+        >>> import keras
         >>> Decay(lambda: 0.25, lambda: True)(keras.ops.array([4.0, -2.0])).numpy().tolist()
         [3.0, -1.5]
 
@@ -47,6 +48,7 @@ class Push(keras.constraints.Constraint):
         due: As for `Decay`.
 
     Example:
+        >>> import keras
         >>> Push(lambda: keras.ops.array([1.0, 1.0]), lambda: True)(keras.ops.array([3.0, 0.5])).numpy().tolist()
         [2.0, 0.0]
     """

@@ -69,13 +69,13 @@ def distil(
         >>> import keras, numpy as np, kerasprune as kp
         >>> inputs = keras.Input((4,))
         >>> x = keras.layers.Dense(8, activation="relu", name="hidden")(inputs)
-        >>> model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+        >>> model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax", name="classes")(x))
         >>> slim = kp.rebuild(model, kp.plan(model, keep=0.5))
         >>> student = kp.distil(slim, model, weight=1.0)
         >>> student.compile("sgd")
         >>> _ = student.fit(np.ones((8, 4)), verbose=0)  # no labels
         >>> student.kinds
-        {'dense': 'softmax'}
+        {'classes': 'softmax'}
 
     Reference:
         Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015, arXiv 1503.02531, §2.

@@ -159,6 +159,7 @@ def detach(model: keras.Model) -> None:
         model: The model; not in training.
 
     Example:
+        >>> import keras
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
         >>> detach(model)
     """

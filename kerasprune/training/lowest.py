@@ -26,6 +26,7 @@ def lowest(scores: Any, number: Any) -> Any:
         Booleans of shape `(n,)`.
 
     Example:
+        >>> from keras import ops
         >>> ops.convert_to_numpy(lowest(ops.convert_to_tensor([3.0, 1.0, 1.0, 2.0]), 3)).tolist()
         [False, False, True, False]
     """

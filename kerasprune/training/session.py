@@ -38,6 +38,7 @@ class Session:
         done: Steps that an earlier fit of the same callback has taken; they count on. Defaults to 0.
 
     Example:
+        >>> import keras
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
         >>> model.compile("sgd", "mse")
         >>> session = Session(model)

@@ -47,6 +47,7 @@ class Population:
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> population = Population(Path(tempfile.mkdtemp()) / "means.sqlite", engine="serial", verbose=0)
         >>> rows = population.run("statistics:fmean", [{"data": [1, 2]}, {"data": [3, 5]}])
         >>> [row["result"] for row in rows]

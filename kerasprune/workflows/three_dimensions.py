@@ -129,6 +129,7 @@ def three_dimensions(
             that can be built would not determine the surface, or the budget cannot be reached.
 
     Example:
+        >>> import kerasprune as kp
         >>> def fit(model, *, resolution, epochs, seed):
         ...     train = kp.data.load("glyphs", size=resolution, augment="crop", seed=seed)
         ...     ...  # compile, model.fit(train, epochs=epochs), evaluate on the validation split

@@ -1,0 +1,44 @@
+"""Every example of a docstring does what it shows."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+from pathlib import Path
+
+import keras
+import pytest
+
+import kerasprune
+
+ROOT = Path(kerasprune.__file__).parent
+SLOW = {  # 5 seconds and more each
+    "models/efficientnet.py",
+    "models/imagenet_densenet.py",
+    "recipes/compare.py",
+    "testing/callbacks.py",
+}
+
+
+def modules() -> list:
+    """Returns the files that hold examples, found without importing them."""
+    paths = sorted(path for path in ROOT.rglob("*.py") if ">>> " in path.read_text())
+    names = [path.relative_to(ROOT).as_posix() for path in paths]
+    return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in names]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_examples_do_what_they_show(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(
+        "kerasprune." + name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    )
+    # Nothing that the module imports: readers do not have it either.
+    own = {key: value for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__}
+    found = doctest.DocTestFinder(exclude_empty=True).find(module, globs=own)
+    for example in found:
+        if example.examples:
+            keras.backend.clear_session()  # layers without a name are numbered from the start
+            report: list[str] = []
+            doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=report.append)
+            assert not report, "".join(report)
