@@ -20,7 +20,16 @@ EXTRAS = {
 
 
 class PruneError(ValueError):
-    """Something cannot be pruned as asked: what was expected, what was received, and the remedy."""
+    """Something cannot be pruned as asked: what was expected, what was received, and the remedy.
+
+    Example:
+        >>> import kerasprune as kp
+        >>> try:
+        ...     kp.Plan(keep={"hidden": []})
+        ... except kp.PruneError as error:
+        ...     print(type(error).__mro__[1].__name__)
+        ValueError
+    """
 
 
 _SHORT = reprlib.Repr()

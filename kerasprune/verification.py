@@ -58,6 +58,14 @@ class Verdict:
         approximate: Names of layers into which constants of removed channels could not be folded exactly: those that
             do not hold at the border of the image, and those that are no constants, which are dropped.
         faults: What is wrong, a sentence each.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> plan = kp.plan(model, keep=0.5)
+        >>> verdict = kp.verify(model, kp.rebuild(model, plan), plan, reload=False)
+        >>> verdict.passed, verdict.params
+        (True, (30, 30))
     """
 
     error: float

@@ -24,6 +24,10 @@ class Floor:
     Args:
         min_keep: Fewest channels that stay: a number, or below 1 a fraction of the group. Defaults to 1.
         round_to: Kept channels are a multiple of it, where the group is large enough. Defaults to 1.
+
+    Example:
+        >>> Floor(min_keep=0.25, round_to=8).apply(3, size=64)  # a quarter is 16
+        16
     """
 
     min_keep: float = 1
@@ -46,7 +50,18 @@ class Floor:
 
 
 class Budget:
-    """Base of all budgets."""
+    """Base of all budgets.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> class First(Budget):
+        ...     def fractions(self, graph, level):
+        ...         return {next(iter(graph.prunable)): level}  # all others stay whole
+        >>> dense = keras.layers.Dense
+        >>> model = keras.Sequential([keras.Input((4,)), dense(8, name="one"), dense(8, name="two"), dense(2)])
+        >>> {name: len(kept) for name, kept in kp.plan(model, budget=First(), macs=0.7).keep.items()}
+        {'one': 5, 'two': 8}
+    """
 
     @property
     def level(self) -> float | None:
@@ -77,7 +92,13 @@ def kept_number(size: int, keep: float) -> int:
 
 
 def top(scores: np.ndarray, number: int) -> np.ndarray:
-    """Returns the sorted indices of the highest scores; of equal ones the lower index stays."""
+    """Returns the sorted indices of the highest scores; of equal ones the lower index stays.
+
+    Example:
+        >>> import numpy as np
+        >>> top(np.array([0.1, 0.3, 0.2, 0.3]), 2).tolist()
+        [1, 3]
+    """
     if not 0 < number < scores.size:
         return np.arange(scores.size)[:number]
     least = np.partition(scores, -number)[-number]

@@ -39,6 +39,11 @@ class Global(CommonThreshold):
 
     Scores of different groups are sums over different numbers of weights; dividing by the group's mean makes them
     comparable.
+
+    Example:
+        >>> import numpy as np
+        >>> Global().comparable(np.array([1.0, 3.0])).tolist()
+        [0.5, 1.5]
     """
 
     def comparable(self, scores: np.ndarray) -> np.ndarray:
@@ -52,6 +57,11 @@ class Threshold(CommonThreshold):
 
     For scores that mean the same in every layer, such as `bn_scale`; `global` is for those that do not. A group of
     which nothing is above the threshold keeps its floor.
+
+    Example:
+        >>> import numpy as np
+        >>> Threshold().comparable(np.array([1.0, 3.0])).tolist()
+        [1.0, 3.0]
 
     Reference:
         Liu et al., Learning Efficient Convolutional Networks through Network Slimming, ICCV 2017, section 3.

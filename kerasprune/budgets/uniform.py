@@ -11,7 +11,14 @@ from kerasprune.graph.graph import ChannelGraph
 
 @dataclass(frozen=True)
 class Uniform(Budget):
-    """`fraction(g) = level` for every prunable group."""
+    """`fraction(g) = level` for every prunable group.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> len(kp.plan(model, budget=Uniform(), keep=0.25).keep["hidden"])
+        2
+    """
 
     def fractions(self, graph: ChannelGraph, level: float) -> Mapping[str, float]:
         """Returns the level for every group."""

@@ -38,6 +38,13 @@ def report(
     Raises:
         PruneError: The plan does not fit the model, or a free input side has no resolution.
 
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> text = kp.report(model, kp.plan(model, keep=0.5))
+        >>> "hidden" in text
+        True
+
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 9.
     """

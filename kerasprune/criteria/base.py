@@ -30,6 +30,17 @@ class Criterion:
 
     Most criteria write `saliency`. One that is no sum over weights overrides `score`, and `saliency_of` where it says
     something of single weights.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> class Cubes(Criterion):
+        ...     def saliency(self, weight, gradient=None):
+        ...         return abs(weight) ** 3
+        >>> ones = keras.initializers.Ones()
+        >>> hidden = keras.layers.Dense(2, kernel_initializer=ones, name="hidden")
+        >>> model = keras.Sequential([keras.Input((4,)), hidden, keras.layers.Dense(2)])
+        >>> Cubes().score(kp.trace(model))["hidden"].tolist()
+        [4.0, 4.0]
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()

@@ -28,6 +28,13 @@ class BlockFisher(GradientCriterion):
         examples: How many are taken, the first ones. Defaults to 128.
         damping: λ as a fraction of the mean diagonal of a kernel's F, above 0. Defaults to 0.1.
 
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> data = [(np.ones((3, 4)), np.ones((3, 2)))]
+        >>> kp.criteria.BlockFisher().score(kp.trace(model), data, loss="mse")["hidden"].shape
+        (8,)
+
     Reference:
         Singh and Alistarh, WoodFisher: Efficient Second-Order Approximation for Neural Network Compression, NeurIPS
         2020, arXiv 2004.14340, sections 3 and 4.

@@ -16,6 +16,15 @@ from kerasprune.graph.graph import ChannelGraph
 class BatchNormScale(Criterion):
     """`score(c) = Σ |γ|` over the BatchNorm layers that scale channel c.
 
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> norm = keras.layers.BatchNormalization()
+        >>> layers = [keras.Input((6, 6, 1)), keras.layers.Conv2D(2, 3, name="conv"), norm, keras.layers.Flatten()]
+        >>> model = keras.Sequential([*layers, keras.layers.Dense(2)])
+        >>> _ = norm.gamma.assign([0.5, -2.0])
+        >>> kp.criteria.BatchNormScale().score(kp.trace(model))["conv"].tolist()
+        [0.5, 2.0]
+
     Reference:
         Liu et al., Learning Efficient Convolutional Networks through Network Slimming, ICCV 2017, section 3.
     """

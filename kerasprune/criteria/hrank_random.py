@@ -19,6 +19,14 @@ class HRankRandom(HRank):
         samples: How many examples are read at the most. Defaults to 640.
         aggregation: How several maps of a channel make one score. Defaults to `"mean"`.
 
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> head = [keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> model = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Conv2D(4, 3, name="conv"), *head])
+        >>> data = [(np.random.default_rng(0).normal(size=(3, 6, 6, 1)), np.zeros(3))]
+        >>> kp.criteria.HRankRandom().score(kp.trace(model), data)["conv"].shape
+        (4,)
+
     Reference:
         Lin et al., HRank, CVPR 2020, section 4.4, Fig. 4.
     """

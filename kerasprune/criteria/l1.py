@@ -12,6 +12,12 @@ from kerasprune.criteria.base import Criterion
 class L1(Criterion):
     """`score(c) = Σ |w|` over the kernel slices that make channel c.
 
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> kp.criteria.L1().score(kp.trace(model))["hidden"].shape
+        (8,)
+
     Reference:
         Li et al., Pruning Filters for Efficient ConvNets, arXiv 1608.08710, section 3.1.
     """

@@ -14,6 +14,12 @@ from kerasprune.criteria.base import Criterion
 class L2(Criterion):
     """`score(c) = sqrt(Σ w²)` over the kernel slices that make channel c.
 
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> kp.criteria.L2().score(kp.trace(model))["hidden"].shape
+        (8,)
+
     Reference:
         The one-shot criterion of He et al., Network Pruning Spaces, arXiv 2304.09453, section 3.
     """

@@ -15,7 +15,15 @@ from kerasprune.graph.trace import trace
 
 @dataclass(frozen=True)
 class Random(Criterion):
-    """Uniform scores, a function of the seed and the order of the groups, or of the kernels."""
+    """Uniform scores, a function of the seed and the order of the groups, or of the kernels.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> one, other = (kp.criteria.Random().score(kp.trace(model), seed=seed)["hidden"] for seed in (0, 1))
+        >>> bool((one == other).any())
+        False
+    """
 
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
         """Returns independent numbers in [0, 1)."""

@@ -15,6 +15,13 @@ class TaylorFOGate(GateCriterion):
     The sum goes over the scale and shift of BatchNorm where there is one, else over kernels and biases. Of a single
     weight it says what the weight form says.
 
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> data = [(np.ones((3, 4)), np.ones((3, 2)))]
+        >>> kp.criteria.TaylorFOGate().score(kp.trace(model), data, loss="mse")["hidden"].shape
+        (8,)
+
     Reference:
         Molchanov et al., Importance Estimation for Neural Network Pruning, CVPR 2019, arXiv 1906.10771, section 3.
     """

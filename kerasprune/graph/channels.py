@@ -90,6 +90,15 @@ class Block:
         source: The tensor that goes in.
         branch: The tensor that is missing when it is dropped.
         target: The tensor that comes out; `source` takes its place.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> inputs = keras.Input((4,))
+        >>> branch = keras.layers.Dense(4, name="branch")(inputs)
+        >>> model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Add(name="sum")([inputs, branch])))
+        >>> block = kp.trace(model).blocks["sum"]
+        >>> block.kind, block.layers
+        ('residual', ('branch',))
     """
 
     name: str
@@ -139,6 +148,12 @@ class Group:
         prunable: Whether the channels may be dropped.
         reason: Why not, where they may not.
         classes: The channel classes, in order of their first channel.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> kp.trace(model).groups["hidden"]
+        Group(name='hidden', size=8, layers=('hidden',), prunable=True, reason='')
     """
 
     name: str

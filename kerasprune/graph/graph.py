@@ -45,6 +45,13 @@ class ChannelGraph:
         calls: Every call in the order of the walk, with the ids that went in and came out.
         unknown: Layers that were frozen for want of a rule.
         resolution: Input side the positions were counted at; `None` = the model's own.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> graph = kp.trace(model)
+        >>> list(graph.prunable), graph.prunable["hidden"].size
+        (['hidden'], 8)
     """
 
     def __init__(

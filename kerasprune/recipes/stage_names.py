@@ -6,7 +6,13 @@ from kerasprune.recipes.schema import Recipe
 
 
 def names(recipe: Recipe) -> list[str]:
-    """Returns the stages that a recipe goes through, in order."""
+    """Returns the stages that a recipe goes through, in order.
+
+    Example:
+        >>> import kerasprune as kp
+        >>> names(kp.recipes.load("glyphs-base"))
+        ['train', 'evaluate', 'report']
+    """
     solved = ["reconstruct"] if recipe.reconstruct else []
     middle = ["prune", "rebuild", *solved, "finetune"] if recipe.prune else []
     return ["train", *middle, "evaluate", *(["export"] if recipe.export else []), "report"]

@@ -38,6 +38,13 @@ def mask(model: keras.Model | ChannelGraph, plan: Plan, silence: str = "output")
 
     Raises:
         PruneError: The plan does not fit the model, or `silence` is unknown.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> masked = kp.mask(model, kp.plan(model, keep=0.5))
+        >>> masked.count_params() == model.count_params()  # as many weights; four channels are silent
+        True
     """
     if silence not in _SILENCED:
         raise PruneError(f"Expected silence to be 'output' or 'weights'. Received: silence={silence!r}.")

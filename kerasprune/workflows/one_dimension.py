@@ -61,6 +61,14 @@ def one_dimension(
 
     Raises:
         PruneError: The budget cannot be met along this dimension, or the model cannot shrink along it.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> def fit(model, *, resolution, epochs, seed):
+        ...     return 0.9  # here: model.compile(…), model.fit(…, epochs=epochs), its accuracy
+        >>> kp.one_dimension(model, fit, "width", macs=0.5, channels="l1").model.get_layer("hidden").units
+        4
     """
     check_rounds(dimension, 1.0, 1, epochs)
     check_fractions(macs=macs)

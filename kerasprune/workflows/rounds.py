@@ -81,6 +81,15 @@ def rounds(
         PruneError: An argument is out of range, the model's input side is fixed and resolution is to shrink, it has no
             droppable blocks and depth is to shrink, or the folder was begun with other settings.
 
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> def fit(model, *, resolution, epochs, seed):
+        ...     return 0.9  # here: model.compile(…), model.fit(…, epochs=epochs), its accuracy
+        >>> points = kp.rounds(model, fit, "width", to=0.5, rounds=2, channels="l1")
+        >>> [point.model.get_layer("hidden").units for point in points]
+        [6, 4]
+
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Algorithm 1.
     """

@@ -78,6 +78,10 @@ def least_blocks(scores: dict[str, float], number: int) -> tuple[str, ...]:
 
     Raises:
         PruneError: There are fewer blocks.
+
+    Example:
+        >>> least_blocks({"a": 0.3, "b": 0.1, "c": 0.2}, 2)
+        ('b', 'c')
     """
     if not 0 <= number <= len(scores):
         raise PruneError(f"Expected 0 to {len(scores)} blocks to drop. Received: {number}. Keep more.")

@@ -13,7 +13,16 @@ from kerasprune.graph.graph import ChannelGraph
 
 @dataclass(frozen=True)
 class RandomBlocks(BlockCriterion):
-    """Uniform scores, a function of the seed and the order of the blocks: the control."""
+    """Uniform scores, a function of the seed and the order of the blocks: the control.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> inputs = keras.Input((4,))
+        >>> total = keras.layers.Add(name="sum")([inputs, keras.layers.Dense(4)(inputs)])
+        >>> graph = kp.trace(keras.Model(inputs, keras.layers.Dense(2)(total)))
+        >>> list(kp.criteria.score_blocks("random", graph))
+        ['sum']
+    """
 
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> dict[str, float]:
         """Returns independent numbers in [0, 1)."""
