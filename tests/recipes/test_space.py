@@ -142,7 +142,7 @@ def test_the_sections_stand_in_the_schema_and_in_lists():
     assert described("glyphs-space").cost == "Epochs: 2 for each of 8 recipes, 8 finetune"
     imagenet = "Epochs: 100 train, 5 for each of 300 recipes, 100 for each of 5 recipes, 100 finetune"
     assert described("space-resnet50-imagenet-2g").cost == imagenet
-    assert described("glyphs-metapruning").cost == "Epochs: 6 of a PruningNet, 14 finetune"
+    assert described("glyphs-metapruning").cost == "Epochs: 30 of a PruningNet, 14 finetune"
 
 
 def test_batchnorm_inside_a_nested_model_can_be_recalibrated():
