@@ -130,8 +130,8 @@ def pruning_net(model, seed: int, scale: Scale):
     import kerasprune as kp
 
     scores = kp.criteria.get("l1").score(kp.trace(model))
-    sorted_model = kp.trace(kp.reorder(model, scores), resolution=SIDE)
-    net = kp.PruningNet(sorted_model, hidden=scale.hidden, seed=seed)
+    graph = kp.trace(kp.reorder(model, scores), resolution=SIDE)
+    net = kp.PruningNet(graph, hidden=scale.hidden, seed=seed)
     weights = WORK / f"seed-{seed}-{scale.net_epochs}.weights.h5"
     if weights.exists():
         net.load_weights(weights)
@@ -139,7 +139,6 @@ def pruning_net(model, seed: int, scale: Scale):
         fit(net, NET_RATE, scale.net_epochs, seed, scale)
         weights.parent.mkdir(parents=True, exist_ok=True)
         net.save_weights(weights)
-    print(f"PruningNet {seed}: {accuracy(net, list(images('validation'))):.1f} % at full width", flush=True)
     return net
 
 

@@ -27,8 +27,8 @@ class PruneError(ValueError):
         >>> try:
         ...     kp.Plan(keep={"hidden": []})
         ... except kp.PruneError as error:
-        ...     print(type(error).__mro__[1].__name__)
-        ValueError
+        ...     isinstance(error, ValueError)
+        True
     """
 
 

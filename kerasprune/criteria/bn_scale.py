@@ -17,7 +17,7 @@ class BatchNormScale(Criterion):
     """`score(c) = Σ |γ|` over the BatchNorm layers that scale channel c.
 
     Example:
-        >>> import keras, numpy as np, kerasprune as kp
+        >>> import keras, kerasprune as kp
         >>> norm = keras.layers.BatchNormalization()
         >>> layers = [keras.Input((6, 6, 1)), keras.layers.Conv2D(2, 3, name="conv"), norm, keras.layers.Flatten()]
         >>> model = keras.Sequential([*layers, keras.layers.Dense(2)])
