@@ -22,8 +22,9 @@ from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan, plan_faults
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import cut
-from kerasprune.surgery.comparison import difference, outputs_of, random_inputs
+from kerasprune.surgery.comparison import difference, outputs_of
 from kerasprune.surgery.mask import mask
+from kerasprune.surgery.random_inputs import random_inputs
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.testing.oracle import compare
 
@@ -201,7 +202,7 @@ def _loaded_alone(slim: keras.Model, inputs: Any) -> float:
     with tempfile.TemporaryDirectory() as folder:
         model, fed, made = (Path(folder) / name for name in ("slim.keras", "inputs.npz", "outputs.npz"))
         slim.save(model)
-        arrays = [keras.ops.convert_to_numpy(x) for x in tree.flatten(inputs)]
+        arrays = [_without_objects(keras.ops.convert_to_numpy(x)) for x in tree.flatten(inputs)]
         np.savez(fed, **{str(index): array for index, array in enumerate(arrays)})
         done = subprocess.run(
             [sys.executable, "-c", _ALONE, str(model), str(fed), str(made)],
@@ -219,6 +220,13 @@ def _loaded_alone(slim: keras.Model, inputs: Any) -> float:
         outputs = np.load(made)
         pairs = zip(outputs_of(slim, inputs), (outputs[name] for name in outputs.files), strict=True)
         return max(difference(a, b).error for a, b in pairs)
+
+
+def _without_objects(array: np.ndarray) -> np.ndarray:
+    """Returns texts as an array of bytes, other arrays as they are."""
+    if array.dtype.kind != "O":
+        return array
+    return np.array([x.encode() if isinstance(x, str) else x for x in array.flat], "S").reshape(array.shape)
 
 
 def _last_line(text: str) -> str:

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from kerasprune._keras import structures
+from kerasprune.criteria.by_name import flat, keys_of
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.walk import functional
 
@@ -142,13 +144,15 @@ def _kind(value: Any) -> str:
 
 def _check_inputs(batch: Batch, model: keras.Model) -> None:
     """Checks that arrays are those of a model's inputs, one example beside the other."""
-    expected = {tensor.name: tuple(tensor.shape) for tensor in functional(model).inputs}
+    body = functional(model)
+    names = keys_of(structures(body)[0]) or [tensor.name for tensor in body.inputs]
+    expected = {name: tuple(tensor.shape) for name, tensor in zip(names, body.inputs, strict=True)}
     given = tree.flatten(batch.inputs)
     if isinstance(batch.inputs, Mapping):
-        missing = sorted(expected.keys() - batch.inputs.keys())
-        if missing:
-            raise PruneError(f"Expected inputs {sorted(expected)}. Received: {sorted(batch.inputs)}. Name them so.")
-        given = [batch.inputs[name] for name in expected]
+        by_name = flat(batch.inputs)
+        if not by_name.keys() >= expected.keys():
+            raise PruneError(f"Expected inputs {sorted(expected)}. Received: {sorted(by_name)}. Name them so.")
+        given = [by_name[name] for name in expected]
     if len(given) != len(expected):
         raise PruneError(f"Expected {len(expected)} inputs for {model.name!r}. Received: {len(given)} in a batch.")
     shapes = [tuple(each.shape) for each in given]

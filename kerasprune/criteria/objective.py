@@ -9,8 +9,9 @@ import keras
 from keras import ops, tree
 
 from kerasprune._keras import compile_arguments, loss_object, mask_of
-from kerasprune.errors import PruneError, nearest
-from kerasprune.graph.walk import functional
+from kerasprune.criteria.by_name import by_output, flat, output_names
+from kerasprune.criteria.output_kind import warn_of_logits
+from kerasprune.errors import PruneError
 
 Objective = Callable[[Any, Any, Any], Any]
 """`(inputs, labels, weights) → mean loss`, a scalar tensor."""
@@ -54,9 +55,8 @@ def objective(model: keras.Model, loss: Any = None, *, computing: Callable[..., 
 
 def output_loss(model: keras.Model, loss: Any = None) -> OutputLoss:
     """Returns the mean loss of given outputs of a model: `objective` without the model's own part."""
-    loss, factors = _given(model, loss)
-    names = list(functional(model).output_names)
-    losses, scales = _by_output(loss, names), _by_output(factors, names)
+    names = output_names(model)
+    losses, scales = losses_by_output(model, loss)
 
     def mean_loss(outputs: Any, labels: Any, weights: Any = None) -> Any:
         predicted = tree.flatten(outputs)
@@ -69,6 +69,25 @@ def output_loss(model: keras.Model, loss: Any = None) -> OutputLoss:
         return total
 
     return mean_loss
+
+
+def losses_by_output(model: keras.Model, loss: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the loss of each output, and what it counts, by the names of the outputs.
+
+    Warns of a loss of probabilities where the model puts out logits.
+
+    Args:
+        model: The model.
+        loss: As for `objective`.
+
+    Raises:
+        PruneError: There is no loss, or it names outputs that are not there.
+    """
+    loss, factors = _given(model, loss)
+    names = output_names(model)
+    losses = by_output(loss, names)
+    warn_of_logits(model, losses)
+    return losses, by_output(factors, names, "a weight")
 
 
 def _given(model: keras.Model, loss: Any) -> tuple[Any, Any]:
@@ -86,33 +105,13 @@ def _given(model: keras.Model, loss: Any) -> tuple[Any, Any]:
     return loss, factors
 
 
-def _by_output(given: Any, names: list[str]) -> dict[str, Any]:
-    """Returns what is given by the names of the outputs: one for all, a list in their order, or a dict."""
-    if isinstance(given, Mapping):
-        unknown = [name for name in given if name not in names]
-        if unknown:
-            raise PruneError(
-                f"Expected a loss for each of the outputs {names}. Received: {unknown[0]!r}."
-                f"{nearest(unknown[0], names)}"
-            )
-        return {name: given.get(name) for name in names}
-    if isinstance(given, list | tuple):
-        if len(given) != len(names):
-            raise PruneError(f"Expected a loss for each of the outputs {names}. Received: {len(given)} of them.")
-        return dict(zip(names, given, strict=True))
-    return dict.fromkeys(names, given)
-
-
 def _parts(given: Any, names: list[str], what: str) -> dict[str, Any]:
-    """Returns labels, or sample weights, by the names of the outputs."""
+    """Returns labels, or sample weights, by the names of the outputs; of a dict, those that have an output."""
     if isinstance(given, Mapping):
-        return {name: given.get(name) for name in names}
-    if isinstance(given, list | tuple):
-        if len(given) != len(names):
-            raise PruneError(f"Expected {what} for each of the outputs {names}. Received: {len(given)} of them.")
-        return dict(zip(names, given, strict=True))
-    if given is None or len(names) == 1 or what == "sample weights":
-        return dict.fromkeys(names, given)
+        named = flat(given)
+        return {name: named.get(name) for name in names}
+    if isinstance(given, list | tuple) or given is None or len(names) == 1 or what == "sample weights":
+        return by_output(given, names, what)
     raise PruneError(f"Expected {what} for each of the outputs {names}, as a list or a dict. Received: one array.")
 
 

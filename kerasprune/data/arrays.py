@@ -21,6 +21,7 @@ from kerasprune.files.arrays import read_arrays
 
 SHARE = 10  # where a file has a test part but no validation part, a tenth of the training part is held out
 TARGETS = "y"
+_NUMBERS, _TEXTS = "biuf", "US"  # kinds of NumPy's types
 Inputs = np.ndarray | dict[str, np.ndarray]
 Tensors = tf.Tensor | dict[str, tf.Tensor]
 Scaler = Callable[[Any], Any]
@@ -89,7 +90,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise PruneError(f"Expected the path of a .npz or .npy file. Received: {str(path)!r}, which is no file.")
     if path.suffix == ".npz":
-        return read_arrays(path, "a .npz file of numbers, as np.savez(path, x=…, y=…) writes it,")
+        return read_arrays(path, "a .npz file of numbers or texts, as np.savez(path, x=…, y=…) writes it,")
     try:
         return {"x": np.load(path, allow_pickle=False)}
     except (ValueError, OSError, EOFError) as error:
@@ -125,8 +126,10 @@ def _splits(path: Path, found: Mapping[str, np.ndarray]) -> dict[str, Rows]:
 
 def _checked(path: Path, inputs: Inputs, targets: np.ndarray | None) -> Rows:
     every = (*tf.nest.flatten(inputs), *([] if targets is None else [targets]))
-    strange = [each.dtype for each in every if each.dtype.kind not in "biuf"]
-    faults = [f"Expected numbers. Received: an array of {dtype}." for dtype in strange]
+    strange = [each.dtype for each in every if each.dtype.kind not in _NUMBERS + _TEXTS]
+    faults = [f"Expected numbers or texts. Received: an array of {dtype}." for dtype in strange]
+    if targets is not None and targets.dtype.kind in _TEXTS:
+        faults.append(f"Expected numbers as targets. Received: an array of {targets.dtype}. Number the classes from 0.")
     if len({each.shape[:1] for each in every}) > 1 or any(each.ndim == 0 for each in every):
         shapes = ", ".join(str(each.shape) for each in every)
         faults.append(f"Expected one target for each example. Received: arrays of {shapes}.")

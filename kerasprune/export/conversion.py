@@ -100,6 +100,9 @@ def _explain(name: str, quantize: str | None, message: str) -> str:
     if operations:
         cause = f"There is no TFLite operator for {', '.join(operations)}"
         remedy = "Replace the layers that use them, or export a SavedModel."
+    elif "LookupInterface" in message:
+        cause = "There is no TFLite operator for a table in which numbers are looked up, as IntegerLookup does"
+        remedy = "Export what follows that layer, keras.Model(layer.output, model.output), or a SavedModel."
     else:
         cause = f"The converter says: {(message.strip().splitlines() or ['nothing'])[-1][:300]}"
         remedy = f"{_other(quantize)}xport a SavedModel."

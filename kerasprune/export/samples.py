@@ -10,7 +10,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, raise_faults
 from kerasprune.export.signature import InputSpec, Signature
 
 BATCH = 128  # samples of an array in one batch
@@ -107,28 +107,12 @@ def _inputs(element: Any) -> Any:
 def _fitted(signature: Signature, nest: Any) -> Batch:
     """Returns the flat inputs of one nest as arrays of the right types and shapes."""
     arrays = [np.asarray(array) for array in signature.flatten(nest)]
-    for spec, array in zip(signature.inputs, arrays, strict=True):
-        _check_fit(spec, array)
-    if len({len(array) for array in arrays}) > 1:
-        raise PruneError(
-            "Expected the same number of samples for every input. "
-            f"Received: { {spec.name: len(a) for spec, a in zip(signature.inputs, arrays, strict=True)} }."
-        )
-    return [a.astype(spec.dtype, copy=False) for spec, a in zip(signature.inputs, arrays, strict=True)]
-
-
-def _check_fit(spec: InputSpec, array: np.ndarray) -> None:
-    sides = array.shape[1:]
-    fits = len(sides) == len(spec.shape) and all(
-        want in (None, have) for want, have in zip(spec.shape, sides, strict=False)
-    )
-    if not fits:
-        raise PruneError(
-            f"Expected data of shape {('samples', *spec.shape)} for the input {spec.name!r}. Received: shape "
-            f"{array.shape}. Resize the data, or batch them where the first axis is missing."
-        )
-    if array.dtype.kind not in "biuf" and str(array.dtype) != "bfloat16":
-        raise PruneError(f"Expected numbers for the input {spec.name!r}. Received: dtype={array.dtype}.")
+    faults = [fault for spec, array in zip(signature.inputs, arrays, strict=True) for fault in spec.faults(array)]
+    if not faults and len({len(array) for array in arrays}) > 1:
+        received = {spec.name: len(array) for spec, array in zip(signature.inputs, arrays, strict=True)}
+        faults.append(f"Expected the same number of samples for every input. Received: {received}.")
+    raise_faults("The data do not fit the model:", faults)
+    return [spec.cast(array) for spec, array in zip(signature.inputs, arrays, strict=True)]
 
 
 def _random(spec: InputSpec, generator: np.random.Generator) -> np.ndarray:

@@ -26,6 +26,34 @@ class InputSpec:
         """Whether a side is not fixed by the model."""
         return None in self.shape
 
+    @property
+    def holds_texts(self) -> bool:
+        """Whether words go in, which a layer of the model looks up."""
+        return self.dtype == "string"
+
+    def faults(self, array: np.ndarray) -> list[str]:
+        """Returns what keeps a batch from being given to this input: its shape, or what it holds."""
+        sides = array.shape[1:]
+        fits = [want in (None, have) for want, have in zip(self.shape, sides, strict=False)]
+        faults = []
+        if array.ndim == 0 or len(sides) != len(self.shape) or not all(fits):
+            faults.append(
+                f"Expected shape {('examples', *self.shape)} for the input {self.name!r}. Received: shape "
+                f"{array.shape}. Resize the data, or batch them where the first axis is missing."
+            )
+        if self.holds_texts and not _are_texts(array):
+            faults.append(
+                f"Expected texts for the input {self.name!r}. Received: dtype={array.dtype}. "
+                "Give what goes into the model, not what its first layer makes of it."
+            )
+        if not self.holds_texts and array.dtype.kind not in "biuf" and str(array.dtype) != "bfloat16":
+            faults.append(f"Expected numbers for the input {self.name!r}. Received: dtype={array.dtype}.")
+        return faults
+
+    def cast(self, array: np.ndarray) -> np.ndarray:
+        """Returns the array in the type that the input takes; texts as objects, which `fit` takes too."""
+        return array.astype(object if self.holds_texts else self.dtype, copy=False)
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -137,6 +165,10 @@ def identifiers(names: Sequence[str]) -> list[str]:
             candidate = f"{plain}_{number}"
         taken.append(candidate)
     return taken
+
+
+def _are_texts(array: np.ndarray) -> bool:
+    return array.dtype.kind in "US" or array.dtype.kind == "O" and all(isinstance(x, str | bytes) for x in array.flat)
 
 
 def _keys(structure: Any) -> list[str]:

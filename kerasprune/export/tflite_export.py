@@ -119,9 +119,16 @@ def static_signature(model: keras.Model, data: Any, size: int | Sequence[int] | 
         size: One number for all free sides of an input, or one for each.
 
     Raises:
-        PruneError: A side is free and neither says how long it is, or they contradict the model.
+        PruneError: A side is free and neither says how long it is, they contradict the model, or it takes texts.
     """
     signature = signature_of(model, first_inputs(data))
+    texts = [spec.name for spec in signature.inputs if spec.holds_texts]
+    if texts:
+        raise PruneError(
+            "A .tflite file takes numbers: there are no TFLite operators that look words up. Received: "
+            f"{model.name!r}, which takes texts: {', '.join(texts)}. Export a SavedModel; or export what follows the "
+            "layer that makes numbers of texts, keras.Model(layer.output, model.output), and look words up in the app."
+        )
     if size is not None:
         signature = signature.static([_sized(spec.name, spec.shape, size) for spec in signature.inputs])
     if data is not None:

@@ -71,6 +71,6 @@ def _check_header(file: IO[bytes], info: zipfile.ZipInfo) -> None:
         raise ValueError(f"{info.filename} has the unknown version {version}")
     shape, _, dtype = _HEADERS[version](file)
     if dtype.hasobject:
-        raise ValueError(f"{info.filename} holds objects")
+        raise ValueError(f"{info.filename} holds objects; write texts as x.astype(str)")
     if min(shape, default=0) < 0 or prod(shape) * max(dtype.itemsize, 1) > max(info.file_size, 1):
         raise ValueError(f"{info.filename} says shape {shape}, which it has not room for")

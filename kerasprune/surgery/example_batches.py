@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from math import prod
 from typing import Any
 
 import keras
@@ -84,26 +85,19 @@ def _checked(signature: Signature, nest: Any) -> list[np.ndarray]:
     arrays = [np.asarray(x) for x in signature.flatten(nest)]
     faults = []
     for spec, array in zip(signature.inputs, arrays, strict=True):
-        sides = array.shape[1:]
-        if len(sides) != len(spec.shape) or any(
-            want not in (None, have) for want, have in zip(spec.shape, sides, strict=False)
-        ):
-            faults.append(
-                f"Expected shape {('examples', *spec.shape)} for the input {spec.name!r}. Received: shape "
-                f"{array.shape}. Resize the data, or batch them where the first axis is missing."
-            )
-        elif array.dtype.kind == "f" and not np.isfinite(array).all():
+        faults += spec.faults(array)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
             faults.append(f"Expected numbers for the input {spec.name!r}. Received: NaN or infinity among them.")
     if len({len(array) for array in arrays if array.ndim}) > 1:
         faults.append(f"Expected as many examples for every input. Received: {[len(array) for array in arrays]}.")
     raise_faults("The data do not fit the model:", faults)
-    return [array.astype(spec.dtype, copy=False) for spec, array in zip(signature.inputs, arrays, strict=True)]
+    return [spec.cast(array) for spec, array in zip(signature.inputs, arrays, strict=True)]
 
 
 def _regrouped(parts: Batches) -> Iterator[list[np.ndarray]]:
     """Yields the same examples in batches that fit into memory; only what is of one shape is put together."""
     for batch in parts:
-        numbers = sum(array[0].size for array in batch if len(array))
+        numbers = sum(prod(array.shape[1:]) for array in batch if len(array))
         size = min(_BATCH, max(_NUMBERS_AT_ONCE // max(numbers, 1), 1))
         for begin in range(0, len(batch[0]), size):
             yield [array[begin : begin + size] for array in batch]

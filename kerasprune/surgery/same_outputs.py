@@ -5,7 +5,8 @@ from __future__ import annotations
 import keras
 
 from kerasprune.errors import PruneError
-from kerasprune.surgery.comparison import difference, outputs_of, random_inputs
+from kerasprune.surgery.comparison import difference, outputs_of
+from kerasprune.surgery.random_inputs import random_inputs
 
 _TOLERANCE = 1e-5
 _SIDES = (37, 19, 13, 7, 32, 16, 4, 64, 224)  # of free axes: the first two that the model takes

@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = lazy(
         "check_rule": "kerasprune.testing.rules:check_rule",
         "check_saved": "kerasprune.testing.oracle:check_saved",
         "compare": "kerasprune.testing.oracle:compare",
-        "random_inputs": "kerasprune.surgery.comparison:random_inputs",
+        "random_inputs": "kerasprune.surgery.random_inputs:random_inputs",
         "random_plan": "kerasprune.testing.randomness:random_plan",
         "randomise": "kerasprune.testing.randomness:randomise",
     }

@@ -1,5 +1,5 @@
 # Written by tests/test_names.py from the table in __init__.py.
-from kerasprune.surgery.comparison import random_inputs as random_inputs
+from kerasprune.surgery.random_inputs import random_inputs as random_inputs
 from kerasprune.testing.budgets import check_budget as check_budget
 from kerasprune.testing.callbacks import check_callback as check_callback
 from kerasprune.testing.criteria import check_criterion as check_criterion

@@ -14,7 +14,7 @@ from kerasprune.criteria.base import Scores
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
-from kerasprune.surgery.comparison import random_inputs
+from kerasprune.surgery.random_inputs import random_inputs
 from kerasprune.testing.require import require
 from kerasprune.testing.toys import toy_model
 

@@ -17,8 +17,9 @@ from kerasprune.plans import Plan
 from kerasprune.rules.gate import Gate
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
-from kerasprune.surgery.comparison import difference, outputs_of, random_inputs
+from kerasprune.surgery.comparison import difference, outputs_of
 from kerasprune.surgery.mask import mask
+from kerasprune.surgery.random_inputs import random_inputs
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.testing.require import require
 

@@ -12,8 +12,8 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.walk import functional, walk
 from kerasprune.plans import Plan
-from kerasprune.surgery.comparison import random_inputs
 from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.random_inputs import random_inputs
 
 _POSITIVE = ("gamma", "scale", "variance")
 

@@ -10,6 +10,7 @@ import keras
 from keras import ops, tree
 
 from kerasprune._keras import Functional, compile_arguments, compiled_loss, structures
+from kerasprune.criteria.by_name import output_names
 from kerasprune.errors import PruneError, is_number, kind_faults, raise_faults
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
@@ -81,7 +82,7 @@ def distil(
         Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015, arXiv 1503.02531, §2.
     """
     _check(slim, teacher, temperature, weight, features, plan)
-    given = given_kinds(_names(functional(slim)), outputs)
+    given = given_kinds(output_names(slim), outputs)
     seen = block_features(functional(slim), functional(teacher), plan) if features else None
     student = Student(slim, Teaching(teacher, float(temperature), float(weight), given, float(features), seen))
     if slim.compiled:
@@ -131,11 +132,11 @@ class Student(keras.Model):
     @property
     def kinds(self) -> dict[str, str]:
         """What each output is compared as, by name."""
-        return dict(zip(_names(self), self._kinds(), strict=True))
+        return dict(zip(output_names(self), self._kinds(), strict=True))
 
     def _kinds(self) -> list[str]:
         models = self, self._teaching.teacher
-        losses = zip(*(compiled_losses(model, _names(self)) for model in models), strict=True)
+        losses = zip(*(compiled_losses(model, output_names(self)) for model in models), strict=True)
         found = zip(self._teaching.given, self.outputs, losses, strict=True)
         return [given or kind_of(output, both) for given, output, both in found]
 
@@ -154,7 +155,7 @@ class Student(keras.Model):
     ) -> Any:
         """Returns the loss of a batch: while training that of `distil`, else that of the labels, if there are any."""
         weight = self._teaching.weight
-        labelled = y is not None and any(loss is not None for loss in compiled_losses(self, _names(self)))
+        labelled = y is not None and any(loss is not None for loss in compiled_losses(self, output_names(self)))
         if not training and labelled:
             return super().compute_loss(x, y, y_pred, sample_weight, training=training)
         if weight < 1 and not labelled:
@@ -189,7 +190,7 @@ class Student(keras.Model):
         else:
             targets, ends = teaching.blocks.teacher(x, training=False)
             features = teaching.features * teaching.blocks.distance(ends, teaching.seen)
-        scales = judged_weights(self, _names(self))
+        scales = judged_weights(self, output_names(self))
         found = zip(self._kinds(), scales, _each(sample_weight, len(scales)), strict=True)
         pairs = zip(tree.flatten(targets), tree.flatten(y_pred), strict=True)
         return features + sum(
@@ -266,12 +267,6 @@ def _misfits(slim: Functional, teacher: Functional) -> list[str]:
 
 def _compatible(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
     return len(one) == len(other) and all(a == b or None in (a, b) for a, b in zip(one, other, strict=True))
-
-
-def _names(model: keras.Model) -> list[str]:
-    """Returns the names of the outputs, in the order in which they are flattened."""
-    packed = structures(functional(model))[1] if isinstance(model, Functional | keras.Sequential) else None
-    return sorted(packed) if isinstance(packed, dict) else list(model.output_names)
 
 
 def _each(sample_weight: Any, number: int) -> list[Any]:

@@ -6,29 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-from keras import layers, losses, ops, tree
+from keras import layers, losses, ops
 
 from kerasprune._keras import compile_arguments, making_node
+from kerasprune.criteria.by_name import by_output
+from kerasprune.criteria.output_kind import kind_by_loss
 from kerasprune.errors import choice_faults, raise_faults
 from kerasprune.graph.walk import functional, is_model
 
 KINDS = ("softmax", "logits", "sigmoid", "binary_logits", "values")
 """What an output may be: probabilities of classes, their logits, probabilities each for itself, theirs, anything."""
 
-_CROSS_ENTROPIES = {
-    losses.SparseCategoricalCrossentropy: ("softmax", "logits"),
-    losses.CategoricalCrossentropy: ("softmax", "logits"),
-    losses.CategoricalFocalCrossentropy: ("softmax", "logits"),
-    losses.BinaryCrossentropy: ("sigmoid", "binary_logits"),
-    losses.BinaryFocalCrossentropy: ("sigmoid", "binary_logits"),
-}
-_FUNCTIONS = {
-    losses.sparse_categorical_crossentropy: "softmax",
-    losses.categorical_crossentropy: "softmax",
-    losses.categorical_focal_crossentropy: "softmax",
-    losses.binary_crossentropy: "sigmoid",
-    losses.binary_focal_crossentropy: "sigmoid",
-}
 _LEAST = 1e-30  # the smallest probability whose logarithm is taken
 
 
@@ -119,7 +107,7 @@ def kind_of(tensor: keras.KerasTensor, compiled: Sequence[Any]) -> str:
         compiled: Losses that models with this output were compiled with, the most telling first; `None` is passed over.
     """
     for loss in compiled:
-        kind = _kind_by_loss(loss)
+        kind = kind_by_loss(loss)
         if kind is not None:
             return kind
     return _kind_by_activation(tensor)
@@ -127,7 +115,7 @@ def kind_of(tensor: keras.KerasTensor, compiled: Sequence[Any]) -> str:
 
 def compiled_losses(model: keras.Model, names: Sequence[str]) -> list[Any]:
     """Returns the loss of each output that a model was compiled with; `None` where it has none."""
-    return _by_output(model, "loss", names)
+    return _compiled(model, "loss", names)
 
 
 def judged_weights(model: keras.Model, names: Sequence[str]) -> list[float]:
@@ -136,27 +124,14 @@ def judged_weights(model: keras.Model, names: Sequence[str]) -> list[float]:
     Outputs without a loss beside others that have one count nothing.
     """
     found = compiled_losses(model, names)
-    weights = [1.0 if weight is None else weight for weight in _by_output(model, "loss_weights", names)]
+    weights = [1.0 if weight is None else weight for weight in _compiled(model, "loss_weights", names)]
     some = any(loss is not None for loss in found)
     return [0.0 if some and loss is None else weight for loss, weight in zip(found, weights, strict=True)]
 
 
-def _by_output(model: keras.Model, key: str, names: Sequence[str]) -> list[Any]:
+def _compiled(model: keras.Model, key: str, names: Sequence[str]) -> list[Any]:
     said = (compile_arguments(model) if model.compiled else {}).get(key)
-    if isinstance(said, Mapping):
-        return [said.get(name) for name in names]
-    if isinstance(said, list | tuple) and len(tree.flatten(list(said))) == len(names):
-        return tree.flatten(list(said))
-    return [said] * len(names)
-
-
-def _kind_by_loss(loss: Any) -> str | None:
-    if isinstance(loss, str):
-        loss = losses.get(loss)
-    for kind, names in _CROSS_ENTROPIES.items():
-        if isinstance(loss, kind):
-            return names[bool(loss.get_config().get("from_logits"))]
-    return _FUNCTIONS.get(loss) if callable(loss) else None
+    return list(by_output(said, names).values())
 
 
 def _kind_by_activation(tensor: keras.KerasTensor) -> str:

@@ -33,8 +33,9 @@ class Examples:
                 "Expected data in a form that fit takes: arrays (x, y), or a data set. Received: a list of other "
                 "things. Concatenate its batches, or make a tf.data.Dataset or a keras.utils.PyDataset of them."
             )
-        self.data, self.batch = data, batch
         self.arrays = isinstance(data, tuple | list | Mapping) or _is_array(data)
+        self.data = keras.tree.map_structure(_fitting, data, none_is_leaf=False) if self.arrays else data
+        self.batch = batch
 
     @property
     def labelled(self) -> bool:
@@ -78,6 +79,11 @@ class Examples:
             return len(batches)
         except TypeError:  # a set of unknown length
             return sum(1 for _ in batches)
+
+
+def _fitting(x: Any) -> Any:
+    """Returns an array as it is; texts as a tensor, for `fit` takes few arrays of them."""
+    return keras.ops.convert_to_tensor(x) if isinstance(x, np.ndarray) and x.dtype.kind in "OUS" else x
 
 
 def _is_array(x: Any) -> bool:

@@ -12,6 +12,7 @@ from kerasprune._keras import structures
 from kerasprune.budgets.base import Budget
 from kerasprune.costs.cost import cost
 from kerasprune.criteria.base import Criterion
+from kerasprune.criteria.objective import losses_by_output
 from kerasprune.errors import PruneError, kind_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.trace import trace
 from kerasprune.planning import plan as make_plan
@@ -111,6 +112,8 @@ def prune(
     examples = None if data is None else Examples(data, batch)
     _check(model, epochs, examples, distil, loss, seed)
     dense = plain(model)
+    if epochs and examples.labelled:
+        losses_by_output(model, loss)
     judge = Judge(model, loss, examples if validation is None else Examples(validation, batch))
     steps = [judge.step("dense", dense)]
     side = resolution or _side(dense, examples)

@@ -117,6 +117,46 @@ def test_losses_and_labels_of_several_outputs_with_weights_of_examples():
         objective(model, {"c": "mse"})
 
 
+NESTS = {  # outputs; the loss, labels and weights by them
+    "other keys": lambda a, b: {"first": a, "second": b},
+    "nested": lambda a, b: {"inner": {"first": a}, "second": b},
+    "list": lambda a, b: [a, b],
+}
+
+
+@pytest.mark.parametrize("form", NESTS)
+def test_outputs_of_every_form_have_the_loss_that_keras_evaluates(form):
+    inputs = keras.Input((4,), name="x")
+    x = layers.Dense(5, name="hidden")(inputs)
+    packed = NESTS[form](layers.Dense(1, name="b")(x), layers.Dense(3, name="a")(x))  # names in the other order
+    model = keras.Model({"x": inputs}, packed)
+    model.compile("sgd", NESTS[form]("mse", LOSS), loss_weights=NESTS[form](0.5, 2.0))
+    labels = NESTS[form](X[:, :1] ** 2, Y)
+    mean = float(keras.ops.convert_to_numpy(objective(model)({"x": X}, labels, None)))
+    found = model.evaluate({"x": X}, labels, batch_size=len(X), verbose=0, return_dict=True)
+    assert mean == pytest.approx(found["loss"])
+    scores = criteria.get("taylor_fo").score(kp.trace(model), [({"x": X}, labels)])
+    assert scores["hidden"].shape == (5,)
+
+
+@pytest.mark.parametrize("last", [layers.Dense(3), layers.BatchNormalization()])
+def test_a_loss_of_probabilities_on_logits_is_warned_of(last):
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, last(layers.Dense(3, name="hidden")(inputs)))
+    for loss in ("sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy()):
+        with pytest.warns(UserWarning, match=r"logits.*take keras.losses.SparseCategoricalCrossentropy\(from_logits"):
+            objective(model, loss)
+
+
+@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", LOSS, "mse"])
+def test_losses_that_fit_are_not(loss, recwarn):
+    inputs = keras.Input((4,))
+    softmax = keras.Model(inputs, layers.Dense(3, activation="softmax")(inputs))
+    logits = keras.Model(inputs, layers.Dense(3)(inputs))
+    objective(softmax if isinstance(loss, str) else logits, loss)
+    assert not recwarn.list
+
+
 def test_a_criterion_of_ones_own():
     class Steepness(GradientCriterion):
         def saliency(self, weight, gradient=None):

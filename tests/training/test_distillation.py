@@ -117,6 +117,20 @@ def test_sigmoid_and_values_and_several_outputs():
     assert loss_of(student, data) == pytest.approx(expected, rel=1e-4)
 
 
+def test_outputs_in_nested_dicts_are_known_by_their_losses():
+    inputs = keras.Input((4,))
+    x = layers.Dense(8, activation="relu", name="hidden")(inputs)
+    heads = {"inner": {"labels": layers.Dense(2)(x), "classes": layers.Dense(3)(x)}, "amount": layers.Dense(1)(x)}
+    model = keras.Model(inputs, heads)
+    slim, _ = pair(model)
+    binary, classes = (
+        getattr(keras.losses, f"{name}Crossentropy")(from_logits=True) for name in ("Binary", "Categorical")
+    )
+    student = kp.distil(slim, model, weight=1.0)
+    student.compile("sgd", {"inner": {"labels": binary, "classes": classes}, "amount": "mse"})
+    assert student.kinds == {"amount": "values", "inner/classes": "logits", "inner/labels": "binary_logits"}
+
+
 @pytest.mark.parametrize(
     ("loss", "activation", "kind"),
     [

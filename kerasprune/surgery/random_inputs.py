@@ -1,0 +1,99 @@
+"""Random inputs that a model can be run on: numbers, truth values, entries of its tables, words that it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, tree
+
+from kerasprune._keras import Functional, structures
+from kerasprune.graph.walk import functional, walk
+
+_SIDE = 16
+_NUMBERS = 10
+_WORDS = 8  # in a text
+
+_LOOKUPS = (layers.IntegerLookup, layers.StringLookup, layers.TextVectorization)
+_BETWEEN_WORDS = {None: None, "character": ""}  # by how a layer splits texts; else a space
+
+
+@dataclass
+class _Entries:
+    """What an input may hold that is looked up.
+
+    Args:
+        numbers: Whole numbers are below this one.
+        known: Numbers or words that a table holds; where there are none, digits stand for words.
+        between: What stands between the words of a text; `None` where a text is one entry.
+    """
+
+    numbers: int = _NUMBERS
+    known: Sequence[Any] = ()
+    between: str | None = None
+
+
+def random_inputs(model: keras.Model, batch: int = 4, seed: int = 0, side: int = _SIDE) -> Any:
+    """Returns a batch of random inputs in the structure that the model takes.
+
+    Args:
+        model: A functional or Sequential model.
+        batch: Number of samples. Defaults to 4.
+        seed: Of the values. Defaults to 0.
+        side: Size of free axes. Defaults to 16.
+
+    Returns:
+        Normally distributed arrays; truth values for inputs of those; for inputs of whole numbers or texts, entries of
+        the table of a `TextVectorization`, `StringLookup` or `IntegerLookup` that reads them, else whole numbers from 0
+        on, as many as the smallest table of an `Embedding` has that they are looked up in, ten at most.
+    """
+    generator = np.random.default_rng(seed)
+
+    def draw(tensor: keras.KerasTensor, entries: _Entries) -> np.ndarray:
+        shape, dtype = (batch, *(side if size is None else size for size in tensor.shape[1:])), str(tensor.dtype)
+        if dtype == "string":
+            return _texts(shape, entries, generator)
+        if "int" in dtype:
+            drawn = generator.integers(0, len(entries.known) or entries.numbers, shape)
+            return (np.asarray(entries.known)[drawn] if len(entries.known) else drawn).astype(dtype)
+        values = generator.normal(size=shape)
+        return values > 0 if dtype == "bool" else values.astype(dtype)
+
+    inputs = [draw(x, entries) for x, entries in zip(tree.flatten(model.inputs), _looked_up(model), strict=True)]
+    if isinstance(model, Functional):
+        return tree.pack_sequence_as(structures(model)[0], inputs)
+    return inputs[0] if len(inputs) == 1 else inputs
+
+
+def _texts(shape: tuple[int, ...], entries: _Entries, generator: np.random.Generator) -> np.ndarray:
+    """Returns an array of texts, each a word or several."""
+    words = [str(word) for word in entries.known] or [str(number) for number in range(_NUMBERS)]
+    drawn = generator.integers(0, len(words), (*shape, 1 if entries.between is None else _WORDS))
+    texts = np.empty(shape, object)
+    for at in np.ndindex(shape):
+        texts[at] = (entries.between or "").join(words[each] for each in drawn[at])
+    return texts
+
+
+def _looked_up(model: keras.Model) -> list[_Entries]:
+    """Returns what may be looked up, for each input, in the tables of all layers that it goes into."""
+    body = functional(model)
+    found = [_Entries() for _ in body.inputs]
+
+    def visit(node: Any, *args: Any, **kwargs: Any) -> list[frozenset[int]]:
+        sources = frozenset().union(*(x for x in tree.flatten((args, kwargs)) if isinstance(x, frozenset)))
+        layer = node.operation
+        for entries in (found[source] for source in sources):
+            if isinstance(layer, layers.Embedding) and layer.input_dim > 1:
+                entries.numbers = min(entries.numbers, layer.input_dim)
+            elif isinstance(layer, _LOOKUPS) and not len(entries.known):
+                entries.known = layer.get_vocabulary(include_special_tokens=False)
+                split = layer.get_config().get("split")
+                entries.between = _BETWEEN_WORDS.get(split if isinstance(split, str | None) else "", " ")
+        return [sources] * len(node.outputs)
+
+    walk(body, [frozenset({index}) for index in range(len(found))], visit)
+    return found
