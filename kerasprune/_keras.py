@@ -1,7 +1,7 @@
 """Private Keras, in one file: what a new release of Keras may move.
 
-The operation classes behind `keras.ops`, three layers of `keras.applications`, and attributes with a leading
-underscore. Everything else in the package uses the public interface.
+The operation classes behind `keras.ops`, three layers of `keras.applications`, two of `FeatureSpace`, and attributes
+with a leading underscore. Everything else in the package uses the public interface.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from keras.src import backend
 from keras.src import ops as own_ops
 from keras.src.applications.convnext import LayerScale, StochasticDepth
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
+from keras.src.layers.preprocessing.feature_space import TFDConcat, TFDIdentity
 from keras.src.models.functional import Functional
 from keras.src.ops import core, nn
 from keras.src.ops import numpy as numpy_operations
 from keras.src.trainers import compile_utils
 
-__all__ = ["CustomScaleLayer", "Functional", "LayerScale", "StochasticDepth", "core", "nn", "numpy_operations"]
+__all__ = [
+    "CustomScaleLayer", "Functional", "LayerScale", "StochasticDepth", "TFDConcat", "TFDIdentity", "core", "nn",
+    "numpy_operations",
+]  # fmt: skip
 
 # ---- models and calls ---------------------------------------------------------------------------------------
 

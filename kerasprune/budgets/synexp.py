@@ -71,7 +71,7 @@ def _within(prices: np.ndarray, costs: np.ndarray, bound: float, cap: bool) -> n
     """Returns `p = min(ν/prices, 1)` with `Σ costs·p = bound`: Σ costs·p is linear in ν between the prices."""
     per_unit = np.divide(costs, prices, out=np.zeros(len(costs)), where=prices > 0)
     if not cap:
-        return bound / per_unit.sum() / prices
+        return np.divide(bound / per_unit.sum(), prices, out=np.full(len(prices), np.inf), where=prices > 0)
     order = np.argsort(prices)
     full = np.concatenate([[0.0], np.cumsum(costs[order])])  # cost of the cheapest layers, whole
     rest = np.concatenate([np.cumsum(per_unit[order][::-1])[::-1], [0.0]])  # of the others, per unit of ν

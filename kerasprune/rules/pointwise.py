@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import layers
 
-from kerasprune._keras import core, nn
+from kerasprune._keras import TFDIdentity, core, nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.errors import PruneError
 from kerasprune.graph.builder import GraphBuilder
@@ -19,7 +19,7 @@ from kerasprune.rules.activations import applied
 
 _LAYERS = (
     layers.ReLU, layers.LeakyReLU, layers.ELU, layers.GaussianDropout, layers.GaussianNoise,
-    layers.ActivityRegularization, layers.Identity,
+    layers.ActivityRegularization, layers.Identity, TFDIdentity,
 )  # fmt: skip
 _DROPOUTS = (
     layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D, layers.AlphaDropout,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -52,8 +51,6 @@ def clone(
         if id(operation) in made:
             return made[id(operation)](*args, **kwargs)
         new = made[id(operation)] = make(operation)
-        if value is not None:
-            _copy_assets(operation, new)
         if value is None or not getattr(operation, "weights", ()):
             return new(*args, **kwargs)
         with starting_from(operation, new, value, added.get(id(operation))):
@@ -145,15 +142,6 @@ def starting_from(
             states = zip(tree.flatten(before.states), tree.flatten(after.states), strict=True)
             for state, target in states:
                 target.assign(value(state))
-
-
-def _copy_assets(old: Any, new: Any) -> None:
-    """Gives a new layer what old ones keep in files: the vocabulary of a text layer, say."""
-    for before, after in zip(inner_layers(old), inner_layers(new), strict=False):
-        if callable(getattr(before, "save_assets", None)) and not is_model(before):
-            with tempfile.TemporaryDirectory() as folder:
-                before.save_assets(folder)
-                after.load_assets(folder)
 
 
 def _check_alike(old: Any, shapes: list[tuple[int, ...] | None], targets: list[Any]) -> None:

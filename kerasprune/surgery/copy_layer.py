@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -16,6 +17,7 @@ from keras import tree
 from kerasprune._keras import copied_operation, declared_output_shape, inner_layers
 from kerasprune.errors import PruneError
 from kerasprune.graph.constructor_arguments import arguments
+from kerasprune.graph.walk import is_model
 
 _ROUND_TRIPS = ("keras.", "kerasprune.")
 """Packages whose functions and objects come back from a config as they were."""
@@ -58,7 +60,22 @@ def make_layer(layer: Any, changes: Mapping[tuple[str | int, ...], Any]) -> Any:
         _put_back(layer, new)
     for name, value in _forgotten(layer, new, config, everything=not changes).items():
         setattr(new, name, value)
+    copy_assets(layer, new)
     return new
+
+
+def copy_assets(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
+    """Gives a new layer what old ones keep in files: the vocabulary that a text layer was adapted to, say.
+
+    Args:
+        old: The layer, with all that is inside it.
+        new: One like it.
+    """
+    for before, after in zip(inner_layers(old), inner_layers(new), strict=False):
+        if callable(getattr(before, "save_assets", None)) and not is_model(before):
+            with tempfile.TemporaryDirectory() as folder:
+                before.save_assets(folder)
+                after.load_assets(folder)
 
 
 def _operation(operation: Any, changes: Mapping[tuple[str | int, ...], Any]) -> Any:

@@ -8,6 +8,7 @@ import keras
 
 from kerasprune.errors import PruneError
 from kerasprune.graph.walk import functional
+from kerasprune.surgery.copy_layer import copy_assets
 
 
 def reinitialise(model: keras.Model, seed: int = 0) -> keras.Model:
@@ -42,7 +43,9 @@ def reinitialise(model: keras.Model, seed: int = 0) -> keras.Model:
 
     def fresh(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = _reseeded(layer.get_config(), seeds)
-        return type(layer).from_config(config)
+        new = type(layer).from_config(config)
+        copy_assets(layer, new)
+        return new
 
     return keras.models.clone_model(model, clone_function=fresh)
 

@@ -19,7 +19,7 @@ class Examples:
         batch: Examples per batch, of arrays.
 
     Raises:
-        PruneError: The data can be read only once.
+        PruneError: The data can be read only once, or never end.
     """
 
     def __init__(self, data: Any, batch: int) -> None:
@@ -32,6 +32,11 @@ class Examples:
             raise PruneError(
                 "Expected data in a form that fit takes: arrays (x, y), or a data set. Received: a list of other "
                 "things. Concatenate its batches, or make a tf.data.Dataset or a keras.utils.PyDataset of them."
+            )
+        if _endless(data):
+            raise PruneError(
+                f"Expected data that end. Received: a {type(data).__name__}, which repeats for ever. "
+                "Leave .repeat() out, or give data.take(number of batches)."
             )
         self.arrays = isinstance(data, tuple | list | Mapping) or _is_array(data)
         self.data = keras.tree.map_structure(_fitting, data, none_is_leaf=False) if self.arrays else data
@@ -79,6 +84,14 @@ class Examples:
             return len(batches)
         except TypeError:  # a set of unknown length
             return sum(1 for _ in batches)
+
+
+def _endless(data: Any) -> bool:
+    try:
+        len(data)
+    except TypeError as error:  # of a tf.data.Dataset that knows
+        return "infinite" in str(error)
+    return False
 
 
 def _fitting(x: Any) -> Any:

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from kerasprune.errors import is_number, nearest, raise_faults, whole_number_faults
+from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.reinitialise import reinitialise
 from kerasprune.training import scope as scopes
 from kerasprune.training.granularity import Weight
@@ -155,7 +156,7 @@ class _Search:
         freeze: Sequence[str],
         generator: np.random.Generator,
     ) -> None:
-        self.model = keras.models.clone_model(model)
+        self.model = keras.models.clone_model(model, clone_function=lambda layer: make_layer(layer, {}))
         self.model.set_weights(model.get_weights())
         self._fit, self._length, self._generator = fit, length, generator
         graph, units = Weight().units(self.model, freeze)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
@@ -45,3 +46,14 @@ def test_what_cannot_be_reconfigured(resnet):
         kp.reconfigure(kp.trace(resnet, coupling="padded"))
     with pytest.warns(UserWarning, match="params=0.3 leaves no room for more"):
         kp.reconfigure(resnet, params=0.3, macs=4.0)
+
+
+def test_a_layer_that_costs_no_multiplications(recwarn):
+    """An embedding has parameters only: a budget of multiply–adds says nothing of its width, and no division fails."""
+    inputs = keras.Input((6,), dtype="int32")
+    x = keras.layers.Embedding(40, 12, name="words")(inputs)
+    x = keras.layers.Dense(24, activation="relu", name="hidden")(keras.layers.GlobalAveragePooling1D()(x))
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    new = kp.reconfigure(model, params=1.0, macs=1.2)
+    assert kp.cost(new).macs == pytest.approx(1.2 * kp.cost(model).macs, rel=0.1)
+    assert not [each for each in recwarn.list if issubclass(each.category, RuntimeWarning)]

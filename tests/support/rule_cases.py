@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers, ops
 from keras.src.applications.convnext import LayerScale, StochasticDepth
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
+from keras.src.layers.preprocessing.feature_space import TFDConcat, TFDIdentity
 from keras.src.ops import core, nn
 from keras.src.ops import numpy as knp
 
@@ -198,6 +199,10 @@ MERGES = {
         layer(layers.Concatenate, axis=1, shapes=[IMAGE, (2, 5, 6)]),
         function(lambda x: layers.Concatenate()([x, x]), plans=3),
         function(lambda x: layers.Concatenate()([x, layers.ReLU()(x)])),
+    ],
+    TFDConcat: [
+        layer(TFDConcat, -1, shapes=[IMAGE, (4, 5, 3)], plans=3),
+        layer(TFDConcat, 1, shapes=[IMAGE, (2, 5, 6)]),
     ],
     CustomScaleLayer: [layer(CustomScaleLayer, 0.3, shapes=[IMAGE, IMAGE])],
     knp.Add: [
@@ -521,6 +526,7 @@ POINTWISE = {
     layers.AlphaDropout: [layer(layers.AlphaDropout, 0.5)],
     layers.ActivityRegularization: [layer(layers.ActivityRegularization, 0.01)],
     layers.Identity: [layer(layers.Identity)],
+    TFDIdentity: [layer(TFDIdentity)],
     nn.Softmax: [function(lambda x: ops.softmax(x), prunable=False), function(lambda x: ops.softmax(x, axis=1))],
     nn.LogSoftmax: [function(lambda x: ops.log_softmax(x), prunable=False)],
     core.Cast: [function(lambda x: ops.cast(ops.cast(x, "float64"), "float32"))],

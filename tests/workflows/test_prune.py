@@ -7,6 +7,7 @@ import importlib
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 import kerasprune as kp
@@ -130,6 +131,11 @@ def test_what_is_missing_is_said(start):
         kp.prune(model, data=x, epochs=1, distil=False)
     with pytest.raises(kp.PruneError, match="read several times"):
         kp.prune(model, data=iter([x]))
+    endless = tf.data.Dataset.from_tensor_slices((x, y)).batch(32).repeat()
+    with pytest.raises(kp.PruneError, match=r"repeats for ever. Leave .repeat\(\) out"):
+        kp.prune(model, data=endless, epochs=1)
+    with pytest.raises(kp.PruneError, match="repeats for ever"):
+        kp.prune(model, data=(x, y), validation=endless)
     with pytest.raises(kp.PruneError, match="is not compiled"):
         kp.prune(kp.rebuild(model, kp.Plan({})), data=(x, y), epochs=1)
     with pytest.raises(kp.PruneError, match="epochs=-1"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from typer.testing import CliRunner
 
@@ -98,6 +99,62 @@ def test_the_whole_way(trained):
     assert set(scored.keep) == {"hidden", "words"}
     measured = kp.plan(trained, budget={"name": "sensitivity", "measurements": 4}, macs=0.4, data=x)
     assert kp.cost(trained, measured).macs <= kp.cost(trained, plan).macs * 1.05
+
+
+def adapted() -> keras.Model:
+    """A model whose vocabulary is in no config, for it was found in data."""
+    keras.utils.set_random_seed(0)
+    look_up = layers.TextVectorization(output_sequence_length=8, standardize=None)
+    look_up.adapt(["good film", "poor cast and plot"])
+    text = keras.Input((), dtype="string")
+    x = layers.GlobalAveragePooling1D()(layers.Embedding(16, 12, name="words")(look_up(text)))
+    x = layers.BatchNormalization(name="norm")(layers.Dense(24, name="hidden")(x))
+    return keras.Model(text, layers.Dense(2)(layers.ReLU()(x)))
+
+
+COPIES = {
+    "functional": kp.functional,
+    "gated": kp.gated,
+    "mask": lambda model: kp.mask(model, kp.plan(model, macs=0.5)),
+    "rebuild": lambda model: kp.rebuild(model, kp.plan(model, macs=0.5)),
+    "reorder": lambda model: kp.reorder(model, {"hidden": np.arange(24)}),
+    "reinitialise": kp.reinitialise,
+    "reconfigure": lambda model: kp.reconfigure(model, params=0.7, macs=0.7),
+    "recalibrate": lambda model: kp.recalibrate(model, np.array(["good film", "cast and plot"] * 8, object)),
+}
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_every_copy_has_the_vocabulary_that_was_found(copy):
+    model = adapted()
+    words, other = (
+        [layer.get_vocabulary() for layer in each.layers if isinstance(layer, layers.TextVectorization)]
+        for each in (model, COPIES[copy](model))
+    )
+    assert words == other and "plot" in words[0]
+
+
+def test_a_feature_space():
+    rows = {"age": np.linspace(-1, 1, 60), "job": np.array(["cook", "poet"] * 30), "size": np.array([3, 5, 9] * 20)}
+    kinds = keras.utils.FeatureSpace
+    space = kinds(
+        {
+            "age": kinds.float_normalized(),
+            "job": kinds.string_categorical(num_oov_indices=0),
+            "size": kinds.integer_categorical(num_oov_indices=0),
+        },
+        crosses=[kinds.cross(("job", "size"), crossing_dim=8)],
+    )
+    space.adapt(tf.data.Dataset.from_tensor_slices(rows).batch(10))
+    hidden = layers.Dense(16, activation="relu", name="hidden")(space.get_encoded_features())
+    model = keras.Model(space.get_inputs(), layers.Dense(1)(hidden))
+    model.compile("adam", "mse")
+    columns = {name: values[:, None] for name, values in rows.items()}
+    data = tf.data.Dataset.from_tensor_slices((columns, np.ones((60, 1)))).batch(10)
+    slim, plan, report = kp.prune(model, 0.5, data, epochs=1)
+    assert len(plan.keep["hidden"]) == slim.get_layer("hidden").units == 8
+    assert kp.verify(model, kp.rebuild(model, plan), plan).passed
+    assert report.steps[2].error < report.steps[1].error
 
 
 def test_it_is_verified_and_loads_alone(trained):
