@@ -13,19 +13,12 @@ from kerasprune._keras import maker
 from kerasprune.criteria.by_name import output_names
 from kerasprune.graph.walk import functional
 
-_CROSS_ENTROPIES = {
-    losses.SparseCategoricalCrossentropy: ("softmax", "logits"),
-    losses.CategoricalCrossentropy: ("softmax", "logits"),
-    losses.CategoricalFocalCrossentropy: ("softmax", "logits"),
-    losses.BinaryCrossentropy: ("sigmoid", "binary_logits"),
-    losses.BinaryFocalCrossentropy: ("sigmoid", "binary_logits"),
-}
-_FUNCTIONS = {
-    losses.sparse_categorical_crossentropy: "softmax",
-    losses.categorical_crossentropy: "softmax",
-    losses.categorical_focal_crossentropy: "softmax",
-    losses.binary_crossentropy: "sigmoid",
-    losses.binary_focal_crossentropy: "sigmoid",
+_CROSS_ENTROPIES = {  # the function and the class; what they take, probabilities or logits
+    (losses.sparse_categorical_crossentropy, losses.SparseCategoricalCrossentropy): ("softmax", "logits"),
+    (losses.categorical_crossentropy, losses.CategoricalCrossentropy): ("softmax", "logits"),
+    (losses.categorical_focal_crossentropy, losses.CategoricalFocalCrossentropy): ("softmax", "logits"),
+    (losses.binary_crossentropy, losses.BinaryCrossentropy): ("sigmoid", "binary_logits"),
+    (losses.binary_focal_crossentropy, losses.BinaryFocalCrossentropy): ("sigmoid", "binary_logits"),
 }
 _UNBOUNDED = (layers.Dense, layers.EinsumDense, layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.BatchNormalization)
 
@@ -41,12 +34,13 @@ def kind_by_loss(loss: Any) -> str | None:
         >>> kind_by_loss("binary_crossentropy"), kind_by_loss(keras.losses.BinaryCrossentropy(from_logits=True))
         ('sigmoid', 'binary_logits')
     """
-    if isinstance(loss, str):
-        loss = losses.get(loss)
-    for kind, names in _CROSS_ENTROPIES.items():
+    loss = losses.get(loss) if isinstance(loss, str) else loss
+    for (function, kind), (of_probabilities, of_logits) in _CROSS_ENTROPIES.items():
+        if loss is function:
+            return of_probabilities
         if isinstance(loss, kind):
-            return names[bool(loss.get_config().get("from_logits"))]
-    return _FUNCTIONS.get(loss) if callable(loss) else None
+            return of_logits if loss.get_config().get("from_logits") else of_probabilities
+    return None
 
 
 def warn_of_logits(model: keras.Model, losses_of: Mapping[str, Any]) -> None:
@@ -75,6 +69,5 @@ def _name(loss: Any) -> str:
 
 def _with_logits(loss: Any) -> str:
     """Returns the name of the class whose `from_logits` can be set."""
-    found = losses.get(loss) if isinstance(loss, str) else loss
-    by_function = dict(zip(_FUNCTIONS, _CROSS_ENTROPIES, strict=True))
-    return (by_function[found] if found in by_function else type(found)).__name__
+    loss = losses.get(loss) if isinstance(loss, str) else loss
+    return next((kind for function, kind in _CROSS_ENTROPIES if loss is function), type(loss)).__name__

@@ -11,6 +11,7 @@ from keras import ops, tree
 
 from kerasprune._keras import Functional, compile_arguments, compiled_loss, structures
 from kerasprune.criteria.by_name import output_names
+from kerasprune.criteria.output_kind import warn_of_logits
 from kerasprune.errors import PruneError, is_number, kind_faults, raise_faults
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
@@ -135,8 +136,10 @@ class Student(keras.Model):
         return dict(zip(output_names(self), self._kinds(), strict=True))
 
     def _kinds(self) -> list[str]:
-        models = self, self._teaching.teacher
-        losses = zip(*(compiled_losses(model, output_names(self)) for model in models), strict=True)
+        models, names = (self, self._teaching.teacher), output_names(self)
+        mine, others = (compiled_losses(model, names) for model in models)
+        warn_of_logits(self, dict(zip(names, mine, strict=True)))
+        losses = zip(mine, others, strict=True)
         found = zip(self._teaching.given, self.outputs, losses, strict=True)
         return [given or kind_of(output, both) for given, output, both in found]
 

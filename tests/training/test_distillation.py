@@ -117,6 +117,16 @@ def test_sigmoid_and_values_and_several_outputs():
     assert loss_of(student, data) == pytest.approx(expected, rel=1e-4)
 
 
+def test_a_loss_of_probabilities_for_logits_is_warned_of():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.Dense(3, name="classes")(layers.Dense(8, activation="relu")(inputs)))
+    slim, _ = pair(model)
+    student = kp.distil(slim, model)
+    student.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.warns(UserWarning, match=r"'classes', a layer without an activation, whose outputs are logits"):
+        student.fit(np.ones((8, 4)), np.zeros(8, int), verbose=0)
+
+
 def test_outputs_in_nested_dicts_are_known_by_their_losses():
     inputs = keras.Input((4,))
     x = layers.Dense(8, activation="relu", name="hidden")(inputs)
