@@ -24,6 +24,7 @@ from kerasprune.cli.options import (
     Scale,
     Size,
     Trust,
+    Unknown,
     Verbose,
     check_model_path,
     check_needed,
@@ -61,6 +62,7 @@ def compare(
     budget: Budget = "uniform",
     coupling: Coupling = "tied",
     freeze: Freeze = None,
+    unknown: Unknown = "raise",
     workers: Annotated[int, typer.Option(help="Runs at a time, each in a process of its own.")] = 1,
     resume: Annotated[
         bool, typer.Option("--resume", help="Carry on, also with more criteria, fractions or seeds.")
@@ -83,7 +85,7 @@ def compare(
         "controls": [] if controls == "none" else _names(controls),
         "start": "reconstructed" if reconstruct else "folded",
         "teacher": _teacher(distil, finetune_epochs),
-        "plan": {"budget": budget, "coupling": coupling, "freeze": freeze or []},
+        "plan": {"budget": budget, "coupling": coupling, "freeze": freeze or [], "unknown": unknown},
         "imports": imports or [],
     }
     from kerasprune.files import read_rows

@@ -56,6 +56,12 @@ Coupling = Annotated[str, typer.Option(help="tied: residual trunks shrink too; f
 Freeze = Annotated[
     list[str] | None, typer.Option("--freeze", metavar="LAYER", help="Keep all its channels; may be repeated.")
 ]
+Unknown = Annotated[
+    str,
+    typer.Option(
+        "--unknown", help="At a layer that cannot be followed: raise, or freeze, which keeps the channels around it."
+    ),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail where a figure that the recipe expects is missed.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what TensorFlow and Keras print, too.")]
 
@@ -74,8 +80,9 @@ OPTIONS = {
     "prune.plan.round_to": "--round-to",
     "prune.plan.min_keep": "--min-keep",
     "prune.plan.freeze": "--freeze",
+    "prune.plan.unknown": "--unknown",
     "prune.plan": "--keep, --macs, --params",
-    **{f"prune.precrop.{name}": f"--{name}" for name in ("params", "macs", "freeze")},
+    **{f"prune.precrop.{name}": f"--{name}" for name in ("params", "macs", "freeze", "unknown")},
     "prune.precrop": "--params, --macs",
     "finetune.epochs": "--finetune-epochs",
     "finetune.optimizer.learning_rate.start": "--learning-rate",

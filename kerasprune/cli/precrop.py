@@ -16,6 +16,7 @@ from kerasprune.cli.options import (
     Out,
     Size,
     Trust,
+    Unknown,
     Verbose,
     check_model_path,
     fraction,
@@ -39,6 +40,7 @@ def precrop(
         float | None, typer.Option(callback=fraction, help="Fraction of the multiply–adds that stays, at most.")
     ] = None,
     freeze: Freeze = None,
+    unknown: Unknown = "raise",
     size: Size = None,
     seed: Annotated[int, typer.Option(help="Decides the weights of the slim model.")] = 0,
     export: Annotated[
@@ -64,7 +66,7 @@ def precrop(
         "why": f"{model.name}, its widths chosen before training.",
         "seed": seed,
         "model": {"start": str(model), "size": size},
-        "prune": {"precrop": {"params": params, "macs": macs, "freeze": freeze or []}},
+        "prune": {"precrop": {"params": params, "macs": macs, "freeze": freeze or [], "unknown": unknown}},
         "export": export or [],
     }
     with in_options():

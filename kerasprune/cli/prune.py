@@ -27,6 +27,7 @@ from kerasprune.cli.options import (
     Scale,
     Size,
     Trust,
+    Unknown,
     Verbose,
     check_model_path,
     check_needed,
@@ -57,6 +58,7 @@ def prune(
     round_to: Annotated[int, typer.Option(help="Keep a multiple of so many channels, for what the phone likes.")] = 1,
     min_keep: Annotated[int, typer.Option(help="Keep at least so many channels of every group.")] = 1,
     freeze: Freeze = None,
+    unknown: Unknown = "raise",
     data: Data = None,
     scale: Scale = None,
     size: Size = None,
@@ -94,7 +96,7 @@ def prune(
     check_needed(context, data=of_data, finetune_epochs=OF_TRAINING, export=("calibrate",))
     _check_options(keep=keep, macs=macs, params=params, epochs=finetune_epochs, optimizer=optimizer)
     target = {name: value for name, value in (("keep", keep), ("macs", macs), ("params", params)) if value is not None}
-    how = {"criterion": criterion, "budget": budget, "coupling": coupling, "freeze": freeze or []}
+    how = {"criterion": criterion, "budget": budget, "coupling": coupling, "freeze": freeze or [], "unknown": unknown}
     recipe = {
         **named(model),
         "seed": seed,

@@ -21,6 +21,7 @@ from kerasprune.cli.options import (
     Scale,
     Size,
     Trust,
+    Unknown,
     Verbose,
     check_model_path,
     fraction,
@@ -57,6 +58,7 @@ def search(
     criterion: Annotated[str, typer.Option(help="Which channels stay; see 'kerasprune ls criteria'.")] = "l1",
     coupling: Coupling = "tied",
     freeze: Freeze = None,
+    unknown: Unknown = "raise",
     delta: Annotated[float, typer.Option(help="By how much --macs may be missed.")] = 0.005,
     population: Annotated[int, typer.Option(help="Candidates of a generation.")] = 20,
     generations: Annotated[int, typer.Option(help="How many generations are judged.")] = 10,
@@ -74,7 +76,7 @@ def search(
     raise_faults("Nothing can be searched for:", choice_faults(JUDGES, **{"--judge": judge}))
     if data is None:
         raise PruneError("Expected --data, for candidates are judged by what they make of examples. Received: none.")
-    plan = {"macs": macs, "criterion": criterion, "coupling": coupling, "freeze": freeze or []}
+    plan = {"macs": macs, "criterion": criterion, "coupling": coupling, "freeze": freeze or [], "unknown": unknown}
     recipe = {
         "name": "search",
         "why": f"The widths of {model.name}.",
@@ -89,7 +91,7 @@ def search(
     import_code(imports, trust)
     messages = Messages(None if quiet else Console(stderr=True), None, out)
     with messages.kept(), in_options():
-        graph, examples = _loaded(model, checked, coupling, freeze or [], size)
+        graph, examples = _loaded(model, checked, size)
         from kerasprune.search import Evolution
         from kerasprune.workflows.search_plan import search_plan
 
@@ -118,17 +120,18 @@ def _checked(recipe: dict[str, Any], model: Path, trust: bool, out: Path, resume
     return checked
 
 
-def _loaded(
-    path: Path, recipe: schema.Recipe, coupling: str, freeze: list[str], size: int | None
-) -> tuple[ChannelGraph, Any]:
+def _loaded(path: Path, recipe: schema.Recipe, size: int | None) -> tuple[ChannelGraph, Any]:
     """Returns the graph of the model, and the training examples."""
     from kerasprune.cli.options import load
     from kerasprune.graph.trace import trace
     from kerasprune.recipes.examples import examples_of
-    from kerasprune.surgery.inline import plain
+    from kerasprune.surgery.inline import plain, unread
 
     model: keras.Model = plain(load(path))
-    return trace(model, coupling=coupling, freeze=freeze), examples_of(recipe.data, "train", model, size=size)
+    spec = recipe.prune.plan
+    unknown = "freeze" if unread(model) else spec.unknown  # of which `plain` has warned
+    graph = trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=unknown)
+    return graph, examples_of(recipe.data, "train", model, size=size)
 
 
 def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, out: Path, seed: int) -> None:

@@ -24,6 +24,7 @@ from kerasprune.cli.options import (
     Scale,
     Size,
     Trust,
+    Unknown,
     Verbose,
     check_model_path,
     check_needed,
@@ -75,6 +76,7 @@ def space(
     criterion: Annotated[str, typer.Option(help="Which channels stay; one that needs no data.")] = "l2",
     coupling: Coupling = "tied",
     freeze: Freeze = None,
+    unknown: Unknown = "raise",
     loss: Loss = None,
     shown: Annotated[int, typer.Option(help="Of how many of the best plans are written, with --data.")] = 5,
     seed: Annotated[int, typer.Option(help="Of the draw and of the trainings.")] = 0,
@@ -99,7 +101,7 @@ def space(
         "best": best,
         "start": begin,
         "finetune": finetuning(finetune_epochs, optimizer, learning_rate),
-        "plan": {"criterion": criterion, "coupling": coupling, "freeze": freeze or []},
+        "plan": {"criterion": criterion, "coupling": coupling, "freeze": freeze or [], "unknown": unknown},
         "imports": imports or [],
     }
     from kerasprune.recipes.explore import explore

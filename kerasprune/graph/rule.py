@@ -31,6 +31,9 @@ from kerasprune.graph.channels import Ids
 EVALUATED, POINTWISE, CARRIED, PADDED = "evaluated", "pointwise", "carried", "padded"
 BIAS, NORMALISED, SILENT, UNKNOWN = "bias", "normalised", "silent", "unknown"
 
+KEEP_ITS_CHANNELS = "keep its channels with unknown='freeze', of a command with --unknown freeze."
+"""The way out where a layer cannot be followed, as the end of a message."""
+
 BUILT_IN = (
     "attention",
     "augmentation",

@@ -15,7 +15,7 @@ from kerasprune.graph.blocks import droppable, find_blocks
 from kerasprune.graph.builder import Call, GraphBuilder
 from kerasprune.graph.channels import Ids, TracedCall, Unknown
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.rule import NORMALISED, Rule, find, find_general
+from kerasprune.graph.rule import KEEP_ITS_CHANNELS, NORMALISED, Rule, find, find_general
 from kerasprune.graph.walk import Dropped, functional, is_model, nodes, uncollected, walk
 
 _NEUTRAL = frozenset({"training", "mask"})
@@ -214,7 +214,7 @@ def _cure(operation: Any, kind: str, changed: str, unread: Sequence[str]) -> str
     """Returns what to say of a layer that cannot be followed, and what to do about it."""
     if unread:
         kind = type(operation).__name__
-    freeze = "or keep its channels with kp.trace(model, unknown='freeze')."
+    freeze = f"or {KEEP_ITS_CHANNELS}"
     if unread:
         return (
             f"Expected arguments that the rule of {kind} looks at. Received: {operation.name!r} with "

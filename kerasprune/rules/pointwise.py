@@ -14,7 +14,7 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.function_probe import fault_of
-from kerasprune.graph.rule import POINTWISE, tensor_rule
+from kerasprune.graph.rule import KEEP_ITS_CHANNELS, POINTWISE, tensor_rule
 from kerasprune.rules.activations import applied
 
 _LAYERS = (
@@ -75,14 +75,17 @@ def activation(graph: GraphBuilder, layer: layers.Activation, x: Ids) -> Ids:
 def function_of_the_user(graph: GraphBuilder, layer: layers.Lambda, x: Ids) -> Ids:
     """`out[c] = f(x[c])`, where trying shows that; any other function may do anything."""
     function = partial(layer.function, **(layer.arguments or {}))
-    fault = "changes the shape" if graph.call.outputs != (x.shape,) else ""
-    for axis in x.axes:
-        fault = fault or fault_of(function, x.shape, axis)
+    if not isinstance(x, Ids):
+        fault = "takes several tensors"
+    else:
+        fault = "changes the shape" if graph.call.outputs != (x.shape,) else ""
+        for axis in x.axes:
+            fault = fault or fault_of(function, x.shape, axis)
     if fault:
         raise PruneError(
             f"Expected a Lambda that acts on every channel by itself. Received: {layer.name!r} of class Lambda, which "
             f"{fault}. A function may do anything: write it with keras.ops, or as a layer class with a rule of its "
-            "own, or keep its channels with kp.trace(model, unknown='freeze')."
+            f"own, or {KEEP_ITS_CHANNELS}"
         )
     return x
 

@@ -12,7 +12,7 @@ from keras import layers, tree
 from kerasprune.errors import PruneError
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.rule import SILENT, find, tensor_rule
+from kerasprune.graph.rule import KEEP_ITS_CHANNELS, SILENT, find, tensor_rule
 from kerasprune.rules.activations import applied, speaks_at_zero
 
 _GATES = {layers.LSTMCell: 4, layers.GRUCell: 3, layers.SimpleRNNCell: 1}
@@ -47,7 +47,7 @@ def recurrent(graph: GraphBuilder, layer: Any, x: Ids, *states: Any, initial_sta
         raise PruneError(
             "Expected a layer of Keras's cells: LSTMCell, GRUCell, SimpleRNNCell, or several of them. Received: layer "
             f"{layer.name!r} of class {type(layer).__name__}, whose cell is a {kind}. Teach a layer of your own with "
-            f"@kp.rule({type(layer).__name__}), or keep its channels with kp.trace(model, unknown='freeze')."
+            f"@kp.rule({type(layer).__name__}), or {KEEP_ITS_CHANNELS}"
         )
     outs = _run(graph, layer, cells, x)
     of_states = [out for each, out in zip(cells, outs, strict=True) for _ in tree.flatten(each.cell.state_size)]

@@ -10,7 +10,7 @@ from keras import layers, tree
 from kerasprune.errors import PruneError
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
-from kerasprune.graph.rule import UNKNOWN, Rule, find, tensor_rule
+from kerasprune.graph.rule import KEEP_ITS_CHANNELS, UNKNOWN, Rule, find, tensor_rule
 
 
 @tensor_rule(layers.TimeDistributed, constant=UNKNOWN, reads=("layer",))
@@ -43,8 +43,8 @@ def _rule_inside(wrapper: keras.layers.Wrapper) -> Rule:
     if isinstance(inner, keras.Model):
         raise PruneError(
             f"Expected one layer inside {wrapper.name!r}. Received: {inner.name!r} of class {type(inner).__name__}, a "
-            "model of several. Write it out with kp.functional(model) first, which says so where it cannot, or keep "
-            "its channels with kp.trace(model, unknown='freeze')."
+            "model of several. Write it out with kp.functional(model) first, which says so where it cannot, or "
+            f"{KEEP_ITS_CHANNELS}"
         )
     rule = find(inner)
     unread = rule.unread(inner) if rule is not None else []
@@ -54,5 +54,5 @@ def _rule_inside(wrapper: keras.layers.Wrapper) -> Rule:
     given = f" with {', '.join(unread)}" if unread else ""
     raise PruneError(
         f"Expected a layer with a rule inside {wrapper.name!r}. Received: {inner.name!r} of class {kind}{given}. "
-        f"Teach it with @kp.rule({kind}), or keep its channels with kp.trace(model, unknown='freeze')."
+        f"Teach it with @kp.rule({kind}), or {KEEP_ITS_CHANNELS}"
     )

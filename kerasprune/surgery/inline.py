@@ -126,19 +126,21 @@ def plain(model: keras.Model) -> keras.Model:
         PruneError: A subclassed model cannot be written out.
     """
     if isinstance(model, keras.Sequential | Functional):
-        if all(map(_is_read, _all_nodes(walked(model)))):
+        if not unread(model):
             return model
         try:
             return functional(model)
         except PruneError as error:
-            warnings.warn(f"Read as it is, with layers that nobody knows kept whole. {error}", stacklevel=2)
+            names = ", ".join(map(repr, unread(model)))
+            warnings.warn(f"Read as it is, and whole when the model is pruned: {names}. {error}", stacklevel=2)
             return model
     return functional(model)
 
 
-def _is_read(node: Any) -> bool:
-    """Returns whether `kp.trace` reads a call as it is."""
-    return find(node.operation) is not None and not wraps_several(node.operation)
+def unread(model: keras.Model) -> list[str]:
+    """Returns the names of the layers of a functional model that `kp.trace` knows no rule for."""
+    operations = [node.operation for node in _all_nodes(walked(model))]
+    return [each.name for each in operations if find(each) is None or wraps_several(each)]
 
 
 def _all_nodes(model: Functional) -> Iterator[Any]:

@@ -19,7 +19,7 @@ from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.example_batches import example_batches
-from kerasprune.surgery.inline import plain
+from kerasprune.surgery.inline import plain, unread
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reconstruct import BEFORE_TRAINING, NO_GAIN
 from kerasprune.surgery.reconstruct import reconstruct as reconstructed
@@ -51,6 +51,7 @@ def prune(
     budget: str | dict | type | Budget = "uniform",
     coupling: str = "tied",
     freeze: Sequence[str] = (),
+    unknown: str = "raise",
     resolution: int | None = None,
     reconstruct: bool = True,
     distil: bool = True,
@@ -78,6 +79,9 @@ def prune(
         budget: How much stays where. Defaults to `"uniform"`.
         coupling: See `kp.trace`. Defaults to `"tied"`.
         freeze: Names of layers that keep all channels, with wildcards. Defaults to none.
+        unknown: What to do at a layer that cannot be followed: `"raise"`, or `"freeze"`, which keeps the channels that
+            touch it. Layers without a rule are written out where that can be done, and kept whole, with a warning,
+            where not. Defaults to `"raise"`.
         resolution: Input side, in pixels, to count at where the model's is free. Defaults to that of the data.
         reconstruct: Whether kernels are solved by least squares where there are data, and taken where the outputs come
             nearer to the dense ones. Defaults to `True`.
@@ -117,7 +121,8 @@ def prune(
     judge = Judge(model, loss, examples if validation is None else Examples(validation, batch))
     steps = [judge.step("dense", dense)]
     side = resolution or _side(dense, examples)
-    graph = trace(dense, coupling=coupling, freeze=freeze, resolution=side)
+    unknown = "freeze" if unread(dense) else unknown  # of which `plain` has warned
+    graph = trace(dense, coupling=coupling, freeze=freeze, unknown=unknown, resolution=side)
     used = model.loss if loss is None and model.compiled else loss
     looked_at = None if examples is None else examples.batches()
     plan = make_plan(graph, criterion, budget, **target, data=looked_at, loss=used, resolution=side, seed=seed)

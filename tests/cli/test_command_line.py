@@ -97,6 +97,26 @@ def test_options_that_would_do_nothing_are_refused(command, options, words, file
     assert not (tmp_path / "out").exists()
 
 
+def test_layers_that_cannot_be_followed_are_refused_or_their_channels_stay(tmp_path):
+    inputs = keras.Input((6,))
+    x = layers.Dense(12, activation="relu", name="free")(inputs)
+    x = layers.Dense(8, activation="relu", name="between")(x)
+    model = keras.Model(inputs, layers.Dense(2)(layers.Dense(10, activation="relu", name="small")(x)))
+    model.get_layer("small").quantize("int8")
+    model.save(tmp_path / "mine.keras")
+    command = ["prune", str(tmp_path / "mine.keras"), "--keep", "0.5", "--out", str(tmp_path / "out")]
+    refused = RUNNER.invoke(cli.app, command)
+    words = " ".join(refused.output.split())
+    assert (
+        refused.exit_code == 2 and "'small' of class Dense quantized to int8" in words and "--unknown freeze" in words
+    )
+    ran([*command[:-1], tmp_path / "kept", "--unknown", "freeze"])
+    slim = keras.models.load_model(tmp_path / "kept" / "slim.keras")
+    assert slim.get_layer("free").units < 12 and slim.get_layer("between").units == 8
+    wrong = RUNNER.invoke(cli.app, [*command, "--unknown", "keep"])
+    assert wrong.exit_code == 2 and "--unknown" in wrong.output and "raise" in wrong.output
+
+
 def test_what_is_switched_off_needs_nothing(files, tmp_path):
     off = ("--no-distil", "--no-reconstruct", "--finetune-epochs", 0)
     ran(["prune", files[0], "--keep", 0.5, *off, "--out", tmp_path / "out", "-q"])

@@ -51,3 +51,19 @@ def test_any_other_function_is_refused_or_its_channels_stay(function, why):
         kp.trace(whole)
     graph = kp.trace(whole, unknown="freeze")
     assert not graph.groups["first"].prunable and [each.name for each in graph.unknown] == ["own"]
+
+
+def test_a_function_of_several_tensors_is_refused_or_their_channels_stay():
+    """As in siamese networks, whose distance is a Lambda of two embeddings."""
+    inputs = keras.Input((5,), name="x")
+    x = layers.Dense(8, activation="relu", name="first")(inputs)
+    pair = [layers.Dense(6, name=name)(x) for name in ("left", "right")]
+    distance = layers.Lambda(lambda t: ops.abs(t[0] - t[1]), output_shape=(6,), name="distance")(pair)
+    whole = keras.Model(inputs, layers.Dense(1)(distance))
+    with pytest.raises(kp.PruneError, match=r"'distance' of class Lambda, which takes several tensors.*unknown"):
+        kp.trace(whole)
+    graph = kp.trace(whole, unknown="freeze")
+    assert list(graph.prunable) == ["first"] and [each.name for each in graph.unknown] == ["distance"]
+    slim, plan, _ = kp.prune(whole, macs=0.6, unknown="freeze")
+    assert set(plan.keep) == {"first"} and slim.get_layer("right").units == 6
+    assert compare(kp.mask(whole, plan, silence="weights"), slim, random_inputs(whole)).error < 1e-5

@@ -294,7 +294,7 @@ def test_a_model_that_depends_on_more_than_its_arguments_is_refused():
             return self.dense(x) * self.calls
 
     model = chain((5,), Counting())
-    with pytest.raises(kp.PruneError, match="differs by"):
+    with pytest.raises(kp.PruneError, match="differ from call to call: it draws random numbers .* or counts its calls"):
         kp.functional(model)
 
 

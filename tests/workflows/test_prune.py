@@ -123,6 +123,34 @@ def test_inputs_by_name():
         kp.prune(model, 0.5, [(x, np.ones((32, 1)))])
 
 
+class Drawn(layers.Layer):
+    """`m + exp(v/2)·ε`, drawn whenever it is called: the bottleneck of a variational autoencoder."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.seeds = keras.random.SeedGenerator(1)
+
+    def call(self, inputs):
+        mean, variance = inputs
+        noise = keras.random.normal(keras.ops.shape(mean), seed=self.seeds)
+        self.add_loss(-0.5 * keras.ops.mean(1 + variance - mean**2 - keras.ops.exp(variance)))
+        return mean + keras.ops.exp(0.5 * variance) * noise
+
+
+def test_a_layer_that_cannot_be_written_out_is_kept_whole():
+    inputs = keras.Input((12,))
+    x = layers.Dense(16, activation="relu", name="encoder")(inputs)
+    code = Drawn(name="drawn")([layers.Dense(4, name="mean")(x), layers.Dense(4, name="variance")(x)])
+    x = layers.Dense(16, activation="relu", name="decoder")(code)
+    model = keras.Model(inputs, layers.Dense(12, name="picture")(x))
+    model.compile("adam", "mse")
+    x = np.random.default_rng(0).normal(size=(64, 12)).astype("float32")
+    with pytest.warns(UserWarning, match=r"'drawn'. Expected a model that computes the same twice"):
+        slim, plan, report = kp.prune(model, 0.5, (x, x), epochs=1)
+    assert set(plan.keep) == {"encoder", "decoder"} and slim.get_layer("mean").units == 4
+    assert report.macs == pytest.approx(0.5, abs=0.05) and slim.losses
+
+
 def test_what_is_missing_is_said(start):
     model, x, y = start
     with pytest.raises(kp.PruneError, match="data=None"):

@@ -22,7 +22,7 @@ from kerasprune.recipes.examples import examples, labelled, own_examples
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.objective import Objective, objective
 from kerasprune.recipes.run_folder import RunFolder, load_model
-from kerasprune.surgery.inline import plain
+from kerasprune.surgery.inline import plain, unread
 from kerasprune.training.callback import declared
 from kerasprune.training.distillation import distil
 
@@ -138,7 +138,8 @@ def traced(
 ) -> ChannelGraph:
     """Returns the graph of a model as a section of a recipe asks for."""
     side = free_side(model, recipe)
-    return trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=spec.unknown, resolution=side)
+    unknown = "freeze" if unread(model) else spec.unknown  # of which `plain` has warned
+    return trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=unknown, resolution=side)
 
 
 def callback_of(spec: schema.Named, plan: Plan | None, model: keras.Model, recipe: schema.Recipe) -> Any:
