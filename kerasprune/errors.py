@@ -123,7 +123,7 @@ def kind_faults(kind: type, remedy: str, **values: Any) -> list[str]:
         values: The values by name.
     """
     return [
-        f"Expected {name} to be a {kind.__name__}. Received: {name}={value!r}. {remedy}"
+        f"Expected {name} to be a {kind.__name__}. Received: {name}={short(value)}. {remedy}".rstrip()
         for name, value in values.items()
         if not isinstance(value, kind)
     ]

@@ -172,7 +172,16 @@ class Plan:
         return Plan(keep, removed, later.resolution or self.resolution, coupling, self.fingerprint)
 
     def save(self, path: str | Path) -> Path:
-        """Writes the plan as JSON, in one step, and returns the path."""
+        """Writes the plan as JSON, in one step, and returns the path; an older plan there is replaced.
+
+        Raises:
+            PruneError: There is a file that is no plan.
+        """
+        if not _may_replace(Path(path)):
+            raise PruneError(
+                f"Expected a new file, or one that holds a plan. Received: path={str(path)!r}, which holds something "
+                "else. Give another path, or remove it first."
+            )
         return write_json(
             path,
             {
@@ -207,6 +216,16 @@ class Plan:
 def plan_faults(**values: Any) -> list[str]:
     """Returns a fault for every value that is no plan, a path say."""
     return kind_faults(Plan, "Read a file with kp.Plan.load(path).", **values)
+
+
+def _may_replace(path: Path) -> bool:
+    """Says whether nothing is lost where a plan is written: there is no file, an empty one, or a plan."""
+    if not path.is_file() or not path.stat().st_size:
+        return True
+    try:
+        return read_json(path).get("format") == FORMAT
+    except (PruneError, AttributeError):
+        return False
 
 
 def _faults_of_file(data: Any) -> list[str]:

@@ -19,6 +19,7 @@ from kerasprune.costs.cost import cost
 from kerasprune.errors import PruneError, kind_faults, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
+from kerasprune.graph.walk import LOAD
 from kerasprune.plans import Plan, plan_faults
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import cut
@@ -129,7 +130,7 @@ def verify(
         True
     """
     given = {"model": model, "slim": slim}
-    faults = [*kind_faults(keras.Model, "", **given), *plan_faults(plan=plan)]
+    faults = [*kind_faults(keras.Model, LOAD, **given), *plan_faults(plan=plan)]
     raise_faults("Nothing can be verified:", faults)
     inputs = random_inputs(model, side=_SIDE) if data is None else data
     tolerance = max(_TOLERANCE.get(layer.compute_dtype, _HALF) for layer in model.layers)

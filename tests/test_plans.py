@@ -338,3 +338,17 @@ def test_then_refuses_what_cannot_follow():
         kp.Plan({"a": [1, 3, 5]}).then(kp.Plan({"a": [0, 3]}))
     with pytest.raises(kp.PruneError, match="one coupling"):
         kp.Plan({"a": [1]}).then(kp.Plan({"a": [0]}, coupling="free"))
+
+
+def test_only_a_plan_is_replaced_by_a_plan(tmp_path):
+    plan, path = kp.Plan({"hidden": [0, 2]}), tmp_path / "notes.json"
+    for text in ('{"mine": 1}', "[1, 2]", "not JSON"):
+        path.write_text(text)
+        with pytest.raises(kp.PruneError, match="or one that holds a plan. Received: path="):
+            plan.save(path)
+        assert path.read_text() == text
+    path.write_text("")
+    plan.save(path)
+    other = kp.Plan({"hidden": [1]})
+    other.save(path)
+    assert kp.Plan.load(path) == other

@@ -12,10 +12,19 @@ import keras
 from keras import tree
 
 from kerasprune._keras import Functional, inner_functional, nodes_by_depth
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, short
 
 Visit = Callable[..., Any]
 """`visit(node, *args, **kwargs)`: called for each call of a layer or operation, with symbolic tensors replaced."""
+
+
+LOAD = "Read a file with keras.models.load_model(path)."
+
+
+def check_model(model: Any) -> None:
+    """Raises a `PruneError` where something is no model."""
+    if not isinstance(model, keras.Model):
+        raise PruneError(f"Expected a keras.Model. Received: model={short(model)} of {type(model).__name__}. {LOAD}")
 
 
 def functional(model: Any) -> Functional:
@@ -30,8 +39,7 @@ def functional(model: Any) -> Functional:
     Raises:
         PruneError: The model has no graph of layers: it is subclassed, or not built.
     """
-    if not isinstance(model, keras.Model):
-        raise PruneError(f"Expected a keras.Model. Received: model={model!r} of {type(model).__name__}.")
+    check_model(model)
     if isinstance(model, keras.Sequential):
         inner = inner_functional(model)
         if inner is None:

@@ -21,8 +21,8 @@ from kerasprune._keras import (
 )
 from kerasprune.errors import PruneError
 from kerasprune.graph.rule import find
+from kerasprune.graph.walk import check_model, is_model, nodes
 from kerasprune.graph.walk import functional as walked
-from kerasprune.graph.walk import is_model, nodes
 from kerasprune.surgery.clone import train_alike
 from kerasprune.surgery.every_step import wraps_several
 from kerasprune.surgery.same_outputs import check_same
@@ -67,8 +67,7 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
         >>> sorted(kp.trace(plain).prunable)
         ['block_dense']
     """
-    if not isinstance(model, keras.Model):
-        raise PruneError(f"Expected a keras.Model. Received: model={model!r} of {type(model).__name__}.")
+    check_model(model)
     fed = symbolic_inputs(model, inputs)
     writer = Writer(model, tree.flatten(fed))
     new = _written(writer, fed)

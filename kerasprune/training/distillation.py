@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from kerasprune._keras import Functional, compile_arguments, compiled_loss, stru
 from kerasprune.criteria.by_name import output_names
 from kerasprune.criteria.output_kind import warn_of_logits
 from kerasprune.errors import PruneError, is_number, kind_faults, raise_faults
-from kerasprune.graph.walk import functional
+from kerasprune.graph.walk import LOAD, functional
 from kerasprune.plans import Plan
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.training.block_features import BlockFeatures, block_features
@@ -227,7 +228,7 @@ class Student(keras.Model):
 def _check(
     slim: keras.Model, teacher: keras.Model, temperature: float, weight: float, features: float, plan: Plan | None
 ) -> None:
-    faults = kind_faults(keras.Model, "", slim=slim, teacher=teacher)
+    faults = kind_faults(keras.Model, LOAD, slim=slim, teacher=teacher)
     if not is_number(temperature) or temperature <= 0:
         faults.append(f"Expected temperature to be a number above 0. Received: temperature={temperature!r}.")
     if not is_number(weight) or not 0 <= weight <= 1:
@@ -244,6 +245,12 @@ def _check(
         raise PruneError(
             f"Expected a model that Keras's own step trains. Received: {slim.name!r} of {type(slim).__name__}, whose "
             "train_step would not be called. Call the teacher in that step."
+        )
+    if slim.count_params() > teacher.count_params():
+        warnings.warn(
+            f"Expected a teacher that is no smaller than what it teaches: kp.distil(slim, teacher). Received: slim of "
+            f"{slim.count_params():,} weights, and a teacher of {teacher.count_params():,}. Is it the other way round?",
+            stacklevel=3,
         )
     if {id(v) for v in slim.variables} & {id(v) for v in teacher.variables}:
         raise PruneError(

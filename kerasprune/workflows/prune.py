@@ -15,6 +15,7 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.objective import losses_by_output
 from kerasprune.errors import PruneError, kind_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.trace import trace
+from kerasprune.graph.walk import LOAD
 from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
 from kerasprune.surgery.compiled import compile_like
@@ -184,7 +185,7 @@ def _check(
     model: keras.Model, epochs: int, examples: Examples | None, distil: bool, loss: Any, seed: int | None
 ) -> None:
     faults = [
-        *kind_faults(keras.Model, "", model=model),
+        *kind_faults(keras.Model, LOAD, model=model),
         *whole_number_faults(0, epochs=epochs),
         *seed_faults(seed=seed),
     ]

@@ -117,6 +117,14 @@ def test_sigmoid_and_values_and_several_outputs():
     assert loss_of(student, data) == pytest.approx(expected, rel=1e-4)
 
 
+def test_arguments_in_the_wrong_order_are_warned_of():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.Dense(3)(layers.Dense(8, activation="relu", name="hidden")(inputs)))
+    slim, _ = pair(model)
+    with pytest.warns(UserWarning, match=r"slim of 67 weights, and a teacher of 35. Is it the other way round\?"):
+        kp.distil(model, slim)
+
+
 def test_a_loss_of_probabilities_for_logits_is_warned_of():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, layers.Dense(3, name="classes")(layers.Dense(8, activation="relu")(inputs)))

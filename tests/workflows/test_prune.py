@@ -157,6 +157,8 @@ def test_what_is_missing_is_said(start):
         kp.prune(model, epochs=1)
     with pytest.raises(kp.PruneError, match="distil=False"):
         kp.prune(model, data=x, epochs=1, distil=False)
+    with pytest.raises(kp.PruneError, match="model='m.keras'. Read a file with keras.models.load_model"):
+        kp.prune("m.keras")
     with pytest.raises(kp.PruneError, match="read several times"):
         kp.prune(model, data=iter([x]))
     endless = tf.data.Dataset.from_tensor_slices((x, y)).batch(32).repeat()
