@@ -9,7 +9,7 @@ import keras
 from keras import layers, losses, ops
 
 from kerasprune._keras import compile_arguments, making_node
-from kerasprune.criteria.by_name import by_output
+from kerasprune.criteria.by_name import flat
 from kerasprune.criteria.output_kind import kind_by_loss
 from kerasprune.errors import choice_faults, raise_faults
 from kerasprune.graph.walk import functional, is_model
@@ -131,7 +131,11 @@ def judged_weights(model: keras.Model, names: Sequence[str]) -> list[float]:
 
 def _compiled(model: keras.Model, key: str, names: Sequence[str]) -> list[Any]:
     said = (compile_arguments(model) if model.compiled else {}).get(key)
-    return list(by_output(said, names).values())
+    if isinstance(said, Mapping):
+        named = flat(said)
+        return [named.get(name) for name in names]
+    fits = isinstance(said, list | tuple) and len(said) == len(names)
+    return list(said) if fits else [said] * len(names)  # several losses may be for one output
 
 
 def _kind_by_activation(tensor: keras.KerasTensor) -> str:

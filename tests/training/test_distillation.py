@@ -117,6 +117,20 @@ def test_sigmoid_and_values_and_several_outputs():
     assert loss_of(student, data) == pytest.approx(expected, rel=1e-4)
 
 
+def test_several_losses_of_one_output_count_as_keras_counts_them():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.Dense(1, name="amount")(layers.Dense(8, activation="relu")(inputs)))
+    slim, _ = pair(model)
+    student = kp.distil(slim, model)
+    student.compile("sgd", ["mse", "mae"])
+    x, y = np.ones((8, 4)), np.full((8, 1), 3.0)
+    apart = float(np.asarray(slim(x[:1]) - model(x[:1]))[0, 0])
+    slim.compile("sgd", ["mse", "mae"])
+    own = slim.evaluate(x, y, verbose=0, return_dict=True)["loss"]
+    assert student.kinds == {"amount": "values"}
+    assert loss_of(student, x, y) == pytest.approx(WEIGHT * apart**2 + (1 - WEIGHT) * own, rel=1e-4)
+
+
 def test_arguments_in_the_wrong_order_are_warned_of():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, layers.Dense(3)(layers.Dense(8, activation="relu", name="hidden")(inputs)))
