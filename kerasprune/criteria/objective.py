@@ -83,11 +83,16 @@ def losses_by_output(model: keras.Model, loss: Any = None) -> tuple[dict[str, An
     Raises:
         PruneError: There is no loss, or it names outputs that are not there.
     """
-    loss, factors = _given(model, loss)
     names = output_names(model)
+    loss, factors = (_first(each) if len(names) == 1 else each for each in _given(model, loss))
     losses = by_output(loss, names)
     warn_of_logits(model, losses)
     return losses, by_output(factors, names, "a weight")
+
+
+def _first(given: Any) -> Any:
+    """Returns what counts where there is one output: of a list, the first, as Keras trains and evaluates."""
+    return given[0] if isinstance(given, list | tuple) and given else given
 
 
 def _given(model: keras.Model, loss: Any) -> tuple[Any, Any]:

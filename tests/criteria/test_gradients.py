@@ -139,6 +139,15 @@ def test_outputs_of_every_form_have_the_loss_that_keras_evaluates(form):
     assert scores["hidden"].shape == (5,)
 
 
+def test_of_several_losses_for_one_output_the_first_counts_as_in_keras():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.Dense(1)(layers.Dense(5, name="hidden")(inputs)))
+    model.compile("sgd", ["mse", "mae"])
+    labels = X[:, :1] ** 2
+    mean = float(keras.ops.convert_to_numpy(objective(model)(X, labels, None)))
+    assert mean == pytest.approx(model.evaluate(X, labels, batch_size=len(X), verbose=0, return_dict=True)["loss"])
+
+
 @pytest.mark.parametrize("last", [layers.Dense(3), layers.BatchNormalization()])
 def test_a_loss_of_probabilities_on_logits_is_warned_of(last):
     inputs = keras.Input((4,))
