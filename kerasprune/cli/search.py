@@ -125,12 +125,11 @@ def _loaded(path: Path, recipe: schema.Recipe, size: int | None) -> tuple[Channe
     from kerasprune.cli.options import load
     from kerasprune.graph.trace import trace
     from kerasprune.recipes.examples import examples_of
-    from kerasprune.surgery.inline import plain, unread
+    from kerasprune.surgery.inline import at_unknown, plain
 
     model: keras.Model = plain(load(path))
     spec = recipe.prune.plan
-    unknown = "freeze" if unread(model) else spec.unknown  # of which `plain` has warned
-    graph = trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=unknown)
+    graph = trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=at_unknown(model, spec.unknown))
     return graph, examples_of(recipe.data, "train", model, size=size)
 
 

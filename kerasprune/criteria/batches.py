@@ -50,8 +50,13 @@ def batches(data: Any, model: keras.Model, most: int | None = None) -> Iterator[
         >>> [batch.size for batch in batches([(x, y), (x, y)], model, most=12)]
         [8, 4]
     """
-    found = 0
-    for raw in _endless_refused(_each(data), data, most):
+    each, found = _each(data), 0
+    if most is None and never_ends(data):
+        raise PruneError(
+            f"Expected batches that end. Received: data={_kind(data)}, which repeats for ever. "
+            "Give data.take(number of batches)."
+        )
+    for raw in each:
         batch = _batch(raw, data)
         if not found:
             _check_inputs(batch, model)
@@ -99,18 +104,13 @@ def _slices(arrays: tuple) -> Iterator[tuple]:
         yield tree.map_structure(lambda array, at=begin: array[at : at + _BATCH], nest, none_is_leaf=False)
 
 
-def _endless_refused(each: Iterable[Any], data: Any, most: int | None) -> Iterable[Any]:
-    """Returns the batches, where those who made them know that there is an end."""
-    if most is None:
-        try:
-            len(data)
-        except TypeError as error:
-            if "infinite" in str(error):
-                raise PruneError(
-                    f"Expected batches that end. Received: data={_kind(data)}, which repeats for ever. "
-                    "Give data.take(number of batches)."
-                ) from error
-    return each
+def never_ends(data: Any) -> bool:
+    """Says whether data are known to repeat for ever, as a `tf.data.Dataset` knows."""
+    try:
+        len(data)
+    except TypeError as error:
+        return "infinite" in str(error)
+    return False
 
 
 def _batch(raw: Any, data: Any) -> Batch:

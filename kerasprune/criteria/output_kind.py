@@ -13,14 +13,27 @@ from kerasprune._keras import maker
 from kerasprune.criteria.by_name import output_names
 from kerasprune.graph.walk import functional
 
-_CROSS_ENTROPIES = {  # the function and the class; what they take, probabilities or logits
-    (losses.sparse_categorical_crossentropy, losses.SparseCategoricalCrossentropy): ("softmax", "logits"),
-    (losses.categorical_crossentropy, losses.CategoricalCrossentropy): ("softmax", "logits"),
-    (losses.categorical_focal_crossentropy, losses.CategoricalFocalCrossentropy): ("softmax", "logits"),
-    (losses.binary_crossentropy, losses.BinaryCrossentropy): ("sigmoid", "binary_logits"),
-    (losses.binary_focal_crossentropy, losses.BinaryFocalCrossentropy): ("sigmoid", "binary_logits"),
+_CLASSES = {
+    losses.sparse_categorical_crossentropy: losses.SparseCategoricalCrossentropy,
+    losses.categorical_crossentropy: losses.CategoricalCrossentropy,
+    losses.categorical_focal_crossentropy: losses.CategoricalFocalCrossentropy,
+    losses.binary_crossentropy: losses.BinaryCrossentropy,
+    losses.binary_focal_crossentropy: losses.BinaryFocalCrossentropy,
+}
+_KINDS = {  # what they take: probabilities, or logits
+    losses.SparseCategoricalCrossentropy: ("softmax", "logits"),
+    losses.CategoricalCrossentropy: ("softmax", "logits"),
+    losses.CategoricalFocalCrossentropy: ("softmax", "logits"),
+    losses.BinaryCrossentropy: ("sigmoid", "binary_logits"),
+    losses.BinaryFocalCrossentropy: ("sigmoid", "binary_logits"),
 }
 _UNBOUNDED = (layers.Dense, layers.EinsumDense, layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.BatchNormalization)
+
+
+def as_object(loss: Any) -> Any:
+    """Returns a cross-entropy that is given by name or as a function as an object, anything else as it is."""
+    loss = losses.get(loss) if isinstance(loss, str) else loss
+    return _CLASSES[loss]() if callable(loss) and loss in _CLASSES else loss
 
 
 def kind_by_loss(loss: Any) -> str | None:
@@ -34,12 +47,10 @@ def kind_by_loss(loss: Any) -> str | None:
         >>> kind_by_loss("binary_crossentropy"), kind_by_loss(keras.losses.BinaryCrossentropy(from_logits=True))
         ('sigmoid', 'binary_logits')
     """
-    loss = losses.get(loss) if isinstance(loss, str) else loss
-    for (function, kind), (of_probabilities, of_logits) in _CROSS_ENTROPIES.items():
-        if loss is function:
-            return of_probabilities
+    loss = as_object(loss)
+    for kind, names in _KINDS.items():
         if isinstance(loss, kind):
-            return of_logits if loss.get_config().get("from_logits") else of_probabilities
+            return names[bool(loss.get_config().get("from_logits"))]
     return None
 
 
@@ -58,16 +69,10 @@ def warn_of_logits(model: keras.Model, losses_of: Mapping[str, Any]) -> None:
             warnings.warn(
                 f"Expected probabilities for the loss {_name(losses_of[name])!r}. Received: {last.name!r}, a layer "
                 f"without an activation, whose outputs are logits. They are cut off at 0 and 1, and hardly anything is "
-                f"learnt of them: take keras.losses.{_with_logits(losses_of[name])}(from_logits=True).",
+                f"learnt of them: take keras.losses.{type(as_object(losses_of[name])).__name__}(from_logits=True).",
                 stacklevel=4,
             )
 
 
 def _name(loss: Any) -> str:
     return loss if isinstance(loss, str) else getattr(loss, "__name__", None) or loss.name
-
-
-def _with_logits(loss: Any) -> str:
-    """Returns the name of the class whose `from_logits` can be set."""
-    loss = losses.get(loss) if isinstance(loss, str) else loss
-    return next((kind for function, kind in _CROSS_ENTROPIES if loss is function), type(loss)).__name__

@@ -136,6 +136,16 @@ def plain(model: keras.Model) -> keras.Model:
     return functional(model)
 
 
+def at_unknown(model: keras.Model, asked: str) -> str:
+    """Returns the `unknown` of `kp.trace` for what `plain` has made, which has warned of the layers that it left.
+
+    Args:
+        model: What `plain` returned.
+        asked: What the user asked for.
+    """
+    return "freeze" if unread(model) else asked
+
+
 def unread(model: keras.Model) -> list[str]:
     """Returns the names of the layers of a functional model that `kp.trace` knows no rule for."""
     operations = [node.operation for node in _all_nodes(walked(model))]

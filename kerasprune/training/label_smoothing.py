@@ -7,12 +7,8 @@ from typing import Any
 import keras
 from keras import losses, ops
 
+from kerasprune.criteria.output_kind import as_object
 from kerasprune.errors import PruneError
-
-_OF_PROBABILITIES = {
-    losses.sparse_categorical_crossentropy: losses.SparseCategoricalCrossentropy,
-    losses.categorical_crossentropy: losses.CategoricalCrossentropy,
-}
 
 
 class SmoothedSparseCategoricalCrossentropy(losses.SparseCategoricalCrossentropy):
@@ -68,7 +64,7 @@ def smoothed(loss: Any, label_smoothing: float) -> Any:
 
 
 def _smoothed(loss: Any, label_smoothing: float) -> losses.Loss:
-    made = _OF_PROBABILITIES[loss]() if loss in _OF_PROBABILITIES else loss
+    made = as_object(loss)
     config = made.get_config() if isinstance(made, losses.Loss) else {}
     if type(made) is losses.CategoricalCrossentropy:
         return losses.CategoricalCrossentropy(**config | {"label_smoothing": label_smoothing})

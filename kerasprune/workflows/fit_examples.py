@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.criteria.batches import never_ends
 from kerasprune.errors import PruneError, short
 
 
@@ -33,7 +34,7 @@ class Examples:
                 "Expected data in a form that fit takes: arrays (x, y), or a data set. Received: a list of other "
                 "things. Concatenate its batches, or make a tf.data.Dataset or a keras.utils.PyDataset of them."
             )
-        if _endless(data):
+        if never_ends(data):
             raise PruneError(
                 f"Expected data that end. Received: a {type(data).__name__}, which repeats for ever. "
                 "Leave .repeat() out, or give data.take(number of batches)."
@@ -84,14 +85,6 @@ class Examples:
             return len(batches)
         except TypeError:  # a set of unknown length
             return sum(1 for _ in batches)
-
-
-def _endless(data: Any) -> bool:
-    try:
-        len(data)
-    except TypeError as error:  # of a tf.data.Dataset that knows
-        return "infinite" in str(error)
-    return False
 
 
 def _fitting(x: Any) -> Any:

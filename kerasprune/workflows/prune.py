@@ -20,7 +20,7 @@ from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.example_batches import example_batches
-from kerasprune.surgery.inline import plain, unread
+from kerasprune.surgery.inline import at_unknown, plain
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reconstruct import BEFORE_TRAINING, NO_GAIN
 from kerasprune.surgery.reconstruct import reconstruct as reconstructed
@@ -118,12 +118,11 @@ def prune(
     _check(model, epochs, examples, distil, loss, seed)
     dense = plain(model)
     if epochs and examples.labelled:
-        losses_by_output(model, loss)
+        losses_by_output(model, loss)  # says what is wrong with the loss, before anything is measured
     judge = Judge(model, loss, examples if validation is None else Examples(validation, batch))
     steps = [judge.step("dense", dense)]
     side = resolution or _side(dense, examples)
-    unknown = "freeze" if unread(dense) else unknown  # of which `plain` has warned
-    graph = trace(dense, coupling=coupling, freeze=freeze, unknown=unknown, resolution=side)
+    graph = trace(dense, coupling=coupling, freeze=freeze, unknown=at_unknown(dense, unknown), resolution=side)
     used = model.loss if loss is None and model.compiled else loss
     looked_at = None if examples is None else examples.batches()
     plan = make_plan(graph, criterion, budget, **target, data=looked_at, loss=used, resolution=side, seed=seed)

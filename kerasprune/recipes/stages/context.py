@@ -22,7 +22,7 @@ from kerasprune.recipes.examples import examples, labelled, own_examples
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.objective import Objective, objective
 from kerasprune.recipes.run_folder import RunFolder, load_model
-from kerasprune.surgery.inline import plain, unread
+from kerasprune.surgery.inline import at_unknown, plain
 from kerasprune.training.callback import declared
 from kerasprune.training.distillation import distil
 
@@ -138,7 +138,7 @@ def traced(
 ) -> ChannelGraph:
     """Returns the graph of a model as a section of a recipe asks for."""
     side = free_side(model, recipe)
-    unknown = "freeze" if unread(model) else spec.unknown  # of which `plain` has warned
+    unknown = at_unknown(model, spec.unknown)
     return trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=unknown, resolution=side)
 
 
