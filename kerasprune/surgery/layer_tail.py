@@ -44,7 +44,8 @@ class Tail:
     Args:
         scale: `z = scale · u + offset` is what is added to others, or rectified; (groups, columns).
         offset: As `scale`.
-        norm: The BatchNorm directly behind, which alone reads u; its mean can hold a constant.
+        norm: The BatchNorm directly behind, which alone reads u, and nothing that other layers make; its mean can hold
+            a constant.
         sum: The call that adds other tensors to z.
         others: Those tensors.
         range: Values below and above which nothing behind the sum tells apart: `(0, inf)` before a relu.
@@ -76,8 +77,8 @@ def tail_of(program: Program, step: Step, view: Linear) -> Tail:
         chain.append(reader)
         value = reader.outputs[0]
     norm = chain[0].operation if chain and type(chain[0].operation) is layers.BatchNormalization else None
-    if norm is not None and sum(each.operation is norm for each in program.steps) > 1:
-        norm = None  # its mean serves other calls too
+    if norm is not None and not _serves_only(program, norm, step.operation):
+        norm = None
     total = reader if reader and _adds(program, reader, value, step) else None
     end = total.outputs[0] if total else value
     others = tuple(x for x in total.inputs if x is not value) if total else ()
@@ -87,6 +88,12 @@ def tail_of(program: Program, step: Step, view: Linear) -> Tail:
 def _sole_reader(program: Program, value: Value) -> Step | None:
     readers = program.readers.get(value, [])
     return readers[0] if len(readers) == 1 and not any(value is y for y in program.outputs) else None
+
+
+def _serves_only(program: Program, norm: Any, layer: Any) -> bool:
+    """Returns whether all that a BatchNorm reads, in however many calls, is made by one layer."""
+    read = [each.inputs[0] for each in program.steps if each.operation is norm]
+    return all(value in program.maker and program.maker[value].operation is layer for value in read)
 
 
 def _keeps_channels_apart(step: Step, view: Linear) -> bool:

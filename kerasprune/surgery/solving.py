@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -22,6 +24,7 @@ from kerasprune.surgery.least_squares import LeastSquares, fitted
 from kerasprune.surgery.pairing import Pairing
 from kerasprune.surgery.program import Batches, Program, Run, Step, Value
 from kerasprune.surgery.scratch import Scratch
+from kerasprune.surgery.solving_order import in_order
 
 _NUMBERS = 2**26  # of the rows of one layer
 _LEAST = 2000  # positions of a problem that is one of many
@@ -34,23 +37,28 @@ class Kernel:
     """One kernel to be solved.
 
     Args:
-        step: The call of the slim model.
+        calls: The calls of its layer in the slim model, each with what stands behind it; `None` where another kernel
+            of the layer does.
         view: The kernel.
         dense: The same kernel of the dense model.
         entry: How that follows the channels.
-        tail: What stands behind; `None` where another kernel of the layer does.
     """
 
-    step: Step
+    calls: Sequence[tuple[Step, Tail | None]]
     view: Linear
     dense: Linear
     entry: Slice
-    tail: Tail | None
+
+    @property
+    def norms(self) -> list[Any]:
+        """The BatchNorms whose means can hold the constant; none where one call has none behind it."""
+        norms = [tail and tail.norm for _, tail in self.calls]
+        return [] if None in norms else list(dict.fromkeys(norms))
 
 
 @dataclass
 class _Rows:
-    """What a kernel is solved from: rows of X, of Y, and of the residual sum it goes into; and which only judge."""
+    """What a call says of its kernel: rows of X, of Y, and of the residual sum it goes into; and which only judge."""
 
     judges: np.ndarray
     x: np.ndarray
@@ -61,6 +69,41 @@ class _Rows:
     def where(self, chosen: np.ndarray) -> _Rows:
         """Returns some of the rows."""
         return _Rows(*(None if each is None else each[chosen] for each in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What all calls say of their kernel.
+
+    Args:
+        parts: The rows of each call.
+        tails: What stands behind each.
+    """
+
+    parts: Sequence[_Rows]
+    tails: Sequence[Tail | None]
+
+    @property
+    def x(self) -> np.ndarray:
+        """The rows of X, of one call below the other."""
+        return _joined([part.x for part in self.parts])
+
+    def wanted(self, fit: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
+        """Returns what the kernel should put out; `fit(x)` is what it puts out now, where that may count."""
+        pairs = zip(self.parts, self.tails, strict=True)
+        return _joined([_wanted(part, tail, fit and fit(part.x)) for part, tail in pairs])
+
+    def cuts_off(self) -> bool:
+        """Says whether something behind cuts off what is known to reach it."""
+        pairs = zip(self.parts, self.tails, strict=True)
+        return any(tail and np.isfinite(tail.range).any() and _reaches(tail, part) for part, tail in pairs)
+
+    def halves(self) -> tuple[_Evidence, _Evidence]:
+        """Returns what is solved on, and what judges."""
+        return tuple(
+            _Evidence([part.where(part.judges == judging) for part in self.parts], self.tails)
+            for judging in (False, True)
+        )
 
 
 @dataclass(frozen=True)
@@ -165,16 +208,17 @@ class Solving:
 
     def solve_all(self) -> None:
         """Solves every kernel in the order of the model."""
-        order = [step for step in self.pairing.slim.before(self.pairing.slim.outputs) if self.pairing.has_kernel(step)]
-        kernels = {step: self._kernels(step) for step in order}
+        program = self.pairing.slim
+        steps = [step for step in program.before(program.outputs) if self.pairing.has_kernel(step)]
+        order = [(calls, self._kernels(calls, apart)) for calls, apart in in_order(program, steps)]
         self.left |= {each.name: f"of class {each.kind}" for each in self.pairing.applied.graph.unknown}
-        for step in order:
-            self.targets.pin(self._needed(step, kernels[step]))
-        for step in order:
-            for kernel in kernels[step]:
+        for calls, kernels in order:
+            self.targets.pin(self._needed(calls, kernels))
+        for calls, kernels in order:
+            for kernel in kernels:
                 self._solve(kernel)
-            self.targets.unpin(self._needed(step, kernels[step]))
-            self._done.add(step)
+            self.targets.unpin(self._needed(calls, kernels))
+            self._done.update(calls)
 
     def warn(self) -> None:
         """Names what was left as it is, and where there was little to solve from."""
@@ -188,60 +232,68 @@ class Solving:
                 stacklevel=3,
             )
 
-    def _kernels(self, step: Step) -> list[Kernel]:
-        """Returns the kernels of a call that can be solved; says why where there is none."""
-        layer, dense = step.operation, self.pairing.dense_of[step].operation
+    def _kernels(self, calls: Sequence[Step], apart: bool) -> list[Kernel]:
+        """Returns the kernels of a layer that can be solved; says why where there is none.
+
+        Args:
+            calls: The calls of the layer.
+            apart: Whether none reads what another makes.
+        """
+        layer, dense = calls[0].operation, self.pairing.dense_of[calls[0]].operation
         views, wholes = ([view for part in kernel_layers(each) for view in as_linear(part)] for each in (layer, dense))
         if not views or len(views) != len(wholes):
             self.left[layer.name] = f"of class {type(layer).__name__}"
             return []
-        if sum(each.operation is layer for each in self.pairing.slim.steps) > 1:
-            self.left[layer.name] = "is called several times"
+        if not apart:
+            self.left[layer.name] = "is called again on what it has made"
             return []
-        tails = [None] * (len(views) - 1) + [tail_of(self.pairing.slim, step, views[-1])]
+        within = [[(step, None) for step in calls]] * (len(views) - 1)
+        last = [(step, tail_of(self.pairing.slim, step, views[-1])) for step in calls]
         entries = [self._slices[id(whole.variable)] for whole in wholes]
-        return [Kernel(step, *each) for each in zip(views, wholes, entries, tails, strict=True)]
+        return [Kernel(*each) for each in zip([*within, last], views, wholes, entries, strict=True)]
 
-    def _needed(self, step: Step, kernels: Sequence[Kernel]) -> dict[Any, int]:
-        """Returns which tensors of the dense model are to be held until a call is solved."""
-        needed = {value: len(kernels) for value in self.pairing.dense_of[step].inputs}
+    def _needed(self, calls: Sequence[Step], kernels: Sequence[Kernel]) -> Counter[Value]:
+        """Returns which tensors of the dense model are to be held until a layer is solved."""
+        needed: Counter[Value] = Counter()
+        for step in calls:
+            needed.update(dict.fromkeys(self.pairing.dense_of[step].inputs, len(kernels)))
         for kernel in kernels:
-            if kernel.tail and kernel.tail.sum and (pair := self.pairing.of.get(kernel.tail.sum.outputs[0])):
-                needed[pair.dense] = needed.get(pair.dense, 0) + 1
+            sums = [tail.sum.outputs[0] for _, tail in kernel.calls if tail and tail.sum]
+            needed.update(self.pairing.of[value].dense for value in sums if value in self.pairing.of)
         return needed
 
     def _solve(self, kernel: Kernel) -> None:
-        view, tail = kernel.view, kernel.tail
-        rows, judges = self._rows(kernel), None
+        view, norms = kernel.view, [] if kernel.view.bias is not None else kernel.norms
+        evidence = _Evidence([self._rows(kernel, *call) for call in kernel.calls], [tail for _, tail in kernel.calls])
+        judges = None
         if len(self.ridges) > 1:
-            rows, judges = rows.where(~rows.judges), rows.where(rows.judges)
-        norm = tail.norm if tail and view.bias is None else None
-        target = _wanted(rows, tail, None)
-        problem, ridge = LeastSquares(rows.x, view.start, view.bias is not None or norm is not None), self.ridges[0]
+            evidence, judges = evidence.halves()
+        x, target, ridge = evidence.x, evidence.wanted(), self.ridges[0]
+        problem = LeastSquares(x, view.start, view.bias is not None or bool(norms))
         if judges is not None:
-            slack = 0.0 if tail and tail.norm else self.slack
-            ridge = problem.steadiest(target, self.ridges, judges.x, _wanted(judges, tail, None), slack)
+            slack = 0.0 if kernel.norms else self.slack
+            ridge = problem.steadiest(target, self.ridges, judges.x, judges.wanted(), slack)
         matrices, constant = problem.solve(target, ridge)
-        if tail and np.isfinite(tail.range).any() and (tail.sum is None or rows.sum is not None):
+        if evidence.cuts_off():
             for _ in range(self.turns):
-                target = _wanted(rows, tail, fitted(rows.x, matrices, constant))
+                target = evidence.wanted(partial(fitted, matrices=matrices, constant=constant))
                 matrices, constant = problem.solve(target, ridge)
         view.assign(matrices, None if view.bias is None else constant)
-        if norm is not None:
+        for norm in norms:
             norm.moving_mean.assign(values(norm.moving_mean) - constant.ravel())
-        if len(rows.x) < rows.x.shape[2]:
+        if len(x) < x.shape[2]:
             self.scarce.append(view.layer.name)
 
-    def _rows(self, kernel: Kernel) -> _Rows:
-        """Collects rows at random positions, as many of every example."""
-        view, tail, step = kernel.view, kernel.tail, kernel.step
-        columns = self._columns(kernel)
+    def _rows(self, kernel: Kernel, step: Step, tail: Tail | None) -> _Rows:
+        """Collects rows of a call at random positions, as many of every example."""
+        view, columns = kernel.view, self._columns(kernel)
         factor = 1.0 if kernel.entry.factor is None else kernel.entry.factor(self.pairing.applied.count)
         pair = self.pairing.of.get(tail.sum.outputs[0]) if tail and tail.sum else None
         if pair and any(self.pairing.has_kernel(each) for each in self._unsolved_before(tail.others)):
             pair = None
+        number = self._number(view, len(kernel.calls))
         ours = self._slim.batches(*step.inputs, *(tail.others if pair else ()))
-        theirs = self.targets.of(kernel, self.pairing.dense_of[step], pair and pair.dense, self._number(view))
+        theirs = self.targets.of(kernel, self.pairing.dense_of[step], pair and pair.dense, number)
         parts: list[list[np.ndarray]] = []
         seen = 0
         for here, made in zip(ours, theirs, strict=True):
@@ -263,13 +315,13 @@ class Solving:
         counted = np.arange(seen * number, (seen + examples) * number)
         return (counted // (number if self._count >= _JUDGES else 1)) % _JUDGES == _JUDGES - 1
 
-    def _number(self, view: Linear) -> int:
-        """Returns how many positions of each example a kernel is solved on at most."""
+    def _number(self, view: Linear, calls: int) -> int:
+        """Returns how many positions of each example a kernel is solved on at most, in each of its calls."""
         groups, width, _ = view.start.shape
         most = min(self.positions, _NUMBERS // max(groups * width, 1))
         if groups > 1:  # many small problems: depthwise kernels have nine unknowns
             most = min(most, max(_LEAST, 100 * width))
-        return ceil(most / self._count)
+        return ceil(most / self._count / calls)
 
     def _unsolved_before(self, wanted: Sequence[Any]) -> list[Step]:
         return [step for step in self.pairing.slim.before(wanted) if step not in self._done]
@@ -291,6 +343,16 @@ class Solving:
                     f"Expected numbers at {kernel.view.layer.name!r}. Received: NaN or infinity in the {name} model. "
                     "Check the weights, and that the data are scaled as in training."
                 )
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns arrays below each other; a single one is not copied."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _reaches(tail: Tail, rows: _Rows) -> bool:
+    """Says whether what stands behind a kernel is known: where it is added to others, these too."""
+    return tail.sum is None or rows.sum is not None
 
 
 def _wanted(rows: _Rows, tail: Tail | None, present: np.ndarray | None) -> np.ndarray:

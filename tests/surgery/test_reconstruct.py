@@ -299,7 +299,57 @@ def test_a_shared_layer_is_named_and_few_examples_too():
     with pytest.warns(UserWarning) as caught:
         reconstruct(kp.rebuild(model, kp.Plan({})), model, kp.Plan({}), data)
     told = " ".join(str(each.message) for each in caught)
-    assert "'shared' is called several times" in told and "Fewer positions than unknowns in 'out'" in told
+    assert "'shared' is called again on what it has made" in told and "Fewer positions than unknowns in 'out'" in told
+
+
+SHARED = {
+    "one norm": lambda: [layers.BatchNormalization(name="norm")] * 2,
+    "a norm for each": lambda: [layers.BatchNormalization(), layers.BatchNormalization()],
+    "a bias": lambda: [layers.ReLU(), layers.ReLU()],
+}
+
+
+@pytest.mark.parametrize("behind", SHARED)
+def test_a_layer_of_several_calls_is_solved_for_all_of_them(behind, recwarn):
+    """Two pictures through one encoder, whose last two channels are sums of others and a constant: its reader can do
+    without them."""
+    inputs = [keras.Input((SIZE, SIZE, 3)), keras.Input((SIZE, SIZE, 3))]
+    first = layers.Conv2D(6, 3, name="first")
+    reader = layers.Conv2D(5, 3, use_bias=behind == "a bias", name="reader")
+    x = [norm(reader(first(x))) for x, norm in zip(inputs, SHARED[behind](), strict=True)]
+    model = _shaken(keras.Model(inputs, layers.Dense(3, use_bias=False, name="out")(layers.Concatenate()(x))))
+    kernel, bias = (keras.ops.convert_to_numpy(each).copy() for each in model.get_layer("first").weights)
+    mixing = np.array([[1.0, 0.5], [-1.0, 0.0], [0.0, 2.0], [0.3, 0.0]])
+    kernel[..., 4:], bias[4:] = kernel[..., :4] @ mixing, bias[:4] @ mixing + [3.0, -2.0]
+    model.get_layer("first").set_weights([kernel, bias])
+    plan, data = kp.Plan({"first": [0, 1, 2, 3]}), (_images(), -2 * _images()[::-1])
+    slim = kp.rebuild(model, plan, absorb=False)
+    new = reconstruct(slim, model, plan, data, ridge=1e-10)
+    assert not [each for each in recwarn if "left as they are" in str(each.message)]
+    fresh = [_images(90)[60:], _images(120)[90:]]
+    expected = _outputs(model, fresh)
+    assert np.abs(_outputs(slim, fresh) - expected).max() > 0.1 * np.abs(expected).max()
+    assert np.abs(_outputs(new, fresh) - expected).max() < 1e-3 * np.abs(expected).max()
+
+
+def test_shared_layers_are_solved_after_all_that_any_of_their_calls_reads():
+    """A head on two levels of a pyramid, and a block that is applied to what it has made."""
+    from kerasprune.surgery.program import Program
+    from kerasprune.surgery.solving_order import in_order
+
+    inputs = keras.Input((SIZE, SIZE, 3))
+    head, again = layers.Conv2D(4, 3, name="head"), layers.Conv2D(4, 1, name="again")
+    fine = layers.Conv2D(4, 3, name="fine")(inputs)
+    first = layers.Conv2D(2, 1, name="of_fine")(head(fine))
+    coarse = layers.Conv2D(4, 1, name="coarse")(fine)
+    x = layers.Add()([first, layers.Conv2D(2, 1, name="of_coarse")(head(coarse))])
+    program = Program(keras.Model(inputs, [x, again(again(coarse))]))
+    steps = [each for each in program.before(program.outputs) if isinstance(each.operation, layers.Conv2D)]
+    found = [(calls[0].operation.name, len(calls), apart) for calls, apart in in_order(program, steps)]
+    place = {name: number for number, (name, *_) in enumerate(found)}
+    assert found[place["head"]] == ("head", 2, True) and found[place["again"]] == ("again", 2, False)
+    assert place["fine"] < place["coarse"] < place["head"] < min(place["of_fine"], place["of_coarse"])
+    assert len(place) == len(found) == 6
 
 
 def test_bad_arguments(net):
