@@ -158,6 +158,7 @@ class GrowingPenalty(PruningCallback):
             attach_decay(self.session, self._units, list(map(self.session.variable, names, zeros)), self.strength)
         else:
             _warn_of_decay(self.model.optimizer)
+            _warn_of_clipping(self.model.optimizer)
             for unit in self._units:
                 for part in unit.parts:
                     self.session.regularize(part.variable, GrowingL2(self._reader(unit, part)))
@@ -364,6 +365,19 @@ def _warn_of_decay(optimizer: keras.Optimizer) -> None:
         warnings.warn(
             f"The optimizer decays weights by itself (weight_decay={decay}), past the momentum; the method wants "
             "weight decay as an L2 term in the loss. Use kernel_regularizer instead.",
+            stacklevel=4,
+        )
+
+
+def _warn_of_clipping(optimizer: keras.Optimizer) -> None:
+    inner = unwrapped(optimizer)
+    limits = {name: getattr(inner, name) for name in ("clipnorm", "global_clipnorm", "clipvalue")}
+    found = ", ".join(f"{name}={limit:g}" for name, limit in limits.items() if limit is not None)
+    if found:
+        warnings.warn(
+            f"The optimizer clips gradients ({found}), that of the penalty included, which grows: what is pushed may "
+            "shrink no faster, or leave the loss hardly a part of the step. Use decoupled=True, which applies the "
+            "penalty apart from the gradient, or do not clip.",
             stacklevel=4,
         )
 

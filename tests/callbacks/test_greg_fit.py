@@ -312,6 +312,21 @@ def test_decay_inside_the_optimizer_is_warned_of(optimizer):
         train(compiled(optimizer=optimizer()), [_greg1().compressed(4)])
 
 
+@pytest.mark.parametrize("limit", [{"clipnorm": 0.1}, {"global_clipnorm": 0.5}, {"clipvalue": 0.01}])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_clipped_gradients_are_warned_of(limit, scaled, recwarn):
+    def clipping():
+        optimizer = keras.optimizers.SGD(0.01, **limit)
+        return keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer
+
+    ((name, value),) = limit.items()
+    with pytest.warns(UserWarning, match=rf"clips gradients \({name}={value}\).* Use decoupled=True"):
+        train(compiled(optimizer=clipping()), [_greg1(strict=False).compressed(4)])
+    recwarn.clear()
+    train(compiled(optimizer=clipping()), [_greg1(decoupled=True).compressed(4)])
+    assert not [each for each in recwarn if "clips" in str(each.message)]
+
+
 @MAKERS
 def test_frozen_kernels_are_warned_of(make):
     model = network()
