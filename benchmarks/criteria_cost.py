@@ -106,7 +106,7 @@ def table() -> str:
         some = [row for row in found if (row["side"], row["batch"], row["batches"]) == sizes]
         first = some[0]
         lines += [
-            f"ResNet-50 at {sizes[0]}², {sizes[2]} batches of {sizes[1]}; {first['machine']}, {first['backend']}, "
+            f"ResNet-50 at {sizes[0]}², batches of {sizes[1]}: {sizes[2]}; {first['machine']}, {first['backend']}, "
             f"{first['date']}, load {first['load']}. A training step takes {first['step']} s.",
             "",
             f"| Criterion | seconds | training steps for each batch (limit {LIMIT}) |",

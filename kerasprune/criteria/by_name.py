@@ -79,3 +79,16 @@ def by_output(given: Any, names: Sequence[str], what: str = "a loss") -> dict[st
             raise PruneError(f"Expected {what} for each of the outputs {list(names)}. Received: {len(given)} of them.")
         return dict(zip(names, given, strict=True))
     return dict.fromkeys(names, given)
+
+
+def picked(given: Any, names: Sequence[str], what: str) -> dict[str, Any]:
+    """Returns what is given for each output, as `by_output`; a dict may hold more, which is left out.
+
+    Example:
+        >>> picked({"age": 1, "unused": 2}, ["age", "weight"], "labels")
+        {'age': 1, 'weight': None}
+    """
+    if isinstance(given, Mapping):
+        named = flat(given)
+        return {name: named.get(name) for name in names}
+    return by_output(given, names, what)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 from keras import ops, tree
 
 from kerasprune._keras import compile_arguments, loss_object, mask_of
-from kerasprune.criteria.by_name import by_output, flat, output_names
+from kerasprune.criteria.batches import Batch, batches
+from kerasprune.criteria.by_name import by_output, output_names, picked
+from kerasprune.criteria.labels import check_labels, check_shape, labels_by_output
 from kerasprune.criteria.output_kind import warn_of_logits
 from kerasprune.errors import PruneError
 
 Objective = Callable[[Any, Any, Any], Any]
 """`(inputs, labels, weights) → mean loss`, a scalar tensor."""
-
-_OWN_SHAPES = ("ctc", "circle")  # losses whose labels are neither classes nor shaped as the outputs
 
 OutputLoss = Callable[[Any, Any, Any], Any]
 """`(outputs, labels, weights) → mean loss`."""
@@ -60,7 +60,7 @@ def output_loss(model: keras.Model, loss: Any = None) -> OutputLoss:
 
     def mean_loss(outputs: Any, labels: Any, weights: Any = None) -> Any:
         predicted = tree.flatten(outputs)
-        answers, shares = _parts(labels, names, "labels"), _parts(weights, names, "sample weights")
+        answers, shares = labels_by_output(labels, names), picked(weights, names, "sample weights")
         total = 0.0
         for name, y in zip(names, predicted, strict=True):
             if losses[name] is not None:
@@ -83,11 +83,33 @@ def losses_by_output(model: keras.Model, loss: Any = None) -> tuple[dict[str, An
     Raises:
         PruneError: There is no loss, or it names outputs that are not there.
     """
+    losses, factors = _by_output(model, loss)
+    warn_of_logits(model, losses)
+    return losses, factors
+
+
+def labelled(data: Any, model: keras.Model, loss: Any = None, most: int | None = None) -> Iterator[Batch]:
+    """Yields the batches of a data set whose labels go with the loss.
+
+    Args:
+        data: As for `batches`.
+        model: The model that they are for.
+        loss: As for `objective`.
+        most: How many examples are read; the last batch is cut. Defaults to `None`, all.
+
+    Raises:
+        PruneError: As for `batches`, and where labels do not go with the loss.
+    """
+    losses, _ = _by_output(model, loss)
+    for batch in batches(data, model, most):
+        check_labels(model, losses, batch.labels)
+        yield batch
+
+
+def _by_output(model: keras.Model, loss: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     names = output_names(model)
     loss, factors = (_first(each) if len(names) == 1 else each for each in _given(model, loss))
-    losses = by_output(loss, names)
-    warn_of_logits(model, losses)
-    return losses, by_output(factors, names, "a weight")
+    return by_output(loss, names), by_output(factors, names, "a weight")
 
 
 def _first(given: Any) -> Any:
@@ -110,16 +132,6 @@ def _given(model: keras.Model, loss: Any) -> tuple[Any, Any]:
     return loss, factors
 
 
-def _parts(given: Any, names: list[str], what: str) -> dict[str, Any]:
-    """Returns labels, or sample weights, by the names of the outputs; of a dict, those that have an output."""
-    if isinstance(given, Mapping):
-        named = flat(given)
-        return {name: named.get(name) for name in names}
-    if isinstance(given, list | tuple) or given is None or len(names) == 1 or what == "sample weights":
-        return by_output(given, names, what)
-    raise PruneError(f"Expected {what} for each of the outputs {names}, as a list or a dict. Received: one array.")
-
-
 def _mean(loss: Any, labels: Any, outputs: Any, weights: Any) -> Any:
     """Returns the mean over examples and positions, in the precision of the outputs, and at least in float32.
 
@@ -132,7 +144,7 @@ def _mean(loss: Any, labels: Any, outputs: Any, weights: Any) -> Any:
     if keras.backend.standardize_dtype(outputs.dtype) != precision:  # a softmax's outputs know their logits: no copy
         outputs = ops.cast(outputs, precision)
     judge = loss_object(loss, labels, outputs)
-    _check_labels(judge, labels, outputs)
+    check_shape(judge, labels, outputs)
     each = judge.call(ops.cast(labels, precision), outputs)
     share = None if weights is None else ops.cast(weights, each.dtype)
     if mask is not None and len(mask.shape) == len(each.shape):
@@ -140,37 +152,6 @@ def _mean(loss: Any, labels: Any, outputs: Any, weights: Any) -> Any:
         mask = mask / ops.maximum(ops.mean(mask), 1e-7)
         share = mask if share is None else mask * _as_wide(share, mask)
     return ops.mean(each if share is None else each * _as_wide(share, each))
-
-
-def _check_labels(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
-    """Checks that labels have the shape that a loss of Keras asks for: some of them would be broadcast silently."""
-    if loss.name in _OWN_SHAPES or not type(loss).__module__.startswith("keras.") or not _of_keras(loss):
-        return
-    wanted = tuple(outputs.shape[:-1] if "sparse" in loss.name else outputs.shape)
-    given = tuple(labels.shape)
-    if not any(_alike(each, wanted) for each in (given, given[:-1] if given[-1:] == (1,) else given, (*given, 1))):
-        remedy = (
-            "Give class numbers, or loss='categorical_crossentropy'."
-            if "sparse" in loss.name
-            else ("Give loss='sparse_categorical_crossentropy' for class numbers, or labels of that shape.")
-        )
-        raise PruneError(
-            f"Expected labels of shape {_shown(wanted)} for {loss.name} and outputs {_shown(tuple(outputs.shape))}. "
-            f"Received: labels of shape {_shown(given)}. {remedy}"
-        )
-
-
-def _of_keras(loss: keras.losses.Loss) -> bool:
-    function = getattr(loss, "fn", type(loss))  # what stands in a wrapper may be the user's
-    return getattr(function, "__module__", "").startswith("keras.")
-
-
-def _alike(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
-    return len(one) == len(other) and all(None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
-
-
-def _shown(shape: tuple[int | None, ...]) -> str:
-    return f"({', '.join('n' if size is None else str(size) for size in shape)})"
 
 
 def _as_wide(weights: Any, values: Any) -> Any:

@@ -48,8 +48,13 @@ class Examples:
         """Whether there are labels beside the inputs."""
         if self.arrays:
             return isinstance(self.data, tuple) and len(self.data) > 1
-        first = next(iter(self.batches()), ())
+        first = self._first()
         return isinstance(first, tuple | list) and len(first) > 1
+
+    @property
+    def labels(self) -> Any:
+        """The labels: of arrays all, of batches those of the first."""
+        return (self.data if self.arrays else self._first())[1]
 
     @property
     def inputs(self) -> Any:
@@ -57,9 +62,7 @@ class Examples:
         return self.data[0] if self.arrays and isinstance(self.data, tuple) else self.data
 
     def batches(self) -> Any:
-        """Returns what yields batches `(inputs, labels)`, or inputs."""
-        if isinstance(self.data, keras.utils.PyDataset):
-            return [self.data[index] for index in range(self.data.num_batches)]
+        """Returns what holds batches `(inputs, labels)`, or inputs: a list, or what was given."""
         if not self.arrays:
             return self.data
         data = self.data if isinstance(self.data, tuple) else (self.data,)
@@ -81,10 +84,17 @@ class Examples:
     def steps(self) -> int:
         """Returns the number of batches."""
         batches = self.batches()
+        if isinstance(batches, keras.utils.PyDataset):
+            return batches.num_batches
         try:
             return len(batches)
         except TypeError:  # a set of unknown length
             return sum(1 for _ in batches)
+
+    def _first(self) -> Any:
+        """Returns the first batch."""
+        batches = self.batches()
+        return batches[0] if isinstance(batches, keras.utils.PyDataset) else next(iter(batches), ())
 
 
 def _fitting(x: Any) -> Any:

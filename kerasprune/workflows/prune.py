@@ -12,7 +12,6 @@ from kerasprune._keras import structures
 from kerasprune.budgets.base import Budget
 from kerasprune.costs.cost import cost
 from kerasprune.criteria.base import Criterion
-from kerasprune.criteria.objective import losses_by_output
 from kerasprune.errors import PruneError, kind_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import LOAD
@@ -26,7 +25,7 @@ from kerasprune.surgery.reconstruct import BEFORE_TRAINING, NO_GAIN
 from kerasprune.surgery.reconstruct import reconstruct as reconstructed
 from kerasprune.training.distillation import distil as taught
 from kerasprune.workflows.fit_examples import Examples
-from kerasprune.workflows.pruning_report import Judge, Report, compile_for
+from kerasprune.workflows.pruning_report import Judge, Report, check_examples, compile_for, has_loss
 
 RATE, MOMENTUM = 0.01, 0.9  # of fine-tuning, where no optimizer is given
 WEIGHT = 0.9  # of the teacher in the loss, where there are labels too
@@ -117,9 +116,8 @@ def prune(
     examples = None if data is None else Examples(data, batch)
     _check(model, epochs, examples, distil, loss, seed)
     dense = plain(model)
-    if epochs and examples.labelled:
-        losses_by_output(model, loss)  # says what is wrong with the loss, before anything is measured
     judge = Judge(model, loss, examples if validation is None else Examples(validation, batch))
+    check_examples(model, loss, examples, judge.examples)
     steps = [judge.step("dense", dense)]
     side = resolution or _side(dense, examples)
     graph = trace(dense, coupling=coupling, freeze=freeze, unknown=at_unknown(dense, unknown), resolution=side)
@@ -195,7 +193,7 @@ def _check(
         raise PruneError(f"Expected data to fine-tune on. Received: epochs={epochs}, data=None.")
     if not examples.labelled and not distil:
         raise PruneError("Expected labels beside distil=False. Received: inputs alone. Leave distil=True.")
-    if examples.labelled and loss is None and not (model.compiled and model.loss):
+    if examples.labelled and not has_loss(model, loss):
         raise PruneError(
             f"Expected a loss to fine-tune with. Received: loss=None, and {model.name!r} is not compiled. "
             "Compile it, or give loss=."

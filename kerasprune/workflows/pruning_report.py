@@ -9,6 +9,8 @@ from typing import Any
 import keras
 
 from kerasprune._keras import structures
+from kerasprune.criteria.labels import check_labels
+from kerasprune.criteria.objective import losses_by_output
 from kerasprune.graph.walk import functional
 from kerasprune.surgery.comparison import output_error
 from kerasprune.surgery.compiled import compile_like
@@ -86,6 +88,30 @@ class Judge:
         twin = keras.Model(*structures(functional(model)))
         compile_for(twin, self.model, self.loss)
         return twin.evaluate(**self.examples.fit_arguments(), verbose=0, return_dict=True)
+
+
+def has_loss(model: keras.Model, loss: Any) -> bool:
+    """Says whether there is a loss: a given one, or the one that the model is compiled with."""
+    return loss is not None or bool(model.compiled and model.loss)
+
+
+def check_examples(model: keras.Model, loss: Any, *given: Examples | None) -> None:
+    """Says what is wrong with the loss, and with labels beside it, before anything is measured.
+
+    Args:
+        model: The dense model.
+        loss: The loss, where not the compiled one.
+        given: Examples; those without labels, and the same ones again, are passed over.
+
+    Raises:
+        PruneError: Labels have another shape than the loss takes, or are classes that the model does not have.
+    """
+    labelled = [each for each in dict.fromkeys(given) if each is not None and each.labelled]
+    if not labelled or not has_loss(model, loss):
+        return
+    losses, _ = losses_by_output(model, loss)
+    for each in labelled:
+        check_labels(model, losses, each.labels)
 
 
 def compile_for(model: keras.Model, dense: keras.Model, loss: Any, **others: Any) -> None:

@@ -22,7 +22,7 @@ from kerasprune.surgery.recalibrate import recalibrate
 from kerasprune.surgery.reconstruct import reconstruct
 from kerasprune.workflows.choices import READY
 from kerasprune.workflows.fit_examples import Examples
-from kerasprune.workflows.pruning_report import Judge, Step
+from kerasprune.workflows.pruning_report import Judge, Step, check_examples
 
 MEASURES = ("accuracy", "loss", "error")
 
@@ -116,6 +116,7 @@ def rank(
     graph = graph_of(model)
     examples = Examples(data, batch)
     judge = Judge(graph.model, loss, examples if validation is None else Examples(validation, batch))
+    check_examples(graph.model, loss, judge.examples)
     dense = judge.step("dense", graph.model)
     found = measure or next(name for name in MEASURES if _has(dense, name))
     if not _has(dense, found):

@@ -189,8 +189,9 @@ class Endless:
 BAD = {
     "no data": (None, LOSS, r"Expected data for TaylorFO, which needs data, gradients. Received: data=None"),
     "no loss": (DATA, None, "Expected a loss to differentiate.*not compiled with one. Give loss="),
-    "labels of another shape": ([(X, np.eye(3)[Y])], LOSS, r"labels of shape \(30\) for sparse.*Received.*\(30, 3\)"),
-    "labels that would be broadcast": ([(X, Y[:, None])], "mse", r"labels of shape \(30, 3\) for mse"),
+    "labels of another shape": ([(X, np.eye(3)[Y])], LOSS, r"labels of shape \(n\) for sparse.*Received.*\(30, 3\)"),
+    "labels that would be broadcast": ([(X, Y[:, None])], "mse", r"labels of shape \(n, 3\) for mse"),
+    "classes from 1, in a later batch": ([(X, Y), (X, Y + 1)], LOSS, "from 0 to 2.*labels such as 3. Subtract 1"),
     "not batched": (list(zip(X, Y, strict=True)), LOSS, r"\(None, 4\). Received: \(4,\). It lacks the batch axis"),
     "two arrays in a list": ([X, Y], LOSS, r"Give arrays as a tuple, data=\(x, y\)"),
     "arrays of two lengths": ((X, Y[:7]), LOSS, r"as many labels as inputs in data=\(x, y\). Received: 7 and 30"),

@@ -99,6 +99,22 @@ def test_batches_of_any_kind(start):
         assert "accuracy" in report.steps[-1].metrics and slim.count_params() < model.count_params()
 
 
+def test_labels_that_do_not_fit_are_named_before_anything_is_done(start):
+    model, x, y = start
+    for data in ((x, y + 1), tf.data.Dataset.from_tensor_slices((x, y + 1)).batch(64), Halves(x, y + 1)):
+        with pytest.raises(kp.PruneError, match="from 0 to 2 .*labels such as 3. Subtract 1"):
+            kp.prune(model, data=data, epochs=1)
+        with pytest.raises(kp.PruneError, match="from 0 to 2"):  # what is reported needs them too
+            kp.prune(model, data=x, validation=data)
+    with pytest.raises(kp.PruneError, match="loss='categorical_crossentropy'"):
+        kp.prune(model, data=(x, np.eye(3)[y]))
+    assert kp.prune(model, data=(x, y + 1), loss=_spread).report.steps
+
+
+def _spread(y_true, y_pred):
+    return keras.ops.mean(keras.ops.square(y_pred), axis=-1)
+
+
 def test_the_side_of_images_is_that_of_the_data():
     inputs = keras.Input((None, None, 3))
     x = layers.Conv2D(8, 3, activation="relu", name="first")(inputs)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kerasprune.budgets.reconfigure import reconfigure
+from kerasprune.criteria.by_name import by_output, output_names
+from kerasprune.criteria.labels import check_labels
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -175,11 +177,20 @@ def callback_of(spec: schema.Named, plan: Plan | None, model: keras.Model, recip
 
 
 def measured(model: keras.Model, examples: Any, objective: Objective) -> dict[str, float]:
-    """Returns loss and metrics of a model on examples, compiled as for training; nothing where they have no labels."""
+    """Returns loss and metrics of a model on examples, compiled as for training; nothing where they have no labels.
+
+    Raises:
+        PruneError: The labels do not go with the loss.
+    """
     if not labelled(examples):
         return {}
     twin = objective.compile(keras.Model(model.inputs, model.outputs))
-    return twin.evaluate(examples, verbose=0, return_dict=True)
+    try:
+        return twin.evaluate(examples, verbose=0, return_dict=True)
+    except Exception:
+        for batch in examples:  # to say whether labels are the reason, and which
+            check_labels(twin, by_output(objective.compiled_loss(), output_names(twin)), batch[1])
+        raise
 
 
 def worth(logs: Mapping[str, float]) -> float:

@@ -1,0 +1,122 @@
+"""Labels that do not go with a loss: of another shape than it takes, or classes that the model does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune._keras import loss_object
+from kerasprune.criteria.by_name import output_names, picked
+from kerasprune.errors import PruneError
+from kerasprune.graph.walk import functional
+
+_OWN_SHAPES = ("ctc", "circle")  # losses whose labels are neither classes nor shaped as the outputs
+
+
+def check_labels(model: keras.Model, losses: Mapping[str, Any], labels: Any) -> None:
+    """Checks that labels go with the losses of a model.
+
+    Args:
+        model: The model whose outputs they are for.
+        losses: The loss of each output by its name, as `compile` takes it; `None` for an output without one.
+        labels: Labels of some examples, as `fit` takes them.
+
+    Raises:
+        PruneError: They have another shape than a loss of Keras takes, or are classes that an output does not have.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from kerasprune import PruneError
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, "softmax", name="kind")])
+        >>> loss = {"kind": "sparse_categorical_crossentropy"}
+        >>> check_labels(model, loss, np.array([0, 1, 2]))
+        >>> try:
+        ...     check_labels(model, loss, np.array([1, 2, 3]))
+        ... except PruneError as error:
+        ...     print(str(error).split(". ")[-1])
+        Subtract 1: classes begin with 0.
+    """
+    names = output_names(model)
+    answers = labels_by_output(labels, names)
+    for name, output in zip(names, functional(model).outputs, strict=True):
+        if losses[name] is not None and answers[name] is not None:
+            loss = loss_object(losses[name], answers[name], output)
+            check_shape(loss, answers[name], output)
+            _check_classes(loss, answers[name], output)
+
+
+def labels_by_output(labels: Any, names: list[str]) -> dict[str, Any]:
+    """Returns labels by the names of the outputs; of a dict, those that have an output.
+
+    Args:
+        labels: Labels as `fit` takes them.
+        names: The names of the outputs.
+
+    Raises:
+        PruneError: There is one array for several outputs, or another number of them.
+    """
+    if len(names) > 1 and not isinstance(labels, Mapping | list | tuple | None):
+        raise PruneError(f"Expected labels for each of the outputs {names}, as a list or a dict. Received: one array.")
+    return picked(labels, names, "labels")
+
+
+def check_shape(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
+    """Checks that labels have the shape that a loss of Keras asks for: some of them would be broadcast silently.
+
+    Args:
+        loss: The loss of an output. Others than those of Keras take what they like.
+        labels: The labels.
+        outputs: The outputs, or what stands for them.
+
+    Raises:
+        PruneError: They do not.
+    """
+    if loss.name in _OWN_SHAPES or not _of_keras(loss):
+        return
+    wanted = tuple(outputs.shape[:-1] if "sparse" in loss.name else outputs.shape)
+    given = tuple(labels.shape)
+    if not any(_alike(each, wanted) for each in (given, given[:-1] if given[-1:] == (1,) else given, (*given, 1))):
+        remedy = (
+            "Give class numbers, or loss='categorical_crossentropy'."
+            if "sparse" in loss.name
+            else ("Give loss='sparse_categorical_crossentropy' for class numbers, or labels of that shape.")
+        )
+        raise PruneError(
+            f"Expected labels of shape {_shown(wanted)} for {loss.name} and outputs {_shown(tuple(outputs.shape))}. "
+            f"Received: labels of shape {_shown(given)}. {remedy}"
+        )
+
+
+def _check_classes(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
+    """Checks that class numbers are those of an output: what becomes of others depends on the device."""
+    if getattr(loss, "fn", None) is not keras.losses.sparse_categorical_crossentropy or outputs.shape[-1] is None:
+        return
+    numbers = ops.convert_to_numpy(labels)
+    numbers = numbers[numbers != loss.get_config().get("ignore_class")]
+    strange = numbers[~((numbers >= 0) & (numbers < outputs.shape[-1]))]  # NaN is neither
+    if strange.size:
+        last = outputs.shape[-1] - 1
+        remedy = "Subtract 1: classes begin with 0." if numbers.min() == 1 and numbers.max() == last + 1 else ""
+        raise PruneError(
+            f"Expected class numbers from 0 to {last} for {loss.name} and outputs {_shown(tuple(outputs.shape))}. "
+            f"Received: labels such as {np.unique(strange)[0]:g}. "
+            f"{remedy or 'Check the labels, or give the loss ignore_class= for those that do not count.'}"
+        )
+
+
+def _of_keras(loss: keras.losses.Loss) -> bool:
+    """Says whether a loss, and what stands in its wrapper, is one of Keras."""
+    function = getattr(loss, "fn", type(loss))  # what stands in a wrapper may be the user's
+    return all(getattr(each, "__module__", "").startswith("keras.") for each in (type(loss), function))
+
+
+def _alike(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
+    return len(one) == len(other) and all(None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
+
+
+def _shown(shape: tuple[int | None, ...]) -> str:
+    return f"({', '.join('n' if size is None else str(size) for size in shape)})"
