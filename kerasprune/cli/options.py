@@ -170,7 +170,9 @@ def check_model_path(path: Path) -> None:
     if not path.is_file():
         raise PruneError(f"Expected the path of a .keras file. Received: {str(path)!r}, which is no file.")
     remedy = "Save the model with model.save('model.keras')."
-    if path.suffix in H5:
+    if path.name.endswith(".weights.h5"):
+        remedy = "It holds weights without layers: load them into the model that you built, and save that as a whole."
+    elif path.suffix in H5:
         remedy = f"Write it anew once: keras.models.load_model({str(path)!r}).save('model.keras')."
     raise PruneError(f"Expected a file that ends in .keras. Received: {str(path)!r}. {remedy}")
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from kerasprune.errors import PruneError, raise_faults, short
+from kerasprune.export.arrays import is_array
 from kerasprune.export.signature import Signature, signature_of
 from kerasprune.surgery.program import Batches
 
@@ -22,9 +23,9 @@ def example_batches(model: keras.Model, data: Any, samples: int) -> Batches:
 
     Args:
         model: The model that takes them.
-        data: An array, or a tuple, list or dict of arrays for several inputs; or batches: a `tf.data` data set, a
-            data loader, a generator or a list, each batch being inputs or `(inputs, labels, …)`. Labels are not
-            looked at.
+        data: An array or a table of pandas, or a tuple, list or dict of these for several inputs; or batches: a
+            `tf.data` data set, a data loader, a generator or a list, each batch being inputs or `(inputs, labels, …)`.
+            Labels are not looked at.
         samples: How many examples are taken at most.
 
     Returns:
@@ -55,11 +56,11 @@ def _elements(signature: Signature, data: Any) -> Iterator[Any]:
             f"Expected data: arrays, or batches of inputs. Received: data={short(data)}. "
             "Read files with kp.data.load, or with keras.utils."
         )
-    if _is_array(data) or isinstance(data, Mapping):
+    if is_array(data) or isinstance(data, Mapping):
         yield data
-    elif isinstance(data, tuple) and all(_is_array(x) or isinstance(x, Mapping) for x in data):
+    elif isinstance(data, tuple) and all(is_array(x) or isinstance(x, Mapping) for x in data):
         yield data if several and len(data) == len(signature.inputs) else data[0]
-    elif isinstance(data, list) and several and len(data) == len(signature.inputs) and all(map(_is_array, data)):
+    elif isinstance(data, list) and several and len(data) == len(signature.inputs) and all(map(is_array, data)):
         yield data
     elif isinstance(data, keras.utils.PyDataset):
         yield from (_inputs(data[index], several) for index in range(data.num_batches))
@@ -74,10 +75,6 @@ def _inputs(element: Any, several: bool) -> Any:
     if isinstance(element, tuple) or isinstance(element, list) and not several:
         return element[0]
     return element
-
-
-def _is_array(x: Any) -> bool:
-    return isinstance(x, np.ndarray) or keras.ops.is_tensor(x) or type(x).__module__.startswith("torch")
 
 
 def _checked(signature: Signature, nest: Any) -> list[np.ndarray]:

@@ -10,17 +10,18 @@ import numpy as np
 
 from kerasprune.criteria.batches import never_ends
 from kerasprune.errors import PruneError, short
+from kerasprune.export.arrays import is_array, own_array
 
 
 class Examples:
     """Examples in any form that `fit` takes and that can be read again.
 
     Args:
-        data: Arrays `(inputs, labels, …)` or inputs, or batches of these.
+        data: Arrays, or tables of pandas, `(inputs, labels, …)` or inputs; or batches of these.
         batch: Examples per batch, of arrays.
 
     Raises:
-        PruneError: The data can be read only once, or never end.
+        PruneError: The data can be read only once, never end, or are lists of numbers.
     """
 
     def __init__(self, data: Any, batch: int) -> None:
@@ -29,7 +30,7 @@ class Examples:
                 f"Expected data that can be read several times. Received: {short(data)}, which is used up by the first "
                 "reading. Give arrays, a tf.data.Dataset or a keras.utils.PyDataset."
             )
-        if isinstance(data, list) and not all(map(_is_array, data)):
+        if isinstance(data, list) and not all(map(is_array, data)):
             raise PruneError(
                 "Expected data in a form that fit takes: arrays (x, y), or a data set. Received: a list of other "
                 "things. Concatenate its batches, or make a tf.data.Dataset or a keras.utils.PyDataset of them."
@@ -39,7 +40,13 @@ class Examples:
                 f"Expected data that end. Received: a {type(data).__name__}, which repeats for ever. "
                 "Leave .repeat() out, or give data.take(number of batches)."
             )
-        self.arrays = isinstance(data, tuple | list | Mapping) or _is_array(data)
+        numbers = [x for x in keras.tree.flatten(data) if isinstance(x, int | float | str)]
+        if isinstance(data, tuple | list | Mapping) and numbers:
+            raise PruneError(
+                f"Expected arrays. Received: lists of Python's own numbers or texts, such as {numbers[0]!r}. "
+                "Make arrays of them: numpy.asarray(…)."
+            )
+        self.arrays = isinstance(data, tuple | list | Mapping) or is_array(data)
         self.data = keras.tree.map_structure(_fitting, data, none_is_leaf=False) if self.arrays else data
         self.batch = batch
 
@@ -98,9 +105,6 @@ class Examples:
 
 
 def _fitting(x: Any) -> Any:
-    """Returns an array as it is; texts as a tensor, for `fit` takes few arrays of them."""
+    """Returns an array as `fit` takes it: a table as an array; texts as a tensor, for it takes few arrays of them."""
+    x = own_array(x)
     return keras.ops.convert_to_tensor(x) if isinstance(x, np.ndarray) and x.dtype.kind in "OUS" else x
-
-
-def _is_array(x: Any) -> bool:
-    return isinstance(x, np.ndarray) or keras.ops.is_tensor(x)

@@ -24,6 +24,7 @@ from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reconstruct import BEFORE_TRAINING, NO_GAIN
 from kerasprune.surgery.reconstruct import reconstruct as reconstructed
 from kerasprune.training.distillation import distil as taught
+from kerasprune.training.own_step import has_own_step
 from kerasprune.workflows.fit_examples import Examples
 from kerasprune.workflows.pruning_report import Judge, Report, check_examples, compile_for, has_loss
 
@@ -70,8 +71,8 @@ def prune(
     Args:
         model: The trained model, which is left untouched. Where it is compiled its loss and metrics are taken.
         macs: Fraction of the multiply–adds that stays. Defaults to 0.5.
-        data: What `fit` takes: arrays `(x, y)` or `x`, or batches that can be read again, such as a `tf.data.Dataset`.
-            Labels are needed only to fine-tune on them. Defaults to `None`: the model is only cut.
+        data: What `fit` takes: arrays or tables of pandas, `(x, y)` or `x`; or batches that can be read again, such as
+            a `tf.data.Dataset`. Labels are needed only to fine-tune on them. Defaults to `None`: the model is only cut.
         epochs: Epochs of fine-tuning. Defaults to 0.
         keep: Fraction of the channels that stays, in place of `macs`.
         params: Fraction of the parameters that stays, in place of `macs`.
@@ -114,7 +115,7 @@ def prune(
     given = {name: value for name, value in (("keep", keep), ("params", params)) if value is not None}
     target = given or {"macs": macs}
     examples = None if data is None else Examples(data, batch)
-    _check(model, epochs, examples, distil, loss, seed)
+    _check(model, epochs, examples, distil, loss, optimizer, seed)
     dense = plain(model)
     judge = Judge(model, loss, examples if validation is None else Examples(validation, batch))
     check_examples(model, loss, examples, judge.examples)
@@ -136,6 +137,12 @@ def prune(
             slim = solved
             steps.append(found)
     if epochs:
+        if has_own_step(model):
+            warnings.warn(
+                f"{type(model).__name__}.train_step is not taken for fine-tuning, which trains as Keras does, on the "
+                "loss. Leave epochs=0 and train the slim model with the step, where that matters.",
+                stacklevel=2,
+            )
         _finetune(slim, model, examples, judge, epochs, optimizer, loss, distil, callbacks)
         steps.append(judge.step("fine-tuned", slim))
     if model.compiled:
@@ -179,12 +186,19 @@ def _side(model: keras.Model, examples: Examples | None) -> int | None:
 
 
 def _check(
-    model: keras.Model, epochs: int, examples: Examples | None, distil: bool, loss: Any, seed: int | None
+    model: keras.Model,
+    epochs: int,
+    examples: Examples | None,
+    distil: bool,
+    loss: Any,
+    optimizer: Any,
+    seed: int | None,
 ) -> None:
     faults = [
         *kind_faults(keras.Model, LOAD, model=model),
         *whole_number_faults(0, epochs=epochs),
         *seed_faults(seed=seed),
+        *_optimizer_faults(optimizer),
     ]
     raise_faults("The model cannot be pruned:", faults)
     if not epochs:
@@ -198,3 +212,12 @@ def _check(
             f"Expected a loss to fine-tune with. Received: loss=None, and {model.name!r} is not compiled. "
             "Compile it, or give loss=."
         )
+
+
+def _optimizer_faults(optimizer: Any) -> list[str]:
+    try:
+        keras.optimizers.get(optimizer or "sgd")
+    except (ValueError, TypeError):
+        known = "Give a Keras optimizer, or a name such as 'adam' or 'sgd'."
+        return [f"Expected an optimizer that Keras knows. Received: optimizer={optimizer!r}. {known}"]
+    return []

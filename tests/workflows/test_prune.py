@@ -6,6 +6,7 @@ import importlib
 
 import keras
 import numpy as np
+import pandas
 import pytest
 import tensorflow as tf
 from keras import layers
@@ -109,6 +110,53 @@ def test_labels_that_do_not_fit_are_named_before_anything_is_done(start):
     with pytest.raises(kp.PruneError, match="loss='categorical_crossentropy'"):
         kp.prune(model, data=(x, np.eye(3)[y]))
     assert kp.prune(model, data=(x, y + 1), loss=_spread).report.steps
+
+
+def test_tables_of_pandas_are_arrays(start):
+    model, x, y = start
+    table, column = pandas.DataFrame(x), pandas.Series(y)
+    alike = [kp.prune(model, data=data, criterion="taylor_fo", epochs=1) for data in ((x, y), (table, column))]
+    steps = [[(step.name, step.error) for step in found.report.steps[:3]] for found in alike]
+    assert steps[0] == steps[1] and alike[0].plan.keep == alike[1].plan.keep
+    assert len(alike[1].report.steps) == 4 and alike[1].report.steps[3].metrics
+    assert kp.prune(model, data=table).report.steps[2].error == kp.prune(model, data=x).report.steps[2].error
+
+
+def test_the_columns_of_a_table_by_name():
+    made = {name: keras.Input((1,), name=name) for name in ("age", "weight")}
+    hidden = layers.Dense(16, "relu")(layers.Concatenate()(list(made.values())))
+    model = keras.Model(made, layers.Dense(1)(hidden))
+    table = pandas.DataFrame({"age": np.arange(40.0), "weight": np.arange(40.0)[::-1]})
+    columns = {name: table[[name]] for name in table}
+    assert kp.prune(model, data=columns).report.steps[2].error < 0.5
+
+
+def test_lists_of_numbers_are_refused(start):
+    model, x, y = start
+    for data in ((x.tolist(), y), (x, y.tolist()), {"a": x.tolist()}):
+        with pytest.raises(kp.PruneError, match=r"Expected arrays. Received: lists of Python's own numbers.*asarray"):
+            kp.prune(model, data=data, epochs=1)
+
+
+def test_an_optimizer_that_keras_does_not_know_is_named_before_anything_is_done(start):
+    model, x, y = start
+    for optimizer in ("sdg", 0.1):
+        with pytest.raises(kp.PruneError, match="an optimizer that Keras knows. Received: optimizer="):
+            kp.prune(model, data=(x, y), epochs=1, optimizer=optimizer)
+
+
+def test_a_training_step_of_the_users_own_is_not_taken_and_that_is_said(start, recwarn):
+    class Mine(keras.Model):
+        def train_step(self, data):
+            raise AssertionError
+
+    model, x, y = start
+    mine = Mine(model.inputs, model.outputs)
+    mine.compile("adam", "sparse_categorical_crossentropy")
+    kp.prune(mine, data=(x, y))
+    assert not [each for each in recwarn if "train_step" in str(each.message)]
+    with pytest.warns(UserWarning, match="Mine.train_step is not taken for fine-tuning"):
+        assert len(kp.prune(mine, data=(x, y), epochs=1).report.steps) == 4
 
 
 def _spread(y_true, y_pred):
