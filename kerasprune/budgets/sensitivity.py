@@ -67,7 +67,7 @@ class Sensitivity(MeasuredBudget):
 
     def __post_init__(self) -> None:
         faults = whole_number_faults(1, positions=self.positions, measurements=self.measurements)
-        faults += whole_number_faults(2, samples=self.samples)
+        faults += whole_number_faults(4, samples=self.samples)
         if not is_number(self.step) or not 0 < self.step < 1:
             faults.append(f"Expected step to be a fraction in (0, 1). Received: step={self.step!r}.")
         if not is_number(self.reach) or self.reach < _SHORTEST:

@@ -35,7 +35,7 @@ class Trials:
         seed: Of the choice of positions. Defaults to 0.
 
     Raises:
-        PruneError: The data do not fit the model, or are one example.
+        PruneError: The data do not fit the model, or are less than four examples.
     """
 
     def __init__(
@@ -111,11 +111,14 @@ def halves(batches: Batches) -> tuple[Batches, Batches]:
     """Returns the first half of the examples and the second.
 
     Raises:
-        PruneError: There is one example only.
+        PruneError: There are less than four: on a single one there is no spread to compare an error with.
     """
     count = sum(len(batch[0]) for batch in batches)
-    if count < 2:
-        raise PruneError("Expected examples to reconstruct from and others to measure on. Received: one example.")
+    if count < 4:
+        raise PruneError(
+            "Expected four examples at the least, half of them to reconstruct from and half to measure on. "
+            f"Received: {count}. Give some hundred."
+        )
     found: tuple[Batches, Batches] = [], []
     seen = 0
     for batch in batches:

@@ -151,7 +151,7 @@ def _side(model: keras.Model, batches: Any) -> int | None:
 
 
 def _check(judge: Any, samples: int, evolution: Evolution, seed: int) -> None:
-    faults = whole_number_faults(2, samples=samples) + seed_faults(seed=seed)
+    faults = whole_number_faults(4, samples=samples) + seed_faults(seed=seed)
     faults += kind_faults(Evolution, "Take kp.search.Evolution(…).", evolution=evolution)
     faults += [] if callable(judge) else choice_faults(JUDGES, judge=judge)
     raise_faults("No plan can be searched for:", faults)

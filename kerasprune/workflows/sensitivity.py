@@ -128,7 +128,7 @@ def sensitivity(
     """
     criterion = criteria.get(criterion)
     faults = [fault for each in keep for fault in fraction_faults(keep=each)]
-    raise_faults("Nothing can be measured:", faults + seed_faults(seed=seed) + whole_number_faults(1, samples=samples))
+    raise_faults("Nothing can be measured:", faults + seed_faults(seed=seed) + whole_number_faults(2, samples=samples))
     graph = model if isinstance(model, ChannelGraph) else trace(model)
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
     scores = criteria.score(criterion, graph, data, loss, seed)

@@ -139,8 +139,8 @@ def test_what_is_lacking_is_said(lopsided):
     model, data = lopsided
     with pytest.raises(kp.PruneError, match="data=None"):
         kp.plan(model, budget="sensitivity", macs=0.5)
-    with pytest.raises(kp.PruneError, match="one example"):
-        kp.plan(model, budget="sensitivity", macs=0.5, data=data[:1])
+    with pytest.raises(kp.PruneError, match="four examples at the least"):
+        kp.plan(model, budget="sensitivity", macs=0.5, data=data[:3])
     with pytest.raises(kp.PruneError, match=r"samples=1.*\n.*step=2.*\n.*reach=0"):
         Sensitivity(samples=1, step=2, reach=0)
     with pytest.warns(UserWarning, match="No widths were found"), warnings.catch_warnings():

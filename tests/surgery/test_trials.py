@@ -50,7 +50,8 @@ def test_plans_are_measured_alike_in_any_order(dense):
     assert (fresh.error(dropped), fresh.error(other)) == pytest.approx((third, second), rel=0.2)
 
 
-def test_halves_need_two_examples(dense):
+def test_halves_need_two_examples_each(dense):
     graph, data = dense
-    with pytest.raises(kp.PruneError, match="one example"):
-        Trials(graph, data[:1])
+    with pytest.raises(kp.PruneError, match="four examples at the least.*Received: 3"):
+        Trials(graph, data[:3])
+    assert Trials(graph, data[:4]).error(kp.plan(graph, keep=0.5)) < 1e3
