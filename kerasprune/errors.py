@@ -92,11 +92,17 @@ def interval_faults(interval: str, noun: str, **values: Any) -> list[str]:
         noun: What each value is, e.g. `"a fraction"`.
         values: The values by name.
     """
+    meant = of_percent if "fraction" in noun else lambda value: ""
     return [
-        f"Expected {name} to be {noun} in {interval}. Received: {name}={value!r}."
+        f"Expected {name} to be {noun} in {interval}. Received: {name}={value!r}.{meant(value)}"
         for name, value in values.items()
         if not is_number(value) or not _INTERVALS[interval](value)
     ]
+
+
+def of_percent(value: Any) -> str:
+    """Returns ` Did you mean 0.5?` for 50, which is likely per cent, or an empty string."""
+    return f" Did you mean {value / 100:g}?" if is_number(value) and 1 < value <= 100 else ""
 
 
 def fraction_faults(**values: Any) -> list[str]:

@@ -125,6 +125,7 @@ def test_floors_hold_under_a_target(min_keep, round_to):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"macs": 50}, "Received: macs=50. Did you mean 0.5?"),
         ({"keep": 1.5}, "keep to be a fraction kept in (0, 1]. Received: keep=1.5"),
         ({"keep": 0}, "keep=0"),
         ({"keep": -0.1}, "keep=-0.1"),

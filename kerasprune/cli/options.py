@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError, of_percent, raise_faults
 
 if TYPE_CHECKING:
     import keras
@@ -110,10 +110,9 @@ def fraction(value: float | None, parameter: typer.CallbackParam) -> float | Non
     """
     if value is None or 0 < value <= 1:
         return value
-    meant = f" Did you mean {value / 100:g}?" if 1 < value <= 100 else ""
     raise PruneError(
         f"Expected --{parameter.name} to be the fraction that stays, in (0, 1]: 0.5 for half. "
-        f"Received: --{parameter.name} {value:g}.{meant}"
+        f"Received: --{parameter.name} {value:g}.{of_percent(value)}"
     )
 
 
