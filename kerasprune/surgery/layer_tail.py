@@ -70,7 +70,7 @@ def tail_of(program: Program, step: Step, view: Linear) -> Tail:
     unchanged = np.ones_like(view.start[:, 0]), np.zeros_like(view.start[:, 0])
     if view.activation is not keras.activations.linear:
         return Tail(*unchanged, range=_RECTIFIERS.get(view.activation, _EVERYTHING))
-    if len(step.outputs) != 1:
+    if len(step.outputs) != 1 or type(step.operation) is layers.TimeDistributed:
         return Tail(*unchanged)
     chain, value = [], step.outputs[0]
     while (reader := _sole_reader(program, value)) and _keeps_channels_apart(reader, view):

@@ -18,7 +18,7 @@ from kerasprune.graph.channels import Slice
 from kerasprune.graph.values import values
 from kerasprune.rules.gate import Gate
 from kerasprune.surgery.as_linear import Linear, as_linear, at_least_float32
-from kerasprune.surgery.inner_kernels import given_to, kernel_layers
+from kerasprune.surgery.inner_kernels import given_to, kernel_layers, steps_of
 from kerasprune.surgery.layer_tail import Tail, tail_of
 from kerasprune.surgery.least_squares import LeastSquares, fitted
 from kerasprune.surgery.pairing import Pairing
@@ -291,7 +291,7 @@ class Solving:
         pair = self.pairing.of.get(tail.sum.outputs[0]) if tail and tail.sum else None
         if pair and any(self.pairing.has_kernel(each) for each in self._unsolved_before(tail.others)):
             pair = None
-        number = self._number(view, len(kernel.calls))
+        number = self._number(view, sum(steps_of(call) for call, _ in kernel.calls))
         ours = self._slim.batches(*step.inputs, *(tail.others if pair else ()))
         theirs = self.targets.of(kernel, self.pairing.dense_of[step], pair and pair.dense, number)
         parts: list[list[np.ndarray]] = []
@@ -315,13 +315,13 @@ class Solving:
         counted = np.arange(seen * number, (seen + examples) * number)
         return (counted // (number if self._count >= _JUDGES else 1)) % _JUDGES == _JUDGES - 1
 
-    def _number(self, view: Linear, calls: int) -> int:
-        """Returns how many positions of each example a kernel is solved on at most, in each of its calls."""
+    def _number(self, view: Linear, times: int) -> int:
+        """Returns how many positions of each example a kernel is solved on at most, each time that it is applied."""
         groups, width, _ = view.start.shape
         most = min(self.positions, _NUMBERS // max(groups * width, 1))
         if groups > 1:  # many small problems: depthwise kernels have nine unknowns
             most = min(most, max(_LEAST, 100 * width))
-        return ceil(most / self._count / calls)
+        return ceil(most / self._count / times)
 
     def _unsolved_before(self, wanted: Sequence[Any]) -> list[Step]:
         return [step for step in self.pairing.slim.before(wanted) if step not in self._done]

@@ -302,6 +302,31 @@ def test_a_shared_layer_is_named_and_few_examples_too():
     assert "'shared' is called again on what it has made" in told and "Fewer positions than unknowns in 'out'" in told
 
 
+@pytest.mark.parametrize("steps", [3, None])
+@pytest.mark.parametrize("behind", ["nothing", "a relu in it", "a norm"])
+def test_a_layer_at_every_step_in_time(steps, behind, recwarn):
+    """Frames of a film: as for single pictures, the last two channels are sums of others and a constant."""
+    every = layers.TimeDistributed
+    inputs = keras.Input((steps, SIZE, SIZE, 3))
+    x = every(layers.Conv2D(6, 3, name="of_each"), name="first")(inputs)
+    x = every(layers.Conv2D(5, 3, activation="relu" if behind == "a relu in it" else None), name="reader")(x)
+    x = every(layers.BatchNormalization())(x) if behind == "a norm" else x
+    x = every(layers.GlobalAveragePooling2D())(x)
+    model = _shaken(keras.Model(inputs, every(layers.Dense(3))(x)))
+    kernel, bias = (keras.ops.convert_to_numpy(each).copy() for each in model.get_layer("first").weights)
+    mixing = np.array([[1.0, 0.5], [-1.0, 0.0], [0.0, 2.0], [0.3, 0.0]])
+    kernel[..., 4:], bias[4:] = kernel[..., :4] @ mixing, bias[:4] @ mixing + [3.0, -2.0]
+    model.get_layer("first").set_weights([kernel, bias])
+    plan, films = kp.Plan({"of_each": [0, 1, 2, 3]}), _images().reshape(20, 3, SIZE, SIZE, 3)
+    slim = kp.rebuild(model, plan, absorb=False)
+    new = reconstruct(slim, model, plan, films, ridge=1e-10)
+    assert not [each for each in recwarn if "left as they are" in str(each.message)]
+    fresh = _images(90)[60:].reshape(10, 3, SIZE, SIZE, 3)
+    expected = _outputs(model, fresh)
+    assert np.abs(_outputs(slim, fresh) - expected).max() > 0.1 * np.abs(expected).max()
+    assert np.abs(_outputs(new, fresh) - expected).max() < 1e-3 * np.abs(expected).max()
+
+
 SHARED = {
     "one norm": lambda: [layers.BatchNormalization(name="norm")] * 2,
     "a norm for each": lambda: [layers.BatchNormalization(), layers.BatchNormalization()],
