@@ -27,6 +27,7 @@ ROWS = HERE.parent / "results" / "equal_parameters_tfmot.csv"
 FIELDS = ("params", "seed", "removed", "validation", "test", "nonzero", "seconds")
 HOME = HERE / ".venv-tfmot"
 PACKAGES = ["tensorflow-cpu==2.21.0", "tf_keras==2.21.0", "tensorflow-model-optimization==0.8.1", "keras==3.15.1"]
+PACKAGES += ["tensorflow-datasets>=4.9.10", "importlib_resources>=6", "pillow>=10"]  # of the images
 EPOCHS, RATE, L2, BATCH, SIZE = 4, 1e-2, 1e-4, 32, 32
 
 
