@@ -100,8 +100,7 @@ def our_plan(graph, run: Run):
 
     import kerasprune as kp
 
-    kind = type(kp.criteria.get(run.picks))
-    data = images("train", run, augment=None).take(32) if kind.needs else None
+    data = protocol.looked_at(run.picks, run.seed)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     options = {"resolution": protocol.SIZE, "seed": run.seed, "loss": loss}
     if run.budget != MEASURED:

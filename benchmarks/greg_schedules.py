@@ -100,7 +100,8 @@ def one_run(method: str, picks: str, keep: float, every: int, seed: int) -> dict
         split: kp.data.load("glyphs/small", size=SIZE, batch=500, split=split) for split in ("validation", "test")
     }
     graph = kp.trace(model, coupling="free")
-    plan = picked(graph, picks, keep, seed)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    plan = kp.plan(graph, picks, keep=keep, data=looked_at(picks, seed), loss=loss, seed=seed)
     ratio, epochs = "", PRUNE_EPOCHS + FINETUNE_EPOCHS if method == "one-shot" else FINETUNE_EPOCHS
     if method.startswith("greg"):
         train = kp.data.load("glyphs/small", size=SIZE, batch=BATCH, augment="crop", seed=seed)
@@ -121,16 +122,13 @@ def one_run(method: str, picks: str, keep: float, every: int, seed: int) -> dict
     return row | {"removed": removed} | scores | {"seconds": round(time.time() - began)}
 
 
-def picked(graph, picks: str, keep: float, seed: int):
-    """Returns the plan of a criterion; one that looks at data sees the first 32 batches of the training images."""
-    import keras
-
+def looked_at(picks: str, seed: int):
+    """Returns the first 32 batches of the training images for a criterion that looks at data, else `None`."""
     import kerasprune as kp
 
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    data = kp.data.load("glyphs/small", size=SIZE, batch=BATCH, seed=seed).take(32)
-    needed = {"data": data, "loss": loss} if type(kp.criteria.get(picks)).needs else {}
-    return kp.plan(graph, picks, keep=keep, seed=seed, **needed)
+    if not type(kp.criteria.get(picks)).needs:
+        return None
+    return kp.data.load("glyphs/small", size=SIZE, batch=BATCH, seed=seed).take(32)
 
 
 def prune_rate(method: str, steps: int):

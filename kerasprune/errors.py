@@ -92,9 +92,8 @@ def interval_faults(interval: str, noun: str, **values: Any) -> list[str]:
         noun: What each value is, e.g. `"a fraction"`.
         values: The values by name.
     """
-    meant = of_percent if "fraction" in noun else lambda value: ""
     return [
-        f"Expected {name} to be {noun} in {interval}. Received: {name}={value!r}.{meant(value)}"
+        f"Expected {name} to be {noun} in {interval}. Received: {name}={value!r}.{of_percent(value)}"
         for name, value in values.items()
         if not is_number(value) or not _INTERVALS[interval](value)
     ]

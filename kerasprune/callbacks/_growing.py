@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -24,11 +23,10 @@ from kerasprune.training.acting import gentlest_rate
 from kerasprune.training.bn_scales import normalised
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.candidates import Part, Unit, losing
-from kerasprune.training.damping import Damping, schedule_doubts
+from kerasprune.training.damping import Damping, optimizer_doubts, schedule_doubts
 from kerasprune.training.decoupled import attach_decay
 from kerasprune.training.growth import Geometric, Growth
 from kerasprune.training.norms import relative_norm, squares
-from kerasprune.training.optimizer import unwrapped
 
 _ENOUGH = 2.0  # a penalty that alone would have shrunk weights by e⁻² has had its chance
 _FALLS = 0.9  # and has not acted where they are above this part of what they were
@@ -157,8 +155,8 @@ class GrowingPenalty(PruningCallback):
             names = [f"strength/{unit.name}" for unit in self._units]
             attach_decay(self.session, self._units, list(map(self.session.variable, names, zeros)), self.strength)
         else:
-            _warn_of_decay(self.model.optimizer)
-            _warn_of_clipping(self.model.optimizer)
+            for doubt in optimizer_doubts(self.model.optimizer):
+                warnings.warn(doubt, stacklevel=3)
             for unit in self._units:
                 for part in unit.parts:
                     self.session.regularize(part.variable, GrowingL2(self._reader(unit, part)))
@@ -357,29 +355,6 @@ def keep_faults(keep: Any) -> list[str]:
     """Returns what is wrong with a fraction kept, or with a dict of fractions."""
     values = keep.values() if isinstance(keep, Mapping) else [keep]
     return [fault for value in values for fault in fraction_faults(keep=value)]
-
-
-def _warn_of_decay(optimizer: keras.Optimizer) -> None:
-    decay = unwrapped(optimizer).weight_decay
-    if decay:
-        warnings.warn(
-            f"The optimizer decays weights by itself (weight_decay={decay}), past the momentum; the method wants "
-            "weight decay as an L2 term in the loss. Use kernel_regularizer instead.",
-            stacklevel=4,
-        )
-
-
-def _warn_of_clipping(optimizer: keras.Optimizer) -> None:
-    inner = unwrapped(optimizer)
-    limits = {name: getattr(inner, name) for name in ("clipnorm", "global_clipnorm", "clipvalue")}
-    found = ", ".join(f"{name}={limit:g}" for name, limit in limits.items() if limit is not None)
-    if found:
-        warnings.warn(
-            f"The optimizer clips gradients ({found}), that of the penalty included, which grows: what is pushed may "
-            "shrink no faster, or leave the loss hardly a part of the step. Use decoupled=True, which applies the "
-            "penalty apart from the gradient, or do not clip.",
-            stacklevel=4,
-        )
 
 
 def _warn_of_unreached(names: set[str], granularity: granularities.Granularity) -> None:

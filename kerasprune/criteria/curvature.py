@@ -15,7 +15,7 @@ from kerasprune.backend.derivatives import gradient, hessian_vector_product, per
 from kerasprune.criteria.batches import Batch
 from kerasprune.criteria.example_gradients import mean_squares
 from kerasprune.criteria.gradients import Gradients, check_finite
-from kerasprune.criteria.objective import labelled, objective, output_loss
+from kerasprune.criteria.objective import batches_for_loss, objective, output_loss
 from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
 from kerasprune.surgery.precision import PRECISIONS, in_precision
 
@@ -137,7 +137,7 @@ class GaussNewton(Curvature):
         slope = gradient(_along_outputs(own), [there[id(each)] for each in variables], own.variables)
         generator = np.random.default_rng(seed)
         totals, number = [np.zeros(variable.shape) for variable in variables], 0
-        for batch in labelled(data, model, loss, self.examples):
+        for batch in batches_for_loss(data, model, loss, self.examples):
             for direction, share in self._directions(roots.of(batch), generator):
                 for _, found in per_example(slope, batch.inputs, direction):
                     for total, each in zip(totals, found, strict=True):
@@ -246,7 +246,7 @@ def hessian_rows(
     own, there = in_precision(model, precision)
     mine = [there[id(variable)] for variable in variables]
     product = hessian_vector_product(objective(model, loss, computing=own), mine, own.variables)
-    read = list(labelled(data, model, loss))
+    read = list(batches_for_loss(data, model, loss))
     examples = sum(batch.size for batch in read)
     for part, variable in enumerate(variables):
         for place in np.ndindex(*variable.shape):

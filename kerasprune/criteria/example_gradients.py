@@ -11,7 +11,7 @@ from keras import ops
 
 from kerasprune.backend.derivatives import gradient, per_example
 from kerasprune.criteria.gradients import Gradients, check_finite
-from kerasprune.criteria.objective import labelled, objective
+from kerasprune.criteria.objective import batches_for_loss, objective
 from kerasprune.surgery.precision import in_precision
 
 MOST_NUMBERS = 2**28
@@ -35,7 +35,7 @@ def each_gradient(
     """
     own, there = in_precision(model, "float32")
     of_batch = gradient(objective(model, loss, computing=own), [there[id(each)] for each in variables], own.variables)
-    for batch in labelled(data, model, loss, examples):
+    for batch in batches_for_loss(data, model, loss, examples):
         for _, found in per_example(of_batch, *batch):
             yield [ops.convert_to_numpy(each) for each in found]
 

@@ -11,7 +11,7 @@ from keras import ops
 
 from kerasprune.backend.derivatives import gradient
 from kerasprune.criteria.base import Criterion, Scores, _array, channel_sums, numbers
-from kerasprune.criteria.objective import labelled, objective
+from kerasprune.criteria.objective import batches_for_loss, objective
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
@@ -137,7 +137,7 @@ def mean_gradients(
     of_batch = gradient(mean_loss, [there[id(variable)] for variable in variables], own.variables)
     totals: list[Any] = [0.0 for _ in variables]
     number = 0
-    for batch in labelled(data, model, loss):
+    for batch in batches_for_loss(data, model, loss):
         _, found = of_batch(*batch)
         totals = [total + batch.size * each for total, each in zip(totals, found, strict=True)]
         number += batch.size

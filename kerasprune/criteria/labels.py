@@ -83,7 +83,7 @@ def check_shape(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
         remedy = (
             "Give class numbers, or loss='categorical_crossentropy'."
             if "sparse" in loss.name
-            else ("Give loss='sparse_categorical_crossentropy' for class numbers, or labels of that shape.")
+            else "Give loss='sparse_categorical_crossentropy' for class numbers, or labels of that shape."
         )
         raise PruneError(
             f"Expected labels of shape {_shown(wanted)} for {loss.name} and outputs {_shown(tuple(outputs.shape))}. "
@@ -100,11 +100,14 @@ def _check_classes(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
     strange = numbers[~((numbers >= 0) & (numbers < outputs.shape[-1]))]  # NaN is neither
     if strange.size:
         last = outputs.shape[-1] - 1
-        remedy = "Subtract 1: classes begin with 0." if numbers.min() == 1 and numbers.max() == last + 1 else ""
+        remedy = (
+            "Subtract 1: classes begin with 0."
+            if numbers.min() == 1 and numbers.max() == last + 1
+            else "Check the labels, or give the loss ignore_class= for those that do not count."
+        )
         raise PruneError(
             f"Expected class numbers from 0 to {last} for {loss.name} and outputs {_shown(tuple(outputs.shape))}. "
-            f"Received: labels such as {np.unique(strange)[0]:g}. "
-            f"{remedy or 'Check the labels, or give the loss ignore_class= for those that do not count.'}"
+            f"Received: labels such as {np.unique(strange)[0]:g}. {remedy}"
         )
 
 

@@ -14,7 +14,7 @@ from kerasprune._keras import maker
 from kerasprune.backend.derivatives import gradient, hessian_vector_product
 from kerasprune.criteria.batches import Batch
 from kerasprune.criteria.gradients import check_finite
-from kerasprune.criteria.objective import labelled, objective
+from kerasprune.criteria.objective import batches_for_loss, objective
 from kerasprune.errors import PruneError
 from kerasprune.graph.walk import functional
 from kerasprune.surgery.precision import in_precision
@@ -72,7 +72,7 @@ class MeanLoss:
 
     def _mean(self, of_batch: Callable[[Batch], list[Any]]) -> list[np.ndarray]:
         totals, number = [np.zeros(tuple(v.shape)) for v in self.variables], 0
-        for batch in labelled(self.data, self.model, self.loss):
+        for batch in batches_for_loss(self.data, self.model, self.loss):
             for total, each in zip(totals, of_batch(batch), strict=True):
                 total += batch.size * ops.convert_to_numpy(each)
             number += batch.size

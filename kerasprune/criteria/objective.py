@@ -88,7 +88,7 @@ def losses_by_output(model: keras.Model, loss: Any = None) -> tuple[dict[str, An
     return losses, factors
 
 
-def labelled(data: Any, model: keras.Model, loss: Any = None, most: int | None = None) -> Iterator[Batch]:
+def batches_for_loss(data: Any, model: keras.Model, loss: Any = None, most: int | None = None) -> Iterator[Batch]:
     """Yields the batches of a data set whose labels go with the loss.
 
     Args:

@@ -134,6 +134,29 @@ def schedule_doubts(law: Any, damping: Damping | None, undone: bool) -> list[str
     return found
 
 
+def optimizer_doubts(optimizer: keras.Optimizer) -> list[str]:
+    """Returns what an optimizer does to a penalty in the loss that grows, with the remedy.
+
+    Args:
+        optimizer: The optimizer of the fit.
+    """
+    inner, found = unwrapped(optimizer), []
+    if inner.weight_decay:
+        found.append(
+            f"The optimizer decays weights by itself (weight_decay={inner.weight_decay}), past the momentum; the "
+            "method wants weight decay as an L2 term in the loss. Use kernel_regularizer instead."
+        )
+    limits = {name: getattr(inner, name) for name in ("clipnorm", "global_clipnorm", "clipvalue")}
+    clipped = ", ".join(f"{name}={limit:g}" for name, limit in limits.items() if limit is not None)
+    if clipped:
+        found.append(
+            f"The optimizer clips gradients ({clipped}), that of the penalty included, which grows: what is pushed may "
+            "shrink no faster, or leave the loss hardly a part of the step. Use decoupled=True, which applies the "
+            "penalty apart from the gradient, or do not clip."
+        )
+    return found
+
+
 def _rate(session: Session, decoupled: bool) -> Callable[[Any], Any]:
     """Returns the learning rate as a function of the step of the fit."""
     optimizer = unwrapped(session.model.optimizer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -55,13 +56,13 @@ class Examples:
         """Whether there are labels beside the inputs."""
         if self.arrays:
             return isinstance(self.data, tuple) and len(self.data) > 1
-        first = self._first()
+        first = self._first
         return isinstance(first, tuple | list) and len(first) > 1
 
     @property
     def labels(self) -> Any:
         """The labels: of arrays all, of batches those of the first."""
-        return (self.data if self.arrays else self._first())[1]
+        return (self.data if self.arrays else self._first)[1]
 
     @property
     def inputs(self) -> Any:
@@ -98,8 +99,9 @@ class Examples:
         except TypeError:  # a set of unknown length
             return sum(1 for _ in batches)
 
+    @cached_property
     def _first(self) -> Any:
-        """Returns the first batch."""
+        """The first batch, read once: a data set may shuffle before it gives one."""
         batches = self.batches()
         return batches[0] if isinstance(batches, keras.utils.PyDataset) else next(iter(batches), ())
 

@@ -216,7 +216,7 @@ def _check(
 
 def _optimizer_faults(optimizer: Any) -> list[str]:
     try:
-        keras.optimizers.get(optimizer or "sgd")
+        keras.optimizers.get("sgd" if optimizer is None else optimizer)
     except (ValueError, TypeError):
         known = "Give a Keras optimizer, or a name such as 'adam' or 'sgd'."
         return [f"Expected an optimizer that Keras knows. Received: optimizer={optimizer!r}. {known}"]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kerasprune.budgets.reconfigure import reconfigure
-from kerasprune.criteria.by_name import by_output, output_names
 from kerasprune.criteria.labels import check_labels
+from kerasprune.criteria.objective import losses_by_output
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -188,8 +188,9 @@ def measured(model: keras.Model, examples: Any, objective: Objective) -> dict[st
     try:
         return twin.evaluate(examples, verbose=0, return_dict=True)
     except Exception:
+        losses, _ = losses_by_output(twin)
         for batch in examples:  # to say whether labels are the reason, and which
-            check_labels(twin, by_output(objective.compiled_loss(), output_names(twin)), batch[1])
+            check_labels(twin, losses, batch[1])
         raise
 
 
