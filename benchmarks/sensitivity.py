@@ -10,8 +10,8 @@ reconstruction, without a step of training. `widths only` is `sensitivity` that 
 by error of 100 recipes, more than `sensitivity` measures: uniform, and widths around it (a normal deviation of 0.3 in
 their logarithms), at the same cost. `precrop` has the widths of `kp.precrop`, which looks at the architecture only.
 
-`finetune` trains `FINETUNED` for the four epochs of `equal_epochs.py`, reconstructed first and with the dense model as
-teacher; the draw is the seed of the data order. Test accuracy is taken once, at the end.
+`finetune` trains what was found for the four epochs of `equal_epochs.py`, reconstructed first and with the dense model
+as teacher; the draw is the seed of the data order. Test accuracy is taken once, at the end.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ ROWS, TUNED_ROWS = RESULTS / "sensitivity.csv", RESULTS / "sensitivity_finetuned
 FIELDS = ("macs", "method", "draw", "share", "error", "fresh_error", "accuracy", "seconds", "cpu", "widths", "removed")
 TUNED_FIELDS = ("macs", "method", "draw", "validation", "test", "seconds")
 METHODS = ("uniform", "sensitivity", "widths only", "random", "global", "precrop")
-FINETUNED = ("uniform", "sensitivity", "widths only")
 TARGETS, DRAWS = (0.1, 0.3, 0.5), (0, 1, 2)
 SAMPLES, SIZE = 1000, 32
 RECIPES, SPREAD = 100, 0.3
@@ -85,31 +84,37 @@ def there(path: Path) -> dict[tuple[str, ...], dict]:
 
 def finetune(draws=DRAWS) -> None:
     """Trains every plan that `run` has found and that has no row yet."""
+    import kerasprune as kp
+
+    graph, validation = start()
+    test = kp.data.load("glyphs/small", size=SIZE, batch=500, split="test")
+    for macs, draw, method in itertools.product(TARGETS, draws, METHODS):
+        key = str(macs), method, str(draw)
+        found = there(ROWS).get(key)
+        if found is not None and key not in there(TUNED_ROWS):
+            row = dict(zip(FIELDS, key, strict=False)) | one_training(graph, found, draw, validation, test)
+            append(TUNED_ROWS, TUNED_FIELDS, [row])
+            print(row, flush=True)
+
+
+def one_training(graph, found: dict, draw: int, validation, test) -> dict:
+    """Reconstructs, trains and returns accuracies, and the time that it took."""
     import greg_schedules as protocol
     import keras
 
     import kerasprune as kp
     from kerasprune.surgery.reconstruct import BEFORE_TRAINING
 
-    graph, validation = start()
-    test = kp.data.load("glyphs/small", size=SIZE, batch=500, split="test")
-    for macs, draw, method in itertools.product(TARGETS, draws, FINETUNED):
-        key = str(macs), method, str(draw)
-        found = there(ROWS).get(key)
-        if found is None or key in there(TUNED_ROWS):
-            continue
-        began = time.process_time()
-        keras.utils.set_random_seed(draw)
-        plan = plan_of_widths(graph, map(int, found["widths"].split()), found["removed"].split())
-        slim = kp.reconstruct(kp.rebuild(graph, plan), graph.model, plan, unlabelled(draw), slack=BEFORE_TRAINING)
-        options = {"size": SIZE, "batch": protocol.BATCH, "augment": "crop", "seed": draw}
-        train = kp.data.load("glyphs/small", split="train", **options)
-        rate = keras.optimizers.schedules.CosineDecay(protocol.FINETUNE_RATE, EPOCHS * len(train))
-        protocol.fit(kp.distil(slim, graph.model), train, rate, EPOCHS, [])
-        scores = {name: accuracy(slim, data) for name, data in (("validation", validation), ("test", test))}
-        row = dict(zip(FIELDS, key, strict=False)) | {name: round(value, 3) for name, value in scores.items()}
-        append(TUNED_ROWS, TUNED_FIELDS, [row | {"seconds": round(time.process_time() - began)}])
-        print(row, flush=True)
+    began = time.process_time()
+    keras.utils.set_random_seed(draw)
+    plan = plan_of_widths(graph, map(int, found["widths"].split()), found["removed"].split())
+    slim = kp.reconstruct(kp.rebuild(graph, plan), graph.model, plan, unlabelled(draw), slack=BEFORE_TRAINING)
+    options = {"size": SIZE, "batch": protocol.BATCH, "augment": "crop", "seed": draw}
+    train = kp.data.load("glyphs/small", split="train", **options)
+    rate = keras.optimizers.schedules.CosineDecay(protocol.FINETUNE_RATE, EPOCHS * len(train))
+    protocol.fit(kp.distil(slim, graph.model), train, rate, EPOCHS, [])
+    scores = {name: round(accuracy(slim, data), 3) for name, data in (("validation", validation), ("test", test))}
+    return scores | {"seconds": round(time.process_time() - began)}
 
 
 def plan_of_widths(graph, widths, removed=()):

@@ -247,3 +247,8 @@ def test_bounds_that_keep_more_than_asked_for_are_warned_of():
 def test_a_target_that_whole_channels_miss_is_warned_of():
     with pytest.warns(UserWarning, match="as nearly as whole channels allow"):
         kp.plan(_small(width=2), params=0.75)
+
+
+def test_a_small_target_that_is_missed_by_a_tenth_of_it_is_warned_of():
+    with pytest.warns(UserWarning, match=r"params=0.25 is met .*: 0.205 of the params stay"):
+        kp.plan(_small(width=10), params=0.25)

@@ -18,7 +18,9 @@ def improved(allocation: Allocation, start: Choice, trials: Trials) -> Plan:
     """Returns the plan that a budget comes to by measuring, at the cost of the choice it starts from.
 
     A block is dropped where the model without it, as much wider as that allows, measures better; one after the other,
-    the best first. Then the budget moves channels between the groups that are left.
+    the best first. Then the budget moves channels between the groups that are left. Where all of them stay without
+    those blocks and there is nothing to move, narrower groups beside all blocks are measured too, and the better is
+    taken.
 
     Args:
         allocation: The budget, and the target.
@@ -26,20 +28,21 @@ def improved(allocation: Allocation, start: Choice, trials: Trials) -> Plan:
         trials: Measures plans.
     """
     limit = max(allocation.share(start), allocation.target or 0.0)
-    left, first, error = allocation, start, _Measured(trials)
+    error = _Measured(trials)
+    begun = [(allocation, start)]
     if allocation.budget.blocks and allocation.whole.blocks and allocation.counted != "keep":
         left, first = _without_blocks(allocation, start, error, limit)
-    space = _space(left, error, limit)
-    begun = {name: len(kept) for name, kept in first.items()}
-    best = left.budget.improved(begun, space)
-    if best == begun and left is allocation:
+        begun = [(left, first)] if _has_room(left, first) else [(allocation, start), (left, first)]
+    ended = [(each, _moved(each, choice, error, limit)) for each, choice in begun]
+    left, best = min(ended, key=lambda pair: error(*pair))
+    if left is allocation and _widths(best) == _widths(start):
         warnings.warn(
             f"No widths were found that measure better than those that {type(allocation.budget).__name__} starts from: "
             "the plan has these. Give more examples (samples=), or take budget='uniform', which is the same at no "
             "cost.",
             stacklevel=3,
         )
-    return left.plan(_choice(left, best))
+    return left.plan(best)
 
 
 class _Measured:
@@ -81,6 +84,21 @@ def _without_blocks(allocation: Allocation, start: Choice, error: _Measured, lim
         least, allocation, start = better.pop(best)
         names = list(better)
     return allocation, start
+
+
+def _has_room(allocation: Allocation, choice: Choice) -> bool:
+    """Says whether channels are missing anywhere, so that widths are still to be decided."""
+    return any(len(choice[name]) < group.size for name, group in allocation.graph.prunable.items())
+
+
+def _moved(allocation: Allocation, start: Choice, error: _Measured, limit: float) -> Choice:
+    """Returns the choice that the budget comes to by moving channels between groups."""
+    space = _space(allocation, error, limit)
+    return _choice(allocation, allocation.budget.improved(_widths(start), space))
+
+
+def _widths(choice: Choice) -> Widths:
+    return {name: len(kept) for name, kept in choice.items()}
 
 
 def _space(allocation: Allocation, error: _Measured, limit: float) -> WidthSpace:

@@ -72,6 +72,11 @@ def at_least_float32(array: np.ndarray) -> np.ndarray:
     return array if array.dtype in ("float32", "float64") else array.astype("float32")
 
 
+def numbers_of(tensor: Any) -> np.ndarray:
+    """Returns the numbers of a tensor, in float32 at the least."""
+    return at_least_float32(keras.ops.convert_to_numpy(tensor))
+
+
 def multiplied(rows: np.ndarray, matrices: np.ndarray) -> np.ndarray:
     """Returns rows (…, groups, rows of a matrix) times the matrices of their groups."""
     return product(rows.transpose(1, 0, 2), matrices).transpose(1, 0, 2)

@@ -13,10 +13,11 @@ from kerasprune.graph.values import values
 from kerasprune.plans import Plan
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.dense_targets import Targets
 from kerasprune.surgery.example_batches import example_batches
 from kerasprune.surgery.own_statistics import take_own_statistics
 from kerasprune.surgery.pairing import paired
-from kerasprune.surgery.solving import Solving, Targets
+from kerasprune.surgery.solving import Solving
 
 NO_GAIN = (
     "Reconstruction has led away from the outputs of the dense model: the kernels stay as they were. Give more "

@@ -4,174 +4,30 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
 from typing import Any
 
-import keras
 import numpy as np
 
 from kerasprune.errors import PruneError
-from kerasprune.graph.channels import Slice
 from kerasprune.graph.values import values
-from kerasprune.rules.gate import Gate
-from kerasprune.surgery.as_linear import Linear, as_linear, at_least_float32
+from kerasprune.surgery.as_linear import Linear, as_linear, numbers_of
+from kerasprune.surgery.dense_targets import Targets
+from kerasprune.surgery.evidence import Evidence, Rows
 from kerasprune.surgery.inner_kernels import given_to, kernel_layers, steps_of
 from kerasprune.surgery.layer_tail import Tail, tail_of
 from kerasprune.surgery.least_squares import LeastSquares, fitted
 from kerasprune.surgery.pairing import Pairing
-from kerasprune.surgery.program import Batches, Program, Run, Step, Value
-from kerasprune.surgery.scratch import Scratch
+from kerasprune.surgery.program import Batches, Run, Step, Value
+from kerasprune.surgery.solved_kernel import Kernel
 from kerasprune.surgery.solving_order import in_order
 
 _NUMBERS = 2**26  # of the rows of one layer
 _LEAST = 2000  # positions of a problem that is one of many
 _JUDGES = 10  # every tenth example judges
-_NO_SCALE = 1e-6
-
-
-@dataclass
-class Kernel:
-    """One kernel to be solved.
-
-    Args:
-        calls: The calls of its layer in the slim model, each with what stands behind it; `None` where another kernel
-            of the layer does.
-        view: The kernel.
-        dense: The same kernel of the dense model.
-        entry: How that follows the channels.
-    """
-
-    calls: Sequence[tuple[Step, Tail | None]]
-    view: Linear
-    dense: Linear
-    entry: Slice
-
-    @property
-    def norms(self) -> list[Any]:
-        """The BatchNorms whose means can hold the constant; none where one call has none behind it."""
-        norms = [tail and tail.norm for _, tail in self.calls]
-        return [] if None in norms else list(dict.fromkeys(norms))
-
-
-@dataclass
-class _Rows:
-    """What a call says of its kernel: rows of X, of Y, and of the residual sum it goes into; and which only judge."""
-
-    judges: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
-    sum: np.ndarray | None = None
-    others: np.ndarray | None = None
-
-    def where(self, chosen: np.ndarray) -> _Rows:
-        """Returns some of the rows."""
-        return _Rows(*(None if each is None else each[chosen] for each in vars(self).values()))
-
-
-@dataclass(frozen=True)
-class _Evidence:
-    """What all calls say of their kernel.
-
-    Args:
-        parts: The rows of each call.
-        tails: What stands behind each.
-    """
-
-    parts: Sequence[_Rows]
-    tails: Sequence[Tail | None]
-
-    @property
-    def x(self) -> np.ndarray:
-        """The rows of X, of one call below the other."""
-        return _joined([part.x for part in self.parts])
-
-    def wanted(self, fit: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
-        """Returns what the kernel should put out; `fit(x)` is what it puts out now, where that may count."""
-        pairs = zip(self.parts, self.tails, strict=True)
-        return _joined([_wanted(part, tail, fit and fit(part.x)) for part, tail in pairs])
-
-    def cuts_off(self) -> bool:
-        """Says whether something behind cuts off what is known to reach it."""
-        pairs = zip(self.parts, self.tails, strict=True)
-        return any(tail and np.isfinite(tail.range).any() and _reaches(tail, part) for part, tail in pairs)
-
-    def halves(self) -> tuple[_Evidence, _Evidence]:
-        """Returns what is solved on, and what judges."""
-        return tuple(
-            _Evidence([part.where(part.judges == judging) for part in self.parts], self.tails)
-            for judging in (False, True)
-        )
-
-
-@dataclass(frozen=True)
-class Made:
-    """What the dense model makes of a batch at chosen positions, (rows, all columns), before the activation.
-
-    Args:
-        chosen: The positions, (examples, number).
-        y: What the kernel makes.
-        sum: The residual sum that it goes into; `None` where that is not asked for.
-    """
-
-    chosen: np.ndarray
-    y: np.ndarray
-    sum: np.ndarray | None
-
-
-class Targets:
-    """What the dense model makes, kernel by kernel.
-
-    Args:
-        dense: The calls of the dense model.
-        examples: What it is run on.
-        random: Chooses the positions.
-    """
-
-    def __init__(self, dense: Program, examples: Batches, random: np.random.Generator) -> None:
-        self.scratch = Scratch()  # of the slim model, too
-        self._program, self._run, self._random = dense, Run(dense, examples, scratch=self.scratch), random
-
-    def pin(self, needed: Mapping[Value, int]) -> None:
-        """Holds tensors that will be asked for, as often as is said."""
-        self._run.pinned.update(needed)
-
-    def unpin(self, needed: Mapping[Value, int]) -> None:
-        """Lets them go."""
-        self._run.pinned.subtract(needed)
-
-    def of(self, kernel: Kernel, step: Step, total: Value | None, number: int) -> Iterator[Made]:
-        """Yields what a kernel makes, batch by batch; to be read to the end.
-
-        Args:
-            kernel: The kernel.
-            step: Its call of the dense model.
-            total: The residual sum that it goes into, if that is wanted.
-            number: How many positions of every example.
-        """
-        gates = self._gates(step)
-        for tensors in self._run.batches(*step.inputs, *([] if total is None else [total])):
-            whole = _array(given_to(kernel.dense.layer, step, tensors))
-            chosen = self._chosen(len(whole), kernel.dense.positions(whole.shape), number)
-            y = kernel.dense.made(whole, chosen)
-            y = y.reshape(len(y), -1) * gates
-            sums = None if total is None else kernel.dense.outputs(_array(tensors[-1]), chosen).reshape(len(y), -1)
-            yield Made(chosen, y, sums)
-
-    def _gates(self, step: Step) -> np.ndarray:
-        """Returns the scales of a gate behind a dense layer, which the slim one has in its kernel; else 1."""
-        readers = self._program.readers.get(step.outputs[0], [])
-        gates = [each.operation for each in readers if isinstance(each.operation, Gate)]
-        return values(gates[0].gamma) if gates else np.ones(1, "float32")
-
-    def _chosen(self, examples: int, there: int, most: int) -> np.ndarray:
-        """Returns positions of every example, (examples, number)."""
-        number = min(there, most)
-        if number == there:
-            return np.broadcast_to(np.arange(there), (examples, there))
-        return np.argpartition(self._random.random((examples, there)), number - 1, axis=1)[:, :number]
 
 
 @dataclass
@@ -264,10 +120,10 @@ class Solving:
 
     def _solve(self, kernel: Kernel) -> None:
         view, norms = kernel.view, [] if kernel.view.bias is not None else kernel.norms
-        evidence = _Evidence([self._rows(kernel, *call) for call in kernel.calls], [tail for _, tail in kernel.calls])
+        evidence = Evidence([self._rows(kernel, *call) for call in kernel.calls], [tail for _, tail in kernel.calls])
         judges = None
         if len(self.ridges) > 1:
-            evidence, judges = evidence.halves()
+            evidence, judges = evidence.split()
         x, target, ridge = evidence.x, evidence.wanted(), self.ridges[0]
         problem = LeastSquares(x, view.start, view.bias is not None or bool(norms))
         if judges is not None:
@@ -284,7 +140,7 @@ class Solving:
         if len(x) < x.shape[2]:
             self.scarce.append(view.layer.name)
 
-    def _rows(self, kernel: Kernel, step: Step, tail: Tail | None) -> _Rows:
+    def _rows(self, kernel: Kernel, step: Step, tail: Tail | None) -> Rows:
         """Collects rows of a call at random positions, as many of every example."""
         view, columns = kernel.view, self._columns(kernel)
         factor = 1.0 if kernel.entry.factor is None else kernel.entry.factor(self.pairing.applied.count)
@@ -299,13 +155,13 @@ class Solving:
         for here, made in zip(ours, theirs, strict=True):
             y = made.y[:, columns] * np.asarray(factor, made.y.dtype)
             part = [self._judges(seen, made.chosen.shape)]
-            part += [view.rows(_array(given_to(view.layer, step, here)), made.chosen), y]
+            part += [view.rows(numbers_of(given_to(view.layer, step, here)), made.chosen), y]
             seen += len(made.chosen)
             if pair:
                 part.append(made.sum[:, columns])
-                part.append(sum(view.outputs(_array(z), made.chosen) for z in here[len(step.inputs) :]))
+                part.append(sum(view.outputs(numbers_of(z), made.chosen) for z in here[len(step.inputs) :]))
             parts.append(part)
-        rows = _Rows(*map(np.concatenate, zip(*parts, strict=True)))
+        rows = Rows(*map(np.concatenate, zip(*parts, strict=True)))
         self._check(kernel, rows)
         return rows
 
@@ -336,46 +192,10 @@ class Solving:
                 numbers = np.take(numbers, self.pairing.applied.take(ids), axis=axis)
         return kernel.view.matrix(numbers)[:, 0]
 
-    def _check(self, kernel: Kernel, rows: _Rows) -> None:
+    def _check(self, kernel: Kernel, rows: Rows) -> None:
         for name, array in (("slim", rows.x), ("dense", rows.y)):
             if not np.isfinite(array).all():
                 raise PruneError(
                     f"Expected numbers at {kernel.view.layer.name!r}. Received: NaN or infinity in the {name} model. "
                     "Check the weights, and that the data are scaled as in training."
                 )
-
-
-def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns arrays below each other; a single one is not copied."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _reaches(tail: Tail, rows: _Rows) -> bool:
-    """Says whether what stands behind a kernel is known: where it is added to others, these too."""
-    return tail.sum is None or rows.sum is not None
-
-
-def _wanted(rows: _Rows, tail: Tail | None, present: np.ndarray | None) -> np.ndarray:
-    """Returns what the kernel should put out.
-
-    Args:
-        rows: What it is solved from.
-        tail: What stands behind it; `None`: nothing that counts.
-        present: What it puts out now: where that is out of range, as the target is, it may stay. Defaults to `None`:
-            every target is to be met.
-    """
-    if tail is None:
-        return rows.y
-    scale, offset = (np.asarray(each, rows.y.dtype) for each in (tail.scale, tail.offset))
-    others = 0.0 if rows.others is None else rows.others
-    wanted = rows.y * scale + offset if rows.sum is None else rows.sum
-    if present is not None:
-        low, high = tail.range
-        now = present * scale + offset + others
-        wanted = np.where(wanted <= low, np.minimum(now, low), np.where(wanted >= high, np.maximum(now, high), wanted))
-    heard = np.abs(scale) > _NO_SCALE
-    return np.where(heard, (wanted - others - offset) / np.where(heard, scale, 1.0), rows.y)
-
-
-def _array(tensor: Any) -> np.ndarray:
-    return at_least_float32(keras.ops.convert_to_numpy(tensor))

@@ -94,3 +94,33 @@ def test_all_that_is_refused_is_refused_before_anything_is_measured(idle):
     model, data = idle
     with pytest.raises(kp.PruneError, match="blocks='no'"):
         kp.plan(model, budget={"name": "sensitivity", "blocks": "no"}, macs=0.5, data=data)
+
+
+def _u_net(width: int = 8) -> keras.Model:
+    """A network whose inner path is a block: without it no channels are left that could be kept instead."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 1))
+    outer = layers.Conv2D(width, 3, padding="same", activation="relu", name="down")(inputs)
+    inner = layers.Conv2D(2 * width, 3, padding="same", activation="relu", name="inner")(layers.MaxPooling2D()(outer))
+    x = layers.Concatenate(name="joined")([outer, layers.UpSampling2D()(inner)])
+    x = layers.Conv2D(width, 3, padding="same", activation="relu", name="up")(x)
+    return keras.Model(inputs, layers.Conv2D(1, 1)(x))
+
+
+def test_a_block_that_leaves_nothing_to_spend_goes_only_where_narrower_groups_are_worse():
+    model, data = _u_net(), np.random.default_rng(0).normal(size=(40, 8, 8, 1)).astype("float32")
+    plan, kept = (kp.plan(model, "l2", {**BUDGET, "blocks": blocks}, macs=0.5, data=data) for blocks in (True, False))
+    trials = Trials(kp.trace(model), data, samples=80)
+    without = kp.Plan.of(kp.trace(model), {}, ["joined"])
+    assert trials.error(without) < trials.error(kp.plan(model, "l2", macs=0.5))  # than where it starts from
+    assert trials.error(plan) <= trials.error(kept) < trials.error(without)
+    assert plan.removed == () and kp.cost(model, plan).macs > 0.45 * kp.cost(model).macs
+
+
+def test_less_than_was_asked_for_is_said():
+    model, data = _u_net(), np.random.default_rng(0).normal(size=(40, 8, 8, 1)).astype("float32")
+    kernel, bias = model.get_layer("up").get_weights()
+    model.get_layer("up").set_weights([kernel * (np.arange(24) < 8)[:, None], bias])  # nothing of the inner path
+    with pytest.warns(UserWarning, match=r"Of the macs, 0\.\d+ stay where macs=0.5 was asked for: without 'joined'"):
+        plan = kp.plan(model, "l2", BUDGET, macs=0.5, data=data)
+    assert plan.removed == ("joined",) and kp.cost(model, plan).macs < 0.4 * kp.cost(model).macs

@@ -165,7 +165,7 @@ def test_activations_in_files_count_as_those_in_memory(net, monkeypatch):
             return held[-1]
 
     there = reconstruct(slim, net, plan, x)
-    monkeypatch.setattr("kerasprune.surgery.solving.Scratch", InFiles)
+    monkeypatch.setattr("kerasprune.surgery.dense_targets.Scratch", InFiles)
     assert all(map(np.array_equal, there.get_weights(), reconstruct(slim, net, plan, x).get_weights()))
     assert held and all(isinstance(array, np.memmap) for array in held)
 

@@ -1,0 +1,84 @@
+"""What the dense model makes: the targets that the kernels of a slim one are solved for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kerasprune.graph.values import values
+from kerasprune.rules.gate import Gate
+from kerasprune.surgery.as_linear import numbers_of
+from kerasprune.surgery.inner_kernels import given_to
+from kerasprune.surgery.program import Batches, Program, Run, Step, Value
+from kerasprune.surgery.scratch import Scratch
+from kerasprune.surgery.solved_kernel import Kernel
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the dense model makes of a batch at chosen positions, (rows, all columns), before the activation.
+
+    Args:
+        chosen: The positions, (examples, number).
+        y: What the kernel makes.
+        sum: The residual sum that it goes into; `None` where that is not asked for.
+    """
+
+    chosen: np.ndarray
+    y: np.ndarray
+    sum: np.ndarray | None
+
+
+class Targets:
+    """What the dense model makes, kernel by kernel.
+
+    Args:
+        dense: The calls of the dense model.
+        examples: What it is run on.
+        random: Chooses the positions.
+    """
+
+    def __init__(self, dense: Program, examples: Batches, random: np.random.Generator) -> None:
+        self.scratch = Scratch()  # of the slim model, too
+        self._program, self._run, self._random = dense, Run(dense, examples, scratch=self.scratch), random
+
+    def pin(self, needed: Mapping[Value, int]) -> None:
+        """Holds tensors that will be asked for, as often as is said."""
+        self._run.pinned.update(needed)
+
+    def unpin(self, needed: Mapping[Value, int]) -> None:
+        """Lets them go."""
+        self._run.pinned.subtract(needed)
+
+    def of(self, kernel: Kernel, step: Step, total: Value | None, number: int) -> Iterator[Made]:
+        """Yields what a kernel makes, batch by batch; to be read to the end.
+
+        Args:
+            kernel: The kernel.
+            step: Its call of the dense model.
+            total: The residual sum that it goes into, if that is wanted.
+            number: How many positions of every example.
+        """
+        gates = self._gates(step)
+        for tensors in self._run.batches(*step.inputs, *([] if total is None else [total])):
+            whole = numbers_of(given_to(kernel.dense.layer, step, tensors))
+            chosen = self._chosen(len(whole), kernel.dense.positions(whole.shape), number)
+            y = kernel.dense.made(whole, chosen)
+            y = y.reshape(len(y), -1) * gates
+            sums = None if total is None else kernel.dense.outputs(numbers_of(tensors[-1]), chosen).reshape(len(y), -1)
+            yield Made(chosen, y, sums)
+
+    def _gates(self, step: Step) -> np.ndarray:
+        """Returns the scales of a gate behind a dense layer, which the slim one has in its kernel; else 1."""
+        readers = self._program.readers.get(step.outputs[0], [])
+        gates = [each.operation for each in readers if isinstance(each.operation, Gate)]
+        return values(gates[0].gamma) if gates else np.ones(1, "float32")
+
+    def _chosen(self, examples: int, there: int, most: int) -> np.ndarray:
+        """Returns positions of every example, (examples, number)."""
+        number = min(there, most)
+        if number == there:
+            return np.broadcast_to(np.arange(there), (examples, there))
+        return np.argpartition(self._random.random((examples, there)), number - 1, axis=1)[:, :number]
