@@ -9,8 +9,7 @@ from math import prod
 import numpy as np
 
 from kerasprune.budgets.synexp import densities
-from kerasprune.errors import PruneError
-from kerasprune.graph.channels import Slice
+from kerasprune.costs.cost import positions
 from kerasprune.graph.graph import ChannelGraph
 
 _SLACK = 1e-9  # relative
@@ -32,16 +31,7 @@ def kernel_costs(graph: ChannelGraph, *, macs: bool) -> dict[str, np.ndarray]:
     sizes = np.array([prod(kernel.variable.shape) for kernel in graph.kernels], float)
     if not macs:
         return {"params": sizes}
-    return {"params": sizes, "macs": sizes * [_positions(kernel) for kernel in graph.kernels]}
-
-
-def _positions(kernel: Slice) -> int:
-    if None in kernel.positions:
-        raise PruneError(
-            "Expected a resolution: the input side of the model is free, so the multiply–adds of "
-            f"{kernel.owner.name!r} are not known. Received: resolution=None. Give resolution=, e.g. resolution=32."
-        )
-    return sum(kernel.positions)
+    return {"params": sizes, "macs": sizes * [positions(kernel) for kernel in graph.kernels]}
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,11 @@ def space(
     check_needed(context, data=(*OF_DATA, "ranked_by", "finetune_epochs", "shown"), finetune_epochs=trained)
     if macs is None and params is None:
         raise PruneError("Expected --macs or --params, the fraction that stays. Received: neither.")
+    if data is not None and not ranked_by and not finetune_epochs:
+        raise PruneError(
+            "Expected --ranked-by, --finetune-epochs or both beside --data, to say what it is for: to judge slim "
+            f"models, or to train them. Received: --data {data} alone. Leave it out, and plans are only drawn."
+        )
     check_optimizer(optimizer)
     windows = {"macs": macs, "params": params, "delta": delta, "std": _numbers("--std", std), "mcb": _window(mcb)}
     runs = {

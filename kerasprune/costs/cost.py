@@ -181,6 +181,20 @@ def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: i
     return trace(model, coupling=coupling, freeze=freeze, unknown="freeze", resolution=resolution)
 
 
+def positions(kernel: Slice) -> int:
+    """Returns how many outputs a kernel is applied at.
+
+    Raises:
+        PruneError: The input side of the model is free.
+    """
+    if None in kernel.positions:
+        raise PruneError(
+            "Expected a resolution: the input side of the model is free, so the multiply–adds of "
+            f"{kernel.owner.name!r} are not known. Received: resolution=None. Give resolution=, e.g. resolution=32."
+        )
+    return sum(kernel.positions)
+
+
 def counter(alive: np.ndarray) -> Count:
     """Returns what says how many channels of an array of ids stay; an array that stands in many places is counted once.
 
@@ -227,7 +241,7 @@ def _layer_costs(
         own = [slices.get(id(w)) for w in weights]
         sizes = [kept_size(s, count) if s else prod(w.shape) for s, w in zip(own, weights, strict=True)]
         kernels = [(s, size) for s, size in zip(own, sizes, strict=True) if s and s.role == "kernel"]
-        macs = sum(size * _positions(kernel, layer) for kernel, size in kernels)
+        macs = sum(size * positions(kernel) for kernel, size in kernels)
         estimated = 0
         if layer.name in unknown:
             macs = macs_of.get(layer.name, macs)
@@ -261,15 +275,6 @@ def _estimated(graph: ChannelGraph, layer: Any) -> int:
             sides = call.outputs[0].shape[1:-1]
             positions += prod(1 if side is None else side for side in sides)
     return positions * sum(prod(w.shape) for w in kernels)
-
-
-def _positions(kernel: Slice, layer: Any) -> int:
-    if None in kernel.positions:
-        raise PruneError(
-            f"Expected a resolution: the input side of the model is free, so the multiply–adds of {layer.name!r} are "
-            "not known. Received: resolution=None. Give resolution=, e.g. resolution=32."
-        )
-    return sum(kernel.positions)
 
 
 def _elements(ids: Ids, count: Count) -> int:

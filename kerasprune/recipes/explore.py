@@ -110,8 +110,16 @@ def explore(
     """
     faults = whole_number_faults(1, shown=shown, **({} if best is None else {"best": best}))
     faults += [fault for way in (*ranked_by, start) for fault in choice_faults(tuple(PREPARATIONS), way=way)]
-    if (data is None) != (not ranked_by and finetune is None):
-        faults.append("Expected ranked_by or finetune where there are data, and neither where there are none.")
+    if data is not None and not ranked_by and finetune is None:
+        faults.append(
+            "Expected ranked_by, finetune or both beside data, to say what they are for: to judge slim models, or to "
+            f"train them. Received: data={data!r} alone. Leave data out, and plans are only drawn."
+        )
+    if data is None and (ranked_by or finetune is not None):
+        faults.append(
+            "Expected data to judge and to train slim models with. Received: data=None beside "
+            f"{'ranked_by' if ranked_by else 'finetune'}. Give data, or leave that out."
+        )
     if best is not None and not ranked_by:
         faults.append(f"Expected ranked_by beside best, to say which are. Received: best={best!r}.")
     raise_faults("The space cannot be explored:", faults)

@@ -48,6 +48,17 @@ def example_batches(model: keras.Model, data: Any, samples: int) -> Batches:
     return list(_regrouped(parts))
 
 
+def image_side(model: keras.Model, batches: Batches) -> int | None:
+    """Returns the image side of examples for a model that leaves its own free; `None` for any other.
+
+    Args:
+        model: The model that takes them.
+        batches: What `example_batches` has returned.
+    """
+    free, first = None in model.inputs[0].shape[1:], batches[0][0]
+    return first.shape[1] if free and first.ndim == 4 else None
+
+
 def _elements(signature: Signature, data: Any) -> Iterator[Any]:
     """Yields the nests of inputs in data."""
     several = len(signature.inputs) > 1

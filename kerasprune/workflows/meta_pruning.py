@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from kerasprune._keras import inner_layers
+from kerasprune.costs.cost import graph_at
 from kerasprune.errors import fraction_faults, raise_faults, whole_number_faults
 from kerasprune.files import replacing
 from kerasprune.graph.graph import ChannelGraph
@@ -17,7 +18,7 @@ from kerasprune.graph.values import values
 from kerasprune.plans import Plan
 from kerasprune.search.evolution import Evolution, Genes
 from kerasprune.surgery.compiled import compile_like
-from kerasprune.surgery.example_batches import example_batches
+from kerasprune.surgery.example_batches import example_batches, image_side
 from kerasprune.surgery.inline import plain
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.recalibrate import recalibrate
@@ -68,6 +69,7 @@ def meta_pruning(
     fractions: Sequence[float] = FRACTIONS,
     evolution: Evolution = Evolution(),  # noqa: B008
     samples: int = 1000,
+    resolution: int | None = None,
     folder: str | Path | None = None,
     seed: int = 0,
     verbose: int = 0,
@@ -95,6 +97,7 @@ def meta_pruning(
         fractions: Fractions of a group's channels that may stay. Defaults to 0.10, 0.13, …, 1.00.
         evolution: How long is searched. Defaults to the paper's 20 generations of 50.
         samples: How many of the examples are used. Defaults to 1000.
+        resolution: Input side, in pixels, to count at where the model's is free. Defaults to that of the data.
         folder: Where the PruningNet and the scores are kept: what was killed goes on from there; the last training is
             done anew. The PruningNet serves all `macs`. With another `judge` take another folder. Defaults to `None`.
         seed: Of everything random. Defaults to 0.
@@ -104,8 +107,8 @@ def meta_pruning(
         The trained slim model, its widths, and what they were chosen from.
 
     Raises:
-        PruneError: An argument is out of range, no PruningNet can be made of the model, no widths have so many
-            multiply–adds, or the folder was begun with other settings.
+        PruneError: An argument is out of range, the data do not fit, no PruningNet can be made of the model, no widths
+            have so many multiply–adds, or the folder was begun with other settings.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -123,7 +126,9 @@ def meta_pruning(
     judge = judge or (lambda candidate: fit(candidate, resolution=None, epochs=0, seed=seed))
     _check(fit, judge, macs, net_epochs, epochs, seed)
     dense = model.model if isinstance(model, ChannelGraph) else model
+    batches = example_batches(dense, data, samples)
     fresh = traced_alike(reinitialise(plain(dense), seed), model)
+    fresh = graph_at(fresh, None, resolution or fresh.resolution or image_side(dense, batches))
     net = PruningNet(fresh, hidden=hidden, fractions=fractions, seed=seed)
     net.widths.limit(macs, delta)  # says what is out of reach before anything is trained
     _train(net, fit, net_epochs, folder, {"hidden": hidden, "net_epochs": net_epochs, "seed": seed})
@@ -131,7 +136,7 @@ def meta_pruning(
         net,
         judge,
         macs,
-        data=data,
+        data=[packed(dense, batch) for batch in batches],
         delta=delta,
         evolution=evolution,
         samples=samples,

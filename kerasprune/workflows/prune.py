@@ -18,7 +18,7 @@ from kerasprune.graph.walk import LOAD
 from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
 from kerasprune.surgery.compiled import compile_like
-from kerasprune.surgery.example_batches import example_batches
+from kerasprune.surgery.example_batches import example_batches, image_side
 from kerasprune.surgery.inline import at_unknown, plain
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reconstruct import BEFORE_TRAINING, NO_GAIN
@@ -120,7 +120,9 @@ def prune(
     judge = Judge(model, loss, examples if validation is None else Examples(validation, batch))
     check_examples(model, loss, examples, judge.examples)
     steps = [judge.step("dense", dense)]
-    side = resolution or _side(dense, examples)
+    side = resolution
+    if side is None and examples is not None:
+        side = image_side(dense, example_batches(dense, examples.inputs, 1))
     graph = trace(dense, coupling=coupling, freeze=freeze, unknown=at_unknown(dense, unknown), resolution=side)
     used = model.loss if loss is None and model.compiled else loss
     looked_at = None if examples is None else examples.batches()
@@ -175,14 +177,6 @@ def _finetune(
         student.compile(optimizer)
     beside = judge.examples.validation_arguments() if judge.examples is not examples else {}
     student.fit(**examples.fit_arguments(), **beside, epochs=epochs, verbose=0, callbacks=list(callbacks))
-
-
-def _side(model: keras.Model, examples: Examples | None) -> int | None:
-    """Returns the image side of the examples for a model that leaves its own free."""
-    if examples is None or None not in model.inputs[0].shape[1:]:
-        return None
-    batch = example_batches(model, examples.inputs, 1)[0]
-    return batch[0].shape[1] if batch[0].ndim == 4 else None
 
 
 def _check(

@@ -64,13 +64,15 @@ class PruningNet(keras.Model):
     is what `slim` returns.
 
     Args:
-        model: A functional or Sequential model, which is left untouched, or its graph.
+        model: A functional or Sequential model, which is left untouched, or its graph: where its input side is free,
+            `kp.trace(model, resolution=…)`.
         hidden: Units between e and the kernel; W₂ has so many times the weights of the model. Defaults to 64.
         fractions: Fractions of a group's channels that may stay. Defaults to 0.10, 0.13, …, 1.00.
         seed: Of the nets' weights and of the widths that are drawn. Defaults to 0.
 
     Raises:
-        PruneError: An argument is out of range, nothing can be dropped, or channels meet in a layer's statistics.
+        PruneError: An argument is out of range, nothing can be dropped, channels meet in a layer's statistics, or the
+            input side is free and no resolution is given.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -193,6 +195,11 @@ def _check(widths: Widths) -> None:
     """Says where cropping is more than not reading."""
     graph, (owner, _) = widths.graph, widths.ranks
     faults = []
+    if any(None in kernel.positions for kernel in graph.kernels):
+        faults.append(
+            "Expected a resolution, by which multiply–adds are counted: the input side of the model is free. Received: "
+            f"{graph.model.name!r} alone. Give kp.trace(model, resolution=32), say, in its place."
+        )
     if graph.padded:
         faults.append(f"Expected coupling 'tied' or 'free'. Received: a graph with coupling={graph.coupling!r}.")
     for norm, _, ids in graph.norms:

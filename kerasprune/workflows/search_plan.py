@@ -19,7 +19,7 @@ from kerasprune.graph.values import values
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
 from kerasprune.search.evolution import Evolution, Genes
-from kerasprune.surgery.example_batches import example_batches
+from kerasprune.surgery.example_batches import example_batches, image_side
 from kerasprune.surgery.feature_error import logit_error
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.recalibrate import recalibrate
@@ -98,7 +98,7 @@ def search_plan(
     _check(judge, samples, evolution, seed)
     graph = model if isinstance(model, ChannelGraph) else trace(model)
     batches = example_batches(graph.model, data, samples)
-    widths = Widths(graph_at(graph, None, resolution or _side(graph.model, batches)), tuple(fractions))
+    widths = Widths(graph_at(graph, None, resolution or image_side(graph.model, batches)), tuple(fractions))
     limit = widths.limit(macs, delta)
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
     scores = criteria.score(criteria.get(criterion), graph, data, loss, seed)
@@ -142,12 +142,6 @@ def packed(model: keras.Model, batch: list[Any]) -> Any:
 def _recalibrated_error(graph: ChannelGraph, plan: Plan, data: Any, samples: int) -> float:
     slim = recalibrate(rebuild(graph, plan), data, samples=samples)
     return logit_error(slim, graph, plan, data, samples=samples)
-
-
-def _side(model: keras.Model, batches: Any) -> int | None:
-    """Returns the image side of the examples for a model that leaves its own free."""
-    free = None in model.inputs[0].shape[1:]
-    return batches[0][0].shape[1] if free and batches[0][0].ndim == 4 else None
 
 
 def _check(judge: Any, samples: int, evolution: Evolution, seed: int) -> None:

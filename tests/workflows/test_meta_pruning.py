@@ -116,9 +116,25 @@ def test_what_cannot_be_is_said_before_anything_is_trained():
         ({"macs": 40}, "macs=40"),
         ({"net_epochs": 0}, "net_epochs=0"),
         ({"judge": 3}, "judge=3"),
+        ({"data": IMAGES[:, :5]}, r"Received: shape \(48, 5\)"),
+        ({"data": None}, "data=None"),
     ):
         with pytest.raises(kp.PruneError, match=message):
             kp.meta_pruning(small(), fit, **{"data": IMAGES, **change})
     with pytest.raises(kp.PruneError, match="fit=None"):
         kp.meta_pruning(small(), None, data=IMAGES)
     assert not fit.calls
+
+
+def test_a_free_image_side_is_that_of_the_data():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((None, None, 3))
+    x = layers.Conv2D(8, 3, strides=2, activation="relu")(layers.Conv2D(8, 3, activation="relu")(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    data = np.random.default_rng(0).normal(size=(8, 12, 12, 3)).astype("float32")
+    how = {"macs": 0.5, "delta": 0.05, "net_epochs": 1, "hidden": 2, "evolution": FEW, "epochs": 0}
+    found = kp.meta_pruning(model, lambda model, **_: 0.5, **how, data=data)
+    share, far = (kp.cost(found.model, resolution=n).macs / kp.cost(model, resolution=n).macs for n in (12, 64))
+    assert abs(found.search.macs - share) < 1e-9 and abs(found.search.macs - far) > 1e-4
+    wide = kp.meta_pruning(model, lambda model, **_: 0.5, **how, data=data, resolution=64)
+    assert wide.net.widths.graph.resolution == 64

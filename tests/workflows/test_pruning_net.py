@@ -143,3 +143,12 @@ def test_where_cropping_is_more_than_not_reading_is_said():
     net = kp.PruningNet(kp.trace(model, freeze=["hidden"]))
     with pytest.raises(kp.PruneError, match=r"below \[4\].*Received: \[4\]"):
         net.slim([4])
+
+
+def test_a_free_image_side_is_asked_for_before_anything_is_trained():
+    inputs = keras.Input((None, None, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3)(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    with pytest.raises(kp.PruneError, match=r"Expected a resolution.*kp\.trace\(model, resolution=32\)"):
+        kp.PruningNet(model)
+    assert kp.PruningNet(kp.trace(model, resolution=32)).widths.graph.resolution == 32
