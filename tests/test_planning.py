@@ -11,6 +11,7 @@ from keras import layers
 
 import kerasprune as kp
 from kerasprune.budgets import kept_number
+from kerasprune.costs.cost import costs_of, counter
 from kerasprune.graph.kept_channels import legal
 from kerasprune.testing.toys import toy_model
 
@@ -252,3 +253,29 @@ def test_a_target_that_whole_channels_miss_is_warned_of():
 def test_a_small_target_that_is_missed_by_a_tenth_of_it_is_warned_of():
     with pytest.warns(UserWarning, match=r"params=0.25 is met .*: 0.205 of the params stay"):
         kp.plan(_small(width=10), params=0.25)
+
+
+@pytest.mark.parametrize("coupling", ["tied", "free", "padded"])
+def test_parameters_are_counted_where_the_input_side_is_free(coupling):
+    def model(side):
+        return kp.models.resnet_cifar(8, input_shape=(side, side, 3), seed=0)
+
+    free, fixed = (kp.trace(model(side), coupling=coupling) for side in (None, 16))
+    for make in (lambda graph: kp.plan(graph, params=0.4), lambda graph: kp.precrop(graph, params=0.4)):
+        assert make(free).keep == make(fixed).keep
+    dense, slim = (kp.cost(free, plan, resolution=16).params for plan in (None, kp.plan(free, params=0.4)))
+    assert abs(slim / dense - 0.4) < 0.01
+    with pytest.raises(kp.PruneError, match="Expected a resolution"):
+        kp.plan(free, macs=0.4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_parameters_alone_are_those_of_the_whole_cost(name):
+    graph = kp.trace(MODELS[name]())
+    plan = kp.plan(graph, keep=0.3)
+    count = counter(graph.alive(plan.keep))
+    assert costs_of(graph, ["params"], count) == {"params": kp.cost(graph, plan).params}
+    assert costs_of(graph, ["macs", "params"], count) == {
+        "macs": kp.cost(graph, plan).macs,
+        "params": kp.cost(graph, plan).params,
+    }

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from kerasprune.budgets.base import Budget, Floor
-from kerasprune.costs.cost import cost, cost_of_what_stays
+from kerasprune.costs.cost import costs_of, counter
 from kerasprune.criteria.base import Scores
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
@@ -62,13 +62,16 @@ class Allocation:
     def _dense(self) -> int:
         if self.counted == "keep":
             return sum(group.size for group in self.whole.prunable.values())
-        return max(getattr(cost(self.whole, macs_of=self.macs_of), self.counted), 1)
+        return max(self._cost(self.whole, {}), 1)
 
     def share(self, choice: Choice) -> float:
         """Returns which part of the dense model a choice has."""
         if self.counted == "keep":
             return sum(map(len, choice.values())) / self._dense
-        return getattr(cost_of_what_stays(self.graph, choice, self.macs_of), self.counted) / self._dense
+        return self._cost(self.graph, choice) / self._dense
+
+    def _cost(self, graph: ChannelGraph, choice: Choice) -> int:
+        return costs_of(graph, [self.counted], counter(graph.alive(choice)), self.macs_of)[self.counted]
 
     def plan(self, choice: Choice) -> Plan:
         """Returns the plan of a choice."""

@@ -11,7 +11,7 @@ import numpy as np
 from kerasprune.budgets.asked_and_built import Shares, built_as_asked, share_faults
 from kerasprune.budgets.base import kept_number
 from kerasprune.budgets.coupled_layers import CoupledLayers
-from kerasprune.costs.cost import cost, cost_of_what_stays, graph_at
+from kerasprune.costs.cost import cost, costs_of, counter, graph_at
 from kerasprune.costs.report import check_counted
 from kerasprune.errors import PruneError, fraction_faults, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
@@ -70,16 +70,17 @@ def precrop(
     raise_faults("The model cannot be cropped:", share_faults(params, macs, 1))
     asked = {key: float(share) for key, share in (("params", params), ("macs", macs)) if share is not None}
     graph = _prunable(model, resolution)
-    layers, dense = CoupledLayers.of(graph, macs="macs" in asked), cost(graph)
+    layers = CoupledLayers.of(graph, macs="macs" in asked)
     if "macs" in asked:
-        check_counted(dense, "macs=")
+        check_counted(cost(graph), "macs=")
+    dense = costs_of(graph, asked, counter(graph.alive({})))
 
     def make(fractions: Shares) -> Choice:
         return legal(graph, _first_channels(graph, layers.densities(fractions)))
 
     def shares(choice: Choice) -> Shares:
-        found = cost_of_what_stays(graph, choice)
-        return {key: getattr(found, key) / max(getattr(dense, key), 1) for key in asked}
+        found = costs_of(graph, asked, counter(graph.alive(choice)))
+        return {key: found[key] / max(dense[key], 1) for key in asked}
 
     return Plan.of(graph, built_as_asked(asked, layers, make, shares))
 

@@ -9,7 +9,7 @@ import keras
 
 from kerasprune.budgets.asked_and_built import Shares, built_as_asked, share_faults
 from kerasprune.budgets.coupled_layers import CoupledLayers
-from kerasprune.costs.cost import cost, cost_of_counts, graph_at
+from kerasprune.costs.cost import cost, costs_of, counter, graph_at
 from kerasprune.costs.report import check_counted
 from kerasprune.errors import PruneError, raise_faults, seed_faults
 from kerasprune.graph.graph import ChannelGraph
@@ -71,16 +71,17 @@ def reconfigure(
             "Expected a model with channels whose number may change, with coupling 'tied' or 'free'. "
             f"Received: {graph.model.name!r}, {len(free)} such groups, coupling={graph.coupling!r}."
         )
-    layers, old = CoupledLayers.of(graph, macs="macs" in asked), cost(graph)
+    layers = CoupledLayers.of(graph, macs="macs" in asked)
     if "macs" in asked:
-        check_counted(old, "macs=")
+        check_counted(cost(graph), "macs=")
+    old = costs_of(graph, asked, counter(graph.alive({})))
 
     def make(fractions: Shares) -> Mapping[str, int]:
         found = layers.densities(fractions, cap=False)
         return {name: max(round(sqrt(found[name]) * graph.groups[name].size), 1) for name in free if name in found}
 
     def shares(widths: Mapping[str, int]) -> Shares:
-        found = cost_of_counts(graph, counted.counter(widths))
-        return {key: getattr(found, key) / max(getattr(old, key), 1) for key in asked}
+        found = costs_of(graph, asked, counted.counter(widths))
+        return {key: found[key] / max(old[key], 1) for key in asked}
 
     return resize(graph, built_as_asked(asked, layers, make, shares, cap=False), seed)

@@ -8,7 +8,7 @@ from the rest: nobody knows what they do with their kernels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
@@ -152,6 +152,28 @@ def cost_of_counts(
     return _total(_layer_costs(graph, count, {}, macs_of))
 
 
+def costs_of(
+    graph: ChannelGraph,
+    asked: Iterable[str],
+    count: Callable[[np.ndarray], Any],
+    macs_of: Mapping[str, int] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Returns `{key: cost}` of the keys that are asked for, `"params"` and `"macs"`.
+
+    Parameters alone are counted without output positions, so that the input side may be free.
+
+    Args:
+        graph: The graph.
+        asked: The keys.
+        count: As for `cost_of_counts`.
+        macs_of: Likewise.
+    """
+    if set(asked) == {"params"}:
+        return {"params": sum(sum(sizes) for _, _, _, sizes in _weighted(graph, count))}
+    found = cost_of_counts(graph, count, macs_of)
+    return {key: getattr(found, key) for key in asked}
+
+
 def macs_of_faults(graph: ChannelGraph, macs_of: Mapping[str, int]) -> list[str]:
     """Returns what is wrong with numbers of multiply–adds that a user gives for layers without a rule."""
     if not isinstance(macs_of, Mapping):
@@ -227,19 +249,14 @@ def _layer_costs(
     graph: ChannelGraph, count: Count, added: Mapping[int, int], macs_of: Mapping[str, int]
 ) -> list[LayerCost]:
     unknown, products = {each.name for each in graph.unknown}, _products(graph, count)
-    slices = {id(entry.variable): entry for entry in graph.slices}
     outputs: dict[int, int] = {}
-    operations: dict[int, Any] = {}
     for call in graph.calls:
-        operations[id(call.operation)] = call.operation
         outputs[id(call.operation)] = outputs.get(id(call.operation), 0) + _elements(call.outputs[0], count)
     costs = []
-    for key, layer in operations.items():
-        weights = getattr(layer, "weights", ())
-        if isinstance(layer, Gate) or not weights and key not in products:  # gates go into the layers before them
+    for layer, weights, own, sizes in _weighted(graph, count):
+        key = id(layer)
+        if not weights and key not in products:
             continue
-        own = [slices.get(id(w)) for w in weights]
-        sizes = [kept_size(s, count) if s else prod(w.shape) for s, w in zip(own, weights, strict=True)]
         kernels = [(s, size) for s, size in zip(own, sizes, strict=True) if s and s.role == "kernel"]
         macs = sum(size * positions(kernel) for kernel, size in kernels)
         estimated = 0
@@ -254,6 +271,17 @@ def _layer_costs(
         multiplied = products.get(key, 0)
         costs.append(LayerCost(layer.name, kind, params, macs, activations, stored, estimated, multiplied))
     return costs
+
+
+def _weighted(graph: ChannelGraph, count: Count) -> Iterator[tuple[Any, Sequence[Any], list[Slice | None], list[Any]]]:
+    """Yields every operation with its weights, how they follow the channels, and how many numbers of each stay."""
+    slices = {id(entry.variable): entry for entry in graph.slices}
+    for layer in {id(call.operation): call.operation for call in graph.calls}.values():
+        if not isinstance(layer, Gate):  # gates go into the layers before them
+            weights = getattr(layer, "weights", ())
+            own = [slices.get(id(w)) for w in weights]
+            sizes = [kept_size(s, count) if s else prod(w.shape) for s, w in zip(own, weights, strict=True)]
+            yield layer, weights, own, sizes
 
 
 def _products(graph: ChannelGraph, count: Count) -> dict[int, int]:
