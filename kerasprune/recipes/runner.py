@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerasprune.budgets.measured import MeasuredBudget
+from kerasprune.costs.cost import cost
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files import path_of, read_text
 from kerasprune.recipes import loader, lookup, schema
@@ -30,7 +31,7 @@ from kerasprune.recipes.stages import (
     three_dimensions,
     train,
 )
-from kerasprune.recipes.stages.context import Run, callback_of, dense_model
+from kerasprune.recipes.stages.context import Run, callback_of, dense_model, free_side
 from kerasprune.reports.expectation import judged
 from kerasprune.training.callback import facts
 
@@ -164,6 +165,7 @@ def rehearse(one: Run) -> None:
     """
     recipe = one.recipe
     model = dense_model(recipe)
+    cost(model, resolution=free_side(model, recipe))  # which the evaluation counts in the end
     plan = None
     if recipe.prune and recipe.prune.plan:
         _check_given(recipe)

@@ -151,6 +151,15 @@ def test_inspect_of_a_free_side_asks_for_a_size(tmp_path):
     assert "MACs" in invoke("inspect", tmp_path / "free.keras", "--size", 16).stdout
 
 
+def test_a_free_side_without_a_size_leaves_a_folder_that_can_be_used(tmp_path):
+    kp.models.resnet_cifar(8, width=0.5).save(tmp_path / "free.keras")
+    command = ["prune", tmp_path / "free.keras", "--keep", 0.5, "--out", tmp_path / "out"]
+    result = invoke(*command)
+    assert result.exit_code and "Give --size=" in result.output and not list(tmp_path.glob("out/*"))
+    result = invoke(*command, "--size", 16)
+    assert result.exit_code == 0 and (tmp_path / "out" / "slim.keras").exists(), result.output
+
+
 def test_export_writes_and_measures(model, tmp_path):
     result = invoke("export", model, "--format", "tflite", "--out", tmp_path / "mine.tflite")
     assert result.exit_code == 0, result.output
