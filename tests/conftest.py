@@ -13,6 +13,10 @@ import pytest
 # The passes of LLVM take longer than the few steps of a test save; what XLA makes of its graph is the same.
 os.environ["XLA_FLAGS"] = f"--xla_backend_optimization_level=0 {os.environ.get('XLA_FLAGS', '')}".rstrip()
 
+# Several processes share the cores: threads of one would wait for those of another, in products as small as these.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
