@@ -107,7 +107,7 @@ def reconstruct(
     examples = example_batches(slim, data, samples)
     targets = Targets(pairing.dense, examples, np.random.default_rng(seed))
     ridges = sorted({ridge, *(ridge * factor for factor in _STRONGER), np.inf})
-    work = Solving(pairing, examples, targets, positions, ridges, slack, _TURNS)
+    work = Solving(pairing, examples, targets, positions, ridges, slack=slack, turns=_TURNS)
     work.solve_all()
     take_own_statistics(new, examples)
     work.warn()

@@ -51,8 +51,8 @@ class Solving:
     targets: Targets
     positions: int
     ridges: Sequence[float]
-    slack: float = 0.0
-    turns: int = 8
+    slack: float = field(default=0.0, kw_only=True)
+    turns: int = field(default=8, kw_only=True)
     left: dict[str, str] = field(default_factory=dict)
     scarce: list[str] = field(default_factory=list)
 

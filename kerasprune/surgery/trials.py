@@ -76,7 +76,8 @@ class Trials:
         """Returns the slim model of a plan, solved, beside the dense one."""
         pairing = paired(rebuild(self.graph, plan), self.graph, plan, self._dense)
         self._memory.begin()
-        Solving(pairing, self._fitted, self._memory, self._positions, [self._ridge], self._turns).solve_all()
+        work = Solving(pairing, self._fitted, self._memory, self._positions, [self._ridge], turns=self._turns)
+        work.solve_all()
         return pairing
 
 

@@ -8,6 +8,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
+from kerasprune.surgery.least_squares import LeastSquares
 from kerasprune.surgery.trials import Trials
 
 
@@ -48,6 +49,17 @@ def test_plans_are_measured_alike_in_any_order(dense):
     assert first == again and whole < 1e-9 < second
     fresh = Trials(graph, data, samples=64)
     assert (fresh.error(dropped), fresh.error(other)) == pytest.approx((third, second), rel=0.2)
+
+
+@pytest.mark.parametrize("turns", [0, 2, 5])
+def test_what_a_relu_cuts_off_is_looked_at_anew_as_often_as_is_said(dense, turns, monkeypatch):
+    graph, data = dense
+    solved = []
+    solve = LeastSquares.solve
+    monkeypatch.setattr(LeastSquares, "solve", lambda self, *given: solved.append(self) or solve(self, *given))
+    Trials(graph, data, samples=64, turns=turns).error(kp.plan(graph, keep=0.5))
+    often = [sum(each is other for other in solved) for each in {id(each): each for each in solved}.values()]
+    assert sorted(often) == [1, *3 * [1 + turns]]  # logits; three convolutions before a relu
 
 
 def test_halves_need_two_examples_each(dense):
