@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from kerasprune.budgets.synexp import densities
-from kerasprune.costs.cost import positions
+from kerasprune.costs.cost import positions_of
 from kerasprune.graph.graph import ChannelGraph
 
 _SLACK = 1e-9  # relative
@@ -31,7 +31,7 @@ def kernel_costs(graph: ChannelGraph, *, macs: bool) -> dict[str, np.ndarray]:
     sizes = np.array([prod(kernel.variable.shape) for kernel in graph.kernels], float)
     if not macs:
         return {"params": sizes}
-    return {"params": sizes, "macs": sizes * [positions(kernel) for kernel in graph.kernels]}
+    return {"params": sizes, "macs": sizes * [positions_of(kernel) for kernel in graph.kernels]}
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ def improved(allocation: Allocation, start: Choice, trials: Trials) -> Plan:
     begun = [(allocation, start)]
     if allocation.budget.blocks and allocation.whole.blocks and allocation.counted != "keep":
         left, first = _without_blocks(allocation, start, error, limit)
-        begun = [(left, first)] if _has_room(left, first) else [(allocation, start), (left, first)]
+        if left is not allocation:
+            begun = [(left, first)] if _has_room(left, first) else [*begun, (left, first)]
     ended = [(each, _moved(each, choice, error, limit)) for each, choice in begun]
     left, best = min(ended, key=lambda pair: error(*pair))
     if left is allocation and _widths(best) == _widths(start):

@@ -203,7 +203,7 @@ def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: i
     return trace(model, coupling=coupling, freeze=freeze, unknown="freeze", resolution=resolution)
 
 
-def positions(kernel: Slice) -> int:
+def positions_of(kernel: Slice) -> int:
     """Returns how many outputs a kernel is applied at.
 
     Raises:
@@ -258,7 +258,7 @@ def _layer_costs(
         if not weights and key not in products:
             continue
         kernels = [(s, size) for s, size in zip(own, sizes, strict=True) if s and s.role == "kernel"]
-        macs = sum(size * positions(kernel) for kernel, size in kernels)
+        macs = sum(size * positions_of(kernel) for kernel, size in kernels)
         estimated = 0
         if layer.name in unknown:
             macs = macs_of.get(layer.name, macs)

@@ -55,8 +55,13 @@ def image_side(model: keras.Model, batches: Batches) -> int | None:
         model: The model that takes them.
         batches: What `example_batches` has returned.
     """
-    free, first = None in model.inputs[0].shape[1:], batches[0][0]
-    return first.shape[1] if free and first.ndim == 4 else None
+    first = batches[0][0]
+    return first.shape[1] if leaves_side_free(model) and first.ndim == 4 else None
+
+
+def leaves_side_free(model: keras.Model) -> bool:
+    """Says whether an axis of a model's input has no size of its own."""
+    return None in model.inputs[0].shape[1:]
 
 
 def _elements(signature: Signature, data: Any) -> Iterator[Any]:

@@ -18,7 +18,7 @@ from kerasprune.graph.walk import LOAD
 from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
 from kerasprune.surgery.compiled import compile_like
-from kerasprune.surgery.example_batches import example_batches, image_side
+from kerasprune.surgery.example_batches import example_batches, image_side, leaves_side_free
 from kerasprune.surgery.inline import at_unknown, plain
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reconstruct import BEFORE_TRAINING, NO_GAIN
@@ -121,7 +121,7 @@ def prune(
     check_examples(model, loss, examples, judge.examples)
     steps = [judge.step("dense", dense)]
     side = resolution
-    if side is None and examples is not None:
+    if side is None and examples is not None and leaves_side_free(dense):
         side = image_side(dense, example_batches(dense, examples.inputs, 1))
     graph = trace(dense, coupling=coupling, freeze=freeze, unknown=at_unknown(dense, unknown), resolution=side)
     used = model.loss if loss is None and model.compiled else loss

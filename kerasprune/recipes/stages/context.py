@@ -24,6 +24,7 @@ from kerasprune.recipes.examples import examples, labelled, own_examples
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.objective import Objective, objective
 from kerasprune.recipes.run_folder import RunFolder, load_model
+from kerasprune.surgery.example_batches import leaves_side_free
 from kerasprune.surgery.inline import at_unknown, plain
 from kerasprune.training.callback import declared
 from kerasprune.training.distillation import distil
@@ -128,7 +129,7 @@ def dense_model(recipe: schema.Recipe) -> keras.Model:
 
 def free_side(model: keras.Model, recipe: schema.Recipe) -> int | None:
     """Returns the image side for a model whose sides are free, `None` for one that has its own."""
-    if None not in functional(model).inputs[0].shape[1:]:
+    if not leaves_side_free(functional(model)):
         return None
     return recipe.data.size if recipe.data else getattr(recipe.model, "size", None)
 
