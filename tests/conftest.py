@@ -62,9 +62,10 @@ EVERY_BACKEND = {
 # Files whose tests share nothing and take many seconds each: one by one, at the end, so that all workers end together.
 APART = ("callbacks/test_registered.py", "recipes/test_library.py", "test_docs.py")
 
-# One maker of each callback is enough on JAX; the others are long.
+# One maker of each callback and of each rule is enough on JAX; the others are long.
 LEFT_OUT_ON_JAX = re.compile(
-    r"^test_(callback_contract\[\w+-[1-9]|the_guide_to_transfer_learning|saved_files_load_where|some_cases_of_a_file)"
+    r"^test_((callback_contract|rule_is_exact)\[\w+-[1-9]"
+    r"|the_guide_to_transfer_learning|saved_files_load_where|some_cases_of_a_file)"
 )
 
 

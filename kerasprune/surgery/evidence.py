@@ -89,6 +89,9 @@ def _wanted(rows: Rows, tail: Tail | None, present: np.ndarray | None) -> np.nda
     if present is not None:
         low, high = tail.range
         now = present * scale + offset + others
-        wanted = np.where(wanted <= low, np.minimum(now, low), np.where(wanted >= high, np.maximum(now, high), wanted))
+        if np.isfinite(high):
+            wanted = np.where(wanted >= high, np.maximum(now, high), wanted)
+        wanted = np.where(wanted <= low, np.minimum(now, low), wanted)
     heard = np.abs(scale) > _NO_SCALE
-    return np.where(heard, (wanted - others - offset) / np.where(heard, scale, 1.0), rows.y)
+    solved = (wanted - others - offset) / np.where(heard, scale, 1.0)
+    return solved if heard.all() else np.where(heard, solved, rows.y)
