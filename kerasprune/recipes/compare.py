@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kerasprune.recipes import schema
 
 STORE, RUNS, TABLE, PLOT = "population.sqlite", "runs.csv", "comparison.csv", "comparison.svg"
+CONTENDER = "kerasprune.recipes.contender:evaluate"
 CONTROLS = ("random", "l1", "scratch")
 DENSE = "dense"
 
@@ -81,8 +82,8 @@ def compare(
         `comparison.svg`; and `population.sqlite`.
 
     Raises:
-        PruneError: An argument is out of range, a name is unknown, the folder holds something else, or no run came to
-            its end.
+        PruneError: An argument is out of range, a name is unknown, the folder holds something else, the model itself
+            cannot be judged on the data, or no criterion came to its end.
 
     Example:
         >>> import keras, numpy as np, tempfile
@@ -116,15 +117,24 @@ def compare(
     path.mkdir(parents=True, exist_ok=True)
     population = Population(path / STORE, engine, workers, verbose=verbose)
     population.forget_failures()
-    rows = population.run("kerasprune.recipes.contender:evaluate", candidates, version=version_of(model, data["name"]))
-    return _write(path, rows)
+    version = version_of(model, data["name"])
+    _check_dense(population.run(CONTENDER, candidates[:1], version=version))
+    return _write(path, population.run(CONTENDER, candidates, version=version))
+
+
+def _check_dense(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Says why the dense model cannot be judged, before all others fail for the same reason."""
+    (dense,) = rows
+    if dense["state"] != "done":
+        raise PruneError(f"The model itself cannot be judged on these data: {dense['error']}")
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     """Writes the tables and the plot of the runs that came to their end."""
     done = [row for row in rows if row["state"] == "done"]
-    if not done:
-        raise PruneError(f"No run came to its end. The first says: {rows[0]['error']}")
+    if len(done) == 1:  # the dense model
+        failed = next(row["error"] for row in rows if row["state"] != "done")
+        raise PruneError(f"No criterion came to its end. The first says: {failed}")
     long = ("recipe", "imports", "trust")
     write_rows(path / RUNS, [{key: cell for key, cell in row.items() if key not in long} for row in rows])
     table = summarised(done)

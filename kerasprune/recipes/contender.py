@@ -12,6 +12,7 @@ import keras
 from rich.console import Console
 
 from kerasprune.costs.cost import cost
+from kerasprune.errors import PruneError
 from kerasprune.recipes import loader
 from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.fit import weight_decay
@@ -110,7 +111,13 @@ def train(run: Run, slim: keras.Model, teacher: keras.Model | None) -> None:
 
 
 def judged(run: Run, model: keras.Model, split: str) -> tuple[str, float]:
-    """Returns the measure and its value on a split."""
+    """Returns the measure and its value on a split.
+
+    Raises:
+        PruneError: Its examples have no labels, or others than the loss takes.
+    """
     logs = measured(model, run.examples(split, model), run.objective(model))
+    if not logs:
+        raise PruneError(f"Expected labels to judge by. Received: none in the {split} examples.")
     measure = "accuracy" if "accuracy" in logs else "loss"
     return measure, float(logs[measure])

@@ -34,6 +34,7 @@ class Limit:
         measure: Returns a number, or a truth value, for each row of an array (candidates, genes).
         lowest: Defaults to −∞.
         highest: Defaults to ∞.
+        widen: The argument that widens it, for messages: `"delta="`. Defaults to `"Limit"`.
 
     Example:
         >>> import numpy as np
@@ -45,6 +46,7 @@ class Limit:
     measure: Callable[[np.ndarray], np.ndarray]
     lowest: float = -np.inf
     highest: float = np.inf
+    widen: str = "Limit"
 
     def met(self, genes: np.ndarray) -> np.ndarray:
         """Returns for each candidate whether it keeps to the limit."""
@@ -317,13 +319,16 @@ def _check_first(new: list[tuple[Genes, str]], search: _Search, population: int)
         f" Those tried have {limit.name} from {low:g} to {high:g}; asked for: {limit.lowest:g} to {limit.highest:g}."
         for limit, (low, high) in zip(search.limits, search.reached, strict=True)
     )
+    wider = ", ".join(dict.fromkeys(limit.widen for limit in search.limits))
+    remedy = "Give more choices, or an Evolution with a smaller population=."
+    if search.limits:
+        remedy = f"Widen the limits ({wider}), give an Evolution with more tries=, or draw= nearer to them."
     if not new:
         raise PruneError(
-            f"Expected candidates within the limits. Received: none among all that were tried.{reach} "
-            "Widen the limits, raise tries=, or draw= nearer to them."
+            f"Expected candidates within the limits. Received: none among all that were tried.{reach} {remedy}"
         )
     warnings.warn(
-        f"{len(new)} candidates instead of {population} in the first generation: no others were found within the "
-        f"limits.{reach} Widen the limits, raise tries=, or draw= nearer to them.",
+        f"{len(new)} candidates instead of {population} in the first generation: no others were found"
+        f"{' within the limits' if search.limits else ''}.{reach} {remedy}",
         stacklevel=3,
     )

@@ -143,7 +143,7 @@ class Widths:
                 f"Expected macs that the widths can reach: {fewest:.4g} to {most:.4g} of the multiply–adds. "
                 f"Received: macs={macs}, delta={delta}. Ask for that, or give other fractions=."
             )
-        return Limit("macs", self.share, macs - delta, macs + delta)
+        return Limit("macs", self.share, macs - delta, macs + delta, "delta=")
 
     def share(self, genes: np.ndarray) -> np.ndarray:
         """Returns what part of the dense model's multiply–adds stays, for an array `(candidates, genes)`."""

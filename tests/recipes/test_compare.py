@@ -161,9 +161,24 @@ def test_wrong_arguments_are_named_at_once(files, tmp_path):
             run(files, tmp_path / "full", resume=resume)
 
 
-def test_all_that_fail_are_an_error(files, tmp_path):
-    with pytest.warns(UserWarning, match="failed"), pytest.raises(PruneError, match="No run came to its end"):
-        compare(files / "mine.keras", ["l1"], [0.5], str(tmp_path / "no.npz"), engine="serial", verbose=0, out=tmp_path)
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"x": np.ones((40, 6), "float32")}, "labels to judge by"),
+        ({"x": np.ones((40, 6), "float32"), "y": np.arange(40) % 2 + 1}, "Subtract 1"),
+        ({"x": np.ones((40, 4), "float32"), "y": np.arange(40) % 2}, r"\(4,\)"),
+    ],
+)
+def test_data_that_the_model_itself_cannot_be_judged_on_end_it_at_once(files, tmp_path, arrays, said):
+    np.savez(tmp_path / "other.npz", **arrays)
+    data = str(tmp_path / "other.npz")
+    with pytest.warns(UserWarning, match="1 of 1 candidates"), pytest.raises(PruneError, match=said):
+        compare(files / "mine.keras", ["l1"], [0.5], data, engine="serial", verbose=0, out=tmp_path / "out")
+
+
+def test_criteria_that_all_fail_are_an_error(files, tmp_path):
+    with pytest.warns(UserWarning, match="failed"), pytest.raises(PruneError, match="No criterion.*BatchNorm scale"):
+        run(files, tmp_path, ["bn_scale"], controls=(), seeds=1)
 
 
 def test_by_command(files, tmp_path, monkeypatch):
