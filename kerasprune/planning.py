@@ -24,8 +24,7 @@ from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.surgery.trials import Trials
 
-_MISSED = 0.05  # by how much a target may be missed without a word: of the dense model, and of the channels asked for
-_RELATIVE = 0.1  # the same, of the target
+_MISSED = 0.05  # of the channels asked for: by how much bounds may miss them without a word
 
 
 def plan(
@@ -94,11 +93,7 @@ def plan(
     allocation = Allocation(graph, scores, budget, floor, counted, targets[counted], macs_of)
     chosen = allocation.met()
     _warn_of_what_is_missed(allocation, chosen)
-    if trials is None:
-        return allocation.plan(chosen)
-    measured = improved(allocation, chosen, trials)
-    _warn_of_what_blocks_leave(allocation, measured)
-    return measured
+    return allocation.plan(chosen) if trials is None else improved(allocation, chosen, trials)
 
 
 def _prunable(model_or_graph: keras.Model | ChannelGraph, resolution: int | None) -> ChannelGraph:
@@ -128,12 +123,11 @@ def _warn_of_what_is_missed(allocation: Allocation, chosen: Choice) -> None:
     """Warns where the target is not met nearly, or the bounds on every group keep clearly more than was asked for."""
     floor, counted, target = allocation.floor, allocation.counted, allocation.target
     if counted != "keep":
-        share = allocation.share(chosen)
-        if _is_missed(share, target):
+        if allocation.misses(chosen):
             warnings.warn(
-                f"The target {counted}={target} is met as nearly as whole channels allow: {share:.3f} of the {counted} "
-                f"stay, with min_keep={floor.min_keep} and round_to={floor.round_to}. Lower them, or take another "
-                "budget.",
+                f"The target {counted}={target} is met as nearly as whole channels allow: "
+                f"{allocation.share(chosen):.3f} of the {counted} stay, with min_keep={floor.min_keep} and "
+                f"round_to={floor.round_to}. Lower them, or take another budget.",
                 stacklevel=3,
             )
     elif floor != Floor():
@@ -145,25 +139,6 @@ def _warn_of_what_is_missed(allocation: Allocation, chosen: Choice) -> None:
                 "were asked for. Lower them, or ask for less.",
                 stacklevel=3,
             )
-
-
-def _warn_of_what_blocks_leave(allocation: Allocation, measured: Plan) -> None:
-    """Warns where a plan without some blocks keeps clearly less than was asked for."""
-    counted, target = allocation.counted, allocation.target
-    if not measured.removed:
-        return
-    share = replace(allocation, removed=measured.removed).share(measured.keep)
-    if share < target and _is_missed(share, target):
-        warnings.warn(
-            f"Of the {counted}, {share:.3f} stay where {counted}={target} was asked for: without "
-            f"{', '.join(map(repr, measured.removed))} no more channels are there to stay, and that measures better "
-            "than narrower groups beside it. For these, say blocks=False.",
-            stacklevel=3,
-        )
-
-
-def _is_missed(share: float, target: float) -> bool:
-    return abs(share - target) > min(_MISSED, _RELATIVE * target)
 
 
 def _faults(budget: Budget, data: Any, **targets: Any) -> list[str]:

@@ -23,6 +23,7 @@ from kerasprune.surgery.applied_plan import cut
 Choice = dict[str, np.ndarray]
 """`{group name: indices kept}`: a plan that nobody has checked yet."""
 _LOWEST, _BISECTIONS = 1e-9, 30
+_MISSED, _RELATIVE = 0.05, 0.1  # by how much a target may be missed without a word: of the dense model, and of itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,12 @@ class Allocation:
         if self.counted == "keep":
             return sum(map(len, choice.values())) / self._dense
         return self._cost(self.graph, choice) / self._dense
+
+    def misses(self, choice: Choice) -> bool:
+        """Says whether a choice does not come near a target of costs."""
+        if self.counted == "keep":
+            return False
+        return abs(self.share(choice) - self.target) > min(_MISSED, _RELATIVE * self.target)
 
     def _cost(self, graph: ChannelGraph, choice: Choice) -> int:
         return costs_of(graph, [self.counted], counter(graph.alive(choice)), self.macs_of)[self.counted]

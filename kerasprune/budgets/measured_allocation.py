@@ -43,6 +43,13 @@ def improved(allocation: Allocation, start: Choice, trials: Trials) -> Plan:
             "cost.",
             stacklevel=3,
         )
+    if left.removed and left.misses(best) and left.share(best) < left.target:
+        warnings.warn(
+            f"Of the {left.counted}, {left.share(best):.3f} stay where {left.counted}={left.target} was asked for: "
+            f"without {', '.join(map(repr, left.removed))} no more channels are there to stay, and that measures "
+            "better than narrower groups beside it. For these, say blocks=False.",
+            stacklevel=3,
+        )
     return left.plan(best)
 
 
