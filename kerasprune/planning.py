@@ -122,15 +122,14 @@ def _trials(graph: ChannelGraph, budget: Budget, data: Any, seed: int) -> Trials
 def _warn_of_what_is_missed(allocation: Allocation, chosen: Choice) -> None:
     """Warns where the target is not met nearly, or the bounds on every group keep clearly more than was asked for."""
     floor, counted, target = allocation.floor, allocation.counted, allocation.target
-    if counted != "keep":
-        if allocation.misses(chosen):
-            warnings.warn(
-                f"The target {counted}={target} is met as nearly as whole channels allow: "
-                f"{allocation.share(chosen):.3f} of the {counted} stay, with min_keep={floor.min_keep} and "
-                f"round_to={floor.round_to}. Lower them, or take another budget.",
-                stacklevel=3,
-            )
-    elif floor != Floor():
+    if allocation.misses(chosen):
+        warnings.warn(
+            f"The target {counted}={target} is met as nearly as whole channels allow: {allocation.share(chosen):.3f} "
+            f"of the {counted} stay, with min_keep={floor.min_keep} and round_to={floor.round_to}. Lower them, or take "
+            "another budget.",
+            stacklevel=3,
+        )
+    elif counted == "keep" and floor != Floor():
         unbound = replace(allocation, floor=Floor()).met()
         stay, asked = (sum(map(len, choice.values())) for choice in (chosen, unbound))
         if stay > (1 + _MISSED) * asked:

@@ -319,9 +319,9 @@ def _check_first(new: list[tuple[Genes, str]], search: _Search, population: int)
         f" Those tried have {limit.name} from {low:g} to {high:g}; asked for: {limit.lowest:g} to {limit.highest:g}."
         for limit, (low, high) in zip(search.limits, search.reached, strict=True)
     )
-    wider = ", ".join(dict.fromkeys(limit.widen for limit in search.limits))
     remedy = "Give more choices, or an Evolution with a smaller population=."
     if search.limits:
+        wider = ", ".join(dict.fromkeys(limit.widen for limit in search.limits))
         remedy = f"Widen the limits ({wider}), give an Evolution with more tries=, or draw= nearer to them."
     if not new:
         raise PruneError(
