@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
-from scipy import linalg
 
 from kerasprune.surgery.as_linear import multiplied, product
 
 _AT_ONCE = 4096  # rows
-
-Solver = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass
@@ -33,7 +29,7 @@ class LeastSquares:
     _gram: np.ndarray = field(init=False)
     _level: np.ndarray = field(init=False)
     _dual: bool = field(init=False)
-    _solver: tuple[float, Solver] | None = field(init=False, default=None)
+    _inverse: tuple[float, np.ndarray] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         number, groups, width = self.rows.shape
@@ -58,10 +54,10 @@ class LeastSquares:
             target: Y, (rows, groups, columns).
             ridge: ρ; at infinity W stays W₀.
         """
-        if self._solver is None or self._solver[0] != ridge:
-            self._solver = ridge, self._factored(ridge)
+        if self._inverse is None or self._inverse[0] != ridge:
+            self._inverse = ridge, self._inverted(ridge)
         middle, moments = self._moments(target)
-        return self._weights(middle, self._solver[1](moments))
+        return self._weights(middle, self._inverse[1] @ moments)
 
     def steadiest(
         self, target: np.ndarray, ridges: Sequence[float], rows: np.ndarray, there: np.ndarray, slack: float = 0.0
@@ -78,28 +74,24 @@ class LeastSquares:
         middle, moments = self._moments(target)
         errors: dict[float, float] = {}
         for ridge in ridges:
-            solver = self._factored(ridge)
-            error = float(((fitted(rows, *self._weights(middle, solver(moments))) - there) ** 2).sum())
+            inverse = self._inverted(ridge)
+            error = float(((fitted(rows, *self._weights(middle, inverse @ moments)) - there) ** 2).sum())
             if error < min(errors.values(), default=np.inf):
-                self._solver = ridge, solver  # `solve` takes it up
+                self._inverse = ridge, inverse  # `solve` takes it up
             errors[ridge] = error
         most = (1 + slack) * min(errors.values())
         near = [ridge for ridge, error in errors.items() if error <= most]
         return max(near, default=ridges[0])
 
-    def _factored(self, ridge: float) -> Solver:
-        """Returns what gives `(XᵀX + λI)⁻¹ M` for moments M, or `(XXᵀ + λI)⁻¹ M` where that is smaller."""
+    def _inverted(self, ridge: float) -> np.ndarray:
         if np.isinf(ridge):
-            return np.zeros_like
+            return np.zeros_like(self._gram)
         held = ridge * self._level + np.where(self._level > 0, 0.0, 1.0)
         matrix = self._gram + held[:, None, None] * np.eye(self._gram.shape[1])
         try:
-            if len(matrix) > 1:  # many small ones at once
-                return partial(product, np.linalg.inv(matrix))
-            factor = linalg.cho_factor(matrix[0], lower=True, check_finite=False)
+            return np.linalg.inv(matrix)
         except np.linalg.LinAlgError:  # without a ridge, rows that depend on each other
-            return partial(product, np.linalg.pinv(matrix, hermitian=True))
-        return lambda moments: linalg.cho_solve(factor, moments[0], check_finite=False)[None]
+            return np.linalg.pinv(matrix, hermitian=True)
 
     def _moments(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the mean of Y, and `XᵀR`, or R where the inverse is that of `XXᵀ`."""
