@@ -236,7 +236,8 @@ class _Runs:
             start: How they are made ready to be trained; `None`: they are not.
         """
         (dense,) = self._run("dense", [{}])
-        _require(dense, "measure" in dense)
+        if "error" in dense:
+            raise PruneError(f"The model itself cannot be judged on these data: {dense['error']}")
         sign = -1 if dense["measure"] == "accuracy" else 1
         if ways:
             rows = self._added("ranked", rows, {"by": list(ways)})
@@ -247,7 +248,8 @@ class _Runs:
             done.sort(key=lambda row: sign * row.get("validation", sign * np.inf))
             rows = done + [row for row in rows if not any(row["keep"] is one["keep"] for one in chosen)]
         judged = "validation" if start is not None else ways[0]
-        _require(rows[0], any(judged in row for row in rows))
+        if not any(judged in row for row in rows):
+            raise PruneError(f"No recipe came to its end. The first says: {rows[0].get('error')}")
         for row in rows:
             if judged in row:
                 row["drop"] = sign * (row[judged] - dense["validation"])
@@ -269,11 +271,6 @@ class _Runs:
             | ({"error": row["error"]} if row["error"] else {})
             for row in found
         ]
-
-
-def _require(row: Mapping[str, Any], done: bool) -> None:
-    if not done:
-        raise PruneError(f"No run came to its end. The first says: {row.get('error')}")
 
 
 def _first_of_each(rows: list[dict[str, Any]], number: int | None) -> list[dict[str, Any]]:

@@ -120,6 +120,13 @@ def test_data_without_labels_are_refused(files):
         run(files, "wrong", data={"name": str(files / "inputs.npz"), "batch": 40})
 
 
+def test_labels_that_the_loss_does_not_take_are_the_models_fault_not_each_recipes(files):
+    np.savez(files / "from_one.npz", x=np.ones((80, 6), "float32"), y=1 + np.arange(80) % 2)
+    data = {"name": str(files / "from_one.npz"), "batch": 40}
+    with pytest.warns(UserWarning, match="1 of 1"), pytest.raises(PruneError, match="model itself cannot be judged"):
+        run(files, "from_one", data=data)
+
+
 def test_the_command_draws_plans(files):
     command = ["space", str(files / "mine.keras"), "--out", str(files / "drawn"), "--params", "0.5", "--delta", "0.02"]
     result = CliRunner().invoke(cli.app, [*command, "--mcb", "0.8,1.2", "--n", "4"])
