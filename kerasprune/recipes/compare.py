@@ -118,15 +118,21 @@ def compare(
     population = Population(path / STORE, engine, workers, verbose=verbose)
     population.forget_failures()
     version = version_of(model, data["name"])
-    _check_dense(population.run(CONTENDER, candidates[:1], version=version))
+    check_dense(*population.run(CONTENDER, candidates[:1], version=version))
     return _write(path, population.run(CONTENDER, candidates, version=version))
 
 
-def _check_dense(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Says why the dense model cannot be judged, before all others fail for the same reason."""
-    (dense,) = rows
-    if dense["state"] != "done":
-        raise PruneError(f"The model itself cannot be judged on these data: {dense['error']}")
+def check_dense(row: Mapping[str, Any]) -> None:
+    """Says why the dense model cannot be judged, before all others fail for the same reason.
+
+    Args:
+        row: What came out of judging it; `error` where nothing did.
+
+    Raises:
+        PruneError: It could not be judged.
+    """
+    if row.get("error"):
+        raise PruneError(f"The model itself cannot be judged on these data: {row['error']}")
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:

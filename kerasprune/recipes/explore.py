@@ -13,7 +13,7 @@ from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_num
 from kerasprune.files import path_of, write_rows, write_text
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.recipes import loader, lookup, schema
-from kerasprune.recipes.compare import version_of
+from kerasprune.recipes.compare import check_dense, version_of
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.run_folder import RunFolder, claim
 from kerasprune.recipes.stages.context import Run, dense_model, traced
@@ -236,8 +236,7 @@ class _Runs:
             start: How they are made ready to be trained; `None`: they are not.
         """
         (dense,) = self._run("dense", [{}])
-        if "error" in dense:
-            raise PruneError(f"The model itself cannot be judged on these data: {dense['error']}")
+        check_dense(dense)
         sign = -1 if dense["measure"] == "accuracy" else 1
         if ways:
             rows = self._added("ranked", rows, {"by": list(ways)})
