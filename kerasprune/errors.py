@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import reprlib
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -150,6 +151,22 @@ def made(faults: list[str], make: Callable[..., Any], *arguments: Any) -> Any:
     except PruneError as error:
         faults.append(str(error).replace("\n", " "))
         return None
+
+
+_BETWEEN = ("kerasprune", "keras", "contextlib", "functools")
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warns at the line of the user's that called: the innermost frame outside of kerasprune and of Keras.
+
+    Args:
+        message: What is said.
+        category: The class of the warning. Defaults to `UserWarning`.
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -18,7 +17,7 @@ from kerasprune.budgets.measured_allocation import improved
 from kerasprune.costs.cost import cost, graph_at
 from kerasprune.costs.report import check_counted
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, fraction_faults, raise_faults, seed_faults
+from kerasprune.errors import PruneError, fraction_faults, raise_faults, seed_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
@@ -123,20 +122,18 @@ def _warn_of_what_is_missed(allocation: Allocation, chosen: Choice) -> None:
     """Warns where the target is not met nearly, or the bounds on every group keep clearly more than was asked for."""
     floor, counted, target = allocation.floor, allocation.counted, allocation.target
     if allocation.misses(chosen):
-        warnings.warn(
+        warn(
             f"The target {counted}={target} is met as nearly as whole channels allow: {allocation.share(chosen):.3f} "
             f"of the {counted} stay, with min_keep={floor.min_keep} and round_to={floor.round_to}. Lower them, or take "
-            "another budget.",
-            stacklevel=3,
+            "another budget."
         )
     elif counted == "keep" and floor != Floor():
         unbound = replace(allocation, floor=Floor()).met()
         stay, asked = (sum(map(len, choice.values())) for choice in (chosen, unbound))
         if stay > (1 + _MISSED) * asked:
-            warnings.warn(
+            warn(
                 f"With min_keep={floor.min_keep} and round_to={floor.round_to}, {stay:,} channels stay where {asked:,} "
-                "were asked for. Lower them, or ask for less.",
-                stacklevel=3,
+                "were asked for. Lower them, or ask for less."
             )
 
 

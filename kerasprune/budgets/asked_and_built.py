@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
-from warnings import warn
 
 from kerasprune.budgets.coupled_layers import CoupledLayers
-from kerasprune.errors import is_number, raise_faults
+from kerasprune.errors import is_number, raise_faults, warn
 
 Made = TypeVar("Made")
 Shares = Mapping[str, float]
@@ -103,4 +102,4 @@ def _warn_where_missed(asked: Shares, found: Shares) -> None:
         reason = "whole channels allow no nearer"
         if others and found[key] < share:
             reason = f"{others} leaves no room for more"
-        warn(f"Of the {key}, {found[key]:.3f} stay where {key}={share} was asked for: {reason}.", stacklevel=4)
+        warn(f"Of the {key}, {found[key]:.3f} stay where {key}={share} was asked for: {reason}.")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from kerasprune.budgets.allocation import Allocation, Choice
 from kerasprune.budgets.base import top
 from kerasprune.budgets.measured import Widths, WidthSpace
+from kerasprune.errors import warn
 from kerasprune.graph.kept_channels import legal
 from kerasprune.plans import Plan
 from kerasprune.surgery.trials import Trials
@@ -37,18 +36,16 @@ def improved(allocation: Allocation, start: Choice, trials: Trials) -> Plan:
     ended = [(each, _moved(each, choice, error, limit)) for each, choice in begun]
     left, best = min(ended, key=lambda pair: error(*pair))
     if left is allocation and _widths(best) == _widths(start):
-        warnings.warn(
+        warn(
             f"No widths were found that measure better than those that {type(allocation.budget).__name__} starts from: "
             "the plan has these. Give more examples (samples=), or take budget='uniform', which is the same at no "
-            "cost.",
-            stacklevel=3,
+            "cost."
         )
     if left.removed and left.misses(best) and left.share(best) < left.target:
-        warnings.warn(
+        warn(
             f"Of the {left.counted}, {left.share(best):.3f} stay where {left.counted}={left.target} was asked for: "
             f"without {', '.join(map(repr, left.removed))} no more channels are there to stay, and that measures "
-            "better than narrower groups beside it. For these, say blocks=False.",
-            stacklevel=3,
+            "better than narrower groups beside it. For these, say blocks=False."
         )
     return left.plan(best)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
@@ -17,7 +16,7 @@ from kerasprune import planning
 from kerasprune.budgets.base import Floor, top
 from kerasprune.budgets.global_threshold import Threshold
 from kerasprune.costs.cost import cost
-from kerasprune.errors import PruneError, choice_faults, fraction_faults, is_number, raise_faults
+from kerasprune.errors import PruneError, choice_faults, fraction_faults, is_number, raise_faults, warn
 from kerasprune.files import replacing
 from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.graph.kept_channels import legal
@@ -145,10 +144,9 @@ class BatchNormPenalty(PruningCallback):
         self._look()
         self._plan = self.choose()
         if self.target_macs is not None and self.target_met_at is None:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__} was to reach target_macs={self.target_macs}; fit ended before. The plan "
-                "stands. Train longer, or raise strength.",
-                stacklevel=3,
+                "stands. Train longer, or raise strength."
             )
 
     def gauges(self) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from keras import ops
 
-from kerasprune.errors import PruneError, fraction_faults, is_number, made, raise_faults
+from kerasprune.errors import PruneError, fraction_faults, is_number, made, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import as_patterns, trace
 from kerasprune.plans import Plan
@@ -147,7 +146,7 @@ class GrowingPenalty(PruningCallback):
         damping = Damping.of(self.session, self.decoupled, self.length)
         self._law = self.growth.within(damping)
         for doubt in schedule_doubts(self._law, damping, self._undone):
-            warnings.warn(f"{type(self).__name__} {doubt}", stacklevel=3)
+            warn(f"{type(self).__name__} {doubt}")
         for unit in self._units:
             self.session.track(unit.state, unit.pruned, self.read_by)
         if self.decoupled:
@@ -156,7 +155,7 @@ class GrowingPenalty(PruningCallback):
             attach_decay(self.session, self._units, list(map(self.session.variable, names, zeros)), self.strength)
         else:
             for doubt in optimizer_doubts(self.model.optimizer):
-                warnings.warn(doubt, stacklevel=3)
+                warn(doubt)
             for unit in self._units:
                 for part in unit.parts:
                     self.session.regularize(part.variable, GrowingL2(self._reader(unit, part)))
@@ -191,10 +190,9 @@ class GrowingPenalty(PruningCallback):
         """Notes what is kept."""
         done = self.session.now()
         if done < self.length:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__} was to take {self.length} steps; fit ended after {done}. The plan stands, but "
-                "what it removes may still matter. Train longer, or shorten with .compressed(steps).",
-                stacklevel=3,
+                "what it removes may still matter. Train longer, or shorten with .compressed(steps)."
             )
         self._kept = {unit.name: self.picked(unit) for unit in self._units}
 
@@ -359,19 +357,17 @@ def keep_faults(keep: Any) -> list[str]:
 
 def _warn_of_unreached(names: set[str], granularity: granularities.Granularity) -> None:
     if names:
-        warnings.warn(
+        warn(
             f"No weights of granularity {type(granularity).__name__.lower()!r} hold the channels of "
             f"{', '.join(sorted(names)[:5])}{'…' if len(names) > 5 else ''}, so nothing pushes them. Take another "
-            "granularity, or leave them out of the plan.",
-            stacklevel=6,
+            "granularity, or leave them out of the plan."
         )
 
 
 def _warn_of_frozen(units: list[Unit]) -> None:
     frozen = [part.variable.path for unit in units for part in unit.parts if not part.variable.trainable]
     if frozen:
-        warnings.warn(
+        warn(
             f"Keras leaves frozen variables out of the loss, so the penalty does not push {', '.join(frozen[:5])}"
-            f"{'…' if len(frozen) > 5 else ''}. Set layer.trainable = True, or leave them out of the plan.",
-            stacklevel=4,
+            f"{'…' if len(frozen) > 5 else ''}. Set layer.trainable = True, or leave them out of the plan."
         )

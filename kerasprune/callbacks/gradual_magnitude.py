@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
@@ -12,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune import schedules
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults, warn, whole_number_faults
 from kerasprune.schedules import Moment, Updates, updates
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.control import cond
@@ -98,10 +97,9 @@ class GradualMagnitude(PruningCallback):
         total = None if per_epoch is None else per_epoch * epochs // accumulation + self.session.now()
         self._updates = updates(self.schedule, self.every, known, total)
         if total is not None and self._updates.steps[-1] > total:
-            warnings.warn(
+            warn(
                 f"The schedule ends after {self._updates.steps[-1]} steps, fit after {total}: then "
-                f"{self._updates.at(total):.3g} stays. Train longer, or end the schedule earlier.",
-                stacklevel=4,
+                f"{self._updates.at(total):.3g} stays. Train longer, or end the schedule earlier."
             )
         self.hold(self.selection.masks(self.model), self._renew)
         if self.restored_epoch and known is not None:

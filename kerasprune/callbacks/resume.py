@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import set_first_epoch
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults, warn, whole_number_faults
 from kerasprune.files import make_folder, path_of
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.checkpoint import SavedState, last_good
@@ -94,7 +93,7 @@ class Resume(PruningCallback):
         self._now = self._about()  # once: layers and settings do not change in a fit
         found, faults = last_good(self.directory)
         for fault in faults:
-            warnings.warn(f"A saved state could not be read, the one before is taken. {fault}", stacklevel=4)
+            warn(f"A saved state could not be read, the one before is taken. {fault}")
         if found is None:
             return
         self._check(found)
@@ -105,10 +104,9 @@ class Resume(PruningCallback):
             self._warn_of_order(found)
         self._next, self._past = found.epoch, found.about.get("history")
         if found.stopped or found.epoch >= self.params["epochs"]:
-            warnings.warn(
+            warn(
                 f"The fit of {self.directory} is finished, after {found.epoch} epochs: nothing is trained, its state "
-                "is put back. For a new fit give another folder, or empty this one; for a longer one, more epochs.",
-                stacklevel=5,
+                "is put back. For a new fit give another folder, or empty this one; for a longer one, more epochs."
             )
         if found.step:
             self._ahead = found
@@ -196,11 +194,10 @@ class Resume(PruningCallback):
 
     def _warn_of_order(self, found: SavedState) -> None:
         if (found.epoch or found.step) and found.epoch < self.params["epochs"] and not found.stopped:
-            warnings.warn(
+            warn(
                 f"The fit goes on with epoch {found.epoch}. It ends as the uninterrupted one would only where the "
                 "data come in an order that is the same in every epoch, or a function of its number, as those of "
-                "kp.data do; give fit shuffle=False.",
-                stacklevel=5,
+                "kp.data do; give fit shuffle=False."
             )
 
     def _about(self) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
 
 import keras
 
 from kerasprune.costs.cost import Cost, cost
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import fold
@@ -92,7 +91,7 @@ def check_counted(found: Cost, wanted: str, instead: str = "params=") -> None:
             f"or ask for {instead}."
         )
     if found.estimated:
-        warnings.warn(f"The target is met without what is {not_counted(found)}.", stacklevel=4)
+        warn(f"The target is met without what is {not_counted(found)}.")
 
 
 def _groups(graph: ChannelGraph, plan: Plan) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from kerasprune.criteria.base import Scores
 from kerasprune.criteria.feature_maps import MapCriterion, channel_averages, places
+from kerasprune.errors import warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.surgery.example_batches import example_batches
 
@@ -54,10 +54,9 @@ class APoZ(MapCriterion):
         shares = channel_averages(graph, seen, batches, shares_of_zeros, self.aggregation)
         never = [name for name, share in shares.items() if not share.any()]
         if never:
-            warnings.warn(
+            warn(
                 f"What is seen of {', '.join(never[:5])}{'…' if len(never) > 5 else ''} is never zero, so their "
-                "channels are not told apart. Use another criterion, or freeze those layers with kp.trace.",
-                stacklevel=2,
+                "channels are not told apart. Use another criterion, or freeze those layers with kp.trace."
             )
         return {name: -share for name, share in shares.items()}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from kerasprune.criteria.base import Scores
 from kerasprune.criteria.feature_maps import MapCriterion, Place, channel_averages, places
+from kerasprune.errors import warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.surgery.example_batches import example_batches
 
@@ -65,10 +65,9 @@ class HRank(MapCriterion):
         seen = places(graph)
         flat = [name for name, each in seen.items() if any(_spatial_axes(graph, place) < 2 for place in each)]
         if flat:
-            warnings.warn(
+            warn(
                 f"Feature maps of {', '.join(flat[:5])}{'…' if len(flat) > 5 else ''} have fewer than two axes: their "
-                "rank says only whether they are zero. Use criterion='apoz' or 'l1' there.",
-                stacklevel=2,
+                "rank says only whether they are zero. Use criterion='apoz' or 'l1' there."
             )
         batches = example_batches(graph.model, data, self.samples)
         return channel_averages(graph, seen, batches, matrix_ranks, self.aggregation)

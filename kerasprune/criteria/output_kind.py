@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from keras import activations, layers, losses
 
 from kerasprune._keras import maker
 from kerasprune.criteria.by_name import output_names
+from kerasprune.errors import warn
 from kerasprune.graph.walk import functional
 
 _CLASSES = {
@@ -66,11 +66,10 @@ def warn_of_logits(model: keras.Model, losses_of: Mapping[str, Any]) -> None:
         last = maker(tensor)
         linear = isinstance(last, _UNBOUNDED) and getattr(last, "activation", None) in (None, activations.linear)
         if linear and kind_by_loss(losses_of[name]) in ("softmax", "sigmoid"):
-            warnings.warn(
+            warn(
                 f"Expected probabilities for the loss {_name(losses_of[name])!r}. Received: {last.name!r}, a layer "
                 f"without an activation, whose outputs are logits. They are cut off at 0 and 1, and hardly anything is "
-                f"learnt of them: take keras.losses.{type(as_object(losses_of[name])).__name__}(from_logits=True).",
-                stacklevel=4,
+                f"learnt of them: take keras.losses.{type(as_object(losses_of[name])).__name__}(from_logits=True)."
             )
 
 

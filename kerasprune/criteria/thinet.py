@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,7 +14,7 @@ from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.criteria.belonging import Member, Readers
 from kerasprune.criteria.elimination import Problem, elimination_errors
 from kerasprune.criteria.feature_maps import passes, portions
-from kerasprune.errors import PruneError, is_number, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, is_number, raise_faults, warn, whole_number_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.surgery.as_linear import Linear, as_linear
@@ -167,10 +166,9 @@ def _readers(graph: ChannelGraph) -> dict[str, list[Member]]:
     counted = {id(kernel) for found in solved.values() for kernel, _, _ in found}
     left = {kernel.owner.name: 0 for found in every.values() for kernel, _, _ in found if id(kernel) not in counted}
     if left:
-        warnings.warn(
+        warn(
             f"{', '.join([*left][:5])}{'…' if len(left) > 5 else ''} read channels too, and are neither convolutions "
-            "nor dense layers: ThiNet looks at the other readers only.",
-            stacklevel=4,
+            "nor dense layers: ThiNet looks at the other readers only."
         )
     return solved
 

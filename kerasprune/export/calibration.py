@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 
+from kerasprune.errors import warn
 from kerasprune.export.samples import Samples
 from kerasprune.export.signature import Signature
 
@@ -26,7 +26,7 @@ def write_calibration(samples: Samples, signature: Signature, path: Path) -> Non
     columns = zip(*singles, strict=True)
     arrays = {name: np.concatenate(column) for name, column in zip(signature.names, columns, strict=True)}
     for words in complaints(arrays):
-        warnings.warn(words, stacklevel=5)  # the caller of kp.export.tflite
+        warn(words)  # the caller of kp.export.tflite
     np.savez(path, **arrays)
 
 

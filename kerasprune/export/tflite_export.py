@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import statistics
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import keras
 
-from kerasprune.errors import PruneError, extras, nearest
+from kerasprune.errors import PruneError, extras, nearest, warn
 from kerasprune.export import tflite_interpreter
 from kerasprune.export.conversion import to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
@@ -106,7 +105,7 @@ def tflite(
             operators=tuple(sorted(set(tflite_interpreter.operators(temporary)))),
         )
     for words in _complaints(report, model, quantize):
-        warnings.warn(words, stacklevel=3)
+        warn(words)
     return report
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import keras
@@ -10,6 +9,7 @@ import numpy as np
 
 from kerasprune.data.lookup import own
 from kerasprune.data.scaling import SCALES
+from kerasprune.errors import warn
 from kerasprune.recipes import schema
 from kerasprune.recipes.examples import examples
 from kerasprune.recipes.stages.context import Run, measured
@@ -79,4 +79,4 @@ def _most_frequent(sample: Any) -> float | None:
 
 
 def _warn(data: schema.Data, found: str, remedy: str) -> None:
-    warnings.warn(f"The model knows little of the data {data.name!r}: {found}. {remedy}", stacklevel=2)
+    warn(f"The model knows little of the data {data.name!r}: {found}. {remedy}")

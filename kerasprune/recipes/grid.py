@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import yaml
 
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, raise_faults, warn, whole_number_faults
 from kerasprune.recipes import loader
 from kerasprune.recipes.yaml_text import read_value
 from kerasprune.reports.comparison import runs_below, write_comparison
@@ -104,7 +104,7 @@ def seeds_and_grid(
     if all(row["state"] == "failed" for row in rows):
         raise PruneError(f"No run came to its end. The first says: {rows[0]['error']}")
     if warned := [row["folder"] for row in rows if row.get("warnings")]:
-        warnings.warn(f"{len(warned)} of {len(rows)} runs warned: see {Path(warned[0]) / WARNINGS}.", stacklevel=2)
+        warn(f"{len(warned)} of {len(rows)} runs warned: see {Path(warned[0]) / WARNINGS}.")
     write_comparison(runs_below([path])[0], path / TABLE)
     return path
 

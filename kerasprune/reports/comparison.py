@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import statistics
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, warn
 from kerasprune.files import write_rows
 from kerasprune.reports.ratio import ratio
 from kerasprune.reports.record import Record, read
@@ -93,10 +92,9 @@ def compared(records: Sequence[Record]) -> list[dict[str, Any]]:
         head = {column: settings[members[0]].get(column, _ABSENT) for column in columns}
         seeds = [settings[index].get("seed") for index in members]
         if len(set(seeds)) < len(seeds):
-            warnings.warn(
+            warn(
                 f"Expected runs that differ in something. Received: seed {', '.join(map(str, sorted(seeds)))} of "
-                f"{head or 'one recipe'}: what is twice makes the deviation too small.",
-                stacklevel=2,
+                f"{head or 'one recipe'}: what is twice makes the deviation too small."
             )
         rows.append(head | {"runs": len(members)} | _moments([measures[index] for index in members], names))
     return rows

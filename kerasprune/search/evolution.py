@@ -8,13 +8,12 @@ the seed only, so a judge that remembers its answers makes a search that was kil
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from kerasprune.errors import PruneError, interval_faults, raise_faults, seed_faults, short, whole_number_faults
+from kerasprune.errors import PruneError, interval_faults, raise_faults, seed_faults, short, warn, whole_number_faults
 
 Genes = tuple[int, ...]
 Judge = Callable[[list[Genes]], Sequence[float | None]]
@@ -327,8 +326,7 @@ def _check_first(new: list[tuple[Genes, str]], search: _Search, population: int)
         raise PruneError(
             f"Expected candidates within the limits. Received: none among all that were tried.{reach} {remedy}"
         )
-    warnings.warn(
+    warn(
         f"{len(new)} candidates instead of {population} in the first generation: no others were found"
-        f"{' within the limits' if search.limits else ''}.{reach} {remedy}",
-        stacklevel=3,
+        f"{' within the limits' if search.limits else ''}.{reach} {remedy}"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from kerasprune import criteria
 from kerasprune._keras import compile_arguments
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, fraction_faults, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, fraction_faults, raise_faults, warn, whole_number_faults
 from kerasprune.graph.trace import trace
 from kerasprune.graph.values import values
 from kerasprune.sparsity.compression import Schedule, exponential
@@ -120,9 +119,7 @@ def _candidates(model: keras.Model, freeze: Sequence[str]) -> dict[str, Any]:
             "Set layer.trainable = True, or freeze less."
         )
     if frozen:
-        warnings.warn(
-            f"Frozen kernels stay whole: {', '.join(frozen[:5])}{'…' if len(frozen) > 5 else ''}.", stacklevel=3
-        )
+        warn(f"Frozen kernels stay whole: {', '.join(frozen[:5])}{'…' if len(frozen) > 5 else ''}.")
     return found
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from keras import ops
 
+from kerasprune.errors import warn
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
@@ -60,11 +60,10 @@ def warn_of_norms(applied: AppliedPlan, plan: Plan) -> None:
         return
     norm = relative_norm_cut(applied, plan.pushed)
     if norm > SMALL:
-        warnings.warn(
+        warn(
             f"What this plan cuts away was to be pushed to zero, and is not small: its norm is {norm:.2g} of what "
             f"stays (small: up to {SMALL}). The model will lose what it has learnt there. Train longer, with a larger "
             "ceiling or learning rate, with decoupled=True under Adam, AdamW or Lion, or "
             'granularity="channel" or "scale" where a BatchNorm follows; and do not let EarlyStopping restore earlier '
-            "weights.",
-            stacklevel=4,
+            "weights."
         )

@@ -7,7 +7,6 @@ classes of the user.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +18,7 @@ from kerasprune._keras import (
     calls_of_layers,
     replaced_operations,
 )
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, warn
 from kerasprune.graph.rule import find
 from kerasprune.graph.walk import check_model, is_model, nodes
 from kerasprune.graph.walk import functional as walked
@@ -81,20 +80,18 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
         check_same(model, new)
     if writer.kept:
         kept = "; ".join(f"{name!r} {why}" for name, why in writer.kept.items())
-        warnings.warn(f"Not written out, and whole when the model is pruned: {kept}.", stacklevel=2)
+        warn(f"Not written out, and whole when the model is pruned: {kept}.")
     if writer.steps_at_once:
         names = ", ".join(map(repr, writer.steps_at_once))
-        warnings.warn(
+        warn(
             f"Applied to all steps at once, not one by one: {names}. The outputs are the same; while training, batch "
-            "normalisation inside takes its statistics over all of them.",
-            stacklevel=2,
+            "normalisation inside takes its statistics over all of them."
         )
     if writer.read_as_numbers:
         names = ", ".join(repr(variable.path) for variable in writer.read_as_numbers)
-        warnings.warn(
+        warn(
             f"No weights of the functional model: {names}. They are used nowhere, or as numbers outside the layer that "
-            "has them, as a tied output may: call the layer there, or keep the model as it is if it is trained on.",
-            stacklevel=2,
+            "has them, as a tied output may: call the layer there, or keep the model as it is if it is trained on."
         )
     return new
 
@@ -131,7 +128,7 @@ def plain(model: keras.Model) -> keras.Model:
             return functional(model)
         except PruneError as error:
             names = ", ".join(map(repr, unread(model)))
-            warnings.warn(f"Read as it is, and whole when the model is pruned: {names}. {error}", stacklevel=2)
+            warn(f"Read as it is, and whole when the model is pruned: {names}. {error}")
             return model
     return functional(model)
 

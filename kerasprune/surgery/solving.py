@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, warn
 from kerasprune.graph.values import values
 from kerasprune.surgery.as_linear import Linear, as_linear, numbers_of
 from kerasprune.surgery.dense_targets import Targets
@@ -80,12 +79,11 @@ class Solving:
         """Names what was left as it is, and where there was little to solve from."""
         if self.left:
             named = "; ".join(f"{name!r} {why}" for name, why in self.left.items())
-            warnings.warn(f"Not reconstructed, and left as they are: {named}.", stacklevel=3)
+            warn(f"Not reconstructed, and left as they are: {named}.")
         if self.scarce:
-            warnings.warn(
+            warn(
                 f"Fewer positions than unknowns in {', '.join(map(repr, self.scarce))}: they stay near their present "
-                f"weights. Give more data, or raise samples= and positions=. Received: {self._count} examples.",
-                stacklevel=3,
+                f"weights. Give more data, or raise samples= and positions=. Received: {self._count} examples."
             )
 
     def _kernels(self, calls: Sequence[Step], apart: bool) -> list[Kernel]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import keras
 from keras import ops
 
+from kerasprune.errors import warn
 from kerasprune.training.optimizer import unwrapped
 from kerasprune.training.own_step import asks_for_losses, asks_for_updates
 from kerasprune.training.session import Session
@@ -83,10 +83,10 @@ def _scaled(session: Session) -> bool:
     return isinstance(session.model.optimizer, keras.optimizers.LossScaleOptimizer)
 
 
-def say(callback: Any, faults: list[str], when: str, level: int = 4) -> None:
+def say(callback: Any, faults: list[str], when: str) -> None:
     """Warns that a callback does not act."""
     for fault in faults:
-        warnings.warn(f"{type(callback).__name__} {when}: {fault}", stacklevel=level)
+        warn(f"{type(callback).__name__} {when}: {fault}")
 
 
 def gentlest_rate(optimizer: keras.Optimizer, strength: float, decoupled: bool) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune.criteria.base import Criterion, Scores
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, warn
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import as_patterns, trace
@@ -194,4 +193,4 @@ def _warn(graph: ChannelGraph, left: Mapping[str, str]) -> None:
     reasons += [f"channels at the layer {unknown.name!r} stay: it has no rule" for unknown in graph.unknown]
     if reasons:
         more = f"; … ({len(reasons)} in all)" if len(reasons) > 5 else ""
-        warnings.warn("; ".join(reasons[:5]) + more, stacklevel=6)
+        warn("; ".join(reasons[:5]) + more)

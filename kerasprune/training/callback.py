@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -11,7 +10,7 @@ import keras
 import numpy as np
 
 from kerasprune._keras import first_epoch
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError, raise_faults, warn
 from kerasprune.plans import Plan
 from kerasprune.training.acting import doubts, say, unreached
 from kerasprune.training.arguments import written
@@ -299,14 +298,13 @@ class PruningCallback(keras.callbacks.Callback):
             self._say_finished()
         self.session.compile()
         self.session.begun = True
-        say(self, doubts(self.session), "may not act", level=6)
+        say(self, doubts(self.session), "may not act")
 
     def _say_finished(self) -> None:
         if self.finished:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__} has ended its schedule in an earlier fit: what it has done is held, and it "
-                "does nothing more. callback.reset() starts anew.",
-                stacklevel=7,
+                "does nothing more. callback.reset() starts anew."
             )
 
     @property
@@ -370,11 +368,10 @@ class PruningCallback(keras.callbacks.Callback):
     def _look_at_last(self) -> None:
         """Warns where weights that nothing has held in the step were put back after the last epoch."""
         if self.held is not None and not self.session.attached("constraint") and not self.held.holds():
-            warnings.warn(
+            warn(
                 f"What {type(self).__name__} has set to zero is not zero at the end of the fit: the moving average of "
                 "the optimizer (use_ema), or another callback, has put other weights in its place. The plan removes "
-                "them all the same. Train on for an epoch without, or call kp.mask before you judge the model.",
-                stacklevel=4,
+                "them all the same. Train on for an epoch without, or call kp.mask before you judge the model."
             )
 
     def _say_at_last(self) -> None:

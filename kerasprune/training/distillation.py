@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ from keras import ops, tree
 from kerasprune._keras import Functional, compile_arguments, compiled_loss, structures
 from kerasprune.criteria.by_name import output_names
 from kerasprune.criteria.output_kind import warn_of_logits
-from kerasprune.errors import PruneError, is_number, kind_faults, raise_faults
+from kerasprune.errors import PruneError, is_number, kind_faults, raise_faults, warn
 from kerasprune.graph.walk import LOAD, functional
 from kerasprune.plans import Plan
 from kerasprune.surgery.compiled import compile_like
@@ -247,10 +246,9 @@ def _check(
             "train_step would not be called. Call the teacher in that step."
         )
     if slim.count_params() > teacher.count_params():
-        warnings.warn(
+        warn(
             f"Expected a teacher that is no smaller than what it teaches: kp.distil(slim, teacher). Received: slim of "
-            f"{slim.count_params():,} weights, and a teacher of {teacher.count_params():,}. Is it the other way round?",
-            stacklevel=3,
+            f"{slim.count_params():,} weights, and a teacher of {teacher.count_params():,}. Is it the other way round?"
         )
     if {id(v) for v in slim.variables} & {id(v) for v in teacher.variables}:
         raise PruneError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -14,7 +13,7 @@ import numpy as np
 from keras import layers, ops
 
 from kerasprune.budgets.base import kept_number
-from kerasprune.errors import PruneError, choice_faults, nearest, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, choice_faults, nearest, raise_faults, warn, whole_number_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -347,7 +346,7 @@ class Scale(_OfGroups):
         faults = {name: scale_fault(graph, name) for name in graph.prunable}
         left = [f"group {name!r} stays whole: {fault}" for name, fault in faults.items() if fault]
         if left:
-            warnings.warn("; ".join(left[:5]) + ("; …" if len(left) > 5 else ""), stacklevel=6)
+            warn("; ".join(left[:5]) + ("; …" if len(left) > 5 else ""))
         return super().numbers(graph, {name: keep for name, fault in faults.items() if not fault})
 
     def candidates(self, graph: ChannelGraph, kept: Mapping[str, int]) -> list[Unit]:

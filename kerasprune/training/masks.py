@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from keras import ops
 
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.l1 import L1
-from kerasprune.errors import PruneError, nearest, raise_faults
+from kerasprune.errors import PruneError, nearest, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.training.candidates import Part, Unit
@@ -105,17 +104,16 @@ class Masks:
         frozen = self.frozen()
         if frozen:
             more = "…" if len(frozen) > 5 else ""
-            warnings.warn(f"Frozen kernels stay whole: {', '.join(frozen[:5])}{more}.", stacklevel=6)
+            warn(f"Frozen kernels stay whole: {', '.join(frozen[:5])}{more}.")
 
     def settle(self) -> None:
         """Applies the masks where they do not hold, with a warning: another callback has restored other weights."""
         if self.holds():
             return
-        warnings.warn(
+        warn(
             "At the end of the fit another callback restored weights that are not pruned as far, as "
             "EarlyStopping(restore_best_weights=True) does. The masks were applied to them, untrained. Let it watch "
-            "from the end of the schedule on, start_from_epoch=….",
-            stacklevel=2,
+            "from the end of the schedule on, start_from_epoch=…."
         )
         self.apply()
 

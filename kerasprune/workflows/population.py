@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import warnings
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kerasprune.errors import is_number, kind_faults, raise_faults, whole_number_faults
+from kerasprune.errors import is_number, kind_faults, raise_faults, warn, whole_number_faults
 from kerasprune.files import write_rows
 from kerasprune.registry import engines
 from kerasprune.workflows.candidate_store import CandidateStore, Evaluation
@@ -224,8 +223,7 @@ def _row(evaluation: Evaluation) -> dict[str, Any]:
 
 def _warn_of_failures(failed: Sequence[Evaluation], total: int) -> None:
     if failed:
-        warnings.warn(
+        warn(
             f"{len(failed)} of {total} candidates failed, the first with: {failed[0].error}\n"
-            "See population.failures(); a higher retries=, or population.forget_failures(), tries them again.",
-            stacklevel=3,
+            "See population.failures(); a higher retries=, or population.forget_failures(), tries them again."
         )

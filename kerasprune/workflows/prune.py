@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ from kerasprune._keras import structures
 from kerasprune.budgets.base import Budget
 from kerasprune.costs.cost import cost
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, kind_faults, raise_faults, seed_faults, whole_number_faults
+from kerasprune.errors import PruneError, kind_faults, raise_faults, seed_faults, warn, whole_number_faults
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import LOAD
 from kerasprune.planning import plan as make_plan
@@ -134,16 +133,15 @@ def prune(
         solved = reconstructed(slim, dense, plan, examples.inputs, slack=slack, seed=seed)
         found = judge.step("reconstructed", solved)
         if found.error > steps[-1].error:
-            warnings.warn(NO_GAIN, stacklevel=2)
+            warn(NO_GAIN)
         else:
             slim = solved
             steps.append(found)
     if epochs:
         if has_own_step(model):
-            warnings.warn(
+            warn(
                 f"{type(model).__name__}.train_step is not taken for fine-tuning, which trains as Keras does, on the "
-                "loss. Leave epochs=0 and train the slim model with the step, where that matters.",
-                stacklevel=2,
+                "loss. Leave epochs=0 and train the slim model with the step, where that matters."
             )
         _finetune(slim, model, examples, judge, epochs, optimizer, loss, distil, callbacks)
         steps.append(judge.step("fine-tuned", slim))

@@ -7,13 +7,12 @@ import os
 import sys
 import tempfile
 import time
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kerasprune.errors import PruneError, extras
+from kerasprune.errors import PruneError, extras, warn
 from kerasprune.workflows.engine import Candidate, Job, Outcome, Settings, evaluated
 from kerasprune.workflows.worker_process import TAIL, Worker, environment, found, write_to
 
@@ -175,10 +174,9 @@ def _share(ray: Any, settings: Settings) -> tuple[float, float]:
     cores, accelerators = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
     largest = max((node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
     if settings.threads is not None and settings.threads > largest:
-        warnings.warn(
+        warn(
             f"No machine of the cluster has threads={settings.threads} cores now, the largest has {largest:g}: the "
-            "candidates wait until there is one. Give fewer threads, or Ctrl-C.",
-            stacklevel=6,
+            "candidates wait until there is one. Give fewer threads, or Ctrl-C."
         )
     part = 1 / math.ceil(settings.workers / accelerators) if accelerators else 0.0
     if settings.threads is not None:

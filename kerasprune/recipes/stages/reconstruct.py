@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, warn
 from kerasprune.plans import Plan
 from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.schema import Recipe
@@ -34,7 +32,7 @@ def reconstruct(run: Run) -> None:
             raise PruneError(f"{error} Or leave reconstruct out (on the command line: --no-reconstruct).") from error
     logs = steps.note(run, "reconstruct", slim)
     if steps.is_further(run, "reconstruct", "rebuild"):
-        warnings.warn(NO_GAIN, stacklevel=2)
+        warn(NO_GAIN)
         slim = run.folder.model("rebuilt.keras")
         logs = steps.note(run, "reconstruct", slim)
     if logs:
