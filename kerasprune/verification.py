@@ -50,7 +50,8 @@ class Verdict:
     """What `verify` has found.
 
     Args:
-        error: Largest relative difference between the slim model and the masked dense model.
+        error: Largest relative difference between the slim model and the masked dense model; NaN if the dense model
+            draws at random whenever it is called, so that there is nothing to compare.
         copy_error: The same between the dense model and its copy from which nothing is removed: the masked model is
             such a copy, so that a layer which its config does not give back shows here only.
         reload_error: The same between the slim model and itself, saved and loaded in a process without kerasprune;
@@ -99,7 +100,12 @@ class Verdict:
 
 
 def verify(
-    model: keras.Model, slim: keras.Model, plan: Plan, data: Any = None, strict: bool = False, reload: bool = True
+    model: keras.Model | ChannelGraph,
+    slim: keras.Model,
+    plan: Plan,
+    data: Any = None,
+    strict: bool = False,
+    reload: bool = True,
 ) -> Verdict:
     """Checks that a slim model is what its plan says.
 
@@ -107,7 +113,7 @@ def verify(
     in a process that cannot import kerasprune. To be called before the slim model is trained on.
 
     Args:
-        model: The dense model, with the weights that it was rebuilt with.
+        model: The dense model, with the weights that it was rebuilt with, or its graph.
         slim: What `kp.rebuild` returned.
         plan: The plan.
         data: A batch in the structure that the model takes, without labels. Defaults to random numbers.
@@ -129,21 +135,28 @@ def verify(
         >>> kp.verify(model, kp.rebuild(model, plan), plan, reload=False).passed
         True
     """
-    given = {"model": model, "slim": slim}
+    given = {"model": model.model if isinstance(model, ChannelGraph) else model, "slim": slim}
     faults = [*kind_faults(keras.Model, LOAD, **given), *plan_faults(plan=plan)]
     raise_faults("Nothing can be verified:", faults)
+    graph = model
+    if not isinstance(model, ChannelGraph):
+        graph = trace(model, coupling=plan.coupling, unknown="freeze", resolution=plan.resolution)
+    model = graph.model
     inputs = random_inputs(model, side=_SIDE) if data is None else data
     tolerance = max(_TOLERANCE.get(layer.compute_dtype, _HALF) for layer in model.layers)
-    graph = trace(model, coupling=plan.coupling, unknown="freeze", resolution=plan.resolution)
-    whole = Plan({}, coupling=plan.coupling)
-    copy_error = max(_difference(model, make(graph, whole), inputs) for make in (rebuild, mask))
-    faults += _too_large("A copy of the dense model, from which nothing is removed", copy_error, tolerance)
-    folded = fold(cut(graph, plan))
-    error, approximate = _against_masks(graph, slim, plan, inputs, tolerance, [*folded.padded, *folded.lost])
-    faults += _too_large("The slim model", error, tolerance) if not approximate else []
     params, macs, wrong = _costs(graph, slim, plan)
     reload_error = _loaded_alone(slim, inputs) if reload else None
-    if reload_error is not None:
+    copy_error = error = float("nan")
+    approximate: tuple[str, ...] = ()
+    draws = _difference(model, model, inputs) > tolerance
+    if not draws:
+        whole = Plan({}, coupling=plan.coupling)
+        copy_error = max(_difference(model, make(graph, whole), inputs) for make in (rebuild, mask))
+        faults += _too_large("A copy of the dense model, from which nothing is removed", copy_error, tolerance)
+        folded = fold(cut(graph, plan))
+        error, approximate = _against_masks(graph, slim, plan, inputs, tolerance, [*folded.padded, *folded.lost])
+        faults += _too_large("The slim model", error, tolerance) if not approximate else []
+    if reload_error is not None and not draws:
         faults += _too_large(
             "The slim model, saved and loaded without kerasprune,", reload_error, 1e-5 + tolerance / 10
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from kerasprune.cli.command_line import command_line
-from kerasprune.cli.tables import print_summary
+from kerasprune.cli.tables import print_costs
 
 if TYPE_CHECKING:
     from kerasprune.recipes import schema  # pydantic takes a tenth of a second: --help does without
@@ -24,7 +24,11 @@ def print_outcome(folder: Path, recipe: schema.Recipe, context: typer.Context) -
         recipe: What was run.
         context: Of the command that ran it.
     """
-    print_summary(folder)
+    from kerasprune.recipes.run_folder import RunFolder
+
+    print_costs(folder)
+    typer.echo(RunFolder(folder).report())
+    typer.echo(f"report: {folder / 'report.html'}")
     slim = folder / "slim.keras"
     typer.echo(f"slim model: {slim}")
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))

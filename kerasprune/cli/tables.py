@@ -23,6 +23,14 @@ def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
+def print_costs(folder: Path) -> None:
+    """Prints what the dense and the slim model of a run cost."""
+    from kerasprune import reports
+    from kerasprune.reports import tables
+
+    print_table("", ("", "dense", "slim", "change"), tables.before_after(reports.read(folder).summary))
+
+
 def print_summary(folder: Path) -> None:
     """Prints what came out of a run, beside what was expected of it."""
     from kerasprune import reports

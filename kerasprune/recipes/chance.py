@@ -11,15 +11,16 @@ from kerasprune.data.lookup import own
 from kerasprune.data.scaling import SCALES
 from kerasprune.errors import warn
 from kerasprune.recipes import schema
-from kerasprune.recipes.examples import examples
-from kerasprune.recipes.stages.context import Run, measured
+from kerasprune.data.examples import Examples
+from kerasprune.recipes.experiment import Experiment
+from kerasprune.steps.judge import Judge
 
 SAMPLED = 10  # batches that are looked at
 DOUBT = 0.7  # an accuracy below which other scales are tried, where the recipe names none
 GAIN = 0.1  # by how much another scale must be better to be named
 
 
-def warn_at_chance(run: Run, model: keras.Model) -> None:
+def warn_at_chance(run: Experiment, model: keras.Model) -> None:
     """Warns where a checkpoint is no better than always naming the most frequent class, or gives no finite loss.
 
     Where the recipe names no scale, it says which one the model was likely trained on.
@@ -32,13 +33,13 @@ def warn_at_chance(run: Run, model: keras.Model) -> None:
     split = data.validation or "train"
     if not run.labelled(model):
         return
-    sample = run.examples(split, model).take(SAMPLED)
-    logs = measured(model, sample, run.objective(model))
+    sample = _sample(run, split, model)
+    logs = Judge(model, run.objective(model), sample).metrics(model)
     if not np.isfinite(logs["loss"]):
         _warn(data, f"its loss is {logs['loss']}", "Check the pixels' scale (--scale) and the targets.")
     if "accuracy" not in logs or len(model.outputs) != 1:
         return
-    accuracy, frequent = logs["accuracy"], _most_frequent(sample)
+    accuracy, frequent = logs["accuracy"], _most_frequent(sample.batches())
     better = _better_scale(run, model, split, accuracy) if accuracy < DOUBT else None
     if better is not None:
         scale, reached = better
@@ -55,17 +56,21 @@ def warn_at_chance(run: Run, model: keras.Model) -> None:
         )
 
 
-def _better_scale(run: Run, model: keras.Model, split: str, accuracy: float) -> tuple[str, float] | None:
+def _better_scale(run: Experiment, model: keras.Model, split: str, accuracy: float) -> tuple[str, float] | None:
     data = run.recipe.data
     if data.scale is not None or own(data.name) is not None:
         return None
     reached = {}
     for scale in SCALES[:-1]:
-        recipe = run.recipe.model_copy(update={"data": data.model_copy(update={"scale": scale})})
-        sample = examples(recipe, split, model).take(SAMPLED)
-        reached[scale] = measured(model, sample, run.objective(model))["accuracy"]
+        scaled = Experiment(run.recipe.model_copy(update={"data": data.model_copy(update={"scale": scale})}))
+        reached[scale] = Judge(model, run.objective(model), _sample(scaled, split, model)).metrics(model)["accuracy"]
     best = max(reached, key=reached.get)
     return (best, reached[best]) if reached[best] >= accuracy + GAIN else None
+
+
+def _sample(run: Experiment, split: str, model: keras.Model) -> Examples:
+    """Returns the first batches of a split."""
+    return Examples(run.examples(split, model).batches().take(SAMPLED), run.recipe.data.batch)
 
 
 def _most_frequent(sample: Any) -> float | None:

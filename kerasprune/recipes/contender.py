@@ -1,78 +1,88 @@
-"""One contender of a comparison: pruned, started, fine-tuned and judged as all the others are."""
+"""One candidate of a comparison: pruned, started, fine-tuned and judged as all the others are."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import keras
-from rich.console import Console
 
 from kerasprune.costs.cost import cost
+from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError
+from kerasprune.plans import Plan
 from kerasprune.recipes import loader
-from kerasprune.recipes.examples import inputs_only
+from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import weight_decay
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.optimizers import optimizer
-from kerasprune.recipes.run_folder import RunFolder
-from kerasprune.recipes.stages.context import Run, dense_model, free_side, measured
-from kerasprune.recipes.stages.prune import choose
-from kerasprune.recipes.stages.reconstruct import slack_of
+from kerasprune.steps.finetune import fit
+from kerasprune.steps.judge import Judge
+from kerasprune.steps.ready import PREPARATIONS
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reinitialise import reinitialise
+from kerasprune.training.distillation import distil
 
-STARTS = ("dense", "folded", "reconstructed", "scratch")
+READY = {"folded": "removed", "reconstructed": "reconstructed"}
+STARTS = ("dense", *READY, "scratch")
 TEACHERS = ("none", "dense")
-EXAMPLES = 1000  # that a reconstruction sees
+
+
+def begun(recipe: str, trust: bool, imports: Sequence[str]) -> tuple[Experiment, keras.Model]:
+    """Returns the experiment of a recipe and its dense model.
+
+    Args:
+        recipe: The recipe, as YAML text.
+        trust: Whether `package.module:Name` may be imported.
+        imports: Code with classes of the model, imported first if it is trusted.
+    """
+    for name in imports:
+        import_classes(name, trust=trust)
+    experiment = Experiment(loader.parse(recipe, trust=trust))
+    return experiment, experiment.dense_model()
 
 
 def evaluate(
     method: str, target: float, seed: int, start: str, teacher: str, recipe: str, trust: bool, imports: Sequence[str]
 ) -> dict[str, Any]:
-    """Prunes, fine-tunes and judges one contender; all that it depends on is in its arguments.
+    """Prunes, fine-tunes and judges one candidate; all that it depends on is in its arguments.
 
     Args:
         method: What it is called in the tables.
         target: Fraction of the multiply–adds that was asked for.
         seed: Seed of the order of the examples and of what is random.
         start: The weights that training begins with: `"folded"`, what removal leaves, constants folded in;
-            `"reconstructed"`; `"scratch"`, drawn anew; or `"dense"`: nothing is pruned or trained.
+            `"reconstructed"`, if that comes nearer to the dense outputs; `"scratch"`, drawn anew; or `"dense"`: nothing
+            is pruned or trained.
         teacher: What is learnt from besides labels: `"none"`, or the `"dense"` model.
         recipe: Model, data, plan and fine-tuning, as YAML text.
         trust: Whether `package.module:Name` may be imported.
-        imports: Code with classes of the model, imported first where it is trusted.
+        imports: Code with classes of the model, imported first if it is trusted.
 
     Returns:
-        `measure` (`"accuracy"`, or `"loss"` where the model has none) of the model right after removal (`removed`, on
+        `measure` (`"accuracy"`, or `"loss"` if the model has none) of the model right after removal (`removed`, on
         validation examples), and after fine-tuning on `validation` and `test` examples; `params` and `macs` as
         fractions of the dense model; `compression` and `speedup`, their inverses; `train_seconds`.
     """
     del method, target  # names only
-    for name in imports:
-        import_classes(name, trust=trust)
-    checked = loader.parse(recipe, trust=trust)
+    run, model = begun(recipe, trust, imports)
     keras.utils.set_random_seed(seed)
-    run = Run(checked, RunFolder(Path()), Console(quiet=True))
-    model = dense_model(checked)
-    slim = model if start == "dense" else _started(run, model, start, seed)
-    measure, removed = judged(run, slim, checked.data.validation)
+    judge = run.judge(model)
+    slim = model if start == "dense" else _started(run, judge, start, seed)
+    measure, removed = measured(judge, slim)
     began = time.perf_counter()
-    trained = start != "dense" and checked.finetune is not None
+    trained = start != "dense" and run.recipe.finetune is not None
     if trained:
         train(run, slim, model if teacher == "dense" else None)
     seconds = time.perf_counter() - began
-    validation = judged(run, slim, checked.data.validation)[1] if trained else removed
-    side = free_side(model, checked)
+    side = run.free_side(model)
     before, after = (cost(each, resolution=side) for each in (model, slim))
     return {
         "measure": measure,
         "removed": removed,
-        "validation": validation,
-        "test": judged(run, slim, checked.data.test)[1],
+        "validation": measured(judge, slim)[1] if trained else removed,
+        "test": measured(run.judge(model, run.recipe.data.test), slim)[1],
         "params": after.params / before.params,
         "macs": after.macs / before.macs,
         "compression": before.params / after.params,
@@ -81,43 +91,39 @@ def evaluate(
     }
 
 
-def _started(run: Run, model: keras.Model, start: str, seed: int) -> keras.Model:
+def _started(run: Experiment, judge: Judge, start: str, seed: int) -> keras.Model:
     """Returns the slim model as its training begins."""
-    plan = choose(run, model, run.recipe.prune.plan)
-    slim = rebuild(model, plan)
-    if start == "scratch":
-        return reinitialise(slim, seed)
-    if start == "folded":
-        return slim
-    from kerasprune.surgery.reconstruct import reconstruct
-
-    inputs = inputs_only(run.plain_examples(model))
-    return reconstruct(slim, model, plan, inputs, samples=EXAMPLES, slack=slack_of(run.recipe))
+    graph = run.traced(judge.dense, run.recipe.prune.plan)
+    plan = run.plan(graph, run.recipe.prune.plan)
+    slim = rebuild(graph, plan)
+    return reinitialise(slim, seed) if start == "scratch" else ready(run, judge, slim, plan, READY[start], 0, run.slack)
 
 
-def train(run: Run, slim: keras.Model, teacher: keras.Model | None) -> None:
+def ready(
+    run: Experiment, judge: Judge, slim: keras.Model, plan: Plan, way: str, seed: int, slack: float
+) -> keras.Model:
+    """Returns a slim model made ready on training examples, in one of the ways of `kp.rank`."""
+    data = run.plain_examples(judge.dense).inputs
+    return PREPARATIONS[way](judge, slim, plan, data, SAMPLES, seed, slack)
+
+
+def train(run: Experiment, slim: keras.Model, teacher: keras.Model | None) -> None:
     """Fine-tunes a model as the recipe says; `slim` is left not compiled."""
-    spec = run.recipe.finetune
-    training = run.examples("train", slim)
-    student = keras.Model(slim.inputs, slim.outputs, name=slim.name)
-    if teacher is not None:
-        from kerasprune.training.distillation import distil
-
-        student = distil(slim, teacher)
-    objective = replace(run.objective(slim), label_smoothing=spec.label_smoothing)
-    objective.compile(student, optimizer(spec.optimizer, spec.epochs, len(training)))
+    spec, training = run.recipe.finetune, run.examples("train", slim)
+    made = optimizer(spec.optimizer, spec.epochs, training.steps())
+    objective = run.objective(slim, spec.label_smoothing)
     with weight_decay(slim, spec.l2, spec.l2_on):
-        student.fit(training, epochs=spec.epochs, shuffle=False, verbose=0)
+        fit(slim, training, objective, made, spec.epochs, twin=None if teacher is None else distil(slim, teacher))
 
 
-def judged(run: Run, model: keras.Model, split: str) -> tuple[str, float]:
-    """Returns the measure and its value on a split.
+def measured(judge: Judge, model: keras.Model) -> tuple[str, float]:
+    """Returns the measure of a model and its value.
 
     Raises:
-        PruneError: Its examples have no labels, or others than the loss takes.
+        PruneError: The examples have no labels, or others than the loss takes.
     """
-    logs = measured(model, run.examples(split, model), run.objective(model))
-    if not logs:
-        raise PruneError(f"Expected labels to judge by. Received: none in the {split} examples.")
-    measure = "accuracy" if "accuracy" in logs else "loss"
-    return measure, float(logs[measure])
+    metrics = judge.metrics(model)
+    if not metrics:
+        raise PruneError("Expected labels to judge by. Received: examples without.")
+    measure = "accuracy" if "accuracy" in metrics else "loss"
+    return measure, float(metrics[measure])

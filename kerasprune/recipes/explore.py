@@ -7,23 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
 from kerasprune.files import path_of, write_rows, write_text
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.compare import check_dense, version_of
+from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.lookup import import_classes
-from kerasprune.recipes.run_folder import RunFolder, claim
-from kerasprune.recipes.stages.context import Run, dense_model, traced
+from kerasprune.recipes.run_folder import claim
 from kerasprune.reports import pruning_spaces
 from kerasprune.reports.pruning_spaces import Member
 from kerasprune.spaces.recipes import Recipes
 from kerasprune.spaces.sampling import sample
 from kerasprune.spaces.space import Space
+from kerasprune.steps.choices import READY
 from kerasprune.workflows.population import OF_THE_STORE, Population
-from kerasprune.workflows.ranking import PREPARATIONS
 
 STORE, RECIPES, MEMBERS, PLANS = "population.sqlite", "recipes.csv", "members.csv", "plans"
 MEASURES = ("macs", "params", "mcb", "std")
@@ -109,7 +108,7 @@ def explore(
         He et al., Network Pruning Spaces, 2023, Sections 3 and 4.
     """
     faults = whole_number_faults(1, shown=shown, **({} if best is None else {"best": best}))
-    faults += [fault for way in (*ranked_by, start) for fault in choice_faults(tuple(PREPARATIONS), way=way)]
+    faults += [fault for way in (*ranked_by, start) for fault in choice_faults(READY, way=way)]
     if data is not None and not ranked_by and finetune is None:
         faults.append(
             "Expected ranked_by, finetune or both beside data, to say what they are for: to judge slim models, or to "
@@ -175,13 +174,14 @@ def _recipe(
 
 def _graph(recipe: schema.Recipe) -> ChannelGraph:
     """Returns the graph of the dense model, once it is known that its data have labels."""
-    model, spec = dense_model(recipe), recipe.prune.plan
-    if not Run(recipe, RunFolder(Path()), Console(quiet=True)).labelled(model):
+    experiment = Experiment(recipe)
+    model, spec = experiment.dense_model(), recipe.prune.plan
+    if not experiment.labelled(model):
         raise PruneError(
             "Expected labels, by which slim models are judged. Received: data without. Give labels, or see kp.rank, "
             "which compares outputs."
         )
-    return traced(recipe, model, spec)
+    return experiment.traced(model, spec)
 
 
 def _drawn(

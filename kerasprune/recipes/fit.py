@@ -1,38 +1,37 @@
-"""One fit of one stage: optimiser, loss, weight decay, and what is noted on the way."""
+"""One fit of one stage, with its files: optimizer, weight decay, metrics, state to go on from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import keras
 
 from kerasprune.callbacks.resume import Resume
+from kerasprune.data.examples import Examples
 from kerasprune.recipes import learning, progress, pruning
+from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.optimizers import optimizer
+from kerasprune.steps.finetune import fit as train
+from kerasprune.steps.objective import Objective
 
 if TYPE_CHECKING:
-    import tensorflow as tf
     from rich.console import Console
 
-    from kerasprune.recipes.ahead import Ahead
-    from kerasprune.recipes.objective import Objective
-    from kerasprune.recipes.run_folder import RunFolder
+    from kerasprune.recipes.stages.context import Run
 
 
 def fit(
+    run: Run,
     model: keras.Model,
     spec: learning.Training | pruning.Prune,
     *,
     stage: str,
     epochs: int,
-    training: tf.data.Dataset,
-    validation: tf.data.Dataset | None,
-    objective: Objective,
-    folder: RunFolder,
-    console: Console,
+    training: Examples,
+    validation: Examples | None = None,
+    objective: Objective | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     span: float | None = None,
     place: str | None = None,
@@ -41,42 +40,38 @@ def fit(
 ) -> None:
     """Trains the weights of a model; the model itself stays as it is, not compiled.
 
-    The state is kept below the run's `resume/`: where the same fit was broken off, it goes on from there.
+    The state is kept below the run's `resume/`: if the same fit was broken off, it goes on from there.
 
     Args:
+        run: The run, for the objective, the files and the terminal.
         model: The model.
-        spec: Optimiser, `l2` and `label_smoothing` of the stage.
+        spec: Optimizer, `l2` and `label_smoothing` of the stage.
         stage: Name of the stage in `metrics.csv` and on the terminal.
         epochs: Number of passes over the training examples.
-        training: Batches to train on, `(inputs, targets)`.
-        validation: The same for validation, or `None`.
-        objective: Loss and metrics.
-        folder: Where the metrics go.
-        console: Where progress is shown.
+        training: The training examples.
+        validation: What every epoch is judged on. Defaults to `None`.
+        objective: Loss and metrics. Defaults to the run's, with the labels smoothed as the stage says.
         callbacks: Callbacks of the method. Defaults to none.
         span: Epochs that the learning-rate schedule spans, for methods that rewind it. Defaults to all.
         place: Name of the folder of its state, other than that of any other fit of the stage. Defaults to the stage.
         twin: What is compiled and fitted in its place, over the same layers. Defaults to a model of its own.
-        ahead: What the run trains afterwards. Defaults to `None`: not told.
+        ahead: What the run trains afterwards. Defaults to what follows the pruning stage.
     """
-    # A second model over the same layers: what is saved later holds neither optimiser nor loss.
-    twin = twin or keras.Model(model.inputs, model.outputs, name=model.name)
-    steps = len(training)
-    objective = replace(objective, label_smoothing=spec.label_smoothing)
-    objective.compile(twin, optimizer(spec.optimizer, span or epochs, steps))
-    terminal = progress.Terminal(console, stage, epochs, ahead)
-    resume = Resume(folder.state(place or stage))
-    done = _gone_on_with(resume, stage, epochs, console)
-    earlier = [row for row in folder.rows_of(stage) if int(row["epoch"]) <= done]
-    metrics = progress.Metrics(lambda rows: folder.set_metrics(stage, rows), earlier)
+    terminal = progress.Terminal(run.console, stage, epochs, ahead or Ahead.of(run.recipe, "prune"))
+    resume = Resume(run.folder.state(place or stage))
+    done = _gone_on_with(resume, stage, epochs, run.console)
+    earlier = [row for row in run.folder.rows_of(stage) if int(row["epoch"]) <= done]
+    metrics = progress.Metrics(lambda rows: run.folder.set_metrics(stage, rows), earlier)
     try:
         with weight_decay(model, spec.l2, spec.l2_on):
-            twin.fit(
+            train(
+                model,
                 training,
-                validation_data=validation,
-                epochs=epochs,
-                shuffle=False,  # the data set has an order of its own
-                verbose=0,
+                objective or run.objective(model, spec.label_smoothing),
+                optimizer(spec.optimizer, span or epochs, training.steps()),
+                epochs,
+                twin=twin,
+                validation=validation,
                 callbacks=[*callbacks, resume, metrics, terminal],
             )
     finally:

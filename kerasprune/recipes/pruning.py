@@ -20,7 +20,8 @@ from kerasprune.recipes.node import (
     PositiveFloat,
     PositiveInt,
 )
-from kerasprune.workflows.choices import CONSTRAINTS, READY
+from kerasprune.steps.choices import READY
+from kerasprune.workflows.choices import CONSTRAINTS
 
 
 class PlanStep(Node):

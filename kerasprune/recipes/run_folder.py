@@ -16,8 +16,11 @@ from kerasprune.files import read_json, read_rows, remove_strays, replacing, wri
 from kerasprune.files.arrays import read_arrays
 from kerasprune.files.keras_model import load_model
 from kerasprune.files.strays import remove
+from kerasprune.steps.report import PruningReport, StepReport
 
 STATES = "resume"
+NAMES = {"dense": "dense", "rebuild": "removed", "reconstruct": "reconstructed", "finetune": "fine-tuned"}
+"""What a model is called in the report of its pruning, by the stage that it comes from."""
 COLUMNS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
 
@@ -102,6 +105,25 @@ class RunFolder:
         """Loads a model of the run."""
         return load_model(self.file(name))
 
+    # ---- the report ------------------------------------------------------------------------------------
+
+    def report(self) -> PruningReport:
+        """Returns the record of the pruning, as `kp.prune` returns it."""
+        costs, verified = self.json("costs.json"), self.json("verified.json") or {}
+        steps = tuple(
+            # Runs of version 0.2 wrote no further metrics.
+            StepReport(NAMES[one["step"]], one["output_error"], one.get("metrics") or _known(one))
+            for one in self.json("steps.json") or ()
+        )
+        dense, slim = costs["dense"], costs["slim"]
+        return PruningReport(
+            steps,
+            macs=slim["macs"] / max(dense["macs"], 1),
+            params=slim["params"] / dense["params"],
+            removed=tuple((self.json("plan.json") or {}).get("removed", ())),
+            verified=verified.get("error"),
+        )
+
     # ---- metrics -----------------------------------------------------------------------------------
 
     def metrics(self) -> list[dict[str, str]]:
@@ -117,6 +139,10 @@ class RunFolder:
         """Writes the rows of a stage in place of those it had, so that a stage begun anew has none twice."""
         kept = [row for row in self.metrics() if row["stage"] != stage]
         write_rows(self.file("metrics.csv"), [*kept, *({"stage": stage, **row} for row in rows)], COLUMNS)
+
+
+def _known(step: Mapping[str, Any]) -> dict[str, float]:
+    return {name: step[name] for name in ("accuracy", "loss") if step.get(name) is not None}
 
 
 def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:

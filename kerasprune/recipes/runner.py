@@ -31,7 +31,7 @@ from kerasprune.recipes.stages import (
     three_dimensions,
     train,
 )
-from kerasprune.recipes.stages.context import Run, callback_of, dense_model, free_side
+from kerasprune.recipes.stages.context import Run
 from kerasprune.reports.expectation import judged
 from kerasprune.training.callback import facts
 
@@ -164,8 +164,8 @@ def rehearse(one: Run) -> None:
         PruneError: Any of it does not fit.
     """
     recipe = one.recipe
-    model = dense_model(recipe)
-    cost(model, resolution=free_side(model, recipe))  # which the evaluation counts in the end
+    model = one.dense_model()
+    cost(model, resolution=one.free_side(model))  # which the evaluation counts in the end
     plan = None
     if recipe.prune and recipe.prune.plan:
         _check_given(recipe)
@@ -174,7 +174,7 @@ def rehearse(one: Run) -> None:
             cheap["budget"] = schema.Named(name="uniform")  # where it starts
         plan = prune.choose(one, model, recipe.prune.plan.model_copy(update=cheap))
     if recipe.prune and recipe.prune.callback:
-        callback = callback_of(recipe.prune.callback, plan, model, recipe)
+        callback = one.callback(recipe.prune.callback, plan, model)
         if recipe.prune.epochs is None and recipe.prune.steps is None:
             prune.own_length(callback)
         facts(callback).rehearse(model)
@@ -186,11 +186,11 @@ def rehearse(one: Run) -> None:
     if recipe.prune and recipe.prune.precrop:
         prune.cropped(one, model, recipe.prune.precrop)
     if recipe.prune and recipe.prune.three_dimensions:
-        three_dimensions.rehearse(model, recipe)
+        three_dimensions.rehearse(one, model)
     if recipe.prune and recipe.prune.space:
-        space.rehearse(recipe, model, recipe.prune.space)
+        space.rehearse(one, model, recipe.prune.space)
     if recipe.prune and recipe.prune.meta_pruning:
-        meta_pruning.rehearse(recipe, model, recipe.prune.meta_pruning)
+        meta_pruning.rehearse(one, model, recipe.prune.meta_pruning)
     if recipe.data is not None:
         for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
             if split is not None:

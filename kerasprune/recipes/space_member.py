@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
-from rich.console import Console
 
 from kerasprune.plans import Plan
-from kerasprune.recipes import loader, lookup
-from kerasprune.recipes.contender import EXAMPLES, judged, train
-from kerasprune.recipes.examples import inputs_only
-from kerasprune.recipes.lookup import import_classes
-from kerasprune.recipes.run_folder import RunFolder
-from kerasprune.recipes.stages.context import Run, dense_model, traced
-from kerasprune.recipes.stages.reconstruct import slack_of
+from kerasprune.recipes import lookup
+from kerasprune.recipes.contender import begun, measured, ready, train
+from kerasprune.recipes.experiment import Experiment
 from kerasprune.spaces.recipes import Recipes
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.workflows.ranking import PREPARATIONS
 
 
 def dense(recipe: str, trust: bool, imports: Sequence[str]) -> dict[str, Any]:
@@ -34,9 +27,10 @@ def dense(recipe: str, trust: bool, imports: Sequence[str]) -> dict[str, Any]:
     Returns:
         `measure` (`"accuracy"`, or `"loss"`), and its values on `validation` and `test` examples.
     """
-    run, model = _begun(recipe, trust, imports)
-    measure, validation = judged(run, model, run.recipe.data.validation)
-    return {"measure": measure, "validation": validation, "test": judged(run, model, run.recipe.data.test)[1]}
+    run, model = begun(recipe, trust, imports)
+    measure, validation = measured(run.judge(model), model)
+    test = measured(run.judge(model, run.recipe.data.test), model)[1]
+    return {"measure": measure, "validation": validation, "test": test}
 
 
 def ranked(
@@ -65,14 +59,13 @@ def ranked(
         For each way its measure on validation examples, and under `<way>_seconds` what it took.
     """
     del space, number  # names only
-    run, model = _begun(recipe, trust, imports)
-    chosen = _plan(run, model, keep)
+    run, model = begun(recipe, trust, imports)
+    judge, chosen = run.judge(model), _plan(run, model, keep)
     found: dict[str, Any] = {}
     for way in by:
         began = time.perf_counter()
-        examples = inputs_only(run.plain_examples(model))
-        slim = PREPARATIONS[way](rebuild(model, chosen), model, chosen, examples, EXAMPLES, seed, 0.0)
-        found[way] = judged(run, slim, run.recipe.data.validation)[1]
+        slim = ready(run, judge, rebuild(model, chosen), chosen, way, seed, 0.0)
+        found[way] = measured(judge, slim)[1]
         found[f"{way}_seconds"] = time.perf_counter() - began
     return found
 
@@ -103,29 +96,19 @@ def trained(
         `validation`, `test`, and `train_seconds`.
     """
     del space, number  # names only
-    run, model = _begun(recipe, trust, imports)
+    run, model = begun(recipe, trust, imports)
     keras.utils.set_random_seed(seed)
-    chosen = _plan(run, model, keep)
-    examples = inputs_only(run.plain_examples(model))
-    slack = slack_of(run.recipe)
-    slim = PREPARATIONS[start](rebuild(model, chosen), model, chosen, examples, EXAMPLES, seed, slack)
+    judge, chosen = run.judge(model), _plan(run, model, keep)
+    slim = ready(run, judge, rebuild(model, chosen), chosen, start, seed, run.slack)
     began = time.perf_counter()
     train(run, slim, None)
     seconds = time.perf_counter() - began
-    validation, test = (judged(run, slim, getattr(run.recipe.data, split))[1] for split in ("validation", "test"))
+    validation, test = measured(judge, slim)[1], measured(run.judge(model, run.recipe.data.test), slim)[1]
     return {"validation": validation, "test": test, "train_seconds": seconds}
 
 
-def _begun(recipe: str, trust: bool, imports: Sequence[str]) -> tuple[Run, keras.Model]:
-    """Returns the run and its dense model."""
-    for name in imports:
-        import_classes(name, trust=trust)
-    checked = loader.parse(recipe, trust=trust)
-    return Run(checked, RunFolder(Path()), Console(quiet=True)), dense_model(checked)
-
-
-def _plan(run: Run, model: keras.Model, keep: Sequence[float]) -> Plan:
+def _plan(run: Experiment, model: keras.Model, keep: Sequence[float]) -> Plan:
     """Returns the plan that keeps these fractions of the channels that the recipe's criterion holds highest."""
     spec = run.recipe.prune.plan
     criterion = lookup.make("criterion", spec.criterion.name, spec.criterion.arguments)
-    return Recipes(traced(run.recipe, model, spec), [list(keep)], criterion).plan(0)
+    return Recipes(run.traced(model, spec), [list(keep)], criterion).plan(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,9 +60,14 @@ def output_error(slim: keras.Model, dense: keras.Model, batches: Iterable[Any]) 
         dense: The model that it is to stand for.
         batches: What both are run on, in the structure that they take.
     """
-    pairs = [[outputs_of(model, batch) for model in (slim, dense)] for batch in batches]
+    batches = list(batches)
+    return relative_error(*([outputs_of(model, batch) for batch in batches] for model in (slim, dense)))
+
+
+def relative_error(made: Sequence[Sequence[np.ndarray]], wanted: Sequence[Sequence[np.ndarray]]) -> float:
+    """Returns the error of `output_error` from the outputs of both models, batch by batch."""
     wrong = spread = 0.0
-    for output in range(len(pairs[0][0])):
-        a, b = (np.concatenate([pair[side][output] for pair in pairs]).astype("float64") for side in (0, 1))
+    for pair in zip(zip(*made, strict=True), zip(*wanted, strict=True), strict=True):
+        a, b = (np.concatenate(batches).astype("float64") for batches in pair)
         wrong, spread = wrong + ((a - b) ** 2).sum(), spread + ((b - b.mean(axis=0)) ** 2).sum()
     return float(wrong / max(spread, 1e-30))

@@ -31,16 +31,16 @@ def compile_like(slim: keras.Model, dense: keras.Model, **others: Any) -> None:
             "Compile it, or leave compile= out and compile the slim one."
         )
     for name in ("optimizer", "metrics", "weighted_metrics"):
-        arguments[name] = _anew(arguments[name])
+        arguments[name] = anew(arguments[name])
     slim.compile(**{**arguments, **others})
 
 
-def _anew(thing: Any) -> Any:
+def anew(thing: Any) -> Any:
     """Returns an optimizer or metrics made anew; names, functions and `None` as they are."""
     if isinstance(thing, dict):
-        return {key: _anew(each) for key, each in thing.items()}
+        return {key: anew(each) for key, each in thing.items()}
     if isinstance(thing, list | tuple):
-        return [_anew(each) for each in thing]
+        return [anew(each) for each in thing]
     if not isinstance(thing, keras.Optimizer | keras.Metric):
         return thing
     try:

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.values import values
 from kerasprune.graph.walk import functional
@@ -15,7 +16,7 @@ from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.example_batches import example_batches
 
 
-def recalibrate(slim: keras.Model, data: Any, *, samples: int = 1000) -> keras.Model:
+def recalibrate(slim: keras.Model, data: Any, *, samples: int = SAMPLES) -> keras.Model:
     """Takes the statistics of every BatchNorm anew, from what really comes in.
 
     Over batches b of nᵦ examples, from front to back in one pass, each normalised by its own statistics:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.defaults import SAMPLES
 from kerasprune.errors import is_number, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.values import values
@@ -19,15 +20,6 @@ from kerasprune.surgery.own_statistics import take_own_statistics
 from kerasprune.surgery.pairing import paired
 from kerasprune.surgery.solving import Solving
 
-NO_GAIN = (
-    "Reconstruction has led away from the outputs of the dense model: the kernels stay as they were. Give more "
-    "examples, or train."
-)
-"""What is said where a reconstruction is not taken."""
-
-BEFORE_TRAINING = 0.1
-"""The slack of a reconstruction that training follows."""
-
 _STRONGER = 10, 100, 1000  # ridges that are tried, too
 _TURNS = 8
 
@@ -38,7 +30,7 @@ def reconstruct(
     plan: Plan,
     data: Any,
     *,
-    samples: int = 1000,
+    samples: int = SAMPLES,
     positions: int = 15_000,
     ridge: float = 1e-3,
     slack: float = 0.0,

@@ -2,6 +2,3 @@
 
 CONSTRAINTS = ("macs", "volume")
 """What `three_dimensions` holds a network to: its multiply–adds, or the volume d·w²·r²."""
-
-READY = ("removed", "recalibrated", "reconstructed")
-"""How slim models are made ready to be judged before they are trained: not at all, BatchNorm anew, least squares."""

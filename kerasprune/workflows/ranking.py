@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
+from kerasprune.data.examples import Examples
+from kerasprune.defaults import BATCH, SAMPLES
 from kerasprune.errors import PruneError, choice_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.spaces.recipes import Recipes, graph_of
 from kerasprune.spaces.rejection import random_recipes
 from kerasprune.spaces.space import Space
+from kerasprune.steps.choices import READY
+from kerasprune.steps.judge import Judge, check_examples
+from kerasprune.steps.objective import of_model
+from kerasprune.steps.ready import PREPARATIONS
+from kerasprune.steps.report import StepReport, accuracy_of
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.recalibrate import recalibrate
-from kerasprune.surgery.reconstruct import reconstruct
-from kerasprune.workflows.choices import READY
-from kerasprune.workflows.fit_examples import Examples
-from kerasprune.workflows.pruning_report import Judge, Step, check_examples
 
 MEASURES = ("accuracy", "loss", "error")
 
@@ -69,8 +70,8 @@ def rank(
     validation: Any = None,
     measure: str | None = None,
     loss: Any = None,
-    samples: int = 1000,
-    batch: int = 128,
+    samples: int = SAMPLES,
+    batch: int = BATCH,
     seed: int = 0,
 ) -> Ranking:
     """Ranks recipes by what their slim models do right after removal, before any training.
@@ -108,15 +109,16 @@ def rank(
     Reference:
         Li et al., EagleEye, ECCV 2020, Section 3.3: adaptive BatchNorm, of `by="recalibrated"`.
     """
-    faults = choice_faults(tuple(PREPARATIONS), by=by) + whole_number_faults(1, samples=samples, batch=batch)
+    faults = choice_faults(READY, by=by) + whole_number_faults(1, samples=samples, batch=batch)
     faults += seed_faults(seed=seed) + ([] if measure is None else choice_faults(MEASURES, measure=measure))
     if not isinstance(recipes, Recipes) or not len(recipes):
         faults.append(f"Expected recipes, of kp.spaces.sample say. Received: recipes={recipes!r}.")
     raise_faults("The recipes cannot be ranked:", faults)
     graph = graph_of(model)
     examples = Examples(data, batch)
-    judge = Judge(graph.model, loss, examples if validation is None else Examples(validation, batch))
-    check_examples(graph.model, loss, judge.examples)
+    objective = of_model(graph.model, loss)
+    judge = Judge(graph.model, objective, examples if validation is None else Examples(validation, batch))
+    check_examples(graph.model, objective, judge.examples)
     dense = judge.step("dense", graph.model)
     found = measure or next(name for name in MEASURES if _has(dense, name))
     if not _has(dense, found):
@@ -129,7 +131,7 @@ def rank(
     scores = []
     for number in range(len(recipes)):
         plan = recipes.plan(number)
-        slim = prepare(rebuild(graph, plan), graph.model, plan, examples.inputs, samples, seed, 0.0)
+        slim = prepare(judge, rebuild(graph, plan), plan, examples.inputs, samples, seed, 0.0)
         scores.append(_score(judge.step(by, slim), found))
     return Ranking(recipes, np.array(scores), found)
 
@@ -147,8 +149,8 @@ def eagle_eye(
     validation: Any = None,
     measure: str | None = None,
     loss: Any = None,
-    samples: int = 1000,
-    batch: int = 128,
+    samples: int = SAMPLES,
+    batch: int = BATCH,
     resolution: int | None = None,
     seed: int = 0,
 ) -> Chosen:
@@ -204,47 +206,15 @@ def eagle_eye(
     return Chosen(slim, plan, ranking)
 
 
-Preparation = Callable[[keras.Model, keras.Model, Plan, Any, int, int, float], keras.Model]
-
-
-def _removed(
-    slim: keras.Model, dense: keras.Model, plan: Plan, data: Any, samples: int, seed: int, slack: float
-) -> keras.Model:
-    del dense, plan, data, samples, seed, slack
-    return slim
-
-
-def _recalibrated(
-    slim: keras.Model, dense: keras.Model, plan: Plan, data: Any, samples: int, seed: int, slack: float
-) -> keras.Model:
-    del dense, plan, seed, slack
-    return recalibrate(slim, data, samples=samples)
-
-
-def _reconstructed(
-    slim: keras.Model, dense: keras.Model, plan: Plan, data: Any, samples: int, seed: int, slack: float
-) -> keras.Model:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of layers that stay as they were: the score says it
-        return reconstruct(slim, dense, plan, data, samples=samples, slack=slack, seed=seed)
-
-
-PREPARATIONS: Mapping[str, Preparation] = dict(zip(READY, (_removed, _recalibrated, _reconstructed), strict=True))
-
-
-def _accuracy(metrics: Mapping[str, float]) -> str | None:
-    return next((name for name in metrics if "acc" in name), None)
-
-
-def _has(step: Step, measure: str) -> bool:
+def _has(step: StepReport, measure: str) -> bool:
     """Returns whether a measured model has a measure."""
     if measure == "error":
         return step.error is not None
-    return "loss" in step.metrics if measure == "loss" else _accuracy(step.metrics) is not None
+    return "loss" in step.metrics if measure == "loss" else accuracy_of(step.metrics) is not None
 
 
-def _score(step: Step, measure: str) -> float:
+def _score(step: StepReport, measure: str) -> float:
     """Returns how good a model is; higher = better."""
     if measure == "error":
         return -step.error
-    return -step.metrics["loss"] if measure == "loss" else step.metrics[_accuracy(step.metrics)]
+    return -step.metrics["loss"] if measure == "loss" else accuracy_of(step.metrics)

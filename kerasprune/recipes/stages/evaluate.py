@@ -7,17 +7,18 @@ from dataclasses import asdict
 import keras
 
 from kerasprune.costs.cost import cost
-from kerasprune.recipes.stages.context import Run, free_side, measured
+from kerasprune.recipes.stages.context import Run
 from kerasprune.recipes.stages.sparsity import counted
+from kerasprune.steps.judge import Judge
 
 
 def evaluate(run: Run) -> None:
     """Counts the dense and the slim model, and tests both, the only time that test images are used."""
     found = {}
     for name in dict.fromkeys(("dense", run.final())):
-        model = run.folder.model(f"{name}.keras")
+        model = run.model(name)
         side = run.side(name)
-        costs = cost(model, resolution=side or free_side(model, run.recipe))
+        costs = cost(model, resolution=side or run.free_side(model))
         with run.console.status(f"evaluate {name}"):
             logs = _tested(run, model, side)
         found[name] = {
@@ -35,7 +36,7 @@ def evaluate(run: Run) -> None:
 
 
 def _tested(run: Run, model: keras.Model, side: int | None) -> dict[str, float]:
-    """Returns loss and metrics on the test split; nothing where there are no data."""
+    """Returns loss and metrics on the test split; nothing if there are no data."""
     if run.recipe.data is None:
         return {}
-    return measured(model, run.examples(run.recipe.data.test, model, size=side), run.objective(model))
+    return Judge(model, run.objective(model), run.examples(run.recipe.data.test, model, size=side)).metrics(model)

@@ -8,16 +8,15 @@ from typing import Any
 import keras
 
 from kerasprune.export.latency import compare_latency
-from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.formats import FORMATS
-from kerasprune.recipes.stages.context import Run, free_side
+from kerasprune.recipes.stages.context import Run
 
 EXPORT_IMAGES = 1000  # images that calibrate and check an export
 
 
 def export(run: Run) -> None:
     """Writes the formats of the recipe below `exports/`, and measures each: `exports.json`."""
-    model = run.folder.model(f"{run.final()}.keras")
+    model = run.model(run.final())
     data, size = _samples(run, model, run.final())
     run.folder.file("exports").mkdir(exist_ok=True)
     written = []
@@ -48,7 +47,7 @@ def _exported(run: Run, model: keras.Model, name: str, stem: str, data: Any, siz
 
 def _samples(run: Run, model: keras.Model, name: str) -> tuple[Any, int | None]:
     """Returns the images that calibrate and check an export, if any, and their side."""
-    size = run.side(name) or free_side(model, run.recipe)
+    size = run.side(name) or run.free_side(model)
     if run.recipe.calibrate is not None:
         from kerasprune.data.unlabelled import unlabelled
 
@@ -57,7 +56,7 @@ def _samples(run: Run, model: keras.Model, name: str) -> tuple[Any, int | None]:
     if run.recipe.data is None:
         return None, size
     images = run.examples(run.recipe.data.validation or "train", model, size=run.side(name))
-    return inputs_only(images).unbatch().take(EXPORT_IMAGES).batch(run.recipe.data.batch), size
+    return inputs_only(images.batches()).unbatch().take(EXPORT_IMAGES).batch(run.recipe.data.batch), size
 
 
 def _compared(run: Run) -> dict[str, Any]:
@@ -65,7 +64,7 @@ def _compared(run: Run) -> dict[str, Any]:
     names = list(dict.fromkeys(("dense", run.final())))
     paths = [run.folder.file("exports") / f"{name}-tflite.tflite" for name in names]
     if run.final() != "dense":
-        dense = run.folder.model("dense.keras")
+        dense = run.model("dense")
         _exported(run, dense, "tflite", "dense-tflite", *_samples(run, dense, "dense"))
     timed = compare_latency(paths).latencies
     return {

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import keras
-
 from kerasprune.callbacks.hold_mask import HoldMask
+from kerasprune.defaults import SEED_OF_FINETUNING
 from kerasprune.recipes.stages import steps
-from kerasprune.recipes.stages.context import Run, train_model
+from kerasprune.recipes.stages.context import Run
+from kerasprune.steps.finetune import seed_layers
 
 
 def finetune(run: Run) -> None:
     """Trains the slim model, or takes it as it was rebuilt: `slim.keras`."""
-    keras.utils.set_random_seed(run.recipe.seed + 2)
-    model = run.folder.model("reconstructed.keras" if run.recipe.reconstruct else "rebuilt.keras")
-    if run.recipe.finetune is not None:
+    spec = run.recipe.finetune
+    model = run.take("reconstructed" if run.recipe.reconstruct else "rebuilt")
+    if spec is not None:
+        seed_layers(model, run.recipe.seed + SEED_OF_FINETUNING)
         masks = run.folder.arrays("masks.npz")
         holding = [] if masks is None else [HoldMask(masks)]
-        train_model(run, "finetune", model, run.recipe.finetune, holding)
+        twin = run.student(model, spec.distil) if spec.distil else None
+        run.train("finetune", model, spec, size=run.side("rebuilt"), twin=twin, more=holding)
         steps.note(run, "finetune", model)
-    run.folder.save_model("slim.keras", model)
+    run.save("slim", model)

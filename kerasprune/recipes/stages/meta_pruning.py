@@ -5,12 +5,12 @@ from __future__ import annotations
 import keras
 
 from kerasprune.plans import Plan
-from kerasprune.recipes import pruning, schema
-from kerasprune.recipes.ahead import Ahead
-from kerasprune.recipes.examples import inputs_only
+from kerasprune.recipes import pruning
+from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import fit as train
-from kerasprune.recipes.stages.context import Run, traced, worth
+from kerasprune.recipes.stages.context import Run
 from kerasprune.search.evolution import Evolution
+from kerasprune.steps.report import worth
 from kerasprune.workflows.meta_pruning import meta_pruning
 from kerasprune.workflows.pruning_net import PruningNet
 
@@ -28,33 +28,31 @@ def widths(run: Run, model: keras.Model, spec: pruning.MetaPruning) -> Plan:
         model: The dense model, of which only the architecture matters.
         spec: What the recipe says.
     """
-    objective, validation = run.objective(model), run.validation(model)
-    compiled = objective.compile(keras.Model(model.inputs, model.outputs, name=model.name))  # so are candidates
+    validation = run.validation(model).batches()
+    objective = run.objective(model, spec.training.label_smoothing)
+    compiled = run.objective(model).compile(keras.Model(model.inputs, model.outputs, name=model.name))  # so are candidates
 
     def fit(net: keras.Model, *, resolution: int | None, epochs: int, seed: int) -> float:
         del resolution, seed  # the recipe's decide
         if epochs:
             train(
+                run,
                 net,
                 spec.training,
                 stage="pruning net",
                 epochs=epochs,
-                training=run.examples("train", model, spec.training.batch),
-                validation=None,
+                training=run.examples("train", model, batch=spec.training.batch),
                 objective=objective,
-                folder=run.folder,
-                console=run.console,
-                ahead=Ahead.of(run.recipe, "prune"),
                 place="pruning-net",
                 twin=net,
             )
         return 0.0  # the slim model is trained and judged in stages of its own
 
     found = meta_pruning(
-        traced(run.recipe, compiled, spec),
+        run.traced(compiled, spec),
         fit,
         spec.macs,
-        data=inputs_only(run.plain_examples(model)),
+        data=run.plain_examples(model).inputs,
         judge=lambda slim: worth(slim.evaluate(validation, verbose=0, return_dict=True)),
         net_epochs=spec.training.epochs,
         epochs=0,
@@ -70,10 +68,10 @@ def widths(run: Run, model: keras.Model, spec: pruning.MetaPruning) -> Plan:
     return found.plan
 
 
-def rehearse(recipe: schema.Recipe, model: keras.Model, spec: pruning.MetaPruning) -> None:
+def rehearse(run: Experiment, model: keras.Model, spec: pruning.MetaPruning) -> None:
     """Finds what would only fail after training: layers that no PruningNet can have, widths out of reach.
 
     Raises:
         PruneError: Any of it.
     """
-    PruningNet(traced(recipe, model, spec), hidden=1).widths.limit(spec.macs, spec.delta)
+    PruningNet(run.traced(model, spec), hidden=1).widths.limit(spec.macs, spec.delta)

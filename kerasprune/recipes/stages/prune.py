@@ -8,15 +8,14 @@ from typing import Any
 import keras
 
 from kerasprune.budgets.precrop import precrop
+from kerasprune.defaults import SEED_OF_PRUNING
 from kerasprune.errors import PruneError
-from kerasprune.graph.trace import trace
-from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
-from kerasprune.recipes import lookup, pruning
+from kerasprune.recipes import pruning
 from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.progress import FilterNorms, StopAfter
-from kerasprune.recipes.stages.context import Run, callback_of, dense_model, traced
+from kerasprune.recipes.stages.context import Run
 from kerasprune.recipes.stages.meta_pruning import widths
 from kerasprune.recipes.stages.space import best_of
 from kerasprune.recipes.stages.three_dimensions import shrink
@@ -26,10 +25,10 @@ MOMENTS = 60  # looks at the filter norms while pruning
 
 
 def prune(run: Run) -> None:
-    """Chooses what stays and prepares the weights: `pruned.keras`, `plan.json` | `masks.npz`, `norms.npz`."""
-    keras.utils.set_random_seed(run.recipe.seed + 1)
+    """Chooses what is kept and prepares the weights: `pruned.keras`, `plan.json` | `masks.npz`, `norms.npz`."""
+    keras.utils.set_random_seed(run.recipe.seed + SEED_OF_PRUNING)
     spec = run.recipe.prune
-    model = run.folder.model("dense.keras") if spec.weights == "trained" else dense_model(run.recipe)
+    model = _begun(run, spec)
     plan = None if spec.plan is None else choose(run, model, spec.plan)
     if spec.callback is not None:
         plan = _fit_with_callback(run, model, spec, plan)
@@ -43,29 +42,24 @@ def prune(run: Run) -> None:
         plan = widths(run, model, spec.meta_pruning)
     if plan is not None:
         plan.save(run.folder.file("plan.json"))
-    run.folder.save_model("pruned.keras", model)
+    run.save("pruned", model)
+
+
+def _begun(run: Run, spec: pruning.Prune) -> keras.Model:
+    """Returns the model that the stage begins with; one that a callback trains is loaded for it alone."""
+    if spec.weights == "fresh":
+        return run.dense_model()
+    return run.folder.model("dense.keras") if spec.callback is not None else run.model("dense")
 
 
 def choose(run: Run, model: keras.Model, spec: pruning.PlanStep) -> Plan:
-    """Returns the plan that a recipe's plan section describes."""
-    return make_plan(
-        traced(run.recipe, model, spec),
-        criterion=lookup.make("criterion", spec.criterion.name, spec.criterion.arguments),
-        budget=lookup.make("budget", spec.budget.name, spec.budget.arguments),
-        keep=spec.keep,
-        macs=spec.macs,
-        params=spec.params,
-        data=None if run.recipe.data is None else run.examples("train", model),
-        loss=None if run.recipe.data is None else run.objective(model).compiled_loss(),
-        min_keep=spec.min_keep,
-        round_to=spec.round_to,
-        seed=run.recipe.seed,
-    )
+    """Returns the plan that the recipe's plan section describes."""
+    return run.plan(run.traced(model, spec), spec)
 
 
 def cropped(run: Run, model: keras.Model, spec: pruning.PreCrop) -> Plan:
     """Returns the plan of the widths that a recipe's precrop section asks for."""
-    return precrop(traced(run.recipe, model, spec), params=spec.params, macs=spec.macs)
+    return precrop(run.traced(model, spec), params=spec.params, macs=spec.macs)
 
 
 def own_length(callback: Any) -> int:
@@ -84,16 +78,17 @@ def own_length(callback: Any) -> int:
 
 
 def _fit_with_callback(run: Run, model: keras.Model, spec: pruning.Prune, plan: Plan | None) -> Plan | None:
-    """Fits with the callback; returns its plan, or writes its masks where it prunes single weights."""
-    training = run.examples("train", model, spec.batch)
-    per_epoch = len(training)
-    callback = callback_of(spec.callback, plan, model, run.recipe)
+    """Fits with the callback; returns its plan, or writes its masks if it prunes single weights."""
+    training = run.examples("train", model, batch=spec.batch)
+    per_epoch = training.steps()
+    callback = run.callback(spec.callback, plan, model)
     total = spec.steps or (spec.epochs or 0) * per_epoch or own_length(callback)
     if run.recipe.smoke:
         callback = compressed(callback, total)
-    graph = trace(model, coupling=plan.coupling if plan else "free", unknown="freeze")
+    graph = run.graph(model, plan.coupling if plan else "free")
     norms = FilterNorms(graph, max(1, total // MOMENTS), callback)
     fit(
+        run,
         model,
         spec,
         stage="prune",
@@ -101,9 +96,6 @@ def _fit_with_callback(run: Run, model: keras.Model, spec: pruning.Prune, plan: 
         span=facts(callback).span(per_epoch, total),
         training=training,
         validation=run.validation(model),
-        objective=run.objective(model),
-        folder=run.folder,
-        console=run.console,
         ahead=Ahead.of(run.recipe, "prune"),
         callbacks=[callback, norms, StopAfter(total)],
     )

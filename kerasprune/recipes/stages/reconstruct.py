@@ -2,47 +2,29 @@
 
 from __future__ import annotations
 
-from kerasprune.errors import PruneError, warn
-from kerasprune.plans import Plan
-from kerasprune.recipes.examples import inputs_only
-from kerasprune.recipes.schema import Recipe
+from kerasprune.errors import PruneError
 from kerasprune.recipes.stages import steps
 from kerasprune.recipes.stages.context import Run
-from kerasprune.surgery.reconstruct import BEFORE_TRAINING, NO_GAIN
-from kerasprune.surgery.reconstruct import reconstruct as reconstructed
+from kerasprune.steps.reconstruct import nearer
+from kerasprune.surgery.reconstruct import reconstruct as solve
 
 
 def reconstruct(run: Run) -> None:
     """Solves the kernels of the slim model from training examples, without their labels: `reconstructed.keras`.
 
-    Where that leads away from the dense outputs on validation examples, the kernels stay as they were.
+    If that leads away from the dense outputs on validation examples, the kernels stay as they were.
     """
-    spec = run.recipe.reconstruct
-    slim, dense = run.folder.model("rebuilt.keras"), run.folder.model("pruned.keras")
-    plan = Plan.load(run.folder.file("plan.json"))
-    data = inputs_only(run.plain_examples(slim))
+    spec, slim = run.recipe.reconstruct, run.model("rebuilt")
     with run.console.status("reconstruct"):
         try:
-            slim = reconstructed(
-                slim, dense, plan, data,
-                samples=spec.samples, positions=spec.positions, ridge=spec.ridge, slack=slack_of(run.recipe),
+            solved = solve(
+                slim, run.model("pruned"), run.plan_of(), run.plain_examples(slim).inputs,
+                samples=spec.samples, positions=spec.positions, ridge=spec.ridge, slack=run.slack,
                 seed=run.recipe.seed,
             )  # fmt: skip
         except PruneError as error:
             raise PruneError(f"{error} Or leave reconstruct out (on the command line: --no-reconstruct).") from error
-    logs = steps.note(run, "reconstruct", slim)
-    if steps.is_further(run, "reconstruct", "rebuild"):
-        warn(NO_GAIN)
-        slim = run.folder.model("rebuilt.keras")
-        logs = steps.note(run, "reconstruct", slim)
-    if logs:
-        run.folder.set_metrics("reconstruct", [{"epoch": 0, **{f"val_{key}": value for key, value in logs.items()}}])
-    run.folder.save_model("reconstructed.keras", slim)
-
-
-def slack_of(recipe: Recipe) -> float:
-    """Returns how much error a reconstruction may give for smaller weights: what the recipe says, or what suits it."""
-    said = recipe.reconstruct and recipe.reconstruct.slack
-    if said is not None:
-        return said
-    return BEFORE_TRAINING if recipe.finetune else 0.0
+    model, found = nearer(run.validation_judge, slim, solved)
+    if found is not None:
+        steps.write(run, "reconstruct", found)
+    run.save("reconstructed", model)

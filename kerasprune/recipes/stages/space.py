@@ -11,18 +11,16 @@ import keras
 from kerasprune.errors import PruneError
 from kerasprune.files import read_rows, write_rows
 from kerasprune.plans import Plan
-from kerasprune.recipes import lookup, pruning, schema
-from kerasprune.recipes.ahead import Ahead
-from kerasprune.recipes.examples import inputs_only
+from kerasprune.recipes import lookup, pruning
 from kerasprune.recipes.fit import fit
-from kerasprune.recipes.stages.context import Run, measured, traced, worth
-from kerasprune.recipes.stages.reconstruct import slack_of
+from kerasprune.recipes.experiment import Experiment
+from kerasprune.recipes.stages.context import Run
 from kerasprune.spaces.recipes import Recipes
 from kerasprune.spaces.sampling import sample
 from kerasprune.spaces.space import Space
+from kerasprune.steps.ready import PREPARATIONS
 from kerasprune.surgery.batch_statistics import trainable_norms
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.workflows.ranking import PREPARATIONS
 
 TABLE = "space.csv"
 
@@ -37,28 +35,24 @@ def best_of(run: Run, model: keras.Model, spec: pruning.Space) -> Plan:
         model: The dense model.
         spec: What the recipe says.
     """
-    recipes = drawn(run.recipe, model, spec)
+    recipes = drawn(run, model, spec)
+    judge = run.validation_judge
 
     def ready(number: int) -> keras.Model:
-        plan, examples = recipes.plan(number), inputs_only(run.plain_examples(model))
+        plan, examples = recipes.plan(number), run.plain_examples(model).inputs
         slim = rebuild(recipes.graph, plan)
-        slack = slack_of(run.recipe)
-        return PREPARATIONS[spec.judge](slim, model, plan, examples, spec.samples, run.recipe.seed, slack)
+        return PREPARATIONS[spec.judge](judge, slim, plan, examples, spec.samples, run.recipe.seed, run.slack)
 
     def trained(number: int, *, name: str, training: pruning.Round) -> keras.Model:
         keras.utils.set_random_seed(run.recipe.seed + 1)  # the same for all, whatever was trained before
         slim = ready(number)
         fit(
+            run,
             slim,
             training,
             stage=f"{name}, recipe {number}",
             epochs=training.epochs,
-            training=run.examples("train", slim, training.batch),
-            validation=None,
-            objective=run.objective(model),
-            folder=run.folder,
-            console=run.console,
-            ahead=Ahead.of(run.recipe, "prune"),
+            training=run.examples("train", slim, batch=training.batch),
             place=f"space-{name.replace(' ', '-')}-{number}",
         )
         return slim
@@ -77,32 +71,32 @@ def best_of(run: Run, model: keras.Model, spec: pruning.Space) -> Plan:
     return recipes.plan(ranked[0])
 
 
-def drawn(recipe: schema.Recipe, model: keras.Model, spec: pruning.Space) -> Recipes:
+def drawn(run: Experiment, model: keras.Model, spec: pruning.Space) -> Recipes:
     """Returns the recipes of a space that a recipe's space section asks for.
 
     Raises:
         PruneError: There are not as many.
     """
     return sample(
-        traced(recipe, model, spec),
+        run.traced(model, spec),
         macs=spec.macs,
         params=spec.params,
         delta=spec.delta,
         std=spec.std,
         mcb=spec.mcb,
         n=spec.n,
-        seed=recipe.seed,
+        seed=run.recipe.seed,
         criterion=lookup.make("criterion", spec.criterion.name, spec.criterion.arguments),
     )
 
 
-def rehearse(recipe: schema.Recipe, model: keras.Model, spec: pruning.Space) -> None:
+def rehearse(run: Experiment, model: keras.Model, spec: pruning.Space) -> None:
     """Finds what would only fail after training: an empty space, a criterion that needs data, nothing to recalibrate.
 
     Raises:
         PruneError: Any of it.
     """
-    drawn(recipe, model, spec).plan(0)
+    drawn(run, model, spec).plan(0)
     if spec.judge == "recalibrated" and not trainable_norms(model):
         raise PruneError(
             "Expected a model with trainable BatchNormalization beside prune.space.judge=recalibrated. "
@@ -134,9 +128,7 @@ class _Table:
         for number in numbers:
             if column not in self._scores[number]:
                 slim = model(number)
-                self._scores[number][column] = worth(
-                    measured(slim, self._run.validation(slim), self._run.objective(slim))
-                )
+                self._scores[number][column] = self._run.worth(slim)
                 self._write()
         ranked = sorted(numbers, key=lambda number: -self._scores[number][column])
         best = f"recipe {ranked[0]}, {self._scores[ranked[0]][column]:.4g}"

@@ -1,4 +1,4 @@
-"""What each step has gained: the model before and after it, on validation examples."""
+"""What each step has gained, written down: the rows of `steps.json`."""
 
 from __future__ import annotations
 
@@ -6,52 +6,48 @@ from typing import Any
 
 import keras
 
-from kerasprune.recipes.examples import inputs_only
-from kerasprune.recipes.stages.context import Run, measured
+from kerasprune.recipes.run_folder import NAMES
+from kerasprune.recipes.stages.context import Run
 from kerasprune.reports import tables
-from kerasprune.surgery.comparison import output_error
-from kerasprune.workflows.pruning_report import SAMPLES
+from kerasprune.steps.judge import Judge
+from kerasprune.steps.report import StepReport
 
-BATCH = 32  # examples at a time that the error of the outputs is measured on
+def judge(run: Run, step: str, model: keras.Model) -> StepReport:
+    """Measures a model after a stage, on validation examples.
 
-
-def note(run: Run, step: str, model: keras.Model) -> dict[str, float]:
-    """Measures a model after a step, says so, and notes it in `steps.json`; nothing without validation examples.
-
-    Args:
-        run: The run.
-        step: `"dense"`, or the name of the stage.
-        model: The model after it.
-
-    Returns:
-        Loss and metrics on validation examples; nothing where there are none, or no labels.
+    A model that takes images of another side than the dense one is judged by labels alone.
     """
-    data = run.recipe.data
-    if data is None or data.validation is None:
-        return {}
-    side = run.side(step)
-    batches = run.validation(model, side)
-    with run.console.status(f"measure {step}"):
-        logs = measured(model, batches, run.objective(model))
-        error = _error(run, step, model, batches)
-    found = {"step": step, "accuracy": logs.get("accuracy"), "loss": logs.get("loss"), "output_error": error}
+    name, side = NAMES[step], run.side(step)
+    if side is None or run.recipe.data is None:
+        return run.validation_judge.step(name, model)
+    examples = run.validation(model, side)
+    metrics = {} if examples is None else Judge(model, run.objective(model), examples).metrics(model)
+    return StepReport(name, None, metrics)
+
+
+def write(run: Run, step: str, found: StepReport) -> None:
+    """Notes a measured step in `steps.json` and `metrics.csv`, and says it; nothing if nothing was measured."""
+    if found.error is None and not found.metrics:
+        return
+    row: dict[str, Any] = {
+        "step": step,
+        "accuracy": found.metrics.get("accuracy"),
+        "loss": found.metrics.get("loss"),
+        "output_error": found.error,
+        "metrics": dict(found.metrics),
+    }
     earlier = [one for one in run.folder.json("steps.json") or [] if one["step"] != step]
-    run.folder.write_json("steps.json", [*earlier, found])
-    words = tables.step_in_words(found)
+    run.folder.write_json("steps.json", [*earlier, row])
+    if found.metrics and step in ("rebuild", "reconstruct"):
+        run.folder.set_metrics(step, [{"epoch": 0, **{f"val_{key}": value for key, value in found.metrics.items()}}])
+    words = tables.step_in_words(row)
     if words:
         run.console.print(words, highlight=False, soft_wrap=True)
-    return logs
 
 
-def is_further(run: Run, step: str, before: str) -> bool:
-    """Returns whether a step has led away from the outputs of the dense model, as `note` has measured both."""
-    errors = {one["step"]: one["output_error"] for one in run.folder.json("steps.json") or []}
-    return None not in (errors.get(step), errors.get(before)) and errors[step] > errors[before]
-
-
-def _error(run: Run, step: str, model: keras.Model, batches: Any) -> float | None:
-    """Returns how far the outputs are from the dense model's, where that is what is worked on."""
-    if step == "dense" or not (run.recipe.reconstruct or not run.labelled(model)):
-        return None
-    dense = run.folder.model("dense.keras")
-    return output_error(model, dense, inputs_only(batches).unbatch().take(SAMPLES).batch(BATCH))
+def note(run: Run, step: str, model: keras.Model) -> StepReport:
+    """Measures a model after a stage and notes it."""
+    with run.console.status(f"measure {step}"):
+        found = judge(run, step, model)
+    write(run, step, found)
+    return found

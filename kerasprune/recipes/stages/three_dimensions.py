@@ -12,10 +12,10 @@ from kerasprune.analysis.feature_maps import feature_maps
 from kerasprune.costs.cost import cost
 from kerasprune.criteria.blocks.base import BlockCriterion
 from kerasprune.plans import Plan
-from kerasprune.recipes import lookup, pruning, schema
-from kerasprune.recipes.ahead import Ahead
+from kerasprune.recipes import lookup, pruning
 from kerasprune.recipes.fit import fit
-from kerasprune.recipes.stages.context import Run, measured
+from kerasprune.recipes.experiment import Experiment
+from kerasprune.recipes.stages.context import Run
 from kerasprune.search.accuracy_predictor import MAP
 from kerasprune.training.depth_width_resolution import DIMENSIONS, Point, width_plan
 from kerasprune.workflows.store import checksum
@@ -42,27 +42,23 @@ def shrink(run: Run, model: keras.Model, spec: pruning.ThreeDimensions) -> Plan:
         del seed  # the recipe's decides
         if epochs:
             fit(
+                run,
                 slim,
                 spec.training,
                 stage=f"point {slim.count_params()} params at {resolution}",
                 epochs=epochs,
-                training=run.examples("train", slim, spec.training.batch, resolution),
-                validation=None,
-                objective=run.objective(slim),
-                folder=run.folder,
-                console=run.console,
-                ahead=Ahead.of(run.recipe, "prune"),
+                training=run.examples("train", slim, batch=spec.training.batch, size=resolution),
                 place=f"point-{slim.count_params()}-{resolution}-{checksum(slim):.9e}",
             )
         if run.recipe.smoke:
             return cost(slim, resolution=resolution).macs / dense
-        return measured(slim, run.validation(slim, resolution), run.objective(slim))["accuracy"]
+        return run.metrics(slim, resolution)["accuracy"]
 
     result = three_dimensions(
         model,
         train,
         spec.macs,
-        data=run.examples("train", model),
+        data=run.examples("train", model).batches(),
         resolution=side,
         epochs_per_round=spec.training.epochs,
         epochs=0,  # the fine-tuning stage follows
@@ -83,19 +79,19 @@ def shrink(run: Run, model: keras.Model, spec: pruning.ThreeDimensions) -> Plan:
 def blocks_of(run: Run, model: keras.Model, spec: pruning.ThreeDimensions) -> BlockCriterion:
     """Returns the criterion of blocks, with the images that it is to be judged on."""
     criterion = lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)
-    return criterion.judged_on(run.validation(model)) if spec.blocks_judged_on == "validation" else criterion
+    return criterion.judged_on(run.validation(model).batches()) if spec.blocks_judged_on == "validation" else criterion
 
 
-def rehearse(model: keras.Model, recipe: schema.Recipe) -> None:
+def rehearse(run: Experiment, model: keras.Model) -> None:
     """Finds what would only fail after training: sides, blocks, points for the surface, channels without scores.
 
     Raises:
         PruneError: Any of it.
     """
-    spec = recipe.prune.three_dimensions
+    spec = run.recipe.prune.three_dimensions
     low = spec.down_to or spec.macs
     lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)
-    extent = check_extent(model, recipe.data.size, low)
+    extent = check_extent(model, run.recipe.data.size, low)
     check_points(extent, low, spec.rounds, _surface(spec))
     width_plan(model, extent, spec.macs**0.5, lookup.make("criterion", spec.channels.name, spec.channels.arguments))
 
@@ -110,7 +106,7 @@ def _maps(run: Run, result: ThreeDimensions) -> dict[str, np.ndarray]:
     shown |= {f"{name} only": min(result.points, key=attrgetter(name[0])) for name in DIMENSIONS}
 
     def images(point: Point) -> np.ndarray:
-        batch, _ = next(iter(run.validation(point.model, point.side)))
+        batch, _ = next(iter(run.validation(point.model, point.side).batches()))
         return np.asarray(batch)[:_SHOWN]
 
     maps = {name: feature_maps(point.model, images(point)) for name, point in shown.items()}

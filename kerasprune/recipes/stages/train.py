@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.recipes.stages.context import Run, dense_model, train_model
+from kerasprune.recipes.stages.context import Run
 
 
 def train(run: Run) -> None:
     """Trains the dense model, or takes the checkpoint as it is: `dense.keras`."""
     keras.utils.set_random_seed(run.recipe.seed)
-    model = dense_model(run.recipe)
+    model = run.dense_model()
     if run.recipe.train is not None:
-        train_model(run, "train", model, run.recipe.train)
-    run.folder.save_model("dense.keras", model)
+        run.train("train", model, run.recipe.train)
+    run.save("dense", model)

@@ -1,0 +1,22 @@
+"""The numbers that every way of pruning shares: of reading, solving, training and judging."""
+
+BATCH = 128
+"""Examples per batch."""
+
+SAMPLES = 1000
+"""Examples that a reconstruction or a recalibration reads."""
+
+JUDGED = 256
+"""Examples that the error of the outputs is measured on."""
+
+BEFORE_TRAINING = 0.1
+"""The slack of a reconstruction that training follows."""
+
+RATE, MOMENTUM = 0.01, 0.9
+"""Of SGD, with which a slim model is fine-tuned; the rate falls by half a cosine."""
+
+TEACHER_WEIGHT = 0.9
+"""Share of the dense model in the loss of fine-tuning, if there are labels too."""
+
+SEED_OF_PRUNING, SEED_OF_FINETUNING = 1, 2
+"""What is added to the seed of a run before each of these steps, so that no two draw the same numbers."""

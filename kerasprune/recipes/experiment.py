@@ -1,0 +1,204 @@
+"""What a recipe says, made: its model, its examples, its objective. No files but those that the recipe names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from kerasprune.budgets.reconfigure import reconfigure
+from kerasprune.data.examples import Examples, leaves_side_free
+from kerasprune.data.lookup import own
+from kerasprune.defaults import BEFORE_TRAINING
+from kerasprune.errors import PruneError, raise_faults
+from kerasprune.files.keras_model import load_model, read_config
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.graph.walk import functional
+from kerasprune.planning import plan as make_plan
+from kerasprune.plans import Plan
+from kerasprune.recipes import lookup, pruning, schema
+from kerasprune.recipes.examples import examples, own_examples
+from kerasprune.steps.judge import Judge
+from kerasprune.steps.objective import Objective, by_name, classification, of_config
+from kerasprune.steps.report import worth
+from kerasprune.surgery.inline import at_unknown, plain
+
+if TYPE_CHECKING:
+    from kerasprune.data.splits import SplitExamples
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The model, the examples and the objective that a recipe names.
+
+    Args:
+        recipe: The recipe.
+    """
+
+    recipe: schema.Recipe
+
+    # ---- the model --------------------------------------------------------------------------------------------
+
+    def dense_model(self) -> keras.Model:
+        """Returns the model that the recipe begins with: built for its image size, reconfigured, or its checkpoint."""
+        recipe = self.recipe
+        if isinstance(recipe.model, schema.Start):
+            return plain(load_model(recipe.model.path))
+        name, arguments = recipe.model.name, recipe.model.arguments
+        if lookup.takes("model", name, "input_shape"):
+            arguments.setdefault("input_shape", (recipe.data.size, recipe.data.size, 3))
+        if lookup.takes("model", name, "seed"):
+            arguments.setdefault("seed", recipe.seed)
+        model = lookup.make("model", name, arguments)
+        widths = recipe.reconfigure
+        if widths is None:
+            return model
+        return reconfigure(
+            model, params=widths.params, macs=widths.macs, resolution=self.free_side(model), seed=recipe.seed
+        )
+
+    def free_side(self, model: keras.Model) -> int | None:
+        """Returns the image side for a model whose sides are free, `None` for one that has its own."""
+        if not leaves_side_free(functional(model)):
+            return None
+        return self.recipe.data.size if self.recipe.data else getattr(self.recipe.model, "size", None)
+
+    def traced(
+        self, model: keras.Model, spec: pruning.PlanStep | pruning.PreCrop | pruning.Space | pruning.MetaPruning
+    ) -> ChannelGraph:
+        """Returns the graph of a model as a section of the recipe asks for."""
+        unknown = at_unknown(model, spec.unknown)
+        side = self.free_side(model)
+        return trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=unknown, resolution=side)
+
+    def plan(self, graph: ChannelGraph, spec: pruning.PlanStep) -> Plan:
+        """Returns the plan that the recipe's plan section describes."""
+        data = self.recipe.data is not None
+        return make_plan(
+            graph,
+            criterion=lookup.make("criterion", spec.criterion.name, spec.criterion.arguments),
+            budget=lookup.make("budget", spec.budget.name, spec.budget.arguments),
+            keep=spec.keep,
+            macs=spec.macs,
+            params=spec.params,
+            data=self.examples("train", graph.model).batches() if data else None,
+            loss=self.objective(graph.model).loss if data else None,
+            min_keep=spec.min_keep,
+            round_to=spec.round_to,
+            seed=self.recipe.seed,
+        )
+
+    # ---- the examples -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def held(self) -> SplitExamples | None:
+        """A user's own examples, read once and held as long as the experiment; `None` for images by name."""
+        return own_examples(self.recipe.data)
+
+    def examples(
+        self, split: str, model: keras.Model, *, batch: int | None = None, size: int | None = None
+    ) -> Examples:
+        """Returns the examples of a split, in batches; at a size, if not at that of the recipe."""
+        return Examples(examples(self.recipe, split, model, batch, size, self.held), self.recipe.data.batch)
+
+    def plain_examples(self, model: keras.Model) -> Examples:
+        """Returns the training examples as they are, not augmented."""
+        data = self.recipe.data.model_copy(update={"augment": None})
+        recipe = self.recipe.model_copy(update={"data": data})
+        return Examples(examples(recipe, "train", model, held=self.held), data.batch)
+
+    def validation(self, model: keras.Model, size: int | None = None) -> Examples | None:
+        """Returns the validation examples, or `None` if the recipe has none."""
+        split = self.recipe.data and self.recipe.data.validation
+        return None if split is None else self.examples(split, model, size=size)
+
+    def labelled(self, model: keras.Model) -> bool:
+        """Returns whether the examples have labels; images by name always have."""
+        return self.held is None or self.examples("train", model).labelled
+
+    def check_labels(self, model: keras.Model) -> None:
+        """Raises what cannot be done without labels, if the examples have none.
+
+        Raises:
+            PruneError: The recipe asks for it.
+        """
+        if self.labelled(model):
+            return
+        recipe, faults = self.recipe, []
+        if recipe.train or recipe.prune and (recipe.prune.callback or recipe.prune.judged):
+            judged = ", ".join(f"prune.{name}" for name in pruning.JUDGED)
+            faults.append(f"Expected labels for train, and for prune.callback, {judged}.")
+        teaching = recipe.finetune and recipe.finetune.distil
+        if recipe.finetune and not teaching:
+            faults.append(
+                "Expected labels for finetune without distil. Add distil: {} (on the command line, leave "
+                "--no-distil out)."
+            )
+        elif teaching and teaching.weight not in (None, 1.0):
+            faults.append(
+                f"Expected labels beside finetune.distil.weight={teaching.weight:g}. Leave it out, or give 1.0."
+            )
+        raise_faults(f"The data {recipe.data.name!r} have no labels:", faults)
+
+    # ---- training and judging ---------------------------------------------------------------------------------
+
+    def objective(self, model: keras.Model, label_smoothing: float = 0.0) -> Objective:
+        """Returns what the models are trained and judged by.
+
+        That is the loss that the recipe names; or classification for a data set of images; or what the checkpoint was
+        compiled with; or classification, if the labels are the numbers of classes; nothing without labels.
+
+        Raises:
+            PruneError: None of these.
+        """
+        if not self.labelled(model):
+            return Objective()
+        return replace(self._objective(model), label_smoothing=label_smoothing)
+
+    def _objective(self, model: keras.Model) -> Objective:
+        recipe = self.recipe
+        if recipe.data is None or own(recipe.data.name) is None:
+            return classification(model) if recipe.loss is None else by_name(recipe.loss, model)
+        start = recipe.model.path if isinstance(recipe.model, schema.Start) else None
+        config = {} if start is None else read_config(start).get("compile_config") or {}
+        found = of_config(config, model, recipe.loss)
+        if found is not None:
+            return found
+        if _numbers_of_classes(self.examples("train", model).data.element_spec[1], model):
+            return classification(model)
+        raise PruneError(
+            f"Expected a loss beside {recipe.data.name!r}, for the model was saved without one. Received: loss=None. "
+            "Say it with --loss (in a recipe, loss: …), such as mean_squared_error; or save the model compiled."
+        )
+
+    def judge(self, dense: keras.Model, split: str | None = None) -> Judge:
+        """Returns a judge by validation examples, or by those of a split."""
+        examples = self.examples(split, dense) if split is not None else self.validation(dense)
+        return Judge(dense, self.objective(dense), examples)
+
+    def metrics(self, model: keras.Model, size: int | None = None) -> dict[str, float]:
+        """Returns loss and metrics of a model on validation examples; at a size, if not at that of the recipe."""
+        return Judge(model, self.objective(model), self.validation(model, size)).metrics(model)
+
+    def worth(self, model: keras.Model) -> float:
+        """Returns how good a model is on validation examples by its labels, higher = better."""
+        return worth(self.metrics(model))
+
+    @property
+    def slack(self) -> float:
+        """The slack of a reconstruction: what the recipe says, or what suits it."""
+        said = self.recipe.reconstruct and self.recipe.reconstruct.slack
+        if said is not None:
+            return said
+        return BEFORE_TRAINING if self.recipe.finetune else 0.0
+
+
+def _numbers_of_classes(targets: Any, model: keras.Model) -> bool:
+    """Returns whether the specification of a batch of labels is that of numbers of classes."""
+    outputs = [tuple(each.shape) for each in model.outputs]
+    if isinstance(targets, dict | tuple | list) or not targets.dtype.is_integer or targets.shape.rank != 1:
+        return False
+    return len(outputs) == 1 and len(outputs[0]) == 2 and outputs[0][1] > 1

@@ -1,0 +1,86 @@
+"""Judging: loss, metrics and the error of the outputs of a model after a step."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import keras
+
+from kerasprune._keras import structures
+from kerasprune.criteria.labels import check_labels
+from kerasprune.criteria.objective import losses_by_output
+from kerasprune.data.examples import Examples, example_batches
+from kerasprune.defaults import JUDGED
+from kerasprune.graph.walk import functional
+from kerasprune.steps.objective import Objective
+from kerasprune.steps.report import StepReport
+from kerasprune.surgery.comparison import outputs_of, relative_error
+
+
+class Judge:
+    """Measures models beside the dense one, all on the same examples.
+
+    Args:
+        dense: The dense model.
+        objective: The loss and the metrics.
+        examples: The examples; `None`: nothing is measured.
+    """
+
+    def __init__(self, dense: keras.Model, objective: Objective, examples: Examples | None) -> None:
+        self.dense, self.objective, self.examples = dense, objective, examples
+
+    def step(self, name: str, model: keras.Model) -> StepReport:
+        """Returns the report of the model after a step; the error of the dense model itself is 0."""
+        if self.examples is None:
+            return StepReport(name, None, {})
+        error = 0.0 if model is self.dense else relative_error(self._outputs(model), self._wanted)
+        return StepReport(name, error, self.metrics(model))
+
+    def metrics(self, model: keras.Model) -> dict[str, float]:
+        """Returns loss and metrics, by the objective; nothing without labels or a loss.
+
+        Raises:
+            PruneError: The labels do not go with the loss.
+        """
+        if not self.examples.labelled or self.objective.loss is None:
+            return {}
+        twin = self.objective.compile(keras.Model(*structures(functional(model))))
+        try:
+            return twin.evaluate(**self.examples.fit_arguments(), verbose=0, return_dict=True)
+        except Exception:
+            losses, _ = losses_by_output(twin)
+            for batch in self.examples.batches():  # to say whether labels are the reason, and which
+                check_labels(twin, losses, batch[1])
+            raise
+
+    @cached_property
+    def _wanted(self) -> list[Any]:
+        return self._outputs(self.dense)
+
+    def _outputs(self, model: keras.Model) -> list[Any]:
+        """Returns the outputs of a model on the first examples, batch by batch."""
+        batches = example_batches(model, self.examples.inputs, JUDGED)
+        given = structures(functional(model))[0]
+        return [outputs_of(model, keras.tree.pack_sequence_as(given, batch)) for batch in batches]
+
+
+def check_examples(model: keras.Model, objective: Objective, *given: Examples | None) -> None:
+    """Checks labels against the loss before anything is measured.
+
+    Args:
+        model: The dense model.
+        objective: The loss.
+        given: Examples; those without labels, and the same ones again, are passed over.
+
+    Raises:
+        PruneError: Labels have another shape than the loss takes, or are classes that the model does not have.
+    """
+    labelled = [each for each in dict.fromkeys(given) if each is not None and each.labelled]
+    if not labelled or objective.loss is None:
+        return
+    twin = objective.compile(keras.Model(*structures(functional(model))))
+    losses, _ = losses_by_output(twin)
+    for each in labelled:
+        check_labels(twin, losses, each.labels)
+

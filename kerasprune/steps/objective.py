@@ -1,0 +1,138 @@
+"""The objective of a training: a loss, metrics, and the other options of `compile`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import keras
+
+from kerasprune._keras import compile_arguments
+from kerasprune.errors import PruneError
+from kerasprune.surgery.compiled import anew
+from kerasprune.training.label_smoothing import smoothed
+
+# Losses that may be given by name, of logits or of probabilities as the model's last activation says.
+CROSS_ENTROPIES = {
+    "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
+    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    "binary_crossentropy": keras.losses.BinaryCrossentropy,
+}
+PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
+OPTIONS = ("loss_weights", "weighted_metrics", "run_eagerly", "jit_compile")
+"""What `compile` takes besides, of a checkpoint; `steps_per_execution` is left out, since runs look at every step."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The arguments of `compile` but the optimizer.
+
+    Args:
+        loss: A loss of Keras, its name, or these by output. Defaults to `None`: nothing is learnt from labels.
+        metrics: Metrics, names, or lists of these by output. Defaults to none.
+        options: Further arguments of `compile`. Defaults to none.
+        label_smoothing: ε of the labels, if the loss is a cross-entropy of classes. Defaults to 0.0.
+    """
+
+    loss: Any = None
+    metrics: Any = ()
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    label_smoothing: float = 0.0
+
+    def compile(self, model: keras.Model, optimizer: Any = "sgd") -> keras.Model:
+        """Compiles a model for training and judging, with metrics made anew, and returns it.
+
+        Raises:
+            PruneError: Keras does not know the loss or a metric, or its labels cannot be smoothed.
+        """
+        given = {**self.options, "metrics": self.metrics or None}
+        given |= {name: anew(given[name]) for name in ("metrics", "weighted_metrics") if given.get(name)}
+        try:
+            keras.tree.map_structure(keras.losses.get, self.loss)  # Keras itself asks for a name at the first step only
+            loss = smoothed(self.loss, self.label_smoothing) if self.label_smoothing else self.loss
+            model.compile(optimizer, loss=loss, **given)
+        except PruneError:
+            raise
+        except (ValueError, TypeError) as error:
+            raise unknown_objective(self.loss, error) from error
+        return model
+
+
+def of_model(model: keras.Model, loss: Any = None) -> Objective:
+    """Returns the objective that a model is compiled with.
+
+    Args:
+        model: The model; one that is not compiled has no metrics.
+        loss: Another loss, or the name of one. Defaults to the compiled one.
+    """
+    compiled = compile_arguments(model) if model.compiled else {}
+    options = {name: value for name, value in compiled.items() if name not in ("optimizer", "loss", "metrics")}
+    if loss is None:
+        return Objective(compiled.get("loss"), compiled.get("metrics") or (), options)
+    options = {name: value for name, value in options.items() if name != "loss_weights"}
+    return _named(loss, model, compiled.get("metrics") or (), options)
+
+
+def of_config(config: Mapping[str, Any], model: keras.Model, loss: str | None = None) -> Objective | None:
+    """Returns the objective that a `.keras` file was compiled with, or `None` if it was not and no loss is named.
+
+    Args:
+        config: The `compile_config` of the file; empty if it has none.
+        model: The model of the file.
+        loss: The name of another loss. Defaults to `None`: that of the file.
+
+    Raises:
+        PruneError: Keras does not know the loss or a metric, and no other loss is named.
+    """
+    if loss is None and not config.get("loss"):
+        return None
+    read = keras.saving.deserialize_keras_object
+    try:
+        metrics = read(config.get("metrics")) or ()
+        options = {name: read(config[name]) for name in OPTIONS if config.get(name) is not None}
+        found = Objective(read(config.get("loss")), metrics, options)
+    except (ValueError, TypeError) as error:
+        if loss is None:
+            raise unknown_objective(config["loss"], error) from error
+        return _named(loss, model)
+    if loss is None:
+        return found
+    return _named(loss, model, metrics, {name: value for name, value in options.items() if name != "loss_weights"})
+
+
+def by_name(loss: str, model: keras.Model) -> Objective:
+    """Returns the objective of a loss by its Keras name; of logits unless the model ends in softmax or sigmoid."""
+    return _named(loss, model)
+
+
+def classification(model: keras.Model) -> Objective:
+    """Returns sparse categorical cross-entropy and accuracy."""
+    return by_name("sparse_categorical_crossentropy", model)
+
+
+def _named(
+    loss: Any, model: keras.Model, metrics: Any = (), options: Mapping[str, Any] = MappingProxyType({})
+) -> Objective:
+    """Returns an objective with another loss; a cross-entropy by name brings accuracy if there are no metrics."""
+    if not isinstance(loss, str) or loss not in CROSS_ENTROPIES:
+        return Objective(loss, metrics, options)
+    made = CROSS_ENTROPIES[loss](from_logits=not ends_in_probabilities(model))
+    return Objective(made, metrics or ("accuracy",), options)
+
+
+def ends_in_probabilities(model: keras.Model) -> bool:
+    """Returns whether the last layer of a model is a softmax or sigmoid, or has one for its activation."""
+    last = model.layers[-1]
+    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) in PROBABILITIES
+
+
+def unknown_objective(loss: Any, error: Exception) -> PruneError:
+    """Returns the error of a loss or a metric that Keras does not know."""
+    name = loss.get("config", loss) if isinstance(loss, dict) else repr(loss)
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return PruneError(
+        f"Expected a loss and metrics that Keras knows. Received: loss={name} ({line}). "
+        "Give --loss, or --import FILE.py --trust where the loss is your own."
+    )

@@ -1,0 +1,225 @@
+"""`prune`: the whole way from a trained model to a slim one, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+
+from kerasprune import defaults
+from kerasprune.budgets.base import Budget
+from kerasprune.costs.cost import cost
+from kerasprune.criteria.base import Criterion
+from kerasprune.data.examples import Examples, example_batches, image_side, leaves_side_free
+from kerasprune.errors import PruneError, kind_faults, raise_faults, seed_faults, warn, whole_number_faults
+from kerasprune.graph.trace import trace
+from kerasprune.graph.walk import LOAD
+from kerasprune.planning import plan as make_plan
+from kerasprune.plans import Plan
+from kerasprune.steps import finetune
+from kerasprune.steps.judge import Judge, check_examples
+from kerasprune.steps.objective import Objective, of_model
+from kerasprune.steps.reconstruct import nearer
+from kerasprune.steps.remove import remove
+from kerasprune.steps.report import PruningReport
+from kerasprune.surgery.compiled import compile_like
+from kerasprune.surgery.inline import at_unknown, plain
+from kerasprune.surgery.reconstruct import reconstruct as solve
+from kerasprune.training.distillation import distil as taught
+from kerasprune.training.own_step import has_own_step
+
+KEPT = 0.5  # of the multiply–adds, if no target is given
+
+
+class Pruned(NamedTuple):
+    """The result of `prune`.
+
+    Args:
+        slim: The slim model, compiled if the dense one is.
+        plan: The plan.
+        report: What each step has gained.
+    """
+
+    slim: keras.Model
+    plan: Plan
+    report: PruningReport
+
+
+def prune(
+    model: keras.Model,
+    macs: float | None = None,
+    data: Any = None,
+    epochs: int = 0,
+    *,
+    keep: float | None = None,
+    params: float | None = None,
+    criterion: str | dict | type | Criterion = "l1",
+    budget: str | dict | type | Budget = "uniform",
+    coupling: str = "tied",
+    freeze: Sequence[str] = (),
+    unknown: str = "raise",
+    min_keep: float = 1,
+    round_to: int = 1,
+    resolution: int | None = None,
+    reconstruct: bool = True,
+    distil: bool = True,
+    verify: bool = True,
+    validation: Any = None,
+    loss: Any = None,
+    optimizer: Any = None,
+    batch: int = defaults.BATCH,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    seed: int = 0,
+) -> Pruned:
+    """Prunes a trained model: plan, rebuild; with data reconstruct; with epochs fine-tune with the dense model's help.
+
+    Every step can be had by itself: `kp.plan`, `kp.rebuild`, `kp.verify`, `kp.reconstruct`, `kp.distil` and `fit`. The
+    command `kerasprune prune` takes the same steps, keeps its files on the way and can be resumed: with the same data,
+    target, seed, epochs and batch it ends with the same weights.
+
+    Args:
+        model: The trained model, which is left untouched. If it is compiled its loss and metrics are taken.
+        macs: Fraction of the multiply–adds that is kept. Defaults to 0.5, if neither `keep` nor `params` is given.
+        data: What `fit` takes: arrays or tables of pandas, `(x, y)` or `x`; or batches that can be read again, such as
+            a `tf.data.Dataset`. Labels are needed only to fine-tune on them. Defaults to `None`: the model is only cut.
+        epochs: Epochs of fine-tuning. Defaults to 0.
+        keep: Fraction of the channels that is kept, in place of `macs`.
+        params: Fraction of the parameters that is kept, in place of `macs`.
+        criterion: What matters, as for `kp.plan`. Defaults to `"l1"`.
+        budget: How much is kept where. Defaults to `"uniform"`.
+        coupling: See `kp.trace`. Defaults to `"tied"`.
+        freeze: Names of layers that keep all channels, with wildcards. Defaults to none.
+        unknown: What to do at a layer that cannot be followed: `"raise"`, or `"freeze"`, which keeps the channels that
+            touch it. Layers without a rule are written out if that can be done, and kept whole, with a warning,
+            if not. Defaults to `"raise"`.
+        min_keep: Fewest channels of a group that are kept; below 1 a fraction of the group. Defaults to 1.
+        round_to: Kept channels are a multiple of it. Defaults to 1.
+        resolution: Input side, in pixels, to count at if the model's is free. Defaults to that of the data.
+        reconstruct: Whether kernels are solved by least squares if there are data, and taken if the outputs come
+            nearer to the dense ones. Defaults to `True`.
+        distil: Whether the dense model teaches while the slim one is fine-tuned: for 0.9 of the loss, without labels
+            for all of it. Defaults to `True`.
+        verify: Whether the slim model is compared with the masked dense model right after removal. Defaults to `True`.
+        validation: What the report is measured on, and `fit` validates on, in the form of `data`. Defaults to `data`.
+        loss: Loss of fine-tuning: a loss, a function or a name, of logits unless the model ends in softmax or sigmoid.
+            Defaults to the one that the model is compiled with.
+        optimizer: A Keras optimizer; or its name, whose rate falls by half a cosine. Defaults to SGD, momentum 0.9,
+            from 0.01.
+        batch: Examples per batch, of arrays. Defaults to 128.
+        callbacks: Callbacks of `fit`. Defaults to none.
+        seed: Of everything random: the choice, the order of the examples, and, as `keras.utils.set_random_seed` does,
+            the layers while they are fine-tuned. Defaults to 0.
+
+    Returns:
+        `(slim, plan, report)`: the slim model, compiled if the dense one is; the plan; and what each step has
+        gained, to be printed.
+
+    Raises:
+        PruneError: An argument is out of range, two targets are given, something that a step needs is not, or the slim
+            model is not what its plan says.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> inputs = keras.Input((4,))
+        >>> x = keras.layers.Dense(16, activation="relu")(inputs)
+        >>> model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+        >>> slim, plan, report = kp.prune(model, macs=0.5, data=np.random.default_rng(0).normal(size=(64, 4)))
+        >>> [step.name for step in report.steps]
+        ['dense', 'removed', 'reconstructed']
+    """
+    _check(model, {"macs": macs, "keep": keep, "params": params}, epochs, optimizer, seed)
+    examples = None if data is None else Examples(data, batch)
+    judged = examples if validation is None else Examples(validation, batch)
+    objective = of_model(model, loss)
+    _check_training(model, objective, epochs, examples, distil)
+    check_examples(model, objective, examples, judged)
+    dense = plain(model)
+    judge = Judge(dense, objective, judged)
+    steps = [judge.step("dense", dense)]
+    training = None if examples is None else examples.shuffled(seed)
+    side = resolution
+    if side is None and training is not None and leaves_side_free(dense):
+        side = image_side(dense, example_batches(dense, training.inputs, 1))
+    graph = trace(dense, coupling=coupling, freeze=freeze, unknown=at_unknown(dense, unknown), resolution=side)
+    plan = make_plan(
+        graph, criterion, budget,
+        keep=keep, macs=KEPT if macs is None and keep is None and params is None else macs, params=params,
+        data=None if training is None else training.batches(), loss=objective.loss,
+        min_keep=min_keep, round_to=round_to, resolution=side, seed=seed,
+    )  # fmt: skip
+    slim, verdict = remove(graph, plan, verified=verify)
+    steps.append(judge.step("removed", slim))
+    if training is not None and reconstruct:
+        slack = defaults.BEFORE_TRAINING if epochs else 0.0
+        solved = solve(slim, dense, plan, examples.shuffled(seed).inputs, slack=slack, seed=seed)
+        slim, found = nearer(judge, slim, solved, steps[-1])
+        steps += [] if found is None else [found]
+    if epochs:
+        finetune.seed_layers(slim, seed + defaults.SEED_OF_FINETUNING)
+        student = taught(slim, dense, weight=finetune.teacher_weight(examples.labelled)) if distil else None
+        training = examples.shuffled(seed)
+        finetune.fit(
+            slim,
+            training,
+            objective if examples.labelled else Objective(),
+            finetune.optimizer(optimizer, epochs, training.steps()),
+            epochs,
+            twin=student,
+            validation=judged if judged is not examples else None,
+            callbacks=callbacks,
+        )
+        steps.append(judge.step("fine-tuned", slim))
+    if model.compiled:
+        compile_like(slim, model)
+    before, after = cost(graph), cost(graph, plan)
+    kept = {"macs": after.macs / max(before.macs, 1), "params": after.params / before.params}
+    error = None if verdict is None else verdict.error
+    return Pruned(slim, plan, PruningReport(tuple(steps), **kept, removed=plan.removed, verified=error))
+
+
+def _check(
+    model: keras.Model, targets: dict[str, float | None], epochs: int, optimizer: Any, seed: int | None
+) -> None:
+    given = {name: value for name, value in targets.items() if value is not None}
+    faults = [
+        *kind_faults(keras.Model, LOAD, model=model),
+        *whole_number_faults(0, epochs=epochs),
+        *seed_faults(seed=seed),
+        *_optimizer_faults(optimizer),
+    ]
+    if len(given) > 1:
+        received = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        faults.append(f"Expected one of macs, keep and params, the fraction that is kept. Received: {received}.")
+    raise_faults("The model cannot be pruned:", faults)
+
+
+def _check_training(
+    model: keras.Model, objective: Objective, epochs: int, examples: Examples | None, distil: bool
+) -> None:
+    """Raises what keeps a model from being fine-tuned, before anything is done."""
+    if not epochs:
+        return
+    if examples is None:
+        raise PruneError(f"Expected data to fine-tune on. Received: epochs={epochs}, data=None.")
+    if not examples.labelled and not distil:
+        raise PruneError("Expected labels beside distil=False. Received: inputs alone. Leave distil=True.")
+    if examples.labelled and objective.loss is None:
+        raise PruneError(
+            f"Expected a loss to fine-tune with. Received: loss=None, and {model.name!r} is not compiled. "
+            "Compile it, or give loss=."
+        )
+    if has_own_step(model):
+        warn(
+            f"{type(model).__name__}.train_step is not taken for fine-tuning, which trains as Keras does, on the "
+            "loss. Leave epochs=0 and train the slim model with the step, where that matters."
+        )
+
+
+def _optimizer_faults(optimizer: Any) -> list[str]:
+    try:
+        keras.optimizers.get("sgd" if optimizer is None else optimizer)
+    except (ValueError, TypeError):
+        known = "Give a Keras optimizer, or a name such as 'adam' or 'sgd'."
+        return [f"Expected an optimizer that Keras knows. Received: optimizer={optimizer!r}. {known}"]
+    return []
