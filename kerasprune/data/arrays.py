@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from kerasprune.data import scaling
 from kerasprune.data.epochs import epochs
-from kerasprune.data.examples import Examples
 from kerasprune.data.folder import PARTS, SPLIT_SEED, SPLITS
 from kerasprune.data.sources import ByNumber
+from kerasprune.data.splits import SplitExamples
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files.arrays import read_arrays
 
@@ -62,7 +62,7 @@ class Rows(ByNumber):
             return inputs, record if self.targets is None else tf.gather(self.targets, record)
 
 
-def arrays(path: Path) -> Examples:
+def arrays(path: Path) -> SplitExamples:
     """Returns the examples of a `.npz` file, which is read here, once.
 
     It holds `x` and `y`, or for several inputs an array by the name of each and `y`: divided 80 : 10 : 10 by a fixed
@@ -78,7 +78,7 @@ def arrays(path: Path) -> Examples:
     splits = {split: rows.held() for split, rows in _splits(path, read(path)).items()}
     training = tf.nest.map_structure(np.asarray, splits["train"].inputs)  # the same memory
     scaled = cache(lambda scale: scaler(training, scale, str(path)))
-    return Examples(str(path), tuple(splits), partial(_batches, splits, scaled, str(path)))
+    return SplitExamples(str(path), tuple(splits), partial(_batches, splits, scaled, str(path)))
 
 
 def read(path: Path) -> dict[str, np.ndarray]:

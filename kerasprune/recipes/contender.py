@@ -12,9 +12,9 @@ import keras
 from rich.console import Console
 
 from kerasprune.costs.cost import cost
+from kerasprune.data.labels import inputs_only
 from kerasprune.errors import PruneError
 from kerasprune.recipes import loader
-from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.fit import weight_decay
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.optimizers import optimizer

@@ -10,10 +10,10 @@ from typing import Any
 import keras
 from rich.console import Console
 
+from kerasprune.data.labels import inputs_only
 from kerasprune.plans import Plan
 from kerasprune.recipes import loader, lookup
 from kerasprune.recipes.contender import EXAMPLES, judged, train
-from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.stages.context import Run, dense_model, traced

@@ -12,20 +12,21 @@ from kerasprune._keras import structures
 from kerasprune.budgets.base import Budget
 from kerasprune.costs.cost import cost
 from kerasprune.criteria.base import Criterion
+from kerasprune.data.example_batches import example_batches, image_side
+from kerasprune.data.examples import Examples
+from kerasprune.data.signature import leaves_side_free
 from kerasprune.errors import PruneError, kind_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import LOAD
 from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
 from kerasprune.surgery.compiled import compile_like
-from kerasprune.surgery.example_batches import example_batches, image_side, leaves_side_free
 from kerasprune.surgery.inline import at_unknown, plain
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reconstruct import BEFORE_TRAINING, NO_GAIN
 from kerasprune.surgery.reconstruct import reconstruct as reconstructed
 from kerasprune.training.distillation import distil as taught
 from kerasprune.training.own_step import has_own_step
-from kerasprune.workflows.fit_examples import Examples
 from kerasprune.workflows.pruning_report import Judge, Report, check_examples, compile_for, has_loss
 
 RATE, MOMENTUM = 0.01, 0.9  # of fine-tuning, where no optimizer is given

@@ -11,11 +11,11 @@ import keras
 from kerasprune._keras import structures
 from kerasprune.criteria.labels import check_labels
 from kerasprune.criteria.objective import losses_by_output
+from kerasprune.data.example_batches import example_batches
+from kerasprune.data.examples import Examples
 from kerasprune.graph.walk import functional
 from kerasprune.surgery.comparison import output_error
 from kerasprune.surgery.compiled import compile_like
-from kerasprune.surgery.example_batches import example_batches
-from kerasprune.workflows.fit_examples import Examples
 
 SAMPLES = 256  # examples that the error of the outputs is measured on
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from kerasprune.data.examples import Examples
 from kerasprune.errors import PruneError, choice_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
@@ -21,7 +22,6 @@ from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.recalibrate import recalibrate
 from kerasprune.surgery.reconstruct import reconstruct
 from kerasprune.workflows.choices import READY
-from kerasprune.workflows.fit_examples import Examples
 from kerasprune.workflows.pruning_report import Judge, Step, check_examples
 
 MEASURES = ("accuracy", "loss", "error")

@@ -13,6 +13,8 @@ import keras
 from kerasprune.budgets.reconfigure import reconfigure
 from kerasprune.criteria.labels import check_labels
 from kerasprune.criteria.objective import losses_by_output
+from kerasprune.data.labels import labelled
+from kerasprune.data.signature import leaves_side_free
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -20,11 +22,10 @@ from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, pruning, schema
 from kerasprune.recipes.ahead import Ahead
-from kerasprune.recipes.examples import examples, labelled, own_examples
+from kerasprune.recipes.examples import examples, own_examples
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.objective import Objective, objective
 from kerasprune.recipes.run_folder import RunFolder, load_model
-from kerasprune.surgery.example_batches import leaves_side_free
 from kerasprune.surgery.inline import at_unknown, plain
 from kerasprune.training.callback import declared
 from kerasprune.training.distillation import distil
@@ -32,7 +33,7 @@ from kerasprune.training.distillation import distil
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kerasprune.data.examples import Examples
+    from kerasprune.data.splits import SplitExamples
 
 
 WEIGHT = 0.9  # of the teacher in the loss, where there are labels too
@@ -47,7 +48,7 @@ class Run:
     console: Console
 
     @cached_property
-    def held(self) -> Examples | None:
+    def held(self) -> SplitExamples | None:
         """A user's own examples, read once and held as long as the run; `None` for images by name."""
         return own_examples(self.recipe.data)
 

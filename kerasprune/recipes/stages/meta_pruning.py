@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import keras
 
+from kerasprune.data.labels import inputs_only
 from kerasprune.plans import Plan
 from kerasprune.recipes import pruning, schema
 from kerasprune.recipes.ahead import Ahead
-from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.fit import fit as train
 from kerasprune.recipes.stages.context import Run, traced, worth
 from kerasprune.search.evolution import Evolution

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 
+from kerasprune.data.labels import inputs_only
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
-from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.schema import Recipe
 from kerasprune.recipes.stages import steps
 from kerasprune.recipes.stages.context import Run

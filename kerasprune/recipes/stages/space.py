@@ -8,12 +8,12 @@ from functools import partial
 
 import keras
 
+from kerasprune.data.labels import inputs_only
 from kerasprune.errors import PruneError
 from kerasprune.files import read_rows, write_rows
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, pruning, schema
 from kerasprune.recipes.ahead import Ahead
-from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.stages.context import Run, measured, traced, worth
 from kerasprune.recipes.stages.reconstruct import slack_of

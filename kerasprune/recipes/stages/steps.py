@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kerasprune.recipes.examples import inputs_only
+from kerasprune.data.labels import inputs_only
 from kerasprune.recipes.stages.context import Run, measured
 from kerasprune.reports import tables
 from kerasprune.surgery.comparison import output_error
