@@ -11,11 +11,11 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import set_first_epoch
+from kerasprune.data.epoch_counters import positions
 from kerasprune.errors import PruneError, raise_faults, warn, whole_number_faults
 from kerasprune.files import make_folder, path_of
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.checkpoint import SavedState, last_good
-from kerasprune.training.epoch_counters import positions
 from kerasprune.training.fit import Fit
 from kerasprune.training.jax_step import own_variables
 from kerasprune.training.optimizer import ensure_built, unwrapped

@@ -9,9 +9,9 @@ import numpy as np
 
 from kerasprune.criteria.base import Scores
 from kerasprune.criteria.feature_maps import MapCriterion, channel_averages, places
+from kerasprune.data.example_batches import example_batches
 from kerasprune.errors import warn
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.surgery.example_batches import example_batches
 
 
 @dataclass(frozen=True)

@@ -6,30 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-from keras import tree
 
 from kerasprune._keras import structures
+from kerasprune.data.nests import flat, keys_of
 from kerasprune.errors import PruneError, nearest
 from kerasprune.graph.walk import functional
-
-
-def keys_of(nest: Any) -> list[str]:
-    """Returns the keys of a dict in the order in which Keras flattens it, with `/` between those of nested ones.
-
-    Example:
-        >>> keys_of({"heads": {"weight": 0, "age": 0}, "box": 0}), keys_of([0, 0])
-        (['box', 'heads/age', 'heads/weight'], [])
-    """
-    return ["/".join(map(str, path)) for path, _ in tree.flatten_with_path(nest)] if isinstance(nest, Mapping) else []
-
-
-def flat(nest: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Returns what a dict of dicts holds by the keys of `keys_of`; lists in it stay lists."""
-    found: dict[str, Any] = {}
-    for key, value in nest.items():
-        name = f"{before}{key}"
-        found |= flat(value, f"{name}/") if isinstance(value, Mapping) else {name: value}
-    return found
 
 
 def output_names(model: keras.Model) -> list[str]:

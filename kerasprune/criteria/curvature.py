@@ -12,10 +12,10 @@ import numpy as np
 from keras import ops, tree
 
 from kerasprune.backend.derivatives import gradient, hessian_vector_product, per_example
-from kerasprune.criteria.batches import Batch
 from kerasprune.criteria.example_gradients import mean_squares
 from kerasprune.criteria.gradients import Gradients, check_finite
 from kerasprune.criteria.objective import batches_for_loss, objective, output_loss
+from kerasprune.data.batches import Batch
 from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
 from kerasprune.surgery.precision import PRECISIONS, in_precision
 

@@ -12,9 +12,9 @@ from keras import ops, tree
 
 from kerasprune._keras import maker
 from kerasprune.backend.derivatives import gradient, hessian_vector_product
-from kerasprune.criteria.batches import Batch
 from kerasprune.criteria.gradients import check_finite
 from kerasprune.criteria.objective import batches_for_loss, objective
+from kerasprune.data.batches import Batch
 from kerasprune.errors import PruneError
 from kerasprune.graph.walk import functional
 from kerasprune.surgery.precision import in_precision

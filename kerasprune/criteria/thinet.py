@@ -14,11 +14,11 @@ from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.criteria.belonging import Member, Readers
 from kerasprune.criteria.elimination import Problem, elimination_errors
 from kerasprune.criteria.feature_maps import passes, portions
+from kerasprune.data.example_batches import example_batches
 from kerasprune.errors import PruneError, is_number, raise_faults, warn, whole_number_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.surgery.as_linear import Linear, as_linear
-from kerasprune.surgery.example_batches import example_batches
 
 
 @dataclass(frozen=True)

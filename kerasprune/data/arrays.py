@@ -8,14 +8,15 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from kerasprune.data import scaling
 from kerasprune.data.epochs import epochs
-from kerasprune.data.examples import Examples
 from kerasprune.data.folder import PARTS, SPLIT_SEED, SPLITS
 from kerasprune.data.sources import ByNumber
+from kerasprune.data.splits import SplitExamples
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files.arrays import read_arrays
 
@@ -33,11 +34,11 @@ class Rows(ByNumber):
 
     Args:
         inputs: Array of shape (count, …), or such arrays by the name of the model's input.
-        targets: Array of shape (count, …); `None` where there are none.
+        targets: Array of shape (count, …), or a nest of such arrays; `None` if there are none.
     """
 
     inputs: Inputs | Tensors
-    targets: np.ndarray | tf.Tensor | None
+    targets: Any
 
     @property
     def count(self) -> int:
@@ -52,17 +53,50 @@ class Rows(ByNumber):
     def held(self) -> Rows:
         """Returns the examples as tensors, which every data set made of them shares; an array would be copied."""
         with tf.device("CPU"):  # also where there is a GPU: its memory is for the model
-            targets = None if self.targets is None else tf.constant(self.targets)
-            return Rows(tf.nest.map_structure(tf.constant, self.inputs), targets)
+            return Rows(*(tf.nest.map_structure(_held, each) for each in (self.inputs, self.targets)))
 
     def decode(self, record: tf.Tensor) -> tuple[Any, tf.Tensor]:
         """Returns the inputs and the target of a number; where there are no targets, the number stands for it."""
         with tf.device("CPU"):
-            inputs = tf.nest.map_structure(lambda each: tf.gather(each, record), self.inputs)
-            return inputs, record if self.targets is None else tf.gather(self.targets, record)
+            inputs, targets = (
+                tf.nest.map_structure(lambda x: None if x is None else tf.gather(x, record), each)
+                for each in (self.inputs, self.targets)
+            )
+            return inputs, record if targets is None else targets
 
 
-def arrays(path: Path) -> Examples:
+def batches_of(parts: tuple, batch: int, seed: int) -> tf.data.Dataset:
+    """Returns batches to train on of arrays in memory, in the order that a file of them would have.
+
+    Args:
+        parts: Arrays, or nests of them, as `fit` takes them: inputs, and targets and weights if there are any.
+        batch: Examples per batch.
+        seed: Decides the order of every epoch.
+    """
+    parts = tuple(keras.tree.map_structure(_plain, _without_lists(each)) for each in parts)
+    rows = Rows(parts[0], parts[1:] or None).held()
+    made = epochs(rows, lambda x, *_: x, batch=min(batch, rows.count), seed=seed, name=f"arrays {seed}")
+    return made.map(lambda x, rest: (x, *rest) if len(parts) > 1 else (x,))
+
+
+def _without_lists(nest: Any) -> Any:
+    """Returns a nest of arrays with tuples for lists, which tf.data would take for arrays."""
+    if isinstance(nest, list | tuple):
+        return tuple(map(_without_lists, nest))
+    return {name: _without_lists(each) for name, each in nest.items()} if isinstance(nest, Mapping) else nest
+
+
+def _plain(array: Any) -> Any:
+    """Returns an array as a model takes it: real numbers in 32 bits."""
+    array = keras.ops.convert_to_numpy(array) if keras.ops.is_tensor(array) else np.asarray(array)
+    return array.astype(np.float32) if array.dtype == np.float64 else array
+
+
+def _held(array: Any) -> tf.Tensor | None:
+    return None if array is None else tf.constant(array)
+
+
+def arrays(path: Path) -> SplitExamples:
     """Returns the examples of a `.npz` file, which is read here, once.
 
     It holds `x` and `y`, or for several inputs an array by the name of each and `y`: divided 80 : 10 : 10 by a fixed
@@ -78,7 +112,7 @@ def arrays(path: Path) -> Examples:
     splits = {split: rows.held() for split, rows in _splits(path, read(path)).items()}
     training = tf.nest.map_structure(np.asarray, splits["train"].inputs)  # the same memory
     scaled = cache(lambda scale: scaler(training, scale, str(path)))
-    return Examples(str(path), tuple(splits), partial(_batches, splits, scaled, str(path)))
+    return SplitExamples(str(path), tuple(splits), partial(_batches, splits, scaled, str(path)))
 
 
 def read(path: Path) -> dict[str, np.ndarray]:

@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from kerasprune.data.sources import DataInfo, Indexed, Source, in_memory
+from kerasprune.data.facts import DataInfo
+from kerasprune.data.sources import Indexed, Source, in_memory
 
 CLASSES = tuple("0123456789")
 EXAMPLES = {"train": 1197, "validation": 300, "test": 300}

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from kerasprune.data.epoch_counters import positions
 from kerasprune.data.sources import Images
-from kerasprune.training.epoch_counters import positions
 
 Frame = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 """From a uint8 original, a seed (two int64) and the number of the epoch to a float32 image."""

@@ -1,156 +1,134 @@
-"""A user's own examples: whatever their inputs and targets are, in batches, by split."""
+"""Examples of a user's, in whatever form `fit` takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
-import tensorflow as tf
+import keras
+import numpy as np
 
-from kerasprune.data.lookup import own
-from kerasprune.errors import PruneError, nearest
-
-Counts = dict[tuple[str, int], int]
-SPLIT_NAMES = ("train", "validation", "test")
+from kerasprune.data.forms import is_array, never_ends, own_array
+from kerasprune.errors import PruneError, short
 
 
-@dataclass(frozen=True)
 class Examples:
-    """Examples of one's own, held as long as this object is.
+    """Examples in any form that `fit` takes and that can be read again.
 
     Args:
-        name: Where they come from.
-        splits: The names of the splits.
-        make: From a split, a batch size, a seed and a scale to batches `(inputs, targets)`, or to single examples,
-            which `fitted` puts into batches.
-        divide: Takes the part of a split out of single examples, where `make` returns all. Defaults to `None`.
-        counts: Numbers of batches that had to be counted: `{(whose, examples per batch): number}`.
+        data: Arrays, or tables of pandas, `(inputs, labels, …)` or inputs; or batches of these.
+        batch: Examples per batch, of arrays.
+
+    Raises:
+        PruneError: The data can be read only once, never end, or are lists of numbers.
     """
 
-    name: str
-    splits: Sequence[str]
-    make: Callable[[str, int, int, str], tf.data.Dataset]
-    divide: Callable[[tf.data.Dataset, str], tf.data.Dataset] | None = None
-    counts: Counts = field(default_factory=dict, init=False, repr=False, compare=False)
+    def __init__(self, data: Any, batch: int) -> None:
+        if isinstance(data, Iterator):
+            raise PruneError(
+                f"Expected data that can be read several times. Received: {short(data)}, which is used up by the first "
+                "reading. Give arrays, a tf.data.Dataset or a keras.utils.PyDataset."
+            )
+        if isinstance(data, list) and not all(map(is_array, data)):
+            raise PruneError(
+                "Expected data in a form that fit takes: arrays (x, y), or a data set. Received: a list of other "
+                "things. Concatenate its batches, or make a tf.data.Dataset or a keras.utils.PyDataset of them."
+            )
+        if never_ends(data):
+            raise PruneError(
+                f"Expected data that end. Received: a {type(data).__name__}, which repeats for ever. "
+                "Leave .repeat() out, or give data.take(number of batches)."
+            )
+        numbers = [x for x in keras.tree.flatten(data) if isinstance(x, int | float | str)]
+        if isinstance(data, tuple | list | Mapping) and numbers:
+            raise PruneError(
+                f"Expected arrays. Received: lists of Python's own numbers or texts, such as {numbers[0]!r}. "
+                "Make arrays of them: numpy.asarray(…)."
+            )
+        self.arrays = isinstance(data, tuple | list | Mapping) or is_array(data)
+        self.data = keras.tree.map_structure(_fitting, data, none_is_leaf=False) if self.arrays else data
+        self.batch = batch
 
-    def batches(self, split: str, batch: int, seed: int, scale: str, inputs: Sequence[Any]) -> tf.data.Dataset:
-        """Returns a split in batches that fit the inputs of a model.
+    @property
+    def reorders(self) -> bool:
+        """Whether `fit` may shuffle them; a data set has an order of its own."""
+        return self.arrays or isinstance(self.data, keras.utils.PyDataset)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are labels beside the inputs."""
+        if self.arrays:
+            return isinstance(self.data, tuple) and len(self.data) > 1
+        first = self._first
+        return isinstance(first, tuple | list) and len(first) > 1
+
+    @property
+    def labels(self) -> Any:
+        """The labels: of arrays all, of batches those of the first."""
+        return (self.data if self.arrays else self._first)[1]
+
+    @property
+    def inputs(self) -> Any:
+        """The inputs, in arrays; of batches, the batches."""
+        return self.data[0] if self.arrays and isinstance(self.data, tuple) else self.data
+
+    def batches(self) -> Any:
+        """Returns what holds batches `(inputs, labels)`, or inputs: a list, or what was given."""
+        if not self.arrays:
+            return self.data
+        data = self.data if isinstance(self.data, tuple) else (self.data,)
+        starts = range(0, len(keras.tree.flatten(data)[0]), self.batch)
+        cut = [keras.tree.map_structure(lambda x, s=start: x[s : s + self.batch], data) for start in starts]
+        return cut if len(data) > 1 else [each[0] for each in cut]
+
+    def shuffled(self, seed: int) -> Examples:
+        """Returns the examples to train on, in an order that is a function of the seed and the epoch.
+
+        Arrays become batches of one size, as those of a file of arrays are; what is left at the end of an epoch is left
+        out. Batches stay in the order that they come in, and so do arrays if TensorFlow is not installed, which `fit`
+        shuffles.
 
         Args:
-            split: Name of the split.
-            batch: Examples per batch, where the examples are not in batches already.
-            seed: Decides the order of the training split.
-            scale: What pixels become, see `kerasprune.data.scaling`.
-            inputs: The input tensors of the model.
-
-        Raises:
-            PruneError: There is no such split, or the examples do not fit the inputs.
+            seed: Decides the order.
         """
-        if split not in self.splits:
-            raise PruneError(
-                f"Expected one of the splits of {self.name}: {', '.join(self.splits)}. Received: {split!r}."
-                f"{nearest(split, self.splits)}"
-            )
-        whole = self.name if self.divide is not None else f"{split} of {self.name}"
-        data = fitted(self.make(split, batch, seed, scale), inputs, batch, whole, self.counts)
-        if self.divide is None:
-            return data
-        return fitted(self.divide(data.unbatch(), split), inputs, batch, f"{split} of {self.name}", self.counts)
+        if not self.arrays or find_spec("tensorflow") is None:
+            return self
+        from kerasprune.data.arrays import batches_of
+
+        data = self.data if isinstance(self.data, tuple) else (self.data,)
+        return Examples(batches_of(data, self.batch, seed), self.batch)
+
+    def fit_arguments(self) -> dict[str, Any]:
+        """Returns the arguments of `fit` and `evaluate`."""
+        if not self.arrays:
+            return {"x": self.data}
+        parts = self.data if isinstance(self.data, tuple) else (self.data,)
+        return {**dict(zip(("x", "y", "sample_weight"), parts, strict=False)), "batch_size": self.batch}
+
+    def validation_arguments(self) -> dict[str, Any]:
+        """Returns the arguments of `fit` that validate on these examples."""
+        return {"validation_data": self.data, **({"validation_batch_size": self.batch} if self.arrays else {})}
+
+    def steps(self) -> int:
+        """Returns the number of batches."""
+        batches = self.batches()
+        if isinstance(batches, keras.utils.PyDataset):
+            return batches.num_batches
+        try:
+            return len(batches)
+        except TypeError:  # a set of unknown length
+            return sum(1 for _ in batches)
+
+    @cached_property
+    def _first(self) -> Any:
+        """The first batch, read once: a data set may shuffle before it gives one."""
+        batches = self.batches()
+        return batches[0] if isinstance(batches, keras.utils.PyDataset) else next(iter(batches), ())
 
 
-def examples(name: str) -> Examples:
-    """Returns the examples of a `.npz` or `.npy` file, or of a function `module:function` or `FILE.py:function`.
-
-    Args:
-        name: The path or the address. An address imports that code.
-
-    Raises:
-        PruneError: There is no such file or function, or it holds something else.
-    """
-    if own(name) == "function":
-        from kerasprune.data.user_function import user_function
-
-        return user_function(name)
-    from kerasprune.data.arrays import arrays
-
-    return arrays(Path(name).expanduser())
-
-
-def fitted(
-    data: tf.data.Dataset,
-    inputs: Sequence[Any],
-    batch: int,
-    name: str,
-    counts: Counts | None = None,
-) -> tf.data.Dataset:
-    """Returns examples in batches of the shapes that a model takes.
-
-    Single examples are put into batches, a channel axis of one is added where only that is missing, and the number of
-    batches is counted where it is not known.
-
-    Args:
-        data: Examples or batches `(inputs, targets)`, or with weights as a third part.
-        inputs: The input tensors of the model.
-        batch: Examples per batch.
-        name: Where the examples come from.
-        counts: Numbers counted before, by name and examples per batch; a new one is added. Defaults to none.
-
-    Raises:
-        PruneError: The examples do not fit, or never end.
-    """
-    missing = _missing_rank(data.element_spec[0], inputs, name)
-    if missing == {"batch"} or missing == {"batch", "channel"}:
-        data = data.batch(batch)
-    if "channel" in missing:
-        data = data.map(lambda x, *rest: (tf.nest.map_structure(lambda each: each[..., None], x), *rest))
-    _check_shapes(data.element_spec[0], inputs, name)
-    steps = data.cardinality()
-    if steps == tf.data.INFINITE_CARDINALITY:
-        raise PruneError(f"Expected examples that end. Received: {name}, which repeats. Leave .repeat() out.")
-    if steps == tf.data.UNKNOWN_CARDINALITY:
-        counts, key = {} if counts is None else counts, (name, batch)
-        if key not in counts:
-            counts[key] = int(data.reduce(tf.constant(0, tf.int64), lambda n, *_: n + 1))
-        data = data.apply(tf.data.experimental.assert_cardinality(counts[key]))
-    if len(data) == 0:
-        raise PruneError(f"Expected at least one batch. Received: {name}, which is empty.")
-    return data.prefetch(tf.data.AUTOTUNE)
-
-
-def _missing_rank(spec: Any, inputs: Sequence[Any], name: str) -> set[str]:
-    """Returns which of the axes `batch` and `channel` the examples lack beside the inputs of the model."""
-    flat = tf.nest.flatten(spec)
-    if len(flat) != len(inputs):
-        raise PruneError(
-            f"Expected {len(inputs)} inputs: {', '.join(each.name for each in inputs)}. "
-            f"Received: {len(flat)} from {name}."
-        )
-    first, wanted = flat[0].shape, inputs[0].shape
-    if first.rank is None or first.rank == len(wanted):
-        return set()
-    grey = wanted[-1] == 1 and len(wanted) > 2 and first[-1] != 1
-    if first.rank == len(wanted) - 1:
-        # (height, width) in batches lacks its channel; (height, width, 1) alone lacks its batch.
-        in_batches = grey and tuple(first[1:]) == tuple(wanted[1:-1])
-        return {"channel"} if in_batches else {"batch"}
-    if first.rank == len(wanted) - 2 and grey:
-        return {"batch", "channel"}
-    raise PruneError(
-        f"Expected examples of shape {tuple(wanted[1:])} for the model. Received: {tuple(first)} from {name}."
-    )
-
-
-def _check_shapes(spec: Any, inputs: Sequence[Any], name: str) -> None:
-    names = {each.name for each in inputs}
-    by_name = isinstance(spec, dict)
-    if by_name and set(spec) != names:
-        raise PruneError(f"Expected inputs named {sorted(names)}. Received: {sorted(spec)} from {name}.")
-    pairs = [(spec[each.name], each) for each in inputs] if by_name else zip(tf.nest.flatten(spec), inputs, strict=True)
-    for found, wanted in pairs:
-        if not found.shape.is_compatible_with((None, *wanted.shape[1:])):
-            raise PruneError(
-                f"Expected examples of shape {tuple(wanted.shape[1:])} for the input {wanted.name!r}. "
-                f"Received: {tuple(found.shape[1:])} from {name}."
-            )
+def _fitting(x: Any) -> Any:
+    """Returns an array as `fit` takes it: a table as an array; texts as a tensor, for it takes few arrays of them."""
+    x = own_array(x)
+    return keras.ops.convert_to_tensor(x) if isinstance(x, np.ndarray) and x.dtype.kind in "OUS" else x

@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from kerasprune.data.sources import DataInfo, Indexed, Source, encoded_image
+from kerasprune.data.facts import DataInfo
+from kerasprune.data.sources import Indexed, Source, encoded_image
 from kerasprune.errors import PruneError, raise_faults
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})

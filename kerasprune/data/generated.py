@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerasprune.data.sources import DataInfo, Indexed, Source, in_memory
+from kerasprune.data.facts import DataInfo
+from kerasprune.data.sources import Indexed, Source, in_memory
 
 SIDE = 32
 EXAMPLES = {"train": 256, "validation": 64, "test": 64}

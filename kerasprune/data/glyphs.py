@@ -15,8 +15,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from kerasprune.data.facts import DataInfo
 from kerasprune.data.glyph_scene import CLASSES, SIDE, draw
-from kerasprune.data.sources import DataInfo, Indexed, Source
+from kerasprune.data.sources import Indexed, Source
 from kerasprune.data.tfds_source import read_whole
 
 SEED = 0

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kerasprune.data.facts import IMAGENET_MEAN, IMAGENET_STD, DataInfo
 from kerasprune.errors import choice_faults
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from kerasprune.data.sources import DataInfo
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 SCALES = ("standardise", "imagenet", "0..1", "-1..1", "0..255", "none")
 """`standardise` and `imagenet` subtract a mean and divide by a standard deviation, the data set's own or ImageNet's;
 `none` leaves the pixels as they are stored, as `0..255` does."""

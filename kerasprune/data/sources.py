@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
-from kerasprune.data.scaling import IMAGENET_MEAN, IMAGENET_STD
+from kerasprune.data.facts import DataInfo
 
 SHUFFLED_AHEAD = 10_000
-
-
-@dataclass(frozen=True)
-class DataInfo:
-    """Facts about a data set.
-
-    Args:
-        name: The name that `load` knows it by.
-        classes: Names of the classes, in the order of their labels.
-        examples: Number of images by split.
-        size: `(height, width)` of the originals in pixels; `None` where they differ.
-        mean: Mean by colour channel of images in [0, 1]; `load` subtracts it.
-        std: Standard deviation by colour channel of images in [0, 1]; `load` divides by it.
-        mirror: Whether a mirrored image still belongs to its class: not so for letters. Defaults to `True`.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    examples: Mapping[str, int]
-    size: tuple[int, int] | None
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
-    mirror: bool = True
 
 
 class Images(Protocol):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tensorflow_datasets as tfds
 
-from kerasprune.data.sources import DataInfo, Images, Indexed, Source, Streamed, encoded_image, in_memory
+from kerasprune.data.facts import DataInfo
+from kerasprune.data.sources import Images, Indexed, Source, Streamed, encoded_image, in_memory
 from kerasprune.errors import PruneError, nearest
 
 HELD_IN_MEMORY = 2**30  # bytes of decoded images in a split, up to which it is read once and kept

@@ -12,14 +12,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from kerasprune.data.examples import SPLIT_NAMES, Examples
+from kerasprune.data.splits import SPLIT_NAMES, SplitExamples
 from kerasprune.errors import PruneError
 from kerasprune.files.python_file import import_file
 
 PARTS = 10  # of the examples of a function without splits eight tenths train, one validates, one tests
 
 
-def user_function(address: str) -> Examples:
+def user_function(address: str) -> SplitExamples:
     """Returns the examples of a function.
 
     It is called with the name of a split, once, and returns that split; a function without arguments returns all
@@ -47,7 +47,7 @@ def user_function(address: str) -> Examples:
             )
         return called(*((split,) if takes_split else ()))
 
-    return Examples(address, SPLIT_NAMES, make, None if takes_split else _part)
+    return SplitExamples(address, SPLIT_NAMES, make, None if takes_split else _part)
 
 
 def _function(address: str) -> Callable[..., Any]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kerasprune.data.signature import Signature
 from kerasprune.errors import warn
 from kerasprune.export.samples import Samples
-from kerasprune.export.signature import Signature
 
 CALIBRATION_SAMPLES = 256  # enough for stable ranges; more only widens them by outliers
 FEW_SAMPLES = 50

@@ -19,14 +19,15 @@ from pathlib import Path
 
 import keras
 
+from kerasprune.data.signature import Signature
 from kerasprune.errors import PruneError
 from kerasprune.export.calibration import write_calibration
 from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, converted
 from kerasprune.export.converter_process import ConverterDeath, process
+from kerasprune.export.output_names import output_names
 from kerasprune.export.precision import in_float32
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
-from kerasprune.export.signature import Signature, output_names
 from kerasprune.export.unrolling import unrolled
 
 LAST_LINES = 5

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from kerasprune.data.signature import Signature
 from kerasprune.errors import PruneError
 from kerasprune.export.samples import Batch, Samples
-from kerasprune.export.signature import Signature
 
 Function = Callable[[Batch], Sequence[np.ndarray]]
 

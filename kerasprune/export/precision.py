@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
+from kerasprune.data.signature import is_graph
 from kerasprune.errors import PruneError
-from kerasprune.export.signature import is_graph
 
 HALF_TYPES = {  # name of a policy or dtype -> the type it computes in
     "float16": "float16",

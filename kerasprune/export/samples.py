@@ -10,8 +10,8 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from kerasprune.data.signature import InputSpec, Signature
 from kerasprune.errors import PruneError, raise_faults
-from kerasprune.export.signature import InputSpec, Signature
 
 BATCH = 128  # samples of an array in one batch
 RANDOM_SAMPLES = 16

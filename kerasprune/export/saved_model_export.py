@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.data.signature import Signature, signature_of
 from kerasprune.errors import PruneError, extras
 from kerasprune.export.destination import new_saved_model
 from kerasprune.export.parity import Function, compare, keras_function, require_close
@@ -16,7 +17,6 @@ from kerasprune.export.precision import precision
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import Batch, first_inputs, samples_of
-from kerasprune.export.signature import Signature, signature_of
 
 OTHER_FORMATS = (".tflite", ".keras", ".h5", ".pb")
 

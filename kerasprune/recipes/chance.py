@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.data.examples import Examples
 from kerasprune.data.lookup import own
 from kerasprune.data.scaling import SCALES
 from kerasprune.errors import warn
 from kerasprune.recipes import schema
-from kerasprune.data.examples import Examples
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.steps.judge import Judge
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kerasprune.data.lookup import own
 from kerasprune.errors import PruneError
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from kerasprune.data.examples import Examples
+    from kerasprune.data.splits import SplitExamples
 
 SMOKE_BATCHES = 2
 
 
-def own_examples(spec: Data | None) -> Examples | None:
+def own_examples(spec: Data | None) -> SplitExamples | None:
     """Returns a user's own examples, read here; `None` where there are no data, or images by name."""
     if spec is None or own(spec.name) is None:
         return None
-    from kerasprune.data.examples import examples as read
+    from kerasprune.data.own_examples import split_examples
 
-    return read(spec.name)
+    return split_examples(spec.name)
 
 
 def examples(
@@ -32,7 +32,7 @@ def examples(
     model: keras.Model,
     batch: int | None = None,
     size: int | None = None,
-    held: Examples | None = None,
+    held: SplitExamples | None = None,
 ) -> tf.data.Dataset:
     """Returns batches of inputs and targets of a recipe's data; two batches of noise, of images, for a recipe in short.
 
@@ -64,7 +64,7 @@ def examples_of(
     batch: int | None = None,
     size: int | None = None,
     seed: int = 0,
-    held: Examples | None = None,
+    held: SplitExamples | None = None,
 ) -> tf.data.Dataset:
     """Returns batches of inputs and targets of a data section; see `examples`."""
     batch, held = batch or spec.batch, held or own_examples(spec)
@@ -123,13 +123,3 @@ def image_shape(model: keras.Model, name: str) -> tuple[int | None, int]:
             "x and y, or module:function."
         )
     return shapes[0][1], shapes[0][3]
-
-
-def inputs_only(batches: Any) -> Any:
-    """Returns the inputs of batches, without their targets."""
-    return batches.map(lambda inputs, *_: inputs)
-
-
-def labelled(batches: Any) -> bool:
-    """Returns whether batches hold targets beside inputs."""
-    return isinstance(batches.element_spec, tuple) and len(batches.element_spec) > 1

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kerasprune.budgets.reconfigure import reconfigure
-from kerasprune.data.examples import Examples, leaves_side_free
+from kerasprune.data.examples import Examples
 from kerasprune.data.lookup import own
+from kerasprune.data.signature import leaves_side_free
 from kerasprune.defaults import BEFORE_TRAINING
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files.keras_model import load_model, read_config

@@ -42,7 +42,14 @@ def fit(
     twin = twin or keras.Model(*structures(functional(model)), name=model.name)
     objective.compile(twin, optimizer)
     beside = {} if validation is None else validation.validation_arguments()
-    twin.fit(**training.fit_arguments(), **beside, epochs=epochs, verbose=0, callbacks=list(callbacks))
+    twin.fit(
+        **training.fit_arguments(),
+        **beside,
+        epochs=epochs,
+        shuffle=training.reorders,
+        verbose=0,
+        callbacks=list(callbacks),
+    )
 
 
 def teacher_weight(labelled: bool) -> float:

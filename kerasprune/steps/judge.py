@@ -10,7 +10,8 @@ import keras
 from kerasprune._keras import structures
 from kerasprune.criteria.labels import check_labels
 from kerasprune.criteria.objective import losses_by_output
-from kerasprune.data.examples import Examples, example_batches
+from kerasprune.data.example_batches import example_batches
+from kerasprune.data.examples import Examples
 from kerasprune.defaults import JUDGED
 from kerasprune.graph.walk import functional
 from kerasprune.steps.objective import Objective
@@ -83,4 +84,3 @@ def check_examples(model: keras.Model, objective: Objective, *given: Examples | 
     losses, _ = losses_by_output(twin)
     for each in labelled:
         check_labels(twin, losses, each.labels)
-

@@ -11,7 +11,9 @@ from kerasprune import defaults
 from kerasprune.budgets.base import Budget
 from kerasprune.costs.cost import cost
 from kerasprune.criteria.base import Criterion
-from kerasprune.data.examples import Examples, example_batches, image_side, leaves_side_free
+from kerasprune.data.example_batches import example_batches, image_side
+from kerasprune.data.examples import Examples
+from kerasprune.data.signature import leaves_side_free
 from kerasprune.errors import PruneError, kind_faults, raise_faults, seed_faults, warn, whole_number_faults
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import LOAD
@@ -178,9 +180,7 @@ def prune(
     return Pruned(slim, plan, PruningReport(tuple(steps), **kept, removed=plan.removed, verified=error))
 
 
-def _check(
-    model: keras.Model, targets: dict[str, float | None], epochs: int, optimizer: Any, seed: int | None
-) -> None:
+def _check(model: keras.Model, targets: dict[str, float | None], epochs: int, optimizer: Any, seed: int | None) -> None:
     given = {name: value for name, value in targets.items() if value is not None}
     faults = [
         *kind_faults(keras.Model, LOAD, model=model),

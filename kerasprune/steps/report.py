@@ -23,7 +23,7 @@ class StepReport:
     metrics: Mapping[str, float]
 
     def is_further_than(self, other: StepReport) -> bool:
-        """Returns whether its outputs are further from the dense model's; of a step that harms, the model is not taken."""
+        """Returns whether its outputs are further from the dense model's than those of another."""
         return None not in (self.error, other.error) and not self.error <= other.error
 
     def __str__(self) -> str:

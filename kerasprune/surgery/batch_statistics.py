@@ -9,7 +9,7 @@ import keras
 from keras import layers, tree
 
 from kerasprune._keras import calls_of_layers, inner_layers, structures
-from kerasprune.surgery.program import Batches
+from kerasprune.data.example_batches import Batches
 
 
 def trainable_norms(model: keras.Model) -> list[layers.BatchNormalization]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kerasprune.data.example_batches import Batches
 from kerasprune.graph.values import values
 from kerasprune.rules.gate import Gate
 from kerasprune.surgery.as_linear import numbers_of
 from kerasprune.surgery.inner_kernels import given_to
-from kerasprune.surgery.program import Batches, Program, Run, Step, Value
+from kerasprune.surgery.program import Program, Run, Step, Value
 from kerasprune.surgery.scratch import Scratch
 from kerasprune.surgery.solved_kernel import Kernel
 

@@ -9,12 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.data.example_batches import Batches, example_batches
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.surgery.as_linear import Linear, as_linear
-from kerasprune.surgery.example_batches import example_batches
 from kerasprune.surgery.pairing import Pair, Pairing, paired
-from kerasprune.surgery.program import Batches, Run, Step, Value
+from kerasprune.surgery.program import Run, Step, Value
 
 
 def feature_error(

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 from keras import layers
 
+from kerasprune.data.example_batches import Batches
 from kerasprune.graph.values import values
 from kerasprune.surgery.batch_statistics import Averages, run, trainable_norms
-from kerasprune.surgery.program import Batches
 
 _LEAST = 100  # numbers of a channel that its variance is taken from
 

@@ -17,11 +17,9 @@ import numpy as np
 from keras import tree
 
 from kerasprune._keras import argument_names, mask_of, put_mask
+from kerasprune.data.example_batches import Batches
 from kerasprune.graph.walk import functional, walk
 from kerasprune.surgery.scratch import Scratch
-
-Batches = list[list[np.ndarray]]
-"""Batches of examples; each is one array for every input of a model, in flat order."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from kerasprune.data.example_batches import example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.values import values
@@ -13,7 +14,6 @@ from kerasprune.graph.walk import functional
 from kerasprune.surgery.batch_statistics import Averages, run, trainable_norms
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
-from kerasprune.surgery.example_batches import example_batches
 
 
 def recalibrate(slim: keras.Model, data: Any, *, samples: int = SAMPLES) -> keras.Model:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.data.example_batches import example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import is_number, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
@@ -15,7 +16,6 @@ from kerasprune.plans import Plan
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.dense_targets import Targets
-from kerasprune.surgery.example_batches import example_batches
 from kerasprune.surgery.own_statistics import take_own_statistics
 from kerasprune.surgery.pairing import paired
 from kerasprune.surgery.solving import Solving

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasprune.data.example_batches import Batches
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.values import values
 from kerasprune.surgery.as_linear import Linear, as_linear, numbers_of
@@ -20,7 +21,7 @@ from kerasprune.surgery.inner_kernels import given_to, kernel_layers, steps_of
 from kerasprune.surgery.layer_tail import Tail, tail_of
 from kerasprune.surgery.least_squares import LeastSquares, fitted
 from kerasprune.surgery.pairing import Pairing
-from kerasprune.surgery.program import Batches, Run, Step, Value
+from kerasprune.surgery.program import Run, Step, Value
 from kerasprune.surgery.solved_kernel import Kernel
 from kerasprune.surgery.solving_order import in_order
 

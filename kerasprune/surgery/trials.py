@@ -8,14 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.data.example_batches import Batches, example_batches
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.surgery.dense_targets import Made, Targets
-from kerasprune.surgery.example_batches import example_batches
 from kerasprune.surgery.feature_error import last_outputs
 from kerasprune.surgery.pairing import Pairing, paired
-from kerasprune.surgery.program import Batches, Program, Run, Step, Value
+from kerasprune.surgery.program import Program, Run, Step, Value
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.solved_kernel import Kernel
 from kerasprune.surgery.solving import Solving

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from kerasprune._keras import first_epoch, set_first_epoch
-from kerasprune.training.epoch_counters import positions
+from kerasprune.data.epoch_counters import positions
 from kerasprune.training.optimizer import ensure_built
 
 

@@ -11,6 +11,7 @@ import keras
 
 from kerasprune._keras import inner_layers
 from kerasprune.costs.cost import graph_at
+from kerasprune.data.example_batches import example_batches, image_side
 from kerasprune.errors import fraction_faults, raise_faults, whole_number_faults
 from kerasprune.files import replacing
 from kerasprune.graph.graph import ChannelGraph
@@ -18,7 +19,6 @@ from kerasprune.graph.values import values
 from kerasprune.plans import Plan
 from kerasprune.search.evolution import Evolution, Genes
 from kerasprune.surgery.compiled import compile_like
-from kerasprune.surgery.example_batches import example_batches, image_side
 from kerasprune.surgery.inline import plain
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.recalibrate import recalibrate

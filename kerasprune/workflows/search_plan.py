@@ -12,6 +12,7 @@ from kerasprune import criteria
 from kerasprune._keras import structures
 from kerasprune.costs.cost import graph_at
 from kerasprune.criteria.base import Criterion
+from kerasprune.data.example_batches import example_batches, image_side
 from kerasprune.errors import choice_faults, kind_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -19,7 +20,6 @@ from kerasprune.graph.values import values
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
 from kerasprune.search.evolution import Evolution, Genes
-from kerasprune.surgery.example_batches import example_batches, image_side
 from kerasprune.surgery.feature_error import logit_error
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.recalibrate import recalibrate

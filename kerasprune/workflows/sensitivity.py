@@ -14,6 +14,7 @@ from kerasprune import criteria
 from kerasprune._keras import structures
 from kerasprune.budgets.base import kept_number, top
 from kerasprune.criteria.base import Criterion
+from kerasprune.data.example_batches import example_batches
 from kerasprune.errors import extras, fraction_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.files import path_of, replacing
 from kerasprune.files.writing import write_rows
@@ -22,7 +23,6 @@ from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.surgery.comparison import output_error
-from kerasprune.surgery.example_batches import example_batches
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reconstruct import reconstruct
 from kerasprune.surgery.trials import halves

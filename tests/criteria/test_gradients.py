@@ -10,9 +10,9 @@ from support.two_layer import KERNELS, cross_entropies, network, numbers, scaled
 
 import kerasprune as kp
 from kerasprune import criteria
-from kerasprune.criteria.batches import batches
 from kerasprune.criteria.gradients import GradientCriterion, mean_gradients
 from kerasprune.criteria.objective import objective
+from kerasprune.data.batches import batches
 
 pytestmark = [pytest.mark.jax, pytest.mark.torch]
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

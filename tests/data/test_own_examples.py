@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from kerasprune.data import arrays
-from kerasprune.data.examples import examples
+from kerasprune.data.own_examples import split_examples
 from kerasprune.recipes import loader
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.stages.context import Run
@@ -52,7 +52,7 @@ def test_a_function_is_called_once_for_each_split(tmp_path, inputs, monkeypatch)
     (tmp_path / "own.py").write_text(CODE)
     counted, reduce = [], tf.data.Dataset.reduce
     monkeypatch.setattr(tf.data.Dataset, "reduce", lambda self, *rest: counted.append(1) or reduce(self, *rest))
-    own = examples(f"{tmp_path}/own.py:of_split")
+    own = split_examples(f"{tmp_path}/own.py:of_split")
     for split in ("train", "validation", "train", "test", "train"):
         data = own.batches(split, 8, 0, "none", inputs)
         assert len(data) == 5 and values(data) == list(range(40))
@@ -63,7 +63,7 @@ def test_a_function_is_called_once_for_each_split(tmp_path, inputs, monkeypatch)
 
 def test_a_function_of_all_examples_is_called_once(tmp_path, inputs):
     (tmp_path / "own.py").write_text(CODE)
-    own = examples(f"{tmp_path}/own.py:whole")
+    own = split_examples(f"{tmp_path}/own.py:whole")
     seen = {split: values(own.batches(split, 8, 0, "none", inputs)) for split in ("train", "validation", "test")}
     assert seen == {split: values(own.batches(split, 8, 0, "none", inputs)) for split in seen}
     assert seen["test"] == [9, 19, 29, 39] and seen["validation"] == [8, 18, 28, 38] and len(seen["train"]) == 32

@@ -11,8 +11,8 @@ from rich.console import Console
 import kerasprune as kp
 from kerasprune.recipes import learning, schema
 from kerasprune.recipes.fit import fit, weight_decay
-from kerasprune.recipes.objective import classification
 from kerasprune.recipes.run_folder import RunFolder
+from kerasprune.steps.objective import classification
 
 
 def small() -> keras.Model:

@@ -8,7 +8,7 @@ import pytest
 
 from kerasprune import PruneError
 from kerasprune.recipes import loader
-from kerasprune.recipes.objective import Objective
+from kerasprune.steps.objective import Objective
 from kerasprune.training.label_smoothing import SmoothedSparseCategoricalCrossentropy, smoothed
 
 LOGITS = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")

@@ -30,7 +30,8 @@ def widths(run: Run, model: keras.Model, spec: pruning.MetaPruning) -> Plan:
     """
     validation = run.validation(model).batches()
     objective = run.objective(model, spec.training.label_smoothing)
-    compiled = run.objective(model).compile(keras.Model(model.inputs, model.outputs, name=model.name))  # so are candidates
+    compiled = keras.Model(model.inputs, model.outputs, name=model.name)
+    run.objective(model).compile(compiled)  # so are candidates
 
     def fit(net: keras.Model, *, resolution: int | None, epochs: int, seed: int) -> float:
         del resolution, seed  # the recipe's decide

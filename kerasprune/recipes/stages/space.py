@@ -12,8 +12,8 @@ from kerasprune.errors import PruneError
 from kerasprune.files import read_rows, write_rows
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, pruning
-from kerasprune.recipes.fit import fit
 from kerasprune.recipes.experiment import Experiment
+from kerasprune.recipes.fit import fit
 from kerasprune.recipes.stages.context import Run
 from kerasprune.spaces.recipes import Recipes
 from kerasprune.spaces.sampling import sample

@@ -12,6 +12,7 @@ from kerasprune.reports import tables
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.report import StepReport
 
+
 def judge(run: Run, step: str, model: keras.Model) -> StepReport:
     """Measures a model after a stage, on validation examples.
 

@@ -13,8 +13,8 @@ from kerasprune.costs.cost import cost
 from kerasprune.criteria.blocks.base import BlockCriterion
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, pruning
-from kerasprune.recipes.fit import fit
 from kerasprune.recipes.experiment import Experiment
+from kerasprune.recipes.fit import fit
 from kerasprune.recipes.stages.context import Run
 from kerasprune.search.accuracy_predictor import MAP
 from kerasprune.training.depth_width_resolution import DIMENSIONS, Point, width_plan

@@ -9,10 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.data.forms import is_array
+from kerasprune.data.signature import Signature, leaves_side_free, signature_of
 from kerasprune.errors import PruneError, raise_faults, short
-from kerasprune.export.arrays import is_array
-from kerasprune.export.signature import Signature, signature_of
-from kerasprune.surgery.program import Batches
+
+Batches = list[list[np.ndarray]]
+"""Batches of examples; each is one array for every input of a model, in flat order."""
 
 _BATCH = 128
 _NUMBERS_AT_ONCE = 2**22  # of inputs: larger examples come in smaller batches
@@ -57,11 +59,6 @@ def image_side(model: keras.Model, batches: Batches) -> int | None:
     """
     first = batches[0][0]
     return first.shape[1] if leaves_side_free(model) and first.ndim == 4 else None
-
-
-def leaves_side_free(model: keras.Model) -> bool:
-    """Says whether an axis of a model's input has no size of its own."""
-    return None in model.inputs[0].shape[1:]
 
 
 def _elements(signature: Signature, data: Any) -> Iterator[Any]:

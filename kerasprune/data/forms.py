@@ -24,6 +24,15 @@ def own_array(x: Any) -> Any:
     return np.asarray(x) if _is_pandas(x) else x
 
 
+def never_ends(data: Any) -> bool:
+    """Says whether data are known to repeat for ever, as a `tf.data.Dataset` knows."""
+    try:
+        len(data)
+    except TypeError as error:
+        return "infinite" in str(error)
+    return False
+
+
 def _is_torch(x: Any) -> bool:
     return type(x).__module__.startswith("torch")
 

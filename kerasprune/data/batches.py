@@ -10,7 +10,8 @@ import numpy as np
 from keras import ops, tree
 
 from kerasprune._keras import structures
-from kerasprune.criteria.by_name import flat, keys_of
+from kerasprune.data.forms import never_ends
+from kerasprune.data.nests import flat, keys_of
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.walk import functional
 
@@ -102,15 +103,6 @@ def _slices(arrays: tuple) -> Iterator[tuple]:
         )
     for begin in range(0, *lengths, _BATCH):
         yield tree.map_structure(lambda array, at=begin: array[at : at + _BATCH], nest, none_is_leaf=False)
-
-
-def never_ends(data: Any) -> bool:
-    """Says whether data are known to repeat for ever, as a `tf.data.Dataset` knows."""
-    try:
-        len(data)
-    except TypeError as error:
-        return "infinite" in str(error)
-    return False
 
 
 def _batch(raw: Any, data: Any) -> Batch:

@@ -84,7 +84,7 @@ class Signature:
         """
         names = [spec.name for spec in self.inputs]
         if isinstance(nest, Mapping):
-            for keys in (_keys(self.structure), names):
+            for keys in (names_in(self.structure), names):
                 if keys and set(keys) == set(nest):
                     return [nest[key] for key in keys]
             received = f"keys {sorted(nest)}"
@@ -140,13 +140,9 @@ def is_graph(model: keras.Model) -> bool:
     return bool(getattr(model, "inputs", None))
 
 
-def output_names(model: keras.Model, count: int) -> list[str]:
-    """Returns distinct names for the flat outputs of a model: dict keys or layer names where it has them."""
-    if not is_graph(model):
-        return [f"output_{i}" for i in range(count)]
-    if isinstance(model, keras.Sequential):
-        return identifiers([model.layers[-1].name])
-    return identifiers(_keys(model.output) or model.output_names)
+def leaves_side_free(model: keras.Model) -> bool:
+    """Says whether an axis of a model's input has no size of its own."""
+    return None in model.inputs[0].shape[1:]
 
 
 def identifiers(names: Sequence[str]) -> list[str]:
@@ -171,7 +167,7 @@ def _are_texts(array: np.ndarray) -> bool:
     return array.dtype.kind in "US" or array.dtype.kind == "O" and all(isinstance(x, str | bytes) for x in array.flat)
 
 
-def _keys(structure: Any) -> list[str]:
+def names_in(structure: Any) -> list[str]:
     """Returns the keys of a flat dict in the order in which Keras flattens it; of anything else, nothing."""
     if not isinstance(structure, Mapping):
         return []

@@ -1,0 +1,136 @@
+"""A user's own examples: whatever their inputs and targets are, in batches, by split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+
+from kerasprune.errors import PruneError, nearest
+
+Counts = dict[tuple[str, int], int]
+SPLIT_NAMES = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class SplitExamples:
+    """Examples of one's own, held as long as this object is.
+
+    Args:
+        name: Where they come from.
+        splits: The names of the splits.
+        make: From a split, a batch size, a seed and a scale to batches `(inputs, targets)`, or to single examples,
+            which `fitted` puts into batches.
+        divide: Takes the part of a split out of single examples, where `make` returns all. Defaults to `None`.
+        counts: Numbers of batches that had to be counted: `{(whose, examples per batch): number}`.
+    """
+
+    name: str
+    splits: Sequence[str]
+    make: Callable[[str, int, int, str], tf.data.Dataset]
+    divide: Callable[[tf.data.Dataset, str], tf.data.Dataset] | None = None
+    counts: Counts = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def batches(self, split: str, batch: int, seed: int, scale: str, inputs: Sequence[Any]) -> tf.data.Dataset:
+        """Returns a split in batches that fit the inputs of a model.
+
+        Args:
+            split: Name of the split.
+            batch: Examples per batch, where the examples are not in batches already.
+            seed: Decides the order of the training split.
+            scale: What pixels become, see `kerasprune.data.scaling`.
+            inputs: The input tensors of the model.
+
+        Raises:
+            PruneError: There is no such split, or the examples do not fit the inputs.
+        """
+        if split not in self.splits:
+            raise PruneError(
+                f"Expected one of the splits of {self.name}: {', '.join(self.splits)}. Received: {split!r}."
+                f"{nearest(split, self.splits)}"
+            )
+        whole = self.name if self.divide is not None else f"{split} of {self.name}"
+        data = fitted(self.make(split, batch, seed, scale), inputs, batch, whole, self.counts)
+        if self.divide is None:
+            return data
+        return fitted(self.divide(data.unbatch(), split), inputs, batch, f"{split} of {self.name}", self.counts)
+
+
+def fitted(
+    data: tf.data.Dataset,
+    inputs: Sequence[Any],
+    batch: int,
+    name: str,
+    counts: Counts | None = None,
+) -> tf.data.Dataset:
+    """Returns examples in batches of the shapes that a model takes.
+
+    Single examples are put into batches, a channel axis of one is added where only that is missing, and the number of
+    batches is counted where it is not known.
+
+    Args:
+        data: Examples or batches `(inputs, targets)`, or with weights as a third part.
+        inputs: The input tensors of the model.
+        batch: Examples per batch.
+        name: Where the examples come from.
+        counts: Numbers counted before, by name and examples per batch; a new one is added. Defaults to none.
+
+    Raises:
+        PruneError: The examples do not fit, or never end.
+    """
+    missing = _missing_rank(data.element_spec[0], inputs, name)
+    if missing == {"batch"} or missing == {"batch", "channel"}:
+        data = data.batch(batch)
+    if "channel" in missing:
+        data = data.map(lambda x, *rest: (tf.nest.map_structure(lambda each: each[..., None], x), *rest))
+    _check_shapes(data.element_spec[0], inputs, name)
+    steps = data.cardinality()
+    if steps == tf.data.INFINITE_CARDINALITY:
+        raise PruneError(f"Expected examples that end. Received: {name}, which repeats. Leave .repeat() out.")
+    if steps == tf.data.UNKNOWN_CARDINALITY:
+        counts, key = {} if counts is None else counts, (name, batch)
+        if key not in counts:
+            counts[key] = int(data.reduce(tf.constant(0, tf.int64), lambda n, *_: n + 1))
+        data = data.apply(tf.data.experimental.assert_cardinality(counts[key]))
+    if len(data) == 0:
+        raise PruneError(f"Expected at least one batch. Received: {name}, which is empty.")
+    return data.prefetch(tf.data.AUTOTUNE)
+
+
+def _missing_rank(spec: Any, inputs: Sequence[Any], name: str) -> set[str]:
+    """Returns which of the axes `batch` and `channel` the examples lack beside the inputs of the model."""
+    flat = tf.nest.flatten(spec)
+    if len(flat) != len(inputs):
+        raise PruneError(
+            f"Expected {len(inputs)} inputs: {', '.join(each.name for each in inputs)}. "
+            f"Received: {len(flat)} from {name}."
+        )
+    first, wanted = flat[0].shape, inputs[0].shape
+    if first.rank is None or first.rank == len(wanted):
+        return set()
+    grey = wanted[-1] == 1 and len(wanted) > 2 and first[-1] != 1
+    if first.rank == len(wanted) - 1:
+        # (height, width) in batches lacks its channel; (height, width, 1) alone lacks its batch.
+        in_batches = grey and tuple(first[1:]) == tuple(wanted[1:-1])
+        return {"channel"} if in_batches else {"batch"}
+    if first.rank == len(wanted) - 2 and grey:
+        return {"batch", "channel"}
+    raise PruneError(
+        f"Expected examples of shape {tuple(wanted[1:])} for the model. Received: {tuple(first)} from {name}."
+    )
+
+
+def _check_shapes(spec: Any, inputs: Sequence[Any], name: str) -> None:
+    names = {each.name for each in inputs}
+    by_name = isinstance(spec, dict)
+    if by_name and set(spec) != names:
+        raise PruneError(f"Expected inputs named {sorted(names)}. Received: {sorted(spec)} from {name}.")
+    pairs = [(spec[each.name], each) for each in inputs] if by_name else zip(tf.nest.flatten(spec), inputs, strict=True)
+    for found, wanted in pairs:
+        if not found.shape.is_compatible_with((None, *wanted.shape[1:])):
+            raise PruneError(
+                f"Expected examples of shape {tuple(wanted.shape[1:])} for the input {wanted.name!r}. "
+                f"Received: {tuple(found.shape[1:])} from {name}."
+            )
