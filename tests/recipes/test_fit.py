@@ -9,9 +9,11 @@ import tensorflow as tf
 from rich.console import Console
 
 import kerasprune as kp
-from kerasprune.recipes import learning, schema
+from kerasprune.data.examples import Examples
+from kerasprune.recipes import learning, loader, schema
 from kerasprune.recipes.fit import fit, weight_decay
 from kerasprune.recipes.run_folder import RunFolder
+from kerasprune.recipes.stages.context import Run
 from kerasprune.steps.objective import classification
 
 
@@ -34,15 +36,14 @@ def run(model, images, folder, *, l2=0.0, epochs=2, callbacks=()):
     sgd = learning.Sgd(name="sgd", learning_rate=0.1, momentum=0.0)
     spec = schema.Fit(epochs=epochs, optimizer=sgd, l2=l2)
     fit(
+        Run(loader.load("digits-greg1"), RunFolder(folder), Console(quiet=True)),
         model,
         spec,
         stage="train",
         epochs=epochs,
-        training=images,
-        validation=images,
+        training=Examples(images, 4),
+        validation=Examples(images, 4),
         objective=classification(model),
-        folder=RunFolder(folder),
-        console=Console(quiet=True),
         callbacks=callbacks,
     )
 
@@ -105,6 +106,6 @@ def test_loss_follows_what_the_model_puts_out():
     logits = keras.Model(inputs, keras.layers.Dense(2)(inputs))
     probabilities = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs))
     apart = keras.Model(inputs, keras.layers.Softmax()(keras.layers.Dense(2)(inputs)))
-    assert classification(logits).compiled_loss().from_logits
-    assert not classification(probabilities).compiled_loss().from_logits
-    assert not classification(apart).compiled_loss().from_logits
+    assert classification(logits).loss.from_logits
+    assert not classification(probabilities).loss.from_logits
+    assert not classification(apart).loss.from_logits

@@ -67,7 +67,7 @@ def test_a_reconstruction_that_harms_is_not_taken(start, monkeypatch):
         worse.set_weights([-3 * w for w in slim.get_weights()])
         return worse
 
-    monkeypatch.setattr(importlib.import_module("kerasprune.workflows.prune"), "reconstructed", harmed)
+    monkeypatch.setattr(importlib.import_module("kerasprune.steps.prune"), "solve", harmed)
     with pytest.warns(UserWarning, match="led away from the outputs"):
         found = kp.prune(model, data=x)
     assert [step.name for step in found.report.steps] == ["dense", "removed"]
