@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -52,6 +52,11 @@ class Evaluation:
     attempts: int
     seconds: float
     ended: str
+
+
+def key_of(data: Any) -> str:
+    """Returns what plain data are known by: a hash, whatever the order of their keys; raises `ValueError` for NaN."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 class CandidateStore:
@@ -104,31 +109,6 @@ class CandidateStore:
             return 0
         with self._opened() as database:
             return database.execute("DELETE FROM candidates WHERE error IS NOT NULL").rowcount
-
-    @contextmanager
-    def claimed(self) -> Iterator[None]:
-        """Keeps other processes from evaluating the same candidates at the same time.
-
-        The claim is a lock on a file beside the store, which the system takes back whatever ends the process.
-
-        Raises:
-            PruneError: Another process holds it.
-        """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.path.with_name(f".{self.path.name}.lock")
-        with closing(sqlite3.connect(beside, timeout=0, isolation_level=None)) as lock:
-            try:
-                lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError as error:
-                raise PruneError(
-                    f"Expected a store that nobody else is working on. Received: {str(self.path)!r}, which another "
-                    "process fills right now. Wait for it, or take another store."
-                ) from error
-            try:
-                yield
-            finally:
-                with contextlib.suppress(PermissionError):  # Windows keeps what is open
-                    beside.unlink(missing_ok=True)
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:

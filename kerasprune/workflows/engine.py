@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -134,22 +135,31 @@ def evaluated(function: str | Candidate, job: Job) -> Outcome:
     return Outcome(job.key, time.perf_counter() - began, result, error, log)
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, other: Callable[[Any], Any] | None = None) -> Any:
     """Returns a value as JSON holds it: numbers and arrays of NumPy, and tensors, become numbers and lists.
+
+    Args:
+        value: The value.
+        other: Returns what stands for a value of another kind, and for NaN and infinity. Defaults to `None`: other
+            kinds are refused, and NaN and infinity stay.
 
     Raises:
         PruneError: It is of another kind.
     """
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): plain(item, other) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain(item, other) for item in value]
+    if other is not None and isinstance(value, float) and not isfinite(value):
+        return other(float(value))
     if value is None or isinstance(value, bool | int | float | str):
         return json.loads(json.dumps(value))  # NumPy's float64 is a float, too
     if isinstance(value, Path):
         return str(value)
     if type(value).__module__.partition(".")[0] == "numpy" and callable(getattr(value, "tolist", None)):
-        return plain(value.tolist())
+        return plain(value.tolist(), other)
+    if other is not None:
+        return other(value)
     raise PruneError(
         "Expected numbers, texts, lists and dicts of them from and for a candidate. "
         f"Received: {type(value).__name__}. Save what is larger to a file, and return its path."

@@ -12,7 +12,6 @@ import keras
 from kerasprune._keras import inner_layers
 from kerasprune.costs.cost import graph_at
 from kerasprune.errors import fraction_faults, raise_faults, whole_number_faults
-from kerasprune.files import replacing
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.values import values
 from kerasprune.plans import Plan
@@ -23,8 +22,9 @@ from kerasprune.surgery.inline import plain
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.recalibrate import recalibrate
 from kerasprune.surgery.reinitialise import reinitialise
+from kerasprune.workflows.identity import digest
 from kerasprune.workflows.pruning_net import PruningNet, traced_alike
-from kerasprune.workflows.remembered_scores import RememberedScores, digest
+from kerasprune.workflows.remembered_scores import RememberedScores
 from kerasprune.workflows.rounds import Fit
 from kerasprune.workflows.search_plan import packed
 from kerasprune.workflows.store import Store
@@ -218,16 +218,12 @@ def _train(net: PruningNet, fit: Fit, epochs: int, folder: str | Path | None, se
     """Trains a PruningNet, or takes the weights of one that was trained with the same settings."""
     counts = [each.tolist() for each in net.widths.counts]
     settings |= {"model": net.widths.graph.fingerprint, "counts": counts}
-    Store(folder, "meta_pruning", settings)
-    path = None if folder is None else Path(folder) / "pruning_net"
-    if path is not None and path.exists():
-        net.load_weights(path / WEIGHTS)
-        return
-    fit(net, resolution=None, epochs=epochs, seed=settings["seed"])
-    if path is not None:
-        with replacing(path) as temporary:
-            temporary.mkdir()
-            net.save_weights(temporary / WEIGHTS)
+    Store(folder, "meta_pruning", settings).kept(
+        "pruning_net",
+        lambda: fit(net, resolution=None, epochs=epochs, seed=settings["seed"]),
+        lambda path, _: net.save_weights(path / WEIGHTS),
+        lambda path: net.load_weights(path / WEIGHTS),
+    )
 
 
 def _check(fit: Any, judge: Any, macs: float, net_epochs: int, epochs: int, seed: Any) -> None:

@@ -20,8 +20,9 @@ from kerasprune.training.depth_width_resolution import (
     check_rounds,
     check_side,
 )
+from kerasprune.workflows.identity import checksum, judged_by
 from kerasprune.workflows.rounds import Fit, built_point
-from kerasprune.workflows.store import Store, checksum, judged_by
+from kerasprune.workflows.store import Store
 from kerasprune.workflows.three_dimensions import plan_at
 
 
@@ -88,4 +89,4 @@ def one_dimension(
         plan = plan_at(model, extent, target, importance, channels, data, seed)
         return built_point(model, plan, extent, fit, epochs, seed)
 
-    return Store(folder, f"{dimension}-only-{macs}", settings).kept(1, train)
+    return Store(folder, f"{dimension}-only-{macs}", settings).point(1, train)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 from collections import deque
@@ -13,7 +12,8 @@ from typing import Any
 from kerasprune.errors import is_number, kind_faults, raise_faults, warn, whole_number_faults
 from kerasprune.files import write_rows
 from kerasprune.registry import engines
-from kerasprune.workflows.candidate_store import CandidateStore, Evaluation
+from kerasprune.workflows.candidate_store import CandidateStore, Evaluation, key_of
+from kerasprune.workflows.claim import claimed
 from kerasprune.workflows.engine import Candidate, Engine, Job, Settings, address_of, plain
 from kerasprune.workflows.meter import Meter
 
@@ -106,7 +106,7 @@ class Population:
         raise_faults("The population cannot be run:", whole_number_faults(0, retries=retries) + _text(version))
         engine = self._engine(function, self._settings)
         try:
-            with self._store.claimed():
+            with claimed(self._store.path):
                 self._evaluate(engine, address, version, {job.key: job for job in jobs}, retries)
         finally:
             engine.close()
@@ -163,7 +163,7 @@ class Population:
 
     def forget_failures(self) -> int:
         """Removes the failures from the store, so that the next run tries them anew; returns their number."""
-        with self._store.claimed():
+        with claimed(self._store.path):
             return self._store.forget_failures()
 
 
@@ -178,8 +178,7 @@ def _jobs(function: str | Candidate, address: str, candidates: Iterable[Mapping[
         if not wrong:
             try:
                 arguments = plain(candidate)
-                text = json.dumps([address, arguments, version], sort_keys=True, allow_nan=False)
-                jobs.append(Job(hashlib.sha256(text.encode()).hexdigest(), arguments))
+                jobs.append(Job(key_of([address, arguments, version]), arguments))
             except ValueError as error:  # a PruneError, too
                 wrong = [f"{error} Received: {candidate!r}."]
         faults += [where + fault for fault in wrong]

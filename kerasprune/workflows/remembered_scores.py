@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ import numpy as np
 
 from kerasprune.errors import PruneError, short
 from kerasprune.search.evolution import Genes
-from kerasprune.workflows.candidate_store import CandidateStore
+from kerasprune.workflows.candidate_store import CandidateStore, key_of
+from kerasprune.workflows.claim import claimed
 from kerasprune.workflows.engine import Outcome
 from kerasprune.workflows.meter import Meter
 
@@ -40,7 +40,7 @@ class RememberedScores:
     ) -> None:
         self._score = score
         self._store = None if path is None else CandidateStore(path)
-        self._version = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
+        self._version = key_of(question)
         self._most, self._verbose = most, verbose
         self._meter: Meter | None = None
 
@@ -49,7 +49,7 @@ class RememberedScores:
         keys = [hashlib.sha256(f"{self._version} {list(genes)}".encode()).hexdigest() for genes in candidates]
         known = {} if self._store is None else {key: one.result for key, one in self._store.read(keys).items()}
         self._meter = self._meter or Meter(self._most, len(known), self._verbose)
-        with self._store.claimed() if self._store else nullcontext():
+        with claimed(self._store.path) if self._store else nullcontext():
             return [
                 known[key] if key in known else self._asked(key, genes)
                 for key, genes in zip(keys, candidates, strict=True)
@@ -73,13 +73,3 @@ class RememberedScores:
             self._store.write("score", self._version, {"genes": list(genes)}, outcome, 1)
         self._meter.advance(failed=score is None, error=None)
         return score
-
-
-def digest(arrays: Iterable[Any]) -> str:
-    """Returns a hash of arrays, by which a question tells data and weights apart."""
-    found = hashlib.sha256()
-    for array in arrays:
-        array = np.ascontiguousarray(array)
-        found.update(f"{array.dtype} {array.shape}".encode())
-        found.update(array.view(np.uint8) if array.size and array.dtype.kind in "fiub" else repr(array).encode())
-    return found.hexdigest()

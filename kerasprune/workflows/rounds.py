@@ -24,7 +24,8 @@ from kerasprune.training.depth_width_resolution import (
     next_plan,
     steps,
 )
-from kerasprune.workflows.store import Store, checksum, judged_by
+from kerasprune.workflows.identity import checksum, judged_by
+from kerasprune.workflows.store import Store
 
 
 class Fit(Protocol):
@@ -106,7 +107,7 @@ def rounds(
             step = next_plan(before.model, extent, dimension, fraction, data, blocks, channels, seed)
             return _built(before, step, extent, fit, epochs_per_round, seed)
 
-        last = store.kept(number, train)
+        last = store.point(number, train)
         points.append(last)
     return points
 

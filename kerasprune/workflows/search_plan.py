@@ -24,7 +24,8 @@ from kerasprune.surgery.feature_error import logit_error
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.recalibrate import recalibrate
 from kerasprune.surgery.trials import Trials
-from kerasprune.workflows.remembered_scores import RememberedScores, digest
+from kerasprune.workflows.identity import digest
+from kerasprune.workflows.remembered_scores import RememberedScores
 from kerasprune.workflows.width_search import SearchedPlan, best_widths
 from kerasprune.workflows.widths import FRACTIONS, Widths
 

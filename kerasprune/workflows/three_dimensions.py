@@ -31,9 +31,10 @@ from kerasprune.training.depth_width_resolution import (
     width_plan,
 )
 from kerasprune.workflows.choices import CONSTRAINTS
+from kerasprune.workflows.identity import checksum, judged_by
 from kerasprune.workflows.rounds import Fit, built_point
 from kerasprune.workflows.rounds import rounds as shrink
-from kerasprune.workflows.store import Store, checksum, judged_by
+from kerasprune.workflows.store import Store
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def three_dimensions(
         plan = plan_at(model, extent, optimum, importance, channels, data, seed)
         return built_point(model, plan, extent, fit, epochs, seed)
 
-    return ThreeDimensions(tuple(points), fitted, optimum, importance, store.kept(1, train))
+    return ThreeDimensions(tuple(points), fitted, optimum, importance, store.point(1, train))
 
 
 def _fitted(surface: Surface, points: list[Point]) -> Surface:
@@ -210,7 +211,7 @@ def collect(
     extent = Extent.of(model, resolution)
     settings = {"weights": checksum(model), "side": extent.side, "seed": seed}
     plan = Plan.of(trace(model, unknown="freeze"), {})
-    dense = Store(folder, "dense", settings).kept(0, lambda: built_point(model, plan, extent, fit, 0, seed))
+    dense = Store(folder, "dense", settings).point(0, lambda: built_point(model, plan, extent, fit, 0, seed))
     points = [dense]
     for dimension, least in zip(DIMENSIONS, _alone(down_to), strict=True):
         points += shrink(

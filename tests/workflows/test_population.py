@@ -18,6 +18,7 @@ from support import candidates
 
 import kerasprune as kp
 from kerasprune import PruneError
+from kerasprune.workflows.claim import claimed
 from kerasprune.workflows.engine import Outcome
 from kerasprune.workflows.meter import Meter
 
@@ -246,7 +247,7 @@ def test_files_that_are_no_store(tmp_path):
 
 def test_two_at_a_time_are_refused(tmp_path):
     population = serial(tmp_path)
-    with population._store.claimed(), pytest.raises(PruneError, match="another process"):
+    with claimed(population._store.path), pytest.raises(PruneError, match="another process"):
         population.run(candidates.noted, [{"folder": str(tmp_path)}])
     population.run(candidates.noted, [{"folder": str(tmp_path)}])
     assert calls(tmp_path) == {0: 1}

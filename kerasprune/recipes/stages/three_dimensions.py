@@ -18,7 +18,7 @@ from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.stages.context import Run
 from kerasprune.search.accuracy_predictor import MAP
 from kerasprune.training.depth_width_resolution import DIMENSIONS, Point, width_plan
-from kerasprune.workflows.store import checksum
+from kerasprune.workflows.identity import checksum
 from kerasprune.workflows.three_dimensions import ThreeDimensions, check_extent, check_points, three_dimensions
 
 _SHOWN = 6  # images whose feature maps are drawn
