@@ -149,7 +149,7 @@ def one_run(method: str, macs: float, seed: int, scale: Scale) -> dict:
     began = time.time()
     plan, score = searched(method, macs, seed, scale)
     graph = kp.trace(architecture(), resolution=SIDE)
-    slim = kp.reinitialise(kp.rebuild(graph, plan), seed)
+    slim = kp.reinitialise(kp.rebuild(graph, plan), seed=seed)
     fit(slim, RATE, scale.epochs, seed, scale)
     return {
         "method": method,

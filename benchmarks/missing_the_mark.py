@@ -100,7 +100,7 @@ def chosen(model, method: str, variant: str, keep: float, seed: int, data: list)
     if variant == "invert":
         criterion = kp.sparsity.Inverted(criterion)
     rounds = 100 if method == "synflow" else 1
-    masks = kp.prune_at_init(model, criterion, keep, rounds, data=data, loss=cross_entropy(), seed=seed)
+    masks = kp.prune_at_init(model, criterion, keep=keep, rounds=rounds, data=data, loss=cross_entropy(), seed=seed)
     return kp.sparsity.shuffled(masks, seed=seed) if variant == "shuffle" else masks
 
 

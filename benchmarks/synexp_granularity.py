@@ -76,7 +76,7 @@ def one_run(cell: dict) -> dict:
     dense = kp.models.get({**NETWORKS[cell["network"]], **arguments})
     if cell["form"] == "precrop":
         plan, masks = plan_of(dense, cell), {}
-        model, callbacks = kp.reinitialise(kp.rebuild(dense, plan, absorb=False), seed), []
+        model, callbacks = kp.reinitialise(kp.rebuild(dense, plan, absorb=False), seed=seed), []
     else:
         masks = kp.sparsity.attached(dense, masks_of(dense, cell), side=size)
         model, callbacks = dense, [kp.callbacks.HoldMask(masks)]
@@ -96,7 +96,7 @@ def masks_of(model, cell: dict) -> dict:
     if cell["form"] == "mask":
         return scored(model, cell)
     found = densities_of(model, cell)
-    return kp.sparsity.random_masks(model, found, cell["form"], seed=cell["seed"])
+    return kp.sparsity.random_masks(model, found, granularity=cell["form"], seed=cell["seed"])
 
 
 def plan_of(model, cell: dict):

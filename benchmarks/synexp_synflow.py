@@ -43,7 +43,7 @@ def run() -> None:
             if any((row["model"], float(row["keep"])) == (name, keep) for row in read(ROWS)):
                 continue
             began = time.time()
-            masks = kp.prune_at_init(model, "synflow", keep, rounds=100)
+            masks = kp.prune_at_init(model, "synflow", keep=keep, rounds=100)
             found = kp.sparsity.densities_of(masks)
             seconds = round(time.time() - began)
             solved = kp.budgets.layer_densities(model, params=keep)

@@ -94,7 +94,7 @@ def masked(done: set[tuple[str, ...]], seed: int):
             print(name, "critical compression", critical, "of", highest, flush=True)
         for exponent in left:
             keep = 1 / highest if exponent == "max" else 10 ** -float(exponent)
-            yield name, exponent, model, kp.prune_at_init(model, criterion, keep, rounds if keep < 1 else 1)
+            yield name, exponent, model, kp.prune_at_init(model, criterion, keep=keep, rounds=rounds if keep < 1 else 1)
 
 
 def there(path: Path) -> set[tuple[str, ...]]:

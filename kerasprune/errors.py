@@ -1,14 +1,18 @@
-"""The one exception family, and the helpers that word its messages alike."""
+"""The one exception family, the helpers that word its messages alike, and old spellings that are still accepted."""
 
 from __future__ import annotations
 
 import difflib
+import inspect
 import reprlib
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 EXTRAS = {
     "tensorflow": "tensorflow",
@@ -186,3 +190,57 @@ def extras(what: str) -> Iterator[None]:
             f"Expected the module {module!r} for {what}. Received: an environment without it. "
             f'Install it with pip install "kerasprune[{EXTRAS[module]}]".'
         ) from error
+
+
+def formerly(*by_place: str, **old: str | tuple[str, Callable[[Any], Any]]) -> Callable[[Function], Function]:
+    """Returns a decorator: a function also accepts its arguments as they were spelt before, with a `FutureWarning`.
+
+    Args:
+        by_place: Arguments that are keywords now and were accepted by place, in their order.
+        **old: `old="new"`: arguments that have another name now; `old=("new", change)`: `change(value)` is handed on.
+
+    Raises:
+        PruneError: When it is called: with an old spelling beside the new one.
+
+    Example:
+        >>> import warnings
+        >>> @formerly("seed", directory="folder")
+        ... def write(text, *, folder, seed=0):
+        ...     return text, folder, seed
+        >>> with warnings.catch_warnings(record=True) as said:
+        ...     warnings.simplefilter("always")
+        ...     write("a", 1, directory="b")
+        ('a', 'b', 1)
+        >>> [str(one.message).split(":")[0] for one in said]
+        ['write(directory=…) is now write(folder=…)', 'write(…, seed) is now write(…, seed=…)']
+    """
+    renamed = {name: new if isinstance(new, tuple) else (new, lambda value: value) for name, new in old.items()}
+
+    def decorate(function: Function) -> Function:
+        called = function.__qualname__.removesuffix(".__init__")
+        kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+        places = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+        def took(before: str, now: str, new: str, given: dict[str, Any], value: Any) -> None:
+            if new in given:
+                raise PruneError(
+                    f"Expected {new} once. Received: {called}({before}), of old, beside {new}=. Leave one."
+                )
+            given[new] = value
+            said = f"{called}({before}) is now {called}({now}): the old spelling is accepted until the next release."
+            warn(said, FutureWarning)
+
+        @wraps(function)
+        def accepting(*args: Any, **kwargs: Any) -> Any:
+            for name in [name for name in renamed if name in kwargs]:
+                new, change = renamed[name]
+                took(f"{name}=…", f"{new}=…", new, kwargs, change(kwargs.pop(name)))
+            if places < len(args) <= places + len(by_place):
+                for name, value in zip(by_place, args[places:], strict=False):
+                    took(f"…, {name}", f"…, {name}=…", name, kwargs, value)
+                args = args[:places]
+            return function(*args, **kwargs)
+
+        return accepting  # type: ignore[return-value]
+
+    return decorate

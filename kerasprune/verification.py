@@ -16,10 +16,10 @@ import numpy as np
 from keras import tree
 
 from kerasprune.costs.cost import cost
-from kerasprune.errors import PruneError, kind_faults, raise_faults
+from kerasprune.errors import PruneError, formerly, kind_faults, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.graph.walk import LOAD
+from kerasprune.graph.walk import LOAD, functional
 from kerasprune.plans import Plan, plan_faults
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import cut
@@ -99,11 +99,13 @@ class Verdict:
         return "\n".join([*lines, *(f"- {fault}" for fault in self.faults)])
 
 
+@formerly("strict", "reload")
 def verify(
     model: keras.Model | ChannelGraph,
     slim: keras.Model,
     plan: Plan,
     data: Any = None,
+    *,
     strict: bool = False,
     reload: bool = True,
 ) -> Verdict:
@@ -124,7 +126,8 @@ def verify(
         The verdict.
 
     Raises:
-        PruneError: Something is wrong, and `strict` is set; or the plan is of another model.
+        PruneError: Something is wrong, and `strict` is set; or the plan is of another model, or the two models were
+            swapped.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -142,6 +145,7 @@ def verify(
     if not isinstance(model, ChannelGraph):
         graph = trace(model, coupling=plan.coupling, unknown="freeze", resolution=plan.resolution)
     model = graph.model
+    _check_order(model, slim, plan)
     inputs = random_inputs(model, side=_SIDE) if data is None else data
     tolerance = max(_TOLERANCE.get(layer.compute_dtype, _HALF) for layer in model.layers)
     params, macs, wrong = _costs(graph, slim, plan)
@@ -165,6 +169,21 @@ def verify(
     return verdict
 
 
+def _check_order(model: keras.Model, slim: keras.Model, plan: Plan) -> None:
+    """Raises if the plan is one of the second model, which is the larger one: the two were swapped."""
+    params, more = functional(model).count_params(), functional(slim).count_params()
+    if more <= params:
+        return
+    try:
+        cut(trace(slim, coupling=plan.coupling, unknown="freeze"), plan)
+    except PruneError:
+        return
+    raise PruneError(
+        f"Expected the dense model first: kp.verify(model, slim, plan). Received: a model of {params:,} parameters and "
+        f"a slim one of {more:,}, which the plan is for. Swap the two."
+    )
+
+
 def _against_masks(
     graph: ChannelGraph, slim: keras.Model, plan: Plan, inputs: Any, tolerance: float, inexact: Sequence[str]
 ) -> tuple[float, tuple[str, ...]]:
@@ -174,7 +193,7 @@ def _against_masks(
     could be folded exactly. Else it must be what `rebuild` makes anew, and that be exact but for the folding: without
     it, it must equal the masked model.
     """
-    error = min(_difference(mask(graph, plan, silence), slim, inputs) for silence in ("output", "weights"))
+    error = min(_difference(mask(graph, plan, silence=silence), slim, inputs) for silence in ("output", "weights"))
     if error <= tolerance or not inexact:
         return error, ()
     unfolded = _difference(mask(graph, plan), rebuild(graph, plan, absorb=False), inputs)

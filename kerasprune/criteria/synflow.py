@@ -22,7 +22,7 @@ class SynFlow(Criterion):
 
     For an input of ones, absolute weights, BatchNorm as in evaluation, activations left out. Scores are conserved: what
     enters a unit leaves it, and every cut through the network adds up to 1. A layer is therefore never emptied before
-    others where scores are taken anew in many rounds: `kp.prune_at_init(model, "synflow", keep, rounds=100)`.
+    others where scores are taken anew in many rounds: `kp.prune_at_init(model, "synflow", keep=keep, rounds=100)`.
 
     A channel is worth what flows through it: the sum over the kernel slices that make it.
 

@@ -96,7 +96,9 @@ def _started(run: Experiment, judge: Judge, start: str, seed: int) -> keras.Mode
     graph = run.traced(judge.dense, run.recipe.prune.plan)
     plan = run.plan(graph, run.recipe.prune.plan)
     slim = rebuild(graph, plan)
-    return reinitialise(slim, seed) if start == "scratch" else ready(run, judge, slim, plan, READY[start], 0, run.slack)
+    if start == "scratch":
+        return reinitialise(slim, seed=seed)
+    return ready(run, judge, slim, plan, READY[start], 0, run.slack)
 
 
 def ready(

@@ -13,11 +13,12 @@ import numpy as np
 
 from kerasprune import criteria
 from kerasprune.criteria.base import Criterion, Scores
-from kerasprune.errors import raise_faults, whole_number_faults
+from kerasprune.errors import formerly, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 
 
-def shuffled(masks: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
+@formerly("seed")
+def shuffled(masks: Mapping[str, np.ndarray], *, seed: int = 0) -> dict[str, np.ndarray]:
     """Returns masks that keep as many weights of every kernel, at random places.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 from kerasprune import criteria
 from kerasprune._keras import compile_arguments
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, fraction_faults, raise_faults, warn, whole_number_faults
+from kerasprune.errors import PruneError, formerly, fraction_faults, raise_faults, warn, whole_number_faults
 from kerasprune.graph.trace import trace
 from kerasprune.graph.values import values
 from kerasprune.sparsity.compression import Schedule, exponential
@@ -21,14 +21,15 @@ from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
 
 
+@formerly("keep", "rounds", "data", "loss")
 def prune_at_init(
     model: keras.Model,
     criterion: str | dict | type | Criterion,
+    *,
     keep: float = 0.1,
     rounds: int = 1,
     data: Any = None,
     loss: Any = None,
-    *,
     schedule: Schedule = exponential,
     freeze: Sequence[str] = (),
     seed: int = 0,

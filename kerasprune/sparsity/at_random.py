@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from kerasprune.errors import choice_faults, fraction_faults, nearest, raise_faults, seed_faults
+from kerasprune.errors import choice_faults, formerly, fraction_faults, nearest, raise_faults, seed_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -15,9 +15,11 @@ from kerasprune.graph.trace import trace
 GRANULARITIES = ("weight", "filter", "channel")
 
 
+@formerly("granularity", "seed")
 def random_masks(
     model: keras.Model | ChannelGraph,
     densities: Mapping[str, float],
+    *,
     granularity: str = "weight",
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
@@ -45,7 +47,7 @@ def random_masks(
         >>> import keras
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)])
         >>> path = model.layers[0].kernel.path
-        >>> random_masks(model, {path: 0.25}, "filter")[path].sum(0).tolist()
+        >>> random_masks(model, {path: 0.25}, granularity="filter")[path].sum(0).tolist()
         [0, 2, 0, 0]
 
     Reference:

@@ -11,6 +11,7 @@ from keras import layers
 
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.criteria.flow import Flow
+from kerasprune.errors import formerly
 from kerasprune.graph.trace import trace
 from kerasprune.sparsity.given import fitting
 from kerasprune.surgery.pipes import Either
@@ -26,7 +27,8 @@ _MEANS = {
 }
 
 
-def attached(model: keras.Model, masks: Mapping[str, np.ndarray], side: int = 32) -> dict[str, np.ndarray]:
+@formerly("side")
+def attached(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int = 32) -> dict[str, np.ndarray]:
     """Returns masks without detached weights: those with no path of kept weights to an input, or to an output.
 
     A detached weight changes nothing that the network computes from its inputs, so it may be left out; a unit with a

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from kerasprune.errors import formerly
 from kerasprune.graph.trace import trace
 from kerasprune.sparsity.collapse import maximal_compression
 from kerasprune.sparsity.given import fitting
@@ -90,7 +91,8 @@ class SparsityReport:
         return "\n".join(lines)
 
 
-def sparsity_report(model: keras.Model, masks: Mapping[str, np.ndarray], side: int = 32) -> SparsityReport:
+@formerly("side")
+def sparsity_report(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int = 32) -> SparsityReport:
     """Returns what is left of a model under masks, with and without detached weights.
 
     Args:
@@ -115,6 +117,6 @@ def sparsity_report(model: keras.Model, masks: Mapping[str, np.ndarray], side: i
         (effective compression).
     """
     given = fitting(trace(model, unknown="freeze"), masks)
-    left = attached(model, given, side)
+    left = attached(model, given, side=side)
     layers = tuple(LayerSparsity(p, mask.size, int(mask.sum()), int(left[p].sum())) for p, mask in given.items())
     return SparsityReport(layers, maximal_compression(given))

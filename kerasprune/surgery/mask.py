@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasprune._keras import inner_layers
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, formerly
 from kerasprune.graph.channels import Padded
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import dropped
@@ -21,7 +21,8 @@ from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.rebuild import config_changes, map_operands, unused_name
 
 
-def mask(model: keras.Model | ChannelGraph, plan: Plan, silence: str = "output") -> keras.Model:
+@formerly("silence")
+def mask(model: keras.Model | ChannelGraph, plan: Plan, *, silence: str = "output") -> keras.Model:
     """Returns a model of the same shapes in which a plan's removed channels are silent.
 
     Args:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.errors import choice_faults, raise_faults
+from kerasprune.errors import choice_faults, formerly, raise_faults
 from kerasprune.graph.channels import Count, Padded
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import dropped, layer_names
@@ -24,9 +24,10 @@ from kerasprune.surgery.cut_norms import warn_of_norms
 from kerasprune.surgery.gates import without_gates
 
 
+@formerly("absorb")
 @uncollected()
 def rebuild(
-    model: keras.Model | ChannelGraph, plan: Plan, absorb: bool = True, *, compile: str | None = None
+    model: keras.Model | ChannelGraph, plan: Plan, *, absorb: bool = True, compile: str | None = None
 ) -> keras.Model:
     """Builds the slim model that a plan describes.
 

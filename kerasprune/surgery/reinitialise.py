@@ -6,12 +6,13 @@ from typing import Any
 
 import keras
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, formerly
 from kerasprune.graph.walk import functional
 from kerasprune.surgery.copy_layer import copy_assets
 
 
-def reinitialise(model: keras.Model, seed: int = 0) -> keras.Model:
+@formerly("seed")
+def reinitialise(model: keras.Model, *, seed: int = 0) -> keras.Model:
     """Returns a model of the same architecture whose weights its initialisers draw anew; the input is left untouched.
 
     A slim model that is trained from here on is the "from scratch" control of structured pruning.

@@ -110,7 +110,7 @@ def resize(graph: ChannelGraph, widths: Mapping[str, int], seed: int = 0) -> ker
         lambda layer: make_layer(layer, changes.get(id(layer), {})),
         lambda node, index, value: value,
     )
-    new = reinitialise(without_gates(new), seed)
+    new = reinitialise(without_gates(new), seed=seed)
     for before, after in zip(inner_layers(graph.model), inner_layers(new), strict=False):
         if isinstance(after, keras.layers.Normalization) and isinstance(before, keras.layers.Normalization):
             after.set_weights(before.get_weights())

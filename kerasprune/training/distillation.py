@@ -12,7 +12,7 @@ from keras import ops, tree
 from kerasprune._keras import Functional, compile_arguments, compiled_loss, structures
 from kerasprune.criteria.by_name import output_names
 from kerasprune.criteria.output_kind import warn_of_logits
-from kerasprune.errors import PruneError, is_number, kind_faults, raise_faults, warn
+from kerasprune.errors import PruneError, formerly, is_number, kind_faults, raise_faults, warn
 from kerasprune.graph.walk import LOAD, functional
 from kerasprune.plans import Plan
 from kerasprune.surgery.compiled import compile_like
@@ -21,12 +21,13 @@ from kerasprune.training.imitation import compiled_losses, given_kinds, imitatio
 from kerasprune.training.own_step import has_own_step
 
 
+@formerly("temperature", "weight")
 def distil(
     slim: keras.Model,
     teacher: keras.Model,
+    *,
     temperature: float = 4.0,
     weight: float = 0.9,
-    *,
     outputs: str | Mapping[str, str] | None = None,
     features: float = 0.0,
     plan: Plan | None = None,

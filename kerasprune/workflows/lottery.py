@@ -116,7 +116,7 @@ def lottery(
         if controls_at is not None and fraction not in controls_at:
             continue
         if "random_reinit" in controls:
-            fresh = _Start(reinitialise(model, search.seed()).get_weights(), 0)
+            fresh = _Start(reinitialise(model, seed=search.seed()).get_weights(), 0)
             tickets.append(search.trained("random_reinit", fraction, fresh, masks))
         if "random_prune" in controls:
             tickets.append(search.trained("random_prune", fraction, begun, shuffled(masks, search.seed())))

@@ -127,7 +127,7 @@ def meta_pruning(
     _check(fit, judge, macs, net_epochs, epochs, seed)
     dense = model.model if isinstance(model, ChannelGraph) else model
     batches = example_batches(dense, data, samples)
-    fresh = traced_alike(reinitialise(plain(dense), seed), model)
+    fresh = traced_alike(reinitialise(plain(dense), seed=seed), model)
     fresh = graph_at(fresh, None, resolution or fresh.resolution or image_side(dense, batches))
     net = PruningNet(fresh, hidden=hidden, fractions=fractions, seed=seed)
     net.widths.limit(macs, delta)  # says what is out of reach before anything is trained
@@ -145,7 +145,7 @@ def meta_pruning(
         seed=seed,
         verbose=verbose,
     )
-    slim = reinitialise(rebuild(net.widths.graph, search.plan), seed)
+    slim = reinitialise(rebuild(net.widths.graph, search.plan), seed=seed)
     if dense.compiled:
         compile_like(slim, dense)
     accuracy = float(fit(slim, resolution=None, epochs=epochs, seed=seed))

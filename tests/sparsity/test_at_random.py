@@ -22,7 +22,9 @@ def model():
 
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_whole_units_stay(model, granularity):
-    masks = kp.sparsity.random_masks(model, {"conv/kernel": 0.5, "depthwise/kernel": 0.3}, granularity, seed=3)
+    masks = kp.sparsity.random_masks(
+        model, {"conv/kernel": 0.5, "depthwise/kernel": 0.3}, granularity=granularity, seed=3
+    )
     conv, lanes = masks["conv/kernel"], masks["depthwise/kernel"]
     assert conv.shape == (3, 3, 4, 10) and conv.mean() == 0.5
     if granularity == "filter":
@@ -33,8 +35,8 @@ def test_whole_units_stay(model, granularity):
         assert lanes.all((0, 1, 3)).sum() == lanes.any((0, 1, 3)).sum() == 3
     else:
         assert lanes.sum() == 27 and 1 < conv.all((0, 1, 2)).sum() + conv.any((0, 1, 2)).sum() < 20 + 1
-    again = kp.sparsity.random_masks(model, {"conv/kernel": 0.5}, granularity, seed=3)
-    other = kp.sparsity.random_masks(model, {"conv/kernel": 0.5}, granularity, seed=4)
+    again = kp.sparsity.random_masks(model, {"conv/kernel": 0.5}, granularity=granularity, seed=3)
+    other = kp.sparsity.random_masks(model, {"conv/kernel": 0.5}, granularity=granularity, seed=4)
     assert (again["conv/kernel"] == conv).all() and (other["conv/kernel"] != conv).any()
 
 
@@ -46,7 +48,7 @@ def test_every_place_is_as_likely(model):
 
 def test_detached_weights_are_left_out_and_densities_carry_over(model):
     asked = kp.budgets.layer_densities(model, params=0.4)
-    masks = kp.sparsity.random_masks(model, asked, "filter")
+    masks = kp.sparsity.random_masks(model, asked, granularity="filter")
     left = kp.sparsity.attached(model, masks)
     assert sum(m.sum() for m in left.values()) < sum(m.sum() for m in masks.values())
     found = kp.sparsity.densities_of(masks)
@@ -59,4 +61,4 @@ def test_detached_weights_are_left_out_and_densities_carry_over(model):
 
 def test_faults_are_gathered(model):
     with pytest.raises(kp.PruneError, match=r"(?s)granularity='row'.*Did you mean 'conv/kernel'.*=1.5"):
-        kp.sparsity.random_masks(model, {"conv/kernl": 0.5, "logits/kernel": 1.5}, "row")
+        kp.sparsity.random_masks(model, {"conv/kernl": 0.5, "logits/kernel": 1.5}, granularity="row")

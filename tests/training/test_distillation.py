@@ -59,7 +59,7 @@ def test_logits_are_compared_by_soft_targets():
     model = classifier()
     slim, _ = pair(model)
     x, y = examples()
-    student = kp.distil(slim, model, T, WEIGHT)
+    student = kp.distil(slim, model, temperature=T, weight=WEIGHT)
     student.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     slim.layers[1].kernel.regularizer = keras.regularizers.L2(0.1)
     s, t = (numbers(m, x) for m in (slim, model))
@@ -78,7 +78,7 @@ def test_probabilities_give_the_same_as_their_logits():
     x, _ = examples()
     found = []
     for dense, loss in ((model, keras.losses.SparseCategoricalCrossentropy(from_logits=True)), (probable, None)):
-        student = kp.distil(pair(dense)[0], dense, T, 1.0)
+        student = kp.distil(pair(dense)[0], dense, temperature=T, weight=1.0)
         student.compile("sgd", loss)
         found.append(loss_of(student, x))
     assert found[0] == pytest.approx(found[1], rel=1e-4)
@@ -88,7 +88,7 @@ def test_samples_weigh_what_they_are_given():
     model = classifier("softmax")
     slim, _ = pair(model)
     x, _ = examples()
-    student = kp.distil(slim, model, T, 1.0)
+    student = kp.distil(slim, model, temperature=T, weight=1.0)
     student.compile("sgd")
     each = [loss_of(student, x[i : i + 1]) for i in range(len(x))]
     weights = np.linspace(0, 2, len(x), dtype="float32")

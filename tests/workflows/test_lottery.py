@@ -140,7 +140,7 @@ def test_reinitialised_networks():
     """The same layers and names; kernels drawn by their own initialisers, a function of the seed alone."""
     model = kp.models.resnet_cifar(depth=8, classes=10, input_shape=(16, 16, 3), seed=0)
     before = model.get_weights()
-    one, same, other = (kp.reinitialise(model, seed) for seed in (1, 1, 2))
+    one, same, other = (kp.reinitialise(model, seed=seed) for seed in (1, 1, 2))
     assert [v.path for v in one.weights] == [v.path for v in model.weights]
     assert [type(layer) for layer in one.layers] == [type(layer) for layer in model.layers]
     assert all(map(np.array_equal, before, model.get_weights()))
@@ -153,4 +153,4 @@ def test_reinitialised_networks():
     first, second = (one.get_weights()[place] for place in kernels[1:3])
     assert first.shape == second.shape and (first != second).any()  # no two layers are drawn alike
     with pytest.raises(kp.PruneError, match="seed=-1"):
-        kp.reinitialise(model, -1)
+        kp.reinitialise(model, seed=-1)

@@ -138,7 +138,9 @@ class Run(Experiment):
         """Returns the slim model as the student of the dense one."""
         weight = teacher_weight(self.labelled(model)) if spec.weight is None else spec.weight
         plan = self.plan_of() if spec.features else None
-        return distil(model, self.model("dense"), spec.temperature, weight, features=spec.features, plan=plan)
+        return distil(
+            model, self.model("dense"), temperature=spec.temperature, weight=weight, features=spec.features, plan=plan
+        )
 
     def callback(self, spec: schema.Named, plan: Plan | None, model: keras.Model) -> Any:
         """Returns the callback that the recipe names, given the plan if it takes one, and the image side if it asks.

@@ -33,7 +33,7 @@ def rebuild(run: Run) -> None:
         run.folder.write_json("verified.json", {"error": verdict.error, "approximate": list(verdict.approximate)})
         folded = f", for the constants folded into {', '.join(verdict.approximate)}" if verdict.approximate else ""
         run.console.print(f"verified: {verdict.error:.1e} from the masked model{folded}", highlight=False)
-        model = reinitialise(slim, run.recipe.seed) if run.recipe.prune.untrained else slim
+        model = reinitialise(slim, seed=run.recipe.seed) if run.recipe.prune.untrained else slim
     steps.note(run, "dense", run.model("dense"))
     steps.note(run, "rebuild", model)
     run.save("rebuilt", model)
