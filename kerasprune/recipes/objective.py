@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from kerasprune.data.lookup import own
-from kerasprune.errors import PruneError
+from kerasprune.errors import Key, PruneError
 from kerasprune.files.keras_model import read_config
 from kerasprune.recipes import schema
 from kerasprune.training.label_smoothing import smoothed
@@ -57,7 +57,9 @@ class Objective:
         except (ValueError, TypeError) as error:
             raise PruneError(
                 f"Expected a loss and metrics that Keras knows. Received: loss={_name(self.loss)} ({_line(error)}). "
-                "Give --loss, or --import FILE.py --trust where the loss is your own."
+                "Give ",
+                Key("loss"),
+                ", or --import FILE.py --trust where the loss is your own.",
             ) from error
         return model
 
@@ -92,7 +94,9 @@ def objective(recipe: schema.Recipe, model: keras.Model, targets: Callable[[], A
         return classification(model)
     raise PruneError(
         f"Expected a loss beside {recipe.data.name!r}, for the model was saved without one. Received: loss=None. "
-        "Say it with --loss (in a recipe, loss: …), such as mean_squared_error; or save the model compiled."
+        "Say it with ",
+        Key("loss"),
+        ", such as mean_squared_error; or save the model compiled.",
     )
 
 

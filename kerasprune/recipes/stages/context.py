@@ -13,7 +13,7 @@ import keras
 from kerasprune.budgets.reconfigure import reconfigure
 from kerasprune.criteria.labels import check_labels
 from kerasprune.criteria.objective import losses_by_output
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
@@ -89,10 +89,8 @@ class Run:
             faults.append(f"Expected labels for train, and for prune.callback, {judged}.")
         teaching = recipe.finetune and recipe.finetune.distil
         if recipe.finetune and not teaching:
-            faults.append(
-                "Expected labels for finetune without distil. Add distil: {} (on the command line, leave "
-                "--no-distil out)."
-            )
+            taught = ("Expected labels for ", Key("finetune"), " without ", Key("finetune.distil", "distil"))
+            faults.append(PruneError(*taught, ". Add ", Key("finetune.distil", "distil: {}"), "."))
         elif teaching and teaching.weight not in (None, 1.0):
             faults.append(
                 f"Expected labels beside finetune.distil.weight={teaching.weight:g}. Leave it out, or give 1.0."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import Key, PruneError
 from kerasprune.plans import Plan
 from kerasprune.recipes.examples import inputs_only
 from kerasprune.recipes.schema import Recipe
@@ -31,7 +31,7 @@ def reconstruct(run: Run) -> None:
                 seed=run.recipe.seed,
             )  # fmt: skip
         except PruneError as error:
-            raise PruneError(f"{error} Or leave reconstruct out (on the command line: --no-reconstruct).") from error
+            raise PruneError(*error.args, " Or switch ", Key("reconstruct"), " off.") from error
     logs = steps.note(run, "reconstruct", slim)
     if steps.is_further(run, "reconstruct", "rebuild"):
         warnings.warn(NO_GAIN, stacklevel=2)
