@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -24,8 +25,46 @@ EXTRAS = {
 """`{module: the extra of kerasprune that installs it}`."""
 
 
+@dataclass(frozen=True)
+class Key:
+    """A setting in a message: the one who shows the message says what its reader calls it.
+
+    Args:
+        path: Where it stands in a recipe, e.g. `"prune.plan.macs"`; or the name of an argument.
+        text: What it is called in a recipe. Defaults to `None`: by its path.
+    """
+
+    path: str
+    text: str | None = None
+
+    def __str__(self) -> str:
+        return self.path if self.text is None else self.text
+
+    def spelled(self, word: Callable[[str], str | None]) -> str:
+        """Returns its name for a reader, who may have a word of his own for a path."""
+        return word(self.path) or str(self)
+
+
+@dataclass(frozen=True)
+class Given(Key):
+    """The value that a setting was given: `1.5` in a recipe, `--keep 1.5` on the command line."""
+
+    value: Any = None
+
+    def __str__(self) -> str:
+        return short(self.value)
+
+    def spelled(self, word: Callable[[str], str | None]) -> str:
+        """Returns the value, after the reader's own word for the setting."""
+        name = word(self.path)
+        return str(self) if name is None else f"{name} {f'{self.value:g}' if is_number(self.value) else self.value}"
+
+
 class PruneError(ValueError):
     """Something cannot be pruned as asked: what was expected, what was received, and the remedy.
+
+    Args:
+        *parts: The message: texts, and each setting that it names as a `Key`.
 
     Example:
         >>> import kerasprune as kp
@@ -35,6 +74,22 @@ class PruneError(ValueError):
         ...     isinstance(error, ValueError)
         True
     """
+
+    def __str__(self) -> str:
+        return "".join(map(str, self.args))
+
+    def spelled(self, word: Callable[[str], str | None]) -> str:
+        """Returns the message for a reader who has words of his own for some settings.
+
+        Args:
+            word: Returns the word for the path of a setting, `None` if there is none.
+
+        Example:
+            >>> error = PruneError("Expected ", Key("data.name"), " beside it.")
+            >>> str(error), error.spelled({"data.name": "--data"}.get)
+            ('Expected data.name beside it.', 'Expected --data beside it.')
+        """
+        return "".join(part.spelled(word) if isinstance(part, Key) else str(part) for part in self.args)
 
 
 _SHORT = reprlib.Repr()
@@ -58,12 +113,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def raise_faults(title: str, faults: Sequence[str]) -> None:
+def raise_faults(title: str, faults: Sequence[str | PruneError]) -> None:
     """Raises one `PruneError` that lists every fault, of very many the first; returns silently where there is none."""
     if faults:
         more = len(faults) - _MOST_FAULTS
-        last = f"\n  - and {more} more" if more > 0 else ""
-        raise PruneError(title + "".join(f"\n  - {fault}" for fault in faults[:_MOST_FAULTS]) + last)
+        last = [f"and {more} more"] if more > 0 else []
+        raise PruneError(*joined("\n  - ", [title, *faults[:_MOST_FAULTS], *last]))
+
+
+def joined(between: str, faults: Iterable[str | PruneError]) -> list[Any]:
+    """Returns the parts of several messages as those of one, with a text between them."""
+    parts = [(between, *(each.args if isinstance(each, PruneError) else (each,))) for each in faults]
+    return [part for each in parts for part in each][1:]
 
 
 def is_number(value: Any) -> bool:

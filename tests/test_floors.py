@@ -31,7 +31,6 @@ LIGHT = (
     ["prune", "missing.keras", "--out", "out", "--keep", "0.5"],
     ["ls"],
     ["show", "digits-greg1"],
-    ["validate", "digits-greg1"],
 )
 MARKED = re.compile(r"(?<=<!-- floors -->\n).*?(?=\n<!-- /floors -->)", re.S)
 PACKAGES = ["", *(f".{path.parent.name}" for path in (rooms.ROOT / "kerasprune").glob("*/__init__.py"))]

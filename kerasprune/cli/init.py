@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kerasprune.cli.application import app
+from kerasprune.cli.startup import start
 
 
 @app.command()
@@ -17,6 +18,7 @@ def init(
     """Write a recipe with comments, to begin with, and the JSON schema for editors beside it."""
     from kerasprune.recipes import starter
 
+    start()
     written = starter.init(path)
     typer.echo(f"{written} is written. Next: kerasprune validate {written}")
 
@@ -26,4 +28,5 @@ def schema() -> None:
     """Print the JSON schema of recipes, for editors."""
     from kerasprune.recipes import starter
 
+    start()
     typer.echo(starter.schema_json(), nl=False)

@@ -10,6 +10,7 @@ import typer
 
 from kerasprune.cli.application import app
 from kerasprune.cli.options import RecipeName, Settings, Trust
+from kerasprune.cli.startup import start
 from kerasprune.errors import PruneError, nearest
 from kerasprune.recipes import library
 from kerasprune.registry import budgets, callbacks, criteria, models
@@ -51,6 +52,8 @@ def validate(recipe: RecipeName, settings: Settings = None, trust: Trust = False
     """Check a recipe without running it; all faults are listed."""
     from kerasprune.recipes import loader, stage_names
 
+    library.find(recipe)
+    start()  # arguments are checked by the signatures of what they are for
     checked = loader.load(recipe, settings or [], trust=trust)
     stages = [name for name in stage_names.names(checked) if not stage_names.only_hands_on(checked, name)]
     typer.echo(f"{checked.name} is valid: {', '.join(stages)} ({checked.status}).")

@@ -22,9 +22,6 @@ def resume(
     verbose: Verbose = False,
 ) -> None:
     """Carry on with a run that was broken off; its recipe and settings are in its folder."""
-    from kerasprune.recipes.begun import begun
-
-    begun(folder, trust=trust)
     start(verbose=verbose)
     from kerasprune.recipes.runner import resume as resume_run
 

@@ -33,8 +33,10 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Run a recipe: train, prune, rebuild, fine-tune, test, export, report."""
-    from kerasprune.recipes import loader
+    from kerasprune.recipes import library, loader
 
+    library.find(recipe)
+    start(verbose=verbose)
     if seeds != 1 or grid:
         if strict:
             raise PruneError("Expected one run beside --strict. Received: --seeds or --grid. Leave one of them out.")
@@ -50,7 +52,6 @@ def run(
     if workers != 1:
         raise PruneError(f"Expected --seeds or --grid beside --workers. Received: one run, --workers {workers}.")
     checked = loader.load(recipe, settings or [], trust=trust)
-    start(verbose=verbose)
     from kerasprune.recipes.runner import run as run_recipe
 
     print_summary(run_recipe(checked, out, resume=resume, smoke=smoke, strict=strict, console=Console()))

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError, kind_faults, nearest, raise_faults, whole_number_faults
+from kerasprune.errors import Key, PruneError, kind_faults, nearest, raise_faults, whole_number_faults
 from kerasprune.graph.channels import Count, Ids, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -212,7 +212,9 @@ def positions_of(kernel: Slice) -> int:
     if None in kernel.positions:
         raise PruneError(
             "Expected a resolution: the input side of the model is free, so the multiply–adds of "
-            f"{kernel.owner.name!r} are not known. Received: resolution=None. Give resolution=, e.g. resolution=32."
+            f"{kernel.owner.name!r} are not known. Received: resolution=None. Give ",
+            Key("resolution"),
+            "=, e.g. 32.",
         )
     return sum(kernel.positions)
 

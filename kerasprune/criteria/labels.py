@@ -11,7 +11,7 @@ from keras import ops
 
 from kerasprune._keras import loss_object
 from kerasprune.criteria.by_name import output_names, picked
-from kerasprune.errors import PruneError
+from kerasprune.errors import Key, PruneError
 from kerasprune.graph.walk import functional
 
 _OWN_SHAPES = ("ctc", "circle")  # losses whose labels are neither classes nor shaped as the outputs
@@ -81,13 +81,18 @@ def check_shape(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
     given = tuple(labels.shape)
     if not any(_alike(each, wanted) for each in (given, given[:-1] if given[-1:] == (1,) else given, (*given, 1))):
         remedy = (
-            "Give class numbers, or loss='categorical_crossentropy'."
+            ("Give class numbers, or ", Key("loss"), "='categorical_crossentropy'.")
             if "sparse" in loss.name
-            else "Give loss='sparse_categorical_crossentropy' for class numbers, or labels of that shape."
+            else (
+                "Give ",
+                Key("loss"),
+                "='sparse_categorical_crossentropy' for class numbers, or labels of that shape.",
+            )
         )
         raise PruneError(
             f"Expected labels of shape {_shown(wanted)} for {loss.name} and outputs {_shown(tuple(outputs.shape))}. "
-            f"Received: labels of shape {_shown(given)}. {remedy}"
+            f"Received: labels of shape {_shown(given)}. ",
+            *remedy,
         )
 
 

@@ -13,7 +13,7 @@ from kerasprune.criteria.by_name import by_output, output_names, picked
 from kerasprune.criteria.labels import check_labels, check_shape, labels_by_output
 from kerasprune.criteria.output_kind import warn_of_logits
 from kerasprune.data.batches import Batch, batches
-from kerasprune.errors import PruneError
+from kerasprune.errors import Key, PruneError
 
 Objective = Callable[[Any, Any, Any], Any]
 """`(inputs, labels, weights) → mean loss`, a scalar tensor."""
@@ -127,7 +127,9 @@ def _given(model: keras.Model, loss: Any) -> tuple[Any, Any]:
     if loss is None or isinstance(loss, list | dict) and not any(x is not None for x in tree.flatten(loss)):
         raise PruneError(
             f"Expected a loss to differentiate. Received: loss=None, and {model.name!r} is not compiled with one. "
-            "Give loss=, such as 'sparse_categorical_crossentropy', or compile the model."
+            "Give ",
+            Key("loss"),
+            "=, such as 'sparse_categorical_crossentropy', or compile the model.",
         )
     return loss, factors
 

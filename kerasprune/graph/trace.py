@@ -10,7 +10,7 @@ import keras
 from keras import KerasTensor, tree
 
 from kerasprune._keras import argument_names, changed_weights, inner_layers, maker, output_specs
-from kerasprune.errors import PruneError, nearest, raise_faults
+from kerasprune.errors import Key, PruneError, nearest, raise_faults
 from kerasprune.graph.blocks import droppable, find_blocks
 from kerasprune.graph.builder import Call, GraphBuilder
 from kerasprune.graph.channels import Ids, TracedCall, Unknown
@@ -300,9 +300,11 @@ def shapes_at(
         fixed = [s for s in tensor.shape[1:-1] if s is not None]
         if resolution is not None and len(tensor.shape) == 4 and any(side != resolution for side in fixed):
             raise PruneError(
-                f"Expected a model with a free input side (None, None, channels), or the resolution it was built for. "
-                f"Received: resolution={resolution}, input shape {tuple(tensor.shape)}. "
-                "Build the model with input_shape=(None, None, channels)."
+                "Expected a model with a free input side (None, None, channels), or the resolution it was built for. "
+                "Received: ",
+                Key("resolution"),
+                f"={resolution}, input shape {tuple(tensor.shape)}. "
+                "Build the model with input_shape=(None, None, channels).",
             )
     shapes = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kerasprune.data.lookup import own
-from kerasprune.errors import PruneError
+from kerasprune.errors import Key, PruneError
 from kerasprune.recipes.schema import Data, Recipe
 
 if TYPE_CHECKING:
@@ -86,8 +86,9 @@ def _images(spec: Data, split: str, model: keras.Model, batch: int, size: int | 
         )
     if side is not None and "size" in spec.model_fields_set and spec.size != side:
         raise PruneError(
-            f"Expected images of the side that the model has, {side} pixels. Received: data.size={spec.size}. "
-            "Leave the size out, or give the model another input_shape."
+            f"Expected images of the side that the model has, {side} pixels. Received: ",
+            Key("data.size"),
+            f"={spec.size}. Leave the size out, or give the model another input_shape.",
         )
     return data.load(
         spec.name,

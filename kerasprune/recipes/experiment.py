@@ -13,7 +13,7 @@ from kerasprune.data.examples import Examples
 from kerasprune.data.lookup import own
 from kerasprune.data.signature import leaves_side_free
 from kerasprune.defaults import BEFORE_TRAINING
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files.keras_model import load_model, read_config
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -134,10 +134,8 @@ class Experiment:
             faults.append(f"Expected labels for train, and for prune.callback, {judged}.")
         teaching = recipe.finetune and recipe.finetune.distil
         if recipe.finetune and not teaching:
-            faults.append(
-                "Expected labels for finetune without distil. Add distil: {} (on the command line, leave "
-                "--no-distil out)."
-            )
+            taught = ("Expected labels for ", Key("finetune"), " without ", Key("finetune.distil", "distil"))
+            faults.append(PruneError(*taught, ". Add ", Key("finetune.distil", "distil: {}"), "."))
         elif teaching and teaching.weight not in (None, 1.0):
             faults.append(
                 f"Expected labels beside finetune.distil.weight={teaching.weight:g}. Leave it out, or give 1.0."
@@ -172,7 +170,9 @@ class Experiment:
             return classification(model)
         raise PruneError(
             f"Expected a loss beside {recipe.data.name!r}, for the model was saved without one. Received: loss=None. "
-            "Say it with --loss (in a recipe, loss: …), such as mean_squared_error; or save the model compiled."
+            "Say it with ",
+            Key("loss"),
+            ", such as mean_squared_error; or save the model compiled.",
         )
 
     def judge(self, dense: keras.Model, split: str | None = None) -> Judge:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from kerasprune.errors import PruneError, raise_faults, short
+from kerasprune.errors import Given, Key, PruneError, of_percent, raise_faults, short
 from kerasprune.files import read_text
 from kerasprune.recipes import library
 from kerasprune.recipes.schema import Recipe
+from kerasprune.recipes.wording import worded
 from kerasprune.recipes.yaml_text import MOST_BYTES, MOST_DEPTH, Keys, read_value, read_yaml
 
 
@@ -134,14 +136,26 @@ def _apply(data: dict[str, Any], setting: str) -> list[str]:
     return []
 
 
-def _worded(fault: Any, data: Any, lines: dict[Keys, int]) -> str:
+def _worded(fault: Any, data: Any, lines: dict[Keys, int]) -> PruneError:
     keys = _spelled(fault["loc"], data, fault["type"] in {"missing", "unknown_key"})
     line = next((lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in lines), None)
-    where = (f"line {line}, " if line else "") + (".".join(_part(key) for key in keys) or "the recipe")
-    message = fault["msg"].removeprefix("Value error, ")
+    path = ".".join(map(str, keys))
+    where = Key(path, ".".join(map(_part, keys)) or "the recipe")
+    parts = [f"line {line}, " if line else "", where, ": ", *(_below(path, part) for part in worded(fault))]
+    message = str(PruneError(*parts[3:]))
     if fault["type"] in {"missing", "unknown_key"} or "Received:" in message or not keys:
-        return f"{where}: {message}"
-    return f"{where}: {message}{'' if message.endswith('?') else '.'} Received: {short(fault['input'])}."
+        return PruneError(*parts)
+    given = fault["input"]
+    if fault["type"] == "union_tag_invalid" and isinstance(given, dict):
+        given = given.get("name")
+    percent = of_percent(given) if fault["type"] == "less_than_equal" else ""
+    received = "" if message.endswith("?") else "."
+    return PruneError(*parts, f"{received} Received: ", Given(path, value=given), f".{percent}")
+
+
+def _below(path: str, part: str | Key) -> str | Key:
+    """Returns a part of a message of a section, its keys with the path of the section before them."""
+    return replace(part, path=f"{path}.{part.path}", text=str(part)) if path and isinstance(part, Key) else part
 
 
 def _part(key: str | int) -> str:

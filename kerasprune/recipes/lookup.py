@@ -10,8 +10,10 @@ from typing import Any
 
 from kerasprune.errors import PruneError, nearest, short
 from kerasprune.files.python_file import import_file
-from kerasprune.recipes.arguments import ANYTHING, ARGUMENTS, TRUTHS
 from kerasprune.registry import Registry, block_criteria, budgets, callbacks, criteria, models
+
+ANYTHING = "**"
+"""Stands among the names of arguments where a member takes any."""
 
 FAMILIES: dict[str, Registry] = {
     "model": models,
@@ -58,31 +60,15 @@ def make(family: str, name: str, arguments: Mapping[str, Any]) -> Any:
 
 
 def argument_names(family: str, name: str) -> tuple[str, ...]:
-    """Returns the names of the arguments that a member takes; `ANYTHING` among them where it takes any.
-
-    Those of the package's own members stand in a table, so that a recipe is checked without importing them.
-    """
-    known = ARGUMENTS[family].get(name)
-    return known if known is not None else signature(member(family, name))
+    """Returns the names of the arguments that a member takes; `ANYTHING` among them where it takes any."""
+    parameters = inspect.signature(member(family, name)).parameters.values()
+    return tuple(ANYTHING if each.kind is each.VAR_KEYWORD else each.name for each in parameters)
 
 
 def truths(family: str, name: str) -> tuple[str, ...]:
-    """Returns the names of those arguments of a member that are true or false."""
-    if name in ARGUMENTS[family]:
-        return TRUTHS[family].get(name, ())
-    return booleans(member(family, name))
-
-
-def booleans(made: Callable[..., Any]) -> tuple[str, ...]:
-    """Returns the names of those arguments of a class or function whose default is true or false."""
-    parameters = inspect.signature(made).parameters.values()
+    """Returns the names of those arguments of a member whose default is true or false."""
+    parameters = inspect.signature(member(family, name)).parameters.values()
     return tuple(each.name for each in parameters if isinstance(each.default, bool))
-
-
-def signature(made: Callable[..., Any]) -> tuple[str, ...]:
-    """Returns the names of the arguments of a class or function; `ANYTHING` among them where it takes any."""
-    parameters = inspect.signature(made).parameters.values()
-    return tuple(ANYTHING if each.kind is each.VAR_KEYWORD else each.name for each in parameters)
 
 
 def takes(family: str, name: str, argument: str) -> bool:
@@ -93,6 +79,8 @@ def takes(family: str, name: str, argument: str) -> bool:
 def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) -> list[str]:
     """Returns what is wrong with a name and its arguments, without making anything.
 
+    A registered member is imported only if there are arguments: its signature says which it takes.
+
     Args:
         family: One of `FAMILIES`.
         name: The name that a recipe gives.
@@ -101,6 +89,8 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
     """
     if ":" in name and not trust:
         return [f"{name!r} would import your own code. Expected a registered {family}, or the option --trust"]
+    if not arguments and name in FAMILIES[family].names():
+        return []
     try:
         known = argument_names(family, name)
     except PruneError as error:

@@ -53,15 +53,15 @@ class Node(BaseModel):
 
     @classmethod
     def _reworded(cls, fault: ErrorDetails) -> InitErrorDetails:
-        kind, message = fault["type"], worded(fault)
+        kind, parts = fault["type"], worded(fault)
         if kind == "extra_forbidden":
             known = ", ".join(cls.model_fields)
             kind = "unknown_key"
-            message = f"unknown key.{nearest(fault['loc'][-1], cls.model_fields)} Known keys: {known}."
+            parts = (f"unknown key.{nearest(fault['loc'][-1], cls.model_fields)} Known keys: {known}.",)
         elif kind == "missing":
-            message = "this key is missing."
+            parts = ("this key is missing.",)
         # Braces would be read as a template.
-        escaped = PydanticCustomError(kind, "{text}", {"text": message})
+        escaped = PydanticCustomError(kind, "{text}", {"text": "".join(map(str, parts)), "parts": parts})
         return InitErrorDetails(type=escaped, loc=fault["loc"], input=fault["input"])
 
 

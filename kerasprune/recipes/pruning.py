@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from kerasprune.errors import Key, PruneError, joined
 from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.recipes.learning import Fit, Optimizer, Regularised, Training
 from kerasprune.recipes.node import (
@@ -42,7 +43,9 @@ class PlanStep(Node):
     def _one_target(self) -> PlanStep:
         given = {name: getattr(self, name) for name in ("keep", "macs", "params") if getattr(self, name) is not None}
         if len(given) > 1:
-            raise ValueError(f"Expected one of keep, macs and params. Received: {given}")
+            known = (Key("keep"), ", ", Key("macs"), " and ", Key("params"))
+            received = joined(" and ", (PruneError(Key(name), f"={value}") for name, value in given.items()))
+            raise PruneError("Expected one of ", *known, ". Received: ", *received)
         return self
 
 
@@ -96,7 +99,7 @@ class PreCrop(Node):
     @model_validator(mode="after")
     def _some_budget(self) -> PreCrop:
         if self.params is None and self.macs is None:
-            raise ValueError("Expected params, macs or both")
+            raise PruneError("Expected ", Key("params"), ", ", Key("macs"), " or both")
         return self
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kerasprune.budgets.measured import MeasuredBudget
 from kerasprune.costs.cost import cost
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files import path_of, read_text
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.begun import begun
@@ -142,13 +142,19 @@ def _check_given(recipe: schema.Recipe) -> None:
     needs = lookup.make("criterion", named.name, named.arguments).needs
     if needs and recipe.data is None:
         raise PruneError(
-            f"Expected data beside prune.plan.criterion: {named.name}, which needs {', '.join(sorted(needs))}. "
-            "Received: no data. Give data.name: a data set, a folder or a file."
+            "Expected data beside ",
+            Key("prune.plan.criterion"),
+            f": {named.name}, which needs {', '.join(sorted(needs))}. Received: no data. Give ",
+            Key("data.name"),
+            ": a data set, a folder or a file.",
         )
     if _measures(recipe) and recipe.data is None:
         raise PruneError(
-            f"Expected data beside prune.plan.budget: {recipe.prune.plan.budget.name}, which measures. "
-            "Received: no data. Give data.name: a data set, a folder or a file; labels are not looked at."
+            "Expected data beside ",
+            Key("prune.plan.budget"),
+            f": {recipe.prune.plan.budget.name}, which measures. Received: no data. Give ",
+            Key("data.name"),
+            ": a data set, a folder or a file; labels are not looked at.",
         )
 
 

@@ -22,6 +22,7 @@ from pydantic import (
 
 from kerasprune.data.lookup import own
 from kerasprune.data.scaling import SCALES
+from kerasprune.errors import Key, PruneError, joined
 from kerasprune.files import is_file
 from kerasprune.recipes.formats import FORMATS
 from kerasprune.recipes.learning import Finetune, Fit, Regularised
@@ -66,11 +67,12 @@ class Start(Node):
 
 
 Model = Annotated[
-    Annotated[Named, BeforeValidator(from_name), known("model"), Tag("named")] | Annotated[Start, Tag("start")],
-    Discriminator(lambda value: "start" if isinstance(value, Start) or "start" in _keys(value) else "named"),
+    Annotated[Named, BeforeValidator(from_name), known("model"), Tag("by name")] | Annotated[Start, Tag("from a file")],
+    Discriminator(lambda value: "from a file" if isinstance(value, Start) or "start" in _keys(value) else "by name"),
 ]
 
 
+CALIBRATE = Key("calibrate")
 OF_CLASSES = (None, "sparse_categorical_crossentropy", "categorical_crossentropy")
 """Losses by name whose labels can be smoothed."""
 
@@ -239,7 +241,7 @@ class Recipe(Node):
         faults = []
         needs_data = self.train or self.finetune or (self.prune and self.prune.callback) or self.reconstruct
         if needs_data and self.data is None:
-            faults.append("Expected data for the training stages, and to reconstruct from")
+            faults.append(PruneError("Expected ", Key("data"), " for the training stages, and to reconstruct from"))
         by_teacher = self.reconstruct or self.finetune and self.finetune.distil
         if by_teacher and self.prune and self.prune.three_dimensions:
             faults.append(
@@ -273,11 +275,14 @@ class Recipe(Node):
             faults.append("Expected a model by name beside weights: fresh. Received: a checkpoint")
         for name in self.export:
             if FORMATS[name].calibrates and self.data is None and self.calibrate is None:
-                faults.append(f"Expected data, or calibrate, to calibrate {name} with")
+                faults.append(PruneError("Expected ", Key("data"), ", or ", CALIBRATE, f", to calibrate {name} with"))
         if self.calibrate is not None and not self.export:
-            faults.append("Expected an export beside calibrate, which nothing else looks at")
+            faults.append(
+                PruneError("Expected an ", Key("export"), " beside ", CALIBRATE, ", which nothing else looks at")
+            )
         if self.calibrate is not None and not Path(self.calibrate).exists():
-            faults.append(f"Expected calibrate to be a file or a folder. Received: {self.calibrate!r}, which is none")
+            received = f" to be a file or a folder. Received: {self.calibrate!r}, which is none"
+            faults.append(PruneError("Expected ", CALIBRATE, received))
         if faults:
-            raise ValueError("; ".join(faults))
+            raise PruneError(*joined("; ", faults))
         return self

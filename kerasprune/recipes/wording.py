@@ -6,28 +6,28 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kerasprune.errors import nearest
+from kerasprune.errors import Key, PruneError, nearest
 
 _QUOTED = re.compile(r"'([^']*)'")
 
 
-def worded(fault: Mapping[str, Any]) -> str:
-    """Returns what was expected, as a part of a sentence.
+def worded(fault: Mapping[str, Any]) -> tuple[str | Key, ...]:
+    """Returns what was expected, as the parts of a message.
 
     Args:
         fault: What pydantic says: `type`, `msg`, `input`, and its bounds in `ctx`.
 
     Example:
         >>> worded({"type": "greater_than", "msg": "Input should be …", "input": 0, "ctx": {"gt": 0}})
-        'Expected a number > 0'
+        ('Expected a number > 0',)
     """
     bounds = fault.get("ctx") or {}
-    if "text" in bounds:  # worded at an inner node
-        return fault["msg"]
+    if "parts" in bounds:  # worded at an inner node
+        return bounds["parts"]
+    if isinstance(bounds.get("error"), PruneError):
+        return bounds["error"].args
     word = _WORDS.get(fault["type"])
-    if word is not None:
-        return word(bounds, fault)
-    return fault["msg"].removeprefix("Value error, ")
+    return (word(bounds, fault) if word is not None else fault["msg"].removeprefix("Value error, "),)
 
 
 def _choice(bounds: Mapping[str, Any], fault: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from kerasprune._keras import compile_arguments
-from kerasprune.errors import PruneError
+from kerasprune.errors import Key, PruneError
 from kerasprune.surgery.compiled import anew
 from kerasprune.training.label_smoothing import smoothed
 
@@ -133,6 +133,7 @@ def unknown_objective(loss: Any, error: Exception) -> PruneError:
     name = loss.get("config", loss) if isinstance(loss, dict) else repr(loss)
     line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     return PruneError(
-        f"Expected a loss and metrics that Keras knows. Received: loss={name} ({line}). "
-        "Give --loss, or --import FILE.py --trust where the loss is your own."
+        f"Expected a loss and metrics that Keras knows. Received: loss={name} ({line}). Give ",
+        Key("loss"),
+        ", or --import FILE.py --trust where the loss is your own.",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import Key, PruneError
 from kerasprune.recipes.stages import steps
 from kerasprune.recipes.stages.context import Run
 from kerasprune.steps.reconstruct import nearer
@@ -23,7 +23,7 @@ def reconstruct(run: Run) -> None:
                 seed=run.recipe.seed,
             )  # fmt: skip
         except PruneError as error:
-            raise PruneError(f"{error} Or leave reconstruct out (on the command line: --no-reconstruct).") from error
+            raise PruneError(*error.args, " Or switch ", Key("reconstruct"), " off.") from error
     model, found = nearer(run.validation_judge, slim, solved)
     if found is not None:
         steps.write(run, "reconstruct", found)
