@@ -31,6 +31,9 @@ from kerasprune.planning import plan as plan
 from kerasprune.plans import Plan as Plan
 from kerasprune.recipes.compare import compare as compare
 from kerasprune.sparsity.at_initialisation import prune_at_init as prune_at_init
+from kerasprune.steps.prune import Pruned as Pruned
+from kerasprune.steps.prune import prune as prune
+from kerasprune.steps.report import PruningReport as PruningReport
 from kerasprune.surgery.gates import gated as gated
 from kerasprune.surgery.inline import functional as functional
 from kerasprune.surgery.mask import mask as mask
@@ -47,7 +50,6 @@ from kerasprune.workflows.meta_pruning import meta_pruning as meta_pruning
 from kerasprune.workflows.meta_pruning import search_widths as search_widths
 from kerasprune.workflows.one_dimension import one_dimension as one_dimension
 from kerasprune.workflows.population import Population as Population
-from kerasprune.workflows.prune import prune as prune
 from kerasprune.workflows.pruning_net import PruningNet as PruningNet
 from kerasprune.workflows.ranking import eagle_eye as eagle_eye
 from kerasprune.workflows.ranking import rank as rank

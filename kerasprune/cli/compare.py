@@ -28,6 +28,7 @@ from kerasprune.cli.options import (
     Verbose,
     check_model_path,
     check_needed,
+    import_code,
     in_options,
 )
 from kerasprune.cli.startup import start
@@ -80,13 +81,12 @@ def compare(
     options = {
         "criteria": _names(criteria),
         "macs": _fractions(macs),
-        "data": {"name": data, "scale": scale, "batch": batch},
-        "finetune": _finetuning(finetune_epochs, optimizer, learning_rate),
+        "data": {"name": data, "scale": scale, "batch": batch, **({"size": size} if size else {})},
+        "finetune": _finetuning(finetune_epochs, optimizer, learning_rate, distil),
         "controls": [] if controls == "none" else _names(controls),
         "start": "reconstructed" if reconstruct else "folded",
-        "teacher": _teacher(distil, finetune_epochs),
         "plan": {"budget": budget, "coupling": coupling, "freeze": freeze or [], "unknown": unknown},
-        "imports": imports or [],
+        "trust": (imports or True) if trust else False,
     }
     from kerasprune.files import read_rows
     from kerasprune.recipes.compare import PLOT, TABLE
@@ -94,10 +94,17 @@ def compare(
     from kerasprune.reports.contest import contest_table
 
     start(verbose=verbose)
-    same = {"seeds": seeds, "seed": seed, "size": size, "loss": loss, "trust": trust}
+    import_code(imports, trust)
     with in_options():
         folder = compare_criteria(
-            model, **options, **same, out=out, resume=resume, workers=workers, verbose=int(not quiet)
+            model,
+            **options,
+            seeds=range(seed, seed + _at_least_one(seeds)),
+            loss=loss,
+            folder=out,
+            resume=resume,
+            workers=workers,
+            verbose=int(not quiet),
         )
     if quiet:
         return
@@ -117,17 +124,20 @@ def _fractions(text: str) -> list[float]:
         raise PruneError(f"Expected --macs as fractions with commas, such as 0.7,0.5. Received: {text!r}.") from error
 
 
-def _finetuning(epochs: int, optimizer: str, rate: float | None) -> dict[str, Any] | None:
+def _at_least_one(seeds: int) -> int:
+    if seeds < 1:
+        raise PruneError(f"Expected --seeds to be 1 or more. Received: --seeds {seeds}.")
+    return seeds
+
+
+def _finetuning(epochs: int, optimizer: str, rate: float | None, distil: bool) -> dict[str, Any] | None:
     check_optimizer(optimizer)
     if epochs < 0:
         raise PruneError(f"Expected --finetune-epochs to be 0 or more. Received: --finetune-epochs {epochs}.")
-    return finetuning(epochs, optimizer, rate)
-
-
-def _teacher(distil: bool, epochs: int) -> str:
     if distil and not epochs:
         raise PruneError("Expected --finetune-epochs beside --distil, which is a way to train. Received: 0.")
-    return "dense" if distil else "none"
+    section = finetuning(epochs, optimizer, rate)
+    return {**section, "distil": {}} if distil else section
 
 
 def _numbers(row: dict[str, str]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from kerasprune.cli.options import (
     check_model_path,
     check_needed,
     fraction,
+    import_code,
     in_options,
 )
 from kerasprune.cli.startup import start
@@ -99,6 +100,7 @@ def space(
             f"models, or to train them. Received: --data {data} alone. Leave it out, and plans are only drawn."
         )
     check_optimizer(optimizer)
+    plan = {"criterion": criterion, "coupling": coupling, "freeze": freeze or [], "unknown": unknown}
     windows = {"macs": macs, "params": params, "delta": delta, "std": _numbers("--std", std), "mcb": _window(mcb)}
     runs = {
         "data": data if data is None else {"name": data, "scale": scale, "batch": batch},
@@ -106,17 +108,18 @@ def space(
         "best": best,
         "start": begin,
         "finetune": finetuning(finetune_epochs, optimizer, learning_rate),
-        "plan": {"criterion": criterion, "coupling": coupling, "freeze": freeze or [], "unknown": unknown},
-        "imports": imports or [],
+        "trust": (imports or True) if trust else False,
     }
-    from kerasprune.recipes.explore import explore
+    from kerasprune.recipes.explore import Draw, explore
 
     start(verbose=verbose)
-    same = {"n": n, "seed": seed, "size": size, "loss": loss, "trust": trust, "shown": shown}
+    import_code(imports, trust)
+    draw = Draw(**windows, n=n, plan=plan, size=size, seed=seed)
     with in_options():
         folder = explore(
-            model, **windows, **runs, **same, out=out, resume=resume, workers=workers, verbose=int(not quiet)
-        )
+            model, draw, **runs, loss=loss, shown=shown, folder=out, resume=resume, workers=workers,
+            verbose=int(not quiet),
+        )  # fmt: skip
     if not quiet:
         _print(folder)
 

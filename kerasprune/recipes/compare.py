@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerasprune.errors import PruneError, choice_faults, proper_fraction_faults, raise_faults, whole_number_faults
-from kerasprune.files import is_file, path_of, write_rows, write_text
+import numpy as np
+
+from kerasprune.errors import (
+    PruneError,
+    choice_faults,
+    formerly,
+    proper_fraction_faults,
+    raise_faults,
+    whole_number_faults,
+)
+from kerasprune.files import is_file, path_of, replacing, write_rows, write_text
 from kerasprune.recipes import loader
 from kerasprune.recipes.run_folder import claim
 from kerasprune.registry import criteria as known_criteria
@@ -17,64 +28,61 @@ from kerasprune.reports.contest import draw, summarised
 from kerasprune.workflows.population import Population
 
 if TYPE_CHECKING:
+    import keras
+
     from kerasprune.recipes import schema
 
-STORE, RUNS, TABLE, PLOT = "population.sqlite", "runs.csv", "comparison.csv", "comparison.svg"
+STORE, MODEL = "population.sqlite", "model.keras"
+RUNS, TABLE, PLOT = "runs.csv", "comparison.csv", "comparison.svg"
 CONTENDER = "kerasprune.recipes.contender:evaluate"
 CONTROLS = ("random", "l1", "scratch")
 DENSE = "dense"
 
 
+@formerly(out="folder", imports="trust", seed=("seeds", lambda first: range(first, first + 3)))
 def compare(
-    model: str | Path,
+    model: str | Path | keras.Model,
     criteria: Sequence[str | Mapping[str, Any]],
     macs: Sequence[float],
     data: str | Mapping[str, Any],
     *,
-    seeds: int = 3,
+    seeds: int | Sequence[int] = 3,
     finetune: Mapping[str, Any] | None = None,
     controls: Sequence[str] = CONTROLS,
     start: str = "folded",
-    teacher: str = "none",
     plan: Mapping[str, Any] | None = None,
     loss: str | None = None,
-    out: str | Path = "comparison",
+    folder: str | Path = "comparison",
     resume: bool = False,
     workers: int = 1,
     engine: str = "local",
-    seed: int = 0,
-    size: int | None = None,
-    trust: bool = False,
-    imports: Sequence[str] = (),
+    trust: bool | Sequence[str] = False,
     verbose: int = 1,
 ) -> Path:
     """Prunes one model by several criteria, and fine-tunes and judges all alike.
 
     Args:
-        model: Path of a `.keras` file.
+        model: Path of a `.keras` file; or a model, which is saved in the folder.
         criteria: Names, or dicts with a name and arguments.
-        macs: Fractions of the multiply–adds that stay, each in (0, 1).
+        macs: Fractions of the multiply–adds that are kept, each in (0, 1).
         data: A data set as for `kerasprune prune --data`, or the `data` section of a recipe.
-        seeds: Number of seeds, those from `seed` on: of the order of the examples and of what is random. Defaults to 3.
-        finetune: The `finetune` section of a recipe. Defaults to `None`: no training after removal.
+        seeds: The seeds of the order of the examples and of what is random, or their number, from 0 on. Defaults to 3.
+        finetune: The `finetune` section of a recipe; with `"distil": {}` the dense model teaches, see `kp.distil`.
+            Defaults to `None`: no training after removal.
         controls: What every criterion should beat: `"random"` picks; `"l1"` with the uniform budget; and `"scratch"`:
             the architecture of the latter with weights drawn anew, trained alike. Defaults to all three.
         start: `"folded"`: training begins with what removal leaves; `"reconstructed"`: with what `kp.reconstruct`
-            makes of it on 1,000 training examples. Defaults to `"folded"`.
-        teacher: `"none"`; `"dense"`: fine-tuning learns from the dense model, too, see `kp.distil`. Defaults to
-            `"none"`.
+            makes of it on 1,000 training examples, if that comes nearer to the dense outputs. Defaults to `"folded"`.
         plan: Other keys of a recipe's `plan` section: `budget`, `coupling`, `freeze`, `min_keep`, `round_to`. Defaults
             to none.
         loss: Name of a Keras loss. Defaults to that of the data or of the checkpoint.
-        out: Folder to write to. Defaults to `"comparison"`.
+        folder: Where to write. Defaults to `"comparison"`.
         resume: Go on with a folder that holds a comparison already, also of fewer criteria, budgets or seeds. What is
             finished is not run again; what failed is. Defaults to `False`.
         workers: Runs at a time. Defaults to 1.
         engine: See `kerasprune.Population`. Defaults to `"local"`.
-        seed: The first seed. Defaults to 0.
-        size: Image side in pixels, where the model leaves it free. Defaults to that of the data.
-        trust: Whether `package.module:Name` may be imported. Defaults to `False`.
-        imports: Code with classes of the model, for which `trust` is needed. Defaults to none.
+        trust: Whether `package.module:Name` may be imported; or the files and packages with classes of the model,
+            which are imported first. Defaults to `False`.
         verbose: 0: silent; 1: what is finished. Defaults to 1.
 
     Returns:
@@ -93,7 +101,7 @@ def compare(
         >>> model.save(here / "mine.keras")
         >>> np.savez(here / "mine.npz", x=np.ones((40, 4), "float32"), y=np.zeros(40, "int32"))
         >>> options = {"seeds": 1, "controls": (), "engine": "serial", "verbose": 0}
-        >>> out = compare(here / "mine.keras", ["l1"], [0.5], str(here / "mine.npz"), out=here / "out", **options)
+        >>> out = compare(here / "mine.keras", ["l1"], [0.5], str(here / "mine.npz"), folder=here / "out", **options)
         >>> sorted(path.name for path in out.iterdir() if path.suffix in (".csv", ".svg"))
         ['comparison.csv', 'comparison.svg', 'runs.csv']
 
@@ -101,23 +109,21 @@ def compare(
         Blalock et al., What is the State of Neural Network Pruning?, MLSys 2020, section 6: the same model, several
         budgets, several seeds with their deviation, random and uniform controls, compression and speed-up.
     """
-    cells = _cells(criteria, macs, seeds, seed, controls, start, teacher, dict(plan or {}))
+    seeds = range(seeds) if isinstance(seeds, int) else seeds
+    teacher = "dense" if (finetune or {}).get("distil") is not None else "none"
+    cells = _cells(criteria, macs, seeds, controls, start, teacher, dict(plan or {}))
     data = {"name": data} if isinstance(data, str) else dict(data)
-    base = {
-        "name": "comparison",
-        "why": "Which criterion keeps the most?",
-        "model": {"start": str(model), "size": size},
-        "data": {**data, **({"size": size} if size else {})},
-        "loss": loss,
-        "finetune": finetune,
-    }
-    path = path_of(out)
+    base = {"name": "comparison", "why": "Which criterion keeps the most?", "data": data, "loss": loss}
+    base["finetune"] = finetune
+    path = path_of(folder)
     claim(path, [STORE], resume=resume)
-    candidates = [_candidate(cell, base, trust, imports) for cell in cells]
+    with file_of(model, path / MODEL) as file:
+        base["model"] = {"start": str(file), "size": data.get("size")}
+        candidates = [_candidate(cell, base, trust) for cell in cells]
     path.mkdir(parents=True, exist_ok=True)
     population = Population(path / STORE, engine, workers, verbose=verbose)
     population.forget_failures()
-    version = version_of(model, data["name"])
+    version = version_of(file, data["name"])
     check_dense(*population.run(CONTENDER, candidates[:1], version=version))
     return _write(path, population.run(CONTENDER, candidates, version=version))
 
@@ -149,25 +155,61 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     return path
 
 
+@contextmanager
+def file_of(model: str | Path | keras.Model, path: Path) -> Iterator[str | Path]:
+    """Yields the file of a model; one in memory is written, and removed again if the block fails.
+
+    A file that holds the same model already, of a comparison that goes on, is left as it is.
+    """
+    if isinstance(model, str | Path):
+        yield model
+        return
+    from kerasprune.files.keras_model import load_model
+
+    there = path.exists()
+    if not there:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            model.save(temporary)
+    elif not _same_weights(load_model(path), model):
+        raise PruneError(
+            f"Expected the model that the folder was begun with. Received: {model.name!r} with other weights than "
+            f"{str(path)!r}. Choose another folder."
+        )
+    try:
+        yield path
+    except Exception:
+        if not there:
+            path.unlink()
+            with contextlib.suppress(OSError):  # it holds other files
+                path.parent.rmdir()
+        raise
+
+
+def _same_weights(a: Any, b: Any) -> bool:
+    import keras
+
+    pairs = [[keras.ops.convert_to_numpy(each) for each in model.weights] for model in (a, b)]
+    return len(pairs[0]) == len(pairs[1]) and all(map(np.array_equal, *pairs))
+
+
 def _cells(
     criteria: Sequence[str | Mapping[str, Any]],
     macs: Sequence[float],
-    seeds: int,
-    seed: int,
+    seeds: Sequence[int],
     controls: Sequence[str],
     start: str,
     teacher: str,
     plan: dict[str, Any],
 ) -> list[dict[str, Any]]:
     """Returns what sets every run apart; seed by seed, so that a table is whole as early as can be."""
-    faults = whole_number_faults(1, seeds=seeds) + whole_number_faults(0, seed=seed)
+    faults = [fault for one in seeds for fault in whole_number_faults(0, seeds=one)]
+    faults += [] if len(seeds) else ["Expected one seed or more. Received: seeds=0."]
     faults += [] if criteria else ["Expected one criterion or more. Received: criteria=[]."]
     faults += [] if macs else ["Expected one fraction of the multiply–adds or more. Received: macs=[]."]
     faults += [fault for each in macs for fault in proper_fraction_faults(macs=each)]
     faults += [fault for each in controls for fault in choice_faults(CONTROLS, controls=each)]
-    faults += choice_faults(("folded", "reconstructed"), start=start) + choice_faults(
-        ("none", "dense"), teacher=teacher
-    )
+    faults += choice_faults(("folded", "reconstructed"), start=start)
     faults += [fault for each in criteria for fault in _unknown(each)]
     raise_faults("The criteria cannot be compared:", faults)
     uniform = plan.get("budget", "uniform") in ("uniform", {"name": "uniform"})
@@ -180,11 +222,11 @@ def _cells(
             methods["l1" if uniform else "l1, uniform"] = ("l1", start, l1)
         elif control == "scratch":
             methods["from scratch"] = ("l1", "scratch", l1)
-    first = {"method": DENSE, "criterion": "l1", "target": 1.0, "seed": seed, "start": "dense", "teacher": "none"}
+    first = {"method": DENSE, "criterion": "l1", "target": 1.0, "seed": seeds[0], "start": "dense", "teacher": "none"}
     return [{**first, "plan": plan}] + [
         {"method": name, "criterion": each, "target": target, "seed": one, "start": begins, "teacher": teacher}
         | {"plan": section}
-        for one in range(seed, seed + seeds)
+        for one in seeds
         for target, (name, (each, begins, section)) in itertools.product(macs, methods.items())
     ]
 
@@ -207,12 +249,18 @@ def _name(criterion: str | Mapping[str, Any]) -> str:
     return f"{criterion['name']}({more})" if more else criterion["name"]
 
 
-def _candidate(cell: Mapping[str, Any], base: Mapping[str, Any], trust: bool, imports: Sequence[str]) -> dict[str, Any]:
+def _candidate(cell: Mapping[str, Any], base: Mapping[str, Any], trust: bool | Sequence[str]) -> dict[str, Any]:
     """Returns the arguments of one run, its recipe checked."""
     plan = {**cell["plan"], "criterion": cell["criterion"], "macs": cell["target"]}
-    recipe = _checked({**base, "seed": cell["seed"], "prune": {"plan": plan}}, trust)
+    trusted = trust_of(trust)
+    recipe = _checked({**base, "seed": cell["seed"], "prune": {"plan": plan}}, trusted["trust"])
     shown = {key: cell[key] for key in ("method", "target", "seed", "start", "teacher")}
-    return {**shown, "recipe": loader.dump(recipe), "trust": trust, "imports": list(imports)}
+    return {**shown, "recipe": loader.dump(recipe), **trusted}
+
+
+def trust_of(trust: bool | Sequence[str]) -> dict[str, Any]:
+    """Returns whether code may be imported, and which is imported first."""
+    return {"trust": bool(trust), "imports": [] if isinstance(trust, bool) else list(trust)}
 
 
 def _checked(recipe: dict[str, Any], trust: bool) -> schema.Recipe:

@@ -22,7 +22,6 @@ from kerasprune.steps.judge import Judge
 from kerasprune.steps.ready import PREPARATIONS
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reinitialise import reinitialise
-from kerasprune.training.distillation import distil
 
 READY = {"folded": "removed", "reconstructed": "reconstructed"}
 STARTS = ("dense", *READY, "scratch")
@@ -55,7 +54,7 @@ def evaluate(
         start: The weights that training begins with: `"folded"`, what removal leaves, constants folded in;
             `"reconstructed"`, if that comes nearer to the dense outputs; `"scratch"`, drawn anew; or `"dense"`: nothing
             is pruned or trained.
-        teacher: What is learnt from besides labels: `"none"`, or the `"dense"` model.
+        teacher: What is learnt from besides labels, as the recipe says: `"none"`, or the `"dense"` model.
         recipe: Model, data, plan and fine-tuning, as YAML text.
         trust: Whether `package.module:Name` may be imported.
         imports: Code with classes of the model, imported first if it is trusted.
@@ -65,16 +64,16 @@ def evaluate(
         validation examples), and after fine-tuning on `validation` and `test` examples; `params` and `macs` as
         fractions of the dense model; `compression` and `speedup`, their inverses; `train_seconds`.
     """
-    del method, target  # names only
+    del method, target, teacher  # names only
     run, model = begun(recipe, trust, imports)
     keras.utils.set_random_seed(seed)
     judge = run.judge(model)
-    slim = model if start == "dense" else _started(run, judge, start, seed)
+    plan, slim = (None, model) if start == "dense" else _started(run, judge, start, seed)
     measure, removed = measured(judge, slim)
     began = time.perf_counter()
     trained = start != "dense" and run.recipe.finetune is not None
     if trained:
-        train(run, slim, model if teacher == "dense" else None)
+        train(run, slim, model, plan)
     seconds = time.perf_counter() - began
     side = run.free_side(model)
     before, after = (cost(each, resolution=side) for each in (model, slim))
@@ -91,14 +90,14 @@ def evaluate(
     }
 
 
-def _started(run: Experiment, judge: Judge, start: str, seed: int) -> keras.Model:
-    """Returns the slim model as its training begins."""
+def _started(run: Experiment, judge: Judge, start: str, seed: int) -> tuple[Plan, keras.Model]:
+    """Returns the plan, and the slim model as its training begins."""
     graph = run.traced(judge.dense, run.recipe.prune.plan)
     plan = run.plan(graph, run.recipe.prune.plan)
     slim = rebuild(graph, plan)
     if start == "scratch":
-        return reinitialise(slim, seed=seed)
-    return ready(run, judge, slim, plan, READY[start], 0, run.slack)
+        return plan, reinitialise(slim, seed=seed)
+    return plan, ready(run, judge, slim, plan, READY[start], 0, run.slack)
 
 
 def ready(
@@ -109,13 +108,20 @@ def ready(
     return PREPARATIONS[way](judge, slim, plan, data, SAMPLES, seed, slack)
 
 
-def train(run: Experiment, slim: keras.Model, teacher: keras.Model | None) -> None:
-    """Fine-tunes a model as the recipe says; `slim` is left not compiled."""
+def train(run: Experiment, slim: keras.Model, dense: keras.Model, plan: Plan | None) -> None:
+    """Fine-tunes a model as the recipe says; `slim` is left not compiled.
+
+    Args:
+        run: The experiment.
+        slim: The model.
+        dense: The dense model, which teaches if the recipe says so.
+        plan: The plan of `slim`; `None` if it is not known.
+    """
     spec, training = run.recipe.finetune, run.examples("train", slim)
     made = optimizer(spec.optimizer, spec.epochs, training.steps())
     objective = run.objective(slim, spec.label_smoothing)
     with weight_decay(slim, spec.l2, spec.l2_on):
-        fit(slim, training, objective, made, spec.epochs, twin=None if teacher is None else distil(slim, teacher))
+        fit(slim, training, objective, made, spec.epochs, twin=run.student(slim, dense, plan))
 
 
 def measured(judge: Judge, model: keras.Model) -> tuple[str, float]:

@@ -22,10 +22,12 @@ from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, pruning, schema
 from kerasprune.recipes.examples import examples, own_examples
+from kerasprune.steps.finetune import teacher_weight
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.objective import Objective, by_name, classification, of_config
 from kerasprune.steps.report import worth
 from kerasprune.surgery.inline import at_unknown, plain
+from kerasprune.training.distillation import distil
 
 if TYPE_CHECKING:
     from kerasprune.data.splits import SplitExamples
@@ -187,6 +189,15 @@ class Experiment:
     def worth(self, model: keras.Model) -> float:
         """Returns how good a model is on validation examples by its labels, higher = better."""
         return worth(self.metrics(model))
+
+    def student(self, slim: keras.Model, dense: keras.Model, plan: Plan | None) -> keras.Model | None:
+        """Returns the slim model as the student of the dense one, or `None` if the recipe asks for no teacher."""
+        spec = self.recipe.finetune.distil
+        if spec is None:
+            return None
+        weight = teacher_weight(self.labelled(slim)) if spec.weight is None else spec.weight
+        plan = plan if spec.features else None
+        return distil(slim, dense, temperature=spec.temperature, weight=weight, features=spec.features, plan=plan)
 
     @property
     def slack(self) -> float:

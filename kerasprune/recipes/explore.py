@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_num
 from kerasprune.files import path_of, write_rows, write_text
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.recipes import loader, lookup, schema
-from kerasprune.recipes.compare import check_dense, version_of
+from kerasprune.recipes.compare import check_dense, trust_of, version_of
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.run_folder import claim
@@ -29,43 +30,56 @@ MEASURES = ("macs", "params", "mcb", "std")
 MEMBER = "kerasprune.recipes.space_member"
 
 
+@dataclass(frozen=True)
+class Draw:
+    """The pruning spaces that recipes are drawn from, see `kp.spaces.sample`.
+
+    Args:
+        macs: Fraction of the multiply–adds that is kept, `± delta`. One of `macs` and `params` is given, or both.
+        params: Fraction of the parameters that is kept, `± delta`.
+        delta: Half the width of these windows. Defaults to 0.002.
+        std: Largest standard deviations of the recipes, a space for each. Defaults to none: one space of any.
+        mcb: The window of the mean computation budget. Defaults to `None`: any.
+        n: Recipes of each space. Defaults to 100.
+        plan: `criterion` (`"l2"`), `coupling` (`"tied"`), `freeze` (none), as in a recipe. Defaults to these.
+        size: Image side in pixels, if the model leaves it free. Defaults to that of the data.
+        seed: Of the draw and of the trainings. Defaults to 0.
+    """
+
+    macs: float | None = None
+    params: float | None = None
+    delta: float = 0.002
+    std: Sequence[float] = ()
+    mcb: float | tuple[float, float] | None = None
+    n: int = 100
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    size: int | None = None
+    seed: int = 0
+
+
 def explore(
     model: str | Path,
+    draw: Draw,
     *,
-    macs: float | None = None,
-    params: float | None = None,
-    delta: float = 0.002,
-    std: Sequence[float] = (),
-    mcb: float | tuple[float, float] | None = None,
-    n: int = 100,
     data: str | Mapping[str, Any] | None = None,
     ranked_by: Sequence[str] = (),
     best: int | None = None,
     start: str = "removed",
     finetune: Mapping[str, Any] | None = None,
-    plan: Mapping[str, Any] | None = None,
     shown: int = 5,
     loss: str | None = None,
-    out: str | Path = "space",
+    folder: str | Path = "space",
     resume: bool = False,
     workers: int = 1,
     engine: str = "local",
-    seed: int = 0,
-    size: int | None = None,
-    trust: bool = False,
-    imports: Sequence[str] = (),
+    trust: bool | Sequence[str] = False,
     verbose: int = 1,
 ) -> Path:
     """Draws recipes from pruning spaces; with data ranks and fine-tunes what they make of a model.
 
     Args:
         model: Path of a `.keras` file.
-        macs: Fraction of the multiply–adds that stay, `± delta`. One of `macs` and `params` is given, or both.
-        params: Fraction of the parameters that stay, `± delta`.
-        delta: Half the width of these windows. Defaults to 0.002.
-        std: Largest standard deviations of the recipes, a space for each. Defaults to none: one space of any.
-        mcb: The window of the mean computation budget, see `kp.spaces.sample`. Defaults to `None`: any.
-        n: Recipes of each space. Defaults to 100.
+        draw: The spaces, and how many are drawn from each.
         data: A data set as for `kerasprune prune --data`, or the `data` section of a recipe. Defaults to `None`: the
             recipes are only drawn, and their plans written.
         ranked_by: Ways to judge slim models before training, see `kp.rank`; the first decides which are trained.
@@ -73,17 +87,14 @@ def explore(
         best: How many of each space are trained, those that rank highest. Defaults to `None`: all.
         start: The way slim models are made ready for training. Defaults to `"removed"`, as in the paper.
         finetune: The `finetune` section of a recipe. Defaults to `None`: nothing is trained.
-        plan: `criterion` (`"l2"`), `coupling` (`"tied"`), `freeze` (none), as in a recipe. Defaults to these.
         shown: Of how many of the best the plans are written. Defaults to 5.
         loss: Name of a Keras loss. Defaults to that of the data or of the checkpoint.
-        out: Folder to write to. Defaults to `"space"`.
+        folder: Where to write. Defaults to `"space"`.
         resume: Go on with a folder that holds a population already. Defaults to `False`.
         workers: Runs at a time. Defaults to 1.
         engine: See `kerasprune.Population`. Defaults to `"local"`.
-        seed: Of the draw and of the trainings. Defaults to 0.
-        size: Image side in pixels, where the model leaves it free. Defaults to that of the data.
-        trust: Whether `package.module:Name` may be imported. Defaults to `False`.
-        imports: Code with classes of the model, for which `trust` is needed. Defaults to none.
+        trust: Whether `package.module:Name` may be imported; or the files and packages with classes of the model,
+            which are imported first. Defaults to `False`.
         verbose: 0: silent; 1: what is finished. Defaults to 1.
 
     Returns:
@@ -100,7 +111,8 @@ def explore(
         >>> here = Path(tempfile.mkdtemp())
         >>> dense = keras.layers.Dense
         >>> keras.Sequential([keras.Input((4,)), dense(16), dense(16), dense(2)]).save(here / "mine.keras")
-        >>> out = explore(here / "mine.keras", params=0.3, delta=0.02, std=[0.1], n=3, out=here / "out")
+        >>> draw = Draw(params=0.3, delta=0.02, std=[0.1], n=3)
+        >>> out = explore(here / "mine.keras", draw, folder=here / "out")
         >>> sorted(path.name for path in out.iterdir())
         ['members.csv', 'plans', 'recipes.csv']
 
@@ -122,25 +134,24 @@ def explore(
     if best is not None and not ranked_by:
         faults.append(f"Expected ranked_by beside best, to say which are. Received: best={best!r}.")
     raise_faults("The space cannot be explored:", faults)
-    plan = {"criterion": "l2", **(plan or {}), "macs": macs, "params": None if macs is not None else params}
-    base = _recipe(model, data, size, loss, finetune, plan, seed, trust)
-    for name in imports:
-        import_classes(name, trust=trust)
+    trusted = trust_of(trust)
+    base = _recipe(model, draw, data, loss, finetune, trusted["trust"])
+    for name in trusted["imports"]:
+        import_classes(name, trust=True)
     graph = _graph(base)
-    windows = {"macs": macs, "params": params, "delta": delta, "mcb": mcb}
-    drawn = _drawn(graph, base, windows, std, n, seed)
+    drawn = _drawn(graph, base, draw)
     rows = _rows(graph, drawn)
-    path = path_of(out)
+    path = path_of(folder)
     claim(path, [RECIPES], resume=resume)
     path.mkdir(parents=True, exist_ok=True)
     write_rows(path / RECIPES, [_fractions(row, graph) for row in rows])
     if data is not None:
         population = Population(path / STORE, engine, workers, verbose=verbose)
         population.forget_failures()
-        shared = {"recipe": loader.dump(base), "trust": trust, "imports": list(imports)}
-        runs = _Runs(population, shared, version_of(model, base.data.name), seed)
+        shared = {"recipe": loader.dump(base), **trusted}
+        runs = _Runs(population, shared, version_of(model, base.data.name), draw.seed)
         rows = runs.results(rows, tuple(ranked_by), best, start if finetune else None)
-        _draw(path, graph, rows, f"macs {macs:g}" if macs is not None else f"params {params:g}")
+        _draw(path, graph, rows, f"macs {draw.macs:g}" if draw.macs is not None else f"params {draw.params:g}")
     write_rows(path / MEMBERS, [{key: cell for key, cell in row.items() if key != "keep"} for row in rows])
     for row in rows if data is None else rows[:shown]:
         drawn[row["space"]].plan(row["number"]).save(path / PLANS / f"{row['space']}-{row['number']:03d}.json")
@@ -149,24 +160,23 @@ def explore(
 
 def _recipe(
     model: str | Path,
+    draw: Draw,
     data: str | Mapping[str, Any] | None,
-    size: int | None,
     loss: str | None,
     finetune: Mapping[str, Any] | None,
-    plan: Mapping[str, Any],
-    seed: int,
     trust: bool,
 ) -> schema.Recipe:
-    """Returns what all runs share, checked."""
+    """Returns the recipe that all runs share, checked."""
+    target = {"macs": draw.macs, "params": None if draw.macs is not None else draw.params}
     section = {"name": data} if isinstance(data, str) else None if data is None else dict(data)
     recipe = {
         "name": "space",
         "why": "How much of which group?",
-        "seed": seed,
-        "model": {"start": str(model), "size": size},
-        "data": section and {**section, **({"size": size} if size else {})},
+        "seed": draw.seed,
+        "model": {"start": str(model), "size": draw.size},
+        "data": section and {**section, **({"size": draw.size} if draw.size else {})},
         "loss": loss,
-        "prune": {"plan": dict(plan)},
+        "prune": {"plan": {"criterion": "l2", **draw.plan, **target}},
         "finetune": finetune,
     }
     return loader.check(recipe, source="The exploration", trust=trust)
@@ -184,15 +194,18 @@ def _graph(recipe: schema.Recipe) -> ChannelGraph:
     return experiment.traced(model, spec)
 
 
-def _drawn(
-    graph: ChannelGraph, recipe: schema.Recipe, windows: Mapping[str, Any], std: Sequence[float], n: int, seed: int
-) -> dict[str, Recipes]:
+def _drawn(graph: ChannelGraph, recipe: schema.Recipe, draw: Draw) -> dict[str, Recipes]:
     """Returns the recipes of each space by its name."""
     named = recipe.prune.plan.criterion
     criterion = lookup.make("criterion", named.name, named.arguments)
-    spaces = {f"STD-{each:g}": each for each in std} or {"all" if windows["mcb"] is None else "mCB": None}
-    options = {"n": n, "seed": seed, "criterion": criterion}
-    return {name: sample(graph, **windows, std=each, **options) for name, each in spaces.items()}
+    spaces = {f"STD-{each:g}": each for each in draw.std} or {"all" if draw.mcb is None else "mCB": None}
+    return {
+        name: sample(
+            graph, macs=draw.macs, params=draw.params, delta=draw.delta, std=each, mcb=draw.mcb, n=draw.n,
+            seed=draw.seed, criterion=criterion,
+        )
+        for name, each in spaces.items()
+    }  # fmt: skip
 
 
 def _rows(graph: ChannelGraph, drawn: Mapping[str, Recipes]) -> list[dict[str, Any]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
-import types
 
 import keras
 import numpy as np
@@ -46,7 +44,7 @@ def run(files, out, criteria=("l1", "l2"), macs=(0.5,), **more):
         criteria,
         macs,
         {"name": str(files / "mine.npz"), "batch": 40},
-        **{"seeds": 2, "finetune": FINETUNE, "engine": "serial", "verbose": 0, "out": out, **more},
+        **{"seeds": 2, "finetune": FINETUNE, "engine": "serial", "verbose": 0, "folder": out, **more},
     )
 
 
@@ -119,32 +117,66 @@ def test_nothing_is_run_twice(files, folder):
 
 def test_switches(files, tmp_path, monkeypatch):
     """What reconstruction and distillation are given, and that what they return is what is judged and trained."""
-    calls = []
+    calls, solved = [], []
 
-    def reconstruct(slim, model, plan, data, samples, slack):
-        calls.append((len(list(data)), next(iter(data)).shape, samples, slack, plan.keep["first"]))
-        slim = keras.models.clone_model(slim)
-        slim.set_weights([0 * weight for weight in slim.get_weights()])
-        return slim
+    def reconstruct(slim, model, plan, data, samples, slack, seed):
+        calls.append((len(list(data)), next(iter(data))[0].shape, samples, slack, plan.keep["first"]))
+        solved.append(kp.reconstruct(slim, model, plan, data, samples=samples, slack=slack, seed=seed))
+        return solved[0]
 
-    def distil(slim, teacher):
+    def distil(slim, teacher, temperature, weight, features, plan):
         calls.append([layer.units for model in (slim, teacher) for layer in model.layers[1:]])
+        solved.append(keras.models.clone_model(slim))
+        solved[1].set_weights(slim.get_weights())
         slim.layers[-1].bias.assign([-9.0, 9.0])
         return slim
 
-    for name, function in (("surgery.reconstruct", reconstruct), ("training.distillation", distil)):
-        module = types.ModuleType(name)
-        setattr(module, function.__name__, function)
-        monkeypatch.setitem(sys.modules, f"kerasprune.{name}", module)
-    out = run(files, tmp_path / "out", ("l1",), seeds=1, controls=(), start="reconstructed", teacher="dense")
+    monkeypatch.setattr("kerasprune.steps.ready.reconstruct", reconstruct)
+    monkeypatch.setattr("kerasprune.recipes.experiment.distil", distil)
+    taught = {**FINETUNE, "distil": {}}
+    out = run(files, tmp_path / "out", ("l1",), seeds=1, controls=(), start="reconstructed", finetune=taught)
     kept = kp.plan(keras.models.load_model(files / "mine.keras"), "l1", macs=0.5).keep
     widths = [len(kept["first"]), len(kept["second"]), 2, 8, 8, 2]
     assert calls == [(3, (40, 6), 1000, 0.1, kept["first"]), widths]
     row = rows(out / "runs.csv")[1]
     with np.load(files / "mine.npz") as arrays:
-        y = {part: arrays[f"y_{part}"] for part in ("val", "test")}
-    assert float(row["removed"]) == pytest.approx(np.mean(y["val"] == 0))  # all logits are 0: the first class
+        x, y = ({part: arrays[f"{axis}_{part}"] for part in ("val", "test")} for axis in "xy")
+    right = np.mean(solved[1].predict(x["val"], verbose=0).argmax(1) == y["val"])
+    assert all(map(np.array_equal, solved[0].get_weights(), solved[1].get_weights()))
+    assert float(row["removed"]) == pytest.approx(right)
     assert float(row["test"]) == pytest.approx(np.mean(y["test"] == 1))
+
+
+def test_a_reconstruction_that_harms_is_not_taken(files, tmp_path, monkeypatch):
+    def harmed(slim, *args, **kwargs):
+        worse = keras.models.clone_model(slim)
+        worse.set_weights([-3 * weight for weight in slim.get_weights()])
+        return worse
+
+    same = {"seeds": 1, "controls": (), "finetune": None}
+    plain = rows(run(files, tmp_path / "plain", ("l1",), **same) / "runs.csv")[1]
+    monkeypatch.setattr("kerasprune.steps.ready.reconstruct", harmed)
+    kept = rows(run(files, tmp_path / "out", ("l1",), **same, start="reconstructed") / "runs.csv")[1]
+    assert (kept["removed"], kept["test"]) == (plain["removed"], plain["test"])
+
+
+def test_a_model_in_memory_is_kept_in_the_folder(files, tmp_path):
+    model = keras.models.load_model(files / "mine.keras")
+    data, same = {"name": str(files / "mine.npz"), "batch": 40}, {"seeds": 1, "engine": "serial", "verbose": 0}
+    same |= {"controls": (), "folder": tmp_path / "out"}
+    out = kp.compare(model, ["l1"], [0.5], data, **same)
+    assert rows(out / "runs.csv")[1]["state"] == "done" and (out / "model.keras").exists()
+    before = rows(out / "runs.csv")
+    kp.compare(model, ["l1"], [0.5], data, **same, resume=True)
+    assert rows(out / "runs.csv") == before
+    model.layers[-1].bias.assign([1.0, 0.0])
+    with pytest.raises(PruneError, match="other weights than"):
+        kp.compare(model, ["l1"], [0.5], data, **same, resume=True)
+    with pytest.raises(PruneError, match="coupling"):
+        kp.compare(model, ["l1"], [0.5], data, **{**same, "folder": tmp_path / "new"}, plan={"coupling": "loose"})
+    assert not (tmp_path / "new").exists()
+    with pytest.warns(FutureWarning, match="folder="):
+        kp.compare(model, ["l1"], [0.5], data, seeds=1, controls=(), engine="serial", verbose=0, out=tmp_path / "old")
 
 
 def test_wrong_arguments_are_named_at_once(files, tmp_path):
@@ -173,7 +205,7 @@ def test_data_that_the_model_itself_cannot_be_judged_on_end_it_at_once(files, tm
     np.savez(tmp_path / "other.npz", **arrays)
     data = str(tmp_path / "other.npz")
     with pytest.warns(UserWarning, match="1 of 1 candidates"), pytest.raises(PruneError, match=said):
-        compare(files / "mine.keras", ["l1"], [0.5], data, engine="serial", verbose=0, out=tmp_path / "out")
+        compare(files / "mine.keras", ["l1"], [0.5], data, engine="serial", verbose=0, folder=tmp_path / "out")
 
 
 def test_criteria_that_all_fail_are_an_error(files, tmp_path):

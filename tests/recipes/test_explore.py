@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune import PruneError, cli
-from kerasprune.recipes.explore import explore
+from kerasprune.recipes.explore import Draw, explore
 
 FINETUNE = {"epochs": 1, "optimizer": {"name": "sgd", "learning_rate": 0.05}}
 
@@ -40,9 +40,11 @@ def files(tmp_path_factory):
 
 
 def run(files, out, **more):
-    same = {"macs": 0.4, "delta": 0.05, "std": [0.2, 0.1], "n": 2, "engine": "serial", "verbose": 0}
-    data = {"data": {"name": str(files / "mine.npz"), "batch": 40}, "ranked_by": ["removed"]}
-    return explore(files / "mine.keras", **{**same, **data, "out": files / out, **more})
+    drawn = {"macs": 0.4, "delta": 0.05, "std": [0.2, 0.1], "n": 2}
+    draw = Draw(**{name: more.pop(name, value) for name, value in drawn.items()}, plan=more.pop("plan", {}))
+    same = {"data": {"name": str(files / "mine.npz"), "batch": 40}, "ranked_by": ["removed"]}
+    same |= {"engine": "serial", "verbose": 0, "folder": files / out}
+    return explore(files / "mine.keras", draw, **{**same, **more})
 
 
 def rows(path):
@@ -93,7 +95,7 @@ def test_those_that_rank_highest_are_trained_and_their_plans_written(folder):
 
 def test_a_run_goes_on_without_evaluating_anything_twice(files, folder, monkeypatch):
     before = rows(folder / "members.csv")
-    monkeypatch.setattr("kerasprune.recipes.space_member.dense_model", None)
+    monkeypatch.setattr("kerasprune.recipes.space_member.begun", None)
     run(files, "out", best=1, finetune=FINETUNE, shown=1, resume=True)
     assert rows(folder / "members.csv") == before
 

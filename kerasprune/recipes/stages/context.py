@@ -18,10 +18,8 @@ from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.run_folder import RunFolder
-from kerasprune.steps.finetune import teacher_weight
 from kerasprune.steps.judge import Judge
 from kerasprune.training.callback import declared
-from kerasprune.training.distillation import distil
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -132,14 +130,6 @@ class Run(Experiment):
             twin=twin,
             ahead=Ahead.of(self.recipe, stage),
             callbacks=[*more, *(self.callback(callback, None, model) for callback in spec.callbacks)],
-        )
-
-    def student(self, model: keras.Model, spec: schema.Distil) -> keras.Model:
-        """Returns the slim model as the student of the dense one."""
-        weight = teacher_weight(self.labelled(model)) if spec.weight is None else spec.weight
-        plan = self.plan_of() if spec.features else None
-        return distil(
-            model, self.model("dense"), temperature=spec.temperature, weight=weight, features=spec.features, plan=plan
         )
 
     def callback(self, spec: schema.Named, plan: Plan | None, model: keras.Model) -> Any:

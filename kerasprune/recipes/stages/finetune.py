@@ -17,7 +17,7 @@ def finetune(run: Run) -> None:
         seed_layers(model, run.recipe.seed + SEED_OF_FINETUNING)
         masks = run.folder.arrays("masks.npz")
         holding = [] if masks is None else [HoldMask(masks)]
-        twin = run.student(model, spec.distil) if spec.distil else None
+        twin = run.student(model, run.model("dense"), run.plan_of()) if spec.distil else None
         run.train("finetune", model, spec, size=run.side("rebuilt"), twin=twin, more=holding)
         steps.note(run, "finetune", model)
     run.save("slim", model)
