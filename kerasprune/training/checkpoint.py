@@ -123,41 +123,35 @@ def _faults_of_about(about: Any) -> list[str]:
     if not isinstance(about, dict):
         return [f"about is {short(about)}, expected keys and values"]
     faults = []
-    for name, fits in _ABOUT.items():
+    for name, (fits, what) in _ABOUT.items():
         if name in about and not fits(about[name]):  # states of 0.1 say less
-            faults.append(f"about.{name} is {short(about[name])}, expected {fits.__doc__}")
+            faults.append(f"about.{name} is {short(about[name])}, expected {what}")
     return faults
 
 
 def _texts(value: Any) -> bool:
-    """a list of texts"""
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def _shapes(value: Any) -> bool:
-    """a list of names and shapes"""
     return isinstance(value, list) and all(
         isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) and _is_shape(one[1]) for one in value
     )
 
 
 def _optimizer(value: Any) -> bool:
-    """a name and shapes"""
     return isinstance(value, list) and isinstance(next(iter(value), None), str) and all(map(_is_shape, value[1:]))
 
 
 def _settings(value: Any) -> bool:
-    """keys and values by callback"""
     return isinstance(value, dict) and all(isinstance(one, dict) for one in value.values())
 
 
 def _positions(value: Any) -> bool:
-    """the epoch of every data set"""
     return isinstance(value, dict) and all(_is_whole(one) and one <= _MOST for one in value.values())
 
 
 def _history(value: Any) -> bool:
-    """epochs, and numbers by the name of what was logged"""
     if not isinstance(value, dict) or not isinstance(value.get("logs"), dict):
         return False
     numbers = [value.get("epoch"), *value["logs"].values()]
@@ -172,15 +166,16 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-_ABOUT: dict[str, Callable[[Any], bool]] = {
-    "layers": _texts,
-    "variables": _shapes,
-    "optimizer": _optimizer,
-    "callbacks": _texts,
-    "settings": _settings,
-    "positions": _positions,
-    "history": _history,
+_ABOUT: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "layers": (_texts, "a list of texts"),
+    "variables": (_shapes, "a list of names and shapes"),
+    "optimizer": (_optimizer, "a name and shapes"),
+    "callbacks": (_texts, "a list of texts"),
+    "settings": (_settings, "keys and values by callback"),
+    "positions": (_positions, "the epoch of every data set"),
+    "history": (_history, "epochs, and numbers by the name of what was logged"),
 }
+"""`{name: (whether a value is one, what is expected)}`."""
 
 
 def _worded(fault: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from support.processes import run_python
 
 import kerasprune as kp
 from kerasprune import PruneError
@@ -158,3 +159,11 @@ def test_entry_that_cannot_run_says_why(monkeypatch):
 def test_unknown_entry_names_the_nearest():
     with pytest.raises(PruneError, match="Did you mean 'greg-tables'"):
         reproduce.reproduce("greg-table")
+
+
+def test_what_is_said_of_an_entry_is_there_without_docstrings():
+    code = "from kerasprune.recipes.reproductions.reproduce import comment, describe as d; print(d('map-table5'))"
+    assert run_python(f"{code}; print(comment('map-table5'))", options=["-OO"]).splitlines() == [
+        reproduce.describe("map-table5"),
+        *reproduce.comment("map-table5").splitlines(),
+    ]

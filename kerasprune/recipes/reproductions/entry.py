@@ -1,11 +1,12 @@
 """The table of published figures that can be recomputed.
 
 An entry is a function without arguments that returns rows, in a file of its own below `reproductions/`. It is
-known by the name that it is added under. It raises `NotRun` where this machine lacks what it needs.
+known by the name that it is added under. It raises `NotRun` if this machine lacks what it needs.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -126,3 +127,17 @@ class Note(Row):
 def add(name: str) -> Callable[[Callable[[], Sequence[Row]]], Callable[[], Sequence[Row]]]:
     """Returns a decorator that makes a function without arguments an entry of that name."""
     return entries.add(name)
+
+
+def about(text: str) -> Callable[[Callable[[], Sequence[Row]]], Callable[[], Sequence[Row]]]:
+    """Returns a decorator that says what is printed of an entry; of one without it, its docstring is.
+
+    Args:
+        text: A line for the list of entries; then, after an empty line, what is to be known of the figures.
+    """
+
+    def decorate(entry: Callable[[], Sequence[Row]]) -> Callable[[], Sequence[Row]]:
+        entry.about = inspect.cleandoc(text)  # a docstring is gone under python -OO
+        return entry
+
+    return decorate

@@ -12,7 +12,7 @@ from kerasprune.costs.cost import Cost, cost
 from kerasprune.graph.trace import trace
 from kerasprune.models import get
 from kerasprune.plans import Plan
-from kerasprune.recipes.reproductions.entry import Note, Row
+from kerasprune.recipes.reproductions.entry import Note, Row, about
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ ERRATA = (
 )
 
 
-def hrank_tables() -> list[Row]:
+@about(
     """Multiply–adds and parameters of HRank's networks (CVPR 2020, tables 3 to 5), dense and pruned, by counting alone.
 
     The tolerances of the dense ones: 0.5 % of the multiply–adds, and of the parameters half of the last digit that is
@@ -74,6 +74,10 @@ def hrank_tables() -> list[Row]:
 
     Errata: for ResNet-110 the paper prints 148.70 M (41.2 %) and 1.04 M parameters (39.4 %); the authors' repository
     corrects them to 156.90 M (37.9 %) and 38.7 %, which is what the rates give, and what is judged here.
+    """
+)
+def hrank_tables() -> list[Row]:
+    """Returns the rows of tables 3 to 5, and the errata.
 
     Reference:
         Lin et al., HRank: Filter Pruning using High-Rank Feature Map, CVPR 2020; rates and counter from lmbxmu/HRank.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kerasprune.recipes.reproductions.entry import AtLeast, AtMost, Note, Row
+from kerasprune.recipes.reproductions.entry import AtLeast, AtMost, Note, Row, about
 from kerasprune.search import MAP, Polynomial, Surface, table5
 
 NETWORKS = {"resnet32": "ResNet-32", "densenet40": "DenseNet-40"}
@@ -19,7 +19,7 @@ FIGURE4 = {"resnet32": "(0.78, 0.82, 0.98) for K ≥ 3", "densenet40": "–"}
 RIDGE = 1e-6  # five values of each dimension determine degree 4 at most, and 19 rows rank 1
 
 
-def map_table5() -> list[Row]:
+@about(
     """Models of accuracy on the grids of Table 5 (ICML 2021): rank 1 against full polynomials, separability, optima.
 
     Each model is fitted on the 19 rows in which at most one of d, w and r is below 1, and judged on the other 56. Only
@@ -33,6 +33,10 @@ def map_table5() -> list[Row]:
 
     The optimum at half of the cost is where these surfaces are flat and differs with K; the paper's point for K ≥ 3 is
     not found from these rows.
+    """
+)
+def map_table5() -> list[Row]:
+    """Returns the rows of every network.
 
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions, arXiv 2010.04879, Tables 4 and 5, Figures 3 and 4.

@@ -39,14 +39,18 @@ def names() -> list[str]:
 
 
 def describe(name: str) -> str:
-    """Returns the first line of an entry's docstring."""
-    return (entries.member(name).__doc__ or "").strip().split("\n")[0]
+    """Returns the first line of what is said of an entry."""
+    return _said(name).partition("\n")[0]
 
 
 def comment(name: str) -> str:
-    """Returns what else an entry's docstring says of its figures, up to the reference; empty where nothing."""
-    text = inspect.cleandoc(entries.member(name).__doc__ or "").split("\nReference:")[0]
-    return text.partition("\n")[2].strip()
+    """Returns what else is said of an entry's figures; empty if nothing is."""
+    return _said(name).partition("\n")[2].strip()
+
+
+def _said(name: str) -> str:
+    entry = entries.member(name)
+    return getattr(entry, "about", None) or inspect.cleandoc(entry.__doc__ or "").split("\nReference:")[0]
 
 
 def reproduce(name: str) -> Outcome:
