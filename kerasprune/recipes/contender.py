@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from kerasprune.costs.cost import cost
+from kerasprune.costs.cost import cost, shares_of
 from kerasprune.errors import PruneError
 from kerasprune.recipes import loader
 from kerasprune.recipes.examples import inputs_only
@@ -73,8 +73,7 @@ def evaluate(
         "removed": removed,
         "validation": validation,
         "test": judged(run, slim, checked.data.test)[1],
-        "params": after.params / before.params,
-        "macs": after.macs / before.macs,
+        **shares_of(after, before),
         "compression": before.params / after.params,
         "speedup": before.macs / after.macs,
         "train_seconds": seconds,

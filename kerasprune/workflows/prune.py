@@ -10,7 +10,7 @@ import keras
 
 from kerasprune._keras import structures
 from kerasprune.budgets.base import Budget
-from kerasprune.costs.cost import cost
+from kerasprune.costs.cost import cost, shares_of
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, kind_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.trace import trace
@@ -150,8 +150,7 @@ def prune(
     if model.compiled:
         compile_like(slim, model)
     before, after = cost(graph), cost(graph, plan)
-    kept = {"macs": after.macs / max(before.macs, 1), "params": after.params / before.params}
-    return Pruned(slim, plan, Report(tuple(steps), **kept, removed=plan.removed))
+    return Pruned(slim, plan, Report(tuple(steps), **shares_of(after, before), removed=plan.removed))
 
 
 def _finetune(
