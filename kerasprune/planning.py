@@ -17,7 +17,7 @@ from kerasprune.budgets.measured_allocation import improved
 from kerasprune.costs.cost import cost, graph_at
 from kerasprune.costs.report import check_counted
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, fraction_faults, raise_faults, seed_faults, warn
+from kerasprune.errors import fraction_faults, raise_faults, seed_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
@@ -103,11 +103,7 @@ def _prunable(model_or_graph: keras.Model | ChannelGraph, resolution: int | None
     """
     graph = model_or_graph if isinstance(model_or_graph, ChannelGraph) else trace(model_or_graph)
     graph = graph_at(graph, None, resolution)
-    if not graph.prunable:
-        raise PruneError(
-            f"Expected a model with channels that can be dropped. Received: {graph.model.name!r}, all of whose "
-            "channels are pinned. Call graph.report() for the reasons, and freeze less."
-        )
+    graph.check_prunable()
     return graph
 
 

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from kerasprune.budgets.base import Budget, Floor
-from kerasprune.costs.cost import costs_of, counter
+from kerasprune.costs.cost import ShareCounter, counter
 from kerasprune.criteria.base import Scores
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
@@ -60,25 +60,20 @@ class Allocation:
         return legal(self.graph, self.budget.choose(self.graph, self.scores, level, self.floor), self.scores)
 
     @cached_property
-    def _dense(self) -> int:
-        if self.counted == "keep":
-            return sum(group.size for group in self.whole.prunable.values())
-        return max(self._cost(self.whole, {}), 1)
+    def _shares(self) -> ShareCounter:
+        return ShareCounter(self.whole, [self.counted], self.macs_of)
 
     def share(self, choice: Choice) -> float:
         """Returns which part of the dense model a choice has."""
         if self.counted == "keep":
-            return sum(map(len, choice.values())) / self._dense
-        return self._cost(self.graph, choice) / self._dense
+            return sum(map(len, choice.values())) / sum(group.size for group in self.whole.prunable.values())
+        return self._shares(self.graph, counter(self.graph.alive(choice)))[self.counted]
 
     def misses(self, choice: Choice) -> bool:
         """Says whether a choice does not come near a target of costs."""
         if self.counted == "keep":
             return False
         return abs(self.share(choice) - self.target) > min(_MISSED, _RELATIVE * self.target)
-
-    def _cost(self, graph: ChannelGraph, choice: Choice) -> int:
-        return costs_of(graph, [self.counted], counter(graph.alive(choice)), self.macs_of)[self.counted]
 
     def plan(self, choice: Choice) -> Plan:
         """Returns the plan of a choice."""

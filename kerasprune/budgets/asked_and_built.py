@@ -73,7 +73,7 @@ def share_faults(params: Any, macs: Any, largest: float) -> list[str]:
         macs: Of the multiply–adds, likewise.
         largest: The most that can be asked for.
     """
-    given = {key: share for key, share in (("params", params), ("macs", macs)) if share is not None}
+    given = given_shares(params, macs)
     if not given:
         return ["Expected params, macs or both. Received: neither."]
     return [
@@ -81,6 +81,11 @@ def share_faults(params: Any, macs: Any, largest: float) -> list[str]:
         for key, share in given.items()
         if not is_number(share) or not 0 < share <= largest
     ]
+
+
+def given_shares(params: Any, macs: Any) -> dict[str, Any]:
+    """Returns `{"params": share, "macs": share}` of those that are given."""
+    return {key: share for key, share in (("params", params), ("macs", macs)) if share is not None}
 
 
 def _check_reachable(asked: Shares, least: Shares) -> None:

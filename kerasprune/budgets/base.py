@@ -15,6 +15,7 @@ import numpy as np
 from kerasprune.criteria.base import Scores
 from kerasprune.errors import PruneError, is_number, raise_faults
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.kept_channels import legal
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,17 @@ def kept_number(size: int, keep: float) -> int:
         3
     """
     return size - min(ceil(round((1 - keep) * size, 9)), size - 1)
+
+
+def highest(graph: ChannelGraph, scores: Scores, numbers: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Returns the legal choice of the highest scores of each group.
+
+    Args:
+        graph: The graph.
+        scores: What matters inside each group.
+        numbers: `{group name: channels kept}`.
+    """
+    return legal(graph, {name: top(scores[name], int(number)) for name, number in numbers.items()}, scores)
 
 
 def top(scores: np.ndarray, number: int) -> np.ndarray:

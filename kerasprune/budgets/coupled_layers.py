@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from kerasprune.budgets.synexp import densities
-from kerasprune.costs.cost import positions_of
+from kerasprune.costs.cost import macs_of_kernel
 from kerasprune.graph.graph import ChannelGraph
 
 _SLACK = 1e-9  # relative
@@ -31,7 +31,8 @@ def kernel_costs(graph: ChannelGraph, *, macs: bool) -> dict[str, np.ndarray]:
     sizes = np.array([prod(kernel.variable.shape) for kernel in graph.kernels], float)
     if not macs:
         return {"params": sizes}
-    return {"params": sizes, "macs": sizes * [positions_of(kernel) for kernel in graph.kernels]}
+    macs = [macs_of_kernel(kernel, size) for kernel, size in zip(graph.kernels, sizes, strict=True)]
+    return {"params": sizes, "macs": np.array(macs, float)}
 
 
 @dataclass(frozen=True)

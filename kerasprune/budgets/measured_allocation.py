@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from kerasprune.budgets.allocation import Allocation, Choice
-from kerasprune.budgets.base import top
+from kerasprune.budgets.base import highest
 from kerasprune.budgets.measured import Widths, WidthSpace
 from kerasprune.errors import warn
-from kerasprune.graph.kept_channels import legal
 from kerasprune.plans import Plan
 from kerasprune.surgery.trials import Trials
 
@@ -121,5 +120,4 @@ def _space(allocation: Allocation, error: _Measured, limit: float) -> WidthSpace
 
 def _choice(allocation: Allocation, widths: Widths) -> Choice:
     """Returns the highest scores of each group, as many as are wanted."""
-    chosen = {name: top(allocation.scores[name], width) for name, width in widths.items()}
-    return legal(allocation.graph, chosen, allocation.scores)
+    return highest(allocation.graph, allocation.scores, widths)

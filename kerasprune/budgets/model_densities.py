@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.budgets.asked_and_built import share_faults
+from kerasprune.budgets.asked_and_built import given_shares, share_faults
 from kerasprune.budgets.coupled_layers import kernel_costs
 from kerasprune.budgets.synexp import densities
 from kerasprune.costs.cost import graph_at
@@ -47,7 +47,6 @@ def layer_densities(
     raise_faults("The densities cannot be found:", share_faults(params, macs, 1))
     graph = graph_at(model if isinstance(model, ChannelGraph) else trace(model, unknown="freeze"), None, resolution)
     costs = kernel_costs(graph, macs=macs is not None)
-    given = {"params": params, "macs": macs}
-    budgets = {key: share * costs[key].sum() for key, share in given.items() if share is not None}
+    budgets = {key: share * costs[key].sum() for key, share in given_shares(params, macs).items()}
     found = densities(costs["params"], costs.get("macs"), **budgets)
     return dict(zip((kernel.variable.path for kernel in graph.kernels), found.tolist(), strict=True))

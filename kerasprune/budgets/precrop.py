@@ -8,12 +8,12 @@ from math import prod, sqrt
 import keras
 import numpy as np
 
-from kerasprune.budgets.asked_and_built import Shares, built_as_asked, share_faults
+from kerasprune.budgets.asked_and_built import Shares, built_as_asked, given_shares, share_faults
 from kerasprune.budgets.base import kept_number
 from kerasprune.budgets.coupled_layers import CoupledLayers
-from kerasprune.costs.cost import cost, costs_of, counter, graph_at
+from kerasprune.costs.cost import ShareCounter, cost, counter, graph_at
 from kerasprune.costs.report import check_counted
-from kerasprune.errors import PruneError, fraction_faults, nearest, raise_faults
+from kerasprune.errors import fraction_faults, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.trace import trace
@@ -68,19 +68,18 @@ def precrop(
         section 4.1.
     """
     raise_faults("The model cannot be cropped:", share_faults(params, macs, 1))
-    asked = {key: float(share) for key, share in (("params", params), ("macs", macs)) if share is not None}
+    asked = {key: float(share) for key, share in given_shares(params, macs).items()}
     graph = _prunable(model, resolution)
     layers = CoupledLayers.of(graph, macs="macs" in asked)
     if "macs" in asked:
         check_counted(cost(graph), "macs=")
-    dense = costs_of(graph, asked, counter(graph.alive({})))
+    share = ShareCounter(graph, asked)
 
     def make(fractions: Shares) -> Choice:
         return legal(graph, _first_channels(graph, layers.densities(fractions)))
 
     def shares(choice: Choice) -> Shares:
-        found = costs_of(graph, asked, counter(graph.alive(choice)))
-        return {key: found[key] / max(dense[key], 1) for key in asked}
+        return share(graph, counter(graph.alive(choice)))
 
     return Plan.of(graph, built_as_asked(asked, layers, make, shares))
 
@@ -137,12 +136,8 @@ def _prunable(model: keras.Model | ChannelGraph, resolution: int | None) -> Chan
         PruneError: None of its channels can be dropped.
     """
     graph = model if isinstance(model, ChannelGraph) else trace(model, coupling="padded")
-    graph = graph if resolution is None else graph_at(graph, None, resolution)
-    if not graph.prunable:
-        raise PruneError(
-            f"Expected a model with channels that can be dropped. Received: {graph.model.name!r}, all of whose "
-            "channels are pinned. Call graph.report() for the reasons, and freeze less."
-        )
+    graph = graph_at(graph, None, resolution)
+    graph.check_prunable()
     return graph
 
 

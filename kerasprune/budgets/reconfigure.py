@@ -7,9 +7,9 @@ from math import sqrt
 
 import keras
 
-from kerasprune.budgets.asked_and_built import Shares, built_as_asked, share_faults
+from kerasprune.budgets.asked_and_built import Shares, built_as_asked, given_shares, share_faults
 from kerasprune.budgets.coupled_layers import CoupledLayers
-from kerasprune.costs.cost import cost, costs_of, counter, graph_at
+from kerasprune.costs.cost import ShareCounter, cost, graph_at
 from kerasprune.costs.report import check_counted
 from kerasprune.errors import PruneError, raise_faults, seed_faults
 from kerasprune.graph.graph import ChannelGraph
@@ -62,7 +62,7 @@ def reconfigure(
         section 4.2.
     """
     raise_faults("The model cannot be reconfigured:", [*share_faults(params, macs, LARGEST), *seed_faults(seed=seed)])
-    asked = {key: float(share) for key, share in (("params", params), ("macs", macs)) if share is not None}
+    asked = {key: float(share) for key, share in given_shares(params, macs).items()}
     graph = graph_at(model if isinstance(model, ChannelGraph) else trace(model), None, resolution)
     counted = Widths(graph)
     free = [name for name in graph.groups if name not in counted.fixed]
@@ -74,14 +74,13 @@ def reconfigure(
     layers = CoupledLayers.of(graph, macs="macs" in asked)
     if "macs" in asked:
         check_counted(cost(graph), "macs=")
-    old = costs_of(graph, asked, counter(graph.alive({})))
+    share = ShareCounter(graph, asked)
 
     def make(fractions: Shares) -> Mapping[str, int]:
         found = layers.densities(fractions, cap=False)
         return {name: max(round(sqrt(found[name]) * graph.groups[name].size), 1) for name in free if name in found}
 
     def shares(widths: Mapping[str, int]) -> Shares:
-        found = costs_of(graph, asked, counted.counter(widths))
-        return {key: found[key] / max(old[key], 1) for key in asked}
+        return share(graph, counted.counter(widths))
 
     return resize(graph, built_as_asked(asked, layers, make, shares, cap=False), seed)

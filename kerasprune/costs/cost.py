@@ -154,24 +154,54 @@ def cost_of_counts(
 
 def costs_of(
     graph: ChannelGraph,
-    asked: Iterable[str],
+    keys: Iterable[str],
     count: Callable[[np.ndarray], Any],
     macs_of: Mapping[str, int] = MappingProxyType({}),
-) -> dict[str, Any]:
-    """Returns `{key: cost}` of the keys that are asked for, `"params"` and `"macs"`.
+) -> Cost:
+    """Returns `cost_of_counts`, in which parameters alone are counted if nothing else is asked for.
 
-    Parameters alone are counted without output positions, so that the input side may be free.
+    That takes no output positions, so that the input side may be free.
 
     Args:
         graph: The graph.
-        asked: The keys.
+        keys: What is asked for, `"params"` and `"macs"`.
         count: As for `cost_of_counts`.
         macs_of: Likewise.
     """
-    if set(asked) == {"params"}:
-        return {"params": sum(sum(sizes) for _, _, _, sizes in _weighted(graph, count))}
-    found = cost_of_counts(graph, count, macs_of)
-    return {key: getattr(found, key) for key in asked}
+    if set(keys) == {"params"}:
+        return Cost(sum(sum(sizes) for _, _, _, sizes in _weighted(graph, count)), 0, 0, 0)
+    return cost_of_counts(graph, count, macs_of)
+
+
+def shares_of(slim: Any, dense: Any, keys: Iterable[str] = ("params", "macs")) -> dict[str, float]:
+    """Returns what share of the dense model's costs a slim model has: `slim / dense` of each key.
+
+    Args:
+        slim: What has these costs, e.g. a `Cost`.
+        dense: Likewise. What it has none of counts as one.
+        keys: Which costs. Defaults to parameters and multiply–adds.
+    """
+    return {key: getattr(slim, key) / max(getattr(dense, key), 1) for key in keys}
+
+
+class ShareCounter:
+    """Counts what share of a dense model's costs a choice of its channels has.
+
+    Args:
+        dense: The graph of the dense model.
+        keys: `"params"`, `"macs"` or both, as for `costs_of`.
+        macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
+    """
+
+    def __init__(
+        self, dense: ChannelGraph, keys: Iterable[str], macs_of: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
+        self._keys, self._macs_of = tuple(keys), macs_of
+        self._dense = costs_of(dense, self._keys, counter(dense.alive({})), macs_of)
+
+    def __call__(self, graph: ChannelGraph, count: Callable[[np.ndarray], int]) -> dict[str, float]:
+        """Returns `{key: share}` of as many channels as `count` says of a graph, which may have lost blocks."""
+        return shares_of(costs_of(graph, self._keys, count, self._macs_of), self._dense, self._keys)
 
 
 def macs_of_faults(graph: ChannelGraph, macs_of: Mapping[str, int]) -> list[str]:
@@ -203,8 +233,8 @@ def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: i
     return trace(model, coupling=coupling, freeze=freeze, unknown="freeze", resolution=resolution)
 
 
-def positions_of(kernel: Slice) -> int:
-    """Returns how many outputs a kernel is applied at.
+def macs_of_kernel(kernel: Slice, size: Any) -> Any:
+    """Returns the multiply–adds of a kernel of which `size` numbers stay: so many at every output position.
 
     Raises:
         PruneError: The input side of the model is free.
@@ -216,7 +246,7 @@ def positions_of(kernel: Slice) -> int:
             Key("resolution"),
             "=, e.g. 32.",
         )
-    return sum(kernel.positions)
+    return size * sum(kernel.positions)
 
 
 def counter(alive: np.ndarray) -> Count:
@@ -260,7 +290,7 @@ def _layer_costs(
         if not weights and key not in products:
             continue
         kernels = [(s, size) for s, size in zip(own, sizes, strict=True) if s and s.role == "kernel"]
-        macs = sum(size * positions_of(kernel) for kernel, size in kernels)
+        macs = sum(macs_of_kernel(kernel, size) for kernel, size in kernels)
         estimated = 0
         if layer.name in unknown:
             macs = macs_of.get(layer.name, macs)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import keras
 
-from kerasprune.costs.cost import Cost, cost
+from kerasprune.costs.cost import Cost, cost, shares_of
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
@@ -106,8 +106,7 @@ def _groups(graph: ChannelGraph, plan: Plan) -> str:
 def _costs(dense: Cost, slim: Cost) -> str:
     rows = [f"{'':<12}{'before':>15}{'after':>15}{'kept':>9}"]
     products = ("products",) if dense.products else ()
-    for key in ("params", "macs", *products, "activations", "bytes"):
-        before, after = getattr(dense, key), getattr(slim, key)
-        rows.append(f"{key:<12}{before:>15,}{after:>15,}{after / max(before, 1):>9.1%}")
-    rows.append(f"Prr {1 - slim.params / dense.params:.1%}   Frr {1 - slim.macs / max(dense.macs, 1):.1%}")
+    shares = shares_of(slim, dense, ("params", "macs", *products, "activations", "bytes"))
+    rows += [f"{key:<12}{getattr(dense, key):>15,}{getattr(slim, key):>15,}{shares[key]:>9.1%}" for key in shares]
+    rows.append(f"Prr {1 - shares['params']:.1%}   Frr {1 - shares['macs']:.1%}")
     return "\n".join(rows)

@@ -100,6 +100,18 @@ class ChannelGraph:
         """The groups whose channels may be dropped."""
         return {name: group for name, group in self.groups.items() if group.prunable}
 
+    def check_prunable(self) -> None:
+        """Checks that there is something to drop.
+
+        Raises:
+            PruneError: All channels are pinned.
+        """
+        if not self.prunable:
+            raise PruneError(
+                f"Expected a model with channels that can be dropped. Received: {self.model.name!r}, all of whose "
+                "channels are pinned. Call graph.report() for the reasons, and freeze less."
+            )
+
     @cached_property
     def blocks(self) -> dict[str, Block]:
         """The droppable blocks by name."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from kerasprune.costs.cost import cost
+from kerasprune.costs.cost import cost, shares_of
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
@@ -82,8 +82,7 @@ def evaluate(
         "removed": removed,
         "validation": measured(judge, slim)[1] if trained else removed,
         "test": measured(run.judge(model, run.recipe.data.test), slim)[1],
-        "params": after.params / before.params,
-        "macs": after.macs / before.macs,
+        **shares_of(after, before),
         "compression": before.params / after.params,
         "speedup": before.macs / after.macs,
         "train_seconds": seconds,

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import keras
 import numpy as np
 
-from kerasprune import criteria
 from kerasprune.costs.channel_polynomial import ChannelPolynomial
 from kerasprune.costs.cost import cost_of_what_stays, graph_at, macs_of_faults
-from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.spaces.recipes import Recipes, channels_kept, chosen, fractions_of, graph_of, narrowed, sizes_of
+from kerasprune.spaces.recipes import Highest, Recipes, channels_kept, fractions_of, graph_of, narrowed, sizes_of
 
 
 class Counting:
@@ -26,19 +23,19 @@ class Counting:
 
     Args:
         graph: The graph, traced at the resolution to count at.
-        criterion: What says which channels stay. Defaults to `"l2"`.
+        choose: Returns the legal choice of channels, `{group name: indices kept}`, for the numbers of one choice.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
     """
 
     def __init__(
         self,
         graph: ChannelGraph,
-        criterion: str | dict | Criterion = "l2",
+        choose: Callable[[np.ndarray], Mapping[str, np.ndarray]],
         macs_of: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         raise_faults("The costs cannot be counted:", macs_of_faults(graph, macs_of))
         self.graph, self.sizes = graph, sizes_of(graph)
-        self._criterion, self._macs_of = criterion, macs_of
+        self._choose, self._macs_of = choose, macs_of
         self._polynomial = ChannelPolynomial(graph, macs_of)
         self.dense = self(self.sizes[None])[0]
 
@@ -46,19 +43,16 @@ class Counting:
         """Returns choices × (multiply–adds, parameters) of choices × groups: how many channels each keeps."""
         if self._polynomial.whole:
             return self._polynomial(narrowed(self.graph, channels))
-        found = [cost_of_what_stays(self.graph, self._chosen(each), self._macs_of) for each in channels]
+        found = [cost_of_what_stays(self.graph, self._choose(each), self._macs_of) for each in channels]
         return np.array([(each.macs, each.params) for each in found], np.int64).reshape(-1, 2)
 
-    def shares(self, keep: np.ndarray) -> np.ndarray:
-        """Returns choices × (multiply–adds, parameters) as fractions of the dense model's, of fractions kept."""
-        return self(channels_kept(self.sizes, keep)) / np.maximum(self.dense, 1)
+    def shares(self, channels: np.ndarray) -> np.ndarray:
+        """Returns the same as shares of the dense model's costs."""
+        return self(channels) / np.maximum(self.dense, 1)
 
-    def _chosen(self, channels: np.ndarray) -> dict[str, np.ndarray]:
-        return chosen(self.graph, self._scores, channels)
-
-    @cached_property
-    def _scores(self) -> Scores:
-        return criteria.score(criteria.get(self._criterion), self.graph)
+    def shares_at(self, keep: np.ndarray) -> np.ndarray:
+        """Returns the shares of choices × groups: which fraction of its channels each keeps."""
+        return self.shares(channels_kept(self.sizes, keep))
 
 
 def costs(
@@ -107,6 +101,7 @@ def costs(
                 f"Expected recipes of the model {graph.model.name!r}. Received: {recipes!r}, which has other groups. "
                 "Give the model, or the graph, that they were sampled from."
             )
-    count = Counting(graph_at(graph, None, resolution), criterion, macs_of)
+    graph = graph_at(graph, None, resolution)
+    count = Counting(graph, Highest(graph, criterion), macs_of)
     found = count(channels_kept(count.sizes, fractions_of(graph, keep)))
     return found[:, 0], found[:, 1]

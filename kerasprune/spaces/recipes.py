@@ -12,14 +12,13 @@ import keras
 import numpy as np
 
 from kerasprune import criteria
-from kerasprune.budgets.base import top
+from kerasprune.budgets.base import highest
 from kerasprune.costs.channel_polynomial import Lines
 from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files import path_of
 from kerasprune.files.writing import write_rows
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 
@@ -80,7 +79,7 @@ class Recipes:
         """
         if not -len(self) <= number < len(self):
             raise PruneError(f"Expected the number of one of {len(self)} recipes. Received: {number!r}.")
-        return Plan.of(self.graph, chosen(self.graph, self._scores, self.channels[number]))
+        return Plan.of(self.graph, self._chosen(self.channels[number]))
 
     def take(self, numbers: Sequence[int] | np.ndarray) -> Recipes:
         """Returns some of the candidates, in the order given."""
@@ -98,8 +97,8 @@ class Recipes:
         return f"<{len(self)} recipes of {len(self.groups)} groups of {self.graph.model.name!r}>"
 
     @cached_property
-    def _scores(self) -> Scores:
-        return criteria.score(criteria.get(self.criterion), self.graph)
+    def _chosen(self) -> Highest:
+        return Highest(self.graph, self.criterion)
 
 
 def graph_of(model: keras.Model | ChannelGraph) -> ChannelGraph:
@@ -109,11 +108,7 @@ def graph_of(model: keras.Model | ChannelGraph) -> ChannelGraph:
         PruneError: None of its channels can be dropped.
     """
     graph = model if isinstance(model, ChannelGraph) else trace(model)
-    if not graph.prunable:
-        raise PruneError(
-            f"Expected a model with channels that can be dropped. Received: {graph.model.name!r}, all of whose "
-            "channels are pinned. Call graph.report() for the reasons, and freeze less."
-        )
+    graph.check_prunable()
     return graph
 
 
@@ -149,10 +144,25 @@ def narrowed(graph: ChannelGraph, channels: np.ndarray) -> np.ndarray:
     return found
 
 
-def chosen(graph: ChannelGraph, scores: Scores, channels: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns the legal choice of the highest scores: `channels[g]` of group g."""
-    keep = {name: top(scores[name], int(number)) for name, number in zip(graph.prunable, channels, strict=True)}
-    return legal(graph, keep, scores)
+@dataclass(frozen=True, eq=False)
+class Highest:
+    """Chooses channels by a criterion, which is asked for its scores at the first choice.
+
+    Args:
+        graph: The graph.
+        criterion: One that needs no data.
+    """
+
+    graph: ChannelGraph
+    criterion: str | dict | Criterion
+
+    def __call__(self, channels: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the legal choice of the highest scores: `channels[g]` of group g."""
+        return highest(self.graph, self._scores, dict(zip(self.graph.prunable, channels, strict=True)))
+
+    @cached_property
+    def _scores(self) -> Scores:
+        return criteria.score(criteria.get(self.criterion), self.graph)
 
 
 def fractions_of(graph: ChannelGraph, keep: Any) -> np.ndarray:

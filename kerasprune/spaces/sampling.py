@@ -213,7 +213,7 @@ def tilt(space: Space, measure: str, aim: np.ndarray) -> np.ndarray:
     groups = len(space.graph.prunable)
     middle = _levelled(space, np.zeros((1, groups)), measure, np.mean(aim, keepdims=True))
     smaller = np.where(np.eye(groups, dtype=bool), middle / 2, middle)
-    falls = np.log(space.count.shares(middle)) - np.log(space.count.shares(smaller))
+    falls = np.log(space.count.shares_at(middle)) - np.log(space.count.shares_at(smaller))
     falls /= np.maximum(falls.sum(axis=0), 1e-12)
     more = falls[:, 0] - falls[:, 1]
     more = more if measure == "macs" else -more

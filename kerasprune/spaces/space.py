@@ -15,7 +15,7 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.errors import fraction_faults, is_number, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.spaces.counting import Counting
-from kerasprune.spaces.recipes import graph_of
+from kerasprune.spaces.recipes import Highest, graph_of
 
 AROUND = 0.1  # of a mean computation budget that is given as one number, as in the paper
 _ROUNDING = 1e-9
@@ -99,7 +99,7 @@ class Space:
         if {"macs", "mcb"} & self.windows.keys():
             check_counted(cost(self.graph, macs_of=macs_of), "macs= and mcb=")
         self.criterion = criterion
-        self.count = Counting(self.graph, criterion, macs_of)
+        self.count = Counting(self.graph, Highest(self.graph, criterion), macs_of)
 
     def measures(self, keep: Any) -> dict[str, np.ndarray]:
         """Returns `macs`, `params`, `mcb` and `std` of many recipes, an array each.
@@ -108,7 +108,7 @@ class Space:
             keep: Recipes × prunable groups: fractions kept.
         """
         keep = np.asarray(keep, float)
-        macs, params = self.count.shares(keep).T
+        macs, params = self.count.shares_at(keep).T
         return {"macs": macs, "params": params, "mcb": macs / params, "std": keep.std(axis=1)}
 
     def contains(self, keep: Any) -> np.ndarray:

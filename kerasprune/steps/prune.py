@@ -9,7 +9,7 @@ import keras
 
 from kerasprune import defaults
 from kerasprune.budgets.base import Budget
-from kerasprune.costs.cost import cost
+from kerasprune.costs.cost import cost, shares_of
 from kerasprune.criteria.base import Criterion
 from kerasprune.data.example_batches import example_batches, image_side
 from kerasprune.data.examples import Examples
@@ -162,8 +162,7 @@ def prune(
         steps.append(judge.step("fine-tuned", slim))
     if model.compiled:
         compile_like(slim, model)
-    before, after = cost(graph), cost(graph, plan)
-    kept = {"macs": after.macs / max(before.macs, 1), "params": after.params / before.params}
+    kept = shares_of(cost(graph, plan), cost(graph))
     error = None if verdict is None else verdict.error
     return Pruned(slim, plan, PruningReport(tuple(steps), **kept, removed=plan.removed, verified=error))
 

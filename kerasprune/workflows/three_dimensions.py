@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.costs.cost import shares_of
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.blocks.base import BlockCriterion, score_blocks
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
@@ -68,12 +69,12 @@ class ThreeDimensions:
     @property
     def frr(self) -> float:
         """Fraction of the multiply–adds that went, Frr of the paper's Eq. 9."""
-        return 1 - self.chosen.macs / self.points[0].macs
+        return 1 - shares_of(self.chosen, self.points[0])["macs"]
 
     @property
     def prr(self) -> float:
         """Fraction of the parameters that went, Prr of the paper's Eq. 9."""
-        return 1 - self.chosen.params / self.points[0].params
+        return 1 - shares_of(self.chosen, self.points[0])["params"]
 
 
 def three_dimensions(

@@ -8,15 +8,16 @@ from functools import cached_property
 
 import numpy as np
 
-from kerasprune.budgets.base import top
-from kerasprune.costs.channel_polynomial import ChannelPolynomial
-from kerasprune.costs.cost import cost, cost_of_what_stays
+from kerasprune.budgets.base import highest
+from kerasprune.costs.cost import cost
 from kerasprune.costs.report import check_counted
 from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, short
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import filled, legal
 from kerasprune.plans import Plan
 from kerasprune.search.evolution import Limit
+from kerasprune.spaces.counting import Counting
+from kerasprune.spaces.recipes import sizes_of
 
 FRACTIONS = tuple(round(0.1 + 0.03 * step, 2) for step in range(31))
 """Fractions of the channels that MetaPruning chooses from: 0.10, 0.13, …, 1.00."""
@@ -43,12 +44,8 @@ class Widths:
         faults = [fault for each in self.fractions for fault in fraction_faults(fraction=each)]
         if not len(self.fractions):
             faults.append("Expected fractions of the channels that may stay. Received: none.")
-        if not self.graph.prunable:
-            faults.append(
-                f"Expected a model with channels that can be dropped. Received: {self.graph.model.name!r}, all of "
-                "whose channels are pinned. Call graph.report() for the reasons, and freeze less."
-            )
         raise_faults("There is no choice of widths:", faults)
+        self.graph.check_prunable()
 
     @cached_property
     def names(self) -> list[str]:
@@ -58,7 +55,7 @@ class Widths:
     @cached_property
     def sizes(self) -> np.ndarray:
         """Channels of each of these groups."""
-        return np.array([group.size for group in self.graph.prunable.values()])
+        return sizes_of(self.graph)
 
     @cached_property
     def order(self) -> dict[str, np.ndarray]:
@@ -120,11 +117,9 @@ class Widths:
     def _chosen(self, kept: Sequence[int], scores: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """Returns the channels of each group that stay, for their numbers."""
         numbers = dict(zip(self.names, kept, strict=True))
-        if scores is None:
-            chosen = {name: np.sort(self.order[name][:number]) for name, number in numbers.items()}
-        else:
-            chosen = {name: top(scores[name], number) for name, number in numbers.items()}
-        return legal(self.graph, chosen, scores)
+        if scores is not None:
+            return highest(self.graph, scores, numbers)
+        return legal(self.graph, {name: np.sort(self.order[name][:number]) for name, number in numbers.items()})
 
     # ---- costs ----------------------------------------------------------------------------------------------
 
@@ -147,7 +142,7 @@ class Widths:
 
     def share(self, genes: np.ndarray) -> np.ndarray:
         """Returns what part of the dense model's multiply–adds stays, for an array `(candidates, genes)`."""
-        return self._macs(self.kept(genes)) / self._macs(self.sizes[None])
+        return self._counting.shares(self.kept(genes))[:, 0]
 
     def draw_near(
         self, limit: Limit, generator: np.random.Generator, number: int, spread: float = _SPREAD
@@ -183,15 +178,9 @@ class Widths:
             genes.append(np.searchsorted(between, fractions[:, place] * self.sizes[place]))
         return np.stack(genes, axis=-1)
 
-    def _macs(self, kept: np.ndarray) -> np.ndarray:
-        """Returns the multiply–adds of each row of numbers of channels that stay."""
-        if self._polynomial.whole and not self.graph.padded:
-            return self._polynomial(kept)[:, 0]
-        return np.array([cost_of_what_stays(self.graph, self._chosen(row)).macs for row in kept.tolist()])
-
     @cached_property
-    def _polynomial(self) -> ChannelPolynomial:
-        return ChannelPolynomial(self.graph)
+    def _counting(self) -> Counting:
+        return Counting(self.graph, self._chosen)
 
     @cached_property
     def ranks(self) -> tuple[np.ndarray, np.ndarray]:

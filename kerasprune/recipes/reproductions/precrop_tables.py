@@ -8,7 +8,7 @@ import keras
 
 from kerasprune.budgets.precrop import precrop
 from kerasprune.budgets.reconfigure import reconfigure
-from kerasprune.costs.cost import Cost, cost
+from kerasprune.costs.cost import Cost, cost, shares_of
 from kerasprune.graph.trace import trace
 from kerasprune.models import get
 from kerasprune.recipes.reproductions.entry import Note, Row, about
@@ -74,6 +74,6 @@ def cropped(model: keras.Model, params: float, macs: float) -> keras.Model:
 
 
 def _pair(what: str, paper: tuple[float, float], dense: Cost, built: Cost) -> Iterator[Row]:
-    shares = (built.params / dense.params, built.macs / dense.macs)
-    for key, kept, ours in zip(("parameters", "multiply–adds"), paper, shares, strict=True):
+    shares = shares_of(built, dense)
+    for key, kept, ours in zip(("parameters", "multiply–adds"), paper, shares.values(), strict=True):
         yield Row(f"{what}, {key} kept", 100 * kept, 100 * ours, 100 * TOLERANCE * kept, " %")
