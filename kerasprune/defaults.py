@@ -15,6 +15,9 @@ BEFORE_TRAINING = 0.1
 RATE, MOMENTUM = 0.01, 0.9
 """Of SGD, with which a slim model is fine-tuned; the rate falls by half a cosine."""
 
+OTHER_RATE = 0.001
+"""Of any other optimizer by name, likewise."""
+
 TEACHER_WEIGHT = 0.9
 """Share of the dense model in the loss of fine-tuning, if there are labels too."""
 

@@ -5,28 +5,63 @@ A command says so in plain words on standard error and ends with exit code 2.
 
 from __future__ import annotations
 
+import inspect
+from functools import cached_property
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+from typer.models import CommandInfo
 
 import kerasprune
+from kerasprune.cli.options import word_of
 from kerasprune.errors import PruneError
 
 INTERRUPTED = 130  # what a shell says of a program that Ctrl-C has ended
 
+commands = typer.Typer(add_completion=False)
+"""The commands, as their files add them."""
+
+
+class Command(TyperCommand):
+    """A command whose options are made when it is asked for: many are what the schema of recipes says.
+
+    Args:
+        info: Its function, and its name if that is another one.
+    """
+
+    def __init__(self, info: CommandInfo) -> None:
+        super().__init__(info.name or info.callback.__name__, help=inspect.getdoc(info.callback))
+        self.info = info
+
+    @cached_property
+    def whole(self) -> TyperCommand:
+        """The command with its options."""
+        alone = typer.Typer(add_completion=False)
+        alone.registered_commands.append(self.info)
+        return get_command(alone)
+
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        """Reads what was typed after the name."""
+        return self.whole.make_context(*arguments, **more)
+
 
 class Commands(TyperGroup):
     """Commands whose `PruneError` is a message, not a traceback."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": [Command(info) for info in commands.registered_commands]})
 
     def invoke(self, context: Any) -> Any:
         """Runs a command."""
         try:
             return super().invoke(context)
         except PruneError as error:
-            Console(stderr=True).print(Text(str(error)), soft_wrap=True)
+            message = error.spelled(word_of(self.commands[context.invoked_subcommand].whole))
+            Console(stderr=True).print(Text(message), soft_wrap=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt as interrupt:
             Console(stderr=True).print("Interrupted. What is finished is on disk: carry on with --resume.")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from kerasprune.cli.messages import Messages
-from kerasprune.cli.options import in_options
 
 if TYPE_CHECKING:
     from kerasprune.recipes import schema
@@ -39,5 +38,5 @@ def run_recipe(
     from kerasprune.recipes.runner import run
 
     messages = Messages(None if quiet else Console(stderr=True), log_file, out)
-    with messages.kept(), in_options():
+    with messages.kept():
         return run(recipe, out, resume=resume, console=Console(quiet=quiet, stderr=as_json))

@@ -6,53 +6,44 @@ from typing import Annotated, Any
 
 import typer
 
-from kerasprune.cli.application import app
-from kerasprune.cli.finetuning import check_optimizer, finetuning
+from kerasprune.cli.application import commands
+from kerasprune.cli.finetuning import RATES, finetuning
 from kerasprune.cli.options import (
     OF_TRAINING,
-    Batch,
-    Budget,
-    Coupling,
-    Data,
-    Freeze,
     Import,
-    LearningRate,
-    Loss,
     ModelPath,
-    Optimizer,
     Out,
-    Scale,
-    Size,
     Trust,
-    Unknown,
     Verbose,
     check_model_path,
     check_needed,
+    given,
     import_code,
-    in_options,
+    option,
 )
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
 from kerasprune.errors import PruneError
 
 
-@app.command()
+@commands.command()
 def compare(
     context: typer.Context,
     model: ModelPath,
     out: Out,
     criteria: Annotated[str, typer.Option(help="Names, with commas; see 'kerasprune ls criteria'.")] = "l1,l2",
-    macs: Annotated[str, typer.Option(help="Fractions of the multiply–adds that stay, with commas.")] = "0.7,0.5,0.3",
-    data: Data = None,
-    scale: Scale = None,
-    size: Size = None,
-    batch: Batch = 128,
-    loss: Loss = None,
+    macs: Annotated[str, typer.Option(help="Fractions of the multiply–adds to keep, with commas.")] = "0.7,0.5,0.3",
+    data: Annotated[str | None, option("data.name")] = None,
+    scale: Annotated[str | None, option("data.scale")] = None,
+    size: Annotated[int | None, option("model.size")] = None,
+    batch: Annotated[int | None, option("data.batch")] = None,
+    validation: Annotated[str | None, option("data.validation")] = None,
+    loss: Annotated[str | None, option("loss")] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each, for mean ± deviation.")] = 3,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
-    finetune_epochs: Annotated[int, typer.Option(help="Epochs of training afterwards; 0: none.")] = 1,
-    optimizer: Optimizer = "sgd",
-    learning_rate: LearningRate = None,
+    finetune_epochs: Annotated[int, option("finetune.epochs", "0: none.")] = 1,
+    optimizer: Annotated[str, option("finetune.optimizer")] = "sgd",
+    learning_rate: Annotated[float | None, option("finetune.optimizer.learning_rate.start", RATES)] = None,
     reconstruct: Annotated[
         bool, typer.Option("--reconstruct", help="Solve the kernels of the slim models on 1,000 examples first.")
     ] = False,
@@ -60,10 +51,10 @@ def compare(
     controls: Annotated[
         str, typer.Option(help="What every criterion should beat: random, l1, scratch; 'none' for none.")
     ] = "random,l1,scratch",
-    budget: Budget = "uniform",
-    coupling: Coupling = "tied",
-    freeze: Freeze = None,
-    unknown: Unknown = "raise",
+    budget: Annotated[str | None, option("prune.plan.budget")] = None,
+    coupling: Annotated[str | None, option("prune.plan.coupling")] = None,
+    freeze: Annotated[list[str] | None, option("prune.plan.freeze")] = None,
+    unknown: Annotated[str | None, option("prune.plan.unknown")] = None,
     workers: Annotated[int, typer.Option(help="Runs at a time, each in a process of its own.")] = 1,
     resume: Annotated[
         bool, typer.Option("--resume", help="Carry on, also with more criteria, fractions or seeds.")
@@ -81,11 +72,11 @@ def compare(
     options = {
         "criteria": _names(criteria),
         "macs": _fractions(macs),
-        "data": {"name": data, "scale": scale, "batch": batch, **({"size": size} if size else {})},
-        "finetune": _finetuning(finetune_epochs, optimizer, learning_rate, distil),
+        "data": given(name=data, scale=scale, batch=batch, validation=validation, size=size),
+        "finetune": finetuning(finetune_epochs, optimizer, learning_rate, distil=distil),
         "controls": [] if controls == "none" else _names(controls),
         "start": "reconstructed" if reconstruct else "folded",
-        "plan": {"budget": budget, "coupling": coupling, "freeze": freeze or [], "unknown": unknown},
+        "plan": given(budget=budget, coupling=coupling, freeze=freeze, unknown=unknown),
         "trust": (imports or True) if trust else False,
     }
     from kerasprune.files import read_rows
@@ -95,17 +86,10 @@ def compare(
 
     start(verbose=verbose)
     import_code(imports, trust)
-    with in_options():
-        folder = compare_criteria(
-            model,
-            **options,
-            seeds=range(seed, seed + _at_least_one(seeds)),
-            loss=loss,
-            folder=out,
-            resume=resume,
-            workers=workers,
-            verbose=int(not quiet),
-        )
+    if seeds < 1:
+        raise PruneError(f"Expected --seeds to be 1 or more. Received: --seeds {seeds}.")
+    same = {"seeds": range(seed, seed + seeds), "loss": loss, "folder": out, "resume": resume, "workers": workers}
+    folder = compare_criteria(model, **options, **same, verbose=int(not quiet))
     if quiet:
         return
     print_table("", *contest_table([_numbers(row) for row in read_rows(folder / TABLE)]))
@@ -122,22 +106,6 @@ def _fractions(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError as error:
         raise PruneError(f"Expected --macs as fractions with commas, such as 0.7,0.5. Received: {text!r}.") from error
-
-
-def _at_least_one(seeds: int) -> int:
-    if seeds < 1:
-        raise PruneError(f"Expected --seeds to be 1 or more. Received: --seeds {seeds}.")
-    return seeds
-
-
-def _finetuning(epochs: int, optimizer: str, rate: float | None, distil: bool) -> dict[str, Any] | None:
-    check_optimizer(optimizer)
-    if epochs < 0:
-        raise PruneError(f"Expected --finetune-epochs to be 0 or more. Received: --finetune-epochs {epochs}.")
-    if distil and not epochs:
-        raise PruneError("Expected --finetune-epochs beside --distil, which is a way to train. Received: 0.")
-    section = finetuning(epochs, optimizer, rate)
-    return {**section, "distil": {}} if distil else section
 
 
 def _numbers(row: dict[str, str]) -> dict[str, Any]:

@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from kerasprune.cli.application import app
+from kerasprune.cli.application import commands
 from kerasprune.cli.messages import Messages
 from kerasprune.cli.options import (
-    Data,
     Import,
     ModelPath,
-    Scale,
-    Size,
     Trust,
     Verbose,
     check_model_path,
     check_needed,
     import_code,
     load,
+    option,
 )
 from kerasprune.cli.startup import start
 from kerasprune.errors import PruneError
@@ -32,19 +30,16 @@ if TYPE_CHECKING:
 EXAMPLES = 1000  # that calibrate and check
 
 
-@app.command()
+@commands.command()
 def export(
     context: typer.Context,
     model: ModelPath,
     out: Annotated[Path, typer.Option("--out", help="File or folder to write; must not be there yet.")],
     format: Annotated[str, typer.Option("--format", help="saved_model, tflite, tflite-float16, tflite-int8, ….")],
-    data: Data = None,
-    scale: Scale = None,
-    calibrate: Annotated[
-        Path | None,
-        typer.Option(help="Inputs without labels to check and calibrate with: .npy, .npz or a folder of images."),
-    ] = None,
-    size: Size = None,
+    data: Annotated[str | None, option("data.name")] = None,
+    scale: Annotated[str | None, option("data.scale")] = None,
+    calibrate: Annotated[Path | None, option("calibrate")] = None,
+    size: Annotated[int | None, option("model.size")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is at --out.")] = False,
     imports: Import = None,
     trust: Trust = False,

@@ -1,25 +1,25 @@
-"""What `prune` and `compare` take for fine-tuning, and its section of a recipe."""
+"""What commands take for fine-tuning, and its section of a recipe."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from kerasprune.errors import PruneError
+from kerasprune.defaults import OTHER_RATE, RATE
 
-RATES = {"sgd": 0.01, "adam": 0.001, "adamw": 0.001}  # where fine-tuning starts
+RATES = f"Defaults to {RATE} for sgd, to {OTHER_RATE} for others."
 
 
-def check_optimizer(optimizer: str) -> None:
-    """Checks the name of an optimizer.
+def finetuning(epochs: int, optimizer: str, rate: float | None, *, distil: bool = False) -> dict[str, Any] | None:
+    """Returns the section, with half a cosine from a rate; `None` without epochs.
 
-    Raises:
-        PruneError: It is not known.
+    Args:
+        epochs: Passes over the examples.
+        optimizer: Its name.
+        rate: The first learning rate; `None` for that of the optimizer.
+        distil: Whether the dense model teaches. Defaults to `False`.
     """
-    if optimizer not in RATES:
-        raise PruneError(f"Expected --optimizer to be one of {', '.join(RATES)}. Received: --optimizer {optimizer}.")
-
-
-def finetuning(epochs: int, optimizer: str, rate: float | None) -> dict[str, Any] | None:
-    """Returns the section, with half a cosine from a rate; `None` without epochs."""
-    cosine = {"name": "cosine", "start": RATES[optimizer] if rate is None else rate}
-    return {"epochs": epochs, "optimizer": {"name": optimizer, "learning_rate": cosine}} if epochs else None
+    if not epochs:
+        return None
+    start = rate if rate is not None else RATE if optimizer == "sgd" else OTHER_RATE
+    section = {"name": optimizer, "learning_rate": {"name": "cosine", "start": start}}
+    return {"epochs": epochs, "optimizer": section, **({"distil": {}} if distil else {})}

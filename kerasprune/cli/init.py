@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from kerasprune.cli.application import app
+from kerasprune.cli.application import commands
 from kerasprune.cli.startup import start
 
 
-@app.command()
+@commands.command()
 def init(
     path: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="Must not be there yet.")] = Path("recipe.yaml"),
 ) -> None:
@@ -23,7 +23,7 @@ def init(
     typer.echo(f"{written} is written. Next: kerasprune validate {written}")
 
 
-@app.command()
+@commands.command()
 def schema() -> None:
     """Print the JSON schema of recipes, for editors."""
     from kerasprune.recipes import starter

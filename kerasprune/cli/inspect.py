@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kerasprune.cli.application import app
-from kerasprune.cli.options import Freeze, Import, ModelPath, Size, Trust, Verbose, check_model_path, import_code, load
+from kerasprune.cli.application import commands
+from kerasprune.cli.options import Import, ModelPath, Trust, Verbose, check_model_path, given, import_code, load, option
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
 from kerasprune.errors import choice_faults, raise_faults
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 ORDERS = ("model", "macs", "params")
 
 
-@app.command()
+@commands.command()
 def inspect(
     model: ModelPath,
-    coupling: Annotated[str, typer.Option(help="tied, free or padded.")] = "tied",
-    freeze: Freeze = None,
+    coupling: Annotated[str | None, option("prune.plan.coupling")] = None,
+    freeze: Annotated[list[str] | None, option("prune.plan.freeze")] = None,
     prunable: Annotated[bool, typer.Option("--prunable", help="Show only what can be pruned.")] = False,
     sort: Annotated[str, typer.Option(help="Order of the layers: model, macs or params.")] = "model",
-    size: Size = None,
+    size: Annotated[int | None, option("model.size")] = None,
     imports: Import = None,
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print groups and layers as JSON, and nothing else.")] = False,
@@ -45,7 +45,7 @@ def inspect(
 
     import_code(imports, trust)
     loaded = plain(load(model))
-    graph = trace(loaded, coupling=coupling, freeze=freeze or (), unknown="freeze", resolution=size)
+    graph = trace(loaded, **given(coupling=coupling, freeze=freeze), unknown="freeze", resolution=size)
     free = size is None and any(None in each.shape[1:] for each in loaded.inputs)
     counted = None if free else cost(graph)
     if as_json:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kerasprune.cli.application import app
+from kerasprune.cli.application import commands
 from kerasprune.cli.options import RecipeName, Settings, Trust
 from kerasprune.cli.startup import start
 from kerasprune.errors import PruneError, nearest
@@ -30,7 +30,7 @@ KINDS: dict[str, Callable[[], list[str]]] = {
 }
 
 
-@app.command("ls")
+@commands.command("ls")
 def list_names(
     kind: Annotated[str | None, typer.Argument(help="models, data, criteria, budgets, callbacks or recipes.")] = None,
 ) -> None:
@@ -47,7 +47,7 @@ def list_names(
                 typer.echo(f"      {described(member)}")
 
 
-@app.command()
+@commands.command()
 def validate(recipe: RecipeName, settings: Settings = None, trust: Trust = False) -> None:
     """Check a recipe without running it; all faults are listed."""
     from kerasprune.recipes import loader, stage_names
@@ -59,7 +59,7 @@ def validate(recipe: RecipeName, settings: Settings = None, trust: Trust = False
     typer.echo(f"{checked.name} is valid: {', '.join(stages)} ({checked.status}).")
 
 
-@app.command()
+@commands.command()
 def show(recipe: RecipeName) -> None:
     """Show the file of a recipe."""
     typer.echo(library.find(recipe).read_text(encoding="utf-8").rstrip())

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.models import OptionInfo
 
-from kerasprune.errors import PruneError, of_percent, raise_faults
+from kerasprune.errors import PruneError, raise_faults
 
 if TYPE_CHECKING:
     import keras
@@ -26,99 +25,82 @@ Import = Annotated[
     list[str] | None,
     typer.Option("--import", metavar="FILE.py|PACKAGE", help="Code with classes of the model; needs --trust."),
 ]
-Size = Annotated[int | None, typer.Option("--size", help="Image side in pixels, where the model leaves it free.")]
-Data = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME|FOLDER|FILE.npz|MODULE:FUNCTION",
-        help="A data set ('kerasprune ls data'), images in a folder per class, arrays x and y, or (with --trust) a "
-        "function that returns a tf.data.Dataset.",
-    ),
-]
-Scale = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SCALE",
-        help="What the model was trained on: 0..1, -1..1, 0..255, standardise, imagenet or none. "
-        "Images of a data set are standardised unless this says else; arrays are taken as they are.",
-    ),
-]
-Batch = Annotated[int, typer.Option(help="Examples per batch.")]
-Loss = Annotated[
-    str | None, typer.Option(help="Name of a Keras loss. Defaults to the one that the model was compiled with.")
-]
-Optimizer = Annotated[str, typer.Option(help="sgd, adam or adamw, for fine-tuning.")]
-LearningRate = Annotated[
-    float | None, typer.Option(help="Where fine-tuning starts, then half a cosine. [0.01; Adam: 0.001]")
-]
-Budget = Annotated[str, typer.Option(help="How much stays where; see 'kerasprune ls budgets'.")]
-Coupling = Annotated[str, typer.Option(help="tied: residual trunks shrink too; free: they stay; padded.")]
-Freeze = Annotated[
-    list[str] | None, typer.Option("--freeze", metavar="LAYER", help="Keep all its channels; may be repeated.")
-]
-Unknown = Annotated[
-    str,
-    typer.Option(
-        "--unknown", help="At a layer that cannot be followed: raise, or freeze, which keeps the channels around it."
-    ),
-]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail where a figure that the recipe expects is missed.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what TensorFlow and Keras print, too.")]
 
 SAVED_MODEL, H5 = "saved_model.pb", (".h5", ".hdf5")
 
-# What a key of a recipe is called on the command line.
+_PLAN = ("keep", "macs", "params", "criterion", "budget", "coupling", "round_to", "min_keep", "freeze", "unknown")
+
+# What a key of a recipe, or an argument, is called on the command line.
 OPTIONS = {
     "model.start": "MODEL",
     "model.size": "--size",
+    "data": "--data",
     "data.name": "--data",
     "data.size": "--size",
     "resolution": "--size",
-    "data.scale": "--scale",
-    "data.batch": "--batch",
-    **{f"prune.plan.{name}": f"--{name}" for name in ("keep", "macs", "params", "criterion", "budget", "coupling")},
-    "prune.plan.round_to": "--round-to",
-    "prune.plan.min_keep": "--min-keep",
-    "prune.plan.freeze": "--freeze",
-    "prune.plan.unknown": "--unknown",
-    "prune.plan": "--keep, --macs, --params",
+    **{f"data.{name}": f"--{name}" for name in ("scale", "batch", "validation")},
+    **{f"prune.plan.{name}": f"--{name.replace('_', '-')}" for name in _PLAN},
     **{f"prune.precrop.{name}": f"--{name}" for name in ("params", "macs", "freeze", "unknown")},
-    "prune.precrop": "--params, --macs",
+    **{f"prune.space.{name}": f"--{name}" for name in ("params", "macs", "delta", "n", "criterion")},
+    "finetune": "--finetune-epochs",
     "finetune.epochs": "--finetune-epochs",
-    "finetune.optimizer.learning_rate.start": "--learning-rate",
     "finetune.optimizer": "--optimizer",
-    **{name: f"--{name}" for name in ("seed", "loss", "export", "calibrate")},
+    "finetune.optimizer.learning_rate.start": "--learning-rate",
+    "finetune.distil": "--distil",
+    **{name: f"--{name}" for name in ("reconstruct", "seed", "loss", "export", "calibrate")},
 }
-_LONGEST_FIRST = "|".join(re.escape(key) for key in sorted(OPTIONS, key=len, reverse=True))
-_KEYS = re.compile(rf"(?<![\w.-])({_LONGEST_FIRST})(?=(\.\d+)?[:=])")
+METAVARS = {
+    "--data": "NAME|FOLDER|FILE.npz|MODULE:FUNCTION",
+    "--scale": "SCALE",
+    "--validation": "SPLIT",
+    "--freeze": "LAYER",
+    "--export": "FORMAT",
+}
 
 
-@contextlib.contextmanager
-def in_options() -> Iterator[None]:
-    """Words what a recipe says of its keys in options: the user of a command has written no recipe."""
-    try:
-        yield
-    except PruneError as error:
-        raise PruneError(_KEYS.sub(lambda found: OPTIONS[found[0]], str(error))) from error
+def option(key: str, note: str = "") -> OptionInfo:
+    """Returns the option of a key of a recipe, with what the schema says of it; its default is that of the key.
 
+    Args:
+        key: One of `OPTIONS`.
+        note: What the command adds. Defaults to nothing.
 
-def fraction(value: float | None, parameter: typer.CallbackParam) -> float | None:
-    """Returns a fraction; says what is meant where per cent were given.
-
-    Raises:
-        PruneError: It is not in (0, 1].
+    Example:
+        >>> option("prune.plan.min_keep").help
+        'Channels of every group that are kept at least. Defaults to 1.'
     """
-    if value is None or 0 < value <= 1:
-        return value
-    raise PruneError(
-        f"Expected --{parameter.name} to be the fraction that stays, in (0, 1]: 0.5 for half. "
-        f"Received: --{parameter.name} {value:g}.{of_percent(value)}"
-    )
+    from kerasprune.recipes.keys import described
+
+    text = described(key).replace(" Defaults to `None`.", "").replace(" `None`:", "").replace("`", "")
+    return typer.Option(OPTIONS[key], metavar=METAVARS.get(OPTIONS[key]), help=f"{text} {note}".rstrip())
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Returns the options that were given; for the others the defaults of the recipe hold."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def word_of(command: Any) -> Callable[[str], str | None]:
+    """Returns what says what a key of a recipe is called among the options of a command, `None` if it is none.
+
+    Args:
+        command: The command, with its parameters.
+    """
+    own = {name for parameter in command.params for name in (*parameter.opts, parameter.metavar)}
+
+    def word(path: str) -> str | None:
+        key, _, last = path.rpartition(".")
+        found = OPTIONS.get(key if last.isdecimal() else path)  # of one of several values
+        return found if found in own else None
+
+    return word
 
 
 OF_TRAINING = ("optimizer", "learning_rate", "distil")
 """Options that do nothing without epochs of training."""
-OF_DATA = ("scale", "batch", "loss")
+OF_DATA = ("scale", "batch", "validation", "loss")
 """Options that do nothing without data."""
 
 

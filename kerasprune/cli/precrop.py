@@ -7,45 +7,26 @@ from typing import Annotated
 
 import typer
 
-from kerasprune.cli.application import app
+from kerasprune.cli.application import commands
 from kerasprune.cli.at_once import checked, named, run_recipe
-from kerasprune.cli.options import (
-    Freeze,
-    Import,
-    ModelPath,
-    Out,
-    Size,
-    Trust,
-    Unknown,
-    Verbose,
-    check_model_path,
-    fraction,
-    import_code,
-    in_options,
-)
+from kerasprune.cli.options import Import, ModelPath, Out, Trust, Verbose, check_model_path, given, import_code, option
 from kerasprune.cli.outcome import print_json
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_summary
 from kerasprune.errors import PruneError
 
 
-@app.command()
+@commands.command()
 def precrop(
     model: ModelPath,
     out: Out,
-    params: Annotated[
-        float | None, typer.Option(callback=fraction, help="Fraction of the parameters that stays, at most.")
-    ] = None,
-    macs: Annotated[
-        float | None, typer.Option(callback=fraction, help="Fraction of the multiply–adds that stays, at most.")
-    ] = None,
-    freeze: Freeze = None,
-    unknown: Unknown = "raise",
-    size: Size = None,
-    seed: Annotated[int, typer.Option(help="Decides the weights of the slim model.")] = 0,
-    export: Annotated[
-        list[str] | None, typer.Option("--export", metavar="FORMAT", help="Also write tflite, …; may be repeated.")
-    ] = None,
+    params: Annotated[float | None, option("prune.precrop.params")] = None,
+    macs: Annotated[float | None, option("prune.precrop.macs")] = None,
+    freeze: Annotated[list[str] | None, option("prune.precrop.freeze")] = None,
+    unknown: Annotated[str | None, option("prune.precrop.unknown")] = None,
+    size: Annotated[int | None, option("model.size")] = None,
+    seed: Annotated[int | None, option("seed")] = None,
+    export: Annotated[list[str] | None, option("export")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")] = False,
     imports: Import = None,
     trust: Trust = False,
@@ -60,17 +41,16 @@ def precrop(
     """
     check_model_path(model)
     if params is None and macs is None:
-        raise PruneError("Expected how much stays: --params, --macs or both. Received: neither.")
+        raise PruneError("Expected how much is kept: --params, --macs or both. Received: neither.")
     recipe = {
         **named(model),
         "why": f"{model.name}, its widths chosen before training.",
-        "seed": seed,
+        **given(seed=seed),
         "model": {"start": str(model), "size": size},
-        "prune": {"precrop": {"params": params, "macs": macs, "freeze": freeze or [], "unknown": unknown}},
+        "prune": {"precrop": given(params=params, macs=macs, freeze=freeze, unknown=unknown)},
         "export": export or [],
     }
-    with in_options():
-        valid = checked(recipe, model, trust, room=out if overwrite else None)
+    valid = checked(recipe, model, trust, room=out if overwrite else None)
     start(verbose=verbose)
     import_code(imports, trust)
     folder = run_recipe(valid, out, log_file, quiet=quiet, as_json=as_json)

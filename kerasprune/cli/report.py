@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from kerasprune.cli.application import app
+from kerasprune.cli.application import commands
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_comparison
 from kerasprune.errors import PruneError
 
 
-@app.command()
+@commands.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folders of runs, or folders that hold such.")],
     out: Annotated[Path | None, typer.Option("--out", help="Write the table of several runs as CSV, too.")] = None,

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from kerasprune.cli.application import app
+from kerasprune.cli.application import commands
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
 
 
-@app.command()
+@commands.command()
 def reproduce(
     name: Annotated[str | None, typer.Argument(help="Which published figures to recompute.")] = None,
     listing: Annotated[bool, typer.Option("--list", help="List the entries.")] = False,

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from kerasprune.cli.application import app
+from kerasprune.cli.application import commands
 from kerasprune.cli.options import Strict, Trust, Verbose
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_summary
 
 
-@app.command()
+@commands.command()
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the run.")],
     strict: Strict = False,

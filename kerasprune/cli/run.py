@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from kerasprune.cli.application import app
+from kerasprune.cli.application import commands
 from kerasprune.cli.options import RecipeName, Settings, Strict, Trust, Verbose
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_comparison, print_summary
 from kerasprune.errors import PruneError
 
 
-@app.command()
+@commands.command()
 def run(
     recipe: RecipeName,
     settings: Settings = None,

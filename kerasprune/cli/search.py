@@ -9,25 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from kerasprune.cli.application import app
+from kerasprune.cli.application import commands
 from kerasprune.cli.messages import Messages
-from kerasprune.cli.options import (
-    Coupling,
-    Data,
-    Freeze,
-    Import,
-    ModelPath,
-    Out,
-    Scale,
-    Size,
-    Trust,
-    Unknown,
-    Verbose,
-    check_model_path,
-    fraction,
-    import_code,
-    in_options,
-)
+from kerasprune.cli.options import Import, ModelPath, Out, Trust, Verbose, check_model_path, given, import_code, option
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
 from kerasprune.errors import PruneError, choice_faults, raise_faults
@@ -44,26 +28,26 @@ SHOWN = 5
 STORE, PLAN, TABLE, SLIM = "search.sqlite", "plan.json", "candidates.csv", "slim.keras"
 
 
-@app.command()
+@commands.command()
 def search(
     model: ModelPath,
     out: Out,
-    macs: Annotated[float, typer.Option(callback=fraction, help="Fraction of the multiply–adds that stays.")] = 0.5,
-    data: Data = None,
-    scale: Scale = None,
-    size: Size = None,
+    macs: Annotated[float, option("prune.plan.macs")] = 0.5,
+    data: Annotated[str | None, option("data.name")] = None,
+    scale: Annotated[str | None, option("data.scale")] = None,
+    size: Annotated[int | None, option("model.size")] = None,
     judge: Annotated[
         str, typer.Option(help="What candidates are mended by before they are judged: reconstruction, recalibration.")
     ] = "reconstruction",
-    criterion: Annotated[str, typer.Option(help="Which channels stay; see 'kerasprune ls criteria'.")] = "l1",
-    coupling: Coupling = "tied",
-    freeze: Freeze = None,
-    unknown: Unknown = "raise",
+    criterion: Annotated[str | None, option("prune.plan.criterion")] = None,
+    coupling: Annotated[str | None, option("prune.plan.coupling")] = None,
+    freeze: Annotated[list[str] | None, option("prune.plan.freeze")] = None,
+    unknown: Annotated[str | None, option("prune.plan.unknown")] = None,
     delta: Annotated[float, typer.Option(help="By how much --macs may be missed.")] = 0.005,
     population: Annotated[int, typer.Option(help="Candidates of a generation.")] = 20,
     generations: Annotated[int, typer.Option(help="How many generations are judged.")] = 10,
     samples: Annotated[int, typer.Option(help="Examples that candidates are mended and judged with.")] = 256,
-    seed: Annotated[int, typer.Option(help="Decides whatever is random.")] = 0,
+    seed: Annotated[int | None, option("seed")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Carry on; nothing is judged twice.")] = False,
     imports: Import = None,
     trust: Trust = False,
@@ -76,28 +60,28 @@ def search(
     raise_faults("Nothing can be searched for:", choice_faults(JUDGES, **{"--judge": judge}))
     if data is None:
         raise PruneError("Expected --data, for candidates are judged by what they make of examples. Received: none.")
-    plan = {"macs": macs, "criterion": criterion, "coupling": coupling, "freeze": freeze or [], "unknown": unknown}
+    plan = given(macs=macs, criterion=criterion, coupling=coupling, freeze=freeze, unknown=unknown)
     recipe = {
         "name": "search",
         "why": f"The widths of {model.name}.",
-        "seed": seed,
+        **given(seed=seed),
         "model": {"start": str(model), "size": size},
-        "data": {"name": data, "scale": scale, **({"size": size} if size else {})},
+        "data": given(name=data, scale=scale, size=size),
         "prune": {"plan": plan},
     }
-    with in_options():
-        checked = _checked(recipe, model, trust, out, resume)
+    checked = _checked(recipe, model, trust, out, resume)
     start(verbose=verbose)
     import_code(imports, trust)
     messages = Messages(None if quiet else Console(stderr=True), None, out)
-    with messages.kept(), in_options():
+    with messages.kept():
         graph, examples = _loaded(model, checked, size)
         from kerasprune.search import Evolution
         from kerasprune.workflows.search_plan import search_plan
 
         half = max(population // 2, 1)
         how = Evolution(population, max(population // 4, 1), half, half, generations)
-        settings = {"criterion": criterion, "judge": judge, "delta": delta, "samples": samples, "seed": seed}
+        ranked, seed = checked.prune.plan.criterion.name, checked.seed
+        settings = {"criterion": ranked, "judge": judge, "delta": delta, "samples": samples, "seed": seed}
         shown = int(not quiet and not as_json)
         found = search_plan(
             graph, examples, macs, **settings, evolution=how, resolution=size, store=out / STORE, verbose=shown

@@ -7,30 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from kerasprune.cli.application import app
-from kerasprune.cli.finetuning import check_optimizer, finetuning
+from kerasprune.cli.application import commands
+from kerasprune.cli.finetuning import RATES, finetuning
 from kerasprune.cli.options import (
     OF_DATA,
-    Batch,
-    Coupling,
-    Data,
-    Freeze,
     Import,
-    LearningRate,
-    Loss,
     ModelPath,
-    Optimizer,
     Out,
-    Scale,
-    Size,
     Trust,
-    Unknown,
     Verbose,
     check_model_path,
     check_needed,
-    fraction,
+    given,
     import_code,
-    in_options,
+    option,
 )
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
@@ -39,18 +29,14 @@ from kerasprune.errors import PruneError
 _SHOWN = 10
 
 
-@app.command()
+@commands.command()
 def space(
     context: typer.Context,
     model: ModelPath,
     out: Out,
-    macs: Annotated[
-        float | None, typer.Option(callback=fraction, help="Fraction of the multiply–adds that stays.")
-    ] = None,
-    params: Annotated[
-        float | None, typer.Option(callback=fraction, help="Fraction of the parameters that stays.")
-    ] = None,
-    delta: Annotated[float, typer.Option(help="Half the width of these windows.")] = 0.002,
+    macs: Annotated[float | None, option("prune.space.macs")] = None,
+    params: Annotated[float | None, option("prune.space.params")] = None,
+    delta: Annotated[float | None, option("prune.space.delta")] = None,
     std: Annotated[
         str | None,
         typer.Option(help="Largest standard deviations of the recipes, with commas, a space for each: 0.1,0.05,0.01."),
@@ -58,11 +44,12 @@ def space(
     mcb: Annotated[
         str | None, typer.Option(help="Window of (MACs / params) over the dense model's, such as 0.9,1.1.")
     ] = None,
-    n: Annotated[int, typer.Option("--n", help="Recipes of each space.")] = 100,
-    data: Data = None,
-    scale: Scale = None,
-    size: Size = None,
-    batch: Batch = 128,
+    n: Annotated[int | None, option("prune.space.n", "So many from each space.")] = None,
+    data: Annotated[str | None, option("data.name")] = None,
+    scale: Annotated[str | None, option("data.scale")] = None,
+    size: Annotated[int | None, option("model.size")] = None,
+    batch: Annotated[int | None, option("data.batch")] = None,
+    validation: Annotated[str | None, option("data.validation")] = None,
     ranked_by: Annotated[
         str | None,
         typer.Option(help="Judge slim models before training, with commas: removed, recalibrated, reconstructed."),
@@ -71,14 +58,14 @@ def space(
         int | None, typer.Option(help="Train those of each space that rank highest by the first. Defaults to all.")
     ] = None,
     begin: Annotated[str, typer.Option(help="How training begins: removed, recalibrated, reconstructed.")] = "removed",
-    finetune_epochs: Annotated[int, typer.Option(help="Epochs of training; 0: none.")] = 0,
-    optimizer: Optimizer = "sgd",
-    learning_rate: LearningRate = None,
-    criterion: Annotated[str, typer.Option(help="Which channels stay; one that needs no data.")] = "l2",
-    coupling: Coupling = "tied",
-    freeze: Freeze = None,
-    unknown: Unknown = "raise",
-    loss: Loss = None,
+    finetune_epochs: Annotated[int, option("finetune.epochs", "0: none.")] = 0,
+    optimizer: Annotated[str, option("finetune.optimizer")] = "sgd",
+    learning_rate: Annotated[float | None, option("finetune.optimizer.learning_rate.start", RATES)] = None,
+    criterion: Annotated[str | None, option("prune.space.criterion")] = None,
+    coupling: Annotated[str | None, option("prune.plan.coupling")] = None,
+    freeze: Annotated[list[str] | None, option("prune.plan.freeze")] = None,
+    unknown: Annotated[str | None, option("prune.plan.unknown")] = None,
+    loss: Annotated[str | None, option("loss")] = None,
     shown: Annotated[int, typer.Option(help="Of how many of the best plans are written, with --data.")] = 5,
     seed: Annotated[int, typer.Option(help="Of the draw and of the trainings.")] = 0,
     workers: Annotated[int, typer.Option(help="Runs at a time, each in a process of its own.")] = 1,
@@ -93,17 +80,15 @@ def space(
     trained = ("optimizer", "learning_rate", "best", "begin")
     check_needed(context, data=(*OF_DATA, "ranked_by", "finetune_epochs", "shown"), finetune_epochs=trained)
     if macs is None and params is None:
-        raise PruneError("Expected --macs or --params, the fraction that stays. Received: neither.")
+        raise PruneError("Expected --macs or --params, the fraction that is kept. Received: neither.")
     if data is not None and not ranked_by and not finetune_epochs:
         raise PruneError(
             "Expected --ranked-by, --finetune-epochs or both beside --data, to say what it is for: to judge slim "
             f"models, or to train them. Received: --data {data} alone. Leave it out, and plans are only drawn."
         )
-    check_optimizer(optimizer)
-    plan = {"criterion": criterion, "coupling": coupling, "freeze": freeze or [], "unknown": unknown}
-    windows = {"macs": macs, "params": params, "delta": delta, "std": _numbers("--std", std), "mcb": _window(mcb)}
+    windows = {"macs": macs, "params": params, "std": _numbers("--std", std), "mcb": _window(mcb)}
     runs = {
-        "data": data if data is None else {"name": data, "scale": scale, "batch": batch},
+        "data": data and given(name=data, scale=scale, batch=batch, validation=validation),
         "ranked_by": [name.strip() for name in (ranked_by or "").split(",") if name.strip()],
         "best": best,
         "start": begin,
@@ -114,12 +99,10 @@ def space(
 
     start(verbose=verbose)
     import_code(imports, trust)
-    draw = Draw(**windows, n=n, plan=plan, size=size, seed=seed)
-    with in_options():
-        folder = explore(
-            model, draw, **runs, loss=loss, shown=shown, folder=out, resume=resume, workers=workers,
-            verbose=int(not quiet),
-        )  # fmt: skip
+    plan = given(criterion=criterion, coupling=coupling, freeze=freeze, unknown=unknown)
+    draw = Draw(**windows, **given(delta=delta, n=n), plan=plan, size=size, seed=seed)
+    same = {"loss": loss, "shown": shown, "folder": out, "resume": resume, "workers": workers}
+    folder = explore(model, draw, **runs, **same, verbose=int(not quiet))
     if not quiet:
         _print(folder)
 

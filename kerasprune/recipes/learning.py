@@ -26,7 +26,13 @@ class Constant(Node):
 
 
 class Cosine(Node):
-    """Half a cosine from `start` to `end` over all epochs, after a linear warm-up."""
+    """Half a cosine from `start` to `end` over all epochs, after a linear warm-up.
+
+    Args:
+        start: The first learning rate, after the warm-up; half a cosine follows.
+        end: The last one. Defaults to 0.0.
+        warmup_epochs: Epochs of the warm-up. Defaults to 0.0.
+    """
 
     name: Literal["cosine"]
     start: PositiveFloat
@@ -101,7 +107,14 @@ class AdamW(Node):
     weight_decay: NonNegativeFloat = 0.004
 
 
-Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
+class Other(Node):
+    """Another optimizer of Keras, whose own defaults hold but for the learning rate."""
+
+    name: Literal["adadelta", "adafactor", "adagrad", "adamax", "ftrl", "lion", "nadam", "rmsprop"]
+    learning_rate: LearningRate
+
+
+Optimizer = Annotated[Sgd | Adam | AdamW | Other, Field(discriminator="name")]
 
 
 Decayed = Literal["kernels", "weights"]
@@ -135,7 +148,13 @@ class Regularised(Node):
 
 
 class Training(Regularised):
-    """How a model is trained."""
+    """How a model is trained.
+
+    Args:
+        epochs: Epochs of training.
+        optimizer: The optimizer, by name.
+        batch: Examples per batch. Defaults to `None`: as the data section says.
+    """
 
     epochs: PositiveInt
     optimizer: Optimizer

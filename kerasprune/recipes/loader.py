@@ -140,9 +140,9 @@ def _worded(fault: Any, data: Any, lines: dict[Keys, int]) -> PruneError:
     keys = _spelled(fault["loc"], data, fault["type"] in {"missing", "unknown_key"})
     line = next((lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in lines), None)
     path = ".".join(map(str, keys))
-    where = Key(path, ".".join(map(_part, keys)) or "the recipe")
-    parts = [f"line {line}, " if line else "", where, ": ", *(_below(path, part) for part in worded(fault))]
-    message = str(PruneError(*parts[3:]))
+    expected = [_below(path, part) for part in worded(fault)]
+    where = [f"line {line}, " if line else "", Key(path, ".".join(map(_part, keys))), ": "] if keys else []
+    parts, message = [*where, *expected], str(PruneError(*expected))
     if fault["type"] in {"missing", "unknown_key"} or "Received:" in message or not keys:
         return PruneError(*parts)
     given = fault["input"]

@@ -23,7 +23,7 @@ def optimizer(spec: learning.Optimizer, epochs: float, steps_per_epoch: int) -> 
         return keras.optimizers.SGD(rate, momentum=spec.momentum, nesterov=spec.nesterov)
     if isinstance(spec, learning.AdamW):
         return keras.optimizers.AdamW(rate, weight_decay=spec.weight_decay)
-    return keras.optimizers.Adam(rate)
+    return type(keras.optimizers.get(spec.name))(rate)  # Keras knows its own by their names in lower case
 
 
 def learning_rate(

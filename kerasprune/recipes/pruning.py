@@ -26,7 +26,22 @@ from kerasprune.workflows.choices import CONSTRAINTS
 
 
 class PlanStep(Node):
-    """Who stays: the arguments of `kerasprune.plan`, and how the model is traced."""
+    """Which channels are kept: the arguments of `kerasprune.plan`, and how the model is traced.
+
+    Args:
+        criterion: Which channels matter, by name ('kerasprune ls criteria'). Defaults to `l1`.
+        budget: How much is kept where, by name ('kerasprune ls budgets'). Defaults to `uniform`.
+        keep: Fraction of the channels that is kept. Defaults to `None`.
+        macs: Fraction of the multiply–adds that is kept, 0.5 for half. Defaults to `None`.
+        params: Fraction of the parameters that is kept. Defaults to `None`.
+        coupling: Whether residual trunks shrink, too (tied), are kept whole (free), or may end wider than the branches
+            that are added to them (padded). Defaults to `tied`.
+        freeze: Name of a layer, or a wildcard, all of whose channels are kept. Defaults to none.
+        unknown: What is done at a layer that cannot be followed: raise, or freeze, which keeps the channels around it.
+            Defaults to `raise`.
+        min_keep: Channels of every group that are kept at least. Defaults to 1.
+        round_to: Channels are kept in multiples of this number, for what the phone likes. Defaults to 1.
+    """
 
     criterion: Criterion = Named(name="l1")
     budget: Budget = Named(name="uniform")
@@ -83,11 +98,12 @@ class PreCrop(Node):
     """Widths of an untrained network, see `kp.precrop`: the slim model begins with weights drawn anew.
 
     Args:
-        params: Fraction of the parameters that stays, at most. Defaults to `None`: no bound.
-        macs: Fraction of the multiply–adds that stays, at most. Defaults to `None`: no bound.
+        params: Fraction of the parameters that is kept, at most. Defaults to `None`: no bound.
+        macs: Fraction of the multiply–adds that is kept, at most. Defaults to `None`: no bound.
         coupling: Of residual branches. Defaults to `padded`: they may end narrower than their trunk.
-        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
-        unknown: What is done about layers without a rule. Defaults to `raise`.
+        freeze: Name of a layer, or a wildcard, all of whose channels are kept. Defaults to none.
+        unknown: What is done at a layer that cannot be followed: raise, or freeze, which keeps the channels around it.
+            Defaults to `raise`.
     """
 
     params: Fraction | None = None
@@ -119,13 +135,13 @@ class Space(Node):
     All are judged right after removal, as `kp.rank` does; where there are rounds, some are then trained and judged.
 
     Args:
-        macs: Fraction of the multiply–adds that stays, `± delta`. Defaults to `None`: any.
-        params: Fraction of the parameters that stays, `± delta`. Defaults to `None`: any.
+        macs: Fraction of the multiply–adds that is kept, ± `delta`. Defaults to `None`: any.
+        params: Fraction of the parameters that is kept, ± `delta`. Defaults to `None`: any.
         delta: Half the width of these windows. Defaults to 0.002.
         std: Largest standard deviation of a recipe over its groups. Defaults to `None`: any.
         mcb: The window of the mean computation budget, `[least, most]`. Defaults to `None`: any.
         n: Recipes that are drawn. Defaults to 100.
-        criterion: Which channels stay; one that needs no data. Defaults to `l2`.
+        criterion: Which channels are kept; one that needs no data. Defaults to `l2`.
         judge: How slim models are made ready to be judged and trained: `removed`, not at all; `recalibrated`,
             statistics of BatchNorm anew; `reconstructed`, kernels by least squares. Defaults to `recalibrated`.
         samples: Training examples that they are made ready with. Defaults to 1000.

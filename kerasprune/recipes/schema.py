@@ -44,9 +44,11 @@ from kerasprune.recipes.pruning import Prune
 
 
 class Start(Node):
-    """A checkpoint to start from: a path, or one below the package's recipes, e.g. `checkpoints/….keras`.
+    """A checkpoint to start from.
 
-    `size` is the image side in pixels, needed where the model leaves it free and there is no data.
+    Args:
+        start: Path of a `.keras` file, here or below the package's recipes, e.g. `checkpoints/….keras`.
+        size: Image side in pixels, if the model leaves it free and there is no data. Defaults to `None`.
     """
 
     start: str
@@ -120,16 +122,16 @@ class Data(Node):
     """A data set of images by name, see `kerasprune.data.load`, or a user's own examples.
 
     Args:
-        name: Its name; or the path of a `.npz` file; or `module:function`, where that is trusted.
-        size: Image side in pixels, where the model leaves it free. Defaults to 32.
-        scale: What the pixels 0 … 255 become, see `kerasprune.data.scaling`. Defaults to `"standardise"` for data sets
+        name: A data set ('kerasprune ls data'), images in a folder per class, arrays x and y in a `.npz` file, inputs
+            without labels in a `.npy` file, or `module:function`, if it is trusted, which returns a tf.data.Dataset.
+        size: Image side in pixels, if the model leaves it free. Defaults to 32.
+        scale: What the pixels 0 … 255 become: what the model was trained on. Defaults to `standardise` for data sets
             of images; arrays and functions are taken as they are.
-        batch: Images per batch, where a stage does not say another number. Defaults to 128.
+        batch: Examples per batch, if a stage does not say another number. Defaults to 128.
         augment: Augmentation of the training images. Defaults to none.
         evaluation_crop: Middle part of the other images that is seen, as for `kerasprune.data.load`. Defaults to 1.0.
         antialias: Whether images are shrunk with antialiasing. Defaults to `True`.
-        validation: The split that is looked at while training. Defaults to `"validation"`; `null` where the set
-            has none.
+        validation: The split that is looked at while training. Defaults to `validation`; `null` if the set has none.
         test: The split that is looked at once, at the end. Defaults to `"test"`.
         data_dir: Where tensorflow-datasets keeps its files. Defaults to its own choice.
     """
@@ -201,7 +203,7 @@ class Recipe(Node):
         status: `"run"`: it was run as it stands. `"not run in full"`: a published schedule, only tried.
         paper: Where the figures come from. Defaults to `None`.
         expected: Figures to reach. Defaults to none.
-        seed: Seed of weights, order and augmentation. Defaults to 0.
+        seed: Seed of weights, order, augmentation and whatever else is random. Defaults to 0.
         model: A registered model with its arguments, or `{start: checkpoint}`.
         reconfigure: Other widths for a model by name, before it is trained. Defaults to `None`: its own.
         data: The data set. Defaults to `None`: no training and no accuracy.
@@ -212,7 +214,7 @@ class Recipe(Node):
         reconstruct: Least squares in place of, or before, training the slim model; `{}` for its defaults. Defaults to
             `None`.
         finetune: Training of the slim model. Defaults to `None`.
-        export: What to write besides `slim.keras`. Defaults to nothing.
+        export: What is written besides `slim.keras`. Defaults to nothing.
         calibrate: A `.npy` or `.npz` file, or a folder of images, that exports are calibrated and checked with.
             Defaults to the validation data.
         smoke: Whether this is the shortened form that only tries the stages. Defaults to `False`.

@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasprune._keras import structures
 from kerasprune.data.examples import Examples
-from kerasprune.defaults import MOMENTUM, RATE, TEACHER_WEIGHT
+from kerasprune.defaults import MOMENTUM, OTHER_RATE, RATE, TEACHER_WEIGHT
 from kerasprune.graph.walk import functional
 from kerasprune.steps.objective import Objective
 
@@ -61,8 +61,8 @@ def optimizer(given: Any, epochs: int, steps: int) -> keras.Optimizer:
     """Returns the optimizer of a fine-tuning.
 
     Args:
-        given: An optimizer, which is taken as it is; or the name of one, whose rate falls from its default by half a
-            cosine; `None` for SGD with momentum 0.9 and rate 0.01.
+        given: An optimizer, which is taken as it is; or the name of one, whose rate falls from 0.001 by half
+            a cosine; `None` for SGD with momentum 0.9, from 0.01.
         epochs: Passes over the examples.
         steps: Batches of one pass.
     """
@@ -70,8 +70,7 @@ def optimizer(given: Any, epochs: int, steps: int) -> keras.Optimizer:
         return given
     made = keras.optimizers.get("sgd" if given is None else given)
     more = {"momentum": MOMENTUM} if isinstance(made, keras.optimizers.SGD) else {}
-    rate = RATE if more else float(keras.ops.convert_to_numpy(made.learning_rate))
-    schedule = keras.optimizers.schedules.CosineDecay(rate, max(1, epochs * steps))
+    schedule = keras.optimizers.schedules.CosineDecay(RATE if more else OTHER_RATE, max(1, epochs * steps))
     return type(made)(schedule, **more)
 
 

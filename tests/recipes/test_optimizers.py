@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import keras
 import numpy as np
@@ -73,3 +74,12 @@ def test_optimizer_is_that_of_keras_with_the_arguments_given(spec, kind):
         assert made.weight_decay == 0.02
     else:
         assert not made.weight_decay
+
+
+@pytest.mark.parametrize("name", get_args(learning.Other.model_fields["name"].annotation))
+def test_others_are_those_of_keras_with_a_rate_or_a_schedule(name):
+    made = optimizer(learning.Other(name=name, learning_rate=0.1), 1, 1)
+    assert type(made).__name__.lower() == name and made.__module__.startswith("keras.")
+    assert float(np.asarray(made.learning_rate)) == pytest.approx(0.1)
+    cosine = learning.Cosine(name="cosine", start=0.1)
+    assert float(np.asarray(optimizer(learning.Other(name=name, learning_rate=cosine), 2, 5).learning_rate)) > 0
