@@ -31,6 +31,7 @@ from kerasprune.planning import plan as plan
 from kerasprune.plans import Plan as Plan
 from kerasprune.recipes.compare import compare as compare
 from kerasprune.sparsity.at_initialisation import prune_at_init as prune_at_init
+from kerasprune.surgery.border_error import border_error as border_error
 from kerasprune.surgery.gates import gated as gated
 from kerasprune.surgery.inline import functional as functional
 from kerasprune.surgery.mask import mask as mask
