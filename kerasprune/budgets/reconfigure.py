@@ -9,8 +9,7 @@ import keras
 
 from kerasprune.budgets.asked_and_built import Shares, built_as_asked, share_faults
 from kerasprune.budgets.coupled_layers import CoupledLayers
-from kerasprune.costs.cost import cost, costs_of, counter, graph_at
-from kerasprune.costs.report import check_counted
+from kerasprune.costs.cost import check_counted, cost, costs_of, counter, graph_at
 from kerasprune.errors import PruneError, raise_faults, seed_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace

@@ -8,6 +8,7 @@ from the rest: nobody knows what they do with their kernels.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -24,6 +25,8 @@ from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan, plan_faults
 from kerasprune.rules.gate import Gate
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
+
+_UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds says nothing
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,35 @@ def macs_of_faults(graph: ChannelGraph, macs_of: Mapping[str, int]) -> list[str]
             if name not in unknown
         ),
     ]
+
+
+def not_counted(found: Cost) -> str:
+    """Returns a sentence on the layers whose multiply–adds are estimated rather than counted."""
+    names = ", ".join(f"{layer.name} ({layer.kind}) {layer.estimated:,}" for layer in found.layers if layer.estimated)
+    return (
+        f"not counted: some {found.estimated:,} multiply–adds, {found.uncounted:.1%} of all, of layers without a rule, "
+        f"whose kernels are taken at every output position: {names}. Give the right numbers with macs_of="
+    )
+
+
+def check_counted(found: Cost, wanted: str, instead: str = "params=") -> None:
+    """Warns of multiply–adds that are not counted, and refuses where they are too many to mean anything by a target.
+
+    Args:
+        found: The cost of the dense model.
+        wanted: The target, e.g. `"macs="`.
+        instead: What can be asked for in its place. Defaults to `"params="`.
+
+    Raises:
+        PruneError: More than a twentieth is estimated rather than counted.
+    """
+    if found.uncounted > _UNCOUNTED:
+        raise PruneError(
+            f"Expected a model whose multiply–adds are known, to meet {wanted}. Received: {not_counted(found)}, "
+            f"or ask for {instead}."
+        )
+    if found.estimated:
+        warnings.warn(f"The target is met without what is {not_counted(found)}.", stacklevel=4)
 
 
 def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: int | None) -> ChannelGraph:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasprune.budgets.measured import MeasuredBudget
 from kerasprune.costs.cost import cost
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files import path_of, read_text
@@ -32,6 +31,7 @@ from kerasprune.recipes.stages import (
     train,
 )
 from kerasprune.recipes.stages.context import Run, callback_of, dense_model, free_side
+from kerasprune.registry import budgets
 from kerasprune.reports.expectation import judged
 from kerasprune.training.callback import facts
 
@@ -145,16 +145,17 @@ def _check_given(recipe: schema.Recipe) -> None:
             f"Expected data beside prune.plan.criterion: {named.name}, which needs {', '.join(sorted(needs))}. "
             "Received: no data. Give data.name: a data set, a folder or a file."
         )
-    if _measures(recipe) and recipe.data is None:
+    if _looks_at_data(recipe) and recipe.data is None:
         raise PruneError(
             f"Expected data beside prune.plan.budget: {recipe.prune.plan.budget.name}, which measures. "
             "Received: no data. Give data.name: a data set, a folder or a file; labels are not looked at."
         )
 
 
-def _measures(recipe: schema.Recipe) -> bool:
+def _looks_at_data(recipe: schema.Recipe) -> bool:
+    """Says whether the budget of a recipe does."""
     named = recipe.prune.plan.budget
-    return isinstance(lookup.make("budget", named.name, named.arguments), MeasuredBudget)
+    return "data" in budgets.get(lookup.make("budget", named.name, named.arguments)).needs
 
 
 def rehearse(one: Run) -> None:
@@ -170,7 +171,7 @@ def rehearse(one: Run) -> None:
     if recipe.prune and recipe.prune.plan:
         _check_given(recipe)
         cheap = {"criterion": schema.Named(name="l1")}
-        if _measures(recipe):
+        if _looks_at_data(recipe):
             cheap["budget"] = schema.Named(name="uniform")  # where it starts
         plan = prune.choose(one, model, recipe.prune.plan.model_copy(update=cheap))
     if recipe.prune and recipe.prune.callback:

@@ -10,8 +10,7 @@ import numpy as np
 
 from kerasprune.budgets.base import top
 from kerasprune.costs.channel_polynomial import ChannelPolynomial
-from kerasprune.costs.cost import cost, cost_of_what_stays
-from kerasprune.costs.report import check_counted
+from kerasprune.costs.cost import check_counted, cost, cost_of_what_stays
 from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, short
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import filled, legal
