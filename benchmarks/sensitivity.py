@@ -63,7 +63,7 @@ def run(draws=DRAWS) -> None:
     """Runs every cell that has no row yet."""
     import numpy as np
 
-    from kerasprune.surgery.trials import Trials
+    from kerasprune.budgets.trials import Trials
 
     graph, validation = start()
     validation = validation.cache()
@@ -131,7 +131,7 @@ def plan_of_widths(graph, widths, removed=()):
 def one_run(graph, method: str, macs: float, draw: int, images, fresh, validation) -> dict:
     """Decides, reconstructs and returns errors, accuracy, and the time that the decision took."""
     import kerasprune as kp
-    from kerasprune.surgery.trials import Trials
+    from kerasprune.budgets.trials import Trials
 
     wall, cpu = time.perf_counter(), time.process_time()
     if method == "random":
@@ -163,7 +163,7 @@ def best_of_random(graph, macs: float, seed: int, images):
     import numpy as np
 
     import kerasprune as kp
-    from kerasprune.surgery.trials import Trials
+    from kerasprune.budgets.trials import Trials
 
     start = kp.plan(graph, "l1", macs=macs)
     middle = np.array([len(start.keep[name]) for name in graph.prunable])

@@ -20,6 +20,7 @@ _find, __dir__, __all__ = lazy(
         "PruneError": "kerasprune.errors:PruneError",
         "PruningNet": "kerasprune.workflows.pruning_net:PruningNet",
         "Verdict": "kerasprune.verification:Verdict",
+        "border_error": "kerasprune.surgery.border_error:border_error",
         "budgets": "kerasprune.budgets",
         "callbacks": "kerasprune.callbacks",
         "compare": "kerasprune.recipes.compare:compare",

@@ -12,16 +12,12 @@ import keras
 from kerasprune import budgets, criteria
 from kerasprune.budgets.allocation import Allocation, Choice
 from kerasprune.budgets.base import Budget, Floor
-from kerasprune.budgets.measured import MeasuredBudget
-from kerasprune.budgets.measured_allocation import improved
-from kerasprune.costs.cost import cost, graph_at
-from kerasprune.costs.report import check_counted
+from kerasprune.costs.cost import check_counted, cost, graph_at
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import fraction_faults, raise_faults, seed_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
-from kerasprune.surgery.trials import Trials
 
 _MISSED = 0.05  # of the channels asked for: by how much bounds may miss them without a word
 
@@ -86,13 +82,13 @@ def plan(
     if macs is not None:
         check_counted(cost(graph, macs_of=macs_of), "macs=", "keep= or params=")
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
-    trials = _trials(graph, budget, data, seed)
+    last_step = budget.last_step(graph, data, seed)
     scores = criteria.score(criterion, graph, data, loss, seed)
     counted = next((name for name in ("macs", "params") if targets[name] is not None), "keep")
     allocation = Allocation(graph, scores, budget, floor, counted, targets[counted], macs_of)
     chosen = allocation.met()
     _warn_of_what_is_missed(allocation, chosen)
-    return allocation.plan(chosen) if trials is None else improved(allocation, chosen, trials)
+    return last_step(allocation, chosen)
 
 
 def _prunable(model_or_graph: keras.Model | ChannelGraph, resolution: int | None) -> ChannelGraph:
@@ -105,13 +101,6 @@ def _prunable(model_or_graph: keras.Model | ChannelGraph, resolution: int | None
     graph = graph_at(graph, None, resolution)
     graph.check_prunable()
     return graph
-
-
-def _trials(graph: ChannelGraph, budget: Budget, data: Any, seed: int) -> Trials | None:
-    """Returns what measures plans for a budget that does; made before criteria read the data."""
-    if not isinstance(budget, MeasuredBudget):
-        return None
-    return Trials(graph, data, samples=budget.samples, positions=budget.positions, seed=seed)
 
 
 def _warn_of_what_is_missed(allocation: Allocation, chosen: Choice) -> None:
@@ -140,7 +129,7 @@ def _faults(budget: Budget, data: Any, **targets: Any) -> list[str]:
         faults.append(f"Expected one of keep, macs and params. Received: {', '.join(given)}.")
     if not given and budget.level is None:
         faults.append("Expected one of keep, macs and params. Received: none.")
-    if isinstance(budget, MeasuredBudget) and data is None:
+    if "data" in budget.needs and data is None:
         faults.append(
             f"Expected data beside {type(budget).__name__}, which measures: some hundred examples, without labels. "
             "Received: data=None. Give data=images, or take budget='uniform'."

@@ -71,6 +71,15 @@ def test_other_weights_are_found(model, plan):
         kp.verify(model, slim, plan, strict=True, reload=False)
 
 
+def test_outputs_that_are_no_numbers_are_found(model, plan):
+    slim = kp.rebuild(model, plan)
+    slim.get_layer("logits").bias.assign([np.nan, 0, 0, 0])
+    verdict = kp.verify(model, slim, plan, reload=False)
+    assert not verdict.passed and verdict.error == float("inf")
+    with pytest.raises(kp.PruneError, match="Expected finite outputs of"):
+        kp.verify(slim, slim, kp.Plan({}), reload=False)
+
+
 def test_another_width_is_found(model, plan):
     other = random_plan(kp.trace(model), seed=5)
     assert other != plan

@@ -6,9 +6,10 @@ Most budgets only say a fraction per group (`fractions`) and inherit the choice 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +17,10 @@ from kerasprune.criteria.base import Scores
 from kerasprune.errors import PruneError, is_number, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
+
+if TYPE_CHECKING:
+    from kerasprune.budgets.allocation import Allocation, Choice
+    from kerasprune.plans import Plan
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,9 @@ class Budget:
         {'one': 5, 'two': 8}
     """
 
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What it looks at besides the scores: `"data"`. Asked for before anything is computed."""
+
     @property
     def level(self) -> float | None:
         """The level at which the budget itself says how much stays; `None` where a target has to be given."""
@@ -80,6 +88,16 @@ class Budget:
             name: top(scores[name], floor.apply(kept_number(group.size, fractions.get(name, 1.0)), group.size))
             for name, group in graph.prunable.items()
         }
+
+    def last_step(self, graph: ChannelGraph, data: Any, seed: int) -> Callable[[Allocation, Choice], Plan]:
+        """Returns the step from the choice that meets the target to the plan: by default, it is kept as it is.
+
+        Args:
+            graph: The graph of the model.
+            data: Examples, if `needs` has `"data"`. They are read here, before criteria read them.
+            seed: Of everything random.
+        """
+        return lambda allocation, chosen: allocation.plan(chosen)
 
 
 def kept_number(size: int, keep: float) -> int:

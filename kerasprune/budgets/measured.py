@@ -5,10 +5,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from kerasprune.budgets.base import Budget
+from kerasprune.graph.graph import ChannelGraph
+
+if TYPE_CHECKING:
+    from kerasprune.budgets.allocation import Allocation, Choice
+    from kerasprune.plans import Plan
 
 Widths = dict[str, int]
 """`{group name: channels kept}`."""
@@ -61,6 +68,8 @@ class MeasuredBudget(Budget):
         blocks: Whether blocks may be dropped whole, where that measures better at the same cost. Defaults to `True`.
     """
 
+    needs: ClassVar[frozenset[str]] = frozenset({"data"})
+
     samples: int = 600
     positions: int = 4000
     blocks: bool = True
@@ -73,3 +82,15 @@ class MeasuredBudget(Budget):
             start: Channels kept of each group.
             space: What may be chosen.
         """
+
+    def last_step(self, graph: ChannelGraph, data: Any, seed: int) -> Callable[[Allocation, Choice], Plan]:
+        """Returns the step that measures: blocks that measure better gone are dropped, then `improved` is asked.
+
+        Raises:
+            PruneError: The data do not fit the model, or are less than four examples.
+        """
+        from kerasprune.budgets.measured_allocation import improved
+        from kerasprune.budgets.trials import Trials
+
+        trials = Trials(graph, data, samples=self.samples, positions=self.positions, seed=seed)
+        return partial(improved, trials=trials)

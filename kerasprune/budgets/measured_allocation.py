@@ -7,9 +7,9 @@ import numpy as np
 from kerasprune.budgets.allocation import Allocation, Choice
 from kerasprune.budgets.base import highest
 from kerasprune.budgets.measured import Widths, WidthSpace
+from kerasprune.budgets.trials import Trials
 from kerasprune.errors import warn
 from kerasprune.plans import Plan
-from kerasprune.surgery.trials import Trials
 
 
 def improved(allocation: Allocation, start: Choice, trials: Trials) -> Plan:

@@ -9,8 +9,7 @@ import keras
 
 from kerasprune.budgets.asked_and_built import Shares, built_as_asked, given_shares, share_faults
 from kerasprune.budgets.coupled_layers import CoupledLayers
-from kerasprune.costs.cost import ShareCounter, cost, graph_at
-from kerasprune.costs.report import check_counted
+from kerasprune.costs.cost import ShareCounter, check_counted, cost, graph_at
 from kerasprune.errors import PruneError, raise_faults, seed_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace

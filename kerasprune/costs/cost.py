@@ -17,13 +17,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import Key, PruneError, kind_faults, nearest, raise_faults, whole_number_faults
+from kerasprune.errors import Key, PruneError, kind_faults, nearest, raise_faults, warn, whole_number_faults
 from kerasprune.graph.channels import Count, Ids, Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan, plan_faults
 from kerasprune.rules.gate import Gate
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
+
+_UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds says nothing
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,35 @@ def macs_of_faults(graph: ChannelGraph, macs_of: Mapping[str, int]) -> list[str]
             if name not in unknown
         ),
     ]
+
+
+def not_counted(found: Cost) -> str:
+    """Returns a sentence on the layers whose multiply–adds are estimated rather than counted."""
+    names = ", ".join(f"{layer.name} ({layer.kind}) {layer.estimated:,}" for layer in found.layers if layer.estimated)
+    return (
+        f"not counted: some {found.estimated:,} multiply–adds, {found.uncounted:.1%} of all, of layers without a rule, "
+        f"whose kernels are taken at every output position: {names}. Give the right numbers with macs_of="
+    )
+
+
+def check_counted(found: Cost, wanted: str, instead: str = "params=") -> None:
+    """Warns of multiply–adds that are not counted, and refuses where they are too many to mean anything by a target.
+
+    Args:
+        found: The cost of the dense model.
+        wanted: The target, e.g. `"macs="`.
+        instead: What can be asked for in its place. Defaults to `"params="`.
+
+    Raises:
+        PruneError: More than a twentieth is estimated rather than counted.
+    """
+    if found.uncounted > _UNCOUNTED:
+        raise PruneError(
+            f"Expected a model whose multiply–adds are known, to meet {wanted}. Received: {not_counted(found)}, "
+            f"or ask for {instead}."
+        )
+    if found.estimated:
+        warn(f"The target is met without what is {not_counted(found)}.")
 
 
 def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: int | None) -> ChannelGraph:

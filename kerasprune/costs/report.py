@@ -7,14 +7,11 @@ from types import MappingProxyType
 
 import keras
 
-from kerasprune.costs.cost import Cost, cost, shares_of
-from kerasprune.errors import PruneError, warn
+from kerasprune.costs.cost import Cost, cost, not_counted, shares_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import cut
-
-_UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds says nothing
 
 
 def report(
@@ -63,35 +60,6 @@ def report(
     if folded.lost:
         lines.append("  not foldable, dropped: " + ", ".join(folded.lost))
     return "\n".join(lines)
-
-
-def not_counted(found: Cost) -> str:
-    """Returns a sentence on the layers whose multiply–adds are estimated rather than counted."""
-    names = ", ".join(f"{layer.name} ({layer.kind}) {layer.estimated:,}" for layer in found.layers if layer.estimated)
-    return (
-        f"not counted: some {found.estimated:,} multiply–adds, {found.uncounted:.1%} of all, of layers without a rule, "
-        f"whose kernels are taken at every output position: {names}. Give the right numbers with macs_of="
-    )
-
-
-def check_counted(found: Cost, wanted: str, instead: str = "params=") -> None:
-    """Warns of multiply–adds that are not counted, and refuses where they are too many to mean anything by a target.
-
-    Args:
-        found: The cost of the dense model.
-        wanted: The target, e.g. `"macs="`.
-        instead: What can be asked for in its place. Defaults to `"params="`.
-
-    Raises:
-        PruneError: More than a twentieth is estimated rather than counted.
-    """
-    if found.uncounted > _UNCOUNTED:
-        raise PruneError(
-            f"Expected a model whose multiply–adds are known, to meet {wanted}. Received: {not_counted(found)}, "
-            f"or ask for {instead}."
-        )
-    if found.estimated:
-        warn(f"The target is met without what is {not_counted(found)}.")
 
 
 def _groups(graph: ChannelGraph, plan: Plan) -> str:

@@ -34,33 +34,48 @@ BIAS, NORMALISED, SILENT, UNKNOWN = "bias", "normalised", "silent", "unknown"
 KEEP_ITS_CHANNELS = "keep its channels with unknown='freeze', of a command with --unknown freeze."
 """The way out where a layer cannot be followed, as the end of a message."""
 
-BUILT_IN = (
-    "attention",
-    "augmentation",
-    "concat",
-    "conv",
-    "conv_lstm",
-    "dense",
-    "depth_to_space",
-    "einsum",
-    "embedding",
-    "gate",
-    "keras_applications",
-    "matmul",
-    "merge",
-    "norm",
-    "padding",
-    "pointwise",
-    "pooling",
-    "preprocessing",
-    "probed",
-    "recurrent",
-    "reduction",
-    "reshape",
-    "slicing",
-    "wrappers",
-)
-"""The files below `kerasprune/rules/`, one per kind of layer."""
+BUILT_IN = {
+    "attention": "MultiHeadAttention GroupedQueryAttention",
+    "augmentation": "AugMix AutoContrast ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization MixUp "
+    "RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop "
+    "RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHue RandomInvert "
+    "RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear "
+    "RandomTranslation RandomZoom Solarization",
+    "concat": "Concatenate TFDConcat",
+    "conv": "Conv1D Conv2D Conv3D DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D Conv1DTranspose "
+    "Conv2DTranspose Conv3DTranspose",
+    "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
+    "dense": "Dense",
+    "depth_to_space": "DepthToSpace SpaceToDepth",
+    "einsum": "EinsumDense",
+    "embedding": "Embedding ReversibleEmbedding",
+    "gate": "Gate",
+    "keras_applications": "CustomScaleLayer LayerScale StochasticDepth",
+    "matmul": "Matmul Einsum DotProductAttention Attention AdditiveAttention Dot",
+    "merge": "Add Subtract Average Maximum Minimum Multiply Divide TrueDivide Power",
+    "norm": "BatchNormalization LayerNormalization RMSNormalization GroupNormalization UnitNormalization Normalization",
+    "padding": "ZeroPadding1D ZeroPadding2D ZeroPadding3D Pad",
+    "pointwise": "ReLU LeakyReLU ELU GaussianDropout GaussianNoise ActivityRegularization Identity TFDIdentity "
+    "Absolute Arctan Clip Copy Cos Exp Expm1 Log Log1p Negative Reciprocal Round Sign Sin Sqrt Square Tanh Relu "
+    "Relu6 Sigmoid Softplus Softsign SoftShrink Silu Squareplus LogSigmoid LeakyRelu HardSigmoid HardSilu Elu Selu "
+    "Gelu Celu TanhShrink HardTanh HardShrink Threshold Cast StopGradient Rescaling Dropout SpatialDropout1D "
+    "SpatialDropout2D SpatialDropout3D AlphaDropout Activation Lambda Softmax LogSoftmax PReLU",
+    "pooling": "MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D AveragePooling3D "
+    "GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GlobalAveragePooling1D GlobalAveragePooling2D "
+    "GlobalAveragePooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D "
+    "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D Cropping1D Cropping2D Cropping3D "
+    "UpSampling1D UpSampling2D UpSampling3D Resizing CenterCrop MaxPool AveragePool",
+    "preprocessing": "CategoryEncoding Discretization HashedCrossing Hashing IntegerLookup MaxNumBoundingBoxes "
+    "MelSpectrogram Pipeline STFTSpectrogram StringLookup TextVectorization Masking",
+    "probed": "Operation",
+    "recurrent": "RNN LSTM GRU SimpleRNN Bidirectional",
+    "reduction": "All Amax Amin Any Argmax Argmin CountNonzero Max Mean Median Min Prod Std Sum Var",
+    "reshape": "Flatten Reshape Permute Transpose Swapaxes ExpandDims Squeeze RepeatVector",
+    "slicing": "GetItem Split Stack Unstack Take Roll Flip",
+    "wrappers": "TimeDistributed SpectralNormalization",
+}
+"""The files below `kerasprune/rules/`, one per kind of layer, with the names of the classes that each teaches."""
+_FILES = {name: file for file, names in BUILT_IN.items() for name in names.split()}
 
 
 @dataclass(frozen=True)
@@ -104,23 +119,27 @@ class Rule:
 
 
 class RuleTable:
-    """The rules by class; those that come with the package are imported at the first look-up."""
+    """The rules by class; a file of the package is imported when a class is looked up that it has a rule for."""
 
     def __init__(self) -> None:
         self.rules: dict[type, Rule] = {}
-        self._loaded = False
 
     def add(self, classes: Sequence[type], rule: Rule) -> None:
         """Adds a rule; a later one for the same class, a user's say, replaces the earlier."""
-        self.load()
+        for each in classes:
+            self.of(each)  # before the new one: importing the file adds its own
         self.rules.update(dict.fromkeys(classes, rule))
 
+    def of(self, cls: type) -> Rule | None:
+        """Returns the rule of a class itself, whatever its bases have."""
+        if cls.__name__ in _FILES:
+            importlib.import_module(f"kerasprune.rules.{_FILES[cls.__name__]}")
+        return self.rules.get(cls)
+
     def load(self) -> dict[type, Rule]:
-        """Imports the rules that come with the package, once, and returns all."""
-        if not self._loaded:
-            self._loaded = True  # before importing: the modules add their rules here
-            for name in BUILT_IN:
-                importlib.import_module(f"kerasprune.rules.{name}")
+        """Imports all rules that come with the package, and returns them with the others."""
+        for file in BUILT_IN:
+            importlib.import_module(f"kerasprune.rules.{file}")
         return self.rules
 
 
@@ -188,10 +207,9 @@ def find(operation: Any) -> Rule | None:
     property, `convolution_op` or `kernel` say, may change what is computed. An operation of `keras.ops` without a rule
     has that of `keras.Operation`.
     """
-    rules = table.load()
     for base in type(operation).__mro__:
-        if base in rules:
-            return rules[base]
+        if (found := table.of(base)) is not None:
+            return found
         if any(_computes(name, value) for name, value in vars(base).items()):
             break
     return find_general(operation)
@@ -199,7 +217,7 @@ def find(operation: Any) -> Rule | None:
 
 def find_general(operation: Any) -> Rule | None:
     """Returns the rule of operations that have none of their own, or whose arguments theirs does not look at."""
-    return None if isinstance(operation, keras.layers.Layer) else table.load().get(keras.Operation)
+    return None if isinstance(operation, keras.layers.Layer) else table.of(keras.Operation)
 
 
 def _computes(name: str, value: Any) -> bool:

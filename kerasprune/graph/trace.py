@@ -86,15 +86,15 @@ def trace(
         graph.calls.append(TracedCall(operation, node, tuple(tensors), tuple(made)))
         return made
 
-    without = dropped(model, removed, lambda x: _removed_ids(graph, x))
+    left_out = dropped(model, removed, lambda x: _removed_ids(graph, x))
 
     def enter(node: Any, *args: Any, **kwargs: Any) -> Any:
         fed = [x for x in tree.flatten((args, kwargs)) if isinstance(x, Ids)]
         graph.enter(node.operation, fed)
-        return walk(functional(node.operation), fed, visit, enter, without)
+        return walk(functional(node.operation), fed, visit, enter, left_out)
 
     inputs = [_input_ids(graph, x, resolution) for x in body.inputs]
-    for output in walk(body, inputs, visit, enter, without):
+    for output in walk(body, inputs, visit, enter, left_out):
         graph.pin_all(output, "an output of the model")
     return graph.finish(model, droppable, patterns, resolution)
 

@@ -57,9 +57,11 @@ def learning_rate(
     # Keras keeps a value up to and including its boundary, so the last step of an epoch is the boundary.
     boundaries = [epoch * steps_per_epoch - 1 for epoch in list(spec.values)[1:]]
     values = list(spec.values.values())
-    steps = schedules.PiecewiseConstantDecay(boundaries, values) if boundaries else values[0]
     warmup = round(spec.warmup_epochs * steps_per_epoch)
-    return WarmUp(schedules.PiecewiseConstantDecay(boundaries, values), warmup) if warmup else steps
+    if not boundaries:  # which Keras has to have
+        return schedules.PolynomialDecay(0.0, warmup, values[0]) if warmup else values[0]
+    steps = schedules.PiecewiseConstantDecay(boundaries, values)
+    return WarmUp(steps, warmup) if warmup else steps
 
 
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasprune.budgets.measured import MeasuredBudget
 from kerasprune.costs.cost import cost
 from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files import path_of, read_text
@@ -32,6 +31,7 @@ from kerasprune.recipes.stages import (
     train,
 )
 from kerasprune.recipes.stages.context import Run
+from kerasprune.registry import budgets
 from kerasprune.reports.expectation import judged
 from kerasprune.training.callback import facts
 
@@ -148,7 +148,7 @@ def _check_given(recipe: schema.Recipe) -> None:
             Key("data.name"),
             ": a data set, a folder or a file.",
         )
-    if _measures(recipe) and recipe.data is None:
+    if _looks_at_data(recipe) and recipe.data is None:
         raise PruneError(
             "Expected data beside ",
             Key("prune.plan.budget"),
@@ -158,9 +158,10 @@ def _check_given(recipe: schema.Recipe) -> None:
         )
 
 
-def _measures(recipe: schema.Recipe) -> bool:
+def _looks_at_data(recipe: schema.Recipe) -> bool:
+    """Says whether the budget of a recipe does."""
     named = recipe.prune.plan.budget
-    return isinstance(lookup.make("budget", named.name, named.arguments), MeasuredBudget)
+    return "data" in budgets.get(lookup.make("budget", named.name, named.arguments)).needs
 
 
 def rehearse(one: Run) -> None:
@@ -176,7 +177,7 @@ def rehearse(one: Run) -> None:
     if recipe.prune and recipe.prune.plan:
         _check_given(recipe)
         cheap = {"criterion": schema.Named(name="l1")}
-        if _measures(recipe):
+        if _looks_at_data(recipe):
             cheap["budget"] = schema.Named(name="uniform")  # where it starts
         plan = prune.choose(one, model, recipe.prune.plan.model_copy(update=cheap))
     if recipe.prune and recipe.prune.callback:

@@ -1,4 +1,4 @@
-"""Rules of layers: one file per kind of layer, imported at the first look-up."""
+"""Rules of layers: one file per kind of layer, imported when one of its classes is looked up."""
 
 from kerasprune.registry import lazy
 

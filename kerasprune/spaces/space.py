@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerasprune.costs.cost import cost, graph_at
-from kerasprune.costs.report import check_counted
+from kerasprune.costs.cost import check_counted, cost, graph_at
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import fraction_faults, is_number, raise_faults
 from kerasprune.graph.graph import ChannelGraph

@@ -13,7 +13,7 @@ from kerasprune.surgery.rebuild import rebuild
 
 
 def border_error(model: keras.Model, plan: Plan, inputs: Any) -> float:
-    """Measures what folding costs at the borders.
+    """Measures what folding the constants of removed channels costs at the borders of padded layers.
 
     `max |slim(x) − weights-silenced(x)| / max |weights-silenced(x)|` over the first output.
 
@@ -23,7 +23,19 @@ def border_error(model: keras.Model, plan: Plan, inputs: Any) -> float:
         inputs: A batch of real inputs.
 
     Returns:
-        The largest relative difference; about 1e-6 where no folded layer is padded.
+        The largest relative difference; about 1e-6 if no folded layer is padded.
+
+    Raises:
+        PruneError: The plan does not fit the model.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> conv = keras.layers.Conv2D
+        >>> layers = [conv(8, 3, bias_initializer="ones", name="first"), conv(4, 3, padding="same")]
+        >>> model = keras.Sequential([keras.Input((9, 9, 3)), *layers])
+        >>> error = kp.border_error(model, kp.plan(model, keep=0.5), np.ones((2, 9, 9, 3)))
+        >>> 1e-4 < error < 1
+        True
     """
     both = [rebuild(model, plan)(inputs), mask(model, plan, silence="weights")(inputs)]
     slim, silenced = (keras.ops.convert_to_numpy(keras.tree.flatten(y)[0]) for y in both)

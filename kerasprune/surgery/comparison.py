@@ -10,13 +10,15 @@ import keras
 import numpy as np
 from keras import tree
 
+from kerasprune.errors import PruneError
+
 
 @dataclass(frozen=True)
 class Difference:
     """How one output of a model differs from that of another.
 
     Args:
-        error: `max |a − b| / max |a|`; infinity where their shapes differ.
+        error: `max |a − b| / max |a|`; infinity if their shapes differ, or b has NaN or infinity.
         size: `max |a|`.
         spread: `max std_samples(a) / max |a|`: how much the output depends on the inputs at all.
     """
@@ -33,16 +35,35 @@ def differences(expected: keras.Model, model: keras.Model, inputs: Any) -> list[
         expected: A model; a subclassed one will do.
         model: Another with as many outputs.
         inputs: A batch in the structure that both take, such as `random_inputs(model)`.
+
+    Raises:
+        PruneError: The first puts out infinity or NaN.
     """
-    pairs = zip(outputs_of(expected, inputs), outputs_of(model, inputs), strict=True)
+    pairs = list(zip(outputs_of(expected, inputs), outputs_of(model, inputs), strict=True))
+    for a, _ in pairs:
+        check_finite(a, expected)
     return [difference(a, b) for a, b in pairs]
+
+
+def check_finite(output: np.ndarray, model: keras.Model) -> None:
+    """Checks that another output can be compared with one of a model.
+
+    Raises:
+        PruneError: It has infinity or NaN.
+    """
+    if not np.isfinite(output).all():
+        raise PruneError(
+            f"Expected finite outputs of {model.name!r}, to compare others with. Received: NaN or infinity. "
+            "Use smaller weights or inputs."
+        )
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> Difference:
     """Returns how an output `b` differs from the expected `a`."""
     size = float(np.abs(a).max(initial=0.0))
     unit = max(size, 1e-30)
-    error = float(np.abs(a - b).max(initial=0.0)) / unit if a.shape == b.shape else float("inf")
+    comparable = a.shape == b.shape and np.isfinite(b).all()
+    error = float(np.abs(a - b).max(initial=0.0)) / unit if comparable else float("inf")
     return Difference(error, size, float(a.std(axis=0).max(initial=0.0)) / unit)
 
 

@@ -39,8 +39,7 @@ def rebuild(
         plan: What stays.
         absorb: Fold the constants that removed channels still emit (bias, BatchNorm β through the activation) into
             the biases of their consumers, or the mean of a BatchNorm behind, adding a bias where there is neither.
-            Exact where the consumer sees no padding; see
-            `kerasprune.surgery.border_error`. Defaults to `True`.
+            Exact where the consumer sees no padding; see `kp.border_error`. Defaults to `True`.
         compile: `"same"`: with the loss, metrics and options of the dense model, and a new optimizer of the same
             settings and present learning rate. Defaults to `None`: not compiled.
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from kerasprune import budgets, criteria, planning
 from kerasprune.budgets.base import Budget, Floor
-from kerasprune.budgets.measured import MeasuredBudget
 from kerasprune.costs.cost import cost
 from kerasprune.criteria.base import Scores
 from kerasprune.graph.graph import ChannelGraph
@@ -47,7 +46,7 @@ def check_budget(
     """
     budget = budgets.get(budget)
     graph = trace(toy_model(seed), freeze=("wide_conv",))
-    measures = isinstance(budget, MeasuredBudget)
+    measures = "data" in budget.needs
     data = random_inputs(graph.model, _EXAMPLES, seed) if measures else None
     scores = criteria.score(criteria.get("random"), graph, seed=seed)
     dense, channel = cost(graph).macs, _dearest_channel(graph)

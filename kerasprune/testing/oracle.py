@@ -11,13 +11,12 @@ import keras
 import numpy as np
 
 from kerasprune.costs.cost import Cost, cost
-from kerasprune.errors import PruneError
 from kerasprune.graph.trace import layer_names
 from kerasprune.plans import Plan
 from kerasprune.rules.gate import Gate
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
-from kerasprune.surgery.comparison import difference, outputs_of
+from kerasprune.surgery.comparison import check_finite, difference, outputs_of
 from kerasprune.surgery.mask import mask
 from kerasprune.surgery.random_inputs import random_inputs
 from kerasprune.surgery.rebuild import rebuild
@@ -51,11 +50,7 @@ def compare(expected: keras.Model, model: keras.Model, inputs: Any) -> Agreement
     found = []
     for a, b in zip(outputs_of(expected, inputs), outputs_of(model, inputs), strict=True):
         require(a.shape == b.shape, f"Expected outputs of shape {a.shape}. Received: shape {b.shape}.")
-        if not np.isfinite(a).all():
-            raise PruneError(
-                f"Expected finite outputs of {expected.name!r}, to compare others with. Received: NaN or infinity. "
-                "Use smaller weights or inputs."
-            )
+        check_finite(a, expected)
         require(np.isfinite(b).all(), f"Expected finite outputs of {model.name!r}. Received: NaN or infinity.")
         found.append(difference(a, b))
     return Agreement(max(each.error for each in found), min(each.spread for each in found))

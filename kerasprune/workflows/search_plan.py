@@ -10,6 +10,7 @@ import keras
 
 from kerasprune import criteria
 from kerasprune._keras import structures
+from kerasprune.budgets.trials import Trials
 from kerasprune.costs.cost import graph_at
 from kerasprune.criteria.base import Criterion
 from kerasprune.data.example_batches import example_batches, image_side
@@ -23,7 +24,6 @@ from kerasprune.search.evolution import Evolution, Genes
 from kerasprune.surgery.feature_error import logit_error
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.recalibrate import recalibrate
-from kerasprune.surgery.trials import Trials
 from kerasprune.workflows.identity import digest
 from kerasprune.workflows.remembered_scores import RememberedScores
 from kerasprune.workflows.width_search import SearchedPlan, best_widths

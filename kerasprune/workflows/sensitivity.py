@@ -13,6 +13,7 @@ from keras import tree
 from kerasprune import criteria
 from kerasprune._keras import structures
 from kerasprune.budgets.base import kept_number, top
+from kerasprune.budgets.trials import halves
 from kerasprune.criteria.base import Criterion
 from kerasprune.data.example_batches import example_batches
 from kerasprune.errors import extras, fraction_faults, raise_faults, seed_faults, whole_number_faults
@@ -25,7 +26,6 @@ from kerasprune.plans import Plan
 from kerasprune.surgery.comparison import output_error
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reconstruct import reconstruct
-from kerasprune.surgery.trials import halves
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from kerasprune.budgets.base import highest
-from kerasprune.costs.cost import cost
-from kerasprune.costs.report import check_counted
+from kerasprune.costs.cost import check_counted, cost
 from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, short
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import filled, legal

@@ -172,6 +172,23 @@ def test_a_budget_without_a_method_says_so():
         kp.plan(_chain(4), budget=Nothing(), keep=0.5)
 
 
+def test_a_budget_that_looks_at_data_makes_the_plan_from_what_meets_the_target():
+    class Later(Uniform):
+        needs = frozenset({"data"})
+
+        def last_step(self, graph, data, seed):
+            found.append((list(data), seed))  # before criteria read it
+            return lambda allocation, chosen: found.append(chosen) or kp.Plan.of(graph, {"a": range(3)})
+
+    found = []
+    with pytest.raises(kp.PruneError, match="Expected data beside Later"):
+        kp.plan(_chain(4, 6), budget=Later(), keep=0.5)
+    plan = kp.plan(_chain(4, 6), budget=Later(), keep=0.5, data=iter([1, 2]), seed=7)
+    seen, met = found
+    assert seen == ([1, 2], 7) and {name: len(kept) for name, kept in met.items()} == {"a": 2, "b": 3}
+    assert plan.keep == {"a": (0, 1, 2)}
+
+
 # ---- stages ------------------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from keras import layers
 import kerasprune as kp
 from kerasprune.budgets.allocation import Allocation
 from kerasprune.budgets.base import Floor
-from kerasprune.surgery.trials import Trials
+from kerasprune.budgets.trials import Trials
 
 BUDGET = {"name": "sensitivity", "samples": 80, "measurements": 12}
 

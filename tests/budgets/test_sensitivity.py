@@ -14,7 +14,7 @@ from keras import layers
 import kerasprune as kp
 from kerasprune.budgets.measured import WidthSpace
 from kerasprune.budgets.sensitivity import Sensitivity, exchanged, stepped, worth_of
-from kerasprune.surgery.trials import Trials
+from kerasprune.budgets.trials import Trials
 
 
 class _Chain:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from keras import layers
 from support.random_models import built
 
 import kerasprune as kp
+from kerasprune.graph.trace import trace
 
 
 def concatenation(number):
@@ -101,3 +106,10 @@ def test_the_report_of_a_concatenation_asks_no_position_of_a_kernel(monkeypatch)
     graph = kp.trace(concatenation(6))
     monkeypatch.setattr(type(graph), "_with_channels", None)
     assert graph.report() and graph.edges
+
+
+def test_no_local_of_a_trace_hides_a_function():
+    tree = ast.parse(Path(inspect.getsourcefile(inspect.unwrap(trace))).read_text(encoding="utf-8"))
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    assert not functions & stored

@@ -7,7 +7,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.graph.rule import table
+from kerasprune.graph.rule import BUILT_IN, table
 
 
 class Leaning(layers.Layer):
@@ -19,6 +19,14 @@ class Leaning(layers.Layer):
 
     def call(self, x):
         return x + self.lean * keras.ops.roll(x, 1, axis=-1)
+
+
+def test_every_class_is_named_beside_the_file_that_teaches_it():
+    """Else its rule would be found only if another class of the file was looked up before."""
+    files = {cls: each.function.__module__.rpartition(".") for cls, each in table.load().items()}
+    taught = {(file, cls.__name__) for cls, (room, _, file) in files.items() if room == "kerasprune.rules"}
+    named = {(file, name) for file, names in BUILT_IN.items() for name in names.split()}
+    assert taught <= named and not [name for _, name in named - taught if hasattr(layers, name)]  # Keras may be older
 
 
 def around(layer):

@@ -29,6 +29,15 @@ def test_multi_step_with_one_value_is_constant():
     assert learning_rate(learning.MultiStep(name="multi_step", values={0: 0.1}), 3, 10) == 0.1
 
 
+def test_one_value_warms_up_linearly_and_stays():
+    schedule = learning_rate(learning.MultiStep(name="multi_step", values={0: 0.1}, warmup_epochs=2), 10, 20)
+    for step in (0, 10, 40, 200):
+        assert rate(schedule, step) == pytest.approx(0.1 * min(step / 40, 1), abs=1e-7)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(schedule), "mse")
+    assert np.isfinite(model.train_on_batch(np.ones((4, 2)), np.ones((4, 1))))
+
+
 def test_cosine_is_half_a_cosine_over_all_steps():
     schedule = learning_rate(learning.Cosine(name="cosine", start=0.1, end=0.01), 10, 20)
     for step in (0, 50, 100, 137, 200):

@@ -377,7 +377,7 @@ def test_a_rule_can_be_taught(monkeypatch):
     with pytest.raises(kp.PruneError, match="ChannelShuffle"):
         check_rule(ChannelShuffle(2), (4, 4, 6))
 
-    monkeypatch.setattr("kerasprune.graph.rule.table.rules", dict(table.rules))
+    monkeypatch.setattr("kerasprune.graph.rule.table.rules", dict(table.load()))
 
     @kp.rule(ChannelShuffle)
     def channel_shuffle(graph, layer, x):
@@ -390,7 +390,7 @@ def test_a_rule_can_be_taught(monkeypatch):
 
 
 def test_a_rule_of_wrong_length_is_refused(monkeypatch):
-    monkeypatch.setattr("kerasprune.graph.rule.table.rules", dict(table.rules))
+    monkeypatch.setattr("kerasprune.graph.rule.table.rules", dict(table.load()))
 
     @kp.rule(Mystery)
     def mystery(graph, layer, x):
@@ -405,7 +405,7 @@ def test_a_rule_of_wrong_length_is_refused(monkeypatch):
 
 def broken(monkeypatch, cls, function):
     """Replaces a rule by a wrong one for the time of a test."""
-    monkeypatch.setattr("kerasprune.graph.rule.table.rules", dict(table.rules))
+    monkeypatch.setattr("kerasprune.graph.rule.table.rules", dict(table.load()))
     tensor_rule(cls, constant="unknown")(function)
 
 

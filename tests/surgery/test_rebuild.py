@@ -13,7 +13,6 @@ from support.processes import run_python
 import kerasprune as kp
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import cut
-from kerasprune.surgery.border_error import border_error
 from kerasprune.testing import check_rebuild, compare, random_inputs, random_plan, randomise
 
 SIDE = 64
@@ -184,7 +183,7 @@ def test_absorption_is_exact_without_padding(name, seed):
     slim, silent = kp.rebuild(model, plan), kp.mask(model, plan, silence="weights")
     assert compare(silent, slim, inputs).error < 1e-5
     assert compare(silent, kp.rebuild(model, plan, absorb=False), inputs).error > 1e-3  # else nothing is shown
-    assert border_error(model, plan, inputs) < 1e-5
+    assert kp.border_error(model, plan, inputs) < 1e-5
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -288,7 +287,7 @@ def test_borders_are_reported(inside, padded):
     model.get_layer("a").bias.assign(np.linspace(0.2, 0.9, 8))
     folded = fold(cut(model, plan))
     assert folded.padded == padded and not folded.lost
-    error = border_error(model, plan, random_inputs(model))
+    error = kp.border_error(model, plan, random_inputs(model))
     assert (error > 1e-4) == bool(padded)
     assert ("approximate at the border" in kp.report(model, plan)) == bool(padded)
 

@@ -8,8 +8,8 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
+from kerasprune.budgets.trials import Trials
 from kerasprune.surgery.least_squares import LeastSquares
-from kerasprune.surgery.trials import Trials
 
 
 @pytest.fixture(scope="module")
