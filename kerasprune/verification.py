@@ -19,7 +19,7 @@ from kerasprune.costs.cost import cost
 from kerasprune.errors import PruneError, formerly, kind_faults, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.graph.walk import LOAD, functional
+from kerasprune.graph.walk import LOAD, functional, has_free_axes
 from kerasprune.plans import Plan, plan_faults
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import cut
@@ -214,7 +214,7 @@ def _too_large(what: str, error: float, tolerance: float) -> list[str]:
 
 def _costs(graph: ChannelGraph, slim: keras.Model, plan: Plan) -> tuple[tuple[int, int], tuple[int, int], list[str]]:
     """Returns parameters and multiply–adds, predicted and found, and what is wrong with them."""
-    free = any(None in tensor.shape[1:] for tensor in graph.model.inputs) and plan.resolution is None
+    free = has_free_axes(graph.model) and plan.resolution is None
     side = _SIDE if free else plan.resolution
     found = cost(slim, resolution=side)
     predicted = [cost(graph, plan, resolution=side, absorb=absorb) for absorb in (True, False)]

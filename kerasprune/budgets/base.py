@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from kerasprune.criteria.base import Scores
+from kerasprune.criteria.base import Scores, top
 from kerasprune.errors import PruneError, is_number, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
@@ -119,19 +119,3 @@ def highest(graph: ChannelGraph, scores: Scores, numbers: Mapping[str, int]) -> 
         numbers: `{group name: channels kept}`.
     """
     return legal(graph, {name: top(scores[name], int(number)) for name, number in numbers.items()}, scores)
-
-
-def top(scores: np.ndarray, number: int) -> np.ndarray:
-    """Returns the sorted indices of the highest scores; of equal ones the lower index stays.
-
-    Example:
-        >>> import numpy as np
-        >>> top(np.array([0.1, 0.3, 0.2, 0.3]), 2).tolist()
-        [1, 3]
-    """
-    if not 0 < number < scores.size:
-        return np.arange(scores.size)[:number]
-    least = np.partition(scores, -number)[-number]
-    stays = scores > least
-    stays[np.flatnonzero(scores == least)[: number - np.count_nonzero(stays)]] = True
-    return np.flatnonzero(stays)

@@ -9,14 +9,21 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.costs.cost import cost
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.blocks.base import BlockCriterion
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.plans import Plan
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.training.callback import PruningCallback
-from kerasprune.training.depth_width_resolution import Extent, Point, check_blocks, check_rounds, next_plan, steps
+from kerasprune.training.depth_width_resolution import (
+    Extent,
+    Point,
+    check_blocks,
+    check_rounds,
+    measured_point,
+    next_plan,
+    steps,
+)
 from kerasprune.training.plan_masks import PlanMasks
 
 
@@ -194,9 +201,8 @@ class ShrinkRounds(PruningCallback):
         plan, notes = self.plan, self.session.notes
         slim = rebuild(self.model, plan, absorb=False)
         side = plan.resolution or self._extent.side
-        counted = cost(slim, resolution=side)
-        accuracy = float(logs[self.monitor])
-        row = [*self._extent.fractions(slim, side), accuracy, counted.macs, counted.params, side]
+        point = measured_point(slim, self._extent, side, float(logs[self.monitor]), plan)
+        row = list(point.facts.values())
         notes["points"] = np.concatenate([notes["points"], [row]])
         notes["plans"] = np.append(notes["plans"], _written(plan))
         if len(notes["points"]) < self.rounds:

@@ -41,12 +41,13 @@ def inspect(
     start(verbose=verbose)
     from kerasprune.costs.cost import cost
     from kerasprune.graph.trace import trace
+    from kerasprune.graph.walk import has_free_axes
     from kerasprune.surgery.inline import plain
 
     import_code(imports, trust)
     loaded = plain(load(model))
     graph = trace(loaded, **given(coupling=coupling, freeze=freeze), unknown="freeze", resolution=size)
-    free = size is None and any(None in each.shape[1:] for each in loaded.inputs)
+    free = size is None and has_free_axes(loaded)
     counted = None if free else cost(graph)
     if as_json:
         typer.echo(_as_json(graph, counted))

@@ -245,3 +245,19 @@ def score(criterion: Criterion, graph: ChannelGraph, data: Any = None, loss: Any
             f"{', '.join(bad[:5])}{'…' if len(bad) > 5 else ''}. Check the weights: training may have diverged."
         )
     return scores
+
+
+def top(scores: np.ndarray, number: int) -> np.ndarray:
+    """Returns the sorted indices of the highest scores; of equal ones the lower index stays.
+
+    Example:
+        >>> import numpy as np
+        >>> top(np.array([0.1, 0.3, 0.2, 0.3]), 2).tolist()
+        [1, 3]
+    """
+    if not 0 < number < scores.size:
+        return np.arange(scores.size)[:number]
+    least = np.partition(scores, -number)[-number]
+    stays = scores > least
+    stays[np.flatnonzero(scores == least)[: number - np.count_nonzero(stays)]] = True
+    return np.flatnonzero(stays)

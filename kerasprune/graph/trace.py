@@ -16,7 +16,7 @@ from kerasprune.graph.builder import Call, GraphBuilder
 from kerasprune.graph.channels import Ids, TracedCall, Unknown
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, NORMALISED, Rule, find, find_general
-from kerasprune.graph.walk import Dropped, functional, is_model, nodes, uncollected, walk
+from kerasprune.graph.walk import Dropped, functional, has_free_axes, is_model, nodes, uncollected, walk
 
 _NEUTRAL = frozenset({"training", "mask"})
 """Arguments that Keras hands to any layer."""
@@ -284,7 +284,7 @@ def at_resolution(shape: tuple[int | None, ...], resolution: int | None) -> tupl
 def _is_free_inside(body: Any) -> bool:
     """Returns whether a nested model leaves sizes free, which the model around it may have set."""
     nested = [functional(node.operation) for node in nodes(body) if is_model(node.operation)]
-    return any(None in x.shape[1:] for one in nested for x in one.inputs) or any(map(_is_free_inside, nested))
+    return any(map(has_free_axes, nested)) or any(map(_is_free_inside, nested))
 
 
 def shapes_at(

@@ -57,6 +57,11 @@ def functional(model: Any) -> Functional:
     )
 
 
+def has_free_axes(model: keras.Model) -> bool:
+    """Returns whether an input of a model leaves the size of an axis open: a side of an image, a length."""
+    return any(None in tensor.shape[1:] for tensor in model.inputs)
+
+
 def is_model(operation: Any) -> bool:
     """Returns whether a node calls a nested model."""
     return isinstance(operation, Functional | keras.Sequential)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from kerasprune.criteria.base import top
 from kerasprune.errors import PruneError
 
 Arrays = Mapping[str, np.ndarray]
@@ -29,12 +30,8 @@ def highest(saliency: Arrays, number: int, masks: Arrays | None = None) -> dict[
     """
     line = joined(saliency, masks)
     left = np.flatnonzero(line > -np.inf)
-    scores, number = line[left], min(number, left.size)
-    last = np.partition(scores, scores.size - number)[scores.size - number]
-    above = scores > last
-    above[np.flatnonzero(scores == last)[: number - int(above.sum())]] = True
     stays = np.zeros(line.size, bool)
-    stays[left] = above
+    stays[left[top(line[left], number)]] = True
     edges = np.cumsum([np.size(array) for array in saliency.values()])[:-1]
     parts = np.split(stays, edges)
     return {path: part.reshape(np.shape(saliency[path])) for path, part in zip(saliency, parts, strict=True)}

@@ -12,6 +12,7 @@ import numpy as np
 
 from kerasprune.costs.cost import Cost, cost
 from kerasprune.graph.trace import layer_names
+from kerasprune.graph.walk import has_free_axes
 from kerasprune.plans import Plan
 from kerasprune.rules.gate import Gate
 from kerasprune.surgery.absorb import fold
@@ -184,7 +185,7 @@ def _check_names(applied: AppliedPlan, slim: keras.Model) -> None:
 
 def _check_costs(model: keras.Model, plan: Plan, slim: keras.Model, folded: keras.Model) -> None:
     """Checks that the predicted cost of a plan is the cost of the model that comes out, layer by layer."""
-    side = _SIDE if any(None in tensor.shape[1:] for tensor in model.inputs) else None
+    side = _SIDE if has_free_axes(model) else None
     found = cost(slim, resolution=side)
     _same_costs(cost(model, plan, resolution=side), found, "absorb=False")
     _same_costs(cost(model, plan, resolution=side, absorb=True), cost(folded, resolution=side), "absorb=True")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import ceil
 from typing import Any
 
@@ -14,7 +14,7 @@ from keras import layers
 from kerasprune import criteria
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.budgets.base import kept_number, top
-from kerasprune.costs.cost import Cost, cost
+from kerasprune.costs.cost import Cost, cost, cost_of_what_stays
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of, least_blocks, score_blocks
 from kerasprune.errors import PruneError, fraction_faults, nearest, raise_faults, whole_number_faults
@@ -75,6 +75,14 @@ class Extent:
     def channels_at(self, width: float) -> dict[str, int]:
         """Returns the number of channels that a width keeps of every group."""
         return {name: kept_number(size, width) for name, size in self.widths.items()}
+
+    def numbers_at(self, graph: ChannelGraph, width: float) -> dict[str, int]:
+        """Returns the number of channels that a width keeps of every group of a graph, which may have lost some."""
+        numbers = self.channels_at(width)
+        return {
+            name: min(group.size, numbers.get(name, kept_number(group.size, width)))
+            for name, group in graph.prunable.items()
+        }
 
     def side_at(self, resolution: float) -> int:
         """Returns the side in pixels that a resolution means."""
@@ -145,13 +153,8 @@ def width_plan(
     """
     graph = trace(model, unknown="freeze")
     scores = criteria.score(criteria.get(criterion), graph, data, loss, seed)
-    numbers = extent.channels_at(width)
-    chosen = {
-        name: top(scores[name], min(group.size, numbers.get(name, kept_number(group.size, width))))
-        for name, group in graph.prunable.items()
-    }
-    keep = filled(graph, chosen, scores)
-    return Plan.of(graph, keep)
+    chosen = {name: top(scores[name], number) for name, number in extent.numbers_at(graph, width).items()}
+    return Plan.of(graph, filled(graph, chosen, scores))
 
 
 def check_blocks(model: keras.Model, extent: Extent) -> None:
@@ -232,7 +235,7 @@ class Costs:
             removed = least_blocks(dict(scores), extent.blocks - int(number))
             graph = trace(model, unknown="freeze", resolution=extent.side, removed=removed)
             for j, width in enumerate(asked):
-                slim = _by_layer(cost(graph, _prefix(graph, extent, width)))
+                slim = _by_layer(cost_of_what_stays(graph, _prefix(graph, extent, width)))
                 macs[i, j] = np.sum([one * np.array(positions[name]) for name, one in slim.items()], axis=0) / total
         depths = np.array([_share(int(number), extent.blocks) for number in numbers])
         return cls(depths, np.array(built), sides / extent.side, asked, macs)
@@ -273,14 +276,9 @@ def _widths(extent: Extent, lower: float) -> np.ndarray:
     return numbers[::-1] / largest
 
 
-def _prefix(graph: ChannelGraph, extent: Extent, width: float) -> Plan:
-    """Returns a plan of the right numbers of channels; which ones does not matter to the cost."""
-    numbers = extent.channels_at(width)
-    chosen = {
-        name: np.arange(min(group.size, numbers.get(name, kept_number(group.size, width))))
-        for name, group in graph.prunable.items()
-    }
-    return Plan.of(graph, filled(graph, chosen))
+def _prefix(graph: ChannelGraph, extent: Extent, width: float) -> dict[str, np.ndarray]:
+    """Returns a choice of the right numbers of channels; which ones does not matter to the cost."""
+    return filled(graph, {name: np.arange(number) for name, number in extent.numbers_at(graph, width).items()})
 
 
 def _count_blocks(graph: ChannelGraph) -> int:
@@ -328,6 +326,25 @@ class Point:
     side: int
     plan: Plan = field(default=Plan({}), compare=False, repr=False)
     model: keras.Model | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """What was built, measured and counted: all but the plan and the model."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
+
+
+def measured_point(model: keras.Model, extent: Extent, side: int, accuracy: float, plan: Plan) -> Point:
+    """Returns the point of a network: what was built, and what it costs.
+
+    Args:
+        model: The network.
+        extent: Of the dense one.
+        side: The side of its inputs.
+        accuracy: As it was measured.
+        plan: From the dense network to this one.
+    """
+    counted = cost(model, resolution=side)
+    return Point(*extent.fractions(model, side), accuracy, counted.macs, counted.params, side, plan, model)
 
 
 def next_plan(

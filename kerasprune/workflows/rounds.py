@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-from kerasprune.costs.cost import cost
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.blocks.base import BlockCriterion
 from kerasprune.errors import PruneError
@@ -21,6 +20,7 @@ from kerasprune.training.depth_width_resolution import (
     Point,
     check_blocks,
     check_rounds,
+    measured_point,
     next_plan,
     steps,
 )
@@ -122,10 +122,8 @@ def _built(last: Point, step: Plan, extent: Extent, fit: Fit, epochs: int, seed:
     side = step.resolution or last.side
     slim = rebuild(last.model, step, absorb=False)
     accuracy = _accuracy(fit(slim, resolution=side, epochs=epochs, seed=seed))
-    counted = cost(slim, resolution=side)
-    fractions = extent.fractions(slim, side)
     plan = replace(last.plan.then(step), fingerprint=last.plan.fingerprint or step.fingerprint)
-    return Point(*fractions, accuracy, counted.macs, counted.params, side, plan, slim)
+    return measured_point(slim, extent, side, accuracy, plan)
 
 
 def _accuracy(returned: Any) -> float:

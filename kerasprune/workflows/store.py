@@ -17,7 +17,6 @@ from kerasprune.workflows.claim import claimed
 from kerasprune.workflows.identity import check_settings
 
 Part = TypeVar("Part")
-_FACTS = ("d", "w", "r", "accuracy", "macs", "params", "side")
 
 
 class Store:
@@ -74,7 +73,7 @@ def _save_point(folder: Path, point: Point) -> None:
     body = functional(point.model)
     keras.Model(body.inputs, body.outputs, name=point.model.name).save(folder / "model.keras")
     point.plan.save(folder / "plan.json")
-    write_json(folder / "point.json", {fact: getattr(point, fact) for fact in _FACTS})
+    write_json(folder / "point.json", point.facts)
 
 
 def _load_point(folder: Path) -> Point:

@@ -115,11 +115,10 @@ def _maps(run: Run, result: ThreeDimensions) -> dict[str, np.ndarray]:
 
 def _written(result: Any, spec: pruning.ThreeDimensions) -> dict[str, Any]:
     """Returns what the report needs, as plain data."""
-    facts = ("d", "w", "r", "accuracy", "macs", "params", "side")
     return {
         "macs": spec.macs,
         "surface": {"rank": spec.rank, "degree": spec.degree},
-        "points": [{name: getattr(point, name) for name in facts} for point in result.points],
+        "points": [point.facts for point in result.points],
         "optimum": list(result.optimum),
         "importance": result.importance,
     }
