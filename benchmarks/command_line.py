@@ -23,7 +23,6 @@ COMMANDS = (
     ["prune", "--help"],
     ["ls"],
     ["show", "digits-greg1"],
-    ["validate", "digits-greg1"],
     ["prune", "--wrong"],
     ["prune", "missing.keras", "--keep", "0.5", "--out", "out"],
 )

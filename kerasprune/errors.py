@@ -57,7 +57,8 @@ class Given(Key):
     def spelled(self, word: Callable[[str], str | None]) -> str:
         """Returns the value, after the reader's own word for the setting."""
         name = word(self.path)
-        return str(self) if name is None else f"{name} {f'{self.value:g}' if is_number(self.value) else self.value}"
+        typed = f"{self.value:g}" if isinstance(self.value, float) else self.value
+        return str(self) if name is None else f"{name} {typed}"
 
 
 class PruneError(ValueError):
