@@ -12,7 +12,7 @@ from kerasprune._keras import structures
 from kerasprune.budgets.base import Budget
 from kerasprune.costs.cost import cost
 from kerasprune.criteria.base import Criterion
-from kerasprune.data.example_batches import example_batches, image_side
+from kerasprune.data.example_batches import image_side
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import leaves_side_free
 from kerasprune.errors import PruneError, kind_faults, raise_faults, seed_faults, whole_number_faults
@@ -123,7 +123,7 @@ def prune(
     steps = [judge.step("dense", dense)]
     side = resolution
     if side is None and examples is not None and leaves_side_free(dense):
-        side = image_side(dense, example_batches(dense, examples.inputs, 1))
+        side = image_side(dense, examples.first(dense, 1))
     graph = trace(dense, coupling=coupling, freeze=freeze, unknown=at_unknown(dense, unknown), resolution=side)
     used = model.loss if loss is None and model.compiled else loss
     looked_at = None if examples is None else examples.batches()

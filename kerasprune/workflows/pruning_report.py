@@ -11,7 +11,6 @@ import keras
 from kerasprune._keras import structures
 from kerasprune.criteria.labels import check_labels
 from kerasprune.criteria.objective import losses_by_output
-from kerasprune.data.example_batches import example_batches
 from kerasprune.data.examples import Examples
 from kerasprune.graph.walk import functional
 from kerasprune.surgery.comparison import output_error
@@ -78,7 +77,7 @@ class Judge:
         """Returns a model's name and figures."""
         if self.examples is None:
             return Step(name, None, {})
-        batches = example_batches(model, self.examples.inputs, SAMPLES)
+        batches = self.examples.first(model, SAMPLES)
         packed = [keras.tree.pack_sequence_as(structures(functional(model))[0], batch) for batch in batches]
         return Step(name, output_error(model, self.model, packed), self._metrics(model))
 
