@@ -15,6 +15,7 @@ import tensorflow as tf
 from kerasprune.data import scaling
 from kerasprune.data.epochs import epochs
 from kerasprune.data.folder import PARTS, SPLIT_SEED, SPLITS
+from kerasprune.data.refusals import finite_faults, length_faults
 from kerasprune.data.sources import ByNumber
 from kerasprune.data.splits import SplitExamples
 from kerasprune.errors import PruneError, raise_faults
@@ -159,16 +160,15 @@ def _splits(path: Path, found: Mapping[str, np.ndarray]) -> dict[str, Rows]:
 
 
 def _checked(path: Path, inputs: Inputs, targets: np.ndarray | None) -> Rows:
-    every = (*tf.nest.flatten(inputs), *([] if targets is None else [targets]))
-    strange = [each.dtype for each in every if each.dtype.kind not in _NUMBERS + _TEXTS]
+    named = inputs if isinstance(inputs, dict) else {"x": inputs}
+    beside = [] if targets is None else [targets]
+    strange = [each.dtype for each in (*named.values(), *beside) if each.dtype.kind not in _NUMBERS + _TEXTS]
     faults = [f"Expected numbers or texts. Received: an array of {dtype}." for dtype in strange]
     if targets is not None and targets.dtype.kind in _TEXTS:
         faults.append(f"Expected numbers as targets. Received: an array of {targets.dtype}. Number the classes from 0.")
-    if len({each.shape[:1] for each in every}) > 1 or any(each.ndim == 0 for each in every):
-        shapes = ", ".join(str(each.shape) for each in every)
-        faults.append(f"Expected one target for each example. Received: arrays of {shapes}.")
-    if any(each.dtype.kind == "f" and not np.isfinite(each).all() for each in every):
-        faults.append("Expected finite numbers. Received: NaN or infinity.")
+    faults += length_faults([each.shape for each in named.values()], [each.shape for each in beside])
+    faults += [fault for name, each in named.items() for fault in finite_faults(f"the input {name!r}", each)]
+    faults += [fault for each in beside for fault in finite_faults("the labels", each)]
     raise_faults(f"The arrays of {path} cannot be taken:", faults)
 
     def plain(array: np.ndarray) -> np.ndarray:

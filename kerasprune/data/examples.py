@@ -1,4 +1,4 @@
-"""Examples of a user's, in whatever form `fit` takes."""
+"""Examples of a user's, in whatever form `fit` takes, read again and again."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.data.forms import is_array, never_ends, own_array
-from kerasprune.errors import PruneError, short
+from kerasprune.data.batches import Batch, batches
+from kerasprune.data.example_batches import Batches, example_batches
+from kerasprune.data.forms import is_array, own_array
+from kerasprune.data.refusals import check_again, check_arrays, check_found, length_faults
+from kerasprune.errors import PruneError, raise_faults
 
 
 class Examples:
@@ -19,36 +22,31 @@ class Examples:
 
     Args:
         data: Arrays, or tables of pandas, `(inputs, labels, …)` or inputs; or batches of these.
-        batch: Examples per batch, of arrays.
+        batch: Examples per batch, of arrays. Defaults to 32.
 
     Raises:
-        PruneError: The data can be read only once, never end, or are lists of numbers.
+        PruneError: The data can be read only once, never end, are lists of numbers or of batches, or do not fit each
+            other.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> examples = Examples((np.ones((80, 2)), np.ones((80, 1))))
+        >>> examples.labelled, examples.steps(), [len(inputs) for (inputs,) in examples.first(model, 40)]
+        (True, 3, [40])
     """
 
-    def __init__(self, data: Any, batch: int) -> None:
-        if isinstance(data, Iterator):
-            raise PruneError(
-                f"Expected data that can be read several times. Received: {short(data)}, which is used up by the first "
-                "reading. Give arrays, a tf.data.Dataset or a keras.utils.PyDataset."
-            )
+    def __init__(self, data: Any, batch: int = 32) -> None:
+        check_again(data)
         if isinstance(data, list) and not all(map(is_array, data)):
             raise PruneError(
                 "Expected data in a form that fit takes: arrays (x, y), or a data set. Received: a list of other "
                 "things. Concatenate its batches, or make a tf.data.Dataset or a keras.utils.PyDataset of them."
             )
-        if never_ends(data):
-            raise PruneError(
-                f"Expected data that end. Received: a {type(data).__name__}, which repeats for ever. "
-                "Leave .repeat() out, or give data.take(number of batches)."
-            )
-        numbers = [x for x in keras.tree.flatten(data) if isinstance(x, int | float | str)]
-        if isinstance(data, tuple | list | Mapping) and numbers:
-            raise PruneError(
-                f"Expected arrays. Received: lists of Python's own numbers or texts, such as {numbers[0]!r}. "
-                "Make arrays of them: numpy.asarray(…)."
-            )
         self.arrays = isinstance(data, tuple | list | Mapping) or is_array(data)
-        self.data = keras.tree.map_structure(_fitting, data, none_is_leaf=False) if self.arrays else data
+        if self.arrays:
+            check_found(len(keras.tree.flatten(data)))
+        self.data = _fitting(data) if self.arrays else data
         self.batch = batch
 
     @property
@@ -73,6 +71,30 @@ class Examples:
     def inputs(self) -> Any:
         """The inputs, in arrays; of batches, the batches."""
         return self.data[0] if self.arrays and isinstance(self.data, tuple) else self.data
+
+    def first(self, model: keras.Model, samples: int) -> Batches:
+        """Returns the first examples, without labels: see `example_batches`.
+
+        Args:
+            model: The model that takes them.
+            samples: How many examples are taken at most.
+
+        Raises:
+            PruneError: They do not fit the model.
+        """
+        return example_batches(model, self.inputs, samples)
+
+    def labelled_batches(self, model: keras.Model, most: int | None = None) -> Iterator[Batch]:
+        """Yields the examples with their labels, a batch at a time: see `batches`.
+
+        Args:
+            model: The model that they are for.
+            most: How many examples are read. Defaults to `None`, all.
+
+        Raises:
+            PruneError: They have no labels, or do not fit the model.
+        """
+        return batches(self.batches(), model, most)
 
     def batches(self) -> Any:
         """Returns what holds batches `(inputs, labels)`, or inputs: a list, or what was given."""
@@ -128,7 +150,21 @@ class Examples:
         return batches[0] if isinstance(batches, keras.utils.PyDataset) else next(iter(batches), ())
 
 
-def _fitting(x: Any) -> Any:
-    """Returns an array as `fit` takes it: a table as an array; texts as a tensor, for it takes few arrays of them."""
+def _fitting(data: Any) -> Any:
+    """Returns arrays as `fit` takes them: tables as arrays; texts as a tensor, for it takes few arrays of them."""
+    check_arrays(keras.tree.flatten(data))
+    data = keras.tree.map_structure(_fitting_array, data, none_is_leaf=False)
+    shapes = [[x.shape for x in keras.tree.flatten(part) if x is not None] for part in _parts(data)]
+    beside = zip(("labels", "sample weights"), shapes[1:], strict=False)
+    faults = [fault for what, part in beside for fault in length_faults(shapes[0], part, what)]
+    raise_faults("The data do not fit each other:", faults)
+    return data
+
+
+def _fitting_array(x: Any) -> Any:
     x = own_array(x)
     return keras.ops.convert_to_tensor(x) if isinstance(x, np.ndarray) and x.dtype.kind in "OUS" else x
+
+
+def _parts(data: Any) -> tuple:
+    return data if isinstance(data, tuple) else (data,)

@@ -1,4 +1,4 @@
-"""The inputs of a model: names, shapes and types of the flat ones, and their nesting."""
+"""The inputs of a model: names, shapes and types of the flat ones, their nesting, and what does not fit them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError
+from kerasprune.data.forms import as_numpy
+from kerasprune.data.nests import flat, keys_of
+from kerasprune.data.refusals import Shape, check_arrays, finite_faults, length_faults
+from kerasprune.errors import PruneError, raise_faults
 
 
 @dataclass(frozen=True)
@@ -31,24 +34,28 @@ class InputSpec:
         """Whether words go in, which a layer of the model looks up."""
         return self.dtype == "string"
 
+    def shape_faults(self, shape: Shape) -> list[str]:
+        """Returns what is wrong with the shape of a batch, of which any axis may be `None`."""
+        sides = zip(self.shape, shape[1:], strict=False)
+        if len(shape) == len(self.shape) + 1 and all(None in pair or pair[0] == pair[1] for pair in sides):
+            return []
+        remedy = "Resize the data, or build the model for them."
+        if len(shape) == len(self.shape):
+            remedy = "It lacks the batch axis: batch them, as data.batch(32) does."
+        expected = (None, *self.shape)
+        return [f"Expected shape {expected} for the input {self.name!r}. Received: shape {tuple(shape)}. {remedy}"]
+
     def faults(self, array: np.ndarray) -> list[str]:
         """Returns what keeps a batch from being given to this input: its shape, or what it holds."""
-        sides = array.shape[1:]
-        fits = [want in (None, have) for want, have in zip(self.shape, sides, strict=False)]
-        faults = []
-        if array.ndim == 0 or len(sides) != len(self.shape) or not all(fits):
-            faults.append(
-                f"Expected shape {('examples', *self.shape)} for the input {self.name!r}. Received: shape "
-                f"{array.shape}. Resize the data, or batch them where the first axis is missing."
-            )
+        faults, name = self.shape_faults(array.shape), f"the input {self.name!r}"
         if self.holds_texts and not _are_texts(array):
             faults.append(
-                f"Expected texts for the input {self.name!r}. Received: dtype={array.dtype}. "
+                f"Expected texts for {name}. Received: dtype={array.dtype}. "
                 "Give what goes into the model, not what its first layer makes of it."
             )
         if not self.holds_texts and array.dtype.kind not in "biuf" and str(array.dtype) != "bfloat16":
-            faults.append(f"Expected numbers for the input {self.name!r}. Received: dtype={array.dtype}.")
-        return faults
+            faults.append(f"Expected numbers for {name}. Received: dtype={array.dtype}.")
+        return faults + finite_faults(name, array)
 
     def cast(self, array: np.ndarray) -> np.ndarray:
         """Returns the array in the type that the input takes; texts as objects, which `fit` takes too."""
@@ -84,19 +91,41 @@ class Signature:
         """
         names = [spec.name for spec in self.inputs]
         if isinstance(nest, Mapping):
-            for keys in (names_in(self.structure), names):
-                if keys and set(keys) == set(nest):
-                    return [nest[key] for key in keys]
-            received = f"keys {sorted(nest)}"
+            named = flat(nest)
+            for keys in (keys_of(self.structure), names):
+                if keys and set(keys) <= set(named):
+                    return [named[key] for key in keys]
+            received = f"the keys {sorted(named)}"
         else:
-            flat = keras.tree.flatten(nest)
-            if len(flat) == len(names):
-                return flat
-            received = f"{len(flat)} arrays"
+            leaves = keras.tree.flatten(nest)
+            check_arrays(leaves)
+            if len(leaves) == len(names):
+                return leaves
+            received = f"{len(leaves)} arrays"
         raise PruneError(
-            f"Expected data for the inputs {names}. Received: data with {received}. Pass one array for one "
-            "input, a tuple or a dict by input name for several; leave labels out, or use a tf.data.Dataset."
+            f"Expected data for the inputs {names}. Received: {received}. Give one array for one input, a tuple or a "
+            "dict by name for several, and labels as data=(inputs, labels)."
         )
+
+    def checked(self, nest: Any) -> list[np.ndarray]:
+        """Returns the flat inputs of a nest as arrays, in the types that were given.
+
+        Args:
+            nest: One array, or a tuple or a dict by name for several.
+
+        Raises:
+            PruneError: They do not fit: all that is wrong with them.
+        """
+        arrays = [as_numpy(x) for x in self.flatten(nest)]
+        faults = [fault for spec, array in zip(self.inputs, arrays, strict=True) for fault in spec.faults(array)]
+        if not faults:
+            faults = length_faults([array.shape for array in arrays])
+        raise_faults("The data do not fit the model:", faults)
+        return arrays
+
+    def cast(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Returns flat inputs in the types that the model takes."""
+        return [spec.cast(array) for spec, array in zip(self.inputs, arrays, strict=True)]
 
     def static(self, shapes: Sequence[tuple[int, ...]]) -> Signature:
         """Returns the signature with these shapes, one for each input."""
@@ -123,8 +152,9 @@ def signature_of(model: keras.Model, data: Any = None) -> Signature:
             "Call it on one batch, or model.build(input_shape), first."
         )
     if is_graph(model):
-        structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-        return Signature(tuple(_spec_of(tensor) for tensor in model.inputs), structure)
+        for tensor in model.inputs:
+            _check_batch_axis(tensor)
+        return inputs_of(model)
     if data is None:
         raise PruneError(
             f"The model {model.name!r} is subclassed, so its input shapes are not written down in it. "
@@ -133,6 +163,17 @@ def signature_of(model: keras.Model, data: Any = None) -> Signature:
     arrays = [np.asarray(array) for array in keras.tree.flatten(data)]
     inputs = (InputSpec(f"input_{i}", array.shape[1:], str(array.dtype)) for i, array in enumerate(arrays))
     return Signature(tuple(inputs), data)
+
+
+def inputs_of(model: keras.Model) -> Signature:
+    """Returns the inputs of a functional or Sequential model, whatever its batch size."""
+    structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    return Signature(specs_of(model.inputs), structure)
+
+
+def specs_of(tensors: Sequence[keras.KerasTensor]) -> tuple[InputSpec, ...]:
+    """Returns names, shapes and types of the input tensors of a model."""
+    return tuple(InputSpec(each.name, tuple(each.shape[1:]), str(each.dtype)) for each in tensors)
 
 
 def is_graph(model: keras.Model) -> bool:
@@ -167,19 +208,9 @@ def _are_texts(array: np.ndarray) -> bool:
     return array.dtype.kind in "US" or array.dtype.kind == "O" and all(isinstance(x, str | bytes) for x in array.flat)
 
 
-def names_in(structure: Any) -> list[str]:
-    """Returns the keys of a flat dict in the order in which Keras flattens it; of anything else, nothing."""
-    if not isinstance(structure, Mapping):
-        return []
-    paths = [path for path, _ in keras.tree.flatten_with_path(structure)]
-    return [path[0] for path in paths] if all(len(path) == 1 for path in paths) else []
-
-
-def _spec_of(tensor: keras.KerasTensor) -> InputSpec:
-    batch, *sides = tensor.shape
-    if batch not in (None, 1):
+def _check_batch_axis(tensor: keras.KerasTensor) -> None:
+    if tensor.shape[0] not in (None, 1):
         raise PruneError(
             f"The input {tensor.name!r} has a fixed batch size, so single samples do not fit. "
             f"Received: shape={tuple(tensor.shape)}. Build the model with keras.Input(shape=...) instead."
         )
-    return InputSpec(tensor.name, tuple(sides), str(tensor.dtype))

@@ -8,7 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from kerasprune.errors import PruneError, nearest
+from kerasprune.data.refusals import check_ends, check_found
+from kerasprune.data.signature import Signature, specs_of
+from kerasprune.errors import PruneError, nearest, raise_faults
 
 Counts = dict[tuple[str, int], int]
 SPLIT_NAMES = ("train", "validation", "test")
@@ -80,34 +82,31 @@ def fitted(
     Raises:
         PruneError: The examples do not fit, or never end.
     """
-    missing = _missing_rank(data.element_spec[0], inputs, name)
-    if missing == {"batch"} or missing == {"batch", "channel"}:
+    signature = Signature(specs_of(inputs), None)
+    missing = _missing_rank(data.element_spec[0], signature)
+    if "batch" in missing:
         data = data.batch(batch)
     if "channel" in missing:
         data = data.map(lambda x, *rest: (tf.nest.map_structure(lambda each: each[..., None], x), *rest))
-    _check_shapes(data.element_spec[0], inputs, name)
+    found = zip(signature.inputs, signature.flatten(data.element_spec[0]), strict=True)
+    faults = [
+        each for wanted, spec in found if spec.shape.rank is not None for each in wanted.shape_faults(tuple(spec.shape))
+    ]
+    raise_faults(f"The data of {name} do not fit the model:", faults)
+    check_ends(data, name)
     steps = data.cardinality()
-    if steps == tf.data.INFINITE_CARDINALITY:
-        raise PruneError(f"Expected examples that end. Received: {name}, which repeats. Leave .repeat() out.")
     if steps == tf.data.UNKNOWN_CARDINALITY:
         counts, key = {} if counts is None else counts, (name, batch)
         if key not in counts:
             counts[key] = int(data.reduce(tf.constant(0, tf.int64), lambda n, *_: n + 1))
         data = data.apply(tf.data.experimental.assert_cardinality(counts[key]))
-    if len(data) == 0:
-        raise PruneError(f"Expected at least one batch. Received: {name}, which is empty.")
+    check_found(len(data), name)
     return data.prefetch(tf.data.AUTOTUNE)
 
 
-def _missing_rank(spec: Any, inputs: Sequence[Any], name: str) -> set[str]:
+def _missing_rank(spec: Any, signature: Signature) -> set[str]:
     """Returns which of the axes `batch` and `channel` the examples lack beside the inputs of the model."""
-    flat = tf.nest.flatten(spec)
-    if len(flat) != len(inputs):
-        raise PruneError(
-            f"Expected {len(inputs)} inputs: {', '.join(each.name for each in inputs)}. "
-            f"Received: {len(flat)} from {name}."
-        )
-    first, wanted = flat[0].shape, inputs[0].shape
+    first, wanted = signature.flatten(spec)[0].shape, (None, *signature.inputs[0].shape)
     if first.rank is None or first.rank == len(wanted):
         return set()
     grey = wanted[-1] == 1 and len(wanted) > 2 and first[-1] != 1
@@ -115,22 +114,4 @@ def _missing_rank(spec: Any, inputs: Sequence[Any], name: str) -> set[str]:
         # (height, width) in batches lacks its channel; (height, width, 1) alone lacks its batch.
         in_batches = grey and tuple(first[1:]) == tuple(wanted[1:-1])
         return {"channel"} if in_batches else {"batch"}
-    if first.rank == len(wanted) - 2 and grey:
-        return {"batch", "channel"}
-    raise PruneError(
-        f"Expected examples of shape {tuple(wanted[1:])} for the model. Received: {tuple(first)} from {name}."
-    )
-
-
-def _check_shapes(spec: Any, inputs: Sequence[Any], name: str) -> None:
-    names = {each.name for each in inputs}
-    by_name = isinstance(spec, dict)
-    if by_name and set(spec) != names:
-        raise PruneError(f"Expected inputs named {sorted(names)}. Received: {sorted(spec)} from {name}.")
-    pairs = [(spec[each.name], each) for each in inputs] if by_name else zip(tf.nest.flatten(spec), inputs, strict=True)
-    for found, wanted in pairs:
-        if not found.shape.is_compatible_with((None, *wanted.shape[1:])):
-            raise PruneError(
-                f"Expected examples of shape {tuple(wanted.shape[1:])} for the input {wanted.name!r}. "
-                f"Received: {tuple(found.shape[1:])} from {name}."
-            )
+    return {"batch", "channel"} if first.rank == len(wanted) - 2 and grey else set()

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from kerasprune.data.example_batches import FlatInputs
+from kerasprune.data.refusals import check_found
 from kerasprune.data.signature import Signature
 from kerasprune.errors import PruneError
-from kerasprune.export.samples import Batch, Samples
+from kerasprune.export.samples import Samples
 
-Function = Callable[[Batch], Sequence[np.ndarray]]
+Function = Callable[[FlatInputs], Sequence[np.ndarray]]
 
 # Largest error, relative to the largest output, that rounding in a type explains. Integers have none: what they
 # cost depends on the model and its calibration, and is the caller's to judge.
@@ -67,8 +69,7 @@ def compare(reference: Function, exported: Function, samples: Samples) -> Parity
         scales += [np.max(np.abs(e), initial=0.0) for e in expected]
         same = _same_choice(expected[0], actual[0])
         hits, choices, count = hits + same.sum(), choices + same.size, count + len(batch[0])
-    if not count:
-        raise PruneError("Expected at least one sample to compare on. Received: empty data.")
+    check_found(count)
     agreement = float(hits / choices) if choices else None
     return Parity(float(np.max(errors)), float(np.max(scales)), agreement, count)
 
@@ -76,7 +77,7 @@ def compare(reference: Function, exported: Function, samples: Samples) -> Parity
 def keras_function(model: keras.Model, signature: Signature) -> Function:
     """Returns a Keras model in inference as a function from flat inputs to flat outputs."""
 
-    def run(batch: Batch) -> list[np.ndarray]:
+    def run(batch: FlatInputs) -> list[np.ndarray]:
         outputs = keras.tree.flatten(model(signature.pack(batch), training=False))
         return [keras.ops.convert_to_numpy(output) for output in outputs]
 

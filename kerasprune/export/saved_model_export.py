@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.data.example_batches import FlatInputs
 from kerasprune.data.signature import Signature, signature_of
 from kerasprune.errors import PruneError, extras
 from kerasprune.export.destination import new_saved_model
@@ -16,7 +17,7 @@ from kerasprune.export.parity import Function, compare, keras_function, require_
 from kerasprune.export.precision import precision
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.report import ExportReport, gzip_size
-from kerasprune.export.samples import Batch, first_inputs, samples_of
+from kerasprune.export.samples import first_inputs, samples_of
 
 OTHER_FORMATS = (".tflite", ".keras", ".h5", ".pb")
 
@@ -34,8 +35,9 @@ def saved_model(
     Args:
         model: A built Keras model with any number of inputs and outputs.
         path: The folder to write. Folders above it must exist.
-        data: Inputs to compare on: an array `(samples, …)`, a tuple or dict of them for several inputs, or a
-            batched `tf.data.Dataset` of inputs or `(inputs, labels)`. Defaults to `None`: random inputs.
+        data: Inputs to compare on, in any form that `fit` takes and that can be read again: arrays `(samples, …)`, a
+            tuple or dict of them for several inputs, a batched `tf.data.Dataset`. Labels beside them are not looked
+            at. Defaults to `None`: random inputs.
         overwrite: Whether a SavedModel or an empty folder at `path` may be replaced. Defaults to `False`.
 
     Returns:
@@ -109,7 +111,7 @@ def _served(folder: Path, signature: Signature) -> Function:
     with quiet():
         loaded = tf.saved_model.load(str(folder))
 
-    def run(batch: Batch) -> list[np.ndarray]:
+    def run(batch: FlatInputs) -> list[np.ndarray]:
         outputs = loaded.serve(signature.pack([tf.convert_to_tensor(array) for array in batch]))
         return [output.numpy() for output in keras.tree.flatten(outputs)]
 

@@ -56,9 +56,10 @@ def tflite(
         quantize: `None` for float32; `"float16"` for weights of half the size; `"dynamic"` for weights in 8 bits
             and float activations, which needs no data; `"int8"` for weights and activations in 8 bits; `"int16x8"`
             for weights in 8 and activations in 16, slower and closer to the model. Defaults to `None`.
-        data: Inputs as the model sees them in use: an array `(samples, …)`, a tuple or dict of them for
-            several inputs, or a batched `tf.data.Dataset` of inputs or `(inputs, labels)`. The first 256
-            calibrate integer activations, which need them; all are compared. Defaults to `None`: random inputs.
+        data: Inputs as the model sees them in use, in any form that `fit` takes and that can be read again: arrays
+            `(samples, …)`, a tuple or dict of them for several inputs, a batched `tf.data.Dataset`. Labels beside
+            them are not looked at. The first 256 calibrate integer activations, which need them; all are compared.
+            Defaults to `None`: random inputs.
         overwrite: Whether a file at `path` may be replaced. Defaults to `False`.
         size: Sides in place of the free ones of every input, e.g. `32` or `(32, 48)` for `(None, None, 3)`.
             Defaults to `None`: the sides of `data`.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kerasprune.data.example_batches import FlatInputs
 from kerasprune.errors import PruneError, extras
 from kerasprune.export.quiet_logs import quiet
-from kerasprune.export.samples import Batch
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -38,7 +38,7 @@ def open_interpreter(path: Path | str, *, threads: int = 1) -> Interpreter:
 
 def single_runner(
     interpreter: Interpreter, input_names: Sequence[str], output_names: Callable[[int], Sequence[str]]
-) -> Callable[[Batch], list[np.ndarray]]:
+) -> Callable[[FlatInputs], list[np.ndarray]]:
     """Returns a function that feeds a batch sample by sample and stacks the outputs, in floats.
 
     Args:
@@ -49,7 +49,7 @@ def single_runner(
     runner = interpreter.get_signature_runner()
     taken, given = runner.get_input_details(), runner.get_output_details()
 
-    def run(batch: Batch) -> list[np.ndarray]:
+    def run(batch: FlatInputs) -> list[np.ndarray]:
         rows = []
         for i in range(len(batch[0])):
             feed = {n: _quantized(array[i : i + 1], taken[n]) for n, array in zip(input_names, batch, strict=True)}

@@ -10,7 +10,6 @@ import keras
 from kerasprune._keras import structures
 from kerasprune.criteria.labels import check_labels
 from kerasprune.criteria.objective import losses_by_output
-from kerasprune.data.example_batches import example_batches
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import JUDGED
 from kerasprune.graph.walk import functional
@@ -61,7 +60,7 @@ class Judge:
 
     def _outputs(self, model: keras.Model) -> list[Any]:
         """Returns the outputs of a model on the first examples, batch by batch."""
-        batches = example_batches(model, self.examples.inputs, JUDGED)
+        batches = self.examples.first(model, JUDGED)
         given = structures(functional(model))[0]
         return [outputs_of(model, keras.tree.pack_sequence_as(given, batch)) for batch in batches]
 

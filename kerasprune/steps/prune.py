@@ -11,7 +11,7 @@ from kerasprune import defaults
 from kerasprune.budgets.base import Budget
 from kerasprune.costs.cost import cost, shares_of
 from kerasprune.criteria.base import Criterion
-from kerasprune.data.example_batches import example_batches, image_side
+from kerasprune.data.example_batches import image_side
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import leaves_side_free
 from kerasprune.errors import PruneError, kind_faults, raise_faults, seed_faults, warn, whole_number_faults
@@ -142,7 +142,7 @@ def prune(
     training = None if examples is None else examples.shuffled(seed)
     side = resolution
     if side is None and training is not None and leaves_side_free(dense):
-        side = image_side(dense, example_batches(dense, training.inputs, 1))
+        side = image_side(dense, training.first(dense, 1))
     graph = trace(dense, coupling=coupling, freeze=freeze, unknown=at_unknown(dense, unknown), resolution=side)
     plan = make_plan(
         graph, criterion, budget,

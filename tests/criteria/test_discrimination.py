@@ -168,6 +168,13 @@ def test_sample_weights_have_no_say():
     assert score_blocks(RIDGE, graph, weighted) == score_blocks(RIDGE, graph, data)
 
 
+def test_whole_arrays_are_taken_too():
+    graph, data = kp.trace(kp.models.resnet_cifar(depth=8, classes=4, width=0.25, seed=0)), samples()
+    arrays = tuple(np.concatenate(part) for part in zip(*data, strict=True))
+    scores = score_blocks(RIDGE, graph, data)
+    assert score_blocks(RIDGE, graph, arrays) == pytest.approx(scores)
+
+
 def test_bad_input():
     graph = kp.trace(kp.models.resnet_cifar(depth=14))
     for arguments in (
@@ -184,6 +191,6 @@ def test_bad_input():
     with pytest.raises(kp.PruneError, match="several classes"):
         score_blocks(RIDGE, graph, [(np.zeros((20, 8, 8, 3), "float32"), np.zeros(20, int))])
     with pytest.raises(kp.PruneError, match="Expected batches of .inputs, labels.*type ndarray"):
-        score_blocks(RIDGE, graph, (np.zeros((20, 8, 8, 3), "float32"), np.zeros(20, int)))
+        score_blocks(RIDGE, graph, [np.zeros((20, 8, 8, 3), "float32"), np.zeros(20, int)])
     with pytest.raises(kp.PruneError, match="Did you mean 'discrimination'"):
         score_blocks("discrimnation", graph)

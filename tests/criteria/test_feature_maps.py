@@ -204,9 +204,9 @@ def test_channels_inside_of_a_layer_cannot_be_seen():
 IMAGES, LABELS = toy_data(8)
 BAD = {
     "none": (None, "needs data. Received: data=None"),
-    "a number": (3, "Received: data of int"),
+    "a number": (3, "Received: data=3"),
     "nothing": ([], "Expected examples in data. Received: none"),
-    "unbatched": ([IMAGES[0]], r"Received: shape \(8, 8, 3\). Resize the data, or batch them"),
+    "unbatched": ([IMAGES[0]], r"Received: shape \(8, 8, 3\). It lacks the batch axis: batch them"),
     "other shape": ([IMAGES[:, :6]], r"Received: shape \(8, 6, 8, 3\)"),
     "NaN": ([np.where(IMAGES > 2, np.nan, IMAGES)], "Received: NaN or infinity"),
     "another name": ([({"picture": IMAGES}, LABELS)], "image"),

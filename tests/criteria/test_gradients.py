@@ -192,18 +192,22 @@ BAD = {
     "labels of another shape": ([(X, np.eye(3)[Y])], LOSS, r"labels of shape \(n\) for sparse.*Received.*\(30, 3\)"),
     "labels that would be broadcast": ([(X, Y[:, None])], "mse", r"labels of shape \(n, 3\) for mse"),
     "classes from 1, in a later batch": ([(X, Y), (X, Y + 1)], LOSS, "from 0 to 2.*labels such as 3. Subtract 1"),
-    "not batched": (list(zip(X, Y, strict=True)), LOSS, r"\(None, 4\). Received: \(4,\). It lacks the batch axis"),
+    "not batched": (
+        list(zip(X, Y, strict=True)),
+        LOSS,
+        r"\(None, 4\) .*shape \(4,\). It lacks the batch axis",
+    ),
     "two arrays in a list": ([X, Y], LOSS, r"Give arrays as a tuple, data=\(x, y\)"),
-    "arrays of two lengths": ((X, Y[:7]), LOSS, r"as many labels as inputs in data=\(x, y\). Received: 7 and 30"),
+    "arrays of two lengths": ((X, Y[:7]), LOSS, r"as many labels as inputs, 30. Received: labels of shape \(7,\)"),
     "no labels": ([X], LOSS, "This criterion needs labels"),
     "inputs by name, no labels": ([{"x": X}], LOSS, "This criterion needs labels"),
-    "another input shape": ([(X[:, :3], Y)], LOSS, r"\(None, 4\). Received: \(30, 3\). Resize the data"),
+    "another input shape": ([(X[:, :3], Y)], LOSS, r"\(None, 4\) .*Received: shape \(30, 3\). Resize the data"),
     "too few labels": ([(X, Y[:7])], LOSS, "as many labels as inputs, 30. Received: labels of shape"),
-    "two inputs": ([((X, X), Y)], LOSS, "Expected 1 inputs for 'two_layers'. Received: 2"),
-    "nothing": ([], LOSS, "yields none"),
-    "no batches": (7, LOSS, "Received: data=int"),
-    "endless": (Endless(), LOSS, r"repeats for ever. Give data.take"),
-    "not a number": ([(X * np.nan, Y)], LOSS, "Expected finite gradients. Received: NaN or infinity by hidden/kernel"),
+    "two inputs": ([((X, X), Y)], LOSS, r"Expected data for the inputs \['\w+'\]. Received: 2 arrays"),
+    "nothing": ([], LOSS, "Expected examples in data. Received: none"),
+    "no batches": (7, LOSS, "Received: data=7"),
+    "endless": (Endless(), LOSS, r"repeats for ever. Leave .repeat\(\) out, or give data.take"),
+    "not a number": ([(X * np.nan, Y)], LOSS, "Expected numbers for the input .*Received: NaN or infinity"),
 }
 
 
@@ -216,6 +220,13 @@ def test_bad_input_is_refused_and_the_model_left_as_it_is(case):
         kp.plan(model, "taylor_fo", keep=0.5, data=data, loss=loss)
     after = numbers(model)
     assert all(np.array_equal(before[path], after[path]) for path in before)
+
+
+def test_gradients_that_are_not_finite_are_refused():
+    model = network()
+    model.get_layer("logits").kernel.assign(np.full((5, 3), np.nan))
+    with pytest.raises(kp.PruneError, match="Expected finite gradients. Received: NaN or infinity by hidden/kernel"):
+        kp.plan(model, "taylor_fo", keep=0.5, data=DATA, loss=LOSS)
 
 
 def test_whole_arrays_are_batches_of_32():

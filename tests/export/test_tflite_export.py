@@ -381,7 +381,7 @@ def test_the_converter_is_silent(tmp_path, capfd):
         ({"data": np.full((4, 16, 16, 1), "a")}, "dtype"),
         ({"data": (np.ones((4, 16, 16, 1)), np.ones(4))}, "leave labels out"),
         ({"data": {"photo": np.ones((4, 16, 16, 1))}}, "image.*photo"),
-        ({"data": iter([np.ones((4, 16, 16, 1))])}, "read twice"),
+        ({"data": iter([np.ones((4, 16, 16, 1))])}, "read several times"),
         ({"data": tf.data.Dataset.from_tensors(np.ones((4, 16, 16, 1))).repeat()}, "take"),
         ({"data": tf.data.Dataset.from_tensors(np.ones((16, 16, 1)))}, "batch them"),
     ],

@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers
 
 from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of
+from kerasprune.data.batches import Batch, every_batch
 from kerasprune.errors import PruneError, choice_faults, extras, interval_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import functional, walk
@@ -91,9 +92,9 @@ class Discrimination(BlockCriterion):
             raise PruneError("Expected batches of (inputs, labels) to classify. Received: data=None. Give data=.")
         reader, ends = _reader(graph)
         quota = _Quota(self.samples or SAMPLES, self.samples_per_class, graph.model.output_shape)
-        fitted = tested = _read(reader, data, quota)
+        fitted = tested = _read(reader, every_batch(data, graph.model), quota)
         if self.evaluation is not None:
-            tested = _read(reader, self.evaluation, quota)
+            tested = _read(reader, every_batch(self.evaluation, graph.model), quota)
         else:
             order = np.random.default_rng(seed).permutation(len(fitted.labels))
             held_out, rest = np.split(order, [max(1, round(self.held_out * len(order)))])
@@ -199,16 +200,10 @@ def _pooled(tensor: Any) -> Any:
     return keras.ops.mean(tensor, axis=tuple(range(1, len(tensor.shape) - 1))) if len(tensor.shape) > 2 else tensor
 
 
-def _read(model: keras.Model, data: Iterable, quota: _Quota) -> _Samples:
+def _read(model: keras.Model, batches: Iterable[Batch], quota: _Quota) -> _Samples:
     """Returns the features of the samples that are to be read."""
     parts, found = [], np.zeros(0)
-    for batch in data:
-        if not isinstance(batch, list | tuple) or len(batch) not in (2, 3):
-            raise PruneError(
-                "Expected batches of (inputs, labels), or (inputs, labels, sample weights). Received: a batch of type "
-                f"{type(batch).__name__}. Give data= as model.fit takes it, in batches."
-            )
-        inputs, answers, *_ = batch
+    for inputs, answers, _ in batches:
         answers = keras.ops.convert_to_numpy(answers)
         labels = answers.argmax(axis=-1) if answers.ndim > 1 and answers.shape[-1] > 1 else answers.ravel()
         taken = quota.taken(labels, found)

@@ -1,0 +1,138 @@
+"""What is wrong with examples, in sentences: one for each fault, whoever reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.errors import PruneError, short
+
+Shape = Sequence[int | None]
+
+
+def check_given(data: Any) -> None:
+    """Refuses what holds no examples at all.
+
+    Raises:
+        PruneError: It is a name or a path, or nothing that yields batches.
+    """
+    named = isinstance(data, str | bytes | Path)
+    if named or not _yields(data):
+        remedy = " Read files with kp.data.load, numpy.load or keras.utils." if named else ""
+        raise PruneError(
+            f"Expected data: arrays, or batches of them, as fit takes them. Received: data={short(data)}.{remedy}"
+        )
+
+
+def check_again(data: Any) -> None:
+    """Refuses data that cannot be read to their end again and again.
+
+    Raises:
+        PruneError: They are a generator or another iterator, repeat for ever, or are no data.
+    """
+    check_given(data)
+    if isinstance(data, Iterator):
+        raise PruneError(
+            f"Expected data that can be read several times. Received: {short(data)}, which is used up by the first "
+            "reading. Give arrays, a tf.data.Dataset or a keras.utils.PyDataset."
+        )
+    check_ends(data)
+
+
+def check_ends(data: Any, name: str = "") -> None:
+    """Refuses data that are known to repeat for ever, as a `tf.data.Dataset` knows.
+
+    Args:
+        data: The data.
+        name: Where they come from. Defaults to their type.
+
+    Raises:
+        PruneError: They have no end.
+    """
+    if _never_ends(data):
+        raise PruneError(
+            f"Expected data that end. Received: {name or type(data).__name__}, which repeats for ever. "
+            "Leave .repeat() out, or give data.take(number of batches)."
+        )
+
+
+def check_found(number: int, name: str = "data") -> None:
+    """Refuses data without a single example.
+
+    Args:
+        number: How many examples, or batches, were found.
+        name: Where they come from. Defaults to `"data"`.
+
+    Raises:
+        PruneError: There are none.
+    """
+    if not number:
+        raise PruneError(
+            f"Expected examples in {name}. Received: none. They are empty, or come from a generator that was read "
+            "before: give one batch at the least, and arrays or a data set for several readings."
+        )
+
+
+def check_arrays(leaves: Iterable[Any]) -> None:
+    """Refuses lists of Python's own numbers or texts in place of arrays.
+
+    Args:
+        leaves: What the nests of the data hold.
+
+    Raises:
+        PruneError: There is one among them.
+    """
+    numbers = [x for x in leaves if isinstance(x, int | float | str | bytes) and not isinstance(x, np.generic)]
+    if numbers:
+        raise PruneError(
+            f"Expected arrays. Received: lists of Python's own numbers or texts, such as {numbers[0]!r}. "
+            "Make arrays of them: numpy.asarray(…)."
+        )
+
+
+def finite_faults(name: str, array: np.ndarray) -> list[str]:
+    """Returns what is wrong with the numbers of an array."""
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return []
+    return [f"Expected numbers for {name}. Received: NaN or infinity among them."]
+
+
+def length_faults(inputs: Sequence[Shape], labels: Sequence[Shape] = (), what: str = "labels") -> list[str]:
+    """Returns what is wrong with how many examples arrays hold.
+
+    Args:
+        inputs: The shape of every input.
+        labels: The shapes of what belongs to them, one beside each example. Defaults to none.
+        what: What belongs to them. Defaults to `"labels"`.
+    """
+    number = tuple(inputs[0][:1])
+    if not number or any(tuple(shape[:1]) != number for shape in inputs):
+        return [f"Expected as many examples for every input. Received: inputs of shape {_listed(inputs)}."]
+    uneven = [shape for shape in labels if tuple(shape[:1]) != number]
+    return [
+        f"Expected as many {what} as inputs, {', '.join(map(str, number))}. Received: {what} of shape {tuple(shape)}."
+        for shape in uneven
+    ]
+
+
+def _listed(shapes: Sequence[Shape]) -> str:
+    return ", ".join(str(tuple(shape)) for shape in shapes)
+
+
+def _yields(data: Any) -> bool:
+    """Returns whether something can be iterated over; an iterator is not made, for a data set may shuffle for each."""
+    return isinstance(data, Iterable) or hasattr(type(data), "__getitem__")
+
+
+def _never_ends(data: Any) -> bool:
+    if isinstance(data, keras.utils.PyDataset):
+        return data.num_batches is None
+    try:
+        len(data)
+    except TypeError as error:
+        return "infinite" in str(error)
+    return False
