@@ -124,8 +124,8 @@ def run(name: str, seed: int) -> list[dict]:
     tickets = kp.lottery(
         setting.model(),
         fit,
-        setting.keep,
-        setting.epochs,
+        keep=setting.keep,
+        epochs=setting.epochs,
         rewind_epochs=setting.rewind_epochs,
         controls=CONTROLS,
         controls_at=setting.controls_at,

@@ -109,13 +109,14 @@ def searched(method: str, macs: float, seed: int, scale: Scale):
         return kp.plan(model, macs=macs, resolution=SIDE), ""
     if method == "searched-without-training":
         plain = images("train", side=CHECKPOINT_SIDE).map(lambda x, y: x)
-        found = kp.search_plan(model, plain, macs, evolution=scale.evolution, delta=scale.delta, seed=seed)
+        how = {"evolution": scale.evolution, "delta": scale.delta, "samples": 256, "seed": seed}
+        found = kp.search_plan(model, plain, macs=macs, **how)
         return found.plan, found.score
     validation = list(images("validation", scale=scale))
     found = kp.search_widths(
         pruning_net(model, seed, scale),
         lambda candidate: accuracy(candidate, validation),
-        macs,
+        macs=macs,
         data=images("train").map(lambda x, y: x),
         evolution=scale.evolution,
         delta=scale.delta,

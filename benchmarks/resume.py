@@ -79,7 +79,7 @@ def job(name: str, folder: Path, epochs: int, every: int, depth: int) -> None:
         epochs=epochs,
         verbose=0,
         shuffle=False,
-        callbacks=[callback, kp.callbacks.Resume(folder / "state", every), Progress(), count],
+        callbacks=[callback, kp.callbacks.Resume(folder / "state", every=every), Progress(), count],
     )
     found = {f"w{place}": weights for place, weights in enumerate(model.get_weights())}
     try:

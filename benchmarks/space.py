@@ -75,7 +75,7 @@ def cells(graph, number: int) -> list[tuple]:
     import kerasprune as kp
 
     drawn = {
-        (regime, f"STD-{std:g}"): kp.spaces.sample(graph, macs=regime, std=std, n=number, seed=0)
+        (regime, f"STD-{std:g}"): kp.spaces.sample(kp.spaces.Space(graph, macs=regime, std=std), n=number, seed=0)
         for regime, std in SPACES
     }
     found = [(regime, "uniform", 0, uniform(graph, regime)) for regime in dict.fromkeys(r for r, _ in SPACES)]

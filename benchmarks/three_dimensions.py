@@ -100,12 +100,12 @@ def one_run(policy: str, budget: float, seed: int) -> dict:
     if policy.startswith("3-D"):
         constraint = "macs" if "MACs" in policy else "volume"
         result = three_dimensions(
-            model, fit, budget, down_to=LOW, constraint=constraint, epochs_per_round=EPOCHS_PER_ROUND, **common
+            model, fit, macs=budget, min_macs=LOW, constraint=constraint, epochs_per_round=EPOCHS_PER_ROUND, **common
         )
         write(POINTS, POINT_FIELDS, [point_row(0, point) for point in result.points], ("seed", "d", "w", "r"))
         point, kkt = result.chosen, f"{result.optimum.kkt:.1e}"
     else:
-        point = one_dimension(model, fit, policy.split()[0], budget, **common)
+        point = one_dimension(model, fit, policy.split()[0], macs=budget, **common)
     if seed:
         point = built_point(model, point.plan, Extent.of(model, SIDE), fit, EPOCHS, seed)
     row = {"policy": policy, "budget": budget, "test": 100 * accuracy(point.model, point.side, "test"), "kkt": kkt}

@@ -1,4 +1,5 @@
 # Written by tests/test_names.py from the table in __init__.py.
+from kerasprune import analysis as analysis
 from kerasprune import budgets as budgets
 from kerasprune import callbacks as callbacks
 from kerasprune import criteria as criteria
@@ -43,19 +44,27 @@ from kerasprune.surgery.recalibrate import recalibrate as recalibrate
 from kerasprune.surgery.reconstruct import reconstruct as reconstruct
 from kerasprune.surgery.reinitialise import reinitialise as reinitialise
 from kerasprune.surgery.reorder import reorder as reorder
+from kerasprune.training.depth_width_resolution import Point as Point
 from kerasprune.training.distillation import distil as distil
 from kerasprune.verification import Verdict as Verdict
 from kerasprune.verification import verify as verify
+from kerasprune.workflows.lottery import Ticket as Ticket
 from kerasprune.workflows.lottery import lottery as lottery
+from kerasprune.workflows.meta_pruning import MetaPruned as MetaPruned
 from kerasprune.workflows.meta_pruning import meta_pruning as meta_pruning
 from kerasprune.workflows.meta_pruning import search_widths as search_widths
 from kerasprune.workflows.one_dimension import one_dimension as one_dimension
 from kerasprune.workflows.population import Population as Population
 from kerasprune.workflows.pruning_net import PruningNet as PruningNet
+from kerasprune.workflows.ranking import Chosen as Chosen
+from kerasprune.workflows.ranking import Ranking as Ranking
 from kerasprune.workflows.ranking import eagle_eye as eagle_eye
 from kerasprune.workflows.ranking import rank as rank
 from kerasprune.workflows.rounds import rounds as rounds
 from kerasprune.workflows.search_plan import search_plan as search_plan
+from kerasprune.workflows.sensitivity import SensitivityTable as SensitivityTable
 from kerasprune.workflows.sensitivity import sensitivity as sensitivity
+from kerasprune.workflows.three_dimensions import ThreeDimensions as ThreeDimensions
 from kerasprune.workflows.three_dimensions import three_dimensions as three_dimensions
+from kerasprune.workflows.width_search import SearchedPlan as SearchedPlan
 __version__: str

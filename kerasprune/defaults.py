@@ -6,6 +6,9 @@ BATCH = 128
 SAMPLES = 1000
 """Examples that a reconstruction or a recalibration reads."""
 
+DELTA = 0.005
+"""Half the width of the window around a fraction of multiply–adds or parameters that candidates are to have."""
+
 JUDGED = 256
 """Examples that the error of the outputs is measured on."""
 

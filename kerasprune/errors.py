@@ -219,7 +219,7 @@ def made(faults: list[str], make: Callable[..., Any], *arguments: Any) -> Any:
         return None
 
 
-_BETWEEN = ("kerasprune", "keras", "contextlib", "functools")
+_BETWEEN = ("kerasprune", "keras", "contextlib", "functools", "pydantic")
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
@@ -303,6 +303,7 @@ def formerly(*by_place: str, **old: str | tuple[str, Callable[[Any], Any]]) -> C
                 args = args[:places]
             return function(*args, **kwargs)
 
+        accepting.formerly = tuple(old)  # type: ignore[attr-defined]
         return accepting  # type: ignore[return-value]
 
     return decorate

@@ -18,6 +18,27 @@ from keras import ops
 from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, whole_number_faults
 from kerasprune.registry import schedules as _schedules
 
+__all__ = [
+    "ConstantSparsity",
+    "Moment",
+    "PolynomialDecay",
+    "Ramp",
+    "Schedule",
+    "Steps",
+    "add",
+    "constant",
+    "cubic",
+    "from_tfmot",
+    "get",
+    "linear",
+    "names",
+    "steps",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 @dataclass(frozen=True)
 class Moment:

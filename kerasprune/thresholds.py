@@ -15,6 +15,22 @@ import numpy as np
 from kerasprune.errors import PruneError, interval_faults, nearest, raise_faults
 from kerasprune.registry import thresholds as _thresholds
 
+__all__ = [
+    "Fixed",
+    "Otsu",
+    "Threshold",
+    "Valley",
+    "add",
+    "gap",
+    "get",
+    "names",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 SCOPES = ("layer", "network")
 
 add, names = _thresholds.add, _thresholds.names

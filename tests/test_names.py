@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
+import types
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ if __name__ == "__main__":
 from support import stubs
 
 import kerasprune
+from kerasprune import defaults
 from kerasprune.errors import PruneError
 from kerasprune.registry import block_criteria, budgets, criteria, granularities, scopes, thresholds
 
@@ -35,6 +39,97 @@ def test_every_public_name_can_be_imported(package):
     assert dir(module) == sorted(module.__all__)
     with pytest.raises(AttributeError, match="nothing_of_that_name"):
         _ = module.nothing_of_that_name
+
+
+def public_modules() -> dict[str, types.ModuleType]:
+    """Returns the package and all public modules inside it, by the names that users give them."""
+    found = {"kerasprune": kerasprune}
+    for name, module in found.copy().items():
+        found |= {f"{name}.{each}": part for each, part in vars_of(module).items() if inspect.ismodule(part)}
+    found |= {
+        f"{name}.{each}": part
+        for name, module in list(found.items())[1:]
+        for each, part in vars_of(module).items()
+        if inspect.ismodule(part)
+    }
+    return found
+
+
+def vars_of(module: types.ModuleType) -> dict[str, object]:
+    """Returns what is public in a module."""
+    return {name: getattr(module, name) for name in module.__all__}
+
+
+def public_functions() -> dict[str, Callable]:
+    """Returns the public functions by the names that users give them."""
+    return {
+        f"{where}.{name}": part
+        for where, module in public_modules().items()
+        for name, part in vars_of(module).items()
+        if inspect.isfunction(part)
+    }
+
+
+def test_what_dir_shows_is_public():
+    found = public_modules()
+    assert {"kerasprune.analysis", "kerasprune.latency", "kerasprune.schedules", "kerasprune.thresholds"} <= set(found)
+    for name, module in found.items():
+        assert dir(module) == sorted(module.__all__), name
+
+
+def test_what_a_public_function_returns_can_be_imported_from_where_it_is():
+    """Classes of ours in the annotation of the result: from the same package, or from `kerasprune` itself."""
+    modules, seen = public_modules(), set()
+    for address, function in public_functions().items():
+        body = inspect.unwrap(function)
+        names = re.findall(r"[\w.]+", str(body.__annotations__.get("return", "")))
+        classes = [body.__globals__[name] for name in names if inspect.isclass(body.__globals__.get(name))]
+        where, _, _ = address.rpartition(".")
+        for each in (each for each in classes if each.__module__.startswith("kerasprune.")):
+            homes = [vars_of(modules[home]).values() for home in (where, "kerasprune")]
+            assert any(each in home for home in homes), f"{address} returns {each.__name__}, which is not public"
+            seen.add(each.__name__)
+    assert {"Plan", "Ranking", "Ticket", "MetaPruned", "ExportReport", "Latency", "Recipes", "Rule", "Loop"} <= seen
+
+
+# What may be left out and is given by place all the same: what a model is compared with or asked by. `prune` has its
+# target, data and epochs by place; families whose functions are recipes' members or formulas are not asked.
+BY_PLACE = {"plan", "data", "criterion", "budget", "inputs", "settings", "path", "folder"}
+FAMILIES = tuple(f"kerasprune.{name}." for name in ("budgets", "criteria", "models", "schedules", "testing"))
+
+
+def test_all_other_arguments_of_the_face_are_keywords():
+    for address, function in public_functions().items():
+        if address == "kerasprune.prune" or address.startswith(FAMILIES):
+            continue
+        parameters = inspect.signature(function).parameters.values()
+        optional = {p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty}
+        assert optional <= BY_PLACE, f"{address} takes {optional - BY_PLACE} by place"
+
+
+# What differs from the one default has a reason, which the docstring gives.
+DEFAULTS = {"batch": defaults.BATCH, "samples": defaults.SAMPLES, "delta": defaults.DELTA}
+OTHERS = {
+    ("kerasprune.spaces.Space", "delta"): 0.002,  # the paper's
+    ("kerasprune.testing.random_inputs", "batch"): 4,  # of a check
+}
+
+
+def test_there_is_one_set_of_defaults():
+    asked = public_functions() | {"kerasprune.spaces.Space": kerasprune.spaces.Space}
+    checked = 0
+    for address, function in asked.items():
+        for name, parameter in inspect.signature(function).parameters.items():
+            if name in DEFAULTS and parameter.default is not parameter.empty:
+                assert parameter.default == OTHERS.get((address, name), DEFAULTS[name]), f"{address}: {name}"
+                checked += 1
+    assert checked > 12
+
+
+def test_nobody_says_how_much_stays_by_another_name():
+    old = {"largest", "down_to", "fraction", "target_macs", "to", "store", "directory", "out"}
+    for address, function in public_functions().items():
+        assert not old & set(inspect.signature(function).parameters), address
 
 
 def test_the_modules_that_the_changelog_sends_to_exist():

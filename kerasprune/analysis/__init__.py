@@ -1,1 +1,9 @@
 """Looks at trained networks."""
+
+from kerasprune.registry import lazy
+
+__getattr__, __dir__, __all__ = lazy(
+    {
+        "mean_feature_maps": "kerasprune.analysis.feature_maps:mean_feature_maps",
+    }
+)

@@ -16,7 +16,7 @@ from kerasprune.graph.walk import functional, walk
 _CONVOLUTION_RANK = 4  # of a kernel: height, width, two axes of channels
 
 
-def feature_maps(model: keras.Model, images: Any) -> np.ndarray:
+def mean_feature_maps(model: keras.Model, images: Any) -> np.ndarray:
     """Returns the mean absolute value of the last convolution's output over its channels.
 
         A[y, x] = 1/C · Σ_c |F[y, x, c]|
@@ -35,8 +35,7 @@ def feature_maps(model: keras.Model, images: Any) -> np.ndarray:
 
     Example:
         >>> import keras, kerasprune as kp
-        >>> from kerasprune.analysis.feature_maps import feature_maps
-        >>> feature_maps(kp.models.resnet_cifar(8), keras.ops.zeros((2, 32, 32, 3))).shape
+        >>> kp.analysis.mean_feature_maps(kp.models.resnet_cifar(8), keras.ops.zeros((2, 32, 32, 3))).shape
         (2, 8, 8)
 
     Reference:

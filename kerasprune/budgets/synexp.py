@@ -16,6 +16,13 @@ from scipy.optimize import brentq
 
 from kerasprune.errors import is_number, raise_faults
 
+__all__ = ["densities", "expectation"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _TIGHT = 1e-12  # relative; a budget that is met to this is not exceeded
 
 

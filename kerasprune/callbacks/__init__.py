@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy(
         callbacks,
         "callbacks",
         {
+            "Loop": "kerasprune.training.loop:Loop",
             "PruningCallback": "kerasprune.training.callback:PruningCallback",
             "custom_loop": "kerasprune.training.loop:custom_loop",
             "detach": "kerasprune.training.fit:detach",

@@ -17,6 +17,7 @@ from kerasprune.callbacks.sparsity import Sparsity as Sparsity
 from kerasprune.registry import callbacks as _callbacks
 from kerasprune.training.callback import PruningCallback as PruningCallback
 from kerasprune.training.fit import detach as detach
+from kerasprune.training.loop import Loop as Loop
 from kerasprune.training.loop import custom_loop as custom_loop
 add = _callbacks.add
 get = _callbacks.get

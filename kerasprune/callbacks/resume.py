@@ -12,7 +12,7 @@ from keras import ops
 
 from kerasprune._keras import set_first_epoch
 from kerasprune.data.epoch_counters import positions
-from kerasprune.errors import PruneError, raise_faults, warn, whole_number_faults
+from kerasprune.errors import PruneError, formerly, raise_faults, warn, whole_number_faults
 from kerasprune.files import make_folder, path_of
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.checkpoint import SavedState, last_good
@@ -40,7 +40,7 @@ class Resume(PruningCallback):
     theirs.
 
     Args:
-        directory: A folder of its own for this fit.
+        folder: A folder of its own for this fit.
         every: Steps between two saves within an epoch, on TensorFlow. Defaults to `None`: at epochs only.
 
     Raises:
@@ -62,7 +62,8 @@ class Resume(PruningCallback):
     restores = True
     continues = False
 
-    def __init__(self, directory: str | Path, every: int | None = None) -> None:
+    @formerly("every", directory="folder")
+    def __init__(self, folder: str | Path, *, every: int | None = None) -> None:
         super().__init__()
         if every is not None:
             raise_faults("Resume cannot be made:", whole_number_faults(1, every=every))
@@ -71,12 +72,12 @@ class Resume(PruningCallback):
                     f"Expected every=None. Received: every={every} on {keras.backend.backend()}, where saves within an "
                     "epoch are not available. Leave it out: epochs are saved."
                 )
-        self.directory, self.every = path_of(directory), every
+        self.folder, self.every = path_of(folder), every
 
     @property
     def epoch(self) -> int:
         """The epoch that a fit with this folder would begin with; 0 where nothing is saved."""
-        found, _ = last_good(self.directory)
+        found, _ = last_good(self.folder)
         return 0 if found is None else found.epoch
 
     def begin(self) -> None:
@@ -88,10 +89,10 @@ class Resume(PruningCallback):
                 f"Expected every=None in a loop of your own. Received: every={self.every}. Only model.fit can pass "
                 "over batches that were trained on; leave it out: epochs are saved."
             )
-        make_folder(self.directory)
+        make_folder(self.folder)
         ensure_built(self.model)
         self._now = self._about()  # once: layers and settings do not change in a fit
-        found, faults = last_good(self.directory)
+        found, faults = last_good(self.folder)
         for fault in faults:
             warn(f"A saved state could not be read, the one before is taken. {fault}")
         if found is None:
@@ -105,7 +106,7 @@ class Resume(PruningCallback):
         self._next, self._past = found.epoch, found.about.get("history")
         if found.stopped or found.epoch >= self.params["epochs"]:
             warn(
-                f"The fit of {self.directory} is finished, after {found.epoch} epochs: nothing is trained, its state "
+                f"The fit of {self.folder} is finished, after {found.epoch} epochs: nothing is trained, its state "
                 "is put back. For a new fit give another folder, or empty this one; for a longer one, more epochs."
             )
         if found.step:
@@ -180,7 +181,7 @@ class Resume(PruningCallback):
         for name, callback in self._named().items():
             arrays |= {f"callback/{name}/{key}": np.asarray(value) for key, value in callback.state().items()}
         about = {**self._now, "positions": positions.epochs(), "history": self._logged()}
-        SavedState(epoch, step, stopped, arrays, about).save(self.directory)
+        SavedState(epoch, step, stopped, arrays, about).save(self.folder)
 
     def _put_back(self, found: SavedState) -> bool:
         """Puts a state back; returns whether a training set of kp.data was set to its place."""
@@ -252,7 +253,7 @@ class Resume(PruningCallback):
         raise_faults(f"{self._refusal()} {remedy}", faults[:5])
 
     def _refusal(self) -> str:
-        return f"{self.directory} holds the state of another fit. Give another folder, or empty this one."
+        return f"{self.folder} holds the state of another fit. Give another folder, or empty this one."
 
     def _others(self) -> list[PruningCallback]:
         return [callback for callback in Fit.of(self.model).callbacks if not callback.restores]

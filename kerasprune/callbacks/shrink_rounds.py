@@ -11,7 +11,7 @@ import numpy as np
 
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.blocks.base import BlockCriterion
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, formerly, raise_faults, whole_number_faults
 from kerasprune.plans import Plan
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.training.callback import PruningCallback
@@ -30,7 +30,7 @@ from kerasprune.training.plan_masks import PlanMasks
 class ShrinkRounds(PruningCallback):
     """Shrinks depth, width or resolution in equal steps during one `fit`, and records a point after each round.
 
-    `x_n = 1 − n (1 − to) / rounds`, for `epochs_per_round` epochs each.
+    `x_n = 1 − n (1 − keep) / rounds`, for `epochs_per_round` epochs each.
 
     Only values change. Channels that go are not read any more: the kernels that read them are zero there, and so is
     what the optimizer remembers of it, after every step. Residual blocks that go add nothing: the scale and shift of
@@ -45,7 +45,7 @@ class ShrinkRounds(PruningCallback):
     Args:
         dimension: `"depth"`, `"width"` or `"resolution"`.
         rounds: Number of rounds. Defaults to 4.
-        to: Fraction that the last round keeps. Defaults to 0.5.
+        keep: Fraction of the dimension that the last round keeps. Defaults to 0.5.
         epochs_per_round: Epochs of each round; `fit` takes `rounds · epochs_per_round`. Defaults to 40.
         resolution: Side of the inputs, in pixels, where the model leaves it free. Defaults to the model's own.
         data: Batches of `(inputs, labels)` for the criterion of blocks.
@@ -61,7 +61,7 @@ class ShrinkRounds(PruningCallback):
             model cannot be shrunk by values.
 
     Example:
-        >>> callback = ShrinkRounds("resolution", rounds=2, to=0.5, epochs_per_round=1, resolution=32)
+        >>> callback = ShrinkRounds("resolution", rounds=2, keep=0.5, epochs_per_round=1, resolution=32)
         >>> callback.sizes
         [24, 16]
 
@@ -71,12 +71,13 @@ class ShrinkRounds(PruningCallback):
 
     takes = frozenset({"resolution"})
 
+    @formerly(to="keep")
     def __init__(
         self,
         dimension: str,
         rounds: int = 4,
         *,
-        to: float = 0.5,
+        keep: float = 0.5,
         epochs_per_round: int = 40,
         resolution: int | None = None,
         data: Any = None,
@@ -87,11 +88,11 @@ class ShrinkRounds(PruningCallback):
         strict: bool = True,
     ) -> None:
         super().__init__(strict=strict)
-        check_rounds(dimension, to, rounds, epochs_per_round)
+        check_rounds(dimension, keep, rounds, epochs_per_round)
         raise_faults("The rounds are not legal:", whole_number_faults(1, epochs_per_round=epochs_per_round))
         self.dimension = dimension
         self.rounds = rounds
-        self.to = to
+        self.keep = keep
         self.epochs_per_round = epochs_per_round
         self.resolution = resolution
         self.data = data
@@ -188,7 +189,7 @@ class ShrinkRounds(PruningCallback):
     # ---- one round --------------------------------------------------------------------------------------------
 
     def _fraction(self, number: int) -> float:
-        return steps(self.to, self.rounds)[number - 1]
+        return steps(self.keep, self.rounds)[number - 1]
 
     def _finish(self, logs: dict) -> None:
         """Ends a round."""

@@ -42,7 +42,7 @@ def run(
             raise PruneError("Expected one run beside --strict. Received: --seeds or --grid. Leave one of them out.")
         from kerasprune.recipes.grid import grid_of, output_of, seeds_and_grid
 
-        options = {"settings": settings or [], "out": out, "resume": resume, "trust": trust, "smoke": smoke}
+        options = {"settings": settings or [], "folder": out, "resume": resume, "trust": trust, "smoke": smoke}
         folder = seeds_and_grid(recipe, seeds=seeds, grid=grid_of(grid or []), workers=workers, **options)
         if verbose:
             for printed in filter(Path.is_file, map(output_of, sorted(folder.iterdir()))):

@@ -84,7 +84,7 @@ def search(
         settings = {"criterion": ranked, "judge": judge, "delta": delta, "samples": samples, "seed": seed}
         shown = int(not quiet and not as_json)
         found = search_plan(
-            graph, examples, macs, **settings, evolution=how, resolution=size, store=out / STORE, verbose=shown
+            graph, examples, macs=macs, **settings, evolution=how, resolution=size, path=out / STORE, verbose=shown
         )
         _write(found, graph, examples, judge, out, seed)
     if as_json:

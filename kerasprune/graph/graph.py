@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -22,6 +23,7 @@ from kerasprune.graph.components import distinct
 from kerasprune.graph.walk import uncollected
 
 
+@dataclass(eq=False, repr=False)
 class ChannelGraph:
     """The couplings of one model, as found by `kerasprune.trace`.
 
@@ -44,6 +46,7 @@ class ChannelGraph:
         dead: Ids of channels that are removed with a dropped block.
         calls: Every call in the order of the walk, with the ids that went in and came out.
         unknown: Layers that were frozen for want of a rule.
+        freeze: Names of layers, or wildcards, whose channels are all kept.
         resolution: Input side the positions were counted at; `None` = the model's own.
 
     Example:
@@ -54,46 +57,25 @@ class ChannelGraph:
         (['hidden'], 8)
     """
 
-    def __init__(
-        self,
-        model: keras.Model,
-        *,
-        coupling: str,
-        classes: np.ndarray,
-        groups: Mapping[str, Group],
-        find_blocks: Callable[[ChannelGraph], Mapping[str, Block]],
-        slices: list[Slice],
-        settings: list[Setting],
-        norms: list[tuple[Any, int, np.ndarray]],
-        made: Mapping[tuple[int, str], np.ndarray],
-        arguments: Mapping[tuple[int, int], Callable[[Any, Take], Any]],
-        products: list[Product],
-        emitting: Mapping[int, Collection[int]],
-        padded: list[Padded],
-        dead: np.ndarray,
-        calls: list[TracedCall],
-        unknown: list[Unknown],
-        freeze: tuple[str, ...],
-        resolution: int | None,
-    ) -> None:
-        self.model = model
-        self.coupling = coupling
-        self.classes = classes
-        self.groups = dict(groups)
-        self._find_blocks = find_blocks
-        self.slices = slices
-        self.settings = settings
-        self.norms = norms
-        self.made = made
-        self.arguments = arguments
-        self.products = products
-        self.emitting = emitting
-        self.padded = padded
-        self.dead = dead
-        self.calls = calls
-        self.unknown = unknown
-        self.freeze = freeze
-        self.resolution = resolution
+    model: keras.Model
+    _: KW_ONLY
+    coupling: str
+    classes: np.ndarray
+    groups: dict[str, Group]
+    find_blocks: Callable[[ChannelGraph], Mapping[str, Block]]
+    slices: list[Slice]
+    settings: list[Setting]
+    norms: list[tuple[Any, int, np.ndarray]]
+    made: Mapping[tuple[int, str], np.ndarray]
+    arguments: Mapping[tuple[int, int], Callable[[Any, Take], Any]]
+    products: list[Product]
+    emitting: Mapping[int, Collection[int]]
+    padded: list[Padded]
+    dead: np.ndarray
+    calls: list[TracedCall]
+    unknown: list[Unknown]
+    freeze: tuple[str, ...]
+    resolution: int | None
 
     @property
     def prunable(self) -> dict[str, Group]:
@@ -115,7 +97,7 @@ class ChannelGraph:
     @cached_property
     def blocks(self) -> dict[str, Block]:
         """The droppable blocks by name."""
-        return dict(self._find_blocks(self))
+        return dict(self.find_blocks(self))
 
     @cached_property
     def there(self) -> np.ndarray:

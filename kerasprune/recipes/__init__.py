@@ -5,6 +5,7 @@ from kerasprune.registry import lazy
 __getattr__, __dir__, __all__ = lazy(
     {
         "FOLDER": "kerasprune.recipes.library:FOLDER",
+        "Recipe": "kerasprune.recipes.schema:Recipe",
         "get": "kerasprune.recipes.loader:load",
         "load": "kerasprune.recipes.loader:load",
         "names": "kerasprune.recipes.library:names",

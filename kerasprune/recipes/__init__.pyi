@@ -6,5 +6,6 @@ from kerasprune.recipes.loader import load as get
 from kerasprune.recipes.loader import load as load
 from kerasprune.recipes.runner import resume as resume
 from kerasprune.recipes.runner import run as run
+from kerasprune.recipes.schema import Recipe as Recipe
 from kerasprune.recipes.starter import init as init
 from kerasprune.recipes.starter import schema_json as schema_json

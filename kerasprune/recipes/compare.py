@@ -121,7 +121,7 @@ def compare(
         base["model"] = {"start": str(file), "size": data.get("size")}
         candidates = [_candidate(cell, base, trust) for cell in cells]
     path.mkdir(parents=True, exist_ok=True)
-    population = Population(path / STORE, engine, workers, verbose=verbose)
+    population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
     population.forget_failures()
     version = version_of(file, data["name"])
     check_dense(*population.run(CONTENDER, candidates[:1], version=version))

@@ -146,7 +146,7 @@ def explore(
     path.mkdir(parents=True, exist_ok=True)
     write_rows(path / RECIPES, [_fractions(row, graph) for row in rows])
     if data is not None:
-        population = Population(path / STORE, engine, workers, verbose=verbose)
+        population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
         population.forget_failures()
         shared = {"recipe": loader.dump(base), **trusted}
         runs = _Runs(population, shared, version_of(model, base.data.name), draw.seed)
@@ -199,13 +199,11 @@ def _drawn(graph: ChannelGraph, recipe: schema.Recipe, draw: Draw) -> dict[str, 
     named = recipe.prune.plan.criterion
     criterion = lookup.make("criterion", named.name, named.arguments)
     spaces = {f"STD-{each:g}": each for each in draw.std} or {"all" if draw.mcb is None else "mCB": None}
+    windows = {"macs": draw.macs, "params": draw.params, "delta": draw.delta, "mcb": draw.mcb}
     return {
-        name: sample(
-            graph, macs=draw.macs, params=draw.params, delta=draw.delta, std=each, mcb=draw.mcb, n=draw.n,
-            seed=draw.seed, criterion=criterion,
-        )
+        name: sample(Space(graph, **windows, std=each, criterion=criterion), n=draw.n, seed=draw.seed)
         for name, each in spaces.items()
-    }  # fmt: skip
+    }
 
 
 def _rows(graph: ChannelGraph, drawn: Mapping[str, Recipes]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import yaml
 
-from kerasprune.errors import PruneError, raise_faults, warn, whole_number_faults
+from kerasprune.errors import PruneError, formerly, raise_faults, warn, whole_number_faults
 from kerasprune.recipes import loader
 from kerasprune.recipes.yaml_text import read_value
 from kerasprune.reports.comparison import runs_below, write_comparison
@@ -53,13 +53,14 @@ def grid_of(texts: Sequence[str]) -> dict[str, list[Any]]:
     return grid
 
 
+@formerly(out="folder")
 def seeds_and_grid(
     recipe: str | Path,
     *,
     seeds: int = 1,
     grid: Mapping[str, Sequence[Any]] | None = None,
     settings: Sequence[str] = (),
-    out: str | Path | None = None,
+    folder: str | Path | None = None,
     resume: bool = False,
     workers: int = 1,
     engine: str = "local",
@@ -77,7 +78,7 @@ def seeds_and_grid(
         seeds: Number of seeds: that of the recipe, and those after it. Defaults to 1.
         grid: `{"key.key": values}`. Defaults to none.
         settings: Changes for all runs, as `"key.key=value"`. Defaults to none.
-        out: Folder of the folders. Defaults to `runs/<recipe>-grid-<hash of all runs>`.
+        folder: Folder of the folders. Defaults to `runs/<recipe>-grid-<hash of all runs>`.
         resume: Go on with a folder that holds runs already, also those of fewer seeds or values. Defaults to `False`.
         workers: Runs at a time. Defaults to 1.
         engine: See `kerasprune.Population`. Defaults to `"local"`.
@@ -93,9 +94,9 @@ def seeds_and_grid(
         PruneError: A run has faults; the folder holds something else; no run came to its end.
     """
     cells = _cells(recipe, seeds, grid or {}, settings, trust)
-    path = Path(out) if out is not None else _default_folder(cells)
+    path = Path(folder) if folder is not None else _default_folder(cells)
     _claim(path, resume)
-    population = Population(path / STORE, engine, workers, verbose=verbose)
+    population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
     population.forget_failures()
     rows = population.run(
         "kerasprune.recipes.grid:run_cell",

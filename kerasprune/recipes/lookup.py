@@ -92,7 +92,7 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
     if not arguments and name in FAMILIES[family].names():
         return []
     try:
-        known = argument_names(family, name)
+        known, old = argument_names(family, name), _formerly(member(family, name))
     except PruneError as error:
         return [str(error).rstrip(".")]
     found = [
@@ -105,8 +105,13 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
     return found + [
         f"{family} {name!r} has no argument {key!r}.{nearest(key, known)} It takes: {', '.join(known)}"
         for key in arguments
-        if key not in known
+        if key not in (*known, *old)
     ]
+
+
+def _formerly(made: Callable[..., Any]) -> tuple[str, ...]:
+    """Returns the old names of arguments that a member still accepts."""
+    return getattr(made.__init__ if inspect.isclass(made) else made, "formerly", ())
 
 
 def import_classes(name: str, *, trust: bool) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Self
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from kerasprune.errors import nearest
+from kerasprune.errors import nearest, warn
 from kerasprune.recipes import lookup as members
 from kerasprune.recipes.wording import worded
 
@@ -37,9 +37,24 @@ class Node(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    formerly: ClassVar[Mapping[str, str]] = {}
+    """Keys that have another name now: the old one is accepted for a release."""
+
     def changed(self, names: Iterable[str]) -> list[str]:
         """Returns those of these keys whose values are not their defaults."""
         return [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, data: Any) -> Any:
+        """Returns the keys by their present names; both names at once are left, and so a fault."""
+        if not isinstance(data, dict):
+            return data
+        for old in [old for old, new in cls.formerly.items() if old in data and new not in data]:
+            new = cls.formerly[old]
+            warn(f"The key {old} is now {new}: the old one is accepted until the next release.", FutureWarning)
+            data = {new if key == old else key: value for key, value in data.items()}
+        return data
 
     @model_validator(mode="wrap")
     @classmethod

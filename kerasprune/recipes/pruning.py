@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import accumulate
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -69,7 +70,7 @@ class ThreeDimensions(Node):
 
     Args:
         macs: Fraction of the multiply–adds that stays.
-        down_to: Fraction that the measured networks go down to. Defaults to `macs`.
+        min_macs: Fraction of the multiply–adds that the measured networks go down to. Defaults to `macs`.
         constraint: `macs`, those of the networks that can be built, or `volume`, d·w²·r². Defaults to `macs`.
         rounds: Networks that are measured along each dimension. Defaults to 4.
         rank: R of the model of accuracy. Defaults to 1.
@@ -83,7 +84,9 @@ class ThreeDimensions(Node):
     """
 
     macs: Fraction
-    down_to: Fraction | None = None
+    min_macs: Fraction | None = None
+    formerly: ClassVar[Mapping[str, str]] = {"down_to": "min_macs"}
+
     constraint: Literal[CONSTRAINTS] = "macs"  # type: ignore[valid-type]
     rounds: PositiveInt = 4
     rank: PositiveInt = 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerasprune.costs.cost import cost
-from kerasprune.errors import Key, PruneError, raise_faults
+from kerasprune.errors import Key, PruneError, formerly, raise_faults
 from kerasprune.files import path_of, read_text
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.begun import begun
@@ -53,9 +53,10 @@ STAGES: dict[str, Callable[[Run], None]] = {
 INTERMEDIATE = ("pruned.keras", "rebuilt.keras", "reconstructed.keras")
 
 
+@formerly(out="folder")
 def run(
     recipe: str | Path | schema.Recipe,
-    out: str | Path | None = None,
+    folder: str | Path | None = None,
     *,
     settings: Sequence[str] = (),
     resume: bool = False,
@@ -68,7 +69,7 @@ def run(
 
     Args:
         recipe: Name of a recipe of the package, path of a `.yaml` file, or a checked recipe.
-        out: Folder for all files. Defaults to `runs/<recipe>-<hash of all that it says>`.
+        folder: Folder for all files. Defaults to `runs/<recipe>-<hash of all that it says>`.
         settings: Changes as `"key.key=value"`. Defaults to none.
         resume: Carry on with the folder: finished stages are kept, a fit goes on with the epoch that it was broken
             off in, bit-equal. Defaults to `False`: the folder must be empty.
@@ -92,10 +93,10 @@ def run(
         recipe = shortened(recipe)
     if strict and recipe.smoke:
         raise PruneError("Expected a whole run beside strict. Received: a smoke run, whose figures mean nothing.")
-    path = path_of(out) if out is not None else default_folder(recipe)
+    path = path_of(folder) if folder is not None else default_folder(recipe)
     claim(path, ["recipe.yaml"], resume=resume)
     one = Run(located(recipe), RunFolder(path), console)
-    _same_recipe(one, recipe)
+    _same_recipe(one, recipe, trust)
     if resume:
         _say_what_is_left(one)
     one.folder.tidy()
@@ -234,15 +235,23 @@ def _terminal() -> Console:
     return Console()
 
 
-def _same_recipe(one: Run, given: schema.Recipe) -> None:
+def _same_recipe(one: Run, given: schema.Recipe, trust: bool) -> None:
     path = one.folder.file("recipe.yaml")
     same = {loader.dump(one.recipe), loader.dump(given)}  # older runs wrote paths as they were given
-    if path.exists() and read_text(path, "the recipe of a run") not in same:
+    if path.exists() and not _spellings(read_text(path, "the recipe of a run"), trust) & same:
         raise PruneError(
             "Expected the recipe that the folder was begun with. "
             f"Received: another one for {str(path.parent)!r}. Resume with the same recipe and settings, "
             "or choose another folder with --out."
         )
+
+
+def _spellings(text: str, trust: bool) -> set[str]:
+    """Returns the text of a recipe, and the same recipe by the present names of its keys."""
+    try:
+        return {text, loader.dump(loader.parse(text, trust=trust))}
+    except PruneError:
+        return {text}
 
 
 def _finish(one: Run, name: str) -> None:

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy(
         "CARRIED": "kerasprune.graph.rule:CARRIED",
         "EVALUATED": "kerasprune.graph.rule:EVALUATED",
         "POINTWISE": "kerasprune.graph.rule:POINTWISE",
+        "Rule": "kerasprune.graph.rule:Rule",
         "SILENT": "kerasprune.graph.rule:SILENT",
         "UNKNOWN": "kerasprune.graph.rule:UNKNOWN",
         "classes": "kerasprune.graph.rule:classes",

@@ -2,51 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterator
+from typing import Any
 
-import keras
 import numpy as np
 
-from kerasprune.errors import PruneError, interval_faults, raise_faults, seed_faults, whole_number_faults
-from kerasprune.graph.graph import ChannelGraph
+from kerasprune.errors import (
+    PruneError,
+    formerly,
+    is_number,
+    proper_fraction_faults,
+    raise_faults,
+    seed_faults,
+    whole_number_faults,
+)
 from kerasprune.spaces.recipes import Recipes
-from kerasprune.spaces.space import Space
+from kerasprune.spaces.space import Space, of_space
 
 _AT_ONCE = 4096
 
 
-def acceptance(
-    model: keras.Model | ChannelGraph,
-    *,
-    macs: float | None = None,
-    params: float | None = None,
-    delta: float = 0.002,
-    std: float | None = None,
-    mcb: float | tuple[float, float] | None = None,
-    largest: float = 0.9,
-    draws: int = 100_000,
-    seed: int | None = 0,
-    resolution: int | None = None,
-    macs_of: Mapping[str, int] = MappingProxyType({}),
-) -> float:
+def kept_of(largest: Any) -> Any:
+    """Returns the smallest fraction kept for the largest one removed, which was asked for in its place."""
+    return round(1 - largest, 12) if is_number(largest) else largest
+
+
+@formerly(largest=("min_keep", kept_of))
+@of_space
+def acceptance(space: Space, *, min_keep: float = 0.1, draws: int = 100_000, seed: int | None = 0) -> float:
     """Returns what share of the recipes that are drawn at random lies in a space.
 
-    Each group loses a fraction that is drawn from `[0, largest]` by itself, as in EagleEye: the sampler that the paper
+    Each group keeps a fraction that is drawn from `[min_keep, 1]` by itself, as in EagleEye: the sampler that the paper
     replaces, since most of its recipes miss a narrow window.
 
     Args:
-        model: The model, or its graph.
-        macs: Fraction of the multiply–adds that stay, `± delta`. Defaults to `None`: any.
-        params: Fraction of the parameters that stay, `± delta`. Defaults to `None`: any.
-        delta: Half the width of these windows. Defaults to 0.002.
-        std: The largest standard deviation of a recipe. Defaults to `None`: any.
-        mcb: The window of the mean computation budget, see `sample`. Defaults to `None`: any.
-        largest: The largest fraction that a group may lose, the paper's `R`. Defaults to 0.9.
+        space: The space.
+        min_keep: The smallest fraction that a group may keep, `1 − R` of the paper. Defaults to 0.1.
         draws: Number of recipes drawn. Defaults to 100,000.
         seed: Of the draw. Defaults to 0.
-        resolution: Input side, in pixels, of a model whose side is free. Defaults to the model's own.
-        macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
 
     Returns:
         The share, in [0, 1].
@@ -57,34 +50,33 @@ def acceptance(
     Example:
         >>> import kerasprune as kp
         >>> model = kp.models.resnet_cifar(20, input_shape=(32, 32, 3))
-        >>> 0 < kp.spaces.acceptance(model, macs=0.25, draws=20_000) < 0.05
+        >>> 0 < kp.spaces.acceptance(kp.spaces.Space(model, macs=0.25), draws=20_000) < 0.05
         True
 
     Reference:
         He et al., Network Pruning Spaces, 2023, Section 3.1: "this random sampling process is not effective enough";
         Li et al., EagleEye, ECCV 2020, Section 3.3.
     """
-    _check(1, largest, draws, seed)
-    windows = {"macs": macs, "params": params, "delta": delta, "std": std, "mcb": mcb}
-    space = Space(model, **windows, resolution=resolution, macs_of=macs_of)
-    drawn = _drawn(space, np.random.default_rng(seed), largest, draws)
+    _check(1, min_keep, draws, seed)
+    drawn = _drawn(space, np.random.default_rng(seed), min_keep, draws)
     return sum(int(space.contains(keep).sum()) for keep in drawn) / draws
 
 
+@formerly(largest=("min_keep", kept_of))
 def random_recipes(
     space: Space,
     n: int,
     *,
-    largest: float = 0.9,
+    min_keep: float = 0.1,
     draws: int = 1_000_000,
     seed: int | None = 0,
 ) -> Recipes:
-    """Returns recipes of a space, each fraction removed drawn from `[0, largest]`; all others are thrown away.
+    """Returns recipes of a space, each fraction kept drawn from `[min_keep, 1]`; all others are thrown away.
 
     Args:
         space: The space.
         n: Number of recipes.
-        largest: The largest fraction that a group may lose. Defaults to 0.9.
+        min_keep: The smallest fraction that a group may keep. Defaults to 0.1.
         draws: After how many it is given up. Defaults to 1,000,000.
         seed: Of the draw. Defaults to 0.
 
@@ -100,25 +92,25 @@ def random_recipes(
     Reference:
         Li et al., EagleEye, ECCV 2020, Section 3.3.
     """
-    _check(n, largest, draws, seed)
+    _check(n, min_keep, draws, seed)
     random, found, inside = np.random.default_rng(seed), [], 0
-    for keep in _drawn(space, random, largest, draws):
+    for keep in _drawn(space, random, min_keep, draws):
         found.append(keep[space.contains(keep)])
         inside += len(found[-1])
         if inside >= n:
             return Recipes(space.graph, np.concatenate(found)[:n], space.criterion)
     raise PruneError(
         f"Expected n={n} recipes among draws={draws:,} random ones. Received: {inside}, of {space!r}. Ask for a larger "
-        f"delta or draws, for another largest than {largest}, or take kp.spaces.sample, which aims."
+        f"delta or draws, for another min_keep than {min_keep}, or take kp.spaces.sample, which aims."
     )
 
 
-def _drawn(space: Space, random: np.random.Generator, largest: float, draws: int) -> Iterator[np.ndarray]:
+def _drawn(space: Space, random: np.random.Generator, min_keep: float, draws: int) -> Iterator[np.ndarray]:
     groups = len(space.graph.prunable)
     for begin in range(0, draws, _AT_ONCE):
-        yield 1 - random.uniform(0, largest, (min(_AT_ONCE, draws - begin), groups))
+        yield 1 - random.uniform(0, 1 - min_keep, (min(_AT_ONCE, draws - begin), groups))
 
 
-def _check(n: int, largest: float, draws: int, seed: int | None) -> None:
-    faults = interval_faults("(0, 1)", "the largest fraction removed", largest=largest)
+def _check(n: int, min_keep: float, draws: int, seed: int | None) -> None:
+    faults = proper_fraction_faults(min_keep=min_keep)
     raise_faults("Nothing can be drawn:", faults + whole_number_faults(1, n=n, draws=draws) + seed_faults(seed=seed))

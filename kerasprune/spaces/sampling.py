@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -19,7 +18,7 @@ from kerasprune.errors import (
 )
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.spaces.recipes import Recipes, graph_of
-from kerasprune.spaces.space import Space, Window
+from kerasprune.spaces.space import Space, Window, of_space
 
 LEAST = 0.01  # the smallest fraction kept that is drawn
 _WIDEST = 0.5  # half the width of what is drawn around the uniform recipe, where no deviation is asked for
@@ -32,20 +31,8 @@ _AT_ONCE = 4096
 Keep = Callable[[np.ndarray], np.ndarray]
 
 
-def sample(
-    model: keras.Model | ChannelGraph,
-    *,
-    macs: float | None = None,
-    params: float | None = None,
-    delta: float = 0.002,
-    std: float | None = None,
-    mcb: float | tuple[float, float] | None = None,
-    n: int = 100,
-    seed: int | None = 0,
-    criterion: str | dict | Criterion = "l2",
-    resolution: int | None = None,
-    macs_of: Mapping[str, int] = MappingProxyType({}),
-) -> Recipes:
+@of_space
+def sample(space: Space, *, n: int = 100, seed: int | None = 0) -> Recipes:
     """Draws recipes from a pruning space: how much of every group stays, at a given cost.
 
     Small random numbers are added to a uniform recipe, whose level is then turned until the cost is met:
@@ -56,19 +43,9 @@ def sample(
     the space after rounding to whole channels is drawn again.
 
     Args:
-        model: The model, or its graph.
-        macs: Fraction of the multiply–adds that stay, `± delta`. One of `macs` and `params` is given, or both.
-        params: Fraction of the parameters that stay, `± delta`.
-        delta: Half the width of these windows. Defaults to 0.002.
-        std: The largest standard deviation of a recipe over its groups; the paper's spaces are 0.1, 0.05 and 0.01.
-            Defaults to `None`: any.
-        mcb: The window of the mean computation budget, `(least, most)`; a number c stands for c ± 0.1. Defaults to
-            `None`: any.
+        space: The space, with a window of `macs` or of `params`, or of both.
         n: Number of recipes, no two of which keep equally many channels in all groups. Defaults to 100.
         seed: Of the draw. Defaults to 0.
-        criterion: What says which channels of a group stay; one that needs no data. Defaults to `"l2"`.
-        resolution: Input side, in pixels, of a model whose side is free. Defaults to the model's own.
-        macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
 
     Returns:
         The recipes: `.groups`, `.keep`, `.plan(i)`.
@@ -79,7 +56,7 @@ def sample(
     Example:
         >>> import kerasprune as kp
         >>> model = kp.models.resnet_cifar(20, input_shape=(32, 32, 3))
-        >>> recipes = kp.spaces.sample(model, macs=0.25, std=0.05, n=5)
+        >>> recipes = kp.spaces.sample(kp.spaces.Space(model, macs=0.25, std=0.05), n=5)
         >>> len(recipes), recipes.plan(0).keep.keys() == set(recipes.groups)
         (5, True)
         >>> dense = kp.cost(model).macs
@@ -90,9 +67,6 @@ def sample(
         He et al., Network Pruning Spaces, 2023, Section 3.1: recipes around the uniform one; Section 4: `c_mCB`.
     """
     raise_faults("Nothing can be sampled:", whole_number_faults(1, n=n) + seed_faults(seed=seed))
-    space = Space(
-        model, macs=macs, params=params, delta=delta, std=std, mcb=mcb, resolution=resolution, macs_of=macs_of
-    )
     if not {"macs", "params"} & space.windows.keys():
         raise PruneError("Expected macs or params, the fraction of the dense model's that stays. Received: neither.")
     _check_reachable(space)
@@ -107,20 +81,20 @@ def sample(
         for row, channels in zip(whole.keep, whole.channels, strict=True):
             found.setdefault(channels.tobytes(), row)
         if len(found) >= n:
-            return Recipes(space.graph, np.array(list(found.values())[:n]), criterion)
+            return Recipes(space.graph, np.array(list(found.values())[:n]), space.criterion)
     raise PruneError(
         f"Expected a space that holds n={n} recipes: {len(found)} different ones were found in {drawn:,} draws. "
         f"Received: {space!r}. {_nearest(space)}Ask for fewer, or for a larger delta or std."
     )
 
 
-def uniform(model: keras.Model | ChannelGraph, keep: Any, **options: Any) -> Recipes:
+def uniform(model: keras.Model | ChannelGraph, keep: Any, *, criterion: str | dict | Criterion = "l2") -> Recipes:
     """Returns the recipes that keep the same fraction of every group.
 
     Args:
         model: The model, or its graph.
         keep: The fractions, one for each recipe.
-        **options: `criterion` of `Recipes`.
+        criterion: What says which channels of a group stay; one that needs no data. Defaults to `"l2"`.
 
     Raises:
         PruneError: A fraction is out of range.
@@ -134,7 +108,7 @@ def uniform(model: keras.Model | ChannelGraph, keep: Any, **options: Any) -> Rec
     fractions = list(np.atleast_1d(np.asarray(keep, float)).tolist())
     raise_faults("These are no uniform recipes:", [fault for each in fractions for fault in fraction_faults(keep=each)])
     graph = graph_of(model)
-    return Recipes(graph, np.repeat(np.array(fractions)[:, None], len(graph.prunable), axis=1), **options)
+    return Recipes(graph, np.repeat(np.array(fractions)[:, None], len(graph.prunable), axis=1), criterion)
 
 
 def proposed(space: Space, random: np.random.Generator, number: int) -> np.ndarray:

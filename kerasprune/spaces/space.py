@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
+from dataclasses import KW_ONLY, dataclass, field, fields
+from functools import wraps
 from typing import Any, NamedTuple
 
 import keras
@@ -11,12 +12,13 @@ import numpy as np
 
 from kerasprune.costs.cost import check_counted, cost, graph_at
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import fraction_faults, is_number, raise_faults
+from kerasprune.errors import Function, fraction_faults, is_number, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.spaces.counting import Counting
 from kerasprune.spaces.recipes import Highest, graph_of
 
 AROUND = 0.1  # of a mean computation budget that is given as one number, as in the paper
+DELTA = 0.002  # half the width of a window, as in the paper
 _ROUNDING = 1e-9
 
 
@@ -34,6 +36,7 @@ class Window(NamedTuple):
         return f"{self.least:.4g} to {self.most:.4g}"
 
 
+@dataclass(eq=False, repr=False)
 class Space:
     """The recipes of a model that meet constraints.
 
@@ -47,7 +50,7 @@ class Space:
         model: The model, or its graph.
         macs: Fraction of the multiply–adds that stay, `± delta`. Defaults to `None`: any.
         params: Fraction of the parameters that stay, `± delta`. Defaults to `None`: any.
-        delta: Half the width of the windows of `macs` and `params`. Defaults to 0.002.
+        delta: Half the width of the windows of `macs` and `params`. Defaults to 0.002, as in the paper.
         std: The largest standard deviation of a recipe. Defaults to `None`: any.
         mcb: The window of the mean computation budget, `(least, most)`; a number c stands for c ± 0.1. Defaults to
             `None`: any.
@@ -72,33 +75,33 @@ class Space:
         STD pruning spaces and those with a constraint on the parameter bucket, Eq. 2, and Section 4: `c_mCB`.
     """
 
-    def __init__(
-        self,
-        model: keras.Model | ChannelGraph,
-        *,
-        macs: float | None = None,
-        params: float | None = None,
-        delta: float = 0.002,
-        std: float | None = None,
-        mcb: float | tuple[float, float] | None = None,
-        criterion: str | dict | Criterion = "l2",
-        resolution: int | None = None,
-        macs_of: Mapping[str, int] = MappingProxyType({}),
-    ) -> None:
-        given = {"macs": macs, "params": params}
+    model: keras.Model | ChannelGraph
+    _: KW_ONLY
+    macs: float | None = None
+    params: float | None = None
+    delta: float = DELTA
+    std: float | None = None
+    mcb: float | tuple[float, float] | None = None
+    criterion: str | dict | Criterion = "l2"
+    resolution: int | None = None
+    macs_of: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        given = {"macs": self.macs, "params": self.params}
         given = {name: value for name, value in given.items() if value is not None}
-        raise_faults("There is no such space:", _faults(given, delta, std, mcb))
-        self.windows = {name: Window(value - delta, min(value + delta, 1.0)) for name, value in given.items()}
-        if mcb is not None:
-            self.windows["mcb"] = Window(mcb - AROUND, mcb + AROUND) if is_number(mcb) else Window(*map(float, mcb))
-        if std is not None:
-            self.windows["std"] = Window(0.0, float(std))
+        raise_faults("There is no such space:", _faults(given, self.delta, self.std, self.mcb))
+        self.windows = {name: Window(each - self.delta, min(each + self.delta, 1.0)) for name, each in given.items()}
+        if self.mcb is not None:
+            around = is_number(self.mcb)
+            ends = (self.mcb - AROUND, self.mcb + AROUND) if around else map(float, self.mcb)
+            self.windows["mcb"] = Window(*ends)
+        if self.std is not None:
+            self.windows["std"] = Window(0.0, float(self.std))
         raise_faults("There is no such space:", _contradictions(self.windows))
-        self.graph = graph_at(graph_of(model), None, resolution)
+        self.graph = graph_at(graph_of(self.model), None, self.resolution)
         if {"macs", "mcb"} & self.windows.keys():
-            check_counted(cost(self.graph, macs_of=macs_of), "macs= and mcb=")
-        self.criterion = criterion
-        self.count = Counting(self.graph, Highest(self.graph, criterion), macs_of)
+            check_counted(cost(self.graph, macs_of=self.macs_of), "macs= and mcb=")
+        self.count = Counting(self.graph, Highest(self.graph, self.criterion), self.macs_of)
 
     def measures(self, keep: Any) -> dict[str, np.ndarray]:
         """Returns `macs`, `params`, `mcb` and `std` of many recipes, an array each.
@@ -123,6 +126,22 @@ class Space:
     def __repr__(self) -> str:
         windows = ", ".join(f"{name} {window}" for name, window in self.windows.items())
         return f"<Space of {self.graph.model.name!r}: {windows or 'all recipes'}>"
+
+
+def of_space(function: Function) -> Function:
+    """Returns a function of a space that also takes a model and the arguments of its space, with a `FutureWarning`."""
+    names = {each.name for each in fields(Space)}
+
+    @wraps(function)
+    def taking(*args: Any, **kwargs: Any) -> Any:
+        if "space" in kwargs or (args and isinstance(args[0], Space)):
+            return function(*args, **kwargs)
+        old, new = f"{function.__name__}(model, macs=…)", f"{function.__name__}(Space(model, macs=…))"
+        warn(f"{old} is now {new}: the old spelling is accepted until the next release.", FutureWarning)
+        space = Space(*args, **{name: kwargs.pop(name) for name in names & kwargs.keys()})
+        return function(space, **kwargs)
+
+    return taking  # type: ignore[return-value]
 
 
 def _faults(targets: Mapping[str, float], delta: float, std: float | None, mcb: Any) -> list[str]:

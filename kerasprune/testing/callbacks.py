@@ -172,7 +172,7 @@ class _Killed(keras.callbacks.Callback):
 
 
 def _resume(folder: Path) -> Resume:
-    return Resume(folder, STEPS // 2 - 1 if _WITHIN_EPOCHS else None)
+    return Resume(folder, every=STEPS // 2 - 1 if _WITHIN_EPOCHS else None)
 
 
 def _check_resumed(single: list[np.ndarray], make: Make, seed: int, kept: Path) -> None:

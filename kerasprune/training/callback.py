@@ -323,7 +323,7 @@ class PruningCallback(keras.callbacks.Callback):
             Fit.of(self.model).abandon()
             raise PruneError(
                 f"Expected what {type(self).__name__} knows to come back together with the weights. Received: weights "
-                f"of epoch {back} that another callback has restored. Use kp.callbacks.Resume(directory) in place of "
+                f"of epoch {back} that another callback has restored. Use kp.callbacks.Resume(folder) in place of "
                 "BackupAndRestore."
             )
 

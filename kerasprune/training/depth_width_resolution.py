@@ -111,9 +111,9 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 1.0
 
 
-def steps(to: float, rounds: int) -> list[float]:
-    """Returns the fractions that rounds shrink to, `x_n = 1 − n (1 − to) / rounds`."""
-    return [1 - number * (1 - to) / rounds for number in range(1, rounds + 1)]
+def steps(keep: float, rounds: int) -> list[float]:
+    """Returns the fractions that rounds shrink to, `x_n = 1 − n (1 − keep) / rounds`."""
+    return [1 - number * (1 - keep) / rounds for number in range(1, rounds + 1)]
 
 
 def depth_plan(model: keras.Model, extent: Extent, depth: float, scores: Mapping[str, float]) -> Plan:
@@ -368,9 +368,9 @@ def next_plan(
     return depth_plan(model, extent, fraction, scores)
 
 
-def check_rounds(dimension: str, to: float, rounds: int, epochs_per_round: int) -> None:
+def check_rounds(dimension: str, keep: float, rounds: int, epochs_per_round: int) -> None:
     """Checks the arguments that describe rounds."""
-    check_fractions(to=to)
+    check_fractions(keep=keep)
     faults = []
     if dimension not in DIMENSIONS:
         faults.append(

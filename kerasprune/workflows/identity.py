@@ -18,6 +18,9 @@ from kerasprune.files import read_json, write_json
 from kerasprune.graph.walk import functional
 from kerasprune.workflows.engine import plain
 
+FORMERLY = {"to": "keep"}
+"""Settings that 0.2 wrote by other names."""
+
 
 def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
     """Checks that work goes on with the settings that it was begun with, which are written down at its beginning.
@@ -32,7 +35,7 @@ def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
     if not path.exists():
         write_json(path, dict(settings))
         return
-    begun = read_json(path, "the settings of a workflow")
+    begun = {FORMERLY.get(key, key): value for key, value in read_json(path, "the settings of a workflow").items()}
     other = [key for key in {**begun, **settings} if begun.get(key) != settings.get(key)]
     if other:
         raise PruneError(

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import is_number, nearest, raise_faults, whole_number_faults
+from kerasprune.errors import formerly, is_number, nearest, raise_faults, whole_number_faults
 from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.reinitialise import reinitialise
 from kerasprune.training import scope as scopes
@@ -45,12 +45,13 @@ class Ticket:
     weights: Sequence[np.ndarray]
 
 
+@formerly("keep", "epochs")
 def lottery(
     model: keras.Model,
     fit: Fit,
+    *,
     keep: Sequence[float],
     epochs: int,
-    *,
     rewind_epochs: int = 0,
     controls: Sequence[str] = (),
     controls_at: Sequence[float] | None = None,

@@ -12,7 +12,8 @@ import keras
 from kerasprune._keras import inner_layers
 from kerasprune.costs.cost import graph_at
 from kerasprune.data.example_batches import example_batches, image_side
-from kerasprune.errors import fraction_faults, raise_faults, whole_number_faults
+from kerasprune.defaults import DELTA, SAMPLES
+from kerasprune.errors import formerly, fraction_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.values import values
 from kerasprune.plans import Plan
@@ -55,20 +56,21 @@ class MetaPruned:
     search: SearchedPlan
 
 
+@formerly("macs")
 def meta_pruning(
     model: keras.Model | ChannelGraph,
     fit: Fit,
-    macs: float = 0.5,
     *,
+    macs: float = 0.5,
     data: Any,
     judge: Judge | None = None,
     net_epochs: int = 16,
     epochs: int = 64,
-    delta: float = 0.005,
+    delta: float = DELTA,
     hidden: int = 64,
     fractions: Sequence[float] = FRACTIONS,
     evolution: Evolution = Evolution(),  # noqa: B008
-    samples: int = 1000,
+    samples: int = SAMPLES,
     resolution: int | None = None,
     folder: str | Path | None = None,
     seed: int = 0,
@@ -135,13 +137,13 @@ def meta_pruning(
     search = search_widths(
         net,
         judge,
-        macs,
+        macs=macs,
         data=[packed(dense, batch) for batch in batches],
         delta=delta,
         evolution=evolution,
         samples=samples,
         compiled_as=dense,
-        store=None if folder is None else Path(folder) / "search.sqlite",
+        path=None if folder is None else Path(folder) / "search.sqlite",
         seed=seed,
         verbose=verbose,
     )
@@ -152,17 +154,18 @@ def meta_pruning(
     return MetaPruned(slim, search.plan, accuracy, net, search)
 
 
+@formerly("macs", store="path")
 def search_widths(
     net: PruningNet,
     judge: Judge,
-    macs: float,
     *,
+    macs: float,
     data: Any,
-    delta: float = 0.005,
+    delta: float = DELTA,
     evolution: Evolution = Evolution(),  # noqa: B008
-    samples: int = 1000,
+    samples: int = SAMPLES,
     compiled_as: keras.Model | None = None,
-    store: str | Path | None = None,
+    path: str | Path | None = None,
     seed: int = 0,
     verbose: int = 0,
 ) -> SearchedPlan:
@@ -177,7 +180,7 @@ def search_widths(
         evolution: How long is searched. Defaults to 20 generations of 50.
         samples: How many of the examples are used. Defaults to 1000.
         compiled_as: A model that candidates are compiled like, if it is compiled. Defaults to `None`: they are not.
-        store: An SQLite file for the scores; a search that was killed goes on where it was. Defaults to `None`.
+        path: An SQLite file for the scores; a search that was killed goes on where it was. Defaults to `None`.
         seed: Of everything random. Defaults to 0.
         verbose: 1: shows how far it is. Defaults to 0.
 
@@ -210,7 +213,7 @@ def search_widths(
         "examples": digest(array for batch in batches for array in batch),
         "seed": seed,
     }
-    asked = RememberedScores(score, store, question, evolution.most, verbose)
+    asked = RememberedScores(score, path, question, evolution.most, verbose)
     return best_widths(widths, limit, asked, evolution, seed)
 
 

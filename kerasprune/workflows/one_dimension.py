@@ -9,6 +9,7 @@ import keras
 
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of, score_blocks
+from kerasprune.errors import formerly
 from kerasprune.graph.trace import trace
 from kerasprune.training.depth_width_resolution import (
     DIMENSIONS,
@@ -26,12 +27,13 @@ from kerasprune.workflows.store import Store
 from kerasprune.workflows.three_dimensions import plan_at
 
 
+@formerly("macs")
 def one_dimension(
     model: keras.Model,
     fit: Fit,
     dimension: str,
-    macs: float = 0.5,
     *,
+    macs: float = 0.5,
     data: Any = None,
     resolution: int | None = None,
     epochs: int = 80,

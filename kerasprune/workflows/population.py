@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kerasprune.errors import is_number, kind_faults, raise_faults, warn, whole_number_faults
+from kerasprune.errors import formerly, is_number, kind_faults, raise_faults, warn, whole_number_faults
 from kerasprune.files import write_rows
 from kerasprune.registry import engines
 from kerasprune.workflows.candidate_store import CandidateStore, Evaluation, key_of
@@ -29,7 +29,7 @@ class Population:
     kept with its error, and the others go on.
 
     Args:
-        store: Path of the SQLite file. It is made where it is not there.
+        path: The SQLite file that holds them. It is made if it is not there.
         engine: `"local"`: processes of this machine, each begun afresh; `"serial"`: one candidate after another in this
             process, for tests and debuggers; `"ray"`: workers of a Ray cluster, `kerasprune.workflows.ray_runner`; or
             a class with the methods of `kerasprune.workflows.engine.Engine`. Defaults to `"local"`.
@@ -53,12 +53,13 @@ class Population:
         [1.5, 4.0]
     """
 
+    @formerly("engine", "workers", store="path")
     def __init__(
         self,
-        store: str | Path,
+        path: str | Path,
+        *,
         engine: str | type[Engine] = "local",
         workers: int = 1,
-        *,
         threads: int | None = None,
         timeout: float | None = None,
         per_process: int = 1,
@@ -73,7 +74,7 @@ class Population:
         raise_faults("The population cannot be made:", faults)
         self._engine = engines.member(engine) if isinstance(engine, str) else engine
         self._settings = Settings(workers, threads, timeout, per_process)
-        self._store = CandidateStore(store)
+        self._store = CandidateStore(path)
         self._verbose = verbose
 
     def run(

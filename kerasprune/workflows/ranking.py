@@ -9,12 +9,12 @@ import keras
 import numpy as np
 
 from kerasprune.data.examples import Examples
-from kerasprune.defaults import BATCH, SAMPLES
-from kerasprune.errors import PruneError, choice_faults, raise_faults, seed_faults, whole_number_faults
+from kerasprune.defaults import BATCH, DELTA, SAMPLES
+from kerasprune.errors import PruneError, choice_faults, formerly, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.spaces.recipes import Recipes, graph_of
-from kerasprune.spaces.rejection import random_recipes
+from kerasprune.spaces.rejection import kept_of, random_recipes
 from kerasprune.spaces.space import Space
 from kerasprune.steps.choices import READY
 from kerasprune.steps.judge import Judge, check_examples
@@ -101,7 +101,7 @@ def rank(
         >>> import keras, numpy as np, kerasprune as kp
         >>> dense = keras.layers.Dense
         >>> model = keras.Sequential([keras.Input((4,)), dense(8, "relu"), dense(8, "relu"), dense(2)])
-        >>> recipes = kp.spaces.sample(model, params=0.5, delta=0.05, n=4)
+        >>> recipes = kp.spaces.sample(kp.spaces.Space(model, params=0.5, delta=0.05), n=4)
         >>> x = np.random.default_rng(0).normal(size=(200, 4)).astype("float32")
         >>> kp.rank(model, recipes, x, by="reconstructed").scores.shape
         (4,)
@@ -136,15 +136,16 @@ def rank(
     return Ranking(recipes, np.array(scores), found)
 
 
+@formerly(largest=("min_keep", kept_of))
 def eagle_eye(
     model: keras.Model | ChannelGraph,
     data: Any,
     *,
     macs: float | None = None,
     params: float | None = None,
-    delta: float = 0.005,
+    delta: float = DELTA,
     n: int = 100,
-    largest: float = 0.7,
+    min_keep: float = 0.3,
     criterion: str = "l1",
     validation: Any = None,
     measure: str | None = None,
@@ -156,7 +157,7 @@ def eagle_eye(
 ) -> Chosen:
     """EagleEye: random recipes of one cost, the statistics of BatchNorm taken anew, the best of them to be fine-tuned.
 
-    Each group loses a fraction drawn from `[0, largest]`; recipes of another cost are thrown away.
+    Each group keeps a fraction drawn from `[min_keep, 1]`; recipes of another cost are thrown away.
 
     Args:
         model: The trained model, which is left untouched, or its graph.
@@ -165,7 +166,7 @@ def eagle_eye(
         params: Fraction of the parameters that stay, `± delta`.
         delta: Half the width of the window. Defaults to 0.005.
         n: Number of recipes that are judged. Defaults to 100; the paper has 1000.
-        largest: The largest fraction that a group may lose. Defaults to 0.7.
+        min_keep: The smallest fraction that a group may keep. Defaults to 0.3.
         criterion: Which channels stay. Defaults to `"l1"`, as in the paper.
         validation: What slim models are judged on, apart from the test examples. Defaults to `data`.
         measure: See `kp.rank`.
@@ -196,7 +197,7 @@ def eagle_eye(
     if macs is None and params is None:
         raise PruneError("Expected macs or params, the fraction of the dense model's that stays. Received: neither.")
     space = Space(model, macs=macs, params=params, delta=delta, criterion=criterion, resolution=resolution)
-    recipes = random_recipes(space, n, largest=largest, seed=seed)
+    recipes = random_recipes(space, n, min_keep=min_keep, seed=seed)
     options = {"validation": validation, "measure": measure, "loss": loss, "samples": samples, "batch": batch}
     ranking = rank(space.graph, recipes, data, by="recalibrated", **options, seed=seed)
     plan, dense = ranking.plan, space.graph.model

@@ -11,7 +11,7 @@ import numpy as np
 
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.blocks.base import BlockCriterion
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, formerly
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.surgery.rebuild import rebuild
@@ -39,12 +39,13 @@ class Fit(Protocol):
         """Trains, and returns the accuracy."""
 
 
+@formerly(to="keep")
 def rounds(
     model: keras.Model,
     fit: Fit,
     dimension: str,
     *,
-    to: float,
+    keep: float,
     rounds: int = 4,
     epochs_per_round: int = 40,
     resolution: int | None = None,
@@ -56,7 +57,7 @@ def rounds(
 ) -> list[Point]:
     """Shrinks a model along one dimension in equal steps; after each it is rebuilt and trained.
 
-    `x_n = x_{n−1} − (1 − to) / rounds`; M_n is M_{n−1} pruned to x_n and trained.
+    `x_n = x_{n−1} − (1 − keep) / rounds`; M_n is M_{n−1} pruned to x_n and trained.
 
     Importance is taken from M_{n−1}. Built are whole blocks, channels and pixels, and these are what the points tell.
 
@@ -64,7 +65,7 @@ def rounds(
         model: The trained dense model; it is left untouched.
         fit: Trains a model, see `kerasprune.workflows.rounds.Fit`.
         dimension: `"depth"`, `"width"` or `"resolution"`.
-        to: Fraction that the last round keeps.
+        keep: Fraction of the dimension that the last round keeps.
         rounds: Number of rounds. Defaults to 4.
         epochs_per_round: Epochs of training after each step. Defaults to 40.
         resolution: Side of the dense model's inputs, in pixels. Defaults to the model's own.
@@ -87,21 +88,21 @@ def rounds(
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
         >>> def fit(model, *, resolution, epochs, seed):
         ...     return 0.9  # here: model.compile(…), model.fit(…, epochs=epochs), its accuracy
-        >>> points = kp.rounds(model, fit, "width", to=0.5, rounds=2, channels="l1")
+        >>> points = kp.rounds(model, fit, "width", keep=0.5, rounds=2, channels="l1")
         >>> [point.model.get_layer("hidden").units for point in points]
         [6, 4]
 
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Algorithm 1.
     """
-    check_rounds(dimension, to, rounds, epochs_per_round)
+    check_rounds(dimension, keep, rounds, epochs_per_round)
     extent = Extent.of(model, resolution)
     if dimension == "depth":
         check_blocks(model, extent)
-    settings = settings_of(model, dimension, to, rounds, epochs_per_round, extent, seed)
+    settings = settings_of(model, dimension, keep, rounds, epochs_per_round, extent, seed)
     store = Store(folder, dimension, settings | judged_by((dimension,), blocks, channels))
     last, points = Point(1.0, 1.0, 1.0, float("nan"), 0, 0, extent.side, Plan({}), model), []
-    for number, fraction in enumerate(steps(to, rounds), 1):
+    for number, fraction in enumerate(steps(keep, rounds), 1):
 
         def train(before: Point = last, fraction: float = fraction) -> Point:
             step = next_plan(before.model, extent, dimension, fraction, data, blocks, channels, seed)
@@ -139,12 +140,12 @@ def _accuracy(returned: Any) -> float:
 
 
 def settings_of(
-    model: keras.Model, dimension: str, to: float, rounds: int, epochs: int, extent: Extent, seed: int
+    model: keras.Model, dimension: str, keep: float, rounds: int, epochs: int, extent: Extent, seed: int
 ) -> dict[str, Any]:
     """Returns the settings that points depend on, as plain data; weights by a checksum."""
     return {
         "dimension": dimension,
-        "to": to,
+        "keep": keep,
         "rounds": rounds,
         "epochs_per_round": epochs,
         "side": extent.side,

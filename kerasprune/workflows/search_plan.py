@@ -14,7 +14,8 @@ from kerasprune.budgets.trials import Trials
 from kerasprune.costs.cost import graph_at
 from kerasprune.criteria.base import Criterion
 from kerasprune.data.example_batches import example_batches, image_side
-from kerasprune.errors import choice_faults, kind_faults, raise_faults, seed_faults, whole_number_faults
+from kerasprune.defaults import DELTA, SAMPLES
+from kerasprune.errors import choice_faults, formerly, kind_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.graph.values import values
@@ -34,20 +35,21 @@ SHORT = Evolution(population=20, parents=5, mutations=10, crossovers=10, generat
 JUDGES = ("reconstruction", "recalibration")
 
 
+@formerly("macs", store="path")
 def search_plan(
     model: keras.Model | ChannelGraph,
     data: Any,
-    macs: float = 0.5,
     *,
+    macs: float = 0.5,
     criterion: str | dict | type | Criterion = "l1",
     judge: str | Callable[[keras.Model], float] = "reconstruction",
-    delta: float = 0.005,
+    delta: float = DELTA,
     fractions: Sequence[float] = FRACTIONS,
     evolution: Evolution = SHORT,
-    samples: int = 256,
+    samples: int = SAMPLES,
     resolution: int | None = None,
     loss: Any = None,
-    store: str | Path | None = None,
+    path: str | Path | None = None,
     seed: int = 0,
     verbose: int = 0,
 ) -> SearchedPlan:
@@ -69,10 +71,10 @@ def search_plan(
         delta: Half the width of the window around `macs`. Defaults to 0.005.
         fractions: Fractions of a group's channels that may stay. Defaults to 0.10, 0.13, …, 1.00.
         evolution: How long is searched. Defaults to 10 generations of 20.
-        samples: Examples to mend and judge with. Defaults to 256.
+        samples: Examples to mend and judge with. Defaults to 1000.
         resolution: Input side, in pixels, to count at where the model's is free. Defaults to that of the data.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
-        store: An SQLite file for what was judged; a search that was killed goes on where it was. With a judge of your
+        path: An SQLite file for what was judged; a search that was killed goes on where it was. With a judge of your
             own, take another file when it has changed. Defaults to `None`: nothing is kept.
         seed: Of everything random. Defaults to 0.
         verbose: 1: shows how far it is. Defaults to 0.
@@ -117,7 +119,7 @@ def search_plan(
         "seed": seed,
         **named,
     }
-    asked = RememberedScores(score, store, question, evolution.most, verbose)
+    asked = RememberedScores(score, path, question, evolution.most, verbose)
     return best_widths(widths, limit, asked, evolution, seed, scores)
 
 

@@ -16,6 +16,7 @@ from kerasprune.budgets.base import kept_number, top
 from kerasprune.budgets.trials import halves
 from kerasprune.criteria.base import Criterion
 from kerasprune.data.example_batches import example_batches
+from kerasprune.defaults import SAMPLES
 from kerasprune.errors import extras, fraction_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.files import path_of, replacing
 from kerasprune.files.writing import write_rows
@@ -87,7 +88,7 @@ def sensitivity(
     *,
     keep: Sequence[float] = (0.75, 0.5, 0.25, 0.1),
     groups: Sequence[str] | None = None,
-    samples: int = 256,
+    samples: int = SAMPLES,
     loss: Any = None,
     seed: int = 0,
 ) -> SensitivityTable:
@@ -107,7 +108,7 @@ def sensitivity(
         criterion: Which channels stay. Defaults to `"l1"`.
         keep: The fractions kept. Defaults to `(0.75, 0.5, 0.25, 0.1)`.
         groups: Names of the groups. Defaults to `None`: all that are prunable.
-        samples: Examples to reconstruct from, and as many again to measure on. Defaults to 256.
+        samples: Examples to reconstruct from, and as many again to measure on. Defaults to 1000.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
         seed: Of everything random. Defaults to 0.
 

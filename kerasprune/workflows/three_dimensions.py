@@ -12,7 +12,7 @@ import numpy as np
 from kerasprune.costs.cost import shares_of
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.blocks.base import BlockCriterion, score_blocks
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, formerly, raise_faults, whole_number_faults
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.search import MAP, Buildable, Constraint, Surface, Volume
@@ -77,17 +77,18 @@ class ThreeDimensions:
         return 1 - shares_of(self.chosen, self.points[0])["params"]
 
 
+@formerly("macs", down_to="min_macs")
 def three_dimensions(
     model: keras.Model,
     fit: Fit,
-    macs: float = 0.5,
     *,
+    macs: float = 0.5,
     data: Any = None,
     resolution: int | None = None,
     epochs_per_round: int = 40,
     epochs: int = 80,
     rounds: int = 4,
-    down_to: float | None = None,
+    min_macs: float | None = None,
     constraint: str | Constraint = "macs",
     surface: Surface | None = None,
     blocks: str | dict | BlockCriterion = "discrimination",
@@ -112,8 +113,7 @@ def three_dimensions(
         epochs_per_round: Epochs of training of every point. Defaults to 40, as in the paper on CIFAR-10.
         epochs: Epochs of training in the end. Defaults to 80.
         rounds: Points along each dimension. Defaults to 4.
-        down_to: The T that the points go down to, where one collection is to serve several budgets. Defaults to
-            `macs`.
+        min_macs: The T that the points go down to, if one collection is to serve several budgets. Defaults to `macs`.
         constraint: What the budget counts: `"macs"`, those of the networks that can be built; `"volume"`, d·w²·r²; or
             any constraint of `kerasprune.search`. Defaults to `"macs"`.
         surface: Model of accuracy. Defaults to `MAP(rank=1, degree=3)`.
@@ -140,27 +140,23 @@ def three_dimensions(
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions: A Comprehensive Pruning Framework, ICML 2021.
     """
-    low = macs if down_to is None else down_to
+    low = macs if min_macs is None else min_macs
     surface = MAP() if surface is None else surface
-    extent = _checked(model, macs, low, rounds, epochs_per_round, epochs, constraint, resolution, surface)
+    check_fractions(macs=macs, min_macs=low)
+    check_rounds("depth", low, rounds, epochs_per_round)
+    raise_faults("Pruning along three dimensions cannot begin:", _faults(macs, low, epochs, constraint, surface))
+    extent = check_extent(model, resolution, low)
+    check_points(extent, low, rounds, surface)
+    judges = Judges(blocks, channels, data, seed)
     width_plan(model, extent, low**0.5, channels, data, seed=seed)
-    importance = score_blocks(blocks, trace(model, unknown="freeze"), data, seed=seed)
+    importance = judges.importance(model)
     lower = _alone(macs)
     limit = _limit(constraint, model, extent, importance, lower)
     limit.check(macs, np.array(lower))
     points = collect(
-        model,
-        fit,
-        down_to=low,
-        data=data,
-        resolution=resolution,
-        epochs_per_round=epochs_per_round,
-        rounds=rounds,
-        blocks=blocks,
-        channels=channels,
-        seed=seed,
-        folder=folder,
-    )
+        model, fit, low, judges,
+        rounds=rounds, epochs_per_round=epochs_per_round, resolution=resolution, folder=folder,
+    )  # fmt: skip
     fitted = _fitted(surface, points)
     optimum = fitted.optimum(macs, lower, constraint=limit)
     name = constraint if isinstance(constraint, str) else type(constraint).__name__
@@ -180,18 +176,36 @@ def _fitted(surface: Surface, points: list[Point]) -> Surface:
     return surface.fit(depth, width, resolution, [point.accuracy for point in points])
 
 
+@dataclass(frozen=True)
+class Judges:
+    """Who says which blocks and which channels are kept.
+
+    Args:
+        blocks: Criterion of blocks. Defaults to `"discrimination"`.
+        channels: Criterion of channels. Defaults to `"bn_scale"`.
+        data: Batches of `(inputs, labels)` for criteria that look at data. Defaults to `None`.
+        seed: Of everything random. Defaults to 0.
+    """
+
+    blocks: str | dict | BlockCriterion = "discrimination"
+    channels: str | dict | Criterion = "bn_scale"
+    data: Any = None
+    seed: int = 0
+
+    def importance(self, model: keras.Model) -> dict[str, float]:
+        """Returns the score of every droppable block."""
+        return score_blocks(self.blocks, trace(model, unknown="freeze"), self.data, seed=self.seed)
+
+
 def collect(
     model: keras.Model,
     fit: Fit,
+    low: float,
+    judges: Judges,
     *,
-    down_to: float,
-    data: Any = None,
-    resolution: int | None = None,
-    epochs_per_round: int = 40,
     rounds: int = 4,
-    blocks: str | dict | BlockCriterion = "discrimination",
-    channels: str | dict | Criterion = "bn_scale",
-    seed: int = 0,
+    epochs_per_round: int = 40,
+    resolution: int | None = None,
     folder: str | Path | None = None,
 ) -> list[Point]:
     """Returns the points of Algorithm 1: the dense network, then along each dimension `rounds` networks.
@@ -199,36 +213,23 @@ def collect(
     Args:
         model: The trained dense model.
         fit: Trains a model; with `epochs=0` it only takes the accuracy.
-        down_to: T: the points go down to `d = T`, `w = √T`, `r = √T`.
-        data: As in `three_dimensions`, as are the others.
-        resolution: Side of the dense model's inputs.
-        epochs_per_round: Epochs of training of every point.
+        low: T: the points go down to `d = T`, `w = √T`, `r = √T`.
+        judges: Who says what is kept.
         rounds: Points along each dimension.
-        blocks: Criterion of blocks.
-        channels: Criterion of channels.
-        seed: Of everything random.
+        epochs_per_round: Epochs of training of every point.
+        resolution: Side of the dense model's inputs.
         folder: Where finished points are kept.
     """
     extent = Extent.of(model, resolution)
-    settings = {"weights": checksum(model), "side": extent.side, "seed": seed}
+    settings = {"weights": checksum(model), "side": extent.side, "seed": judges.seed}
     plan = Plan.of(trace(model, unknown="freeze"), {})
-    dense = Store(folder, "dense", settings).point(0, lambda: built_point(model, plan, extent, fit, 0, seed))
+    dense = Store(folder, "dense", settings).point(0, lambda: built_point(model, plan, extent, fit, 0, judges.seed))
     points = [dense]
-    for dimension, least in zip(DIMENSIONS, _alone(down_to), strict=True):
+    for dimension, least in zip(DIMENSIONS, _alone(low), strict=True):
         points += shrink(
-            model,
-            fit,
-            dimension,
-            to=least,
-            rounds=rounds,
-            epochs_per_round=epochs_per_round,
-            resolution=resolution,
-            data=data,
-            blocks=blocks,
-            channels=channels,
-            seed=seed,
-            folder=folder,
-        )
+            model, fit, dimension, keep=least, rounds=rounds, epochs_per_round=epochs_per_round, resolution=resolution,
+            data=judges.data, blocks=judges.blocks, channels=judges.channels, seed=judges.seed, folder=folder,
+        )  # fmt: skip
     return points
 
 
@@ -285,34 +286,18 @@ def _limit(
     return constraint
 
 
-def _checked(
-    model: keras.Model,
-    macs: float,
-    low: float,
-    rounds: int,
-    epochs_per_round: int,
-    epochs: int,
-    constraint: str | Constraint,
-    resolution: int | None,
-    surface: Surface,
-) -> Extent:
-    """Checks the arguments before anything is trained, and returns the extent of the model."""
-    check_fractions(macs=macs, down_to=low)
-    check_rounds("depth", low, rounds, epochs_per_round)
-    faults = []
+def _faults(macs: float, low: float, epochs: int, constraint: str | Constraint, surface: Surface) -> list[str]:
+    """Returns what is wrong with the arguments of `three_dimensions`."""
+    faults = whole_number_faults(0, epochs=epochs)
     if low > macs:
-        faults.append(f"Expected down_to ≤ macs, so that the points reach the budget. Received: {low} > {macs}.")
+        faults.append(f"Expected min_macs ≤ macs, so that the points reach the budget. Received: {low} > {macs}.")
     elif low == 1:
-        faults.append("Expected macs < 1, so that the points differ, or down_to < 1. Received: macs=1.")
+        faults.append("Expected macs < 1, so that the points differ, or min_macs < 1. Received: macs=1.")
     if not isinstance(constraint, Constraint) and constraint not in CONSTRAINTS:
         faults.append(f"Expected constraint to be one of {CONSTRAINTS} or a Constraint. Received: {constraint!r}.")
     if not isinstance(surface, Surface):
         faults.append(f"Expected surface to be a Surface, e.g. kp.search.MAP(). Received: surface={surface!r}.")
-    faults += whole_number_faults(0, epochs=epochs)
-    raise_faults("Pruning along three dimensions cannot begin:", faults)
-    extent = check_extent(model, resolution, low)
-    check_points(extent, low, rounds, surface)
-    return extent
+    return faults
 
 
 def check_extent(model: keras.Model, resolution: int | None, low: float) -> Extent:
@@ -346,7 +331,7 @@ def check_points(extent: Extent, low: float, rounds: int, surface: Surface) -> N
     """
     if not extent.blocks_at(low):
         raise PruneError(
-            f"Expected macs, and down_to, at which blocks stay. Received: {low}, at which all {extent.blocks} would "
+            f"Expected macs, and min_macs, at which blocks stay. Received: {low}, at which all {extent.blocks} would "
             f"go. Ask for more than {0.5 / extent.blocks:.3g}."
         )
     points = [extent.built_at()]
@@ -354,7 +339,7 @@ def check_points(extent: Extent, low: float, rounds: int, surface: Surface) -> N
         points += [extent.built_at(**{name: fraction}) for fraction in steps(least, rounds)]
     raise_faults(
         f"The surface cannot be fitted to what rounds={rounds} down to T = {low} would build: "
-        f"{extent.droppable} of {extent.blocks} blocks can be dropped. Raise rounds=, lower down_to=, or give a "
+        f"{extent.droppable} of {extent.blocks} blocks can be dropped. Raise rounds=, lower min_macs=, or give a "
         "surface that needs fewer points, e.g. surface=kp.search.MAP(degree=2):",
         surface.faults(*zip(*points, strict=True)),
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.analysis.feature_maps import feature_maps
+from kerasprune.analysis.feature_maps import mean_feature_maps
 
 
 def test_maps_are_mean_absolute_values_of_the_last_convolution():
@@ -16,7 +16,7 @@ def test_maps_are_mean_absolute_values_of_the_last_convolution():
     last = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)][-1]
     expected = np.abs(keras.Model(model.inputs, last.output).predict(images, verbose=0)).mean(axis=-1)
     assert expected.std() > 0
-    np.testing.assert_allclose(feature_maps(model, images), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(mean_feature_maps(model, images), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_convolution_inside_a_nested_model_counts():
@@ -24,10 +24,10 @@ def test_a_convolution_inside_a_nested_model_counts():
     inputs = keras.Input((6, 6, 2))
     model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inner(inputs)))
     images = np.ones((1, 6, 6, 2), "float32")
-    np.testing.assert_allclose(feature_maps(model, images), np.abs(inner(images)).mean(-1), rtol=1e-6)
+    np.testing.assert_allclose(mean_feature_maps(model, images), np.abs(inner(images)).mean(-1), rtol=1e-6)
 
 
 def test_a_model_without_convolutions_is_refused():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     with pytest.raises(kp.PruneError, match="convolution over two axes"):
-        feature_maps(model, np.ones((1, 4)))
+        mean_feature_maps(model, np.ones((1, 4)))

@@ -369,3 +369,9 @@ def test_damaged_archives_are_passed_over(tmp_path):
     newest.write_bytes(whole[: at + 10] + b"\x63" + whole[at + 11 :])  # a method of compression that nobody knows
     found, faults = last_good(tmp_path)
     assert found is not None and len(faults) == 1
+
+
+def test_the_folder_by_its_old_name(tmp_path):
+    with pytest.warns(FutureWarning, match=r"Resume\(directory=…\) is now Resume\(folder=…\)"):
+        resume = kp.callbacks.get({"name": "resume", "directory": tmp_path})
+    assert resume.folder == tmp_path and resume.every is None

@@ -47,7 +47,7 @@ def test_points_are_those_of_rebuilt_networks(family, dimension):
     model = randomise(MAKERS[family](), 0)
     arguments = {
         "rounds": ROUNDS,
-        "to": 0.6,
+        "keep": 0.6,
         "epochs_per_round": EPOCHS,
         "resolution": SIDE,
         "data": list(digits(SIDE, "validation")),
@@ -96,7 +96,7 @@ def test_what_is_silent_stays_silent_while_the_rest_learns():
     model = compiled(randomise(MAKERS["residual"](), 0), rate=0.05)
     train = digits(SIDE, "train")
     model.fit(train, epochs=1, verbose=0, shuffle=False)  # momentum that would bring weights back
-    callback = ShrinkRounds("width", 1, to=0.5, epochs_per_round=2, resolution=SIDE, monitor="accuracy")
+    callback = ShrinkRounds("width", 1, keep=0.5, epochs_per_round=2, resolution=SIDE, monitor="accuracy")
     model.fit(train, epochs=2, verbose=0, shuffle=False, callbacks=[callback])
     images = next(iter(train))[0]
     slim = kp.rebuild(model, callback.plan, absorb=False)
@@ -110,7 +110,7 @@ def test_it_leaves_nothing_behind():  # in depth; in width see test_registered.p
     data = [(images, np.arange(40) % 4)]
     check_callback(
         lambda: ShrinkRounds(
-            "depth", 2, to=0.5, epochs_per_round=1, monitor="loss", data=data, blocks={**BLOCKS, "samples": 40}
+            "depth", 2, keep=0.5, epochs_per_round=1, monitor="loss", data=data, blocks={**BLOCKS, "samples": 40}
         )
     )
 
@@ -132,7 +132,7 @@ def test_bad_use_is_an_error():
         fit(ShrinkRounds("depth", 2, epochs_per_round=1, resolution=SIDE))
     with pytest.raises(kp.PruneError, match="resolution=None"):
         _ = ShrinkRounds("resolution", 2, epochs_per_round=1).sizes
-    for wrong in ({"dimension": "hight"}, {"to": 0}, {"rounds": 0}, {"epochs_per_round": 0}):
+    for wrong in ({"dimension": "hight"}, {"keep": 0}, {"rounds": 0}, {"epochs_per_round": 0}):
         with pytest.raises(kp.PruneError, match="Received"):
             ShrinkRounds(**{"dimension": "width", **wrong})
     assert all(variable.constraint is None for variable in model.variables)
@@ -162,7 +162,7 @@ def test_networks_without_blocks_have_width():
     inputs = keras.Input((SIDE, SIDE, 3))
     x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(8, 3, use_bias=False)(inputs)))
     model = compiled(keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling2D()(x))))
-    callback = ShrinkRounds("width", 2, to=0.5, epochs_per_round=1, monitor="loss")
+    callback = ShrinkRounds("width", 2, keep=0.5, epochs_per_round=1, monitor="loss")
     model.fit(digits(SIDE, "train"), epochs=2, verbose=0, callbacks=[callback])
     assert [(point.d, point.w) for point in callback.points] == [(1, 0.75), (1, 0.5)]
     callback = ShrinkRounds("depth", 2, epochs_per_round=1, monitor="loss")

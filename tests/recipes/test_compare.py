@@ -216,7 +216,7 @@ def test_criteria_that_all_fail_are_an_error(files, tmp_path):
 def test_by_command(files, tmp_path, monkeypatch):
     def here(store, engine, workers, verbose):  # without the seconds that processes take to begin
         assert (engine, workers) == ("local", 2)
-        return kp.Population(store, "serial", verbose=verbose)
+        return kp.Population(store, engine="serial", verbose=verbose)
 
     monkeypatch.setattr("kerasprune.recipes.compare.Population", here)
 

@@ -34,7 +34,7 @@ def invoke(*arguments):
 def test_runs_of_a_grid(recipe, tmp_path, monkeypatch):
     def run(resume=False, seeds=2, **options):
         values = {"prune.plan.macs": [0.5, 0.25]}
-        here = {"out": tmp_path / "out", "engine": "serial", "verbose": 0}
+        here = {"folder": tmp_path / "out", "engine": "serial", "verbose": 0}
         return recipes.seeds_and_grid(recipe, seeds=seeds, grid=values, resume=resume, **here, **options)
 
     calls = []
@@ -99,15 +99,15 @@ def test_values_of_a_grid():
 
 def test_all_runs_are_checked_before_the_first(recipe, tmp_path):
     with pytest.raises(PruneError) as raised:
-        recipes.seeds_and_grid(recipe, grid={"prune.plan.macs": [0.5, 1.5, 2]}, out=tmp_path / "out")
+        recipes.seeds_and_grid(recipe, grid={"prune.plan.macs": [0.5, 1.5, 2]}, folder=tmp_path / "out")
     assert "prune.plan.macs=1.5: " in str(raised.value) and "prune.plan.macs=2: " in str(raised.value)
     assert not (tmp_path / "out").exists()
     with pytest.raises(PruneError, match="seeds=0"):
-        recipes.seeds_and_grid(recipe, seeds=0, out=tmp_path / "out")
+        recipes.seeds_and_grid(recipe, seeds=0, folder=tmp_path / "out")
     with pytest.raises(PruneError, match="--seeds"):
-        recipes.seeds_and_grid(recipe, grid={"seed": [1, 2]}, out=tmp_path / "out")
+        recipes.seeds_and_grid(recipe, grid={"seed": [1, 2]}, folder=tmp_path / "out")
     with pytest.raises(PruneError, match="holds other files"):
-        recipes.seeds_and_grid(recipe, seeds=2, out=tmp_path)
+        recipes.seeds_and_grid(recipe, seeds=2, folder=tmp_path)
 
 
 def test_folder_names_are_legal_and_differ(recipe):

@@ -32,7 +32,7 @@ def resnet20() -> kp.ChannelGraph:
     ids=str,
 )
 def test_a_hundred_recipes_of_resnet50_lie_in_every_space_of_the_paper(resnet50, windows):
-    recipes = kp.spaces.sample(resnet50, **windows, n=100, seed=1)
+    recipes = kp.spaces.sample(Space(resnet50, **windows), n=100, seed=1)
     assert recipes.keep.shape == (100, len(resnet50.prunable))
     assert len(np.unique(recipes.channels, axis=0)) == 100
     macs, params = kp.spaces.costs(resnet50, recipes)
@@ -53,7 +53,8 @@ def test_the_uniform_half_of_resnet50_keeps_what_the_paper_says(resnet50):
 
 
 def test_the_same_seed_draws_the_same_recipes(resnet20):
-    one, same, other = (kp.spaces.sample(resnet20, macs=0.5, std=0.1, n=3, seed=seed).keep for seed in (0, 0, 1))
+    space = Space(resnet20, macs=0.5, std=0.1)
+    one, same, other = (kp.spaces.sample(space, n=3, seed=seed).keep for seed in (0, 0, 1))
     assert (one == same).all()
     assert not (one == other).all()
 
@@ -66,8 +67,9 @@ def test_the_share_of_random_recipes_is_that_of_a_plain_loop(resnet20):
     for index in range(300):
         inside += abs(kp.cost(resnet20, recipes.plan(index)).macs / dense - 0.5) <= 0.05
     assert inside
-    assert kp.spaces.acceptance(resnet20, macs=0.5, delta=0.05, largest=0.6, draws=300, seed=7) == inside / 300
-    narrow = kp.spaces.acceptance(resnet20, macs=0.5, delta=0.002, largest=0.6, draws=5000)
+    space = Space(resnet20, macs=0.5, delta=0.05)
+    assert kp.spaces.acceptance(space, min_keep=0.4, draws=300, seed=7) == inside / 300
+    narrow = kp.spaces.acceptance(Space(resnet20, macs=0.5, delta=0.002), min_keep=0.4, draws=5000)
     assert narrow < 0.05
 
 
@@ -93,19 +95,38 @@ def test_membership_is_that_of_the_definitions(resnet20):
         ({"macs": 0.25, "std": 0.0}, r"1 different ones were found in|0 different ones were found in"),
         ({"std": 0.1}, "Expected macs or params"),
         ({"macs": 25, "delta": 2, "std": -1, "mcb": (2, 1)}, r"(?s)macs=25.*delta=2.*std=-1.*mcb=\(2, 1\)"),
-        ({"macs": 0.5, "n": 0}, "n=0"),
     ],
     ids=str,
 )
 def test_what_is_empty_says_what_can_be_reached(resnet20, windows, words):
     with pytest.raises(kp.PruneError, match=words):
-        kp.spaces.sample(resnet20, **windows)
+        kp.spaces.sample(Space(resnet20, **windows))
+
+
+def test_no_recipes_are_not_drawn(resnet20):
+    with pytest.raises(kp.PruneError, match="n=0"):
+        kp.spaces.sample(Space(resnet20, macs=0.5), n=0)
+
+
+def test_a_model_with_the_arguments_of_its_space_is_still_taken(resnet20):
+    space = Space(resnet20, macs=0.5, delta=0.05, criterion="l1")
+    expected = kp.spaces.sample(space, n=2, seed=3)
+    with pytest.warns(FutureWarning, match=r"sample\(Space\(model, macs=…\)\)"):
+        found = kp.spaces.sample(resnet20, macs=0.5, delta=0.05, criterion="l1", n=2, seed=3)
+    assert (found.keep == expected.keep).all() and found.plan(1).keep.keys() == expected.plan(1).keep.keys()
+    with pytest.warns(FutureWarning) as said:
+        share = kp.spaces.acceptance(resnet20, macs=0.5, delta=0.05, largest=0.6, draws=300, seed=7)
+    assert share == kp.spaces.acceptance(space, min_keep=0.4, draws=300, seed=7)
+    assert {one.filename for one in said} == {__file__} and len(said) == 2
+    assert len(kp.spaces.random_recipes(space, 2, min_keep=0.4)) == 2
+    with pytest.raises(kp.PruneError, match="min_keep to be a fraction kept in"):
+        kp.spaces.random_recipes(space, 2, min_keep=1.0)
 
 
 def test_a_model_of_which_nothing_can_go_is_refused():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     with pytest.raises(kp.PruneError, match="channels that can be dropped"):
-        kp.spaces.sample(model, macs=0.5)
+        kp.spaces.sample(Space(model, macs=0.5))
 
 
 @keras.saving.register_keras_serializable("tests.spaces")
@@ -125,6 +146,6 @@ def test_multiply_adds_that_nobody_knows_are_not_passed_over():
     model = keras.Model(inputs, keras.layers.Dense(2)(Strange(name="strange")(x)))
     graph = kp.trace(model, unknown="freeze")
     with pytest.raises(kp.PruneError, match=r"multiply–adds are known, to meet macs= and mcb=.*strange"):
-        kp.spaces.sample(graph, macs=0.9)
-    assert len(kp.spaces.sample(graph, params=0.95, delta=0.02, n=2)) == 2
-    assert len(kp.spaces.sample(graph, macs=0.95, delta=0.04, n=2, macs_of={"strange": 8000})) == 2
+        kp.spaces.sample(Space(graph, macs=0.9))
+    assert len(kp.spaces.sample(Space(graph, params=0.95, delta=0.02), n=2)) == 2
+    assert len(kp.spaces.sample(Space(graph, macs=0.95, delta=0.04, macs_of={"strange": 8000}), n=2)) == 2

@@ -46,7 +46,7 @@ def drawn():
     fit = Fit()
     model = network()
     before = model.get_weights()
-    tickets = kp.lottery(model, fit, KEEP, epochs=2, rewind_epochs=1, controls=CONTROLS, controls_at=[0.2], seed=3)
+    tickets = kp.lottery(model, fit, keep=KEEP, epochs=2, rewind_epochs=1, controls=CONTROLS, controls_at=[0.2], seed=3)
     assert all(map(np.array_equal, before, model.get_weights()))
     return model, fit, tickets
 
@@ -133,7 +133,7 @@ def without_a_first_epoch(model, *, resolution, epochs, seed):
 @pytest.mark.parametrize(("fit", "message"), [(without_a_first_epoch, r"write initial_epoch=0"), (None, "fit=None")])
 def test_a_fit_that_cannot_begin_in_the_middle_of_its_schedule_is_refused(fit, message):
     with pytest.raises(kp.PruneError, match=message):
-        kp.lottery(network(), fit, [0.5], epochs=1)
+        kp.lottery(network(), fit, keep=[0.5], epochs=1)
 
 
 def test_reinitialised_networks():

@@ -34,7 +34,7 @@ def trained():
 @pytest.mark.parametrize("by", ["removed", "recalibrated", "reconstructed"])
 def test_scores_are_those_of_models_made_by_hand(trained, by):
     model, x, y = trained
-    recipes = kp.spaces.sample(model, params=0.5, delta=0.03, n=2)
+    recipes = kp.spaces.sample(kp.spaces.Space(model, params=0.5, delta=0.03), n=2)
     ranking = kp.rank(model, recipes, (x[:200], y[:200]), by=by, validation=(x[200:], y[200:]))
     for number in range(2):
         plan = recipes.plan(number)
@@ -53,7 +53,7 @@ def test_scores_are_those_of_models_made_by_hand(trained, by):
 
 def test_without_labels_the_outputs_are_compared(trained):
     model, x, _ = trained
-    recipes = kp.spaces.sample(model, params=0.5, delta=0.03, n=2)
+    recipes = kp.spaces.sample(kp.spaces.Space(model, params=0.5, delta=0.03), n=2)
     ranking = kp.rank(model, recipes, x[:256], by="removed")
     expected = [-output_error(kp.rebuild(model, recipes.plan(i)), model, [x[:256]]) for i in range(2)]
     assert ranking.scores == pytest.approx(expected, rel=1e-4)

@@ -75,9 +75,9 @@ def test_a_judge_of_ones_own_and_a_store(model, tmp_path):
         return -slim.get_layer("wide").units
 
     how = {"macs": 0.5, "delta": 0.1, "judge": judge, "fractions": EIGHTHS, "evolution": FEW}
-    first = kp.search_plan(model, DATA, **how, store=tmp_path / "search.sqlite")
+    first = kp.search_plan(model, DATA, **how, path=tmp_path / "search.sqlite")
     number = len(asked)
-    again = kp.search_plan(model, DATA, **how, store=tmp_path / "search.sqlite")
+    again = kp.search_plan(model, DATA, **how, path=tmp_path / "search.sqlite")
     assert again == first and len(asked) == number == len(first.search.candidates)
     assert first.score == -min(asked)
     with first.save(tmp_path / "search.csv").open() as file:
@@ -98,7 +98,7 @@ def test_recalibration_judges_with_statistics_taken_anew():
     )
     normed.moving_mean.assign(np.full(8, 0.1))
     few = Evolution(population=2, generations=1)
-    found = kp.search_plan(model, DATA, 0.5, judge="recalibration", delta=0.1, evolution=few, samples=64)
+    found = kp.search_plan(model, DATA, macs=0.5, judge="recalibration", delta=0.1, evolution=few, samples=64)
     slim = kp.recalibrate(kp.rebuild(model, found.plan), DATA, samples=64)
     assert found.score == pytest.approx(-logit_error(slim, model, found.plan, DATA, samples=64), rel=1e-4)
 

@@ -52,7 +52,7 @@ def perceptron(units: int = 8) -> keras.Model:
 
 
 def shrink(folder, fit, model: keras.Model | None = None):
-    (point,) = kp.rounds(model or perceptron(), fit, "width", to=0.5, rounds=1, channels="l1", folder=folder)
+    (point,) = kp.rounds(model or perceptron(), fit, "width", keep=0.5, rounds=1, channels="l1", folder=folder)
     return point
 
 

@@ -20,7 +20,7 @@ from kerasprune.testing import randomise
 from kerasprune.training.depth_width_resolution import Costs, Extent
 from kerasprune.workflows.one_dimension import one_dimension
 from kerasprune.workflows.rounds import rounds
-from kerasprune.workflows.three_dimensions import check_points, collect, plan_at, three_dimensions
+from kerasprune.workflows.three_dimensions import Judges, check_points, collect, plan_at, three_dimensions
 
 SIDE = 16
 
@@ -68,7 +68,7 @@ def test_rounds_build_what_they_tell(model, data):
     for dimension, fractions in wanted.items():
         fit = CountingFit(extent)
         points = rounds(
-            model, fit, dimension, to=0.5, epochs_per_round=3, resolution=SIDE, data=data, blocks=BLOCKS, seed=5
+            model, fit, dimension, keep=0.5, epochs_per_round=3, resolution=SIDE, data=data, blocks=BLOCKS, seed=5
         )
         np.testing.assert_allclose([(p.d, p.w, p.r) for p in points], fractions)
         assert [call[:3] for call in fit.calls] == [(p.d, p.w, p.r) for p in points]
@@ -119,8 +119,9 @@ def test_blocks_first_and_channels_first_give_the_same_model(family):
 def test_the_optimum_is_that_of_the_fitted_points(model, data):
     fit = CountingFit(Extent.of(model, SIDE))
     result = three_dimensions(
-        model, fit, 0.5, data=data, resolution=SIDE, epochs_per_round=1, epochs=2, blocks=BLOCKS, surface=MAP(degree=2)
-    )
+        model, fit, macs=0.5, data=data, resolution=SIDE, epochs_per_round=1, epochs=2, blocks=BLOCKS,
+        surface=MAP(degree=2),
+    )  # fmt: skip
     assert len(result.points) == 13 and len(fit.calls) == 14
     assert [call[3] for call in fit.calls] == [0, *[1] * 12, 2]
     d, w, r = result.optimum
@@ -142,8 +143,8 @@ def test_the_optimum_is_that_of_the_fitted_points(model, data):
 def test_volume_is_the_formula(model, data):
     fit = CountingFit(Extent.of(model, SIDE))
     result = three_dimensions(
-        model, fit, 0.5, data=data, resolution=SIDE, epochs_per_round=1, epochs=1, blocks=BLOCKS, constraint="volume",
-        surface=MAP(degree=2),
+        model, fit, macs=0.5, data=data, resolution=SIDE, epochs_per_round=1, epochs=1, blocks=BLOCKS,
+        constraint="volume", surface=MAP(degree=2),
     )  # fmt: skip
     d, w, r = result.optimum
     assert d * w**2 * r**2 == pytest.approx(0.5, abs=1e-6)
@@ -154,7 +155,7 @@ def test_one_dimension_comes_nearest_to_the_budget(model, data):
     dense = kp.cost(model, resolution=SIDE).macs
     fit = CountingFit(Extent.of(model, SIDE))
     for dimension, apart in (("depth", 0.06), ("width", 0.03), ("resolution", 0.05)):
-        point = one_dimension(model, fit, dimension, 0.5, data=data, resolution=SIDE, epochs=1, blocks=BLOCKS)
+        point = one_dimension(model, fit, dimension, macs=0.5, data=data, resolution=SIDE, epochs=1, blocks=BLOCKS)
         assert abs(point.macs / dense - 0.5) < apart
         assert sum(x < 1 for x in (point.d, point.w, point.r)) == 1
 
@@ -178,7 +179,7 @@ def fit(model, *, resolution, epochs, seed):
     if epochs: model.fit(small, y, epochs=epochs, batch_size=16, shuffle=False, verbose=0)
     if len(open(folder + "/calls").readlines()) == limit: os.kill(os.getpid(), signal.SIGKILL)
     return float(model.evaluate(small, y, verbose=0)[1]) + 0.1 * model.count_params() / 1e5
-found = three_dimensions(model, fit, 0.6, data=[(x, y)], resolution=12, epochs_per_round=1, epochs=2, rounds=2,
+found = three_dimensions(model, fit, macs=0.6, data=[(x, y)], resolution=12, epochs_per_round=1, epochs=2, rounds=2,
                          blocks={"name": "discrimination", "classifier": "ridge", "samples": 48},
                          surface=MAP(degree=2), folder=folder)
 weights = float(sum(np.abs(np.asarray(w)).sum() for w in found.model.weights))
@@ -211,9 +212,9 @@ def test_a_job_that_is_killed_takes_up_its_points(tmp_path):
 
 def test_a_folder_of_other_settings_is_an_error(model, data, tmp_path):
     fit = CountingFit(Extent.of(model, SIDE))
-    rounds(model, fit, "width", to=0.8, rounds=1, epochs_per_round=1, resolution=SIDE, folder=tmp_path)
-    with pytest.raises(kp.PruneError, match="to=0.8.*Received: to=0.7"):
-        rounds(model, fit, "width", to=0.7, rounds=1, epochs_per_round=1, resolution=SIDE, folder=tmp_path)
+    rounds(model, fit, "width", keep=0.8, rounds=1, epochs_per_round=1, resolution=SIDE, folder=tmp_path)
+    with pytest.raises(kp.PruneError, match="keep=0.8.*Received: keep=0.7"):
+        rounds(model, fit, "width", keep=0.7, rounds=1, epochs_per_round=1, resolution=SIDE, folder=tmp_path)
     assert len(fit.calls) == 1
 
 
@@ -222,10 +223,10 @@ def test_a_folder_of_other_criteria_is_an_error(model, data, tmp_path):
     shared = {"data": data, "resolution": SIDE, "folder": tmp_path}
 
     def shrink(dimension, **criteria):
-        rounds(model, fit, dimension, to=0.8, rounds=1, epochs_per_round=1, **shared, **criteria)
+        rounds(model, fit, dimension, keep=0.8, rounds=1, epochs_per_round=1, **shared, **criteria)
 
     def alone(dimension, **criteria):
-        one_dimension(model, fit, dimension, 0.7, epochs=1, **shared, **criteria)
+        one_dimension(model, fit, dimension, macs=0.7, epochs=1, **shared, **criteria)
 
     for prune in (shrink, alone):
         prune("width", channels="l1")
@@ -255,7 +256,7 @@ def test_criteria_are_told_apart_by_their_public_fields(model, tmp_path):
             object.__setattr__(self, "_seen", object())
 
     fit = CountingFit(Extent.of(model, SIDE))
-    shared = {"to": 0.8, "rounds": 1, "resolution": SIDE, "folder": tmp_path}
+    shared = {"keep": 0.8, "rounds": 1, "resolution": SIDE, "folder": tmp_path}
     for _ in range(2):
         rounds(model, fit, "width", channels=Weighed(np.arange(3)), **shared)
     with pytest.raises(kp.PruneError, match=r"'weights': \[0, 1, 2\].*Received: .*'weights': \[1, 1, 1\]"):
@@ -287,8 +288,8 @@ def test_what_can_be_known_before_is_said_before_anything_is_trained(model, data
         ({"model": residual(3)}, "3 of 3 blocks (.|\n)*MAP.degree=2(.|\n)*4 different values of d"),
         ({"surface": MAP(rank=2)}, "Raise rounds=(.|\n)*at least 20 points(.|\n)*Received: 13"),
         ({"macs": 1.0}, "macs < 1"),
-        ({"model": residual(8), "macs": 0.05}, "macs, and down_to.*Received: 0.05.*all 8.*more than 0.0625"),
-        ({"model": residual(3), "macs": 0.5, "down_to": 0.02}, "Received: 0.02.*all 3 would"),
+        ({"model": residual(8), "macs": 0.05}, "macs, and min_macs.*Received: 0.05.*all 8.*more than 0.0625"),
+        ({"model": residual(3), "macs": 0.5, "min_macs": 0.02}, "Received: 0.02.*all 3 would"),
         ({"channels": "bn_scal"}, "Did you mean 'bn_scale'"),
         ({"blocks": "discriminaton"}, "Did you mean 'discrimination'"),
         ({"data": None}, "data=None"),
@@ -305,7 +306,7 @@ def test_what_can_be_known_before_is_said_before_anything_is_trained(model, data
 
 def test_the_points_that_are_foreseen_are_those_that_are_built(model, data):
     extent = Extent.of(model, SIDE)
-    points = collect(model, CountingFit(extent), down_to=0.3, data=data, resolution=SIDE, rounds=2, blocks=BLOCKS)
+    points = collect(model, CountingFit(extent), 0.3, Judges(BLOCKS, data=data), resolution=SIDE, rounds=2)
     foreseen = []
 
     class Told(MAP):
@@ -331,7 +332,7 @@ def test_bad_input(model, data):
         ({"model": fixed}, "free input side.*Received.*16, 16, 3"),
         ({"resolution": None}, "leaves it free"),
         ({"macs": 0.0}, "macs to be a fraction kept in"),
-        ({"down_to": 0.9}, "down_to ≤ macs"),
+        ({"min_macs": 0.9}, "min_macs ≤ macs"),
         ({"constraint": "seconds"}, "Expected constraint"),
         ({"model": shallow, "resolution": 8}, "free input side"),
         ({"epochs": -1}, "epochs to be a whole number"),
@@ -339,15 +340,15 @@ def test_bad_input(model, data):
         with pytest.raises(kp.PruneError, match=message):
             three_dimensions(**{"model": model, "fit": fit, "data": data, "resolution": SIDE, **arguments})
     with pytest.raises(kp.PruneError, match="dimension to be one of.*Did you mean 'depth'"):
-        rounds(model, fit, "deepth", to=0.5)
+        rounds(model, fit, "deepth", keep=0.5)
     with pytest.raises(kp.PruneError, match="depth alone can meet"):
-        one_dimension(model, fit, "depth", 0.02, data=data, resolution=SIDE, epochs=1, blocks=BLOCKS)
+        one_dimension(model, fit, "depth", macs=0.02, data=data, resolution=SIDE, epochs=1, blocks=BLOCKS)
     with pytest.raises(kp.PruneError, match="data=None"):
-        rounds(model, fit, "depth", to=0.5, resolution=SIDE)
+        rounds(model, fit, "depth", keep=0.5, resolution=SIDE)
     with pytest.raises(kp.PruneError, match="finite accuracy"):
-        rounds(model, lambda *_, **__: float("nan"), "width", to=0.5, resolution=SIDE)
+        rounds(model, lambda *_, **__: float("nan"), "width", keep=0.5, resolution=SIDE)
     with pytest.raises(kp.PruneError, match="finite accuracy from fit. Received: None"):
-        rounds(model, lambda *_, **__: None, "width", to=0.5, resolution=SIDE)
+        rounds(model, lambda *_, **__: None, "width", keep=0.5, resolution=SIDE)
     assert not fit.calls
 
 
@@ -369,9 +370,9 @@ def test_networks_without_blocks_have_width_and_resolution():
         (plain, "resolution", {"resolution": SIDE}, (1, 1, 0.5)),
         (dense, "width", {"channels": "l1"}, (1, 0.5, 1)),
     ):
-        points = rounds(network, fit, dimension, to=0.5, rounds=2, **arguments)
+        points = rounds(network, fit, dimension, keep=0.5, rounds=2, **arguments)
         assert (points[-1].d, points[-1].w, points[-1].r) == last
-        point = one_dimension(network, fit, dimension, 0.5, **arguments)
+        point = one_dimension(network, fit, dimension, macs=0.5, **arguments)
         assert point.d == 1 and point.macs < 0.65 * kp.cost(network, resolution=arguments.get("resolution")).macs
     begun = len(calls)
     for network, dimension, message in (
@@ -380,7 +381,7 @@ def test_networks_without_blocks_have_width_and_resolution():
         (dense, "resolution", "free input side.*shape .None, 20"),
     ):
         with pytest.raises(kp.PruneError, match=message):
-            rounds(network, fit, dimension, to=0.5, resolution=20)
+            rounds(network, fit, dimension, keep=0.5, resolution=20)
         with pytest.raises(kp.PruneError, match=message):
             one_dimension(network, fit, dimension, resolution=20)
     assert len(calls) == begun
@@ -389,26 +390,27 @@ def test_networks_without_blocks_have_width_and_resolution():
 def test_one_level_everywhere_is_an_error(model, data):
     with pytest.raises(kp.PruneError, match="accuracies that differ"):
         three_dimensions(
-            model, lambda *_, **__: 0.5, 0.5, data=data, resolution=SIDE, epochs_per_round=1, blocks=BLOCKS
+            model, lambda *_, **__: 0.5, macs=0.5, data=data, resolution=SIDE, epochs_per_round=1, blocks=BLOCKS
         )
 
 
 def test_the_points_are_one_by_one_along_the_axes(model, data):
     fit = CountingFit(Extent.of(model, SIDE))
-    points = collect(model, fit, down_to=0.5, data=data, resolution=SIDE, epochs_per_round=1, rounds=2, blocks=BLOCKS)
+    points = collect(model, fit, 0.5, Judges(BLOCKS, data=data), resolution=SIDE, epochs_per_round=1, rounds=2)
     assert [sum(x < 1 for x in (p.d, p.w, p.r)) for p in points] == [0, *[1] * 6]
 
 
 def test_dimensions_may_be_collected_apart_in_one_folder(model, data, tmp_path):
     """As several processes would: each collects one dimension, the driver takes up what is there."""
-    shared = {"data": data, "resolution": SIDE, "epochs_per_round": 1, "rounds": 2, "blocks": BLOCKS}
+    shared = {"resolution": SIDE, "epochs_per_round": 1, "rounds": 2}
+    judges = Judges(BLOCKS, data=data)
     fit = CountingFit(Extent.of(model, SIDE))
-    for dimension, to in (("resolution", 0.5**0.5), ("depth", 0.5), ("width", 0.5**0.5)):
-        rounds(model, fit, dimension, to=to, folder=tmp_path, **shared)
+    for dimension, keep in (("resolution", 0.5**0.5), ("depth", 0.5), ("width", 0.5**0.5)):
+        rounds(model, fit, dimension, keep=keep, data=data, blocks=BLOCKS, folder=tmp_path, **shared)
     assert len(fit.calls) == 6
-    apart = collect(model, fit, down_to=0.5, folder=tmp_path, **shared)
+    apart = collect(model, fit, 0.5, judges, folder=tmp_path, **shared)
     assert len(fit.calls) == 7 and fit.calls[-1][3] == 0  # only the dense network is looked at
-    together = collect(model, fit, down_to=0.5, **shared)
+    together = collect(model, fit, 0.5, judges, **shared)
     assert [(p.d, p.w, p.r, p.accuracy) for p in apart] == [(p.d, p.w, p.r, p.accuracy) for p in together]
     for one, other in zip(apart, together, strict=True):
         pairs = zip(one.model.get_weights(), other.model.get_weights(), strict=True)

@@ -52,7 +52,7 @@ def widths(run: Run, model: keras.Model, spec: pruning.MetaPruning) -> Plan:
     found = meta_pruning(
         run.traced(compiled, spec),
         fit,
-        spec.macs,
+        macs=spec.macs,
         data=run.plain_examples(model).inputs,
         judge=lambda slim: worth(slim.evaluate(validation, verbose=0, return_dict=True)),
         net_epochs=spec.training.epochs,

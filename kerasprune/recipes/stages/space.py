@@ -77,17 +77,16 @@ def drawn(run: Experiment, model: keras.Model, spec: pruning.Space) -> Recipes:
     Raises:
         PruneError: There are not as many.
     """
-    return sample(
+    space = Space(
         run.traced(model, spec),
         macs=spec.macs,
         params=spec.params,
         delta=spec.delta,
         std=spec.std,
         mcb=spec.mcb,
-        n=spec.n,
-        seed=run.recipe.seed,
         criterion=lookup.make("criterion", spec.criterion.name, spec.criterion.arguments),
     )
+    return sample(space, n=spec.n, seed=run.recipe.seed)
 
 
 def rehearse(run: Experiment, model: keras.Model, spec: pruning.Space) -> None:

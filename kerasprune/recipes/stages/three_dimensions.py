@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.analysis.feature_maps import feature_maps
+from kerasprune.analysis.feature_maps import mean_feature_maps
 from kerasprune.costs.cost import cost
 from kerasprune.criteria.blocks.base import BlockCriterion
 from kerasprune.plans import Plan
@@ -57,13 +57,13 @@ def shrink(run: Run, model: keras.Model, spec: pruning.ThreeDimensions) -> Plan:
     result = three_dimensions(
         model,
         train,
-        spec.macs,
+        macs=spec.macs,
         data=run.examples("train", model).batches(),
         resolution=side,
         epochs_per_round=spec.training.epochs,
         epochs=0,  # the fine-tuning stage follows
         rounds=spec.rounds,
-        down_to=spec.down_to,
+        min_macs=spec.min_macs,
         constraint=spec.constraint,
         surface=_surface(spec),
         blocks=blocks_of(run, model, spec),
@@ -89,7 +89,7 @@ def rehearse(run: Experiment, model: keras.Model) -> None:
         PruneError: Any of it.
     """
     spec = run.recipe.prune.three_dimensions
-    low = spec.down_to or spec.macs
+    low = spec.min_macs or spec.macs
     lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)
     extent = check_extent(model, run.recipe.data.size, low)
     check_points(extent, low, spec.rounds, _surface(spec))
@@ -109,7 +109,7 @@ def _maps(run: Run, result: ThreeDimensions) -> dict[str, np.ndarray]:
         batch, _ = next(iter(run.validation(point.model, point.side).batches()))
         return np.asarray(batch)[:_SHOWN]
 
-    maps = {name: feature_maps(point.model, images(point)) for name, point in shown.items()}
+    maps = {name: mean_feature_maps(point.model, images(point)) for name, point in shown.items()}
     return {"images": images(result.points[0])} | maps
 
 
