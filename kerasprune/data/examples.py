@@ -14,6 +14,7 @@ from kerasprune.data.batches import Batch, batches
 from kerasprune.data.example_batches import Batches, example_batches
 from kerasprune.data.forms import is_array, own_array
 from kerasprune.data.refusals import check_again, check_arrays, check_found, length_faults
+from kerasprune.defaults import BATCH
 from kerasprune.errors import PruneError, raise_faults
 
 
@@ -22,7 +23,7 @@ class Examples:
 
     Args:
         data: Arrays, or tables of pandas, `(inputs, labels, …)` or inputs; or batches of these.
-        batch: Examples per batch, of arrays. Defaults to 32.
+        batch: Examples per batch, of arrays. Defaults to 128.
 
     Raises:
         PruneError: The data can be read only once, never end, are lists of numbers or of batches, or do not fit each
@@ -33,10 +34,10 @@ class Examples:
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         >>> examples = Examples((np.ones((80, 2)), np.ones((80, 1))))
         >>> examples.labelled, examples.steps(), [len(inputs) for (inputs,) in examples.first(model, 40)]
-        (True, 3, [40])
+        (True, 1, [40])
     """
 
-    def __init__(self, data: Any, batch: int = 32) -> None:
+    def __init__(self, data: Any, batch: int = BATCH) -> None:
         check_again(data)
         if isinstance(data, list) and not all(map(is_array, data)):
             raise PruneError(

@@ -10,7 +10,7 @@ from kerasprune.files.strays import is_stray, remove
 MARK = "recipe.yaml"
 FILES = frozenset(
     {MARK, "stages.json", "metrics.csv", "costs.json", "exports.json", "summary.json", "report.html", "warnings.txt"}
-    | {"plan.json", "widths.json", "graph.json", "points.json", "masks.npz", "norms.npz", "maps.npz"}
+    | {"plan.json", "widths.json", "graph.json", "verified.json", "points.json", "masks.npz", "norms.npz", "maps.npz"}
     | {"dense.keras", "pruned.keras", "rebuilt.keras", "reconstructed.keras", "steps.json", "slim.keras"}
 )
 FOLDERS = frozenset({"exports", "points", "resume"})

@@ -15,8 +15,9 @@ import kerasprune as kp
 from kerasprune import PruneError
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes import runner as running
+from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.run_folder import RunFolder
-from kerasprune.recipes.stages.context import Run, dense_model
+from kerasprune.recipes.stages.context import Run
 
 TEXT = """\
 name: tiny
@@ -282,6 +283,7 @@ data: {name: digits, size: 16}
 train: {epochs: 1, optimizer: {name: sgd, learning_rate: 0.1}}
 """
     recipe = loading.parse(text)
-    new, old = (kp.cost(dense_model(each)) for each in (recipe, recipe.model_copy(update={"reconfigure": None})))
+    recipes = recipe, recipe.model_copy(update={"reconfigure": None})
+    new, old = (kp.cost(Experiment(each).dense_model()) for each in recipes)
     assert new.params / old.params == pytest.approx(0.8, rel=0.03)
     assert new.macs / old.macs == pytest.approx(1.0, rel=0.03)

@@ -14,6 +14,7 @@ from support.refusal import refusal
 import kerasprune as kp
 from kerasprune.files import read_rows
 from kerasprune.recipes import loader, runner
+from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.listing import described
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.stages import space
@@ -43,11 +44,11 @@ class Judged:
         self.seen: list[int] = []
         self.killed_at = killed_at
 
-    def __call__(self, slim, examples, objective) -> dict[str, float]:
+    def __call__(self, slim) -> float:
         if len(self.seen) + 1 == self.killed_at:
             raise Killed
         self.seen.append(slim.count_params())
-        return {"accuracy": slim.count_params() * (1 if len(self.seen) <= 4 else -1) / 1e6}
+        return slim.count_params() * (1 if len(self.seen) <= 4 else -1) / 1e6
 
 
 def test_the_best_of_the_last_round_is_the_plan_and_nothing_is_judged_twice(tmp_path, monkeypatch):
@@ -55,13 +56,13 @@ def test_the_best_of_the_last_round_is_the_plan_and_nothing_is_judged_twice(tmp_
         monkeypatch.setitem(runner.STAGES, stage, lambda one: None)
     recipe, console = loader.parse(TEXT), Console(quiet=True)
     judged = Judged()
-    monkeypatch.setattr(space, "measured", judged)
+    monkeypatch.setattr(Experiment, "worth", judged)
     folder = RunFolder(runner.run(recipe, tmp_path / "whole", console=console))
     assert len(judged.seen) == 6  # all as they are removed, two of them trained
     assert_best_is_taken(folder)
     cut = RunFolder(tmp_path / "cut")
     judged = Judged(killed_at=2)
-    monkeypatch.setattr(space, "measured", judged)
+    monkeypatch.setattr(Experiment, "worth", judged)
     with pytest.raises(Killed):
         runner.run(recipe, cut.path, console=console)
     judged.killed_at = 6
@@ -151,4 +152,4 @@ def test_batchnorm_inside_a_nested_model_can_be_recalibrated():
     x = keras.layers.GlobalAveragePooling2D()(inner(images))
     model = keras.Model(images, keras.layers.Dense(4)(keras.layers.Dense(8, "relu")(x)))
     recipe = loader.parse(TEXT, ["prune.space.judge=recalibrated", "prune.space.delta=0.3"])
-    space.rehearse(recipe, model, recipe.prune.space)
+    space.rehearse(Experiment(recipe), model, recipe.prune.space)

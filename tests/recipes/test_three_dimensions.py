@@ -11,10 +11,10 @@ from rich.console import Console
 import kerasprune as kp
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes import runner as running
+from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.learning import Cosine, MultiStep
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.stages import three_dimensions
-from kerasprune.recipes.stages.context import dense_model
 
 # Baseline, accuracy, Prr, Frr, batch.
 CIFAR = {
@@ -137,14 +137,17 @@ def test_what_would_fail_after_training_fails_before(tmp_path):
 @pytest.mark.parametrize("name", [*CIFAR, *LARGE, *(f"efficientnet-b0-imagenet-{budget}" for budget in EFFICIENT)])
 def test_the_points_of_shipped_recipes_determine_their_surfaces(name):
     recipe = loading.load(f"three-dimensions-{name}")
-    three_dimensions.rehearse(dense_model(recipe), recipe)
+    experiment = Experiment(recipe)
+    three_dimensions.rehearse(experiment, experiment.dense_model())
 
 
 def test_too_few_points_are_found_before_a_recipe_runs():
     few = {"macs": 0.6, "rounds": 2, "training": recipe_of()["train"]}
     recipe = loading.check(recipe_of(prune={"three_dimensions": few}), source="test")
+    experiment = Experiment(recipe)
+    model = experiment.dense_model()
     with pytest.raises(kp.PruneError, match="Raise rounds="):
-        three_dimensions.rehearse(dense_model(recipe), recipe)
+        three_dimensions.rehearse(experiment, model)
 
 
 def test_other_stages_than_the_paper_gives_are_not_made_up():
