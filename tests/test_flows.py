@@ -1,0 +1,33 @@
+"""What a plan and a run touch, in fresh processes: modules, files, traces, loads."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def counts(monkeypatch):
+    """The function of the benchmark that counts what a flow touches."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("flows").counts
+
+
+def test_a_plan_imports_neither_reconstruction_nor_rebuilding_nor_export(counts):
+    found = counts("plan")
+    assert len(found.modules) <= 66 and found.traces == 1 and not found.loads and not found.rebuilds
+    surgery = {"kerasprune.surgery", "kerasprune.surgery.applied_plan"}
+    assert {name for name in found.modules if name.startswith("kerasprune.surgery")} == surgery
+    assert not {"kerasprune.budgets.measured", "kerasprune.budgets.trials"} & set(found.modules)
+    assert not [name for name in found.modules if name.startswith(("kerasprune.export", "kerasprune.testing"))]
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=False, reason="runs pass models through files")
+def test_a_run_traces_and_loads_a_model_a_few_times(counts):
+    found = counts("run")
+    assert len(found.files) <= 150 and found.traces <= 6 and found.loads <= 3
