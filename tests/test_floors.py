@@ -57,6 +57,10 @@ def test_an_upward_import_is_caught():
         check_arrows({("graph", "callbacks"): ["graph/x.py"]})
 
 
+def test_no_files_import_each_other_in_a_circle():
+    assert not rooms.circle()
+
+
 def test_the_facade_imports_the_registry_only():
     assert {lower for upper, lower in rooms.arrows() if upper == rooms.FACADE} == {"registry"}
 
@@ -83,15 +87,26 @@ def test_one_file_names_private_keras():
 
 
 def test_only_the_edge_names_tensorflow():
-    heavy = {"tensorflow", "tensorflow_datasets", "ai_edge_litert"}
     for name, path in rooms.modules().items():
-        named = set()
-        for node in _for_running(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                named |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                named.add(node.module.split(".")[0])
-        assert not named & heavy or rooms.room(name) in TENSORFLOW | {"benchmarks"}, f"{name} names TensorFlow"
+        assert not names_tensorflow(path) or rooms.room(name) in TENSORFLOW | {"benchmarks"}, f"{name} names TensorFlow"
+
+
+def test_a_users_examples_are_read_without_tensorflow():
+    files, reader = rooms.modules(), rooms.needed("kerasprune.data.examples")
+    assert "kerasprune.data.signature" in reader
+    assert not [name for name in reader if rooms.room(name) == "data" and names_tensorflow(files[name])]
+    assert not {rooms.room(name) for name in reader} & {"surgery", "criteria", "export"}
+
+
+def names_tensorflow(path: Path) -> bool:
+    """Returns whether a file imports TensorFlow, inside functions too, to run and not only to check types."""
+    heavy, named = {"tensorflow", "tensorflow_datasets", "ai_edge_litert"}, set()
+    for node in _for_running(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            named |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            named.add(node.module.split(".")[0])
+    return bool(named & heavy)
 
 
 def _for_running(tree: ast.AST):

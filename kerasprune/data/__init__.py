@@ -1,4 +1,4 @@
-"""Images: data sets by name, in batches of static shape. TensorFlow is imported when one is loaded."""
+"""Examples: a user's, in any form that `fit` takes; images by name. TensorFlow is imported when images are loaded."""
 
 from kerasprune.registry import lazy
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from kerasprune.data.forms import batches_of, is_array, parts_of, whole
+from kerasprune.data.forms import batches_of, parts_of, whole
 from kerasprune.data.refusals import Shape, check_arrays, check_ends, check_found, check_given, length_faults
 from kerasprune.data.signature import Signature, inputs_of
 from kerasprune.errors import PruneError, raise_faults
@@ -79,7 +79,7 @@ def every_batch(data: Any, model: keras.Model) -> Iterator[Batch]:
     number = len(signature.inputs)
     given = whole(data, number)
     for place, parts in enumerate([given] if given else (parts_of(batch, number) for batch in batches_of(data))):
-        batch = _batch(parts, data, signature)
+        batch = _batch(parts, signature)
         if not place:
             _check(batch, signature)
         yield from _slices(batch) if given else [batch]
@@ -103,7 +103,7 @@ def _part(batch: Batch, examples: slice) -> Batch:
     return Batch(*tree.map_structure(part, tuple(batch), none_is_leaf=False))
 
 
-def _batch(parts: tuple, data: Any, signature: Signature) -> Batch:
+def _batch(parts: tuple, signature: Signature) -> Batch:
     """Returns `(inputs, labels, weights)` as a batch; inputs by name in the nest that the model is called with."""
     if len(parts) in (2, 3):
         inputs, *beside = parts
@@ -111,11 +111,12 @@ def _batch(parts: tuple, data: Any, signature: Signature) -> Batch:
             inputs = signature.pack(list(map(_array, signature.flatten(inputs))))
         check_arrays(tree.flatten(beside[0]))
         return Batch(*tree.map_structure(_array, (inputs, *beside), none_is_leaf=False))
-    remedy = "This criterion needs labels: give (inputs, labels), where inputs may be a dict."
-    if isinstance(data, list) and len(data) in (2, 3) and all(map(is_array, data)):
-        remedy = "Give arrays as a tuple, data=(x, y), and batches as a list of them, data=[(x, y), …]."
+    check_arrays(tree.flatten(parts))
     kind = type(parts[0] if len(parts) == 1 else parts).__name__
-    raise PruneError(f"Expected batches of (inputs, labels). Received: a batch of type {kind}. {remedy}")
+    raise PruneError(
+        f"Expected batches of (inputs, labels). Received: a batch of type {kind}. This criterion needs labels. Give "
+        "arrays as a tuple, data=(x, y), and batches as a list of them, data=[(x, y), …]; x may be a dict."
+    )
 
 
 def _array(x: Any) -> Any:

@@ -222,6 +222,11 @@ def test_datasets_are_arrays_in_pieces(trained, images, reports, tmp_path, label
     assert (report.agreement, report.samples) == (reports["int8"].agreement, 400)
 
 
+def test_labels_beside_arrays_are_not_looked_at(trained, images, reports, tmp_path):
+    report = tflite(trained, tmp_path / "model.tflite", quantize="int8", data=(images, np.zeros(len(images))))
+    assert report.path.read_bytes() == reports["int8"].path.read_bytes() and report.samples == 400
+
+
 def test_calibration_sees_its_samples_only_and_parity_sees_all(trained, images, tmp_path):
     """An outlier behind the calibration samples is cut off, and noticed."""
     assert len(images) > CALIBRATION_SAMPLES
@@ -379,7 +384,10 @@ def test_the_converter_is_silent(tmp_path, capfd):
         ({"data": np.ones((16, 16, 1))}, "batch them"),
         ({"data": np.ones((0, 16, 16, 1))}, "empty"),
         ({"data": np.full((4, 16, 16, 1), "a")}, "dtype"),
-        ({"data": (np.ones((4, 16, 16, 1)), np.ones(4))}, "leave labels out"),
+        (
+            {"data": [((np.ones((4, 16, 16, 1)), np.ones((4, 3))), np.ones(4))]},
+            r"Received: 2 arrays. .*labels as data=",
+        ),
         ({"data": {"photo": np.ones((4, 16, 16, 1))}}, "image.*photo"),
         ({"data": iter([np.ones((4, 16, 16, 1))])}, "read several times"),
         ({"data": tf.data.Dataset.from_tensors(np.ones((4, 16, 16, 1))).repeat()}, "take"),

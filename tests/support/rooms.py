@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +63,25 @@ def arrows() -> dict[tuple[str, str], list[str]]:
         for other in imports(path, set(files)):
             if room(other) != room(module):
                 found.setdefault((room(module), room(other)), []).append(path.relative_to(ROOT).as_posix())
+    return found
+
+
+def circle() -> list[str]:
+    """Returns the modules that import each other in a circle; none where there is no such circle."""
+    files = modules()
+    try:
+        TopologicalSorter({module: imports(path, set(files)) for module, path in files.items()}).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def needed(module: str) -> set[str]:
+    """Returns the modules that a module needs, itself included."""
+    files, found, waiting = modules(), set(), {module}
+    while waiting:
+        found |= waiting
+        waiting = set().union(*(imports(files[each], set(files)) for each in waiting)) - found
     return found
 
 
