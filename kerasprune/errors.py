@@ -32,6 +32,9 @@ class PruneError(ValueError):
         True
     """
 
+    faults: tuple[str, ...] = ()
+    """What it lists, one by one; empty if it says one thing."""
+
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 120
@@ -59,7 +62,9 @@ def raise_faults(title: str, faults: Sequence[str]) -> None:
     if faults:
         more = len(faults) - _MOST_FAULTS
         last = f"\n  - and {more} more" if more > 0 else ""
-        raise PruneError(title + "".join(f"\n  - {fault}" for fault in faults[:_MOST_FAULTS]) + last)
+        error = PruneError(title + "".join(f"\n  - {fault}" for fault in faults[:_MOST_FAULTS]) + last)
+        error.faults = tuple(faults)
+        raise error
 
 
 def is_number(value: Any) -> bool:

@@ -12,6 +12,7 @@ from kerasprune.errors import PruneError, nearest, short
 from kerasprune.files.python_file import import_file
 from kerasprune.recipes.arguments import ANYTHING, ARGUMENTS, TRUTHS
 from kerasprune.registry import Registry, block_criteria, budgets, callbacks, criteria, models
+from kerasprune.training.arguments import old_arguments
 
 FAMILIES: dict[str, Registry] = {
     "model": models,
@@ -110,12 +111,12 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
         for key in truths(family, name)
         if key in arguments and not isinstance(arguments[key], bool)
     ]
-    if ANYTHING in known:
-        return found
+    unknown = [] if ANYTHING in known else [key for key in arguments if key not in known]
+    old = old_arguments(member(family, name)) if unknown else ()  # of an earlier version, which it still takes
     return found + [
         f"{family} {name!r} has no argument {key!r}.{nearest(key, known)} It takes: {', '.join(known)}"
-        for key in arguments
-        if key not in known
+        for key in unknown
+        if key not in old
     ]
 
 
