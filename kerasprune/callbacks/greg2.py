@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune.callbacks._growing import OLD, GrowingPenalty, keep_faults
-from kerasprune.errors import is_number
+from kerasprune.errors import is_number, made, raise_faults
 from kerasprune.growth import TwoSlopeGrowth
 from kerasprune.training.arguments import Moved, accepts_old
 from kerasprune.training.candidates import Unit
@@ -78,7 +78,9 @@ class GReg2(GrowingPenalty):
             faults.append(f"Expected weight_decay ≥ 0. Received: weight_decay={weight_decay!r}.")
         super().__init__(schedule, TwoSlopeGrowth(), keep, granularity, freeze, faults, decoupled, strict)
         self.weight_decay = weight_decay
-        _ = self.pick_step_number  # a schedule that says none is refused here
+        none: list[str] = []
+        made(none, lambda: self.growth.pick)
+        raise_faults("GReg2 cannot be made:", none)
         self.recover = -weight_decay if recover is None else recover
 
     @property
