@@ -3,7 +3,7 @@
     python benchmarks/greg_damping.py      # writes results/greg_damping.csv, .md and .svg; seconds
 
 `v ← βv − ηλ(step)·w, w ← w + v` from w = 1, in float64, as Keras's SGD moves a weight whose loss is `½ λ w²`. The
-schedules are the laws of `kerasprune.training.growth`.
+schedules are the laws of `kp.schedules`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ MOMENTUM = 0.9
 
 def schedules() -> dict[str, tuple]:
     """Returns `{name: (law, learning rate)}`; a number of steps is that of `compressed`."""
-    from kerasprune.training.growth import Linear
+    from kerasprune.growth import LinearGrowth
 
-    def linear(steps: int, ceiling: float, settle: int) -> Linear:
-        return Linear(ceiling / (steps - settle), 1, ceiling, settle)
+    def linear(steps: int, ceiling: float, settle: int) -> LinearGrowth:
+        return LinearGrowth(ceiling / (steps - settle), 1, ceiling, settle)
 
     return {
-        "paper, 104,990 steps at 0.001": (Linear(), 0.001),
+        "paper, 104,990 steps at 0.001": (LinearGrowth(), 0.001),
         "linear to 1, 468 steps at 0.01": (linear(468, 1.0, 22), 0.01),
         "linear to 1, 468 steps at 0.001": (linear(468, 1.0, 22), 0.001),
         "linear to 56, 624 steps at 0.003": (linear(624, 56.0, 31), 0.003),
@@ -36,10 +36,10 @@ def products(law, rate: float):
     """Returns η·λ of every step."""
     import numpy as np
 
-    from kerasprune.training.growth import Geometric
+    from kerasprune.growth import GeometricGrowth
 
     if isinstance(law, int):
-        law = Geometric(law)
+        law = GeometricGrowth(law)
         law = replace(law, ceiling=law.strength / rate)
     return rate * np.asarray(law(np.arange(law.length)), "float64")
 

@@ -150,8 +150,8 @@ def growing(method: str, plan, keep: float, every: int, steps: int):
 
     if "geometric" in method:
         kind, granularity, *_ = method.split("-")
-        arguments = {"granularity": granularity, "stop": False}
-        arguments |= {"growth": {"name": "geometric", "steps": steps, "every": every}}
+        arguments = {"granularity": granularity}
+        arguments |= {"schedule": {"name": "geometric", "steps": steps, "every": every, "stop": False}}
         if kind == "greg1":
             return kp.callbacks.GReg1(plan, **arguments)
         return kp.callbacks.GReg2(keep=keep, weight_decay=L2, **arguments)
@@ -159,21 +159,19 @@ def growing(method: str, plan, keep: float, every: int, steps: int):
     updates = (steps - settle) // every
     if method == "greg1":
         left = steps - (updates - 1) * every
-        return kp.callbacks.GReg1(
-            plan, penalty_step=CEILING / updates, every=every, ceiling=CEILING, settle=left, stop=False
-        )
+        linear = kp.schedules.LinearGrowth(CEILING / updates, every, CEILING, left, stop=False)
+        return kp.callbacks.GReg1(plan, schedule=linear)
     before = max(updates // 11, 1)
-    return kp.callbacks.GReg2(
-        keep=keep,
+    slopes = kp.schedules.TwoSlopeGrowth(
         pick_step=0.01 * CEILING / before,
         push_step=0.99 * CEILING / (updates - before),
         every=every,
         pick_at=0.00999 * CEILING,
         ceiling=CEILING,
         settle=settle,
-        weight_decay=L2,
         stop=False,
     )
+    return kp.callbacks.GReg2(keep=keep, schedule=slopes, weight_decay=L2)
 
 
 def fit(model, data, learning_rate, epochs: int, callbacks: list) -> None:

@@ -36,8 +36,8 @@ def callbacks(epochs: int) -> dict:
     steps = epochs * 9  # digits: 9 batches an epoch
     masks = epochs // 3
     return {
-        "GReg1": lambda: kp.callbacks.GReg1(keep=0.5, stop=False).compressed(steps),
-        "GReg2": lambda: kp.callbacks.GReg2(keep=0.5, stop=False).compressed(steps),
+        "GReg1": lambda: kp.callbacks.GReg1(keep=0.5, schedule={"stop": False}).compressed(steps),
+        "GReg2": lambda: kp.callbacks.GReg2(keep=0.5, schedule={"stop": False}).compressed(steps),
         "Polarization": lambda: kp.callbacks.Polarization(strength=1e-3),
         "NetworkSlimming": lambda: kp.callbacks.NetworkSlimming(strength=1e-3, keep=0.5),
         "GradualMagnitude": lambda: kp.callbacks.GradualMagnitude(
@@ -46,7 +46,9 @@ def callbacks(epochs: int) -> dict:
         "IterativeMagnitude": lambda: kp.callbacks.IterativeMagnitude(rounds=masks - 1, keep_per_round=0.5),
         "LearningRateRewinding": lambda: kp.callbacks.LearningRateRewinding(rounds=1, keep_per_round=0.2),
         "SoftFilterPruning": lambda: kp.callbacks.SoftFilterPruning(keep=0.5),
-        "IncReg": lambda: kp.callbacks.IncReg(keep=0.5, penalty_step=0.05, every=5, ceiling=0.3, settle=20),
+        "IncReg": lambda: kp.callbacks.IncReg(
+            keep=0.5, schedule={"step": 0.05, "every": 5, "ceiling": 0.3, "settle": 20}
+        ),
         "ShrinkRounds": lambda: kp.callbacks.ShrinkRounds("width", rounds=masks, epochs_per_round=3, monitor="loss"),
     }
 

@@ -27,13 +27,13 @@ STEPS, EPOCHS = 8, 6
 
 # What callbacks are given that need something, or whose defaults would end the fit.
 MAKE: dict[str, Callable[[], keras.callbacks.Callback]] = {
-    "greg1": lambda: kp.callbacks.GReg1(keep=0.5, stop=False),
-    "greg2": lambda: kp.callbacks.GReg2(keep=0.5, stop=False),
+    "greg1": lambda: kp.callbacks.GReg1(keep=0.5, schedule={"stop": False}),
+    "greg2": lambda: kp.callbacks.GReg2(keep=0.5, schedule={"stop": False}),
     "gradual_magnitude": lambda: kp.callbacks.GradualMagnitude(
         kp.schedules.cubic(0.1, end="6ep"), every=4, scope="global"
     ),
     "hold_mask": lambda: kp.callbacks.HoldMask(half_of_the_weights()),
-    "increg": lambda: kp.callbacks.IncReg(keep=0.5, stop=False),
+    "increg": lambda: kp.callbacks.IncReg(keep=0.5, schedule={"stop": False}),
     "iterative_magnitude": lambda: kp.callbacks.IterativeMagnitude(2),
     "learning_rate_rewinding": lambda: kp.callbacks.LearningRateRewinding(2),
     "resume": lambda: kp.callbacks.Resume(tempfile.mkdtemp()),

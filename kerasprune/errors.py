@@ -76,6 +76,9 @@ class PruneError(ValueError):
         True
     """
 
+    faults: tuple[str, ...] = ()
+    """What it lists, one by one; empty if it says one thing."""
+
     def __str__(self) -> str:
         return "".join(map(str, self.args))
 
@@ -119,7 +122,9 @@ def raise_faults(title: str, faults: Sequence[str | PruneError]) -> None:
     if faults:
         more = len(faults) - _MOST_FAULTS
         last = [f"and {more} more"] if more > 0 else []
-        raise PruneError(*joined("\n  - ", [title, *faults[:_MOST_FAULTS], *last]))
+        error = PruneError(*joined("\n  - ", [title, *faults[:_MOST_FAULTS], *last]))
+        error.faults = tuple(faults)
+        raise error
 
 
 def joined(between: str, faults: Iterable[str | PruneError]) -> list[Any]:

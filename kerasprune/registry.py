@@ -301,10 +301,11 @@ granularities = Registry(
 growths = Registry(
     "growth",
     {
-        "geometric": "kerasprune.training.growth:Geometric",
-        "linear": "kerasprune.training.growth:Linear",
+        "geometric": "kerasprune.growth:GeometricGrowth",
+        "linear": "kerasprune.growth:LinearGrowth",
+        "two_slopes": "kerasprune.growth:TwoSlopeGrowth",
     },
-    base="kerasprune.training.growth:Growth",
+    base="kerasprune.growth:Growth",
 )
 
 scopes = Registry(

@@ -1,7 +1,8 @@
-"""Schedules: from a training step to the fraction that is kept.
+"""Schedules: from a training step to the fraction that is kept, or to the strength of a penalty that grows.
 
 A schedule is called with a step (a number or a tensor) and returns a fraction; all are numerics of `keras.ops`, so they
 can run inside the compiled step. Points in training are written `"500it"` (steps) or `"10ep"` (epochs).
+`LinearGrowth`, `TwoSlopeGrowth` and `GeometricGrowth` say how the penalties of GReg and IncReg grow.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ import numpy as np
 from keras import ops
 
 from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, whole_number_faults
+from kerasprune.growth import GeometricGrowth as GeometricGrowth
+from kerasprune.growth import Growth as Growth
+from kerasprune.growth import LinearGrowth as LinearGrowth
+from kerasprune.growth import TwoSlopeGrowth as TwoSlopeGrowth
 from kerasprune.registry import schedules as _schedules
 
 __all__ = [

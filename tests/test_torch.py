@@ -27,7 +27,7 @@ verdict = kp.verify(model, slim, plan)
 gradual = kp.callbacks.GradualMagnitude(kp.schedules.cubic(0.25, end="1ep"), every=2)
 masked = compiled(small())
 train(masked, [gradual], epochs=2)
-greg = kp.callbacks.GReg1(keep=0.5, penalty_step=0.01, every=2, ceiling=0.05, settle=6, stop=False)
+greg = kp.callbacks.GReg1(keep=0.5, schedule={"step": 0.01, "every": 2, "ceiling": 0.05, "settle": 6, "stop": False})
 pushed = compiled(small())
 train(pushed, [greg], epochs=2)
 weights = {v.path: keras.ops.convert_to_numpy(v) for v in masked.trainable_variables}

@@ -16,33 +16,30 @@ from kerasprune import planning
 from kerasprune.budgets.base import Floor, top
 from kerasprune.budgets.global_threshold import Threshold
 from kerasprune.costs.cost import cost
-from kerasprune.errors import PruneError, choice_faults, fraction_faults, is_number, raise_faults, warn
+from kerasprune.errors import PruneError, choice_faults, fraction_faults, is_number, raise_faults
 from kerasprune.files import replacing
 from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.graph.kept_channels import legal
 from kerasprune.plans import Plan
 from kerasprune.regularizers import ScalePenalty, Together
 from kerasprune.thresholds import gap
-from kerasprune.training.acting import gentlest_rate
 from kerasprune.training.bn_scales import Scales, find_scales
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.constraints import Box
 from kerasprune.training.decoupled import Push
-from kerasprune.training.optimizer import ensure_built, trained
-
-_FALLS = 0.02  # of the L1 norm of the scales at the beginning: less than that is no fall
+from kerasprune.training.optimizer import ensure_built, places
+from kerasprune.training.shrinkage import gentlest_rate, scale_shortfalls
 
 
 class BatchNormPenalty(PruningCallback):
     """Base of polarization and network slimming.
 
-    A method says the bounds of the scales and, from the scales, what is kept (`chosen`).
+    A method says the bounds of the scales (`bounds`), when the penalty ends (`target_macs`), and, from the scales, what
+    is kept (`chosen`), of every group at least its `floor`.
 
     Args:
         penalty: The penalty on all scales together.
-        bounds: The least and the largest value of a scale.
         initial: What every scale is set to when `fit` begins; `None`: they stay as they are.
-        target_macs: Fraction of the dense model's multiply–adds at which the penalty ends; `None`: never.
         coupling: As for `kp.trace`.
         freeze: As for `kp.trace`.
         resolution: Input side to count multiply–adds at.
@@ -55,38 +52,37 @@ class BatchNormPenalty(PruningCallback):
     decides = True
     label: ClassVar[str]
     """What the log of the penalty is called by: `slimming_penalty`."""
+    bounds: tuple[float, float] = (-np.inf, np.inf)
+    """The least and the largest value of a scale."""
+    target_macs: float | None = None
+    """Fraction of the dense model's multiply–adds at which the penalty ends; `None`: never."""
+    floor: Floor
+    """Bounds on every group."""
 
     def __init__(
         self,
         penalty: ScalePenalty,
-        bounds: tuple[float, float],
         *,
         initial: float | None,
-        target_macs: float | None,
         coupling: str,
         freeze: Sequence[str],
         resolution: int | None,
-        floor: Floor,
         faults: list[str],
-        decoupled: bool = False,
-        strict: bool = True,
+        decoupled: bool,
+        strict: bool,
     ) -> None:
         super().__init__(strict=strict)
-        low, high = bounds
+        low, high = self.bounds
         faults = list(faults)
         if initial is not None and not (is_number(initial) and low <= initial <= high and initial != 0):
             faults.append(f"Expected initial to be None or between the bounds, not 0. Received: initial={initial!r}.")
         faults += choice_faults(COUPLINGS, coupling=coupling)
-        faults += optional_fraction_faults(target_macs=target_macs)
         raise_faults(f"{type(self).__name__} cannot be made:", faults)
         self.penalty = penalty
-        self.bounds = bounds
         self.initial = initial
-        self.target_macs = target_macs
         self.coupling = coupling
         self.freeze = freeze
         self.resolution = resolution
-        self.floor = floor
         self.decoupled = decoupled
         self._scales: Scales | None = None
         self._boxes: list[Box] = []
@@ -144,10 +140,8 @@ class BatchNormPenalty(PruningCallback):
         self._look()
         self._plan = self.choose()
         if self.target_macs is not None and self.target_met_at is None:
-            warn(
-                f"{type(self).__name__} was to reach target_macs={self.target_macs}; fit ended before. The plan "
-                "stands. Train longer, or raise strength."
-            )
+            remedy = ". Train longer, or raise strength."
+            self._diagnosis.cut_short(f"reach target_macs={self.target_macs}", "before", remedy)
 
     def gauges(self) -> dict[str, float]:
         """Returns the penalty at this moment."""
@@ -157,14 +151,11 @@ class BatchNormPenalty(PruningCallback):
         """Returns that the penalty has not fallen, though it alone could have moved every scale to zero."""
         first = np.concatenate([self.session.notes[f"looks/{i}"][0] for i in range(len(self._scales.layers))])
         step = gentlest_rate(self.model.optimizer, self.penalty.strength, self.decoupled)
-        size = float(np.abs(first).sum()) * self.penalty.strength
         far = step * int(self.steps[-1] - self.steps[0]) >= float(np.abs(first).mean())
         if not far or self.target_met_at is not None:
             return super().shortfalls()
-        if self._penalty(self._pooled()) < self._penalty(first) - _FALLS * size:
-            return super().shortfalls()
-        remedy = "Take a larger strength." if self.decoupled else "Use decoupled=True, SGD, or a larger strength."
-        return [*super().shortfalls(), f"The penalty on the scales has not fallen since it began. {remedy}"]
+        pooled, strength = self._pooled(), self.penalty.strength
+        return [*super().shortfalls(), *scale_shortfalls(self._penalty, first, pooled, strength, self.decoupled)]
 
     @property
     def finished(self) -> bool:
@@ -192,7 +183,7 @@ class BatchNormPenalty(PruningCallback):
     def _push(self) -> None:
         """Moves the scales apart from the moments; the first of the step writes down how far for all."""
         ensure_built(self.model)
-        order = {id(variable): index for index, variable in enumerate(trained(self.model.optimizer))}
+        order = places(self.model.optimizer)
         scales = self._scales.layers
         first = min(range(len(scales)), key=lambda i: order.get(id(scales[i].variable), len(order)))
         zeros = [np.zeros(tuple(scale.variable.shape), "float32") for scale in scales]

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from keras import ops
 
-from kerasprune.errors import PruneError, fraction_faults, is_number, made, raise_faults, warn
+from kerasprune.errors import PruneError, fraction_faults, made, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import as_patterns, trace
+from kerasprune.growth import GeometricGrowth, Growth
 from kerasprune.plans import Plan
 from kerasprune.registry import growths
 from kerasprune.regularizers import GrowingL2
 from kerasprune.training import granularity as granularities
-from kerasprune.training.acting import gentlest_rate
+from kerasprune.training.arguments import Moved
 from kerasprune.training.bn_scales import normalised
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.candidates import Part, Unit, losing
-from kerasprune.training.damping import Damping, optimizer_doubts, schedule_doubts
-from kerasprune.training.decoupled import attach_decay
-from kerasprune.training.growth import Geometric, Growth
-from kerasprune.training.norms import relative_norm, squares
-
-_ENOUGH = 2.0  # a penalty that alone would have shrunk weights by e⁻² has had its chance
-_FALLS = 0.9  # and has not acted where they are above this part of what they were
+from kerasprune.training.damping import Damping
+from kerasprune.training.decoupled import Decay
+from kerasprune.training.optimizer import ensure_built, places
+from kerasprune.training.shrinkage import Shrinkage, frozen_doubts, optimizer_doubts, reach_doubts, schedule_doubts
 
 
 class GrowingPenalty(PruningCallback):
@@ -39,11 +38,10 @@ class GrowingPenalty(PruningCallback):
     A method says what λ is (`strength`) and which entries are removed (`Unit.pruned`).
 
     Args:
-        growth: The law by which the penalty grows.
-        keep: Fraction kept, or fractions by name; `None` where a plan says what is kept.
+        schedule: The law by which the penalty grows, as the caller spells it.
+        papers: That of the paper.
+        keep: Fraction kept, or fractions by name; `None` if a plan says what is kept.
         granularity: What is removed as one: a name of `kp.training.granularity`, a dict, a class or an instance.
-        weight_decay: γ, the L2 coefficient that the loss already holds.
-        stop: Whether to stop `fit` at the end of the schedule.
         freeze: Names of layers, or wildcards, that stay whole.
         faults: What is wrong with the arguments of the method.
         decoupled: Whether the penalty acts apart from the optimizer's moments.
@@ -56,33 +54,27 @@ class GrowingPenalty(PruningCallback):
 
     def __init__(
         self,
-        growth: Growth,
+        schedule: Any,
+        papers: Growth,
         keep: float | Mapping[str, float] | None,
         granularity: Any,
-        weight_decay: float,
-        stop: bool,
         freeze: Sequence[str],
         faults: list[str],
-        decoupled: bool = False,
-        strict: bool = True,
+        decoupled: bool,
+        strict: bool,
     ) -> None:
         super().__init__(strict=strict)
         self._granularity = made(faults, granularities.get, granularity)
         if keep is None and self._granularity is not None and not self._granularity.whole_channels:
             faults.append(f"Expected keep= with granularity={granularity!r}. Received: plan=, which is about channels.")
-        faults = [*faults, *growth.faults()]
-        if not is_number(weight_decay) or not weight_decay >= 0:
-            faults.append(f"Expected weight_decay ≥ 0. Received: weight_decay={weight_decay!r}.")
+        self.growth = _law(schedule, papers, faults)
         self.freeze = made(faults, as_patterns, freeze)
         raise_faults(f"{type(self).__name__} cannot be made:", faults)
-        self.growth = growth
         self.keep = keep
         self.granularity = granularity
-        self.weight_decay = weight_decay
-        self.stop = stop
         self.decoupled = decoupled
         self._squeezed: int | None = None
-        self._law = growth
+        self._law = self.growth
         self._acting = self._granularity
         self._undone = False
         self._given = Plan({})
@@ -121,14 +113,15 @@ class GrowingPenalty(PruningCallback):
             self._acting, self._undone = granularities.Channel(self._granularity.coupling), False
         units = losing(self._acting.candidates(graph, kept))
         if self._acting.whole_channels:
-            _warn_of_unreached(set(losers) - {unit.name for unit in units}, self._acting)
+            unreached = set(losers) - {unit.name for unit in units}
+            self._doubt(reach_doubts(unreached, type(self._acting).__name__.lower()))
         return units
 
     @property
     def _compresses_filters(self) -> bool:
         """Whether it was squeezed into few steps, and would push the kernels that make channels."""
         filters = type(self._granularity) is granularities.Filter
-        return self._squeezed is not None and isinstance(self.growth, Geometric) and filters
+        return self._squeezed is not None and isinstance(self.growth, GeometricGrowth) and filters
 
     def picked(self, unit: Unit) -> np.ndarray:
         """Returns the sorted indices of the entries of a unit that are kept."""
@@ -142,26 +135,52 @@ class GrowingPenalty(PruningCallback):
         self._given, self._units = self.units()
         if not self._units:
             raise PruneError("Expected something to remove. Received: a plan that keeps everything. Keep less.")
-        _warn_of_frozen(self._units)
         damping = Damping.of(self.session, self.decoupled, self.length)
         self._law = self.growth.within(damping)
-        for doubt in schedule_doubts(self._law, damping, self._undone):
-            warn(f"{type(self).__name__} {doubt}")
+        doubts = [f"{type(self).__name__} {each}" for each in schedule_doubts(self._law, damping, self._undone)]
+        self._doubt([*frozen_doubts(self._units), *doubts])
         for unit in self._units:
             self.session.track(unit.state, unit.pruned, self.read_by)
-        if self.decoupled:
-            zeros = [np.zeros(unit.size, "float32") for unit in self._units]
-            names = [f"strength/{unit.name}" for unit in self._units]
-            attach_decay(self.session, self._units, list(map(self.session.variable, names, zeros)), self.strength)
-        else:
-            for doubt in optimizer_doubts(self.model.optimizer):
-                warn(doubt)
-            for unit in self._units:
-                for part in unit.parts:
-                    self.session.regularize(part.variable, GrowingL2(self._reader(unit, part)))
-        # Steps at the last look, λ then, how far the penalty alone would have shrunk what goes, and the norms before.
-        self.session.notes["looks"] = np.array([self.session.now(), 0.0, 0.0, np.nan])
-        self._stops = self.stop and not (self.goes_on and self.session.now() >= self.length)
+        self._decay() if self.decoupled else self._regularize()
+        self._shrinkage = Shrinkage(self.session, self._units, self.going, self._strengths, self.decoupled)
+        self._stops = self.growth.stop and not (self.goes_on and self.session.now() >= self.length)
+
+    def _regularize(self) -> None:
+        """Adds `½ Σ_j λ_j w_j²` to the loss."""
+        self._doubt(optimizer_doubts(self.model.optimizer))
+        for unit in self._units:
+            for part in unit.parts:
+                self.session.regularize(part.variable, GrowingL2(partial(self._in_loss, unit, part)))
+
+    def _in_loss(self, unit: Unit, part: Part) -> Any:
+        """Returns λ in the shape of a kernel, while the loss is computed."""
+        return part.spread(self.strength(unit, self.session.step()))
+
+    def _decay(self) -> None:
+        """Lets λ act as weight decay apart from the moments, after the update of the weights."""
+        zeros = [np.zeros(unit.size, "float32") for unit in self._units]
+        written = [self.session.variable(f"strength/{u.name}", z) for u, z in zip(self._units, zeros, strict=True)]
+        ensure_built(self.model)
+        order = places(self.model.optimizer)
+        for unit, strengths in zip(self._units, written, strict=True):
+            parts = sorted(unit.parts, key=lambda part: order.get(id(part.variable), len(order)))
+            for part in parts:
+                strength = partial(self._after_update, unit, part, strengths, part is parts[0])
+                self.session.constrain(part.variable, Decay(strength, self.session.rate, self.session.due))
+
+    def _after_update(self, unit: Unit, part: Part, strengths: Any, first: bool) -> Any:
+        """Returns λ in the shape of a kernel: asked for once a step, before any kernel of the unit has decayed.
+
+        The first kernel in the order of the optimizer writes it down, and the others read it.
+        """
+        if first:
+            strengths.assign(self.strength(unit, self.session.step_after_update() - 1))
+        return part.spread(ops.convert_to_tensor(strengths))
+
+    @staticmethod
+    def _doubt(doubts: Sequence[str]) -> None:
+        for doubt in doubts:
+            warn(doubt)
 
     @property
     def read_by(self) -> str:
@@ -172,8 +191,7 @@ class GrowingPenalty(PruningCallback):
         """Notes how many steps are left, so that the batch hook is one comparison."""
         super().on_epoch_begin(epoch, logs)
         self._left = self.length - self.session.now()
-        if np.isnan(self.session.notes["looks"][3]):
-            self._look()
+        self._shrinkage.begin_epoch()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Stops at the end of the schedule."""
@@ -183,50 +201,34 @@ class GrowingPenalty(PruningCallback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Looks at the norms, then logs."""
-        self._look()
+        self._shrinkage.look()
         super().on_epoch_end(epoch, logs)
 
     def end(self) -> None:
         """Notes what is kept."""
         done = self.session.now()
         if done < self.length:
-            warn(
-                f"{type(self).__name__} was to take {self.length} steps; fit ended after {done}. The plan stands, but "
-                "what it removes may still matter. Train longer, or shorten with .compressed(steps)."
-            )
+            remedy = ", but what it removes may still matter. Train longer, or shorten with .compressed(steps)."
+            self._diagnosis.cut_short(f"take {self.length} steps", f"after {done}", remedy)
         self._kept = {unit.name: self.picked(unit) for unit in self._units}
 
     def gauges(self) -> dict[str, float]:
         """Returns the largest λ, the penalty `½ Σ_j λ_j w_j²`, and the relative norm of what goes, at this moment."""
-        strengths = self._strengths()
-        penalty = sum(0.5 * float(strengths[unit.name] @ squares(unit)) for unit in self._units)
-        largest = max(float(values.max()) for values in strengths.values())
-        return {"λ": largest, f"{self.label}_penalty": penalty, "removed_to_kept": self.removed_to_kept}
+        return self._shrinkage.gauges(self.label)
 
-    # ---- whether it acts --------------------------------------------------------------------------------------
+    def shortfalls(self) -> list[str]:
+        """Returns that the norms of what is pushed have not fallen, though the penalty would have shrunk them."""
+        return [*super().shortfalls(), *self._shrinkage.shortfalls()]
 
     @property
     def removed_to_kept(self) -> float:
         """The mean |w| of what goes ÷ the mean |w| of what stays, of the kernels that are penalised, at this moment."""
         self.used()
-        return relative_norm(self._units, {unit.name: self.going(unit) for unit in self._units})
+        return self._shrinkage.relative
 
     def going(self, unit: Unit) -> np.ndarray:
         """Returns which entries of a unit go, or would go if it were decided now; boolean, shape `(entries,)`."""
         return ops.convert_to_numpy(unit.pruned)
-
-    def shortfalls(self) -> list[str]:
-        """Returns that the norms of what is pushed have not fallen, though the penalty would have shrunk them."""
-        _, _, chance, before = self.session.notes["looks"]
-        now = self.removed_to_kept
-        if chance < _ENOUGH or not now > _FALLS * before:
-            return super().shortfalls()
-        remedy = "Take a larger learning rate or ceiling." if self.decoupled else "Use decoupled=True, or SGD."
-        return [
-            *super().shortfalls(),
-            f"What it pushes has not shrunk: its norm is {now:.2g} of what stays, {before:.2g} before. The gradient of "
-            f"the penalty does not reach the weights as λ·w. {remedy}",
-        ]
 
     def status(self) -> str:
         """Returns how long the schedule is, and how small what goes has become."""
@@ -237,22 +239,6 @@ class GrowingPenalty(PruningCallback):
         """Returns λ of every entry of every unit, at this moment."""
         now = ops.convert_to_tensor(np.int32(self.session.now()))
         return {unit.name: ops.convert_to_numpy(self.strength(unit, now)) for unit in self._units}
-
-    def _look(self) -> None:
-        """Notes how far the penalty alone would have shrunk what goes since the last look."""
-        last, before, chance, norm = self.session.notes["looks"]
-        now, strengths = self.session.now(), self._strengths()
-        pushed = np.mean([self._push(unit, strengths[unit.name]) for unit in self._units])
-        rate = gentlest_rate(self.model.optimizer, float(before + pushed) / 2, self.decoupled)
-        chance += (now - last) * rate
-        if chance == 0.0:  # nothing is pushed yet: what will be is what goes now
-            norm = self.removed_to_kept
-        self.session.notes["looks"] = np.array([now, pushed, chance, norm])
-
-    def _push(self, unit: Unit, strengths: np.ndarray) -> float:
-        """Returns by how much λ of what goes is above that of what stays."""
-        goes = self.going(unit)
-        return float(strengths[goes].mean() - strengths[~goes].mean()) if goes.any() and not goes.all() else 0.0
 
     # ---- afterwards -------------------------------------------------------------------------------------------
 
@@ -293,7 +279,7 @@ class GrowingPenalty(PruningCallback):
         """Returns the same callback with its schedule squeezed into fewer steps: not the papers' schedule.
 
         λ grows geometrically until `η·λ = 0.25`, and stays there for the last three tenths
-        (`kerasprune.training.growth.Geometric`). With granularity `"filter"`, where a BatchNorm stands behind the
+        (`kp.schedules.GeometricGrowth`). With granularity `"filter"`, where a BatchNorm stands behind the
         filters, the kernels that *read* the channels are pushed in their place, granularity `"channel"`: a
         BatchNorm scales up again what is made before it, whatever its norm is. Other granularities stay. `repr` says
         what is pushed.
@@ -310,9 +296,9 @@ class GrowingPenalty(PruningCallback):
         return other
 
     def _shortened(self, steps: int) -> Growth:
-        if isinstance(self.growth, Geometric):
+        if isinstance(self.growth, GeometricGrowth):
             return replace(self.growth, steps=steps, settle=None)
-        return Geometric(steps)
+        return GeometricGrowth(steps, stop=self.growth.stop)
 
     def __repr__(self) -> str:
         text = super().__repr__()
@@ -321,32 +307,37 @@ class GrowingPenalty(PruningCallback):
         head, _, status = text.partition("): ")
         where = "'channel' where a BatchNorm follows" if not self._units else f"{type(self._acting).__name__.lower()!r}"
         pushed = f", granularity {where}" if self._compresses_filters else ""
-        law = ", λ grows geometrically" if isinstance(self.growth, Geometric) else ""
+        law = ", λ grows geometrically" if isinstance(self.growth, GeometricGrowth) else ""
         return f"{head}).compressed({self._squeezed}): {status}{law}{pushed}"
-
-    def _reader(self, unit: Unit, part: Part) -> Callable[[], Any]:
-        session = self.session
-        return lambda: part.spread(self.strength(unit, session.step()))
 
     def _check_done(self) -> None:
         if not self._kept:
             raise PruneError("Expected a finished fit. Received: a callback that has not been used yet.")
 
 
-def law(identifier: Any, papers: Growth, arguments: Mapping[str, Any], faults: list[str]) -> Growth:
-    """Returns the law by which a penalty grows: the papers' for `"linear"`, or the one that is spelt.
+def _law(spelt: Any, papers: Growth, faults: list[str]) -> Growth:
+    """Returns the law by which a penalty grows; what is wrong with it is added to the faults.
 
     Args:
-        identifier: A name, a dict, a class or an instance.
-        papers: The papers' law, made of arguments of the callback.
-        arguments: Those of them that were given.
+        spelt: An instance, a name, a dict of a name and arguments, of arguments alone for the paper's law, or `None`.
+        papers: The paper's law.
         faults: What is wrong is added here.
     """
-    if identifier == "linear":
+    asked = {"name": spelt} if isinstance(spelt, str) else {} if spelt is None else spelt
+    try:
+        if not isinstance(asked, Mapping) or asked.get("name", papers.name) != papers.name:
+            return growths.get(spelt)
+        return _changed(papers, {key: value for key, value in asked.items() if key != "name"})
+    except PruneError as error:
+        faults += error.faults or [str(error)]
         return papers
-    if arguments:
-        faults.append(f"Expected {', '.join(arguments)} beside growth='linear' only. Received: growth={identifier!r}.")
-    return made(faults, growths.get, identifier) or papers
+
+
+def _changed(papers: Growth, arguments: Mapping[str, Any]) -> Growth:
+    try:
+        return replace(papers, **arguments)
+    except TypeError as error:
+        raise PruneError(f"The growth {papers.name!r} was not made: {error}. Received: {dict(arguments)!r}.") from error
 
 
 def keep_faults(keep: Any) -> list[str]:
@@ -355,19 +346,10 @@ def keep_faults(keep: Any) -> list[str]:
     return [fault for value in values for fault in fraction_faults(keep=value)]
 
 
-def _warn_of_unreached(names: set[str], granularity: granularities.Granularity) -> None:
-    if names:
-        warn(
-            f"No weights of granularity {type(granularity).__name__.lower()!r} hold the channels of "
-            f"{', '.join(sorted(names)[:5])}{'…' if len(names) > 5 else ''}, so nothing pushes them. Take another "
-            "granularity, or leave them out of the plan."
-        )
-
-
-def _warn_of_frozen(units: list[Unit]) -> None:
-    frozen = [part.variable.path for unit in units for part in unit.parts if not part.variable.trainable]
-    if frozen:
-        warn(
-            f"Keras leaves frozen variables out of the loss, so the penalty does not push {', '.join(frozen[:5])}"
-            f"{'…' if len(frozen) > 5 else ''}. Set layer.trainable = True, or leave them out of the plan."
-        )
+OLD = {
+    "every": Moved("schedule", "every"),
+    "ceiling": Moved("schedule", "ceiling"),
+    "settle": Moved("schedule", "settle"),
+    "stop": Moved("schedule", "stop", beside=True),
+}
+"""Arguments of version 0.2 that all of these methods had."""

@@ -9,20 +9,26 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks._growing import GrowingPenalty, keep_faults, law
+from kerasprune.callbacks._growing import OLD, GrowingPenalty, keep_faults
 from kerasprune.graph.trace import trace
+from kerasprune.growth import LinearGrowth
 from kerasprune.plans import Plan, plan_faults
+from kerasprune.training.arguments import Moved, accepts_old
 from kerasprune.training.candidates import Unit
-from kerasprune.training.growth import Linear
 
-_OF_LINEAR = ("penalty_step", "every", "ceiling", "settle")
+OLD_OF_GREG1 = {
+    **OLD,
+    "penalty_step": Moved("schedule", "step"),
+    "growth": Moved("schedule", unsaid="linear"),
+    "weight_decay": Moved(),
+}
 
 
 class GReg1(GrowingPenalty):
     """Pushes what a plan removes to zero, slowly, so that the rest can take over.
 
-    `L(w) + ½ Σ_j λ_j w_j²`; every `every` steps, from step 0 on, `λ_j += penalty_step` for what is to be removed,
-    until `λ_j = ceiling`; then `settle` more steps. The others have λ = 0.
+    `L(w) + ½ Σ_j λ_j w_j²`; λ_j grows by the schedule for what is to be removed: in the paper, every K_u steps, from
+    step 0 on, `λ_j += δλ`, until `λ_j = τ`; then K_s more steps. The others have λ = 0.
 
     For a quadratic loss with Hessian H and minimum w*, after λ grows by δλ the minimum is `(H + δλ·I)⁻¹ H w*`; for a
     diagonal H each weight shrinks by `1 / (δλ/h_ii + 1)`, so that flat directions give way first. (The paper's Eq. 8
@@ -37,18 +43,13 @@ class GReg1(GrowingPenalty):
         keep: Instead of a plan: fraction of the channels (or weights) that stays in every group (or kernel), by L1
             norm over what is penalised, residual trunks left whole; or `{group name: fraction}` (`{layer name:
             fraction}` with `granularity="weight"`).
-        penalty_step: δλ. Defaults to 1e-4.
-        every: K_u, steps between two updates. Defaults to 10.
-        ceiling: τ. Defaults to 1.0.
-        settle: K_s, steps at the ceiling. Defaults to 5000.
-        growth: The law by which λ grows: `"linear"`, the paper's, made of the four arguments above; or `{"name":
-            "geometric", "steps": 600}` in their place, for short schedules. Defaults to `"linear"`.
+        schedule: How λ grows: `kp.schedules.LinearGrowth(step=…, every=…, ceiling=…, settle=…)`, the paper's;
+            `kp.schedules.GeometricGrowth(steps=600)` for short schedules; or either as a dict, `{"name": "geometric",
+            "steps": 600}`, without a name for the paper's. Defaults to `None`: `LinearGrowth()`.
         granularity: `"filter"`: the kernels that make the channels are penalised; `"channel"`: those that read them;
             `"scale"`: γ and β of the BatchNorms behind them; `"weight"`: single weights. A BatchNorm undoes what is
             done to the filters before it, so that a short schedule needs `"channel"` or `"scale"`. Defaults to
             `"filter"`.
-        weight_decay: γ, the L2 coefficient that the loss already holds. GReg-1 does not change it. Defaults to 0.
-        stop: Whether to stop `fit` at the end of the schedule. Defaults to `True`.
         freeze: Names of layers, or wildcards, that stay whole; beside `keep` only. Defaults to none.
         rerank: Whether, at the end, as many go of smallest L1 norm, instead of those that were pushed. Defaults to
             `False`.
@@ -73,19 +74,14 @@ class GReg1(GrowingPenalty):
 
     takes = frozenset({"plan", "keep"})
 
+    @accepts_old(OLD_OF_GREG1)
     def __init__(
         self,
         plan: Plan | None = None,
         *,
         keep: float | Mapping[str, float] | None = None,
-        penalty_step: float = 1e-4,
-        every: int = 10,
-        ceiling: float = 1.0,
-        settle: int = 5000,
-        growth: Any = "linear",
+        schedule: Any = None,
         granularity: Any = "filter",
-        weight_decay: float = 0.0,
-        stop: bool = True,
         freeze: Sequence[str] = (),
         rerank: bool = False,
         decoupled: bool = False,
@@ -107,11 +103,7 @@ class GReg1(GrowingPenalty):
                 "Expected a plan that leaves the choice open beside rerank=True. Received: a plan of coupling "
                 "'padded', which keeps the first channels of a trunk."
             )
-        papers = Linear(penalty_step, every, ceiling, settle)
-        own = {name: value for name, value in self._arguments[1].items() if name in _OF_LINEAR}
-        super().__init__(
-            law(growth, papers, own, faults), keep, granularity, weight_decay, stop, freeze, faults, decoupled, strict
-        )
+        super().__init__(schedule, LinearGrowth(), keep, granularity, freeze, faults, decoupled, strict)
         self._asked = plan
         self.rerank = rerank
 

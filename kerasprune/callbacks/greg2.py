@@ -8,39 +8,39 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks._growing import GrowingPenalty, keep_faults, law
-from kerasprune.errors import is_number
+from kerasprune.callbacks._growing import OLD, GrowingPenalty, keep_faults
+from kerasprune.errors import is_number, made, raise_faults
+from kerasprune.growth import TwoSlopeGrowth
+from kerasprune.training.arguments import Moved, accepts_old
 from kerasprune.training.candidates import Unit
 from kerasprune.training.control import cond
-from kerasprune.training.growth import Linear, TwoSlopes
 
-_OF_LINEAR = ("pick_step", "push_step", "every", "pick_at", "ceiling", "settle")
+OLD_OF_GREG2 = {
+    **OLD,
+    "pick_step": Moved("schedule", "pick_step"),
+    "push_step": Moved("schedule", "push_step"),
+    "pick_at": Moved("schedule", "pick_at"),
+    "growth": Moved("schedule", unsaid="linear"),
+}
 
 
 class GReg2(GrowingPenalty):
     """Lets a uniformly growing penalty separate the channels before it picks them by L1 norm.
 
-    Picking: `λ_j += pick_step` for *all* j every `every` steps. At the first update with `λ > pick_at`, the channels
-    of largest L1 norm are picked to stay. Pushing: they get `λ = recover` (the negative of the weight decay), the
-    others `λ_j += push_step` until `λ_j = ceiling`; then `settle` more steps. The pick happens inside the compiled
-    step. (The paper's table prints one step, 1e-5, which would need 10⁶ steps to reach τ; its code pushes at 1e-4.)
+    Picking: in the paper `λ_j += δλ` for *all* j every K_u steps. At the first update with `λ > τ'`, the channels of
+    largest L1 norm are picked to stay. Pushing: they get `λ = recover` (the negative of the weight decay), the others
+    grow on, by a larger δλ, until `λ_j = τ`; then K_s more steps. The pick happens inside the compiled step. (The
+    paper's table prints one δλ, 1e-5, which would need 10⁶ steps to reach τ; its code pushes at 1e-4.)
 
     Args:
         keep: Fraction of the channels (or weights) that stays in every group (or kernel), residual trunks left
             whole; or `{group name: fraction}` (`{layer name: fraction}` with `granularity="weight"`).
-        pick_step: δλ while picking. Defaults to 1e-5.
-        push_step: δλ while pushing. Defaults to 1e-4.
-        every: K_u, steps between two updates. Defaults to 10.
-        pick_at: τ'. Defaults to 0.01.
-        ceiling: τ. Defaults to 1.0.
-        settle: K_s, steps at the ceiling. Defaults to 5000.
-        growth: The law by which λ grows: `"linear"`, the paper's, made of the arguments above; or `{"name":
-            "geometric", "steps": 600}` in place of them, which picks halfway through its growth. Defaults to
-            `"linear"`.
+        schedule: How λ grows, and when the pick is: `kp.schedules.TwoSlopeGrowth(pick_step=…, push_step=…, pick_at=…,
+            …)`, the paper's; `kp.schedules.GeometricGrowth(steps=600)`, which picks halfway through its growth; or
+            either as a dict, without a name for the paper's. Defaults to `None`: `TwoSlopeGrowth()`.
         recover: λ of what stays, after the pick. Defaults to `−weight_decay`.
         granularity: As for `GReg1`. Defaults to `"filter"`.
         weight_decay: γ, the L2 coefficient that the loss already holds. Defaults to 0.
-        stop: Whether to stop `fit` at the end of the schedule. Defaults to `True`.
         freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
         decoupled: As for `GReg1`. Defaults to `False`.
         strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
@@ -58,34 +58,29 @@ class GReg2(GrowingPenalty):
         Wang et al., Neural Pruning via Growing Regularization, ICLR 2021, section 3.3 and Algorithm 1.
     """
 
+    @accepts_old(OLD_OF_GREG2)
     def __init__(
         self,
         *,
         keep: float | Mapping[str, float],
-        pick_step: float = 1e-5,
-        push_step: float = 1e-4,
-        every: int = 10,
-        pick_at: float = 0.01,
-        ceiling: float = 1.0,
-        settle: int = 5000,
-        growth: Any = "linear",
+        schedule: Any = None,
         recover: float | None = None,
         granularity: Any = "filter",
         weight_decay: float = 0.0,
-        stop: bool = True,
         freeze: Sequence[str] = (),
         decoupled: bool = False,
         strict: bool = True,
     ) -> None:
         faults = keep_faults(keep)
-        papers = TwoSlopes(
-            Linear(pick_step, every, ceiling, settle), Linear(push_step, every, ceiling, settle), pick_at
-        )
-        own = {name: value for name, value in self._arguments[1].items() if name in _OF_LINEAR}
         if recover is not None and not is_number(recover):
             faults.append(f"Expected recover to be a number. Received: recover={recover!r}.")
-        chosen = law(growth, papers, own, faults)
-        super().__init__(chosen, keep, granularity, weight_decay, stop, freeze, faults, decoupled, strict)
+        if not is_number(weight_decay) or not weight_decay >= 0:
+            faults.append(f"Expected weight_decay ≥ 0. Received: weight_decay={weight_decay!r}.")
+        super().__init__(schedule, TwoSlopeGrowth(), keep, granularity, freeze, faults, decoupled, strict)
+        self.weight_decay = weight_decay
+        none: list[str] = []
+        made(none, lambda: self.growth.pick)
+        raise_faults("GReg2 cannot be made:", none)
         self.recover = -weight_decay if recover is None else recover
 
     @property

@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.callbacks._growing import GrowingPenalty, keep_faults
+from kerasprune.callbacks._growing import OLD, GrowingPenalty, keep_faults
+from kerasprune.errors import kind_faults, raise_faults
+from kerasprune.growth import Growth, LinearGrowth
 from kerasprune.plans import Plan
+from kerasprune.training.arguments import Moved, accepts_old
 from kerasprune.training.candidates import Unit
 from kerasprune.training.control import cond
-from kerasprune.training.growth import Growth, Linear
 from kerasprune.training.scope import rank
+
+OLD_OF_INCREG = {**OLD, "penalty_step": Moved("schedule", "step"), "weight_decay": Moved()}
 
 
 class IncReg(GrowingPenalty):
@@ -25,20 +29,17 @@ class IncReg(GrowingPenalty):
     After the schedule, what is weakest is removed. In GReg the growth is the same for all and the choice never changes.
 
     The defaults are those of the authors' code: A is half of the original weight decay of 5e-4 (the other half stays in
-    the loss, `weight_decay`), the ceiling 10⁴·A, an update at every step; they train at a rate of 5e-4, a twentieth of
+    the loss), the ceiling 10⁴·A, an update at every step; they train at a rate of 5e-4, a twentieth of
     the original one. Two differences: the original averages ranks over steps, here the rank at the update counts; and
     it goes on until enough λ are at the ceiling, here for `settle` steps.
 
     Args:
         keep: Fraction of the channels (or weights) that stays in every group (or kernel), residual trunks left whole;
             or `{group name: fraction}` (`{layer name: fraction}` with `granularity="weight"`).
-        penalty_step: A, the largest change. Defaults to 2.5e-4.
-        every: Steps between two updates. Defaults to 1.
-        ceiling: Where λ stops growing. Defaults to 2.5.
-        settle: Steps after the fastest λ could have reached the ceiling. Defaults to 5000.
+        schedule: `kp.schedules.LinearGrowth(step=A, every=…, ceiling=…, settle=…)` or a dict of these: A, the largest
+            change; steps between two updates; where λ stops growing; steps after the fastest λ could have reached it.
+            Defaults to `None`: `LinearGrowth(step=2.5e-4, every=1, ceiling=2.5)`, on which a dict builds.
         granularity: As for `GReg1`. Defaults to `"filter"`.
-        weight_decay: The L2 coefficient that the loss already holds. Defaults to 0.
-        stop: Whether to stop `fit` at the end of the schedule. Defaults to `True`.
         freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
         decoupled: As for `GReg1`. Defaults to `False`.
         strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
@@ -57,24 +58,20 @@ class IncReg(GrowingPenalty):
 
     label = "increg"
 
+    @accepts_old(OLD_OF_INCREG)
     def __init__(
         self,
         *,
         keep: float | Mapping[str, float],
-        penalty_step: float = 2.5e-4,
-        every: int = 1,
-        ceiling: float = 2.5,
-        settle: int = 5000,
+        schedule: Any = None,
         granularity: Any = "filter",
-        weight_decay: float = 0.0,
-        stop: bool = True,
         freeze: Sequence[str] = (),
         decoupled: bool = False,
         strict: bool = True,
     ) -> None:
-        growth = Linear(penalty_step, every, ceiling, settle)
-        faults = keep_faults(keep)
-        super().__init__(growth, keep, granularity, weight_decay, stop, freeze, faults, decoupled, strict)
+        papers = LinearGrowth(step=2.5e-4, every=1, ceiling=2.5)
+        super().__init__(schedule, papers, keep, granularity, freeze, keep_faults(keep), decoupled, strict)
+        raise_faults("IncReg cannot be made:", kind_faults(LinearGrowth, "", schedule=self.growth))
         self._penalties: dict[str, Any] = {}
         self._updated: dict[str, Any] = {}
 

@@ -64,15 +64,13 @@ class NetworkSlimming(BatchNormPenalty):
         strict: bool = True,
     ) -> None:
         faults = [*fraction_faults(keep=keep), *optional_fraction_faults(macs=macs)]
+        self.floor = made(faults, Floor, min_keep, round_to)
         super().__init__(
             made(faults, regularizers.NetworkSlimming, strength),
-            (-np.inf, np.inf),
             initial=initial,
-            target_macs=None,
             coupling=coupling,
             freeze=freeze,
             resolution=resolution,
-            floor=made(faults, Floor, min_keep, round_to),
             faults=faults,
             decoupled=decoupled,
             strict=strict,

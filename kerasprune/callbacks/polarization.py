@@ -75,23 +75,22 @@ class Polarization(BatchNormPenalty):
         decoupled: bool = False,
         strict: bool = True,
     ) -> None:
-        faults = optional_fraction_faults(macs=macs)
+        faults = optional_fraction_faults(macs=macs, target_macs=target_macs)
         if not is_number(ceiling) or ceiling <= 0:
             faults.append(f"Expected a positive ceiling. Received: ceiling={ceiling!r}.")
             ceiling = np.inf
         if macs is not None and target_macs is not None:
             faults.append("Expected either macs= or target_macs=. Received: both, and macs= is always met.")
         penalty = made(faults, regularizers.Polarization, strength, t)
+        self.bounds, self.target_macs = (0.0, ceiling), target_macs
         self.threshold = made(faults, thresholds.get, threshold)
+        self.floor = made(faults, Floor, min_keep, round_to)
         super().__init__(
             penalty,
-            (0.0, ceiling),
             initial=initial,
-            target_macs=target_macs,
             coupling=coupling,
             freeze=freeze,
             resolution=resolution,
-            floor=made(faults, Floor, min_keep, round_to),
             faults=faults,
             decoupled=decoupled,
             strict=strict,

@@ -36,7 +36,7 @@ prune:
   # Who stays: one of keep (channels), macs (multiply–adds), params.
   plan: {{criterion: l1, budget: uniform, macs: 0.5, coupling: tied}}
   # How the model is prepared, over some epochs ('kerasprune ls callbacks'). Without these two lines it is cut at once.
-  callback: {{name: greg1, granularity: channel, growth: {{name: geometric, steps: 260}}}}
+  callback: {{name: greg1, granularity: channel, schedule: {{name: geometric, steps: 260}}}}
   optimizer: {{name: sgd, learning_rate: 0.01, momentum: 0.9}}
 
 finetune:

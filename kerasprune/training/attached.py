@@ -1,4 +1,4 @@
-"""What a callback puts on a variable: it does what it wraps, and notes whether a step has asked for it."""
+"""What a callback puts on a variable: it does what it wraps, beside what is there, and notes whether a step asks it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ class Attached:
 
     Args:
         inner: The regularizer or constraint.
+        own: What is on the variable already, which goes on acting before it. Defaults to `None`: nothing.
     """
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, own: Any = None) -> None:
         self.inner = inner
+        self.own = own
         self.reached = False
         self.watched = True
 
@@ -42,7 +44,8 @@ class AttachedPenalty(Attached, keras.regularizers.Regularizer):
     def __call__(self, weight: Any) -> Any:
         self._note()
         value = ops.convert_to_tensor(self.inner(weight))
-        return value - ops.stop_gradient(value)
+        value = value - ops.stop_gradient(value)
+        return value if self.own is None else self.own(weight) + value
 
 
 class AttachedConstraint(Attached, keras.constraints.Constraint):
@@ -50,4 +53,35 @@ class AttachedConstraint(Attached, keras.constraints.Constraint):
 
     def __call__(self, weight: Any) -> Any:
         self._note()
-        return self.inner(weight)
+        return self.inner(weight if self.own is None else self.own(weight))
+
+
+_KINDS = {"regularizer": AttachedPenalty, "constraint": AttachedConstraint}
+
+
+def attach(variable: Any, kind: str, inner: Any) -> Attached:
+    """Puts a regularizer or constraint on a variable; one that is there goes on acting.
+
+    Args:
+        variable: The variable.
+        kind: `"regularizer"` or `"constraint"`.
+        inner: What is put on.
+
+    Returns:
+        What stands on the variable, to be taken off again.
+    """
+    part = _KINDS[kind](inner, getattr(variable, kind))
+    setattr(variable, kind, part)
+    return part
+
+
+def take_off(variable: Any, kind: str, part: Attached) -> None:
+    """Takes what `attach` has put on a variable off it, and nothing else."""
+    above = getattr(variable, kind)
+    if above is part:
+        setattr(variable, kind, part.own)
+        return
+    while isinstance(above, Attached) and above.own is not part:
+        above = above.own
+    if isinstance(above, Attached):
+        above.own = part.own

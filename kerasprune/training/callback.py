@@ -10,10 +10,10 @@ import keras
 import numpy as np
 
 from kerasprune._keras import first_epoch
-from kerasprune.errors import PruneError, raise_faults, warn
+from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
-from kerasprune.training.acting import doubts, say, unreached
 from kerasprune.training.arguments import written
+from kerasprune.training.diagnosis import Diagnosis
 from kerasprune.training.fit import Fit
 from kerasprune.training.masks import Masks
 from kerasprune.training.session import Session, State
@@ -79,8 +79,7 @@ class PruningCallback(keras.callbacks.Callback):
         """Keeps the arguments, so that every callback can say its settings."""
         self = super().__new__(cls)
         self._arguments = args, kwargs
-        self._shortfalls: list[str] | None = None
-        self._trained = False
+        self._diagnosis = Diagnosis(self)
         return self
 
     def __init__(self, *, strict: bool = True) -> None:
@@ -90,7 +89,7 @@ class PruningCallback(keras.callbacks.Callback):
     def __copy__(self) -> Self:
         """Returns a callback of the same settings that has not been in a fit."""
         other = type(self).__new__(type(self))
-        vars(other).update(vars(self), session=None, held=None, goes_on=False, _shortfalls=None)
+        vars(other).update(vars(self), session=None, held=None, goes_on=False, _diagnosis=Diagnosis(other))
         return other
 
     def __repr__(self) -> str:
@@ -253,7 +252,7 @@ class PruningCallback(keras.callbacks.Callback):
         """
         if self.session is not None:
             self.detach()
-        self.session, self.held, self._shortfalls, self.goes_on = None, None, None, False
+        self.session, self.held, self.goes_on = None, None, False
         return self
 
     def detach(self) -> None:
@@ -287,7 +286,7 @@ class PruningCallback(keras.callbacks.Callback):
         before = self.session
         if before is not None:
             before.close()
-        self._shortfalls, self._trained = None, False
+        self._diagnosis = Diagnosis(self)
         self.goes_on = self.continues and before is not None and before.begun and before.model is self.model
         self.goes_on = self.goes_on and before.done > 0  # one that has not trained begins
         self.session = Session(self.model, before.done if self.goes_on else 0)
@@ -295,17 +294,9 @@ class PruningCallback(keras.callbacks.Callback):
         if self.goes_on:
             self.session.goes_on(before.state())
             self.resumed()
-            self._say_finished()
         self.session.compile()
         self.session.begun = True
-        say(self, doubts(self.session), "may not act")
-
-    def _say_finished(self) -> None:
-        if self.finished:
-            warn(
-                f"{type(self).__name__} has ended its schedule in an earlier fit: what it has done is held, and it "
-                "does nothing more. callback.reset() starts anew."
-            )
+        self._diagnosis.begin()
 
     @property
     def restored_epoch(self) -> int:
@@ -317,7 +308,7 @@ class PruningCallback(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Refuses weights that were restored without what this callback knows of them."""
-        self._trained = True
+        self._diagnosis.trained = True
         if self.restored_epoch and not self.follows_weights:
             back = self.restored_epoch
             Fit.of(self.model).abandon()
@@ -332,10 +323,7 @@ class PruningCallback(keras.callbacks.Callback):
         _ = self.model  # on JAX this brings the variables up to date
         if logs is not None:
             logs.update(self.gauges())
-        first = self._shortfalls is None
-        self._shortfalls = [*unreached(self.session), *self.shortfalls()]
-        if first:
-            say(self, self._shortfalls, "does not act")
+        self._diagnosis.after_epoch()
 
     def on_test_begin(self, logs: dict | None = None) -> None:
         """Leaves an evaluation out of what is looked at."""
@@ -356,30 +344,12 @@ class PruningCallback(keras.callbacks.Callback):
         """
         fit = Fit.of(self.model)
         fit.end(self, lambda callback: callback.before_end())
-        if self._shortfalls is None and self._trained:  # a method's own on_epoch_end, without the base's
-            self._shortfalls = unreached(self.session)
         self.end()
-        self._look_at_last()
+        self._diagnosis.after_last_epoch()
         self.session.close()
         fit.remove(self)
-        for act in (*self.session.last_acts, self._say_at_last):  # others are to end too before it is said
+        for act in (*self.session.last_acts, self._diagnosis.end):  # others are to end too before it is said
             fit.afterwards(act, self.params)
-
-    def _look_at_last(self) -> None:
-        """Warns where weights that nothing has held in the step were put back after the last epoch."""
-        if self.held is not None and not self.session.attached("constraint") and not self.held.holds():
-            warn(
-                f"What {type(self).__name__} has set to zero is not zero at the end of the fit: the moving average of "
-                "the optimizer (use_ema), or another callback, has put other weights in its place. The plan removes "
-                "them all the same. Train on for an epoch without, or call kp.mask before you judge the model."
-            )
-
-    def _say_at_last(self) -> None:
-        faults = self._shortfalls or []
-        title = f"{type(self).__name__} has not acted in this fit (strict=False warns only). The model is trained, "
-        if self.strict:
-            raise_faults(f"{title}and nothing is left on it.", faults)
-        say(self, faults, "has not acted")
 
 
 def declared(member: Any) -> type[PruningCallback]:

@@ -11,13 +11,10 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import learning_rate_variable
-from kerasprune.training.acting import is_adaptive
-from kerasprune.training.optimizer import accumulated, unwrapped
+from kerasprune.training.optimizer import accumulated, is_adaptive, unwrapped
 from kerasprune.training.session import Session
 
 _SAMPLES = 64
-_RINGS = 1.01  # of critical damping: what is beyond it by rounding does not ring
-_LONG = 100.0  # exponent of decay from which a schedule gets past a BatchNorm; the papers' have 500
 _SLOWEST = 0.01  # of the highest rate: below it λ = x/η grows no further
 
 
@@ -28,13 +25,13 @@ class Damping:
     Args:
         critical: `η·λ` up to which a weight decays without changing its sign.
         lasting: The fraction of a weight that is left after a step there: no λ shrinks it faster.
-        rate: Returns the learning rate η at a step of the fit; called inside the compiled step too.
-        slowest: The least rate that is reckoned with.
+        learning_rate: Returns the learning rate η at a step of the fit; called inside the compiled step too.
+        slowest: The least rate that a growing penalty reckons with.
     """
 
     critical: float
     lasting: float
-    rate: Callable[[Any], Any]
+    learning_rate: Callable[[Any], Any]
     slowest: float
 
     @classmethod
@@ -54,6 +51,10 @@ class Damping:
         highest = max(float(ops.convert_to_numpy(rate(step))) for step in _samples(length))
         return cls(critical, lasting, rate, max(_SLOWEST * highest, 1e-8))
 
+    def rate(self, step: Any) -> Any:
+        """Returns the learning rate that `λ = x/η` is made of: never so low that λ leaves all bounds."""
+        return ops.maximum(self.learning_rate(step), self.slowest)
+
     def products(self, strength: Callable[[Any], Any], length: int) -> np.ndarray:
         """Returns `η·λ` at steps that are spread over a schedule.
 
@@ -61,7 +62,7 @@ class Damping:
             strength: λ at a step.
             length: Steps of the schedule.
         """
-        pairs = ((self.rate(step), strength(step)) for step in _samples(length))
+        pairs = ((self.learning_rate(step), strength(step)) for step in _samples(length))
         return np.array([float(ops.convert_to_numpy(rate)) * float(ops.convert_to_numpy(λ)) for rate, λ in pairs])
 
     def exponent(self, products: np.ndarray, length: int) -> float:
@@ -104,57 +105,6 @@ def critical_damping(optimizer: keras.Optimizer, decoupled: bool) -> tuple[float
     if momentum and getattr(inner, "nesterov", False):
         return ((1 - momentum) / (1 + momentum)) ** 2, 2 * momentum / (1 + momentum)
     return (1 - momentum**0.5) ** 2, momentum**0.5
-
-
-def schedule_doubts(law: Any, damping: Damping | None, undone: bool) -> list[str]:
-    """Returns what will keep a schedule from doing its work, with the remedy.
-
-    Args:
-        law: λ at a step; it knows its length, and how high it means to rise.
-        damping: What the optimizer can follow; `None`: not to be known.
-        undone: Whether filters are pushed before a BatchNorm.
-    """
-    if damping is None:  # what Adam does with a penalty in the loss is said elsewhere
-        return []
-    products, found = damping.products(law, law.length), []
-    if products.max() > _RINGS * law.highest(damping):
-        found.append(
-            f"makes what it pushes ring: learning rate · λ rises to {products.max():.2g}, beyond critical damping, "
-            f"{damping.critical:.2g} with this optimizer. There a weight left to itself swings through zero, and "
-            "shrinks no faster. Take a smaller ceiling or learning rate, or, with GReg, .compressed(steps)."
-        )
-    exponent = damping.exponent(products, law.length)
-    if undone and exponent < _LONG:
-        found.append(
-            "pushes filters before a BatchNorm, which scales up again what they make, for too few steps: alone it "
-            f"would leave exp(−{exponent:.3g}) of them, the papers' schedules exp(−{_LONG:.0f}) and less. What is "
-            'removed will still matter. Take granularity="channel" or "scale" (as .compressed does), or a longer '
-            "schedule."
-        )
-    return found
-
-
-def optimizer_doubts(optimizer: keras.Optimizer) -> list[str]:
-    """Returns what an optimizer does to a penalty in the loss that grows, with the remedy.
-
-    Args:
-        optimizer: The optimizer of the fit.
-    """
-    inner, found = unwrapped(optimizer), []
-    if inner.weight_decay:
-        found.append(
-            f"The optimizer decays weights by itself (weight_decay={inner.weight_decay}), past the momentum; the "
-            "method wants weight decay as an L2 term in the loss. Use kernel_regularizer instead."
-        )
-    limits = {name: getattr(inner, name) for name in ("clipnorm", "global_clipnorm", "clipvalue")}
-    clipped = ", ".join(f"{name}={limit:g}" for name, limit in limits.items() if limit is not None)
-    if clipped:
-        found.append(
-            f"The optimizer clips gradients ({clipped}), that of the penalty included, which grows: what is pushed may "
-            "shrink no faster, or leave the loss hardly a part of the step. Use decoupled=True, which applies the "
-            "penalty apart from the gradient, or do not clip."
-        )
-    return found
 
 
 def _rate(session: Session, decoupled: bool) -> Callable[[Any], Any]:

@@ -17,11 +17,11 @@ from kerasprune.criteria.l1 import L1
 from kerasprune.errors import PruneError, nearest, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
+from kerasprune.training.attached import attach, take_off
 from kerasprune.training.candidates import Part, Unit
-from kerasprune.training.composite import Chain, joined, without
 from kerasprune.training.constraints import Mask
 from kerasprune.training.granularity import Granularity, Weight
-from kerasprune.training.optimizer import ensure_built, slots, trained
+from kerasprune.training.optimizer import ensure_built, places, slots
 from kerasprune.training.scope import Global, Scope
 from kerasprune.training.session import Session
 
@@ -128,7 +128,7 @@ class Masks:
         ensure_built(model)
         for unit in self.units:
             session.track(unit.state, unit.pruned)
-        order = {id(variable): index for index, variable in enumerate(trained(model.optimizer))}
+        order = places(model.optimizer)
         kernels = sorted(self.kernels, key=lambda kernel: order.get(id(kernel[0]), -1))
         for index, (variable, pairs) in enumerate(kernels):
             begin = first if index == 0 else None
@@ -238,15 +238,14 @@ def held(model: keras.Model, masks: Mapping[str, np.ndarray]) -> Iterator[None]:
     """
     put = []
     try:
-        for variable, mask in masked_variables(model.variables, masks):
-            constraint = Mask(partial(ops.convert_to_tensor, mask, "bool"))
-            variable.constraint = joined(Chain, variable.constraint, constraint)
-            put.append((variable, constraint))
+        for variable, kept in masked_variables(model.variables, masks):
+            mask = Mask(partial(ops.convert_to_tensor, kept, "bool"))
+            put.append((variable, attach(variable, "constraint", mask)))
         _forget(model)
         yield
     finally:
-        for variable, constraint in put:
-            variable.constraint = without(variable.constraint, constraint)
+        for variable, part in put:
+            take_off(variable, "constraint", part)
         _forget(model)
 
 

@@ -8,6 +8,20 @@ import keras
 
 from kerasprune._keras import trained_variables
 
+_ADAPTIVE = (
+    keras.optimizers.Adadelta,
+    keras.optimizers.Adafactor,
+    keras.optimizers.Adagrad,
+    keras.optimizers.Adam,  # AdamW is one
+    keras.optimizers.Adamax,
+    keras.optimizers.Ftrl,
+    keras.optimizers.Lamb,
+    keras.optimizers.Lion,
+    keras.optimizers.Muon,
+    keras.optimizers.Nadam,
+    keras.optimizers.RMSprop,
+)
+
 
 def slots(optimizer: keras.Optimizer, variable: Any) -> list[Any]:
     """Returns the variables of an optimizer that hold one number for each weight of a variable.
@@ -17,7 +31,7 @@ def slots(optimizer: keras.Optimizer, variable: Any) -> list[Any]:
         variable: A trainable variable.
     """
     inner = unwrapped(optimizer)
-    order = {id(each): index for index, each in enumerate(trained(optimizer))}
+    order = places(optimizer)
     index = order.get(id(variable))
     if index is None:
         return []
@@ -30,6 +44,11 @@ def slots(optimizer: keras.Optimizer, variable: Any) -> list[Any]:
 def trained(optimizer: keras.Optimizer) -> list[Any]:
     """Returns the variables that a built optimizer updates, in its order."""
     return trained_variables(unwrapped(optimizer))
+
+
+def places(optimizer: keras.Optimizer) -> dict[int, int]:
+    """Returns `{id of a variable: its place in the order in which a built optimizer updates}`."""
+    return {id(variable): index for index, variable in enumerate(trained(optimizer))}
 
 
 def ensure_built(model: keras.Model) -> None:
@@ -46,3 +65,8 @@ def unwrapped(optimizer: keras.Optimizer) -> keras.Optimizer:
 def accumulated(optimizer: keras.Optimizer) -> int:
     """Returns how many batches make one update of the weights."""
     return unwrapped(optimizer).gradient_accumulation_steps or 1
+
+
+def is_adaptive(optimizer: keras.Optimizer) -> bool:
+    """Returns whether an optimizer divides gradients by their own size, or takes their sign."""
+    return isinstance(unwrapped(optimizer), _ADAPTIVE)

@@ -11,8 +11,7 @@ from keras import ops
 
 from kerasprune._keras import raw_iterations
 from kerasprune.errors import PruneError, choice_faults, raise_faults
-from kerasprune.training.attached import Attached, AttachedConstraint, AttachedPenalty
-from kerasprune.training.composite import Chain, Sum, joined, without
+from kerasprune.training.attached import Attached, attach, take_off
 from kerasprune.training.jax_step import JaxStep, synchronise
 from kerasprune.training.optimizer import accumulated, ensure_built, unwrapped
 from kerasprune.training.state_variable import state_variable
@@ -111,15 +110,11 @@ class Session:
 
     def regularize(self, variable: Any, regularizer: keras.regularizers.Regularizer) -> None:
         """Adds a regularizer to a variable; one that is already there goes on acting."""
-        part = AttachedPenalty(regularizer)
-        variable.regularizer = joined(Sum, variable.regularizer, part)
-        self._attached.append(("regularizer", variable, part))
+        self._attached.append(("regularizer", variable, attach(variable, "regularizer", regularizer)))
 
     def constrain(self, variable: Any, constraint: keras.constraints.Constraint) -> None:
         """Adds a constraint to a variable, behind one that is already there."""
-        part = AttachedConstraint(constraint)
-        variable.constraint = joined(Chain, variable.constraint, part)
-        self._attached.append(("constraint", variable, part))
+        self._attached.append(("constraint", variable, attach(variable, "constraint", constraint)))
 
     def attached(self, kind: str) -> list[tuple[Any, Attached]]:
         """Returns `(variable, part)` of what is attached of a kind: `"regularizer"` or `"constraint"`."""
@@ -146,7 +141,7 @@ class Session:
         if not self._attached:
             return
         for kind, variable, part in self._attached:
-            setattr(variable, kind, without(getattr(variable, kind), part))
+            take_off(variable, kind, part)
         self._attached.clear()
         if self._jax is not None:
             self._jax.detach()

@@ -84,7 +84,7 @@ def test_the_defaults_of_increg_are_the_authors():
 
 def test_penalties_follow_the_ranks():
     model = compiled(small())
-    callback = IncReg(keep=0.5, penalty_step=0.1, every=4, ceiling=0.25, settle=5)
+    callback = IncReg(keep=0.5, schedule={"step": 0.1, "every": 4, "ceiling": 0.25, "settle": 5})
     norms, penalties = [], []
 
     class Look(kp.callbacks.PruningCallback):

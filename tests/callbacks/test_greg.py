@@ -12,7 +12,7 @@ from kerasprune.callbacks import GReg1, GReg2
 from kerasprune.testing.toys import toy_data, toy_model
 from kerasprune.training.granularity import Channel
 
-FIRST = {"penalty_step": 0.1, "every": 10, "ceiling": 1.0}  # 10 updates, the last at step 90
+FIRST = {"step": 0.1, "every": 10, "ceiling": 1.0}  # 10 updates, the last at step 90
 SECOND = {"pick_step": 0.01, "push_step": 0.05, "pick_at": 0.05, "every": 5, "ceiling": 1.0}  # picks at step 30
 GRANULARITIES = ("filter", "channel", "weight")
 KEEP = 0.4
@@ -44,7 +44,7 @@ def test_greg1_is_algorithm_1(granularity):
     model = compiled()
     reference = Reference(model)
     goes = {unit: reference.lowest(*unit, KEEP) for unit in reference.units(granularity)}
-    callback = GReg1(keep=KEEP, granularity=granularity, settle=110, **FIRST)
+    callback = GReg1(keep=KEEP, granularity=granularity, schedule={"settle": 110, **FIRST})
     assert callback.length == 200
     train(model, [callback])
     reference.run(200, greg1(reference, granularity, KEEP, **FIRST))
@@ -58,7 +58,7 @@ def test_greg2_is_algorithm_1(granularity):
     model = compiled()
     reference = Reference(model)
     at_the_start = {unit: reference.lowest(*unit, KEEP) for unit in reference.units(granularity)}
-    callback = GReg2(keep=KEEP, granularity=granularity, weight_decay=DECAY, settle=80, **SECOND)
+    callback = GReg2(keep=KEEP, granularity=granularity, weight_decay=DECAY, schedule={"settle": 80, **SECOND})
     assert (callback.pick_step_number, callback.length) == (30, 200)
     train(model, [callback])
     penalties = greg2(reference, granularity, KEEP, **SECOND)
@@ -81,10 +81,10 @@ def test_a_longer_interval_and_no_whole_number_of_updates():
     """λ = 0.3, 0.6, 0.9, 1.0: the last update is cut at the ceiling."""
     model = compiled()
     reference = Reference(model)
-    callback = GReg1(keep=0.5, penalty_step=0.3, every=7, settle=19)
+    callback = GReg1(keep=0.5, schedule={"step": 0.3, "every": 7, "settle": 19})
     assert callback.length == 3 * 7 + 19
     train(model, [callback])
-    reference.run(40, greg1(reference, "filter", 0.5, penalty_step=0.3, every=7, ceiling=1.0))
+    reference.run(40, greg1(reference, "filter", 0.5, step=0.3, every=7, ceiling=1.0))
     _same(model, reference)
 
 
@@ -156,7 +156,7 @@ def test_greg1_with_a_tied_plan_pushes_every_kernel_that_makes_a_channel():
     expected = toy_model()
     plan = kp.plan(expected, keep=0.5)
     goes = {name: ~np.isin(np.arange(len(_norms(expected, TIED[name]))), plan.keep[name]) for name in TIED}
-    callback = GReg1(plan=plan, penalty_step=0.05, every=2, ceiling=0.5, settle=6)
+    callback = GReg1(plan=plan, schedule={"step": 0.05, "every": 2, "ceiling": 0.5, "settle": 6})
     assert callback.length == STEPS
     model = _fitted(callback)
     _eager(expected, lambda step: {name: gone * min(0.05 * (step // 2 + 1), 0.5) for name, gone in goes.items()})
@@ -168,7 +168,9 @@ def test_greg1_with_a_tied_plan_pushes_every_kernel_that_makes_a_channel():
 def test_greg2_with_convolutions_picks_in_the_middle_of_training():
     expected = toy_model()
     callback = GReg2(
-        keep=0.5, pick_step=0.01, pick_at=0.03, push_step=0.1, every=2, ceiling=0.5, settle=8, recover=-0.002
+        keep=0.5,
+        schedule={"pick_step": 0.01, "pick_at": 0.03, "push_step": 0.1, "every": 2, "ceiling": 0.5, "settle": 8},
+        recover=-0.002,
     )
     assert (callback.pick_step_number, callback.length) == (8, STEPS)
     model = _fitted(callback)

@@ -12,20 +12,21 @@ from support.processes import run_python
 
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2
-from kerasprune.training.composite import Sum
-from kerasprune.training.growth import Geometric, Linear, TwoSlopes
+from kerasprune.growth import GeometricGrowth, LinearGrowth, TwoSlopeGrowth
+from kerasprune.training.attached import Attached
 
-FIRST = {"penalty_step": 0.1, "every": 4, "ceiling": 1.0}
+FIRST = {"step": 0.1, "every": 4, "ceiling": 1.0}
 SECOND = {"pick_step": 0.01, "push_step": 0.1, "pick_at": 0.03, "every": 4, "ceiling": 1.0}  # picks at step 16
-GENTLE = {"penalty_step": 0.005, "ceiling": 0.05}  # below critical damping
+GENTLE = {"step": 0.005, "ceiling": 0.05}  # below critical damping
 
 
-def _greg1(**arguments) -> GReg1:
-    return GReg1(**{"keep": 0.5, "settle": 4, **FIRST, **arguments})  # 40 steps
+def _greg1(schedule=None, **arguments) -> GReg1:
+    return GReg1(**{"keep": 0.5, **arguments}, schedule={"settle": 4, **FIRST, **(schedule or {})})  # 40 steps
 
 
-def _greg2(**arguments) -> GReg2:
-    return GReg2(**{"keep": 0.5, "settle": 8, "weight_decay": DECAY, **SECOND, **arguments})  # 60 steps
+def _greg2(schedule=None, **arguments) -> GReg2:
+    schedule = {"settle": 8, **SECOND, **(schedule or {})}  # 60 steps
+    return GReg2(**{"keep": 0.5, "weight_decay": DECAY, **arguments}, schedule=schedule)
 
 
 MAKERS = pytest.mark.parametrize("make", [_greg1, _greg2])
@@ -166,7 +167,7 @@ def test_regularizers_are_as_before(make):
     )
     train(model, [make(), watch])
     assert all(now is then for now, then in zip([v.regularizer for v in model.weights], before, strict=True))
-    assert isinstance(inside[0][0], Sum) and inside[0][0].first is before[0]
+    assert isinstance(inside[0][0], Attached) and inside[0][0].own is before[0]
     assert inside[0][4] is before[4] and inside[0][1] is None  # the output layer and the biases
 
 
@@ -230,7 +231,7 @@ print(len(folders), "loaded")
 @pytest.mark.parametrize("settle", [0, 1, 3, 4, 5, 41])
 def test_fit_stops_after_exactly_the_schedule(settle):
     model = compiled()
-    callback = _greg1(settle=settle, **GENTLE)
+    callback = _greg1({"settle": settle, **GENTLE})
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         train(model, [callback])
@@ -240,7 +241,7 @@ def test_fit_stops_after_exactly_the_schedule(settle):
 def test_fit_goes_on_when_told_not_to_stop():
     model = compiled()
     reference = Reference(model)
-    callback = _greg1(stop=False)
+    callback = _greg1({"stop": False})
     train(model, [callback], epochs=20)
     reference.run(80, greg1(reference, "filter", 0.5, **FIRST))
     _same(model, reference)
@@ -276,21 +277,21 @@ def test_the_plan_is_the_one_that_was_given():
     assert slim.get_layer("one").units == 2 and slim.get_layer("two").units == 5
 
 
-@pytest.mark.parametrize("callback", [GReg1(keep=0.5), GReg2(keep=0.5), _greg1(), _greg2(), _greg2(settle=0)])
+@pytest.mark.parametrize("callback", [GReg1(keep=0.5), GReg2(keep=0.5), _greg1(), _greg2(), _greg2({"settle": 0})])
 def test_compressed_takes_exactly_the_steps_asked_for(callback):
     for steps in (3, 4, 5, 7, 10, 33, 100, 999, 12_345):
         short = callback.compressed(steps)
-        assert short.length == steps and short.growth == Geometric(steps)
+        assert short.length == steps and short.growth == GeometricGrowth(steps)
         assert 1 <= short.growth.settle <= steps / 2
         if isinstance(short, GReg2):
             assert 0 < short.pick_step_number < steps - short.growth.settle
-    assert isinstance(callback.growth, Linear | TwoSlopes)  # untouched
+    assert isinstance(callback.growth, LinearGrowth | TwoSlopeGrowth)  # untouched
 
 
 def test_lengths_of_the_papers_schedules():
     """10,000 updates of 1e-4, one every 10 steps, the first at step 0; then K_s steps with λ = τ."""
     assert GReg1(keep=0.5).length == 9_999 * 10 + 5_000
-    assert GReg1(keep=0.5, every=5, settle=40_000).length == 9_999 * 5 + 40_000
+    assert GReg1(keep=0.5, schedule={"every": 5, "settle": 40_000}).length == 9_999 * 5 + 40_000
     assert GReg2(keep=0.5).pick_step_number == 1_001 * 10
     # λ is 0.01001 at the pick; 9,900 updates of 1e-4 lead to τ.
     assert GReg2(keep=0.5).length == 10_010 + 9_899 * 10 + 5_000
@@ -340,7 +341,7 @@ def test_frozen_kernels_are_warned_of(make):
 def test_no_warning_without_a_reason():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        train(compiled(), [_greg1(**GENTLE)])
+        train(compiled(), [_greg1(GENTLE)])
         train(compiled(optimizer=keras.optimizers.AdamW(weight_decay=0.01)), [_greg2(decoupled=True)])
 
 
@@ -359,14 +360,13 @@ def test_no_warning_without_a_reason():
         ({"keep": {"one": 2}}, "keep=2"),
         ({"keep": 0.5, "granularity": "filters"}, "Did you mean 'filter'"),
         ({"keep": 0.5, "granularity": None}, "granularity=None"),
-        ({"keep": 0.5, "every": 0}, "every=0"),
-        ({"keep": 0.5, "every": 1.5}, "every=1.5"),
-        ({"keep": 0.5, "settle": -1}, "settle=-1"),
-        ({"keep": 0.5, "penalty_step": 0}, "step=0"),
-        ({"keep": 0.5, "penalty_step": 2.0}, "step=2.0, ceiling=1.0"),
-        ({"keep": 0.5, "penalty_step": "small"}, "step='small'"),
-        ({"keep": 0.5, "ceiling": float("nan")}, "ceiling=nan"),
-        ({"keep": 0.5, "weight_decay": -1}, "weight_decay=-1"),
+        ({"keep": 0.5, "schedule": {"every": 0}}, "every=0"),
+        ({"keep": 0.5, "schedule": {"every": 1.5}}, "every=1.5"),
+        ({"keep": 0.5, "schedule": {"settle": -1}}, "settle=-1"),
+        ({"keep": 0.5, "schedule": {"step": 0}}, "step=0"),
+        ({"keep": 0.5, "schedule": {"step": 2.0}}, "step=2.0, ceiling=1.0"),
+        ({"keep": 0.5, "schedule": {"step": "small"}}, "step='small'"),
+        ({"keep": 0.5, "schedule": {"ceiling": float("nan")}}, "ceiling=nan"),
     ],
 )
 def test_bad_arguments_of_greg1(arguments, message):
@@ -379,12 +379,14 @@ def test_bad_arguments_of_greg1(arguments, message):
     ("arguments", "message"),
     [
         ({"keep": 1.5}, "keep=1.5"),
-        ({"pick_step": 0.0}, "pick_step=0.0"),
-        ({"pick_step": 0.1}, "pick_step=0.1"),
-        ({"pick_at": 1.0}, "pick_at=1.0"),
-        ({"pick_at": "low"}, "pick_at='low'"),
+        ({"schedule": {"pick_step": 0.0}}, "pick_step=0.0"),
+        ({"schedule": {"pick_step": 0.1}}, "pick_step=0.1"),
+        ({"schedule": {"pick_at": 1.0}}, "pick_at=1.0"),
+        ({"schedule": {"pick_at": "low"}}, "pick_at='low'"),
         ({"recover": "fully"}, "recover='fully'"),
-        ({"push_step": 0}, "step=0"),
+        ({"weight_decay": -1}, "weight_decay=-1"),
+        ({"schedule": "linear"}, "no step at which to pick"),
+        ({"schedule": {"push_step": 0}}, "step=0"),
         ({"granularity": "layer"}, "Received: 'layer'"),
     ],
 )
@@ -396,7 +398,13 @@ def test_bad_arguments_of_greg2(arguments, message):
 
 def test_all_faults_are_listed_at_once():
     with pytest.raises(kp.PruneError) as caught:
-        GReg2(keep=2, pick_step=-1, push_step=-1, every=0, settle=-1, granularity="x", weight_decay="y", recover="z")
+        GReg2(
+            keep=2,
+            schedule={"pick_step": -1, "push_step": -1, "every": 0, "settle": -1},
+            granularity="x",
+            weight_decay="y",
+            recover="z",
+        )
     assert str(caught.value).count("\n  - ") == 8
 
 
@@ -438,7 +446,9 @@ def test_what_was_pushed_goes_or_what_is_smallest_at_the_end():
     two = model.get_layer("two").kernel
     weakest = int(np.abs(two.numpy()).sum(0).argmin())
     asked = kp.Plan({"two": [weakest]})
-    pushed, ranked = (GReg1(asked, penalty_step=1e-9, ceiling=1e-9, settle=4, rerank=each) for each in (False, True))
+    pushed, ranked = (
+        GReg1(asked, schedule={"step": 1e-9, "ceiling": 1e-9, "settle": 4}, rerank=each) for each in (False, True)
+    )
     start = model.get_weights()
     train(model, [pushed])
     model.set_weights(start)
@@ -501,3 +511,5 @@ def test_names_and_dicts_make_callbacks():
         kp.callbacks.get("gregg1")
     with pytest.raises(kp.PruneError, match="penalty_stepp"):
         kp.callbacks.get({"name": "greg1", "keep": 0.5, "penalty_stepp": 1})
+    with pytest.raises(kp.PruneError, match="stepp"):
+        kp.callbacks.get({"name": "greg1", "keep": 0.5, "schedule": {"stepp": 1}})

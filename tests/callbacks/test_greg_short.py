@@ -12,8 +12,8 @@ from support.greg_reference import DECAY, MOMENTUM, RATE, AdamReference, Referen
 
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2, IncReg
+from kerasprune.growth import LinearGrowth
 from kerasprune.testing.toys import toy_model
-from kerasprune.training.growth import Linear
 
 STEPS, KEEP = 60, 0.4
 FULL = 0.25  # η·λ at full strength
@@ -54,7 +54,7 @@ def test_greg1_grows_geometrically():
     model = compiled()
     reference = Reference(model)
     growth = {"name": "geometric", "steps": STEPS, "every": 4}
-    callback = GReg1(keep=KEEP, granularity="channel", growth=growth)
+    callback = GReg1(keep=KEEP, granularity="channel", schedule=growth)
     train(model, [callback])
     penalties = _penalties(reference, FULL, 0, 0.0, every=4)
     reference.run(STEPS, penalties)
@@ -143,7 +143,7 @@ GENTLE = LAW | {"settle": EPOCHS * BATCHES // 2, "ratio": 100.0, "strength": 1e-
 def test_filters_before_a_batchnorm_shrink_in_vain():
     """The scale of a filter is divided out again: though next to nothing is left of it, all of its effect is."""
     with pytest.warns(UserWarning, match="pushes filters before a BatchNorm.*for too few steps"):
-        left, seen, _ = _pushed(GReg1(PLAN, granularity="filter", growth=GENTLE))
+        left, seen, _ = _pushed(GReg1(PLAN, granularity="filter", schedule=GENTLE))
     assert np.abs(seen[-1]).max() < 0.02 * np.abs(seen[0]).max()
     assert left == pytest.approx(1.0, abs=1e-3)
 
@@ -152,7 +152,7 @@ def test_filters_before_a_batchnorm_shrink_in_vain():
 def test_what_reads_the_channels_and_scales_shrink_for_good(granularity):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        callback = GReg1(PLAN, granularity=granularity, growth=LAW)
+        callback = GReg1(PLAN, granularity=granularity, schedule=LAW)
         left, seen, model = _pushed(callback)
         slim = kp.rebuild(model, callback.plan)  # which says nothing: what it cuts is small
     assert left < 0.02 and callback.plan.pushed == granularity
@@ -168,9 +168,9 @@ def test_what_reads_the_channels_and_scales_shrink_for_good(granularity):
 
 
 def test_a_linear_schedule_beyond_critical_damping_rings_and_says_so():
-    law = Linear(step=1 / 50, every=1, ceiling=1.0, settle=50)
+    law = LinearGrowth(step=1 / 50, every=1, ceiling=1.0, settle=50, stop=False)
     with pytest.warns(UserWarning, match="ring: learning rate · λ rises to 0.05, beyond critical damping, 0.011"):
-        _, seen, _ = _pushed(GReg1(PLAN, granularity="channel", growth=law, stop=False))
+        _, seen, _ = _pushed(GReg1(PLAN, granularity="channel", schedule=law))
     assert (np.diff(np.sign(seen), axis=0) != 0).sum(axis=0).min() >= 3
 
 
@@ -195,7 +195,7 @@ def test_compressed_pushes_what_no_batchnorm_undoes_and_says_so():
 
 def test_increg_keeps_its_law():
     short = IncReg(keep=0.5).compressed(100)
-    assert short.length == 100 and isinstance(short.growth, Linear) and short.growth.ceiling == 2.5
+    assert short.length == 100 and isinstance(short.growth, LinearGrowth) and short.growth.ceiling == 2.5
 
 
 def test_scales_that_are_not_there():
@@ -221,9 +221,9 @@ def test_arguments_of_one_law_do_not_stand_beside_another():
     with pytest.raises(kp.PruneError, match="pick_at beside growth='linear' only"):
         GReg2(keep=0.5, growth=geometric, pick_at=0.02)
     with pytest.raises(kp.PruneError, match="Did you mean 'geometric'"):
-        GReg1(keep=0.5, growth="geometrical")
+        GReg1(keep=0.5, schedule="geometrical")
     with pytest.raises(kp.PruneError, match="0 < penalty step"):
-        GReg1(keep=0.5, growth=Linear(step=3.0))
+        GReg1(keep=0.5, schedule=LinearGrowth(step=3.0))
 
 
 def test_a_fit_at_a_scheduled_rate_is_not_warned_of_and_ends_small():

@@ -124,7 +124,7 @@ CALLS = {
     "criteria_get_number": lambda: kp.criteria.get(3),
     "budgets_get_none": lambda: kp.budgets.get(None),
     "callbacks_get_unknown": lambda: kp.callbacks.get("greg3"),
-    "callbacks_get_dict": lambda: kp.callbacks.get({"name": "greg1", "every": "a"}),
+    "callbacks_get_dict": lambda: kp.callbacks.get({"name": "greg1", "schedule": {"every": "a"}}),
     "models_get_unknown": lambda: kp.models.get("resnet"),
 }  # fmt: skip
 for _what in ("keep", "macs", "params"):

@@ -24,7 +24,7 @@ data: {name: digits, size: 16, batch: 64}
 train: {epochs: 2, optimizer: {name: sgd, learning_rate: 0.1, momentum: 0.9}}
 prune:
   plan: {criterion: l1, budget: uniform, macs: 0.5}
-  callback: {name: greg1, penalty_step: 0.01, every: 2, settle: 60}
+  callback: {name: greg1, schedule: {step: 0.01, every: 2, settle: 60}}
   optimizer: {name: sgd, learning_rate: 0.01}
 finetune: {epochs: 1, optimizer: {name: sgd, learning_rate: {name: cosine, start: 0.05}}}
 export: [saved_model]
@@ -163,22 +163,22 @@ TEXTS = {
     "mapping_as_criterion": swap("criterion: l1", "criterion: {a: b}"),
     "number_as_criterion": swap("criterion: l1", "criterion: 3"),
     "null_criterion": swap("criterion: l1", "criterion: ~"),
-    "list_as_callback": swap("{name: greg1, penalty_step: 0.01, every: 2, settle: 60}", "[greg1]"),
+    "list_as_callback": swap("{name: greg1, schedule: {step: 0.01, every: 2, settle: 60}}", "[greg1]"),
     "callback_argument_of_wrong_type": swap("every: 2", "every: [1, 2]"),
     "callback_argument_null": swap("every: 2", "every: ~"),
-    "callback_argument_mapping": swap("penalty_step: 0.01", "penalty_step: {a: 1}"),
+    "callback_argument_mapping": swap("step: 0.01", "step: {a: 1}"),
     "callback_argument_text": swap("settle: 60", "settle: long"),
-    "callback_argument_nan": swap("penalty_step: 0.01", "penalty_step: .nan"),
-    "callback_argument_plan": swap("every: 2", "plan: 3"),
+    "callback_argument_nan": swap("step: 0.01", "step: .nan"),
+    "callback_argument_plan": swap("name: greg1,", "name: greg1, plan: 3,"),
     "schedule_without_numbers": swap(
-        "name: greg1, penalty_step: 0.01, every: 2, settle: 60",
+        "name: greg1, schedule: {step: 0.01, every: 2, settle: 60}",
         "name: gradual_magnitude, schedule: {name: cubic, keep: a, end: b}",
     ),
     "schedule_of_nothing": swap(
-        "name: greg1, penalty_step: 0.01, every: 2, settle: 60", "name: gradual_magnitude, schedule: {}"
+        "name: greg1, schedule: {step: 0.01, every: 2, settle: 60}", "name: gradual_magnitude, schedule: {}"
     ),
     "schedule_unknown": swap(
-        "name: greg1, penalty_step: 0.01, every: 2, settle: 60", "name: gradual_magnitude, schedule: nonsense"
+        "name: greg1, schedule: {step: 0.01, every: 2, settle: 60}", "name: gradual_magnitude, schedule: nonsense"
     ),
     "budget_of_wrong_type": swap("budget: uniform", "budget: {name: per_stage, keep: [a, b]}"),
     "budget_keep_mapping": swap("budget: uniform", "budget: {name: per_stage, keep: {1: 2}}"),

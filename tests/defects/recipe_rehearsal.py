@@ -25,11 +25,11 @@ data: {name: digits, size: 16, batch: 64}
 train: {epochs: 2, optimizer: {name: sgd, learning_rate: 0.1, momentum: 0.9}}
 prune:
   plan: {criterion: l1, budget: uniform, macs: 0.5}
-  callback: {name: greg1, penalty_step: 0.01, every: 2, settle: 60}
+  callback: {name: greg1, schedule: {step: 0.01, every: 2, settle: 60}}
   optimizer: {name: sgd, learning_rate: 0.01}
 export: [saved_model]
 """
-CALLBACK = "name: greg1, penalty_step: 0.01, every: 2, settle: 60"
+CALLBACK = "name: greg1, schedule: {step: 0.01, every: 2, settle: 60}"
 
 
 def rehearse(text):
@@ -71,24 +71,24 @@ for _name, _new in {
 }.items():
     add(_name, "settle: 60", _new)
 for _name, _new in {
-    "penalty_is_mapping": "penalty_step: {a: 1}",
-    "penalty_is_nan": "penalty_step: .nan",
-    "penalty_is_text": "penalty_step: big",
-    "penalty_is_infinite": "penalty_step: .inf",
-    "penalty_is_list": "penalty_step: [0.1]",
-    "penalty_is_huge_integer": "penalty_step: " + "9" * 400,
+    "penalty_is_mapping": "step: {a: 1}",
+    "penalty_is_nan": "step: .nan",
+    "penalty_is_text": "step: big",
+    "penalty_is_infinite": "step: .inf",
+    "penalty_is_list": "step: [0.1]",
+    "penalty_is_huge_integer": "step: " + "9" * 400,
 }.items():
-    add(_name, "penalty_step: 0.01", _new)
+    add(_name, "step: 0.01", _new)
 for _name, _new in {
     "granularity_unknown": "name: greg1, granularity: atoms",
     "granularity_list": "name: greg1, granularity: [filter]",
-    "weight_decay_text": "name: greg1, weight_decay: a",
-    "weight_decay_nan": "name: greg1, weight_decay: .nan",
-    "ceiling_null": "name: greg1, ceiling: ~",
+    "weight_decay_text": "name: greg2, weight_decay: a",
+    "weight_decay_nan": "name: greg2, weight_decay: .nan",
+    "ceiling_null": "name: greg1, schedule: {ceiling: ~}",
     "keep_is_text": "name: greg1, keep: half",
     "keep_is_mapping": "name: greg1, keep: {a: 0.5}",
     "keep_is_list": "name: greg1, keep: [0.5]",
-    "stop_is_text": "name: greg1, stop: maybe",
+    "stop_is_text": "name: greg1, schedule: {stop: maybe}",
     "schedule_without_numbers": "name: gradual_magnitude, schedule: {name: cubic, keep: a, end: b}",
     "schedule_of_nothing": "name: gradual_magnitude, schedule: {}",
     "schedule_unknown": "name: gradual_magnitude, schedule: nonsense",
@@ -99,7 +99,7 @@ for _name, _new in {
     "schedule_end_list": "name: gradual_magnitude, schedule: {name: cubic, keep: 0.5, end: [1]}",
     "schedule_keep_nan": "name: gradual_magnitude, schedule: {name: cubic, keep: .nan, end: 3ep}",
     "schedule_extra": "name: gradual_magnitude, schedule: {name: cubic, keep: 0.5, end: 3ep, more: 1}",
-    "greg2_pick_at_text": "name: greg2, pick_at: a",
+    "greg2_pick_at_text": "name: greg2, schedule: {pick_at: a}",
     "greg2_recover_text": "name: greg2, recover: a",
     "iterative_rounds_text": "name: iterative_magnitude, rounds: many",
     "iterative_rounds_nan": "name: iterative_magnitude, rounds: .nan",

@@ -316,7 +316,7 @@ def _several():
 for _name, _make in {
     "none": list,
     "two": lambda: [gradual(), gradual()],
-    "greg": lambda: [kp.callbacks.GReg1(keep=0.5, penalty_step=0.1, every=2, settle=2)],
+    "greg": lambda: [kp.callbacks.GReg1(keep=0.5, schedule={"step": 0.1, "every": 2, "settle": 2})],
     "other_schedule": lambda: [GradualMagnitude(cubic(0.3, end="3ep"), every=2)],
     "other_every": lambda: [GradualMagnitude(cubic(0.2, end="3ep"), every=3)],
     "soft": lambda: [kp.callbacks.SoftFilterPruning(keep=0.5)],

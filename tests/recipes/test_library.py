@@ -98,7 +98,7 @@ def test_cifar_recipe_has_the_figures_of_the_paper(name):
     assert prune.plan.coupling == "free"
     assert prune.plan.criterion.name == "l1"
     assert prune.callback.name == method
-    assert_hyper_parameters(prune.callback.arguments, method, every=10, settle=5_000, weight_decay=5e-4)
+    assert_hyper_parameters(prune, method, every=10, settle=5_000, weight_decay=5e-4)
     assert (prune.epochs, prune.steps) == (None, None)  # as long as the schedule takes
     assert prune.optimizer == learning.Sgd(name="sgd", learning_rate=1e-3, momentum=0.9)
     assert (prune.batch, finetune.batch) == (256, 256)
@@ -120,7 +120,7 @@ def test_imagenet_recipe_has_the_figures_of_the_paper(name):
     assert recipe.prune.plan.coupling == "free"
     assert recipe.prune.plan.freeze == (RESNET34_SKIPPED if depth == 34 else ())
     assert recipe.prune.callback.name == "greg1"
-    assert_hyper_parameters(recipe.prune.callback.arguments, "greg1", every=5, settle=40_000, weight_decay=1e-4)
+    assert_hyper_parameters(recipe.prune, "greg1", every=5, settle=40_000, weight_decay=1e-4)
     assert_imagenet_schedule(recipe)
     assert_expected(recipe, base, pruned)
     assert recipe.expected.speedup == speedup
@@ -279,7 +279,7 @@ def test_unstructured_recipe_has_the_figures_of_the_paper():
     assert arguments["granularity"] == "weight"
     assert arguments["keep"] == pytest.approx(1 - 0.827)
     assert arguments["freeze"] == ["stem_conv"]
-    assert_hyper_parameters(arguments, "greg2", every=5, settle=40_000, weight_decay=1e-4)
+    assert_hyper_parameters(recipe.prune, "greg2", every=5, settle=40_000, weight_decay=1e-4)
     assert_imagenet_schedule(recipe)
     assert_expected(recipe, 76.13, 75.27)
     assert recipe.expected.sparsity == 0.827
@@ -296,14 +296,16 @@ def test_networks_are_those_of_the_paper():
     assert loading.load("greg1-vgg19-cifar100").model.arguments == {"depth": 19, "classes": 100}
 
 
-def assert_hyper_parameters(arguments, method, *, every, settle, weight_decay):
+def assert_hyper_parameters(prune, method, *, every, settle, weight_decay):
     """Table 8; GReg-2 pushes at 1e-4, as the authors' code does."""
-    assert (arguments["every"], arguments["settle"], arguments["ceiling"]) == (every, settle, 1.0)
-    assert arguments["weight_decay"] == weight_decay
+    schedule = prune.callback.arguments["schedule"]
+    assert (schedule["every"], schedule["settle"], schedule["ceiling"]) == (every, settle, 1.0)
+    assert prune.l2 == weight_decay
     if method == "greg1":
-        assert arguments["penalty_step"] == 1e-4
+        assert schedule["name"] == "linear" and schedule["step"] == 1e-4
     else:
-        assert (arguments["pick_step"], arguments["push_step"], arguments["pick_at"]) == (1e-5, 1e-4, 0.01)
+        assert prune.callback.arguments["weight_decay"] == weight_decay and schedule["name"] == "two_slopes"
+        assert (schedule["pick_step"], schedule["push_step"], schedule["pick_at"]) == (1e-5, 1e-4, 0.01)
 
 
 def assert_imagenet_schedule(recipe):

@@ -29,7 +29,7 @@ train:
   l2: 5e-4
 prune:
   plan: {budget: {name: per_stage, keep: [1, 0.5, 0.5, 0.5]}, coupling: free}
-  callback: {name: greg1, every: 2}
+  callback: {name: greg1, schedule: {every: 2}}
   optimizer: {name: sgd, learning_rate: 1e-3}
 finetune: {epochs: 2, optimizer: {name: adam, learning_rate: {name: cosine, start: .01}}}
 export: [tflite, saved_model]
@@ -95,7 +95,11 @@ def test_old_names_of_a_members_arguments_are_read():
 
 
 def test_every_fault_is_listed_with_line_key_and_nearest_key():
-    text = TEXT.replace("every: 2", "evry: 2").replace("depth", "dept").replace("l2: 5e-4", "l2: -5e-4\n  batchh: 3")
+    text = (
+        TEXT.replace("schedule: {e", "scedule: {e")
+        .replace("depth", "dept")
+        .replace("l2: 5e-4", "l2: -5e-4\n  batchh: 3")
+    )
     text = text.replace("[tflite,", "[tflit,").replace("name: adam, learn", "name: adam, lern") + "sed: 3\nwhy: again\n"
     found = faults(text)
     assert len(found) == 9
@@ -107,7 +111,7 @@ def test_every_fault_is_listed_with_line_key_and_nearest_key():
             "train.batchh: unknown key. Did you mean 'batch'? "
             "Known keys: l2, l2_on, label_smoothing, epochs, optimizer, batch, callbacks.",
         ),
-        (12, "'greg1' has no argument 'evry'. Did you mean 'every'?"),
+        (12, "'greg1' has no argument 'scedule'. Did you mean 'schedule'?"),
         (14, "finetune.optimizer.learning_rate: this key is missing."),
         (14, "finetune.optimizer.lerning_rate: unknown key. Did you mean 'learning_rate'?"),
         (

@@ -26,7 +26,7 @@ data: {name: digits, size: 16, batch: 4, augment: crop}
 train: {epochs: 2, optimizer: {name: sgd, learning_rate: {name: cosine, start: 0.1}}, l2: 5e-4}
 prune:
   plan: {keep: 0.5}
-  callback: {name: greg1, penalty_step: 0.5, every: 1, ceiling: 1.0, settle: 1}
+  callback: {name: greg1, schedule: {step: 0.5, every: 1, ceiling: 1.0, settle: 1}}
   optimizer: {name: sgd, learning_rate: 0.1}
   epochs: 2
 reconstruct: {samples: 8, positions: 100}

@@ -31,7 +31,7 @@ train:
   l2: 5e-4
 prune:
   plan: {budget: {name: per_stage, keep: [1, 0.5, 0.5, 0.25]}, coupling: free}
-  callback: {name: greg1, weight_decay: 5e-4}
+  callback: {name: greg1}
   optimizer: {name: sgd, learning_rate: 1e-3}
   l2: 5e-4
 finetune: {epochs: 2, optimizer: {name: sgd, learning_rate: 0.01}}

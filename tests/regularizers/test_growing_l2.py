@@ -10,7 +10,7 @@ from support.greg_reference import compiled, train
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2, NormHistory
 from kerasprune.regularizers import GrowingL2
-from kerasprune.training.composite import Sum, without
+from kerasprune.training.attached import attach, take_off
 
 COUPLED = np.array([[2.0, 0.9], [0.9, 1.0]])
 
@@ -94,15 +94,37 @@ def test_the_gradient_of_the_penalty_is_lambda_times_the_weight():
     np.testing.assert_allclose(tape.gradient(penalty, weight), strength * weight.numpy(), rtol=1e-6)
 
 
-def test_one_part_of_a_sum_can_be_taken_out():
-    l2, one, two = keras.regularizers.L2(0.1), GrowingL2(lambda: 1.0), GrowingL2(lambda: 2.0)
-    both = Sum(Sum(l2, one), two)
-    assert float(both(np.ones(2))) == pytest.approx(0.2 + 1 + 2)
-    assert float(without(both, one)(np.ones(2))) == pytest.approx(0.2 + 2)
-    assert without(without(both, one), two) is l2
-    assert without(without(both, two), one) is l2
-    assert without(one, one) is None and without(None, one) is None and without(l2, one) is l2
-    assert float(both(np.ones(2))) == pytest.approx(0.2 + 1 + 2)
+def test_one_part_of_what_is_attached_can_be_taken_out():
+    """Of constraints, each of which adds 1 and multiplies."""
+    own = keras.constraints.NonNeg()
+    variable = keras.Variable([-1.0, 1.0])
+
+    def both():
+        variable.constraint = own
+        return [attach(variable, "constraint", lambda w, by=by: (w + 1) * by) for by in (2, 3)]
+
+    def seen():
+        return np.asarray(variable.constraint(variable.value)).tolist()
+
+    one, two = both()
+    assert seen() == [9, 15]
+    take_off(variable, "constraint", one)
+    assert seen() == [3, 6]
+    take_off(variable, "constraint", one)  # nothing of it is left
+    take_off(variable, "constraint", two)
+    assert variable.constraint is own
+    one, two = both()
+    take_off(variable, "constraint", two)
+    assert seen() == [2, 4]
+    take_off(variable, "constraint", one)
+    assert variable.constraint is own
+
+
+def test_the_value_of_an_attached_penalty_is_that_of_the_own_one():
+    variable = keras.Variable(np.ones(2, "float32"))
+    variable.regularizer = keras.regularizers.L2(0.1)
+    part = attach(variable, "regularizer", GrowingL2(lambda: 1.0))
+    assert float(variable.regularizer(np.ones(2, "float32"))) == pytest.approx(0.2) and part.reached
 
 
 # ---- the mechanism -----------------------------------------------------------------------------------------------
@@ -112,7 +134,7 @@ def test_a_penalty_that_grows_alike_for_all_parts_the_norms():
     """Before the pick no channel is told from another; the normalised deviation of their norms grows all the same."""
     model = compiled(steps_per_execution=4)
     train(model, epochs=5, passes=10)
-    callback = GReg2(keep=0.5, pick_step=0.005, pick_at=0.1, every=10, settle=0)
+    callback = GReg2(keep=0.5, schedule={"pick_step": 0.005, "pick_at": 0.1, "every": 10, "settle": 0})
     history = NormHistory(every=10)
     with pytest.warns(UserWarning, match="fit ended after 200"):
         train(model, [callback, history], epochs=5, passes=10)
@@ -133,10 +155,10 @@ def pushed():
     model.compile(keras.optimizers.SGD(0.05, 0.9), loss)
     model.fit(images, labels, 16, 10, verbose=0)
     found = {"before": (model.get_weights(), model, images)}
-    short = {"keep": 0.5, "ceiling": 5e4, "every": 1, "settle": 60}  # learning rate · λ is 0.5 at the ceiling
+    short = {"ceiling": 5e4, "every": 1, "settle": 60}  # learning rate · λ is 0.5 at the ceiling
     for callback in (
-        GReg1(penalty_step=5e4 / 30, **short),
-        GReg2(pick_step=200.0, pick_at=2000.0, push_step=5e4 / 30, **short),
+        GReg1(keep=0.5, schedule={"step": 5e4 / 30, **short}),
+        GReg2(keep=0.5, schedule={"pick_step": 200.0, "pick_at": 2000.0, "push_step": 5e4 / 30, **short}),
     ):
         model.set_weights(found["before"][0])
         model.compile(keras.optimizers.SGD(1e-5), loss)

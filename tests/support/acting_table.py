@@ -20,7 +20,7 @@ from kerasprune import callbacks
 
 EPOCHS, STEPS, BATCH, WIDTH = 8, 10, 8, 6
 KEEP, SMALL = 0.5, 0.2
-PUSHED = {"keep": KEEP, "granularity": "channel", "settle": 48, "every": 4}
+PUSHED, SCHEDULE = {"keep": KEEP, "granularity": "channel"}, {"ceiling": 16.0, "settle": 48, "every": 4}
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,17 @@ def _held(callback: Any, model: Any) -> bool:
 
 
 def _greg1(**arguments: Any) -> Any:
-    return callbacks.GReg1(penalty_step=2.0, ceiling=16.0, **PUSHED, **arguments)
+    return callbacks.GReg1(schedule={"step": 2.0, **SCHEDULE}, **PUSHED, **arguments)
 
 
 def _greg2(**arguments: Any) -> Any:
-    return callbacks.GReg2(pick_step=0.4, pick_at=0.5, push_step=4.0, ceiling=16.0, **PUSHED, **arguments)
+    return callbacks.GReg2(
+        schedule={"pick_step": 0.4, "pick_at": 0.5, "push_step": 4.0, **SCHEDULE}, **PUSHED, **arguments
+    )
 
 
 def _increg(**arguments: Any) -> Any:
-    return callbacks.IncReg(penalty_step=4.0, ceiling=16.0, **PUSHED, **arguments)
+    return callbacks.IncReg(schedule={"step": 4.0, **SCHEDULE}, **PUSHED, **arguments)
 
 
 def _slimming(**arguments: Any) -> Any:

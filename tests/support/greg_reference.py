@@ -155,15 +155,15 @@ class AdamReference(Reference):
         return -rate * first / (np.sqrt(second) + 1e-7)
 
 
-def greg1(reference: Reference, granularity: str, keep: float, *, penalty_step: float, every: int, ceiling: float):
+def greg1(reference: Reference, granularity: str, keep: float, *, step: float, every: int, ceiling: float):
     """Returns `penalties(step)` of GReg-1, which keeps its own books."""
     goes = {unit: reference.lowest(*unit, keep) for unit in reference.units(granularity)}
     factor = 0.0
 
-    def penalties(step: int) -> list:
+    def penalties(now: int) -> list:
         nonlocal factor
-        if step % every == 0:
-            factor = min(round(factor + penalty_step, 9), ceiling)
+        if now % every == 0:
+            factor = min(round(factor + step, 9), ceiling)
         by_kernel = {kernel: factor * goes[kernel, axis] for kernel, axis in goes}
         return [by_kernel.get(level, 0.0) for level in range(3)]
 

@@ -30,7 +30,9 @@ def test_a_class_speaks_for_itself():
 
 
 def _greg1(**arguments):
-    return GReg1(keep=0.5, penalty_step=0.005, every=4, ceiling=0.05, settle=4, **arguments)  # 40 steps, 10 epochs
+    return GReg1(
+        keep=0.5, schedule={"step": 0.005, "every": 4, "ceiling": 0.05, "settle": 4}, **arguments
+    )  # 40 steps, 10 epochs
 
 
 def _numbers(model: keras.Model) -> list[np.ndarray]:

@@ -12,7 +12,7 @@ from kerasprune.regularizers import NetworkSlimming as Slimming
 from kerasprune.regularizers import Polarization
 from kerasprune.testing.toys import toy_data, toy_model
 
-FIRST = {"penalty_step": 1.0, "every": 4, "ceiling": 6.0}
+FIRST = {"step": 1.0, "every": 4, "ceiling": 6.0}
 SECOND = {"pick_step": 0.1, "push_step": 1.0, "pick_at": 0.3, "every": 4, "ceiling": 6.0}  # picks at step 16
 
 
@@ -27,7 +27,7 @@ def test_sgd_with_momentum_and_accumulated_gradients():
     """The penalty acts once an update, past the momentum."""
     model = compiled(gradient_accumulation_steps=2)
     reference = Reference(model, accumulate=2, decoupled=True)
-    train(model, [callback := GReg1(keep=0.5, settle=20, decoupled=True, **FIRST)])
+    train(model, [callback := GReg1(keep=0.5, schedule={"settle": 20, **FIRST}, decoupled=True)])
     penalties = greg1(reference, "filter", 0.5, **FIRST)
     for step in range(callback.length):
         reference.run(2, lambda batch, step=step: penalties(step))
@@ -42,7 +42,7 @@ def test_adam_and_a_pick_in_the_middle(granularity):
     model = compiled(optimizer=keras.optimizers.Adam(RATE))
     reference = AdamReference(model)
     own = {"granularity": granularity, "keep": 0.5}
-    callback = GReg2(settle=14, weight_decay=DECAY, decoupled=True, **own, **SECOND)
+    callback = GReg2(schedule={"settle": 14, **SECOND}, weight_decay=DECAY, decoupled=True, **own)
     train(model, [callback])
     penalties = greg2(reference, **own, **SECOND)
     reference.run(callback.length, penalties)
@@ -53,8 +53,8 @@ def test_adam_and_a_pick_in_the_middle(granularity):
     "make, optimizer", [(GReg1, "Adam"), (GReg1, "AdamW"), (GReg1, "Lion"), (GReg2, "Lion"), (IncReg, "Adam")]
 )
 def test_what_is_removed_is_small_under_adaptive_optimizers(make, optimizer):
-    steps = {"pick_step": 0.5, "pick_at": 0.6, "push_step": 4.0} if make is GReg2 else {"penalty_step": 4.0}
-    callback = make(keep=0.5, every=4, ceiling=20.0, settle=60, decoupled=True, **steps)
+    steps = {"pick_step": 0.5, "pick_at": 0.6, "push_step": 4.0} if make is GReg2 else {"step": 4.0}
+    callback = make(keep=0.5, schedule={"every": 4, "ceiling": 20.0, "settle": 60, **steps}, decoupled=True)
     model = compiled(optimizer=getattr(keras.optimizers, optimizer)(0.01))
     train(model, [callback])
     assert callback.removed_to_kept <= 0.2
@@ -65,7 +65,9 @@ def test_lambda_of_increg_is_the_coupled_one_with_a_rate_of_zero():
     penalties = []
     for decoupled in (False, True):
         model = compiled(optimizer=keras.optimizers.SGD(0.0))
-        callback = IncReg(keep=0.5, penalty_step=0.1, every=2, ceiling=0.5, settle=4, decoupled=decoupled)
+        callback = IncReg(
+            keep=0.5, schedule={"step": 0.1, "every": 2, "ceiling": 0.5, "settle": 4}, decoupled=decoupled
+        )
         history = train(model, [callback], epochs=2)
         penalties.append(history.history["increg_penalty"])
     np.testing.assert_allclose(*penalties, rtol=1e-6)
@@ -111,7 +113,7 @@ def test_the_loss_is_logged_without_the_penalty_and_the_weights_are_those_with_i
         if plain:
             kernel.regularizer = lambda w, own=before: own(w) + keras.regularizers.L2(0.25)(w)
         compiled(model)
-        callback = GReg1(keep={"one": 0.5}, penalty_step=0.5, every=4, ceiling=0.5, settle=8)
+        callback = GReg1(keep={"one": 0.5}, schedule={"step": 0.5, "every": 4, "ceiling": 0.5, "settle": 8})
         callback.strength = lambda unit, step: 0.5 * keras.ops.ones((unit.size,))
         history = train(model, [] if plain else [callback], epochs=2)
         logs.append(history.history)

@@ -251,7 +251,7 @@ def test_callbacks_masks_mixed_precision_and_accumulation_go_together():
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01, gradient_accumulation_steps=2))
     student.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), steps_per_execution=2)
     later = kp.plan(slim, keep=0.5)
-    greg = kp.callbacks.GReg1(later, penalty_step=0.01, every=1, ceiling=0.04, settle=2, stop=False)
+    greg = kp.callbacks.GReg1(later, schedule={"step": 0.01, "every": 1, "ceiling": 0.04, "settle": 2, "stop": False})
     x = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype("float32")
     student.fit(x, np.arange(16) % 3, batch_size=2, epochs=2, verbose=0, callbacks=[greg])
     assert all(np.isfinite(w).all() for w in slim.get_weights())

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from kerasprune import PruneError
+from kerasprune.growth import GeometricGrowth, Growth, LinearGrowth, TwoSlopeGrowth
 from kerasprune.registry import growths
-from kerasprune.training.damping import Damping, critical_damping, schedule_doubts
-from kerasprune.training.growth import Geometric, Growth, Linear, TwoSlopes
+from kerasprune.training.damping import Damping, critical_damping
 from kerasprune.training.session import Session
+from kerasprune.training.shrinkage import schedule_doubts
 
 MOMENTUM = 0.9
 
@@ -57,7 +58,7 @@ def test_geometric_growth_up_to_critical_damping_rings_nowhere_and_beyond_it_swi
     optimizer = keras.optimizers.SGD(0.02, MOMENTUM, nesterov=nesterov)
     for steps, swing in ((100, 0.2), (200, 0.1), (600, 0.012)):
         law, gentle = (
-            Geometric(steps, strength=strength).within(Damping.of(session(optimizer), False, steps))
+            GeometricGrowth(steps, strength=strength).within(Damping.of(session(optimizer), False, steps))
             for strength in (0.25, 1e-9)
         )
         weights = heavy_ball(0.02 * numbers(law, range(steps)), MOMENTUM, nesterov)
@@ -68,7 +69,7 @@ def test_geometric_growth_up_to_critical_damping_rings_nowhere_and_beyond_it_swi
 
 def test_what_the_loss_holds_is_left_at_its_gradient_by_the_penalty():
     """A weight that the loss pulls at with a gradient of 1: its minimum is −1/λ, which follows λ up."""
-    law = Geometric(600).within(Damping.of(session(keras.optimizers.SGD(0.02, MOMENTUM)), False, 600))
+    law = GeometricGrowth(600).within(Damping.of(session(keras.optimizers.SGD(0.02, MOMENTUM)), False, 600))
     weight = speed = 0.0
     for strength in numbers(law, range(600)):
         speed = MOMENTUM * speed - 0.02 * (strength * weight + 1.0)
@@ -79,37 +80,37 @@ def test_what_the_loss_holds_is_left_at_its_gradient_by_the_penalty():
 def test_a_strength_is_a_share():
     for strength in (0.0, 1.5, "much"):
         with pytest.raises(PruneError, match="Expected strength to be a share of a weight that a step takes in"):
-            Geometric(60, strength=strength)
+            GeometricGrowth(60, strength=strength)
 
 
 def test_geometric_growth_is_its_formula():
     damping = Damping.of(session(keras.optimizers.SGD(0.02, 0.9)), False, 60)
-    law = Geometric(60, settle=20, every=4, ratio=50.0, strength=0.1).within(damping)
+    law = GeometricGrowth(60, settle=20, every=4, ratio=50.0, strength=0.1).within(damping)
     expected = [0.1 / 0.02 * 50 ** (min(step // 4 * 4 / 40, 1) - 1) for step in range(60)]
     np.testing.assert_allclose(numbers(law, range(60)), expected, rtol=1e-5)
-    assert (law.length, law.pick, Geometric(60).settle) == (60, 20, 18)
-    fixed = Geometric(60, settle=20, ratio=100.0, ceiling=3.0)
+    assert (law.length, law.pick, GeometricGrowth(60).settle) == (60, 20, 18)
+    fixed = GeometricGrowth(60, settle=20, ratio=100.0, ceiling=3.0)
     assert numbers(fixed, [0, 40, 59]) == pytest.approx([0.03, 3.0, 3.0])
 
 
 def test_the_rate_of_every_step_counts():
     cosine = keras.optimizers.schedules.CosineDecay(0.1, 100, alpha=0.05)
     one = session(keras.optimizers.SGD(cosine, 0.9))
-    law = Geometric(90, settle=30, ratio=100.0).within(Damping.of(one, False, 90))
+    law = GeometricGrowth(90, settle=30, ratio=100.0).within(Damping.of(one, False, 90))
     products = [float(cosine(step)) * value for step, value in zip(range(90), numbers(law, range(90)), strict=True)]
     np.testing.assert_allclose(products[60:], 0.25, rtol=1e-4)
     assert products[0] == pytest.approx(0.0025, rel=1e-4)
     one.start = 10  # the fit began at a later step of the optimizer
     assert numbers(law, [80])[0] == pytest.approx(0.25 / float(cosine(90)), rel=1e-4)
     waiting = session(keras.optimizers.SGD(cosine, 0.9, gradient_accumulation_steps=2))
-    law = Geometric(40, settle=20).within(Damping.of(waiting, False, 40))
+    law = GeometricGrowth(40, settle=20).within(Damping.of(waiting, False, 40))
     assert numbers(law, [30])[0] == pytest.approx(0.25 / float(cosine(60)), rel=1e-4)
 
 
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="there only schedules are followed")
 def test_a_rate_that_is_set_during_fit_counts():
     one = session(keras.optimizers.SGD(0.1, 0.9))
-    law = Geometric(9).within(Damping.of(one, False, 9))
+    law = GeometricGrowth(9).within(Damping.of(one, False, 9))
     one.model.optimizer.learning_rate = 0.05
     assert numbers(law, [8])[0] == pytest.approx(0.25 / 0.05, rel=1e-4)
     one.model.optimizer.learning_rate = 0.0  # a warm-up from nothing: the penalty stays finite
@@ -118,9 +119,9 @@ def test_a_rate_that_is_set_during_fit_counts():
 
 def test_without_a_damping_the_ceiling_is_that_of_the_papers():
     assert Damping.of(session(keras.optimizers.Adam(0.01)), False, 9) is None
-    assert numbers(Geometric(9).within(None), [8]) == pytest.approx([1.0])
+    assert numbers(GeometricGrowth(9).within(None), [8]) == pytest.approx([1.0])
     apart = Damping.of(session(keras.optimizers.Adam(0.01)), True, 9)
-    assert numbers(Geometric(9).within(apart), [8]) == pytest.approx([100.0])
+    assert numbers(GeometricGrowth(9).within(apart), [8]) == pytest.approx([100.0])
 
 
 def test_doubts_of_a_schedule():
@@ -128,34 +129,36 @@ def test_doubts_of_a_schedule():
         damping = Damping.of(session(optimizer), False, law.length)
         return schedule_doubts(law.within(damping), damping, undone)
 
-    papers, two = Linear(), TwoSlopes(Linear(1e-5), Linear(), 0.01)
+    papers, two = LinearGrowth(), TwoSlopeGrowth()
     for law in (papers, two):
         assert said(law, keras.optimizers.SGD(1e-3, 0.9), undone=True) == []
         (rings,) = said(law, keras.optimizers.SGD(1e-2, 0.9), undone=True)
         assert "rises to 0.01, beyond critical damping, 0.0026" in rings
-    short = Geometric(600)
+    short = GeometricGrowth(600)
     assert said(short, keras.optimizers.SGD(1e-2, 0.9)) == []
     (undone,) = said(short, keras.optimizers.SGD(1e-2, 0.9), undone=True)
     assert "alone it would leave exp(−" in undone and 'granularity="channel"' in undone
-    assert said(Linear(ceiling=50.0, step=50.0), keras.optimizers.Adam(0.1)) == []  # the base says what Adam does
+    assert said(LinearGrowth(ceiling=50.0, step=50.0), keras.optimizers.Adam(0.1)) == []  # the base says what Adam does
 
 
 def test_the_exponent_is_the_logarithm_of_what_a_heavy_ball_leaves():
     damping = Damping.of(session(keras.optimizers.SGD(1e-3, 0.9)), False, 4000)
     for ceiling in (0.02, 0.2):
-        law = Linear(step=ceiling / 400, every=10, ceiling=ceiling, settle=10)
+        law = LinearGrowth(step=ceiling / 400, every=10, ceiling=ceiling, settle=10)
         left = heavy_ball(1e-3 * numbers(law, range(law.length)), 0.9)[-1]
         found = damping.exponent(damping.products(law, law.length), law.length)
         assert found == pytest.approx(-np.log(left), rel=0.1)
 
 
 def test_laws_by_name():
-    assert growths.get("linear") == Linear() and growths.get({"name": "geometric", "steps": 9}) == Geometric(9)
+    assert growths.get("linear") == LinearGrowth() and growths.get(
+        {"name": "geometric", "steps": 9}
+    ) == GeometricGrowth(9)
     for wrong in (2, 3.5, None):
         with pytest.raises(PruneError, match="steps="):
-            Geometric(wrong)
+            GeometricGrowth(wrong)
     with pytest.raises(PruneError, match="settle=8, steps=9"):
-        Geometric(9, settle=8)
+        GeometricGrowth(9, settle=8)
     with pytest.raises(PruneError) as caught:
-        Geometric(9, ratio=0.5, ceiling=-1.0, every=0)
+        GeometricGrowth(9, ratio=0.5, ceiling=-1.0, every=0)
     assert str(caught.value).count("\n  - ") == 3

@@ -21,7 +21,7 @@ devices = keras.distribution.list_devices("cpu") if sys.argv[2] == "two" else []
 if devices:
     keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
 callback = {
-    "greg1": lambda: kp.callbacks.GReg1(keep=0.5, penalty_step=0.01, every=2, ceiling=0.05, settle=6, stop=False),
+    "greg1": lambda: kp.callbacks.GReg1(keep=0.5, schedule=kp.schedules.LinearGrowth(0.01, 2, 0.05, 6, stop=False)),
     "gradual": lambda: kp.callbacks.GradualMagnitude(kp.schedules.cubic(0.25, end="1ep"), every=2),
 }[sys.argv[1]]()
 model = compiled(small())

@@ -32,7 +32,7 @@ class Watch(kp.callbacks.PruningCallback):
 
 
 def test_a_penalty_grows_within_an_epoch():
-    callback = kp.callbacks.GReg1(keep=0.5, penalty_step=0.01, every=2, ceiling=0.05, settle=10)
+    callback = kp.callbacks.GReg1(keep=0.5, schedule={"step": 0.01, "every": 2, "ceiling": 0.05, "settle": 10})
     watch = Watch(callback)
     train(compiled(small()), [callback, watch], epochs=2)
     assert watch.values[0] < watch.values[4] and watch.values == sorted(watch.values)

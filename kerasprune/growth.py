@@ -1,24 +1,37 @@
-"""How a penalty grows: laws from the number of a step to λ."""
+"""How a penalty grows: laws from the number of a step to λ. Users find them in `kp.schedules`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import ceil, floor
-from typing import Any, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from keras import ops
 
-from kerasprune.errors import PruneError, interval_faults, is_number, raise_faults, whole_number_faults
-from kerasprune.training.damping import Damping
+from kerasprune.errors import PruneError, interval_faults, is_number, kind_faults, raise_faults, whole_number_faults
 
 _EXACT = 1e-9  # so that 0.01 / 1e-5 counts as the 1000 updates that it is
+
+
+class Followed(Protocol):
+    """What a law asks of an optimizer: how strong a penalty it can follow, and its learning rate at a step."""
+
+    critical: float
+
+    def rate(self, step: Any) -> Any:
+        """Returns the learning rate η at a step of the fit, never less than can be reckoned with."""
 
 
 class Growth:
     """Base: what λ of the entries that are pushed is at every step, and how many steps it takes."""
 
+    name: ClassVar[str] = ""
+    """The name it is registered by."""
     settle: int
     """Steps at the end with λ where it has grown to."""
+    stop: bool = True
+    """Whether `fit` stops at its end."""
 
     @property
     def length(self) -> int:
@@ -28,7 +41,7 @@ class Growth:
     @property
     def pick(self) -> int:
         """The step at which a method that picks late picks."""
-        raise PruneError(f"{type(self).__name__} says no step at which to pick. Write pick.")
+        raise PruneError(f"{type(self).__name__} says no step at which to pick. Take another schedule, or write pick.")
 
     def __call__(self, step: Any) -> Any:
         """Returns λ at a step, as a tensor; called inside the compiled step."""
@@ -36,40 +49,52 @@ class Growth:
 
     def faults(self) -> list[str]:
         """Returns what is wrong with it."""
-        return []
+        return kind_faults(bool, "", stop=self.stop)
 
-    def within(self, damping: Damping | None) -> Self:
-        """Returns the law in a fit, whose optimizer is known."""
+    def within(self, followed: Followed | None) -> Self:
+        """Returns the law in a fit, whose optimizer is known; `None`: it divides gradients by their size."""
         return self
 
-    def highest(self, damping: Damping) -> float:
-        """Returns the `η·λ` from which on the law is warned of."""
-        return damping.critical
+    def highest(self, critical: float) -> float:
+        """Returns the `η·λ` from which on the law is warned of, for an optimizer of that critical damping."""
+        return critical
 
 
 @dataclass(frozen=True)
-class Linear(Growth):
-    """`λ(step) = min(step_size · (⌊step / every⌋ + 1), ceiling)`: as in the papers.
+class LinearGrowth(Growth):
+    """`λ(t) = min(step · (⌊t / every⌋ + 1), ceiling)`: as in the papers.
 
     Args:
         step: δλ, added at every update. Defaults to 1e-4.
         every: K_u, steps between two updates; the first is at step 0. Defaults to 10.
         ceiling: τ, where it stops growing. Defaults to 1.
         settle: K_s, steps with λ at the ceiling. Defaults to 5000.
+        stop: Whether `fit` stops at the end of the schedule. Defaults to `True`.
+
+    Raises:
+        PruneError: An argument is out of range.
 
     Example:
-        >>> Linear().length
+        >>> LinearGrowth().length  # (10,000 − 1) updates apart by 10 steps, then 5,000 steps
         104990
+
+    Reference:
+        Wang et al., Neural Pruning via Growing Regularization, ICLR 2021, Algorithm 1.
     """
 
+    name: ClassVar[str] = "linear"
     step: float = 1e-4
     every: int = 10
     ceiling: float = 1.0
     settle: int = 5000
+    stop: bool = True
+
+    def __post_init__(self) -> None:
+        raise_faults("There is no such growth:", self.faults())
 
     def faults(self) -> list[str]:
         """Returns what is wrong with it."""
-        faults = []
+        faults = super().faults()
         if not is_number(self.step) or not is_number(self.ceiling) or not 0 < self.step <= self.ceiling:
             faults.append(
                 f"Expected 0 < penalty step ≤ ceiling. Received: step={self.step!r}, ceiling={self.ceiling!r}."
@@ -93,64 +118,96 @@ class Linear(Growth):
         updates = ops.cast(step // self.every + 1, "float32")
         return ops.minimum(updates * self.step, self.ceiling)
 
-    def squeezed(self, steps: int) -> Linear:
+    def squeezed(self, steps: int) -> LinearGrowth:
         """Returns the law in fewer steps: an update at every one, growth and settling keeping their shares."""
         settle = min(max(1, round(steps * self.settle / self.length)), steps - 2)
         return replace(self, step=self.ceiling / (steps - settle + 1), every=1, settle=settle)
 
 
 @dataclass(frozen=True)
-class TwoSlopes(Growth):
+class TwoSlopeGrowth(Growth):
     """λ grows slowly until something is picked, then faster: as in GReg-2.
 
+    `pick_step` is added every `every` steps up to the first update with `λ > pick_at`, `push_step` from there on, up
+    to the ceiling.
+
     Args:
-        picking: The law before the pick.
-        pushing: The law after it.
-        pick_at: τ': the pick is at the first update with λ > τ'.
+        pick_step: δλ while picking. Defaults to 1e-5.
+        push_step: δλ while pushing. Defaults to 1e-4.
+        every: K_u, steps between two updates; the first is at step 0. Defaults to 10.
+        pick_at: τ'. Defaults to 0.01.
+        ceiling: τ, where it stops growing. Defaults to 1.
+        settle: K_s, steps with λ at the ceiling. Defaults to 5000.
+        stop: Whether `fit` stops at the end of the schedule. Defaults to `True`.
+
+    Raises:
+        PruneError: An argument is out of range.
+
+    Example:
+        >>> TwoSlopeGrowth().pick, TwoSlopeGrowth().length
+        (10010, 114000)
+
+    Reference:
+        Wang et al., Neural Pruning via Growing Regularization, ICLR 2021, Algorithm 1.
     """
 
-    picking: Linear
-    pushing: Linear
-    pick_at: float
+    name: ClassVar[str] = "two_slopes"
+    pick_step: float = 1e-5
+    push_step: float = 1e-4
+    every: int = 10
+    pick_at: float = 0.01
+    ceiling: float = 1.0
+    settle: int = 5000
+    stop: bool = True
+
+    def __post_init__(self) -> None:
+        raise_faults("There is no such growth:", self.faults())
 
     def faults(self) -> list[str]:
         """Returns what is wrong with it."""
-        faults, values = self.pushing.faults(), (self.picking.step, self.pick_at, self.pushing.ceiling)
-        if all(map(is_number, values)) and 0 < values[0] <= values[1] < values[2] - values[0]:
-            return faults
-        text = "pick_step={!r}, pick_at={!r}, ceiling={!r}".format(*values)
-        return [f"Expected 0 < pick_step ≤ pick_at < ceiling − pick_step. Received: {text}.", *faults]
+        found, values = super().faults(), (self.pick_step, self.pick_at, self.ceiling)
+        if not all(map(is_number, values)) or not 0 < values[0] <= values[1] < values[2] - values[0]:
+            text = "pick_step={!r}, pick_at={!r}, ceiling={!r}".format(*values)
+            found.append(f"Expected 0 < pick_step ≤ pick_at < ceiling − pick_step. Received: {text}.")
+        if not is_number(self.push_step) or not is_number(self.ceiling) or not 0 < self.push_step <= self.ceiling:
+            found.append(f"Expected 0 < push_step ≤ ceiling. Received: push_step={self.push_step!r}.")
+        return [*found, *whole_number_faults(1, every=self.every), *whole_number_faults(0, settle=self.settle)]
 
     @property
-    def settle(self) -> int:
-        """Steps with λ at the ceiling."""
-        return self.pushing.settle
+    def picking(self) -> LinearGrowth:
+        """The law before the pick."""
+        return LinearGrowth(self.pick_step, self.every, self.ceiling, self.settle)
+
+    @property
+    def pushing(self) -> LinearGrowth:
+        """The law after it."""
+        return LinearGrowth(self.push_step, self.every, self.ceiling, self.settle)
 
     @property
     def pick(self) -> int:
         """The first update with λ > τ'."""
-        return self.picking.updates_beyond(self.pick_at) * self.picking.every
+        return self.picking.updates_beyond(self.pick_at) * self.every
 
     @property
     def height(self) -> float:
         """λ at the pick."""
-        return self.picking.updates_beyond(self.pick_at) * self.picking.step
+        return self.picking.updates_beyond(self.pick_at) * self.pick_step
 
     @property
     def length(self) -> int:
         """Steps of the whole schedule."""
-        pushes = self.pushing.updates_to(self.pushing.ceiling - self.height)
-        return self.pick + (pushes - 1) * self.pushing.every + self.settle
+        pushes = self.pushing.updates_to(self.ceiling - self.height)
+        return self.pick + (pushes - 1) * self.every + self.settle
 
     def __call__(self, step: Any) -> Any:
-        shared = ops.cast(step // self.picking.every + 1, "float32") * self.picking.step
-        pushes = ops.cast((step - self.pick) // self.pushing.every + 1, "float32")
-        pushed = ops.minimum(self.height + pushes * self.pushing.step, self.pushing.ceiling)
+        shared = ops.cast(step // self.every + 1, "float32") * self.pick_step
+        pushes = ops.cast((step - self.pick) // self.every + 1, "float32")
+        pushed = ops.minimum(self.height + pushes * self.push_step, self.ceiling)
         return ops.where(step < self.pick, shared, pushed)
 
 
 @dataclass(frozen=True)
-class Geometric(Growth):
+class GeometricGrowth(Growth):
     """λ grows by the same factor at every step, from far below what the optimizer can follow to far beyond.
 
     `η·λ(step) = x · ratio^(min(K_u ⌊step/K_u⌋ / (steps − settle), 1) − 1)`, with `x = max(strength, c)`, c the
@@ -167,23 +224,27 @@ class Geometric(Growth):
         ratio: Full strength ÷ that of the first step. Defaults to 10,000.
         strength: `η·λ` at full strength, in (0, 1], where critical damping is not above it. Defaults to 0.25.
         ceiling: λ at full strength, whatever the optimizer. Defaults to `None`: what `strength` says.
+        stop: Whether `fit` stops at the end of the schedule. Defaults to `True`.
 
     Raises:
         PruneError: An argument is out of range.
 
     Example:
-        >>> law = Geometric(steps=400, settle=200, ratio=100.0, ceiling=1.0)
+        >>> law = GeometricGrowth(steps=400, settle=200, ratio=100.0, ceiling=1.0)
         >>> [round(float(law(step)), 3) for step in (0, 100, 200, 399)]
         [0.01, 0.1, 1.0, 1.0]
     """
 
+    name: ClassVar[str] = "geometric"
     steps: int
     settle: int | None = None
     every: int = 1
     ratio: float = 10_000.0
     strength: float = 0.25
     ceiling: float | None = None
-    damping: Damping | None = field(default=None, repr=False, compare=False)
+    stop: bool = True
+    full: float | None = field(default=None, init=False, repr=False, compare=False)  # η·λ, within a fit
+    rate: Callable[[Any], Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         raise_faults("There is no such growth:", self.faults())
@@ -192,7 +253,7 @@ class Geometric(Growth):
 
     def faults(self) -> list[str]:
         """Returns what is wrong with it."""
-        faults = whole_number_faults(3, steps=self.steps) + whole_number_faults(1, every=self.every)
+        faults = super().faults() + whole_number_faults(3, steps=self.steps) + whole_number_faults(1, every=self.every)
         if self.settle is not None:
             faults += whole_number_faults(0, settle=self.settle)
         if not faults and self.settle is not None and self.settle > self.steps - 2:
@@ -213,18 +274,22 @@ class Geometric(Growth):
         """Halfway through the growth, where λ is full strength ÷ √ratio."""
         return max(1, (self.steps - self.settle) // 2)
 
-    def within(self, damping: Damping | None) -> Geometric:
+    def within(self, followed: Followed | None) -> GeometricGrowth:
         """Returns the law in a fit, whose optimizer is known."""
-        return replace(self, damping=damping)
+        law = replace(self)
+        if followed is not None and self.ceiling is None:
+            object.__setattr__(law, "full", self.highest(followed.critical))
+            object.__setattr__(law, "rate", followed.rate)
+        return law
 
-    def highest(self, damping: Damping) -> float:
+    def highest(self, critical: float) -> float:
         """Returns η·λ at full strength."""
-        return damping.critical if self.ceiling is not None else max(self.strength, damping.critical)
+        return critical if self.ceiling is not None else max(self.strength, critical)
 
     def __call__(self, step: Any) -> Any:
         updated = ops.cast(step // self.every * self.every, "float32")
         grown = ops.minimum(updated / (self.steps - self.settle), 1.0)
         share = ops.power(float(self.ratio), grown - 1.0)
-        if self.ceiling is not None or self.damping is None:
+        if self.rate is None:
             return share * (1.0 if self.ceiling is None else self.ceiling)
-        return share * self.highest(self.damping) / ops.maximum(self.damping.rate(step), self.damping.slowest)
+        return share * self.full / self.rate(step)

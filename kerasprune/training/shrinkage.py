@@ -1,0 +1,241 @@
+"""Whether a penalty shrinks what it pushes: what keeps it from that, known at the beginning or measured in the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune.training.candidates import Unit
+from kerasprune.training.damping import Damping
+from kerasprune.training.optimizer import unwrapped
+from kerasprune.training.session import Session
+
+_ENOUGH = 2.0  # a penalty that alone would have shrunk weights by e⁻² has had its chance
+_STAYS = 0.9  # and has not acted if they are above this part of what they were
+_FALLS = 0.02  # of the L1 norm of the scales at the beginning: less than that is no fall
+_RINGS = 1.01  # of critical damping: what is beyond it by rounding does not ring
+_LONG = 100.0  # exponent of decay from which a schedule gets past a BatchNorm; the papers' have 500
+
+
+class Shrinkage:
+    """How small a growing penalty has made what it pushes, beside how small it alone would have made it.
+
+    At every look the notes of the session say: the steps, λ then, how far the penalty alone would have shrunk what
+    goes since the first step, and the relative norm before anything was pushed.
+
+    Args:
+        session: The session of the callback.
+        units: What is pushed.
+        going: Returns which entries of a unit go; boolean, shape `(entries,)`.
+        strengths: Returns λ of every entry of every unit, at this moment.
+        decoupled: Whether the penalty stands apart from momentum and moments.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        units: Sequence[Unit],
+        going: Callable[[Unit], np.ndarray],
+        strengths: Callable[[], Mapping[str, np.ndarray]],
+        decoupled: bool,
+    ) -> None:
+        self.session = session
+        self.units = units
+        self.going = going
+        self.strengths = strengths
+        self.decoupled = decoupled
+        session.notes["looks"] = np.array([session.now(), 0.0, 0.0, np.nan])
+
+    @property
+    def relative(self) -> float:
+        """The mean |w| of what goes ÷ the mean |w| of what stays, at this moment."""
+        return relative_norm(self.units, {unit.name: self.going(unit) for unit in self.units})
+
+    def begin_epoch(self) -> None:
+        """Looks before anything was pushed."""
+        if np.isnan(self.session.notes["looks"][3]):
+            self.look()
+
+    def look(self) -> None:
+        """Notes how far the penalty alone would have shrunk what goes since the last look."""
+        last, before, chance, norm = self.session.notes["looks"]
+        now, strengths = self.session.now(), self.strengths()
+        pushed = np.mean([self._push(unit, strengths[unit.name]) for unit in self.units])
+        rate = gentlest_rate(self.session.model.optimizer, float(before + pushed) / 2, self.decoupled)
+        chance += (now - last) * rate
+        if chance == 0.0:  # nothing is pushed yet: what will be is what goes now
+            norm = self.relative
+        self.session.notes["looks"] = np.array([now, pushed, chance, norm])
+
+    def _push(self, unit: Unit, strengths: np.ndarray) -> float:
+        """Returns by how much λ of what goes is above that of what stays."""
+        goes = self.going(unit)
+        return float(strengths[goes].mean() - strengths[~goes].mean()) if goes.any() and not goes.all() else 0.0
+
+    def shortfalls(self) -> list[str]:
+        """Returns that the norms of what is pushed have not fallen, though the penalty would have shrunk them."""
+        _, _, chance, before = self.session.notes["looks"]
+        now = self.relative
+        if chance < _ENOUGH or not now > _STAYS * before:
+            return []
+        remedy = "Take a larger learning rate or ceiling." if self.decoupled else "Use decoupled=True, or SGD."
+        return [
+            f"What it pushes has not shrunk: its norm is {now:.2g} of what stays, {before:.2g} before. The gradient of "
+            f"the penalty does not reach the weights as λ·w. {remedy}"
+        ]
+
+    def gauges(self, label: str) -> dict[str, float]:
+        """Returns the largest λ, the penalty `½ Σ_j λ_j w_j²`, and the relative norm of what goes, at this moment."""
+        strengths = self.strengths()
+        penalty = sum(0.5 * float(strengths[unit.name] @ squares(unit)) for unit in self.units)
+        largest = max(float(values.max()) for values in strengths.values())
+        return {"λ": largest, f"{label}_penalty": penalty, "removed_to_kept": self.relative}
+
+
+def scale_shortfalls(
+    penalty: Callable[[np.ndarray], float], first: np.ndarray, now: np.ndarray, strength: float, decoupled: bool
+) -> list[str]:
+    """Returns that a penalty on scales, strong and old enough, has not fallen.
+
+    Args:
+        penalty: Returns the penalty of scales.
+        first: The scales at the beginning.
+        now: The scales now.
+        strength: Its λ.
+        decoupled: Whether the penalty stands apart from momentum and moments.
+    """
+    if penalty(now) < penalty(first) - _FALLS * float(np.abs(first).sum()) * strength:
+        return []
+    remedy = "Take a larger strength." if decoupled else "Use decoupled=True, SGD, or a larger strength."
+    return [f"The penalty on the scales has not fallen since it began. {remedy}"]
+
+
+def schedule_doubts(law: Any, damping: Damping | None, undone: bool) -> list[str]:
+    """Returns what will keep a schedule from doing its work, with the remedy.
+
+    Args:
+        law: λ at a step; it knows its length, and how high it means to rise.
+        damping: What the optimizer can follow; `None`: not to be known.
+        undone: Whether filters are pushed before a BatchNorm.
+    """
+    if damping is None:  # what Adam does with a penalty in the loss is said elsewhere
+        return []
+    products, found = damping.products(law, law.length), []
+    if products.max() > _RINGS * law.highest(damping.critical):
+        found.append(
+            f"makes what it pushes ring: learning rate · λ rises to {products.max():.2g}, beyond critical damping, "
+            f"{damping.critical:.2g} with this optimizer. There a weight left to itself swings through zero, and "
+            "shrinks no faster. Take a smaller ceiling or learning rate, or, with GReg, .compressed(steps)."
+        )
+    exponent = damping.exponent(products, law.length)
+    if undone and exponent < _LONG:
+        found.append(
+            "pushes filters before a BatchNorm, which scales up again what they make, for too few steps: alone it "
+            f"would leave exp(−{exponent:.3g}) of them, the papers' schedules exp(−{_LONG:.0f}) and less. What is "
+            'removed will still matter. Take granularity="channel" or "scale" (as .compressed does), or a longer '
+            "schedule."
+        )
+    return found
+
+
+def optimizer_doubts(optimizer: keras.Optimizer) -> list[str]:
+    """Returns what an optimizer does to a penalty in the loss that grows, with the remedy.
+
+    Args:
+        optimizer: The optimizer of the fit.
+    """
+    inner, found = unwrapped(optimizer), []
+    if inner.weight_decay:
+        found.append(
+            f"The optimizer decays weights by itself (weight_decay={inner.weight_decay}), past the momentum; the "
+            "method wants weight decay as an L2 term in the loss. Use kernel_regularizer instead."
+        )
+    limits = {name: getattr(inner, name) for name in ("clipnorm", "global_clipnorm", "clipvalue")}
+    clipped = ", ".join(f"{name}={limit:g}" for name, limit in limits.items() if limit is not None)
+    if clipped:
+        found.append(
+            f"The optimizer clips gradients ({clipped}), that of the penalty included, which grows: what is pushed may "
+            "shrink no faster, or leave the loss hardly a part of the step. Use decoupled=True, which applies the "
+            "penalty apart from the gradient, or do not clip."
+        )
+    return found
+
+
+def frozen_doubts(units: Iterable[Unit]) -> list[str]:
+    """Returns that frozen variables are not pushed, with the remedy.
+
+    Args:
+        units: What is pushed.
+    """
+    frozen = [part.variable.path for unit in units for part in unit.parts if not part.variable.trainable]
+    if not frozen:
+        return []
+    return [
+        f"Keras leaves frozen variables out of the loss, so the penalty does not push {', '.join(frozen[:5])}"
+        f"{'…' if len(frozen) > 5 else ''}. Set layer.trainable = True, or leave them out of the plan."
+    ]
+
+
+def reach_doubts(names: Iterable[str], granularity: str) -> list[str]:
+    """Returns that nothing pushes the channels of some groups, with the remedy.
+
+    Args:
+        names: Names of the groups that no weights of the granularity hold.
+        granularity: Its name.
+    """
+    left = sorted(names)
+    if not left:
+        return []
+    return [
+        f"No weights of granularity {granularity!r} hold the channels of {', '.join(left[:5])}"
+        f"{'…' if len(left) > 5 else ''}, so nothing pushes them. Take another granularity, or leave them out of the "
+        "plan."
+    ]
+
+
+def gentlest_rate(optimizer: keras.Optimizer, strength: float, decoupled: bool) -> float:
+    """Returns by how much a step shrinks the logarithm of a weight that a penalty pushes and nothing else.
+
+    `min(ηλ/(1−β), 1−√β)` with momentum β: beyond critical damping a heavy ball decays by √β a step, whatever λ is.
+    `ηλ` where the penalty stands apart from momentum and moments.
+
+    Args:
+        optimizer: The optimizer.
+        strength: λ.
+        decoupled: Whether the penalty stands apart.
+    """
+    inner = unwrapped(optimizer)
+    momentum = 0.0 if decoupled else float(getattr(inner, "momentum", 0.0) or 0.0)
+    shrinks = float(ops.convert_to_numpy(inner.learning_rate)) * max(strength, 0.0)
+    return min(shrinks / (1 - momentum), 1 - momentum**0.5)
+
+
+def relative_norm(units: Sequence[Unit], goes: Mapping[str, np.ndarray]) -> float:
+    """Returns the mean |w| of what goes ÷ the mean |w| of what stays: the mean over units, by how much goes.
+
+    Args:
+        units: The units.
+        goes: `{unit name: which entries go}`, boolean arrays of shape `(entries,)`.
+
+    Returns:
+        A number of 0 or more; `nan` if nothing goes, or nothing stays.
+    """
+    ratios, numbers = [], []
+    for unit in units:
+        gone, scores = goes[unit.name], ops.convert_to_numpy(unit.scores()).astype("float64")
+        if not gone.any() or gone.all():
+            continue
+        stays = scores[~gone].mean()
+        ratios.append(scores[gone].mean() / stays if stays else float(scores[gone].any()))
+        numbers.append(gone.sum())
+    return float(np.average(ratios, weights=numbers)) if ratios else float("nan")
+
+
+def squares(unit: Unit) -> np.ndarray:
+    """Returns the sum of the squared weights of every entry of a unit."""
+    parts = [ops.convert_to_numpy(part.scores(unit.size, ops.square)).astype("float64") for part in unit.parts]
+    return np.sum(parts, axis=0)
