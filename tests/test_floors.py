@@ -72,7 +72,7 @@ def test_the_house_is_small_enough_to_be_seen_at_once():
     for name, number in lines.items():
         print(f"{number / total:6.1%}  {name}")
     root = list((rooms.ROOT / "kerasprune").glob("*.py"))
-    assert len(lines) <= 34 and chain <= 14 and len(root) <= 14
+    assert len(lines) <= 38 and chain <= 14 and len(root) <= 14
     assert max(lines.values()) <= 0.14 * total
     assert sorted(lines) == sorted([rooms.FACADE, *(name for names in rooms.FLOORS for name in names)])
 

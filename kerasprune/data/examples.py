@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from importlib.util import find_spec
 from typing import Any
 
 import keras
@@ -105,23 +104,6 @@ class Examples:
         starts = range(0, len(keras.tree.flatten(data)[0]), self.batch)
         cut = [keras.tree.map_structure(lambda x, s=start: x[s : s + self.batch], data) for start in starts]
         return cut if len(data) > 1 else [each[0] for each in cut]
-
-    def shuffled(self, seed: int) -> Examples:
-        """Returns the examples to train on, in an order that is a function of the seed and the epoch.
-
-        Arrays become batches of one size, as those of a file of arrays are; what is left at the end of an epoch is left
-        out. Batches stay in the order that they come in, and so do arrays if TensorFlow is not installed, which `fit`
-        shuffles.
-
-        Args:
-            seed: Decides the order.
-        """
-        if not self.arrays or find_spec("tensorflow") is None:
-            return self
-        from kerasprune.data.arrays import batches_of
-
-        data = self.data if isinstance(self.data, tuple) else (self.data,)
-        return Examples(batches_of(data, self.batch, seed), self.batch)
 
     def fit_arguments(self) -> dict[str, Any]:
         """Returns the arguments of `fit` and `evaluate`."""

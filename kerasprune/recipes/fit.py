@@ -13,13 +13,47 @@ from kerasprune.data.examples import Examples
 from kerasprune.recipes import learning, progress, pruning
 from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.optimizers import optimizer
+from kerasprune.recipes.stages.context import Run
 from kerasprune.steps.finetune import fit as train
 from kerasprune.steps.objective import Objective
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kerasprune.recipes.stages.context import Run
+
+def train_stage(
+    run: Run,
+    stage: str,
+    model: keras.Model,
+    spec: learning.Fit,
+    *,
+    size: int | None = None,
+    twin: keras.Model | None = None,
+    more: Sequence[keras.callbacks.Callback] = (),
+) -> None:
+    """Fits a model as a section of the recipe says, on the training split.
+
+    Args:
+        run: The run.
+        stage: Name of the stage.
+        model: The model.
+        spec: The section.
+        size: Image side, if not the recipe's.
+        twin: What is fitted in its place, over the same layers. Defaults to a model of its own.
+        more: Callbacks before those of the section. Defaults to none.
+    """
+    fit(
+        run,
+        model,
+        spec,
+        stage=stage,
+        epochs=spec.epochs,
+        training=run.examples("train", model, batch=spec.batch, size=size),
+        validation=run.validation(model, size),
+        twin=twin,
+        ahead=Ahead.of(run.recipe, stage),
+        callbacks=[*more, *(run.callback(callback, None, model) for callback in spec.callbacks)],
+    )
 
 
 def fit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import keras
@@ -50,6 +51,24 @@ def fit(
         verbose=0,
         callbacks=list(callbacks),
     )
+
+
+def to_train_on(examples: Examples, seed: int) -> Examples:
+    """Returns examples in an order that is a function of the seed and the epoch.
+
+    Arrays become batches of one size, as those of a file of arrays are; the remainder of an epoch is left out. Batches
+    keep their order. Without TensorFlow arrays stay as they are, and `fit` shuffles them.
+
+    Args:
+        examples: The examples.
+        seed: Decides the order.
+    """
+    if not examples.arrays or find_spec("tensorflow") is None:
+        return examples
+    from kerasprune.data.arrays import batches_of
+
+    data = examples.data if isinstance(examples.data, tuple) else (examples.data,)
+    return Examples(batches_of(data, examples.batch, seed), examples.batch)
 
 
 def teacher_weight(labelled: bool) -> float:

@@ -139,7 +139,7 @@ def prune(
     dense = plain(model)
     judge = Judge(dense, objective, judged)
     steps = [judge.step("dense", dense)]
-    training = None if examples is None else examples.shuffled(seed)
+    training = None if examples is None else finetune.to_train_on(examples, seed)
     side = resolution
     if side is None and training is not None and leaves_side_free(dense):
         side = image_side(dense, training.first(dense, 1))
@@ -154,7 +154,7 @@ def prune(
     steps.append(judge.step("removed", slim))
     if training is not None and reconstruct:
         slack = defaults.BEFORE_TRAINING if epochs else 0.0
-        solved = solve(slim, dense, plan, examples.shuffled(seed).inputs, slack=slack, seed=seed)
+        solved = solve(slim, dense, plan, finetune.to_train_on(examples, seed).inputs, slack=slack, seed=seed)
         slim, found = nearer(judge, slim, solved, steps[-1])
         steps += [] if found is None else [found]
     if epochs:
@@ -178,7 +178,7 @@ def _finetune(
     seed: int,
 ) -> None:
     """Trains the slim model, taught by another if there is one; it is judged after every epoch on other examples."""
-    labelled, training = examples.labelled, examples.shuffled(seed)
+    labelled, training = examples.labelled, finetune.to_train_on(examples, seed)
     finetune.seed_layers(slim, seed + defaults.SEED_OF_FINETUNING)
     finetune.fit(
         slim,

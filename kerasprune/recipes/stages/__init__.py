@@ -1,5 +1,5 @@
-"""The stages of a run. Each reads files of the run folder and writes files into it, nothing else passes.
+"""The stages of a run: the steps of pruning, with files. Each writes what it has made into the run folder.
 
-So a stage that was interrupted is begun anew from the files of the one before, and a resumed run computes what an
-uninterrupted one does.
+A model is handed on in memory, and is on disk before its stage counts as finished. So a stage that was interrupted is
+begun anew from the files of the one before, and a resumed run computes what an uninterrupted one does.
 """

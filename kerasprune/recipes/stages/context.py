@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, schema
-from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.experiment import Experiment
-from kerasprune.recipes.fit import fit
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.steps.judge import Judge
 from kerasprune.training.callback import declared
@@ -33,7 +30,8 @@ class Run(Experiment):
     """An experiment with files: what to do, where the files are, where to speak.
 
     A stage takes models from the run and gives models to it. They are on disk when the stage is finished, so that a run
-    that was broken off goes on from there, and in memory for the next one; of more than three the oldest is let go.
+    that was broken off goes on from there, and in memory for the next one: the dense model and
+    two others, of which the oldest is let go.
 
     Args:
         recipe: The recipe.
@@ -72,7 +70,7 @@ class Run(Experiment):
         self._models.pop(name, None)
         self._models[name] = model
         while len({id(each) for each in self._models.values()}) > HELD:
-            del self._models[next(iter(self._models))]
+            del self._models[next(other for other in self._models if other != "dense")]
 
     # ---- what was decided -------------------------------------------------------------------------------------
 
@@ -97,40 +95,7 @@ class Run(Experiment):
             self._graphs[key] = model, trace(model, coupling=coupling, unknown="freeze")
         return self._graphs[key][1]
 
-    # ---- training ---------------------------------------------------------------------------------------------
-
-    def train(
-        self,
-        stage: str,
-        model: keras.Model,
-        spec: schema.Fit,
-        *,
-        size: int | None = None,
-        twin: keras.Model | None = None,
-        more: Sequence[keras.callbacks.Callback] = (),
-    ) -> None:
-        """Fits a model as a section of the recipe says, on the training split.
-
-        Args:
-            stage: Name of the stage.
-            model: The model.
-            spec: The section.
-            size: Image side, if not the recipe's.
-            twin: What is fitted in its place, over the same layers.
-            more: Callbacks before those of the section. Defaults to none.
-        """
-        fit(
-            self,
-            model,
-            spec,
-            stage=stage,
-            epochs=spec.epochs,
-            training=self.examples("train", model, batch=spec.batch, size=size),
-            validation=self.validation(model, size),
-            twin=twin,
-            ahead=Ahead.of(self.recipe, stage),
-            callbacks=[*more, *(self.callback(callback, None, model) for callback in spec.callbacks)],
-        )
+    # ---- callbacks and judging ----------------------------------------------------------------------------------
 
     def callback(self, spec: schema.Named, plan: Plan | None, model: keras.Model) -> Any:
         """Returns the callback that the recipe names, given the plan if it takes one, and the image side if it asks.
@@ -162,8 +127,6 @@ class Run(Experiment):
                 "stays is an argument of the callback."
             )
         return lookup.make("callback", spec.name, arguments)
-
-    # ---- what each step has gained ------------------------------------------------------------------------------
 
     @cached_property
     def validation_judge(self) -> Judge:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kerasprune.callbacks.hold_mask import HoldMask
 from kerasprune.defaults import SEED_OF_FINETUNING
+from kerasprune.recipes.fit import train_stage
 from kerasprune.recipes.stages import steps
 from kerasprune.recipes.stages.context import Run
 from kerasprune.steps.finetune import seed_layers
@@ -18,6 +19,6 @@ def finetune(run: Run) -> None:
         masks = run.folder.arrays("masks.npz")
         holding = [] if masks is None else [HoldMask(masks)]
         twin = run.student(model, run.model("dense"), run.plan_of()) if spec.distil else None
-        run.train("finetune", model, spec, size=run.side("rebuilt"), twin=twin, more=holding)
+        train_stage(run, "finetune", model, spec, size=run.side("rebuilt"), twin=twin, more=holding)
         steps.note(run, "finetune", model)
     run.save("slim", model)

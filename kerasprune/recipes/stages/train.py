@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 
+from kerasprune.recipes.fit import train_stage
 from kerasprune.recipes.stages.context import Run
 
 
@@ -12,5 +13,5 @@ def train(run: Run) -> None:
     keras.utils.set_random_seed(run.recipe.seed)
     model = run.dense_model()
     if run.recipe.train is not None:
-        run.train("train", model, run.recipe.train)
+        train_stage(run, "train", model, run.recipe.train)
     run.save("dense", model)
