@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from keras import ops
 
-from kerasprune.errors import PruneError, fraction_faults, is_number, made, raise_faults, warn
+from kerasprune.errors import PruneError, first_of, fraction_faults, is_number, made, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import as_patterns, trace
 from kerasprune.plans import Plan
@@ -359,7 +359,7 @@ def _warn_of_unreached(names: set[str], granularity: granularities.Granularity) 
     if names:
         warn(
             f"No weights of granularity {type(granularity).__name__.lower()!r} hold the channels of "
-            f"{', '.join(sorted(names)[:5])}{'…' if len(names) > 5 else ''}, so nothing pushes them. Take another "
+            f"{first_of(sorted(names))}, so nothing pushes them. Take another "
             "granularity, or leave them out of the plan."
         )
 
@@ -368,6 +368,6 @@ def _warn_of_frozen(units: list[Unit]) -> None:
     frozen = [part.variable.path for unit in units for part in unit.parts if not part.variable.trainable]
     if frozen:
         warn(
-            f"Keras leaves frozen variables out of the loss, so the penalty does not push {', '.join(frozen[:5])}"
-            f"{'…' if len(frozen) > 5 else ''}. Set layer.trainable = True, or leave them out of the plan."
+            f"Keras leaves frozen variables out of the loss, so the penalty does not push {first_of(frozen)}. "
+            "Set layer.trainable = True, or leave them out of the plan."
         )
