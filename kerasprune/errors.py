@@ -7,7 +7,7 @@ import inspect
 import reprlib
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -109,6 +109,11 @@ def short(value: Any) -> str:
         return _SHORT.repr(value)
     except Exception:  # an object of the caller's, or a number too long to be written
         return f"<{type(value).__name__}>"
+
+
+def first_of(names: Collection[str]) -> str:
+    """Returns the first five names for a message, and a sign where there are more."""
+    return ", ".join([*names][:5]) + ("…" if len(names) > 5 else "")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

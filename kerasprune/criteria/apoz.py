@@ -10,7 +10,7 @@ import numpy as np
 from kerasprune.criteria.base import Scores
 from kerasprune.criteria.feature_maps import MapCriterion, channel_averages, places
 from kerasprune.data.example_batches import example_batches
-from kerasprune.errors import warn
+from kerasprune.errors import first_of, warn
 from kerasprune.graph.graph import ChannelGraph
 
 
@@ -55,7 +55,7 @@ class APoZ(MapCriterion):
         never = [name for name, share in shares.items() if not share.any()]
         if never:
             warn(
-                f"What is seen of {', '.join(never[:5])}{'…' if len(never) > 5 else ''} is never zero, so their "
+                f"What is seen of {first_of(never)} is never zero, so their "
                 "channels are not told apart. Use another criterion, or freeze those layers with kp.trace."
             )
         return {name: -share for name, share in shares.items()}

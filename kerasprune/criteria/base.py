@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError, first_of, raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -242,7 +242,7 @@ def score(criterion: Criterion, graph: ChannelGraph, data: Any = None, loss: Any
     if bad:
         raise PruneError(
             f"Expected finite scores. Received: NaN or infinity from {type(criterion).__name__} in the groups "
-            f"{', '.join(bad[:5])}{'…' if len(bad) > 5 else ''}. Check the weights: training may have diverged."
+            f"{first_of(bad)}. Check the weights: training may have diverged."
         )
     return scores
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerasprune.criteria.base import Criterion, Scores, channel_sums, numbers
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, first_of
 from kerasprune.graph.graph import ChannelGraph
 
 
@@ -41,7 +41,7 @@ class BatchNormScale(Criterion):
         if without:
             raise PruneError(
                 "Expected a BatchNorm scale in every prunable group. Received: none in "
-                f"{', '.join(without[:5])}{'…' if len(without) > 5 else ''}. "
+                f"{first_of(without)}. "
                 "Use criterion='l1', or freeze those layers with kp.trace(model, freeze=...)."
             )
         return scores

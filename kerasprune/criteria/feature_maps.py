@@ -18,7 +18,7 @@ from kerasprune._keras import numpy_operations as knp
 from kerasprune.criteria.aggregation import Aggregation
 from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.criteria.belonging import aggregated
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, first_of, raise_faults, whole_number_faults
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import functional, walk
@@ -90,7 +90,7 @@ def places(graph: ChannelGraph) -> dict[str, list[Place]]:
     if hidden:
         raise PruneError(
             "Expected channels that can be seen in the outputs of layers. Received: groups that stay inside of layers: "
-            f"{', '.join(hidden[:5])}{'…' if len(hidden) > 5 else ''}. "
+            f"{first_of(hidden)}. "
             "Use criterion='l1', or freeze those layers with kp.trace(model, freeze=...)."
         )
     return found

@@ -12,7 +12,7 @@ from keras import ops
 from kerasprune.backend.derivatives import gradient
 from kerasprune.criteria.base import Criterion, Scores, _array, channel_sums, numbers
 from kerasprune.criteria.objective import batches_for_loss, objective
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError, first_of, raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -156,7 +156,7 @@ def check_finite(variables: Sequence[keras.Variable], found: Mapping[int, np.nda
     if bad:
         raise PruneError(
             f"Expected finite gradients. Received: NaN or infinity by "
-            f"{', '.join(bad[:5])}{'…' if len(bad) > 5 else ''}. "
+            f"{first_of(bad)}. "
             "Check data and labels for NaN and for classes that the model does not have, and the weights: training "
             "may have diverged."
         )

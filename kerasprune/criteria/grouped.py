@@ -12,7 +12,7 @@ from kerasprune.criteria.aggregation import Aggregation
 from kerasprune.criteria.base import Criterion, Scores, numbers
 from kerasprune.criteria.belonging import Members, along, member_scores
 from kerasprune.criteria.normalisation import Normalisation
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, first_of
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.registry import aggregations, criteria, members, normalisations
@@ -78,7 +78,7 @@ class Grouped(Criterion):
         if without:
             raise PruneError(
                 f"Expected {type(self.members).__name__.lower()} in every prunable group. Received: none in "
-                f"{', '.join(without[:5])}{'…' if len(without) > 5 else ''}. "
+                f"{first_of(without)}. "
                 "Take members='everything', or freeze those layers with kp.trace(model, freeze=...)."
             )
         totals = member_scores(graph, self.members, self.aggregation, self._line)

@@ -10,7 +10,7 @@ import numpy as np
 from kerasprune.criteria.base import Scores
 from kerasprune.criteria.feature_maps import MapCriterion, Place, channel_averages, places
 from kerasprune.data.example_batches import example_batches
-from kerasprune.errors import warn
+from kerasprune.errors import first_of, warn
 from kerasprune.graph.graph import ChannelGraph
 
 
@@ -66,7 +66,7 @@ class HRank(MapCriterion):
         flat = [name for name, each in seen.items() if any(_spatial_axes(graph, place) < 2 for place in each)]
         if flat:
             warn(
-                f"Feature maps of {', '.join(flat[:5])}{'…' if len(flat) > 5 else ''} have fewer than two axes: their "
+                f"Feature maps of {first_of(flat)} have fewer than two axes: their "
                 "rank says only whether they are zero. Use criterion='apoz' or 'l1' there."
             )
         batches = example_batches(graph.model, data, self.samples)

@@ -15,7 +15,7 @@ from kerasprune.criteria.belonging import Member, Readers
 from kerasprune.criteria.elimination import Problem, elimination_errors
 from kerasprune.criteria.feature_maps import passes, portions
 from kerasprune.data.example_batches import example_batches
-from kerasprune.errors import PruneError, is_number, raise_faults, warn, whole_number_faults
+from kerasprune.errors import PruneError, first_of, is_number, raise_faults, warn, whole_number_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.surgery.as_linear import Linear, as_linear
@@ -160,14 +160,14 @@ def _readers(graph: ChannelGraph) -> dict[str, list[Member]]:
     if without:
         raise PruneError(
             "Expected a convolution or a dense layer behind every prunable group. Received: none behind "
-            f"{', '.join(without[:5])}{'…' if len(without) > 5 else ''}. "
+            f"{first_of(without)}. "
             "Use criterion='l1', or freeze those layers with kp.trace(model, freeze=...)."
         )
     counted = {id(kernel) for found in solved.values() for kernel, _, _ in found}
     left = {kernel.owner.name: 0 for found in every.values() for kernel, _, _ in found if id(kernel) not in counted}
     if left:
         warn(
-            f"{', '.join([*left][:5])}{'…' if len(left) > 5 else ''} read channels too, and are neither convolutions "
+            f"{first_of(left)} read channels too, and are neither convolutions "
             "nor dense layers: ThiNet looks at the other readers only."
         )
     return solved

@@ -12,10 +12,11 @@ import numpy as np
 from kerasprune import criteria
 from kerasprune._keras import compile_arguments
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, formerly, fraction_faults, raise_faults, warn, whole_number_faults
+from kerasprune.errors import formerly, fraction_faults, raise_faults, whole_number_faults
 from kerasprune.graph.trace import trace
 from kerasprune.graph.values import values
 from kerasprune.sparsity.compression import Schedule, exponential
+from kerasprune.sparsity.given import check_candidates
 from kerasprune.sparsity.ranking import highest
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
@@ -114,13 +115,7 @@ def _candidates(model: keras.Model, freeze: Sequence[str]) -> dict[str, Any]:
     kernels = [k for k in graph.kernels if not any(fnmatchcase(k.owner.name, name) for name in graph.freeze)]
     found = {k.variable.path: k.variable for k in kernels if k.variable.trainable}
     frozen = [k.variable.path for k in kernels if not k.variable.trainable]
-    if not found:
-        raise PruneError(
-            "Expected kernels that may lose weights. Received: a model all of whose kernels are frozen, or none. "
-            "Set layer.trainable = True, or freeze less."
-        )
-    if frozen:
-        warn(f"Frozen kernels stay whole: {', '.join(frozen[:5])}{'…' if len(frozen) > 5 else ''}.")
+    check_candidates(found, frozen)
     return found
 
 

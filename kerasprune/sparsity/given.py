@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 
-from kerasprune.errors import nearest, raise_faults
+from kerasprune.errors import PruneError, first_of, nearest, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
+
+
+def check_candidates(kernels: Collection[Any], frozen: Collection[str]) -> None:
+    """Checks that there are kernels that may lose weights; warns of those that are not trained.
+
+    Args:
+        kernels: What may lose weights.
+        frozen: The names of kernels that stay whole.
+
+    Raises:
+        PruneError: There are none.
+    """
+    if not kernels:
+        raise PruneError(
+            "Expected kernels that may lose weights. Received: a model all of whose kernels are frozen, or none. "
+            "Set layer.trainable = True, or freeze less."
+        )
+    if frozen:
+        warn(f"Frozen kernels stay whole: {first_of(frozen)}.")
 
 
 def fitting(graph: ChannelGraph, masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

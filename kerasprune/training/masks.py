@@ -17,6 +17,7 @@ from kerasprune.criteria.l1 import L1
 from kerasprune.errors import PruneError, nearest, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
+from kerasprune.sparsity.given import check_candidates
 from kerasprune.training.attached import attach, take_off
 from kerasprune.training.candidates import Part, Unit
 from kerasprune.training.constraints import Mask
@@ -96,15 +97,7 @@ class Masks:
         Raises:
             PruneError: There is none.
         """
-        if not self.units:
-            raise PruneError(
-                "Expected kernels that may lose weights. Received: a model all of whose kernels are frozen, or none. "
-                "Set layer.trainable = True, or freeze less."
-            )
-        frozen = self.frozen()
-        if frozen:
-            more = "…" if len(frozen) > 5 else ""
-            warn(f"Frozen kernels stay whole: {', '.join(frozen[:5])}{more}.")
+        check_candidates(self.units, self.frozen())
 
     def settle(self) -> None:
         """Applies the masks where they do not hold, with a warning: another callback has restored other weights."""

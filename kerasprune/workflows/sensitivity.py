@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from keras import tree
 
 from kerasprune import criteria
-from kerasprune._keras import structures
 from kerasprune.budgets.base import kept_number, top
 from kerasprune.budgets.trials import halves
 from kerasprune.criteria.base import Criterion
@@ -27,6 +25,7 @@ from kerasprune.plans import Plan
 from kerasprune.surgery.comparison import output_error
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reconstruct import reconstruct
+from kerasprune.workflows.search_plan import packed
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def sensitivity(
     scores = criteria.score(criterion, graph, data, loss, seed)
     names = list(graph.prunable) if groups is None else [graph.group(name).name for name in groups]
     parts = halves(example_batches(graph.model, data, 2 * samples))
-    fitted, judged = ([_packed(graph.model, batch) for batch in half] for half in parts)
+    fitted, judged = ([packed(graph.model, batch) for batch in half] for half in parts)
     errors = {}
     for name in names:
         found = []
@@ -147,10 +146,3 @@ def sensitivity(
         errors[name] = tuple(found)
     sizes = {name: graph.groups[name].size for name in names}
     return SensitivityTable(tuple(keep), errors, sizes, type(criterion).__name__)
-
-
-def _packed(model: keras.Model, arrays: list[Any]) -> Any:
-    if len(arrays) == 1:
-        return arrays[0]
-    packed = tree.pack_sequence_as(structures(model)[0], arrays)
-    return list(packed) if isinstance(packed, tuple) else packed  # a tuple would be inputs and labels
