@@ -162,15 +162,8 @@ def growing(method: str, plan, keep: float, every: int, steps: int):
         linear = kp.schedules.LinearGrowth(CEILING / updates, every, CEILING, left, stop=False)
         return kp.callbacks.GReg1(plan, schedule=linear)
     before = max(updates // 11, 1)
-    slopes = kp.schedules.TwoSlopeGrowth(
-        pick_step=0.01 * CEILING / before,
-        push_step=0.99 * CEILING / (updates - before),
-        every=every,
-        pick_at=0.00999 * CEILING,
-        ceiling=CEILING,
-        settle=settle,
-        stop=False,
-    )
+    steps_of_λ = 0.01 * CEILING / before, 0.99 * CEILING / (updates - before)
+    slopes = kp.schedules.TwoSlopeGrowth(*steps_of_λ, every, 0.00999 * CEILING, CEILING, settle, stop=False)
     return kp.callbacks.GReg2(keep=keep, schedule=slopes, weight_decay=L2)
 
 

@@ -301,11 +301,11 @@ granularities = Registry(
 growths = Registry(
     "growth",
     {
-        "geometric": "kerasprune.growth:GeometricGrowth",
-        "linear": "kerasprune.growth:LinearGrowth",
-        "two_slopes": "kerasprune.growth:TwoSlopeGrowth",
+        "geometric": "kerasprune.regularizers.growth:GeometricGrowth",
+        "linear": "kerasprune.regularizers.growth:LinearGrowth",
+        "two_slopes": "kerasprune.regularizers.growth:TwoSlopeGrowth",
     },
-    base="kerasprune.growth:Growth",
+    base="kerasprune.regularizers.growth:Growth",
 )
 
 scopes = Registry(

@@ -17,11 +17,11 @@ import numpy as np
 from keras import ops
 
 from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, whole_number_faults
-from kerasprune.growth import GeometricGrowth as GeometricGrowth
-from kerasprune.growth import Growth as Growth
-from kerasprune.growth import LinearGrowth as LinearGrowth
-from kerasprune.growth import TwoSlopeGrowth as TwoSlopeGrowth
 from kerasprune.registry import schedules as _schedules
+from kerasprune.regularizers.growth import GeometricGrowth as GeometricGrowth
+from kerasprune.regularizers.growth import Growth as Growth
+from kerasprune.regularizers.growth import LinearGrowth as LinearGrowth
+from kerasprune.regularizers.growth import TwoSlopeGrowth as TwoSlopeGrowth
 
 __all__ = [
     "ConstantSparsity",

@@ -15,10 +15,10 @@ from keras import ops
 from kerasprune.errors import PruneError, fraction_faults, made, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import as_patterns, trace
-from kerasprune.growth import GeometricGrowth, Growth
 from kerasprune.plans import Plan
 from kerasprune.registry import growths
 from kerasprune.regularizers import GrowingL2
+from kerasprune.regularizers.growth import GeometricGrowth, Growth
 from kerasprune.training import granularity as granularities
 from kerasprune.training.arguments import Moved
 from kerasprune.training.bn_scales import normalised

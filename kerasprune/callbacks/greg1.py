@@ -11,8 +11,8 @@ from keras import ops
 
 from kerasprune.callbacks._growing import OLD, GrowingPenalty, keep_faults
 from kerasprune.graph.trace import trace
-from kerasprune.growth import LinearGrowth
 from kerasprune.plans import Plan, plan_faults
+from kerasprune.regularizers.growth import LinearGrowth
 from kerasprune.training.arguments import Moved, accepts_old
 from kerasprune.training.candidates import Unit
 

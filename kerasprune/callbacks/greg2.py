@@ -10,7 +10,7 @@ from keras import ops
 
 from kerasprune.callbacks._growing import OLD, GrowingPenalty, keep_faults
 from kerasprune.errors import is_number, made, raise_faults
-from kerasprune.growth import TwoSlopeGrowth
+from kerasprune.regularizers.growth import TwoSlopeGrowth
 from kerasprune.training.arguments import Moved, accepts_old
 from kerasprune.training.candidates import Unit
 from kerasprune.training.control import cond

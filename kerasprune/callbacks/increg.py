@@ -11,8 +11,8 @@ from keras import ops
 
 from kerasprune.callbacks._growing import OLD, GrowingPenalty, keep_faults
 from kerasprune.errors import kind_faults, raise_faults
-from kerasprune.growth import Growth, LinearGrowth
 from kerasprune.plans import Plan
+from kerasprune.regularizers.growth import Growth, LinearGrowth
 from kerasprune.training.arguments import Moved, accepts_old
 from kerasprune.training.candidates import Unit
 from kerasprune.training.control import cond

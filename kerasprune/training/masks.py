@@ -18,8 +18,8 @@ from kerasprune.errors import PruneError, nearest, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.sparsity.given import check_candidates
-from kerasprune.training.attached import attach, take_off
 from kerasprune.training.candidates import Part, Unit
+from kerasprune.training.composite import attach, take_off
 from kerasprune.training.constraints import Mask
 from kerasprune.training.granularity import Granularity, Weight
 from kerasprune.training.optimizer import ensure_built, places, slots

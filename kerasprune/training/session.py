@@ -11,7 +11,7 @@ from keras import ops
 
 from kerasprune._keras import raw_iterations
 from kerasprune.errors import PruneError, choice_faults, raise_faults
-from kerasprune.training.attached import Attached, attach, take_off
+from kerasprune.training.composite import Attached, attach, take_off
 from kerasprune.training.jax_step import JaxStep, synchronise
 from kerasprune.training.optimizer import accumulated, ensure_built, unwrapped
 from kerasprune.training.state_variable import state_variable

@@ -12,8 +12,8 @@ from support.processes import run_python
 
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2
-from kerasprune.growth import GeometricGrowth, LinearGrowth, TwoSlopeGrowth
-from kerasprune.training.attached import Attached
+from kerasprune.regularizers.growth import GeometricGrowth, LinearGrowth, TwoSlopeGrowth
+from kerasprune.training.composite import Attached
 
 FIRST = {"step": 0.1, "every": 4, "ceiling": 1.0}
 SECOND = {"pick_step": 0.01, "push_step": 0.1, "pick_at": 0.03, "every": 4, "ceiling": 1.0}  # picks at step 16

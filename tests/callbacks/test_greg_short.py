@@ -12,7 +12,7 @@ from support.greg_reference import DECAY, MOMENTUM, RATE, AdamReference, Referen
 
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2, IncReg
-from kerasprune.growth import LinearGrowth
+from kerasprune.regularizers.growth import LinearGrowth
 from kerasprune.testing.toys import toy_model
 
 STEPS, KEEP = 60, 0.4

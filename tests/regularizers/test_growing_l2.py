@@ -10,7 +10,7 @@ from support.greg_reference import compiled, train
 import kerasprune as kp
 from kerasprune.callbacks import GReg1, GReg2, NormHistory
 from kerasprune.regularizers import GrowingL2
-from kerasprune.training.attached import attach, take_off
+from kerasprune.training.composite import attach, take_off
 
 COUPLED = np.array([[2.0, 0.9], [0.9, 1.0]])
 

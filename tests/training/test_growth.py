@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from kerasprune import PruneError
-from kerasprune.growth import GeometricGrowth, Growth, LinearGrowth, TwoSlopeGrowth
 from kerasprune.registry import growths
+from kerasprune.regularizers.growth import GeometricGrowth, Growth, LinearGrowth, TwoSlopeGrowth
 from kerasprune.training.damping import Damping, critical_damping
 from kerasprune.training.session import Session
 from kerasprune.training.shrinkage import schedule_doubts

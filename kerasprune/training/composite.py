@@ -1,4 +1,4 @@
-"""What a callback puts on a variable: it does what it wraps, beside what is there, and notes whether a step asks it."""
+"""What a callback puts on a variable, together with what is there: both act, and it notes whether a step asks."""
 
 from __future__ import annotations
 
