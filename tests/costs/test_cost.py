@@ -7,6 +7,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
+from kerasprune.costs.cost import Cost, shares_of
 
 
 def counted(layer, shape, **kwargs):
@@ -174,3 +175,12 @@ def test_layers_sum_to_the_total():
     for key in ("params", "macs", "activations", "bytes"):
         assert sum(getattr(layer, key) for layer in found.layers) == getattr(found, key)
     assert found.layers[0].kind == "Conv2D"
+
+
+def test_shares_are_of_the_dense_model_and_of_nothing_nothing():
+    def costs(params, macs):
+        return Cost(params=params, macs=macs, activations=0, bytes=0)
+
+    assert shares_of(costs(30, 6), costs(120, 24)) == {"params": 0.25, "macs": 0.25}
+    assert shares_of(costs(30, 0), costs(120, 0)) == {"params": 0.25, "macs": 0.0}
+    assert shares_of(costs(120, 24), costs(30, 6), ["macs"]) == {"macs": 4.0}

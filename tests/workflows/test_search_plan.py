@@ -12,6 +12,7 @@ from keras import layers
 import kerasprune as kp
 from kerasprune.search import Evolution
 from kerasprune.surgery.feature_error import logit_error
+from kerasprune.workflows.widths import Widths
 
 FEW = Evolution(population=5, parents=3, mutations=3, crossovers=3, generations=3)
 EIGHTHS = tuple(step / 8 for step in range(1, 9))
@@ -50,6 +51,15 @@ def test_what_is_needed_stays(model, found):
     origins = {one.origin for one in found.search.candidates}
     assert found.search.candidates[0].origin == "given" and {"mutation", "crossover"} & origins
     assert found.score == max(one.score for one in found.search.candidates) > found.search.candidates[0].score
+
+
+@pytest.mark.parametrize("coupling", ["tied", "padded"])
+def test_widths_cost_what_their_plans_do(coupling):
+    graph = kp.trace(kp.models.resnet_cifar(8, input_shape=(16, 16, 3), seed=0), coupling=coupling)
+    widths = Widths(graph, EIGHTHS)
+    genes = np.random.default_rng(0).integers(0, widths.choices, (12, len(widths.names)))
+    dense = kp.cost(graph).macs
+    assert widths.share(genes).tolist() == [kp.cost(graph, widths.plan(each)).macs / dense for each in genes]
 
 
 def test_the_best_is_that_of_all_there_are_by_another_way(model, found):
