@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[2]
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("_keras", "backend", "files", "registry"),
-    ("graph", "models", "regularizers", "schedules", "search", "thresholds"),
-    ("analysis", "data", "plans", "reports", "rules"),
-    ("export", "surgery"),
+    ("data", "graph", "models", "regularizers", "schedules", "search", "thresholds"),
+    ("analysis", "export", "plans", "reports", "rules"),
+    ("surgery",),
     ("costs", "criteria"),
     ("budgets", "sparsity"),
     ("planning", "spaces", "training"),
