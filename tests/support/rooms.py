@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[2]
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("defaults", "errors"),
     ("_keras", "backend", "files", "registry"),
-    ("graph", "models", "regularizers", "search", "thresholds"),
-    ("analysis", "data", "plans", "reports", "rules", "schedules"),
-    ("export", "surgery"),
+    ("data", "graph", "models", "regularizers", "search", "thresholds"),
+    ("analysis", "export", "plans", "reports", "rules", "schedules"),
+    ("surgery",),
     ("costs", "criteria"),
     ("budgets", "sparsity"),
     ("planning", "spaces", "training", "verification"),
