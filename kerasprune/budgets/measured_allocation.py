@@ -6,8 +6,8 @@ import numpy as np
 
 from kerasprune.budgets.allocation import Allocation, Choice
 from kerasprune.budgets.base import highest
-from kerasprune.budgets.measured import Widths, WidthSpace
 from kerasprune.budgets.trials import Trials
+from kerasprune.budgets.width_space import Widths, WidthSpace
 from kerasprune.errors import warn
 from kerasprune.plans import Plan
 
