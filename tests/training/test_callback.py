@@ -124,8 +124,8 @@ def test_rounds_are_logged():
 
 def test_a_repr_says_settings_and_state_in_one_line():
     callback = _greg1(granularity="channel").compressed(8)
-    settings = "keep=0.5, penalty_step=0.005, every=4, ceiling=0.05, settle=4, granularity='channel'"
-    text = f"GReg1({settings}).compressed(8): 8 steps"
+    schedule = "{'step': 0.005, 'every': 4, 'ceiling': 0.05, 'settle': 4}"
+    text = f"GReg1(keep=0.5, schedule={schedule}, granularity='channel').compressed(8): 8 steps"
     assert repr(callback) == f"{text}, λ grows geometrically"
     train(compiled(), [callback])
     assert repr(callback).startswith(f"{text}, removed ÷ kept 0.")
