@@ -19,8 +19,10 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 
 if TYPE_CHECKING:
-    from kerasprune.budgets.allocation import Allocation, Choice
     from kerasprune.plans import Plan
+
+LastStep = Callable[[Any, Mapping[str, np.ndarray]], "Plan"]
+"""From an allocation, and the channels kept that meet its target, to the plan."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Budget:
             for name, group in graph.prunable.items()
         }
 
-    def last_step(self, graph: ChannelGraph, data: Any, seed: int) -> Callable[[Allocation, Choice], Plan]:
+    def last_step(self, graph: ChannelGraph, data: Any, seed: int) -> LastStep:
         """Returns the step from the choice that meets the target to the plan: by default, it is kept as it is.
 
         Args:

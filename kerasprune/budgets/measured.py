@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kerasprune.budgets.base import Budget
+from kerasprune.budgets.base import Budget, LastStep
 from kerasprune.budgets.width_space import Widths, WidthSpace
 from kerasprune.graph.graph import ChannelGraph
 
 if TYPE_CHECKING:
-    from kerasprune.budgets.allocation import Allocation, Choice
-    from kerasprune.plans import Plan
+    pass
 
 
 class MeasuredBudget(Budget):
@@ -43,7 +41,7 @@ class MeasuredBudget(Budget):
             space: What may be chosen.
         """
 
-    def last_step(self, graph: ChannelGraph, data: Any, seed: int) -> Callable[[Allocation, Choice], Plan]:
+    def last_step(self, graph: ChannelGraph, data: Any, seed: int) -> LastStep:
         """Returns the step that measures: blocks that measure better gone are dropped, then `improved` is asked.
 
         Raises:
