@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from kerasprune.data.splits import SplitExamples
 
 
+Traced = pruning.PlanStep | pruning.PreCrop | pruning.Space | pruning.MetaPruning
+"""The sections that say how a model is traced."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """The model, the examples and the objective that a recipe names.
@@ -69,9 +73,7 @@ class Experiment:
             return None
         return self.recipe.data.size if self.recipe.data else getattr(self.recipe.model, "size", None)
 
-    def traced(
-        self, model: keras.Model, spec: pruning.PlanStep | pruning.PreCrop | pruning.Space | pruning.MetaPruning
-    ) -> ChannelGraph:
+    def traced(self, model: keras.Model, spec: Traced) -> ChannelGraph:
         """Returns the graph of a model as a section of the recipe asks for."""
         unknown = at_unknown(model, spec.unknown)
         side = self.free_side(model)

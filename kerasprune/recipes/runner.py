@@ -173,14 +173,15 @@ def rehearse(one: Run) -> None:
     """
     recipe = one.recipe
     model = one.dense_model()
-    cost(model, resolution=one.free_side(model))  # which the evaluation counts in the end
-    plan = None
-    if recipe.prune and recipe.prune.plan:
+    spec, plan = recipe.prune and recipe.prune.plan, None
+    graph = one.traced(model, spec) if spec else model
+    cost(graph, resolution=one.free_side(model))  # which the evaluation counts in the end
+    if spec:
         _check_given(recipe)
         cheap = {"criterion": schema.Named(name="l1")}
         if _looks_at_data(recipe):
             cheap["budget"] = schema.Named(name="uniform")  # where it starts
-        plan = prune.choose(one, model, recipe.prune.plan.model_copy(update=cheap))
+        plan = one.plan(graph, spec.model_copy(update=cheap))
     if recipe.prune and recipe.prune.callback:
         callback = one.callback(recipe.prune.callback, plan, model)
         if recipe.prune.epochs is None and recipe.prune.steps is None:

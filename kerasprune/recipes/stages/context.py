@@ -13,7 +13,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, schema
-from kerasprune.recipes.experiment import Experiment
+from kerasprune.recipes.experiment import Experiment, Traced
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.steps.judge import Judge
 from kerasprune.training.callback import declared
@@ -42,9 +42,7 @@ class Run(Experiment):
     folder: RunFolder
     console: Console
     _models: dict[str, keras.Model] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _graphs: dict[tuple, tuple[keras.Model, ChannelGraph]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _graphs: dict[tuple[int, str], ChannelGraph] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     # ---- models -----------------------------------------------------------------------------------------------
 
@@ -88,12 +86,21 @@ class Run(Experiment):
         """Returns the name of the model that comes out of the run."""
         return "slim" if self.recipe.prune else "dense"
 
+    def traced(self, model: keras.Model, spec: Traced) -> ChannelGraph:
+        """Returns the graph of a model as a section of the recipe asks for, and remembers it."""
+        graph = super().traced(model, spec)
+        self._remember(graph)
+        return graph
+
     def graph(self, model: keras.Model, coupling: str) -> ChannelGraph:
         """Returns the graph of a model, traced once; layers that cannot be followed are frozen."""
-        key = id(model), coupling
-        if key not in self._graphs:
-            self._graphs[key] = model, trace(model, coupling=coupling, unknown="freeze")
-        return self._graphs[key][1]
+        if self._graphs.get((id(model), coupling)) is None:
+            self._remember(trace(model, coupling=coupling, unknown="freeze"))
+        return self._graphs[id(model), coupling]
+
+    def _remember(self, graph: ChannelGraph) -> None:
+        if not graph.freeze and graph.resolution is None:
+            self._graphs[id(graph.model), graph.coupling] = graph
 
     # ---- callbacks and judging ----------------------------------------------------------------------------------
 
