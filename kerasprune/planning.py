@@ -14,7 +14,7 @@ from kerasprune.budgets.allocation import Allocation, Choice
 from kerasprune.budgets.base import Budget, Floor
 from kerasprune.costs.cost import check_counted, cost, graph_at
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import fraction_faults, raise_faults, seed_faults, warn
+from kerasprune.errors import formerly, fraction_faults, raise_faults, seed_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
@@ -22,8 +22,9 @@ from kerasprune.plans import Plan
 _MISSED = 0.05  # of the channels asked for: by how much bounds may miss them without a word
 
 
+@formerly(model_or_graph="model")
 def plan(
-    model_or_graph: keras.Model | ChannelGraph,
+    model: keras.Model | ChannelGraph,
     criterion: str | dict | type | Criterion = "l1",
     budget: str | dict | type | Budget = "uniform",
     *,
@@ -41,7 +42,7 @@ def plan(
     """Decides which channels of a model stay.
 
     Args:
-        model_or_graph: The trained model, or its graph where `kp.trace` was called with other options.
+        model: The trained model, or its graph where `kp.trace` was called with other options.
         criterion: What matters: a name, a dict with a name and arguments, a class or an instance. Defaults to `"l1"`.
         budget: How much stays where, spelt likewise. Defaults to `"uniform"`.
         keep: Fraction of the channels that stay. One of `keep`, `macs` and `params` is given, or none where the
@@ -78,7 +79,7 @@ def plan(
     floor = Floor(min_keep, round_to)
     targets = {"keep": keep, "macs": macs, "params": params}
     raise_faults("The plan cannot be made:", [*_faults(budget, data, **targets), *seed_faults(seed=seed)])
-    graph = _prunable(model_or_graph, resolution)
+    graph = _prunable(model, resolution)
     if macs is not None:
         check_counted(cost(graph, macs_of=macs_of), "macs=", "keep= or params=")
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
@@ -91,13 +92,13 @@ def plan(
     return last_step(allocation, chosen)
 
 
-def _prunable(model_or_graph: keras.Model | ChannelGraph, resolution: int | None) -> ChannelGraph:
+def _prunable(model: keras.Model | ChannelGraph, resolution: int | None) -> ChannelGraph:
     """Returns the graph at a resolution.
 
     Raises:
         PruneError: None of its channels can be dropped.
     """
-    graph = model_or_graph if isinstance(model_or_graph, ChannelGraph) else trace(model_or_graph)
+    graph = model if isinstance(model, ChannelGraph) else trace(model)
     graph = graph_at(graph, None, resolution)
     graph.check_prunable()
     return graph

@@ -18,18 +18,19 @@ from keras import ops
 
 from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, whole_number_faults
 from kerasprune.registry import schedules as _schedules
-from kerasprune.regularizers.growth import GeometricGrowth as GeometricGrowth
-from kerasprune.regularizers.growth import Growth as Growth
-from kerasprune.regularizers.growth import LinearGrowth as LinearGrowth
-from kerasprune.regularizers.growth import TwoSlopeGrowth as TwoSlopeGrowth
+from kerasprune.regularizers.growth import GeometricGrowth, Growth, LinearGrowth, TwoSlopeGrowth
 
 __all__ = [
     "ConstantSparsity",
+    "GeometricGrowth",
+    "Growth",
+    "LinearGrowth",
     "Moment",
     "PolynomialDecay",
     "Ramp",
     "Schedule",
     "Steps",
+    "TwoSlopeGrowth",
     "add",
     "constant",
     "cubic",

@@ -14,6 +14,7 @@ from kerasprune.cli.messages import Messages
 from kerasprune.cli.options import Import, ModelPath, Out, Trust, Verbose, check_model_path, given, import_code, option
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
+from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import PruneError, choice_faults, raise_faults
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ def search(
     coupling: Annotated[str | None, option("prune.plan.coupling")] = None,
     freeze: Annotated[list[str] | None, option("prune.plan.freeze")] = None,
     unknown: Annotated[str | None, option("prune.plan.unknown")] = None,
-    delta: Annotated[float, typer.Option(help="By how much --macs may be missed.")] = 0.005,
+    delta: Annotated[float, typer.Option(help="By how much --macs may be missed.")] = DELTA,
     population: Annotated[int, typer.Option(help="Candidates of a generation.")] = 20,
     generations: Annotated[int, typer.Option(help="How many generations are judged.")] = 10,
-    samples: Annotated[int, typer.Option(help="Examples that candidates are mended and judged with.")] = 256,
+    samples: Annotated[int, typer.Option(help="Examples that candidates are mended and judged with.")] = SAMPLES,
     seed: Annotated[int | None, option("seed")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Carry on; nothing is judged twice.")] = False,
     imports: Import = None,
