@@ -88,7 +88,7 @@ train: {{epochs: 1, optimizer: {{name: sgd, learning_rate: 0.1}}}}
     model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(50)])
     run = Run(loader.parse(text), RunFolder(tmp_path), None)
     for split in ("train", "validation", "test", "train"):
-        for images, labels in run.examples(split, model):
+        for images, labels in run.examples(split, model).batches():
             expected = x[labels.numpy()] / 255.0  # labels are the numbers of the rows
             training = next(rows for rows in found if rows.count == (40 if form == "x" else 45))
             mean, std = (f(training.inputs / np.float64(255)) for f in (np.mean, np.std))

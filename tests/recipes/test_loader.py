@@ -88,7 +88,7 @@ def test_a_folder_that_0_2_began_is_gone_on_with(tmp_path):
 
 
 def test_old_names_of_a_members_arguments_are_read():
-    text = TEXT.replace("{name: greg1, every: 2}", "{name: shrink_rounds, dimension: width, OLD: 0.5}")
+    text = TEXT.replace("{name: greg1, schedule: {every: 2}}", "{name: shrink_rounds, dimension: width, OLD: 0.5}")
     assert loading.parse(text.replace("OLD", "to")).prune.callback.arguments["to"] == 0.5
     (fault,) = faults(text.replace("OLD", "too"))
     assert "no argument 'too'" in fault and "to," not in fault.split("It takes:")[1]

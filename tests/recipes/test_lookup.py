@@ -43,7 +43,7 @@ def test_every_member_says_its_arguments(family, registry):
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("prune.callback.evry=2", "callback 'greg1' has no argument 'evry'. Did you mean 'every'?"),
+        ("prune.callback.strct=true", "callback 'greg1' has no argument 'strct'. Did you mean 'strict'?"),
         ("prune.plan.criterion={name: snip, traning: true}", "criterion 'snip' has no argument 'traning'"),
         ("prune.plan.criterion={name: snip, training: 1}", "Expected training of criterion 'snip' to be true or false"),
         ("prune.plan.budget={name: per_stage, keeep: [1]}", "budget 'per_stage' has no argument 'keeep'"),
