@@ -13,6 +13,9 @@ import pytest
 # The passes of LLVM take longer than the few steps of a test save; what XLA makes of its graph is the same.
 os.environ["XLA_FLAGS"] = f"--xla_backend_optimization_level=0 {os.environ.get('XLA_FLAGS', '')}".rstrip()
 
+# TensorFlow convolves images with channels first on a CPU with oneDNN only, which it leaves off on some.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 # Several processes share the cores: threads of one would wait for those of another, in products as small as these.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

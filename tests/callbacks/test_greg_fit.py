@@ -72,8 +72,8 @@ def test_with_gradient_accumulation_a_step_is_an_update_of_the_weights():
 
 
 @MAKERS
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_makes_the_same_plan(make, policy):
+@pytest.mark.parametrize(("policy", "rounding"), [("mixed_float16", 0.01), ("mixed_bfloat16", 0.08)])  # 3 bits less
+def test_mixed_precision_makes_the_same_plan(make, policy, rounding):
     model = compiled()
     callback = make()
     train(model, [callback])
@@ -90,7 +90,7 @@ def test_mixed_precision_makes_the_same_plan(make, policy):
     assert other.plan == callback.plan
     for a, b in zip(model.get_weights(), mixed.get_weights(), strict=True):
         assert b.dtype == np.float32
-        np.testing.assert_allclose(a, b, atol=0.05)
+        np.testing.assert_allclose(a, b, atol=rounding)
 
 
 def test_steps_that_loss_scaling_skips_do_not_count():

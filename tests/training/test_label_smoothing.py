@@ -66,7 +66,7 @@ def test_other_losses_are_refused(loss):
 
 def test_a_compiled_objective_has_smoothed_labels():
     model = keras.Sequential([keras.Input((5,)), keras.layers.Identity()])
-    loss = keras.losses.serialize(keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     found = (
         Objective(loss, ("accuracy",), label_smoothing=0.1)
         .compile(model)
