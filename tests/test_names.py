@@ -23,7 +23,7 @@ from support import stubs
 import kerasprune
 from kerasprune import defaults
 from kerasprune.errors import PruneError
-from kerasprune.registry import block_criteria, budgets, criteria, granularities, scopes, thresholds
+from kerasprune.registry import block_criteria, budgets, callbacks, criteria, granularities, scopes, thresholds
 
 
 @pytest.mark.parametrize("package", stubs.lazy_packages())
@@ -130,6 +130,9 @@ def test_nobody_says_how_much_stays_by_another_name():
     old = {"largest", "down_to", "fraction", "target_macs", "to", "store", "directory", "out"}
     for address, function in public_functions().items():
         assert not old & set(inspect.signature(function).parameters), address
+    for name in callbacks.names():
+        found = old & set(inspect.signature(callbacks.member(name)).parameters)
+        assert found <= ({"fraction"} if name == "freeze_kept" else set()), name  # of the channels that are frozen
 
 
 def test_the_modules_that_the_changelog_sends_to_exist():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -34,7 +34,7 @@ from kerasprune.training.shrinkage import gentlest_rate, scale_shortfalls
 class BatchNormPenalty(PruningCallback):
     """Base of polarization and network slimming.
 
-    A method says the bounds of the scales (`bounds`), when the penalty ends (`target_macs`), and, from the scales, what
+    A method says the bounds of the scales (`bounds`), when the penalty ends (`until`), and, from the scales, what
     is kept (`chosen`), of every group at least its `floor`.
 
     Args:
@@ -54,8 +54,8 @@ class BatchNormPenalty(PruningCallback):
     """What the log of the penalty is called by: `slimming_penalty`."""
     bounds: tuple[float, float] = (-np.inf, np.inf)
     """The least and the largest value of a scale."""
-    target_macs: float | None = None
-    """Fraction of the dense model's multiply–adds at which the penalty ends; `None`: never."""
+    until: Mapping[str, float] | None = None
+    """Fraction of the dense model's `macs` or `params` at which the penalty ends; `None`: never."""
     floor: Floor
     """Bounds on every group."""
 
@@ -115,20 +115,22 @@ class BatchNormPenalty(PruningCallback):
         """
         scales = find_scales(model, self.coupling, self.freeze, self.resolution)
         self.chosen(scales)
-        if self.target_macs is not None:
-            to_target(scales, self.floor, macs=self.target_macs)
+        if self.until is not None:
+            to_target(scales, self.floor, **self.until)
         return scales
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Notes the scales; ends the penalty where the target is met."""
         self._look()
-        if self.target_macs is not None and self.target_met_at is None:
+        if self.until is not None and self.target_met_at is None:
             self._end_at_target()
         super().on_epoch_end(epoch, logs)
 
     def _end_at_target(self) -> None:
         graph = self._scales.graph
-        if cost(graph, self.choose()).macs <= self.target_macs * cost(graph).macs:
+        ((unit, fraction),) = self.until.items()
+        now, dense = cost(graph, self.choose()), cost(graph)
+        if getattr(now, unit) <= fraction * getattr(dense, unit):
             self.session.notes["met_at"] = np.asarray(self.session.now())
             self._weight.assign(0.0)
             for box, scale in zip(self._boxes, self._scales.layers, strict=True):
@@ -139,9 +141,9 @@ class BatchNormPenalty(PruningCallback):
         """Makes the plan."""
         self._look()
         self._plan = self.choose()
-        if self.target_macs is not None and self.target_met_at is None:
+        if self.until is not None and self.target_met_at is None:
             remedy = ". Train longer, or raise strength."
-            self._diagnosis.cut_short(f"reach target_macs={self.target_macs}", "before", remedy)
+            self._diagnosis.cut_short(f"reach until={dict(self.until)}", "before", remedy)
 
     def gauges(self) -> dict[str, float]:
         """Returns the penalty at this moment."""
@@ -160,7 +162,7 @@ class BatchNormPenalty(PruningCallback):
     @property
     def finished(self) -> bool:
         """Whether the target was met, so that the scales stand still."""
-        return self.session is not None and self.target_macs is not None and self.target_met_at is not None
+        return self.session is not None and self.until is not None and self.target_met_at is not None
 
     def _pooled(self) -> np.ndarray:
         return np.concatenate([scale.values() for scale in self._scales.layers])
@@ -209,7 +211,7 @@ class BatchNormPenalty(PruningCallback):
     def _constrain(self) -> None:
         low, high = self.bounds
         self._boxes = []
-        if self.target_macs is None and not np.isfinite(self.bounds).any():
+        if self.until is None and not np.isfinite(self.bounds).any():
             return
         for scale in self._scales.layers:
             box = Box(np.where(scale.inside, low, -np.inf), np.where(scale.inside, high, np.inf))

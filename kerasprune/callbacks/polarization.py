@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from kerasprune import regularizers, thresholds
 from kerasprune.budgets.base import Floor
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, above, optional_fraction_faults, to_target
-from kerasprune.errors import is_number, made
+from kerasprune.errors import formerly, fraction_faults, is_number, made, short
 from kerasprune.training.bn_scales import Scales
 
 
@@ -31,8 +31,8 @@ class Polarization(BatchNormPenalty):
             layers meets it. Defaults to `None`.
         initial: What every scale is set to when `fit` begins; `None`: scales stay as they are, clamped. Defaults to
             0.5.
-        target_macs: Fraction of the multiply–adds: at the end of the first epoch at which the plan, made then, would
-            keep no more, the penalty ends and the scales stand still. Defaults to `None`: neither happens.
+        until: `{"macs": fraction}` or `{"params": fraction}`: at the end of the first epoch at which the plan, made
+            then, would keep no more, the penalty ends and the scales stand still. Defaults to `None`: neither happens.
         coupling: As for `kp.trace`. Defaults to `"tied"`.
         freeze: Layers whose channels all stay, as for `kp.trace`. Defaults to none.
         resolution: Input side to count multiply–adds at, where the model's is free. Defaults to the model's own.
@@ -57,6 +57,7 @@ class Polarization(BatchNormPenalty):
 
     label = "polarization"
 
+    @formerly(target_macs=("until", lambda macs: None if macs is None else {"macs": macs}))
     def __init__(
         self,
         strength: float = 1e-4,
@@ -66,7 +67,7 @@ class Polarization(BatchNormPenalty):
         *,
         macs: float | None = None,
         initial: float | None = 0.5,
-        target_macs: float | None = None,
+        until: Mapping[str, float] | None = None,
         coupling: str = "tied",
         freeze: Sequence[str] = (),
         resolution: int | None = None,
@@ -75,14 +76,14 @@ class Polarization(BatchNormPenalty):
         decoupled: bool = False,
         strict: bool = True,
     ) -> None:
-        faults = optional_fraction_faults(macs=macs, target_macs=target_macs)
+        faults = [*optional_fraction_faults(macs=macs), *_until_faults(until)]
         if not is_number(ceiling) or ceiling <= 0:
             faults.append(f"Expected a positive ceiling. Received: ceiling={ceiling!r}.")
             ceiling = np.inf
-        if macs is not None and target_macs is not None:
-            faults.append("Expected either macs= or target_macs=. Received: both, and macs= is always met.")
+        if macs is not None and until is not None:
+            faults.append("Expected either macs= or until=. Received: both, and macs= is always met.")
         penalty = made(faults, regularizers.Polarization, strength, t)
-        self.bounds, self.target_macs = (0.0, ceiling), target_macs
+        self.bounds, self.until = (0.0, ceiling), until
         self.threshold = made(faults, thresholds.get, threshold)
         self.floor = made(faults, Floor, min_keep, round_to)
         super().__init__(
@@ -103,3 +104,12 @@ class Polarization(BatchNormPenalty):
             return to_target(scales, self.floor, macs=self.macs)
         found = self.threshold.each(scales.values(), self.bounds[1])
         return above(scales, self.floor, found), found
+
+
+def _until_faults(until: object) -> list[str]:
+    """Returns what is wrong with the target at which the penalty ends."""
+    if until is None:
+        return []
+    if not isinstance(until, Mapping) or len(until) != 1 or not set(until) <= {"macs", "params"}:
+        return [f'Expected until to be {{"macs": fraction}} or {{"params": fraction}}. Received: until={short(until)}.']
+    return fraction_faults(**until)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, formerly
 from kerasprune.files import read_rows, write_rows
 from kerasprune.training.callback import PruningCallback
 from kerasprune.training.fit import Fit
@@ -26,7 +26,7 @@ class Sparsity(PruningCallback):
     weights.
 
     Args:
-        csv: A file to which every epoch adds a line, the share of zeros of each kernel included. A file of this
+        path: A CSV file to which every epoch adds a line, the share of zeros of each kernel included. A file of this
             callback that is there is continued, with new columns where there are new gauges. Defaults to none.
 
     Raises:
@@ -38,17 +38,18 @@ class Sparsity(PruningCallback):
 
     follows_weights = True
 
-    def __init__(self, csv: str | Path | None = None) -> None:
+    @formerly(csv="path")
+    def __init__(self, path: str | Path | None = None) -> None:
         super().__init__()
-        self.csv = None if csv is None else Path(csv)
+        self.path = None if path is None else Path(path)
 
     def begin(self) -> None:
         """Checks the file."""
-        if self.csv is not None and self.csv.exists():
-            head = self.csv.read_text(encoding="utf-8").splitlines()[:1]
+        if self.path is not None and self.path.exists():
+            head = self.path.read_text(encoding="utf-8").splitlines()[:1]
             if not head or head[0].split(",")[:2] != ["epoch", "sparsity"]:
                 raise PruneError(
-                    f"Expected a file of this callback, with the columns epoch, sparsity, … Received: {self.csv}, "
+                    f"Expected a file of this callback, with the columns epoch, sparsity, … Received: {self.path}, "
                     "which is another file. Give another path."
                 )
 
@@ -61,9 +62,9 @@ class Sparsity(PruningCallback):
             found.update(callback.gauges())
         if logs is not None:
             logs.update(found)
-        if self.csv is not None:
+        if self.path is not None:
             row = {"epoch": epoch, **found, **{path: zero / size for path, (zero, size) in kernels.items()}}
-            write_rows(self.csv, [*read_rows(self.csv), row])
+            write_rows(self.path, [*read_rows(self.path), row])
         super().on_epoch_end(epoch, logs)
 
 

@@ -24,8 +24,6 @@ from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reinitialise import reinitialise
 
 READY = {"folded": "removed", "reconstructed": "reconstructed"}
-STARTS = ("dense", *READY, "scratch")
-TEACHERS = ("none", "dense")
 
 
 def begun(recipe: str, trust: bool, imports: Sequence[str]) -> tuple[Experiment, keras.Model]:

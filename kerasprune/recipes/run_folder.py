@@ -107,17 +107,20 @@ class RunFolder:
 
     # ---- the report ------------------------------------------------------------------------------------
 
+    def steps(self) -> dict[str, StepReport]:
+        """Returns what was measured after each stage, by its name."""
+        return {
+            # Runs of version 0.2 wrote no further metrics.
+            one["step"]: StepReport(NAMES[one["step"]], one["output_error"], one.get("metrics") or _known(one))
+            for one in self.json("steps.json") or ()
+        }
+
     def report(self) -> PruningReport:
         """Returns the record of the pruning, as `kp.prune` returns it."""
         costs, verified = self.json("costs.json"), self.json("verified.json") or {}
-        steps = tuple(
-            # Runs of version 0.2 wrote no further metrics.
-            StepReport(NAMES[one["step"]], one["output_error"], one.get("metrics") or _known(one))
-            for one in self.json("steps.json") or ()
-        )
         dense, slim = costs["dense"], costs["slim"]
         return PruningReport(
-            steps,
+            tuple(self.steps().values()),
             macs=slim["macs"] / max(dense["macs"], 1),
             params=slim["params"] / dense["params"],
             removed=tuple((self.json("plan.json") or {}).get("removed", ())),

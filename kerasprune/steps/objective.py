@@ -71,8 +71,7 @@ def of_model(model: keras.Model, loss: Any = None) -> Objective:
     options = {name: value for name, value in compiled.items() if name not in ("optimizer", "loss", "metrics")}
     if loss is None:
         return Objective(compiled.get("loss"), compiled.get("metrics") or (), options)
-    options = {name: value for name, value in options.items() if name != "loss_weights"}
-    return _named(loss, model, compiled.get("metrics") or (), options)
+    return by_name(loss, model, compiled.get("metrics") or (), options)
 
 
 def of_config(config: Mapping[str, Any], model: keras.Model, loss: str | None = None) -> Objective | None:
@@ -96,15 +95,8 @@ def of_config(config: Mapping[str, Any], model: keras.Model, loss: str | None = 
     except (ValueError, TypeError) as error:
         if loss is None:
             raise unknown_objective(config["loss"], error) from error
-        return _named(loss, model)
-    if loss is None:
-        return found
-    return _named(loss, model, metrics, {name: value for name, value in options.items() if name != "loss_weights"})
-
-
-def by_name(loss: str, model: keras.Model) -> Objective:
-    """Returns the objective of a loss by its Keras name; of logits unless the model ends in softmax or sigmoid."""
-    return _named(loss, model)
+        return by_name(loss, model)
+    return found if loss is None else by_name(loss, model, metrics, options)
 
 
 def classification(model: keras.Model) -> Objective:
@@ -112,10 +104,18 @@ def classification(model: keras.Model) -> Objective:
     return by_name("sparse_categorical_crossentropy", model)
 
 
-def _named(
+def by_name(
     loss: Any, model: keras.Model, metrics: Any = (), options: Mapping[str, Any] = MappingProxyType({})
 ) -> Objective:
-    """Returns an objective with another loss; a cross-entropy by name brings accuracy if there are no metrics."""
+    """Returns the objective of a loss; one by its Keras name is of logits unless the model ends in softmax or sigmoid.
+
+    Args:
+        loss: The name of a loss, or a loss.
+        model: The model.
+        metrics: The metrics. Defaults to none, but to accuracy for a cross-entropy by name.
+        options: Further arguments of `compile`; the weights of other losses are left out. Defaults to none.
+    """
+    options = {name: value for name, value in options.items() if name != "loss_weights"}
     if not isinstance(loss, str) or loss not in CROSS_ENTROPIES:
         return Objective(loss, metrics, options)
     made = CROSS_ENTROPIES[loss](from_logits=not ends_in_probabilities(model))

@@ -442,14 +442,14 @@ def test_bad_rounds(bad):
 def test_sparsity_counts_zeros_and_shows_gauges(tmp_path):
     model = compiled(small())
     callback = GradualMagnitude(cubic(0.25, end="1ep"), every=4)
-    watch = Sparsity(csv=tmp_path / "sparsity.csv")
+    watch = Sparsity(path=tmp_path / "sparsity.csv")
     history = train(model, [watch, callback]).history
     kernels = [v.numpy() for v in model.weights if len(v.shape) >= 2]
     zeros = sum((value == 0).sum() for value in kernels) / sum(value.size for value in kernels)
     assert history["sparsity"][-1] == pytest.approx(zeros) and history["kept"][-1] == pytest.approx(1 - zeros)
     lines = (tmp_path / "sparsity.csv").read_text().splitlines()
     assert lines[0] == "epoch,sparsity,kept,conv/kernel,logits/kernel" and len(lines) == 3
-    train(model, [Sparsity(csv=tmp_path / "sparsity.csv")])  # without the gauge; the file goes on
+    train(model, [Sparsity(path=tmp_path / "sparsity.csv")])  # without the gauge; the file goes on
     with (tmp_path / "sparsity.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["0", "1", "0", "1"] and not any(None in row for row in rows)
@@ -459,5 +459,5 @@ def test_sparsity_counts_zeros_and_shows_gauges(tmp_path):
     assert logs["λ"][0] < logs["λ"][1] == 1.0
     (tmp_path / "mine.csv").write_text("a,b\n1,2\n")
     with pytest.raises(kp.PruneError, match="another file"):
-        train(model, [Sparsity(csv=tmp_path / "mine.csv")])
+        train(model, [Sparsity(path=tmp_path / "mine.csv")])
     assert (tmp_path / "mine.csv").read_text() == "a,b\n1,2\n"

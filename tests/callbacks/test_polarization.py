@@ -106,7 +106,7 @@ from support.scale_reference import compiled, network, samples
 from kerasprune.callbacks import Polarization
 
 def run(model):
-    callback = Polarization(strength=0.05, ceiling=0.6, threshold=0.1, target_macs=0.95)
+    callback = Polarization(strength=0.05, ceiling=0.6, threshold=0.1, until={"macs": 0.95})
     inputs, targets = samples()
     data = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(16)
     model.fit(data, epochs=12, verbose=0, callbacks=[callback])
@@ -307,7 +307,7 @@ def test_macs_are_met(make, macs):
 
 def test_the_penalty_ends_when_the_target_is_met():
     model = compiled()
-    callback = _polarization(strength=0.1, threshold=0.1, target_macs=0.9)
+    callback = _polarization(strength=0.1, threshold=0.1, until={"macs": 0.9})
     seen = []
     watch = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: seen.append(np.concatenate([g.numpy() for g in gammas(model)]))
@@ -325,8 +325,8 @@ def test_the_penalty_ends_when_the_target_is_met():
 
 
 def test_a_target_that_is_not_met_is_warned_of():
-    with pytest.warns(UserWarning, match=r"was to reach target_macs=0\.2; fit ended before"):
-        train(compiled(), [_polarization(target_macs=0.2)], epochs=1)
+    with pytest.warns(UserWarning, match=r"was to reach until={'macs': 0\.2}; fit ended before"):
+        train(compiled(), [_polarization(until={"macs": 0.2})], epochs=1)
 
 
 def test_history_and_report(tmp_path):
@@ -358,11 +358,11 @@ def test_an_instance_can_be_used_twice():
 
 def test_state_can_be_put_back():
     model = compiled()
-    callback = _polarization(strength=0.1, threshold=0.1, target_macs=0.9)
+    callback = _polarization(strength=0.1, threshold=0.1, until={"macs": 0.9})
     states = []
     watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: states.append(callback.state()))
     train(model, [callback, watch], epochs=20)
-    other = _polarization(strength=0.1, threshold=0.1, target_macs=0.9)
+    other = _polarization(strength=0.1, threshold=0.1, until={"macs": 0.9})
     twin = compiled()
     back = []
 
@@ -382,7 +382,7 @@ def test_a_broken_fit_goes_on_to_the_same_plan(tmp_path):
     """Broken off after the target was met, and before it."""
 
     def make() -> Polarization:
-        return _polarization(strength=0.1, threshold=0.1, target_macs=0.9)
+        return _polarization(strength=0.1, threshold=0.1, until={"macs": 0.9})
 
     whole, model = make(), compiled()
     train(model, [whole], epochs=20)
@@ -491,14 +491,16 @@ def test_a_missing_resolution_is_said_at_once():
     model = kp.models.resnet_cifar(8)
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     images, labels = toy_data(8)
-    for callback in (_polarization(target_macs=0.5), _polarization(macs=0.5), _slimming(macs=0.5)):
+    for callback in (_polarization(until={"macs": 0.5}), _polarization(macs=0.5), _slimming(macs=0.5)):
         with pytest.raises(kp.PruneError, match="resolution"):
             model.fit(images, labels, verbose=0, callbacks=[callback])
         assert int(model.optimizer.iterations) == 0
         assert all(v.regularizer is None for v in model.weights)
 
 
-@pytest.mark.parametrize("arguments", [{"macs": 0.001}, {"target_macs": 0.001}, {"target_macs": 0.3, "min_keep": 0.9}])
+@pytest.mark.parametrize(
+    "arguments", [{"macs": 0.001}, {"until": {"macs": 0.001}}, {"until": {"macs": 0.3}, "min_keep": 0.9}]
+)
 def test_a_target_that_cannot_be_reached_is_said_at_once(arguments):
     model = compiled()
     before = model.get_weights()
@@ -516,8 +518,8 @@ def test_a_target_that_cannot_be_reached_is_said_at_once(arguments):
         ({"threshold": "vally"}, "Did you mean 'valley'"),
         ({"threshold": 2}, "value=2"),
         ({"macs": 0}, "macs=0"),
-        ({"macs": 0.5, "target_macs": 0.5}, "both"),
-        ({"target_macs": 1.5}, "target_macs=1.5"),
+        ({"macs": 0.5, "until": {"macs": 0.5}}, "both"),
+        ({"until": {"macs": 1.5}}, "macs=1.5"),
         ({"initial": 1.5}, "initial=1.5"),
         ({"initial": 0}, "initial=0"),
         ({"coupling": "tie"}, "Did you mean 'tied'"),
@@ -561,3 +563,22 @@ def test_names_and_dicts_make_callbacks():
     assert isinstance(kp.callbacks.get({"name": "polarization", "macs": 0.5}), Polarization)
     assert isinstance(kp.callbacks.get("network_slimming"), NetworkSlimming)
     assert samples()[0].shape == (64, 8)
+
+
+def test_the_old_spelling_of_the_end_is_accepted_with_a_warning():
+    with pytest.warns(FutureWarning, match="until"):
+        assert Polarization(target_macs=0.7).until == {"macs": 0.7}
+
+
+@pytest.mark.parametrize("until", [0.7, {}, {"keep": 0.7}, {"macs": 0.7, "params": 0.5}, {"macs": 7}])
+def test_an_end_that_is_no_target_is_refused(until):
+    with pytest.raises(kp.PruneError, match=r"Received: (until|macs)="):
+        Polarization(until=until)
+
+
+def test_the_penalty_can_end_at_a_number_of_parameters():
+    callback = _polarization(strength=0.1, threshold=0.1, until={"params": 0.9})
+    model = compiled()
+    train(model, [callback], epochs=12)
+    assert callback.target_met_at is not None
+    assert kp.cost(model, callback.plan).params <= 0.9 * kp.cost(model).params

@@ -66,7 +66,7 @@ MAKERS = {
     "norm_history": [lambda: NormHistory(every=3)],
     "polarization": [
         lambda: Polarization(strength=0.05, coupling="padded"),
-        lambda: Polarization(strength=0.1, threshold=0.1, target_macs=0.95, coupling="free"),
+        lambda: Polarization(strength=0.1, threshold=0.1, until={"macs": 0.95}, coupling="free"),
     ],
     "resume": [lambda: Resume(tempfile.mkdtemp())],
     "shrink_rounds": [lambda: ShrinkRounds("width", rounds=2, epochs_per_round=1, monitor="loss")],
@@ -92,7 +92,7 @@ def test_every_callback_has_a_maker():
 
 
 @pytest.mark.parametrize("make", cases())
-@pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels", "ignore:.*target_macs")
+@pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels", "ignore:.*until=")
 def test_callback_contract(make):
     check_callback(make)
 

@@ -93,7 +93,7 @@ def test_mobilenet_recipe_has_the_figures_of_the_repository():
     recipe = loading.load("polarization-mobilenet_v2-imagenet")
     prune, arguments = recipe.prune, recipe.prune.callback.arguments
     assert (recipe.model.name, recipe.model.arguments) == ("mobilenet_v2", {"classes": 1000})
-    assert (arguments["strength"], arguments["t"], arguments["target_macs"]) == (2.5e-5, 1.0, 0.7)
+    assert (arguments["strength"], arguments["t"], arguments["until"]) == (2.5e-5, 1.0, {"macs": 0.7})
     assert prune.epochs == 256 and prune.weights == "fresh"
     assert (prune.optimizer.learning_rate.name, prune.optimizer.learning_rate.start) == ("cosine", 0.4)
     assert prune.optimizer.learning_rate.warmup_epochs > 0

@@ -24,7 +24,7 @@ def reconstruct(run: Run) -> None:
             )  # fmt: skip
         except PruneError as error:
             raise PruneError(*error.args, " Or switch ", Key("reconstruct"), " off.") from error
-    model, found = nearer(run.validation_judge, slim, solved)
+    model, found = nearer(run.validation_judge, slim, solved, run.folder.steps().get("rebuild"))
     if found is not None:
         steps.write(run, "reconstruct", found)
     run.save("reconstructed", model)
