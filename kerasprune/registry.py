@@ -382,3 +382,33 @@ engines = Registry(
         "serial": "kerasprune.workflows.serial_runner:SerialRunner",
     },
 )
+
+# Modules with `choose(run, model, section)`, the plan, and `rehearse(run, model, section)`, what fails before training.
+prune_sections = Registry(
+    "section of the pruning stage",
+    {
+        "meta_pruning": "kerasprune.recipes.stages.meta_pruning",
+        "precrop": "kerasprune.recipes.stages.precrop",
+        "space": "kerasprune.recipes.stages.space",
+        "three_dimensions": "kerasprune.recipes.stages.three_dimensions",
+    },
+)
+
+# Tuples of (heading, function of a record, caption), which a report shows if its recipe has the section.
+section_figures = Registry(
+    "figures of a section",
+    {
+        "meta_pruning": "kerasprune.reports.candidates:SEARCHED",
+        "space": "kerasprune.reports.candidates:SPACE",
+        "three_dimensions": "kerasprune.reports.three_dimensions:FIGURES",
+    },
+)
+
+# Functions of a run, in the order of `kerasprune.recipes.stage_names`.
+stages = Registry(
+    "stage",
+    {
+        name: f"kerasprune.recipes.stages.{name}:{name}"
+        for name in ("train", "prune", "rebuild", "reconstruct", "finetune", "evaluate", "export", "report")
+    },
+)

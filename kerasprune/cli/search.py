@@ -110,7 +110,7 @@ def _loaded(path: Path, recipe: schema.Recipe, size: int | None) -> tuple[Channe
     from kerasprune.cli.options import load
     from kerasprune.graph.trace import trace
     from kerasprune.recipes.examples import examples_of
-    from kerasprune.surgery.inline import at_unknown, plain
+    from kerasprune.surgery.plain import at_unknown, plain
 
     model: keras.Model = plain(load(path))
     spec = recipe.prune.plan

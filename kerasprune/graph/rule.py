@@ -23,6 +23,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune._keras import inner_layers
 from kerasprune.errors import PruneError
 from kerasprune.graph import constructor_arguments
 from kerasprune.graph.builder import GraphBuilder
@@ -255,3 +256,14 @@ def _on_channel_axis(function: Callable) -> Callable:
         return Ids(shape, {after: ids})
 
     return on_ids
+
+
+def wraps_several(layer: Any) -> bool:
+    """Returns whether a layer is a `TimeDistributed` around a model, around a composite without a rule, or around
+    another that is.
+    """
+    if not isinstance(layer, keras.layers.TimeDistributed) or find(layer) is None:
+        return False
+    inner = layer.layer
+    composite = find(inner) is None and len(inner_layers(inner)) > 1
+    return isinstance(inner, keras.Model) or composite or wraps_several(inner)

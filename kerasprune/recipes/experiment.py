@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from kerasprune.budgets.reconfigure import reconfigure
 from kerasprune.data.examples import Examples
 from kerasprune.data.lookup import own
 from kerasprune.data.signature import leaves_side_free
@@ -26,8 +25,7 @@ from kerasprune.steps.finetune import teacher_weight
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.objective import Objective, by_name, classification, of_config
 from kerasprune.steps.report import worth
-from kerasprune.surgery.inline import at_unknown, plain
-from kerasprune.training.distillation import distil
+from kerasprune.surgery.plain import at_unknown, plain
 
 if TYPE_CHECKING:
     from kerasprune.data.splits import SplitExamples
@@ -63,6 +61,8 @@ class Experiment:
         widths = recipe.reconfigure
         if widths is None:
             return model
+        from kerasprune.budgets.reconfigure import reconfigure
+
         return reconfigure(
             model, params=widths.params, macs=widths.macs, resolution=self.free_side(model), seed=recipe.seed
         )
@@ -199,6 +199,8 @@ class Experiment:
             return None
         weight = teacher_weight(self.labelled(slim)) if spec.weight is None else spec.weight
         plan = plan if spec.features else None
+        from kerasprune.training.distillation import distil
+
         return distil(slim, dense, temperature=spec.temperature, weight=weight, features=spec.features, plan=plan)
 
     @property

@@ -267,6 +267,11 @@ class Prune(Regularised):
     batch: PositiveInt | None = None
 
     @property
+    def section(self) -> str | None:
+        """The section that decides by itself what stays, or `None`."""
+        return self._first_of(ALONE)
+
+    @property
     def untrained(self) -> str | None:
         """The section after which the slim model begins with weights drawn anew, or `None`."""
         return self._first_of(UNTRAINED)

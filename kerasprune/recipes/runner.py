@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,37 +17,14 @@ from kerasprune.recipes.located import located
 from kerasprune.recipes.run_folder import RunFolder, claim
 from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stage_names import names, only_hands_on
-from kerasprune.recipes.stages import (
-    evaluate,
-    export,
-    finetune,
-    meta_pruning,
-    prune,
-    rebuild,
-    reconstruct,
-    report,
-    space,
-    three_dimensions,
-    train,
-)
+from kerasprune.recipes.stages import prune
 from kerasprune.recipes.stages.context import Run
-from kerasprune.registry import budgets
+from kerasprune.registry import budgets, prune_sections, stages
 from kerasprune.reports.expectation import judged
 from kerasprune.training.callback import facts
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-STAGES: dict[str, Callable[[Run], None]] = {
-    "train": train.train,
-    "prune": prune.prune,
-    "rebuild": rebuild.rebuild,
-    "reconstruct": reconstruct.reconstruct,
-    "finetune": finetune.finetune,
-    "evaluate": evaluate.evaluate,
-    "export": export.export,
-    "report": report.report,
-}
 
 # From one stage to the next; a finished run does not hold them.
 INTERMEDIATE = ("pruned.keras", "rebuilt.keras", "reconstructed.keras")
@@ -192,14 +169,9 @@ def rehearse(one: Run) -> None:
                 f"Expected a plan to reconstruct by. Received: {type(callback).__name__}, which removes weights one by "
                 "one. Leave reconstruct out."
             )
-    if recipe.prune and recipe.prune.precrop:
-        prune.cropped(one, model, recipe.prune.precrop)
-    if recipe.prune and recipe.prune.three_dimensions:
-        three_dimensions.rehearse(one, model)
-    if recipe.prune and recipe.prune.space:
-        space.rehearse(one, model, recipe.prune.space)
-    if recipe.prune and recipe.prune.meta_pruning:
-        meta_pruning.rehearse(one, model, recipe.prune.meta_pruning)
+    if recipe.prune and recipe.prune.section:
+        section = recipe.prune.section
+        prune_sections.member(section).rehearse(one, model, getattr(recipe.prune, section))
     if recipe.data is not None:
         for split in dict.fromkeys(("train", recipe.data.validation, recipe.data.test)):
             if split is not None:
@@ -260,7 +232,7 @@ def _finish(one: Run, name: str) -> None:
         one.console.print(f"{name}: finished earlier", highlight=False)
         return
     began = time.perf_counter()
-    STAGES[name](one)
+    stages.member(name)(one)
     seconds = time.perf_counter() - began
     one.folder.finish(name, seconds)
     one.folder.forget_states()

@@ -65,3 +65,19 @@ def searched(record: Record) -> str | None:
         axes.legend(fontsize=7, frameon=False)
 
     return svg(draw, height=3.0)
+
+
+SPACE = (
+    (
+        "Recipes of the pruning space",
+        space,
+        "What each recipe was judged with, a row of panels for each round; the best of each is blue.",
+    ),
+)
+SEARCHED = (
+    (
+        "Searched widths",
+        searched,
+        "The score of every candidate in the order in which it was judged, and the best so far.",
+    ),
+)

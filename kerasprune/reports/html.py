@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import html
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 
 from kerasprune.files import write_text
-from kerasprune.reports import candidates, figures, tables, three_dimensions
+from kerasprune.registry import section_figures
+from kerasprune.reports import figures, tables
 from kerasprune.reports.dependencies import LINE, PINNED, PRUNABLE, dependencies
 from kerasprune.reports.inline_svg import inlined
 from kerasprune.reports.record import Record, read
 
-FIGURES = (
+Figure = tuple[str, Callable[[Record], str | None], str]
+"""A heading, empty below another figure's; a function that returns SVG, or `None` for nothing to draw; a caption."""
+FIGURES: tuple[Figure, ...] = (
     ("Channels kept", figures.widths, "Channels of each group before and after."),
     (
         "Training",
@@ -32,31 +35,9 @@ FIGURES = (
         figures.scales,
         "BatchNorm scales of all layers together; an empty valley parts those that go from those that stay.",
     ),
-    (
-        "Recipes of the pruning space",
-        candidates.space,
-        "What each recipe was judged with, a row of panels for each round; the best of each is blue.",
-    ),
-    (
-        "Searched widths",
-        candidates.searched,
-        "The score of every candidate in the order in which it was judged, and the best so far.",
-    ),
-    (
-        "Three dimensions",
-        three_dimensions.curves,
-        "Accuracy of the measured networks along each dimension alone, the fitted model and its 90 % interval.",
-    ),
-    ("", three_dimensions.sheet, "Predicted accuracy where the budget is met, by depth and resolution."),
-    ("", three_dimensions.residuals, "What the model leaves over at each measured network."),
-    ("", three_dimensions.blocks, "Importance of the blocks: what each adds to a linear classifier's accuracy."),
-    ("", three_dimensions.settings, "The optimum for other degrees and ranks of the model."),
-    (
-        "",
-        three_dimensions.maps,
-        "Mean absolute value of the last convolution's channels on validation images: the dense network, the chosen "
-        "one before fine-tuning, and those pruned furthest along one dimension.",
-    ),
+)
+
+LAST: tuple[Figure, ...] = (
     (
         "Dependency graph",
         dependencies,
@@ -152,7 +133,7 @@ def _layers(record: Record) -> list[str]:
 
 def _figures(record: Record) -> list[str]:
     parts = []
-    for number, (title, draw, caption) in enumerate(FIGURES):
+    for number, (title, draw, caption) in enumerate((*FIGURES, *_of_section(record), *LAST)):
         svg = draw(record)
         if svg is None:
             continue
@@ -162,6 +143,12 @@ def _figures(record: Record) -> list[str]:
             f'<figure><div class="scroll">{figure}</div><figcaption>{html.escape(caption)}</figcaption></figure>'
         )
     return parts
+
+
+def _of_section(record: Record) -> tuple[Figure, ...]:
+    """Returns the figures of the section by which the recipe prunes, if that has its own."""
+    sections = (record.recipe or {}).get("prune") or {}
+    return tuple(figure for name in section_figures if name in sections for figure in section_figures.member(name))
 
 
 def _recipe(record: Record) -> str:

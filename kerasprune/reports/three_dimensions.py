@@ -196,3 +196,22 @@ def _names(points: Sequence[Mapping[str, Any]]) -> list[str]:
         less = [f"{name}={point[name]:.2f}" for name in DIMENSIONS if point[name] < 1]
         names.append(", ".join(less) or "dense")
     return names
+
+
+FIGURES = (
+    (
+        "Three dimensions",
+        curves,
+        "Accuracy of the measured networks along each dimension alone, the fitted model and its 90 % interval.",
+    ),
+    ("", sheet, "Predicted accuracy where the budget is met, by depth and resolution."),
+    ("", residuals, "What the model leaves over at each measured network."),
+    ("", blocks, "Importance of the blocks: what each adds to a linear classifier's accuracy."),
+    ("", settings, "The optimum for other degrees and ranks of the model."),
+    (
+        "",
+        maps,
+        "Mean absolute value of the last convolution's channels on validation images: the dense network, the chosen "
+        "one before fine-tuning, and those pruned furthest along one dimension.",
+    ),
+)

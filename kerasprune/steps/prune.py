@@ -26,7 +26,7 @@ from kerasprune.steps.reconstruct import nearer
 from kerasprune.steps.remove import remove
 from kerasprune.steps.report import PruningReport
 from kerasprune.surgery.compiled import compile_like
-from kerasprune.surgery.inline import at_unknown, plain
+from kerasprune.surgery.plain import at_unknown, plain
 from kerasprune.surgery.reconstruct import reconstruct as solve
 from kerasprune.training.distillation import distil as taught
 from kerasprune.training.own_step import has_own_step

@@ -9,19 +9,7 @@ import keras
 from keras import tree
 
 from kerasprune._keras import inner_layers
-from kerasprune.graph.rule import find
 from kerasprune.surgery.free_sizes import ones_along
-
-
-def wraps_several(layer: Any) -> bool:
-    """Returns whether a layer is a `TimeDistributed` around a model, around a composite without a rule, or around
-    another that is.
-    """
-    if not isinstance(layer, keras.layers.TimeDistributed) or find(layer) is None:
-        return False
-    inner = layer.layer
-    composite = find(inner) is None and len(inner_layers(inner)) > 1
-    return isinstance(inner, keras.Model) or composite or wraps_several(inner)
 
 
 def all_steps_at_once(x: Any, call: Callable[[Any], Any]) -> Any:

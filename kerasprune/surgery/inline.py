@@ -7,23 +7,15 @@ classes of the user.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 from keras import tree
 
-from kerasprune._keras import (
-    Functional,
-    calls_of_layers,
-    replaced_operations,
-)
+from kerasprune._keras import calls_of_layers, replaced_operations
 from kerasprune.errors import PruneError, warn
-from kerasprune.graph.rule import find
-from kerasprune.graph.walk import check_model, is_model, nodes
-from kerasprune.graph.walk import functional as walked
+from kerasprune.graph.walk import check_model
 from kerasprune.surgery.clone import train_alike
-from kerasprune.surgery.every_step import wraps_several
 from kerasprune.surgery.same_outputs import check_same
 from kerasprune.surgery.symbolic_inputs import symbolic_inputs
 from kerasprune.surgery.writer import Writer, line_of
@@ -110,49 +102,3 @@ def _written(writer: Writer, fed: Any) -> keras.Model:
     new = keras.Model(fed, outputs, name=model.name)
     train_alike([(model, new), *writer.pairs])
     return new
-
-
-def plain(model: keras.Model) -> keras.Model:
-    """Returns a model as it is where `kp.trace` reads all of it, else as `functional` writes it out.
-
-    Args:
-        model: Any built model. A functional one that cannot be written out is returned as it is, with a warning.
-
-    Raises:
-        PruneError: A subclassed model cannot be written out.
-    """
-    if isinstance(model, keras.Sequential | Functional):
-        if not unread(model):
-            return model
-        try:
-            return functional(model)
-        except PruneError as error:
-            names = ", ".join(map(repr, unread(model)))
-            warn(f"Read as it is, and whole when the model is pruned: {names}. {error}")
-            return model
-    return functional(model)
-
-
-def at_unknown(model: keras.Model, asked: str) -> str:
-    """Returns the `unknown` of `kp.trace` for what `plain` has made, which has warned of the layers that it left.
-
-    Args:
-        model: What `plain` returned.
-        asked: What the user asked for.
-    """
-    return "freeze" if unread(model) else asked
-
-
-def unread(model: keras.Model) -> list[str]:
-    """Returns the names of the layers of a functional model that `kp.trace` knows no rule for."""
-    operations = [node.operation for node in _all_nodes(walked(model))]
-    return [each.name for each in operations if find(each) is None or wraps_several(each)]
-
-
-def _all_nodes(model: Functional) -> Iterator[Any]:
-    """Yields the calls of a model and of those inside it."""
-    for node in nodes(model):
-        if is_model(node.operation) and isinstance(node.operation, keras.Sequential | Functional):
-            yield from _all_nodes(walked(node.operation))
-        else:
-            yield node

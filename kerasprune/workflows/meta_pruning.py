@@ -19,7 +19,7 @@ from kerasprune.graph.values import values
 from kerasprune.plans import Plan
 from kerasprune.search.evolution import Evolution, Genes
 from kerasprune.surgery.compiled import compile_like
-from kerasprune.surgery.inline import plain
+from kerasprune.surgery.plain import plain
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.recalibrate import recalibrate
 from kerasprune.surgery.reinitialise import reinitialise

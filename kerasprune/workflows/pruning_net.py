@@ -19,7 +19,7 @@ from kerasprune.graph.values import values
 from kerasprune.graph.walk import functional
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
-from kerasprune.surgery.inline import plain
+from kerasprune.surgery.plain import plain
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.workflows.widths import FRACTIONS, Widths
 

@@ -48,7 +48,7 @@ class Judged:
 
 def test_the_best_widths_are_the_plan_and_nothing_is_repeated(tmp_path, monkeypatch):
     for stage in ("finetune", "evaluate", "report"):
-        monkeypatch.setitem(runner.STAGES, stage, lambda one: None)
+        monkeypatch.setattr(f"kerasprune.recipes.stages.{stage}.{stage}", lambda one: None)
     monkeypatch.setattr(runner, "INTERMEDIATE", ())
     recipe, console = loader.parse(TEXT), Console(quiet=True)
     judged = Judged()

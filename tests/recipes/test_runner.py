@@ -18,6 +18,7 @@ from kerasprune.recipes import runner as running
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.stages.context import Run
+from kerasprune.registry import stages
 
 TEXT = """\
 name: tiny
@@ -146,14 +147,14 @@ def test_report_says_that_it_was_only_tried(finished):
 
 
 def test_resumed_run_computes_what_an_uninterrupted_one_does(finished, tmp_path, monkeypatch):
-    whole, finetune = tmp_path / "cut", running.STAGES["finetune"]
+    whole, finetune = tmp_path / "cut", stages.member("finetune")
 
     def interrupted(one):
-        monkeypatch.setitem(running.STAGES, "finetune", finetune)
+        monkeypatch.setattr("kerasprune.recipes.stages.finetune.finetune", finetune)
         one.folder.set_metrics("finetune", [{"epoch": 1, "loss": 99.0}])
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(running.STAGES, "finetune", interrupted)
+    monkeypatch.setattr("kerasprune.recipes.stages.finetune.finetune", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(TEXT, whole)
     cut = RunFolder(whole)
@@ -249,7 +250,7 @@ def test_checkpoint_without_data_is_pruned_and_counted(tmp_path):
     ],
 )
 def test_what_would_fail_later_is_found_before_training(setting, words, tmp_path, monkeypatch):
-    monkeypatch.setitem(running.STAGES, "train", lambda one: pytest.fail("training began"))
+    monkeypatch.setattr("kerasprune.recipes.stages.train.train", lambda one: pytest.fail("training began"))
     recipe = loading.parse(TEXT, [setting])
     with pytest.raises(PruneError, match=words):
         running.run(recipe, tmp_path / "out", console=QUIET)

@@ -53,7 +53,7 @@ class Judged:
 
 def test_the_best_of_the_last_round_is_the_plan_and_nothing_is_judged_twice(tmp_path, monkeypatch):
     for stage in ("rebuild", "finetune", "evaluate", "report"):
-        monkeypatch.setitem(runner.STAGES, stage, lambda one: None)
+        monkeypatch.setattr(f"kerasprune.recipes.stages.{stage}.{stage}", lambda one: None)
     recipe, console = loader.parse(TEXT), Console(quiet=True)
     judged = Judged()
     monkeypatch.setattr(Experiment, "worth", judged)

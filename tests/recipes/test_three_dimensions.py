@@ -138,7 +138,7 @@ def test_what_would_fail_after_training_fails_before(tmp_path):
 def test_the_points_of_shipped_recipes_determine_their_surfaces(name):
     recipe = loading.load(f"three-dimensions-{name}")
     experiment = Experiment(recipe)
-    three_dimensions.rehearse(experiment, experiment.dense_model())
+    three_dimensions.rehearse(experiment, experiment.dense_model(), recipe.prune.three_dimensions)
 
 
 def test_too_few_points_are_found_before_a_recipe_runs():
@@ -147,7 +147,7 @@ def test_too_few_points_are_found_before_a_recipe_runs():
     experiment = Experiment(recipe)
     model = experiment.dense_model()
     with pytest.raises(kp.PruneError, match="Raise rounds="):
-        three_dimensions.rehearse(experiment, model)
+        three_dimensions.rehearse(experiment, model, recipe.prune.three_dimensions)
 
 
 def test_other_stages_than_the_paper_gives_are_not_made_up():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerasprune.callbacks.hold_mask import HoldMask
+from kerasprune import callbacks
 from kerasprune.defaults import SEED_OF_FINETUNING
 from kerasprune.recipes.fit import train_stage
 from kerasprune.recipes.stages import steps
@@ -17,7 +17,7 @@ def finetune(run: Run) -> None:
     if spec is not None:
         seed_layers(model, run.recipe.seed + SEED_OF_FINETUNING)
         masks = run.folder.arrays("masks.npz")
-        holding = [] if masks is None else [HoldMask(masks)]
+        holding = [] if masks is None else [callbacks.HoldMask(masks)]
         twin = run.student(model, run.model("dense"), run.plan_of()) if spec.distil else None
         train_stage(run, "finetune", model, spec, size=run.side("rebuilt"), twin=twin, more=holding)
         steps.note(run, "finetune", model)

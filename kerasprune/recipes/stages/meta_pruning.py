@@ -17,7 +17,7 @@ from kerasprune.workflows.pruning_net import PruningNet
 FOLDER, TABLE = "meta_pruning", "candidates.csv"
 
 
-def widths(run: Run, model: keras.Model, spec: pruning.MetaPruning) -> Plan:
+def choose(run: Run, model: keras.Model, spec: pruning.MetaPruning) -> Plan:
     """Returns the plan of the best widths; the PruningNet and all scores are below `meta_pruning/`.
 
     The table of the candidates is `candidates.csv`. What was broken off goes on with the epoch, or the candidate, that

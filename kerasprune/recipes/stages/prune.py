@@ -1,4 +1,4 @@
-"""The pruning stage: a plan at once, a callback during training, three dimensions, a search, widths before training."""
+"""The pruning stage: a plan at once, a callback during training, or a section that decides by itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 
-from kerasprune.budgets.precrop import precrop
 from kerasprune.defaults import SEED_OF_PRUNING
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
@@ -16,9 +15,7 @@ from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.progress import FilterNorms, StopAfter
 from kerasprune.recipes.stages.context import Run
-from kerasprune.recipes.stages.meta_pruning import widths
-from kerasprune.recipes.stages.space import best_of
-from kerasprune.recipes.stages.three_dimensions import shrink
+from kerasprune.registry import prune_sections
 from kerasprune.training.callback import compressed, facts
 
 MOMENTS = 60  # looks at the filter norms while pruning
@@ -32,14 +29,8 @@ def prune(run: Run) -> None:
     plan = None if spec.plan is None else choose(run, model, spec.plan)
     if spec.callback is not None:
         plan = _fit_with_callback(run, model, spec, plan)
-    if spec.precrop is not None:
-        plan = cropped(run, model, spec.precrop)
-    if spec.three_dimensions is not None:
-        plan = shrink(run, model, spec.three_dimensions)
-    if spec.space is not None:
-        plan = best_of(run, model, spec.space)
-    if spec.meta_pruning is not None:
-        plan = widths(run, model, spec.meta_pruning)
+    if spec.section is not None:
+        plan = prune_sections.member(spec.section).choose(run, model, getattr(spec, spec.section))
     if plan is not None:
         plan.save(run.folder.file("plan.json"))
     run.save("pruned", model)
@@ -55,11 +46,6 @@ def _begun(run: Run, spec: pruning.Prune) -> keras.Model:
 def choose(run: Run, model: keras.Model, spec: pruning.PlanStep) -> Plan:
     """Returns the plan that the recipe's plan section describes."""
     return run.plan(run.traced(model, spec), spec)
-
-
-def cropped(run: Run, model: keras.Model, spec: pruning.PreCrop) -> Plan:
-    """Returns the plan of the widths that a recipe's precrop section asks for."""
-    return precrop(run.traced(model, spec), params=spec.params, macs=spec.macs)
 
 
 def own_length(callback: Any) -> int:

@@ -25,7 +25,7 @@ from kerasprune.surgery.rebuild import rebuild
 TABLE = "space.csv"
 
 
-def best_of(run: Run, model: keras.Model, spec: pruning.Space) -> Plan:
+def choose(run: Run, model: keras.Model, spec: pruning.Space) -> Plan:
     """Returns the plan of the best recipe of a space; the table of all, the best first, is `space.csv`.
 
     Every accuracy is written down at once: a run that was broken off goes on with the recipe that it was at.

@@ -24,7 +24,7 @@ from kerasprune.workflows.three_dimensions import ThreeDimensions, check_extent,
 _SHOWN = 6  # images whose feature maps are drawn
 
 
-def shrink(run: Run, model: keras.Model, spec: pruning.ThreeDimensions) -> Plan:
+def choose(run: Run, model: keras.Model, spec: pruning.ThreeDimensions) -> Plan:
     """Returns the plan of the best depth, width and resolution; what it rests on is in `points/` and `points.json`.
 
     A smoke run, whose images mean nothing, takes the fraction of the multiply–adds for the accuracy: so the surface is
@@ -82,13 +82,12 @@ def blocks_of(run: Run, model: keras.Model, spec: pruning.ThreeDimensions) -> Bl
     return criterion.judged_on(run.validation(model).batches()) if spec.blocks_judged_on == "validation" else criterion
 
 
-def rehearse(run: Experiment, model: keras.Model) -> None:
+def rehearse(run: Experiment, model: keras.Model, spec: pruning.ThreeDimensions) -> None:
     """Finds what would only fail after training: sides, blocks, points for the surface, channels without scores.
 
     Raises:
         PruneError: Any of it.
     """
-    spec = run.recipe.prune.three_dimensions
     low = spec.min_macs or spec.macs
     lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)
     extent = check_extent(model, run.recipe.data.size, low)

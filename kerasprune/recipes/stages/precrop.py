@@ -1,0 +1,18 @@
+"""The pruning stage of PreCrop and PreConfig: widths before training."""
+
+from __future__ import annotations
+
+import keras
+
+from kerasprune.budgets.precrop import precrop
+from kerasprune.plans import Plan
+from kerasprune.recipes import pruning
+from kerasprune.recipes.experiment import Experiment
+
+
+def choose(run: Experiment, model: keras.Model, spec: pruning.PreCrop) -> Plan:
+    """Returns the plan of the widths that a recipe's precrop section asks for."""
+    return precrop(run.traced(model, spec), params=spec.params, macs=spec.macs)
+
+
+rehearse = choose

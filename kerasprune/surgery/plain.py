@@ -1,0 +1,66 @@
+"""A model as it is where its graph can be read, else written out: the writer is imported for those that need it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from kerasprune._keras import Functional
+from kerasprune.errors import PruneError, warn
+from kerasprune.graph.rule import find, wraps_several
+from kerasprune.graph.walk import functional as walked
+from kerasprune.graph.walk import is_model, nodes
+
+
+def plain(model: keras.Model) -> keras.Model:
+    """Returns a model as it is where `kp.trace` reads all of it, else as `functional` writes it out.
+
+    Args:
+        model: Any built model. A functional one that cannot be written out is returned as it is, with a warning.
+
+    Raises:
+        PruneError: A subclassed model cannot be written out.
+    """
+    if isinstance(model, keras.Sequential | Functional):
+        if not unread(model):
+            return model
+        try:
+            return _written_out(model)
+        except PruneError as error:
+            names = ", ".join(map(repr, unread(model)))
+            warn(f"Read as it is, and whole when the model is pruned: {names}. {error}")
+            return model
+    return _written_out(model)
+
+
+def _written_out(model: keras.Model) -> keras.Model:
+    from kerasprune.surgery.inline import functional  # the writer, for models that need it
+
+    return functional(model)
+
+
+def at_unknown(model: keras.Model, asked: str) -> str:
+    """Returns the `unknown` of `kp.trace` for what `plain` has made, which has warned of the layers that it left.
+
+    Args:
+        model: What `plain` returned.
+        asked: What the user asked for.
+    """
+    return "freeze" if unread(model) else asked
+
+
+def unread(model: keras.Model) -> list[str]:
+    """Returns the names of the layers of a functional model that `kp.trace` knows no rule for."""
+    operations = [node.operation for node in _all_nodes(walked(model))]
+    return [each.name for each in operations if find(each) is None or wraps_several(each)]
+
+
+def _all_nodes(model: Functional) -> Iterator[Any]:
+    """Yields the calls of a model and of those inside it."""
+    for node in nodes(model):
+        if is_model(node.operation) and isinstance(node.operation, keras.Sequential | Functional):
+            yield from _all_nodes(walked(node.operation))
+        else:
+            yield node
