@@ -32,9 +32,9 @@ import keras
 import numpy as np
 
 import kerasprune as kp
+from kerasprune.attaching.checkpoint import SavedState
 from kerasprune.files.keras_model import load_model
 from kerasprune.recipes import loader
-from kerasprune.training.checkpoint import SavedState
 
 SECONDS, BYTES = 5.0, 1 << 30
 SUFFIXES = {"recipe": "yaml", "plan": "json", "state": "npz", "model": "keras"}

@@ -156,7 +156,7 @@ def write(path: Path, row: dict) -> None:
 
 def table(path: Path = ROWS) -> None:
     """Writes the table and the plots beside the rows; drops are in points of test accuracy."""
-    from kerasprune.reports.pruning_spaces import UNIFORM, Member, regimes_of
+    from kerasprune.papers.pruning_spaces.figures import UNIFORM, Member, regimes_of
 
     rows = read(path)
     dense = next((row for row in rows if row["space"] == "dense"), None)
@@ -224,8 +224,8 @@ def plots(path: Path, members: list) -> None:
     import numpy as np
 
     import kerasprune as kp
+    from kerasprune.papers.pruning_spaces import figures as pruning_spaces
     from kerasprune.recipes.library import FOLDER
-    from kerasprune.reports import pruning_spaces
 
     graph = kp.trace(keras.models.load_model(FOLDER / "checkpoints" / "glyphs-base.keras"), resolution=SIZE)
     line = kp.spaces.Space(graph).measures(kp.spaces.uniform(graph, np.linspace(0.02, 1, 400)).keep)

@@ -1,14 +1,18 @@
 """The tables of all families: criteria, budgets, callbacks, models, … A name stands for "module:Name".
 
 One new method is one new file and one line here. Its module is imported at the first look-up, so that names can be
-listed, and help be printed, without Keras.
+listed, and help be printed, without Keras. What a published system brings stands in its folder of `kerasprune/papers`,
+as `BRINGS` of its `__init__`: without the folder the rest works as before.
 """
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, TypeVar
 
 from kerasprune.errors import PruneError, extras, nearest, short
@@ -23,6 +27,7 @@ class Registry:
         kind: What a member is called in error messages, e.g. `"criterion"`.
         built_in: `{name: "module:Name"}` of the members that come with the package. Defaults to none.
         base: `"module:Name"` of the class that every member is or makes. Defaults to none: anything is a member.
+        table: What `BRINGS` of papers call this family. Defaults to none: they bring no member.
 
     Example:
         >>> criteria = Registry("criterion")
@@ -34,11 +39,19 @@ class Registry:
         'Ones'
     """
 
-    def __init__(self, kind: str, built_in: Mapping[str, str] | None = None, base: str | None = None) -> None:
+    def __init__(
+        self, kind: str, built_in: Mapping[str, str] | None = None, base: str | None = None, table: str | None = None
+    ) -> None:
         self.kind = kind
-        self.built_in = dict(built_in or {})
         self.base = base
+        self.table = table
+        self._of_the_core = dict(built_in or {})
         self._added: dict[str, Callable[..., Any]] = {}
+
+    @cached_property
+    def built_in(self) -> dict[str, str]:
+        """The members that come with the package, `{name: "module:Name"}`."""
+        return self._of_the_core | of_papers(self.table)
 
     def add(self, name: str) -> Callable[[Member], Member]:
         """Returns a decorator that makes a class or function known by `name`."""
@@ -121,6 +134,18 @@ def imported(address: str) -> Any:
     return attrgetter(name)(found) if name else found
 
 
+def of_papers(table: str | None) -> dict[str, str]:
+    """Returns `{name: "module:Name"}` of what the papers bring to a table.
+
+    Args:
+        table: A family, or the dotted name of a package: then its public names. `None`: nothing.
+    """
+    found: dict[str, str] = {}
+    for paper in pkgutil.iter_modules([str(Path(__file__).parent / "papers")]):
+        found |= importlib.import_module(f"kerasprune.papers.{paper.name}").BRINGS.get(table, {})
+    return found
+
+
 def lazy(public: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Returns `__getattr__`, `__dir__` and `__all__` of a package whose public names are imported when they are used.
 
@@ -151,7 +176,8 @@ def family(table: Registry, name: str, more: Mapping[str, str]) -> dict[str, str
         more: Further `{name: "module:Name"}`, such as the base class.
     """
     members = {address.partition(":")[2]: address for address in table.built_in.values()}
-    return {**members, **more, **{each: f"kerasprune.registry:{name}.{each}" for each in ("add", "get", "names")}}
+    functions = {each: f"kerasprune.registry:{name}.{each}" for each in ("add", "get", "names")}
+    return {**members, **more, **of_papers(f"kerasprune.{name}"), **functions}
 
 
 criteria = Registry(
@@ -208,11 +234,8 @@ inverses = Registry(
 
 block_criteria = Registry(
     "block criterion",
-    {
-        "discrimination": "kerasprune.criteria.blocks.discrimination:Discrimination",
-        "random": "kerasprune.criteria.blocks.random:RandomBlocks",
-    },
-    base="kerasprune.criteria.blocks.base:BlockCriterion",
+    base="kerasprune.papers.three_dimensions.block_criterion:BlockCriterion",
+    table="block_criteria",
 )
 
 members = Registry(
@@ -280,22 +303,22 @@ callbacks = Registry(
         "norm_history": "kerasprune.callbacks.norm_history:NormHistory",
         "polarization": "kerasprune.callbacks.polarization:Polarization",
         "resume": "kerasprune.callbacks.resume:Resume",
-        "shrink_rounds": "kerasprune.callbacks.shrink_rounds:ShrinkRounds",
         "soft_filter_pruning": "kerasprune.callbacks.soft_filter_pruning:SoftFilterPruning",
         "sparsity": "kerasprune.callbacks.sparsity:Sparsity",
     },
+    table="callbacks",
 )
 
 granularities = Registry(
     "granularity",
     {
-        "block": "kerasprune.training.granularity:WeightBlock",
-        "channel": "kerasprune.training.granularity:Channel",
-        "filter": "kerasprune.training.granularity:Filter",
-        "scale": "kerasprune.training.granularity:Scale",
-        "weight": "kerasprune.training.granularity:Weight",
+        "block": "kerasprune.attaching.granularity:WeightBlock",
+        "channel": "kerasprune.attaching.granularity:Channel",
+        "filter": "kerasprune.attaching.granularity:Filter",
+        "scale": "kerasprune.attaching.granularity:Scale",
+        "weight": "kerasprune.attaching.granularity:Weight",
     },
-    base="kerasprune.training.granularity:Granularity",
+    base="kerasprune.attaching.granularity:Granularity",
 )
 
 growths = Registry(
@@ -311,12 +334,12 @@ growths = Registry(
 scopes = Registry(
     "scope",
     {
-        "global": "kerasprune.training.scope:Global",
-        "layer": "kerasprune.training.scope:Layer",
-        "m_by_n": "kerasprune.training.scope:m_by_n",
-        "pattern": "kerasprune.training.scope:Pattern",
+        "global": "kerasprune.attaching.scope:Global",
+        "layer": "kerasprune.attaching.scope:Layer",
+        "m_by_n": "kerasprune.attaching.scope:m_by_n",
+        "pattern": "kerasprune.attaching.scope:Pattern",
     },
-    base="kerasprune.training.scope:Scope",
+    base="kerasprune.attaching.scope:Scope",
 )
 
 models = Registry(
@@ -369,40 +392,24 @@ reproductions = Registry(
     {
         "greg-tables": "kerasprune.recipes.reproductions.greg_tables:greg_tables",
         "hrank-tables": "kerasprune.recipes.reproductions.hrank_tables:hrank_tables",
-        "map-table5": "kerasprune.recipes.reproductions.map_table5:map_table5",
-        "precrop-tables": "kerasprune.recipes.reproductions.precrop_tables:precrop_tables",
     },
+    table="reproductions",
 )
 
 engines = Registry(
     "engine",
     {
-        "local": "kerasprune.workflows.local_runner:LocalRunner",
-        "ray": "kerasprune.workflows.ray_runner:RayRunner",
-        "serial": "kerasprune.workflows.serial_runner:SerialRunner",
+        "local": "kerasprune.populations.local_runner:LocalRunner",
+        "ray": "kerasprune.populations.ray_runner:RayRunner",
+        "serial": "kerasprune.populations.serial_runner:SerialRunner",
     },
 )
 
 # Modules with `choose(run, model, section)`, the plan, and `rehearse(run, model, section)`, what fails before training.
-prune_sections = Registry(
-    "section of the pruning stage",
-    {
-        "meta_pruning": "kerasprune.recipes.stages.meta_pruning",
-        "precrop": "kerasprune.recipes.stages.precrop",
-        "space": "kerasprune.recipes.stages.space",
-        "three_dimensions": "kerasprune.recipes.stages.three_dimensions",
-    },
-)
+prune_sections = Registry("section of the pruning stage", table="prune_sections")
 
 # Tuples of (heading, function of a record, caption), which a report shows if its recipe has the section.
-section_figures = Registry(
-    "figures of a section",
-    {
-        "meta_pruning": "kerasprune.reports.candidates:SEARCHED",
-        "space": "kerasprune.reports.candidates:SPACE",
-        "three_dimensions": "kerasprune.reports.three_dimensions:FIGURES",
-    },
-)
+section_figures = Registry("figures of a section", table="section_figures")
 
 # Functions of a run, in the order of `kerasprune.recipes.stage_names`.
 stages = Registry(

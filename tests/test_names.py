@@ -110,13 +110,13 @@ def test_all_other_arguments_of_the_face_are_keywords():
 # What differs from the one default has a reason, which the docstring gives.
 DEFAULTS = {"batch": defaults.BATCH, "samples": defaults.SAMPLES, "delta": defaults.DELTA}
 OTHERS = {
-    ("kerasprune.spaces.Space", "delta"): 0.002,  # the paper's
+    ("kerasprune.papers.pruning_spaces.Space", "delta"): 0.002,  # the paper's
     ("kerasprune.testing.random_inputs", "batch"): 4,  # of a check
 }
 
 
 def test_there_is_one_set_of_defaults():
-    asked = public_functions() | {"kerasprune.spaces.Space": kerasprune.spaces.Space}
+    asked = public_functions() | {"kerasprune.papers.pruning_spaces.Space": kerasprune.papers.pruning_spaces.Space}
     checked = 0
     for address, function in asked.items():
         for name, parameter in inspect.signature(function).parameters.items():

@@ -22,10 +22,10 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
+from kerasprune.reconstruction.reconstruct import reconstruct
+from kerasprune.search.search_plan import packed
 from kerasprune.surgery.comparison import output_error
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.surgery.reconstruct import reconstruct
-from kerasprune.workflows.search_plan import packed
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Changes of a training step that are taken back: sessions, masks, constraints, and the base of callbacks."""
+"""How a training step is changed, and changed back: the base of callbacks, sessions, masks, constraints, clocks."""

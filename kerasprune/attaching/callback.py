@@ -10,13 +10,13 @@ import keras
 import numpy as np
 
 from kerasprune._keras import first_epoch
+from kerasprune.attaching.arguments import written
+from kerasprune.attaching.diagnosis import Diagnosis
+from kerasprune.attaching.fit import Fit
+from kerasprune.attaching.masks import Masks
+from kerasprune.attaching.session import Session, State
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
-from kerasprune.training.arguments import written
-from kerasprune.training.diagnosis import Diagnosis
-from kerasprune.training.fit import Fit
-from kerasprune.training.masks import Masks
-from kerasprune.training.session import Session, State
 
 
 class PruningCallback(keras.callbacks.Callback):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.training.state_variable import state_variable
+from kerasprune.attaching.state_variable import state_variable
 
 
 class Mask(keras.constraints.Constraint):

@@ -11,8 +11,8 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import learning_rate_variable
-from kerasprune.training.optimizer import accumulated, is_adaptive, unwrapped
-from kerasprune.training.session import Session
+from kerasprune.attaching.optimizer import accumulated, is_adaptive, unwrapped
+from kerasprune.attaching.session import Session
 
 _SAMPLES = 64
 _SLOWEST = 0.01  # of the highest rate: below it λ = x/η grows no further

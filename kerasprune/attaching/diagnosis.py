@@ -6,10 +6,10 @@ from typing import Any
 
 import keras
 
+from kerasprune.attaching.optimizer import is_adaptive, unwrapped
+from kerasprune.attaching.own_step import asks_for_losses, asks_for_updates
+from kerasprune.attaching.session import Session
 from kerasprune.errors import raise_faults, warn
-from kerasprune.training.optimizer import is_adaptive, unwrapped
-from kerasprune.training.own_step import asks_for_losses, asks_for_updates
-from kerasprune.training.session import Session
 
 _LOSSES = "Write loss = self.compute_loss(x, y, y_pred), or add sum(self.losses) to the loss."
 _APPLY = "Update with self.optimizer.apply(gradients, self.trainable_variables), which applies masks and clamps."

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from kerasprune._keras import first_epoch
-from kerasprune.training.snapshot import Snapshot
+from kerasprune.attaching.snapshot import Snapshot
 
 _ENTRY = "_kerasprune_fit"
 

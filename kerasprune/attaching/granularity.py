@@ -12,14 +12,14 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from kerasprune.attaching.bn_scales import scale_fault
+from kerasprune.attaching.candidates import Part, Unit
 from kerasprune.budgets.base import kept_number
 from kerasprune.errors import PruneError, choice_faults, nearest, raise_faults, warn, whole_number_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.registry import granularities
-from kerasprune.training.bn_scales import scale_fault
-from kerasprune.training.candidates import Part, Unit
 
 Keep = float | Mapping[str, float]
 

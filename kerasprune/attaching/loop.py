@@ -9,9 +9,9 @@ from typing import Any
 import keras
 
 from kerasprune._keras import first_epoch
+from kerasprune.attaching.callback import PruningCallback
+from kerasprune.attaching.fit import detach
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
-from kerasprune.training.callback import PruningCallback
-from kerasprune.training.fit import detach
 
 
 class Loop:

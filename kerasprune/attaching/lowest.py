@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.training.control import repeat
+from kerasprune.attaching.control import repeat
 
 _MOST, _LEAST = np.int32(2**31 - 1), np.int32(-(2**31))
 

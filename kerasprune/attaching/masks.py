@@ -12,19 +12,19 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasprune.attaching.candidates import Part, Unit
+from kerasprune.attaching.composite import attach, take_off
+from kerasprune.attaching.constraints import Mask
+from kerasprune.attaching.granularity import Granularity, Weight
+from kerasprune.attaching.optimizer import ensure_built, places, slots
+from kerasprune.attaching.scope import Global, Scope
+from kerasprune.attaching.session import Session
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.l1 import L1
 from kerasprune.errors import PruneError, nearest, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.sparsity.given import check_candidates
-from kerasprune.training.candidates import Part, Unit
-from kerasprune.training.composite import attach, take_off
-from kerasprune.training.constraints import Mask
-from kerasprune.training.granularity import Granularity, Weight
-from kerasprune.training.optimizer import ensure_built, places, slots
-from kerasprune.training.scope import Global, Scope
-from kerasprune.training.session import Session
 
 
 @dataclass(frozen=True)

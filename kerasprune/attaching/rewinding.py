@@ -9,8 +9,8 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import learning_rate_variable, moving_averages, raw_iterations, without_schedule
-from kerasprune.training.jax_step import own_variables
-from kerasprune.training.optimizer import ensure_built, trained, unwrapped
+from kerasprune.attaching.jax_step import own_variables
+from kerasprune.attaching.optimizer import ensure_built, trained, unwrapped
 
 
 def remembered(model: keras.Model) -> list[np.ndarray]:

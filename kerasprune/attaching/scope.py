@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from kerasprune.attaching.candidates import Unit
+from kerasprune.attaching.lowest import lowest
 from kerasprune.budgets.base import kept_number
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.registry import scopes
-from kerasprune.training.candidates import Unit
-from kerasprune.training.lowest import lowest
 
 
 class Scope:

@@ -9,10 +9,10 @@ from typing import Any
 import keras
 
 from kerasprune import criteria
+from kerasprune.attaching import granularity as granularities
+from kerasprune.attaching import scope as scopes
+from kerasprune.attaching.masks import Masks
 from kerasprune.errors import PruneError
-from kerasprune.training import granularity as granularities
-from kerasprune.training import scope as scopes
-from kerasprune.training.masks import Masks
 
 
 @dataclass(frozen=True)

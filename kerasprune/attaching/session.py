@@ -10,11 +10,11 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import raw_iterations
+from kerasprune.attaching.composite import Attached, attach, take_off
+from kerasprune.attaching.jax_step import JaxStep, synchronise
+from kerasprune.attaching.optimizer import accumulated, ensure_built, unwrapped
+from kerasprune.attaching.state_variable import state_variable
 from kerasprune.errors import PruneError, choice_faults, raise_faults
-from kerasprune.training.composite import Attached, attach, take_off
-from kerasprune.training.jax_step import JaxStep, synchronise
-from kerasprune.training.optimizer import accumulated, ensure_built, unwrapped
-from kerasprune.training.state_variable import state_variable
 
 State = dict[str, np.ndarray]
 """The state of a callback by name: plain arrays, so that files need no pickle."""

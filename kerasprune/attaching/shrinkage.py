@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.training.candidates import Unit
-from kerasprune.training.damping import Damping
-from kerasprune.training.optimizer import unwrapped
-from kerasprune.training.session import Session
+from kerasprune.attaching.candidates import Unit
+from kerasprune.attaching.damping import Damping
+from kerasprune.attaching.optimizer import unwrapped
+from kerasprune.attaching.session import Session
 
 _ENOUGH = 2.0  # a penalty that alone would have shrunk weights by e⁻² has had its chance
 _STAYS = 0.9  # and has not acted if they are above this part of what they were

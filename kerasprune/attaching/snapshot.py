@@ -8,8 +8,8 @@ import keras
 from keras import ops
 
 from kerasprune._keras import first_epoch, set_first_epoch
+from kerasprune.attaching.optimizer import ensure_built
 from kerasprune.data.epoch_counters import positions
-from kerasprune.training.optimizer import ensure_built
 
 
 class Snapshot:

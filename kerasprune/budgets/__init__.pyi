@@ -1,5 +1,4 @@
 # Written by tests/test_names.py from the table in __init__.py.
-from kerasprune.budgets import synexp as synexp
 from kerasprune.budgets.base import Budget as Budget
 from kerasprune.budgets.base import Floor as Floor
 from kerasprune.budgets.base import kept_number as kept_number
@@ -7,14 +6,15 @@ from kerasprune.budgets.base import top as top
 from kerasprune.budgets.global_threshold import Global as Global
 from kerasprune.budgets.global_threshold import Threshold as Threshold
 from kerasprune.budgets.measured import MeasuredBudget as MeasuredBudget
-from kerasprune.budgets.model_densities import layer_densities as layer_densities
 from kerasprune.budgets.per_stage import PerStage as PerStage
-from kerasprune.budgets.precrop import plan_of_densities as plan_of_densities
 from kerasprune.budgets.sensitivity import Sensitivity as Sensitivity
-from kerasprune.budgets.synexp_trials import SynExpTrial as SynExpTrial
-from kerasprune.budgets.synexp_trials import synexp_trial as synexp_trial
 from kerasprune.budgets.uniform import Uniform as Uniform
 from kerasprune.graph.stages import stages as stages
+from kerasprune.papers.synexp import synexp as synexp
+from kerasprune.papers.synexp.model_densities import layer_densities as layer_densities
+from kerasprune.papers.synexp.precrop import plan_of_densities as plan_of_densities
+from kerasprune.papers.synexp.synexp_trials import SynExpTrial as SynExpTrial
+from kerasprune.papers.synexp.synexp_trials import synexp_trial as synexp_trial
 from kerasprune.registry import budgets as _budgets
 add = _budgets.add
 get = _budgets.get

@@ -12,13 +12,13 @@ from kerasprune.data.example_batches import Batches, example_batches
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
-from kerasprune.surgery.dense_targets import Made, Targets
-from kerasprune.surgery.feature_error import last_outputs
-from kerasprune.surgery.pairing import Pairing, paired
-from kerasprune.surgery.program import Program, Run, Step, Value
+from kerasprune.reconstruction.dense_targets import Made, Targets
+from kerasprune.reconstruction.feature_error import last_outputs
+from kerasprune.reconstruction.pairing import Pairing, paired
+from kerasprune.reconstruction.program import Program, Run, Step, Value
+from kerasprune.reconstruction.solved_kernel import Kernel
+from kerasprune.reconstruction.solving import Solving
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.surgery.solved_kernel import Kernel
-from kerasprune.surgery.solving import Solving
 
 
 class Trials:

@@ -7,10 +7,10 @@ __getattr__, __dir__, __all__ = lazy(
         callbacks,
         "callbacks",
         {
-            "Loop": "kerasprune.training.loop:Loop",
-            "PruningCallback": "kerasprune.training.callback:PruningCallback",
-            "custom_loop": "kerasprune.training.loop:custom_loop",
-            "detach": "kerasprune.training.fit:detach",
+            "Loop": "kerasprune.attaching.loop:Loop",
+            "PruningCallback": "kerasprune.attaching.callback:PruningCallback",
+            "custom_loop": "kerasprune.attaching.loop:custom_loop",
+            "detach": "kerasprune.attaching.fit:detach",
             "member": "kerasprune.registry:callbacks.member",
         },
     )

@@ -1,4 +1,8 @@
 # Written by tests/test_names.py from the table in __init__.py.
+from kerasprune.attaching.callback import PruningCallback as PruningCallback
+from kerasprune.attaching.fit import detach as detach
+from kerasprune.attaching.loop import Loop as Loop
+from kerasprune.attaching.loop import custom_loop as custom_loop
 from kerasprune.callbacks.freeze_kept import FreezeKept as FreezeKept
 from kerasprune.callbacks.gradual_magnitude import GradualMagnitude as GradualMagnitude
 from kerasprune.callbacks.greg1 import GReg1 as GReg1
@@ -11,14 +15,10 @@ from kerasprune.callbacks.network_slimming import NetworkSlimming as NetworkSlim
 from kerasprune.callbacks.norm_history import NormHistory as NormHistory
 from kerasprune.callbacks.polarization import Polarization as Polarization
 from kerasprune.callbacks.resume import Resume as Resume
-from kerasprune.callbacks.shrink_rounds import ShrinkRounds as ShrinkRounds
 from kerasprune.callbacks.soft_filter_pruning import SoftFilterPruning as SoftFilterPruning
 from kerasprune.callbacks.sparsity import Sparsity as Sparsity
+from kerasprune.papers.three_dimensions.shrink_rounds import ShrinkRounds as ShrinkRounds
 from kerasprune.registry import callbacks as _callbacks
-from kerasprune.training.callback import PruningCallback as PruningCallback
-from kerasprune.training.fit import detach as detach
-from kerasprune.training.loop import Loop as Loop
-from kerasprune.training.loop import custom_loop as custom_loop
 add = _callbacks.add
 get = _callbacks.get
 member = _callbacks.member

@@ -13,6 +13,12 @@ import numpy as np
 from keras import ops
 
 from kerasprune import planning
+from kerasprune.attaching.bn_scales import Scales, find_scales
+from kerasprune.attaching.callback import PruningCallback
+from kerasprune.attaching.constraints import Box
+from kerasprune.attaching.decoupled import Push
+from kerasprune.attaching.optimizer import ensure_built, places
+from kerasprune.attaching.shrinkage import gentlest_rate, scale_shortfalls
 from kerasprune.budgets.base import Floor, top
 from kerasprune.budgets.global_threshold import Threshold
 from kerasprune.costs.cost import cost
@@ -23,12 +29,6 @@ from kerasprune.graph.kept_channels import legal
 from kerasprune.plans import Plan
 from kerasprune.regularizers import ScalePenalty, Together
 from kerasprune.thresholds import gap
-from kerasprune.training.bn_scales import Scales, find_scales
-from kerasprune.training.callback import PruningCallback
-from kerasprune.training.constraints import Box
-from kerasprune.training.decoupled import Push
-from kerasprune.training.optimizer import ensure_built, places
-from kerasprune.training.shrinkage import gentlest_rate, scale_shortfalls
 
 
 class BatchNormPenalty(PruningCallback):

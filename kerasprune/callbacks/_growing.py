@@ -12,6 +12,15 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from keras import ops
 
+from kerasprune.attaching import granularity as granularities
+from kerasprune.attaching.arguments import Moved
+from kerasprune.attaching.bn_scales import normalised
+from kerasprune.attaching.callback import PruningCallback
+from kerasprune.attaching.candidates import Part, Unit, losing
+from kerasprune.attaching.damping import Damping
+from kerasprune.attaching.decoupled import Decay
+from kerasprune.attaching.optimizer import ensure_built, places
+from kerasprune.attaching.shrinkage import Shrinkage, frozen_doubts, optimizer_doubts, reach_doubts, schedule_doubts
 from kerasprune.errors import PruneError, fraction_faults, made, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import as_patterns, trace
@@ -19,15 +28,6 @@ from kerasprune.plans import Plan
 from kerasprune.registry import growths
 from kerasprune.regularizers import GrowingL2
 from kerasprune.regularizers.growth import GeometricGrowth, Growth
-from kerasprune.training import granularity as granularities
-from kerasprune.training.arguments import Moved
-from kerasprune.training.bn_scales import normalised
-from kerasprune.training.callback import PruningCallback
-from kerasprune.training.candidates import Part, Unit, losing
-from kerasprune.training.damping import Damping
-from kerasprune.training.decoupled import Decay
-from kerasprune.training.optimizer import ensure_built, places
-from kerasprune.training.shrinkage import Shrinkage, frozen_doubts, optimizer_doubts, reach_doubts, schedule_doubts
 
 
 class GrowingPenalty(PruningCallback):

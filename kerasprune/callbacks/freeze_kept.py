@@ -11,15 +11,15 @@ from keras import ops
 
 from kerasprune import criteria
 from kerasprune._keras import moving_averages
+from kerasprune.attaching.callback import PruningCallback
+from kerasprune.attaching.constraints import Freeze
+from kerasprune.attaching.optimizer import ensure_built, slots, unwrapped
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, interval_faults, raise_faults, seed_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.graph.values import values
-from kerasprune.training.callback import PruningCallback
-from kerasprune.training.constraints import Freeze
-from kerasprune.training.optimizer import ensure_built, slots, unwrapped
 
 
 class FreezeKept(PruningCallback):

@@ -11,14 +11,14 @@ import numpy as np
 from keras import ops
 
 from kerasprune import schedules
+from kerasprune.attaching.callback import PruningCallback
+from kerasprune.attaching.control import cond
+from kerasprune.attaching.optimizer import accumulated
+from kerasprune.attaching.scope import Global, Pattern, Scope
+from kerasprune.attaching.selection import Selection
+from kerasprune.attaching.session import State
 from kerasprune.errors import PruneError, raise_faults, warn, whole_number_faults
 from kerasprune.schedules import Moment, Updates, updates
-from kerasprune.training.callback import PruningCallback
-from kerasprune.training.control import cond
-from kerasprune.training.optimizer import accumulated
-from kerasprune.training.scope import Global, Pattern, Scope
-from kerasprune.training.selection import Selection
-from kerasprune.training.session import State
 
 EVERY = 100
 

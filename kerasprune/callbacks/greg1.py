@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from kerasprune.attaching.arguments import Moved, accepts_old
+from kerasprune.attaching.candidates import Unit
 from kerasprune.callbacks._growing import OLD, GrowingPenalty, keep_faults
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan, plan_faults
 from kerasprune.regularizers.growth import LinearGrowth
-from kerasprune.training.arguments import Moved, accepts_old
-from kerasprune.training.candidates import Unit
 
 OLD_OF_GREG1 = {
     **OLD,

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from kerasprune.attaching.arguments import Moved, accepts_old
+from kerasprune.attaching.candidates import Unit
+from kerasprune.attaching.control import cond
 from kerasprune.callbacks._growing import OLD, GrowingPenalty, keep_faults
 from kerasprune.errors import is_number, made, raise_faults
 from kerasprune.regularizers.growth import TwoSlopeGrowth
-from kerasprune.training.arguments import Moved, accepts_old
-from kerasprune.training.candidates import Unit
-from kerasprune.training.control import cond
 
 OLD_OF_GREG2 = {
     **OLD,

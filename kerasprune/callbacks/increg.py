@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from kerasprune.attaching.arguments import Moved, accepts_old
+from kerasprune.attaching.candidates import Unit
+from kerasprune.attaching.control import cond
+from kerasprune.attaching.scope import rank
 from kerasprune.callbacks._growing import OLD, GrowingPenalty, keep_faults
 from kerasprune.errors import kind_faults, raise_faults
 from kerasprune.plans import Plan
 from kerasprune.regularizers.growth import Growth, LinearGrowth
-from kerasprune.training.arguments import Moved, accepts_old
-from kerasprune.training.candidates import Unit
-from kerasprune.training.control import cond
-from kerasprune.training.scope import rank
 
 OLD_OF_INCREG = {**OLD, "penalty_step": Moved("schedule", "step"), "weight_decay": Moved()}
 

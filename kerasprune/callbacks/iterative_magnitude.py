@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from kerasprune.attaching.rewinding import remembered, rewind_optimizer, rewind_weights
 from kerasprune.callbacks._iterative import IterativeRemoval
-from kerasprune.training.rewinding import remembered, rewind_optimizer, rewind_weights
 
 
 class IterativeMagnitude(IterativeRemoval):

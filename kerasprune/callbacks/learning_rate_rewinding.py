@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kerasprune.attaching.rewinding import rewind_optimizer
 from kerasprune.callbacks._iterative import IterativeRemoval
 from kerasprune.schedules import Moment
-from kerasprune.training.rewinding import rewind_optimizer
 
 
 class LearningRateRewinding(IterativeRemoval):

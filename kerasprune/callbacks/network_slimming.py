@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from kerasprune import regularizers
+from kerasprune.attaching.bn_scales import Scales
 from kerasprune.budgets.base import Floor
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, optional_fraction_faults, to_target
 from kerasprune.errors import fraction_faults, made
-from kerasprune.training.bn_scales import Scales
 
 
 class NetworkSlimming(BatchNormPenalty):

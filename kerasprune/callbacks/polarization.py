@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from kerasprune import regularizers, thresholds
+from kerasprune.attaching.bn_scales import Scales
 from kerasprune.budgets.base import Floor
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, above, optional_fraction_faults, to_target
 from kerasprune.errors import formerly, fraction_faults, is_number, made, short
-from kerasprune.training.bn_scales import Scales
 
 
 class Polarization(BatchNormPenalty):

@@ -11,15 +11,15 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import set_first_epoch
+from kerasprune.attaching.callback import PruningCallback
+from kerasprune.attaching.checkpoint import SavedState, last_good
+from kerasprune.attaching.fit import Fit
+from kerasprune.attaching.jax_step import own_variables
+from kerasprune.attaching.optimizer import ensure_built, unwrapped
+from kerasprune.attaching.skipping import Skipping
 from kerasprune.data.epoch_counters import positions
 from kerasprune.errors import PruneError, formerly, raise_faults, warn, whole_number_faults
 from kerasprune.files import make_folder, path_of
-from kerasprune.training.callback import PruningCallback
-from kerasprune.training.checkpoint import SavedState, last_good
-from kerasprune.training.fit import Fit
-from kerasprune.training.jax_step import own_variables
-from kerasprune.training.optimizer import ensure_built, unwrapped
-from kerasprune.training.skipping import Skipping
 
 
 class Resume(PruningCallback):

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasprune.attaching.callback import PruningCallback
+from kerasprune.attaching.fit import Fit
 from kerasprune.errors import PruneError, formerly
 from kerasprune.files import read_rows, write_rows
-from kerasprune.training.callback import PruningCallback
-from kerasprune.training.fit import Fit
 
 
 class Sparsity(PruningCallback):

@@ -1,21 +1,25 @@
 """The command line: one file a command. A new command is one new file and one word in the import below."""
 
+import importlib
+
 from kerasprune.cli import (
     compare,
     export,
     init,
     inspect,
     names,
-    precrop,
     prune,
     report,
     reproduce,
     resume,
     run,
     search,
-    space,
 )
 from kerasprune.cli.application import INTERRUPTED, app, main
+from kerasprune.registry import of_papers
+
+for _command in of_papers("commands").values():
+    importlib.import_module(_command)
 
 __all__ = [
     "INTERRUPTED",
@@ -26,12 +30,10 @@ __all__ = [
     "inspect",
     "main",
     "names",
-    "precrop",
     "prune",
     "report",
     "reproduce",
     "resume",
     "run",
     "search",
-    "space",
 ]

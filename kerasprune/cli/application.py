@@ -34,7 +34,7 @@ class Command(TyperCommand):
     """
 
     def __init__(self, info: CommandInfo) -> None:
-        super().__init__(info.name or info.callback.__name__, help=inspect.getdoc(info.callback))
+        super().__init__(_name(info), help=inspect.getdoc(info.callback))
         self.info = info
 
     @cached_property
@@ -49,11 +49,17 @@ class Command(TyperCommand):
         return self.whole.make_context(*arguments, **more)
 
 
+def _name(info: CommandInfo) -> str:
+    return info.name or info.callback.__name__
+
+
 class Commands(TyperGroup):
     """Commands whose `PruneError` is a message, not a traceback."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**{**settings, "commands": [Command(info) for info in commands.registered_commands]})
+        super().__init__(
+            **{**settings, "commands": [Command(info) for info in sorted(commands.registered_commands, key=_name)]}
+        )
 
     def invoke(self, context: Any) -> Any:
         """Runs a command."""

@@ -42,7 +42,7 @@ def inspect(
     from kerasprune.costs.cost import cost
     from kerasprune.graph.trace import trace
     from kerasprune.graph.walk import has_free_axes
-    from kerasprune.surgery.plain import plain
+    from kerasprune.inlining.plain import plain
 
     import_code(imports, trust)
     loaded = plain(load(model))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from kerasprune.graph.graph import ChannelGraph
     from kerasprune.recipes import schema
-    from kerasprune.workflows.width_search import SearchedPlan
+    from kerasprune.search.width_search import SearchedPlan
 
 JUDGES = ("reconstruction", "recalibration")
 SHOWN = 5
@@ -77,7 +77,7 @@ def search(
     with messages.kept():
         graph, examples = _loaded(model, checked, size)
         from kerasprune.search import Evolution
-        from kerasprune.workflows.search_plan import search_plan
+        from kerasprune.search.search_plan import search_plan
 
         half = max(population // 2, 1)
         how = Evolution(population, max(population // 4, 1), half, half, generations)
@@ -109,8 +109,8 @@ def _loaded(path: Path, recipe: schema.Recipe, size: int | None) -> tuple[Channe
     """Returns the graph of the model, and the training examples."""
     from kerasprune.cli.options import load
     from kerasprune.graph.trace import trace
+    from kerasprune.inlining.plain import at_unknown, plain
     from kerasprune.recipes.examples import examples_of
-    from kerasprune.surgery.plain import at_unknown, plain
 
     model: keras.Model = plain(load(path))
     spec = recipe.prune.plan
@@ -122,9 +122,9 @@ def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, 
     """Writes the plan, the candidates and the slim model, mended by what candidates were, on more examples."""
     from kerasprune.data.labels import inputs_only
     from kerasprune.files import replacing
+    from kerasprune.reconstruction.recalibrate import recalibrate
+    from kerasprune.reconstruction.reconstruct import reconstruct
     from kerasprune.surgery.rebuild import rebuild
-    from kerasprune.surgery.recalibrate import recalibrate
-    from kerasprune.surgery.reconstruct import reconstruct
 
     found.plan.save(out / PLAN)
     found.save(out / TABLE)

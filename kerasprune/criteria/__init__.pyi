@@ -7,12 +7,6 @@ from kerasprune.criteria.base import Scores as Scores
 from kerasprune.criteria.base import score as score
 from kerasprune.criteria.belonging import Members as Members
 from kerasprune.criteria.block_fisher import BlockFisher as BlockFisher
-from kerasprune.criteria.blocks.base import BlockCriterion as BlockCriterion
-from kerasprune.criteria.blocks.base import blocks_of as blocks_of
-from kerasprune.criteria.blocks.base import least_blocks as least_blocks
-from kerasprune.criteria.blocks.base import score_blocks as score_blocks
-from kerasprune.criteria.blocks.discrimination import Discrimination as Discrimination
-from kerasprune.criteria.blocks.random import RandomBlocks as RandomBlocks
 from kerasprune.criteria.bn_scale import BatchNormScale as BatchNormScale
 from kerasprune.criteria.curvature import EmpiricalFisher as EmpiricalFisher
 from kerasprune.criteria.curvature import ExactDiagonal as ExactDiagonal
@@ -47,6 +41,12 @@ from kerasprune.criteria.synflow import SynFlow as SynFlow
 from kerasprune.criteria.taylor_fo import TaylorFO as TaylorFO
 from kerasprune.criteria.taylor_fo_gate import TaylorFOGate as TaylorFOGate
 from kerasprune.criteria.thinet import ThiNet as ThiNet
+from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion as BlockCriterion
+from kerasprune.papers.three_dimensions.block_criterion import blocks_of as blocks_of
+from kerasprune.papers.three_dimensions.block_criterion import least_blocks as least_blocks
+from kerasprune.papers.three_dimensions.block_criterion import score_blocks as score_blocks
+from kerasprune.papers.three_dimensions.discrimination import Discrimination as Discrimination
+from kerasprune.papers.three_dimensions.random_blocks import RandomBlocks as RandomBlocks
 from kerasprune.registry import aggregations as aggregations
 from kerasprune.registry import block_criteria as block_criteria
 from kerasprune.registry import criteria as _criteria

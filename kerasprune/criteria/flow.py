@@ -11,10 +11,10 @@ from keras.backend import result_type
 
 from kerasprune._keras import structures
 from kerasprune.backend.derivatives import gradient
+from kerasprune.criteria.linearised import Linearised, Swap
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import functional
-from kerasprune.surgery.linearised import Linearised, Swap
 
 _LINEAR = 1e-3  # by how much twice the input may put out something else than twice the output, relative
 

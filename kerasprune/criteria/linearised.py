@@ -16,12 +16,12 @@ from keras import layers, tree
 
 from kerasprune._keras import nn
 from kerasprune._keras import numpy_operations as knp
+from kerasprune.criteria.pipes import Recurrence, Rescaled, Table, Through, scaled_norm
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import functional, is_model, uncollected, walk
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
-from kerasprune.surgery.pipes import Recurrence, Rescaled, Table, Through, scaled_norm
 
 _KERNEL_LAYERS = (
     layers.Dense, layers.EinsumDense, layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.Conv1DTranspose,

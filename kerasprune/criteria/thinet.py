@@ -18,7 +18,7 @@ from kerasprune.data.example_batches import example_batches
 from kerasprune.errors import PruneError, first_of, is_number, raise_faults, warn, whole_number_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.surgery.as_linear import Linear, as_linear
+from kerasprune.reconstruction.as_linear import Linear, as_linear
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import keras
 from keras import tree
 
 from kerasprune._keras import inner_layers
-from kerasprune.surgery.free_sizes import ones_along
+from kerasprune.inlining.free_sizes import ones_along
 
 
 def all_steps_at_once(x: Any, call: Callable[[Any], Any]) -> Any:

@@ -15,10 +15,10 @@ from keras import tree
 from kerasprune._keras import calls_of_layers, replaced_operations
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.walk import check_model
+from kerasprune.inlining.same_outputs import check_same
+from kerasprune.inlining.symbolic_inputs import symbolic_inputs
+from kerasprune.inlining.writer import Writer, line_of
 from kerasprune.surgery.clone import train_alike
-from kerasprune.surgery.same_outputs import check_same
-from kerasprune.surgery.symbolic_inputs import symbolic_inputs
-from kerasprune.surgery.writer import Writer, line_of
 
 
 def functional(model: keras.Model, inputs: Any = None) -> keras.Model:

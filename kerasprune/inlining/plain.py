@@ -36,7 +36,7 @@ def plain(model: keras.Model) -> keras.Model:
 
 
 def _written_out(model: keras.Model) -> keras.Model:
-    from kerasprune.surgery.inline import functional  # the writer, for models that need it
+    from kerasprune.inlining.inline import functional  # the writer, for models that need it
 
     return functional(model)
 

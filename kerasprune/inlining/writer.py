@@ -23,12 +23,12 @@ from kerasprune._keras import (
 from kerasprune.errors import PruneError
 from kerasprune.graph.rule import find, wraps_several
 from kerasprune.graph.walk import is_model
+from kerasprune.inlining.every_step import all_steps_at_once, takes_statistics
+from kerasprune.inlining.free_sizes import FreeSizes, operations, sliced
+from kerasprune.inlining.stock_dropout import stock_dropout
+from kerasprune.inlining.weight_lookup import looked_up, obstacle, replaced
 from kerasprune.surgery.clone import starting_from
 from kerasprune.surgery.copy_layer import comes_back, make_layer
-from kerasprune.surgery.every_step import all_steps_at_once, takes_statistics
-from kerasprune.surgery.free_sizes import FreeSizes, operations, sliced
-from kerasprune.surgery.stock_dropout import stock_dropout
-from kerasprune.surgery.weight_lookup import looked_up, obstacle, replaced
 
 
 class _LooksAtTrainingError(Exception):

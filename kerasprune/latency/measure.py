@@ -22,18 +22,6 @@ from kerasprune.export.tflite_interpreter import fill_inputs, open_interpreter, 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
 
-__all__ = [
-    "Latency",
-    "LatencyComparison",
-    "compare_latency",
-    "latency",
-]
-
-
-def __dir__() -> list[str]:
-    return __all__
-
-
 Source = keras.Model | str | os.PathLike
 
 

@@ -1,1 +1,1 @@
-"""Several fits: rounds, three dimensions, lottery tickets."""
+"""Many trainings, each once: workers, what is finished on disk, the claim on a folder."""

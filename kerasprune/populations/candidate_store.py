@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasprune.errors import PruneError
-from kerasprune.workflows.engine import Outcome
+from kerasprune.populations.engine import Outcome
 
 _APPLICATION, _FORMAT = 0x6B70706F, 1  # "kppo": no other program's file is written to
 _TABLE = """

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from kerasprune import criteria
-from kerasprune.criteria.base import Criterion
-from kerasprune.criteria.blocks.base import BlockCriterion, block_criteria
 from kerasprune.errors import PruneError
 from kerasprune.files import read_json, write_json
 from kerasprune.graph.walk import functional
-from kerasprune.workflows.engine import plain
+from kerasprune.populations.engine import plain
 
 FORMERLY = {"to": "keep"}
 """Settings that 0.2 wrote by other names."""
@@ -64,19 +61,8 @@ def checksum(model: keras.Model) -> float:
     )
 
 
-def judged_by(
-    dimensions: Collection[str], blocks: str | dict | BlockCriterion, channels: str | dict | Criterion
-) -> dict[str, Any]:
-    """Returns the criteria that points along some dimensions depend on, as plain data."""
-    judges = {}
-    if "depth" in dimensions:
-        judges["blocks"] = _described(block_criteria.get(blocks))
-    if "width" in dimensions:
-        judges["channels"] = _described(criteria.get(channels))
-    return judges
-
-
-def _described(criterion: Any) -> dict[str, Any]:
+def described(criterion: Any) -> dict[str, Any]:
+    """Returns the name and the arguments of a criterion, as plain data."""
     arguments = {name: value for name, value in getattr(criterion, "__dict__", {}).items() if not name.startswith("_")}
     return {"name": type(criterion).__name__, "arguments": plain(arguments, _named)}
 

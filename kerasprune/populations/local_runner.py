@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from kerasprune.errors import PruneError
-from kerasprune.workflows.engine import Candidate, Job, Outcome, Settings, evaluated
-from kerasprune.workflows.worker_process import TAIL, Worker, environment, found, write_to
+from kerasprune.populations.engine import Candidate, Job, Outcome, Settings, evaluated
+from kerasprune.populations.worker_process import TAIL, Worker, environment, found, write_to
 
 PREFIX = "candidates-"  # what the processes are called
 _PATIENCE = 5  # seconds that a process has to end by itself

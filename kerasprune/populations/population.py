@@ -11,11 +11,11 @@ from typing import Any
 
 from kerasprune.errors import formerly, is_number, kind_faults, raise_faults, warn, whole_number_faults
 from kerasprune.files import write_rows
+from kerasprune.populations.candidate_store import CandidateStore, Evaluation, key_of
+from kerasprune.populations.claim import claimed
+from kerasprune.populations.engine import Candidate, Engine, Job, Settings, address_of, plain
+from kerasprune.populations.meter import Meter
 from kerasprune.registry import engines
-from kerasprune.workflows.candidate_store import CandidateStore, Evaluation, key_of
-from kerasprune.workflows.claim import claimed
-from kerasprune.workflows.engine import Candidate, Engine, Job, Settings, address_of, plain
-from kerasprune.workflows.meter import Meter
 
 OF_THE_STORE = ("state", "error", "attempts", "seconds")
 
@@ -31,8 +31,8 @@ class Population:
     Args:
         path: The SQLite file that holds them. It is made if it is not there.
         engine: `"local"`: processes of this machine, each begun afresh; `"serial"`: one candidate after another in this
-            process, for tests and debuggers; `"ray"`: workers of a Ray cluster, `kerasprune.workflows.ray_runner`; or
-            a class with the methods of `kerasprune.workflows.engine.Engine`. Defaults to `"local"`.
+            process, for tests and debuggers; `"ray"`: workers of a Ray cluster, `kerasprune.populations.ray_runner`; or
+            a class with the methods of `kerasprune.populations.engine.Engine`. Defaults to `"local"`.
         workers: Processes at a time. Defaults to 1.
         threads: Threads of each process. Defaults to `None`: the cores of the machine, shared out. Variables that are
             set already, such as `OMP_NUM_THREADS`, win.

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kerasprune.errors import PruneError, extras, warn
-from kerasprune.workflows.engine import Candidate, Job, Outcome, Settings, evaluated
-from kerasprune.workflows.worker_process import TAIL, Worker, environment, found, write_to
+from kerasprune.populations.engine import Candidate, Job, Outcome, Settings, evaluated
+from kerasprune.populations.worker_process import TAIL, Worker, environment, found, write_to
 
 WORKERS_LOST = 3  # in one candidate, after which it has failed: it may be what ends them
 

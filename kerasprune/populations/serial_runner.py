@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerasprune.workflows.engine import Candidate, Job, Outcome, Settings, evaluated
+from kerasprune.populations.engine import Candidate, Job, Outcome, Settings, evaluated
 
 
 class SerialRunner:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import keras
 
-from kerasprune.files import read_json, replacing, write_json
-from kerasprune.files.keras_model import load_model
-from kerasprune.graph.walk import functional
-from kerasprune.plans import Plan
-from kerasprune.training.depth_width_resolution import Point
-from kerasprune.workflows.claim import claimed
-from kerasprune.workflows.identity import check_settings
+from kerasprune.files import replacing
+from kerasprune.populations.claim import claimed
+from kerasprune.populations.identity import check_settings
 
 Part = TypeVar("Part")
 
@@ -32,7 +28,7 @@ class Store:
     """
 
     def __init__(self, folder: str | Path | None, name: str, settings: Mapping[str, Any]) -> None:
-        self._folder, self._name = None if folder is None else Path(folder), name
+        self._folder, self.name = None if folder is None else Path(folder), name
         if self._folder is not None:
             check_settings(self._folder / f"{name}.json", settings)
 
@@ -54,7 +50,7 @@ class Store:
             return make()
         folder = self._folder / part
         if not folder.exists():
-            with claimed(self._folder / self._name):
+            with claimed(self._folder / self.name):
                 if not folder.exists():  # nobody was quicker
                     made = make()
                     with replacing(folder) as temporary:
@@ -63,19 +59,13 @@ class Store:
                     return made
         return load(folder)
 
-    def point(self, number: int, train: Callable[[], Point]) -> Point:
-        """Returns a finished point, or trains it and keeps it."""
-        return self.kept(f"{self._name}-{number}", train, _save_point, _load_point)
 
+class TrainAndJudge(Protocol):
+    """What trains a model: `fit(model, resolution=…, epochs=…, seed=…) -> accuracy`.
 
-def _save_point(folder: Path, point: Point) -> None:
-    # A second model over the same layers: what is saved holds neither optimiser nor loss.
-    body = functional(point.model)
-    keras.Model(body.inputs, body.outputs, name=point.model.name).save(folder / "model.keras")
-    point.plan.save(folder / "plan.json")
-    write_json(folder / "point.json", point.facts)
+    It compiles and trains the model in place on inputs of that side and returns its accuracy on data apart, a
+    fraction. With `epochs=0` it only takes the accuracy.
+    """
 
-
-def _load_point(folder: Path) -> Point:
-    facts = read_json(folder / "point.json", "a finished point")
-    return Point(**facts, plan=Plan.load(folder / "plan.json"), model=load_model(folder / "model.keras"))
+    def __call__(self, model: keras.Model, *, resolution: int, epochs: int, seed: int) -> float:
+        """Trains, and returns the accuracy."""

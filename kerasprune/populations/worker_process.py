@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 
 from kerasprune.errors import PruneError
-from kerasprune.workflows.engine import Candidate, Job
+from kerasprune.populations.engine import Candidate, Job
 
 TAIL = 4000  # characters of what a candidate wrote
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+import kerasprune
 from kerasprune.data.examples import Examples
 from kerasprune.data.lookup import own
 from kerasprune.data.signature import leaves_side_free
@@ -17,6 +18,7 @@ from kerasprune.files.keras_model import load_model, read_config
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
+from kerasprune.inlining.plain import at_unknown, plain
 from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, pruning, schema
@@ -25,7 +27,6 @@ from kerasprune.steps.finetune import teacher_weight
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.objective import Objective, by_name, classification, of_config
 from kerasprune.steps.report import worth
-from kerasprune.surgery.plain import at_unknown, plain
 
 if TYPE_CHECKING:
     from kerasprune.data.splits import SplitExamples
@@ -61,9 +62,7 @@ class Experiment:
         widths = recipe.reconfigure
         if widths is None:
             return model
-        from kerasprune.budgets.reconfigure import reconfigure
-
-        return reconfigure(
+        return kerasprune.reconfigure(
             model, params=widths.params, macs=widths.macs, resolution=self.free_side(model), seed=recipe.seed
         )
 
@@ -199,7 +198,7 @@ class Experiment:
             return None
         weight = teacher_weight(self.labelled(slim)) if spec.weight is None else spec.weight
         plan = plan if spec.features else None
-        from kerasprune.training.distillation import distil
+        from kerasprune.distillation.student import distil
 
         return distil(slim, dense, temperature=spec.temperature, weight=weight, features=spec.features, plan=plan)
 

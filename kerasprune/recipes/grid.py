@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 import yaml
 
 from kerasprune.errors import PruneError, formerly, raise_faults, warn, whole_number_faults
+from kerasprune.populations.population import Population
 from kerasprune.recipes import loader
 from kerasprune.recipes.yaml_text import read_value
 from kerasprune.reports.comparison import runs_below, write_comparison
-from kerasprune.workflows.population import Population
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,12 +12,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from kerasprune.attaching.callback import PruningCallback, facts
+from kerasprune.attaching.session import State
 from kerasprune.criteria.base import channel_sums, numbers
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.recipes.ahead import Ahead
 from kerasprune.surgery.cut_norms import along
-from kerasprune.training.callback import PruningCallback, facts
-from kerasprune.training.session import State
 
 Row = Mapping[str, Any]
 

@@ -23,7 +23,6 @@ from kerasprune.recipes.node import (
     PositiveInt,
 )
 from kerasprune.steps.choices import READY
-from kerasprune.workflows.choices import CONSTRAINTS
 
 
 class PlanStep(Node):
@@ -87,7 +86,7 @@ class ThreeDimensions(Node):
     min_macs: Fraction | None = None
     formerly: ClassVar[Mapping[str, str]] = {"down_to": "min_macs"}
 
-    constraint: Literal[CONSTRAINTS] = "macs"  # type: ignore[valid-type]
+    constraint: Literal["macs", "volume"] = "macs"
     rounds: PositiveInt = 4
     rank: PositiveInt = 1
     degree: PositiveInt = 3

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerasprune.attaching.callback import facts
 from kerasprune.costs.cost import cost
 from kerasprune.errors import Key, PruneError, formerly, raise_faults
 from kerasprune.files import path_of, read_text
@@ -21,7 +22,6 @@ from kerasprune.recipes.stages import prune
 from kerasprune.recipes.stages.context import Run
 from kerasprune.registry import budgets, prune_sections, stages
 from kerasprune.reports.expectation import judged
-from kerasprune.training.callback import facts
 
 if TYPE_CHECKING:
     from rich.console import Console

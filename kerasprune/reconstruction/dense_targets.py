@@ -9,12 +9,12 @@ import numpy as np
 
 from kerasprune.data.example_batches import Batches
 from kerasprune.graph.values import values
+from kerasprune.reconstruction.as_linear import numbers_of
+from kerasprune.reconstruction.inner_kernels import given_to
+from kerasprune.reconstruction.program import Program, Run, Step, Value
+from kerasprune.reconstruction.scratch import Scratch
+from kerasprune.reconstruction.solved_kernel import Kernel
 from kerasprune.rules.gate import Gate
-from kerasprune.surgery.as_linear import numbers_of
-from kerasprune.surgery.inner_kernels import given_to
-from kerasprune.surgery.program import Program, Run, Step, Value
-from kerasprune.surgery.scratch import Scratch
-from kerasprune.surgery.solved_kernel import Kernel
 
 
 @dataclass(frozen=True)

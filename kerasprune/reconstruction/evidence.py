@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kerasprune.surgery.layer_tail import Tail
+from kerasprune.reconstruction.layer_tail import Tail
 
 _NO_SCALE = 1e-6
 

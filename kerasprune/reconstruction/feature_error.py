@@ -12,9 +12,9 @@ import numpy as np
 from kerasprune.data.example_batches import Batches, example_batches
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
-from kerasprune.surgery.as_linear import Linear, as_linear
-from kerasprune.surgery.pairing import Pair, Pairing, paired
-from kerasprune.surgery.program import Run, Step, Value
+from kerasprune.reconstruction.as_linear import Linear, as_linear
+from kerasprune.reconstruction.pairing import Pair, Pairing, paired
+from kerasprune.reconstruction.program import Run, Step, Value
 
 
 def feature_error(
@@ -40,7 +40,7 @@ def feature_error(
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
-        >>> from kerasprune.surgery.feature_error import feature_error
+        >>> from kerasprune.reconstruction.feature_error import feature_error
         >>> dense = keras.layers.Dense
         >>> model = keras.Sequential([keras.Input((4,)), dense(8, "relu", name="first"), dense(6), dense(2)])
         >>> plan = kp.Plan({"first": range(8)})

@@ -11,7 +11,7 @@ from typing import Any
 from keras import layers, ops
 
 from kerasprune._keras import attention_parts, calls_of_layers
-from kerasprune.surgery.program import Step, run_step
+from kerasprune.reconstruction.program import Step, run_step
 
 _ATTENTION = (layers.MultiHeadAttention, layers.GroupQueryAttention)
 

@@ -12,8 +12,8 @@ from keras import layers
 from kerasprune._keras import LayerScale, StochasticDepth, nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.rule import channel_axis
-from kerasprune.surgery.as_linear import Linear
-from kerasprune.surgery.program import Program, Step, Value, run_step
+from kerasprune.reconstruction.as_linear import Linear
+from kerasprune.reconstruction.program import Program, Step, Value, run_step
 
 _CHANNEL_BY_CHANNEL = (
     layers.BatchNormalization,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kerasprune.surgery.as_linear import multiplied, product
+from kerasprune.reconstruction.as_linear import multiplied, product
 
 _AT_ONCE = 4096  # rows
 

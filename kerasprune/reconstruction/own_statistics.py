@@ -10,7 +10,7 @@ from keras import layers
 
 from kerasprune.data.example_batches import Batches
 from kerasprune.graph.values import values
-from kerasprune.surgery.batch_statistics import Averages, run, trainable_norms
+from kerasprune.reconstruction.batch_statistics import Averages, run, trainable_norms
 
 _LEAST = 100  # numbers of a channel that its variance is taken from
 

@@ -13,9 +13,9 @@ from kerasprune.errors import nearest, raise_faults
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
+from kerasprune.reconstruction.program import Program, Step, Value
 from kerasprune.rules.gate import Gate
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
-from kerasprune.surgery.program import Program, Step, Value
 
 
 @dataclass(frozen=True)

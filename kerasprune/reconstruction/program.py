@@ -19,7 +19,7 @@ from keras import tree
 from kerasprune._keras import argument_names, mask_of, put_mask
 from kerasprune.data.example_batches import Batches
 from kerasprune.graph.walk import functional, walk
-from kerasprune.surgery.scratch import Scratch
+from kerasprune.reconstruction.scratch import Scratch
 
 
 @dataclass(frozen=True, eq=False)

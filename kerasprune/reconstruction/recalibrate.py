@@ -11,7 +11,7 @@ from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.values import values
 from kerasprune.graph.walk import functional
-from kerasprune.surgery.batch_statistics import Averages, run, trainable_norms
+from kerasprune.reconstruction.batch_statistics import Averages, run, trainable_norms
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
 

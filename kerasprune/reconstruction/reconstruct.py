@@ -13,12 +13,12 @@ from kerasprune.errors import is_number, raise_faults, seed_faults, whole_number
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.values import values
 from kerasprune.plans import Plan
+from kerasprune.reconstruction.dense_targets import Targets
+from kerasprune.reconstruction.own_statistics import take_own_statistics
+from kerasprune.reconstruction.pairing import paired
+from kerasprune.reconstruction.solving import Solving
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
-from kerasprune.surgery.dense_targets import Targets
-from kerasprune.surgery.own_statistics import take_own_statistics
-from kerasprune.surgery.pairing import paired
-from kerasprune.surgery.solving import Solving
 
 _STRONGER = 10, 100, 1000  # ridges that are tried, too
 _TURNS = 8

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kerasprune.graph.channels import Slice
-from kerasprune.surgery.as_linear import Linear
-from kerasprune.surgery.layer_tail import Tail
-from kerasprune.surgery.program import Step
+from kerasprune.reconstruction.as_linear import Linear
+from kerasprune.reconstruction.layer_tail import Tail
+from kerasprune.reconstruction.program import Step
 
 
 @dataclass

@@ -14,16 +14,16 @@ import numpy as np
 from kerasprune.data.example_batches import Batches
 from kerasprune.errors import PruneError, warn
 from kerasprune.graph.values import values
-from kerasprune.surgery.as_linear import Linear, as_linear, numbers_of
-from kerasprune.surgery.dense_targets import Targets
-from kerasprune.surgery.evidence import Evidence, Rows
-from kerasprune.surgery.inner_kernels import given_to, kernel_layers, steps_of
-from kerasprune.surgery.layer_tail import Tail, tail_of
-from kerasprune.surgery.least_squares import LeastSquares, fitted
-from kerasprune.surgery.pairing import Pairing
-from kerasprune.surgery.program import Run, Step, Value
-from kerasprune.surgery.solved_kernel import Kernel
-from kerasprune.surgery.solving_order import in_order
+from kerasprune.reconstruction.as_linear import Linear, as_linear, numbers_of
+from kerasprune.reconstruction.dense_targets import Targets
+from kerasprune.reconstruction.evidence import Evidence, Rows
+from kerasprune.reconstruction.inner_kernels import given_to, kernel_layers, steps_of
+from kerasprune.reconstruction.layer_tail import Tail, tail_of
+from kerasprune.reconstruction.least_squares import LeastSquares, fitted
+from kerasprune.reconstruction.pairing import Pairing
+from kerasprune.reconstruction.program import Run, Step, Value
+from kerasprune.reconstruction.solved_kernel import Kernel
+from kerasprune.reconstruction.solving_order import in_order
 
 _NUMBERS = 2**26  # of the rows of one layer
 _LEAST = 2000  # positions of a problem that is one of many

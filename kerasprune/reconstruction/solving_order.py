@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kerasprune.surgery.program import Program, Step
+from kerasprune.reconstruction.program import Program, Step
 
 
 def in_order(program: Program, steps: Sequence[Step]) -> Iterator[tuple[list[Step], bool]]:

@@ -12,7 +12,7 @@ from kerasprune.costs.channel_polynomial import ChannelPolynomial
 from kerasprune.costs.cost import cost_of_what_stays, graph_at, macs_of_faults
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.spaces.recipes import Highest, Recipes, channels_kept, fractions_of, graph_of, narrowed, sizes_of
+from kerasprune.search.allocations import Highest, Recipes, channels_kept, fractions_of, graph_of, narrowed, sizes_of
 
 
 class Counting:

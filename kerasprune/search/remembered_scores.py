@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from kerasprune.errors import PruneError, short
+from kerasprune.populations.candidate_store import CandidateStore, key_of
+from kerasprune.populations.claim import claimed
+from kerasprune.populations.engine import Outcome
+from kerasprune.populations.meter import Meter
 from kerasprune.search.evolution import Genes
-from kerasprune.workflows.candidate_store import CandidateStore, key_of
-from kerasprune.workflows.claim import claimed
-from kerasprune.workflows.engine import Outcome
-from kerasprune.workflows.meter import Meter
 
 
 class RememberedScores:

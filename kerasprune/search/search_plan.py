@@ -21,14 +21,14 @@ from kerasprune.graph.trace import trace
 from kerasprune.graph.values import values
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
+from kerasprune.populations.identity import digest
+from kerasprune.reconstruction.feature_error import logit_error
+from kerasprune.reconstruction.recalibrate import recalibrate
 from kerasprune.search.evolution import Evolution, Genes
-from kerasprune.surgery.feature_error import logit_error
+from kerasprune.search.remembered_scores import RememberedScores
+from kerasprune.search.width_search import SearchedPlan, best_widths
+from kerasprune.search.widths import FRACTIONS, Widths
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.surgery.recalibrate import recalibrate
-from kerasprune.workflows.identity import digest
-from kerasprune.workflows.remembered_scores import RememberedScores
-from kerasprune.workflows.width_search import SearchedPlan, best_widths
-from kerasprune.workflows.widths import FRACTIONS, Widths
 
 SHORT = Evolution(population=20, parents=5, mutations=10, crossovers=10, generations=10)
 """200 candidates: minutes for a small network."""

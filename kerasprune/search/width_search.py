@@ -13,8 +13,8 @@ from kerasprune.files import path_of
 from kerasprune.files.writing import write_rows
 from kerasprune.plans import Plan
 from kerasprune.search.evolution import Evolution, Evolved, Limit
-from kerasprune.workflows.remembered_scores import RememberedScores
-from kerasprune.workflows.widths import Widths
+from kerasprune.search.remembered_scores import RememberedScores
+from kerasprune.search.widths import Widths
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from kerasprune.errors import PruneError, fraction_faults, interval_faults, rais
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import filled, legal
 from kerasprune.plans import Plan
+from kerasprune.search.allocations import sizes_of
+from kerasprune.search.counting import Counting
 from kerasprune.search.evolution import Limit
-from kerasprune.spaces.counting import Counting
-from kerasprune.spaces.recipes import sizes_of
 
 FRACTIONS = tuple(round(0.1 + 0.03 * step, 2) for step in range(31))
 """Fractions of the channels that MetaPruning chooses from: 0.10, 0.13, …, 1.00."""

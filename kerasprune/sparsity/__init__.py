@@ -1,10 +1,9 @@
 """Sparse networks from the start: masks at initialisation, what is left of a network under them, and ablations."""
 
-from kerasprune.registry import lazy
+from kerasprune.registry import lazy, of_papers
 
 __getattr__, __dir__, __all__ = lazy(
     {
-        "Inverted": "kerasprune.sparsity.ablations:Inverted",
         "LayerSparsity": "kerasprune.sparsity.report:LayerSparsity",
         "SparsityReport": "kerasprune.sparsity.report:SparsityReport",
         "attached": "kerasprune.sparsity.paths:attached",
@@ -15,7 +14,7 @@ __getattr__, __dir__, __all__ = lazy(
         "maximal_compression": "kerasprune.sparsity.collapse:maximal_compression",
         "prune_at_init": "kerasprune.sparsity.at_initialisation:prune_at_init",
         "random_masks": "kerasprune.sparsity.at_random:random_masks",
-        "shuffled": "kerasprune.sparsity.ablations:shuffled",
         "sparsity_report": "kerasprune.sparsity.report:sparsity_report",
     }
+    | of_papers("kerasprune.sparsity")
 )

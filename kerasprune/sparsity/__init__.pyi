@@ -1,6 +1,6 @@
 # Written by tests/test_names.py from the table in __init__.py.
-from kerasprune.sparsity.ablations import Inverted as Inverted
-from kerasprune.sparsity.ablations import shuffled as shuffled
+from kerasprune.papers.lottery.ablations import Inverted as Inverted
+from kerasprune.papers.lottery.ablations import shuffled as shuffled
 from kerasprune.sparsity.at_initialisation import prune_at_init as prune_at_init
 from kerasprune.sparsity.at_random import densities_of as densities_of
 from kerasprune.sparsity.at_random import random_masks as random_masks

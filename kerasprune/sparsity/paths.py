@@ -11,10 +11,10 @@ from keras import layers
 
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.criteria.flow import Flow
+from kerasprune.criteria.pipes import Either
 from kerasprune.errors import formerly
 from kerasprune.graph.trace import trace
 from kerasprune.sparsity.given import fitting
-from kerasprune.surgery.pipes import Either
 
 _MEANS = {
     layers.MaxPooling1D: layers.AveragePooling1D,

@@ -10,9 +10,9 @@ from typing import Any
 import keras
 
 from kerasprune._keras import compile_arguments
+from kerasprune.distillation.label_smoothing import smoothed
 from kerasprune.errors import Key, PruneError
 from kerasprune.surgery.compiled import anew
-from kerasprune.training.label_smoothing import smoothed
 
 # Losses that may be given by name, of logits or of probabilities as the model's last activation says.
 CROSS_ENTROPIES = {

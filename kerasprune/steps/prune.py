@@ -8,17 +8,21 @@ from typing import Any, NamedTuple
 import keras
 
 from kerasprune import defaults
+from kerasprune.attaching.own_step import has_own_step
 from kerasprune.budgets.base import Budget
 from kerasprune.costs.cost import cost, shares_of
 from kerasprune.criteria.base import Criterion
 from kerasprune.data.example_batches import image_side
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import leaves_side_free
+from kerasprune.distillation.student import distil as taught
 from kerasprune.errors import PruneError, kind_faults, raise_faults, seed_faults, warn, whole_number_faults
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import LOAD
+from kerasprune.inlining.plain import at_unknown, plain
 from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
+from kerasprune.reconstruction.reconstruct import reconstruct as solve
 from kerasprune.steps import finetune
 from kerasprune.steps.judge import Judge, check_examples
 from kerasprune.steps.objective import Objective, of_model
@@ -26,10 +30,6 @@ from kerasprune.steps.reconstruct import nearer
 from kerasprune.steps.remove import remove
 from kerasprune.steps.report import PruningReport
 from kerasprune.surgery.compiled import compile_like
-from kerasprune.surgery.plain import at_unknown, plain
-from kerasprune.surgery.reconstruct import reconstruct as solve
-from kerasprune.training.distillation import distil as taught
-from kerasprune.training.own_step import has_own_step
 
 KEPT = 0.5  # of the multiply–adds, if no target is given
 

@@ -9,11 +9,11 @@ from typing import Any
 import keras
 
 from kerasprune.plans import Plan
+from kerasprune.reconstruction.recalibrate import recalibrate
+from kerasprune.reconstruction.reconstruct import reconstruct
 from kerasprune.steps.choices import READY
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.reconstruct import nearer
-from kerasprune.surgery.recalibrate import recalibrate
-from kerasprune.surgery.reconstruct import reconstruct
 
 Preparation = Callable[[Judge, keras.Model, Plan, Any, int, int, float], keras.Model]
 """From a judge of the dense model, a slim model, its plan, examples, their number, a seed and the slack."""

@@ -11,8 +11,8 @@ from support import acting_table
 from support.greg_reference import compiled, network, train
 
 import kerasprune as kp
+from kerasprune.attaching.callback import declared
 from kerasprune.callbacks import GradualMagnitude, GReg1, IterativeMagnitude, NetworkSlimming, PruningCallback
-from kerasprune.training.callback import declared
 
 ON_TENSORFLOW = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a loop of TensorFlow")
 

@@ -6,7 +6,7 @@ import keras
 from support.convnet import compiled, small, train
 
 import kerasprune as kp
-from kerasprune.training.fit import Fit, Phase
+from kerasprune.attaching.fit import Fit, Phase
 
 
 class Watch(keras.callbacks.Callback):

@@ -10,10 +10,10 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.training.candidates import Part
-from kerasprune.training.granularity import Weight, WeightBlock
-from kerasprune.training.scope import Layer, Pattern, m_by_n
-from kerasprune.training.selection import Selection
+from kerasprune.attaching.candidates import Part
+from kerasprune.attaching.granularity import Weight, WeightBlock
+from kerasprune.attaching.scope import Layer, Pattern, m_by_n
+from kerasprune.attaching.selection import Selection
 
 # By hand, from what the layers compute: the axes of each kernel that an output is a sum over, and those of the outputs.
 AXES = {

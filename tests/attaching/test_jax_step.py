@@ -13,8 +13,8 @@ import pytest
 from support.convnet import DATA, compiled, small, train
 
 import kerasprune as kp
-from kerasprune.training.jax_step import own_variables, synchronise
-from kerasprune.training.state_variable import StateVariable
+from kerasprune.attaching.jax_step import own_variables, synchronise
+from kerasprune.attaching.state_variable import StateVariable
 
 ON_JAX = pytest.mark.skipif(keras.backend.backend() != "jax", reason="of JAX")
 

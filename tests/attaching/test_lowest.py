@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerasprune.training.lowest import lowest
+from kerasprune.attaching.lowest import lowest
 
 RANDOM = np.random.default_rng(0)
 SCORES = {

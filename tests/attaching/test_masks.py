@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from kerasprune import PruneError
+from kerasprune.attaching.masks import apply_masks, held
+from kerasprune.attaching.scope import rank
 from kerasprune.recipes.stages import sparsity
-from kerasprune.training.masks import apply_masks, held
-from kerasprune.training.scope import rank
 
 
 def dense() -> keras.Model:

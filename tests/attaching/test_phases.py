@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 import kerasprune as kp
-from kerasprune.training.phases import Phases
+from kerasprune.attaching.phases import Phases
 
 FITS = list(product((0, 1, 3, 6), (1, 2, 4), (2, 3, 5), range(1, 9)))
 

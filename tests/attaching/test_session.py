@@ -9,9 +9,9 @@ from support.convnet import compiled, small, train
 from support.interruption import Break, assert_equal
 
 import kerasprune as kp
+from kerasprune.attaching.fit import Fit
 from kerasprune.callbacks import GradualMagnitude, HoldMask, IterativeMagnitude, Polarization, Resume, detach
 from kerasprune.schedules import constant, cubic, linear
-from kerasprune.training.fit import Fit
 
 pytestmark = pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:The fit goes on")
 

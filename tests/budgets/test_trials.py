@@ -9,7 +9,7 @@ from keras import layers
 
 import kerasprune as kp
 from kerasprune.budgets.trials import Trials
-from kerasprune.surgery.least_squares import LeastSquares
+from kerasprune.reconstruction.least_squares import LeastSquares
 
 
 @pytest.fixture(scope="module")

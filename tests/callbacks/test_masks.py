@@ -13,15 +13,15 @@ from support.convnet import BATCH, DATA, STEPS, assert_zero, compiled, masked, s
 from support.processes import run_python
 
 import kerasprune as kp
+from kerasprune.attaching.candidates import Part, Unit
+from kerasprune.attaching.granularity import WeightBlock
+from kerasprune.attaching.optimizer import slots
+from kerasprune.attaching.phases import Phases
+from kerasprune.attaching.rewinding import rewind_optimizer
+from kerasprune.attaching.scope import Global, Layer, Pattern
 from kerasprune.callbacks import GradualMagnitude, HoldMask, IterativeMagnitude, LearningRateRewinding, Sparsity
 from kerasprune.schedules import cubic, updates
 from kerasprune.testing.toys import toy_model
-from kerasprune.training.candidates import Part, Unit
-from kerasprune.training.granularity import WeightBlock
-from kerasprune.training.optimizer import slots
-from kerasprune.training.phases import Phases
-from kerasprune.training.rewinding import rewind_optimizer
-from kerasprune.training.scope import Global, Layer, Pattern
 
 pytestmark = pytest.mark.filterwarnings("ignore:The schedule ends")
 

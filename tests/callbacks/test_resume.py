@@ -13,12 +13,12 @@ from support.convnet import DATA, STEPS, compiled, small, train
 from support.interruption import Break, assert_equal
 
 import kerasprune as kp
+from kerasprune.attaching.callback import PruningCallback
+from kerasprune.attaching.checkpoint import SavedState, last_good
+from kerasprune.attaching.fit import Fit
 from kerasprune.callbacks import GradualMagnitude, GReg2, IterativeMagnitude, Resume
 from kerasprune.data.epoch_counters import Positions
 from kerasprune.schedules import cubic
-from kerasprune.training.callback import PruningCallback
-from kerasprune.training.checkpoint import SavedState, last_good
-from kerasprune.training.fit import Fit
 
 pytestmark = pytest.mark.filterwarnings("ignore:The fit goes on", "ignore:The schedule ends")
 

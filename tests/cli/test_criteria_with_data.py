@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune import cli
-from kerasprune.training.depth_width_resolution import Extent, width_plan
+from kerasprune.papers.three_dimensions.depth_width_resolution import Extent, width_plan
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

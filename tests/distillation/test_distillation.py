@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.training.imitation import kind_of
+from kerasprune.distillation.soft_targets import kind_of
 
 T, WEIGHT = 4.0, 0.9
 

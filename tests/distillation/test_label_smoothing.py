@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from kerasprune import PruneError
+from kerasprune.distillation.label_smoothing import SmoothedSparseCategoricalCrossentropy, smoothed
 from kerasprune.recipes import loader
 from kerasprune.steps.objective import Objective
-from kerasprune.training.label_smoothing import SmoothedSparseCategoricalCrossentropy, smoothed
 
 LOGITS = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
 CLASSES = np.array([0, 4, 2, 2, 1, 3])

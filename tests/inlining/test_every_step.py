@@ -8,7 +8,7 @@ import pytest
 from keras import layers, ops
 
 import kerasprune as kp
-from kerasprune.surgery.plain import plain
+from kerasprune.inlining.plain import plain
 from kerasprune.testing import randomise
 
 

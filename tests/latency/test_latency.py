@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from keras import layers
 
-import kerasprune.export.latency as module
+import kerasprune.latency.measure as module
 from kerasprune.errors import PruneError
 from kerasprune.export import tflite
-from kerasprune.export.latency import compare_latency, latency
+from kerasprune.latency.measure import compare_latency, latency
 
 
 def network(width: int, side: int | None = 32) -> keras.Model:

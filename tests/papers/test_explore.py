@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune import PruneError, cli
-from kerasprune.recipes.explore import Draw, explore
+from kerasprune.papers.pruning_spaces.explore import Draw, explore
 
 FINETUNE = {"epochs": 1, "optimizer": {"name": "sgd", "learning_rate": 0.05}}
 
@@ -95,7 +95,7 @@ def test_those_that_rank_highest_are_trained_and_their_plans_written(folder):
 
 def test_a_run_goes_on_without_evaluating_anything_twice(files, folder, monkeypatch):
     before = rows(folder / "members.csv")
-    monkeypatch.setattr("kerasprune.recipes.space_member.begun", None)
+    monkeypatch.setattr("kerasprune.papers.pruning_spaces.member.begun", None)
     run(files, "out", best=1, finetune=FINETUNE, shown=1, resume=True)
     assert rows(folder / "members.csv") == before
 

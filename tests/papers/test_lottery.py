@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.workflows.lottery import CONTROLS, shuffled
+from kerasprune.papers.lottery.tickets import CONTROLS, shuffled
 
 KEEP = (0.5, 0.2)
 SCHEDULE = [0.05, 0.02, 0.01]

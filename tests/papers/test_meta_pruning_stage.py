@@ -10,10 +10,10 @@ from support.refusal import refusal
 
 import kerasprune as kp
 from kerasprune.files import read_rows
+from kerasprune.papers.meta_pruning import stage as meta_pruning
 from kerasprune.recipes import loader, runner
 from kerasprune.recipes.progress import Terminal
 from kerasprune.recipes.run_folder import RunFolder
-from kerasprune.recipes.stages import meta_pruning
 
 TEXT = """\
 name: tiny

@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.budgets.coupled_layers import CoupledLayers
+from kerasprune.papers.synexp.coupled_layers import CoupledLayers
 from kerasprune.testing import check_rebuild, randomise
 
 

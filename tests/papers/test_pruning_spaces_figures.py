@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from kerasprune.reports import pruning_spaces
-from kerasprune.reports.pruning_spaces import Member
+from kerasprune.papers.pruning_spaces import figures as pruning_spaces
+from kerasprune.papers.pruning_spaces.figures import Member
 
 
 def population(regimes=(0.25, 0.1, 0.05)) -> list[Member]:

@@ -13,11 +13,11 @@ from support.refusal import refusal
 
 import kerasprune as kp
 from kerasprune.files import read_rows
+from kerasprune.papers.pruning_spaces import stage as space
 from kerasprune.recipes import loader, runner
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.listing import described
 from kerasprune.recipes.run_folder import RunFolder
-from kerasprune.recipes.stages import space
 from kerasprune.recipes.starter import schema_json
 
 TEXT = """\

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.spaces.space import Space
+from kerasprune.papers.pruning_spaces.space import Space
 
 
 @pytest.fixture(scope="module")

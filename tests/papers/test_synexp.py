@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import minimize, nnls
 
 import kerasprune as kp
-from kerasprune.budgets.coupled_layers import kernel_costs
-from kerasprune.budgets.synexp import densities, expectation
+from kerasprune.papers.synexp.coupled_layers import kernel_costs
+from kerasprune.papers.synexp.synexp import densities, expectation
 
 
 def _solver(alpha, beta, params, macs, cap):

@@ -15,12 +15,12 @@ import pytest
 import kerasprune as kp
 from kerasprune.criteria import blocks_of
 from kerasprune.criteria.l1 import L1
+from kerasprune.papers.three_dimensions.depth_width_resolution import Costs, Extent
+from kerasprune.papers.three_dimensions.one_dimension import one_dimension
+from kerasprune.papers.three_dimensions.rounds import rounds
+from kerasprune.papers.three_dimensions.workflow import Judges, check_points, collect, plan_at, three_dimensions
 from kerasprune.search import MAP, Smooth
 from kerasprune.testing import randomise
-from kerasprune.training.depth_width_resolution import Costs, Extent
-from kerasprune.workflows.one_dimension import one_dimension
-from kerasprune.workflows.rounds import rounds
-from kerasprune.workflows.three_dimensions import Judges, check_points, collect, plan_at, three_dimensions
 
 SIDE = 16
 
@@ -163,7 +163,7 @@ def test_one_dimension_comes_nearest_to_the_budget(model, data):
 KILLED = """
 import os, signal, sys, json
 import numpy as np, keras, kerasprune as kp
-from kerasprune.workflows.three_dimensions import three_dimensions
+from kerasprune.papers.three_dimensions.workflow import three_dimensions
 from kerasprune.search import MAP
 folder, limit = sys.argv[1], int(sys.argv[2])
 keras.utils.set_random_seed(0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.reports import three_dimensions as figures
+from kerasprune.papers.three_dimensions import figures as figures
 from kerasprune.reports.record import Record
 
 EMPTY = Record(title="empty", recipe={}, summary={})

@@ -9,12 +9,12 @@ import pytest
 from rich.console import Console
 
 import kerasprune as kp
+from kerasprune.papers.three_dimensions import stage as three_dimensions
 from kerasprune.recipes import loader as loading
 from kerasprune.recipes import runner as running
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.learning import Cosine, MultiStep
 from kerasprune.recipes.run_folder import RunFolder
-from kerasprune.recipes.stages import three_dimensions
 
 # Baseline, accuracy, Prr, Frr, batch.
 CIFAR = {

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.workflows.candidate_store import CandidateStore, key_of
-from kerasprune.workflows.claim import claimed
-from kerasprune.workflows.remembered_scores import RememberedScores
+from kerasprune.populations.candidate_store import CandidateStore, key_of
+from kerasprune.populations.claim import claimed
+from kerasprune.search.remembered_scores import RememberedScores
 
 SETTINGS = {
     "dimension": "width",
@@ -139,7 +139,7 @@ def test_points_are_made_by_one_process_at_a_time_and_read_by_all(tmp_path):
 def test_what_another_process_has_finished_meanwhile_is_taken(tmp_path, monkeypatch):
     from contextlib import contextmanager
 
-    from kerasprune.workflows import store
+    from kerasprune.populations import store
 
     @contextmanager
     def late(path):

@@ -9,8 +9,10 @@ from support.processes import run_python
 
 import kerasprune as kp
 from kerasprune import PruneError
+from kerasprune.papers.synexp import precrop_tables
+from kerasprune.papers.three_dimensions import map_table5
 from kerasprune.recipes.reproductions import entry as entries
-from kerasprune.recipes.reproductions import greg_tables, hrank_tables, map_table5, precrop_tables, reproduce
+from kerasprune.recipes.reproductions import greg_tables, hrank_tables, reproduce
 from kerasprune.recipes.reproductions.reproduce import NotRun, Outcome, Row
 from kerasprune.search import MAP
 

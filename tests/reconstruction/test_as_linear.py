@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from kerasprune.surgery.as_linear import as_linear, multiplied
+from kerasprune.reconstruction.as_linear import as_linear, multiplied
 
 CASES = {
     "dense": (layers.Dense(5), (4,)),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.surgery.feature_error import feature_error, logit_error
+from kerasprune.reconstruction.feature_error import feature_error, logit_error
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kerasprune.surgery.least_squares import LeastSquares
+from kerasprune.reconstruction.least_squares import LeastSquares
 
 
 @pytest.mark.parametrize("number", [40, 5])

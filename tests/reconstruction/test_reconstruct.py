@@ -8,9 +8,9 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.surgery.feature_error import feature_error
-from kerasprune.surgery.reconstruct import reconstruct
-from kerasprune.surgery.scratch import Scratch
+from kerasprune.reconstruction.feature_error import feature_error
+from kerasprune.reconstruction.reconstruct import reconstruct
+from kerasprune.reconstruction.scratch import Scratch
 
 SIZE = 8
 
@@ -165,7 +165,7 @@ def test_activations_in_files_count_as_those_in_memory(net, monkeypatch):
             return held[-1]
 
     there = reconstruct(slim, net, plan, x)
-    monkeypatch.setattr("kerasprune.surgery.dense_targets.Scratch", InFiles)
+    monkeypatch.setattr("kerasprune.reconstruction.dense_targets.Scratch", InFiles)
     assert all(map(np.array_equal, there.get_weights(), reconstruct(slim, net, plan, x).get_weights()))
     assert held and all(isinstance(array, np.memmap) for array in held)
 
@@ -235,7 +235,7 @@ def test_what_a_relu_cuts_off_need_not_be_met(monkeypatch):
     expected = _outputs(keras.Model(model.inputs, model.get_layer("seen").output), x)
     errors = []
     for turns in (0, 1, 8):
-        monkeypatch.setattr("kerasprune.surgery.reconstruct._TURNS", turns)
+        monkeypatch.setattr("kerasprune.reconstruction.reconstruct._TURNS", turns)
         new = reconstruct(kp.rebuild(model, plan), model, plan, x)
         seen = _outputs(keras.Model(new.inputs, new.get_layer("seen").output), x)
         errors.append(((seen - expected) ** 2).sum())
@@ -359,8 +359,8 @@ def test_a_layer_of_several_calls_is_solved_for_all_of_them(behind, recwarn):
 
 def test_shared_layers_are_solved_after_all_that_any_of_their_calls_reads():
     """A head on two levels of a pyramid, and a block that is applied to what it has made."""
-    from kerasprune.surgery.program import Program
-    from kerasprune.surgery.solving_order import in_order
+    from kerasprune.reconstruction.program import Program
+    from kerasprune.reconstruction.solving_order import in_order
 
     inputs = keras.Input((SIZE, SIZE, 3))
     head, again = layers.Conv2D(4, 3, name="head"), layers.Conv2D(4, 1, name="again")

@@ -8,9 +8,9 @@ import pytest
 from support.greg_reference import compiled, train
 
 import kerasprune as kp
+from kerasprune.attaching.composite import attach, take_off
 from kerasprune.callbacks import GReg1, GReg2, NormHistory
 from kerasprune.regularizers import GrowingL2
-from kerasprune.training.composite import attach, take_off
 
 COUPLED = np.array([[2.0, 0.9], [0.9, 1.0]])
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from kerasprune import PruneError
+from kerasprune.attaching.damping import Damping, critical_damping
+from kerasprune.attaching.session import Session
+from kerasprune.attaching.shrinkage import schedule_doubts
 from kerasprune.registry import growths
 from kerasprune.regularizers.growth import GeometricGrowth, Growth, LinearGrowth, TwoSlopeGrowth
-from kerasprune.training.damping import Damping, critical_damping
-from kerasprune.training.session import Session
-from kerasprune.training.shrinkage import schedule_doubts
 
 MOMENTUM = 0.9
 

@@ -9,7 +9,7 @@ from keras import layers
 
 import kerasprune as kp
 from kerasprune.budgets.base import kept_number
-from kerasprune.spaces.recipes import channels_kept
+from kerasprune.search.allocations import channels_kept
 
 
 def drawn(graph: kp.ChannelGraph, number: int, seed: int = 0) -> kp.spaces.Recipes:

@@ -10,9 +10,9 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
+from kerasprune.reconstruction.feature_error import logit_error
 from kerasprune.search import Evolution
-from kerasprune.surgery.feature_error import logit_error
-from kerasprune.workflows.widths import Widths
+from kerasprune.search.widths import Widths
 
 FEW = Evolution(population=5, parents=3, mutations=3, crossovers=3, generations=3)
 EIGHTHS = tuple(step / 8 for step in range(1, 9))

@@ -11,18 +11,26 @@ ROOT = Path(__file__).parents[2]
 # From the ground up. A room is a file in the package root, a package of it, or the benchmarks; it imports from rooms on
 # lower floors only. This table is the only one: CONTRIBUTING.md holds a copy that is written from it.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("defaults", "errors"),
-    ("_keras", "backend", "files", "registry"),
-    ("data", "graph", "models", "regularizers", "search", "thresholds"),
-    ("analysis", "export", "plans", "reports", "rules", "schedules"),
-    ("surgery",),
-    ("costs", "criteria"),
+    ("_keras", "defaults", "errors"),
+    ("backend", "files", "graph", "registry"),
+    ("data", "models", "plans", "regularizers", "reports", "rules", "thresholds"),
+    ("export", "populations", "schedules", "surgery"),
+    ("costs", "inlining", "latency", "reconstruction"),
+    ("criteria", "verification"),
     ("budgets", "sparsity"),
-    ("planning", "spaces", "training", "verification"),
-    ("callbacks", "steps"),
-    ("testing", "workflows"),
+    ("attaching", "planning", "search"),
+    ("analysis", "callbacks", "distillation"),
+    ("steps", "testing"),
     ("recipes",),
     ("cli",),
+    (
+        "papers",
+        "papers.lottery",
+        "papers.meta_pruning",
+        "papers.pruning_spaces",
+        "papers.synexp",
+        "papers.three_dimensions",
+    ),
     ("__main__", "benchmarks"),
 )
 FACADE = "__init__"  # the package itself: a table of names, which imports the registry only
@@ -39,7 +47,8 @@ def room(module: str) -> str:
     first, _, rest = module.partition(".")
     if first == "benchmarks":
         return first
-    return rest.split(".")[0] or FACADE
+    name, _, inside = rest.partition(".")
+    return f"papers.{inside.split('.')[0]}" if name == "papers" and inside else name or FACADE
 
 
 def imports(path: Path, known: set[str]) -> set[str]:

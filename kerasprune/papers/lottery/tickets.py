@@ -11,13 +11,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.attaching import scope as scopes
+from kerasprune.attaching.granularity import Weight
+from kerasprune.attaching.masks import Masks, apply_masks, held
+from kerasprune.attaching.rewinding import remembered, rewind_weights
 from kerasprune.errors import formerly, is_number, nearest, raise_faults, whole_number_faults
 from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.reinitialise import reinitialise
-from kerasprune.training import scope as scopes
-from kerasprune.training.granularity import Weight
-from kerasprune.training.masks import Masks, apply_masks, held
-from kerasprune.training.rewinding import remembered, rewind_weights
 
 CONTROLS = ("random_reinit", "random_prune", "one_shot")
 Fit = Callable[..., float]

@@ -17,11 +17,11 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.graph.values import values
 from kerasprune.graph.walk import functional
+from kerasprune.inlining.plain import plain
+from kerasprune.search.widths import FRACTIONS, Widths
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
-from kerasprune.surgery.plain import plain
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.workflows.widths import FRACTIONS, Widths
 
 
 @dataclass(frozen=True)

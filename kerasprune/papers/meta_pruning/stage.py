@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keras
 
+from kerasprune.papers.meta_pruning.pruning_net import PruningNet
+from kerasprune.papers.meta_pruning.workflow import meta_pruning
 from kerasprune.plans import Plan
 from kerasprune.recipes import pruning
 from kerasprune.recipes.experiment import Experiment
@@ -11,8 +13,6 @@ from kerasprune.recipes.fit import fit as train
 from kerasprune.recipes.stages.context import Run
 from kerasprune.search.evolution import Evolution
 from kerasprune.steps.report import worth
-from kerasprune.workflows.meta_pruning import meta_pruning
-from kerasprune.workflows.pruning_net import PruningNet
 
 FOLDER, TABLE = "meta_pruning", "candidates.csv"
 

@@ -16,21 +16,20 @@ from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import formerly, fraction_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.values import values
+from kerasprune.inlining.plain import plain
+from kerasprune.papers.meta_pruning.pruning_net import PruningNet, traced_alike
 from kerasprune.plans import Plan
+from kerasprune.populations.identity import digest
+from kerasprune.populations.store import Store, TrainAndJudge
+from kerasprune.reconstruction.recalibrate import recalibrate
 from kerasprune.search.evolution import Evolution, Genes
+from kerasprune.search.remembered_scores import RememberedScores
+from kerasprune.search.search_plan import packed
+from kerasprune.search.width_search import SearchedPlan, best_widths
+from kerasprune.search.widths import FRACTIONS
 from kerasprune.surgery.compiled import compile_like
-from kerasprune.surgery.plain import plain
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.surgery.recalibrate import recalibrate
 from kerasprune.surgery.reinitialise import reinitialise
-from kerasprune.workflows.identity import digest
-from kerasprune.workflows.pruning_net import PruningNet, traced_alike
-from kerasprune.workflows.remembered_scores import RememberedScores
-from kerasprune.workflows.rounds import Fit
-from kerasprune.workflows.search_plan import packed
-from kerasprune.workflows.store import Store
-from kerasprune.workflows.width_search import SearchedPlan, best_widths
-from kerasprune.workflows.widths import FRACTIONS
 
 WEIGHTS = "net.weights.h5"
 Judge = Callable[[keras.Model], float]
@@ -59,7 +58,7 @@ class MetaPruned:
 @formerly("macs")
 def meta_pruning(
     model: keras.Model | ChannelGraph,
-    fit: Fit,
+    fit: TrainAndJudge,
     *,
     macs: float = 0.5,
     data: Any,
@@ -217,7 +216,9 @@ def search_widths(
     return best_widths(widths, limit, asked, evolution, seed)
 
 
-def _train(net: PruningNet, fit: Fit, epochs: int, folder: str | Path | None, settings: dict[str, Any]) -> None:
+def _train(
+    net: PruningNet, fit: TrainAndJudge, epochs: int, folder: str | Path | None, settings: dict[str, Any]
+) -> None:
     """Trains a PruningNet, or takes the weights of one that was trained with the same settings."""
     counts = [each.tolist() for each in net.widths.counts]
     settings |= {"model": net.widths.graph.fingerprint, "counts": counts}

@@ -1,18 +1,49 @@
-"""Pruning spaces: populations of recipes under constraints, their costs, and how their results are distributed."""
+"""Pruning spaces: populations of allocations under constraints, their costs, and how their results are distributed.
+
+He et al., Network Pruning Spaces, 2023; Li et al., EagleEye: Fast Sub-net Evaluation, ECCV 2020 (`ranking.py`).
+
+    mcb = c_macs ÷ c_params,   std = √(1/n Σ (kᵢ − k̄)²),   of the fractions kᵢ kept of the groups
+
+Read `space.py` (what is allowed), `sampling.py` and `rejection.py` (draws), `ratio.py` and `distribution.py` (what is
+measured), `ranking.py` (candidates judged without training), `explore.py` (a whole experiment).
+"""
 
 from kerasprune.registry import lazy
 
 __getattr__, __dir__, __all__ = lazy(
     {
-        "EDF": "kerasprune.spaces.distribution:EDF",
-        "Recipes": "kerasprune.spaces.recipes:Recipes",
-        "Space": "kerasprune.spaces.space:Space",
-        "acceptance": "kerasprune.spaces.rejection:acceptance",
-        "costs": "kerasprune.spaces.counting:costs",
-        "edf": "kerasprune.spaces.distribution:edf",
-        "mcb": "kerasprune.spaces.ratio:mcb",
-        "random_recipes": "kerasprune.spaces.rejection:random_recipes",
-        "sample": "kerasprune.spaces.sampling:sample",
-        "uniform": "kerasprune.spaces.sampling:uniform",
+        "EDF": "kerasprune.papers.pruning_spaces.distribution:EDF",
+        "Recipes": "kerasprune.search.allocations:Recipes",
+        "Space": "kerasprune.papers.pruning_spaces.space:Space",
+        "acceptance": "kerasprune.papers.pruning_spaces.rejection:acceptance",
+        "costs": "kerasprune.search.counting:costs",
+        "edf": "kerasprune.papers.pruning_spaces.distribution:edf",
+        "mcb": "kerasprune.papers.pruning_spaces.ratio:mcb",
+        "random_recipes": "kerasprune.papers.pruning_spaces.rejection:random_recipes",
+        "sample": "kerasprune.papers.pruning_spaces.sampling:sample",
+        "uniform": "kerasprune.papers.pruning_spaces.sampling:uniform",
     }
 )
+
+BRINGS = {
+    "kerasprune": {
+        "Chosen": "kerasprune.papers.pruning_spaces.ranking:Chosen",
+        "Ranking": "kerasprune.papers.pruning_spaces.ranking:Ranking",
+        "eagle_eye": "kerasprune.papers.pruning_spaces.ranking:eagle_eye",
+        "rank": "kerasprune.papers.pruning_spaces.ranking:rank",
+        "spaces": "kerasprune.papers.pruning_spaces",
+    },
+    "kerasprune.search": {
+        "PowerLaw": "kerasprune.papers.pruning_spaces.fitted_power:PowerLaw",
+        "power_law": "kerasprune.papers.pruning_spaces.fitted_power:power_law",
+    },
+    "commands": {
+        "space": "kerasprune.papers.pruning_spaces.command",
+    },
+    "prune_sections": {
+        "space": "kerasprune.papers.pruning_spaces.stage",
+    },
+    "section_figures": {
+        "space": "kerasprune.papers.pruning_spaces.figures:FIGURES",
+    },
+}

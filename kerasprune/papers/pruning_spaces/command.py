@@ -95,7 +95,7 @@ def space(
         "finetune": finetuning(finetune_epochs, optimizer, learning_rate),
         "trust": (imports or True) if trust else False,
     }
-    from kerasprune.recipes.explore import Draw, explore
+    from kerasprune.papers.pruning_spaces.explore import Draw, explore
 
     start(verbose=verbose)
     import_code(imports, trust)
@@ -110,7 +110,7 @@ def space(
 def _print(folder: Path) -> None:
     """Prints the best members, and where the others are."""
     from kerasprune.files import read_rows
-    from kerasprune.recipes.explore import MEMBERS, PLANS
+    from kerasprune.papers.pruning_spaces.explore import MEMBERS, PLANS
 
     rows = read_rows(folder / MEMBERS)
     columns = ["space", "number", "macs", "params", "mcb", "std"]

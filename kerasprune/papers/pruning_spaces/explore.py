@@ -12,22 +12,22 @@ import numpy as np
 from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
 from kerasprune.files import path_of, write_rows, write_text
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.papers.pruning_spaces import figures as pruning_spaces
+from kerasprune.papers.pruning_spaces.figures import Member
+from kerasprune.papers.pruning_spaces.sampling import sample
+from kerasprune.papers.pruning_spaces.space import Space
+from kerasprune.populations.population import OF_THE_STORE, Population
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.compare import check_dense, trust_of, version_of
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.run_folder import claim
-from kerasprune.reports import pruning_spaces
-from kerasprune.reports.pruning_spaces import Member
-from kerasprune.spaces.recipes import Recipes
-from kerasprune.spaces.sampling import sample
-from kerasprune.spaces.space import Space
+from kerasprune.search.allocations import Recipes
 from kerasprune.steps.choices import READY
-from kerasprune.workflows.population import OF_THE_STORE, Population
 
 STORE, RECIPES, MEMBERS, PLANS = "population.sqlite", "recipes.csv", "members.csv", "plans"
 MEASURES = ("macs", "params", "mcb", "std")
-MEMBER = "kerasprune.recipes.space_member"
+MEMBER = "kerasprune.papers.pruning_spaces.member"
 
 
 @dataclass(frozen=True)

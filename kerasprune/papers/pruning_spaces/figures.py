@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerasprune.papers.pruning_spaces.fitted_power import PowerLaw, power_law
 from kerasprune.reports.figures import DENSE, SLIM, svg
-from kerasprune.search.fitted_power import PowerLaw, power_law
+from kerasprune.reports.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 BEST = 40
 _BINS = 20
+_JUDGED = {"std": "standard deviation of the recipe", "mcb": "mean computation budget: MACs kept ÷ parameters kept"}
+_FACTS = ("recipe", "macs", "params", *_JUDGED)
 _MEASURES = {
     "std": "standard deviation of the recipe",
     "macs": "multiply–adds kept",
@@ -228,3 +231,44 @@ def _curve(axes: Axes, law: PowerLaw | None, x: Sequence[float]) -> None:
     if law is not None:
         line = np.linspace(min(x), max(x), 60)
         axes.plot(line, law(line), "--", color=DENSE, linewidth=1, label=f"power law, R² {law.explained:.2f}")
+
+
+# ---- of one run -----------------------------------------------------------------------------------------------
+
+
+def space(record: Record) -> str | None:
+    """Draws what each recipe of a pruning space was judged with, over its spread and its mean computation budget.
+
+    One row of panels for each time that recipes were judged; the best of each is filled.
+    """
+    rounds = judged(record)
+    if not rounds:
+        return None
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(len(rounds), len(_JUDGED), squeeze=False)
+        for row, (name, rows) in zip(panels, rounds.items(), strict=True):
+            best = max(rows, key=lambda each: each[name])
+            for axes, (measure, label) in zip(row, _JUDGED.items(), strict=True):
+                axes.scatter([each[measure] for each in rows], [each[name] for each in rows], s=14, color=DENSE)
+                axes.scatter([best[measure]], [best[name]], s=28, color=SLIM)
+                axes.set(xlabel=label, ylabel=name)
+
+    return svg(draw, height=2.6 * len(rounds))
+
+
+def judged(record: Record) -> dict[str, list[Mapping[str, Any]]]:
+    """Returns the recipes of a space by what they were judged as, in this order, and nothing for other runs."""
+    rows = record.space
+    names = [name for name in (rows[0] if rows else ()) if name not in _FACTS and name not in record.widths]
+    found = {name: [row for row in rows if isinstance(row[name], float)] for name in names}
+    return {name: each for name, each in found.items() if each}
+
+
+FIGURES = (
+    (
+        "Recipes of the pruning space",
+        space,
+        "What each recipe was judged with, a row of panels for each round; the best of each is blue.",
+    ),
+)

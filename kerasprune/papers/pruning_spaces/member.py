@@ -12,7 +12,7 @@ from kerasprune.plans import Plan
 from kerasprune.recipes import lookup
 from kerasprune.recipes.contender import begun, measured, ready, train
 from kerasprune.recipes.experiment import Experiment
-from kerasprune.spaces.recipes import Recipes
+from kerasprune.search.allocations import Recipes
 from kerasprune.surgery.rebuild import rebuild
 
 

@@ -12,10 +12,11 @@ from kerasprune.data.examples import Examples
 from kerasprune.defaults import BATCH, DELTA, SAMPLES
 from kerasprune.errors import PruneError, choice_faults, formerly, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.papers.pruning_spaces.rejection import kept_of, random_recipes
+from kerasprune.papers.pruning_spaces.space import Space
 from kerasprune.plans import Plan
-from kerasprune.spaces.recipes import Recipes, graph_of
-from kerasprune.spaces.rejection import kept_of, random_recipes
-from kerasprune.spaces.space import Space
+from kerasprune.reconstruction.recalibrate import recalibrate
+from kerasprune.search.allocations import Recipes, graph_of
 from kerasprune.steps.choices import READY
 from kerasprune.steps.judge import Judge, check_examples
 from kerasprune.steps.objective import of_model
@@ -23,7 +24,6 @@ from kerasprune.steps.ready import PREPARATIONS
 from kerasprune.steps.report import StepReport, accuracy_of
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.surgery.recalibrate import recalibrate
 
 MEASURES = ("accuracy", "loss", "error")
 

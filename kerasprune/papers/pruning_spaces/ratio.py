@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.spaces.counting import costs
-from kerasprune.spaces.recipes import Recipes, graph_of
+from kerasprune.search.allocations import Recipes, graph_of
+from kerasprune.search.counting import costs
 
 
 def mcb(

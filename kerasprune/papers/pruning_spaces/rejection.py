@@ -16,8 +16,8 @@ from kerasprune.errors import (
     seed_faults,
     whole_number_faults,
 )
-from kerasprune.spaces.recipes import Recipes
-from kerasprune.spaces.space import Space, of_space
+from kerasprune.papers.pruning_spaces.space import Space, of_space
+from kerasprune.search.allocations import Recipes
 
 _AT_ONCE = 4096
 

@@ -17,8 +17,8 @@ from kerasprune.errors import (
     whole_number_faults,
 )
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.spaces.recipes import Recipes, graph_of
-from kerasprune.spaces.space import Space, Window, of_space
+from kerasprune.papers.pruning_spaces.space import Space, Window, of_space
+from kerasprune.search.allocations import Recipes, graph_of
 
 LEAST = 0.01  # the smallest fraction kept that is drawn
 _WIDEST = 0.5  # half the width of what is drawn around the uniform recipe, where no deviation is asked for

@@ -14,8 +14,8 @@ from kerasprune.costs.cost import check_counted, cost, graph_at
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import Function, fraction_faults, is_number, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.spaces.counting import Counting
-from kerasprune.spaces.recipes import Highest, graph_of
+from kerasprune.search.allocations import Highest, graph_of
+from kerasprune.search.counting import Counting
 
 AROUND = 0.1  # of a mean computation budget that is given as one number, as in the paper
 DELTA = 0.002  # half the width of a window, as in the paper

@@ -10,16 +10,16 @@ import keras
 
 from kerasprune.errors import PruneError
 from kerasprune.files import read_rows, write_rows
+from kerasprune.papers.pruning_spaces.sampling import sample
+from kerasprune.papers.pruning_spaces.space import Space
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, pruning
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.stages.context import Run
-from kerasprune.spaces.recipes import Recipes
-from kerasprune.spaces.sampling import sample
-from kerasprune.spaces.space import Space
+from kerasprune.reconstruction.batch_statistics import trainable_norms
+from kerasprune.search.allocations import Recipes
 from kerasprune.steps.ready import PREPARATIONS
-from kerasprune.surgery.batch_statistics import trainable_norms
 from kerasprune.surgery.rebuild import rebuild
 
 TABLE = "space.csv"

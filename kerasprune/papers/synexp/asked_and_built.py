@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from kerasprune.budgets.coupled_layers import CoupledLayers
 from kerasprune.errors import is_number, raise_faults, warn
+from kerasprune.papers.synexp.coupled_layers import CoupledLayers
 
 Made = TypeVar("Made")
 Shares = Mapping[str, float]

@@ -8,9 +8,9 @@ from math import prod
 
 import numpy as np
 
-from kerasprune.budgets.synexp import densities
 from kerasprune.costs.cost import macs_of_kernel
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.papers.synexp.synexp import densities
 
 _SLACK = 1e-9  # relative
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.budgets.asked_and_built import given_shares, share_faults
-from kerasprune.budgets.coupled_layers import kernel_costs
-from kerasprune.budgets.synexp import densities
 from kerasprune.costs.cost import graph_at
 from kerasprune.errors import raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
+from kerasprune.papers.synexp.asked_and_built import given_shares, share_faults
+from kerasprune.papers.synexp.coupled_layers import kernel_costs
+from kerasprune.papers.synexp.synexp import densities
 
 
 def layer_densities(

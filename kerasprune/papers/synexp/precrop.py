@@ -8,14 +8,14 @@ from math import prod, sqrt
 import keras
 import numpy as np
 
-from kerasprune.budgets.asked_and_built import Shares, built_as_asked, given_shares, share_faults
 from kerasprune.budgets.base import kept_number
-from kerasprune.budgets.coupled_layers import CoupledLayers
 from kerasprune.costs.cost import ShareCounter, check_counted, cost, counter, graph_at
 from kerasprune.errors import fraction_faults, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.trace import trace
+from kerasprune.papers.synexp.asked_and_built import Shares, built_as_asked, given_shares, share_faults
+from kerasprune.papers.synexp.coupled_layers import CoupledLayers
 from kerasprune.plans import Plan
 
 Choice = Mapping[str, np.ndarray]

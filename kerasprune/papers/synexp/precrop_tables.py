@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import keras
 
-from kerasprune.budgets.precrop import precrop
-from kerasprune.budgets.reconfigure import reconfigure
 from kerasprune.costs.cost import Cost, cost, shares_of
 from kerasprune.graph.trace import trace
 from kerasprune.models import get
+from kerasprune.papers.synexp.precrop import precrop
+from kerasprune.papers.synexp.reconfigure import reconfigure
 from kerasprune.recipes.reproductions.entry import Note, Row, about
 from kerasprune.surgery.rebuild import rebuild
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.budgets.precrop import precrop
+from kerasprune.papers.synexp.precrop import precrop
 from kerasprune.plans import Plan
 from kerasprune.recipes import pruning
 from kerasprune.recipes.experiment import Experiment

@@ -8,8 +8,8 @@ from math import pi, sqrt
 
 import numpy as np
 
-from kerasprune.budgets.synexp import expectation
 from kerasprune.errors import choice_faults, fraction_faults, raise_faults, seed_faults, whole_number_faults
+from kerasprune.papers.synexp.synexp import expectation
 
 _MAGNITUDE = sqrt(2 / pi)  # of a standard normal number
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.polynomial import legendre
 
 from kerasprune.errors import raise_faults, whole_number_faults
-from kerasprune.search.polynomial import ridge_faults
-from kerasprune.search.surface import Surface
+from kerasprune.papers.three_dimensions.polynomial import ridge_faults
+from kerasprune.papers.three_dimensions.surface import Surface
 
 _EXACT = 1e-20  # of the mean squared relative error: no start can do better
 _SAME, _OFTEN = 1e-6, 3  # a least sum of squares that was reached three times, but for this share, is taken for least

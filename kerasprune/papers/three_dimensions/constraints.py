@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kerasprune.errors import PruneError
-from kerasprune.search.kkt import candidates, residual
+from kerasprune.papers.three_dimensions.kkt import candidates, residual
 
 Value = Callable[[np.ndarray], np.ndarray]
 _GRID, _SEEDS, _APART, _MET = 31, 6, 0.1, 1e-9

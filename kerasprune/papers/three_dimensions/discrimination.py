@@ -10,12 +10,12 @@ import keras
 import numpy as np
 from keras import layers
 
-from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of
 from kerasprune.data.batches import Batch, every_batch
 from kerasprune.errors import PruneError, choice_faults, extras, interval_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import functional, walk
 from kerasprune.graph.wiring import Wiring
+from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, blocks_of
 from kerasprune.surgery.copy_layer import make_layer
 
 CLASSIFIERS = ("logistic", "ridge")

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 
 from kerasprune.criteria.base import Criterion
-from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of, score_blocks
 from kerasprune.errors import formerly
 from kerasprune.graph.trace import trace
-from kerasprune.training.depth_width_resolution import (
+from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, blocks_of, score_blocks
+from kerasprune.papers.three_dimensions.depth_width_resolution import (
     DIMENSIONS,
     Costs,
     Extent,
@@ -21,16 +21,17 @@ from kerasprune.training.depth_width_resolution import (
     check_rounds,
     check_side,
 )
-from kerasprune.workflows.identity import checksum, judged_by
-from kerasprune.workflows.rounds import Fit, built_point
-from kerasprune.workflows.store import Store
-from kerasprune.workflows.three_dimensions import plan_at
+from kerasprune.papers.three_dimensions.finished_points import judged_by
+from kerasprune.papers.three_dimensions.rounds import built_point
+from kerasprune.papers.three_dimensions.workflow import plan_at
+from kerasprune.populations.identity import checksum
+from kerasprune.populations.store import Store, TrainAndJudge
 
 
 @formerly("macs")
 def one_dimension(
     model: keras.Model,
-    fit: Fit,
+    fit: TrainAndJudge,
     dimension: str,
     *,
     macs: float = 0.5,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kerasprune.errors import is_number, raise_faults, whole_number_faults
-from kerasprune.search.surface import Surface
+from kerasprune.papers.three_dimensions.surface import Surface
 
 
 class Polynomial(Surface):

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.criteria.blocks.base import BlockCriterion, blocks_of
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, blocks_of
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
 
 from kerasprune.criteria.base import Criterion
-from kerasprune.criteria.blocks.base import BlockCriterion
 from kerasprune.errors import PruneError, formerly
 from kerasprune.graph.trace import trace
-from kerasprune.plans import Plan
-from kerasprune.surgery.rebuild import rebuild
-from kerasprune.training.depth_width_resolution import (
+from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
+from kerasprune.papers.three_dimensions.depth_width_resolution import (
     Extent,
     Point,
     check_blocks,
@@ -24,25 +22,17 @@ from kerasprune.training.depth_width_resolution import (
     next_plan,
     steps,
 )
-from kerasprune.workflows.identity import checksum, judged_by
-from kerasprune.workflows.store import Store
-
-
-class Fit(Protocol):
-    """What trains a model: `fit(model, resolution=…, epochs=…, seed=…) -> accuracy`.
-
-    It compiles and trains the model in place on inputs of that side and returns its accuracy on data apart, a
-    fraction. With `epochs=0` it only takes the accuracy.
-    """
-
-    def __call__(self, model: keras.Model, *, resolution: int, epochs: int, seed: int) -> float:
-        """Trains, and returns the accuracy."""
+from kerasprune.papers.three_dimensions.finished_points import finished, judged_by
+from kerasprune.plans import Plan
+from kerasprune.populations.identity import checksum
+from kerasprune.populations.store import Store, TrainAndJudge
+from kerasprune.surgery.rebuild import rebuild
 
 
 @formerly(to="keep")
 def rounds(
     model: keras.Model,
-    fit: Fit,
+    fit: TrainAndJudge,
     dimension: str,
     *,
     keep: float,
@@ -63,7 +53,7 @@ def rounds(
 
     Args:
         model: The trained dense model; it is left untouched.
-        fit: Trains a model, see `kerasprune.workflows.rounds.Fit`.
+        fit: Trains a model, see `kerasprune.papers.three_dimensions.rounds.Fit`.
         dimension: `"depth"`, `"width"` or `"resolution"`.
         keep: Fraction of the dimension that the last round keeps.
         rounds: Number of rounds. Defaults to 4.
@@ -108,18 +98,18 @@ def rounds(
             step = next_plan(before.model, extent, dimension, fraction, data, blocks, channels, seed)
             return _built(before, step, extent, fit, epochs_per_round, seed)
 
-        last = store.point(number, train)
+        last = finished(store, number, train)
         points.append(last)
     return points
 
 
-def built_point(dense: keras.Model, plan: Plan, extent: Extent, fit: Fit, epochs: int, seed: int) -> Point:
+def built_point(dense: keras.Model, plan: Plan, extent: Extent, fit: TrainAndJudge, epochs: int, seed: int) -> Point:
     """Returns what becomes of the dense model when a plan is carried out and the result trained."""
     start = Point(1.0, 1.0, 1.0, float("nan"), 0, 0, extent.side, Plan({}), dense)
     return _built(start, plan, extent, fit, epochs, seed)
 
 
-def _built(last: Point, step: Plan, extent: Extent, fit: Fit, epochs: int, seed: int) -> Point:
+def _built(last: Point, step: Plan, extent: Extent, fit: TrainAndJudge, epochs: int, seed: int) -> Point:
     side = step.resolution or last.side
     slim = rebuild(last.model, step, absorb=False)
     accuracy = _accuracy(fit(slim, resolution=side, epochs=epochs, seed=seed))

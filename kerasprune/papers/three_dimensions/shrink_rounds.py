@@ -9,13 +9,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.attaching.callback import PruningCallback
 from kerasprune.criteria.base import Criterion
-from kerasprune.criteria.blocks.base import BlockCriterion
 from kerasprune.errors import PruneError, formerly, raise_faults, whole_number_faults
-from kerasprune.plans import Plan
-from kerasprune.surgery.rebuild import rebuild
-from kerasprune.training.callback import PruningCallback
-from kerasprune.training.depth_width_resolution import (
+from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
+from kerasprune.papers.three_dimensions.depth_width_resolution import (
     Extent,
     Point,
     check_blocks,
@@ -24,7 +22,9 @@ from kerasprune.training.depth_width_resolution import (
     next_plan,
     steps,
 )
-from kerasprune.training.plan_masks import PlanMasks
+from kerasprune.papers.three_dimensions.plan_masks import PlanMasks
+from kerasprune.plans import Plan
+from kerasprune.surgery.rebuild import rebuild
 
 
 class ShrinkRounds(PruningCallback):

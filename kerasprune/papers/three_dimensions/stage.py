@@ -10,16 +10,16 @@ import numpy as np
 
 from kerasprune.analysis.feature_maps import mean_feature_maps
 from kerasprune.costs.cost import cost
-from kerasprune.criteria.blocks.base import BlockCriterion
+from kerasprune.papers.three_dimensions.accuracy_predictor import MAP
+from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
+from kerasprune.papers.three_dimensions.depth_width_resolution import DIMENSIONS, Point, width_plan
+from kerasprune.papers.three_dimensions.workflow import ThreeDimensions, check_extent, check_points, three_dimensions
 from kerasprune.plans import Plan
+from kerasprune.populations.identity import checksum
 from kerasprune.recipes import lookup, pruning
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.stages.context import Run
-from kerasprune.search.accuracy_predictor import MAP
-from kerasprune.training.depth_width_resolution import DIMENSIONS, Point, width_plan
-from kerasprune.workflows.identity import checksum
-from kerasprune.workflows.three_dimensions import ThreeDimensions, check_extent, check_points, three_dimensions
 
 _SHOWN = 6  # images whose feature maps are drawn
 

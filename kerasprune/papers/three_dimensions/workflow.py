@@ -11,14 +11,11 @@ import numpy as np
 
 from kerasprune.costs.cost import shares_of
 from kerasprune.criteria.base import Criterion
-from kerasprune.criteria.blocks.base import BlockCriterion, score_blocks
 from kerasprune.errors import PruneError, formerly, raise_faults, whole_number_faults
 from kerasprune.graph.trace import trace
-from kerasprune.plans import Plan
-from kerasprune.search import MAP, Buildable, Constraint, Surface, Volume
-from kerasprune.search.constraints import Optimum
-from kerasprune.surgery.rebuild import rebuild
-from kerasprune.training.depth_width_resolution import (
+from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, score_blocks
+from kerasprune.papers.three_dimensions.constraints import Optimum
+from kerasprune.papers.three_dimensions.depth_width_resolution import (
     DIMENSIONS,
     Costs,
     Extent,
@@ -31,11 +28,17 @@ from kerasprune.training.depth_width_resolution import (
     steps,
     width_plan,
 )
-from kerasprune.workflows.choices import CONSTRAINTS
-from kerasprune.workflows.identity import checksum, judged_by
-from kerasprune.workflows.rounds import Fit, built_point
-from kerasprune.workflows.rounds import rounds as shrink
-from kerasprune.workflows.store import Store
+from kerasprune.papers.three_dimensions.finished_points import finished, judged_by
+from kerasprune.papers.three_dimensions.rounds import built_point
+from kerasprune.papers.three_dimensions.rounds import rounds as shrink
+from kerasprune.plans import Plan
+from kerasprune.populations.identity import checksum
+from kerasprune.populations.store import Store, TrainAndJudge
+from kerasprune.search import MAP, Buildable, Constraint, Surface, Volume
+from kerasprune.surgery.rebuild import rebuild
+
+CONSTRAINTS = ("macs", "volume")
+"""What a network is held to: its multiply–adds, or the volume d·w²·r²."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class ThreeDimensions:
 @formerly("macs", down_to="min_macs")
 def three_dimensions(
     model: keras.Model,
-    fit: Fit,
+    fit: TrainAndJudge,
     *,
     macs: float = 0.5,
     data: Any = None,
@@ -106,7 +109,7 @@ def three_dimensions(
     Args:
         model: The trained dense model, with free input sides; it is left untouched.
         fit: Trains a model: `fit(model, resolution=…, epochs=…, seed=…) -> accuracy`; see
-            `kerasprune.workflows.rounds.Fit`.
+            `kerasprune.papers.three_dimensions.rounds.TrainAndJudge`.
         macs: T, fraction of the multiply–adds that stays. Defaults to 0.5.
         data: Batches of `(inputs, labels)` at the dense model's resolution for criteria that look at data.
         resolution: Side of the dense model's inputs, in pixels. Defaults to the model's own.
@@ -167,7 +170,7 @@ def three_dimensions(
         plan = plan_at(model, extent, optimum, importance, channels, data, seed)
         return built_point(model, plan, extent, fit, epochs, seed)
 
-    return ThreeDimensions(tuple(points), fitted, optimum, importance, store.point(1, train))
+    return ThreeDimensions(tuple(points), fitted, optimum, importance, finished(store, 1, train))
 
 
 def _fitted(surface: Surface, points: list[Point]) -> Surface:
@@ -199,7 +202,7 @@ class Judges:
 
 def collect(
     model: keras.Model,
-    fit: Fit,
+    fit: TrainAndJudge,
     low: float,
     judges: Judges,
     *,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from kerasprune.attaching.callback import declared
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -16,7 +17,6 @@ from kerasprune.recipes import lookup, schema
 from kerasprune.recipes.experiment import Experiment, Traced
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.steps.judge import Judge
-from kerasprune.training.callback import declared
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from kerasprune.attaching.callback import compressed, facts
 from kerasprune.defaults import SEED_OF_PRUNING
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
@@ -16,7 +17,6 @@ from kerasprune.recipes.fit import fit
 from kerasprune.recipes.progress import FilterNorms, StopAfter
 from kerasprune.recipes.stages.context import Run
 from kerasprune.registry import prune_sections
-from kerasprune.training.callback import compressed, facts
 
 MOMENTS = 60  # looks at the filter norms while pruning
 

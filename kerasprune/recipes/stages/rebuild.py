@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from kerasprune.attaching.masks import apply_masks
 from kerasprune.graph.trace import without
 from kerasprune.recipes.stages import steps
 from kerasprune.recipes.stages.context import Run
 from kerasprune.reports.dependencies import described
 from kerasprune.steps.remove import remove
 from kerasprune.surgery.reinitialise import reinitialise
-from kerasprune.training.masks import apply_masks
 
 
 def rebuild(run: Run) -> None:

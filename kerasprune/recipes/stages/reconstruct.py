@@ -5,8 +5,8 @@ from __future__ import annotations
 from kerasprune.errors import Key, PruneError
 from kerasprune.recipes.stages import steps
 from kerasprune.recipes.stages.context import Run
+from kerasprune.reconstruction.reconstruct import reconstruct as solve
 from kerasprune.steps.reconstruct import nearer
-from kerasprune.surgery.reconstruct import reconstruct as solve
 
 
 def reconstruct(run: Run) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from kerasprune.training.masks import masked_variables
+from kerasprune.attaching.masks import masked_variables
 
 
 def counted(model: keras.Model, masks: Mapping[str, np.ndarray] | None) -> dict[str, float]:

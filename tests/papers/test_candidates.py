@@ -7,7 +7,9 @@ from xml.etree import ElementTree
 import pytest
 
 from kerasprune.files import write_rows
-from kerasprune.reports import candidates, record
+from kerasprune.papers.meta_pruning.figures import searched
+from kerasprune.papers.pruning_spaces.figures import judged, space
+from kerasprune.reports import record
 from kerasprune.reports.record import Record
 
 EMPTY = Record(title="empty", recipe={}, summary={})
@@ -33,7 +35,7 @@ def run(tmp_path):
     return record.read(tmp_path)
 
 
-@pytest.mark.parametrize("draw", [candidates.space, candidates.searched])
+@pytest.mark.parametrize("draw", [space, searched])
 def test_draws_svg_that_repeats_byte_for_byte_and_nothing_where_there_is_nothing(draw, run):
     svg = draw(run)
     assert ElementTree.fromstring(svg).tag.endswith("svg") and draw(run) == svg
@@ -41,7 +43,7 @@ def test_draws_svg_that_repeats_byte_for_byte_and_nothing_where_there_is_nothing
 
 
 def test_every_round_has_those_that_it_judged(run):
-    found = candidates.judged(run)
+    found = judged(run)
     assert {name: [row["recipe"] for row in rows] for name, rows in found.items()} == {
         "recalibrated": [1, 0, 2],
         "round 1": [1, 0],
@@ -51,6 +53,6 @@ def test_every_round_has_those_that_it_judged(run):
 def test_a_table_that_is_half_written_is_drawn_as_far_as_it_goes(tmp_path):
     (tmp_path / "summary.json").write_text("{}")
     (tmp_path / "candidates.csv").write_text("score,generation,origin\n-0.5,0,random\n,,\n")
-    assert candidates.searched(record.read(tmp_path)) is not None
+    assert searched(record.read(tmp_path)) is not None
     (tmp_path / "space.csv").write_text("")
-    assert candidates.space(record.read(tmp_path)) is None
+    assert space(record.read(tmp_path)) is None

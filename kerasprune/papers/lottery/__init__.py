@@ -1,0 +1,20 @@
+"""Lottery tickets: masks found by rounds of training and rewinding, and what of them matters.
+
+Frankle and Carbin, The Lottery Ticket Hypothesis, ICLR 2019; Frankle et al., Pruning Neural Networks at Initialization:
+Why Are We Missing the Mark?, ICLR 2021 (`ablations.py`).
+
+    m_{n+1} = top(|W(m_n ⊙ W_k, T)|),   m_n ⊙ W_k trained anew
+
+Read `tickets.py` (rounds), `ablations.py` (masks shuffled, scores inverted).
+"""
+
+BRINGS = {
+    "kerasprune": {
+        "Ticket": "kerasprune.papers.lottery.tickets:Ticket",
+        "lottery": "kerasprune.papers.lottery.tickets:lottery",
+    },
+    "kerasprune.sparsity": {
+        "Inverted": "kerasprune.papers.lottery.ablations:Inverted",
+        "shuffled": "kerasprune.papers.lottery.ablations:shuffled",
+    },
+}

@@ -1,0 +1,32 @@
+"""SynExp: densities of layers before training, by the expected synaptic flow; PreCrop and PreConfig build them.
+
+Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549.
+
+    max Σ_l log p_l   subject to   Σ_l α_l·p_l ≤ B_params,  Σ_l β_l·p_l ≤ B_macs
+
+Read `synexp.py` (the problem), `model_densities.py` (that of a model), `coupled_layers.py` and `asked_and_built.py`
+(from densities to channels), `precrop.py` and `reconfigure.py` (the models).
+"""
+
+BRINGS = {
+    "kerasprune": {
+        "precrop": "kerasprune.papers.synexp.precrop:precrop",
+        "reconfigure": "kerasprune.papers.synexp.reconfigure:reconfigure",
+    },
+    "kerasprune.budgets": {
+        "SynExpTrial": "kerasprune.papers.synexp.synexp_trials:SynExpTrial",
+        "layer_densities": "kerasprune.papers.synexp.model_densities:layer_densities",
+        "plan_of_densities": "kerasprune.papers.synexp.precrop:plan_of_densities",
+        "synexp": "kerasprune.papers.synexp.synexp",
+        "synexp_trial": "kerasprune.papers.synexp.synexp_trials:synexp_trial",
+    },
+    "commands": {
+        "precrop": "kerasprune.papers.synexp.command",
+    },
+    "prune_sections": {
+        "precrop": "kerasprune.papers.synexp.stage",
+    },
+    "reproductions": {
+        "precrop-tables": "kerasprune.papers.synexp.precrop_tables:precrop_tables",
+    },
+}
