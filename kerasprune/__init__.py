@@ -24,7 +24,7 @@ _find, __dir__, __all__ = lazy(
         "SensitivityTable": "kerasprune.analysis.sensitivity_table:SensitivityTable",
         "Verdict": "kerasprune.verification:Verdict",
         "analysis": "kerasprune.analysis",
-        "border_error": "kerasprune.surgery.border_error:border_error",
+        "border_error": "kerasprune.surgery.mask:border_error",
         "budgets": "kerasprune.budgets",
         "callbacks": "kerasprune.callbacks",
         "compare": "kerasprune.recipes.compare:compare",

@@ -59,8 +59,8 @@ from kerasprune.sparsity.at_initialisation import prune_at_init as prune_at_init
 from kerasprune.steps.prune import Pruned as Pruned
 from kerasprune.steps.prune import prune as prune
 from kerasprune.steps.report import PruningReport as PruningReport
-from kerasprune.surgery.border_error import border_error as border_error
 from kerasprune.surgery.gates import gated as gated
+from kerasprune.surgery.mask import border_error as border_error
 from kerasprune.surgery.mask import mask as mask
 from kerasprune.surgery.rebuild import rebuild as rebuild
 from kerasprune.surgery.reinitialise import reinitialise as reinitialise

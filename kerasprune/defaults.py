@@ -1,4 +1,4 @@
-"""The numbers that every way of pruning shares: of reading, solving, training and judging."""
+"""The numbers and words that every way of pruning shares: known without Keras, by which recipes are checked."""
 
 BATCH = 128
 """Examples per batch."""
@@ -26,3 +26,9 @@ TEACHER_WEIGHT = 0.9
 
 SEED_OF_PRUNING, SEED_OF_FINETUNING = 1, 2
 """What is added to the seed of a run before each of these steps, so that no two draw the same numbers."""
+
+READY = ("removed", "recalibrated", "reconstructed")
+"""How slim models are made ready to be judged before they are trained: not at all, BatchNorm anew, least squares."""
+
+COUPLINGS = ("tied", "free", "padded")
+"""The residual width modes: added tensors share their channels, keep their width, or a branch may end narrower."""

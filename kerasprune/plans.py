@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from kerasprune.defaults import COUPLINGS
 from kerasprune.errors import PruneError, choice_faults, kind_faults, nearest, raise_faults, short
 from kerasprune.files import read_json, write_json
-from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.graph.graph import ChannelGraph
 
 FORMAT = "kerasprune.plan"

@@ -183,31 +183,31 @@ def family(table: Registry, name: str, more: Mapping[str, str]) -> dict[str, str
 criteria = Registry(
     "criterion",
     {
-        "abs_grasp": "kerasprune.criteria.abs_grasp:AbsGraSP",
+        "abs_grasp": "kerasprune.criteria.grasp:AbsGraSP",
         "apoz": "kerasprune.criteria.apoz:APoZ",
         "block_fisher": "kerasprune.criteria.block_fisher:BlockFisher",
         "bn_scale": "kerasprune.criteria.bn_scale:BatchNormScale",
         "fpgm": "kerasprune.criteria.fpgm:FPGM",
-        "gradient_magnitude": "kerasprune.criteria.gradient_magnitude:GradientMagnitude",
+        "gradient_magnitude": "kerasprune.criteria.gradients:GradientMagnitude",
         "grasp": "kerasprune.criteria.grasp:GraSP",
-        "group_l1": "kerasprune.criteria.group_l1:GroupL1",
-        "group_l2": "kerasprune.criteria.group_l2:GroupL2",
+        "group_l1": "kerasprune.criteria.grouped:GroupL1",
+        "group_l2": "kerasprune.criteria.grouped:GroupL2",
         "grouped": "kerasprune.criteria.grouped:Grouped",
         "hrank": "kerasprune.criteria.hrank:HRank",
-        "hrank_edge": "kerasprune.criteria.hrank_edge:HRankEdge",
-        "hrank_random": "kerasprune.criteria.hrank_random:HRankRandom",
-        "hrank_reverse": "kerasprune.criteria.hrank_reverse:HRankReverse",
+        "hrank_edge": "kerasprune.criteria.hrank:HRankEdge",
+        "hrank_random": "kerasprune.criteria.hrank:HRankRandom",
+        "hrank_reverse": "kerasprune.criteria.hrank:HRankReverse",
         "l1": "kerasprune.criteria.l1:L1",
-        "l2": "kerasprune.criteria.l2:L2",
+        "l2": "kerasprune.criteria.l1:L2",
         "lamp": "kerasprune.criteria.lamp:LAMP",
         "obd": "kerasprune.criteria.obd:OBD",
         "obs": "kerasprune.criteria.obs:OBS",
         "random": "kerasprune.criteria.random:Random",
-        "skeletonization": "kerasprune.criteria.skeletonization:Skeletonization",
+        "skeletonization": "kerasprune.criteria.gates:Skeletonization",
         "snip": "kerasprune.criteria.snip:SNIP",
         "synflow": "kerasprune.criteria.synflow:SynFlow",
-        "taylor_fo": "kerasprune.criteria.taylor_fo:TaylorFO",
-        "taylor_fo_gate": "kerasprune.criteria.taylor_fo_gate:TaylorFOGate",
+        "taylor_fo": "kerasprune.criteria.gradients:TaylorFO",
+        "taylor_fo_gate": "kerasprune.criteria.gates:TaylorFOGate",
         "thinet": "kerasprune.criteria.thinet:ThiNet",
     },
     base="kerasprune.criteria.base:Criterion",
@@ -345,9 +345,9 @@ scopes = Registry(
 models = Registry(
     "model",
     {
-        "densenet121": "kerasprune.models.imagenet_densenet:densenet121",
+        "densenet121": "kerasprune.models.keras_applications:densenet121",
         "densenet_cifar": "kerasprune.models.cifar_densenet:densenet_cifar",
-        "efficientnet_b0": "kerasprune.models.efficientnet:efficientnet_b0",
+        "efficientnet_b0": "kerasprune.models.keras_applications:efficientnet_b0",
         "lenet_300_100": "kerasprune.models.lenet:lenet_300_100",
         "lenet_5": "kerasprune.models.lenet:lenet_5",
         "mobilenet_v2": "kerasprune.models.mobilenet:mobilenet_v2",
@@ -401,7 +401,7 @@ engines = Registry(
     {
         "local": "kerasprune.populations.local_runner:LocalRunner",
         "ray": "kerasprune.populations.ray_runner:RayRunner",
-        "serial": "kerasprune.populations.serial_runner:SerialRunner",
+        "serial": "kerasprune.populations.engine:SerialRunner",
     },
 )
 
@@ -411,11 +411,17 @@ prune_sections = Registry("section of the pruning stage", table="prune_sections"
 # Tuples of (heading, function of a record, caption), which a report shows if its recipe has the section.
 section_figures = Registry("figures of a section", table="section_figures")
 
-# Functions of a run, in the order of `kerasprune.recipes.stage_names`.
+# Functions of a run, in the order of `kerasprune.recipes.schema`.
 stages = Registry(
     "stage",
     {
-        name: f"kerasprune.recipes.stages.{name}:{name}"
-        for name in ("train", "prune", "rebuild", "reconstruct", "finetune", "evaluate", "export", "report")
+        "evaluate": "kerasprune.recipes.stages.evaluate:evaluate",
+        "export": "kerasprune.recipes.stages.export:export",
+        "finetune": "kerasprune.recipes.stages.finetune:finetune",
+        "prune": "kerasprune.recipes.stages.prune:prune",
+        "rebuild": "kerasprune.recipes.stages.rebuild:rebuild",
+        "reconstruct": "kerasprune.recipes.stages.rebuild:reconstruct",
+        "report": "kerasprune.recipes.stages.report:report",
+        "train": "kerasprune.recipes.stages.finetune:train",
     },
 )

@@ -13,8 +13,7 @@ import kerasprune
 
 ROOT = Path(kerasprune.__file__).parent
 SLOW = {  # 5 seconds and more each
-    "models/efficientnet.py",
-    "models/imagenet_densenet.py",
+    "models/keras_applications.py",
     "recipes/compare.py",
     "testing/callbacks.py",
 }

@@ -10,8 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.attaching.lowest import lowest
-from kerasprune.attaching.state_variable import state_variable
+from kerasprune.attaching.lowest import lowest, state_variable
 from kerasprune.criteria.base import Criterion, summed
 from kerasprune.criteria.l1 import L1
 

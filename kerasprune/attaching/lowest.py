@@ -2,12 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.attaching.control import repeat
+
+def cond(which: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    """Returns `then()` where `which` is true, `otherwise()` where it is not; as `keras.ops.cond`.
+
+    Example:
+        >>> from keras import ops
+        >>> cond(ops.convert_to_tensor(2) > 1, lambda: "yes", lambda: "no")
+        'yes'
+    """
+    known = at_hand(which)
+    if known is None:
+        return ops.cond(which, then, otherwise)
+    return then() if known else otherwise()
+
+
+def repeat(times: int, body: Callable[[Any], Any], state: Any) -> Any:
+    """Returns `state` after `times` of `state = body(state)`.
+
+    Args:
+        times: A number of Python.
+        body: From a tuple of tensors to the next.
+        state: The tuple to begin with.
+
+    Example:
+        >>> from keras import ops
+        >>> int(repeat(3, lambda state: (2 * state[0],), (ops.convert_to_tensor(1),))[0])
+        8
+    """
+    if at_hand(state[0]) is None:
+        return ops.fori_loop(0, times, lambda _, state: body(state), state)
+    for _ in range(times):
+        state = body(state)
+    return state
+
+
+def at_hand(value: Any) -> Any:
+    """Returns a scalar as an array of NumPy; `None` where it is a symbol of a step that is being traced."""
+    try:
+        return ops.convert_to_numpy(value)
+    except Exception:  # each backend has an error of its own for it
+        return None
+
+
+class StateVariable(keras.Variable):
+    """A variable of a callback, told apart from those of models and optimizers."""
+
+
+def state_variable(value: np.ndarray | np.generic, name: str) -> StateVariable:
+    """Returns a variable that is not trained, of the value's own type; all replicas have the one of the first."""
+    kind = str(value.dtype)
+    return StateVariable(value, dtype=kind, trainable=False, aggregation="only_first_replica", name=name)
+
 
 _MOST, _LEAST = np.int32(2**31 - 1), np.int32(-(2**31))
 

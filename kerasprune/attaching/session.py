@@ -12,8 +12,8 @@ from keras import ops
 from kerasprune._keras import raw_iterations
 from kerasprune.attaching.composite import Attached, attach, take_off
 from kerasprune.attaching.jax_step import JaxStep, synchronise
+from kerasprune.attaching.lowest import state_variable
 from kerasprune.attaching.optimizer import accumulated, ensure_built, unwrapped
-from kerasprune.attaching.state_variable import state_variable
 from kerasprune.errors import PruneError, choice_faults, raise_faults
 
 State = dict[str, np.ndarray]

@@ -3,15 +3,171 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kerasprune.budgets.base import Budget, LastStep
-from kerasprune.budgets.width_space import Widths, WidthSpace
+import numpy as np
+
+from kerasprune.budgets.allocation import Allocation, Choice
+from kerasprune.budgets.base import Budget, LastStep, highest
+from kerasprune.budgets.trials import Trials
+from kerasprune.errors import warn
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.plans import Plan
 
 if TYPE_CHECKING:
     pass
+
+Widths = dict[str, int]
+"""`{group name: channels kept}`."""
+
+
+@dataclass(frozen=True)
+class WidthSpace:
+    """The widths that may be chosen, what they cost and how wrong they are.
+
+    What they cost and how wrong they are is asked of two functions: neither models nor data are known here, and a
+    measured latency can take the place of multiply–adds.
+
+    Args:
+        rungs: The legal widths of each group, ascending.
+        cost: `cost(widths)` is what they cost; more channels never cost less.
+        limit: What they may cost at most.
+        error: `error(widths)` measures them; the less the better.
+    """
+
+    rungs: Mapping[str, np.ndarray]
+    cost: Callable[[Widths], float]
+    limit: float
+    error: Callable[[Widths], float]
+
+    def nearest(self, name: str, width: float) -> int:
+        """Returns the legal width of a group that is nearest to a number."""
+        rungs = self.rungs[name]
+        return int(rungs[np.argmin(abs(rungs - width))])
+
+    def narrower(self, name: str, width: int, by: float) -> int:
+        """Returns a width that is narrower by a fraction, and by a rung at the least; the same at the lowest rung."""
+        below = self.rungs[name][self.rungs[name] < width]
+        return int(below[np.argmin(abs(below - width * (1 - by)))]) if below.size else width
+
+    def wider(self, name: str, width: int) -> int:
+        """Returns the next wider width of a group; the same at the highest rung."""
+        above = self.rungs[name][self.rungs[name] > width]
+        return int(above[0]) if above.size else width
+
+
+def improved(allocation: Allocation, start: Choice, trials: Trials) -> Plan:
+    """Returns the plan that a budget comes to by measuring, at the cost of the choice it starts from.
+
+    A block is dropped where the model without it, as much wider as that allows, measures better; one after the other,
+    the best first. Then the budget moves channels between the groups that are left. Where all of them stay without
+    those blocks and there is nothing to move, narrower groups beside all blocks are measured too, and the better is
+    taken.
+
+    Args:
+        allocation: The budget, and the target.
+        start: The choice that meets the target.
+        trials: Measures plans.
+    """
+    limit = max(allocation.share(start), allocation.target or 0.0)
+    error = _Measured(trials)
+    begun = [(allocation, start)]
+    if allocation.budget.blocks and allocation.whole.blocks and allocation.counted != "keep":
+        left, first = _without_blocks(allocation, start, error, limit)
+        if left is not allocation:
+            begun = [(left, first)] if _has_room(left, first) else [*begun, (left, first)]
+    ended = [(each, _moved(each, choice, error, limit)) for each, choice in begun]
+    left, best = min(ended, key=lambda pair: error(*pair))
+    if left is allocation and _widths(best) == _widths(start):
+        warn(
+            f"No widths were found that measure better than those that {type(allocation.budget).__name__} starts from: "
+            "the plan has these. Give more examples (samples=), or take budget='uniform', which is the same at no "
+            "cost."
+        )
+    if left.removed and left.misses(best) and left.share(best) < left.target:
+        warn(
+            f"Of the {left.counted}, {left.share(best):.3f} stay where {left.counted}={left.target} was asked for: "
+            f"without {', '.join(map(repr, left.removed))} no more channels are there to stay, and that measures "
+            "better than narrower groups beside it. For these, say blocks=False."
+        )
+    return left.plan(best)
+
+
+class _Measured:
+    """Measures choices, each only once.
+
+    Args:
+        trials: Measures plans.
+    """
+
+    def __init__(self, trials: Trials) -> None:
+        self._trials = trials
+        self._errors: dict[tuple, float] = {}
+
+    def __call__(self, allocation: Allocation, choice: Choice) -> float:
+        """Returns how wrong the model of a choice is."""
+        key = (allocation.removed, *((name, kept.tobytes()) for name, kept in sorted(choice.items())))
+        if key not in self._errors:
+            self._errors[key] = self._trials.error(allocation.plan(choice))
+        return self._errors[key]
+
+
+def _without_blocks(allocation: Allocation, start: Choice, error: _Measured, limit: float) -> tuple[Allocation, Choice]:
+    """Returns what is left when blocks have gone that the model is better without, and its choice.
+
+    Blocks that are no gain alone are not tried again beside others.
+    """
+    least, names = error(allocation, start), list(allocation.whole.blocks)
+    while names:
+        tried = {}
+        for name in names:
+            other = allocation.without(name)
+            choice = None if other is None else other.met(limit)
+            if choice is not None and other.share(choice) <= limit and other.fits(choice):
+                tried[name] = error(other, choice), other, choice
+        better = {name: each for name, each in tried.items() if each[0] < least}
+        if not better:
+            break
+        best = min(better, key=lambda name: better[name][0])
+        least, allocation, start = better.pop(best)
+        names = list(better)
+    return allocation, start
+
+
+def _has_room(allocation: Allocation, choice: Choice) -> bool:
+    """Says whether channels are missing anywhere, so that widths are still to be decided."""
+    return any(len(choice[name]) < group.size for name, group in allocation.graph.prunable.items())
+
+
+def _moved(allocation: Allocation, start: Choice, error: _Measured, limit: float) -> Choice:
+    """Returns the choice that the budget comes to by moving channels between groups."""
+    space = _space(allocation, error, limit)
+    return _choice(allocation, allocation.budget.improved(_widths(start), space))
+
+
+def _widths(choice: Choice) -> Widths:
+    return {name: len(kept) for name, kept in choice.items()}
+
+
+def _space(allocation: Allocation, error: _Measured, limit: float) -> WidthSpace:
+    """Returns the widths that may be chosen, what they cost and how wrong they are."""
+    graph, floor = allocation.graph, allocation.floor
+    sizes = {name: group.size for name, group in graph.prunable.items()}
+    rungs = {name: np.unique([floor.apply(k, size) for k in range(1, size + 1)]) for name, size in sizes.items()}
+    return WidthSpace(
+        rungs,
+        lambda widths: allocation.share(_choice(allocation, widths)),
+        limit,
+        lambda widths: error(allocation, _choice(allocation, widths)),
+    )
+
+
+def _choice(allocation: Allocation, widths: Widths) -> Choice:
+    """Returns the highest scores of each group, as many as are wanted."""
+    return highest(allocation.graph, allocation.scores, widths)
 
 
 class MeasuredBudget(Budget):
@@ -47,8 +203,5 @@ class MeasuredBudget(Budget):
         Raises:
             PruneError: The data do not fit the model, or are less than four examples.
         """
-        from kerasprune.budgets.measured_allocation import improved
-        from kerasprune.budgets.trials import Trials
-
         trials = Trials(graph, data, samples=self.samples, positions=self.positions, seed=seed)
         return partial(improved, trials=trials)

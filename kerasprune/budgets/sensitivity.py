@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from math import exp, log
 
-from kerasprune.budgets.measured import MeasuredBudget
-from kerasprune.budgets.width_space import Widths, WidthSpace
+from kerasprune.budgets.measured import MeasuredBudget, Widths, WidthSpace
 from kerasprune.errors import is_number, kind_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 

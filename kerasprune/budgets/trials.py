@@ -14,9 +14,9 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.dense_targets import Made, Targets
 from kerasprune.reconstruction.feature_error import last_outputs
+from kerasprune.reconstruction.layer_tail import Kernel
 from kerasprune.reconstruction.pairing import Pairing, paired
 from kerasprune.reconstruction.program import Program, Run, Step, Value
-from kerasprune.reconstruction.solved_kernel import Kernel
 from kerasprune.reconstruction.solving import Solving
 from kerasprune.surgery.rebuild import rebuild
 

@@ -15,16 +15,15 @@ from keras import ops
 from kerasprune import planning
 from kerasprune.attaching.bn_scales import Scales, find_scales
 from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.constraints import Box
-from kerasprune.attaching.decoupled import Push
+from kerasprune.attaching.constraints import Box, Push
 from kerasprune.attaching.optimizer import ensure_built, places
 from kerasprune.attaching.shrinkage import gentlest_rate, scale_shortfalls
 from kerasprune.budgets.base import Floor, top
 from kerasprune.budgets.global_threshold import Threshold
 from kerasprune.costs.cost import cost
+from kerasprune.defaults import COUPLINGS
 from kerasprune.errors import PruneError, choice_faults, fraction_faults, is_number, raise_faults
 from kerasprune.files import replacing
-from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.graph.kept_channels import legal
 from kerasprune.plans import Plan
 from kerasprune.regularizers import ScalePenalty, Together

@@ -17,8 +17,8 @@ from kerasprune.attaching.arguments import Moved
 from kerasprune.attaching.bn_scales import normalised
 from kerasprune.attaching.callback import PruningCallback
 from kerasprune.attaching.candidates import Part, Unit, losing
+from kerasprune.attaching.constraints import Decay
 from kerasprune.attaching.damping import Damping
-from kerasprune.attaching.decoupled import Decay
 from kerasprune.attaching.optimizer import ensure_built, places
 from kerasprune.attaching.shrinkage import Shrinkage, frozen_doubts, optimizer_doubts, reach_doubts, schedule_doubts
 from kerasprune.errors import PruneError, fraction_faults, made, raise_faults, warn

@@ -10,9 +10,9 @@ from typing import Any, Self
 import numpy as np
 
 from kerasprune.attaching.callback import PruningCallback
+from kerasprune.attaching.masks import Selection
 from kerasprune.attaching.optimizer import accumulated
 from kerasprune.attaching.phases import Phases
-from kerasprune.attaching.selection import Selection
 from kerasprune.errors import PruneError, proper_fraction_faults, raise_faults, whole_number_faults
 from kerasprune.schedules import Moment
 

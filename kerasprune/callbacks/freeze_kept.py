@@ -17,9 +17,8 @@ from kerasprune.attaching.optimizer import ensure_built, slots, unwrapped
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, interval_faults, raise_faults, seed_faults
 from kerasprune.graph.channels import Slice
-from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.trace import trace
-from kerasprune.graph.values import values
 
 
 class FreezeKept(PruningCallback):

@@ -12,10 +12,10 @@ from keras import ops
 
 from kerasprune import schedules
 from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.control import cond
+from kerasprune.attaching.lowest import cond
+from kerasprune.attaching.masks import Selection
 from kerasprune.attaching.optimizer import accumulated
 from kerasprune.attaching.scope import Global, Pattern, Scope
-from kerasprune.attaching.selection import Selection
 from kerasprune.attaching.session import State
 from kerasprune.errors import PruneError, raise_faults, warn, whole_number_faults
 from kerasprune.schedules import Moment, Updates, updates

@@ -5,13 +5,10 @@ import importlib
 from kerasprune.cli import (
     compare,
     export,
-    init,
     inspect,
     names,
     prune,
     report,
-    reproduce,
-    resume,
     run,
     search,
 )
@@ -26,14 +23,11 @@ __all__ = [
     "app",
     "compare",
     "export",
-    "init",
     "inspect",
     "main",
     "names",
     "prune",
     "report",
-    "reproduce",
-    "resume",
     "run",
     "search",
 ]

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from kerasprune.cli.application import commands
-from kerasprune.cli.finetuning import RATES, finetuning
 from kerasprune.cli.options import (
     OF_TRAINING,
+    RATES,
     Import,
     ModelPath,
     Out,
@@ -17,6 +17,7 @@ from kerasprune.cli.options import (
     Verbose,
     check_model_path,
     check_needed,
+    finetuning,
     given,
     import_code,
     option,

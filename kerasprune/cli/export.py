@@ -83,7 +83,7 @@ def _check_options(calibrates: bool, format: str, data: str | None, calibrate: P
 
 def _inputs(model: keras.Model, data: str | None, calibrate: Path | None, scale: str | None, size: int | None) -> Any:
     """Returns batches of inputs, or `None` where none are named."""
-    from kerasprune.data.labels import inputs_only
+    from kerasprune.data.examples import inputs_only
     from kerasprune.recipes import schema
     from kerasprune.recipes.examples import examples_of
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -63,3 +64,24 @@ def validate(recipe: RecipeName, settings: Settings = None, trust: Trust = False
 def show(recipe: RecipeName) -> None:
     """Show the file of a recipe."""
     typer.echo(library.find(recipe).read_text(encoding="utf-8").rstrip())
+
+
+@commands.command()
+def init(
+    path: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="Must not be there yet.")] = Path("recipe.yaml"),
+) -> None:
+    """Write a recipe with comments, to begin with, and the JSON schema for editors beside it."""
+    from kerasprune.recipes import starter
+
+    start()
+    written = starter.init(path)
+    typer.echo(f"{written} is written. Next: kerasprune validate {written}")
+
+
+@commands.command()
+def schema() -> None:
+    """Print the JSON schema of recipes, for editors."""
+    from kerasprune.recipes import starter
+
+    start()
+    typer.echo(starter.schema_json(), nl=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.models import OptionInfo
 
+from kerasprune.defaults import OTHER_RATE, RATE
 from kerasprune.errors import PruneError, raise_faults
 
 if TYPE_CHECKING:
@@ -171,3 +172,22 @@ def import_code(names: list[str] | None, trust: bool) -> None:
 
     for name in names or ():
         import_classes(name, trust=trust)
+
+
+RATES = f"Defaults to {RATE} for sgd, to {OTHER_RATE} for others."
+
+
+def finetuning(epochs: int, optimizer: str, rate: float | None, *, distil: bool = False) -> dict[str, Any] | None:
+    """Returns the section, with half a cosine from a rate; `None` without epochs.
+
+    Args:
+        epochs: Passes over the examples.
+        optimizer: Its name.
+        rate: The first learning rate; `None` for that of the optimizer.
+        distil: Whether the dense model teaches. Defaults to `False`.
+    """
+    if not epochs:
+        return None
+    start = rate if rate is not None else RATE if optimizer == "sgd" else OTHER_RATE
+    section = {"name": optimizer, "learning_rate": {"name": "cosine", "start": start}}
+    return {"epochs": epochs, "optimizer": section, **({"distil": {}} if distil else {})}

@@ -3,17 +3,49 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.console import Console
 
-from kerasprune.cli.command_line import command_line
+from kerasprune.cli.messages import Messages
 from kerasprune.cli.tables import print_costs
 
 if TYPE_CHECKING:
     from kerasprune.recipes import schema  # pydantic takes a tenth of a second: --help does without
+
+
+def command_line(context: typer.Context, **changed: Any) -> str:
+    """Returns the command that a user has typed, as it would be typed with some options changed.
+
+    Args:
+        context: Of the present call.
+        changed: New values by the name of the parameter; `None` leaves an option out.
+
+    Returns:
+        `kerasprune <command> <arguments> <options>`, quoted for a shell.
+    """
+    words, values = ["kerasprune", context.info_name], {**context.params, **changed}
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name)
+        typed = source is not None and source.name == "COMMANDLINE"
+        value = values.get(parameter.name)
+        if value is None or not (typed or parameter.name in changed):
+            continue
+        if parameter.param_type_name == "argument":
+            words += _texts(value)
+        elif isinstance(value, bool):
+            words += (parameter.opts if value else parameter.secondary_opts)[:1]
+        else:
+            words += [word for text in _texts(value) for word in (parameter.opts[0], text)]
+    return shlex.join(words)
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list | tuple) else [str(value)]
 
 
 def print_outcome(folder: Path, recipe: schema.Recipe, context: typer.Context) -> None:
@@ -59,3 +91,31 @@ def _next_command(recipe: schema.Recipe, context: typer.Context, slim: Path) -> 
     if not recipe.export:
         return shlex.join(["kerasprune", "export", str(slim), "--format", "tflite", "--out", f"{slim.stem}.tflite"])
     return f"keras.models.load_model({str(slim)!r}), or the files in {slim.parent / 'exports'}"
+
+
+def named(model: Path) -> dict[str, str]:
+    """Returns the name of a run after the file of its model, and why it is made."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", model.stem).strip("-.") or "model"
+    return {"name": name, "why": f"{model.name}, pruned at once."}
+
+
+def checked(recipe: dict[str, Any], model: Path, trust: bool, room: Path | None) -> schema.Recipe:
+    """Returns the recipe, checked; makes room for the run where that is asked for."""
+    from kerasprune.recipes import loader
+    from kerasprune.recipes.run_folder import make_room
+
+    valid = loader.check(recipe, source=f"Pruning {model.name}", trust=trust)
+    if room is not None:
+        make_room(room)
+    return valid
+
+
+def run_recipe(
+    recipe: schema.Recipe, out: Path, log_file: Path | None, *, quiet: bool, as_json: bool, resume: bool = False
+) -> Path:
+    """Runs a recipe, its warnings kept, and returns the folder of the run."""
+    from kerasprune.recipes.runner import run
+
+    messages = Messages(None if quiet else Console(stderr=True), log_file, out)
+    with messages.kept():
+        return run(recipe, out, resume=resume, console=Console(quiet=quiet, stderr=as_json))

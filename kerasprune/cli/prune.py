@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from kerasprune.cli.application import commands
-from kerasprune.cli.at_once import checked, named, run_recipe
-from kerasprune.cli.finetuning import RATES, finetuning
 from kerasprune.cli.options import (
     OF_DATA,
     OF_TRAINING,
+    RATES,
     Import,
     ModelPath,
     Out,
@@ -20,11 +19,12 @@ from kerasprune.cli.options import (
     Verbose,
     check_model_path,
     check_needed,
+    finetuning,
     given,
     import_code,
     option,
 )
-from kerasprune.cli.outcome import print_json, print_outcome
+from kerasprune.cli.outcome import checked, named, print_json, print_outcome, run_recipe
 from kerasprune.cli.startup import start
 from kerasprune.errors import PruneError
 

@@ -55,3 +55,17 @@ def run(
     from kerasprune.recipes.runner import run as run_recipe
 
     print_summary(run_recipe(checked, out, resume=resume, smoke=smoke, strict=strict, console=Console()))
+
+
+@commands.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the run.")],
+    strict: Strict = False,
+    trust: Trust = False,
+    verbose: Verbose = False,
+) -> None:
+    """Carry on with a run that was broken off; its recipe and settings are in its folder."""
+    start(verbose=verbose)
+    from kerasprune.recipes.runner import resume as resume_run
+
+    print_summary(resume_run(folder, trust=trust, strict=strict, console=Console()))

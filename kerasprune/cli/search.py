@@ -120,7 +120,7 @@ def _loaded(path: Path, recipe: schema.Recipe, size: int | None) -> tuple[Channe
 
 def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, out: Path, seed: int) -> None:
     """Writes the plan, the candidates and the slim model, mended by what candidates were, on more examples."""
-    from kerasprune.data.labels import inputs_only
+    from kerasprune.data.examples import inputs_only
     from kerasprune.files import replacing
     from kerasprune.reconstruction.recalibrate import recalibrate
     from kerasprune.reconstruction.reconstruct import reconstruct

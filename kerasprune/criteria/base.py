@@ -16,9 +16,8 @@ from keras import ops
 
 from kerasprune.errors import PruneError, first_of, raise_faults
 from kerasprune.graph.channels import Slice
-from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.trace import trace
-from kerasprune.graph.values import values
 from kerasprune.registry import criteria
 
 Scores = dict[str, np.ndarray]

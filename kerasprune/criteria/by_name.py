@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kerasprune._keras import structures
-from kerasprune.data.nests import flat, keys_of
+from kerasprune.data.signature import flat, keys_of
 from kerasprune.errors import PruneError, nearest
 from kerasprune.graph.walk import functional
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -55,3 +56,51 @@ def behind_kernels(graph: ChannelGraph) -> Entries:
     owners = {id(kernel.owner) for kernel in graph.kernels}
     biases = [entry for entry in graph.slices if entry.role == "bias" and id(entry.owner) in owners]
     return [*makers, *((entry, range(len(entry.ids))) for entry in biases)]
+
+
+@dataclass(frozen=True)
+class TaylorFOGate(GateCriterion):
+    """`score(c) = (∂L/∂z)² = (Σ w·∂L/∂w)²`, z = 1 a gate on what channel c puts out: the gate form.
+
+    The sum goes over the scale and shift of BatchNorm where there is one, else over kernels and biases. Of a single
+    weight it says what the weight form says.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> data = [(np.ones((3, 4)), np.ones((3, 2)))]
+        >>> kp.criteria.TaylorFOGate().score(kp.trace(model), data, loss="mse")["hidden"].shape
+        (8,)
+
+    Reference:
+        Molchanov et al., Importance Estimation for Neural Network Pruning, CVPR 2019, arXiv 1906.10771, section 3.
+    """
+
+    def reduced(self, total: Any) -> Any:
+        """Returns the square of the summed first-order changes."""
+        return total**2
+
+
+@dataclass(frozen=True)
+class Skeletonization(GateCriterion):
+    """`score(c) = −∂L/∂z = −Σ w·∂L/∂w`, z = 1 a gate on what channel c puts out.
+
+    Signed: a channel whose removal lowers the loss scores below zero and goes first. The sum goes over the scale and
+    shift of BatchNorm where there is one, else over kernels and biases; a single weight scores `−w·∂L/∂w`. The paper
+    takes the gradient of a linear error, since that of a squared one vanishes with the error: give such a loss for it.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> data = [(np.ones((3, 4)), np.ones((3, 2)))]
+        >>> kp.criteria.Skeletonization().score(kp.trace(model), data, loss="mse")["hidden"].shape
+        (8,)
+
+    Reference:
+        Mozer and Smolensky, Skeletonization: A Technique for Trimming the Fat from a Network via Relevance Assessment,
+        NIPS 1988, section 2.
+    """
+
+    def saliency(self, weight: Any, gradient: Any = None) -> Any:
+        """Returns `−w·∂L/∂w`."""
+        return -weight * gradient

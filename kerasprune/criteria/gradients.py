@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import keras
@@ -176,3 +177,47 @@ def _check_reached(
             if name in reached and not reached[name].any()
         ],
     )
+
+
+@dataclass(frozen=True)
+class GradientMagnitude(GradientCriterion):
+    """`score(c) = Σ |w·∂L/∂w|` over the kernel slices that make channel c.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> data = [(np.ones((3, 4)), np.ones((3, 2)))]
+        >>> kp.criteria.GradientMagnitude().score(kp.trace(model), data, loss="mse")["hidden"].shape
+        (8,)
+
+    Reference:
+        Blalock et al., What is the State of Neural Network Pruning?, MLSys 2020, arXiv 2003.03033, its
+        baselines.
+    """
+
+    def saliency(self, weight: Any, gradient: Any = None) -> Any:
+        """Returns `|w·∂L/∂w|`."""
+        return abs(weight * gradient)
+
+
+@dataclass(frozen=True)
+class TaylorFO(GradientCriterion):
+    """`score(c) = Σ (w·∂L/∂w)²` over the kernel slices that make channel c: the weight form.
+
+    The square of how the loss changes when a weight is removed, to first order. The gradient is that of the mean loss
+    over all data given; the official code averages the squares of single batches instead.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)])
+        >>> data = [(np.ones((3, 4)), np.ones((3, 2)))]
+        >>> kp.criteria.TaylorFO().score(kp.trace(model), data, loss="mse")["hidden"].shape
+        (8,)
+
+    Reference:
+        Molchanov et al., Importance Estimation for Neural Network Pruning, CVPR 2019, arXiv 1906.10771, section 3.
+    """
+
+    def saliency(self, weight: Any, gradient: Any = None) -> Any:
+        """Returns `(w·∂L/∂w)²`."""
+        return (weight * gradient) ** 2

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
 from kerasprune.criteria.base import Scores
 from kerasprune.criteria.feature_maps import MapCriterion, Place, channel_averages, places
@@ -97,3 +98,84 @@ def matrix_ranks(maps: np.ndarray) -> np.ndarray:
 
 def _spatial_axes(graph: ChannelGraph, place: Place) -> int:
     return len(graph.calls[place.call].node.outputs[place.output].shape) - 2
+
+
+@dataclass(frozen=True)
+class HRankEdge(HRank):
+    """`score(c) = −|place(c) − (n + 1)/2|`, place 1 … n by mean rank: the lowest and the highest ranks go first.
+
+    A control: where it does worse than `hrank`, high ranks matter. Channels of equal rank share their mean place.
+
+    Args:
+        samples: How many examples are read at the most. Defaults to 640.
+        aggregation: How several maps of a channel make one score. Defaults to `"mean"`.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> head = [keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> model = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Conv2D(4, 3, name="conv"), *head])
+        >>> data = [(np.random.default_rng(0).normal(size=(3, 6, 6, 1)), np.zeros(3))]
+        >>> kp.criteria.HRankEdge().score(kp.trace(model), data)["conv"].shape
+        (4,)
+
+    Reference:
+        Lin et al., HRank, CVPR 2020, section 4.4, Fig. 4.
+    """
+
+    def arranged(self, ranks: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Returns how near a channel stands to the middle."""
+        return -np.abs(rankdata(ranks) - (len(ranks) + 1) / 2)
+
+
+@dataclass(frozen=True)
+class HRankRandom(HRank):
+    """The scores of `hrank`, dealt out to the channels of each group by chance.
+
+    A control that is fair under a common threshold too: every group keeps as many channels as with `hrank`.
+
+    Args:
+        samples: How many examples are read at the most. Defaults to 640.
+        aggregation: How several maps of a channel make one score. Defaults to `"mean"`.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> head = [keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> model = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Conv2D(4, 3, name="conv"), *head])
+        >>> data = [(np.random.default_rng(0).normal(size=(3, 6, 6, 1)), np.zeros(3))]
+        >>> kp.criteria.HRankRandom().score(kp.trace(model), data)["conv"].shape
+        (4,)
+
+    Reference:
+        Lin et al., HRank, CVPR 2020, section 4.4, Fig. 4.
+    """
+
+    def arranged(self, ranks: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Returns the ranks in another order."""
+        return generator.permutation(ranks)
+
+
+@dataclass(frozen=True)
+class HRankReverse(HRank):
+    """`score(c) = −mean rank`: the highest ranks go first.
+
+    A control: where it does worse than `hrank_random`, high ranks matter.
+
+    Args:
+        samples: How many examples are read at the most. Defaults to 640.
+        aggregation: How several maps of a channel make one score. Defaults to `"mean"`.
+
+    Example:
+        >>> import keras, numpy as np, kerasprune as kp
+        >>> head = [keras.layers.Flatten(), keras.layers.Dense(2)]
+        >>> model = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Conv2D(4, 3, name="conv"), *head])
+        >>> data = [(np.random.default_rng(0).normal(size=(3, 6, 6, 1)), np.zeros(3))]
+        >>> kp.criteria.HRankReverse().score(kp.trace(model), data)["conv"].shape
+        (4,)
+
+    Reference:
+        Lin et al., HRank, CVPR 2020, section 4.4, Fig. 4.
+    """
+
+    def arranged(self, ranks: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Returns the ranks with the other sign."""
+        return -ranks

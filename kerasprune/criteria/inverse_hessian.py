@@ -14,7 +14,7 @@ from kerasprune.criteria.block_fisher import damping_faults
 from kerasprune.criteria.curvature import hessian_rows
 from kerasprune.criteria.example_gradients import example_gradients
 from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
-from kerasprune.graph.values import values
+from kerasprune.graph.graph import values
 from kerasprune.surgery.precision import PRECISIONS
 
 _COLUMNS = 2**16  # weights of which a matrix of examples is held in float64 at once

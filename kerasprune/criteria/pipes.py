@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import layers, ops, tree
 
-from kerasprune.graph.values import values
+from kerasprune.graph.graph import values
 
 
 class Through(layers.Layer):

@@ -12,7 +12,7 @@ import numpy as np
 from kerasprune.criteria.gradients import GradientCriterion, Gradients
 from kerasprune.criteria.mean_loss import MeanLoss
 from kerasprune.errors import PruneError
-from kerasprune.graph.values import values
+from kerasprune.graph.graph import values
 
 
 @dataclass(frozen=True)

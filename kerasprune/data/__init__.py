@@ -4,7 +4,7 @@ from kerasprune.registry import lazy
 
 __getattr__, __dir__, __all__ = lazy(
     {
-        "DataInfo": "kerasprune.data.facts:DataInfo",
+        "DataInfo": "kerasprune.data.scaling:DataInfo",
         "augmentations": "kerasprune.registry:augmentations",
         "info": "kerasprune.data.dataset:info",
         "load": "kerasprune.data.dataset:load",

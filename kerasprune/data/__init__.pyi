@@ -2,7 +2,7 @@
 from kerasprune.data.calibration import representative as representative
 from kerasprune.data.dataset import info as info
 from kerasprune.data.dataset import load as load
-from kerasprune.data.facts import DataInfo as DataInfo
 from kerasprune.data.lookup import names as names
 from kerasprune.data.resized import rounds as rounds
+from kerasprune.data.scaling import DataInfo as DataInfo
 from kerasprune.registry import augmentations as augmentations

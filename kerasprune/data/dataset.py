@@ -13,9 +13,8 @@ import tensorflow as tf
 
 from kerasprune.data.augmentation import MIRRORING, Augmentation, resize, resize_and_crop
 from kerasprune.data.epochs import epochs, rest_of_epoch
-from kerasprune.data.facts import DataInfo
 from kerasprune.data.lookup import find
-from kerasprune.data.scaling import normalised, rescaled, wrong_scaling
+from kerasprune.data.scaling import DataInfo, normalised, rescaled, wrong_scaling
 from kerasprune.data.sources import Images
 from kerasprune.errors import extras, fraction_faults, nearest, raise_faults
 from kerasprune.registry import augmentations

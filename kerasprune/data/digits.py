@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from kerasprune.data.facts import DataInfo
+from kerasprune.data.scaling import DataInfo
 from kerasprune.data.sources import Indexed, Source, in_memory
 
 CLASSES = tuple("0123456789")

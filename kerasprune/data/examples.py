@@ -151,3 +151,13 @@ def _fitting_array(x: Any) -> Any:
 
 def _parts(data: Any) -> tuple:
     return data if isinstance(data, tuple) else (data,)
+
+
+def inputs_only(batches: Any) -> Any:
+    """Returns the inputs of batches, without their targets."""
+    return batches.map(lambda inputs, *_: inputs)
+
+
+def labelled(batches: Any) -> bool:
+    """Returns whether batches hold targets beside inputs."""
+    return isinstance(batches.element_spec, tuple) and len(batches.element_spec) > 1

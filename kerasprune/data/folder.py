@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from kerasprune.data.facts import DataInfo
+from kerasprune.data.scaling import DataInfo
 from kerasprune.data.sources import Indexed, Source, encoded_image
 from kerasprune.errors import PruneError, raise_faults
 

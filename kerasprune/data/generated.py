@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerasprune.data.facts import DataInfo
+from kerasprune.data.scaling import DataInfo
 from kerasprune.data.sources import Indexed, Source, in_memory
 
 SIDE = 32

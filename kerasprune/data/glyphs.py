@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from kerasprune.data.facts import DataInfo
 from kerasprune.data.glyph_scene import CLASSES, SIDE, draw
+from kerasprune.data.scaling import DataInfo
 from kerasprune.data.sources import Indexed, Source
 from kerasprune.data.tfds_source import read_whole
 
@@ -124,11 +123,3 @@ def prepare(config: str, data_dir: str | None) -> Glyphs:
         if not builder.info.splits:
             raise
     return builder
-
-
-def _png(image: np.ndarray) -> io.BytesIO:
-    # The least compression: noise hardly compresses, and encoding would take longer than drawing.
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, format="png", compress_level=1)
-    file.seek(0)
-    return file

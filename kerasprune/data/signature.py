@@ -9,11 +9,30 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import tree
 
 from kerasprune.data.forms import as_numpy
-from kerasprune.data.nests import flat, keys_of
 from kerasprune.data.refusals import Shape, check_arrays, finite_faults, length_faults
 from kerasprune.errors import PruneError, raise_faults
+
+
+def keys_of(nest: Any) -> list[str]:
+    """Returns the keys of a dict in the order in which Keras flattens it, with `/` between those of nested ones.
+
+    Example:
+        >>> keys_of({"heads": {"weight": 0, "age": 0}, "box": 0}), keys_of([0, 0])
+        (['box', 'heads/age', 'heads/weight'], [])
+    """
+    return ["/".join(map(str, path)) for path, _ in tree.flatten_with_path(nest)] if isinstance(nest, Mapping) else []
+
+
+def flat(nest: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Returns what a dict of dicts holds by the keys of `keys_of`; lists in it stay lists."""
+    found: dict[str, Any] = {}
+    for key, value in nest.items():
+        name = f"{before}{key}"
+        found |= flat(value, f"{name}/") if isinstance(value, Mapping) else {name: value}
+    return found
 
 
 @dataclass(frozen=True)

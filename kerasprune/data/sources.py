@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from kerasprune.data.facts import DataInfo
+from kerasprune.data.scaling import DataInfo
 
 SHUFFLED_AHEAD = 10_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow_datasets as tfds
 
-from kerasprune.data.facts import DataInfo
+from kerasprune.data.scaling import DataInfo
 from kerasprune.data.sources import Images, Indexed, Source, Streamed, encoded_image, in_memory
 from kerasprune.errors import PruneError, nearest
 

@@ -11,9 +11,8 @@ import tensorflow as tf
 from kerasprune.data.arrays import TARGETS, read, scaler
 from kerasprune.data.augmentation import resize
 from kerasprune.data.dataset import standardise
-from kerasprune.data.facts import DataInfo
 from kerasprune.data.folder import SUFFIXES
-from kerasprune.data.scaling import rescaled
+from kerasprune.data.scaling import DataInfo, rescaled
 from kerasprune.data.sources import encoded_image
 from kerasprune.data.splits import fitted
 from kerasprune.errors import PruneError

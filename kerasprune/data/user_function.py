@@ -12,9 +12,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from kerasprune.data.arrays import arrays
+from kerasprune.data.lookup import own
 from kerasprune.data.splits import SPLIT_NAMES, SplitExamples
 from kerasprune.errors import PruneError
-from kerasprune.files.python_file import import_file
+from kerasprune.files.reading import import_file
 
 PARTS = 10  # of the examples of a function without splits eight tenths train, one validates, one tests
 
@@ -100,3 +102,17 @@ def _part(data: tf.data.Dataset, split: str) -> tf.data.Dataset:
     places = tf.constant(list(wanted), tf.int64)
     numbered = data.enumerate().filter(lambda n, _: tf.reduce_any(n % PARTS == places))
     return numbered.map(lambda _, example: example)
+
+
+def split_examples(name: str) -> SplitExamples:
+    """Returns the examples of a `.npz` or `.npy` file, or of a function `module:function` or `FILE.py:function`.
+
+    Args:
+        name: The path or the address. An address imports that code.
+
+    Raises:
+        PruneError: There is no such file or function, or it holds something else.
+    """
+    if own(name) == "function":
+        return user_function(name)
+    return arrays(Path(name).expanduser())

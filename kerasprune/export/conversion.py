@@ -15,20 +15,63 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
+from keras import layers
 
-from kerasprune.data.signature import Signature
+from kerasprune._keras import inner_layers
+from kerasprune.data.signature import Signature, identifiers, is_graph
 from kerasprune.errors import PruneError
 from kerasprune.export.calibration import write_calibration
 from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, converted
 from kerasprune.export.converter_process import ConverterDeath, process
-from kerasprune.export.output_names import output_names
 from kerasprune.export.precision import in_float32
 from kerasprune.export.quiet_logs import quiet
 from kerasprune.export.samples import Samples
-from kerasprune.export.unrolling import unrolled
+
+
+def recurrent_layers(model: keras.Model) -> list[layers.Layer]:
+    """Returns the recurrent layers of a model, however deep, that run in a loop."""
+    return [each for each in inner_layers(model) if isinstance(each, layers.RNN) and not each.unroll]
+
+
+@contextmanager
+def unrolled(model: keras.Model) -> Iterator[None]:
+    """Lets the recurrent layers of a model be traced without a loop while the block runs.
+
+    The model is not copied: its layers may have classes that only the caller knows, and the weights are the same.
+    Whoever traces it needs a fixed number of time steps.
+    """
+    found = recurrent_layers(model)
+    try:
+        for layer in found:
+            layer.unroll = True
+        yield
+    finally:
+        for layer in found:
+            layer.unroll = False
+
+
+def output_names(model: keras.Model, count: int) -> list[str]:
+    """Returns distinct names for the flat outputs of a model: dict keys or layer names where it has them."""
+    if not is_graph(model):
+        return [f"output_{i}" for i in range(count)]
+    if isinstance(model, keras.Sequential):
+        return identifiers([model.layers[-1].name])
+    return identifiers(_keys(model.output) or model.output_names)
+
+
+def _keys(structure: Any) -> list[str]:
+    """Returns the keys of a flat dict in the order in which Keras flattens it; of anything else, nothing."""
+    if not isinstance(structure, Mapping):
+        return []
+    paths = [path for path, _ in keras.tree.flatten_with_path(structure)]
+    return [path[0] for path in paths] if all(len(path) == 1 for path in paths) else []
+
 
 LAST_LINES = 5
 _NOISE = re.compile(r"WARNING: All log|[IW]\d{4} |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] ")  # of TensorFlow and absl

@@ -14,15 +14,13 @@ import keras
 from kerasprune.data.signature import Signature, signature_of
 from kerasprune.errors import PruneError, extras, nearest, warn
 from kerasprune.export import tflite_interpreter
-from kerasprune.export.conversion import to_tflite
+from kerasprune.export.conversion import output_names, recurrent_layers, to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
 from kerasprune.export.destination import new_file
-from kerasprune.export.output_names import output_names
 from kerasprune.export.parity import compare, keras_function, require_close
 from kerasprune.export.precision import precision
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of
-from kerasprune.export.unrolling import recurrent_layers
 
 WARMUP, RUNS = 5, 30
 LOW_AGREEMENT = 0.95

@@ -17,6 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.defaults import COUPLINGS
 from kerasprune.errors import PruneError, choice_faults, raise_faults
 from kerasprune.graph.channels import (
     Block,
@@ -31,7 +32,6 @@ from kerasprune.graph.channels import (
     TracedCall,
     Unknown,
 )
-from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.settling import Said, settle
 

@@ -37,41 +37,39 @@ KEEP_ITS_CHANNELS = "keep its channels with unknown='freeze', of a command with 
 
 BUILT_IN = {
     "attention": "MultiHeadAttention GroupedQueryAttention",
-    "augmentation": "AugMix AutoContrast ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization MixUp "
-    "RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop "
-    "RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHue RandomInvert "
-    "RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear "
-    "RandomTranslation RandomZoom Solarization",
-    "concat": "Concatenate TFDConcat",
     "conv": "Conv1D Conv2D Conv3D DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D Conv1DTranspose "
     "Conv2DTranspose Conv3DTranspose",
     "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
     "dense": "Dense",
-    "depth_to_space": "DepthToSpace SpaceToDepth",
     "einsum": "EinsumDense",
     "embedding": "Embedding ReversibleEmbedding",
     "gate": "Gate",
-    "keras_applications": "CustomScaleLayer LayerScale StochasticDepth",
     "matmul": "Matmul Einsum DotProductAttention Attention AdditiveAttention Dot",
-    "merge": "Add Subtract Average Maximum Minimum Multiply Divide TrueDivide Power",
+    "merge": "Add Subtract Average Maximum Minimum Multiply Divide TrueDivide Power Concatenate TFDConcat",
     "norm": "BatchNormalization LayerNormalization RMSNormalization GroupNormalization UnitNormalization Normalization",
     "padding": "ZeroPadding1D ZeroPadding2D ZeroPadding3D Pad",
     "pointwise": "ReLU LeakyReLU ELU GaussianDropout GaussianNoise ActivityRegularization Identity TFDIdentity "
-    "Absolute Arctan Clip Copy Cos Exp Expm1 Log Log1p Negative Reciprocal Round Sign Sin Sqrt Square Tanh Relu "
-    "Relu6 Sigmoid Softplus Softsign SoftShrink Silu Squareplus LogSigmoid LeakyRelu HardSigmoid HardSilu Elu Selu "
-    "Gelu Celu TanhShrink HardTanh HardShrink Threshold Cast StopGradient Rescaling Dropout SpatialDropout1D "
-    "SpatialDropout2D SpatialDropout3D AlphaDropout Activation Lambda Softmax LogSoftmax PReLU",
+    "Absolute Arctan Clip Copy Cos Exp Expm1 Log Log1p Negative Reciprocal Round Sign Sin Sqrt Square "
+    "Tanh Relu Relu6 Sigmoid Softplus Softsign SoftShrink Silu Squareplus LogSigmoid LeakyRelu "
+    "HardSigmoid HardSilu Elu Selu Gelu Celu TanhShrink HardTanh HardShrink Threshold Cast "
+    "StopGradient Rescaling Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D AlphaDropout "
+    "Activation Lambda Softmax LogSoftmax PReLU CustomScaleLayer LayerScale StochasticDepth",
     "pooling": "MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D AveragePooling3D "
-    "GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GlobalAveragePooling1D GlobalAveragePooling2D "
-    "GlobalAveragePooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D "
-    "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D Cropping1D Cropping2D Cropping3D "
-    "UpSampling1D UpSampling2D UpSampling3D Resizing CenterCrop MaxPool AveragePool",
+    "GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GlobalAveragePooling1D "
+    "GlobalAveragePooling2D GlobalAveragePooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D "
+    "AdaptiveMaxPooling3D AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D "
+    "Cropping1D Cropping2D Cropping3D UpSampling1D UpSampling2D UpSampling3D Resizing CenterCrop MaxPool "
+    "AveragePool All Amax Amin Any Argmax Argmin CountNonzero Max Mean Median Min Prod Std Sum Var",
     "preprocessing": "CategoryEncoding Discretization HashedCrossing Hashing IntegerLookup MaxNumBoundingBoxes "
-    "MelSpectrogram Pipeline STFTSpectrogram StringLookup TextVectorization Masking",
+    "MelSpectrogram Pipeline STFTSpectrogram StringLookup TextVectorization Masking AugMix "
+    "AutoContrast ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization MixUp "
+    "RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast "
+    "RandomCrop RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale "
+    "RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation RandomSaturation "
+    "RandomSharpness RandomShear RandomTranslation RandomZoom Solarization",
     "probed": "Operation",
     "recurrent": "RNN LSTM GRU SimpleRNN Bidirectional",
-    "reduction": "All Amax Amin Any Argmax Argmin CountNonzero Max Mean Median Min Prod Std Sum Var",
-    "reshape": "Flatten Reshape Permute Transpose Swapaxes ExpandDims Squeeze RepeatVector",
+    "reshape": "Flatten Reshape Permute Transpose Swapaxes ExpandDims Squeeze RepeatVector DepthToSpace SpaceToDepth",
     "slicing": "GetItem Split Stack Unstack Take Roll Flip",
     "wrappers": "TimeDistributed SpectralNormalization",
 }

@@ -23,8 +23,7 @@ from kerasprune._keras import (
 from kerasprune.errors import PruneError
 from kerasprune.graph.rule import find, wraps_several
 from kerasprune.graph.walk import is_model
-from kerasprune.inlining.every_step import all_steps_at_once, takes_statistics
-from kerasprune.inlining.free_sizes import FreeSizes, operations, sliced
+from kerasprune.inlining.free_sizes import FreeSizes, all_steps_at_once, operations, sliced, takes_statistics
 from kerasprune.inlining.stock_dropout import stock_dropout
 from kerasprune.inlining.weight_lookup import looked_up, obstacle, replaced
 from kerasprune.surgery.clone import starting_from

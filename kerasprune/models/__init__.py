@@ -6,4 +6,4 @@ names every layer itself, so that the groups of a saved plan keep their names.
 
 from kerasprune.registry import family, lazy, models
 
-__getattr__, __dir__, __all__ = lazy({**family(models, "models", {}), "get": "kerasprune.models.lookup:get"})
+__getattr__, __dir__, __all__ = lazy({**family(models, "models", {}), "get": "kerasprune.models.arguments:get"})

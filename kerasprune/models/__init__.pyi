@@ -1,14 +1,14 @@
 # Written by tests/test_names.py from the table in __init__.py.
+from kerasprune.models.arguments import get as get
 from kerasprune.models.cifar_densenet import densenet_cifar as densenet_cifar
 from kerasprune.models.cifar_resnet import resnet_cifar as resnet_cifar
 from kerasprune.models.cifar_vgg import vgg_cifar as vgg_cifar
 from kerasprune.models.cifar_wide_resnet import wide_resnet as wide_resnet
-from kerasprune.models.efficientnet import efficientnet_b0 as efficientnet_b0
-from kerasprune.models.imagenet_densenet import densenet121 as densenet121
 from kerasprune.models.imagenet_resnet import resnet_imagenet as resnet_imagenet
+from kerasprune.models.keras_applications import densenet121 as densenet121
+from kerasprune.models.keras_applications import efficientnet_b0 as efficientnet_b0
 from kerasprune.models.lenet import lenet_300_100 as lenet_300_100
 from kerasprune.models.lenet import lenet_5 as lenet_5
-from kerasprune.models.lookup import get as get
 from kerasprune.models.mobilenet import mobilenet_v2 as mobilenet_v2
 from kerasprune.registry import models as _models
 add = _models.add

@@ -84,3 +84,79 @@ def _seeded(layer: keras.Layer, name: str, seed: int | None) -> keras.Layer:
         if isinstance(value, dict) and "seed" in value.get("config", {}):
             value["config"]["seed"] = own_seed
     return type(layer).from_config(config)
+
+
+def efficientnet_b0(
+    classes: int = 1000,
+    input_shape: arguments.InputShape = (None, None, 3),
+    dropout: float = 0.2,
+    seed: int | None = None,
+) -> keras.Model:
+    """Builds an EfficientNet-B0 without the rescaling at the input.
+
+    Layers, names, initialisers and BatchNorm settings are those of `keras.applications`; images are expected
+    as for every other family here, standardised rather than in 0…255.
+
+    Args:
+        classes: Number of logits. Defaults to 1000.
+        input_shape: `(height, width, channels)`; the sides, at least 32 pixels, may be `None`. Defaults to
+            `(None, None, 3)`.
+        dropout: Fraction of the last channels that training drops, in [0, 1). Defaults to 0.2.
+        seed: Makes the initial weights repeatable. Defaults to `None`: fresh ones.
+
+    Returns:
+        A functional model from images to logits of shape `(batch, classes)`.
+
+    Raises:
+        PruneError: An argument is out of its range.
+
+    Example:
+        >>> efficientnet_b0(10).output.shape
+        (None, 10)
+
+    Reference:
+        Tan & Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, ICML 2019.
+    """
+    return from_application(
+        keras.applications.EfficientNetB0,
+        name="efficientnet_b0",
+        classes=classes,
+        input_shape=input_shape,
+        dropout=dropout,
+        seed=seed,
+    )
+
+
+def densenet121(
+    classes: int = 1000,
+    input_shape: arguments.InputShape = (None, None, 3),
+    seed: int | None = None,
+) -> keras.Model:
+    """Builds a DenseNet-121: layers, names, initialisers and BatchNorm settings of `keras.applications`.
+
+    Args:
+        classes: Number of logits. Defaults to 1000.
+        input_shape: `(height, width, channels)`; the sides, at least 32 pixels, may be `None`. Defaults to
+            `(None, None, 3)`.
+        seed: Makes the initial weights repeatable. Defaults to `None`: fresh ones.
+
+    Returns:
+        A functional model from images to logits of shape `(batch, classes)`.
+
+    Raises:
+        PruneError: An argument is out of its range.
+
+    Example:
+        >>> densenet121(10).output.shape
+        (None, 10)
+
+    Reference:
+        Huang et al., Densely Connected Convolutional Networks, CVPR 2017.
+    """
+    return from_application(
+        keras.applications.DenseNet121,
+        name="densenet121",
+        classes=classes,
+        input_shape=input_shape,
+        seed=seed,
+    )

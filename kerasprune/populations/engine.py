@@ -164,3 +164,34 @@ def plain(value: Any, other: Callable[[Any], Any] | None = None) -> Any:
         "Expected numbers, texts, lists and dicts of them from and for a candidate. "
         f"Received: {type(value).__name__}. Save what is larger to a file, and return its path."
     )
+
+
+class SerialRunner:
+    """An engine without processes: a candidate that crashes Python takes the whole run with it.
+
+    Args:
+        function: The function, or its address.
+        settings: Not used: there is one worker, and nobody who could give a candidate up.
+    """
+
+    def __init__(self, function: str | Candidate, settings: Settings) -> None:
+        del settings
+        self._function = function
+        self._job: Job | None = None
+
+    @property
+    def free(self) -> int:
+        """How many jobs can be started now."""
+        return int(self._job is None)
+
+    def start(self, job: Job) -> None:
+        """Takes a job on."""
+        self._job = job
+
+    def wait(self) -> list[Outcome]:
+        """Evaluates it."""
+        job, self._job = self._job, None
+        return [evaluated(self._function, job)]
+
+    def close(self) -> None:
+        """Nothing is left running."""

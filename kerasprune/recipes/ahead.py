@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kerasprune.recipes.schema import Recipe
-from kerasprune.reports.duration import duration
+from kerasprune.reports.ratio import duration
 
 FITS = ("train", "prune", "finetune")
 

@@ -21,7 +21,7 @@ def own_examples(spec: Data | None) -> SplitExamples | None:
     """Returns a user's own examples, read here; `None` where there are no data, or images by name."""
     if spec is None or own(spec.name) is None:
         return None
-    from kerasprune.data.own_examples import split_examples
+    from kerasprune.data.user_function import split_examples
 
     return split_examples(spec.name)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasprune.errors import PruneError, nearest, short
-from kerasprune.files.python_file import import_file
+from kerasprune.files.reading import import_file
 from kerasprune.registry import Registry, block_criteria, budgets, callbacks, criteria, models
 
 ANYTHING = "**"

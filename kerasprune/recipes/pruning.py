@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
+from kerasprune.defaults import COUPLINGS, READY
 from kerasprune.errors import Key, PruneError, joined
-from kerasprune.graph.coupling import COUPLINGS
 from kerasprune.recipes.learning import Fit, Optimizer, Regularised, Training
 from kerasprune.recipes.node import (
     BlockCriterion,
@@ -22,7 +22,6 @@ from kerasprune.recipes.node import (
     PositiveFloat,
     PositiveInt,
 )
-from kerasprune.steps.choices import READY
 
 
 class PlanStep(Node):

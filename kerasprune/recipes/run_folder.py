@@ -11,11 +11,24 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError
-from kerasprune.files import read_json, read_rows, remove_strays, replacing, write_json, write_rows, write_text
+from kerasprune.errors import PruneError, short
+from kerasprune.files import (
+    is_file,
+    path_of,
+    read_json,
+    read_rows,
+    read_text,
+    remove_strays,
+    replacing,
+    write_json,
+    write_rows,
+    write_text,
+)
 from kerasprune.files.arrays import read_arrays
 from kerasprune.files.keras_model import load_model
-from kerasprune.files.strays import remove
+from kerasprune.files.strays import is_stray, remove
+from kerasprune.recipes import loader
+from kerasprune.recipes.schema import Recipe
 from kerasprune.steps.report import PruningReport, StepReport
 
 STATES = "resume"
@@ -183,3 +196,53 @@ def finite(data: Any) -> Any:
     if isinstance(data, float | np.floating):
         return float(data) if math.isfinite(data) else None
     return int(data) if isinstance(data, np.integer) else data
+
+
+def begun(folder: str | Path, *, trust: bool = False) -> Recipe:
+    """Returns the recipe of a run, settings included.
+
+    Args:
+        folder: The folder of the run.
+        trust: Whether `package.module:Name` may be imported. Defaults to `False`.
+
+    Raises:
+        PruneError: It is no folder of a run, so there is nothing to resume; or its recipe has faults.
+    """
+    path = path_of(folder) / "recipe.yaml"
+    if not is_file(path):
+        raise PruneError(
+            f"Expected the folder of a run that was broken off. Received: {short(str(folder))}, which holds no "
+            "recipe.yaml: there is nothing to resume. Begin with 'kerasprune run RECIPE'."
+        )
+    return loader.parse(read_text(path, "the recipe of a run"), source=str(path), trust=trust)
+
+
+MARK = "recipe.yaml"
+FILES = frozenset(
+    {MARK, "stages.json", "metrics.csv", "costs.json", "exports.json", "summary.json", "report.html", "warnings.txt"}
+    | {"plan.json", "widths.json", "graph.json", "verified.json", "points.json", "masks.npz", "norms.npz", "maps.npz"}
+    | {"dense.keras", "pruned.keras", "rebuilt.keras", "reconstructed.keras", "steps.json", "slim.keras"}
+)
+FOLDERS = frozenset({"exports", "points", "resume"})
+
+
+def make_room(path: Path) -> None:
+    """Removes the files of an earlier run; nothing where there is no folder, or an empty one.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        PruneError: It is not the folder of a run, or holds other files as well; nothing is removed then.
+    """
+    if not path.is_dir() or not any(path.iterdir()):
+        return
+    others = sorted(each.name for each in path.iterdir() if each.name not in FILES | FOLDERS and not is_stray(each))
+    if others or not (path / MARK).is_file():
+        held = f"which holds {', '.join(others[:5])}" if others else f"which has no {MARK}"
+        raise PruneError(
+            f"Expected the folder of an earlier run to overwrite. Received: {str(path)!r}, {held}. "
+            "Choose another folder with --out."
+        )
+    for each in path.iterdir():
+        remove(each)

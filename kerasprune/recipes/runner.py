@@ -12,12 +12,11 @@ from kerasprune.costs.cost import cost
 from kerasprune.errors import Key, PruneError, formerly, raise_faults
 from kerasprune.files import path_of, read_text
 from kerasprune.recipes import loader, lookup, schema
-from kerasprune.recipes.begun import begun
 from kerasprune.recipes.chance import warn_at_chance
-from kerasprune.recipes.located import located
-from kerasprune.recipes.run_folder import RunFolder, claim
+from kerasprune.recipes.loader import located
+from kerasprune.recipes.run_folder import RunFolder, begun, claim
+from kerasprune.recipes.schema import names, only_hands_on
 from kerasprune.recipes.smoke import smoke as shortened
-from kerasprune.recipes.stage_names import names, only_hands_on
 from kerasprune.recipes.stages import prune
 from kerasprune.recipes.stages.context import Run
 from kerasprune.registry import budgets, prune_sections, stages

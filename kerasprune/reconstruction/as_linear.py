@@ -13,7 +13,7 @@ import numpy as np
 from keras import layers
 
 from kerasprune._keras import changed_weights
-from kerasprune.graph.values import values
+from kerasprune.graph.graph import values
 
 _TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
 

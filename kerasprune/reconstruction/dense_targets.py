@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from kerasprune.data.example_batches import Batches
-from kerasprune.graph.values import values
+from kerasprune.graph.graph import values
 from kerasprune.reconstruction.as_linear import numbers_of
 from kerasprune.reconstruction.inner_kernels import given_to
-from kerasprune.reconstruction.program import Program, Run, Step, Value
-from kerasprune.reconstruction.scratch import Scratch
-from kerasprune.reconstruction.solved_kernel import Kernel
+from kerasprune.reconstruction.layer_tail import Kernel
+from kerasprune.reconstruction.program import Program, Run, Scratch, Step, Value
 from kerasprune.rules.gate import Gate
 
 

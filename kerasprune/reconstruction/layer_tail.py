@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from keras import layers
 
 from kerasprune._keras import LayerScale, StochasticDepth, nn
 from kerasprune._keras import numpy_operations as knp
+from kerasprune.graph.channels import Slice
 from kerasprune.graph.rule import channel_axis
 from kerasprune.reconstruction.as_linear import Linear
 from kerasprune.reconstruction.program import Program, Step, Value, run_step
@@ -140,3 +142,27 @@ def _range(operation: Any) -> tuple[float, float]:
     if type(operation) is layers.Activation:
         return _RECTIFIERS.get(operation.activation, _EVERYTHING)
     return {nn.Relu: (0.0, np.inf), nn.Relu6: (0.0, 6.0)}.get(type(operation), _EVERYTHING)
+
+
+@dataclass
+class Kernel:
+    """One kernel to be solved.
+
+    Args:
+        calls: The calls of its layer in the slim model, each with what stands behind it; `None` where another kernel
+            of the layer does.
+        view: The kernel.
+        dense: The same kernel of the dense model.
+        entry: How that follows the channels.
+    """
+
+    calls: Sequence[tuple[Step, Tail | None]]
+    view: Linear
+    dense: Linear
+    entry: Slice
+
+    @property
+    def norms(self) -> list[Any]:
+        """The BatchNorms whose means can hold the constant; none where one call has none behind it."""
+        norms = [tail and tail.norm for _, tail in self.calls]
+        return [] if None in norms else list(dict.fromkeys(norms))

@@ -10,12 +10,11 @@ import numpy as np
 from kerasprune.data.example_batches import example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import is_number, raise_faults, seed_faults, whole_number_faults
-from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.values import values
+from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.dense_targets import Targets
-from kerasprune.reconstruction.own_statistics import take_own_statistics
 from kerasprune.reconstruction.pairing import paired
+from kerasprune.reconstruction.recalibrate import take_own_statistics
 from kerasprune.reconstruction.solving import Solving
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
@@ -13,17 +13,15 @@ import numpy as np
 
 from kerasprune.data.example_batches import Batches
 from kerasprune.errors import PruneError, warn
-from kerasprune.graph.values import values
+from kerasprune.graph.graph import values
 from kerasprune.reconstruction.as_linear import Linear, as_linear, numbers_of
 from kerasprune.reconstruction.dense_targets import Targets
 from kerasprune.reconstruction.evidence import Evidence, Rows
 from kerasprune.reconstruction.inner_kernels import given_to, kernel_layers, steps_of
-from kerasprune.reconstruction.layer_tail import Tail, tail_of
+from kerasprune.reconstruction.layer_tail import Kernel, Tail, tail_of
 from kerasprune.reconstruction.least_squares import LeastSquares, fitted
 from kerasprune.reconstruction.pairing import Pairing
-from kerasprune.reconstruction.program import Run, Step, Value
-from kerasprune.reconstruction.solved_kernel import Kernel
-from kerasprune.reconstruction.solving_order import in_order
+from kerasprune.reconstruction.program import Program, Run, Step, Value
 
 _NUMBERS = 2**26  # of the rows of one layer
 _LEAST = 2000  # positions of a problem that is one of many
@@ -198,3 +196,39 @@ class Solving:
                     f"Expected numbers at {kernel.view.layer.name!r}. Received: NaN or infinity in the {name} model. "
                     "Check the weights, and that the data are scaled as in training."
                 )
+
+
+def in_order(program: Program, steps: Sequence[Step]) -> Iterator[tuple[list[Step], bool]]:
+    """Yields all calls of one layer after another, each layer after those that any of its calls reads.
+
+    Where no layer is called twice this is the order of the calls. A layer whose calls read each other, as a block that
+    is applied again to what it has made, has no place in such an order: what it reads changes with it.
+
+    Args:
+        program: The calls of the model.
+        steps: Those that are asked for, each after those that feed it.
+
+    Yields:
+        The calls of a layer, and whether they can be solved: `False` where they read each other.
+    """
+    calls: dict[int, list[Step]] = {}
+    for step in steps:
+        calls.setdefault(id(step.operation), []).append(step)
+    if len(calls) == len(steps):
+        yield from (([step], True) for step in steps)
+        return
+    reads = {key: _read(program, mine) & calls.keys() for key, mine in calls.items()}
+    waiting = list(calls)
+    for key in [key for key in waiting if key in reads[key]]:
+        waiting.remove(key)
+        yield calls[key], False
+    while waiting:
+        ready = [key for key in waiting if not reads[key] & set(waiting)]
+        key = ready[0] if ready else waiting[0]
+        waiting.remove(key)
+        yield calls[key], bool(ready)
+
+
+def _read(program: Program, calls: Sequence[Step]) -> set[int]:
+    """Returns the layers and operations that the inputs of calls hang on."""
+    return {id(step.operation) for step in program.before([value for call in calls for value in call.inputs])}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kerasprune.reports.duration import duration
 from kerasprune.reports.expectation import judged
-from kerasprune.reports.ratio import ratio
+from kerasprune.reports.ratio import duration, ratio
 
 _NAMES = {"macs": "multiply–adds (MACs) kept", "params": "parameters kept"}
 

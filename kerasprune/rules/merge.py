@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from keras import layers
 
+from kerasprune._keras import TFDConcat
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids, Take
@@ -98,3 +99,17 @@ def _cut(axes: dict[int, np.ndarray], value: Any, take: Take) -> np.ndarray:
 
 def _shape(operand: Any) -> tuple[int | None, ...]:
     return operand.shape if isinstance(operand, Ids) else np.shape(operand)
+
+
+@tensor_rule(layers.Concatenate, TFDConcat, knp.Concatenate, reads=("axis",))
+def concatenate(graph: GraphBuilder, operation: Any, inputs: list[Ids]) -> Ids:
+    """`out = [x_1; x_2; …]` along one axis; channels on the other axes are tied."""
+    shape = graph.call.outputs[0]
+    along = operation.axis % len(shape)
+    axes = {}
+    for axis in sorted(set().union(*(x.axes for x in inputs))):
+        if axis == along:
+            axes[axis] = np.concatenate([graph.on(x, axis) for x in inputs])
+        else:
+            axes[axis] = graph.tie(*(graph.on(x, axis) for x in inputs))
+    return Ids(shape, axes)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import keras
 import numpy as np
 from keras import layers
 
-from kerasprune._keras import TFDIdentity, core, nn
+from kerasprune._keras import CustomScaleLayer, LayerScale, StochasticDepth, TFDIdentity, core, nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.errors import PruneError
 from kerasprune.graph.builder import GraphBuilder
@@ -109,4 +110,26 @@ def prelu(graph: GraphBuilder, layer: layers.PReLU, x: Ids) -> Ids:
     shared = {axis % len(x.shape) for axis in layer.shared_axes or ()}
     ids = [None if axis in shared else x.axes.get(axis) for axis in range(1, len(x.shape))]
     graph.slices(layer, layer.alpha, *ids)
+    return x
+
+
+@tensor_rule(CustomScaleLayer, constant=POINTWISE, reads=())
+def scaled_sum(graph: GraphBuilder, layer: keras.layers.Layer, inputs: list[Ids]) -> Ids:
+    """`x + scale · branch` (InceptionResNetV2)."""
+    graph.merge(*(graph.on(x, -1) for x in inputs))
+    return inputs[0]
+
+
+@tensor_rule(LayerScale, constant=POINTWISE, reads=("projection_dim",))
+def layer_scale(graph: GraphBuilder, layer: LayerScale, x: Ids) -> Ids:
+    """`γ[c] · x[c]` (ConvNeXt)."""
+    ids = graph.on(x, -1)
+    graph.slices(layer, layer.gamma, ids, role="scale")
+    graph.sets(layer, "projection_dim", ids)
+    return Ids(x.shape, {**x.axes, len(x.shape) - 1: ids})
+
+
+@tensor_rule(StochasticDepth, constant=POINTWISE, reads=())
+def stochastic_depth(graph: GraphBuilder, layer: StochasticDepth, x: Ids) -> Ids:
+    """Drops whole samples of a branch while training."""
     return x

@@ -30,3 +30,26 @@ def masking(graph: GraphBuilder, layer: layers.Masking, x: Ids) -> Ids:
     """Steps all of whose channels have one value are left out by the layers behind."""
     graph.pin_all(x, f"{layer.name!r} compares all channels of a step with a value")
     return x
+
+
+_AUGMENTING = (
+    "AugMix", "AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "CutMix", "Equalization", "MixUp",
+    "RandAugment", "RandomBrightness",
+    "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomCrop", "RandomElasticTransform",
+    "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert",
+    "RandomPerspective", "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear",
+    "RandomTranslation", "RandomZoom", "Solarization",
+)  # fmt: skip
+_AUGMENTATIONS = [getattr(layers, name) for name in _AUGMENTING if hasattr(layers, name)]
+
+
+@tensor_rule(*_AUGMENTATIONS, constant=UNKNOWN)
+def augmentation(graph: GraphBuilder, layer: layers.Layer, x: Any) -> list[Ids]:
+    """Identity, or a function of colours, when the network is used; in training colours may be mixed.
+
+    Images come alone, or in a dict with labels and boxes, whose order flattening keeps.
+    """
+    given = tree.flatten(x)
+    for each in given:
+        graph.pin_all(each, f"{layer.name!r} changes images while training")
+    return [Ids(shape, dict(each.axes)) for shape, each in zip(graph.call.outputs, given, strict=True)]

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from keras import layers
 
+from kerasprune._keras import nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Count, Ids
-from kerasprune.graph.rule import tensor_rule
+from kerasprune.graph.rule import CARRIED, UNKNOWN, rule, tensor_rule
 
 
 @tensor_rule(layers.Flatten, reads=())
@@ -184,3 +185,15 @@ def _size(shape: Sequence[int | None], axes: Sequence[int], free: int | None = N
     """Returns the number of elements over some axes; `free` where one of them has no fixed size."""
     sizes = [shape[axis] for axis in axes]
     return free if None in sizes else prod(sizes)
+
+
+@rule(nn.DepthToSpace, constant=UNKNOWN, reads=("block_size",))
+def depth_to_space(graph: GraphBuilder, operation: Any, x: np.ndarray) -> np.ndarray:
+    """Channel `k·C + c` of a position becomes channel c of the k-th pixel of its block."""
+    return graph.tie(*x.reshape(operation.block_size**2, -1))
+
+
+@rule(nn.SpaceToDepth, constant=CARRIED, reads=("block_size",))
+def space_to_depth(graph: GraphBuilder, operation: Any, x: np.ndarray) -> np.ndarray:
+    """The pixels of a block become channels, pixel by pixel."""
+    return np.tile(x, operation.block_size**2)

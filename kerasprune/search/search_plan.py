@@ -16,9 +16,8 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.data.example_batches import example_batches, image_side
 from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import choice_faults, formerly, kind_faults, raise_faults, seed_faults, whole_number_faults
-from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.trace import trace
-from kerasprune.graph.values import values
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
 from kerasprune.populations.identity import digest

@@ -1,14 +1,14 @@
 # Written by tests/test_names.py from the table in __init__.py.
 from kerasprune.papers.lottery.ablations import Inverted as Inverted
 from kerasprune.papers.lottery.ablations import shuffled as shuffled
+from kerasprune.sparsity.at_initialisation import exponential as exponential
+from kerasprune.sparsity.at_initialisation import linear as linear
 from kerasprune.sparsity.at_initialisation import prune_at_init as prune_at_init
 from kerasprune.sparsity.at_random import densities_of as densities_of
 from kerasprune.sparsity.at_random import random_masks as random_masks
-from kerasprune.sparsity.collapse import critical_compression as critical_compression
-from kerasprune.sparsity.collapse import maximal_compression as maximal_compression
-from kerasprune.sparsity.compression import exponential as exponential
-from kerasprune.sparsity.compression import linear as linear
 from kerasprune.sparsity.paths import attached as attached
 from kerasprune.sparsity.report import LayerSparsity as LayerSparsity
 from kerasprune.sparsity.report import SparsityReport as SparsityReport
+from kerasprune.sparsity.report import critical_compression as critical_compression
+from kerasprune.sparsity.report import maximal_compression as maximal_compression
 from kerasprune.sparsity.report import sparsity_report as sparsity_report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -13,13 +13,43 @@ from kerasprune import criteria
 from kerasprune._keras import compile_arguments
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import formerly, fraction_faults, raise_faults, whole_number_faults
+from kerasprune.graph.graph import values
 from kerasprune.graph.trace import trace
-from kerasprune.graph.values import values
-from kerasprune.sparsity.compression import Schedule, exponential
 from kerasprune.sparsity.given import check_candidates
 from kerasprune.sparsity.ranking import highest
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
+
+Schedule = Callable[[float, float], float]
+"""`schedule(keep, progress)`: the fraction kept after a share `progress` in (0, 1] of the rounds, at last `keep`."""
+
+
+def exponential(keep: float, progress: float) -> float:
+    """Returns what is kept where every round keeps the same fraction of what is left: `keep^(k/n)`.
+
+    Args:
+        keep: Fraction kept at the end.
+        progress: k/n, rounds done over all rounds.
+
+    Example:
+        >>> [exponential(0.01, k / 4) for k in (2, 4)]
+        [0.1, 0.01]
+
+    Reference:
+        Tanaka et al., Pruning neural networks without any data by iteratively conserving synaptic flow,
+        arXiv 2006.05467, Algorithm 1.
+    """
+    return keep**progress
+
+
+def linear(keep: float, progress: float) -> float:
+    """Returns what is kept where every round removes as many weights: `1 − (1 − keep)·k/n`; arguments as above.
+
+    Example:
+        >>> [linear(0.2, k / 4) for k in (2, 4)]
+        [0.6, 0.2]
+    """
+    return 1 - (1 - keep) * progress if progress < 1 else keep
 
 
 @formerly("keep", "rounds", "data", "loss")

@@ -12,6 +12,7 @@ from kerasprune.criteria.labels import check_labels
 from kerasprune.criteria.objective import losses_by_output
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import JUDGED
+from kerasprune.errors import warn
 from kerasprune.graph.walk import functional
 from kerasprune.steps.objective import Objective
 from kerasprune.steps.report import StepReport
@@ -83,3 +84,30 @@ def check_examples(model: keras.Model, objective: Objective, *given: Examples | 
     losses, _ = losses_by_output(twin)
     for each in labelled:
         check_labels(twin, losses, each.labels)
+
+
+NO_GAIN = (
+    "Reconstruction has led away from the outputs of the dense model: the kernels stay as they were. Give more "
+    "examples, or train."
+)
+
+
+def nearer(
+    judge: Judge, slim: keras.Model, solved: keras.Model, before: StepReport | None = None
+) -> tuple[keras.Model, StepReport | None]:
+    """Returns the solved model and its report, unless its outputs are further from the dense model's.
+
+    Args:
+        judge: Judges both.
+        slim: The model as removal left it.
+        solved: What `kp.reconstruct` has made of it.
+        before: The report of `slim`. Defaults to `None`: it is judged here.
+
+    Returns:
+        The solved model and its report; or `slim` and `None`, with a warning.
+    """
+    found = judge.step("reconstructed", solved)
+    if not found.is_further_than(before or judge.step("removed", slim)):
+        return solved, found
+    warn(NO_GAIN)
+    return slim, None

@@ -24,10 +24,9 @@ from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.reconstruct import reconstruct as solve
 from kerasprune.steps import finetune
-from kerasprune.steps.judge import Judge, check_examples
+from kerasprune.steps.judge import Judge, check_examples, nearer
 from kerasprune.steps.objective import Objective, of_model
-from kerasprune.steps.reconstruct import nearer
-from kerasprune.steps.remove import remove
+from kerasprune.steps.ready import remove
 from kerasprune.steps.report import PruningReport
 from kerasprune.surgery.compiled import compile_like
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
+from kerasprune.defaults import READY
+from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.recalibrate import recalibrate
 from kerasprune.reconstruction.reconstruct import reconstruct
-from kerasprune.steps.choices import READY
-from kerasprune.steps.judge import Judge
-from kerasprune.steps.reconstruct import nearer
+from kerasprune.steps.judge import Judge, nearer
+from kerasprune.surgery.rebuild import rebuild
+from kerasprune.verification import Verdict, verify
 
 Preparation = Callable[[Judge, keras.Model, Plan, Any, int, int, float], keras.Model]
 """From a judge of the dense model, a slim model, its plan, examples, their number, a seed and the slack."""
@@ -44,3 +46,25 @@ def _reconstructed(
 
 PREPARATIONS: Mapping[str, Preparation] = dict(zip(READY, (_removed, _recalibrated, _reconstructed), strict=True))
 """Ways to make a slim model ready."""
+
+
+class Removal(NamedTuple):
+    """A slim model, and what was found of it; `None` if it was not verified."""
+
+    slim: keras.Model
+    verdict: Verdict | None
+
+
+def remove(graph: ChannelGraph, plan: Plan, *, verified: bool = True) -> Removal:
+    """Rebuilds a model without the channels that a plan removes.
+
+    Args:
+        graph: The graph of the model.
+        plan: The plan.
+        verified: Whether the slim model is compared with the masked dense model. Defaults to `True`.
+
+    Raises:
+        PruneError: The slim model is not what its plan says.
+    """
+    slim = rebuild(graph, plan)
+    return Removal(slim, verify(graph, slim, plan, strict=True, reload=False) if verified else None)

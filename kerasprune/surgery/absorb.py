@@ -9,19 +9,22 @@ its old statistics a kernel at zero would come out as `β − γ μ / σ`, far f
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
+import keras
 import numpy as np
 from keras import layers
 
 from kerasprune.graph.channels import Slice, TracedCall
+from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.rule import BIAS, channel_axis, find
-from kerasprune.graph.values import values
+from kerasprune.graph.walk import functional, is_model, nodes
+from kerasprune.graph.wiring import bodies, wiring
 from kerasprune.surgery.applied_plan import AppliedPlan
 from kerasprune.surgery.constants import Emitted, constant_line, constants, emits
-from kerasprune.surgery.next_batchnorm import following_norms
 
 _TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
 
@@ -145,3 +148,33 @@ def _delta(kernels: list[Slice], constant: np.ndarray) -> np.ndarray:
         rows = constant.reshape(groups, 1, -1)
         constant = (rows @ taps.reshape(taps.shape[0], groups, -1).transpose(1, 0, 2)).ravel()
     return constant
+
+
+def following_norms(graph: ChannelGraph) -> dict[int, keras.layers.BatchNormalization]:
+    """Returns `{id(layer): BatchNorm}` for layers whose linear output goes to that BatchNorm alone, along its axis.
+
+    A constant that is to be added to such an output may as well be taken from the BatchNorm's mean. Layers that are
+    called several times are left out, and a BatchNorm that went with its block.
+
+    Args:
+        graph: The graph, without the blocks that are dropped.
+    """
+    entered = list(bodies(functional(graph.model)))
+    wired, calls = wiring(*entered), [node for body in entered for node in nodes(body)]
+    times = Counter(id(node.operation) for node in calls)
+    there = {id(call.operation) for call in graph.calls}
+    found = {}
+    for node in calls:
+        layer, output = node.operation, node.outputs[0]
+        readers = wired.readers_of(output)
+        if is_model(layer) or len(node.outputs) > 1 or len(readers) != 1 or readers[0] is None:
+            continue
+        norm = readers[0].operation
+        if type(norm) is not keras.layers.BatchNormalization or id(norm) not in there:
+            continue
+        linear = getattr(layer, "activation", None) is keras.activations.linear
+        rank = len(output.shape)
+        along = norm.axis % rank == channel_axis(layer) % rank
+        if linear and along and times[id(layer)] == times[id(norm)] == 1:
+            found[id(layer)] = norm
+    return found

@@ -10,10 +10,9 @@ import numpy as np
 
 from kerasprune.errors import raise_faults
 from kerasprune.graph.channels import Group, Slice
-from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.kept_channels import faults_of_slices, faults_of_sums
 from kerasprune.graph.trace import trace, without
-from kerasprune.graph.values import values
 from kerasprune.plans import Plan, plan_faults
 
 _AT_ONCE = 2**18  # numbers

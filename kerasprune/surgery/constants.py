@@ -14,9 +14,9 @@ import keras
 import numpy as np
 
 from kerasprune.graph.channels import Ids, TracedCall
+from kerasprune.graph.graph import values
 from kerasprune.graph.rule import BIAS, CARRIED, EVALUATED, NORMALISED, PADDED, POINTWISE, SILENT, UNKNOWN, find
 from kerasprune.graph.trace import dropped
-from kerasprune.graph.values import values
 from kerasprune.graph.walk import functional, walk
 from kerasprune.surgery.applied_plan import AppliedPlan
 from kerasprune.surgery.numpy_calls import activation_in_numpy, in_numpy

@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasprune._keras import inner_layers
 from kerasprune.errors import PruneError, choice_faults, raise_faults
-from kerasprune.graph.values import values
+from kerasprune.graph.graph import values
 from kerasprune.graph.walk import is_model, uncollected
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer

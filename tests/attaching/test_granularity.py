@@ -12,8 +12,8 @@ from keras import layers
 import kerasprune as kp
 from kerasprune.attaching.candidates import Part
 from kerasprune.attaching.granularity import Weight, WeightBlock
+from kerasprune.attaching.masks import Selection
 from kerasprune.attaching.scope import Layer, Pattern, m_by_n
-from kerasprune.attaching.selection import Selection
 
 # By hand, from what the layers compute: the axes of each kernel that an output is a sum over, and those of the outputs.
 AXES = {

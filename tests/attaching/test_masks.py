@@ -9,7 +9,7 @@ import pytest
 from kerasprune import PruneError
 from kerasprune.attaching.masks import apply_masks, held
 from kerasprune.attaching.scope import rank
-from kerasprune.recipes.stages import sparsity
+from kerasprune.recipes.stages import evaluate as sparsity
 
 
 def dense() -> keras.Model:

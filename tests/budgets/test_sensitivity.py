@@ -12,9 +12,9 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
+from kerasprune.budgets.measured import WidthSpace
 from kerasprune.budgets.sensitivity import Sensitivity, exchanged, stepped, worth_of
 from kerasprune.budgets.trials import Trials
-from kerasprune.budgets.width_space import WidthSpace
 
 
 class _Chain:

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from kerasprune.data import arrays
-from kerasprune.data.own_examples import split_examples
+from kerasprune.data.user_function import split_examples
 from kerasprune.recipes import loader
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.stages.context import Run

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerasprune.graph.values import values
+from kerasprune.graph.graph import values
 
 pytestmark = [pytest.mark.quick, pytest.mark.jax]
 

@@ -80,7 +80,7 @@ def test_a_run_is_a_plan_a_rebuild_and_a_fit(files, folder):
     # training: the same slim model, trained by hand in the order that the data say
     keras.utils.set_random_seed(1)
     slim = kp.rebuild(model, kp.plan(model, "l2", macs=0.5))
-    from kerasprune.data.own_examples import split_examples
+    from kerasprune.data.user_function import split_examples
 
     train = split_examples(str(files / "mine.npz")).batches("train", 40, 1, "none", slim.inputs)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

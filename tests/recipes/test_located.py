@@ -9,7 +9,7 @@ from rich.console import Console
 
 import kerasprune as kp
 from kerasprune.recipes import loader, runner
-from kerasprune.recipes.located import located
+from kerasprune.recipes.loader import located
 
 TEXT = """\
 name: small

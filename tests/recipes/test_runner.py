@@ -250,7 +250,7 @@ def test_checkpoint_without_data_is_pruned_and_counted(tmp_path):
     ],
 )
 def test_what_would_fail_later_is_found_before_training(setting, words, tmp_path, monkeypatch):
-    monkeypatch.setattr("kerasprune.recipes.stages.train.train", lambda one: pytest.fail("training began"))
+    monkeypatch.setattr("kerasprune.recipes.stages.finetune.train", lambda one: pytest.fail("training began"))
     recipe = loading.parse(TEXT, [setting])
     with pytest.raises(PruneError, match=words):
         running.run(recipe, tmp_path / "out", console=QUIET)

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.reconstruction.own_statistics import take_own_statistics
+from kerasprune.reconstruction.recalibrate import take_own_statistics
 from kerasprune.testing.randomness import randomise
 
 

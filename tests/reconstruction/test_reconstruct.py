@@ -9,8 +9,8 @@ from keras import layers
 
 import kerasprune as kp
 from kerasprune.reconstruction.feature_error import feature_error
+from kerasprune.reconstruction.program import Scratch
 from kerasprune.reconstruction.reconstruct import reconstruct
-from kerasprune.reconstruction.scratch import Scratch
 
 SIZE = 8
 
@@ -360,7 +360,7 @@ def test_a_layer_of_several_calls_is_solved_for_all_of_them(behind, recwarn):
 def test_shared_layers_are_solved_after_all_that_any_of_their_calls_reads():
     """A head on two levels of a pyramid, and a block that is applied to what it has made."""
     from kerasprune.reconstruction.program import Program
-    from kerasprune.reconstruction.solving_order import in_order
+    from kerasprune.reconstruction.solving import in_order
 
     inputs = keras.Input((SIZE, SIZE, 3))
     head, again = layers.Conv2D(4, 3, name="head"), layers.Conv2D(4, 1, name="again")

@@ -28,7 +28,7 @@ from kerasprune.graph.channels import Ids
 from kerasprune.graph.rule import table, tensor_rule
 from kerasprune.rules import classes
 from kerasprune.rules.attention import multi_head_attention
-from kerasprune.rules.concat import concatenate
+from kerasprune.rules.merge import concatenate
 from kerasprune.rules.reshape import flatten
 from kerasprune.testing import check_saved, random_inputs
 

@@ -13,9 +13,8 @@ from keras import ops
 
 from kerasprune.errors import raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.channels import Slice
-from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.trace import trace
-from kerasprune.graph.values import values
 from kerasprune.graph.walk import functional
 from kerasprune.inlining.plain import plain
 from kerasprune.search.widths import FRACTIONS, Widths

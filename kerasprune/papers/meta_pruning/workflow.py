@@ -14,8 +14,7 @@ from kerasprune.costs.cost import graph_at
 from kerasprune.data.example_batches import example_batches, image_side
 from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import formerly, fraction_faults, raise_faults, whole_number_faults
-from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.values import values
+from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.inlining.plain import plain
 from kerasprune.papers.meta_pruning.pruning_net import PruningNet, traced_alike
 from kerasprune.plans import Plan

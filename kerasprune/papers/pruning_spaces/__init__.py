@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = lazy(
         "acceptance": "kerasprune.papers.pruning_spaces.rejection:acceptance",
         "costs": "kerasprune.search.counting:costs",
         "edf": "kerasprune.papers.pruning_spaces.distribution:edf",
-        "mcb": "kerasprune.papers.pruning_spaces.ratio:mcb",
+        "mcb": "kerasprune.papers.pruning_spaces.distribution:mcb",
         "random_recipes": "kerasprune.papers.pruning_spaces.rejection:random_recipes",
         "sample": "kerasprune.papers.pruning_spaces.sampling:sample",
         "uniform": "kerasprune.papers.pruning_spaces.sampling:uniform",

@@ -2,7 +2,7 @@
 from kerasprune.search.counting import costs as costs
 from kerasprune.papers.pruning_spaces.distribution import EDF as EDF
 from kerasprune.papers.pruning_spaces.distribution import edf as edf
-from kerasprune.papers.pruning_spaces.ratio import mcb as mcb
+from kerasprune.papers.pruning_spaces.distribution import mcb as mcb
 from kerasprune.search.allocations import Recipes as Recipes
 from kerasprune.papers.pruning_spaces.rejection import acceptance as acceptance
 from kerasprune.papers.pruning_spaces.rejection import random_recipes as random_recipes

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasprune.defaults import READY
 from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
 from kerasprune.files import path_of, write_rows, write_text
 from kerasprune.graph.graph import ChannelGraph
@@ -23,7 +24,6 @@ from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.run_folder import claim
 from kerasprune.search.allocations import Recipes
-from kerasprune.steps.choices import READY
 
 STORE, RECIPES, MEMBERS, PLANS = "population.sqlite", "recipes.csv", "members.csv", "plans"
 MEASURES = ("macs", "params", "mcb", "std")

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kerasprune.data.examples import Examples
-from kerasprune.defaults import BATCH, DELTA, SAMPLES
+from kerasprune.defaults import BATCH, DELTA, READY, SAMPLES
 from kerasprune.errors import PruneError, choice_faults, formerly, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.papers.pruning_spaces.rejection import kept_of, random_recipes
@@ -17,7 +17,6 @@ from kerasprune.papers.pruning_spaces.space import Space
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.recalibrate import recalibrate
 from kerasprune.search.allocations import Recipes, graph_of
-from kerasprune.steps.choices import READY
 from kerasprune.steps.judge import Judge, check_examples
 from kerasprune.steps.objective import of_model
 from kerasprune.steps.ready import PREPARATIONS

@@ -17,7 +17,7 @@ from kerasprune.recipes import lookup, pruning
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.stages.context import Run
-from kerasprune.reconstruction.batch_statistics import trainable_norms
+from kerasprune.reconstruction.recalibrate import trainable_norms
 from kerasprune.search.allocations import Recipes
 from kerasprune.steps.ready import PREPARATIONS
 from kerasprune.surgery.rebuild import rebuild

@@ -10,8 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import keras
+
+from kerasprune.costs.cost import graph_at
 from kerasprune.errors import is_number, raise_faults, warn
-from kerasprune.papers.synexp.coupled_layers import CoupledLayers
+from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.trace import trace
+from kerasprune.papers.synexp.coupled_layers import CoupledLayers, kernel_costs
+from kerasprune.papers.synexp.synexp import densities
 
 Made = TypeVar("Made")
 Shares = Mapping[str, float]
@@ -108,3 +114,42 @@ def _warn_where_missed(asked: Shares, found: Shares) -> None:
         if others and found[key] < share:
             reason = f"{others} leaves no room for more"
         warn(f"Of the {key}, {found[key]:.3f} stay where {key}={share} was asked for: {reason}.")
+
+
+def layer_densities(
+    model: keras.Model | ChannelGraph,
+    *,
+    params: float | None = None,
+    macs: float | None = None,
+    resolution: int | None = None,
+) -> dict[str, float]:
+    """Returns how dense each kernel of a model should be, each a layer of its own, for masks at initialisation.
+
+    Args:
+        model: The model, or its graph.
+        params: Fraction of the weights of all kernels that stays. Defaults to `None`: no bound.
+        macs: Fraction of their multiply–adds that stays. Defaults to `None`: no bound.
+        resolution: Input side, in pixels, to count at where the model's is free. Defaults to the model's own.
+
+    Returns:
+        `{variable path: density}`, for `kp.sparsity.random_masks`.
+
+    Raises:
+        PruneError: No budget is given, or one is out of range.
+
+    Example:
+        >>> import keras
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), keras.layers.Dense(8)])
+        >>> list(layer_densities(model, params=0.5).values())
+        [1.0, 0.375]
+
+    Reference:
+        Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
+        section 3.3.
+    """
+    raise_faults("The densities cannot be found:", share_faults(params, macs, 1))
+    graph = graph_at(model if isinstance(model, ChannelGraph) else trace(model, unknown="freeze"), None, resolution)
+    costs = kernel_costs(graph, macs=macs is not None)
+    budgets = {key: share * costs[key].sum() for key, share in given_shares(params, macs).items()}
+    found = densities(costs["params"], costs.get("macs"), **budgets)
+    return dict(zip((kernel.variable.path for kernel in graph.kernels), found.tolist(), strict=True))

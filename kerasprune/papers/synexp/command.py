@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from kerasprune.cli.application import commands
-from kerasprune.cli.at_once import checked, named, run_recipe
 from kerasprune.cli.options import Import, ModelPath, Out, Trust, Verbose, check_model_path, given, import_code, option
-from kerasprune.cli.outcome import print_json
+from kerasprune.cli.outcome import checked, named, print_json, run_recipe
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_summary
 from kerasprune.errors import PruneError

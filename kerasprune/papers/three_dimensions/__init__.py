@@ -20,7 +20,7 @@ BRINGS = {
     "kerasprune.criteria": {
         "BlockCriterion": "kerasprune.papers.three_dimensions.block_criterion:BlockCriterion",
         "Discrimination": "kerasprune.papers.three_dimensions.discrimination:Discrimination",
-        "RandomBlocks": "kerasprune.papers.three_dimensions.random_blocks:RandomBlocks",
+        "RandomBlocks": "kerasprune.papers.three_dimensions.block_criterion:RandomBlocks",
         "blocks_of": "kerasprune.papers.three_dimensions.block_criterion:blocks_of",
         "least_blocks": "kerasprune.papers.three_dimensions.block_criterion:least_blocks",
         "score_blocks": "kerasprune.papers.three_dimensions.block_criterion:score_blocks",
@@ -33,11 +33,11 @@ BRINGS = {
         "Smooth": "kerasprune.papers.three_dimensions.constraints:Smooth",
         "Surface": "kerasprune.papers.three_dimensions.surface:Surface",
         "Volume": "kerasprune.papers.three_dimensions.constraints:Volume",
-        "table5": "kerasprune.papers.three_dimensions.published:table5",
+        "table5": "kerasprune.papers.three_dimensions.map_table5:table5",
     },
     "block_criteria": {
         "discrimination": "kerasprune.papers.three_dimensions.discrimination:Discrimination",
-        "random": "kerasprune.papers.three_dimensions.random_blocks:RandomBlocks",
+        "random": "kerasprune.papers.three_dimensions.block_criterion:RandomBlocks",
     },
     "callbacks": {
         "shrink_rounds": "kerasprune.papers.three_dimensions.shrink_rounds:ShrinkRounds",

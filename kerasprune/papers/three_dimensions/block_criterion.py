@@ -7,6 +7,7 @@ of kernels, and no budget of channels applies.
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -88,3 +89,22 @@ def least_blocks(scores: dict[str, float], number: int) -> tuple[str, ...]:
     order = np.argsort(list(scores.values()), kind="stable")[:number]
     names = list(scores)
     return tuple(names[i] for i in sorted(order))
+
+
+@dataclass(frozen=True)
+class RandomBlocks(BlockCriterion):
+    """Uniform scores, a function of the seed and the order of the blocks: the control.
+
+    Example:
+        >>> import keras, kerasprune as kp
+        >>> inputs = keras.Input((4,))
+        >>> total = keras.layers.Add(name="sum")([inputs, keras.layers.Dense(4)(inputs)])
+        >>> graph = kp.trace(keras.Model(inputs, keras.layers.Dense(2)(total)))
+        >>> list(kp.criteria.score_blocks("random", graph))
+        ['sum']
+    """
+
+    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> dict[str, float]:
+        """Returns independent numbers in [0, 1)."""
+        names = list(blocks_of(graph))
+        return dict(zip(names, np.random.default_rng(seed).random(len(names)), strict=True))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import keras
+import numpy as np
 
+from kerasprune.attaching.masks import masked_variables
 from kerasprune.costs.cost import cost
 from kerasprune.recipes.stages.context import Run
-from kerasprune.recipes.stages.sparsity import counted
 from kerasprune.steps.judge import Judge
 
 
@@ -40,3 +42,13 @@ def _tested(run: Run, model: keras.Model, side: int | None) -> dict[str, float]:
     if run.recipe.data is None:
         return {}
     return Judge(model, run.objective(model), run.examples(run.recipe.data.test, model, size=side)).metrics(model)
+
+
+def counted(model: keras.Model, masks: Mapping[str, np.ndarray] | None) -> dict[str, float]:
+    """Returns how many parameters are not zero, and the share of masked kernels' weights that are zero."""
+    if masks is None:
+        return {}
+    nonzero = sum(int(np.count_nonzero(keras.ops.convert_to_numpy(v))) for v in model.variables)
+    values = [keras.ops.convert_to_numpy(variable) for variable, _ in masked_variables(model.variables, masks)]
+    zeros = sum(int(value.size - np.count_nonzero(value)) for value in values)
+    return {"nonzero": nonzero, "sparsity": zeros / sum(value.size for value in values)}

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from kerasprune.data.labels import inputs_only
+from kerasprune.data.examples import inputs_only
 from kerasprune.latency.measure import compare_latency
 from kerasprune.recipes.formats import FORMATS
 from kerasprune.recipes.stages.context import Run

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keras
+
 from kerasprune import callbacks
 from kerasprune.defaults import SEED_OF_FINETUNING
 from kerasprune.recipes.fit import train_stage
@@ -22,3 +24,12 @@ def finetune(run: Run) -> None:
         train_stage(run, "finetune", model, spec, size=run.side("rebuilt"), twin=twin, more=holding)
         steps.note(run, "finetune", model)
     run.save("slim", model)
+
+
+def train(run: Run) -> None:
+    """Trains the dense model, or takes the checkpoint as it is: `dense.keras`."""
+    keras.utils.set_random_seed(run.recipe.seed)
+    model = run.dense_model()
+    if run.recipe.train is not None:
+        train_stage(run, "train", model, run.recipe.train)
+    run.save("dense", model)

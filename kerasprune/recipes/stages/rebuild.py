@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from kerasprune.attaching.masks import apply_masks
+from kerasprune.errors import Key, PruneError
 from kerasprune.graph.trace import without
 from kerasprune.recipes.stages import steps
 from kerasprune.recipes.stages.context import Run
+from kerasprune.reconstruction.reconstruct import reconstruct as solve
 from kerasprune.reports.dependencies import described
-from kerasprune.steps.remove import remove
+from kerasprune.steps.judge import nearer
+from kerasprune.steps.ready import remove
 from kerasprune.surgery.reinitialise import reinitialise
 
 
@@ -37,3 +40,24 @@ def rebuild(run: Run) -> None:
     steps.note(run, "dense", run.model("dense"))
     steps.note(run, "rebuild", model)
     run.save("rebuilt", model)
+
+
+def reconstruct(run: Run) -> None:
+    """Solves the kernels of the slim model from training examples, without their labels: `reconstructed.keras`.
+
+    If that leads away from the dense outputs on validation examples, the kernels stay as they were.
+    """
+    spec, slim = run.recipe.reconstruct, run.model("rebuilt")
+    with run.console.status("reconstruct"):
+        try:
+            solved = solve(
+                slim, run.model("pruned"), run.plan_of(), run.plain_examples(slim).inputs,
+                samples=spec.samples, positions=spec.positions, ridge=spec.ridge, slack=run.slack,
+                seed=run.recipe.seed,
+            )  # fmt: skip
+        except PruneError as error:
+            raise PruneError(*error.args, " Or switch ", Key("reconstruct"), " off.") from error
+    model, found = nearer(run.validation_judge, slim, solved, run.folder.steps().get("rebuild"))
+    if found is not None:
+        steps.write(run, "reconstruct", found)
+    run.save("reconstructed", model)
