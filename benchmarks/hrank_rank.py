@@ -30,7 +30,7 @@ def run() -> None:
     import kerasprune as kp
     from kerasprune.criteria.feature_maps import averages, passes, places
     from kerasprune.criteria.hrank import matrix_ranks
-    from kerasprune.data.example_batches import example_batches
+    from kerasprune.data.batches import example_batches
 
     checkpoint = Path(kp.__file__).parent / "recipes" / "library" / "checkpoints" / "glyphs-base.keras"
     graph = kp.trace(keras.models.load_model(checkpoint))

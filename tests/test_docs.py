@@ -36,7 +36,7 @@ from kerasprune import registry
 from kerasprune.cli import app
 from kerasprune.graph import rule
 from kerasprune.recipes import loader as loading
-from kerasprune.recipes.reproductions import reproduce
+from kerasprune.recipes.reproductions import entry as reproduce
 from kerasprune.registry import criteria
 
 ROOT = Path(__file__).parent.parent

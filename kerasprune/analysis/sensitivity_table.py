@@ -13,7 +13,7 @@ from kerasprune import criteria
 from kerasprune.budgets.base import kept_number, top
 from kerasprune.budgets.trials import halves
 from kerasprune.criteria.base import Criterion
-from kerasprune.data.example_batches import example_batches
+from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import extras, fraction_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.files import path_of, replacing

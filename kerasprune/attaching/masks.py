@@ -16,8 +16,7 @@ from kerasprune import criteria
 from kerasprune.attaching import granularity as granularities
 from kerasprune.attaching import scope as scopes
 from kerasprune.attaching.candidates import Part, Unit
-from kerasprune.attaching.composite import attach, take_off
-from kerasprune.attaching.constraints import Mask
+from kerasprune.attaching.constraints import Mask, attach, take_off
 from kerasprune.attaching.granularity import Granularity, Weight
 from kerasprune.attaching.optimizer import ensure_built, places, slots
 from kerasprune.attaching.scope import Global, Scope

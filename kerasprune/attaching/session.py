@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import raw_iterations
-from kerasprune.attaching.composite import Attached, attach, take_off
+from kerasprune.attaching.constraints import Attached, attach, take_off
 from kerasprune.attaching.jax_step import JaxStep, synchronise
 from kerasprune.attaching.lowest import state_variable
 from kerasprune.attaching.optimizer import accumulated, ensure_built, unwrapped

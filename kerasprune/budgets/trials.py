@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.data.example_batches import Batches, example_batches
+from kerasprune.data.batches import Batches, example_batches
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan

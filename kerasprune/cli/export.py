@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 
 from kerasprune.cli.application import commands
-from kerasprune.cli.messages import Messages
 from kerasprune.cli.options import (
     Import,
     ModelPath,
@@ -21,7 +20,7 @@ from kerasprune.cli.options import (
     load,
     option,
 )
-from kerasprune.cli.startup import start
+from kerasprune.cli.startup import Messages, start
 from kerasprune.errors import PruneError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-from kerasprune.cli.messages import Messages
+from kerasprune.cli.startup import Messages
 from kerasprune.cli.tables import print_costs
 
 if TYPE_CHECKING:

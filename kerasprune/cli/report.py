@@ -42,7 +42,7 @@ def reproduce(
 ) -> None:
     """Recompute published figures; exit code 1 where one differs."""
     start()
-    from kerasprune.recipes.reproductions import reproduce as reproductions
+    from kerasprune.recipes.reproductions import entry as reproductions
 
     if listing or name is None:
         for known in reproductions.names():

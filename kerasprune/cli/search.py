@@ -10,9 +10,8 @@ import typer
 from rich.console import Console
 
 from kerasprune.cli.application import commands
-from kerasprune.cli.messages import Messages
 from kerasprune.cli.options import Import, ModelPath, Out, Trust, Verbose, check_model_path, given, import_code, option
-from kerasprune.cli.startup import start
+from kerasprune.cli.startup import Messages, start
 from kerasprune.cli.tables import print_table
 from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import PruneError, choice_faults, raise_faults

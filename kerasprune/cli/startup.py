@@ -8,7 +8,13 @@ import logging
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
 
 STANDARD_ERROR = 2  # its descriptor: C++ code writes there past `sys.stderr`
 
@@ -51,3 +57,44 @@ def _held_back() -> Iterator[None]:
         finally:
             os.dup2(saved, STANDARD_ERROR)
             os.close(saved)
+
+
+KEPT = "warnings.txt"  # in the folder of a run
+
+
+class Messages:
+    """What was warned of: shown, and written to a log file and to the folder of the run.
+
+    Args:
+        console: Where warnings are shown; `None` shows none.
+        log: A file that they are appended to. Defaults to `None`.
+        folder: The folder of a run, which need not be there yet. Defaults to `None`.
+    """
+
+    def __init__(self, console: Console | None, log: Path | None = None, folder: Path | None = None) -> None:
+        self.console = console
+        self.log = log
+        self.folder = folder
+        self.lines: list[str] = []
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keeps what is warned of within the block."""
+        with warnings.catch_warnings():
+            warnings.showwarning = self._show
+            try:
+                yield
+            finally:
+                if self.folder is not None and self.folder.is_dir() and self.lines:
+                    (self.folder / KEPT).write_text("".join(f"{line}\n" for line in self.lines), encoding="utf-8")
+
+    def _show(self, message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        line = f"warning: {message}"
+        if line in self.lines:
+            return
+        self.lines.append(line)
+        if self.console is not None:
+            self.console.print(Text(line, style="yellow"), soft_wrap=True)
+        if self.log is not None:
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")

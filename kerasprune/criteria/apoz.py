@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasprune.criteria.base import Scores
 from kerasprune.criteria.feature_maps import MapCriterion, channel_averages, places
-from kerasprune.data.example_batches import example_batches
+from kerasprune.data.batches import example_batches
 from kerasprune.errors import first_of, warn
 from kerasprune.graph.graph import ChannelGraph
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import loss_object
-from kerasprune.criteria.by_name import output_names, picked
+from kerasprune.criteria.output_kind import output_names, picked
 from kerasprune.errors import Key, PruneError
 from kerasprune.graph.walk import functional
 

@@ -9,9 +9,8 @@ import keras
 from keras import ops, tree
 
 from kerasprune._keras import compile_arguments, loss_object, mask_of
-from kerasprune.criteria.by_name import by_output, output_names, picked
 from kerasprune.criteria.labels import check_labels, check_shape, labels_by_output
-from kerasprune.criteria.output_kind import warn_of_logits
+from kerasprune.criteria.output_kind import by_output, output_names, picked, warn_of_logits
 from kerasprune.data.batches import Batch, batches
 from kerasprune.errors import Key, PruneError
 

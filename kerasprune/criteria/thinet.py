@@ -14,7 +14,7 @@ from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.criteria.belonging import Member, Readers
 from kerasprune.criteria.elimination import Problem, elimination_errors
 from kerasprune.criteria.feature_maps import passes, portions
-from kerasprune.data.example_batches import example_batches
+from kerasprune.data.batches import example_batches
 from kerasprune.errors import PruneError, first_of, is_number, raise_faults, warn, whole_number_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph

@@ -9,8 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.data.batches import Batch, batches
-from kerasprune.data.example_batches import Batches, example_batches
+from kerasprune.data.batches import Batch, Batches, batches, example_batches
 from kerasprune.data.forms import is_array, own_array
 from kerasprune.data.refusals import check_again, check_arrays, check_found, length_faults
 from kerasprune.defaults import BATCH

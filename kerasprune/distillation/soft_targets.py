@@ -9,8 +9,7 @@ import keras
 from keras import layers, losses, ops
 
 from kerasprune._keras import compile_arguments, making_node
-from kerasprune.criteria.by_name import flat
-from kerasprune.criteria.output_kind import kind_by_loss
+from kerasprune.criteria.output_kind import flat, kind_by_loss
 from kerasprune.errors import choice_faults, raise_faults
 from kerasprune.graph.walk import functional, is_model
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerasprune.data.example_batches import FlatInputs
+from kerasprune.data.batches import FlatInputs
 from kerasprune.errors import PruneError, extras
 from kerasprune.export.quiet_logs import quiet
 

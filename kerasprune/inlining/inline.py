@@ -7,18 +7,21 @@ classes of the user.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 from keras import tree
 
-from kerasprune._keras import calls_of_layers, replaced_operations
+from kerasprune._keras import Functional, calls_of_layers, inner_functional, maker, replaced_operations, structures
 from kerasprune.errors import PruneError, warn
-from kerasprune.graph.walk import check_model
-from kerasprune.inlining.same_outputs import check_same
-from kerasprune.inlining.symbolic_inputs import symbolic_inputs
+from kerasprune.graph.walk import check_model, has_free_axes, nodes
+from kerasprune.graph.walk import functional as walked
 from kerasprune.inlining.writer import Writer, line_of
 from kerasprune.surgery.clone import train_alike
+from kerasprune.surgery.comparison import difference, outputs_of
+from kerasprune.surgery.random_inputs import random_inputs
 
 
 def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
@@ -102,3 +105,90 @@ def _written(writer: Writer, fed: Any) -> keras.Model:
     new = keras.Model(fed, outputs, name=model.name)
     train_alike([(model, new), *writer.pairs])
     return new
+
+
+def symbolic_inputs(model: keras.Model, given: Any) -> Any:
+    """Returns fresh symbolic inputs in the structure that the model takes."""
+
+    def fresh(x: Any, name: str | None = None) -> keras.KerasTensor:
+        if isinstance(x, keras.KerasTensor):
+            return keras.Input(batch_shape=x.shape, dtype=x.dtype, name=name or maker(x).name)
+        array = np.asarray(x)
+        return keras.Input(array.shape[1:], dtype=str(array.dtype), name=name)
+
+    if isinstance(given, Mapping):
+        return {name: fresh(x, name) for name, x in given.items()}
+    if given is not None:
+        return tree.map_structure(fresh, given)
+    if isinstance(model, Functional) or isinstance(model, keras.Sequential) and inner_functional(model) is not None:
+        taken = structures(walked(model))[0]
+        return tree.map_structure(lambda x: fresh(_as_taken(model, x)), taken)
+    shapes = (model.get_build_config() or {}) if model.built else {}
+    shape = shapes.get("input_shape")
+    if not shape or not isinstance(shape, list | tuple) or not all(s is None or isinstance(s, int) for s in shape):
+        raise PruneError(
+            f"Expected a model that was built on known inputs. Received: {model.name!r} of class "
+            f"{type(model).__name__}. Call it on a batch first, or give one: kp.functional(model, inputs=batch)."
+        )
+    return keras.Input((*shape[1:],))
+
+
+def _as_taken(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
+    """Returns an input with the sizes that a model inside the model was made for, and that are free outside."""
+    for node in nodes(walked(model)) if None in x.shape[1:] else ():
+        nested = node.operation
+        if isinstance(nested, Functional) and len(nested.inputs) == 1 and node.input_tensors[0] is x:
+            inner = _as_taken(nested, nested.inputs[0]).shape
+            shape = [mine if mine is not None else other for mine, other in zip(x.shape, inner, strict=True)]
+            return keras.Input(batch_shape=shape, dtype=x.dtype, name=maker(x).name)
+    return x
+
+
+_TOLERANCE = 1e-5
+_SIDES = (37, 19, 13, 7, 32, 16, 4, 64, 224)  # of free axes: the first two that the model takes
+
+
+def check_same(model: keras.Model, new: keras.Model) -> None:
+    """Compares both on random inputs; free axes are as long as the model takes, of several lengths.
+
+    Args:
+        model: Any model.
+        new: The functional model that is to compute the same.
+
+    Raises:
+        PruneError: It does not.
+    """
+    sides = _SIDES if has_free_axes(new) else _SIDES[:1]
+    compared = 0
+    for side in sides:
+        inputs = random_inputs(new, 2, side=side)
+        try:
+            expected = outputs_of(model, inputs)
+        except Exception:
+            if side == sides[-1] and not compared:
+                raise
+            continue
+        try:
+            _compare(model, new, list(zip(expected, outputs_of(new, inputs), strict=True)))
+        except PruneError:
+            if all(map(np.array_equal, expected, outputs_of(model, inputs))):
+                raise
+            raise PruneError(
+                f"Expected a model that computes the same twice. Received: {model.name!r}, whose outputs differ from "
+                "call to call: it draws random numbers when it is used, or counts its calls."
+            ) from None
+        compared += 1
+        if compared == 2:
+            return
+
+
+def _compare(model: keras.Model, new: keras.Model, pairs: list) -> None:
+    for index, (one, other) in enumerate(pairs):
+        found = difference(one, other)
+        dtype = str(new.outputs[index].dtype)
+        if not found.error <= _TOLERANCE * (1000 if dtype in ("float16", "bfloat16") else 1):
+            raise PruneError(
+                f"Expected the model written out to compute the same. Received: output {index} of {model.name!r} has "
+                f"{found.size:.6g} as its largest value, and differs by {found.error:.1e} of that. "
+                "Its call() depends on more than its layers and arguments."
+            )

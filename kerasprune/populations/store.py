@@ -2,15 +2,123 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import keras
+import numpy as np
 
-from kerasprune.files import replacing
-from kerasprune.populations.claim import claimed
-from kerasprune.populations.identity import check_settings
+from kerasprune.errors import PruneError
+from kerasprune.files import make_folder, read_json, replacing, write_json
+from kerasprune.graph.walk import functional
+from kerasprune.populations.engine import plain
+
+FORMERLY = {"to": "keep"}
+"""Settings that 0.2 wrote by other names."""
+
+
+def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    """Checks that work goes on with the settings that it was begun with, which are written down at its beginning.
+
+    Args:
+        path: The JSON file that holds them.
+        settings: What the work depends on, plain data.
+
+    Raises:
+        PruneError: It was begun with others.
+    """
+    if not path.exists():
+        write_json(path, dict(settings))
+        return
+    begun = {FORMERLY.get(key, key): value for key, value in read_json(path, "the settings of a workflow").items()}
+    other = [key for key in {**begun, **settings} if begun.get(key) != settings.get(key)]
+    if other:
+        raise PruneError(
+            f"Expected the settings that {str(path)!r} was begun with: {_listed(begun, other)}. "
+            f"Received: {_listed(settings, other)}. Take the same, or another folder."
+        )
+
+
+def digest(arrays: Iterable[Any]) -> str:
+    """Returns a hash of arrays."""
+    found = hashlib.sha256()
+    for array in arrays:
+        array = np.ascontiguousarray(array)
+        found.update(f"{array.dtype} {array.shape}".encode())
+        found.update(array.view(np.uint8) if array.size and array.dtype.kind in "fiub" else repr(array).encode())
+    return found.hexdigest()
+
+
+def checksum(model: keras.Model) -> float:
+    """Returns a number that another set of weights would hardly have: the one that folders of points hold."""
+    return float(
+        sum(
+            (i + 1) * np.abs(keras.ops.convert_to_numpy(v).astype("float64")).sum()
+            for i, v in enumerate(functional(model).weights)
+        )
+    )
+
+
+def described(criterion: Any) -> dict[str, Any]:
+    """Returns the name and the arguments of a criterion, as plain data."""
+    arguments = {name: value for name, value in getattr(criterion, "__dict__", {}).items() if not name.startswith("_")}
+    return {"name": type(criterion).__name__, "arguments": plain(arguments, _named)}
+
+
+def _named(value: Any) -> str:
+    """Returns a text, the same in every process, for a value that JSON does not hold."""
+    return repr(value) if isinstance(value, float) else getattr(value, "__qualname__", type(value).__name__)
+
+
+def _listed(settings: Mapping[str, Any], names: list[str]) -> str:
+    return ", ".join(f"{name}={settings.get(name)!r}" for name in names)
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """Keeps other processes from doing the same work at the same time, by a lock on a file beside its store.
+
+    Args:
+        path: The store, a file or a folder, which need not be there yet.
+
+    Raises:
+        PruneError: Another process holds the lock, or the disk takes none.
+    """
+    beside = path.with_name(f".{path.name}.lock")
+    with closing(_locked(path, beside)):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(PermissionError):  # Windows keeps what is open
+                beside.unlink(missing_ok=True)
+
+
+def _locked(path: Path, beside: Path) -> sqlite3.Connection:
+    make_folder(path.parent)
+    try:
+        lock = sqlite3.connect(beside, timeout=0, isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        raise PruneError(_refusal(path, error)) from error
+    return lock
+
+
+def _refusal(path: Path, error: sqlite3.OperationalError) -> str:
+    if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+        return (
+            f"Expected a store that nobody else is working on. Received: {str(path)!r}, which another process fills "
+            "right now. Wait for it, or take another store."
+        )
+    return (
+        f"Expected a disk on which files can be locked. Received: {str(path)!r} ({error}). "
+        "Free some room, or take a store on another disk."
+    )
+
 
 Part = TypeVar("Part")
 

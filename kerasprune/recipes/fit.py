@@ -11,8 +11,8 @@ import keras
 from kerasprune.callbacks.resume import Resume
 from kerasprune.data.examples import Examples
 from kerasprune.recipes import learning, progress, pruning
-from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.optimizers import optimizer
+from kerasprune.recipes.progress import Ahead
 from kerasprune.recipes.stages.context import Run
 from kerasprune.steps.finetune import fit as train
 from kerasprune.steps.objective import Objective

@@ -16,8 +16,8 @@ from kerasprune.data.lookup import NAMED, PREFIXED
 from kerasprune.errors import Given, Key, PruneError, of_percent, raise_faults, short
 from kerasprune.files import is_file, is_folder, read_text
 from kerasprune.recipes import library
+from kerasprune.recipes.node import worded
 from kerasprune.recipes.schema import Recipe, Start
-from kerasprune.recipes.wording import worded
 from kerasprune.recipes.yaml_text import MOST_BYTES, MOST_DEPTH, Keys, read_value, read_yaml
 
 

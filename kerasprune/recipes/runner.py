@@ -20,7 +20,7 @@ from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stages import prune
 from kerasprune.recipes.stages.context import Run
 from kerasprune.registry import budgets, prune_sections, stages
-from kerasprune.reports.expectation import judged
+from kerasprune.reports.tables import judged
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.data.example_batches import Batches, example_batches
+from kerasprune.data.batches import Batches, example_batches
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.as_linear import Linear, as_linear

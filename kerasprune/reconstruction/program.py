@@ -19,7 +19,7 @@ import numpy as np
 from keras import tree
 
 from kerasprune._keras import argument_names, mask_of, put_mask
-from kerasprune.data.example_batches import Batches
+from kerasprune.data.batches import Batches
 from kerasprune.graph.walk import functional, walk
 
 MEMORY = 2**30

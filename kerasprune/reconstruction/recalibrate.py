@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers, tree
 
 from kerasprune._keras import calls_of_layers, inner_layers, structures
-from kerasprune.data.example_batches import Batches, example_batches
+from kerasprune.data.batches import Batches, example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.graph import values

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.data.example_batches import example_batches
+from kerasprune.data.batches import example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import is_number, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph, values

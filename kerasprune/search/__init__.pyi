@@ -7,7 +7,7 @@ from kerasprune.papers.three_dimensions.constraints import Constraint as Constra
 from kerasprune.papers.three_dimensions.constraints import Smooth as Smooth
 from kerasprune.papers.three_dimensions.constraints import Volume as Volume
 from kerasprune.papers.three_dimensions.map_table5 import table5 as table5
-from kerasprune.papers.three_dimensions.polynomial import Polynomial as Polynomial
+from kerasprune.papers.three_dimensions.accuracy_predictor import Polynomial as Polynomial
 from kerasprune.papers.three_dimensions.surface import Surface as Surface
 from kerasprune.search.evolution import Evolution as Evolution
 from kerasprune.search.evolution import Evolved as Evolved

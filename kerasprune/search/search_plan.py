@@ -13,19 +13,18 @@ from kerasprune._keras import structures
 from kerasprune.budgets.trials import Trials
 from kerasprune.costs.cost import graph_at
 from kerasprune.criteria.base import Criterion
-from kerasprune.data.example_batches import example_batches, image_side
+from kerasprune.data.batches import example_batches, image_side
 from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import choice_faults, formerly, kind_faults, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
-from kerasprune.populations.identity import digest
+from kerasprune.populations.store import digest
 from kerasprune.reconstruction.feature_error import logit_error
 from kerasprune.reconstruction.recalibrate import recalibrate
 from kerasprune.search.evolution import Evolution, Genes
-from kerasprune.search.remembered_scores import RememberedScores
-from kerasprune.search.width_search import SearchedPlan, best_widths
+from kerasprune.search.width_search import RememberedScores, SearchedPlan, best_widths
 from kerasprune.search.widths import FRACTIONS, Widths
 from kerasprune.surgery.rebuild import rebuild
 

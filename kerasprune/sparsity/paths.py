@@ -10,8 +10,8 @@ import numpy as np
 from keras import layers
 
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.criteria.flow import Flow
 from kerasprune.criteria.pipes import Either
+from kerasprune.criteria.synflow import Flow
 from kerasprune.errors import formerly
 from kerasprune.graph.trace import trace
 from kerasprune.sparsity.given import fitting

@@ -12,7 +12,7 @@ from kerasprune.attaching.own_step import has_own_step
 from kerasprune.budgets.base import Budget
 from kerasprune.costs.cost import cost, shares_of
 from kerasprune.criteria.base import Criterion
-from kerasprune.data.example_batches import image_side
+from kerasprune.data.batches import image_side
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import leaves_side_free
 from kerasprune.distillation.student import distil as taught

@@ -14,8 +14,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 from kerasprune.surgery.random_inputs import random_inputs
-from kerasprune.testing.require import require
-from kerasprune.testing.toys import toy_model
+from kerasprune.testing.toys import require, toy_model
 
 _TINY = 1e-9
 _EXAMPLES = 16

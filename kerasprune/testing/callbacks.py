@@ -15,8 +15,7 @@ import numpy as np
 from kerasprune.attaching.checkpoint import states
 from kerasprune.callbacks import PruningCallback, Resume
 from kerasprune.errors import PruneError
-from kerasprune.testing.require import require
-from kerasprune.testing.toys import toy_data, toy_model
+from kerasprune.testing.toys import require, toy_data, toy_model
 
 EPOCHS, STEPS, BATCH = 2, 8, 8
 Make = Callable[[], keras.callbacks.Callback]

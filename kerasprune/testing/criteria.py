@@ -15,8 +15,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
-from kerasprune.testing.require import require
-from kerasprune.testing.toys import toy_data, toy_model
+from kerasprune.testing.toys import require, toy_data, toy_model
 
 
 def check_criterion(

@@ -21,7 +21,7 @@ from kerasprune.surgery.comparison import check_finite, difference, outputs_of
 from kerasprune.surgery.mask import mask
 from kerasprune.surgery.random_inputs import random_inputs
 from kerasprune.surgery.rebuild import rebuild
-from kerasprune.testing.require import require
+from kerasprune.testing.toys import require
 
 _SPREAD = 30  # outputs differ by so many tolerances between samples
 _FOLDED = 5  # folded constants are summed beforehand, not one by one: so many tolerances

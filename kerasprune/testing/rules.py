@@ -14,7 +14,7 @@ from kerasprune.plans import Plan
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.testing.oracle import check_rebuild, check_saved
 from kerasprune.testing.randomness import random_inputs, random_plan, randomise_weights
-from kerasprune.testing.require import require
+from kerasprune.testing.toys import require
 
 Shape = tuple[int, ...]
 _CONVS = {2: layers.Conv1D, 3: layers.Conv2D, 4: layers.Conv3D}

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import keras
 import numpy as np
 from keras import layers
 
 from kerasprune.testing.randomness import randomise
+
+
+def require(holds: bool, claim: str) -> None:
+    """Raises `AssertionError(claim)` where `holds` is false; unlike `assert`, also under `python -O`."""
+    if not holds:
+        fail(claim)
+
+
+def fail(claim: str) -> NoReturn:
+    """Raises `AssertionError(claim)`."""
+    raise AssertionError(claim)
+
 
 SIDE, CLASSES = 8, 4
 

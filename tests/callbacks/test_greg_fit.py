@@ -11,7 +11,7 @@ from support.greg_reference import DECAY, Reference, compiled, greg1, greg2, net
 from support.processes import run_python
 
 import kerasprune as kp
-from kerasprune.attaching.composite import Attached
+from kerasprune.attaching.constraints import Attached
 from kerasprune.callbacks import GReg1, GReg2
 from kerasprune.regularizers.growth import GeometricGrowth, LinearGrowth, TwoSlopeGrowth
 

@@ -195,7 +195,7 @@ def test_validate_and_show():
 
 
 def test_reproduce_prints_a_verdict_and_its_exit_code_follows_it(monkeypatch):
-    from kerasprune.recipes.reproductions import reproduce
+    from kerasprune.recipes.reproductions import entry as reproduce
 
     rows = [reproduce.Row("a", 1.0, 1.0, 0.1)]
     monkeypatch.setitem(reproduce.entries._added, "stub", lambda: rows)

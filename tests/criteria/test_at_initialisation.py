@@ -12,7 +12,7 @@ from keras import layers
 import kerasprune as kp
 from kerasprune import criteria
 from kerasprune.criteria import GraSP
-from kerasprune.criteria.flow import Flow
+from kerasprune.criteria.synflow import Flow
 from kerasprune.testing.toys import toy_data, toy_model
 
 # These run on JAX too, by the path of this file; continuous integration runs test_gradients.py there.

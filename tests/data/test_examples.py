@@ -12,8 +12,7 @@ import tensorflow as tf
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.data.batches import batches
-from kerasprune.data.example_batches import example_batches
+from kerasprune.data.batches import batches, example_batches
 from kerasprune.data.examples import Examples
 from kerasprune.data.signature import signature_of
 from kerasprune.export.samples import samples_of

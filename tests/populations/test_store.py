@@ -12,8 +12,8 @@ import pytest
 
 import kerasprune as kp
 from kerasprune.populations.candidate_store import CandidateStore, key_of
-from kerasprune.populations.claim import claimed
-from kerasprune.search.remembered_scores import RememberedScores
+from kerasprune.populations.store import claimed
+from kerasprune.search.width_search import RememberedScores
 
 SETTINGS = {
     "dimension": "width",

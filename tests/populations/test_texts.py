@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune.cli import app
-from kerasprune.data.example_batches import example_batches
+from kerasprune.data.batches import example_batches
 from kerasprune.testing import compare
 
 WORDS = ["good", "fine", "bad", "poor", "film", "plot", "cast", "ça va"]

@@ -12,7 +12,7 @@ from rich.console import Console
 import kerasprune as kp
 from kerasprune.recipes import loader
 from kerasprune.recipes import progress as watching
-from kerasprune.recipes.ahead import Ahead
+from kerasprune.recipes.progress import Ahead
 from kerasprune.reports.ratio import duration
 
 

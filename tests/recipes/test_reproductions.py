@@ -13,7 +13,7 @@ from kerasprune.papers.synexp import precrop_tables
 from kerasprune.papers.three_dimensions import map_table5
 from kerasprune.recipes.reproductions import entry as entries
 from kerasprune.recipes.reproductions import greg_tables, hrank_tables, reproduce
-from kerasprune.recipes.reproductions.reproduce import NotRun, Outcome, Row
+from kerasprune.recipes.reproductions.entry import NotRun, Outcome, Row
 from kerasprune.search import MAP
 
 
@@ -164,7 +164,7 @@ def test_unknown_entry_names_the_nearest():
 
 
 def test_what_is_said_of_an_entry_is_there_without_docstrings():
-    code = "from kerasprune.recipes.reproductions.reproduce import comment, describe as d; print(d('map-table5'))"
+    code = "from kerasprune.recipes.reproductions.entry import comment, describe as d; print(d('map-table5'))"
     assert run_python(f"{code}; print(comment('map-table5'))", options=["-OO"]).splitlines() == [
         reproduce.describe("map-table5"),
         *reproduce.comment("map-table5").splitlines(),

@@ -8,7 +8,7 @@ import pytest
 from support.greg_reference import compiled, train
 
 import kerasprune as kp
-from kerasprune.attaching.composite import attach, take_off
+from kerasprune.attaching.constraints import attach, take_off
 from kerasprune.callbacks import GReg1, GReg2, NormHistory
 from kerasprune.regularizers import GrowingL2
 

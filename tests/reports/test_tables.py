@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerasprune.reports import tables
-from kerasprune.reports.expectation import judged
+from kerasprune.reports.tables import judged
 
 SUMMARY = {
     "dense": {

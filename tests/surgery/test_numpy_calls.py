@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from kerasprune.surgery.numpy_calls import activation_in_numpy, in_numpy
+from kerasprune.surgery.constants import activation_in_numpy, in_numpy
 
 VALUES = np.random.default_rng(0).normal(scale=5, size=(1, 1, 1, 6))
 

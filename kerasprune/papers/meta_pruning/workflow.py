@@ -11,20 +11,18 @@ import keras
 
 from kerasprune._keras import inner_layers
 from kerasprune.costs.cost import graph_at
-from kerasprune.data.example_batches import example_batches, image_side
+from kerasprune.data.batches import example_batches, image_side
 from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import formerly, fraction_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.inlining.plain import plain
 from kerasprune.papers.meta_pruning.pruning_net import PruningNet, traced_alike
 from kerasprune.plans import Plan
-from kerasprune.populations.identity import digest
-from kerasprune.populations.store import Store, TrainAndJudge
+from kerasprune.populations.store import Store, TrainAndJudge, digest
 from kerasprune.reconstruction.recalibrate import recalibrate
 from kerasprune.search.evolution import Evolution, Genes
-from kerasprune.search.remembered_scores import RememberedScores
 from kerasprune.search.search_plan import packed
-from kerasprune.search.width_search import SearchedPlan, best_widths
+from kerasprune.search.width_search import RememberedScores, SearchedPlan, best_widths
 from kerasprune.search.widths import FRACTIONS
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.rebuild import rebuild

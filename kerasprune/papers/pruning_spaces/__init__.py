@@ -15,11 +15,11 @@ __getattr__, __dir__, __all__ = lazy(
         "EDF": "kerasprune.papers.pruning_spaces.distribution:EDF",
         "Recipes": "kerasprune.search.allocations:Recipes",
         "Space": "kerasprune.papers.pruning_spaces.space:Space",
-        "acceptance": "kerasprune.papers.pruning_spaces.rejection:acceptance",
+        "acceptance": "kerasprune.papers.pruning_spaces.sampling:acceptance",
         "costs": "kerasprune.search.counting:costs",
         "edf": "kerasprune.papers.pruning_spaces.distribution:edf",
         "mcb": "kerasprune.papers.pruning_spaces.distribution:mcb",
-        "random_recipes": "kerasprune.papers.pruning_spaces.rejection:random_recipes",
+        "random_recipes": "kerasprune.papers.pruning_spaces.sampling:random_recipes",
         "sample": "kerasprune.papers.pruning_spaces.sampling:sample",
         "uniform": "kerasprune.papers.pruning_spaces.sampling:uniform",
     }

@@ -4,8 +4,8 @@ from kerasprune.papers.pruning_spaces.distribution import EDF as EDF
 from kerasprune.papers.pruning_spaces.distribution import edf as edf
 from kerasprune.papers.pruning_spaces.distribution import mcb as mcb
 from kerasprune.search.allocations import Recipes as Recipes
-from kerasprune.papers.pruning_spaces.rejection import acceptance as acceptance
-from kerasprune.papers.pruning_spaces.rejection import random_recipes as random_recipes
+from kerasprune.papers.pruning_spaces.sampling import acceptance as acceptance
+from kerasprune.papers.pruning_spaces.sampling import random_recipes as random_recipes
 from kerasprune.papers.pruning_spaces.sampling import sample as sample
 from kerasprune.papers.pruning_spaces.sampling import uniform as uniform
 from kerasprune.papers.pruning_spaces.space import Space as Space

@@ -12,7 +12,7 @@ from kerasprune.data.examples import Examples
 from kerasprune.defaults import BATCH, DELTA, READY, SAMPLES
 from kerasprune.errors import PruneError, choice_faults, formerly, raise_faults, seed_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.papers.pruning_spaces.rejection import kept_of, random_recipes
+from kerasprune.papers.pruning_spaces.sampling import kept_of, random_recipes
 from kerasprune.papers.pruning_spaces.space import Space
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.recalibrate import recalibrate

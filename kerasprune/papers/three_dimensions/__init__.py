@@ -29,7 +29,7 @@ BRINGS = {
         "Buildable": "kerasprune.papers.three_dimensions.constraints:Buildable",
         "Constraint": "kerasprune.papers.three_dimensions.constraints:Constraint",
         "MAP": "kerasprune.papers.three_dimensions.accuracy_predictor:MAP",
-        "Polynomial": "kerasprune.papers.three_dimensions.polynomial:Polynomial",
+        "Polynomial": "kerasprune.papers.three_dimensions.accuracy_predictor:Polynomial",
         "Smooth": "kerasprune.papers.three_dimensions.constraints:Smooth",
         "Surface": "kerasprune.papers.three_dimensions.surface:Surface",
         "Volume": "kerasprune.papers.three_dimensions.constraints:Volume",

@@ -16,8 +16,7 @@ from kerasprune.graph.walk import functional
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensions.depth_width_resolution import Point
 from kerasprune.plans import Plan
-from kerasprune.populations.identity import described
-from kerasprune.populations.store import Store
+from kerasprune.populations.store import Store, described
 from kerasprune.registry import block_criteria
 
 

@@ -12,7 +12,8 @@ from kerasprune.errors import PruneError, nearest
 from kerasprune.recipes.reproductions.entry import AtLeast, AtMost, Note, Row, about
 from kerasprune.search import MAP, Polynomial, Surface
 
-NETWORKS = ("resnet32", "densenet40")
+NETWORKS = {"resnet32": "ResNet-32", "densenet40": "DenseNet-40"}
+
 _ROW = np.dtype([("d", float), ("w", float), ("r", float), ("accuracy", float)])
 
 
@@ -50,7 +51,6 @@ def table5(network: str) -> np.ndarray:
     return np.array([tuple(float(row[name]) for name in _ROW.names) for row in found], _ROW)
 
 
-NETWORKS = {"resnet32": "ResNet-32", "densenet40": "DenseNet-40"}
 BOUND = 0.55  # points, for rank 1 and degree 3 off the axes
 RAW_DEGREES = (1, 2, 3, 5)
 # Table 4: ResNet-56, 13 networks to fit and 80 others, none of them published. Evaluation error in per cent.

@@ -24,8 +24,7 @@ from kerasprune.papers.three_dimensions.depth_width_resolution import (
 from kerasprune.papers.three_dimensions.finished_points import judged_by
 from kerasprune.papers.three_dimensions.rounds import built_point
 from kerasprune.papers.three_dimensions.workflow import plan_at
-from kerasprune.populations.identity import checksum
-from kerasprune.populations.store import Store, TrainAndJudge
+from kerasprune.populations.store import Store, TrainAndJudge, checksum
 
 
 @formerly("macs")

@@ -24,8 +24,7 @@ from kerasprune.papers.three_dimensions.depth_width_resolution import (
 )
 from kerasprune.papers.three_dimensions.finished_points import finished, judged_by
 from kerasprune.plans import Plan
-from kerasprune.populations.identity import checksum
-from kerasprune.populations.store import Store, TrainAndJudge
+from kerasprune.populations.store import Store, TrainAndJudge, checksum
 from kerasprune.surgery.rebuild import rebuild
 
 

@@ -15,7 +15,7 @@ from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensions.depth_width_resolution import DIMENSIONS, Point, width_plan
 from kerasprune.papers.three_dimensions.workflow import ThreeDimensions, check_extent, check_points, three_dimensions
 from kerasprune.plans import Plan
-from kerasprune.populations.identity import checksum
+from kerasprune.populations.store import checksum
 from kerasprune.recipes import lookup, pruning
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import fit

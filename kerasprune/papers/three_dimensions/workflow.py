@@ -32,8 +32,7 @@ from kerasprune.papers.three_dimensions.finished_points import finished, judged_
 from kerasprune.papers.three_dimensions.rounds import built_point
 from kerasprune.papers.three_dimensions.rounds import rounds as shrink
 from kerasprune.plans import Plan
-from kerasprune.populations.identity import checksum
-from kerasprune.populations.store import Store, TrainAndJudge
+from kerasprune.populations.store import Store, TrainAndJudge, checksum
 from kerasprune.search import MAP, Buildable, Constraint, Surface, Volume
 from kerasprune.surgery.rebuild import rebuild
 

@@ -7,7 +7,7 @@ import keras
 from kerasprune import callbacks
 from kerasprune.defaults import SEED_OF_FINETUNING
 from kerasprune.recipes.fit import train_stage
-from kerasprune.recipes.stages import steps
+from kerasprune.recipes.stages import context as steps
 from kerasprune.recipes.stages.context import Run
 from kerasprune.steps.finetune import seed_layers
 

@@ -12,9 +12,8 @@ from kerasprune.defaults import SEED_OF_PRUNING
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
 from kerasprune.recipes import pruning
-from kerasprune.recipes.ahead import Ahead
 from kerasprune.recipes.fit import fit
-from kerasprune.recipes.progress import FilterNorms, StopAfter
+from kerasprune.recipes.progress import Ahead, FilterNorms, StopAfter
 from kerasprune.recipes.stages.context import Run
 from kerasprune.registry import prune_sections
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kerasprune.attaching.masks import apply_masks
 from kerasprune.errors import Key, PruneError
 from kerasprune.graph.trace import without
-from kerasprune.recipes.stages import steps
+from kerasprune.recipes.stages import context as steps
 from kerasprune.recipes.stages.context import Run
 from kerasprune.reconstruction.reconstruct import reconstruct as solve
 from kerasprune.reports.dependencies import described
