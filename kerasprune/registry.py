@@ -244,7 +244,7 @@ members = Registry(
         "everything": "kerasprune.criteria.belonging:Everything",
         "makers": "kerasprune.criteria.belonging:Makers",
         "readers": "kerasprune.criteria.belonging:Readers",
-        "scales": "kerasprune.criteria.belonging:Scales",
+        "scales": "kerasprune.criteria.belonging:ScaleMembers",
     },
     base="kerasprune.criteria.belonging:Members",
 )
@@ -282,7 +282,7 @@ budgets = Registry(
         "global": "kerasprune.budgets.global_threshold:Global",
         "per_stage": "kerasprune.budgets.per_stage:PerStage",
         "sensitivity": "kerasprune.budgets.sensitivity:Sensitivity",
-        "threshold": "kerasprune.budgets.global_threshold:Threshold",
+        "threshold": "kerasprune.budgets.global_threshold:ThresholdBudget",
         "uniform": "kerasprune.budgets.uniform:Uniform",
     },
     base="kerasprune.budgets.base:Budget",
@@ -315,7 +315,7 @@ granularities = Registry(
         "block": "kerasprune.attaching.granularity:WeightBlock",
         "channel": "kerasprune.attaching.granularity:Channel",
         "filter": "kerasprune.attaching.granularity:Filter",
-        "scale": "kerasprune.attaching.granularity:Scale",
+        "scale": "kerasprune.attaching.granularity:NormScale",
         "weight": "kerasprune.attaching.granularity:Weight",
     },
     base="kerasprune.attaching.granularity:Granularity",
@@ -334,7 +334,7 @@ growths = Registry(
 scopes = Registry(
     "scope",
     {
-        "global": "kerasprune.attaching.scope:Global",
+        "global": "kerasprune.attaching.scope:WholeModel",
         "layer": "kerasprune.attaching.scope:Layer",
         "m_by_n": "kerasprune.attaching.scope:m_by_n",
         "pattern": "kerasprune.attaching.scope:Pattern",

@@ -12,7 +12,7 @@ import numpy as np
 from kerasprune._keras import first_epoch
 from kerasprune.attaching.arguments import written
 from kerasprune.attaching.diagnosis import Diagnosis
-from kerasprune.attaching.fit import Fit
+from kerasprune.attaching.fit import RunningFit
 from kerasprune.attaching.masks import Masks
 from kerasprune.attaching.session import Session, State
 from kerasprune.errors import PruneError
@@ -258,29 +258,29 @@ class PruningCallback(keras.callbacks.Callback):
     def detach(self) -> None:
         """Removes what the callback has left on the model of a fit that was broken off; see `kp.callbacks.detach`."""
         if self.session is not None:
-            Fit.of(self.model).remove(self)
+            RunningFit.of(self.model).remove(self)
 
     # ---- hooks of Keras ---------------------------------------------------------------------------------------
 
     def set_model(self, model: keras.Model) -> None:
         """Joins the other callbacks of the fit; what an earlier, broken fit has left on the model is removed."""
         super().set_model(model)
-        Fit.of(model).enlist(self)
+        RunningFit.of(model).enlist(self)
 
     def set_params(self, params: dict) -> None:
         """Notes that the list of the fit is complete."""
         super().set_params(params)
         if self.model is not None:
-            Fit.of(self.model).complete(self)
+            RunningFit.of(self.model).complete(self)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Begins, if that has not happened yet."""
         self.ensure_begun()
-        Fit.of(self.model).settled(self)
+        RunningFit.of(self.model).settled(self)
 
     def ensure_begun(self) -> None:
         """Begins once a fit; where that fails, the model is what it was, whatever the others have done meanwhile."""
-        Fit.of(self.model).begin(self, self._begin)
+        RunningFit.of(self.model).begin(self, self._begin)
 
     def _begin(self) -> None:
         before = self.session
@@ -301,7 +301,7 @@ class PruningCallback(keras.callbacks.Callback):
     @property
     def restored_epoch(self) -> int:
         """The epoch whose weights another callback, such as `BackupAndRestore`, has restored in this fit; 0: none."""
-        fit, now = Fit.of(self.model), first_epoch(self.model)
+        fit, now = RunningFit.of(self.model), first_epoch(self.model)
         if now is None or now == fit.initial_epoch or any(callback.restores for callback in fit.callbacks):
             return 0
         return now
@@ -311,7 +311,7 @@ class PruningCallback(keras.callbacks.Callback):
         self._diagnosis.trained = True
         if self.restored_epoch and not self.follows_weights:
             back = self.restored_epoch
-            Fit.of(self.model).abandon()
+            RunningFit.of(self.model).abandon()
             raise PruneError(
                 f"Expected what {type(self).__name__} knows to come back together with the weights. Received: weights "
                 f"of epoch {back} that another callback has restored. Use kp.callbacks.Resume(folder) in place of "
@@ -342,7 +342,7 @@ class PruningCallback(keras.callbacks.Callback):
             PruneError: The method did not act, and is strict. The model is trained, nothing is left on it, and results
                 can be asked for as after any fit.
         """
-        fit = Fit.of(self.model)
+        fit = RunningFit.of(self.model)
         fit.end(self, lambda callback: callback.before_end())
         self.end()
         self._diagnosis.after_last_epoch()

@@ -60,7 +60,7 @@ class Phase(Enum):
     ENDING = 4
 
 
-class Fit:
+class RunningFit:
     """One `model.fit`, or one loop of one's own, as its pruning callbacks see it.
 
     Args:
@@ -75,7 +75,7 @@ class Fit:
         self.initial_epoch: int | None = None
 
     @classmethod
-    def of(cls, model: keras.Model) -> Fit:
+    def of(cls, model: keras.Model) -> RunningFit:
         """Returns the fit that a model is in; an empty one where it is in none."""
         return vars(model).get(_ENTRY) or cls(model)
 
@@ -189,4 +189,4 @@ def detach(model: keras.Model) -> None:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
         >>> detach(model)
     """
-    Fit.of(model).abandon()
+    RunningFit.of(model).abandon()

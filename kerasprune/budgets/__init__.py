@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy(
             "MeasuredBudget": "kerasprune.budgets.measured:MeasuredBudget",
             "kept_number": "kerasprune.budgets.base:kept_number",
             "stages": "kerasprune.graph.stages:stages",
+            "Threshold": "kerasprune.budgets.global_threshold:ThresholdBudget",
             "top": "kerasprune.budgets.base:top",
         },
     )

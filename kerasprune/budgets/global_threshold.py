@@ -52,7 +52,7 @@ class Global(CommonThreshold):
 
 
 @dataclass(frozen=True)
-class Threshold(CommonThreshold):
+class ThresholdBudget(CommonThreshold):
     """Keeps the highest scores over all groups together, as they are.
 
     For scores that mean the same in every layer, such as `bn_scale`; `global` is for those that do not. A group of
@@ -60,7 +60,7 @@ class Threshold(CommonThreshold):
 
     Example:
         >>> import numpy as np
-        >>> Threshold().comparable(np.array([1.0, 3.0])).tolist()
+        >>> ThresholdBudget().comparable(np.array([1.0, 3.0])).tolist()
         [1.0, 3.0]
 
     Reference:

@@ -81,7 +81,7 @@ class Sensitivity(MeasuredBudget):
 
     def improved(self, start: Widths, space: WidthSpace) -> Widths:
         """Returns widths that measure better than those it starts from, or these."""
-        search = _Search(space, start, self.measurements, self.reach)
+        search = _SensitivitySearch(space, start, self.measurements, self.reach)
         worth: dict[str, float] = {}
         while search.left > len(start):
             now = search.worth(self.step)
@@ -91,7 +91,7 @@ class Sensitivity(MeasuredBudget):
         return search.widths
 
 
-class _Search:
+class _SensitivitySearch:
     """The best widths so far, and what may still be measured."""
 
     def __init__(self, space: WidthSpace, start: Widths, measurements: int, reach: float) -> None:

@@ -16,7 +16,7 @@ from kerasprune.reconstruction.dense_targets import Made, Targets
 from kerasprune.reconstruction.feature_error import last_outputs
 from kerasprune.reconstruction.layer_tail import Kernel
 from kerasprune.reconstruction.pairing import Pairing, paired
-from kerasprune.reconstruction.program import Program, Run, Step, Value
+from kerasprune.reconstruction.program import Program, ProgramRun, Step, Value
 from kerasprune.reconstruction.solving import Solving
 from kerasprune.surgery.rebuild import rebuild
 
@@ -67,8 +67,10 @@ class Trials:
         pairing = self._solved(plan)
         measured = last_outputs(pairing)
         if not self._wanted:
-            self._wanted = _values(Run(pairing.dense, self._judged), [(each.dense, each.of_dense) for each in measured])
-        made = _values(Run(pairing.slim, self._judged), [(each.slim, each.of_slim) for each in measured])
+            self._wanted = _values(
+                ProgramRun(pairing.dense, self._judged), [(each.dense, each.of_dense) for each in measured]
+            )
+        made = _values(ProgramRun(pairing.slim, self._judged), [(each.slim, each.of_slim) for each in measured])
         wrong = sum(float(((a - b) ** 2).sum()) for a, b in zip(made, self._wanted, strict=True))
         return wrong / max(sum(float(((b - b.mean(axis=0)) ** 2).sum()) for b in self._wanted), 1e-30)
 
@@ -91,7 +93,7 @@ class _Memory(Targets):
 
     def begin(self) -> None:
         """Forgets what was run: a model that lacks other blocks may ask for what was let go."""
-        self._run = Run(self._program, self._examples, scratch=self.scratch)
+        self._run = ProgramRun(self._program, self._examples, scratch=self.scratch)
 
     def of(self, kernel: Kernel, step: Step, total: Value | None, number: int) -> Iterator[Made]:
         """Yields what a kernel makes, batch by batch."""
@@ -101,7 +103,7 @@ class _Memory(Targets):
         yield from self._held[key]
 
 
-def _values(run: Run, wanted: Sequence[tuple[Value, Callable]]) -> list[np.ndarray]:
+def _values(run: ProgramRun, wanted: Sequence[tuple[Value, Callable]]) -> list[np.ndarray]:
     """Returns what is compared of tensors of a program, all examples together."""
     batches = [
         [take(keras.ops.convert_to_numpy(x).astype("float64")) for x, (_, take) in zip(tensors, wanted, strict=True)]

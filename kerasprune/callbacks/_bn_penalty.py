@@ -19,7 +19,7 @@ from kerasprune.attaching.constraints import Box, Push
 from kerasprune.attaching.optimizer import ensure_built, places
 from kerasprune.attaching.shrinkage import gentlest_rate, scale_shortfalls
 from kerasprune.budgets.base import Floor, top
-from kerasprune.budgets.global_threshold import Threshold
+from kerasprune.budgets.global_threshold import ThresholdBudget
 from kerasprune.costs.cost import cost
 from kerasprune.defaults import COUPLINGS
 from kerasprune.errors import PruneError, choice_faults, fraction_faults, is_number, raise_faults
@@ -318,7 +318,7 @@ def to_target(scales: Scales, floor: Floor, **target: float) -> tuple[dict[str, 
         target: `keep=`, `macs=` or `params=`, as for `kp.plan`.
     """
     graph = scales.graph
-    plan = planning.plan(graph, scales, Threshold(), min_keep=floor.min_keep, round_to=floor.round_to, **target)
+    plan = planning.plan(graph, scales, ThresholdBudget(), min_keep=floor.min_keep, round_to=floor.round_to, **target)
     scores = scales.score(graph)
     removed = [np.delete(scores[name], kept) for name, kept in plan.keep.items()]
     highest = float(max((values.max(initial=0.0) for values in removed), default=0.0))

@@ -13,7 +13,7 @@ from keras import ops
 from kerasprune._keras import set_first_epoch
 from kerasprune.attaching.callback import PruningCallback
 from kerasprune.attaching.checkpoint import SavedState, last_good
-from kerasprune.attaching.fit import Fit
+from kerasprune.attaching.fit import RunningFit
 from kerasprune.attaching.jax_step import own_variables
 from kerasprune.attaching.optimizer import ensure_built, unwrapped
 from kerasprune.data.epoch_counters import positions
@@ -283,7 +283,7 @@ class Resume(PruningCallback):
         return f"{self.folder} holds the state of another fit. Give another folder, or empty this one."
 
     def _others(self) -> list[PruningCallback]:
-        return [callback for callback in Fit.of(self.model).callbacks if not callback.restores]
+        return [callback for callback in RunningFit.of(self.model).callbacks if not callback.restores]
 
     def _named(self) -> dict[str, PruningCallback]:
         named: dict[str, PruningCallback] = {}

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.fit import Fit
+from kerasprune.attaching.fit import RunningFit
 from kerasprune.errors import PruneError, formerly
 from kerasprune.files import read_rows, write_rows
 
@@ -58,7 +58,7 @@ class Sparsity(PruningCallback):
         kernels = zeros(self.model)
         total = sum(size for _, size in kernels.values())
         found = {"sparsity": sum(zero for zero, _ in kernels.values()) / max(total, 1)}
-        for callback in Fit.of(self.model).callbacks:
+        for callback in RunningFit.of(self.model).callbacks:
             found.update(callback.gauges())
         if logs is not None:
             logs.update(found)

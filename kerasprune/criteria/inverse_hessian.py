@@ -28,7 +28,7 @@ class Inverse:
 
     def surfaces(
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any
-    ) -> Iterator[Surface]:
+    ) -> Iterator[LossSurface]:
         """Yields quadratic models of the loss, each in the weights of some of the variables; none lie in two.
 
         Args:
@@ -40,7 +40,7 @@ class Inverse:
         raise NotImplementedError
 
 
-class Surface:
+class LossSurface:
     """`L(w + δ) − L(w) ≈ ½ δᵀ H δ` in the weights of some variables, laid end to end.
 
     Args:
@@ -101,7 +101,7 @@ class ExactInverse(Inverse):
 
     def surfaces(
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any
-    ) -> Iterator[Surface]:
+    ) -> Iterator[LossSurface]:
         """Yields one model of the loss in all weights.
 
         Raises:
@@ -149,13 +149,13 @@ class WoodburyInverse(Inverse):
 
     def surfaces(
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any
-    ) -> Iterator[Surface]:
+    ) -> Iterator[LossSurface]:
         """Yields a model of the loss in the weights of each variable."""
         for variable, rows in example_gradients(model, variables, data, loss, self.examples):
             yield LowRank(variable, rows, self.damping)
 
 
-class Dense(Surface):
+class Dense(LossSurface):
     """A model with a Hessian that is held whole.
 
     Args:
@@ -184,7 +184,7 @@ class Dense(Surface):
         return np.where(removed, 0.0, self.weights - self.inverse[:, removed] @ push)
 
 
-class LowRank(Surface):
+class LowRank(LossSurface):
     """A model whose Hessian is `AᵀA/n + λ I`.
 
     Args:

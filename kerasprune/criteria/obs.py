@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kerasprune.criteria.base import Criterion, Scores
-from kerasprune.criteria.inverse_hessian import Surface
+from kerasprune.criteria.inverse_hessian import LossSurface
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
@@ -140,7 +140,7 @@ def obs_update(
 
 
 def _slices(
-    graph: ChannelGraph, surface: Surface, kernels: Mapping[int, Slice], wanted: set[int]
+    graph: ChannelGraph, surface: LossSurface, kernels: Mapping[int, Slice], wanted: set[int]
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yields the classes of channels that a surface has weights of, each with the places of these weights."""
     places: dict[int, list[np.ndarray]] = {}

@@ -30,7 +30,7 @@ Scaler = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
-class Rows(ByNumber):
+class ArrayRows(ByNumber):
     """Examples in memory, reached by number.
 
     Args:
@@ -46,15 +46,15 @@ class Rows(ByNumber):
         """Number of examples."""
         return len(tf.nest.flatten(self.inputs)[0])
 
-    def part(self, numbers: np.ndarray) -> Rows:
+    def part(self, numbers: np.ndarray) -> ArrayRows:
         """Returns some of the examples."""
         targets = None if self.targets is None else self.targets[numbers]
-        return Rows(tf.nest.map_structure(lambda each: each[numbers], self.inputs), targets)
+        return ArrayRows(tf.nest.map_structure(lambda each: each[numbers], self.inputs), targets)
 
-    def held(self) -> Rows:
+    def held(self) -> ArrayRows:
         """Returns the examples as tensors, which every data set made of them shares; an array would be copied."""
         with tf.device("CPU"):  # also where there is a GPU: its memory is for the model
-            return Rows(*(tf.nest.map_structure(_held, each) for each in (self.inputs, self.targets)))
+            return ArrayRows(*(tf.nest.map_structure(_held, each) for each in (self.inputs, self.targets)))
 
     def decode(self, record: tf.Tensor) -> tuple[Any, tf.Tensor]:
         """Returns the inputs and the target of a number; where there are no targets, the number stands for it."""
@@ -75,7 +75,7 @@ def batches_of(parts: tuple, batch: int, seed: int) -> tf.data.Dataset:
         seed: Decides the order of every epoch.
     """
     parts = tuple(keras.tree.map_structure(_plain, _without_lists(each)) for each in parts)
-    rows = Rows(parts[0], parts[1:] or None).held()
+    rows = ArrayRows(parts[0], parts[1:] or None).held()
     made = epochs(rows, lambda x, *_: x, batch=min(batch, rows.count), seed=seed, name=f"arrays {seed}")
     return made.map(lambda x, rest: (x, *rest) if len(parts) > 1 else (x,))
 
@@ -134,7 +134,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _splits(path: Path, found: Mapping[str, np.ndarray]) -> dict[str, Rows]:
+def _splits(path: Path, found: Mapping[str, np.ndarray]) -> dict[str, ArrayRows]:
     parts = {name.partition("_")[2] for name in found if name.startswith(("x_", "y_"))} & set(SPLITS)
     inputs = {name: array for name, array in found.items() if name != TARGETS}
     if not parts and not inputs:
@@ -159,7 +159,7 @@ def _splits(path: Path, found: Mapping[str, np.ndarray]) -> dict[str, Rows]:
     return splits
 
 
-def _checked(path: Path, inputs: Inputs, targets: np.ndarray | None) -> Rows:
+def _checked(path: Path, inputs: Inputs, targets: np.ndarray | None) -> ArrayRows:
     named = inputs if isinstance(inputs, dict) else {"x": inputs}
     beside = [] if targets is None else [targets]
     strange = [each.dtype for each in (*named.values(), *beside) if each.dtype.kind not in _NUMBERS + _TEXTS]
@@ -174,7 +174,7 @@ def _checked(path: Path, inputs: Inputs, targets: np.ndarray | None) -> Rows:
     def plain(array: np.ndarray) -> np.ndarray:
         return array.astype(np.float32) if array.dtype.kind == "f" else array
 
-    return Rows(tf.nest.map_structure(plain, inputs), None if targets is None else plain(targets))
+    return ArrayRows(tf.nest.map_structure(plain, inputs), None if targets is None else plain(targets))
 
 
 def scaler(training: Inputs, scale: str, name: str) -> Scaler:
@@ -213,7 +213,7 @@ def _moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _batches(
-    splits: Mapping[str, Rows],
+    splits: Mapping[str, ArrayRows],
     scaled: Callable[[str], Callable],
     name: str,
     split: str,

@@ -48,8 +48,8 @@ class LocalRunner:
         self._place = function if isinstance(function, str) else f"{function.__module__}:{function.__qualname__}"
         self._settings = settings
         self._logs = Path(tempfile.mkdtemp(prefix="kerasprune-"))
-        self._workers: list[_Worker] = []
-        self._leaving: list[_Worker] = []
+        self._workers: list[_LocalWorker] = []
+        self._leaving: list[_LocalWorker] = []
         self._begun = 0
 
     @property
@@ -93,7 +93,7 @@ class LocalRunner:
             worker.pipe.close()
         shutil.rmtree(self._logs, ignore_errors=True)
 
-    def _hired(self) -> _Worker:
+    def _hired(self) -> _LocalWorker:
         ours, theirs = _SPAWN.Pipe()
         log = self._logs / f"{self._begun}.log"
         process = _SPAWN.Process(
@@ -103,11 +103,11 @@ class LocalRunner:
             process.start()
         theirs.close()
         self._begun += 1
-        worker = _Worker(self._settings.timeout, self._settings.per_process, process, ours, log)
+        worker = _LocalWorker(self._settings.timeout, self._settings.per_process, process, ours, log)
         self._workers.append(worker)
         return worker
 
-    def _dismiss(self, worker: _Worker) -> None:
+    def _dismiss(self, worker: _LocalWorker) -> None:
         """Lets a process go that has done its share, or has ended."""
         worker.left -= 1
         if worker.left > 0 and worker.process.is_alive():
@@ -119,7 +119,7 @@ class LocalRunner:
 
 
 @dataclass
-class _Worker(Worker):
+class _LocalWorker(Worker):
     """A process, and what it is doing."""
 
     process: Any

@@ -52,7 +52,7 @@ class RayRunner:
         variables = environment(settings.threads or max(1, int(cores)), settings.workers)
         self._actors = ray.remote(num_cpus=cores, num_gpus=accelerators)(_Evaluator)
         self._arguments = (carried, variables, [place or os.getcwd() for place in sys.path])
-        self._workers: list[_Worker] = []
+        self._workers: list[_RayWorker] = []
         self._lost: Counter[str] = Counter()
 
     @property
@@ -90,17 +90,17 @@ class RayRunner:
         if self._joined:
             self._ray.shutdown()
 
-    def _hired(self) -> _Worker:
+    def _hired(self) -> _RayWorker:
         actor = self._actors.remote(*self._arguments)
-        worker = _Worker(self._settings.timeout, self._settings.per_process, actor, actor.ready.remote())
+        worker = _RayWorker(self._settings.timeout, self._settings.per_process, actor, actor.ready.remote())
         self._workers.append(worker)
         return worker
 
-    def _dismiss(self, worker: _Worker) -> None:
+    def _dismiss(self, worker: _RayWorker) -> None:
         self._workers.remove(worker)
         self._ray.kill(worker.actor)
 
-    def _heard(self, worker: _Worker) -> Outcome | None:
+    def _heard(self, worker: _RayWorker) -> Outcome | None:
         """Returns the outcome of a worker's job where there is one; or the job begins, here or elsewhere."""
         try:
             message = self._ray.get(worker.awaited)
@@ -116,14 +116,14 @@ class RayRunner:
             self._dismiss(worker)
         return message
 
-    def _given_up(self, worker: _Worker) -> Outcome | None:
+    def _given_up(self, worker: _RayWorker) -> Outcome | None:
         """Returns the outcome of a job whose time is over, and ends its worker."""
         if worker.deadline is None or time.monotonic() < worker.deadline:
             return None
         self._dismiss(worker)
         return worker.failed(f"Given up after timeout={worker.timeout:g} seconds.")
 
-    def _replaced(self, worker: _Worker, error: Exception) -> Outcome | None:
+    def _replaced(self, worker: _RayWorker, error: Exception) -> Outcome | None:
         """Has another worker begin the job of one that is lost; returns its outcome where too many were lost."""
         self._dismiss(worker)
         self._lost[worker.job.key] += 1
@@ -140,7 +140,7 @@ class RayRunner:
 
 
 @dataclass
-class _Worker(Worker):
+class _RayWorker(Worker):
     """An actor, and what it is doing."""
 
     actor: Any

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kerasprune.data.splits import SplitExamples
 
 
-Traced = pruning.PlanStep | pruning.PreCrop | pruning.Space | pruning.MetaPruning
+Traced = pruning.PlanStep | pruning.PreCrop | pruning.SpaceSection | pruning.MetaPruning
 """The sections that say how a model is traced."""
 
 

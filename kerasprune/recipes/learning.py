@@ -55,7 +55,7 @@ class MultiStep(Node):
         return values
 
 
-class Linear(Node):
+class LinearRate(Node):
     """A straight line from `start` to `end` over all epochs."""
 
     name: Literal["linear"]
@@ -78,7 +78,7 @@ def _from_number(value: Any) -> Any:
 
 
 LearningRate = Annotated[
-    Annotated[Constant | Cosine | MultiStep | Linear | Exponential, Field(discriminator="name")],
+    Annotated[Constant | Cosine | MultiStep | LinearRate | Exponential, Field(discriminator="name")],
     BeforeValidator(_from_number),
 ]
 

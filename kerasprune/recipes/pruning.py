@@ -63,7 +63,7 @@ class PlanStep(Node):
         return self
 
 
-class ThreeDimensions(Node):
+class ThreeDimensionsSection(Node):
     """Depth, width and resolution chosen by a fitted model of accuracy; the arguments of `kp.three_dimensions`.
 
     Args:
@@ -130,7 +130,7 @@ class Round(Training):
     best: PositiveInt | None = None
 
 
-class Space(Node):
+class SpaceSection(Node):
     """Recipes of one cost from a pruning space, see `kp.spaces.sample`; the best on validation examples is the plan.
 
     All are judged right after removal, as `kp.rank` does; where there are rounds, some are then trained and judged.
@@ -173,7 +173,7 @@ class Space(Node):
         return list(accumulate(asked, lambda before, best: best or before, initial=self.n))[1:]
 
     @model_validator(mode="after")
-    def _narrowing(self) -> Space:
+    def _narrowing(self) -> SpaceSection:
         if self.macs is None and self.params is None:
             raise ValueError("Expected macs, params or both")
         if self.mcb is not None and (len(self.mcb) != 2 or self.mcb[0] >= self.mcb[1]):
@@ -254,9 +254,9 @@ class Prune(Regularised):
 
     plan: PlanStep | None = None
     callback: Callback | None = None
-    three_dimensions: ThreeDimensions | None = None
+    three_dimensions: ThreeDimensionsSection | None = None
     precrop: PreCrop | None = None
-    space: Space | None = None
+    space: SpaceSection | None = None
     meta_pruning: MetaPruning | None = None
     weights: Literal["trained", "fresh"] = "trained"
     epochs: PositiveInt | None = None

@@ -49,7 +49,7 @@ def _epoch(spec: learning.Training) -> learning.Training:
     return spec.model_copy(update={"epochs": 1, "batch": None})
 
 
-def _few(spec: pruning.Space) -> pruning.Space:
+def _few(spec: pruning.SpaceSection) -> pruning.SpaceSection:
     """Returns a space of a few recipes, and rounds of an epoch each."""
     rounds = tuple(_epoch(one).model_copy(update={"best": TRAINED}) for one in spec.rounds)
     return spec.model_copy(update={"n": DRAWN, "rounds": rounds})

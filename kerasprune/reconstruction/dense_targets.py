@@ -14,7 +14,7 @@ from kerasprune.data.batches import Batches
 from kerasprune.graph.graph import values
 from kerasprune.reconstruction.as_linear import numbers_of
 from kerasprune.reconstruction.layer_tail import Kernel
-from kerasprune.reconstruction.program import Program, Run, Scratch, Step, Value, run_step
+from kerasprune.reconstruction.program import Program, ProgramRun, Scratch, Step, Value, run_step
 from kerasprune.rules.gate import Gate
 
 _ATTENTION = (layers.MultiHeadAttention, layers.GroupQueryAttention)
@@ -89,7 +89,7 @@ class Targets:
 
     def __init__(self, dense: Program, examples: Batches, random: np.random.Generator) -> None:
         self.scratch = Scratch()  # of the slim model, too
-        self._program, self._run, self._random = dense, Run(dense, examples, scratch=self.scratch), random
+        self._program, self._run, self._random = dense, ProgramRun(dense, examples, scratch=self.scratch), random
 
     def pin(self, needed: Mapping[Value, int]) -> None:
         """Holds tensors that will be asked for, as often as is said."""

@@ -14,7 +14,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.as_linear import Linear, as_linear
 from kerasprune.reconstruction.pairing import Pair, Pairing, paired
-from kerasprune.reconstruction.program import Run, Step, Value
+from kerasprune.reconstruction.program import ProgramRun, Step, Value
 
 
 def feature_error(
@@ -123,7 +123,7 @@ def _linear(view: Linear) -> Callable[[np.ndarray], np.ndarray]:
 
 def _relative_error(pairing: Pairing, measured: Sequence[Measured], examples: Batches) -> float:
     """Returns `Σ ‖slim − dense‖² / Σ ‖dense − mean(dense)‖²`, the mean over examples."""
-    slim, dense = Run(pairing.slim, examples), Run(pairing.dense, examples)
+    slim, dense = ProgramRun(pairing.slim, examples), ProgramRun(pairing.dense, examples)
     ours, theirs = [each.slim for each in measured], [each.dense for each in measured]
     wrong, square, count, total = 0.0, 0.0, 0, [0.0] * len(measured)
     for here, there in zip(slim.batches(*ours), dense.batches(*theirs), strict=True):

@@ -148,7 +148,7 @@ class Program:
 
 
 @dataclass
-class Run:
+class ProgramRun:
     """A program run on examples as far as was asked for.
 
     Args:

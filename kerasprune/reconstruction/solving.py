@@ -19,7 +19,7 @@ from kerasprune.reconstruction.dense_targets import Targets, given_to, kernel_la
 from kerasprune.reconstruction.layer_tail import Kernel, Tail, tail_of
 from kerasprune.reconstruction.least_squares import LeastSquares, fitted
 from kerasprune.reconstruction.pairing import Pairing
-from kerasprune.reconstruction.program import Program, Run, Step, Value
+from kerasprune.reconstruction.program import Program, ProgramRun, Step, Value
 
 _NO_SCALE = 1e-6
 
@@ -141,7 +141,7 @@ class Solving:
     scarce: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._slim = Run(self.pairing.slim, self.examples, scratch=self.targets.scratch)
+        self._slim = ProgramRun(self.pairing.slim, self.examples, scratch=self.targets.scratch)
         self._slices = {id(entry.variable): entry for entry in self.pairing.applied.graph.slices}
         self._count = sum(len(batch[0]) for batch in self.examples)
         self._done: set[Step] = set()

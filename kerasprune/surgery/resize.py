@@ -19,7 +19,7 @@ from kerasprune.surgery.rebuild import config_changes
 from kerasprune.surgery.reinitialise import reinitialise
 
 
-class Widths:
+class GroupSizes:
     """Counts channels of a graph whose groups have other sizes, larger ones too.
 
     Args:
@@ -102,7 +102,7 @@ def resize(graph: ChannelGraph, widths: Mapping[str, int], seed: int = 0) -> ker
         >>> resize(kp.trace(keras.Sequential(layers)), {"first": 7}).get_layer("first").units
         7
     """
-    counted = Widths(graph)
+    counted = GroupSizes(graph)
     raise_faults(f"{graph.model.name!r} cannot be resized:", _faults(counted, widths))
     changes = config_changes(graph, counted.counter(widths))
     new, _ = clone(
@@ -118,7 +118,7 @@ def resize(graph: ChannelGraph, widths: Mapping[str, int], seed: int = 0) -> ker
     return new
 
 
-def _faults(counted: Widths, widths: Mapping[str, int]) -> list[str]:
+def _faults(counted: GroupSizes, widths: Mapping[str, int]) -> list[str]:
     groups, faults = counted.graph.groups, []
     if counted.graph.coupling == "padded":
         faults.append("Expected a graph with coupling 'tied' or 'free'. Received: coupling='padded'.")

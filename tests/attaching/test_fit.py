@@ -6,7 +6,7 @@ import keras
 from support.convnet import compiled, small, train
 
 import kerasprune as kp
-from kerasprune.attaching.fit import Fit, Phase
+from kerasprune.attaching.fit import Phase, RunningFit
 
 
 class Watch(keras.callbacks.Callback):
@@ -17,7 +17,7 @@ class Watch(keras.callbacks.Callback):
         self.phases, self.held = [], []
 
     def on_epoch_begin(self, epoch, logs=None):
-        fit = Fit.of(self.model)
+        fit = RunningFit.of(self.model)
         self.phases.append([fit.phase(callback) for callback in fit.callbacks])
         self.held.append(fit._snapshot is not None)
 
@@ -30,4 +30,4 @@ def test_a_fit_forgets_the_dense_weights_once_all_have_begun_and_its_callbacks_o
     assert watch.held == [False, False]
     assert watch.phases == [[Phase.ACTIVE] * len(each) for each in watch.phases] and len(watch.phases[0]) >= 2
     assert not {name for name in set(vars(model)) - before if "kerasprune" in name}
-    assert not Fit.of(model).callbacks
+    assert not RunningFit.of(model).callbacks

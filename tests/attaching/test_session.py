@@ -9,7 +9,7 @@ from support.convnet import compiled, small, train
 from support.interruption import Break, assert_equal
 
 import kerasprune as kp
-from kerasprune.attaching.fit import Fit
+from kerasprune.attaching.fit import RunningFit
 from kerasprune.callbacks import GradualMagnitude, HoldMask, IterativeMagnitude, Polarization, Resume, detach
 from kerasprune.schedules import constant, cubic, linear
 
@@ -33,7 +33,7 @@ def test_the_next_fit_takes_off_what_a_broken_one_left():
     callback = GradualMagnitude(constant(0.9), every=1)
     train(model, [callback], epochs=5)
     assert callback.kept == pytest.approx(0.9, abs=0.01) and nonzero(model) == pytest.approx(0.9, abs=0.01)
-    assert not attached(model) and not Fit.of(model).callbacks
+    assert not attached(model) and not RunningFit.of(model).callbacks
 
 
 def test_detach_takes_it_off_before_a_plain_fit():
@@ -41,7 +41,7 @@ def test_detach_takes_it_off_before_a_plain_fit():
     with pytest.raises(KeyboardInterrupt):
         train(model, [GradualMagnitude(constant(0.2)), Break(3)])
     detach(model)
-    assert not attached(model) and not Fit.of(model).callbacks
+    assert not attached(model) and not RunningFit.of(model).callbacks
     train(model, [])
     assert nonzero(model) > 0.9
 
@@ -64,7 +64,7 @@ def test_a_fit_that_cannot_begin_changes_nothing(tmp_path, early, late):
     with pytest.raises(kp.PruneError):
         train(model, [early(), late(tmp_path)], epochs=3)
     assert_equal(model, weights)
-    assert not attached(model) and not Fit.of(model).callbacks
+    assert not attached(model) and not RunningFit.of(model).callbacks
     assert train(model, [], epochs=2).epoch == [0, 1]
 
 

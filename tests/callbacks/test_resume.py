@@ -15,7 +15,7 @@ from support.interruption import Break, assert_equal
 import kerasprune as kp
 from kerasprune.attaching.callback import PruningCallback
 from kerasprune.attaching.checkpoint import SavedState, last_good
-from kerasprune.attaching.fit import Fit
+from kerasprune.attaching.fit import RunningFit
 from kerasprune.callbacks import GradualMagnitude, GReg2, IterativeMagnitude, Resume
 from kerasprune.data.epoch_counters import Positions
 from kerasprune.schedules import cubic
@@ -58,7 +58,7 @@ def test_goes_on_and_is_finished(alone, tmp_path):
     assert_equal(again, alone)
     for path, mask in callback.masks.items():
         np.testing.assert_array_equal(mask, other.masks[path])
-    assert len(list(tmp_path.iterdir())) == 2 and not Fit.of(again).callbacks
+    assert len(list(tmp_path.iterdir())) == 2 and not RunningFit.of(again).callbacks
     assert train(again, [], epochs=1).epoch == [0]  # nothing of the folder is left in the model
 
 
@@ -294,7 +294,7 @@ def test_states_round_trip(tmp_path):
 def test_callbacks_of_a_broken_fit_are_forgotten():
     class Seen(PruningCallback):
         def begin(self):
-            self.others = len(Fit.of(self.model).callbacks)
+            self.others = len(RunningFit.of(self.model).callbacks)
 
     model = compiled(small())
     with pytest.raises(KeyboardInterrupt):
@@ -327,7 +327,7 @@ def assert_refused(model: keras.Model, callbacks: list, match: str) -> None:
     with pytest.raises(kp.PruneError, match=match):
         train(model, callbacks, epochs=2)
     assert_equal(model, weights)
-    assert not Fit.of(model).callbacks and all(v.constraint is None for v in model.weights)
+    assert not RunningFit.of(model).callbacks and all(v.constraint is None for v in model.weights)
 
 
 def test_names_that_count_on_and_other_granularities_are_refused(tmp_path):

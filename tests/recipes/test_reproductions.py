@@ -12,14 +12,14 @@ from kerasprune import PruneError
 from kerasprune.papers.synexp import precrop_tables
 from kerasprune.papers.three_dimensions import map_table5
 from kerasprune.recipes.reproductions import entry as entries
-from kerasprune.recipes.reproductions import greg_tables, hrank_tables, reproduce
-from kerasprune.recipes.reproductions.entry import NotRun, Outcome, Row
+from kerasprune.recipes.reproductions import greg_tables, hrank_tables
+from kerasprune.recipes.reproductions.entry import NotRun, Reproduced, Row
 from kerasprune.search import MAP
 
 
 @pytest.fixture(scope="module")
-def outcome() -> Outcome:
-    return reproduce.reproduce("greg-tables")
+def outcome() -> Reproduced:
+    return entries.reproduce("greg-tables")
 
 
 def test_greg_tables_agree(outcome):
@@ -29,7 +29,7 @@ def test_greg_tables_agree(outcome):
 
 
 def test_hrank_tables_agree():
-    outcome = reproduce.reproduce("hrank-tables")
+    outcome = entries.reproduce("hrank-tables")
     assert outcome.verdict == "agrees" and len(outcome.rows) == 4 * 5 + 2
     found = {row.what: row for row in outcome.rows}
     macs, params = (found[f"Table 4, DenseNet-40, {what}"] for what in ("multiply–adds", "parameters"))
@@ -114,10 +114,10 @@ def test_tables_are_the_printed_ones(outcome):
 
 def test_one_row_that_differs_decides_the_verdict():
     good, bad = Row("a", 1.49, 1.50, 0.01), Row("b", 1.49, 1.5101, 0.01)
-    assert Outcome("x", (good,)).verdict == "agrees"
-    assert Outcome("x", (good, bad)).verdict == "differs"
-    assert Outcome("x", (Row("nan", 1.0, float("nan"), 0.1),)).verdict == "differs"
-    assert Outcome("x", ()).verdict == "not run (no rows)"
+    assert Reproduced("x", (good,)).verdict == "agrees"
+    assert Reproduced("x", (good, bad)).verdict == "differs"
+    assert Reproduced("x", (Row("nan", 1.0, float("nan"), 0.1),)).verdict == "differs"
+    assert Reproduced("x", ()).verdict == "not run (no rows)"
 
 
 def test_bounds_and_notes_have_verdicts_of_their_own():
@@ -131,11 +131,11 @@ def test_bounds_and_notes_have_verdicts_of_their_own():
 
 
 def test_map_table5_agrees_and_could_differ(monkeypatch):
-    outcome = reproduce.reproduce("map-table5")
+    outcome = entries.reproduce("map-table5")
     assert outcome.verdict == "agrees"
     judged = [row for row in outcome.rows if not isinstance(row, entries.Note)]
     assert len(judged) == 2 * 5 and all(row.ours <= 0.55 for row in judged if "rank 1" in row.what)
-    assert "powers of x − 1" in reproduce.comment("map-table5")
+    assert "powers of x − 1" in entries.comment("map-table5")
     table = map_table5.table5
 
     def shuffled(network):
@@ -152,20 +152,20 @@ def test_entry_that_cannot_run_says_why(monkeypatch):
         """Needs what is not here."""
         raise NotRun("no GPU")
 
-    monkeypatch.setitem(reproduce.entries._added, "needy", entry)
-    assert reproduce.reproduce("needy").verdict == "not run (no GPU)"
-    assert reproduce.describe("needy") == "Needs what is not here."
-    assert "needy" in reproduce.names()
+    monkeypatch.setitem(entries.entries._added, "needy", entry)
+    assert entries.reproduce("needy").verdict == "not run (no GPU)"
+    assert entries.describe("needy") == "Needs what is not here."
+    assert "needy" in entries.names()
 
 
 def test_unknown_entry_names_the_nearest():
     with pytest.raises(PruneError, match="Did you mean 'greg-tables'"):
-        reproduce.reproduce("greg-table")
+        entries.reproduce("greg-table")
 
 
 def test_what_is_said_of_an_entry_is_there_without_docstrings():
     code = "from kerasprune.recipes.reproductions.entry import comment, describe as d; print(d('map-table5'))"
     assert run_python(f"{code}; print(comment('map-table5'))", options=["-OO"]).splitlines() == [
-        reproduce.describe("map-table5"),
-        *reproduce.comment("map-table5").splitlines(),
+        entries.describe("map-table5"),
+        *entries.comment("map-table5").splitlines(),
     ]

@@ -9,7 +9,7 @@ from keras import layers
 
 import kerasprune as kp
 from kerasprune.costs.cost import cost_of_counts
-from kerasprune.surgery.resize import Widths, resize
+from kerasprune.surgery.resize import GroupSizes, resize
 
 
 def _network(trunk: int, inner: int, head: int) -> keras.Model:
@@ -33,7 +33,7 @@ def test_the_network_is_that_which_would_have_been_built():
     same = _network(5, 40, 9)
     assert [w.shape for w in new.weights] == [w.shape for w in same.weights]
     assert [layer.name for layer in new.layers] == [layer.name for layer in old.layers]
-    count = Widths(graph).counter({"stem": 5, "expand": 40, "head": 9})
+    count = GroupSizes(graph).counter({"stem": 5, "expand": 40, "head": 9})
     predicted, built = cost_of_counts(graph, count), kp.cost(new)
     assert (predicted.params, predicted.macs) == (built.params, built.macs)
     kernel = np.asarray(new.get_layer("expand").kernel)
@@ -66,7 +66,7 @@ def test_groups_that_are_cut_or_have_constants_keep_their_size():
     scaled = layers.Dense(6, name="scaled")(inputs) * np.arange(6.0)
     x = layers.Concatenate()([whole[:, :4], scaled, whole])
     graph = kp.trace(keras.Model(inputs, layers.Dense(2, name="logits")(x)))
-    fixed = Widths(graph).fixed
+    fixed = GroupSizes(graph).fixed
     cut = {name for name in graph.groups if name.startswith("whole")}
     assert {"logits", "scaled"} <= fixed.keys() and cut & fixed.keys()
     for name in fixed.keys() & {*cut, "scaled"}:

@@ -102,7 +102,7 @@ def lottery(
         Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis, ICML 2020, Algorithm 2.
     """
     _check(fit, keep, epochs, rewind_epochs, controls)
-    search = _Search(model, fit, rewind_epochs + epochs, scopes.get(scope), freeze, np.random.default_rng(seed))
+    search = _TicketSearch(model, fit, rewind_epochs + epochs, scopes.get(scope), freeze, np.random.default_rng(seed))
     if rewind_epochs:
         search.fit(0, rewind_epochs)
     early = remembered(search.model)
@@ -145,7 +145,7 @@ class _Start:
     epoch: int
 
 
-class _Search:
+class _TicketSearch:
     """One model that is trained again and again from given weights and masks."""
 
     def __init__(

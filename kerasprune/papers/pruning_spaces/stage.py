@@ -25,7 +25,7 @@ from kerasprune.surgery.rebuild import rebuild
 TABLE = "space.csv"
 
 
-def choose(run: Run, model: keras.Model, spec: pruning.Space) -> Plan:
+def choose(run: Run, model: keras.Model, spec: pruning.SpaceSection) -> Plan:
     """Returns the plan of the best recipe of a space; the table of all, the best first, is `space.csv`.
 
     Every accuracy is written down at once: a run that was broken off goes on with the recipe that it was at.
@@ -71,7 +71,7 @@ def choose(run: Run, model: keras.Model, spec: pruning.Space) -> Plan:
     return recipes.plan(ranked[0])
 
 
-def drawn(run: Experiment, model: keras.Model, spec: pruning.Space) -> Recipes:
+def drawn(run: Experiment, model: keras.Model, spec: pruning.SpaceSection) -> Recipes:
     """Returns the recipes of a space that a recipe's space section asks for.
 
     Raises:
@@ -89,7 +89,7 @@ def drawn(run: Experiment, model: keras.Model, spec: pruning.Space) -> Recipes:
     return sample(space, n=spec.n, seed=run.recipe.seed)
 
 
-def rehearse(run: Experiment, model: keras.Model, spec: pruning.Space) -> None:
+def rehearse(run: Experiment, model: keras.Model, spec: pruning.SpaceSection) -> None:
     """Finds what would only fail after training: an empty space, a criterion that needs data, nothing to recalibrate.
 
     Raises:

@@ -13,7 +13,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.papers.synexp.asked_and_built import Shares, built_as_asked, given_shares, share_faults
 from kerasprune.papers.synexp.coupled_layers import CoupledLayers
-from kerasprune.surgery.resize import Widths, resize
+from kerasprune.surgery.resize import GroupSizes, resize
 
 LARGEST = 16  # times the model's own costs: the most that can be asked for
 
@@ -63,7 +63,7 @@ def reconfigure(
     raise_faults("The model cannot be reconfigured:", [*share_faults(params, macs, LARGEST), *seed_faults(seed=seed)])
     asked = {key: float(share) for key, share in given_shares(params, macs).items()}
     graph = graph_at(model if isinstance(model, ChannelGraph) else trace(model), None, resolution)
-    counted = Widths(graph)
+    counted = GroupSizes(graph)
     free = [name for name in graph.groups if name not in counted.fixed]
     if not free or graph.coupling == "padded":
         raise PruneError(

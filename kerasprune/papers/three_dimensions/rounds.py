@@ -52,7 +52,7 @@ def rounds(
 
     Args:
         model: The trained dense model; it is left untouched.
-        fit: Trains a model, see `kerasprune.papers.three_dimensions.rounds.Fit`.
+        fit: Trains a model, see `kerasprune.populations.store.TrainAndJudge`.
         dimension: `"depth"`, `"width"` or `"resolution"`.
         keep: Fraction of the dimension that the last round keeps.
         rounds: Number of rounds. Defaults to 4.

@@ -24,7 +24,7 @@ from kerasprune.recipes.stages.context import Run
 _SHOWN = 6  # images whose feature maps are drawn
 
 
-def choose(run: Run, model: keras.Model, spec: pruning.ThreeDimensions) -> Plan:
+def choose(run: Run, model: keras.Model, spec: pruning.ThreeDimensionsSection) -> Plan:
     """Returns the plan of the best depth, width and resolution; what it rests on is in `points/` and `points.json`.
 
     A smoke run, whose images mean nothing, takes the fraction of the multiply–adds for the accuracy: so the surface is
@@ -76,13 +76,13 @@ def choose(run: Run, model: keras.Model, spec: pruning.ThreeDimensions) -> Plan:
     return result.plan
 
 
-def blocks_of(run: Run, model: keras.Model, spec: pruning.ThreeDimensions) -> BlockCriterion:
+def blocks_of(run: Run, model: keras.Model, spec: pruning.ThreeDimensionsSection) -> BlockCriterion:
     """Returns the criterion of blocks, with the images that it is to be judged on."""
     criterion = lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)
     return criterion.judged_on(run.validation(model).batches()) if spec.blocks_judged_on == "validation" else criterion
 
 
-def rehearse(run: Experiment, model: keras.Model, spec: pruning.ThreeDimensions) -> None:
+def rehearse(run: Experiment, model: keras.Model, spec: pruning.ThreeDimensionsSection) -> None:
     """Finds what would only fail after training: sides, blocks, points for the surface, channels without scores.
 
     Raises:
@@ -95,7 +95,7 @@ def rehearse(run: Experiment, model: keras.Model, spec: pruning.ThreeDimensions)
     width_plan(model, extent, spec.macs**0.5, lookup.make("criterion", spec.channels.name, spec.channels.arguments))
 
 
-def _surface(spec: pruning.ThreeDimensions) -> MAP:
+def _surface(spec: pruning.ThreeDimensionsSection) -> MAP:
     return MAP(spec.rank, spec.degree)
 
 
@@ -112,7 +112,7 @@ def _maps(run: Run, result: ThreeDimensions) -> dict[str, np.ndarray]:
     return {"images": images(result.points[0])} | maps
 
 
-def _written(result: Any, spec: pruning.ThreeDimensions) -> dict[str, Any]:
+def _written(result: Any, spec: pruning.ThreeDimensionsSection) -> dict[str, Any]:
     """Returns what the report needs, as plain data."""
     return {
         "macs": spec.macs,

@@ -144,7 +144,7 @@ def about(text: str) -> Callable[[Callable[[], Sequence[Row]]], Callable[[], Seq
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Reproduced:
     """What came out of an entry.
 
     Args:
@@ -185,7 +185,7 @@ def _said(name: str) -> str:
     return getattr(entry, "about", None) or inspect.cleandoc(entry.__doc__ or "").split("\nReference:")[0]
 
 
-def reproduce(name: str) -> Outcome:
+def reproduce(name: str) -> Reproduced:
     """Computes an entry.
 
     Args:
@@ -199,6 +199,6 @@ def reproduce(name: str) -> Outcome:
     """
     entry = entries.member(name)
     try:
-        return Outcome(name, tuple(entry()))
+        return Reproduced(name, tuple(entry()))
     except NotRun as reason:
-        return Outcome(name, (), str(reason))
+        return Reproduced(name, (), str(reason))
