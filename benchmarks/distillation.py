@@ -29,7 +29,7 @@ def one_run(start: str, taught: str, macs: float, seed: int) -> dict:
     import keras
 
     import kerasprune as kp
-    from kerasprune.reconstruction.reconstruct import BEFORE_TRAINING
+    from kerasprune.defaults import BEFORE_TRAINING
 
     began = time.time()
     keras.utils.set_random_seed(seed)

@@ -120,7 +120,7 @@ def started(grown, plan, run: Run, smoke: bool):
     import keras
 
     import kerasprune as kp
-    from kerasprune.reconstruction.reconstruct import BEFORE_TRAINING
+    from kerasprune.defaults import BEFORE_TRAINING
 
     slim = kp.rebuild(grown, plan)
     if run.start == "scratch":

@@ -103,7 +103,7 @@ def one_training(graph, found: dict, draw: int, validation, test) -> dict:
     import keras
 
     import kerasprune as kp
-    from kerasprune.reconstruction.reconstruct import BEFORE_TRAINING
+    from kerasprune.defaults import BEFORE_TRAINING
 
     began = time.process_time()
     keras.utils.set_random_seed(draw)

@@ -174,7 +174,7 @@ def maps(budget: float = 0.3, images: int = 500, shown: int = 6) -> None:
     import numpy as np
 
     import kerasprune as kp
-    from kerasprune.analysis.feature_maps import feature_maps
+    from kerasprune.analysis.feature_maps import mean_feature_maps
     from kerasprune.papers.three_dimensions import figures as figures
     from kerasprune.reports.record import Record
 
@@ -188,8 +188,8 @@ def maps(budget: float = 0.3, images: int = 500, shown: int = 6) -> None:
         data = kp.data.load("glyphs/small", size=side or SIDE, batch=images, split="validation")
         return np.asarray(next(iter(data))[0])
 
-    found = {"dense": feature_maps(dense(), inputs(SIDE))}
-    found |= {name: feature_maps(model, inputs(sides[name])) for name, model in models.items()}
+    found = {"dense": mean_feature_maps(dense(), inputs(SIDE))}
+    found |= {name: mean_feature_maps(model, inputs(sides[name])) for name, model in models.items()}
     lines = ["| network | correlation of its maps with the dense network's, mean ± std of the images |", "|---|---|"]
     for name, here in found.items():
         resized = np.asarray(keras.ops.image.resize(here[..., None], found["dense"].shape[1:3]))[..., 0]

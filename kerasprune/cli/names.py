@@ -51,12 +51,13 @@ def list_names(
 @commands.command()
 def validate(recipe: RecipeName, settings: Settings = None, trust: Trust = False) -> None:
     """Check a recipe without running it; all faults are listed."""
-    from kerasprune.recipes import loader, stage_names
+    from kerasprune.recipes import loader
+    from kerasprune.recipes.schema import only_hands_on, stage_names
 
     library.find(recipe)
     start()  # arguments are checked by the signatures of what they are for
     checked = loader.load(recipe, settings or [], trust=trust)
-    stages = [name for name in stage_names.names(checked) if not stage_names.only_hands_on(checked, name)]
+    stages = [name for name in stage_names(checked) if not only_hands_on(checked, name)]
     typer.echo(f"{checked.name} is valid: {', '.join(stages)} ({checked.status}).")
 
 

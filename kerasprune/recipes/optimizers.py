@@ -41,7 +41,7 @@ def learning_rate(
     schedules = keras.optimizers.schedules
     if isinstance(spec, learning.Constant):
         return spec.value
-    if isinstance(spec, learning.Linear):
+    if isinstance(spec, learning.LinearRate):
         return schedules.PolynomialDecay(spec.start, max(1, round(epochs * steps_per_epoch)), spec.end)
     if isinstance(spec, learning.Exponential):
         return schedules.ExponentialDecay(spec.start, steps_per_epoch, spec.factor, staircase=True)

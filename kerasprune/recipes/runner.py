@@ -15,7 +15,7 @@ from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.chance import warn_at_chance
 from kerasprune.recipes.loader import located
 from kerasprune.recipes.run_folder import RunFolder, begun, claim
-from kerasprune.recipes.schema import names, only_hands_on
+from kerasprune.recipes.schema import only_hands_on, stage_names
 from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stages import prune
 from kerasprune.recipes.stages.context import Run
@@ -79,7 +79,7 @@ def run(
     with console.status("rehearse: model, groups, budget, data"):
         rehearse(one)
     one.folder.write_text("recipe.yaml", loader.dump(one.recipe))
-    for name in names(recipe):
+    for name in stage_names(recipe):
         _finish(one, name)
     for name in INTERMEDIATE:
         one.folder.file(name).unlink(missing_ok=True)
@@ -185,7 +185,7 @@ def _say_what_is_left(one: Run) -> None:
     finished, path = one.folder.stages(), str(one.folder.path)
     if not one.folder.file("recipe.yaml").exists():
         one.console.print(f"nothing to resume in {path}: the run begins", highlight=False, soft_wrap=True)
-    elif all(name in finished for name in names(one.recipe)):
+    elif all(name in finished for name in stage_names(one.recipe)):
         text = f"nothing to resume in {path}: every stage is finished; the report is drawn anew"
         one.console.print(text, highlight=False, soft_wrap=True)
 

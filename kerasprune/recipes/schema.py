@@ -290,12 +290,12 @@ class Recipe(Node):
         return self
 
 
-def names(recipe: Recipe) -> list[str]:
+def stage_names(recipe: Recipe) -> list[str]:
     """Returns the stages that a recipe goes through, in order.
 
     Example:
         >>> import kerasprune as kp
-        >>> names(kp.recipes.load("glyphs-base"))
+        >>> stage_names(kp.recipes.load("glyphs-base"))
         ['train', 'evaluate', 'report']
     """
     solved = ["reconstruct"] if recipe.reconstruct else []

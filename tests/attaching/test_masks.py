@@ -9,7 +9,7 @@ import pytest
 from kerasprune import PruneError
 from kerasprune.attaching.masks import apply_masks, held
 from kerasprune.attaching.scope import rank
-from kerasprune.recipes.stages import evaluate as sparsity
+from kerasprune.recipes.stages.evaluate import counted
 
 
 def dense() -> keras.Model:
@@ -42,8 +42,8 @@ def test_counts_of_what_is_left():
     bias.assign(np.ones(3))
     masks = {kernel.path: np.arange(15).reshape(5, 3) < 6}
     apply_masks(model, masks)
-    assert sparsity.counted(model, masks) == {"nonzero": 6 + 3, "sparsity": 9 / 15}
-    assert sparsity.counted(model, None) == {}
+    assert counted(model, masks) == {"nonzero": 6 + 3, "sparsity": 9 / 15}
+    assert counted(model, None) == {}
 
 
 def test_masks_of_another_model_are_refused():

@@ -75,9 +75,9 @@ def test_arrays_are_read_once_and_let_go(form, tmp_path, monkeypatch):
     x, y = np.random.default_rng(0).integers(0, 255, (50, 4, 4, 1)).astype("uint8"), np.arange(50)
     np.savez(tmp_path / "a.npz", **({"x": x, "y": y} if form == "x" else {f"x_{n}": x for n in ("train", "test")}
                                     | {f"y_{n}": y for n in ("train", "test")}))  # fmt: skip
-    read, held, found = [], arrays.Rows.held, []
+    read, held, found = [], arrays.ArrayRows.held, []
     monkeypatch.setattr(arrays, "read_arrays", lambda *given: read.append(1) or dict(np.load(given[0])))
-    monkeypatch.setattr(arrays.Rows, "held", lambda self: found.append(held(self)) or found[-1])
+    monkeypatch.setattr(arrays.ArrayRows, "held", lambda self: found.append(held(self)) or found[-1])
     text = f"""\
 name: own
 why: A test.

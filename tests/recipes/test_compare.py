@@ -133,7 +133,7 @@ def test_switches(files, tmp_path, monkeypatch):
         return slim
 
     monkeypatch.setattr("kerasprune.steps.ready.reconstruct", reconstruct)
-    monkeypatch.setattr("kerasprune.recipes.experiment.distil", distil)
+    monkeypatch.setattr("kerasprune.distillation.student.distil", distil)
     taught = {**FINETUNE, "distil": {}}
     out = run(files, tmp_path / "out", ("l1",), seeds=1, controls=(), start="reconstructed", finetune=taught)
     kept = kp.plan(keras.models.load_model(files / "mine.keras"), "l1", macs=0.5).keep

@@ -11,9 +11,9 @@ from rich.console import Console
 from kerasprune import recipes
 from kerasprune.recipes import learning
 from kerasprune.recipes import loader as loading
-from kerasprune.recipes import runner as running
 from kerasprune.recipes.reproductions.greg_tables import RESNET34_SKIPPED
 from kerasprune.recipes.run_folder import RunFolder
+from kerasprune.recipes.schema import stage_names
 
 # Table 6 (fraction removed from each stage), tables 2 and 3 (base accuracy, pruned accuracy, speed-up).
 CIFAR = {
@@ -259,7 +259,7 @@ def test_metapruning_recipe_has_the_figures_of_the_table_and_the_settings_of_the
         assert (section.hidden, section.freeze) == (64, ("head_conv",))
         assert (net.epochs, net.batch, net.l2) == (64, 512, 0.0)
         assert (finetune.epochs, batch, finetune.l2, finetune.l2_on) == (256, 1024, 4e-5, "kernels")
-        rates = [learning.Linear(name="linear", start=start) for start in (0.25, 0.5)]
+        rates = [learning.LinearRate(name="linear", start=start) for start in (0.25, 0.5)]
         assert [stage.optimizer.learning_rate for stage in (net, finetune)] == rates
     else:
         assert recipe.model.arguments == {"depth": 50, "classes": 1000}
@@ -338,7 +338,7 @@ def test_recipe_goes_through_every_stage(name, settings, tmp_path):
     if name not in ALL_FORMATS and len(recipe.export) > 1:
         recipe = recipe.model_copy(update={"export": recipe.export[-1:]})
     folder = RunFolder(running.run(recipe, tmp_path / "out", smoke=True, console=Console(quiet=True)))
-    assert list(folder.stages()) == running.names(recipe)
+    assert list(folder.stages()) == stage_names(recipe)
     summary = folder.json("summary.json")
     assert [export["format"] for export in summary["exports"]] == list(recipe.export)
     if recipe.prune is None:

@@ -54,7 +54,7 @@ def test_cosine_warms_up_linearly():
 
 
 def test_a_line_ends_with_the_last_step():
-    schedule = learning_rate(learning.Linear(name="linear", start=0.1, end=0.02), 10, 20)
+    schedule = learning_rate(learning.LinearRate(name="linear", start=0.1, end=0.02), 10, 20)
     for step in (0, 50, 137, 200):
         assert rate(schedule, step) == pytest.approx(0.1 - 0.08 * step / 200, rel=1e-5)
 

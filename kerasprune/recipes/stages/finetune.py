@@ -7,8 +7,7 @@ import keras
 from kerasprune import callbacks
 from kerasprune.defaults import SEED_OF_FINETUNING
 from kerasprune.recipes.fit import train_stage
-from kerasprune.recipes.stages import context as steps
-from kerasprune.recipes.stages.context import Run
+from kerasprune.recipes.stages.context import Run, note
 from kerasprune.steps.finetune import seed_layers
 
 
@@ -22,7 +21,7 @@ def finetune(run: Run) -> None:
         holding = [] if masks is None else [callbacks.HoldMask(masks)]
         twin = run.student(model, run.model("dense"), run.plan_of()) if spec.distil else None
         train_stage(run, "finetune", model, spec, size=run.side("rebuilt"), twin=twin, more=holding)
-        steps.note(run, "finetune", model)
+        note(run, "finetune", model)
     run.save("slim", model)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from kerasprune.attaching.masks import apply_masks
 from kerasprune.errors import Key, PruneError
 from kerasprune.graph.trace import without
-from kerasprune.recipes.stages import context as steps
-from kerasprune.recipes.stages.context import Run
+from kerasprune.recipes.stages.context import Run, note, write
 from kerasprune.reconstruction.reconstruct import reconstruct as solve
 from kerasprune.reports.dependencies import described
 from kerasprune.steps.judge import nearer
@@ -37,8 +36,8 @@ def rebuild(run: Run) -> None:
         folded = f", for the constants folded into {', '.join(verdict.approximate)}" if verdict.approximate else ""
         run.console.print(f"verified: {verdict.error:.1e} from the masked model{folded}", highlight=False)
         model = reinitialise(slim, seed=run.recipe.seed) if run.recipe.prune.untrained else slim
-    steps.note(run, "dense", run.model("dense"))
-    steps.note(run, "rebuild", model)
+    note(run, "dense", run.model("dense"))
+    note(run, "rebuild", model)
     run.save("rebuilt", model)
 
 
@@ -59,5 +58,5 @@ def reconstruct(run: Run) -> None:
             raise PruneError(*error.args, " Or switch ", Key("reconstruct"), " off.") from error
     model, found = nearer(run.validation_judge, slim, solved, run.folder.steps().get("rebuild"))
     if found is not None:
-        steps.write(run, "reconstruct", found)
+        write(run, "reconstruct", found)
     run.save("reconstructed", model)
