@@ -197,8 +197,8 @@ criteria = Registry(
         "hrank_edge": "kerasprune.criteria.hrank:HRankEdge",
         "hrank_random": "kerasprune.criteria.hrank:HRankRandom",
         "hrank_reverse": "kerasprune.criteria.hrank:HRankReverse",
-        "l1": "kerasprune.criteria.l1:L1",
-        "l2": "kerasprune.criteria.l1:L2",
+        "l1": "kerasprune.criteria.magnitude:L1",
+        "l2": "kerasprune.criteria.magnitude:L2",
         "lamp": "kerasprune.criteria.lamp:LAMP",
         "obd": "kerasprune.criteria.obd:OBD",
         "obs": "kerasprune.criteria.obs:OBS",
@@ -241,12 +241,12 @@ block_criteria = Registry(
 members = Registry(
     "members",
     {
-        "everything": "kerasprune.criteria.belonging:Everything",
-        "makers": "kerasprune.criteria.belonging:Makers",
-        "readers": "kerasprune.criteria.belonging:Readers",
-        "scales": "kerasprune.criteria.belonging:ScaleMembers",
+        "everything": "kerasprune.criteria.members_of_channels:Everything",
+        "makers": "kerasprune.criteria.members_of_channels:Makers",
+        "readers": "kerasprune.criteria.members_of_channels:Readers",
+        "scales": "kerasprune.criteria.members_of_channels:ScaleMembers",
     },
-    base="kerasprune.criteria.belonging:Members",
+    base="kerasprune.criteria.members_of_channels:Members",
 )
 
 aggregations = Registry(

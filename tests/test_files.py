@@ -7,7 +7,7 @@ import json
 import pytest
 
 from kerasprune import files
-from kerasprune.files import strays
+from kerasprune.files import temporary_files as strays
 
 
 def test_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.attaching.lowest import lowest, state_variable
+from kerasprune.attaching.in_step import lowest, state_variable
 from kerasprune.criteria.base import Criterion, summed
-from kerasprune.criteria.l1 import L1
+from kerasprune.criteria.magnitude import L1
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Constraints that work on built variables, inside the compiled training step."""
+"""Constraints and attached penalties: what acts on built variables inside the compiled training step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasprune.attaching.lowest import state_variable
+from kerasprune.attaching.in_step import state_variable
 
 
 class Attached:

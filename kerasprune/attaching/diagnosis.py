@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
+from kerasprune.attaching.custom_train_step import asks_for_losses, asks_for_updates
 from kerasprune.attaching.optimizer import is_adaptive, unwrapped
-from kerasprune.attaching.own_step import asks_for_losses, asks_for_updates
 from kerasprune.attaching.session import Session
 from kerasprune.errors import raise_faults, warn
 

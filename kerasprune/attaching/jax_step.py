@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import added_optimizer_variables, added_statistics, raw_iterations
-from kerasprune.attaching.lowest import StateVariable, state_variable
+from kerasprune.attaching.in_step import StateVariable, state_variable
 from kerasprune.attaching.optimizer import accumulated, unwrapped
 
 _LOSS = "compute_loss_and_updates"  # the method of a model on JAX that a step differentiates

@@ -22,7 +22,7 @@ from kerasprune.attaching.optimizer import ensure_built, places, slots
 from kerasprune.attaching.scope import Scope, WholeModel
 from kerasprune.attaching.session import Session
 from kerasprune.criteria.base import Criterion
-from kerasprune.criteria.l1 import L1
+from kerasprune.criteria.magnitude import L1
 from kerasprune.errors import PruneError, nearest, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan

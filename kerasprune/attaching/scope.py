@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune.attaching.candidates import Unit
-from kerasprune.attaching.lowest import lowest
+from kerasprune.attaching.in_step import lowest
 from kerasprune.budgets.base import kept_number
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.registry import scopes

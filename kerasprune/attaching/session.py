@@ -11,8 +11,8 @@ from keras import ops
 
 from kerasprune._keras import raw_iterations
 from kerasprune.attaching.constraints import Attached, attach, take_off
+from kerasprune.attaching.in_step import state_variable
 from kerasprune.attaching.jax_step import JaxStep, synchronise
-from kerasprune.attaching.lowest import state_variable
 from kerasprune.attaching.optimizer import accumulated, ensure_built, unwrapped
 from kerasprune.errors import PruneError, choice_faults, raise_faults
 

@@ -12,7 +12,7 @@ from kerasprune.budgets.sensitivity import Sensitivity as Sensitivity
 from kerasprune.budgets.uniform import Uniform as Uniform
 from kerasprune.graph.stages import stages as stages
 from kerasprune.papers.synexp import synexp as synexp
-from kerasprune.papers.synexp.asked_and_built import layer_densities as layer_densities
+from kerasprune.papers.synexp.build_to_target import layer_densities as layer_densities
 from kerasprune.papers.synexp.precrop import plan_of_densities as plan_of_densities
 from kerasprune.papers.synexp.synexp_trials import SynExpTrial as SynExpTrial
 from kerasprune.papers.synexp.synexp_trials import synexp_trial as synexp_trial

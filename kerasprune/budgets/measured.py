@@ -1,4 +1,4 @@
-"""The contract of budgets that measure: widths tried one after the other, at a cost that stays."""
+"""Budgets that measure: widths tried one after the other on examples, at a cost that is kept."""
 
 from __future__ import annotations
 

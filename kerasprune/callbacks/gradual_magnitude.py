@@ -12,7 +12,7 @@ from keras import ops
 
 from kerasprune import schedules
 from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.lowest import cond
+from kerasprune.attaching.in_step import cond
 from kerasprune.attaching.masks import Selection
 from kerasprune.attaching.optimizer import accumulated
 from kerasprune.attaching.scope import Pattern, Scope, WholeModel

@@ -11,7 +11,7 @@ from keras import ops
 
 from kerasprune.attaching.arguments import Moved, accepts_old
 from kerasprune.attaching.candidates import Unit
-from kerasprune.attaching.lowest import cond
+from kerasprune.attaching.in_step import cond
 from kerasprune.attaching.scope import rank
 from kerasprune.callbacks._growing import OLD, GrowingPenalty, keep_faults
 from kerasprune.errors import kind_faults, raise_faults

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasprune.attaching.callback import PruningCallback
-from kerasprune.criteria.l1 import L1
+from kerasprune.criteria.magnitude import L1
 from kerasprune.errors import PruneError
 from kerasprune.files import replacing
 from kerasprune.graph.graph import ChannelGraph

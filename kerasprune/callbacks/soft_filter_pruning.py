@@ -12,7 +12,7 @@ from kerasprune.attaching.candidates import Part, Unit
 from kerasprune.attaching.granularity import Filter
 from kerasprune.attaching.masks import Masks
 from kerasprune.attaching.scope import Layer
-from kerasprune.criteria.l1 import L2
+from kerasprune.criteria.magnitude import L2
 from kerasprune.errors import PruneError, proper_fraction_faults, raise_faults
 from kerasprune.graph.trace import trace
 

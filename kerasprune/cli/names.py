@@ -1,4 +1,4 @@
-"""What can be named, and the files behind the names."""
+"""What can be named, the files behind the names, and a recipe to begin with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws the report of a run anew."""
+"""Draws the report of a run anew; recomputes published figures."""
 
 from __future__ import annotations
 

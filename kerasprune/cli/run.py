@@ -1,4 +1,4 @@
-"""Runs a recipe."""
+"""Runs a recipe, or goes on with a run."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy(
             "Criterion": "kerasprune.criteria.base:Criterion",
             "GateCriterion": "kerasprune.criteria.gates:GateCriterion",
             "GradientCriterion": "kerasprune.criteria.gradients:GradientCriterion",
-            "Members": "kerasprune.criteria.belonging:Members",
+            "Members": "kerasprune.criteria.members_of_channels:Members",
             "Normalisation": "kerasprune.criteria.normalisation:Normalisation",
             "EmpiricalFisher": "kerasprune.criteria.curvature:EmpiricalFisher",
             "ExactDiagonal": "kerasprune.criteria.curvature:ExactDiagonal",

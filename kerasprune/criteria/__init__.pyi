@@ -4,7 +4,6 @@ from kerasprune.criteria.apoz import APoZ as APoZ
 from kerasprune.criteria.base import Criterion as Criterion
 from kerasprune.criteria.base import Scores as Scores
 from kerasprune.criteria.base import score as score
-from kerasprune.criteria.belonging import Members as Members
 from kerasprune.criteria.block_fisher import BlockFisher as BlockFisher
 from kerasprune.criteria.bn_scale import BatchNormScale as BatchNormScale
 from kerasprune.criteria.curvature import EmpiricalFisher as EmpiricalFisher
@@ -30,9 +29,10 @@ from kerasprune.criteria.hrank import HRankRandom as HRankRandom
 from kerasprune.criteria.hrank import HRankReverse as HRankReverse
 from kerasprune.criteria.inverse_hessian import ExactInverse as ExactInverse
 from kerasprune.criteria.inverse_hessian import WoodburyInverse as WoodburyInverse
-from kerasprune.criteria.l1 import L1 as L1
-from kerasprune.criteria.l1 import L2 as L2
 from kerasprune.criteria.lamp import LAMP as LAMP
+from kerasprune.criteria.magnitude import L1 as L1
+from kerasprune.criteria.magnitude import L2 as L2
+from kerasprune.criteria.members_of_channels import Members as Members
 from kerasprune.criteria.normalisation import Normalisation as Normalisation
 from kerasprune.criteria.obd import OBD as OBD
 from kerasprune.criteria.obs import OBS as OBS

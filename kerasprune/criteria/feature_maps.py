@@ -17,7 +17,7 @@ from kerasprune._keras import argument_names, inner_layers, nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.criteria.aggregation import Aggregation
 from kerasprune.criteria.base import Criterion, Scores
-from kerasprune.criteria.belonging import aggregated
+from kerasprune.criteria.members_of_channels import aggregated
 from kerasprune.errors import PruneError, first_of, raise_faults, whole_number_faults
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.graph import ChannelGraph

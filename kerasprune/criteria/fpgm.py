@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerasprune.criteria.base import Criterion, Scores, numbers
-from kerasprune.criteria.belonging import Makers, member_scores
+from kerasprune.criteria.members_of_channels import Makers, member_scores
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.registry import aggregations

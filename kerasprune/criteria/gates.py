@@ -1,4 +1,4 @@
-"""Gates: one factor on all that a channel puts out, and what the loss says of it."""
+"""Gates: one factor on all that a channel puts out; criteria by what the loss says of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base of criteria that look at gradients of a loss, averaged over data."""
+"""Criteria that look at gradients of a loss, averaged over data: their base, and those of first order."""
 
 from __future__ import annotations
 

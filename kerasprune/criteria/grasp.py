@@ -1,4 +1,4 @@
-"""GraSP: what a weight does for the norm of the gradient."""
+"""GraSP: what a weight does for the norm of the gradient; with its sign, or without."""
 
 from __future__ import annotations
 

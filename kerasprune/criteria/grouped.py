@@ -10,7 +10,7 @@ from keras import ops
 
 from kerasprune.criteria.aggregation import Aggregation
 from kerasprune.criteria.base import Criterion, Scores, numbers
-from kerasprune.criteria.belonging import Members, along, member_scores
+from kerasprune.criteria.members_of_channels import Members, along, member_scores
 from kerasprune.criteria.normalisation import Normalisation
 from kerasprune.errors import PruneError, first_of
 from kerasprune.graph.channels import Slice

@@ -1,4 +1,4 @@
-"""HRank: filters whose feature maps have high rank carry information."""
+"""HRank: filters whose feature maps have high rank carry information; and the paper's three controls."""
 
 from __future__ import annotations
 

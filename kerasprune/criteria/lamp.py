@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune.criteria.base import Criterion, Scores
-from kerasprune.criteria.l1 import L2
+from kerasprune.criteria.magnitude import L2
 from kerasprune.criteria.normalisation import ByLarger
 from kerasprune.graph.graph import ChannelGraph
 

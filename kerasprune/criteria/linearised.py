@@ -16,7 +16,7 @@ from keras import layers, tree
 
 from kerasprune._keras import nn
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.criteria.pipes import Recurrence, Rescaled, Table, Through, scaled_norm
+from kerasprune.criteria.linear_layers import Recurrence, Rescaled, Table, Through, scaled_norm
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import functional, is_model, uncollected, walk

@@ -1,4 +1,4 @@
-"""What a loss takes the outputs of a model for: probabilities or logits, of classes or each for itself."""
+"""Outputs of a model: by name, and as what a loss takes them: probabilities or logits, of classes or each apart."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from keras import ops, tree
 from keras.backend import result_type
 
 from kerasprune.criteria.base import Criterion, Scores
-from kerasprune.criteria.belonging import Member, Readers
 from kerasprune.criteria.elimination import Problem, elimination_errors
 from kerasprune.criteria.feature_maps import passes, portions
+from kerasprune.criteria.members_of_channels import Member, Readers
 from kerasprune.data.batches import example_batches
 from kerasprune.errors import PruneError, first_of, is_number, raise_faults, warn, whole_number_faults
 from kerasprune.graph.channels import Slice

@@ -1,4 +1,4 @@
-"""The labelled batches that criteria read: checked against the model before anything is computed from them."""
+"""The batches that criteria read, labelled or not: checked against the model before anything is computed from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the numbers of an image are: the values that the pixels 0 … 255 become, and the number of channels."""
+"""The facts about a data set's images, and the values that the pixels 0 … 255 become."""
 
 from __future__ import annotations
 

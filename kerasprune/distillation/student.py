@@ -10,7 +10,7 @@ import keras
 from keras import ops, tree
 
 from kerasprune._keras import Functional, compile_arguments, compiled_loss, structures
-from kerasprune.attaching.own_step import has_own_step
+from kerasprune.attaching.custom_train_step import has_own_step
 from kerasprune.criteria.output_kind import output_names, warn_of_logits
 from kerasprune.distillation.block_features import BlockFeatures, block_features
 from kerasprune.distillation.soft_targets import compiled_losses, given_kinds, imitation, judged_weights, kind_of

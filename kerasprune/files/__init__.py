@@ -7,7 +7,7 @@ from kerasprune.files.reading import path_of as path_of
 from kerasprune.files.reading import read_json as read_json
 from kerasprune.files.reading import read_rows as read_rows
 from kerasprune.files.reading import read_text as read_text
-from kerasprune.files.strays import remove_strays as remove_strays
+from kerasprune.files.temporary_files import remove_strays as remove_strays
 from kerasprune.files.writing import make_folder as make_folder
 from kerasprune.files.writing import replacing as replacing
 from kerasprune.files.writing import write_json as write_json

@@ -12,7 +12,7 @@ from typing import Any
 
 from kerasprune.errors import PruneError, short
 from kerasprune.files.reading import is_file, path_of
-from kerasprune.files.strays import remove, remove_strays, temporary_name
+from kerasprune.files.temporary_files import remove, remove_strays, temporary_name
 
 
 @contextmanager

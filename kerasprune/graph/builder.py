@@ -33,7 +33,7 @@ from kerasprune.graph.channels import (
     Unknown,
 )
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.settling import Said, settle
+from kerasprune.graph.grouping import Said, settle
 
 
 @dataclass(frozen=True)

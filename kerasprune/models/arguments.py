@@ -1,4 +1,4 @@
-"""Checks of a factory's arguments: one sentence per fault, gathered before anything is built."""
+"""Arguments of factories: a factory by its name, and one sentence per fault before anything is built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs candidates: the one interface between a population and the processes that work for it."""
+"""What runs candidates: the interface between a population and its workers, and the engine of one process."""
 
 from __future__ import annotations
 

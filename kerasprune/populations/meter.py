@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from kerasprune.reports.ratio import duration
+from kerasprune.reports.numbers import duration
 
 
 class Meter:

@@ -1,4 +1,4 @@
-"""The finished parts of a workflow, on disk: a workflow that was killed goes on from them."""
+"""Finished work on disk: what it depends on, who may do it, and its parts. What was killed goes on from there."""
 
 from __future__ import annotations
 

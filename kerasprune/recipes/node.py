@@ -1,4 +1,4 @@
-"""The parts that every section of a recipe is made of: numbers, nodes and named things."""
+"""The parts that every section of a recipe is made of, and what is said of a fault in one."""
 
 from __future__ import annotations
 

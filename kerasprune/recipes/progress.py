@@ -1,4 +1,4 @@
-"""Keras callbacks that only look: rows for `metrics.csv`, filter norms, and progress on the terminal."""
+"""Keras callbacks that only look: rows for `metrics.csv`, filter norms, the time that is left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kerasprune.attaching.session import State
 from kerasprune.criteria.base import channel_sums, numbers
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.recipes.schema import Recipe
-from kerasprune.reports.ratio import duration
+from kerasprune.reports.numbers import duration
 from kerasprune.surgery.rebuild import along
 
 FITS = ("train", "prune", "finetune")

@@ -26,7 +26,7 @@ from kerasprune.files import (
 )
 from kerasprune.files.arrays import read_arrays
 from kerasprune.files.keras_model import load_model
-from kerasprune.files.strays import is_stray, remove
+from kerasprune.files.temporary_files import is_stray, remove
 from kerasprune.recipes import loader
 from kerasprune.recipes.schema import Recipe
 from kerasprune.steps.report import PruningReport, StepReport

@@ -12,7 +12,7 @@ from kerasprune.costs.cost import cost
 from kerasprune.errors import Key, PruneError, formerly, raise_faults
 from kerasprune.files import path_of, read_text
 from kerasprune.recipes import loader, lookup, schema
-from kerasprune.recipes.chance import warn_at_chance
+from kerasprune.recipes.chance_level import warn_at_chance
 from kerasprune.recipes.loader import located
 from kerasprune.recipes.run_folder import RunFolder, begun, claim
 from kerasprune.recipes.schema import only_hands_on, stage_names

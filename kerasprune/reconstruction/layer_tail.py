@@ -1,4 +1,4 @@
-"""What stands behind a layer with a kernel: a BatchNorm that can hold its constant, a sum that it goes into, a relu."""
+"""A kernel that is solved for, and what stands behind it: a BatchNorm, a sum that it goes into, a relu."""
 
 from __future__ import annotations
 

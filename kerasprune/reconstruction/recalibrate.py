@@ -1,4 +1,4 @@
-"""`recalibrate`: the statistics of BatchNorm anew."""
+"""Statistics of BatchNorm: taken anew from examples (`recalibrate`), or from what a reconstructed model sees."""
 
 from __future__ import annotations
 

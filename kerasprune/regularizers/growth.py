@@ -1,4 +1,4 @@
-"""How a penalty grows: laws from the number of a step to λ. Users find them in `kp.schedules`."""
+"""How a penalty grows: laws from steps to λ (`kp.schedules`), and the L2 penalty that follows one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Penalties on the scales of a whole network: one sum over variables of many layers."""
+"""Penalties on the scales of a whole network: polarization, and network slimming's L1."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from kerasprune.errors import PruneError, warn
 from kerasprune.files import write_rows
-from kerasprune.reports.ratio import ratio
+from kerasprune.reports.numbers import ratio
 from kerasprune.reports.record import Record, read
 from kerasprune.reports.tables import Rows
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kerasprune.reports.ratio import duration, ratio
+from kerasprune.reports.numbers import count, duration, figure, milliseconds, percent, points, ratio, scientific, times
 
 _NAMES = {"macs": "multiply–adds (MACs) kept", "params": "parameters kept"}
 
@@ -205,41 +205,6 @@ def expected(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Rows:
         )
         for one in judged(recipe, summary)
     ]
-
-
-def count(value: float | None) -> str:
-    """Returns a whole number with thousands separated."""
-    return "–" if value is None else f"{round(value):,}"
-
-
-def percent(value: float | None) -> str:
-    """Returns a fraction as a percentage with two decimals."""
-    return "–" if value is None else f"{100 * value:.2f} %"
-
-
-def points(value: float | None) -> str:
-    """Returns a difference of two fractions in percentage points, with its sign."""
-    return "–" if value is None else f"{100 * value:+.2f} points"
-
-
-def milliseconds(value: float | None) -> str:
-    """Returns milliseconds with three significant digits."""
-    return "–" if value is None else f"{value:.3g}"
-
-
-def figure(value: float | None) -> str:
-    """Returns a number with four significant digits."""
-    return "–" if value is None else f"{value:.4g}"
-
-
-def scientific(value: float | None) -> str:
-    """Returns a small number with two digits and an exponent."""
-    return "–" if value is None else f"{value:.1e}"
-
-
-def times(value: float | None) -> str:
-    """Returns a factor, e.g. `2.55×`."""
-    return "–" if value is None else f"{value:.2f}×"
 
 
 def _cells(dense: Mapping[str, Any], slim: Mapping[str, Any], key: str, form: Any) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Layers and operations that combine tensors element by element, broadcasting included."""
+"""Layers and operations that combine tensors: element by element, broadcasting included, or side by side."""
 
 from __future__ import annotations
 

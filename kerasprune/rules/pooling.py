@@ -1,4 +1,4 @@
-"""Pooling, cropping and upsampling: space changes, channels pass."""
+"""Pooling, cropping, upsampling, reductions over space: channels pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words, numbers and sounds made into tensors, in front of a network: what they make stays."""
+"""Words, numbers, sounds made into tensors, and images changed while training: what they make stays."""
 
 from __future__ import annotations
 

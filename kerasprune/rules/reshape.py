@@ -1,4 +1,4 @@
-"""Flatten, Reshape, Permute and their operations: the ids are moved as the elements are."""
+"""Flatten, Reshape, Permute, space to depth: the ids are moved as the elements are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search over widths finds, and how it is run, whatever the judge."""
+"""A search over widths, whatever the judge: scores that are remembered, what is found."""
 
 from __future__ import annotations
 

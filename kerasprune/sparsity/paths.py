@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers
 
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.criteria.pipes import Either
+from kerasprune.criteria.linear_layers import Either
 from kerasprune.criteria.synflow import Flow
 from kerasprune.errors import formerly
 from kerasprune.graph.trace import trace

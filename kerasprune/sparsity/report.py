@@ -1,4 +1,4 @@
-"""What is left of a network under masks: layer by layer, and as a whole."""
+"""What is left of a network under masks: layer by layer, and where it collapses."""
 
 from __future__ import annotations
 

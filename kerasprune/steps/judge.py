@@ -1,4 +1,4 @@
-"""Judging: loss, metrics and the error of the outputs of a model after a step."""
+"""Judging: loss, metrics and the error of the outputs of a model after a step; the nearer of two models."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 
 from kerasprune import defaults
-from kerasprune.attaching.own_step import has_own_step
+from kerasprune.attaching.custom_train_step import has_own_step
 from kerasprune.budgets.base import Budget
 from kerasprune.costs.cost import cost, shares_of
 from kerasprune.criteria.base import Criterion

@@ -1,4 +1,4 @@
-"""`mask`: the oracle. The same shapes, but removed channels do not exist for those that read them."""
+"""`mask`: the oracle. The same shapes, but removed channels do not exist for those that read them. `border_error`."""
 
 from __future__ import annotations
 

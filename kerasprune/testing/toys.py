@@ -1,4 +1,4 @@
-"""The small model on which criteria, budgets and callbacks are checked."""
+"""The small model on which criteria, budgets and callbacks are checked, and how a check fails."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from support.acting_table import CELLS, LOOPS, OPTIMIZERS, ROWS, cell, compiled,
 from support.processes import run_python
 
 import kerasprune as kp
-from kerasprune.attaching.own_step import asks_for_losses, asks_for_updates
+from kerasprune.attaching.custom_train_step import asks_for_losses, asks_for_updates
 
 PAGE = Path(__file__).parents[2] / "docs" / "callbacks-and-loops.md"
 MARKED = re.compile(r"(?<=<!-- acting -->\n).*?(?=<!-- /acting -->)", re.S)

@@ -13,8 +13,8 @@ import pytest
 from support.convnet import DATA, compiled, small, train
 
 import kerasprune as kp
+from kerasprune.attaching.in_step import StateVariable
 from kerasprune.attaching.jax_step import own_variables, synchronise
-from kerasprune.attaching.lowest import StateVariable
 
 ON_JAX = pytest.mark.skipif(keras.backend.backend() != "jax", reason="of JAX")
 

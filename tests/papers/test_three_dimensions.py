@@ -14,7 +14,7 @@ import pytest
 
 import kerasprune as kp
 from kerasprune.criteria import blocks_of
-from kerasprune.criteria.l1 import L1
+from kerasprune.criteria.magnitude import L1
 from kerasprune.papers.three_dimensions.depth_width_resolution import Costs, Extent
 from kerasprune.papers.three_dimensions.one_dimension import one_dimension
 from kerasprune.papers.three_dimensions.rounds import rounds

@@ -11,6 +11,7 @@ from rich.console import Console
 from kerasprune import recipes
 from kerasprune.recipes import learning
 from kerasprune.recipes import loader as loading
+from kerasprune.recipes import runner as running
 from kerasprune.recipes.reproductions.greg_tables import RESNET34_SKIPPED
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.schema import stage_names

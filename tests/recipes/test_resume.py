@@ -12,7 +12,7 @@ from rich.console import Console
 from support.interruption import Killed
 
 from kerasprune import PruneError
-from kerasprune.files import strays
+from kerasprune.files import temporary_files as strays
 from kerasprune.recipes import loader, progress, runner
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.smoke import smoke

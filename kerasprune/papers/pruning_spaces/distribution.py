@@ -1,4 +1,4 @@
-"""`edf`: how the results of a population are distributed."""
+"""How the results of a population are distributed (`edf`), and multiply–adds per parameter (`mcb`)."""
 
 from __future__ import annotations
 

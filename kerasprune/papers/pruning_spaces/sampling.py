@@ -1,4 +1,4 @@
-"""`sample`: recipes of a space, drawn around the uniform one; `uniform`: those themselves."""
+"""Allocations of a space: drawn around the uniform one (`sample`), or at random (`random_recipes`)."""
 
 from __future__ import annotations
 

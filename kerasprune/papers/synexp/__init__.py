@@ -15,7 +15,7 @@ BRINGS = {
     },
     "kerasprune.budgets": {
         "SynExpTrial": "kerasprune.papers.synexp.synexp_trials:SynExpTrial",
-        "layer_densities": "kerasprune.papers.synexp.asked_and_built:layer_densities",
+        "layer_densities": "kerasprune.papers.synexp.build_to_target:layer_densities",
         "plan_of_densities": "kerasprune.papers.synexp.precrop:plan_of_densities",
         "synexp": "kerasprune.papers.synexp.synexp",
         "synexp_trial": "kerasprune.papers.synexp.synexp_trials:synexp_trial",

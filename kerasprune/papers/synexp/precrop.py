@@ -14,7 +14,7 @@ from kerasprune.errors import fraction_faults, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.graph.trace import trace
-from kerasprune.papers.synexp.asked_and_built import Shares, built_as_asked, given_shares, share_faults
+from kerasprune.papers.synexp.build_to_target import Shares, built_as_asked, given_shares, share_faults
 from kerasprune.papers.synexp.coupled_layers import CoupledLayers
 from kerasprune.plans import Plan
 

@@ -11,7 +11,7 @@ from kerasprune.costs.cost import ShareCounter, check_counted, cost, graph_at
 from kerasprune.errors import PruneError, raise_faults, seed_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.papers.synexp.asked_and_built import Shares, built_as_asked, given_shares, share_faults
+from kerasprune.papers.synexp.build_to_target import Shares, built_as_asked, given_shares, share_faults
 from kerasprune.papers.synexp.coupled_layers import CoupledLayers
 from kerasprune.surgery.resize import GroupSizes, resize
 

@@ -1,4 +1,4 @@
-"""The evaluation stage."""
+"""The evaluation stage; weights that are zero are counted."""
 
 from __future__ import annotations
 

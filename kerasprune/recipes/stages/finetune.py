@@ -1,4 +1,4 @@
-"""The fine-tuning stage."""
+"""The stages that train: the dense model, and the slim one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rebuilding stage."""
+"""The stages that cut: rebuilding and reconstruction."""
 
 from __future__ import annotations
 

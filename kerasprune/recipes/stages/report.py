@@ -1,4 +1,4 @@
-"""The reporting stage."""
+"""The reporting stage, and where the run was made."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kerasprune import files
-from kerasprune.files import strays
+from kerasprune.files import temporary_files as strays
 
 KILLED = """
 import os, signal, sys

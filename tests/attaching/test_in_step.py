@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerasprune.attaching.lowest import lowest
+from kerasprune.attaching.in_step import lowest
 
 RANDOM = np.random.default_rng(0)
 SCORES = {

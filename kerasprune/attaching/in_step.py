@@ -1,4 +1,4 @@
-"""What is not among the highest scores, found without sorting them."""
+"""What works inside a compiled step: variables that are no weights, branches, loops, the lowest of many scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""L1 norm of the filters."""
+"""L1 and L2 norms of the filters."""
 
 from __future__ import annotations
 
