@@ -6,10 +6,10 @@ from html import escape
 from typing import Any
 
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.reports.colours import DENSE, PINNED, SLIM
 from kerasprune.reports.record import Record
 
 WIDTH, ROW, MARGIN = 900, 22, 150
-PRUNABLE, PINNED, LINE = "#1f5fa8", "#9aa5b1", "#b8c4d6"
 
 
 def described(graph: ChannelGraph) -> dict[str, Any]:
@@ -49,11 +49,11 @@ def dependencies(record: Record) -> str | None:
 def _arc(start: float, end: float, layer: str) -> str:
     reach = MARGIN - 10 - min(MARGIN - 30, abs(end - start) / 4)
     path = f"M{MARGIN} {start} C{reach} {start} {reach} {end} {MARGIN} {end}"
-    return f'<path d="{path}" fill="none" stroke="{LINE}"><title>{escape(layer)}</title></path>'
+    return f'<path d="{path}" fill="none" stroke="{DENSE}"><title>{escape(layer)}</title></path>'
 
 
 def _bar(group: dict[str, Any], y: float, length: float) -> str:
-    colour = PRUNABLE if group["prunable"] else PINNED
+    colour = SLIM if group["prunable"] else PINNED
     note = group["reason"] or ", ".join(group["layers"])
     label = f"{group['name']} · {group['size']}"
     return (

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerasprune.reports.colours import DENSE, SLIM
 from kerasprune.reports.record import Norms, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DENSE, SLIM = "#b8c4d6", "#1f5fa8"
 SCALE_BINS = 50
 MEASURES = ("loss", "accuracy")
 CURVES = 8  # groups drawn one by one; all others only enter the mean

@@ -13,7 +13,8 @@ from pathlib import Path
 from kerasprune.files import write_text
 from kerasprune.registry import section_figures
 from kerasprune.reports import figures, tables
-from kerasprune.reports.dependencies import LINE, PINNED, PRUNABLE, dependencies
+from kerasprune.reports.colours import STYLES
+from kerasprune.reports.dependencies import dependencies
 from kerasprune.reports.record import Record, read
 
 
@@ -81,14 +82,6 @@ LAST: tuple[Figure, ...] = (
     ),
     ("Exported files", figures.sizes, "Size and latency (one image, this machine) of each exported file."),
 )
-
-COLOURS = {
-    figures.DENSE: "var(--dense)",
-    figures.SLIM: "var(--slim)",
-    PRUNABLE: "var(--slim)",
-    PINNED: "var(--pinned)",
-    LINE: "var(--dense)",
-}
 
 
 def write(folder: Path | str) -> Path:
@@ -173,7 +166,7 @@ def _figures(record: Record) -> list[str]:
         if svg is None:
             continue
         parts.append(f"<h2>{html.escape(title)}</h2>" if title else "")
-        figure = inlined(svg, f"figure{number}", caption, COLOURS)
+        figure = inlined(svg, f"figure{number}", caption, STYLES)
         parts.append(
             f'<figure><div class="scroll">{figure}</div><figcaption>{html.escape(caption)}</figcaption></figure>'
         )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasprune.errors import PruneError
-from kerasprune.reports.figures import DENSE, SLIM, svg
+from kerasprune.reports.colours import CHOSEN, DENSE, SLIM
+from kerasprune.reports.figures import svg
 from kerasprune.reports.record import Record
 from kerasprune.search import MAP, Surface
 
@@ -61,7 +62,7 @@ def sheet(record: Record) -> str | None:
         for x, y, label in ((cost, 1, "depth only"), (1, 1, "width only"), (1, cost**0.5, "resolution only")):
             axes.plot(x, y, "s", color="black", markersize=5, clip_on=False)
             axes.annotate(label, (x, y), xytext=(4, -11), textcoords="offset points", fontsize=7)
-        axes.plot(chosen[0], chosen[2], "*", color="#c0392b", markersize=12, clip_on=False, label="optimum")
+        axes.plot(chosen[0], chosen[2], "*", color=CHOSEN, markersize=12, clip_on=False, label="optimum")
         axes.set(xlabel=LABELS["d"], ylabel=LABELS["r"], title=f"w from d·w²·r² = {cost:g}")
         axes.legend(fontsize=7, frameon=False, loc="lower left")
 
