@@ -5,7 +5,7 @@
     python benchmarks/mutation.py again [FILE …]      # all tests of those that live on and are not called equivalent
     python benchmarks/mutation.py page
 
-A mutant (`mutants.py`) of `graph`, `rules`, `surgery` or `training` is put into a copy of the package, and the tests of
+A mutant (`mutants.py`) of the rooms in `TESTS` is put into a copy of the package, and the tests of
 its package that run its lines are run against that copy, quick ones first, until one fails. `run` takes tests of
 `ENOUGH` seconds, `again` all. Each process is forked from one that has imported Keras and nothing of ours. Rows go into
 `results/mutation.csv`; what a person says of a mutant that changes nothing stands in its column `equivalent`. `cover`
@@ -45,8 +45,8 @@ _MODELS = ("rules", "graph", "surgery", "costs", "test_verification.py", "test_p
 TESTS = {
     "graph": _MODELS,
     "rules": _MODELS,
-    "surgery": (*_MODELS, "workflows"),
-    "training": ("training", "callbacks", "regularizers", "criteria", "workflows", "testing"),
+    **dict.fromkeys(("surgery", "reconstruction", "inlining"), (*_MODELS, "reconstruction", "inlining", "papers")),
+    "attaching": ("attaching", "callbacks", "regularizers", "criteria", "papers", "testing"),
 }
 
 
@@ -287,7 +287,7 @@ def page() -> None:
     lines = [
         "# Faults put in on purpose",
         "",
-        f"{len(rows)} of the {len(everything())} mutants of `graph`, `rules`, `surgery` and `training`, drawn at "
+        f"{len(rows)} of the {len(everything())} mutants of {', '.join(TESTS)}, drawn at "
         f"random (`benchmarks/mutation.py`, {_stamp()}).",
         f"{len(equivalent)} change nothing that can be seen. Of the other {len(counted)}, the tests notice "
         f"**{len(counted) - len(alive)}, {(len(counted) - len(alive)) / len(counted):.1%}** "

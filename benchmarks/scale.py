@@ -31,7 +31,8 @@ import numpy as np
 from keras import layers, ops
 
 import kerasprune as kp
-from kerasprune.graph.walk import functional, is_model, nodes, walk
+from kerasprune.graph.built_model import functional
+from kerasprune.graph.walk import is_model, nodes, walk
 
 PAGE = Path(__file__).resolve().parent / "results" / "scale.md"
 ROUNDS = 3

@@ -17,9 +17,10 @@ from keras import tree
 
 from kerasprune.costs.cost import cost
 from kerasprune.errors import PruneError, formerly, kind_faults, raise_faults
+from kerasprune.graph.built_model import LOAD, functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.graph.walk import LOAD, functional, has_free_axes
+from kerasprune.graph.walk import has_free_axes
 from kerasprune.plans import Plan, plan_faults
 from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import cut

@@ -9,9 +9,10 @@ import numpy as np
 from keras import ops
 
 from kerasprune.errors import PruneError
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.rule import channel_axis
 from kerasprune.graph.trace import trace
-from kerasprune.graph.walk import functional, walk
+from kerasprune.graph.walk import walk
 
 _CONVOLUTION_RANK = 4  # of a kernel: height, width, two axes of channels
 

@@ -19,9 +19,10 @@ from kerasprune.criteria.aggregation import Aggregation
 from kerasprune.criteria.base import Criterion, Scores
 from kerasprune.criteria.members_of_channels import aggregated
 from kerasprune.errors import PruneError, first_of, raise_faults, whole_number_faults
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.walk import functional, walk
+from kerasprune.graph.walk import walk
 from kerasprune.registry import aggregations
 from kerasprune.surgery.precision import in_precision
 

@@ -12,7 +12,7 @@ from keras import ops
 from kerasprune._keras import loss_object
 from kerasprune.criteria.output_kind import output_names, picked
 from kerasprune.errors import Key, PruneError
-from kerasprune.graph.walk import functional
+from kerasprune.graph.built_model import functional
 
 _OWN_SHAPES = ("ctc", "circle")  # losses whose labels are neither classes nor shaped as the outputs
 

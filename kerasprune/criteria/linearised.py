@@ -18,8 +18,9 @@ from kerasprune._keras import nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.criteria.linear_layers import Recurrence, Rescaled, Table, Through, scaled_norm
 from kerasprune.errors import PruneError
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.walk import functional, is_model, uncollected, walk
+from kerasprune.graph.walk import is_model, uncollected, walk
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
 

@@ -16,7 +16,7 @@ from kerasprune.criteria.gradients import check_finite
 from kerasprune.criteria.objective import batches_for_loss, objective
 from kerasprune.data.batches import Batch
 from kerasprune.errors import PruneError
-from kerasprune.graph.walk import functional
+from kerasprune.graph.built_model import functional
 from kerasprune.surgery.precision import in_precision
 
 _SHARES = ("softmax", "sigmoid", "log_softmax")

@@ -11,7 +11,7 @@ from keras import activations, layers, losses
 from kerasprune._keras import maker, structures
 from kerasprune.data.signature import flat, keys_of
 from kerasprune.errors import PruneError, nearest, warn
-from kerasprune.graph.walk import functional
+from kerasprune.graph.built_model import functional
 
 
 def output_names(model: keras.Model) -> list[str]:

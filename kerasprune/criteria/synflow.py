@@ -16,9 +16,9 @@ from kerasprune.backend.derivatives import gradient
 from kerasprune.criteria.base import Criterion, Scores, channel_sums, numbers
 from kerasprune.criteria.linearised import Linearised, Swap
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.graph.walk import functional
 
 _LINEAR = 1e-3  # by how much twice the input may put out something else than twice the output, relative
 

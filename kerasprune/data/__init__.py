@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy(
         "info": "kerasprune.data.dataset:info",
         "load": "kerasprune.data.dataset:load",
         "names": "kerasprune.data.lookup:names",
-        "representative": "kerasprune.data.calibration:representative",
+        "representative": "kerasprune.export.calibration:representative",
         "rounds": "kerasprune.data.resized:rounds",
     }
 )

@@ -11,7 +11,8 @@ from keras import layers, losses, ops
 from kerasprune._keras import compile_arguments, making_node
 from kerasprune.criteria.output_kind import flat, kind_by_loss
 from kerasprune.errors import choice_faults, raise_faults
-from kerasprune.graph.walk import functional, is_model
+from kerasprune.graph.built_model import functional
+from kerasprune.graph.walk import is_model
 
 KINDS = ("softmax", "logits", "sigmoid", "binary_logits", "values")
 """What an output may be: probabilities of classes, their logits, probabilities each for itself, theirs, anything."""

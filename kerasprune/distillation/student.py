@@ -15,7 +15,7 @@ from kerasprune.criteria.output_kind import output_names, warn_of_logits
 from kerasprune.distillation.block_features import BlockFeatures, block_features
 from kerasprune.distillation.soft_targets import compiled_losses, given_kinds, imitation, judged_weights, kind_of
 from kerasprune.errors import PruneError, formerly, is_number, kind_faults, raise_faults, warn
-from kerasprune.graph.walk import LOAD, functional
+from kerasprune.graph.built_model import LOAD, functional
 from kerasprune.plans import Plan
 from kerasprune.surgery.compiled import compile_like
 

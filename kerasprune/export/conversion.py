@@ -26,11 +26,12 @@ from keras import layers
 from kerasprune._keras import inner_layers
 from kerasprune.data.signature import Signature, identifiers, is_graph
 from kerasprune.errors import PruneError
+from kerasprune.export.calibration import write_calibration
 from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, converted
 from kerasprune.export.converter_process import ConverterDeath, process
 from kerasprune.export.precision import in_float32
 from kerasprune.export.quiet_logs import quiet
-from kerasprune.export.samples import Samples, write_calibration
+from kerasprune.export.samples import Samples
 
 
 def recurrent_layers(model: keras.Model) -> list[layers.Layer]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, Literal
 
 import keras
@@ -15,7 +14,7 @@ from kerasprune.data.batches import FlatInputs, flat_inputs
 from kerasprune.data.forms import batches_of, is_array, whole
 from kerasprune.data.refusals import check_again, check_found
 from kerasprune.data.signature import InputSpec, Signature
-from kerasprune.errors import PruneError, warn
+from kerasprune.errors import PruneError
 
 BATCH = 128  # samples of an array in one batch
 RANDOM_SAMPLES = 16
@@ -94,50 +93,3 @@ def _random(spec: InputSpec, generator: np.random.Generator) -> np.ndarray:
     if "int" in spec.dtype or spec.dtype == "bool":
         return generator.integers(0, 2, shape).astype(spec.dtype)
     raise PruneError(f"There are no random {spec.dtype} inputs. Received: data=None for {spec.name!r}. Pass data=.")
-
-
-CALIBRATION_SAMPLES = 256  # enough for stable ranges; more only widens them by outliers
-FEW_SAMPLES = 50
-
-
-def write_calibration(samples: Samples, signature: Signature, path: Path) -> None:
-    """Writes the first samples as arrays by input name, and warns where they are few or all alike.
-
-    Args:
-        samples: The caller's data.
-        signature: The inputs.
-        path: The `.npz` file.
-    """
-    singles = list(samples.singles(CALIBRATION_SAMPLES))
-    columns = zip(*singles, strict=True)
-    arrays = {name: np.concatenate(column) for name, column in zip(signature.names, columns, strict=True)}
-    for words in complaints(arrays):
-        warn(words)  # the caller of kp.export.tflite
-    np.savez(path, **arrays)
-
-
-def complaints(arrays: dict[str, np.ndarray]) -> list[str]:
-    """Returns what is wrong with samples for calibration, in sentences.
-
-    Args:
-        arrays: One array `(samples, …)` for each input.
-
-    Example:
-        >>> import numpy as np
-        >>> [words[:46] for words in complaints({"image": np.ones((64, 2))})]
-        ['Every calibration sample of these inputs is th']
-    """
-    found = []
-    count = len(next(iter(arrays.values())))
-    if count < FEW_SAMPLES:
-        found.append(
-            f"The ranges of activations come from {count} calibration samples, and may be too narrow for others. "
-            f"Pass data= of at least {FEW_SAMPLES}, better {CALIBRATION_SAMPLES}."
-        )
-    same = [name for name, array in arrays.items() if count > 1 and (array == array[:1]).all()]
-    if same:
-        found.append(
-            f"Every calibration sample of these inputs is the same: {', '.join(same)}. Ranges of activations that come "
-            "from one input do not hold for others. Pass data= as the model sees them in use."
-        )
-    return found

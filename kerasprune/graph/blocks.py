@@ -11,9 +11,10 @@ from keras import layers
 
 from kerasprune._keras import number_of_calls
 from kerasprune._keras import numpy_operations as knp
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Block
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.walk import functional, nodes
+from kerasprune.graph.walk import nodes
 from kerasprune.graph.wiring import Wiring, bodies, wiring
 
 _SUMS = (layers.Add, knp.Add)

@@ -12,11 +12,12 @@ from keras import KerasTensor, tree
 from kerasprune._keras import argument_names, changed_weights, inner_layers, maker, output_specs
 from kerasprune.errors import Key, PruneError, nearest, raise_faults
 from kerasprune.graph.blocks import droppable, find_blocks
-from kerasprune.graph.builder import Call, GraphBuilder
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Ids, TracedCall, Unknown
+from kerasprune.graph.coupling import Call, GraphBuilder
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, NORMALISED, Rule, find, find_general
-from kerasprune.graph.walk import Dropped, functional, has_free_axes, is_model, nodes, uncollected, walk
+from kerasprune.graph.walk import Dropped, has_free_axes, is_model, nodes, uncollected, walk
 
 _NEUTRAL = frozenset({"training", "mask"})
 """Arguments that Keras hands to any layer."""

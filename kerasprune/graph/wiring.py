@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kerasprune._keras import Functional
-from kerasprune.graph.walk import functional, is_model, nodes
+from kerasprune.graph.built_model import functional
+from kerasprune.graph.walk import is_model, nodes
 
 
 @dataclass

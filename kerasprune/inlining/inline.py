@@ -16,8 +16,9 @@ from keras import tree
 
 from kerasprune._keras import Functional, calls_of_layers, inner_functional, maker, replaced_operations, structures
 from kerasprune.errors import PruneError, warn
-from kerasprune.graph.walk import check_model, has_free_axes, nodes
-from kerasprune.graph.walk import functional as walked
+from kerasprune.graph.built_model import check_model
+from kerasprune.graph.built_model import functional as walked
+from kerasprune.graph.walk import has_free_axes, nodes
 from kerasprune.inlining.writer import Writer, line_of
 from kerasprune.surgery.clone import train_alike
 from kerasprune.surgery.comparison import difference, outputs_of

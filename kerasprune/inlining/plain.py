@@ -9,8 +9,8 @@ import keras
 
 from kerasprune._keras import Functional
 from kerasprune.errors import PruneError, warn
+from kerasprune.graph.built_model import functional as walked
 from kerasprune.graph.rule import find, wraps_several
-from kerasprune.graph.walk import functional as walked
 from kerasprune.graph.walk import is_model, nodes
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from kerasprune.errors import PruneError
 from kerasprune.files import make_folder, read_json, replacing, write_json
-from kerasprune.graph.walk import functional
+from kerasprune.graph.built_model import functional
 from kerasprune.populations.engine import plain
 
 FORMERLY = {"to": "keep"}

@@ -15,9 +15,9 @@ from kerasprune.data.signature import leaves_side_free
 from kerasprune.defaults import BEFORE_TRAINING
 from kerasprune.errors import Key, PruneError, raise_faults
 from kerasprune.files.keras_model import load_model, read_config
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.graph.walk import functional
 from kerasprune.inlining.plain import at_unknown, plain
 from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan

@@ -20,7 +20,8 @@ from keras import tree
 
 from kerasprune._keras import argument_names, mask_of, put_mask
 from kerasprune.data.batches import Batches
-from kerasprune.graph.walk import functional, walk
+from kerasprune.graph.built_model import functional
+from kerasprune.graph.walk import walk
 
 MEMORY = 2**30
 """Bytes that are held in memory."""

@@ -13,8 +13,8 @@ from kerasprune._keras import calls_of_layers, inner_layers, structures
 from kerasprune.data.batches import Batches, example_batches
 from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import values
-from kerasprune.graph.walk import functional
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
 

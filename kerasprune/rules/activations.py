@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.graph.builder import GraphBuilder
+from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.function_probe import fault_of
 from kerasprune.graph.rule import channel_axis
 

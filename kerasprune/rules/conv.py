@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from keras import layers
 
-from kerasprune.graph.builder import GraphBuilder
+from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import BIAS, channel_axis, rule
 from kerasprune.rules.activations import activate
 

@@ -7,8 +7,8 @@ from math import prod
 import numpy as np
 from keras import layers
 
-from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
+from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import SILENT, tensor_rule
 from kerasprune.rules.activations import applied, speaks_at_zero
 

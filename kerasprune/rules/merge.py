@@ -11,8 +11,8 @@ from keras import layers
 
 from kerasprune._keras import TFDConcat
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids, Take
+from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import POINTWISE, tensor_rule
 
 

@@ -12,8 +12,8 @@ from keras import layers
 from kerasprune._keras import CustomScaleLayer, LayerScale, StochasticDepth, TFDIdentity, core, nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.errors import PruneError
-from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
+from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.function_probe import fault_of
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, POINTWISE, tensor_rule
 from kerasprune.rules.activations import applied

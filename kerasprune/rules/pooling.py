@@ -8,8 +8,8 @@ from keras import layers
 
 from kerasprune._keras import nn
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
+from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import CARRIED, channel_axis, tensor_rule
 
 _POOLS = tuple(getattr(layers, f"{kind}Pooling{n}D") for kind in ("Max", "Average") for n in (1, 2, 3))

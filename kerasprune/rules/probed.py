@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
+from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.function_probe import same
 from kerasprune.graph.rule import tensor_rule
 

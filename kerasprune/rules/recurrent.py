@@ -10,8 +10,8 @@ import numpy as np
 from keras import layers, tree
 
 from kerasprune.errors import PruneError
-from kerasprune.graph.builder import GraphBuilder
 from kerasprune.graph.channels import Ids
+from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, SILENT, find, tensor_rule
 from kerasprune.rules.activations import applied, speaks_at_zero
 

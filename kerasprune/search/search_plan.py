@@ -16,9 +16,9 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.data.batches import example_batches, image_side
 from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import choice_faults, formerly, kind_faults, raise_faults, seed_faults, whole_number_faults
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.trace import trace
-from kerasprune.graph.walk import functional
 from kerasprune.plans import Plan
 from kerasprune.populations.store import digest
 from kerasprune.reconstruction.feature_error import logit_error

@@ -12,7 +12,7 @@ import numpy as np
 from kerasprune._keras import structures
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import MOMENTUM, OTHER_RATE, RATE, TEACHER_WEIGHT
-from kerasprune.graph.walk import functional
+from kerasprune.graph.built_model import functional
 from kerasprune.steps.objective import Objective
 
 

@@ -13,7 +13,7 @@ from kerasprune.criteria.objective import losses_by_output
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import JUDGED
 from kerasprune.errors import warn
-from kerasprune.graph.walk import functional
+from kerasprune.graph.built_model import functional
 from kerasprune.steps.objective import Objective
 from kerasprune.steps.report import StepReport
 from kerasprune.surgery.comparison import outputs_of, relative_error

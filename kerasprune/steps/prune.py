@@ -17,8 +17,8 @@ from kerasprune.data.examples import Examples
 from kerasprune.data.signature import leaves_side_free
 from kerasprune.distillation.student import distil as taught
 from kerasprune.errors import PruneError, kind_faults, raise_faults, seed_faults, warn, whole_number_faults
+from kerasprune.graph.built_model import LOAD
 from kerasprune.graph.trace import trace
-from kerasprune.graph.walk import LOAD
 from kerasprune.inlining.plain import at_unknown, plain
 from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan

@@ -18,10 +18,11 @@ import keras
 import numpy as np
 from keras import layers
 
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Slice, TracedCall
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.rule import BIAS, channel_axis, find
-from kerasprune.graph.walk import functional, is_model, nodes
+from kerasprune.graph.walk import is_model, nodes
 from kerasprune.graph.wiring import bodies, wiring
 from kerasprune.surgery.applied_plan import AppliedPlan
 from kerasprune.surgery.constants import Emitted, constant_line, constants, emits

@@ -14,7 +14,8 @@ from keras import tree
 
 from kerasprune._keras import inner_layers, maker, structures
 from kerasprune.errors import PruneError
-from kerasprune.graph.walk import Dropped, functional, is_model, nodes, walk
+from kerasprune.graph.built_model import functional
+from kerasprune.graph.walk import Dropped, is_model, nodes, walk
 
 Make = Callable[[Any], Any]
 Change = Callable[[Any, int, Any], Any]

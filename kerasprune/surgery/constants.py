@@ -15,11 +15,12 @@ import keras
 import numpy as np
 from keras import layers
 
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Ids, TracedCall
 from kerasprune.graph.graph import values
 from kerasprune.graph.rule import BIAS, CARRIED, EVALUATED, NORMALISED, PADDED, POINTWISE, SILENT, UNKNOWN, find
 from kerasprune.graph.trace import dropped
-from kerasprune.graph.walk import functional, walk
+from kerasprune.graph.walk import walk
 from kerasprune.surgery.applied_plan import AppliedPlan
 
 Calculation = Callable[[list[np.ndarray], list[tuple[int | None, ...]]], np.ndarray]

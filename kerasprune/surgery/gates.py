@@ -10,9 +10,10 @@ from keras import ops, tree
 
 from kerasprune._keras import maker, structures
 from kerasprune.errors import PruneError
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.graph.walk import Dropped, functional, nodes, walk
+from kerasprune.graph.walk import Dropped, nodes, walk
 from kerasprune.rules.gate import Gate
 from kerasprune.surgery.clone import clone, train_alike
 from kerasprune.surgery.copy_layer import make_layer

@@ -11,7 +11,8 @@ import numpy as np
 from keras import layers, tree
 
 from kerasprune._keras import Functional, structures
-from kerasprune.graph.walk import functional, walk
+from kerasprune.graph.built_model import functional
+from kerasprune.graph.walk import walk
 
 _SIDE = 16
 _NUMBERS = 10

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kerasprune.errors import PruneError, formerly
-from kerasprune.graph.walk import functional
+from kerasprune.graph.built_model import functional
 from kerasprune.surgery.copy_layer import copy_assets
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
-from kerasprune.graph.walk import functional, walk
+from kerasprune.graph.walk import walk
 from kerasprune.plans import Plan
 from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.random_inputs import random_inputs

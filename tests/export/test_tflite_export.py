@@ -14,7 +14,7 @@ from support.digits import digits
 
 from kerasprune.errors import PruneError
 from kerasprune.export import operators, tflite
-from kerasprune.export.samples import CALIBRATION_SAMPLES, complaints
+from kerasprune.export.calibration import CALIBRATION_SAMPLES, complaints
 
 # ---- a small residual network on digits, 16×16 ---- #
 

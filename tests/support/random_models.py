@@ -22,7 +22,8 @@ import support.random_parts  # noqa: F401
 import support.random_sequences  # noqa: F401
 import support.random_unusual  # noqa: F401
 import support.random_wiring  # noqa: F401
-from kerasprune.graph.walk import functional, is_model, nodes
+from kerasprune.graph.built_model import functional
+from kerasprune.graph.walk import is_model, nodes
 from kerasprune.testing import randomise
 from kerasprune.testing.randomness import randomise_weights
 from support.random_builder import PARTS, Builder

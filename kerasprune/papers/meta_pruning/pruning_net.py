@@ -12,10 +12,10 @@ import numpy as np
 from keras import ops
 
 from kerasprune.errors import raise_faults, seed_faults, whole_number_faults
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.trace import trace
-from kerasprune.graph.walk import functional
 from kerasprune.inlining.plain import plain
 from kerasprune.search.widths import FRACTIONS, Widths
 from kerasprune.surgery.clone import clone

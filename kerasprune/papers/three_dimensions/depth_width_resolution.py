@@ -17,10 +17,10 @@ from kerasprune.budgets.base import kept_number, top
 from kerasprune.costs.cost import Cost, cost, cost_of_what_stays
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, fraction_faults, nearest, raise_faults, whole_number_faults
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import filled
 from kerasprune.graph.trace import trace
-from kerasprune.graph.walk import functional
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, blocks_of, least_blocks, score_blocks
 from kerasprune.plans import Plan
 

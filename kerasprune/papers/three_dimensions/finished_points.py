@@ -12,7 +12,7 @@ from kerasprune import criteria
 from kerasprune.criteria.base import Criterion
 from kerasprune.files import read_json, write_json
 from kerasprune.files.keras_model import load_model
-from kerasprune.graph.walk import functional
+from kerasprune.graph.built_model import functional
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensions.depth_width_resolution import Point
 from kerasprune.plans import Plan

@@ -1,0 +1,48 @@
+"""A model whose layers are known: its functional graph, or what to do where there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kerasprune._keras import Functional, inner_functional
+from kerasprune.errors import PruneError, short
+
+LOAD = "Read a file with keras.models.load_model(path)."
+
+
+def check_model(model: Any) -> None:
+    """Raises a `PruneError` where something is no model."""
+    if not isinstance(model, keras.Model):
+        raise PruneError(f"Expected a keras.Model. Received: model={short(model)} of {type(model).__name__}. {LOAD}")
+
+
+def functional(model: Any) -> Functional:
+    """Returns the functional graph of a model.
+
+    Args:
+        model: A functional or Sequential model that is built.
+
+    Returns:
+        The model, or the functional model inside a Sequential.
+
+    Raises:
+        PruneError: The model has no graph of layers: it is subclassed, or not built.
+    """
+    check_model(model)
+    if isinstance(model, keras.Sequential):
+        inner = inner_functional(model)
+        if inner is None:
+            raise PruneError(
+                f"Expected a built model. Received: the Sequential {model.name!r}, whose input shape is unknown. "
+                "Call model.build(input_shape) or give it a keras.Input first."
+            )
+        return inner
+    if isinstance(model, Functional):
+        return model
+    raise PruneError(
+        f"Expected a functional or Sequential model, whose layers form a graph. Received: {model.name!r} of the "
+        f"subclass {type(model).__name__}, whose call() is code. "
+        "Write it out with kp.functional(model) first."
+    )
