@@ -39,4 +39,4 @@ def test_faults_of_a_state_say_what_is_expected(options, tmp_path):
 def test_no_message_is_a_docstring_of_the_package():
     """`python -OO` leaves docstrings out; a user's own entry, and an option in `--help`, may be described by one."""
     files = Path(kerasprune.__file__).parent.rglob("*.py")
-    assert {path.name for path in files if ".__doc__" in path.read_text()} == {"keys.py", "reproduce.py"}
+    assert {path.name for path in files if ".__doc__" in path.read_text()} == {"keys.py", "entry.py"}
