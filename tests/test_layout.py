@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import importlib.util
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import kerasprune
 
 TESTS = Path(__file__).parent
+ROOT = TESTS.parent
 MODULES = sorted(path.relative_to(TESTS) for path in TESTS.rglob("test_*.py"))
 IMPORT = re.compile(r"^\s*(?:from|import)\s+(?:[\w.]+\.)?test_\w+", re.MULTILINE)  # in code as strings as well
 
@@ -27,3 +32,21 @@ def test_folders_are_packages_of_the_package():
     package = Path(kerasprune.__file__).parent
     folders = {module.parts[0] for module in MODULES if len(module.parts) > 1} - {"defects"}
     assert not [folder for folder in sorted(folders) if not (package / folder).is_dir()]
+
+
+def test_what_is_imported_inside_functions_exists():
+    """At the top of a file a wrong name fails when it is collected; inside functions, of benchmarks too, only in use."""
+    missing = []
+    for path in [*ROOT.glob("kerasprune/**/*.py"), *ROOT.glob("benchmarks/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "kerasprune":
+                module = importlib.import_module(node.module)
+                missing += [f"{path}: {node.module}.{each.name}" for each in node.names if not found(module, each.name)]
+    assert not missing
+
+
+def found(module: ModuleType, name: str) -> bool:
+    """Returns whether a module has a name, or a submodule of it."""
+    if hasattr(module, name):
+        return True
+    return "__path__" in vars(module) and importlib.util.find_spec(f"{module.__name__}.{name}") is not None
