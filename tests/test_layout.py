@@ -35,7 +35,7 @@ def test_folders_are_packages_of_the_package():
 
 
 def test_what_is_imported_inside_functions_exists():
-    """At the top of a file a wrong name fails when it is collected; inside functions, of benchmarks too, only in use."""
+    """A wrong name at the top of a file fails in collection; inside functions, of benchmarks too, only in use."""
     missing = []
     for path in [*ROOT.glob("kerasprune/**/*.py"), *ROOT.glob("benchmarks/**/*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
