@@ -244,7 +244,7 @@ members = Registry(
         "everything": "kerasprune.criteria.members_of_channels:Everything",
         "makers": "kerasprune.criteria.members_of_channels:Makers",
         "readers": "kerasprune.criteria.members_of_channels:Readers",
-        "scales": "kerasprune.criteria.members_of_channels:ScaleMembers",
+        "scales": "kerasprune.criteria.members_of_channels:Scales",
     },
     base="kerasprune.criteria.members_of_channels:Members",
 )
@@ -279,7 +279,7 @@ normalisations = Registry(
 budgets = Registry(
     "budget",
     {
-        "global": "kerasprune.budgets.global_threshold:Global",
+        "global": "kerasprune.budgets.global_threshold:GlobalBudget",
         "per_stage": "kerasprune.budgets.per_stage:PerStage",
         "sensitivity": "kerasprune.budgets.sensitivity:Sensitivity",
         "threshold": "kerasprune.budgets.global_threshold:ThresholdBudget",
@@ -315,7 +315,7 @@ granularities = Registry(
         "block": "kerasprune.attaching.granularity:WeightBlock",
         "channel": "kerasprune.attaching.granularity:Channel",
         "filter": "kerasprune.attaching.granularity:Filter",
-        "scale": "kerasprune.attaching.granularity:NormScale",
+        "scale": "kerasprune.attaching.granularity:Scale",
         "weight": "kerasprune.attaching.granularity:Weight",
     },
     base="kerasprune.attaching.granularity:Granularity",
@@ -334,7 +334,7 @@ growths = Registry(
 scopes = Registry(
     "scope",
     {
-        "global": "kerasprune.attaching.scope:WholeModel",
+        "global": "kerasprune.attaching.scope:Global",
         "layer": "kerasprune.attaching.scope:Layer",
         "m_by_n": "kerasprune.attaching.scope:m_by_n",
         "pattern": "kerasprune.attaching.scope:Pattern",

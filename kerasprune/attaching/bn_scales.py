@@ -22,7 +22,7 @@ _FROZEN = "its BatchNorm scales are frozen"
 
 
 @dataclass(frozen=True)
-class Scale:
+class ScaleVariable:
     """The scales of one BatchNorm layer.
 
     Args:
@@ -56,7 +56,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Scales(Criterion):
+class NetworkScales(Criterion):
     """All scales of a model. As a criterion: `score(c) = max |γ|` over the layers that scale channel c.
 
     Args:
@@ -66,7 +66,7 @@ class Scales(Criterion):
     """
 
     graph: ChannelGraph
-    layers: tuple[Scale, ...]
+    layers: tuple[ScaleVariable, ...]
     left: Mapping[str, str] = field(default_factory=dict)
 
     def values(self) -> dict[str, np.ndarray]:
@@ -93,7 +93,7 @@ class Scales(Criterion):
 
 def find_scales(
     model: keras.Model, coupling: str = "tied", freeze: Sequence[str] = (), resolution: int | None = None
-) -> Scales:
+) -> NetworkScales:
     """Finds the scales of all channels that may go.
 
     Groups with a channel that no BatchNorm scales, or with frozen scales, stay whole, with a warning.
@@ -118,7 +118,7 @@ def find_scales(
     if not pinned.prunable:
         raise PruneError(_nothing(graph, left))
     _warn(graph, left)
-    return Scales(pinned, tuple(_layers(pinned)), left)
+    return NetworkScales(pinned, tuple(_layers(pinned)), left)
 
 
 def normalised(graph: ChannelGraph, names: Iterable[str]) -> bool:
@@ -152,20 +152,20 @@ def scale_fault(graph: ChannelGraph, name: str) -> str:
     return "" if all(entry.variable.trainable for entry, _, _ in entries) else _FROZEN
 
 
-def _layers(graph: ChannelGraph) -> list[Scale]:
+def _layers(graph: ChannelGraph) -> list[ScaleVariable]:
     """Returns the scales layer by layer; where two layers share a path, the second has a number."""
     found: dict[int, tuple[Slice, dict[str, np.ndarray]]] = {}
     for name in graph.prunable:
         for entry, _, channel in graph.scaled_by(name):
             found.setdefault(id(entry.variable), (entry, {}))[1][name] = channel
-    scales: dict[str, Scale] = {}
+    scales: dict[str, ScaleVariable] = {}
     for entry, channels in found.values():
         path = name = entry.variable.path
         number = 1
         while name in scales:
             number += 1
             name = f"{path}:{number}"
-        scales[name] = Scale(name, entry.variable, channels)
+        scales[name] = ScaleVariable(name, entry.variable, channels)
     return list(scales.values())
 
 

@@ -333,7 +333,7 @@ class Channel(_OfGroups):
 
 
 @dataclass(frozen=True)
-class NormScale(_OfGroups):
+class Scale(_OfGroups):
     """Whole channels, in the scales γ and shifts β of the BatchNorms behind them, which nothing undoes.
 
     Groups that no BatchNorm scales have none: with one fraction for all groups they stay whole, with a warning.

@@ -19,7 +19,7 @@ from kerasprune.attaching.candidates import Part, Unit
 from kerasprune.attaching.constraints import Mask, attach, take_off
 from kerasprune.attaching.granularity import Granularity, Weight
 from kerasprune.attaching.optimizer import ensure_built, places, slots
-from kerasprune.attaching.scope import Scope, WholeModel
+from kerasprune.attaching.scope import Global, Scope
 from kerasprune.attaching.session import Session
 from kerasprune.criteria.base import Criterion
 from kerasprune.criteria.magnitude import L1
@@ -43,7 +43,7 @@ class Masks:
 
     units: Sequence[Unit]
     granularity: Granularity = Weight()
-    scope: Scope = WholeModel()
+    scope: Scope = Global()
     criterion: Criterion = L1()
     graph: ChannelGraph | None = None
 

@@ -49,7 +49,7 @@ class Layer(Scope):
 
 
 @dataclass(frozen=True)
-class WholeModel(Scope):
+class Global(Scope):
     """One threshold for the whole network; single weights compete as they are."""
 
     def numbers(self, units: Sequence[Unit], keep: float) -> np.ndarray:

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy(
         {
             "Budget": "kerasprune.budgets.base:Budget",
             "Floor": "kerasprune.budgets.base:Floor",
+            "Global": "kerasprune.budgets.global_threshold:GlobalBudget",
             "MeasuredBudget": "kerasprune.budgets.measured:MeasuredBudget",
             "kept_number": "kerasprune.budgets.base:kept_number",
             "stages": "kerasprune.graph.stages:stages",

@@ -3,7 +3,8 @@ from kerasprune.budgets.base import Budget as Budget
 from kerasprune.budgets.base import Floor as Floor
 from kerasprune.budgets.base import kept_number as kept_number
 from kerasprune.budgets.base import top as top
-from kerasprune.budgets.global_threshold import Global as Global
+from kerasprune.budgets.global_threshold import GlobalBudget as Global
+from kerasprune.budgets.global_threshold import GlobalBudget as GlobalBudget
 from kerasprune.budgets.global_threshold import ThresholdBudget as Threshold
 from kerasprune.budgets.global_threshold import ThresholdBudget as ThresholdBudget
 from kerasprune.budgets.measured import MeasuredBudget as MeasuredBudget

@@ -34,7 +34,7 @@ class CommonThreshold(Budget):
 
 
 @dataclass(frozen=True)
-class Global(CommonThreshold):
+class GlobalBudget(CommonThreshold):
     """Keeps the highest `score / mean score of the group` over all groups together.
 
     Scores of different groups are sums over different numbers of weights; dividing by the group's mean makes them
@@ -42,7 +42,7 @@ class Global(CommonThreshold):
 
     Example:
         >>> import numpy as np
-        >>> Global().comparable(np.array([1.0, 3.0])).tolist()
+        >>> GlobalBudget().comparable(np.array([1.0, 3.0])).tolist()
         [0.5, 1.5]
     """
 

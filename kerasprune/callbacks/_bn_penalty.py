@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from kerasprune import planning
-from kerasprune.attaching.bn_scales import Scales, find_scales
+from kerasprune.attaching.bn_scales import NetworkScales, find_scales
 from kerasprune.attaching.callback import PruningCallback
 from kerasprune.attaching.constraints import Box, Push
 from kerasprune.attaching.optimizer import ensure_built, places
@@ -83,13 +83,13 @@ class BatchNormPenalty(PruningCallback):
         self.freeze = freeze
         self.resolution = resolution
         self.decoupled = decoupled
-        self._scales: Scales | None = None
+        self._scales: NetworkScales | None = None
         self._boxes: list[Box] = []
         self._weight: keras.Variable | None = None
         self._plan: Plan | None = None
 
     @abstractmethod
-    def chosen(self, scales: Scales) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    def chosen(self, scales: NetworkScales) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Returns what stays of every group, and the threshold of every layer, for the scales as they are."""
 
     # ---- training -------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class BatchNormPenalty(PruningCallback):
         self._constrain()
         self._look()
 
-    def rehearse(self, model: keras.Model) -> Scales:
+    def rehearse(self, model: keras.Model) -> NetworkScales:
         """Returns the scales of a model, having made a plan of them, so that a fault shows before any training.
 
         Raises:
@@ -303,13 +303,13 @@ class BatchNormPenalty(PruningCallback):
         """Writes `scales.npz`."""
         return [self.save(folder / "scales.npz")]
 
-    def _known(self) -> Scales:
+    def _known(self) -> NetworkScales:
         if self._scales is None:
             raise PruneError("Expected a callback in use. Received: one that has not been used in a fit yet.")
         return self._scales
 
 
-def to_target(scales: Scales, floor: Floor, **target: float) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+def to_target(scales: NetworkScales, floor: Floor, **target: float) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Returns what stays above the one threshold that meets a target, and that threshold for every layer.
 
     Args:
@@ -325,7 +325,7 @@ def to_target(scales: Scales, floor: Floor, **target: float) -> tuple[dict[str, 
     return {name: np.asarray(kept) for name, kept in plan.keep.items()}, {s.name: highest for s in scales.layers}
 
 
-def above(scales: Scales, floor: Floor, thresholds: dict[str, float]) -> dict[str, np.ndarray]:
+def above(scales: NetworkScales, floor: Floor, thresholds: dict[str, float]) -> dict[str, np.ndarray]:
     """Returns the channels with a scale above the threshold of its layer; of every group at least its floor."""
     scores, over = scales.score(scales.graph), scales.above(thresholds)
     kept = {}

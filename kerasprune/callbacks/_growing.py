@@ -260,7 +260,7 @@ class GrowingPenalty(PruningCallback):
     @property
     def pushes(self) -> str:
         """Which weights of a channel the penalty is on, once `fit` has begun: `"filter"`, `"channel"` or `"scale"`."""
-        kinds = {granularities.Channel: "channel", granularities.NormScale: "scale"}
+        kinds = {granularities.Channel: "channel", granularities.Scale: "scale"}
         return kinds.get(type(self._acting), "filter")
 
     @property

@@ -15,7 +15,7 @@ from kerasprune.attaching.callback import PruningCallback
 from kerasprune.attaching.in_step import cond
 from kerasprune.attaching.masks import Selection
 from kerasprune.attaching.optimizer import accumulated
-from kerasprune.attaching.scope import Pattern, Scope, WholeModel
+from kerasprune.attaching.scope import Global, Pattern, Scope
 from kerasprune.attaching.session import State
 from kerasprune.errors import PruneError, raise_faults, warn, whole_number_faults
 from kerasprune.schedules import Moment, Updates, updates
@@ -113,9 +113,9 @@ class GradualMagnitude(PruningCallback):
 
     def restore(self, state: State) -> None:
         """Restores a state; one that says nothing of a scope is of the time when the default was global."""
-        made_with = str(state.get("scope", repr(WholeModel())))
-        if self._scope_by_default and made_with == repr(WholeModel()):
-            self.held = replace(self.held, scope=WholeModel())
+        made_with = str(state.get("scope", repr(Global())))
+        if self._scope_by_default and made_with == repr(Global()):
+            self.held = replace(self.held, scope=Global())
             self._count()
         super().restore({**state, "scope": np.array(made_with if self._scope_by_default else self.scope)})
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kerasprune import regularizers
-from kerasprune.attaching.bn_scales import Scales
+from kerasprune.attaching.bn_scales import NetworkScales
 from kerasprune.budgets.base import Floor
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, optional_fraction_faults, to_target
 from kerasprune.errors import fraction_faults, made
@@ -78,7 +78,7 @@ class NetworkSlimming(BatchNormPenalty):
         self.keep = keep
         self.macs = macs
 
-    def chosen(self, scales: Scales) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    def chosen(self, scales: NetworkScales) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Returns the channels above the one threshold that meets `macs`, or leaves `keep` of them."""
         target = {"keep": self.keep} if self.macs is None else {"macs": self.macs}
         return to_target(scales, self.floor, **target)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerasprune import regularizers, thresholds
-from kerasprune.attaching.bn_scales import Scales
+from kerasprune.attaching.bn_scales import NetworkScales
 from kerasprune.budgets.base import Floor
 from kerasprune.callbacks._bn_penalty import BatchNormPenalty, above, optional_fraction_faults, to_target
 from kerasprune.errors import formerly, fraction_faults, is_number, made, short
@@ -98,7 +98,7 @@ class Polarization(BatchNormPenalty):
         )
         self.macs = macs
 
-    def chosen(self, scales: Scales) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    def chosen(self, scales: NetworkScales) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Returns the channels with a scale above its threshold, or those that meet `macs`."""
         if self.macs is not None:
             return to_target(scales, self.floor, macs=self.macs)

@@ -53,7 +53,7 @@ class Readers(Members):
 
 
 @dataclass(frozen=True)
-class ScaleMembers(Members):
+class Scales(Members):
     """The scales γ that the channels are multiplied by: those of BatchNorm."""
 
     def __call__(self, graph: ChannelGraph, name: str) -> list[Member]:
@@ -67,7 +67,7 @@ class Everything(Members):
 
     def __call__(self, graph: ChannelGraph, name: str) -> list[Member]:
         """Returns all of them."""
-        return [*Makers()(graph, name), *Readers()(graph, name), *ScaleMembers()(graph, name)]
+        return [*Makers()(graph, name), *Readers()(graph, name), *Scales()(graph, name)]
 
 
 def member_scores(graph: ChannelGraph, members: Members, aggregation: Aggregation, lines: Lines) -> Scores:

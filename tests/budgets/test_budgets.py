@@ -13,7 +13,7 @@ from keras import layers
 
 import kerasprune as kp
 from kerasprune.budgets import Budget, Floor, kept_number, top
-from kerasprune.budgets.global_threshold import Global
+from kerasprune.budgets.global_threshold import GlobalBudget
 from kerasprune.budgets.per_stage import PerStage
 from kerasprune.budgets.uniform import Uniform
 from kerasprune.graph.stages import stages
@@ -136,7 +136,7 @@ def test_uniform():
 def test_global_compares_scores_over_the_mean_of_their_group():
     graph = kp.trace(_chain(4, 2))
     scores = _scores(a=[100, 300, 100, 300], b=[1, 3])  # relative: .5 1.5 .5 1.5 and .5 1.5
-    kept = Global().choose(graph, scores, 0.5, Floor())
+    kept = GlobalBudget().choose(graph, scores, 0.5, Floor())
     assert {name: indices.tolist() for name, indices in kept.items()} == {"a": [1, 3], "b": [1]}
 
 
@@ -146,7 +146,7 @@ def test_global_is_one_threshold(seed, percent):
     graph = _GRAPH
     generator = np.random.default_rng(seed)
     scores = {name: generator.random(group.size) for name, group in graph.prunable.items()}
-    kept = Global().choose(graph, scores, percent / 100, Floor())
+    kept = GlobalBudget().choose(graph, scores, percent / 100, Floor())
     relative = {name: values / values.mean() for name, values in scores.items()}
     everything = np.sort(np.concatenate(list(relative.values())))
     threshold = everything[-kept_number(everything.size, percent / 100)]
@@ -160,7 +160,7 @@ _GRAPH = kp.trace(_chain(12, 20, 7))
 
 def test_global_leaves_no_group_empty_and_bears_zeros():
     graph = kp.trace(_chain(4, 2))
-    kept = Global().choose(graph, _scores(a=[1, 1, 1, 1], b=[0, 0]), 0.1, Floor())
+    kept = GlobalBudget().choose(graph, _scores(a=[1, 1, 1, 1], b=[0, 0]), 0.1, Floor())
     assert {name: len(indices) for name, indices in kept.items()} == {"a": 1, "b": 1}
 
 

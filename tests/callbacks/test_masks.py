@@ -18,7 +18,7 @@ from kerasprune.attaching.granularity import WeightBlock
 from kerasprune.attaching.optimizer import slots
 from kerasprune.attaching.phases import Phases
 from kerasprune.attaching.rewinding import rewind_optimizer
-from kerasprune.attaching.scope import Layer, Pattern, WholeModel
+from kerasprune.attaching.scope import Global, Layer, Pattern
 from kerasprune.callbacks import GradualMagnitude, HoldMask, IterativeMagnitude, LearningRateRewinding, Sparsity
 from kerasprune.schedules import cubic, updates
 from kerasprune.testing.toys import toy_model
@@ -54,9 +54,7 @@ def test_layer_and_global_scope_against_sorting(sizes, keep, seed):
         np.testing.assert_array_equal(goes, lowest(score, number))
     together = np.concatenate(scores)
     number = len(together) - min(int(np.ceil(round((1 - keep) * len(together), 9))), len(together) - 1)
-    found = np.concatenate(
-        [np.asarray(goes) for goes in WholeModel().pruned(units, scores, WholeModel().numbers(units, keep))]
-    )
+    found = np.concatenate([np.asarray(goes) for goes in Global().pruned(units, scores, Global().numbers(units, keep))])
     np.testing.assert_array_equal(found, lowest(together, number))
 
 
