@@ -21,7 +21,7 @@ from kerasprune.papers.three_dimensions.depth_width_resolution import (
     check_rounds,
     check_side,
 )
-from kerasprune.papers.three_dimensions.finished_points import judged_by
+from kerasprune.papers.three_dimensions.finished_points import finished, judged_by
 from kerasprune.papers.three_dimensions.rounds import built_point
 from kerasprune.papers.three_dimensions.workflow import plan_at
 from kerasprune.populations.store import Store, TrainAndJudge, checksum
@@ -91,4 +91,4 @@ def one_dimension(
         plan = plan_at(model, extent, target, importance, channels, data, seed)
         return built_point(model, plan, extent, fit, epochs, seed)
 
-    return Store(folder, f"{dimension}-only-{macs}", settings).point(1, train)
+    return finished(Store(folder, f"{dimension}-only-{macs}", settings), 1, train)

@@ -225,7 +225,7 @@ def collect(
     extent = Extent.of(model, resolution)
     settings = {"weights": checksum(model), "side": extent.side, "seed": judges.seed}
     plan = Plan.of(trace(model, unknown="freeze"), {})
-    dense = Store(folder, "dense", settings).point(0, lambda: built_point(model, plan, extent, fit, 0, judges.seed))
+    dense = finished(Store(folder, "dense", settings), 0, lambda: built_point(model, plan, extent, fit, 0, judges.seed))
     points = [dense]
     for dimension, least in zip(DIMENSIONS, _alone(low), strict=True):
         points += shrink(
