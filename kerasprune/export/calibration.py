@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from kerasprune.data.signature import Signature
 from kerasprune.errors import PruneError, warn
 from kerasprune.export.samples import Samples
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 CALIBRATION_SAMPLES = 256  # enough for stable ranges; more only widens them by outliers
 FEW_SAMPLES = 50
