@@ -142,7 +142,7 @@ def test_bad_use_is_an_error():
 
 
 def test_a_round_that_fails_leaves_no_masks():
-    class Broken(kp.criteria.l1.L1):
+    class Broken(kp.criteria.L1):
         def score(self, graph, data=None, loss=None, seed=0):
             seen.append(graph)
             if len(seen) > 1:
