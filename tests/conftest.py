@@ -46,19 +46,19 @@ QUICK = {
 
 # The batteries of rules, callbacks and verification, which run on JAX and torch as they do on TensorFlow.
 EVERY_BACKEND = {
+    "attaching/test_in_step.py",
+    "attaching/test_jax_distribution.py",
+    "attaching/test_jax_step.py",
     "callbacks/test_filters.py",
     "callbacks/test_greg.py",
     "callbacks/test_greg_fit.py",
     "callbacks/test_registered.py",
     "defects/test_defects.py",
+    "distillation/test_distillation.py",
     "rules/test_at_the_inputs.py",
     "rules/test_lambda.py",
     "rules/test_rules.py",
     "test_verification.py",
-    "training/test_distillation.py",
-    "training/test_jax_distribution.py",
-    "training/test_jax_step.py",
-    "training/test_lowest.py",
 }
 
 
