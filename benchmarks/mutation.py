@@ -1,13 +1,13 @@
 """Faults put into the package on purpose: do its tests notice?
 
     python benchmarks/mutation.py cover [FILE …]      # once: which test runs which line, and how long it takes
-    python benchmarks/mutation.py run NUMBER [SEED]   # so many mutants drawn at random, quick tests first
-    python benchmarks/mutation.py again [FILE …]      # all tests of those that live on and are not called equivalent
+    python benchmarks/mutation.py run NUMBER [SEED]   # so many mutants drawn at random over all rooms, the default tier
+    python benchmarks/mutation.py again [FILE …]      # both tiers for those that live on and are not called equivalent
     python benchmarks/mutation.py page
 
-A mutant (`mutants.py`) of the rooms in `TESTS` is put into a copy of the package, and the tests of
-its package that run its lines are run against that copy, quick ones first, until one fails. `run` takes tests of
-`ENOUGH` seconds, `again` all. Each process is forked from one that has imported Keras and nothing of ours. Rows go into
+A mutant (`mutants.py`) is put into a copy of the package, and the tests that run its lines are run against that copy,
+quick ones first, until one fails. `run` takes tests of the default tier, of `ENOUGH` seconds; `again` all of both
+tiers. Each process is forked from one that has imported Keras and nothing of ours. Rows go into
 `results/mutation.csv`; what a person says of a mutant that changes nothing stands in its column `equivalent`. `cover`
 needs `pip install coverage`. With KERAS_BACKEND=jax, `cover` and `again` do the same with the tests that run there.
 """
@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -38,26 +39,21 @@ os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CI="1")  # drawn examples that repea
 ROWS, PAGE = (HERE / "results" / f"mutation.{end}" for end in ("csv", "md"))
 COVERED = ROOT / "runs" / f"mutation_{BACKEND}.json"  # not kept under version control
 FIELDS = ("file", "line", "kind", "before", "after", "backend", "outcome", "tests", "killer", "equivalent")
-ENOUGH, AT_IMPORT = 15.0, -1
+ENOUGH, AT_IMPORT, BOTH = 15.0, -1, ("default", "thorough")
 BEFOREHAND = ("keras", "numpy", "pytest", "scipy.optimize", "hypothesis", "pydantic", "yaml", "PIL.Image")
-
-_MODELS = ("rules", "graph", "surgery", "costs", "test_verification.py", "test_plans.py", "test_planning.py", "budgets")
-TESTS = {
-    "graph": _MODELS,
-    "rules": _MODELS,
-    **dict.fromkeys(("surgery", "reconstruction", "inlining"), (*_MODELS, "reconstruction", "inlining", "papers")),
-    "attaching": ("attaching", "callbacks", "regularizers", "criteria", "papers", "testing"),
-}
 
 
 # ---- which test runs which line --------------------------------------------------------------------------------------
 
 
 class Watch:
-    """Notes how long each test takes, and tells the coverage whose lines these are."""
+    """Notes how long each test takes and its tier, and tells the coverage whose lines these are."""
 
     def __init__(self, coverage: Any) -> None:
-        self.coverage, self.seconds = coverage, defaultdict(float)
+        self.coverage, self.seconds, self.thorough = coverage, defaultdict(float), set()
+
+    def pytest_collection_finish(self, session: Any) -> None:
+        self.thorough |= {item.nodeid for item in session.items if item.get_closest_marker("thorough")}
 
     def pytest_runtest_logstart(self, nodeid: str, location: Any) -> None:
         self.coverage.switch_context(nodeid)
@@ -68,7 +64,7 @@ class Watch:
 
 
 def cover(*files: str) -> None:
-    """Runs tests and writes `{"seconds": {test: …}, "lines": {file: {line: [test, …]}}}`.
+    """Runs tests of both tiers and writes `{"seconds": {test: …}, "thorough": …, "lines": {file: {line: [test, …]}}}`.
 
     Args:
         *files: Whose tests are run and entered beside those that are known. Defaults to all, entered anew.
@@ -81,15 +77,14 @@ def cover(*files: str) -> None:
     watched.start()
     watch = Watch(watched)
     marked = "not slow" if BACKEND == "tensorflow" else f"{BACKEND} and not slow"
-    places = files or sorted({f"tests/{place}" for each in TESTS.values() for place in each})
-    paths = [str(ROOT / place) for place in places]
+    paths = [str(ROOT / place) for place in files or ("tests",)]
     os.environ["PYTHONPATH"] = str(ROOT)
     sys.path.insert(0, str(ROOT))
     importlib.import_module("kerasprune.graph.rule").table.load()  # else the first test would seem to run all rules
     pytest.main([*_options(), "--maxfail=20", "-m", marked, *paths], plugins=[watch])
     watched.stop()
     data = watched.get_data()
-    before = json.loads(COVERED.read_text()) if files else {"seconds": {}, "lines": {}}
+    before = json.loads(COVERED.read_text()) if files else {"seconds": {}, "thorough": [], "lines": {}}
     seconds = before["seconds"] | watch.seconds
     numbers = {"": AT_IMPORT} | {test: number for number, test in enumerate(seconds)}
     lines = before["lines"]
@@ -99,17 +94,18 @@ def cover(*files: str) -> None:
             found = {numbers[test] for test in tests if test in numbers}
             own[str(line)] = sorted(found | set(own.get(str(line), ())))
     COVERED.parent.mkdir(exist_ok=True)
-    COVERED.write_text(json.dumps({"seconds": seconds, "lines": lines}))
+    thorough = sorted(watch.thorough | set(before["thorough"]))
+    COVERED.write_text(json.dumps({"seconds": seconds, "thorough": thorough, "lines": lines}))
 
 
-def chosen(mutant: Mutant, covered: dict) -> list[tuple[float, str]]:
-    """Returns the seconds and names of the tests that run a mutant's lines, quickest first.
+def chosen(mutant: Mutant, covered: dict, tiers: Sequence[str] = ("default",)) -> list[tuple[float, str]]:
+    """Returns the seconds and names of the tests of some tiers that run a mutant's lines, quickest first.
 
     What runs at import only, as a decorator or a table does, belongs to the tests of the function around it, of the
     file, or to all.
     """
-    lines, seconds = covered["lines"].get(mutant.path, {}), covered["seconds"]
-    names, places = list(seconds), tuple(f"tests/{place}" for place in TESTS[Path(mutant.path).parts[1]])
+    lines, seconds, thorough = covered["lines"].get(mutant.path, {}), covered["seconds"], set(covered["thorough"])
+    names = list(seconds)
     found = set(names)
     for begin, end in (mutant.statement, mutant.scope, (1, 10**6)):
         run = [each for line, each in lines.items() if begin <= int(line) <= end]
@@ -117,7 +113,7 @@ def chosen(mutant: Mutant, covered: dict) -> list[tuple[float, str]]:
         if tests or not run:
             found = tests
             break
-    return sorted((seconds[test], test) for test in found if test.startswith(places))
+    return sorted((seconds[test], test) for test in found if BOTH[test in thorough] in tiers)
 
 
 # ---- running ---------------------------------------------------------------------------------------------------------
@@ -205,8 +201,7 @@ def copied() -> Path:
 
 def everything() -> list[Mutant]:
     """Returns all mutants, file by file."""
-    files = [file for package in TESTS for file in sorted((ROOT / "kerasprune" / package).glob("*.py"))]
-    return [mutant for file in files for mutant in mutants(file, ROOT)]
+    return [mutant for file in sorted((ROOT / "kerasprune").rglob("*.py")) for mutant in mutants(file, ROOT)]
 
 
 def run(number: int, seed: int = 0) -> None:
@@ -235,7 +230,7 @@ def again(*places: str) -> None:
             continue
         alike = [mutant for mutant in known if _key(_row(mutant))[:4] == _key(row)[:4]]
         mutant = min(alike, key=lambda each: abs(each.line - int(row["line"])), default=None)
-        tests = [each for each in chosen(mutant, covered) if each[1].startswith(places or "")] if mutant else []
+        tests = [each for each in chosen(mutant, covered, BOTH) if each[1].startswith(places or "")] if mutant else []
         if tests:
             row |= {"line": mutant.line, "backend": BACKEND} | _tried(mutant, tests, copy)
             ROWS.unlink()
@@ -287,8 +282,7 @@ def page() -> None:
     lines = [
         "# Faults put in on purpose",
         "",
-        f"{len(rows)} of the {len(everything())} mutants of {', '.join(TESTS)}, drawn at "
-        f"random (`benchmarks/mutation.py`, {_stamp()}).",
+        f"{len(rows)} of the {len(everything())} mutants, drawn at random (`benchmarks/mutation.py`, {_stamp()}).",
         f"{len(equivalent)} change nothing that can be seen. Of the other {len(counted)}, the tests notice "
         f"**{len(counted) - len(alive)}, {(len(counted) - len(alive)) / len(counted):.1%}** "
         f"({sum(row['outcome'] == 'timeout' for row in counted)} of them by never ending).",
@@ -296,10 +290,9 @@ def page() -> None:
         "| Package | Mutants | Equivalent | Noticed | Not noticed |",
         "|---|---|---|---|---|",
     ]
-    for package in TESTS:
+    for package in sorted({row["file"].split("/")[1] for row in rows}):
         own, same, left = (
-            [row for row in some if row["file"].startswith(f"kerasprune/{package}/")]
-            for some in (rows, equivalent, alive)
+            [row for row in some if row["file"].split("/")[1] == package] for some in (rows, equivalent, alive)
         )
         lines.append(f"| {package} | {len(own)} | {len(same)} | {len(own) - len(same) - len(left)} | {len(left)} |")
     lines += ["", "## Not noticed", "", *_table(alive, "outcome"), "", *LEFT]

@@ -3,9 +3,8 @@
 import gc
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pytest
@@ -62,9 +61,6 @@ EVERY_BACKEND = {
 }
 
 
-# Files whose tests share nothing and take many seconds each: one by one, at the end, so that all workers end together.
-APART = ("callbacks/test_registered.py", "recipes/test_library.py", "test_docs.py")
-
 # One maker of each callback and of each rule is enough on JAX; the others are long.
 LEFT_OUT_ON_JAX = re.compile(
     r"^test_((callback_contract|rule_is_exact)\[\w+-[1-9]"
@@ -72,28 +68,33 @@ LEFT_OUT_ON_JAX = re.compile(
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds where processor seconds are written, and how long cases may begin."""
+    parser.addoption("--processor-seconds", metavar="FILE", help="write the processor seconds of every case")
+    parser.addoption("--within", type=float, metavar="SECONDS", help="leave out what does not begin by then")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Measures what cases cost, and stops in time if asked to."""
+    from support.processor_time import ProcessorTime
+    from support.tiers import Within
+
+    config.pluginmanager.register(ProcessorTime(config.getoption("--processor-seconds")))
+    if (seconds := config.getoption("--within")) is not None:
+        config.pluginmanager.register(Within.of_commit(seconds, config.rootpath))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what is quick, and what runs on JAX and torch too; puts long tests that stand alone at the end."""
+    """Marks what is quick, and what runs on JAX and torch too."""
     here = Path(__file__).parent
-    items.sort(key=lambda item: item.path.as_posix().endswith(APART))
     for item in items:
         path = item.path.relative_to(here)
-        if path.parts[0] in QUICK and item.get_closest_marker("slow") is None:
+        if path.parts[0] in QUICK and not {"slow", "thorough"} & {mark.name for mark in item.iter_markers()}:
             item.add_marker(pytest.mark.quick)
         if path.as_posix() in EVERY_BACKEND:
             item.add_marker(pytest.mark.torch)
             if not LEFT_OUT_ON_JAX.search(item.name):
                 item.add_marker(pytest.mark.jax)
-
-
-@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable) -> Any:
-    """Keeps the tests of a file on one worker, where the command line asks for nothing else."""
-    if config.getvalue("dist") != "load":
-        return None
-    from support.scheduling import ByFile
-
-    return ByFile(config, log, APART)
 
 
 # A full collection walks the whole heap, a million objects of TensorFlow and of models that earlier tests have built.
