@@ -108,11 +108,11 @@ def test_every_fence_is_read():
         assert len(re.findall(r"^```", text_of(page), re.MULTILINE)) == 2 * len(blocks(page)), page
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_python_compiles(page):
-    for block in blocks(page):
-        if block.language == "python":
-            compiled(page, block)
+def test_python_compiles():
+    for page in PAGES:
+        for block in blocks(page):
+            if block.language == "python":
+                compiled(page, block)
 
 
 @contextlib.contextmanager
@@ -192,11 +192,11 @@ def write_prints(page: str) -> None:
     (ROOT / page).write_text(text, encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_recipes_on_pages_are_legal(page):
-    for block in blocks(page):
-        if block.mark == "recipe":
-            loading.parse(block.code, source=f"{page}, line {block.line}")
+def test_recipes_on_pages_are_legal():
+    for page in PAGES:
+        for block in blocks(page):
+            if block.mark == "recipe":
+                loading.parse(block.code, source=f"{page}, line {block.line}")
 
 
 def anchors(path: Path) -> set[str]:
@@ -205,34 +205,34 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_relative_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
-        if "://" in target:
-            continue
-        path, _, anchor = target.partition("#")
-        there = (ROOT / page).parent / path if path else ROOT / page
-        assert there.exists(), f"{page} links to {target}"
-        assert not anchor or anchor in anchors(there), f"{page} links to {target}"
-        if page.startswith("docs/") and there.resolve() not in PLOTS:  # those are put on the site by docs/hooks.py
-            assert DOCS in there.resolve().parents, f"{page} links to {target}, which the site does not hold"
+def test_relative_links_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+            if "://" in target:
+                continue
+            path, _, anchor = target.partition("#")
+            there = (ROOT / page).parent / path if path else ROOT / page
+            assert there.exists(), f"{page} links to {target}"
+            assert not anchor or anchor in anchors(there), f"{page} links to {target}"
+            if page.startswith("docs/") and there.resolve() not in PLOTS:  # those are put on the site by docs/hooks.py
+                assert DOCS in there.resolve().parents, f"{page} links to {target}, which the site does not hold"
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_commands_and_their_options_exist(page):
-    for line in code(page, "sh"):
-        for spelt in re.findall(r"(?:^|(?<!import)\s|/)kerasprune ((?:[a-z][\w-]*)(?:\s[^|&;]*)?)", line):
-            name, *rest = shlex.split(spelt, comments=True)
-            assert name in COMMANDS, f"{page}: kerasprune {name}"
-            known = {option for parameter in COMMANDS[name].whole.params for option in parameter.opts}
-            unknown = [word for word in rest if word.startswith("--") and word.partition("=")[0] not in known]
-            assert not unknown, f"{page}: kerasprune {name} has no {unknown}"
-            if name in RECIPE_COMMANDS and rest and not rest[0].startswith("-"):
-                recipe = rest[0]
-                own = recipe.isupper() or recipe.endswith(".yaml")
-                assert own or recipe in kp.recipes.names(), f"{page}: there is no recipe {recipe}"
-            if name == "reproduce" and rest and not rest[0].startswith("-") and not rest[0].isupper():
-                assert rest[0] in reproduce.names(), f"{page}: there is no entry {rest[0]}"
+def test_commands_and_their_options_exist():
+    for page in PAGES:
+        for line in code(page, "sh"):
+            for spelt in re.findall(r"(?:^|(?<!import)\s|/)kerasprune ((?:[a-z][\w-]*)(?:\s[^|&;]*)?)", line):
+                name, *rest = shlex.split(spelt, comments=True)
+                assert name in COMMANDS, f"{page}: kerasprune {name}"
+                known = {option for parameter in COMMANDS[name].whole.params for option in parameter.opts}
+                unknown = [word for word in rest if word.startswith("--") and word.partition("=")[0] not in known]
+                assert not unknown, f"{page}: kerasprune {name} has no {unknown}"
+                if name in RECIPE_COMMANDS and rest and not rest[0].startswith("-"):
+                    recipe = rest[0]
+                    own = recipe.isupper() or recipe.endswith(".yaml")
+                    assert own or recipe in kp.recipes.names(), f"{page}: there is no recipe {recipe}"
+                if name == "reproduce" and rest and not rest[0].startswith("-") and not rest[0].isupper():
+                    assert rest[0] in reproduce.names(), f"{page}: there is no entry {rest[0]}"
 
 
 def test_every_command_is_documented():
@@ -258,34 +258,36 @@ def test_every_name_is_documented(page, names):
     assert not missing, f"{page} does not name {missing}"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])  # which names those of before, too
-def test_names_of_the_package_exist(page):
-    for line in code(page, "python"):
-        for spelt in re.findall(r"\bkp\.([A-Za-z_][\w.]*)", line):
-            thing = kp
-            for part in spelt.rstrip(".").split("."):
-                assert hasattr(thing, part), f"{page}: kp.{spelt}"
-                thing = getattr(thing, part)
+def test_names_of_the_package_exist():
+    for page in PAGES:
+        if page == "CHANGELOG.md":  # which names those of before, too
+            continue
+        for line in code(page, "python"):
+            for spelt in re.findall(r"\bkp\.([A-Za-z_][\w.]*)", line):
+                thing = kp
+                for part in spelt.rstrip(".").split("."):
+                    assert hasattr(thing, part), f"{page}: kp.{spelt}"
+                    thing = getattr(thing, part)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_files_of_the_package_exist(page):
-    for span in re.findall(r"`((?:kerasprune|tests|benchmarks|docs)/[\w./-]*)`", prose(page)):
-        assert (ROOT / span).exists(), f"{page}: {span}"
+def test_files_of_the_package_exist():
+    for page in PAGES:
+        for span in re.findall(r"`((?:kerasprune|tests|benchmarks|docs)/[\w./-]*)`", prose(page)):
+            assert (ROOT / span).exists(), f"{page}: {span}"
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_documented_defaults_are_those_of_the_code(page):
-    for path, table in re.findall(r"<!-- defaults: ([\w.]+) -->\n+((?:\|.*\n)+)", text_of(page)):
-        module, _, name = path.rpartition(".")
-        parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
-        rows = [[cell.strip().strip("`") for cell in line.split("|")[1:3]] for line in table.splitlines()[2:]]
-        assert len(rows) > 1
-        for argument, default in rows:
-            assert argument in parameters, f"{page}: {path} has no {argument}"
-            expected = parameters[argument].default
-            written = inspect.Parameter.empty if default == "–" else yaml.safe_load(default)
-            assert written == expected, f"{page}: {argument} of {path} defaults to {expected!r}"
+def test_documented_defaults_are_those_of_the_code():
+    for page in PAGES:
+        for path, table in re.findall(r"<!-- defaults: ([\w.]+) -->\n+((?:\|.*\n)+)", text_of(page)):
+            module, _, name = path.rpartition(".")
+            parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+            rows = [[cell.strip().strip("`") for cell in line.split("|")[1:3]] for line in table.splitlines()[2:]]
+            assert len(rows) > 1
+            for argument, default in rows:
+                assert argument in parameters, f"{page}: {path} has no {argument}"
+                expected = parameters[argument].default
+                written = inspect.Parameter.empty if default == "–" else yaml.safe_load(default)
+                assert written == expected, f"{page}: {argument} of {path} defaults to {expected!r}"
 
 
 def test_the_reference_holds_every_public_name():

@@ -1,9 +1,10 @@
-"""Every example of a docstring does what it shows."""
+"""Every example of a docstring does what it shows: public names by default, the others in the thorough tier."""
 
 from __future__ import annotations
 
 import doctest
 import importlib
+import re
 from pathlib import Path
 
 import keras
@@ -21,9 +22,14 @@ SLOW = {  # 5 seconds and more each
 
 def modules() -> list:
     """Returns the files that hold examples, found without importing them."""
-    paths = sorted(path for path in ROOT.rglob("*.py") if ">>> " in path.read_text())
-    names = [path.relative_to(ROOT).as_posix() for path in paths]
-    return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in names]
+    stubs = "".join(path.read_text() for path in ROOT.rglob("__init__.pyi"))
+    public = {name.replace(".", "/") for name in re.findall(r"^from kerasprune\.([\w.]+) import", stubs, re.MULTILINE)}
+    params = []
+    for path in sorted(path for path in ROOT.rglob("*.py") if ">>> " in path.read_text()):
+        name = path.relative_to(ROOT).as_posix()
+        tier = [] if name.removesuffix(".py").removesuffix("/__init__") in public else [pytest.mark.thorough]
+        params.append(pytest.param(name, marks=[*tier, *[pytest.mark.slow] * (name in SLOW)]))
+    return params
 
 
 @pytest.mark.parametrize("name", modules())
