@@ -17,7 +17,8 @@ from kerasprune.graph.channels import Ids, TracedCall, Unknown
 from kerasprune.graph.coupling import Call, GraphBuilder
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, NORMALISED, Rule, find, find_general
-from kerasprune.graph.walk import Dropped, has_free_axes, is_model, nodes, uncollected, walk
+from kerasprune.graph.walk import Dropped, all_nodes, has_free_axes, is_model, uncollected, walk
+from kerasprune.graph.wiring import bodies
 
 _NEUTRAL = frozenset({"training", "mask"})
 """Arguments that Keras hands to any layer."""
@@ -269,10 +270,7 @@ def _check_patterns(model: Any, patterns: tuple[str, ...]) -> None:
 
 def layer_names(model: Any) -> list[str]:
     """Returns the names of all layers and operations of a model, nested ones included."""
-    names = []
-    for node in nodes(functional(model)):
-        names += layer_names(node.operation) if is_model(node.operation) else [node.operation.name]
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(node.operation.name for node in all_nodes(model) if not is_model(node.operation)))
 
 
 def at_resolution(shape: tuple[int | None, ...], resolution: int | None) -> tuple[int | None, ...]:
@@ -284,8 +282,7 @@ def at_resolution(shape: tuple[int | None, ...], resolution: int | None) -> tupl
 
 def _is_free_inside(body: Any) -> bool:
     """Returns whether a nested model leaves sizes free, which the model around it may have set."""
-    nested = [functional(node.operation) for node in nodes(body) if is_model(node.operation)]
-    return any(map(has_free_axes, nested)) or any(map(_is_free_inside, nested))
+    return any(has_free_axes(nested) for nested in bodies(body) if nested is not body)
 
 
 def shapes_at(

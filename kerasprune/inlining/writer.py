@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -21,6 +20,7 @@ from kerasprune._keras import (
     own_weights,
 )
 from kerasprune.errors import PruneError
+from kerasprune.graph.grouping import free_name
 from kerasprune.graph.rule import find, wraps_several
 from kerasprune.graph.walk import is_model
 from kerasprune.inlining.free_sizes import FreeSizes, all_steps_at_once, operations, sliced, takes_statistics
@@ -266,9 +266,7 @@ class Writer:
 
     def _free(self, name: str) -> str:
         """Returns a name that says where a layer was, and that no other layer has."""
-        name = "_".join([*self._path, name])
-        others = (f"{name}_{n}" for n in itertools.count(2))
-        free = next(each for each in itertools.chain([name], others) if each not in self._names)
+        free = free_name("_".join([*self._path, name]), self._names, "_")
         self._names.add(free)
         return free
 

@@ -15,7 +15,7 @@ from keras import tree
 from kerasprune._keras import inner_layers, maker, structures
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import functional
-from kerasprune.graph.walk import Dropped, is_model, nodes, walk
+from kerasprune.graph.walk import Dropped, all_nodes, walk
 
 Make = Callable[[Any], Any]
 Change = Callable[[Any, int, Any], Any]
@@ -72,16 +72,9 @@ def clone(
         return keras.Model(*packed, name=old.name)
 
     new = copy(model, functional(model).inputs)
-    train_alike([(model, new), *((old, made[id(old)]) for old in _operations(model) if id(old) in made)])
+    called = [node.operation for node in all_nodes(model)]
+    train_alike([(model, new), *((old, made[id(old)]) for old in called if id(old) in made)])
     return new, made
-
-
-def _operations(model: keras.Model) -> Iterator[Any]:
-    """Yields everything that a model calls, a nested model before what is in it."""
-    for node in nodes(functional(model)):
-        yield node.operation
-        if is_model(node.operation):
-            yield from _operations(node.operation)
 
 
 def train_alike(pairs: list[tuple[Any, Any]]) -> None:

@@ -69,10 +69,7 @@ class GroupSizes:
     @cached_property
     def _owner(self) -> np.ndarray:
         """For every id the number of its group, −1 where it has none."""
-        owner = np.full(self.graph.classes.max(initial=-1) + 1, -1)
-        for number, group in enumerate(self.graph.groups.values()):
-            owner[group.classes] = number
-        return owner[self.graph.classes]
+        return self.graph.places[0][self.graph.classes]
 
     def _lines(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yields every line of channels, with the layer where it is."""
