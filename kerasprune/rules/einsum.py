@@ -8,10 +8,11 @@ import numpy as np
 from keras import layers
 
 from kerasprune.errors import PruneError
-from kerasprune.graph.channels import Count, Ids
+from kerasprune.graph.channels import Ids
 from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import SILENT, tensor_rule
 from kerasprune.rules.activations import applied, speaks_at_zero
+from kerasprune.rules.reshape import following
 
 
 @tensor_rule(layers.EinsumDense, constant=SILENT, reads=("equation", "output_shape", "activation", "bias_axes"))
@@ -46,18 +47,9 @@ def einsum_dense(graph: GraphBuilder, layer: layers.EinsumDense, x: Ids) -> Ids:
     graph.emits([a for a in out if speaks or layer.bias is not None and target[a] not in layer.bias_axes])
     for axis, ids in out.items():
         applied(graph, layer, layer.activation, ids, shape, axis)
-    graph.sets(layer, "output_shape", _following(layer, out, len(shape)))
-    return Ids(shape, out)
-
-
-def _following(layer: layers.EinsumDense, out: dict[int, np.ndarray], rank: int):  # noqa: ANN202
-    written = tuple(layer.partial_output_shape)
-
-    def shape(count: Count) -> tuple:
-        kept = {axis - (rank - len(written)): count(ids) for axis, ids in out.items()}
-        return tuple(kept.get(axis, size) if size is not None else None for axis, size in enumerate(written))
-
-    return shape
+    made, written = Ids(shape, out), layer.partial_output_shape
+    graph.sets(layer, "output_shape", following(written, made, skip=len(shape) - len(written)))
+    return made
 
 
 def _letters(layer: layers.EinsumDense, x: Ids, shape: tuple) -> tuple[list[str], list[str], list[str]]:
