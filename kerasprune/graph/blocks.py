@@ -16,7 +16,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import nodes
 from kerasprune.graph.wiring import Wiring, bodies, wiring
 
-_SUMS = (layers.Add, knp.Add)
+SUMS = (layers.Add, knp.Add)
 _JOINS = (layers.Concatenate, knp.Concatenate)
 _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 _FOLLOWERS = (layers.BatchNormalization, layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
@@ -78,7 +78,7 @@ def droppable(graph: ChannelGraph) -> dict[str, Block]:
 
 def _branch(node: Any, wired: Wiring) -> Block | None:
     """Returns the block that ends in a sum or a concatenation of two tensors, if one."""
-    if not isinstance(node.operation, _SUMS + _JOINS) or len(node.input_tensors) != 2:
+    if not isinstance(node.operation, SUMS + _JOINS) or len(node.input_tensors) != 2:
         return None
     dense = isinstance(node.operation, _JOINS)
     if dense and node.operation.axis not in (-1, len(node.outputs[0].shape) - 1):

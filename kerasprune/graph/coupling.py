@@ -225,9 +225,13 @@ class GraphBuilder:
 
         `reads` and `makes` are given where it is silenced with a kernel; `silent` is its value then.
         """
-        self._add(layer, variable, ids, reads, makes, role, None)
-        if silent:
-            self._slices[id(variable)].silent = silent
+        if variable is None:
+            return
+        owner = self._wrapped.get(id(layer), (layer,))[0]
+        new = Slice(owner, variable, ids, reads, makes, role, silent=silent)
+        for before, now in zip(self._slices.setdefault(id(variable), new).ids, ids, strict=True):
+            if before is not None and now is not None:
+                self.tie(before, now)
 
     def along(self, variable: Any) -> tuple[np.ndarray | None, ...]:
         """Returns the ids along each axis of a variable; `None` where nothing was said of an axis."""
@@ -259,7 +263,8 @@ class GraphBuilder:
             positions = self.positions(self.call.outputs[0])
         if positions is not None:
             positions = None if self.call.repeats is None else positions * self.call.repeats
-        self._add(layer, variable, ids, reads, makes, "kernel", positions if counted else 0)
+        self.slices(layer, variable, *ids, role="kernel", reads=reads, makes=makes)
+        self._slices[id(variable)].positions.append(positions if counted else 0)
 
     def product(self, *sizes: np.ndarray | int | None) -> None:
         """Says that this call multiplies tensors, one multiply–add for every choice of one position along each axis.
@@ -356,19 +361,6 @@ class GraphBuilder:
             freeze=freeze,
             resolution=resolution,
         )
-
-    def _add(self, layer, variable, ids, reads, makes, role, positions) -> None:  # noqa: ANN001
-        if variable is None:
-            return
-        known = self._slices.get(id(variable))
-        if known is None:
-            owner = self._wrapped.get(id(layer), (layer,))[0]
-            known = self._slices[id(variable)] = Slice(owner, variable, ids, reads, makes, role)
-        for before, now in zip(known.ids, ids, strict=True):
-            if before is not None and now is not None:
-                self.tie(before, now)
-        if role == "kernel":
-            known.positions.append(positions)
 
     def _fresh(self, number: int, name: str) -> np.ndarray:
         feeding = [self.depth(ids)[0] for tensor in self.call.tensors for ids in tensor.axes.values()]

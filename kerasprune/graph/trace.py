@@ -88,7 +88,10 @@ def trace(
         graph.calls.append(TracedCall(operation, node, tuple(tensors), tuple(made)))
         return made
 
-    left_out = dropped(model, removed, lambda x: _removed_ids(graph, x))
+    def absent(tensor: KerasTensor) -> Ids:
+        return Ids(tuple(tensor.shape), {len(tensor.shape) - 1: graph.removed(tensor.shape[-1])})
+
+    left_out = dropped(model, removed, absent)
 
     def enter(node: Any, *args: Any, **kwargs: Any) -> Any:
         fed = [x for x in tree.flatten((args, kwargs)) if isinstance(x, Ids)]
@@ -149,11 +152,6 @@ def dropped(model: keras.Model, removed: Sequence[str], absent: Callable[[KerasT
         else:
             bypass[id(block.target)] = block.source
     return Dropped(bypass, missing)
-
-
-def _removed_ids(graph: GraphBuilder, tensor: KerasTensor) -> Ids:
-    """Returns the ids of a tensor that is removed with its block."""
-    return Ids(tuple(tensor.shape), {len(tensor.shape) - 1: graph.removed(tensor.shape[-1])})
 
 
 def _apply(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from math import isqrt
 from typing import Any
@@ -146,22 +147,13 @@ def ones_along(x: keras.KerasTensor, *axes: int) -> Any:
 def operations(sizes: FreeSizes) -> dict[str, Callable[..., Any]]:
     """Returns operations of `keras.ops` by name, spelt so that they take free sizes."""
     return {
-        name: _or_as_before(name, function, sizes)
+        name: partial(function, sizes, getattr(ops, name))
         for name, function in (
             ("shape", _shape), ("arange", _arange), ("reshape", _reshape), ("broadcast_to", _broadcast_to),
             ("zeros", _zeros), ("ones", _ones), ("full", _full), ("slice", _slice), ("tile", _tile),
             ("repeat", _repeat), ("convert_to_tensor", _convert_to_tensor),
         )
     }  # fmt: skip
-
-
-def _or_as_before(name: str, function: Callable[..., Any], sizes: FreeSizes) -> Callable[..., Any]:
-    original = getattr(ops, name)
-
-    def operation(*args: Any, **kwargs: Any) -> Any:
-        return function(sizes, original, *args, **kwargs)
-
-    return operation
 
 
 def _free(*sizes: Any) -> bool:

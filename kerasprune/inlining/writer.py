@@ -96,7 +96,7 @@ class Writer:
         kwargs = {name: x for name, x in kwargs.items() if not isinstance(x, _Training)}
         if self._leaf:
             return call(layer, *args, **kwargs)
-        if not _is_symbolic((args, kwargs)):
+        if not any(isinstance(x, keras.KerasTensor) for x in tree.flatten((args, kwargs))):
             if not _is_weighted(layer):
                 return call(layer, *args, **kwargs)
             args, kwargs = tree.map_structure(self._symbolic, (args, kwargs))
@@ -227,7 +227,9 @@ class Writer:
         with self._as_they_are():
             if id(layer) in self._made:
                 return call(self._made[id(layer)], *args, **kwargs)
-            new = self._made[id(layer)] = self._anew(layer if other is None else other)
+            source = layer if other is None else other
+            new = self._made[id(layer)] = make_layer(source)
+            new.name = self._free(source.name)  # a class of the user may take no name
             self._olds.append(layer)
             with starting_from(layer, new, keras.ops.convert_to_numpy) if _is_weighted(layer) else nullcontext():
                 return call(new, *args, **kwargs)
@@ -252,11 +254,6 @@ class Writer:
             yield
         finally:
             self._leaf = before
-
-    def _anew(self, layer: Any) -> Any:
-        new = make_layer(layer, {})  # a class of the user may take no name
-        new.name = self._free(layer.name)
-        return new
 
     def _weights_of(self, layer: Any) -> Any:
         """Puts tensors in the place of a layer's own weights while its code runs."""
@@ -307,10 +304,6 @@ def _is_weighted(layer: Any) -> bool:
 def _first_mask(arguments: Any) -> Any:
     """Returns the mask on the first of some arguments, or `None`."""
     return next((mask_of(x) for x in tree.flatten(arguments)), None)
-
-
-def _is_symbolic(arguments: Any) -> bool:
-    return any(isinstance(x, keras.KerasTensor) for x in tree.flatten(arguments))
 
 
 def line_of(error: BaseException) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
-from typing import Any
 
 import numpy as np
 
@@ -153,11 +152,11 @@ class Solving:
         order = [(calls, self._kernels(calls, apart)) for calls, apart in in_order(program, steps)]
         self.left |= {each.name: f"of class {each.kind}" for each in self.pairing.applied.graph.unknown}
         for calls, kernels in order:
-            self.targets.pin(self._needed(calls, kernels))
+            self.targets.pinned.update(self._needed(calls, kernels))
         for calls, kernels in order:
             for kernel in kernels:
                 self._solve(kernel)
-            self.targets.unpin(self._needed(calls, kernels))
+            self.targets.pinned.subtract(self._needed(calls, kernels))
             self._done.update(calls)
 
     def warn(self) -> None:
@@ -228,7 +227,7 @@ class Solving:
         view, columns = kernel.view, self._columns(kernel)
         factor = 1.0 if kernel.entry.factor is None else kernel.entry.factor(self.pairing.applied.count)
         pair = self.pairing.of.get(tail.sum.outputs[0]) if tail and tail.sum else None
-        if pair and any(self.pairing.has_kernel(each) for each in self._unsolved_before(tail.others)):
+        if pair and any(map(self.pairing.has_kernel, {*self.pairing.slim.before(tail.others)} - self._done)):
             pair = None
         number = self._number(view, sum(steps_of(call) for call, _ in kernel.calls))
         ours = self._slim.batches(*step.inputs, *(tail.others if pair else ()))
@@ -261,9 +260,6 @@ class Solving:
         if groups > 1:  # many small problems: depthwise kernels have nine unknowns
             most = min(most, max(_LEAST, 100 * width))
         return ceil(most / self._count / times)
-
-    def _unsolved_before(self, wanted: Sequence[Any]) -> list[Step]:
-        return [step for step in self.pairing.slim.before(wanted) if step not in self._done]
 
     def _columns(self, kernel: Kernel) -> np.ndarray:
         """Returns for every column of the slim matrices the number of that of the dense ones, (groups, columns)."""

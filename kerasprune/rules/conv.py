@@ -60,13 +60,10 @@ def separable_conv(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> n
     return biased_and_activated(graph, layer, out)
 
 
-@rule(
-    layers.Conv1DTranspose,
-    layers.Conv2DTranspose,
-    layers.Conv3DTranspose,
-    constant=BIAS,
-    reads=("filters", "activation"),
-)
+TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+
+
+@rule(*TRANSPOSED, constant=BIAS, reads=("filters", "activation"))
 def conv_transpose(graph: GraphBuilder, layer: layers.Layer, x: np.ndarray) -> np.ndarray:
     """The transpose of a convolution: its kernel is `(…, out, in)` and is applied once per *input* position."""
     out = graph.new(layer, layer.filters)

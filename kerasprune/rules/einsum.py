@@ -23,7 +23,7 @@ def einsum_dense(graph: GraphBuilder, layer: layers.EinsumDense, x: Ids) -> Ids:
     channels keep their lanes.
     """
     shape = graph.call.outputs[0]
-    source, kernel, target = _letters(layer, x, shape)
+    source, kernel, target = letters_of(layer, len(x.shape))
     axes: dict[str, np.ndarray] = {}
     for axis, letter in enumerate(kernel):
         if letter in source:
@@ -52,20 +52,26 @@ def einsum_dense(graph: GraphBuilder, layer: layers.EinsumDense, x: Ids) -> Ids:
     return made
 
 
-def _letters(layer: layers.EinsumDense, x: Ids, shape: tuple) -> tuple[list[str], list[str], list[str]]:
-    """Returns one letter per axis of the input, the kernel and the output; those of an ellipsis are numbered."""
+def letters_of(layer: layers.EinsumDense, rank: int) -> tuple[list[str], list[str], list[str]]:
+    """Returns one letter per axis of the input, the kernel and the output; those of an ellipsis are numbered.
+
+    Args:
+        layer: The layer.
+        rank: How many axes its input has.
+
+    Raises:
+        PruneError: The kernel has an ellipsis.
+    """
     inputs, target = layer.equation.replace(" ", "").split("->")
     source, kernel = inputs.split(",")
+    hidden = [f"…{number}" for number in range(rank - len(source.replace("...", "")))]
 
-    def spelled(text: str, rank: int) -> list[str]:
-        if "..." not in text:
-            return list(text)
-        left, right = text.split("...")
-        hidden = rank - len(left) - len(right)
-        return [*left, *(f"…{i}" for i in range(hidden)), *right]
+    def spelled(text: str) -> list[str]:
+        left, ellipsis, right = text.partition("...")
+        return [*left, *(hidden if ellipsis else ()), *right]
 
     if "..." in kernel:
         raise PruneError(
             f"Expected no ellipsis in the kernel of an EinsumDense. Received: {layer.equation!r} in {layer.name!r}."
         )
-    return spelled(source, len(x.shape)), list(kernel), spelled(target, len(shape))
+    return spelled(source), list(kernel), spelled(target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import keras
@@ -92,10 +92,7 @@ def mask(model: keras.Model | ChannelGraph, plan: Plan, *, silence: str = "outpu
     return clone(model, make, argument, dropped(model, plan.removed), value)[0]
 
 
-_SILENCED: dict[str, Callable] = {
-    "output": lambda entry: entry.reads,
-    "weights": lambda entry: entry.makes,
-}
+_SILENCED = {"output": attrgetter("reads"), "weights": attrgetter("makes")}  # axes of a slice
 
 
 class NormOverKept(keras.layers.Layer):

@@ -102,11 +102,7 @@ def resize(graph: ChannelGraph, widths: Mapping[str, int], seed: int = 0) -> ker
     counted = GroupSizes(graph)
     raise_faults(f"{graph.model.name!r} cannot be resized:", _faults(counted, widths))
     changes = config_changes(graph, counted.counter(widths))
-    new, _ = clone(
-        graph.model,
-        lambda layer: make_layer(layer, changes.get(id(layer), {})),
-        lambda node, index, value: value,
-    )
+    new, _ = clone(graph.model, lambda layer: make_layer(layer, changes.get(id(layer), {})))
     new = reinitialise(without_gates(new), seed=seed)
     for before, after in zip(inner_layers(graph.model), inner_layers(new), strict=False):
         if isinstance(after, keras.layers.Normalization) and isinstance(before, keras.layers.Normalization):
