@@ -8,9 +8,11 @@ together is a *channel class*, and the classes that run through the same layers 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -249,20 +251,16 @@ class ChannelGraph:
     @property
     def edges(self) -> list[tuple[str, str, str]]:
         """Which group feeds which, through which layer: `(read group, made group, layer name)`, each once."""
-        reads: dict[int, list[str]] = {}
-        makes: dict[int, list[str]] = {}
+        reads, makes = defaultdict(list), defaultdict(list)
         for name in self.groups:
             for kernel, _ in self._reading(name):
-                reads.setdefault(id(kernel), []).append(name)
+                reads[id(kernel)].append(name)
             for kernel, _ in self._making(name):
-                makes.setdefault(id(kernel), []).append(name)
-        found = [
-            (read, made, kernel.owner.name)
-            for kernel in self.kernels
-            for read in reads.get(id(kernel), ())
-            for made in makes.get(id(kernel), ())
-        ]
-        return list(dict.fromkeys(found))
+                makes[id(kernel)].append(name)
+        found: dict[tuple[str, str, str], None] = {}
+        for kernel in self.kernels:
+            found |= dict.fromkeys(product(reads[id(kernel)], makes[id(kernel)], [kernel.owner.name]))
+        return list(found)
 
     def shares(self) -> dict[str, float]:
         """Returns for each group the share of all kernel weights that make or read its channels."""

@@ -212,10 +212,9 @@ def _bound(operation: Any, rule: Rule | None, args: Sequence[Any], kwargs: dict[
 
 def _cure(operation: Any, kind: str, changed: str, unread: Sequence[str]) -> str:
     """Returns what to say of a layer that cannot be followed, and what to do about it."""
-    if unread:
-        kind = type(operation).__name__
     freeze = f"or {KEEP_ITS_CHANNELS}"
     if unread:
+        kind = type(operation).__name__
         return (
             f"Expected arguments that the rule of {kind} looks at. Received: {operation.name!r} with "
             f"{', '.join(unread)}. Leave them as they are by default, teach the class with @kp.rule({kind}), {freeze}"

@@ -23,7 +23,7 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.grouping import free_name
 from kerasprune.graph.rule import find, wraps_several
 from kerasprune.graph.walk import is_model
-from kerasprune.inlining.free_sizes import FreeSizes, all_steps_at_once, operations, sliced, takes_statistics
+from kerasprune.inlining.free_sizes import FreeSizes, all_steps_at_once, operations, sliced
 from kerasprune.inlining.stock_dropout import stock_dropout
 from kerasprune.inlining.weight_lookup import looked_up, obstacle, replaced
 from kerasprune.surgery.clone import starting_from
@@ -61,8 +61,7 @@ class Writer:
     kept: dict[str, str] = field(default_factory=dict)
     steps_at_once: dict[str, None] = field(default_factory=dict)
     """Names of layers whose batch statistics are those of all steps in time at once."""
-    _made: dict[int, Any] = field(default_factory=dict)
-    _olds: list[Any] = field(default_factory=list)  # keeps ids in use
+    _made: dict[int, tuple[Any, Any]] = field(default_factory=dict)  # (old, new): keeps ids in use
     _names: set[str] = field(default_factory=set)
     _path: list[str] = field(default_factory=list)
     _leaf: bool = False
@@ -75,12 +74,12 @@ class Writer:
     @property
     def pairs(self) -> list[tuple[Any, Any]]:
         """`(old, new)` of the layers that were made anew."""
-        return [(old, self._made[id(old)]) for old in self._olds]
+        return list(self._made.values())
 
     @property
     def read_as_numbers(self) -> list[Any]:
         """The weights that no new layer has."""
-        there = self._tensors.keys() | {id(v) for old in self._olds for v in getattr(old, "weights", ())}
+        there = self._tensors.keys() | {id(v) for old, _ in self.pairs for v in getattr(old, "weights", ())}
         return [variable for variable in self.model.trainable_weights if id(variable) not in there]
 
     def visit(self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -156,7 +155,7 @@ class Writer:
             raise PruneError("it is given a mask of its steps")
         with self._inside(layer):
             made = all_steps_at_once(x, layer.layer)
-        if takes_statistics(layer):
+        if any(isinstance(each, keras.layers.BatchNormalization) for each in inner_layers(layer)):
             self.steps_at_once[layer.name] = None
         return made
 
@@ -182,7 +181,7 @@ class Writer:
             return ""
         if type(layer).__module__.startswith("keras.") and (len(inner_layers(layer)) < 2 or own_weights(layer)):
             return ""
-        return obstacle(layer) or None
+        return obstacle(layer)
 
     # ---- in the place of keras.ops, while code runs ---------------------------------------------------------
 
@@ -226,11 +225,11 @@ class Writer:
         """Calls a layer's new one, which is made the first time, or `other` in its place."""
         with self._as_they_are():
             if id(layer) in self._made:
-                return call(self._made[id(layer)], *args, **kwargs)
+                return call(self._made[id(layer)][1], *args, **kwargs)
             source = layer if other is None else other
-            new = self._made[id(layer)] = make_layer(source)
+            new = make_layer(source)
             new.name = self._free(source.name)  # a class of the user may take no name
-            self._olds.append(layer)
+            self._made[id(layer)] = layer, new
             with starting_from(layer, new, keras.ops.convert_to_numpy) if _is_weighted(layer) else nullcontext():
                 return call(new, *args, **kwargs)
 

@@ -16,20 +16,12 @@ from kerasprune.graph.channels import Slice
 from kerasprune.graph.rule import channel_axis
 from kerasprune.reconstruction.as_linear import Linear
 from kerasprune.reconstruction.program import Program, Step, Value, run_step
+from kerasprune.rules.pointwise import DROPOUTS
 
 _CHANNEL_BY_CHANNEL = (
-    layers.BatchNormalization,
-    layers.Dropout,
-    layers.SpatialDropout1D,
-    layers.SpatialDropout2D,
-    layers.SpatialDropout3D,
-    layers.GaussianDropout,
-    layers.GaussianNoise,
-    layers.AlphaDropout,
-    layers.Identity,
-    LayerScale,
+    layers.BatchNormalization, *DROPOUTS, layers.GaussianDropout, layers.GaussianNoise, layers.Identity, LayerScale,
     StochasticDepth,
-)
+)  # fmt: skip
 _EVERYTHING = -np.inf, np.inf
 _RECTIFIERS = {
     keras.activations.linear: _EVERYTHING,

@@ -61,9 +61,10 @@ class Evidence:
         return _joined([_wanted(part, tail, fit and fit(part.x)) for part, tail in pairs])
 
     def cuts_off(self) -> bool:
-        """Says whether something behind cuts off what is known to reach it."""
+        """Says whether something behind cuts off what is known to reach it: where it is added to others, these too."""
         pairs = zip(self.parts, self.tails, strict=True)
-        return any(tail and np.isfinite(tail.range).any() and _reaches(tail, part) for part, tail in pairs)
+        bounded = [(part, tail) for part, tail in pairs if tail and np.isfinite(tail.range).any()]
+        return any(tail.sum is None or part.sum is not None for part, tail in bounded)
 
     def split(self) -> tuple[Evidence, Evidence]:
         """Returns what is solved on, and what judges."""
@@ -76,11 +77,6 @@ class Evidence:
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Returns arrays below each other; a single one is not copied."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _reaches(tail: Tail, rows: Rows) -> bool:
-    """Says whether what stands behind a kernel is known: where it is added to others, these too."""
-    return tail.sum is None or rows.sum is not None
 
 
 def _wanted(rows: Rows, tail: Tail | None, present: np.ndarray | None) -> np.ndarray:
@@ -266,10 +262,7 @@ class Solving:
         groups, rows, columns = kernel.dense.start.shape
         numbers = np.arange(groups * columns).reshape(groups, 1, columns)
         numbers = kernel.dense.kernel(np.broadcast_to(numbers, (groups, rows, columns)), kernel.dense.variable.shape)
-        for axis, ids in enumerate(kernel.entry.ids):
-            if ids is not None:
-                numbers = np.take(numbers, self.pairing.applied.take(ids), axis=axis)
-        return kernel.view.matrix(numbers)[:, 0]
+        return kernel.view.matrix(kernel.entry.taken(numbers, self.pairing.applied.take))[:, 0]
 
     def _check(self, kernel: Kernel, rows: Rows) -> None:
         for name, array in (("slim", rows.x), ("dense", rows.y)):

@@ -22,7 +22,7 @@ _LAYERS = (
     layers.ReLU, layers.LeakyReLU, layers.ELU, layers.GaussianDropout, layers.GaussianNoise,
     layers.ActivityRegularization, layers.Identity, TFDIdentity, StochasticDepth,
 )  # fmt: skip
-_DROPOUTS = (
+DROPOUTS = (
     layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D, layers.AlphaDropout,
 )  # fmt: skip
 _MIXING = (nn.Softmax, nn.LogSoftmax)
@@ -45,7 +45,7 @@ def rescaling(graph: GraphBuilder, layer: layers.Rescaling, x: Ids) -> Ids:
     return x
 
 
-@tensor_rule(*_DROPOUTS, constant=POINTWISE, reads=("noise_shape",))
+@tensor_rule(*DROPOUTS, constant=POINTWISE, reads=("noise_shape",))
 def dropout(graph: GraphBuilder, layer: layers.Layer, x: Ids) -> Ids:
     """`out[c] = x[c] · m`; a mask whose shape holds the number of channels keeps them."""
     for axis, size in enumerate(layer.noise_shape or ()):

@@ -89,16 +89,13 @@ def _cells(layer: Any) -> list[_Cell] | None:
     states = list(layer.states or ())
     if isinstance(layer, _LAYERS):
         return [_Cell(layer.cell, (), states)] if isinstance(layer.cell, tuple(_GATES)) else None
-    cells, path = [layer.cell], ("cell", "config")
+    found = [_Cell(layer.cell, ("cell", "config"), states)]
     if type(layer.cell) is layers.StackedRNNCells:
-        cells = layer.cell.cells
         found = [
-            _Cell(cell, (*path, "cells", index, "config"), tree.flatten(states[index : index + 1]))
-            for index, cell in enumerate(cells)
+            _Cell(cell, ("cell", "config", "cells", index, "config"), tree.flatten(states[index : index + 1]))
+            for index, cell in enumerate(layer.cell.cells)
         ]
-    else:
-        found = [_Cell(layer.cell, path, states)]
-    return found if all(type(cell) in _GATES for cell in cells) else None
+    return found if all(type(each.cell) in _GATES for each in found) else None
 
 
 def _tensors(*arguments: Any) -> list[Ids]:

@@ -144,15 +144,13 @@ def _unwanted(kind: type) -> frozenset[str]:
     return frozenset({"name", "trainable", "dtype"} - parameters.keys())
 
 
-def _unbuilt(config: dict[str, Any]) -> dict[str, Any]:
+def _unbuilt(config: Any) -> Any:
     """Returns a config in which no inner layer remembers the shape that it was built for."""
-
-    def below(value: Any) -> Any:
-        if isinstance(value, list):
-            return [below(each) for each in value]
-        return _unbuilt(value) if isinstance(value, dict) else value
-
-    return {key: below(value) for key, value in config.items() if key != "build_config"}
+    if isinstance(config, list):
+        return [_unbuilt(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    return {key: _unbuilt(value) for key, value in config.items() if key != "build_config"}
 
 
 def _with(config: Any, path: tuple[str | int, ...], value: Any, layer: Any) -> Any:

@@ -65,10 +65,7 @@ class _Order:
     def value(self, entry: Slice | None, variable: Any) -> np.ndarray:
         """Returns a variable with its channels in the new order."""
         array = keras.ops.convert_to_numpy(variable)
-        for axis, ids in enumerate(entry.ids if entry else ()):
-            if ids is not None:
-                array = np.take(array, self.take(ids), axis=axis)
-        return array
+        return array if entry is None else entry.taken(array, self.take)
 
     def argument(self, node: Any, index: int, value: Any) -> Any:
         """Returns an argument of a call with its channels in the new order."""
