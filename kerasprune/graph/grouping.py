@@ -209,14 +209,12 @@ def _groups(said: Statements, classes: np.ndarray, reasons: Mapping[int, str]) -
     _, first, which = np.unique(signature, return_index=True, return_inverse=True)
     order = np.argsort(which, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(which))[:-1]) if number else []
-    counts = np.bincount(pairs[0], minlength=number)
-    begins = np.cumsum(counts) - counts
     for index in np.argsort(first):
         own = members[index]
         if own[0] in removed:
             continue
-        begin = begins[own[0]]
-        layers = tuple(dict.fromkeys(said.names[b] for b in pairs[1][begin : begin + counts[own[0]]]))
+        begin, end = np.searchsorted(pairs[0], (own[0], own[0] + 1))
+        layers = tuple(dict.fromkeys(said.names[b] for b in pairs[1][begin:end]))
         name = free_name(layers[0], groups, "#")
         reason = reasons.get(int(own[0]), "")
         groups[name] = Group(name, len(own), layers, not reason, reason, own)
