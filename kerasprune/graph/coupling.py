@@ -252,7 +252,7 @@ class GraphBuilder:
 
         Args:
             layer: The layer that owns it.
-            variable: The kernel.
+            variable: The kernel; ignored where `None`.
             *ids: The ids along each axis, `None` where there are none.
             reads: Axes of the input channels. Defaults to none (a depthwise kernel keeps channels in their lanes).
             makes: Axes of the output channels.
@@ -264,7 +264,8 @@ class GraphBuilder:
         if positions is not None:
             positions = None if self.call.repeats is None else positions * self.call.repeats
         self.slices(layer, variable, *ids, role="kernel", reads=reads, makes=makes)
-        self._slices[id(variable)].positions.append(positions if counted else 0)
+        if variable is not None:
+            self._slices[id(variable)].positions.append(positions if counted else 0)
 
     def product(self, *sizes: np.ndarray | int | None) -> None:
         """Says that this call multiplies tensors, one multiply–add for every choice of one position along each axis.
