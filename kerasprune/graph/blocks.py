@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -17,7 +16,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import nodes
 from kerasprune.graph.wiring import Wiring, bodies, wiring
 
-_SUMS = (layers.Add, knp.Add)
+SUMS = (layers.Add, knp.Add)
 _JOINS = (layers.Concatenate, knp.Concatenate)
 _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 _FOLLOWERS = (layers.BatchNormalization, layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
@@ -39,16 +38,12 @@ def find_blocks(model: keras.Model) -> dict[str, Block]:
     """
     blocks: dict[str, Block] = {}
     for body in dict.fromkeys(bodies(functional(model))):
-        wired = wiring(body)
-        inside: set[str] = set()
-        for node in nodes(body):
-            for block in _branches(node, wired):
-                blocks.setdefault(block.name, block)
-                inside |= set(block.layers)
-        for node in nodes(body):
-            block = _plain(node, wired)
-            if block is not None and not inside & set(block.layers):
-                blocks.setdefault(block.name, block)
+        wired, calls = wiring(body), nodes(body)
+        branches = [block for node in calls if (block := _branch(node, wired))]
+        inside = {name for block in branches for name in block.layers}
+        plain = [block for node in calls if (block := _plain(node, wired)) and not inside & set(block.layers)]
+        for block in (*branches, *plain):
+            blocks.setdefault(block.name, block)
     return blocks
 
 
@@ -81,21 +76,21 @@ def droppable(graph: ChannelGraph) -> dict[str, Block]:
     return found
 
 
-def _branches(node: Any, wired: Wiring) -> Iterator[Block]:
-    """Yields the block that ends in a sum or a concatenation of two tensors, if one."""
-    if not isinstance(node.operation, _SUMS + _JOINS) or len(node.input_tensors) != 2:
-        return
+def _branch(node: Any, wired: Wiring) -> Block | None:
+    """Returns the block that ends in a sum or a concatenation of two tensors, if one."""
+    if not isinstance(node.operation, SUMS + _JOINS) or len(node.input_tensors) != 2:
+        return None
     dense = isinstance(node.operation, _JOINS)
     if dense and node.operation.axis not in (-1, len(node.outputs[0].shape) - 1):
-        return
+        return None
     for source, branch in (node.input_tensors, node.input_tensors[::-1]):
         if not dense and (source.shape != branch.shape or source.shape != node.outputs[0].shape):
             continue
         names = _between(source, branch, node, wired)
         if names:
             kind = "dense" if dense else "residual"
-            yield Block(node.operation.name, kind, names, source, branch, node.outputs[0])
-            return
+            return Block(node.operation.name, kind, names, source, branch, node.outputs[0])
+    return None
 
 
 def _between(source: Any, branch: Any, end: Any, wired: Wiring) -> tuple[str, ...]:

@@ -55,6 +55,13 @@ class Slice:
     factor: Callable[[Count], float] | None = None
     silent: float = 0.0
 
+    def taken(self, array: np.ndarray, take: Take) -> np.ndarray:
+        """Returns an array like the variable with the positions of every channel axis that are taken."""
+        for axis, ids in enumerate(self.ids):
+            if ids is not None:
+                array = np.take(array, take(ids), axis=axis)
+        return array
+
 
 @dataclass(frozen=True)
 class Product:

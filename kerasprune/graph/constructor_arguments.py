@@ -42,8 +42,8 @@ def unread(operation: Any, read: Collection[str]) -> list[str]:
         >>> unread(keras.layers.BatchNormalization(axis=1), [])
         ['axis']
     """
-    given = [(name, default) for name, default in _arguments(type(operation)) if name not in read]
-    return [name for name, default in given if _differs(operation, name, default)]
+    arguments_of = _arguments(type(operation))
+    return [name for name, default in arguments_of if name not in read and _differs(operation, name, default)]
 
 
 def _differs(operation: Any, name: str, default: Any) -> bool:

@@ -33,7 +33,7 @@ from kerasprune.graph.channels import (
     Unknown,
 )
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.grouping import Said, settle
+from kerasprune.graph.grouping import Statements, settle
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class GraphBuilder:
         self.unknown: list[Unknown] = []
         self._made: dict[tuple[int, str], np.ndarray] = {}
         self._depths: list[int] = []
-        self._said = Said()
+        self._said = Statements()
 
     # ---- channels -------------------------------------------------------------------------------------------
 
@@ -93,8 +93,10 @@ class GraphBuilder:
 
     def tie(self, *arrays: np.ndarray) -> np.ndarray:
         """Says that the arrays' channels live and die together, position by position; returns the first array."""
-        first = arrays[0]
-        self._said.ties += [(first.ravel(), other.ravel()) for other in arrays[1:] if other is not first]
+        first, *others = arrays
+        for other in others:
+            if other is not first:
+                self._said.tie(first, other)
         return first
 
     def merge(self, *arrays: np.ndarray) -> np.ndarray:
@@ -114,11 +116,11 @@ class GraphBuilder:
 
     def depth(self, ids: np.ndarray) -> tuple[int, int]:
         """Returns how many layers lie between the inputs and the one that makes these channels, then who was first."""
-        return self._depths[self._block(ids)], int(ids[0])
+        return self._depths[bisect_right(self._said.starts, int(ids[0])) - 1], int(ids[0])
 
     def pin(self, ids: np.ndarray, reason: str) -> None:
         """Says that these channels always stay, and why."""
-        self._said.pins.append((ids.ravel(), reason))
+        self._said.pin(ids, reason)
 
     def pin_all(self, tensor: Ids, reason: str, but: tuple[int, ...] = ()) -> None:
         """Pins the channels on every axis of a tensor, those of the axes in `but` excepted."""
@@ -196,10 +198,8 @@ class GraphBuilder:
 
         One of the two will carry the channels. Which one follows from all other statements, see `settling`.
         """
-        rows, columns = (
-            self._fresh(outer, f"{self._owner_name()}/outer"),
-            self._fresh(inner, f"{self._owner_name()}/inner"),
-        )
+        rows = self._fresh(outer, f"{self._owner_name()}/outer")
+        columns = self._fresh(inner, f"{self._owner_name()}/inner")
         self._said.splits.append(Split(flat.reshape(outer, inner), rows, columns))
         return rows, columns
 
@@ -225,9 +225,13 @@ class GraphBuilder:
 
         `reads` and `makes` are given where it is silenced with a kernel; `silent` is its value then.
         """
-        self._add(layer, variable, ids, reads, makes, role, None)
-        if silent:
-            self._slices[id(variable)].silent = silent
+        if variable is None:
+            return
+        owner = self._wrapped.get(id(layer), (layer,))[0]
+        new = Slice(owner, variable, ids, reads, makes, role, silent=silent)
+        for before, now in zip(self._slices.setdefault(id(variable), new).ids, ids, strict=True):
+            if before is not None and now is not None:
+                self.tie(before, now)
 
     def along(self, variable: Any) -> tuple[np.ndarray | None, ...]:
         """Returns the ids along each axis of a variable; `None` where nothing was said of an axis."""
@@ -248,7 +252,7 @@ class GraphBuilder:
 
         Args:
             layer: The layer that owns it.
-            variable: The kernel.
+            variable: The kernel; ignored where `None`.
             *ids: The ids along each axis, `None` where there are none.
             reads: Axes of the input channels. Defaults to none (a depthwise kernel keeps channels in their lanes).
             makes: Axes of the output channels.
@@ -259,7 +263,9 @@ class GraphBuilder:
             positions = self.positions(self.call.outputs[0])
         if positions is not None:
             positions = None if self.call.repeats is None else positions * self.call.repeats
-        self._add(layer, variable, ids, reads, makes, "kernel", positions if counted else 0)
+        self.slices(layer, variable, *ids, role="kernel", reads=reads, makes=makes)
+        if variable is not None:
+            self._slices[id(variable)].positions.append(positions if counted else 0)
 
     def product(self, *sizes: np.ndarray | int | None) -> None:
         """Says that this call multiplies tensors, one multiply–add for every choice of one position along each axis.
@@ -335,12 +341,12 @@ class GraphBuilder:
         resolution: int | None,
     ) -> ChannelGraph:
         """Returns the graph that follows from everything that was said."""
-        settled = settle(self._said)
+        classes, groups, padded = settle(self._said)
         return ChannelGraph(
             model,
             coupling=self.coupling,
-            classes=settled.classes,
-            groups=settled.groups,
+            classes=classes,
+            groups=groups,
             find_blocks=find_blocks,
             slices=list(self._slices.values()),
             settings=list(self._settings.values()),
@@ -349,26 +355,13 @@ class GraphBuilder:
             arguments=self.arguments,
             products=self._products,
             emitting=self._emitting,
-            padded=settled.padded,
+            padded=padded,
             dead=np.concatenate([np.zeros(0, int), *self._said.dead]),
             calls=self.calls,
             unknown=self.unknown,
             freeze=freeze,
             resolution=resolution,
         )
-
-    def _add(self, layer, variable, ids, reads, makes, role, positions) -> None:  # noqa: ANN001
-        if variable is None:
-            return
-        known = self._slices.get(id(variable))
-        if known is None:
-            owner = self._wrapped.get(id(layer), (layer,))[0]
-            known = self._slices[id(variable)] = Slice(owner, variable, ids, reads, makes, role)
-        for before, now in zip(known.ids, ids, strict=True):
-            if before is not None and now is not None:
-                self.tie(before, now)
-        if role == "kernel":
-            known.positions.append(positions)
 
     def _fresh(self, number: int, name: str) -> np.ndarray:
         feeding = [self.depth(ids)[0] for tensor in self.call.tensors for ids in tensor.axes.values()]
@@ -377,9 +370,6 @@ class GraphBuilder:
         self._said.names.append(name)
         self._said.total += number
         return np.arange(self._said.total - number, self._said.total)
-
-    def _block(self, ids: np.ndarray) -> int:
-        return bisect_right(self._said.starts, int(ids[0])) - 1
 
     def _owner_name(self) -> str:
         return getattr(getattr(self.call.node, "operation", None), "name", "the model")

@@ -8,9 +8,11 @@ together is a *channel class*, and the classes that run through the same layers 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -177,7 +179,7 @@ class ChannelGraph:
 
         A choice that leaves something of every group may still leave nothing of these.
         """
-        owner, size = self._places[0], [len(group.classes) for group in self.groups.values()]
+        owner, size = self.places[0], [len(group.classes) for group in self.groups.values()]
         pinned = [not group.prunable for group in self.groups.values()]
         lines: dict[int, tuple[str, np.ndarray]] = {}  # many layers hand on the ids that they get
         for call in self.calls:
@@ -206,28 +208,27 @@ class ChannelGraph:
 
     def scaled_by(self, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the BatchNorm scales of a group's channels, as `made_by` does."""
-        scales = [(entry, axis) for entry, axis in self._by_group.get(name, ()) if entry.role == "scale"]
-        return self._with_channels(name, scales)
+        return self._with_channels(name, self._entries(name, "scale"))
 
     def _making(self, name: str) -> list[tuple[Slice, int]]:
-        return [(entry, axis) for entry, axis in self._kernels_of(name) if axis in entry.makes]
+        return [(entry, axis) for entry, axis in self._entries(name, "kernel") if axis in entry.makes]
 
     def _reading(self, name: str) -> list[tuple[Slice, int]]:
-        return [(entry, axis) for entry, axis in self._kernels_of(name) if axis in entry.reads]
+        return [(entry, axis) for entry, axis in self._entries(name, "kernel") if axis in entry.reads]
 
-    def _kernels_of(self, name: str) -> list[tuple[Slice, int]]:
-        return [(entry, axis) for entry, axis in self._by_group.get(name, ()) if entry.role == "kernel"]
+    def _entries(self, name: str, role: str) -> list[tuple[Slice, int]]:
+        return [(entry, axis) for entry, axis in self._by_group.get(name, ()) if entry.role == role]
 
     def _with_channels(self, name: str, places: list[tuple[Slice, int]]) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the places with the channel of the group at each position of the axis."""
-        owner, place = self._places
+        owner, place = self.places
         along = [self.classes[entry.ids[axis]] for entry, axis in places]
         number = owner[self.groups[name].classes[:1]] if places else None
         here = [np.where(owner[classes] == number, place[classes], -1) for classes in along]
         return [(entry, axis, channel) for (entry, axis), channel in zip(places, here, strict=True)]
 
     @cached_property
-    def _places(self) -> tuple[np.ndarray, np.ndarray]:
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
         """For every class the number of its group, and its index inside; −1 where it is removed with a block."""
         owner, place = np.full((2, self.classes.max(initial=-1) + 1), -1)
         for number, group in enumerate(self.groups.values()):
@@ -238,7 +239,7 @@ class ChannelGraph:
     @uncollected()
     def _by_group(self) -> dict[str, list[tuple[Slice, int]]]:
         """Every (slice, axis) that touches a group."""
-        names, owner = list(self.groups), self._places[0][self.classes]
+        names, owner = list(self.groups), self.places[0][self.classes]
         found: dict[str, list[tuple[Slice, int]]] = {}
         for entry in self.slices:
             for axis, ids in enumerate(entry.ids):
@@ -250,20 +251,16 @@ class ChannelGraph:
     @property
     def edges(self) -> list[tuple[str, str, str]]:
         """Which group feeds which, through which layer: `(read group, made group, layer name)`, each once."""
-        reads: dict[int, list[str]] = {}
-        makes: dict[int, list[str]] = {}
+        reads, makes = defaultdict(list), defaultdict(list)
         for name in self.groups:
             for kernel, _ in self._reading(name):
-                reads.setdefault(id(kernel), []).append(name)
+                reads[id(kernel)].append(name)
             for kernel, _ in self._making(name):
-                makes.setdefault(id(kernel), []).append(name)
-        found = [
-            (read, made, kernel.owner.name)
-            for kernel in self.kernels
-            for read in reads.get(id(kernel), ())
-            for made in makes.get(id(kernel), ())
-        ]
-        return list(dict.fromkeys(found))
+                makes[id(kernel)].append(name)
+        found: dict[tuple[str, str, str], None] = {}
+        for kernel in self.kernels:
+            found |= dict.fromkeys(product(reads[id(kernel)], makes[id(kernel)], [kernel.owner.name]))
+        return list(found)
 
     def shares(self) -> dict[str, float]:
         """Returns for each group the share of all kernel weights that make or read its channels."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from itertools import chain, count
 
 import numpy as np
 
@@ -104,8 +104,8 @@ def signatures(pairs: np.ndarray, blocks: int, pinned: np.ndarray) -> np.ndarray
 
 
 @dataclass
-class Said:
-    """What was said of channels.
+class Statements:
+    """What rules have said of channels.
 
     Args:
         total: How many ids there are.
@@ -136,25 +136,19 @@ class Said:
         self.pins.append((ids.ravel(), reason))
 
 
-@dataclass(frozen=True)
-class Settled:
-    """What follows: the class of every id, the groups by name, and the sums that may still be padded."""
+def settle(said: Statements) -> tuple[np.ndarray, dict[str, Group], list[Padded]]:
+    """Returns what follows from everything that was said, which is left as it is.
 
-    classes: np.ndarray
-    groups: dict[str, Group]
-    padded: list[Padded]
-
-
-def settle(said: Said) -> Settled:
-    """Returns the classes and groups that follow from everything that was said, which is left as it is."""
+    That is the class of every id, the groups by name, and the sums that may still be padded.
+    """
     said = replace(said, ties=list(said.ties), pins=list(said.pins), padded=list(said.padded))
     _settle_splits(said)
     _settle_sums(said)
     classes = components(said.total, said.ties)
-    return Settled(classes, _groups(said, classes, _pinned(said, classes)), said.padded)
+    return classes, _groups(said, classes, _pinned(said, classes)), said.padded
 
 
-def _settle_splits(said: Said) -> None:
+def _settle_splits(said: Statements) -> None:
     """Decides which axis of every split carries the channels.
 
     The inner axis does, its positions tied over the outer one (a channel shuffle: every row loses the same),
@@ -174,7 +168,7 @@ def _settle_splits(said: Said) -> None:
         so_far.pin(other)
 
 
-def _settle_sums(said: Said) -> None:
+def _settle_sums(said: Statements) -> None:
     """Ties sums whose branch cannot lose its last channels alone; a trunk is as wide as a pinned branch."""
     changed = bool(said.padded)
     while changed:
@@ -192,7 +186,7 @@ def _settle_sums(said: Said) -> None:
                 changed = True
 
 
-def _pinned(said: Said, classes: np.ndarray) -> dict[int, str]:
+def _pinned(said: Statements, classes: np.ndarray) -> dict[int, str]:
     """Returns the first reason why each pinned class is pinned."""
     reasons: dict[int, str] = {}
     for ids, reason in said.pins:
@@ -201,7 +195,7 @@ def _pinned(said: Said, classes: np.ndarray) -> dict[int, str]:
     return reasons
 
 
-def _groups(said: Said, classes: np.ndarray, reasons: Mapping[int, str]) -> dict[str, Group]:
+def _groups(said: Statements, classes: np.ndarray, reasons: Mapping[int, str]) -> dict[str, Group]:
     """Returns the groups: classes that run through the same layers, pinned ones apart."""
     starts = np.asarray(said.starts, int)
     block = np.searchsorted(starts, np.arange(said.total), side="right") - 1
@@ -215,22 +209,19 @@ def _groups(said: Said, classes: np.ndarray, reasons: Mapping[int, str]) -> dict
     _, first, which = np.unique(signature, return_index=True, return_inverse=True)
     order = np.argsort(which, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(which))[:-1]) if number else []
-    counts = np.bincount(pairs[0], minlength=number)
-    begins = np.cumsum(counts) - counts
     for index in np.argsort(first):
         own = members[index]
         if own[0] in removed:
             continue
-        begin = begins[own[0]]
-        layers = tuple(dict.fromkeys(said.names[b] for b in pairs[1][begin : begin + counts[own[0]]]))
-        name = _free_name(layers[0], groups)
+        begin, end = np.searchsorted(pairs[0], (own[0], own[0] + 1))
+        layers = tuple(dict.fromkeys(said.names[b] for b in pairs[1][begin:end]))
+        name = free_name(layers[0], groups, "#")
         reason = reasons.get(int(own[0]), "")
         groups[name] = Group(name, len(own), layers, not reason, reason, own)
     return groups
 
 
-def _free_name(name: str, taken: Mapping[str, Any]) -> str:
-    """Returns `name`, or `name#2`, `name#3`… where it is taken."""
-    if name not in taken:
-        return name
-    return next(f"{name}#{n}" for n in range(2, len(taken) + 3) if f"{name}#{n}" not in taken)
+def free_name(name: str, taken: Collection[str], sign: str) -> str:
+    """Returns `name`, or where it is taken `name#2`, `name#3`…, with the sign `#` or another."""
+    numbered = (f"{name}{sign}{number}" for number in count(2))
+    return next(each for each in chain([name], numbered) if each not in taken)

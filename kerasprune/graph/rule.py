@@ -1,7 +1,7 @@
 """The table of rules: what each class of layer or operation does to channels.
 
 A rule is `rule(graph, layer, x) -> ids`: `x` are the channel ids of its input, the result those of its output. It
-does to the ids what the layer does to channels, and tells `graph` (see `builder.GraphBuilder`) what follows
+does to the ids what the layer does to channels, and tells `graph` (see `coupling.GraphBuilder`) what follows
 them. Rules for layers that see more than one channel axis take and return whole `Ids` (`tensor_rule`).
 
 How the *constant* of a removed channel passes through a layer is said beside the rule (`kerasprune.surgery.constants`):
@@ -39,7 +39,6 @@ BUILT_IN = {
     "attention": "MultiHeadAttention GroupedQueryAttention",
     "conv": "Conv1D Conv2D Conv3D DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D Conv1DTranspose "
     "Conv2DTranspose Conv3DTranspose",
-    "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
     "dense": "Dense",
     "einsum": "EinsumDense",
     "embedding": "Embedding ReversibleEmbedding",
@@ -68,13 +67,18 @@ BUILT_IN = {
     "RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation RandomSaturation "
     "RandomSharpness RandomShear RandomTranslation RandomZoom Solarization",
     "probed": "Operation",
-    "recurrent": "RNN LSTM GRU SimpleRNN Bidirectional",
+    "recurrent": "RNN LSTM GRU SimpleRNN Bidirectional ConvLSTM1D ConvLSTM2D ConvLSTM3D",
     "reshape": "Flatten Reshape Permute Transpose Swapaxes ExpandDims Squeeze RepeatVector DepthToSpace SpaceToDepth",
     "slicing": "GetItem Split Stack Unstack Take Roll Flip",
     "wrappers": "TimeDistributed SpectralNormalization",
 }
 """The files below `kerasprune/rules/`, one per kind of layer, with the names of the classes that each teaches."""
 _FILES = {name: file for file, names in BUILT_IN.items() for name in names.split()}
+
+
+def named(file: str, module: Any) -> tuple[type, ...]:
+    """Returns the classes of a module of Keras that a file teaches, as far as this version of Keras has them."""
+    return tuple(getattr(module, name) for name in BUILT_IN[file].split() if hasattr(module, name))
 
 
 @dataclass(frozen=True)

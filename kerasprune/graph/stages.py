@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from math import prod
 
-from keras import layers
-
-from kerasprune._keras import numpy_operations as knp
+from kerasprune.graph.blocks import SUMS
 from kerasprune.graph.channels import TracedCall
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.graph.wiring import Wiring
 
 _NOMINAL_SIDE = 256  # where the input side is free, only the order of sizes matters
-_MERGES = (layers.Add, knp.Add)
 
 
 def stages(graph: ChannelGraph) -> dict[str, int]:
@@ -48,7 +45,7 @@ def _sizes(graph: ChannelGraph, owners: set[int]) -> dict[str, int]:
     settled: set[str] = set()
     for call in graph.calls:
         wired.add(call, call.inputs, call.outputs)
-        if isinstance(call.operation, _MERGES):
+        if isinstance(call.operation, SUMS):
             for name in _branch_layers(call, wired, settled):
                 settled.add(name)
                 if name in sizes:
@@ -61,7 +58,7 @@ def _branch_layers(call: TracedCall, wired: Wiring, settled: set[str]) -> set[st
     found, waiting = set(), [wired.maker(x) for x in call.inputs]
     while waiting:
         before = waiting.pop()
-        if before is None or before.operation.name in found | settled or isinstance(before.operation, _MERGES):
+        if before is None or before.operation.name in found | settled or isinstance(before.operation, SUMS):
             continue
         found.add(before.operation.name)
         waiting += [wired.maker(x) for x in before.inputs]

@@ -17,7 +17,8 @@ from kerasprune.graph.channels import Ids, TracedCall, Unknown
 from kerasprune.graph.coupling import Call, GraphBuilder
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, NORMALISED, Rule, find, find_general
-from kerasprune.graph.walk import Dropped, has_free_axes, is_model, nodes, uncollected, walk
+from kerasprune.graph.walk import Dropped, all_nodes, has_free_axes, is_model, uncollected, walk
+from kerasprune.graph.wiring import bodies
 
 _NEUTRAL = frozenset({"training", "mask"})
 """Arguments that Keras hands to any layer."""
@@ -87,7 +88,10 @@ def trace(
         graph.calls.append(TracedCall(operation, node, tuple(tensors), tuple(made)))
         return made
 
-    left_out = dropped(model, removed, lambda x: _removed_ids(graph, x))
+    def absent(tensor: KerasTensor) -> Ids:
+        return Ids(tuple(tensor.shape), {len(tensor.shape) - 1: graph.removed(tensor.shape[-1])})
+
+    left_out = dropped(model, removed, absent)
 
     def enter(node: Any, *args: Any, **kwargs: Any) -> Any:
         fed = [x for x in tree.flatten((args, kwargs)) if isinstance(x, Ids)]
@@ -150,11 +154,6 @@ def dropped(model: keras.Model, removed: Sequence[str], absent: Callable[[KerasT
     return Dropped(bypass, missing)
 
 
-def _removed_ids(graph: GraphBuilder, tensor: KerasTensor) -> Ids:
-    """Returns the ids of a tensor that is removed with its block."""
-    return Ids(tuple(tensor.shape), {len(tensor.shape) - 1: graph.removed(tensor.shape[-1])})
-
-
 def _apply(
     graph: GraphBuilder,
     rule: Rule | None,
@@ -213,10 +212,9 @@ def _bound(operation: Any, rule: Rule | None, args: Sequence[Any], kwargs: dict[
 
 def _cure(operation: Any, kind: str, changed: str, unread: Sequence[str]) -> str:
     """Returns what to say of a layer that cannot be followed, and what to do about it."""
-    if unread:
-        kind = type(operation).__name__
     freeze = f"or {KEEP_ITS_CHANNELS}"
     if unread:
+        kind = type(operation).__name__
         return (
             f"Expected arguments that the rule of {kind} looks at. Received: {operation.name!r} with "
             f"{', '.join(unread)}. Leave them as they are by default, teach the class with @kp.rule({kind}), {freeze}"
@@ -269,10 +267,7 @@ def _check_patterns(model: Any, patterns: tuple[str, ...]) -> None:
 
 def layer_names(model: Any) -> list[str]:
     """Returns the names of all layers and operations of a model, nested ones included."""
-    names = []
-    for node in nodes(functional(model)):
-        names += layer_names(node.operation) if is_model(node.operation) else [node.operation.name]
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(node.operation.name for node in all_nodes(model) if not is_model(node.operation)))
 
 
 def at_resolution(shape: tuple[int | None, ...], resolution: int | None) -> tuple[int | None, ...]:
@@ -284,8 +279,7 @@ def at_resolution(shape: tuple[int | None, ...], resolution: int | None) -> tupl
 
 def _is_free_inside(body: Any) -> bool:
     """Returns whether a nested model leaves sizes free, which the model around it may have set."""
-    nested = [functional(node.operation) for node in nodes(body) if is_model(node.operation)]
-    return any(map(has_free_axes, nested)) or any(map(_is_free_inside, nested))
+    return any(has_free_axes(nested) for nested in bodies(body) if nested is not body)
 
 
 def shapes_at(

@@ -34,6 +34,14 @@ def nodes(model: Functional) -> list[Any]:
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
 
 
+def all_nodes(model: keras.Model) -> Iterator[Any]:
+    """Yields the calls of a functional or Sequential model; behind that of a nested model those in it."""
+    for node in nodes(functional(model)):
+        yield node
+        if is_model(node.operation):
+            yield from all_nodes(node.operation)
+
+
 @dataclass(frozen=True)
 class Dropped:
     """What is left out of a walk.

@@ -8,7 +8,7 @@ from typing import Any
 
 from kerasprune._keras import Functional
 from kerasprune.graph.built_model import functional
-from kerasprune.graph.walk import is_model, nodes
+from kerasprune.graph.walk import all_nodes, is_model, nodes
 
 
 @dataclass
@@ -52,6 +52,4 @@ def wiring(*bodies_of_model: Functional) -> Wiring:
 def bodies(model: Functional) -> Iterator[Functional]:
     """Yields a functional model, then the models nested in it, each as often as it is called."""
     yield model
-    for node in nodes(model):
-        if is_model(node.operation):
-            yield from bodies(functional(node.operation))
+    yield from (functional(node.operation) for node in all_nodes(model) if is_model(node.operation))

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from functools import partial
+from itertools import combinations, count
 from math import isqrt
 from typing import Any
 
 import keras
 from keras import ops, tree
 
-from kerasprune._keras import inner_layers, is_input, making_node, output_specs
+from kerasprune._keras import is_input, making_node, output_specs
 from kerasprune.errors import PruneError
 
 _FIRST = 1009  # sizes that stand for free ones are primes from here on
@@ -43,7 +44,7 @@ class FreeSizes:
         self._shapes: dict[int, tuple[keras.KerasTensor, tuple[int, ...] | None]] = {}
         self._sizes: dict[Any, keras.KerasTensor] = {}
         self._made: dict[int, tuple[keras.KerasTensor, keras.KerasTensor]] = {}  # (size, as many ones)
-        primes = _primes()
+        primes = (n for n in count(_FIRST, 2) if all(n % divisor for divisor in range(2, isqrt(n) + 1)))
         batch = next(primes)
         for index, x in enumerate(self._inputs):
             for axis, size in enumerate(x.shape):
@@ -146,22 +147,13 @@ def ones_along(x: keras.KerasTensor, *axes: int) -> Any:
 def operations(sizes: FreeSizes) -> dict[str, Callable[..., Any]]:
     """Returns operations of `keras.ops` by name, spelt so that they take free sizes."""
     return {
-        name: _or_as_before(name, function, sizes)
+        name: partial(function, sizes, getattr(ops, name))
         for name, function in (
             ("shape", _shape), ("arange", _arange), ("reshape", _reshape), ("broadcast_to", _broadcast_to),
             ("zeros", _zeros), ("ones", _ones), ("full", _full), ("slice", _slice), ("tile", _tile),
             ("repeat", _repeat), ("convert_to_tensor", _convert_to_tensor),
         )
     }  # fmt: skip
-
-
-def _or_as_before(name: str, function: Callable[..., Any], sizes: FreeSizes) -> Callable[..., Any]:
-    original = getattr(ops, name)
-
-    def operation(*args: Any, **kwargs: Any) -> Any:
-        return function(sizes, original, *args, **kwargs)
-
-    return operation
 
 
 def _free(*sizes: Any) -> bool:
@@ -281,12 +273,12 @@ def sliced(sizes: FreeSizes, x: Any, key: Any) -> tuple[Any, Any] | None:
     `None` where no slice has a free size.
     """
     keys = list(key) if isinstance(key, tuple) else [key]
-    if not any(isinstance(each, slice) and _free(each.start, each.stop, each.step) for each in keys):
+    slices = [(place, each) for place, each in enumerate(keys) if isinstance(each, slice)]
+    free = [(place, each) for place, each in slices if _free(each.start, each.stop, each.step)]
+    if not free:
         return None
     first = next((place for place, each in enumerate(keys) if each is Ellipsis), len(keys))
-    for place, each in enumerate(keys):
-        if not isinstance(each, slice) or not _free(each.start, each.stop, each.step):
-            continue
+    for place, each in free:
         if each.step not in (None, 1) or _free(each.start) or each.start or any(k is None for k in keys):
             raise PruneError("a slice begins at a free size, or goes in steps")
         axis = place if place < first else len(x.shape) - len(keys) + place
@@ -297,14 +289,6 @@ def sliced(sizes: FreeSizes, x: Any, key: Any) -> tuple[Any, Any] | None:
             raise PruneError("a slice of a free axis ends at another free size")
         x = ops.take(x, _arange(sizes, ops.arange, each.stop), axis=axis)
     return x, tuple(keys)
-
-
-def _primes() -> Any:
-    number = _FIRST
-    while True:
-        if all(number % divisor for divisor in range(2, isqrt(number) + 1)):
-            yield number
-        number += 2
 
 
 def all_steps_at_once(x: Any, call: Callable[[Any], Any]) -> Any:
@@ -325,8 +309,3 @@ def _places(x: Any) -> Any:
     steps = keras.ops.sum(ones, axis=1, keepdims=True)
     samples = keras.ops.subtract(keras.ops.cumsum(ones, axis=0), 1)
     return keras.ops.add(samples * steps, keras.ops.subtract(keras.ops.cumsum(ones, axis=1), 1))
-
-
-def takes_statistics(layer: keras.layers.Layer) -> bool:
-    """Returns whether a layer, or one inside it, computes with statistics of the batch while training."""
-    return any(isinstance(each, keras.layers.BatchNormalization) for each in inner_layers(layer))

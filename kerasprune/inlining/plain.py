@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import keras
 
 from kerasprune._keras import Functional
 from kerasprune.errors import PruneError, warn
-from kerasprune.graph.built_model import functional as walked
 from kerasprune.graph.rule import find, wraps_several
-from kerasprune.graph.walk import is_model, nodes
+from kerasprune.graph.walk import all_nodes, is_model
 
 
 def plain(model: keras.Model) -> keras.Model:
@@ -53,14 +49,5 @@ def at_unknown(model: keras.Model, asked: str) -> str:
 
 def unread(model: keras.Model) -> list[str]:
     """Returns the names of the layers of a functional model that `kp.trace` knows no rule for."""
-    operations = [node.operation for node in _all_nodes(walked(model))]
+    operations = [node.operation for node in all_nodes(model) if not is_model(node.operation)]
     return [each.name for each in operations if find(each) is None or wraps_several(each)]
-
-
-def _all_nodes(model: Functional) -> Iterator[Any]:
-    """Yields the calls of a model and of those inside it."""
-    for node in nodes(model):
-        if is_model(node.operation) and isinstance(node.operation, keras.Sequential | Functional):
-            yield from _all_nodes(walked(node.operation))
-        else:
-            yield node

@@ -17,12 +17,10 @@ from keras import ops, tree
 from kerasprune._keras import own_weights
 
 
-def obstacle(layer: keras.layers.Layer) -> str:
-    """Returns why the weights of a layer itself cannot be those of an embedding, or an empty string."""
-    for variable in own_weights(layer):
-        if getattr(variable, "constraint", None) is not None:
-            return f"has a weight with a constraint, {variable.name!r}"
-    return ""
+def obstacle(layer: keras.layers.Layer) -> str | None:
+    """Returns why the weights of a layer itself cannot be those of an embedding; `None` where they can."""
+    bound = [each.name for each in own_weights(layer) if getattr(each, "constraint", None) is not None]
+    return f"has a weight with a constraint, {bound[0]!r}" if bound else None
 
 
 def looked_up(layer: keras.layers.Layer, variable: keras.Variable, index: Any, name: str) -> tuple[Any, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -21,9 +20,10 @@ from kerasprune._keras import (
     own_weights,
 )
 from kerasprune.errors import PruneError
+from kerasprune.graph.grouping import free_name
 from kerasprune.graph.rule import find, wraps_several
 from kerasprune.graph.walk import is_model
-from kerasprune.inlining.free_sizes import FreeSizes, all_steps_at_once, operations, sliced, takes_statistics
+from kerasprune.inlining.free_sizes import FreeSizes, all_steps_at_once, operations, sliced
 from kerasprune.inlining.stock_dropout import stock_dropout
 from kerasprune.inlining.weight_lookup import looked_up, obstacle, replaced
 from kerasprune.surgery.clone import starting_from
@@ -61,8 +61,7 @@ class Writer:
     kept: dict[str, str] = field(default_factory=dict)
     steps_at_once: dict[str, None] = field(default_factory=dict)
     """Names of layers whose batch statistics are those of all steps in time at once."""
-    _made: dict[int, Any] = field(default_factory=dict)
-    _olds: list[Any] = field(default_factory=list)  # keeps ids in use
+    _made: dict[int, tuple[Any, Any]] = field(default_factory=dict)  # (old, new): keeps ids in use
     _names: set[str] = field(default_factory=set)
     _path: list[str] = field(default_factory=list)
     _leaf: bool = False
@@ -75,12 +74,12 @@ class Writer:
     @property
     def pairs(self) -> list[tuple[Any, Any]]:
         """`(old, new)` of the layers that were made anew."""
-        return [(old, self._made[id(old)]) for old in self._olds]
+        return list(self._made.values())
 
     @property
     def read_as_numbers(self) -> list[Any]:
         """The weights that no new layer has."""
-        there = self._tensors.keys() | {id(v) for old in self._olds for v in getattr(old, "weights", ())}
+        there = self._tensors.keys() | {id(v) for old, _ in self.pairs for v in getattr(old, "weights", ())}
         return [variable for variable in self.model.trainable_weights if id(variable) not in there]
 
     def visit(self, layer: Any, call: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -96,7 +95,7 @@ class Writer:
         kwargs = {name: x for name, x in kwargs.items() if not isinstance(x, _Training)}
         if self._leaf:
             return call(layer, *args, **kwargs)
-        if not _is_symbolic((args, kwargs)):
+        if not any(isinstance(x, keras.KerasTensor) for x in tree.flatten((args, kwargs))):
             if not _is_weighted(layer):
                 return call(layer, *args, **kwargs)
             args, kwargs = tree.map_structure(self._symbolic, (args, kwargs))
@@ -156,7 +155,7 @@ class Writer:
             raise PruneError("it is given a mask of its steps")
         with self._inside(layer):
             made = all_steps_at_once(x, layer.layer)
-        if takes_statistics(layer):
+        if any(isinstance(each, keras.layers.BatchNormalization) for each in inner_layers(layer)):
             self.steps_at_once[layer.name] = None
         return made
 
@@ -182,7 +181,7 @@ class Writer:
             return ""
         if type(layer).__module__.startswith("keras.") and (len(inner_layers(layer)) < 2 or own_weights(layer)):
             return ""
-        return obstacle(layer) or None
+        return obstacle(layer)
 
     # ---- in the place of keras.ops, while code runs ---------------------------------------------------------
 
@@ -226,9 +225,11 @@ class Writer:
         """Calls a layer's new one, which is made the first time, or `other` in its place."""
         with self._as_they_are():
             if id(layer) in self._made:
-                return call(self._made[id(layer)], *args, **kwargs)
-            new = self._made[id(layer)] = self._anew(layer if other is None else other)
-            self._olds.append(layer)
+                return call(self._made[id(layer)][1], *args, **kwargs)
+            source = layer if other is None else other
+            new = make_layer(source)
+            new.name = self._free(source.name)  # a class of the user may take no name
+            self._made[id(layer)] = layer, new
             with starting_from(layer, new, keras.ops.convert_to_numpy) if _is_weighted(layer) else nullcontext():
                 return call(new, *args, **kwargs)
 
@@ -253,11 +254,6 @@ class Writer:
         finally:
             self._leaf = before
 
-    def _anew(self, layer: Any) -> Any:
-        new = make_layer(layer, {})  # a class of the user may take no name
-        new.name = self._free(layer.name)
-        return new
-
     def _weights_of(self, layer: Any) -> Any:
         """Puts tensors in the place of a layer's own weights while its code runs."""
         if not own_weights(layer):
@@ -266,9 +262,7 @@ class Writer:
 
     def _free(self, name: str) -> str:
         """Returns a name that says where a layer was, and that no other layer has."""
-        name = "_".join([*self._path, name])
-        others = (f"{name}_{n}" for n in itertools.count(2))
-        free = next(each for each in itertools.chain([name], others) if each not in self._names)
+        free = free_name("_".join([*self._path, name]), self._names, "_")
         self._names.add(free)
         return free
 
@@ -309,10 +303,6 @@ def _is_weighted(layer: Any) -> bool:
 def _first_mask(arguments: Any) -> Any:
     """Returns the mask on the first of some arguments, or `None`."""
     return next((mask_of(x) for x in tree.flatten(arguments)), None)
-
-
-def _is_symbolic(arguments: Any) -> bool:
-    return any(isinstance(x, keras.KerasTensor) for x in tree.flatten(arguments))
 
 
 def line_of(error: BaseException) -> str:

@@ -14,8 +14,8 @@ from keras import layers
 
 from kerasprune._keras import changed_weights
 from kerasprune.graph.graph import values
-
-_TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+from kerasprune.rules.conv import TRANSPOSED
+from kerasprune.rules.einsum import letters_of
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,7 @@ class Linear:
         rows: `rows(x, chosen)` are the numbers that are multiplied with the matrices to give the output at chosen
             positions: from an array of inputs, and positions of shape (examples, number), an array of shape
             (examples · number, groups, rows of a matrix).
-        matrix: `matrix(kernel)` are the matrices, (groups, rows, columns).
-        kernel: `kernel(matrices, shape)` is the kernel of a shape that has these matrices.
+        matrix: `matrix(kernel)` are the matrices, (groups, rows, columns): the same numbers in another order.
         outputs: `outputs(y, chosen)` are the numbers of an output at chosen positions, (…, groups, columns).
         bias: The bias that is added; `None` where there is none.
     """
@@ -40,7 +39,6 @@ class Linear:
     positions: Callable[[tuple[int, ...]], int]
     rows: Callable[[np.ndarray, np.ndarray], np.ndarray]
     matrix: Callable[[np.ndarray], np.ndarray]
-    kernel: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
     outputs: Callable[[np.ndarray, np.ndarray], np.ndarray]
     bias: Any = None
 
@@ -53,6 +51,12 @@ class Linear:
     def start(self) -> np.ndarray:
         """The present matrices."""
         return at_least_float32(self.matrix(values(self.variable)))
+
+    def kernel(self, matrices: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+        """Returns the kernel of a shape that has these matrices."""
+        kernel = np.empty(shape, matrices.dtype)
+        np.put(kernel, self.matrix(np.arange(kernel.size).reshape(shape)), matrices)
+        return kernel
 
     def made(self, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Returns the output before the activation at chosen positions, as (…, groups, columns)."""
@@ -104,7 +108,6 @@ def _dense(layer: layers.Dense) -> list[Linear]:
             lambda shape: prod(shape[1:-1]),
             lambda x, chosen: _at(x, chosen)[:, None],
             lambda kernel: kernel[None],
-            lambda matrices, shape: matrices[0],
             lambda y, chosen: _at(y, chosen)[:, None],
             layer.bias,
         )
@@ -133,10 +136,7 @@ def _convolution(layer: Any) -> list[Linear]:
         grouped = patches.reshape(*patches.shape[:2], layer.groups, -1)
         return grouped.transpose(0, 2, 1, 3).reshape(len(patches), layer.groups, -1)
 
-    def kernel(matrices: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        return matrices.transpose(1, 0, 2).reshape(shape)
-
-    return [_spatial(layer, layer.kernel, rows, matrix, kernel, layer.groups, layer.bias)]
+    return [_spatial(layer, layer.kernel, rows, matrix, layer.groups, layer.bias)]
 
 
 def _depthwise(layer: Any) -> list[Linear]:
@@ -152,10 +152,7 @@ def _lanes(layer: Any, variable: Any, bias: Any) -> Linear:
     def rows(x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         return _patches(layer, x, chosen).transpose(0, 2, 1)
 
-    def kernel(matrices: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        return matrices.transpose(1, 0, 2).reshape(shape)
-
-    return _spatial(layer, variable, rows, matrix, kernel, variable.shape[-2], bias)
+    return _spatial(layer, variable, rows, matrix, variable.shape[-2], bias)
 
 
 def _separable(layer: Any) -> list[Linear]:
@@ -169,10 +166,7 @@ def _separable(layer: Any) -> list[Linear]:
     def matrix(kernel: np.ndarray) -> np.ndarray:
         return kernel.reshape(1, *kernel.shape[-2:])
 
-    def kernel(matrices: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        return matrices.reshape(shape)
-
-    return [first, _spatial(layer, layer.pointwise_kernel, rows, matrix, kernel, 1, layer.bias)]
+    return [first, _spatial(layer, layer.pointwise_kernel, rows, matrix, 1, layer.bias)]
 
 
 def _transposed(layer: Any) -> list[Linear]:
@@ -186,16 +180,10 @@ def _transposed(layer: Any) -> list[Linear]:
         patches = _patches(layer, x, chosen)
         return patches.reshape(len(patches), 1, -1)
 
-    def kernel(matrices: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        *taps, made, read = shape
-        return matrices.reshape(prod(taps), read, made).transpose(0, 2, 1).reshape(shape)
-
-    return [_spatial(layer, layer.kernel, rows, matrix, kernel, 1, layer.bias)]
+    return [_spatial(layer, layer.kernel, rows, matrix, 1, layer.bias)]
 
 
-def _spatial(
-    layer: Any, variable: Any, rows: Callable, matrix: Callable, kernel: Callable, groups: int, bias: Any
-) -> Linear:
+def _spatial(layer: Any, variable: Any, rows: Callable, matrix: Callable, groups: int, bias: Any) -> Linear:
     def positions(shape: tuple[int, ...]) -> int:
         return prod(len(table) for table in _tables(layer, _sides(layer, shape)))
 
@@ -203,7 +191,7 @@ def _spatial(
         taken = _at(_channels_last(layer, y), chosen)
         return taken.reshape(len(taken), groups, -1)
 
-    return Linear(layer, variable, positions, rows, matrix, kernel, outputs, bias)
+    return Linear(layer, variable, positions, rows, matrix, outputs, bias)
 
 
 def _patches(layer: Any, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -235,7 +223,7 @@ def _tables(layer: Any, sides: tuple[int, ...]) -> list[np.ndarray]:
     )
     between = getattr(layer, "output_padding", None)
     between = [None] * len(sides) if between is None else np.broadcast_to(between, len(sides)).tolist()
-    way = isinstance(layer, _TRANSPOSED)
+    way = isinstance(layer, TRANSPOSED)
     per_axis = zip(sides, sizes, strides, dilations, between, strict=True)
     return [_seen(way, layer.padding, *each) for each in per_axis]
 
@@ -266,53 +254,35 @@ def _seen(
 
 def _einsum(layer: layers.EinsumDense) -> list[Linear]:
     """Letters of the kernel are summed over, made, or lanes; the other letters of the input are positions."""
-    inputs, target = layer.equation.replace(" ", "").split("->")
-    source, kernel = inputs.split(",")
-    if "..." in source:
-        source, target = (_spelled(text, layer, source, kernel) for text in (source, target))
+    source, kernel, target = letters_of(layer, layer.input_spec.ndim)
     lanes = [c for c in kernel if c in source and c in target]
     summed = [c for c in kernel if c in source and c not in target]
     made = [c for c in kernel if c not in source]
     places = [c for c in source[1:] if c not in kernel]
     plain = source[:1] == target[:1] and source[0] not in kernel and all(c in target for c in places)
-    if not plain or len(set(source)) < len(source) or not _biased_everywhere(layer, target, lanes + made):
+    biased_everywhere = layer.bias is None or [c for c in target if c in layer.bias_axes] == lanes + made
+    if not plain or len(set(source)) < len(source) or not biased_everywhere:
         return []
     order = [kernel.index(c) for c in lanes + summed + made]
     sizes = dict(zip(kernel, layer.kernel.shape, strict=True))
     shape = [prod(sizes[c] for c in letters) for letters in (lanes, summed, made)]
 
-    def laid(x: np.ndarray, letters: str, last: list[list[str]], chosen: np.ndarray) -> np.ndarray:
-        wanted = [letters[0], *places, *(c for part in last for c in part)]
-        x = x.transpose([letters.index(c) for c in wanted])
+    def laid(x: np.ndarray, letters: list[str], last: list[str], chosen: np.ndarray) -> np.ndarray:
+        x = x.transpose([letters.index(c) for c in (letters[0], *places, *last)])
         taken = _at(x.reshape(len(x), prod(x.shape[1 : 1 + len(places)]), -1), chosen)
         return taken.reshape(len(taken), shape[0], -1)
-
-    def of_matrix(matrices: np.ndarray, whole: tuple[int, ...]) -> np.ndarray:
-        return matrices.reshape([whole[axis] for axis in order]).transpose(np.argsort(order))
 
     return [
         Linear(
             layer,
             layer.kernel,
             lambda given: prod(size for size, c in zip(given, source, strict=True) if c in places),
-            lambda x, chosen: laid(x, source, [lanes, summed], chosen),
+            lambda x, chosen: laid(x, source, lanes + summed, chosen),
             lambda kernel: kernel.transpose(order).reshape(shape),
-            of_matrix,
-            lambda y, chosen: laid(y, target, [lanes, made], chosen),
+            lambda y, chosen: laid(y, target, lanes + made, chosen),
             layer.bias,
         )
     ]
-
-
-def _spelled(text: str, layer: layers.EinsumDense, source: str, kernel: str) -> str:
-    """Returns a part of an equation with letters of its own for an ellipsis."""
-    hidden = layer.input_spec.ndim - len(source.replace("...", ""))
-    return text.replace("...", "".join(chr(ord("α") + number) for number in range(max(hidden, 0))))
-
-
-def _biased_everywhere(layer: layers.EinsumDense, target: str, channels: list[str]) -> bool:
-    """Returns whether the bias, where there is one, is one number for every channel, in the order of the matrices."""
-    return layer.bias is None or [c for c in target if c in layer.bias_axes] == channels
 
 
 _KINDS: dict[tuple[type, ...], Callable[[Any], list[Linear]]] = {
@@ -320,6 +290,6 @@ _KINDS: dict[tuple[type, ...], Callable[[Any], list[Linear]]] = {
     (layers.Conv1D, layers.Conv2D, layers.Conv3D): _convolution,
     (layers.DepthwiseConv1D, layers.DepthwiseConv2D): _depthwise,
     (layers.SeparableConv1D, layers.SeparableConv2D): _separable,
-    _TRANSPOSED: _transposed,
+    TRANSPOSED: _transposed,
     (layers.EinsumDense,): _einsum,
 }

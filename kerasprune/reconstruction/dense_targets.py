@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,13 +92,10 @@ class Targets:
         self.scratch = Scratch()  # of the slim model, too
         self._program, self._run, self._random = dense, ProgramRun(dense, examples, scratch=self.scratch), random
 
-    def pin(self, needed: Mapping[Value, int]) -> None:
-        """Holds tensors that will be asked for, as often as is said."""
-        self._run.pinned.update(needed)
-
-    def unpin(self, needed: Mapping[Value, int]) -> None:
-        """Lets them go."""
-        self._run.pinned.subtract(needed)
+    @property
+    def pinned(self) -> Counter[Value]:
+        """How often tensors will still be asked for, which are held until then."""
+        return self._run.pinned
 
     def of(self, kernel: Kernel, step: Step, total: Value | None, number: int) -> Iterator[Made]:
         """Yields what a kernel makes, batch by batch; to be read to the end.

@@ -11,26 +11,17 @@ import numpy as np
 from keras import layers
 
 from kerasprune._keras import LayerScale, StochasticDepth, nn
-from kerasprune._keras import numpy_operations as knp
+from kerasprune.graph.blocks import SUMS
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.rule import channel_axis
 from kerasprune.reconstruction.as_linear import Linear
 from kerasprune.reconstruction.program import Program, Step, Value, run_step
+from kerasprune.rules.pointwise import DROPOUTS
 
 _CHANNEL_BY_CHANNEL = (
-    layers.BatchNormalization,
-    layers.Dropout,
-    layers.SpatialDropout1D,
-    layers.SpatialDropout2D,
-    layers.SpatialDropout3D,
-    layers.GaussianDropout,
-    layers.GaussianNoise,
-    layers.AlphaDropout,
-    layers.Identity,
-    LayerScale,
+    layers.BatchNormalization, *DROPOUTS, layers.GaussianDropout, layers.GaussianNoise, layers.Identity, LayerScale,
     StochasticDepth,
-)
-_SUMS = (layers.Add, knp.Add)
+)  # fmt: skip
 _EVERYTHING = -np.inf, np.inf
 _RECTIFIERS = {
     keras.activations.linear: _EVERYTHING,
@@ -109,7 +100,7 @@ def _keeps_channels_apart(step: Step, view: Linear) -> bool:
 def _adds(program: Program, step: Step, value: Value, source: Step) -> bool:
     """Returns whether a call adds tensors of one shape to one that hangs on `source` alone."""
     inputs = step.inputs
-    alike = isinstance(step.operation, _SUMS) and len(inputs) > 1 and all(x.shape == value.shape for x in inputs)
+    alike = isinstance(step.operation, SUMS) and len(inputs) > 1 and all(x.shape == value.shape for x in inputs)
     others = [x for x in inputs if x is not value]
     return alike and len(others) == len(inputs) - 1 and not any(source is each for each in program.before(others))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from kerasprune.reconstruction.as_linear import multiplied, product
 _AT_ONCE = 4096  # rows
 
 
-@dataclass
 class LeastSquares:
     """`min ‖X (W₀ + Δ) + 1 bᵀ − Y‖² + ρ tr(XᵀX)/d ‖Δ‖²` for each group, for several Y and ρ one after the other.
 
@@ -22,16 +20,9 @@ class LeastSquares:
         constant: Whether there is a b. X is centred for it.
     """
 
-    rows: np.ndarray
-    start: np.ndarray
-    constant: bool
-    mean: np.ndarray = field(init=False)
-    _gram: np.ndarray = field(init=False)
-    _level: np.ndarray = field(init=False)
-    _dual: bool = field(init=False)
-    _inverse: tuple[float, np.ndarray] | None = field(init=False, default=None)
-
-    def __post_init__(self) -> None:
+    def __init__(self, rows: np.ndarray, start: np.ndarray, constant: bool) -> None:
+        self.rows, self.start, self.constant = rows, start, constant
+        self._inverse: tuple[float, np.ndarray] | None = None
         number, groups, width = self.rows.shape
         self.mean = np.zeros((groups, width))
         if self.constant:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
 import keras
@@ -100,13 +100,12 @@ def paired(slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan, den
     """
     applied = cut(model, plan)
     mine, dense = Program(slim), dense or Program(applied.graph.model)
-    steps: dict[tuple[int, int], Step] = {}
-    times: Counter = Counter()
-    for step, node in zip(dense.steps, dense.nodes, strict=True):
-        steps[id(node), times[id(node)]] = step
-        times[id(node)] += 1
-    times.clear()
-    named: Counter = Counter()
+    theirs: dict[int, deque[Step]] = defaultdict(deque)
+    for step in dense.steps:
+        theirs[id(step.node)].append(step)
+    ours: dict[str, deque[Step]] = defaultdict(deque)
+    for step in mine.steps:
+        ours[step.operation.name].append(step)
     dense_of: dict[Step, Step] = {}
     of: dict[Value, Pair] = {}
     faults = []
@@ -114,10 +113,8 @@ def paired(slim: keras.Model, model: keras.Model | ChannelGraph, plan: Plan, den
         faults.append(f"inputs {[x.shape for x in dense.inputs]}. Received: {[x.shape for x in mine.inputs]}.")
     for call in applied.graph.calls:
         name = call.operation.name
-        step = steps[id(call.node), times[id(call.node)]]
-        times[id(call.node)] += 1
-        own = mine.by_key.get((name, named[name]))
-        named[name] += 1
+        step = theirs[id(call.node)].popleft()
+        own = ours[name].popleft() if ours[name] else None
         if own is None or type(own.operation) is not type(call.operation):
             if getattr(call.operation, "weights", ()) and not isinstance(call.operation, Gate):
                 known = {each.operation.name for each in mine.steps}

@@ -76,14 +76,14 @@ class Step:
         args: Its positional arguments, with a `Value` for every tensor.
         kwargs: Its keyword arguments, likewise.
         outputs: What it makes.
-        key: Its name, and how many calls of that name came before: what tells calls apart in a model and its copies.
+        node: The call in Keras's graph of the model; several steps have one where a nested model is called again.
     """
 
     operation: Any
     args: Any
     kwargs: dict[str, Any]
     outputs: tuple[Value, ...]
-    key: tuple[str, int]
+    node: Any
 
     @property
     def inputs(self) -> list[Value]:
@@ -99,21 +99,16 @@ class Program:
     """
 
     def __init__(self, model: keras.Model) -> None:
-        body, times = functional(model), Counter()
+        body = functional(model)
         self.steps: list[Step] = []
-        self.nodes: list[Any] = []
 
         def visit(node: Any, *args: Any, **kwargs: Any) -> tuple[Value, ...]:
             outputs = tuple(Value(tuple(output.shape)) for output in node.outputs)
-            name = node.operation.name
-            self.steps.append(Step(node.operation, args, kwargs, outputs, (name, times[name])))
-            self.nodes.append(node)
-            times[name] += 1
+            self.steps.append(Step(node.operation, args, kwargs, outputs, node))
             return outputs
 
         self.inputs = [Value(tuple(x.shape)) for x in body.inputs]
         self.outputs = walk(body, self.inputs, visit)
-        self.by_key = {step.key: step for step in self.steps}
         self.maker = {output: step for step in self.steps for output in step.outputs}
         self.readers: dict[Value, list[Step]] = {}
         for step in self.steps:

@@ -16,7 +16,6 @@ from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import values
 from kerasprune.surgery.clone import clone
-from kerasprune.surgery.copy_layer import make_layer
 
 
 def trainable_norms(model: keras.Model) -> list[layers.BatchNormalization]:
@@ -86,7 +85,7 @@ def recalibrate(slim: keras.Model, data: Any, *, samples: int = SAMPLES) -> kera
     """
     raise_faults("Nothing can be recalibrated:", whole_number_faults(1, samples=samples))
     body = functional(slim)
-    new, _ = clone(body, lambda layer: make_layer(layer, {}), lambda node, index, value: value, value=values)
+    new, _ = clone(body, value=values)
     normed = trainable_norms(new)
     if not normed:
         raise PruneError(

@@ -17,7 +17,6 @@ from kerasprune.reconstruction.pairing import paired
 from kerasprune.reconstruction.recalibrate import take_own_statistics
 from kerasprune.reconstruction.solving import Solving
 from kerasprune.surgery.clone import clone
-from kerasprune.surgery.copy_layer import make_layer
 
 _STRONGER = 10, 100, 1000  # ridges that are tried, too
 _TURNS = 8
@@ -91,9 +90,7 @@ def reconstruct(
             faults.append(f"Expected {name} to be a number ≥ 0. Received: {name}={given!r}.")
     raise_faults("The model cannot be reconstructed:", faults)
     paired(slim, model, plan)  # to say first what does not fit
-    new, _ = clone(
-        slim, lambda layer: make_layer(layer, {}), lambda node, index, x: x, value=lambda v: values(v).copy()
-    )
+    new, _ = clone(slim, value=lambda variable: values(variable).copy())
     pairing = paired(new, model, plan)
     examples = example_batches(slim, data, samples)
     targets = Targets(pairing.dense, examples, np.random.default_rng(seed))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
-from typing import Any
 
 import numpy as np
 
@@ -62,9 +61,10 @@ class Evidence:
         return _joined([_wanted(part, tail, fit and fit(part.x)) for part, tail in pairs])
 
     def cuts_off(self) -> bool:
-        """Says whether something behind cuts off what is known to reach it."""
+        """Says whether something behind cuts off what is known to reach it: where it is added to others, these too."""
         pairs = zip(self.parts, self.tails, strict=True)
-        return any(tail and np.isfinite(tail.range).any() and _reaches(tail, part) for part, tail in pairs)
+        bounded = [(part, tail) for part, tail in pairs if tail and np.isfinite(tail.range).any()]
+        return any(tail.sum is None or part.sum is not None for part, tail in bounded)
 
     def split(self) -> tuple[Evidence, Evidence]:
         """Returns what is solved on, and what judges."""
@@ -77,11 +77,6 @@ class Evidence:
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Returns arrays below each other; a single one is not copied."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _reaches(tail: Tail, rows: Rows) -> bool:
-    """Says whether what stands behind a kernel is known: where it is added to others, these too."""
-    return tail.sum is None or rows.sum is not None
 
 
 def _wanted(rows: Rows, tail: Tail | None, present: np.ndarray | None) -> np.ndarray:
@@ -153,11 +148,11 @@ class Solving:
         order = [(calls, self._kernels(calls, apart)) for calls, apart in in_order(program, steps)]
         self.left |= {each.name: f"of class {each.kind}" for each in self.pairing.applied.graph.unknown}
         for calls, kernels in order:
-            self.targets.pin(self._needed(calls, kernels))
+            self.targets.pinned.update(self._needed(calls, kernels))
         for calls, kernels in order:
             for kernel in kernels:
                 self._solve(kernel)
-            self.targets.unpin(self._needed(calls, kernels))
+            self.targets.pinned.subtract(self._needed(calls, kernels))
             self._done.update(calls)
 
     def warn(self) -> None:
@@ -228,7 +223,7 @@ class Solving:
         view, columns = kernel.view, self._columns(kernel)
         factor = 1.0 if kernel.entry.factor is None else kernel.entry.factor(self.pairing.applied.count)
         pair = self.pairing.of.get(tail.sum.outputs[0]) if tail and tail.sum else None
-        if pair and any(self.pairing.has_kernel(each) for each in self._unsolved_before(tail.others)):
+        if pair and any(map(self.pairing.has_kernel, {*self.pairing.slim.before(tail.others)} - self._done)):
             pair = None
         number = self._number(view, sum(steps_of(call) for call, _ in kernel.calls))
         ours = self._slim.batches(*step.inputs, *(tail.others if pair else ()))
@@ -262,18 +257,12 @@ class Solving:
             most = min(most, max(_LEAST, 100 * width))
         return ceil(most / self._count / times)
 
-    def _unsolved_before(self, wanted: Sequence[Any]) -> list[Step]:
-        return [step for step in self.pairing.slim.before(wanted) if step not in self._done]
-
     def _columns(self, kernel: Kernel) -> np.ndarray:
         """Returns for every column of the slim matrices the number of that of the dense ones, (groups, columns)."""
         groups, rows, columns = kernel.dense.start.shape
         numbers = np.arange(groups * columns).reshape(groups, 1, columns)
         numbers = kernel.dense.kernel(np.broadcast_to(numbers, (groups, rows, columns)), kernel.dense.variable.shape)
-        for axis, ids in enumerate(kernel.entry.ids):
-            if ids is not None:
-                numbers = np.take(numbers, self.pairing.applied.take(ids), axis=axis)
-        return kernel.view.matrix(numbers)[:, 0]
+        return kernel.view.matrix(kernel.entry.taken(numbers, self.pairing.applied.take))[:, 0]
 
     def _check(self, kernel: Kernel, rows: Rows) -> None:
         for name, array in (("slim", rows.x), ("dense", rows.y)):

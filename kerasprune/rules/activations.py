@@ -13,8 +13,9 @@ from kerasprune.graph.function_probe import fault_of
 from kerasprune.graph.rule import channel_axis
 
 
-def activate(graph: GraphBuilder, layer: Any, ids: np.ndarray) -> np.ndarray:
-    """Returns the ids after a layer's own activation, which acts on its output along the channel axis."""
+def biased_and_activated(graph: GraphBuilder, layer: Any, ids: np.ndarray) -> np.ndarray:
+    """Returns the ids after a layer's own bias and activation, which act on its output along the channel axis."""
+    graph.slices(layer, layer.bias, ids, role="bias")
     return applied(graph, layer, layer.activation, ids, graph.call.outputs[0], channel_axis(layer))
 
 
@@ -40,6 +41,14 @@ def applied(
     if fault:
         graph.pin(ids, f"{layer.name!r} {fault}")
     return ids
+
+
+def pin_units(graph: GraphBuilder, layer: Any, cell: Any, ids: np.ndarray) -> None:
+    """Pins the units of a recurrent layer that its functions mix, or that say something when they are silent."""
+    for function in (cell.activation, getattr(cell, "recurrent_activation", None)):  # SimpleRNN has one only
+        applied(graph, layer, function, ids, (None, ids.size), 1)
+    if speaks_at_zero(cell.activation):
+        graph.pin(ids, f"{layer.name!r} has an activation that is not zero at zero")
 
 
 def speaks_at_zero(function: Callable[[Any], Any] | None) -> bool:

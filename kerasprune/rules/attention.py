@@ -42,16 +42,9 @@ def multi_head_attention(
     values = graph.new(layer, parts.value_dim, "value_dim")
     several = len(layer.output_dense.kernel.shape) != 3  # an output of several axes keeps them all
     out = None if several else graph.new(layer, layer.output_dense.kernel.shape[-1])
-    _projected(graph, layer, layer.query_dense, query, heads, sizes, compared=True)
-    _projected(graph, layer, layer.key_dense, key or value, heads, sizes, compared=True)
-    _projected(graph, layer, layer.value_dense, value, heads, values)
-    if parts.use_gate:
-        _projected(graph, layer, parts.gate_dense, query, heads, values)
-    _combined(graph, layer, query, heads, values, out)
-    _keeps_its_scale(graph, layer.query_dense, sizes)
+    _attends(graph, layer, query, value, key or value, heads, heads, sizes, values, out)
     if keras.backend.backend() == "jax" and sizes.size == values.size:
         graph.tie(sizes, values)  # there Keras computes attention for keys and values of one size only
-    _compared(graph, query, value, heads, sizes, values)
     graph.sets(layer, "num_heads", heads)
     graph.sets(layer, "key_dim", sizes)
     graph.sets(layer, "value_dim", values)
@@ -80,22 +73,59 @@ def group_query_attention(
     groups = graph.new(layer, layer.num_key_value_heads, "heads")
     heads = np.repeat(groups, layer.num_query_heads // layer.num_key_value_heads)
     sizes = graph.new(layer, layer.head_dim, "head_dim")
-    parts = attention_parts(layer)
-    out = graph.new(layer, parts.output_dense.kernel.shape[-1])
-    _projected(graph, layer, parts.query_dense, query, heads, sizes, compared=True)
-    _projected(graph, layer, parts.key_dense, key or value, groups, sizes, compared=True)
-    _projected(graph, layer, parts.value_dense, value, groups, sizes)
-    if layer.use_gate:
-        _projected(graph, layer, parts.gate_dense, query, heads, sizes)
-    _combined(graph, layer, query, heads, sizes, out)
-    _keeps_its_scale(graph, parts.query_dense, sizes)
-    _compared(graph, query, value, heads, sizes, sizes)
+    out = graph.new(layer, attention_parts(layer).output_dense.kernel.shape[-1])
+    _attends(graph, layer, query, value, key or value, heads, groups, sizes, sizes, out)
     graph.sets(layer, "num_query_heads", heads)
     graph.sets(layer, "num_key_value_heads", groups)
     graph.sets(layer, "head_dim", sizes)
     _seen_by_head(graph, layer, groups, attention_mask, len(query.shape), return_attention_scores)
     graph.tie(graph.on(query, -1), graph.on(value, -1), out)  # this layer wants them equally wide
     return _results(graph, out)
+
+
+def _attends(
+    graph: GraphBuilder,
+    layer: Any,
+    query: Ids,
+    value: Ids,
+    key: Ids,
+    heads: np.ndarray,
+    groups: np.ndarray,
+    sizes: np.ndarray,
+    values: np.ndarray,
+    out: np.ndarray | None,
+) -> None:
+    """Projections of all that goes in, heads of queries compared with those of keys, and a projection of what is found.
+
+    Args:
+        graph: The graph.
+        layer: The layer.
+        query: What goes in as queries.
+        value: What goes in as values.
+        key: What goes in as keys.
+        heads: The heads of queries.
+        groups: Those of keys and values.
+        sizes: The size of queries and keys.
+        values: The size of values.
+        out: The channels of the output; `None` where it has several axes.
+    """
+    parts = attention_parts(layer)
+    _projected(graph, layer, parts.query_dense, query, heads, sizes, compared=True)
+    _projected(graph, layer, parts.key_dense, key, groups, sizes, compared=True)
+    _projected(graph, layer, parts.value_dense, value, groups, values)
+    if parts.gate_dense is not None:
+        _projected(graph, layer, parts.gate_dense, query, heads, values)
+    dense, positions = parts.output_dense, graph.positions(query.shape)
+    if out is None:
+        rest = (None,) * (len(dense.kernel.shape) - 2)
+        graph.kernel(layer, dense.kernel, heads, values, *rest, reads=(0, 1), positions=positions)
+    else:
+        graph.kernel(layer, dense.kernel, heads, values, out, reads=(0, 1), makes=(2,), positions=positions)
+        graph.slices(layer, dense.bias, out, role="bias", makes=(0,))
+    for variable in (parts.query_dense.kernel, parts.query_dense.bias):  # the layer divides by √d of its new d
+        graph.scaled(variable, lambda count: sqrt(count(sizes) / sizes.size))
+    for size in (sizes, values):  # q times k, then the weights times v, for every pair of positions
+        graph.product(heads, graph.positions(query.shape), graph.positions(value.shape), size)
 
 
 def _projected(
@@ -108,33 +138,6 @@ def _projected(
     x = graph.on(x, -1)
     graph.kernel(layer, dense.kernel, x, heads, sizes, reads=(0, *read), makes=(1, 2), positions=positions)
     graph.slices(layer, dense.bias, heads, sizes, reads=(1,) if compared else (), makes=(0, 1), role="bias")
-
-
-def _combined(
-    graph: GraphBuilder, layer: Any, query: Ids, heads: np.ndarray, values: np.ndarray, out: np.ndarray | None
-) -> None:
-    dense = attention_parts(layer).output_dense
-    positions = graph.positions(query.shape)
-    if out is None:
-        rest = (None,) * (len(dense.kernel.shape) - 2)
-        graph.kernel(layer, dense.kernel, heads, values, *rest, reads=(0, 1), positions=positions)
-        return
-    graph.kernel(layer, dense.kernel, heads, values, out, reads=(0, 1), makes=(2,), positions=positions)
-    graph.slices(layer, dense.bias, out, role="bias", makes=(0,))
-
-
-def _compared(
-    graph: GraphBuilder, query: Ids, value: Ids, heads: np.ndarray, sizes: np.ndarray, values: np.ndarray
-) -> None:
-    """Every head multiplies q with k, then the weights with v, for every pair of positions."""
-    for size in (sizes, values):
-        graph.product(heads, graph.positions(query.shape), graph.positions(value.shape), size)
-
-
-def _keeps_its_scale(graph: GraphBuilder, dense: Any, sizes: np.ndarray) -> None:
-    """The layer divides by √d of its new d: the query makes up for it."""
-    for variable in (dense.kernel, dense.bias):
-        graph.scaled(variable, lambda count: sqrt(count(sizes) / sizes.size))
 
 
 def _seen_by_head(

@@ -8,7 +8,7 @@ from keras import layers
 from kerasprune._keras import stored_kernel
 from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import BIAS, rule
-from kerasprune.rules.activations import activate
+from kerasprune.rules.activations import biased_and_activated
 
 
 @rule(layers.Dense, constant=BIAS, reads=("units", "activation"))
@@ -16,6 +16,5 @@ def dense(graph: GraphBuilder, layer: layers.Dense, x: np.ndarray) -> np.ndarray
     """`out[u] = Σ_c kernel[c, u] · x[c] + bias[u]`."""
     out = graph.new(layer, layer.units)
     graph.kernel(layer, stored_kernel(layer), x, out, reads=(0,), makes=(1,))
-    graph.slices(layer, layer.bias, out, role="bias")
     graph.sets(layer, "units", out)
-    return activate(graph, layer, out)
+    return biased_and_activated(graph, layer, out)

@@ -8,10 +8,11 @@ import numpy as np
 from keras import layers
 
 from kerasprune.errors import PruneError
-from kerasprune.graph.channels import Count, Ids
+from kerasprune.graph.channels import Ids
 from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import SILENT, tensor_rule
 from kerasprune.rules.activations import applied, speaks_at_zero
+from kerasprune.rules.reshape import following
 
 
 @tensor_rule(layers.EinsumDense, constant=SILENT, reads=("equation", "output_shape", "activation", "bias_axes"))
@@ -22,7 +23,7 @@ def einsum_dense(graph: GraphBuilder, layer: layers.EinsumDense, x: Ids) -> Ids:
     channels keep their lanes.
     """
     shape = graph.call.outputs[0]
-    source, kernel, target = _letters(layer, x, shape)
+    source, kernel, target = letters_of(layer, len(x.shape))
     axes: dict[str, np.ndarray] = {}
     for axis, letter in enumerate(kernel):
         if letter in source:
@@ -46,34 +47,31 @@ def einsum_dense(graph: GraphBuilder, layer: layers.EinsumDense, x: Ids) -> Ids:
     graph.emits([a for a in out if speaks or layer.bias is not None and target[a] not in layer.bias_axes])
     for axis, ids in out.items():
         applied(graph, layer, layer.activation, ids, shape, axis)
-    graph.sets(layer, "output_shape", _following(layer, out, len(shape)))
-    return Ids(shape, out)
+    made, written = Ids(shape, out), layer.partial_output_shape
+    graph.sets(layer, "output_shape", following(written, made, skip=len(shape) - len(written)))
+    return made
 
 
-def _following(layer: layers.EinsumDense, out: dict[int, np.ndarray], rank: int):  # noqa: ANN202
-    written = tuple(layer.partial_output_shape)
+def letters_of(layer: layers.EinsumDense, rank: int) -> tuple[list[str], list[str], list[str]]:
+    """Returns one letter per axis of the input, the kernel and the output; those of an ellipsis are numbered.
 
-    def shape(count: Count) -> tuple:
-        kept = {axis - (rank - len(written)): count(ids) for axis, ids in out.items()}
-        return tuple(kept.get(axis, size) if size is not None else None for axis, size in enumerate(written))
+    Args:
+        layer: The layer.
+        rank: How many axes its input has.
 
-    return shape
-
-
-def _letters(layer: layers.EinsumDense, x: Ids, shape: tuple) -> tuple[list[str], list[str], list[str]]:
-    """Returns one letter per axis of the input, the kernel and the output; those of an ellipsis are numbered."""
+    Raises:
+        PruneError: The kernel has an ellipsis.
+    """
     inputs, target = layer.equation.replace(" ", "").split("->")
     source, kernel = inputs.split(",")
+    hidden = [f"…{number}" for number in range(rank - len(source.replace("...", "")))]
 
-    def spelled(text: str, rank: int) -> list[str]:
-        if "..." not in text:
-            return list(text)
-        left, right = text.split("...")
-        hidden = rank - len(left) - len(right)
-        return [*left, *(f"…{i}" for i in range(hidden)), *right]
+    def spelled(text: str) -> list[str]:
+        left, ellipsis, right = text.partition("...")
+        return [*left, *(hidden if ellipsis else ()), *right]
 
     if "..." in kernel:
         raise PruneError(
             f"Expected no ellipsis in the kernel of an EinsumDense. Received: {layer.equation!r} in {layer.name!r}."
         )
-    return spelled(source, len(x.shape)), list(kernel), spelled(target, len(shape))
+    return spelled(source), list(kernel), spelled(target)

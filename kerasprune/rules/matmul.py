@@ -12,6 +12,7 @@ from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import UNKNOWN, tensor_rule
+from kerasprune.rules.merge import shape_of
 
 
 @tensor_rule(knp.Matmul, constant=UNKNOWN, reads=())
@@ -19,8 +20,8 @@ def matmul(graph: GraphBuilder, operation: Any, x1: Any, x2: Any) -> Ids:
     """`out[…, i, k] = Σ_j x1[…, i, j] · x2[…, j, k]`."""
     shape = graph.call.outputs[0]
     letters = [f"b{axis}" for axis in range(len(shape) - 2)]
-    first = [*letters, "i", "j"][-len(np.shape(x1) if not isinstance(x1, Ids) else x1.shape) :]
-    second = [*letters, "j", "k"][-len(np.shape(x2) if not isinstance(x2, Ids) else x2.shape) :]
+    first = [*letters, "i", "j"][-len(shape_of(x1)) :]
+    second = [*letters, "j", "k"][-len(shape_of(x2)) :]
     return contracted(graph, operation, [x1, x2], [first, second], [*letters, "i", "k"])
 
 
@@ -61,8 +62,7 @@ def attention(
 ) -> list[Ids]:
     """`softmax(score(query, key)) · value`: the channels of the value keep their lanes, where they are not keys too."""
     value = inputs[1]
-    compared = inputs if len(inputs) == 2 else [inputs[0], inputs[2]]
-    for x in compared:
+    for x in (inputs[0], inputs[-1]):  # values are keys where there are no others
         graph.pin_all(x, f"{layer.name!r} compares them")
     graph.pin_all(value, f"{layer.name!r} attends along that axis", but=(2,))
     times = inputs[0].shape[1], value.shape[1]
@@ -100,7 +100,7 @@ def contracted(
         carried = [x.axes[axis] for x, axis in carriers if isinstance(x, Ids) and axis in x.axes]
         if not carried:
             continue
-        wide = [x for x, axis in carriers if _size(x, axis) != 1]
+        wide = [x for x, axis in carriers if shape_of(x)[axis] != 1]
         if name not in target or len(carried) < len(wide):
             why = "contracts them" if name not in target else "joins them with channels that always stay"
             for ids in carried:
@@ -116,14 +116,12 @@ def _extents(operands: list[Any], names: list[list[str]]) -> list[np.ndarray | i
     found: dict[str, np.ndarray | int | None] = {}
     for x, letters in zip(operands, names, strict=True):
         for axis, letter in enumerate(letters):
-            if letter not in batch and (letter not in found or _size(x, axis) != 1):  # an axis of size one is repeated
+            if letter not in batch and (
+                letter not in found or shape_of(x)[axis] != 1
+            ):  # an axis of size one is repeated
                 found[letter] = _extent(x, axis)
     return list(found.values())
 
 
 def _extent(x: Any, axis: int) -> np.ndarray | int | None:
-    return x.axes[axis] if isinstance(x, Ids) and axis in x.axes else _size(x, axis)
-
-
-def _size(x: Any, axis: int) -> int | None:
-    return x.shape[axis] if isinstance(x, Ids) else np.shape(x)[axis]
+    return x.axes[axis] if isinstance(x, Ids) and axis in x.axes else shape_of(x)[axis]

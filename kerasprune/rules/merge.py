@@ -72,8 +72,8 @@ def combine(graph: GraphBuilder, operands: list[Any], couple: Callable[..., np.n
         here = [
             (index, operand, axis - len(shape))
             for index, operand in enumerate(operands)
-            if len(_shape(operand)) >= len(shape) - axis
-            and (_shape(operand)[axis - len(shape)] != 1 or shape[axis] == 1)
+            if len(shape_of(operand)) >= len(shape) - axis
+            and (shape_of(operand)[axis - len(shape)] != 1 or shape[axis] == 1)
         ]
         carried = [o.axes[a % len(o.shape)] for _, o, a in here if isinstance(o, Ids) and a % len(o.shape) in o.axes]
         if not carried:
@@ -97,7 +97,8 @@ def _cut(axes: dict[int, np.ndarray], value: Any, take: Take) -> np.ndarray:
     return array
 
 
-def _shape(operand: Any) -> tuple[int | None, ...]:
+def shape_of(operand: Any) -> tuple[int | None, ...]:
+    """Returns the shape of a tensor, or of a constant in its place."""
     return operand.shape if isinstance(operand, Ids) else np.shape(operand)
 
 
@@ -108,8 +109,6 @@ def concatenate(graph: GraphBuilder, operation: Any, inputs: list[Ids]) -> Ids:
     along = operation.axis % len(shape)
     axes = {}
     for axis in sorted(set().union(*(x.axes for x in inputs))):
-        if axis == along:
-            axes[axis] = np.concatenate([graph.on(x, axis) for x in inputs])
-        else:
-            axes[axis] = graph.tie(*(graph.on(x, axis) for x in inputs))
+        lines = [graph.on(x, axis) for x in inputs]
+        axes[axis] = np.concatenate(lines) if axis == along else graph.tie(*lines)
     return Ids(shape, axes)

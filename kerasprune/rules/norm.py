@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from keras import layers
 
@@ -24,19 +26,17 @@ def batch_normalization(graph: GraphBuilder, layer: layers.BatchNormalization, x
 @tensor_rule(layers.LayerNormalization, constant=SILENT, reads=("axis",))
 def layer_normalization(graph: GraphBuilder, layer: layers.LayerNormalization, x: Ids) -> Ids:
     """Mean and variance over the channels of one position."""
-    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
-    return _over_channels(graph, layer, x, axes, (layer.gamma, layer.beta))
+    return _over_channels(graph, layer, x, layer.gamma, layer.beta)
 
 
 @tensor_rule(layers.RMSNormalization, constant=SILENT, reads=("axis",))
 def rms_normalization(graph: GraphBuilder, layer: layers.RMSNormalization, x: Ids) -> Ids:
     """Root mean square over the channels of one position."""
-    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
-    return _over_channels(graph, layer, x, axes, (layer.scale,))
+    return _over_channels(graph, layer, x, layer.scale)
 
 
-def _over_channels(graph: GraphBuilder, layer: layers.Layer, x: Ids, axes: list[int], variables: tuple) -> Ids:
-    axes = sorted(axis % len(x.shape) for axis in axes)
+def _over_channels(graph: GraphBuilder, layer: Any, x: Ids, *variables: Any) -> Ids:
+    axes = sorted((np.atleast_1d(layer.axis) % len(x.shape)).tolist())
     if axes != [len(x.shape) - 1]:
         graph.pin_all(x, f"{layer.name!r} normalises over axes {axes}")
         return x
@@ -51,12 +51,13 @@ def _over_channels(graph: GraphBuilder, layer: layers.Layer, x: Ids, axes: list[
 @tensor_rule(layers.GroupNormalization, constant=SILENT, reads=("groups", "axis"))
 def group_normalization(graph: GraphBuilder, layer: layers.GroupNormalization, x: Ids) -> Ids:
     """Statistics over the positions and channels of each group; every group loses the same number of channels."""
-    if layer.axis % len(x.shape) != len(x.shape) - 1 and x.axes.keys() - {layer.axis % len(x.shape)}:
+    axis = layer.axis % len(x.shape)
+    if axis != len(x.shape) - 1 and x.axes.keys() - {axis}:
         # Its statistics run over all axes but the batch and those of other groups, channels of another axis included.
         graph.pin_all(x, f"{layer.name!r} takes its statistics over the channels, axis={layer.axis}")
-    elif x.axes.keys() - {layer.axis % len(x.shape)}:
-        graph.pin_all(x, f"{layer.name!r} takes its statistics over that axis", but=(layer.axis % len(x.shape),))
-    ids = graph.on(x, layer.axis)
+    else:
+        graph.pin_all(x, f"{layer.name!r} takes its statistics over that axis", but=(axis,))
+    ids = graph.on(x, axis)
     graph.slices(layer, layer.gamma, ids)
     graph.slices(layer, layer.beta, ids)
     if layer.groups in (-1, ids.size):
@@ -64,7 +65,7 @@ def group_normalization(graph: GraphBuilder, layer: layers.GroupNormalization, x
     elif layer.groups > 1:
         graph.tie(*ids.reshape(layer.groups, -1))
     graph.norm(layer, layer.axis, ids)
-    return Ids(x.shape, {**x.axes, layer.axis % len(x.shape): ids})
+    return Ids(x.shape, {**x.axes, axis: ids})
 
 
 @tensor_rule(layers.UnitNormalization, reads=("axis",))

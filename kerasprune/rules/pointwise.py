@@ -15,30 +15,20 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.function_probe import fault_of
-from kerasprune.graph.rule import KEEP_ITS_CHANNELS, POINTWISE, tensor_rule
+from kerasprune.graph.rule import KEEP_ITS_CHANNELS, POINTWISE, named, tensor_rule
 from kerasprune.rules.activations import applied
 
 _LAYERS = (
     layers.ReLU, layers.LeakyReLU, layers.ELU, layers.GaussianDropout, layers.GaussianNoise,
-    layers.ActivityRegularization, layers.Identity, TFDIdentity,
+    layers.ActivityRegularization, layers.Identity, TFDIdentity, StochasticDepth,
 )  # fmt: skip
-_DROPOUTS = (
+DROPOUTS = (
     layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D, layers.AlphaDropout,
 )  # fmt: skip
-_OPERATIONS = tuple(
-    getattr(knp, name)
-    for name in (
-        "Absolute", "Arctan", "Clip", "Copy", "Cos", "Exp", "Expm1", "Log", "Log1p", "Negative", "Reciprocal",
-        "Round", "Sign", "Sin", "Sqrt", "Square", "Tanh",
-    )
-) + tuple(
-    getattr(nn, name)
-    for name in (
-        "Relu", "Relu6", "Sigmoid", "Softplus", "Softsign", "SoftShrink", "Silu", "Squareplus", "LogSigmoid",
-        "LeakyRelu", "HardSigmoid", "HardSilu", "Elu", "Selu", "Gelu", "Celu", "TanhShrink", "HardTanh",
-        "HardShrink", "Threshold",
-    )
-) + (core.Cast, core.StopGradient)  # fmt: skip
+_MIXING = (nn.Softmax, nn.LogSoftmax)
+_OPERATIONS = [
+    each for module in (knp, nn, core) for each in named("pointwise", module) if each not in (layers.Softmax, *_MIXING)
+]
 
 
 @tensor_rule(*_LAYERS, *_OPERATIONS, constant=POINTWISE, reads=())
@@ -55,7 +45,7 @@ def rescaling(graph: GraphBuilder, layer: layers.Rescaling, x: Ids) -> Ids:
     return x
 
 
-@tensor_rule(*_DROPOUTS, constant=POINTWISE, reads=("noise_shape",))
+@tensor_rule(*DROPOUTS, constant=POINTWISE, reads=("noise_shape",))
 def dropout(graph: GraphBuilder, layer: layers.Layer, x: Ids) -> Ids:
     """`out[c] = x[c] · m`; a mask whose shape holds the number of channels keeps them."""
     for axis, size in enumerate(layer.noise_shape or ()):
@@ -91,11 +81,10 @@ def function_of_the_user(graph: GraphBuilder, layer: layers.Lambda, x: Ids) -> I
     return x
 
 
-@tensor_rule(layers.Softmax, nn.Softmax, nn.LogSoftmax, reads=("axis",))
+@tensor_rule(layers.Softmax, *_MIXING, reads=("axis",))
 def softmax(graph: GraphBuilder, operation: Any, x: Ids) -> Ids:
     """Normalises over an axis: channels on it stay, channels on the others keep their lanes."""
-    axes = operation.axis if isinstance(operation.axis, list | tuple) else [operation.axis]
-    mixed = [axis % len(x.shape) for axis in axes]
+    mixed = (np.atleast_1d(operation.axis) % len(x.shape)).tolist()
     if 0 in mixed:
         graph.pin_all(x, f"{operation.name!r} normalises over the batch")
     for axis in mixed:
@@ -127,9 +116,3 @@ def layer_scale(graph: GraphBuilder, layer: LayerScale, x: Ids) -> Ids:
     graph.slices(layer, layer.gamma, ids, role="scale")
     graph.sets(layer, "projection_dim", ids)
     return Ids(x.shape, {**x.axes, len(x.shape) - 1: ids})
-
-
-@tensor_rule(StochasticDepth, constant=POINTWISE, reads=())
-def stochastic_depth(graph: GraphBuilder, layer: StochasticDepth, x: Ids) -> Ids:
-    """Drops whole samples of a branch while training."""
-    return x

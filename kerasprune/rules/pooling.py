@@ -4,32 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from keras import layers
 
 from kerasprune._keras import nn
 from kerasprune._keras import numpy_operations as knp
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.coupling import GraphBuilder
-from kerasprune.graph.rule import CARRIED, channel_axis, tensor_rule
-
-_POOLS = tuple(getattr(layers, f"{kind}Pooling{n}D") for kind in ("Max", "Average") for n in (1, 2, 3))
-_GLOBAL = tuple(getattr(layers, f"Global{kind}Pooling{n}D") for kind in ("Max", "Average") for n in (1, 2, 3))
-_ADAPTIVE = tuple(
-    getattr(layers, f"Adaptive{kind}Pooling{n}D")
-    for kind in ("Max", "Average")
-    for n in (1, 2, 3)
-    if hasattr(layers, f"Adaptive{kind}Pooling{n}D")
-)
-_SPACE = tuple(getattr(layers, f"{kind}{n}D") for kind in ("Cropping", "UpSampling") for n in (1, 2, 3))
+from kerasprune.graph.rule import CARRIED, channel_axis, named, tensor_rule
 
 
 @tensor_rule(
-    *_POOLS,
-    *_GLOBAL,
-    *_ADAPTIVE,
-    *_SPACE,
-    layers.Resizing,
-    layers.CenterCrop,
+    *named("pooling", layers),
     nn.MaxPool,
     nn.AveragePool,
     constant=CARRIED,
@@ -44,20 +30,11 @@ def spatial(graph: GraphBuilder, layer: Any, x: Ids) -> Ids:
     return Ids(shape, {after: x.axes[before]} if before in x.axes else {})
 
 
-_REDUCTIONS = (
-    knp.All, knp.Amax, knp.Amin, knp.Any, knp.Argmax, knp.Argmin, knp.CountNonzero, knp.Max, knp.Mean, knp.Median,
-    knp.Min, knp.Prod, knp.Std, knp.Sum, knp.Var,
-)  # fmt: skip
-
-
-@tensor_rule(*_REDUCTIONS, reads=("axis", "keepdims"))
+@tensor_rule(*named("pooling", knp), reads=("axis", "keepdims"))
 def reduction(graph: GraphBuilder, operation: Any, x: Ids, initial: Any = None) -> Ids:
     """Channels on the other axes keep their lanes."""
     rank = len(x.shape)
-    axis = operation.axis
-    removed = (
-        set(range(rank)) if axis is None else {a % rank for a in (axis if isinstance(axis, list | tuple) else [axis])}
-    )
+    removed = set(range(rank)) if operation.axis is None else {int(a) % rank for a in np.atleast_1d(operation.axis)}
     graph.pin_all(x, f"{operation.name!r} reduces over the channels", but=tuple(a for a in x.axes if a not in removed))
     if 0 in removed:
         graph.pin_all(x, f"{operation.name!r} reduces over the batch")

@@ -8,16 +8,15 @@ from keras import layers, tree
 
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.coupling import GraphBuilder
-from kerasprune.graph.rule import UNKNOWN, tensor_rule
+from kerasprune.graph.rule import UNKNOWN, named, tensor_rule
 
-_NAMES = (
+_NOT_OF_IMAGES = (
     "CategoryEncoding", "Discretization", "HashedCrossing", "Hashing", "IntegerLookup", "MaxNumBoundingBoxes",
     "MelSpectrogram", "Pipeline", "STFTSpectrogram", "StringLookup", "TextVectorization",
 )  # fmt: skip
-_LAYERS = [getattr(layers, name) for name in _NAMES if hasattr(layers, name)]
 
 
-@tensor_rule(*_LAYERS, constant=UNKNOWN)
+@tensor_rule(*(each for each in named("preprocessing", layers) if each.__name__ in _NOT_OF_IMAGES), constant=UNKNOWN)
 def preprocessing(graph: GraphBuilder, layer: layers.Layer, x: Any) -> list[Ids]:
     """What goes in is looked up, counted or transformed as a whole."""
     for each in tree.flatten(x):
@@ -32,18 +31,10 @@ def masking(graph: GraphBuilder, layer: layers.Masking, x: Ids) -> Ids:
     return x
 
 
-_AUGMENTING = (
-    "AugMix", "AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "CutMix", "Equalization", "MixUp",
-    "RandAugment", "RandomBrightness",
-    "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomCrop", "RandomElasticTransform",
-    "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert",
-    "RandomPerspective", "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear",
-    "RandomTranslation", "RandomZoom", "Solarization",
-)  # fmt: skip
-_AUGMENTATIONS = [getattr(layers, name) for name in _AUGMENTING if hasattr(layers, name)]
+_OTHERS = ("Masking", *_NOT_OF_IMAGES)
 
 
-@tensor_rule(*_AUGMENTATIONS, constant=UNKNOWN)
+@tensor_rule(*(each for each in named("preprocessing", layers) if each.__name__ not in _OTHERS), constant=UNKNOWN)
 def augmentation(graph: GraphBuilder, layer: layers.Layer, x: Any) -> list[Ids]:
     """Identity, or a function of colours, when the network is used; in training colours may be mixed.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.channels import Ids
 from kerasprune.graph.coupling import GraphBuilder
 from kerasprune.graph.rule import KEEP_ITS_CHANNELS, SILENT, find, tensor_rule
-from kerasprune.rules.activations import applied, speaks_at_zero
+from kerasprune.rules.activations import pin_units
 
 _GATES = {layers.LSTMCell: 4, layers.GRUCell: 3, layers.SimpleRNNCell: 1}
 _LAYERS = (layers.LSTM, layers.GRU, layers.SimpleRNN)
@@ -88,16 +89,13 @@ def _cells(layer: Any) -> list[_Cell] | None:
     states = list(layer.states or ())
     if isinstance(layer, _LAYERS):
         return [_Cell(layer.cell, (), states)] if isinstance(layer.cell, tuple(_GATES)) else None
-    cells, path = [layer.cell], ("cell", "config")
+    found = [_Cell(layer.cell, ("cell", "config"), states)]
     if type(layer.cell) is layers.StackedRNNCells:
-        cells = layer.cell.cells
         found = [
-            _Cell(cell, (*path, "cells", index, "config"), tree.flatten(states[index : index + 1]))
-            for index, cell in enumerate(cells)
+            _Cell(cell, ("cell", "config", "cells", index, "config"), tree.flatten(states[index : index + 1]))
+            for index, cell in enumerate(layer.cell.cells)
         ]
-    else:
-        found = [_Cell(layer.cell, path, states)]
-    return found if all(type(cell) in _GATES for cell in cells) else None
+    return found if all(type(each.cell) in _GATES for each in found) else None
 
 
 def _tensors(*arguments: Any) -> list[Ids]:
@@ -121,19 +119,44 @@ def _run(graph: GraphBuilder, layer: Any, cells: Sequence[_Cell], x: Ids) -> lis
 def _cell(graph: GraphBuilder, layer: Any, each: _Cell, x: Ids, out: np.ndarray) -> None:
     cell = each.cell
     gates = next(gates for kind, gates in _GATES.items() if isinstance(cell, kind))
-    for function in (cell.activation, getattr(cell, "recurrent_activation", None)):  # SimpleRNN has one only
-        applied(graph, layer, function, out, (None, out.size), 1)
-    if speaks_at_zero(cell.activation):  # what a silent unit would say
-        graph.pin(out, f"{layer.name!r} has an activation that is not zero at zero")
+    pin_units(graph, layer, cell, out)
     if type(cell) not in _GATES:
         graph.pin(out, f"{layer.name!r} has a cell of its own class {type(cell).__name__}")
     graph.pin_all(x, f"{layer.name!r} runs along that axis", but=(len(x.shape) - 1,))
-    gated = np.tile(out, gates)
-    steps = x.shape[1]
-    graph.kernel(layer, cell.kernel, graph.on(x, -1), gated, reads=(0,), makes=(1,), positions=steps)
-    graph.kernel(layer, cell.recurrent_kernel, out, gated, reads=(0,), makes=(1,), positions=steps)
+    _gated(graph, layer, cell, graph.on(x, -1), np.tile(out, gates), x.shape[1])
     for state in each.states:
         graph.slices(layer, state, None, out)
+
+
+@tensor_rule(
+    layers.ConvLSTM1D,
+    layers.ConvLSTM2D,
+    layers.ConvLSTM3D,
+    constant=SILENT,
+    reads=("activation", "cell", "filters", "recurrent_activation"),
+)
+def conv_lstm(graph: GraphBuilder, layer: layers.Layer, x: Ids) -> list[Ids]:
+    """As an LSTM, with convolutions: kernels are `(…, channels, 4·filters)` and `(…, filters, 4·filters)`."""
+    cell, first = layer.cell, layer.cell.data_format == "channels_first"
+    axis = 2 if first else len(x.shape) - 1
+    graph.pin_all(x, f"{layer.name!r} runs along that axis", but=(axis,))
+    out = graph.new(layer, cell.filters)
+    pin_units(graph, layer, cell, out)
+    shape = graph.call.outputs[0]
+    sides = shape[-cell.rank :] if first else shape[-1 - cell.rank : -1]
+    positions = None if None in (x.shape[1], *sides) else x.shape[1] * prod(sides)
+    _gated(graph, layer, cell, graph.on(x, axis), np.tile(out, 4), positions)
+    graph.sets(layer, "filters", out)
+    return [Ids(shape, {len(shape) - 1 - cell.rank if first else len(shape) - 1: out}) for shape in graph.call.outputs]
+
+
+def _gated(graph: GraphBuilder, layer: Any, cell: Any, x: np.ndarray, gated: np.ndarray, positions: int | None) -> None:
+    """Both kernels of a cell, which make all gates of its units, one gate behind the other, and their biases."""
+    rank = len(cell.kernel.shape) - 2  # of space
+    out = gated[: cell.recurrent_kernel.shape[rank]]
+    for kernel, read in ((cell.kernel, x), (cell.recurrent_kernel, out)):
+        ids = (*(None,) * rank, read, gated)
+        graph.kernel(layer, kernel, *ids, reads=(rank,), makes=(rank + 1,), positions=positions)
     if cell.bias is not None:
         rows = (None,) * (len(cell.bias.shape) - 1)  # GRU with reset_after has two rows of biases
         graph.slices(layer, cell.bias, *rows, gated, role="bias", makes=(len(rows),))

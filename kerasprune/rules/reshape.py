@@ -90,12 +90,18 @@ def repeat_vector(graph: GraphBuilder, layer: layers.RepeatVector, x: Ids) -> Id
 
 
 def following(written: Sequence[int], out: Ids, skip: int) -> Any:
-    """Returns `count -> shape`: the shape as the user wrote it, with the channel axes that shrink replaced."""
+    """Returns `count -> shape`: the shape as the user wrote it, with the channel axes that shrink replaced.
+
+    Args:
+        written: The shape; −1 or `None` where a size is free.
+        out: What has this shape, behind axes that the user did not write.
+        skip: How many these are.
+    """
     written = tuple(written)
 
     def shape(count: Count) -> tuple[int, ...]:
         kept = {axis - skip: count(ids) for axis, ids in out.axes.items()}
-        return tuple(kept.get(axis, size) if size != -1 else size for axis, size in enumerate(written))
+        return tuple(kept.get(axis, size) if size not in (-1, None) else size for axis, size in enumerate(written))
 
     return shape
 
@@ -124,14 +130,12 @@ def reshaped(graph: GraphBuilder, x: Ids, shape: tuple[int | None, ...]) -> Ids:
         sizes = [x.shape[axis] for axis in before]
         if len(carrying) == 2 and [s for a, s in zip(before, sizes, strict=True) if a not in carrying] in ([], [1]):
             flat = graph.join(x.axes[carrying[0]], x.axes[carrying[1]])
-            wide = [axis for axis in after if shape[axis] != 1]
-            axes.update(_placed(graph, flat, wide, [shape[axis] for axis in wide]))
-            continue
-        if len(carrying) > 1 or None in sizes or None in [shape[a] for a in after]:
+        elif len(carrying) > 1 or None in sizes or None in [shape[a] for a in after]:
             for axis in carrying:
                 graph.pin(x.axes[axis], "reshaped together with an axis that cannot be followed")
             continue
-        flat = _spread(x.axes[carrying[0]], before.index(carrying[0]), sizes)
+        else:
+            flat = _spread(x.axes[carrying[0]], before.index(carrying[0]), sizes)
         wide = [axis for axis in after if shape[axis] != 1]
         axes.update(_placed(graph, flat, wide, [shape[axis] for axis in wide]))
     return Ids(shape, axes)

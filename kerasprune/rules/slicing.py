@@ -25,20 +25,16 @@ def get_item(graph: GraphBuilder, operation: Any, x: Ids, key: Any) -> Ids:
             after += 1
             continue
         ids = x.axes.get(before)
-        if isinstance(part, slice):
-            if ids is not None and part in (slice(None), slice(0, None), slice(0, ids.size)):
-                axes[after] = ids
-            elif ids is not None and part.step in (None, 1):
-                axes[after] = ids[part]
-            elif ids is not None:
+        if ids is not None and isinstance(part, slice):
+            whole = part in (slice(None), slice(0, None), slice(0, ids.size))
+            axes[after] = ids if whole else ids[part]
+            if part.step not in (None, 1):
                 graph.pin(ids, f"{operation.name!r} takes every {part.step}th channel")
-                axes[after] = ids[part]
-            if ids is not None and part != slice(None):
+            if part != slice(None):
                 changes[index] = ids, part
-            after += 1
         elif ids is not None:
             graph.pin(ids, f"{operation.name!r} picks channels by number")
-        before += 1
+        before, after = before + 1, after + isinstance(part, slice)
     if changes:
         graph.argument(1, partial(_new_key, full, changes))
     return Ids(shape, axes)

@@ -16,7 +16,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
 
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Slice, TracedCall
@@ -24,10 +23,9 @@ from kerasprune.graph.graph import ChannelGraph, values
 from kerasprune.graph.rule import BIAS, channel_axis, find
 from kerasprune.graph.walk import is_model, nodes
 from kerasprune.graph.wiring import bodies, wiring
+from kerasprune.rules.conv import TRANSPOSED
 from kerasprune.surgery.applied_plan import AppliedPlan
 from kerasprune.surgery.constants import Emitted, constant_line, constants, emits
-
-_TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
 
 
 @dataclass
@@ -123,7 +121,7 @@ def _note(
         old = 0.0 if layer.bias is None else values(layer.bias)
         folded.biases[id(layer)] = layer, (old + delta)[alive[out]]
     wide = prod(getattr(layer, "kernel_size", (1,))) > 1
-    between = isinstance(layer, _TRANSPOSED) and (wide or prod(np.atleast_1d(layer.strides)) > 1)
+    between = isinstance(layer, TRANSPOSED) and (wide or prod(np.atleast_1d(layer.strides)) > 1)
     if bordered or between or wide and layer.padding != "valid":
         folded.padded.append(layer.name)
 
@@ -140,7 +138,7 @@ def _delta(kernels: list[Slice], constant: np.ndarray) -> np.ndarray:
         taps = np.moveaxis(array, axes, (-2, -1))
         if array.ndim > 2:
             taps = taps.sum(axis=tuple(range(array.ndim - 2)), dtype="float64")
-        if isinstance(kernel.owner, _TRANSPOSED):
+        if isinstance(kernel.owner, TRANSPOSED):
             taps = taps / prod(np.atleast_1d(kernel.owner.strides))
         groups = constant.size // taps.shape[0]
         if groups == 1:

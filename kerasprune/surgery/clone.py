@@ -15,17 +15,22 @@ from keras import tree
 from kerasprune._keras import inner_layers, maker, structures
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import functional
-from kerasprune.graph.walk import Dropped, is_model, nodes, walk
+from kerasprune.graph.walk import Dropped, all_nodes, walk
+from kerasprune.surgery.copy_layer import make_layer
 
 Make = Callable[[Any], Any]
 Change = Callable[[Any, int, Any], Any]
 Value = Callable[[keras.Variable], np.ndarray]
 
 
+def _as_given(node: Any, index: int, value: Any) -> Any:
+    return value
+
+
 def clone(
     model: keras.Model,
-    make: Make,
-    argument: Change,
+    make: Make = make_layer,
+    argument: Change = _as_given,
     dropped: Dropped = Dropped(),  # noqa: B008
     value: Value | None = None,
     added: Mapping[int, np.ndarray] = MappingProxyType({}),
@@ -34,8 +39,9 @@ def clone(
 
     Args:
         model: A functional or Sequential model; it is left untouched.
-        make: Returns the new layer or operation for an old one; called once for each.
-        argument: `argument(node, index, value)` returns the value of a positional argument of a call.
+        make: Returns the new layer or operation for an old one; called once for each. Defaults to one like it.
+        argument: `argument(node, index, value)` returns the value of a positional argument of a call. Defaults to the
+            same.
         dropped: Parts that are left out. Defaults to none.
         value: `value(variable)` returns what the new layer has in place of an old one's variable. Defaults to fresh
             weights.
@@ -65,23 +71,21 @@ def clone(
 
     def copy(old: keras.Model, fed: list[Any]) -> keras.Model:
         body = functional(old)
-        inputs = [_input_like(x, source) for x, source in zip(body.inputs, fed, strict=False)]
+        inputs = [input_like(x, source) for x, source in zip(body.inputs, fed, strict=False)]
         outputs = walk(body, inputs, visit, enter, dropped)
         outputs = [_told_apart(y, inputs, old.name) if dropped.bypass else y for y in outputs]
-        packed = [tree.pack_sequence_as(s, t) for s, t in zip(structures(body), (inputs, outputs), strict=True)]
-        return keras.Model(*packed, name=old.name)
+        return model_like(old, inputs, outputs)
 
     new = copy(model, functional(model).inputs)
-    train_alike([(model, new), *((old, made[id(old)]) for old in _operations(model) if id(old) in made)])
+    called = [node.operation for node in all_nodes(model)]
+    train_alike([(model, new), *((old, made[id(old)]) for old in called if id(old) in made)])
     return new, made
 
 
-def _operations(model: keras.Model) -> Iterator[Any]:
-    """Yields everything that a model calls, a nested model before what is in it."""
-    for node in nodes(functional(model)):
-        yield node.operation
-        if is_model(node.operation):
-            yield from _operations(node.operation)
+def model_like(old: keras.Model, inputs: list[Any], outputs: list[Any]) -> keras.Model:
+    """Returns a model of flat inputs and outputs with the name of an old one, and in its structures."""
+    pairs = zip(structures(functional(old)), (inputs, outputs), strict=True)
+    return keras.Model(*(tree.pack_sequence_as(structure, flat) for structure, flat in pairs), name=old.name)
 
 
 def train_alike(pairs: list[tuple[Any, Any]]) -> None:
@@ -162,7 +166,7 @@ def _told_apart(output: Any, inputs: list[Any], name: str) -> Any:
     return keras.layers.Identity(name=f"{name}_identity")(output) if any(output is x for x in inputs) else output
 
 
-def _input_like(tensor: keras.KerasTensor, fed: keras.KerasTensor) -> keras.KerasTensor:
+def input_like(tensor: keras.KerasTensor, fed: keras.KerasTensor) -> keras.KerasTensor:
     """Returns a new input with the name of an old one, and its sizes, where those are fixed, of what is fed to it."""
     shape = [new if old is not None else None for old, new in zip(tensor.shape, fed.shape, strict=True)]
     return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=maker(tensor).name)

@@ -8,6 +8,7 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -25,7 +26,7 @@ _STAND_INS = {"_initializer": keras.initializers.Zeros(), "_regularizer": None, 
 _PLAIN = (int, float, complex, str, bytes, np.ndarray, np.generic, types.FunctionType, types.NoneType)
 
 
-def make_layer(layer: Any, changes: Mapping[tuple[str | int, ...], Any]) -> Any:
+def make_layer(layer: Any, changes: Mapping[tuple[str | int, ...], Any] = MappingProxyType({})) -> Any:
     """Returns a new layer or operation, as the old one but for `changes` of its config.
 
     What a config does not hold is taken from the object: functions that Keras cannot read back, constructor arguments
@@ -34,7 +35,7 @@ def make_layer(layer: Any, changes: Mapping[tuple[str | int, ...], Any]) -> Any:
 
     Args:
         layer: A layer or operation.
-        changes: `{path of keys and places in the config: value}`.
+        changes: `{path of keys and places in the config: value}`. Defaults to none.
 
     Raises:
         PruneError: The class of the layer cannot be made from its config.
@@ -143,15 +144,13 @@ def _unwanted(kind: type) -> frozenset[str]:
     return frozenset({"name", "trainable", "dtype"} - parameters.keys())
 
 
-def _unbuilt(config: dict[str, Any]) -> dict[str, Any]:
+def _unbuilt(config: Any) -> Any:
     """Returns a config in which no inner layer remembers the shape that it was built for."""
-
-    def below(value: Any) -> Any:
-        if isinstance(value, list):
-            return [below(each) for each in value]
-        return _unbuilt(value) if isinstance(value, dict) else value
-
-    return {key: below(value) for key, value in config.items() if key != "build_config"}
+    if isinstance(config, list):
+        return [_unbuilt(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    return {key: _unbuilt(value) for key, value in config.items() if key != "build_config"}
 
 
 def _with(config: Any, path: tuple[str | int, ...], value: Any, layer: Any) -> Any:

@@ -6,16 +6,17 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops, tree
+from keras import ops
 
-from kerasprune._keras import maker, structures
+from kerasprune._keras import maker
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.rule import channel_axis
 from kerasprune.graph.trace import trace
 from kerasprune.graph.walk import Dropped, nodes, walk
 from kerasprune.rules.gate import Gate
-from kerasprune.surgery.clone import clone, train_alike
+from kerasprune.surgery.clone import clone, input_like, model_like, train_alike
 from kerasprune.surgery.copy_layer import make_layer
 
 _KERNELS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense)
@@ -64,20 +65,19 @@ def gated(model: keras.Model) -> keras.Model:
         old = node.operation
         if id(old) not in made:
             behind = Gate(name=f"{old.name}_gate", dtype=old.dtype_policy.name) if id(old) in chosen else None
-            made[id(old)] = old, make_layer(old, {}), behind
+            made[id(old)] = old, make_layer(old), behind
         _, new, behind = made[id(old)]
         out = new(*args, **kwargs)
         return out if behind is None else behind(out)
 
     body = functional(model)
-    inputs = [keras.Input(batch_shape=x.shape, dtype=x.dtype, name=maker(x).name) for x in body.inputs]
+    inputs = [input_like(x, x) for x in body.inputs]
     outputs = walk(body, inputs, visit)
     for old, new, _ in made.values():
         for variable, copy in zip(getattr(old, "weights", ()), getattr(new, "weights", ()), strict=True):
             copy.assign(variable)
     train_alike([(old, new) for old, new, _ in made.values()])
-    packed = [tree.pack_sequence_as(s, t) for s, t in zip(structures(body), (inputs, outputs), strict=True)]
-    return keras.Model(*packed, name=model.name)
+    return model_like(model, inputs, outputs)
 
 
 def without_gates(model: keras.Model) -> keras.Model:
@@ -101,7 +101,7 @@ def without_gates(model: keras.Model) -> keras.Model:
         return ops.convert_to_numpy(variable) if new is None else new
 
     bypass = {id(node.outputs[0]): node.input_tensors[0] for node in calls}
-    new, _ = clone(model, lambda old: make_layer(old, {}), lambda node, index, given: given, Dropped(bypass), value)
+    new, _ = clone(model, dropped=Dropped(bypass), value=value)
     return new
 
 
@@ -120,11 +120,7 @@ def _ungated(graph: ChannelGraph) -> set[int]:
 
 def _takes_gate(layer: Any) -> bool:
     """Says whether a scale behind a layer can be multiplied into its weights."""
-    return type(layer) in _KERNELS and layer.activation in _HOMOGENEOUS and _last(layer)
-
-
-def _last(layer: Any) -> bool:
-    return getattr(layer, "data_format", "channels_last") == "channels_last"
+    return type(layer) in _KERNELS and layer.activation in _HOMOGENEOUS and channel_axis(layer) == -1
 
 
 def _owner(node: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import keras
@@ -52,12 +52,15 @@ def mask(model: keras.Model | ChannelGraph, plan: Plan, *, silence: str = "outpu
     applied = cut(model, plan)
     graph, alive, there = applied.graph, applied.alive, applied.graph.there
     model = graph.model
-    silenced = {id(entry.variable): entry for entry in graph.slices}
+    slices = {id(entry.variable): entry for entry in graph.slices}
     axes_of = _SILENCED[silence]
     norms = {id(n): (n, axis, alive[ids], there[ids]) for n, axis, ids in graph.norms if not alive[ids].all()}
     kept = {id(variable): kept for norm, _, kept, _ in norms.values() for variable in norm.weights}
 
     changes = config_changes(graph, lambda ids: int(there[ids].sum())) if graph.dead.size else {}
+
+    def places_there(ids: np.ndarray) -> np.ndarray:
+        return np.flatnonzero(there[ids])
 
     def make(layer: Any) -> Any:
         if isinstance(layer, keras.layers.TimeDistributed) and any(id(each) in norms for each in inner_layers(layer)):
@@ -68,15 +71,14 @@ def mask(model: keras.Model | ChannelGraph, plan: Plan, *, silence: str = "outpu
         array = keras.ops.convert_to_numpy(variable)
         if id(variable) in kept:
             return array[kept[id(variable)]]
-        entry = silenced.get(id(variable))
-        for axis in axes_of(entry) if entry else ():
+        entry = slices.get(id(variable))
+        if entry is None:
+            return array
+        for axis in axes_of(entry):
             if entry.ids[axis] is not None:
                 stays = alive[entry.ids[axis]].reshape([-1 if a == axis else 1 for a in range(array.ndim)])
                 array = np.where(stays, array, np.asarray(entry.silent, array.dtype))
-        for axis, ids in enumerate(entry.ids if entry else ()):
-            if ids is not None and not there[ids].all():
-                array = np.compress(there[ids], array, axis=axis)
-        return array
+        return entry.taken(array, places_there) if graph.dead.size else array
 
     def narrowed(sum_: Padded, branch: Any) -> Any:
         stays = alive[sum_.branch].reshape([-1 if axis == sum_.axis else 1 for axis in range(len(branch.shape))])
@@ -85,17 +87,14 @@ def mask(model: keras.Model | ChannelGraph, plan: Plan, *, silence: str = "outpu
 
     def argument(node: Any, index: int, given: Any) -> Any:
         change = graph.arguments.get((id(node), index)) if graph.dead.size else None
-        given = given if change is None else change(given, lambda ids: np.flatnonzero(there[ids]))
+        given = given if change is None else change(given, places_there)
         sums = [sum_ for sum_ in graph.padded if sum_.node is node]
         return map_operands(sums, index, given, narrowed) if sums else given
 
     return clone(model, make, argument, dropped(model, plan.removed), value)[0]
 
 
-_SILENCED: dict[str, Callable] = {
-    "output": lambda entry: entry.reads,
-    "weights": lambda entry: entry.makes,
-}
+_SILENCED = {"output": attrgetter("reads"), "weights": attrgetter("makes")}  # axes of a slice
 
 
 class NormOverKept(keras.layers.Layer):

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-import numpy as np
 
 from kerasprune._keras import inner_layers
 from kerasprune.errors import PruneError, choice_faults, raise_faults
@@ -50,7 +49,7 @@ def in_precision(model: keras.Model, precision: str) -> tuple[keras.Model, dict[
     layers = [layer for layer in inner_layers(model) if layer is not model]
     if all(_computes_in(layer, precision) for layer in layers):
         return model, {id(variable): variable for variable in model.variables}
-    copy, made = clone(model, lambda layer: _made(layer, precision), lambda node, index, value: value, value=_copied)
+    copy, made = clone(model, lambda layer: _made(layer, precision), value=lambda v: values(v).copy())
     pairs = [(layer, made[id(layer)]) for layer in layers if id(layer) in made and not is_model(layer)]
     return copy, {id(o): n for old, new in pairs for o, n in zip(old.variables, new.variables, strict=True)}
 
@@ -63,7 +62,7 @@ def _computes_in(layer: Any, precision: str) -> bool:
 
 def _made(layer: Any, precision: str) -> Any:
     if not isinstance(layer, keras.layers.Layer) or not {layer.dtype_policy.variable_dtype} & _FLOATS:
-        return make_layer(layer, {})
+        return make_layer(layer)
     return make_layer(layer, dict.fromkeys(_policies(layer.get_config()), precision))
 
 
@@ -74,7 +73,3 @@ def _policies(config: Any) -> Iterator[tuple[str | int, ...]]:
             yield (key,)
         elif isinstance(value, dict | list | tuple):
             yield from ((key, *rest) for rest in _policies(value))
-
-
-def _copied(variable: keras.Variable) -> np.ndarray:
-    return np.array(values(variable))

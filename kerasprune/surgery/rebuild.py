@@ -13,6 +13,7 @@ from kerasprune._keras import numpy_operations as knp
 from kerasprune.errors import choice_faults, formerly, raise_faults, warn
 from kerasprune.graph.channels import Count, Padded, Slice
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.grouping import free_name
 from kerasprune.graph.trace import dropped, layer_names
 from kerasprune.graph.walk import uncollected
 from kerasprune.plans import Plan
@@ -133,8 +134,7 @@ def unused_name(model: keras.Model, name: str) -> str:
 
     Keras counts names up within a process: what it would choose after a model was loaded may be there already.
     """
-    taken = set(layer_names(model))
-    return next(each for each in (name, *(f"{name}_{n}" for n in range(2, len(taken) + 3))) if each not in taken)
+    return free_name(name, layer_names(model), "_")
 
 
 SMALL = 0.2

@@ -14,7 +14,6 @@ from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.surgery.clone import clone
-from kerasprune.surgery.copy_layer import make_layer
 
 
 def reorder(model: keras.Model, scores: Mapping[str, Any]) -> keras.Model:
@@ -44,10 +43,7 @@ def reorder(model: keras.Model, scores: Mapping[str, Any]) -> keras.Model:
     graph = trace(model, unknown="freeze")
     order = _Order(graph, _replacements(graph, scores))
     slices = {id(entry.variable): entry for entry in graph.slices}
-    new, _ = clone(
-        model, lambda layer: make_layer(layer, {}), order.argument, value=lambda v: order.value(slices.get(id(v)), v)
-    )
-    return new
+    return clone(model, argument=order.argument, value=lambda v: order.value(slices.get(id(v)), v))[0]
 
 
 @dataclass(frozen=True)
@@ -69,10 +65,7 @@ class _Order:
     def value(self, entry: Slice | None, variable: Any) -> np.ndarray:
         """Returns a variable with its channels in the new order."""
         array = keras.ops.convert_to_numpy(variable)
-        for axis, ids in enumerate(entry.ids if entry else ()):
-            if ids is not None:
-                array = np.take(array, self.take(ids), axis=axis)
-        return array
+        return array if entry is None else entry.taken(array, self.take)
 
     def argument(self, node: Any, index: int, value: Any) -> Any:
         """Returns an argument of a call with its channels in the new order."""

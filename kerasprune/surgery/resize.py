@@ -69,10 +69,7 @@ class GroupSizes:
     @cached_property
     def _owner(self) -> np.ndarray:
         """For every id the number of its group, −1 where it has none."""
-        owner = np.full(self.graph.classes.max(initial=-1) + 1, -1)
-        for number, group in enumerate(self.graph.groups.values()):
-            owner[group.classes] = number
-        return owner[self.graph.classes]
+        return self.graph.places[0][self.graph.classes]
 
     def _lines(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yields every line of channels, with the layer where it is."""
@@ -105,11 +102,7 @@ def resize(graph: ChannelGraph, widths: Mapping[str, int], seed: int = 0) -> ker
     counted = GroupSizes(graph)
     raise_faults(f"{graph.model.name!r} cannot be resized:", _faults(counted, widths))
     changes = config_changes(graph, counted.counter(widths))
-    new, _ = clone(
-        graph.model,
-        lambda layer: make_layer(layer, changes.get(id(layer), {})),
-        lambda node, index, value: value,
-    )
+    new, _ = clone(graph.model, lambda layer: make_layer(layer, changes.get(id(layer), {})))
     new = reinitialise(without_gates(new), seed=seed)
     for before, after in zip(inner_layers(graph.model), inner_layers(new), strict=False):
         if isinstance(after, keras.layers.Normalization) and isinstance(before, keras.layers.Normalization):
