@@ -139,7 +139,7 @@ class PruningCallback(keras.callbacks.Callback):
         """Returns what its `repr` says beside its settings; empty where there is nothing."""
         return "" if self.held is None or self.session is None else f"{self.kept:.3g} kept"
 
-    def hold(self, masks: Masks, within_step: Callable[[], None] = lambda: None) -> None:
+    def hold(self, masks: Masks, within_step: Callable[[], None] | None = None) -> None:
         """Holds masks until the fit ends: removed weights are +0.0 after every step, so every saved file is sparse.
 
         To be called in `begin`. At first nothing is removed; remove with `self.held.renew(keep)` or
@@ -149,7 +149,7 @@ class PruningCallback(keras.callbacks.Callback):
         Args:
             masks: The masks.
             within_step: Called inside the compiled step, after the update of the weights and before the masks are
-                applied. Defaults to nothing.
+                applied. Defaults to `None`: nothing is.
 
         Raises:
             PruneError: There is no kernel that may lose weights.
@@ -157,7 +157,7 @@ class PruningCallback(keras.callbacks.Callback):
         masks.check()
         masks.clear()
         self.held = masks
-        masks.attach(self.session, self.model, within_step)
+        masks.attach(self.session, within_step)
         self.session.afterwards(masks.settle)
 
     # ---- what a recipe asks -----------------------------------------------------------------------------------

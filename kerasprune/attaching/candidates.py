@@ -37,6 +37,7 @@ class Part:
 
     def spread(self, values: Any) -> Any:
         """Returns one value per entry as a tensor that broadcasts to the kernel; zero where there is no entry."""
+        values = ops.convert_to_tensor(values)
         if self.entry is None:
             return ops.reshape(values, self.variable.shape)
         size = values.shape[0]

@@ -19,7 +19,6 @@ from kerasprune.attaching.callback import PruningCallback
 from kerasprune.attaching.candidates import Part, Unit, losing
 from kerasprune.attaching.constraints import Decay
 from kerasprune.attaching.damping import Damping
-from kerasprune.attaching.optimizer import ensure_built, places
 from kerasprune.attaching.shrinkage import Shrinkage, frozen_doubts, optimizer_doubts, reach_doubts, schedule_doubts
 from kerasprune.errors import PruneError, fraction_faults, made, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
@@ -123,8 +122,15 @@ class GrowingPenalty(PruningCallback):
         filters = type(self._granularity) is granularities.Filter
         return self._squeezed is not None and isinstance(self.growth, GeometricGrowth) and filters
 
+    @property
+    def undecided(self) -> bool:
+        """Whether what goes is what is weakest at this moment, rather than what was picked."""
+        return False
+
     def picked(self, unit: Unit) -> np.ndarray:
-        """Returns the sorted indices of the entries of a unit that are kept."""
+        """Returns the sorted indices of the entries of a unit that are kept, called at the end."""
+        if self.undecided:
+            unit.pruned.assign(unit.lowest())
         return unit.kept_indices()
 
     # ---- training ---------------------------------------------------------------------------------------------
@@ -160,22 +166,15 @@ class GrowingPenalty(PruningCallback):
         """Lets λ act as weight decay apart from the moments, after the update of the weights."""
         zeros = [np.zeros(unit.size, "float32") for unit in self._units]
         written = [self.session.variable(f"strength/{u.name}", z) for u, z in zip(self._units, zeros, strict=True)]
-        ensure_built(self.model)
-        order = places(self.model.optimizer)
         for unit, strengths in zip(self._units, written, strict=True):
-            parts = sorted(unit.parts, key=lambda part: order.get(id(part.variable), len(order)))
-            for part in parts:
-                strength = partial(self._after_update, unit, part, strengths, part is parts[0])
-                self.session.constrain(part.variable, Decay(strength, self.session.rate, self.session.due))
+            self.session.before([part.variable for part in unit.parts], partial(self._write, unit, strengths))
+            for part in unit.parts:
+                decay = Decay(partial(part.spread, strengths), self.session.rate, self.session.due)
+                self.session.constrain(part.variable, decay)
 
-    def _after_update(self, unit: Unit, part: Part, strengths: Any, first: bool) -> Any:
-        """Returns λ in the shape of a kernel: asked for once a step, before any kernel of the unit has decayed.
-
-        The first kernel in the order of the optimizer writes it down, and the others read it.
-        """
-        if first:
-            strengths.assign(self.strength(unit, self.session.step_after_update() - 1))
-        return part.spread(ops.convert_to_tensor(strengths))
+    def _write(self, unit: Unit, strengths: Any) -> None:
+        """Writes λ down, once a step, before any kernel of the unit has decayed."""
+        strengths.assign(self.strength(unit, self.session.step_after_update() - 1))
 
     @staticmethod
     def _doubt(doubts: Sequence[str]) -> None:
@@ -228,7 +227,7 @@ class GrowingPenalty(PruningCallback):
 
     def going(self, unit: Unit) -> np.ndarray:
         """Returns which entries of a unit go, or would go if it were decided now; boolean, shape `(entries,)`."""
-        return ops.convert_to_numpy(unit.pruned)
+        return ops.convert_to_numpy(unit.lowest() if self.undecided else unit.pruned)
 
     def status(self) -> str:
         """Returns how long the schedule is, and how small what goes has become."""

@@ -42,14 +42,14 @@ class IterativeMagnitude(IterativeRemoval):
 
     def remember(self) -> None:
         """Keeps the weights of the rewind point."""
-        self.session.note_list("remembered", remembered(self.model))
+        self.session.notes |= {f"remembered/{index}": array for index, array in enumerate(remembered(self.model))}
 
     def rewind(self) -> None:
         """Goes back to the rewind point."""
-        rewind_weights(self.model, self.session.noted_list("remembered"))
+        rewind_weights(self.model, self.ticket)
         rewind_optimizer(self.model, self.rewound())
 
     @property
     def ticket(self) -> list[np.ndarray]:
         """The weights of the rewind point, in the order of `model.get_weights()`: with `masks`, the ticket."""
-        return self.used().noted_list("remembered")
+        return [array for name, array in self.used().notes.items() if name.startswith("remembered/")]

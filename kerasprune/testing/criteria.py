@@ -154,14 +154,8 @@ def _moved(graph: ChannelGraph, entry: Slice | None, variable: Any, source: np.n
 
 def _filled_from(classes: np.ndarray, source: np.ndarray) -> np.ndarray:
     """Returns for every position of an axis where its new content stands: the n-th position of a class to the n-th."""
-    standing: dict[int, list[int]] = {}
-    for position, one in enumerate(classes):
-        standing.setdefault(int(one), []).append(position)
-    seen = dict.fromkeys(standing, 0)
     positions = np.empty(classes.size, int)
-    for position, one in enumerate(map(int, classes)):
-        positions[position] = standing[int(source[one])][seen[one]]
-        seen[one] += 1
+    positions[np.argsort(source[classes], kind="stable")] = np.argsort(classes, kind="stable")
     return positions
 
 

@@ -74,18 +74,13 @@ def check_rule(
 def surrounded(layer: Callable[..., Any], shapes: Sequence[Shape]) -> keras.Model:
     """Returns a model in which layers make the channels that go into a layer and read those that come out."""
     first = getattr(layer, "data_format", None) == "channels_first"
-    sources = [_source(shape, first) for shape in shapes]
+    sources = [keras.Input((*(shape[1:] if first else shape[:-1]), _SOURCE_CHANNELS)) for shape in shapes]
     tensors = [
         _made(x, shape, first, _numbered("before", n)) for n, (x, shape) in enumerate(zip(sources, shapes, strict=True))
     ]
     outputs = layer(tensors) if isinstance(layer, layers.Layer) and len(tensors) > 1 else layer(*tensors)
     logits = [_read(y, first, n) for n, y in enumerate(keras.tree.flatten(outputs))]
     return keras.Model(sources, logits)
-
-
-def _source(shape: Shape, first: bool) -> keras.KerasTensor:
-    space = shape[1:] if first else shape[:-1]
-    return keras.Input((*space, _SOURCE_CHANNELS))
 
 
 def _made(source: keras.KerasTensor, shape: Shape, first: bool, name: str) -> keras.KerasTensor:
