@@ -17,6 +17,7 @@ from kerasprune.attaching.masks import Masks
 from kerasprune.attaching.session import Session, State
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
+from kerasprune.sparsity.given import check_candidates
 
 
 class PruningCallback(keras.callbacks.Callback):
@@ -154,11 +155,11 @@ class PruningCallback(keras.callbacks.Callback):
         Raises:
             PruneError: There is no kernel that may lose weights.
         """
-        masks.check()
+        check_candidates(masks.units, masks.frozen())
         masks.clear()
         self.held = masks
         masks.attach(self.session, within_step)
-        self.session.afterwards(masks.settle)
+        self.session.last_acts.append(masks.settle)
 
     # ---- what a recipe asks -----------------------------------------------------------------------------------
 
@@ -343,7 +344,7 @@ class PruningCallback(keras.callbacks.Callback):
                 can be asked for as after any fit.
         """
         fit = RunningFit.of(self.model)
-        fit.end(self, lambda callback: callback.before_end())
+        fit.end()
         self.end()
         self._diagnosis.after_last_epoch()
         self.session.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,8 +97,3 @@ class Unit:
     def kept_indices(self) -> np.ndarray:
         """Returns the sorted indices of the entries that are not pruned."""
         return np.flatnonzero(~ops.convert_to_numpy(self.pruned))
-
-
-def losing(units: Sequence[Unit]) -> list[Unit]:
-    """Returns the units that do not keep all of their entries."""
-    return [unit for unit in units if unit.kept < unit.size]

@@ -40,8 +40,7 @@ class SavedState:
 
     def save(self, folder: Path) -> Path:
         """Writes the state, then forgets all but the last two."""
-        position = {"epoch": self.epoch, "step": self.step, "stopped": self.stopped}
-        head = {"format": _FORMAT, **position, "about": self.about}
+        head = {"format": _FORMAT, **{name: each for name, each in vars(self).items() if name != "arrays"}}
         text = np.frombuffer(json.dumps(head).encode(), np.uint8)
         known = states(folder)
         path = folder / f"state-{(_number(known[-1]) if known else 0) + 1:06d}.npz"

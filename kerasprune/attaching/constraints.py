@@ -27,10 +27,7 @@ class Attached:
         self.inner = inner
         self.own = own
         self.reached = False
-        self.watched = True
-
-    def _note(self) -> None:
-        self.reached = self.reached or self.watched  # an evaluation asks for penalties too, and is not watched
+        self.watched = True  # but in an evaluation, which asks for penalties too
 
 
 class AttachedPenalty(Attached, keras.regularizers.Regularizer):
@@ -46,7 +43,7 @@ class AttachedPenalty(Attached, keras.regularizers.Regularizer):
     """
 
     def __call__(self, weight: Any) -> Any:
-        self._note()
+        self.reached |= self.watched
         value = ops.convert_to_tensor(self.inner(weight))
         value = value - ops.stop_gradient(value)
         return value if self.own is None else self.own(weight) + value
@@ -56,7 +53,7 @@ class AttachedConstraint(Attached, keras.constraints.Constraint):
     """A constraint as it is."""
 
     def __call__(self, weight: Any) -> Any:
-        self._note()
+        self.reached |= self.watched
         return self.inner(weight if self.own is None else self.own(weight))
 
 

@@ -26,7 +26,6 @@ from kerasprune.criteria.magnitude import L1
 from kerasprune.errors import PruneError, nearest, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
-from kerasprune.sparsity.given import check_candidates
 
 
 @dataclass(frozen=True)
@@ -92,14 +91,6 @@ class Masks:
     def holds(self) -> bool:
         """Returns whether all that is removed is zero."""
         return not any(ops.convert_to_numpy(v)[~self._array(v, pairs)].any() for v, pairs in self.kernels)
-
-    def check(self) -> None:
-        """Checks that there is a kernel that may lose weights; warns of frozen ones.
-
-        Raises:
-            PruneError: There is none.
-        """
-        check_candidates(self.units, self.frozen())
 
     def settle(self) -> None:
         """Applies the masks where they do not hold, with a warning: another callback has restored other weights."""

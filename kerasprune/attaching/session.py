@@ -55,7 +55,7 @@ class Session:
         self.start = int(ops.convert_to_numpy(self._optimizer.iterations)) - done
         self.begun = False
         self.done: int | None = None
-        self.last_acts: list[Callable[[], None]] = []
+        self.last_acts: list[Callable[[], None]] = []  # once the last callback of the fit, ours or not, has ended
         self.variables: dict[str, Any] = {}
         self._in_loss: set[str] = set()
         self._jax: JaxStep | None = None
@@ -164,10 +164,6 @@ class Session:
         """Whether what is attached acts in the step of `fit` only: penalties that follow the step, on JAX."""
         return self._jax is not None and any(kind == "regularizer" for kind, _, _ in self._attached)
 
-    def afterwards(self, act: Callable[[], None]) -> None:
-        """Registers what is to be done when the last callback of the fit, ours or not, has ended."""
-        self.last_acts.append(act)
-
     # ---- state ----------------------------------------------------------------------------------------------
 
     def variable(self, name: str, value: np.ndarray | np.generic, read_by: str = "constraint") -> keras.Variable:
@@ -219,8 +215,7 @@ class Session:
         Raises:
             PruneError: The model has changed meanwhile.
         """
-        shapes = {name: tuple(variable.shape) for name, variable in self.variables.items()}
-        if any(name not in state or np.shape(state[name]) != shape for name, shape in shapes.items()):
+        if any(name not in state or np.shape(state[name]) != tuple(v.shape) for name, v in self.variables.items()):
             raise PruneError(
                 "Expected the model as the earlier fit of this callback has left it. Received: one whose kernels "
                 "that may be removed are others. Call callback.reset() to start anew."

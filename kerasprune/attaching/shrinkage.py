@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -21,6 +22,7 @@ _RINGS = 1.01  # of critical damping: what is beyond it by rounding does not rin
 _LONG = 100.0  # exponent of decay from which a schedule gets past a BatchNorm; the papers' have 500
 
 
+@dataclass(frozen=True)
 class Shrinkage:
     """How small a growing penalty has made what it pushes, beside how small it alone would have made it.
 
@@ -35,20 +37,14 @@ class Shrinkage:
         decoupled: Whether the penalty stands apart from momentum and moments.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        units: Sequence[Unit],
-        going: Callable[[Unit], np.ndarray],
-        strengths: Callable[[], Mapping[str, np.ndarray]],
-        decoupled: bool,
-    ) -> None:
-        self.session = session
-        self.units = units
-        self.going = going
-        self.strengths = strengths
-        self.decoupled = decoupled
-        session.notes["looks"] = np.array([session.now(), 0.0, 0.0, np.nan])
+    session: Session
+    units: Sequence[Unit]
+    going: Callable[[Unit], np.ndarray]
+    strengths: Callable[[], Mapping[str, np.ndarray]]
+    decoupled: bool
+
+    def __post_init__(self) -> None:
+        self.session.notes["looks"] = np.array([self.session.now(), 0.0, 0.0, np.nan])
 
     @property
     def relative(self) -> float:
@@ -164,12 +160,11 @@ def frozen_doubts(units: Iterable[Unit]) -> list[str]:
         units: What is pushed.
     """
     frozen = [part.variable.path for unit in units for part in unit.parts if not part.variable.trainable]
-    if not frozen:
-        return []
-    return [
+    doubt = (
         f"Keras leaves frozen variables out of the loss, so the penalty does not push {first_of(frozen)}. Set "
         "layer.trainable = True, or leave them out of the plan."
-    ]
+    )
+    return [doubt] if frozen else []
 
 
 def reach_doubts(names: Iterable[str], granularity: str) -> list[str]:
@@ -180,12 +175,11 @@ def reach_doubts(names: Iterable[str], granularity: str) -> list[str]:
         granularity: Its name.
     """
     left = sorted(names)
-    if not left:
-        return []
-    return [
+    doubt = (
         f"No weights of granularity {granularity!r} hold the channels of {first_of(left)}, so nothing pushes them. "
         "Take another granularity, or leave them out of the plan."
-    ]
+    )
+    return [doubt] if left else []
 
 
 def gentlest_rate(optimizer: keras.Optimizer, strength: float, decoupled: bool) -> float:

@@ -83,8 +83,6 @@ class BatchNormPenalty(PruningCallback):
         self.resolution = resolution
         self.decoupled = decoupled
         self._scales: NetworkScales | None = None
-        self._boxes: list[Box] = []
-        self._weight: keras.Variable | None = None
         self._plan: Plan | None = None
 
     @abstractmethod
@@ -169,11 +167,10 @@ class BatchNormPenalty(PruningCallback):
         return float(self.penalty.penalty(ops.convert_to_tensor(gammas.astype("float32"))))
 
     def _set_scales(self) -> None:
-        low, high = self.bounds
         for scale in self._scales.layers:
             before = scale.numbers()
-            after = np.clip(before if self.initial is None else self.initial, low, high)
-            scale.variable.assign(np.where(scale.inside, after, before))
+            begun = before if self.initial is None else np.where(scale.inside, self.initial, before)
+            scale.variable.assign(np.clip(begun, *scale.bounds(*self.bounds)))
 
     def _regularize(self) -> None:
         first, *others = self._scales.layers

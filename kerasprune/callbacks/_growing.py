@@ -16,9 +16,10 @@ from kerasprune.attaching import granularity as granularities
 from kerasprune.attaching.arguments import Moved
 from kerasprune.attaching.bn_scales import normalised
 from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.candidates import Part, Unit, losing
+from kerasprune.attaching.candidates import Part, Unit
 from kerasprune.attaching.constraints import Decay
 from kerasprune.attaching.damping import Damping
+from kerasprune.attaching.masks import Masks
 from kerasprune.attaching.shrinkage import Shrinkage, frozen_doubts, optimizer_doubts, reach_doubts, schedule_doubts
 from kerasprune.errors import PruneError, fraction_faults, made, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
@@ -73,10 +74,7 @@ class GrowingPenalty(PruningCallback):
         self.granularity = granularity
         self.decoupled = decoupled
         self._squeezed: int | None = None
-        self._law = self.growth
         self._acting = self._granularity
-        self._undone = False
-        self._given = Plan({})
         self._units: list[Unit] = []
         self._kept: dict[str, np.ndarray] = {}
 
@@ -110,10 +108,9 @@ class GrowingPenalty(PruningCallback):
         self._undone = filters and normalised(graph, losers)
         if self._undone and self._compresses_filters:
             self._acting, self._undone = granularities.Channel(self._granularity.coupling), False
-        units = losing(self._acting.candidates(graph, kept))
-        if self._acting.whole_channels:
-            unreached = set(losers) - {unit.name for unit in units}
-            self._doubt(reach_doubts(unreached, type(self._acting).__name__.lower()))
+        units = [unit for unit in self._acting.candidates(graph, kept) if unit.kept < unit.size]
+        unreached = set(losers) - {unit.name for unit in units}
+        self._doubt(reach_doubts(unreached, type(self._acting).__name__.lower()))
         return units
 
     @property
@@ -268,11 +265,7 @@ class GrowingPenalty(PruningCallback):
         self._check_done()
         if not self.leaves_masks:
             raise PruneError(f"Expected weights. Received: granularity={self.granularity!r}. Use callback.plan.")
-        return {
-            part.variable.path: ops.convert_to_numpy(part.spread(np.isin(np.arange(unit.size), self._kept[unit.name])))
-            for unit in self._units
-            for part in unit.parts
-        }
+        return Masks(self._units).arrays()
 
     def compressed(self, steps: int) -> Self:
         """Returns the same callback with its schedule squeezed into fewer steps: not the papers' schedule.
@@ -290,7 +283,7 @@ class GrowingPenalty(PruningCallback):
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 3:
             raise PruneError(f"Expected at least 3 steps. Received: steps={steps!r}.")
         other = copy.copy(self)
-        other.growth = other._law = self._shortened(steps)
+        other.growth = self._shortened(steps)
         other._acting, other._squeezed, other._kept, other._units = self._granularity, steps, {}, []
         return other
 

@@ -51,7 +51,6 @@ class IterativeRemoval(PruningCallback):
         self.rounds = rounds
         self.keep_per_round = keep_per_round
         self.rewind_to = Moment.read(rewind_to)
-        self._phases: Phases | None = None
 
     @abstractmethod
     def remember(self) -> None:

@@ -73,8 +73,6 @@ class IncReg(GrowingPenalty):
         papers = LinearGrowth(step=2.5e-4, every=1, ceiling=2.5)
         super().__init__(schedule, papers, keep, granularity, freeze, keep_faults(keep), decoupled, strict)
         raise_faults("IncReg cannot be made:", kind_faults(LinearGrowth, "", schedule=self.growth))
-        self._penalties: dict[str, Any] = {}
-        self._updated: dict[str, Any] = {}
 
     def units(self) -> tuple[Plan, list[Unit]]:
         """Returns the units, each with penalties that begin at zero."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerasprune.attaching.rewinding import remembered, rewind_optimizer, rewind_weights
+from kerasprune.attaching.rewinding import rewind_optimizer
 from kerasprune.callbacks._iterative import IterativeRemoval
 
 
@@ -42,11 +42,11 @@ class IterativeMagnitude(IterativeRemoval):
 
     def remember(self) -> None:
         """Keeps the weights of the rewind point."""
-        self.session.notes |= {f"remembered/{index}": array for index, array in enumerate(remembered(self.model))}
+        self.session.notes |= {f"remembered/{index}": each for index, each in enumerate(self.model.get_weights())}
 
     def rewind(self) -> None:
         """Goes back to the rewind point."""
-        rewind_weights(self.model, self.ticket)
+        self.model.set_weights(self.ticket)
         rewind_optimizer(self.model, self.rewound())
 
     @property

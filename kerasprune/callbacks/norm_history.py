@@ -10,7 +10,6 @@ from kerasprune.attaching.callback import PruningCallback
 from kerasprune.criteria.magnitude import L1
 from kerasprune.errors import PruneError
 from kerasprune.files import replacing
-from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 
 
@@ -44,9 +43,6 @@ class NormHistory(PruningCallback):
             raise PruneError(f"Expected a positive whole number of steps. Received: every={every!r}.")
         self.every = every
         self.coupling = coupling
-        self._graph: ChannelGraph | None = None
-        self._epoch_began = 0
-        self._due = 0
 
     @property
     def steps(self) -> np.ndarray:

@@ -10,10 +10,10 @@ from keras import layers
 
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.plans import Plan
+from kerasprune.surgery.random_inputs import random_inputs
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.testing.oracle import check_rebuild, check_saved
-from kerasprune.testing.randomness import random_inputs, random_plan, randomise_weights
+from kerasprune.testing.randomness import random_plan, randomise_weights
 from kerasprune.testing.toys import require
 
 Shape = tuple[int, ...]
@@ -66,8 +66,9 @@ def check_rule(
     for index in range(plans):
         plan = random_plan(graph, seed + index)
         check_rebuild(model, plan, inputs=inputs, tolerance=tolerance)
-        if index == 0:
-            _check_file(layer, model, plan, inputs)
+        if index == 0:  # classes of the user's own are made known, as they would have to
+            own = {type(layer).__name__: type(layer)} if isinstance(layer, layers.Layer) else {}
+            check_saved(rebuild(model, plan, absorb=False), inputs, own)
     return graph
 
 
@@ -105,9 +106,3 @@ def _read(x: keras.KerasTensor, first: bool, index: int) -> keras.KerasTensor:
 
 def _numbered(name: str, index: int) -> str:
     return f"{name}_{index + 1}" if index else name
-
-
-def _check_file(layer: Any, model: keras.Model, plan: Plan, inputs: Any) -> None:
-    """Checks the slim model's file; classes of the user's own are made known, as they would have to."""
-    own = {type(layer).__name__: type(layer)} if isinstance(layer, layers.Layer) else {}
-    check_saved(rebuild(model, plan, absorb=False), inputs, own)
