@@ -180,7 +180,7 @@ class BatchNormPenalty(PruningCallback):
     def _push(self) -> None:
         """Moves the scales apart from the moments; how far is written down for all before the first of them moves."""
         scales = self._scales.layers
-        zeros = [np.zeros(tuple(scale.variable.shape), "float32") for scale in scales]
+        zeros = [np.zeros(scale.inside.size, "float32") for scale in scales]
         moves = [self.session.variable(f"move/{index}", zero) for index, zero in enumerate(zeros)]
 
         def write() -> None:

@@ -161,9 +161,8 @@ class GrowingPenalty(PruningCallback):
 
     def _decay(self) -> None:
         """Lets λ act as weight decay apart from the moments, after the update of the weights."""
-        zeros = [np.zeros(unit.size, "float32") for unit in self._units]
-        written = [self.session.variable(f"strength/{u.name}", z) for u, z in zip(self._units, zeros, strict=True)]
-        for unit, strengths in zip(self._units, written, strict=True):
+        for unit in self._units:
+            strengths = self.session.variable(f"strength/{unit.name}", np.zeros(unit.size, "float32"))
             self.session.before([part.variable for part in unit.parts], partial(self._write, unit, strengths))
             for part in unit.parts:
                 decay = Decay(partial(part.spread, strengths), self.session.rate, self.session.due)
