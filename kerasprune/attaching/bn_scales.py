@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import keras
@@ -17,7 +19,6 @@ from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import as_patterns, trace
 
-_NONE = "no BatchNorm scales all of its channels"
 _FROZEN = "its BatchNorm scales are frozen"
 
 
@@ -47,6 +48,10 @@ class ScaleVariable:
     def numbers(self) -> np.ndarray:
         """Returns γ at all positions."""
         return ops.convert_to_numpy(self.variable).astype("float64")
+
+    def bounds(self, low: Any, high: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the least and the largest value of every position: none where the channel may not go."""
+        return np.where(self.inside, low, -np.inf), np.where(self.inside, high, np.inf)
 
     def read(self, weight: Any) -> Any:
         """Returns γ at the positions that may go, as a tensor; called inside the compiled step."""
@@ -108,17 +113,15 @@ def find_scales(
         PruneError: No channel that may go has a scale that is trained.
     """
     freeze = as_patterns(freeze)
-    graph = _traced(model, coupling, freeze, resolution)
+    traced = partial(trace, model, coupling=coupling, unknown="freeze", resolution=resolution)
+    graph = traced(freeze=freeze)
     left = {name: reason for name in graph.prunable if (reason := scale_fault(graph, name))}
-    if left:
-        layers = [glob.escape(layer) for name in left for layer in graph.groups[name].layers]
-        pinned = _traced(model, coupling, (*freeze, *layers), resolution)
-    else:
-        pinned = graph
+    whole = [glob.escape(layer) for name in left for layer in graph.groups[name].layers]
+    pinned = traced(freeze=(*freeze, *whole)) if left else graph
     if not pinned.prunable:
         raise PruneError(_nothing(graph, left))
     _warn(graph, left)
-    return NetworkScales(pinned, tuple(_layers(pinned)), left)
+    return NetworkScales(pinned, _layers(pinned), left)
 
 
 def normalised(graph: ChannelGraph, names: Iterable[str]) -> bool:
@@ -130,10 +133,6 @@ def normalised(graph: ChannelGraph, names: Iterable[str]) -> bool:
     """
     owners = (entry.owner for name in names for entry, _, _ in graph.scaled_by(name))
     return any(isinstance(owner, keras.layers.BatchNormalization) for owner in owners)
-
-
-def _traced(model: keras.Model, coupling: str, freeze: tuple[str, ...], resolution: int | None) -> ChannelGraph:
-    return trace(model, coupling=coupling, freeze=freeze, unknown="freeze", resolution=resolution)
 
 
 def scale_fault(graph: ChannelGraph, name: str) -> str:
@@ -148,25 +147,23 @@ def scale_fault(graph: ChannelGraph, name: str) -> str:
     for _, _, channel in entries:
         scaled[channel[channel >= 0]] = True
     if not scaled.all():
-        return _NONE
+        return "no BatchNorm scales all of its channels"
     return "" if all(entry.variable.trainable for entry, _, _ in entries) else _FROZEN
 
 
-def _layers(graph: ChannelGraph) -> list[ScaleVariable]:
+def _layers(graph: ChannelGraph) -> tuple[ScaleVariable, ...]:
     """Returns the scales layer by layer; where two layers share a path, the second has a number."""
     found: dict[int, tuple[Slice, dict[str, np.ndarray]]] = {}
     for name in graph.prunable:
         for entry, _, channel in graph.scaled_by(name):
             found.setdefault(id(entry.variable), (entry, {}))[1][name] = channel
-    scales: dict[str, ScaleVariable] = {}
+    seen: Counter[str] = Counter()
+    scales = []
     for entry, channels in found.values():
-        path = name = entry.variable.path
-        number = 1
-        while name in scales:
-            number += 1
-            name = f"{path}:{number}"
-        scales[name] = ScaleVariable(name, entry.variable, channels)
-    return list(scales.values())
+        path = entry.variable.path
+        seen[path] += 1
+        scales.append(ScaleVariable(path if seen[path] == 1 else f"{path}:{seen[path]}", entry.variable, channels))
+    return tuple(scales)
 
 
 def _nothing(graph: ChannelGraph, left: Mapping[str, str]) -> str:

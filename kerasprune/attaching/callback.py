@@ -17,6 +17,7 @@ from kerasprune.attaching.masks import Masks
 from kerasprune.attaching.session import Session, State
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
+from kerasprune.sparsity.given import check_candidates
 
 
 class PruningCallback(keras.callbacks.Callback):
@@ -139,7 +140,7 @@ class PruningCallback(keras.callbacks.Callback):
         """Returns what its `repr` says beside its settings; empty where there is nothing."""
         return "" if self.held is None or self.session is None else f"{self.kept:.3g} kept"
 
-    def hold(self, masks: Masks, within_step: Callable[[], None] = lambda: None) -> None:
+    def hold(self, masks: Masks, within_step: Callable[[], None] | None = None) -> None:
         """Holds masks until the fit ends: removed weights are +0.0 after every step, so every saved file is sparse.
 
         To be called in `begin`. At first nothing is removed; remove with `self.held.renew(keep)` or
@@ -149,16 +150,16 @@ class PruningCallback(keras.callbacks.Callback):
         Args:
             masks: The masks.
             within_step: Called inside the compiled step, after the update of the weights and before the masks are
-                applied. Defaults to nothing.
+                applied. Defaults to `None`: nothing is.
 
         Raises:
             PruneError: There is no kernel that may lose weights.
         """
-        masks.check()
+        check_candidates(masks.units, masks.frozen())
         masks.clear()
         self.held = masks
-        masks.attach(self.session, self.model, within_step)
-        self.session.afterwards(masks.settle)
+        masks.attach(self.session, within_step)
+        self.session.last_acts.append(masks.settle)
 
     # ---- what a recipe asks -----------------------------------------------------------------------------------
 
@@ -343,7 +344,7 @@ class PruningCallback(keras.callbacks.Callback):
                 can be asked for as after any fit.
         """
         fit = RunningFit.of(self.model)
-        fit.end(self, lambda callback: callback.before_end())
+        fit.end()
         self.end()
         self._diagnosis.after_last_epoch()
         self.session.close()

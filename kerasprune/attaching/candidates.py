@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,7 @@ class Part:
 
     def spread(self, values: Any) -> Any:
         """Returns one value per entry as a tensor that broadcasts to the kernel; zero where there is no entry."""
+        values = ops.convert_to_tensor(values)
         if self.entry is None:
             return ops.reshape(values, self.variable.shape)
         size = values.shape[0]
@@ -96,8 +97,3 @@ class Unit:
     def kept_indices(self) -> np.ndarray:
         """Returns the sorted indices of the entries that are not pruned."""
         return np.flatnonzero(~ops.convert_to_numpy(self.pruned))
-
-
-def losing(units: Sequence[Unit]) -> list[Unit]:
-    """Returns the units that do not keep all of their entries."""
-    return [unit for unit in units if unit.kept < unit.size]

@@ -40,8 +40,7 @@ class SavedState:
 
     def save(self, folder: Path) -> Path:
         """Writes the state, then forgets all but the last two."""
-        position = {"epoch": self.epoch, "step": self.step, "stopped": self.stopped}
-        head = {"format": _FORMAT, **position, "about": self.about}
+        head = {"format": _FORMAT, **{name: each for name, each in vars(self).items() if name != "arrays"}}
         text = np.frombuffer(json.dumps(head).encode(), np.uint8)
         known = states(folder)
         path = folder / f"state-{(_number(known[-1]) if known else 0) + 1:06d}.npz"
@@ -105,27 +104,23 @@ def _faults(head: Any, names: Any, arrays: dict[str, np.ndarray]) -> list[str]:
     if not isinstance(head, dict) or head.get("format") != _FORMAT:
         found = short(head.get("format") if isinstance(head, dict) else head)
         return [f"it has format {found}, expected {_FORMAT}"]
-    faults = [_worded(fault) for fault in whole_number_faults(0, **{k: head.get(k) for k in ("epoch", "step")})]
+    faults = whole_number_faults(0, **{k: head.get(k) for k in ("epoch", "step")})
+    faults = [fault[0].lower() + fault[1:].rstrip(".") for fault in faults]
     faults += [f"{k} is beyond {_MOST:,}" for k in ("epoch", "step") if not faults and head[k] > _MOST]
     if not isinstance(head.get("stopped"), bool):
         faults.append(f"stopped is {short(head.get('stopped'))}, expected true or false")
-    faults += _faults_of_about(head.get("about"))
+    about = head.get("about")
+    if isinstance(about, dict):
+        wrong = {name: what for name, (fits, what) in _ABOUT.items() if name in about and not fits(about[name])}
+        faults += [f"about.{name} is {short(about[name])}, expected {what}" for name, what in wrong.items()]
+    else:
+        faults.append(f"about is {short(about)}, expected keys and values")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         faults.append(f"names is {short(names)}, expected a list of texts")
     elif len(set(names)) < len(names):
         faults.append("an array stands twice")
     elif any(f"a{index}" not in arrays for index in range(len(names))):
         faults.append(f"expected {len(names)} arrays, found {len(arrays) - 2}")
-    return faults
-
-
-def _faults_of_about(about: Any) -> list[str]:
-    if not isinstance(about, dict):
-        return [f"about is {short(about)}, expected keys and values"]
-    faults = []
-    for name, (fits, what) in _ABOUT.items():
-        if name in about and not fits(about[name]):  # states of 0.1 say less
-            faults.append(f"about.{name} is {short(about[name])}, expected {what}")
     return faults
 
 
@@ -175,11 +170,7 @@ _ABOUT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "positions": (_positions, "the epoch of every data set"),
     "history": (_history, "epochs, and numbers by the name of what was logged"),
 }
-"""`{name: (whether a value is one, what is expected)}`."""
-
-
-def _worded(fault: str) -> str:
-    return fault[0].lower() + fault[1:].rstrip(".")
+"""`{name: (whether a value is one, what is expected)}`; states of 0.1 say less."""
 
 
 def _number(path: Path) -> int:

@@ -27,10 +27,7 @@ class Attached:
         self.inner = inner
         self.own = own
         self.reached = False
-        self.watched = True
-
-    def _note(self) -> None:
-        self.reached = self.reached or self.watched  # an evaluation asks for penalties too, and is not watched
+        self.watched = True  # but in an evaluation, which asks for penalties too
 
 
 class AttachedPenalty(Attached, keras.regularizers.Regularizer):
@@ -46,7 +43,7 @@ class AttachedPenalty(Attached, keras.regularizers.Regularizer):
     """
 
     def __call__(self, weight: Any) -> Any:
-        self._note()
+        self.reached |= self.watched
         value = ops.convert_to_tensor(self.inner(weight))
         value = value - ops.stop_gradient(value)
         return value if self.own is None else self.own(weight) + value
@@ -56,7 +53,7 @@ class AttachedConstraint(Attached, keras.constraints.Constraint):
     """A constraint as it is."""
 
     def __call__(self, weight: Any) -> Any:
-        self._note()
+        self.reached |= self.watched
         return self.inner(weight if self.own is None else self.own(weight))
 
 
@@ -91,6 +88,21 @@ def take_off(variable: Any, kind: str, part: Attached) -> None:
         above.own = part.own
 
 
+class Before(keras.constraints.Constraint):
+    """`w ← w`, after something else was done: what the constraints behind it read.
+
+    Args:
+        act: What is done. Called inside the compiled step.
+    """
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self.act = act
+
+    def __call__(self, weight: Any) -> Any:
+        self.act()
+        return weight
+
+
 class Mask(keras.constraints.Constraint):
     """`w ← w` where a weight stays, `+0.0` elsewhere; the same for what an optimizer remembers of it.
 
@@ -118,10 +130,10 @@ class Mask(keras.constraints.Constraint):
         return _where(kept, weight)
 
 
-def _where(kept: Any, values: Any) -> Any:
+def _where(kept: Any, values: Any, otherwise: Any = 0.0) -> Any:
     # Not a product: that leaves negative zeros, and turns infinity into NaN.
     values = ops.convert_to_tensor(values)
-    return ops.where(kept, values, ops.zeros_like(values))
+    return ops.where(kept, values, ops.cast(otherwise, values.dtype))
 
 
 class Freeze(keras.constraints.Constraint):
@@ -147,17 +159,12 @@ class Freeze(keras.constraints.Constraint):
         self.averages = tuple(averages)
 
     def __call__(self, weight: Any) -> Any:
-        frozen, held = ops.convert_to_tensor(self.frozen), ops.convert_to_tensor(self.held)
+        free, held = ops.logical_not(ops.convert_to_tensor(self.frozen)), ops.convert_to_tensor(self.held)
         for slot in self.slots:
-            slot.assign(_where(ops.logical_not(frozen), slot))
+            slot.assign(_where(free, slot))
         for average in self.averages:
-            average.assign(_chosen(frozen, held, average))
-        return _chosen(frozen, held, weight)
-
-
-def _chosen(frozen: Any, held: Any, values: Any) -> Any:
-    values = ops.convert_to_tensor(values)
-    return ops.where(frozen, ops.cast(held, values.dtype), values)
+            average.assign(_where(free, average, held))
+        return _where(free, weight, held)
 
 
 class Box(keras.constraints.Constraint):
@@ -215,8 +222,7 @@ class Decay(keras.constraints.Constraint):
 
     def __call__(self, weight: Any) -> Any:
         weight = ops.convert_to_tensor(weight)
-        strength = self.strength()
-        stays = ops.cast(ops.maximum(1.0 - self.rate() * ops.convert_to_tensor(strength), 0.0), weight.dtype)
+        stays = ops.cast(ops.maximum(1.0 - self.rate() * ops.convert_to_tensor(self.strength()), 0.0), weight.dtype)
         return ops.where(self.due(), stays * weight, weight)
 
 

@@ -112,7 +112,8 @@ def unreached(session: Session) -> list[str]:
     """
     model, found = session.model, []
     step = f"{type(model).__name__}.train_step"
-    if session.attached("regularizer") and session.batches() == 0 and not _scaled(session):
+    scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)  # may have skipped all updates so far
+    if session.attached("regularizer") and session.batches() == 0 and not scaled:
         found.append(
             f"The optimizer has made no update, so the schedule stands at its first step: {step} updates weights by "
             f"itself. {_APPLY}"
@@ -123,14 +124,9 @@ def unreached(session: Session) -> list[str]:
     ):
         parts = session.attached(kind)
         trained = [(variable, part) for variable, part in parts if variable.trainable]
-        left = [variable.path for variable, part in trained if not part.reached]
+        left = list(dict.fromkeys(variable.path for variable, part in trained if not part.reached))
         if parts and not trained:
             found.append("All variables that it acts on are frozen. Set layer.trainable = True.")
         elif left:
             found.append(f"{step} {what}, e.g. of {', '.join(left[:3])}. {remedy}")
     return found
-
-
-def _scaled(session: Session) -> bool:
-    """Returns whether loss scaling may have skipped all updates so far: that is no fault of the step."""
-    return isinstance(session.model.optimizer, keras.optimizers.LossScaleOptimizer)

@@ -69,7 +69,7 @@ class RunningFit:
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
-        self._phases: dict[Any, Phase] = {}
+        self.phases: dict[Any, Phase] = {}  # of every callback, in the order of the list given to Keras
         self._snapshot: Snapshot | None = None
         self._waiting: list[Callable[[], None]] = []
         self.initial_epoch: int | None = None
@@ -82,34 +82,30 @@ class RunningFit:
     @property
     def callbacks(self) -> list[Any]:
         """The pruning callbacks, in the order of the list given to Keras."""
-        return list(self._phases)
-
-    def phase(self, callback: Any) -> Phase | None:
-        """Returns the phase of a callback; `None` where it is not in this fit."""
-        return self._phases.get(callback)
+        return list(self.phases)
 
     # ---- the phases -----------------------------------------------------------------------------------------
 
     def enlist(self, callback: Any) -> None:
         """Adds a callback; what a fit that was broken off has left on the model is removed."""
-        for left in [each for each, phase in self._phases.items() if phase is not Phase.LISTED or each is callback]:
+        for left in [each for each, phase in self.phases.items() if phase is not Phase.LISTED or each is callback]:
             self.remove(left)
-        self._phases[callback] = Phase.LISTED
+        self.phases[callback] = Phase.LISTED
         self.initial_epoch = first_epoch(self._model)
         vars(self._model)[_ENTRY] = self
 
     def complete(self, callback: Any) -> None:
         """Notes that the list of the fit is complete: Keras gives the parameters after the model."""
-        if callback in self._phases:
-            self._phases[callback] = Phase.READY
+        if callback in self.phases:
+            self.phases[callback] = Phase.READY
 
     def begin(self, callback: Any, act: Callable[[], None]) -> None:
         """Lets a callback begin once; where that fails the model is restored, whatever the others have done."""
-        if self._phases.get(callback) in (Phase.ACTIVE, Phase.ENDING):
+        if self.phases.get(callback) in (Phase.ACTIVE, Phase.ENDING):
             return
-        if Phase.ACTIVE not in self._phases.values():
+        if Phase.ACTIVE not in self.phases.values():
             self._snapshot = Snapshot(self._model)
-        self._phases[callback] = Phase.ACTIVE
+        self.phases[callback] = Phase.ACTIVE
         try:
             act()
         except BaseException:
@@ -124,19 +120,19 @@ class RunningFit:
         if self.callbacks[-1:] == [callback]:
             self._snapshot = None
 
-    def end(self, callback: Any, before_first: Callable[[Any], None]) -> None:
-        """Notes that the last epoch is over; `before_first` is called on every callback before the first ends."""
-        if Phase.ENDING not in self._phases.values():
+    def end(self) -> None:
+        """Notes that the last epoch is over; every callback is told before the first ends."""
+        if Phase.ENDING not in self.phases.values():
             for each in self.callbacks:
-                self._phases[each] = Phase.ENDING
-                before_first(each)
+                self.phases[each] = Phase.ENDING
+                each.before_end()
 
     def remove(self, callback: Any) -> None:
         """Detaches a callback and takes it out of the fit."""
         if callback.session is not None:
             callback.session.close()
-        self._phases.pop(callback, None)
-        if not self._phases:
+        self.phases.pop(callback, None)
+        if not self.phases:
             vars(self._model).pop(_ENTRY, None)
 
     def abandon(self) -> None:
@@ -160,7 +156,7 @@ class RunningFit:
         history = getattr(self._model, "history", None)
         if (params or {}).get("loop") or not isinstance(history, keras.callbacks.History):
             self._waiting.append(act)
-            while self._waiting and not self._phases:
+            while self._waiting and not self.phases:
                 self._waiting.pop(0)()
             return
         ending = history.on_train_end

@@ -98,20 +98,16 @@ class _OfKernels(Granularity):
         owners = {kernel.owner.name for kernel in graph.kernels if not _named(kernel, graph.freeze)}
         inside = owners & {kernel.owner.name for kernel, _ in parts.values()}
         fractions = keep if isinstance(keep, Mapping) else dict.fromkeys(inside, keep)
+        remedy = "it has fewer than two axes." if self.depthwise else "take depthwise=True in the granularity."
         faults = [f"Received: {name!r}.{nearest(name, owners)}" for name in fractions if name not in owners]
         faults += [
-            f"Received: {name!r}, whose kernel stays whole: {self._whole()}"
-            for name in fractions
-            if name in owners - inside
+            f"Received: {name!r}, whose kernel stays whole: {remedy}" for name in fractions if name in owners - inside
         ]
         raise_faults("Expected the names of layers with a kernel that is not to stay whole.", faults)
         return {
             path: kept_number(_size(part), fractions.get(kernel.owner.name, 1.0))
             for path, (kernel, part) in parts.items()
         }
-
-    def _whole(self) -> str:
-        return "take depthwise=True in the granularity." if not self.depthwise else "it has fewer than two axes."
 
     def candidates(self, graph: ChannelGraph, kept: Mapping[str, int]) -> list[Unit]:
         """Returns one unit for every kernel that is named.

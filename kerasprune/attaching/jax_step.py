@@ -36,15 +36,11 @@ class JaxStep:
             vars(model)[_LOSS] = _Loss(model)
         self._loss = vars(model)[_LOSS]
         self._loss.users.append(self)
+        self.steps = self._loss.steps  # the number of updates of the weights, which penalties may read
         self._statistics = added_statistics(model, in_loss)
         inner = unwrapped(model.optimizer)
         around = [] if inner is model.optimizer else [model.optimizer]
         self._memory = added_optimizer_variables(inner, in_update, around)
-
-    @property
-    def steps(self) -> Any:
-        """The number of updates of the weights, as a variable that penalties may read."""
-        return self._loss.steps
 
     def detach(self) -> None:
         """Takes the variables off the model and its optimizer, their values brought up to date before."""
@@ -53,7 +49,7 @@ class JaxStep:
         self._memory.remove()
         self._loss.users.remove(self)
         if not self._loss.users:
-            self._loss.detach()
+            self._loss.added.remove()
             del vars(self._model)[_LOSS]
 
 
@@ -65,7 +61,7 @@ class _Loss:
         self._model = model
         self._iterations = raw_iterations(unwrapped(model.optimizer))
         self.steps = state_variable(np.int32(0), "steps")
-        self._added = added_statistics(model, [self.steps])
+        self.added = added_statistics(model, [self.steps])
 
     def __call__(
         self, trainable: list[Any], statistics: list[Any], *rest: Any, optimizer_variables: Any = None, **more: Any
@@ -78,10 +74,6 @@ class _Loss:
             statistics = [steps if variable is self.steps else value for variable, value in variables]
         method = getattr(type(self._model), _LOSS)
         return method(self._model, trainable, statistics, *rest, optimizer_variables=optimizer_variables, **more)
-
-    def detach(self) -> None:
-        """Takes the number of steps off the model."""
-        self._added.remove()
 
 
 def synchronise(model: keras.Model) -> None:

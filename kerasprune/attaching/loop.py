@@ -96,7 +96,6 @@ def custom_loop(
         )
     listed = keras.callbacks.CallbackList(list(callbacks), model=model, epochs=epochs, steps=steps, loop=True)
     model.stop_training = False
-    ended = False
     try:
         listed.on_train_begin()
         ours = [each for each in callbacks if isinstance(each, PruningCallback)]
@@ -107,10 +106,6 @@ def custom_loop(
                 "penalties follow the step, which Keras passes to them in model.fit only. Use fit, or TensorFlow."
             )
         yield Loop(model, listed, epochs)
-        ended = True
+        listed.on_train_end()
     finally:
-        try:
-            if ended:
-                listed.on_train_end()
-        finally:
-            detach(model)
+        detach(model)

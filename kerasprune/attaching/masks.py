@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from typing import Any
 
 import keras
@@ -18,7 +18,7 @@ from kerasprune.attaching import scope as scopes
 from kerasprune.attaching.candidates import Part, Unit
 from kerasprune.attaching.constraints import Mask, attach, take_off
 from kerasprune.attaching.granularity import Granularity, Weight
-from kerasprune.attaching.optimizer import ensure_built, places, slots
+from kerasprune.attaching.optimizer import ensure_built, forget_steps, slots
 from kerasprune.attaching.scope import Global, Scope
 from kerasprune.attaching.session import Session
 from kerasprune.criteria.base import Criterion
@@ -26,7 +26,6 @@ from kerasprune.criteria.magnitude import L1
 from kerasprune.errors import PruneError, nearest, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
-from kerasprune.sparsity.given import check_candidates
 
 
 @dataclass(frozen=True)
@@ -87,19 +86,11 @@ class Masks:
         """Sets what is removed to zero, now, and what a built optimizer remembers of it."""
         for variable, pairs in self.kernels:
             held = () if optimizer is None else slots(optimizer, variable)
-            variable.assign(Mask(_reader(pairs, None), held)(variable))
+            variable.assign(Mask(partial(_kept, pairs), held)(variable))
 
     def holds(self) -> bool:
         """Returns whether all that is removed is zero."""
         return not any(ops.convert_to_numpy(v)[~self._array(v, pairs)].any() for v, pairs in self.kernels)
-
-    def check(self) -> None:
-        """Checks that there is a kernel that may lose weights; warns of frozen ones.
-
-        Raises:
-            PruneError: There is none.
-        """
-        check_candidates(self.units, self.frozen())
 
     def settle(self) -> None:
         """Applies the masks where they do not hold, with a warning: another callback has restored other weights."""
@@ -112,22 +103,21 @@ class Masks:
         )
         self.apply()
 
-    def attach(self, session: Session, model: keras.Model, first: Callable[[], None] = lambda: None) -> None:
+    def attach(self, session: Session, first: Callable[[], None] | None = None) -> None:
         """Holds what is removed at zero in every step of `fit`; the masks become part of the state.
 
         Args:
             session: The session of the callback, which detaches and saves them.
-            model: The model in training.
-            first: Called inside the step, after the update of the weights and before any mask is read.
+            first: Called inside the step, after the update of the weights and before any mask is read. Defaults to
+                `None`: nothing is.
         """
-        ensure_built(model)
+        ensure_built(session.model)
         for unit in self.units:
             session.track(unit.state, unit.pruned)
-        order = places(model.optimizer)
-        kernels = sorted(self.kernels, key=lambda kernel: order.get(id(kernel[0]), -1))
-        for index, (variable, pairs) in enumerate(kernels):
-            begin = first if index == 0 else None
-            session.constrain(variable, Mask(_reader(pairs, begin), slots(model.optimizer, variable)))
+        if first is not None:
+            session.before([variable for variable, _ in self.kernels], first)
+        for variable, pairs in self.kernels:
+            session.constrain(variable, Mask(partial(_kept, pairs), slots(session.model.optimizer, variable)))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns `{variable path: boolean mask of the weights that stay}`."""
@@ -160,20 +150,7 @@ class Masks:
 
 
 def _kept(pairs: Sequence[tuple[Unit, Part]]) -> Any:
-    kept = [ops.logical_not(part.spread(ops.convert_to_tensor(unit.pruned))) for unit, part in pairs]
-    result = kept[0]
-    for other in kept[1:]:
-        result = ops.logical_and(result, other)
-    return result
-
-
-def _reader(pairs: Sequence[tuple[Unit, Part]], first: Callable[[], None] | None) -> Callable[[], Any]:
-    def read() -> Any:
-        if first is not None:
-            first()
-        return _kept(pairs)
-
-    return read
+    return reduce(ops.logical_and, [ops.logical_not(part.spread(unit.pruned)) for unit, part in pairs])
 
 
 def dtype_faults(masks: Mapping[str, np.ndarray]) -> list[str]:
@@ -236,18 +213,12 @@ def held(model: keras.Model, masks: Mapping[str, np.ndarray]) -> Iterator[None]:
         for variable, kept in masked_variables(model.variables, masks):
             mask = Mask(partial(ops.convert_to_tensor, kept, "bool"))
             put.append((variable, attach(variable, "constraint", mask)))
-        _forget(model)
+        forget_steps(model)
         yield
     finally:
         for variable, part in put:
             take_off(variable, "constraint", part)
-        _forget(model)
-
-
-def _forget(model: keras.Model) -> None:
-    """Throws away compiled steps, which hold the constraints of the moment they were traced."""
-    model.train_function = None
-    model.test_function = None
+        forget_steps(model)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,12 @@ def ensure_built(model: keras.Model) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
+def forget_steps(model: keras.Model) -> None:
+    """Throws away compiled steps, which hold the regularizers and constraints of the moment they were traced."""
+    model.train_function = None
+    model.test_function = None
+
+
 def unwrapped(optimizer: keras.Optimizer) -> keras.Optimizer:
     """Returns the optimizer that updates the weights: the inner one of loss scaling."""
     return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer

@@ -53,23 +53,19 @@ class Phases:
                 f"{epochs} epochs of {steps_per_epoch} steps. {fitting}"
             )
         phases = cls(rewind, rounds, length)
-        raise_faults("Steps per execution do not fit the phases.", phases._torn(steps_per_epoch, together))
+        torn = [end for end in (rewind, *phases.ends) if end % steps_per_epoch % together]
+        fault = (
+            f"Expected phases that end where an execution of {together} steps ends. Received: ends after the steps "
+            f"{torn[:5]} with {steps_per_epoch} steps an epoch. Compile with steps_per_execution=1, or choose "
+            f"phases of whole epochs."
+        )
+        raise_faults("Steps per execution do not fit the phases.", [fault] if torn else [])
         return phases
 
     @property
     def ends(self) -> tuple[int, ...]:
         """The numbers of steps after which a removal takes place."""
         return tuple(self.rewind + n * self.length for n in range(1, self.rounds + 1))
-
-    def _torn(self, steps_per_epoch: int, together: int) -> list[str]:
-        torn = [end for end in (self.rewind, *self.ends) if end % steps_per_epoch % together]
-        if not torn:
-            return []
-        return [
-            f"Expected phases that end where an execution of {together} steps ends. Received: ends after the steps "
-            f"{torn[:5]} with {steps_per_epoch} steps an epoch. Compile with steps_per_execution=1, or choose "
-            f"phases of whole epochs."
-        ]
 
 
 def _fitting_epochs(rewind: int, rounds: int, steps_per_epoch: int, epochs: int) -> str:

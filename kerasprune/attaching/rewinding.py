@@ -1,27 +1,15 @@
-"""The point in training to rewind to: weights, statistics and step as they were there."""
+"""The point in training to rewind to: the optimizer as it was there."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from kerasprune._keras import learning_rate_variable, moving_averages, raw_iterations, without_schedule
 from kerasprune.attaching.jax_step import own_variables
 from kerasprune.attaching.optimizer import ensure_built, trained, unwrapped
-
-
-def remembered(model: keras.Model) -> list[np.ndarray]:
-    """Returns the values of all weights and statistics of a model."""
-    return [ops.convert_to_numpy(variable) for variable in model.weights]
-
-
-def rewind_weights(model: keras.Model, values: list[np.ndarray]) -> None:
-    """Puts weights and statistics back."""
-    for variable, value in zip(model.weights, values, strict=True):
-        variable.assign(value)
 
 
 def rewind_optimizer(model: keras.Model, step: int) -> None:
@@ -31,7 +19,8 @@ def rewind_optimizer(model: keras.Model, step: int) -> None:
     """
     ensure_built(model)
     optimizer = unwrapped(model.optimizer)
-    fresh = _unscheduled_twin(optimizer)
+    with without_schedule(optimizer):  # which may have no configuration
+        fresh = type(optimizer).from_config(optimizer.get_config())
     fresh.build(model.trainable_variables)
     for variable, new in zip(_slots(optimizer), _slots(fresh), strict=True):
         variable.assign(ops.convert_to_tensor(new))
@@ -45,9 +34,3 @@ def _slots(optimizer: keras.Optimizer) -> list[Any]:
     """Returns the variables of an optimizer but for its step and its learning rate."""
     own = [raw_iterations(optimizer), learning_rate_variable(optimizer)]
     return [each for each in own_variables(optimizer.variables) if not any(each is one for one in own)]
-
-
-def _unscheduled_twin(optimizer: keras.Optimizer) -> keras.Optimizer:
-    """Returns a new optimizer like another but for its schedule, which may be one that has no configuration."""
-    with without_schedule(optimizer):
-        return type(optimizer).from_config(optimizer.get_config())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import keras
@@ -10,10 +10,10 @@ import numpy as np
 from keras import ops
 
 from kerasprune._keras import raw_iterations
-from kerasprune.attaching.constraints import Attached, attach, take_off
+from kerasprune.attaching.constraints import Attached, Before, attach, take_off
 from kerasprune.attaching.in_step import state_variable
 from kerasprune.attaching.jax_step import JaxStep, synchronise
-from kerasprune.attaching.optimizer import accumulated, ensure_built, unwrapped
+from kerasprune.attaching.optimizer import accumulated, ensure_built, forget_steps, places, unwrapped
 from kerasprune.errors import PruneError, choice_faults, raise_faults
 
 State = dict[str, np.ndarray]
@@ -48,14 +48,14 @@ class Session:
     """
 
     def __init__(self, model: keras.Model, done: int = 0) -> None:
-        self.model = self._model = model
+        self.model = model
         self._optimizer = unwrapped(model.optimizer)
         self._attached: list[tuple[str, Any, Attached]] = []
         self._begun_at = self._batches()
         self.start = int(ops.convert_to_numpy(self._optimizer.iterations)) - done
         self.begun = False
         self.done: int | None = None
-        self.last_acts: list[Callable[[], None]] = []
+        self.last_acts: list[Callable[[], None]] = []  # once the last callback of the fit, ours or not, has ended
         self.variables: dict[str, Any] = {}
         self._in_loss: set[str] = set()
         self._jax: JaxStep | None = None
@@ -65,12 +65,12 @@ class Session:
 
     def now(self) -> int:
         """Returns the number of steps since the fit began as a Python number."""
-        synchronise(self._model)
+        synchronise(self.model)
         return int(ops.convert_to_numpy(self._optimizer.iterations)) - self.start
 
     def batches(self) -> int:
         """Returns how many gradients the optimizer has been given since the session began."""
-        synchronise(self._model)
+        synchronise(self.model)
         return self._batches() - self._begun_at
 
     def _batches(self) -> int:
@@ -116,6 +116,17 @@ class Session:
         """Adds a constraint to a variable, behind one that is already there."""
         self._attached.append(("constraint", variable, attach(variable, "constraint", constraint)))
 
+    def before(self, variables: Iterable[Any], act: Callable[[], None]) -> None:
+        """Calls `act` in every step, after the update of the weights: before the constraints that variables get next.
+
+        Args:
+            variables: Trained variables; Keras applies the constraints of the first of them first.
+            act: What is done, whatever it reads: no constraint that is added next has changed a weight yet.
+        """
+        ensure_built(self.model)
+        order = places(self.model.optimizer)
+        self.constrain(min(variables, key=lambda variable: order.get(id(variable), len(order))), Before(act))
+
     def attached(self, kind: str) -> list[tuple[Any, Attached]]:
         """Returns `(variable, part)` of what is attached of a kind: `"regularizer"` or `"constraint"`."""
         return [(variable, part) for what, variable, part in self._attached if what == kind]
@@ -131,10 +142,10 @@ class Session:
             if keras.backend.backend() == "jax":
                 in_loss = [variable for name, variable in self.variables.items() if name in self._in_loss]
                 in_update = [variable for name, variable in self.variables.items() if name not in self._in_loss]
-                ensure_built(self._model)
-                self._jax = JaxStep(self._model, in_loss, in_update)
-            self._model.test_function = None
-            self._model.make_train_function(force=True)
+                ensure_built(self.model)
+                self._jax = JaxStep(self.model, in_loss, in_update)
+            self.model.test_function = None
+            self.model.make_train_function(force=True)
 
     def detach(self) -> None:
         """Removes what was attached, and nothing else; the next `fit` or `evaluate` traces anew."""
@@ -146,17 +157,12 @@ class Session:
         if self._jax is not None:
             self._jax.detach()
             self._jax = None
-        self._model.train_function = None
-        self._model.test_function = None
+        forget_steps(self.model)
 
     @property
     def needs_fit(self) -> bool:
         """Whether what is attached acts in the step of `fit` only: penalties that follow the step, on JAX."""
         return self._jax is not None and any(kind == "regularizer" for kind, _, _ in self._attached)
-
-    def afterwards(self, act: Callable[[], None]) -> None:
-        """Registers what is to be done when the last callback of the fit, ours or not, has ended."""
-        self.last_acts.append(act)
 
     # ---- state ----------------------------------------------------------------------------------------------
 
@@ -179,15 +185,23 @@ class Session:
             self._in_loss.add(name)
         return variable
 
-    def note_list(self, name: str, arrays: Iterable[np.ndarray]) -> None:
-        """Notes several arrays under one name, those of before forgotten."""
-        self.notes = {key: array for key, array in self.notes.items() if not key.startswith(f"{name}/")}
-        self.notes |= {f"{name}/{index}": array for index, array in enumerate(arrays)}
+    @property
+    def looks(self) -> np.ndarray:
+        """The steps at which `look` was called, shape `(times,)`."""
+        return self.notes.get("steps", np.zeros(0, int))
 
-    def noted_list(self, name: str) -> list[np.ndarray]:
-        """Returns the arrays that `note_list` noted."""
-        number = sum(key.startswith(f"{name}/") for key in self.notes)
-        return [self.notes[f"{name}/{index}"] for index in range(number)]
+    def look(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Notes arrays as they are now, one row each below those of before; a second look at a step replaces the first.
+
+        Args:
+            arrays: `{name: array}`, of the same shapes at every look.
+        """
+        now = self.now()
+        before = self.looks != now
+        self.notes["steps"] = np.append(self.looks[before], now)
+        for name, array in arrays.items():
+            seen = self.notes.get(name, array[None][:0])
+            self.notes[name] = np.concatenate([seen[before], array[None]])
 
     def state(self) -> State:
         """Returns the step at which the session began, the variables and the notes, as arrays."""
@@ -201,8 +215,7 @@ class Session:
         Raises:
             PruneError: The model has changed meanwhile.
         """
-        shapes = {name: tuple(variable.shape) for name, variable in self.variables.items()}
-        if any(name not in state or np.shape(state[name]) != shape for name, shape in shapes.items()):
+        if any(name not in state or np.shape(state[name]) != tuple(v.shape) for name, v in self.variables.items()):
             raise PruneError(
                 "Expected the model as the earlier fit of this callback has left it. Received: one whose kernels "
                 "that may be removed are others. Call callback.reset() to start anew."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -13,14 +14,15 @@ from kerasprune.attaching.candidates import Unit
 from kerasprune.attaching.damping import Damping
 from kerasprune.attaching.optimizer import unwrapped
 from kerasprune.attaching.session import Session
+from kerasprune.errors import first_of
 
 _ENOUGH = 2.0  # a penalty that alone would have shrunk weights by e⁻² has had its chance
 _STAYS = 0.9  # and has not acted if they are above this part of what they were
-_FALLS = 0.02  # of the L1 norm of the scales at the beginning: less than that is no fall
 _RINGS = 1.01  # of critical damping: what is beyond it by rounding does not ring
 _LONG = 100.0  # exponent of decay from which a schedule gets past a BatchNorm; the papers' have 500
 
 
+@dataclass(frozen=True)
 class Shrinkage:
     """How small a growing penalty has made what it pushes, beside how small it alone would have made it.
 
@@ -35,25 +37,29 @@ class Shrinkage:
         decoupled: Whether the penalty stands apart from momentum and moments.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        units: Sequence[Unit],
-        going: Callable[[Unit], np.ndarray],
-        strengths: Callable[[], Mapping[str, np.ndarray]],
-        decoupled: bool,
-    ) -> None:
-        self.session = session
-        self.units = units
-        self.going = going
-        self.strengths = strengths
-        self.decoupled = decoupled
-        session.notes["looks"] = np.array([session.now(), 0.0, 0.0, np.nan])
+    session: Session
+    units: Sequence[Unit]
+    going: Callable[[Unit], np.ndarray]
+    strengths: Callable[[], Mapping[str, np.ndarray]]
+    decoupled: bool
+
+    def __post_init__(self) -> None:
+        self.session.notes["looks"] = np.array([self.session.now(), 0.0, 0.0, np.nan])
 
     @property
     def relative(self) -> float:
-        """The mean |w| of what goes ÷ the mean |w| of what stays, at this moment."""
-        return relative_norm(self.units, {unit.name: self.going(unit) for unit in self.units})
+        """The mean |w| of what goes ÷ the mean |w| of what stays, at this moment.
+
+        The mean over units, by how much goes; `nan` if nothing goes, or nothing stays.
+        """
+        ratios, numbers = [], []
+        for unit in self.units:
+            gone, scores = self.going(unit), ops.convert_to_numpy(unit.scores()).astype("float64")
+            if gone.any() and not gone.all():
+                stays = scores[~gone].mean()
+                ratios.append(scores[gone].mean() / stays if stays else float(scores[gone].any()))
+                numbers.append(gone.sum())
+        return float(np.average(ratios, weights=numbers)) if ratios else float("nan")
 
     def begin_epoch(self) -> None:
         """Looks before anything was pushed."""
@@ -94,24 +100,6 @@ class Shrinkage:
         penalty = sum(0.5 * float(strengths[unit.name] @ squares(unit)) for unit in self.units)
         largest = max(float(values.max()) for values in strengths.values())
         return {"λ": largest, f"{label}_penalty": penalty, "removed_to_kept": self.relative}
-
-
-def scale_shortfalls(
-    penalty: Callable[[np.ndarray], float], first: np.ndarray, now: np.ndarray, strength: float, decoupled: bool
-) -> list[str]:
-    """Returns that a penalty on scales, strong and old enough, has not fallen.
-
-    Args:
-        penalty: Returns the penalty of scales.
-        first: The scales at the beginning.
-        now: The scales now.
-        strength: Its λ.
-        decoupled: Whether the penalty stands apart from momentum and moments.
-    """
-    if penalty(now) < penalty(first) - _FALLS * float(np.abs(first).sum()) * strength:
-        return []
-    remedy = "Take a larger strength." if decoupled else "Use decoupled=True, SGD, or a larger strength."
-    return [f"The penalty on the scales has not fallen since it began. {remedy}"]
 
 
 def schedule_doubts(law: Any, damping: Damping | None, undone: bool) -> list[str]:
@@ -172,12 +160,11 @@ def frozen_doubts(units: Iterable[Unit]) -> list[str]:
         units: What is pushed.
     """
     frozen = [part.variable.path for unit in units for part in unit.parts if not part.variable.trainable]
-    if not frozen:
-        return []
-    return [
-        f"Keras leaves frozen variables out of the loss, so the penalty does not push {', '.join(frozen[:5])}"
-        f"{'…' if len(frozen) > 5 else ''}. Set layer.trainable = True, or leave them out of the plan."
-    ]
+    doubt = (
+        f"Keras leaves frozen variables out of the loss, so the penalty does not push {first_of(frozen)}. Set "
+        "layer.trainable = True, or leave them out of the plan."
+    )
+    return [doubt] if frozen else []
 
 
 def reach_doubts(names: Iterable[str], granularity: str) -> list[str]:
@@ -188,13 +175,11 @@ def reach_doubts(names: Iterable[str], granularity: str) -> list[str]:
         granularity: Its name.
     """
     left = sorted(names)
-    if not left:
-        return []
-    return [
-        f"No weights of granularity {granularity!r} hold the channels of {', '.join(left[:5])}"
-        f"{'…' if len(left) > 5 else ''}, so nothing pushes them. Take another granularity, or leave them out of the "
-        "plan."
-    ]
+    doubt = (
+        f"No weights of granularity {granularity!r} hold the channels of {first_of(left)}, so nothing pushes them. "
+        "Take another granularity, or leave them out of the plan."
+    )
+    return [doubt] if left else []
 
 
 def gentlest_rate(optimizer: keras.Optimizer, strength: float, decoupled: bool) -> float:
@@ -212,27 +197,6 @@ def gentlest_rate(optimizer: keras.Optimizer, strength: float, decoupled: bool) 
     momentum = 0.0 if decoupled else float(getattr(inner, "momentum", 0.0) or 0.0)
     shrinks = float(ops.convert_to_numpy(inner.learning_rate)) * max(strength, 0.0)
     return min(shrinks / (1 - momentum), 1 - momentum**0.5)
-
-
-def relative_norm(units: Sequence[Unit], goes: Mapping[str, np.ndarray]) -> float:
-    """Returns the mean |w| of what goes ÷ the mean |w| of what stays: the mean over units, by how much goes.
-
-    Args:
-        units: The units.
-        goes: `{unit name: which entries go}`, boolean arrays of shape `(entries,)`.
-
-    Returns:
-        A number of 0 or more; `nan` if nothing goes, or nothing stays.
-    """
-    ratios, numbers = [], []
-    for unit in units:
-        gone, scores = goes[unit.name], ops.convert_to_numpy(unit.scores()).astype("float64")
-        if not gone.any() or gone.all():
-            continue
-        stays = scores[~gone].mean()
-        ratios.append(scores[gone].mean() / stays if stays else float(scores[gone].any()))
-        numbers.append(gone.sum())
-    return float(np.average(ratios, weights=numbers)) if ratios else float("nan")
 
 
 def squares(unit: Unit) -> np.ndarray:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -16,8 +16,7 @@ from kerasprune import planning
 from kerasprune.attaching.bn_scales import NetworkScales, find_scales
 from kerasprune.attaching.callback import PruningCallback
 from kerasprune.attaching.constraints import Box, Push
-from kerasprune.attaching.optimizer import ensure_built, places
-from kerasprune.attaching.shrinkage import gentlest_rate, scale_shortfalls
+from kerasprune.attaching.shrinkage import gentlest_rate
 from kerasprune.budgets.base import Floor, top
 from kerasprune.budgets.global_threshold import ThresholdBudget
 from kerasprune.costs.cost import cost
@@ -28,6 +27,8 @@ from kerasprune.graph.kept_channels import legal
 from kerasprune.plans import Plan
 from kerasprune.regularizers import ScalePenalty, Together
 from kerasprune.thresholds import gap
+
+_FALLS = 0.02  # of the L1 norm of the scales at the beginning: less than that is no fall
 
 
 class BatchNormPenalty(PruningCallback):
@@ -61,7 +62,6 @@ class BatchNormPenalty(PruningCallback):
     def __init__(
         self,
         penalty: ScalePenalty,
-        *,
         initial: float | None,
         coupling: str,
         freeze: Sequence[str],
@@ -72,7 +72,6 @@ class BatchNormPenalty(PruningCallback):
     ) -> None:
         super().__init__(strict=strict)
         low, high = self.bounds
-        faults = list(faults)
         if initial is not None and not (is_number(initial) and low <= initial <= high and initial != 0):
             faults.append(f"Expected initial to be None or between the bounds, not 0. Received: initial={initial!r}.")
         faults += choice_faults(COUPLINGS, coupling=coupling)
@@ -84,8 +83,6 @@ class BatchNormPenalty(PruningCallback):
         self.resolution = resolution
         self.decoupled = decoupled
         self._scales: NetworkScales | None = None
-        self._boxes: list[Box] = []
-        self._weight: keras.Variable | None = None
         self._plan: Plan | None = None
 
     @abstractmethod
@@ -121,20 +118,18 @@ class BatchNormPenalty(PruningCallback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Notes the scales; ends the penalty where the target is met."""
         self._look()
-        if self.until is not None and self.target_met_at is None:
-            self._end_at_target()
-        super().on_epoch_end(epoch, logs)
-
-    def _end_at_target(self) -> None:
-        graph = self._scales.graph
-        ((unit, fraction),) = self.until.items()
-        now, dense = cost(graph, self.choose()), cost(graph)
-        if getattr(now, unit) <= fraction * getattr(dense, unit):
+        if self.until is not None and self.target_met_at is None and self._meets_target():
             self.session.notes["met_at"] = np.asarray(self.session.now())
             self._weight.assign(0.0)
             for box, scale in zip(self._boxes, self._scales.layers, strict=True):
-                held, inside = scale.numbers(), scale.inside
-                box.move(np.where(inside, held, -np.inf), np.where(inside, held, np.inf))
+                box.move(*scale.bounds(scale.numbers(), scale.numbers()))
+        super().on_epoch_end(epoch, logs)
+
+    def _meets_target(self) -> bool:
+        """Returns whether the plan, made now, keeps no more than `until` says."""
+        ((unit, fraction),) = self.until.items()
+        now, dense = (getattr(cost(self._scales.graph, plan), unit) for plan in (self.choose(), None))
+        return now <= fraction * dense
 
     def end(self) -> None:
         """Makes the plan."""
@@ -150,13 +145,15 @@ class BatchNormPenalty(PruningCallback):
 
     def shortfalls(self) -> list[str]:
         """Returns that the penalty has not fallen, though it alone could have moved every scale to zero."""
-        first = np.concatenate([self.session.notes[f"looks/{i}"][0] for i in range(len(self._scales.layers))])
-        step = gentlest_rate(self.model.optimizer, self.penalty.strength, self.decoupled)
+        found, strength = super().shortfalls(), self.penalty.strength
+        first = np.concatenate([looks[0] for looks in self.scales.values()])
+        step = gentlest_rate(self.model.optimizer, strength, self.decoupled)
         far = step * int(self.steps[-1] - self.steps[0]) >= float(np.abs(first).mean())
-        if not far or self.target_met_at is not None:
-            return super().shortfalls()
-        pooled, strength = self._pooled(), self.penalty.strength
-        return [*super().shortfalls(), *scale_shortfalls(self._penalty, first, pooled, strength, self.decoupled)]
+        least = _FALLS * float(np.abs(first).sum()) * strength
+        if far and self.target_met_at is None and not self._penalty(self._pooled()) < self._penalty(first) - least:
+            remedy = "Take a larger strength." if self.decoupled else "Use decoupled=True, SGD, or a larger strength."
+            found.append(f"The penalty on the scales has not fallen since it began. {remedy}")
+        return found
 
     @property
     def finished(self) -> bool:
@@ -170,11 +167,10 @@ class BatchNormPenalty(PruningCallback):
         return float(self.penalty.penalty(ops.convert_to_tensor(gammas.astype("float32"))))
 
     def _set_scales(self) -> None:
-        low, high = self.bounds
         for scale in self._scales.layers:
             before = scale.numbers()
-            after = np.clip(before if self.initial is None else self.initial, low, high)
-            scale.variable.assign(np.where(scale.inside, after, before))
+            begun = before if self.initial is None else np.where(scale.inside, self.initial, before)
+            scale.variable.assign(np.clip(begun, *scale.bounds(*self.bounds)))
 
     def _regularize(self) -> None:
         first, *others = self._scales.layers
@@ -182,12 +178,9 @@ class BatchNormPenalty(PruningCallback):
         self.session.regularize(first.variable, Together(self.penalty.penalty, parts, lambda: self._weight))
 
     def _push(self) -> None:
-        """Moves the scales apart from the moments; the first of the step writes down how far for all."""
-        ensure_built(self.model)
-        order = places(self.model.optimizer)
+        """Moves the scales apart from the moments; how far is written down for all before the first of them moves."""
         scales = self._scales.layers
-        first = min(range(len(scales)), key=lambda i: order.get(id(scales[i].variable), len(order)))
-        zeros = [np.zeros(tuple(scale.variable.shape), "float32") for scale in scales]
+        zeros = [np.zeros(scale.inside.size, "float32") for scale in scales]
         moves = [self.session.variable(f"move/{index}", zero) for index, zero in enumerate(zeros)]
 
         def write() -> None:
@@ -199,35 +192,22 @@ class BatchNormPenalty(PruningCallback):
                 part = amount[end - len(inside) : end]
                 move.assign(ops.scatter(inside, part, (scale.inside.size,)))
 
-        def amount(index: int) -> Any:
-            if index == first:
-                write()
-            return ops.convert_to_tensor(moves[index])
-
-        for index, scale in enumerate(scales):
-            self.session.constrain(scale.variable, Push(partial(amount, index), self.session.due))
+        self.session.before([scale.variable for scale in scales], write)
+        for scale, move in zip(scales, moves, strict=True):
+            self.session.constrain(scale.variable, Push(partial(ops.convert_to_tensor, move), self.session.due))
 
     def _constrain(self) -> None:
-        low, high = self.bounds
-        self._boxes = []
-        if self.until is None and not np.isfinite(self.bounds).any():
-            return
-        for scale in self._scales.layers:
-            box = Box(np.where(scale.inside, low, -np.inf), np.where(scale.inside, high, np.inf))
-            self.session.constrain(scale.variable, box)
-            self.session.track(f"low/{len(self._boxes)}", box.low)
-            self.session.track(f"high/{len(self._boxes)}", box.high)
-            self._boxes.append(box)
+        acts = self.until is not None or np.isfinite(self.bounds).any()
+        self._boxes = [Box(*scale.bounds(*self.bounds)) for scale in self._scales.layers] if acts else []
+        for index, box in enumerate(self._boxes):
+            self.session.constrain(self._scales.layers[index].variable, box)
+            self.session.track(f"low/{index}", box.low)
+            self.session.track(f"high/{index}", box.high)
 
     def _look(self) -> None:
         _ = self.model  # on JAX this brings the variables up to date
-        notes, now = self.session.notes, self.session.now()
-        before = self.steps != now  # at the end of a fit the step of the last epoch is looked at once more
-        notes["steps"] = np.append(self.steps[before], now)
-        for index, scale in enumerate(self._scales.layers):
-            values = scale.values().astype("float32")[None]
-            seen = notes.get(f"looks/{index}", values[:0])
-            notes[f"looks/{index}"] = np.concatenate([seen[before], values])
+        scales = enumerate(self._scales.layers)
+        self.session.look({f"looks/{index}": scale.values().astype("float32") for index, scale in scales})
 
     # ---- afterwards -----------------------------------------------------------------------------------------
 
@@ -241,10 +221,8 @@ class BatchNormPenalty(PruningCallback):
     def choose(self) -> Plan:
         """Returns the plan for the scales as they are now: after `fit` `plan`, unless the weights were put back."""
         scales = self._known()
-        graph = scales.graph
         kept, self._thresholds = self.chosen(scales)
-        kept = legal(graph, kept, scales.score(graph))
-        return Plan.of(graph, kept)
+        return Plan.of(scales.graph, legal(scales.graph, kept, scales.score(scales.graph)))
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -271,7 +249,7 @@ class BatchNormPenalty(PruningCallback):
     @property
     def steps(self) -> np.ndarray:
         """The steps at which the scales were noted: at the beginning and after every epoch. Shape `(times,)`."""
-        return np.zeros(0, int) if self.session is None else self.session.notes.get("steps", np.zeros(0, int))
+        return np.zeros(0, int) if self.session is None else self.session.looks
 
     @property
     def scales(self) -> dict[str, np.ndarray]:

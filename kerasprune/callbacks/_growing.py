@@ -16,10 +16,10 @@ from kerasprune.attaching import granularity as granularities
 from kerasprune.attaching.arguments import Moved
 from kerasprune.attaching.bn_scales import normalised
 from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.candidates import Part, Unit, losing
+from kerasprune.attaching.candidates import Part, Unit
 from kerasprune.attaching.constraints import Decay
 from kerasprune.attaching.damping import Damping
-from kerasprune.attaching.optimizer import ensure_built, places
+from kerasprune.attaching.masks import Masks
 from kerasprune.attaching.shrinkage import Shrinkage, frozen_doubts, optimizer_doubts, reach_doubts, schedule_doubts
 from kerasprune.errors import PruneError, fraction_faults, made, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
@@ -74,10 +74,7 @@ class GrowingPenalty(PruningCallback):
         self.granularity = granularity
         self.decoupled = decoupled
         self._squeezed: int | None = None
-        self._law = self.growth
         self._acting = self._granularity
-        self._undone = False
-        self._given = Plan({})
         self._units: list[Unit] = []
         self._kept: dict[str, np.ndarray] = {}
 
@@ -111,10 +108,9 @@ class GrowingPenalty(PruningCallback):
         self._undone = filters and normalised(graph, losers)
         if self._undone and self._compresses_filters:
             self._acting, self._undone = granularities.Channel(self._granularity.coupling), False
-        units = losing(self._acting.candidates(graph, kept))
-        if self._acting.whole_channels:
-            unreached = set(losers) - {unit.name for unit in units}
-            self._doubt(reach_doubts(unreached, type(self._acting).__name__.lower()))
+        units = [unit for unit in self._acting.candidates(graph, kept) if unit.kept < unit.size]
+        unreached = set(losers) - {unit.name for unit in units}
+        self._doubt(reach_doubts(unreached, type(self._acting).__name__.lower()))
         return units
 
     @property
@@ -123,8 +119,15 @@ class GrowingPenalty(PruningCallback):
         filters = type(self._granularity) is granularities.Filter
         return self._squeezed is not None and isinstance(self.growth, GeometricGrowth) and filters
 
+    @property
+    def undecided(self) -> bool:
+        """Whether what goes is what is weakest at this moment, rather than what was picked."""
+        return False
+
     def picked(self, unit: Unit) -> np.ndarray:
-        """Returns the sorted indices of the entries of a unit that are kept."""
+        """Returns the sorted indices of the entries of a unit that are kept, called at the end."""
+        if self.undecided:
+            unit.pruned.assign(unit.lowest())
         return unit.kept_indices()
 
     # ---- training ---------------------------------------------------------------------------------------------
@@ -158,24 +161,16 @@ class GrowingPenalty(PruningCallback):
 
     def _decay(self) -> None:
         """Lets λ act as weight decay apart from the moments, after the update of the weights."""
-        zeros = [np.zeros(unit.size, "float32") for unit in self._units]
-        written = [self.session.variable(f"strength/{u.name}", z) for u, z in zip(self._units, zeros, strict=True)]
-        ensure_built(self.model)
-        order = places(self.model.optimizer)
-        for unit, strengths in zip(self._units, written, strict=True):
-            parts = sorted(unit.parts, key=lambda part: order.get(id(part.variable), len(order)))
-            for part in parts:
-                strength = partial(self._after_update, unit, part, strengths, part is parts[0])
-                self.session.constrain(part.variable, Decay(strength, self.session.rate, self.session.due))
+        for unit in self._units:
+            strengths = self.session.variable(f"strength/{unit.name}", np.zeros(unit.size, "float32"))
+            self.session.before([part.variable for part in unit.parts], partial(self._write, unit, strengths))
+            for part in unit.parts:
+                decay = Decay(partial(part.spread, strengths), self.session.rate, self.session.due)
+                self.session.constrain(part.variable, decay)
 
-    def _after_update(self, unit: Unit, part: Part, strengths: Any, first: bool) -> Any:
-        """Returns λ in the shape of a kernel: asked for once a step, before any kernel of the unit has decayed.
-
-        The first kernel in the order of the optimizer writes it down, and the others read it.
-        """
-        if first:
-            strengths.assign(self.strength(unit, self.session.step_after_update() - 1))
-        return part.spread(ops.convert_to_tensor(strengths))
+    def _write(self, unit: Unit, strengths: Any) -> None:
+        """Writes λ down, once a step, before any kernel of the unit has decayed."""
+        strengths.assign(self.strength(unit, self.session.step_after_update() - 1))
 
     @staticmethod
     def _doubt(doubts: Sequence[str]) -> None:
@@ -228,7 +223,7 @@ class GrowingPenalty(PruningCallback):
 
     def going(self, unit: Unit) -> np.ndarray:
         """Returns which entries of a unit go, or would go if it were decided now; boolean, shape `(entries,)`."""
-        return ops.convert_to_numpy(unit.pruned)
+        return ops.convert_to_numpy(unit.lowest() if self.undecided else unit.pruned)
 
     def status(self) -> str:
         """Returns how long the schedule is, and how small what goes has become."""
@@ -269,11 +264,7 @@ class GrowingPenalty(PruningCallback):
         self._check_done()
         if not self.leaves_masks:
             raise PruneError(f"Expected weights. Received: granularity={self.granularity!r}. Use callback.plan.")
-        return {
-            part.variable.path: ops.convert_to_numpy(part.spread(np.isin(np.arange(unit.size), self._kept[unit.name])))
-            for unit in self._units
-            for part in unit.parts
-        }
+        return Masks(self._units).arrays()
 
     def compressed(self, steps: int) -> Self:
         """Returns the same callback with its schedule squeezed into fewer steps: not the papers' schedule.
@@ -291,7 +282,7 @@ class GrowingPenalty(PruningCallback):
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 3:
             raise PruneError(f"Expected at least 3 steps. Received: steps={steps!r}.")
         other = copy.copy(self)
-        other.growth = other._law = self._shortened(steps)
+        other.growth = self._shortened(steps)
         other._acting, other._squeezed, other._kept, other._units = self._granularity, steps, {}, []
         return other
 

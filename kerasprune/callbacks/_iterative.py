@@ -51,7 +51,6 @@ class IterativeRemoval(PruningCallback):
         self.rounds = rounds
         self.keep_per_round = keep_per_round
         self.rewind_to = Moment.read(rewind_to)
-        self._phases: Phases | None = None
 
     @abstractmethod
     def remember(self) -> None:
@@ -89,23 +88,24 @@ class IterativeRemoval(PruningCallback):
 
     def begin(self) -> None:
         """Cuts the fit into phases and holds the masks; a fit that goes on has its phases already."""
-        if self.goes_on:
-            self.hold(self.selection.masks(self.model))
-            self._note(0, 0, 0)  # what is put back next
-            return
-        steps, epochs = self.params.get("steps"), self.params.get("epochs")
+        if not self.goes_on:
+            self._phases = self._cut()
+        self.hold(self.selection.masks(self.model))
+        self._note(0, 0, 0)
+        if not self.goes_on:
+            self._check_rounds()
+            if self._phases.rewind == 0:
+                self.remember()
+
+    def _cut(self) -> Phases:
+        steps = self.params.get("steps")
         if steps is None:
             raise PruneError(
                 "Expected data of known length, so that the fit can be cut into phases. Received: no number of steps. "
                 "Give fit steps_per_epoch=."
             )
-        rewind = self.rewind_to.steps(steps)
-        self._phases = Phases.of(rewind, self.rounds, steps, epochs, self.model.steps_per_execution)
-        self.hold(self.selection.masks(self.model))
-        self._check_rounds()
-        self._note(steps=0, epoch_began=0, round=0)
-        if rewind == 0:
-            self.remember()
+        rewind, together = self.rewind_to.steps(steps), self.model.steps_per_execution
+        return Phases.of(rewind, self.rounds, steps, self.params.get("epochs"), together)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Remembers, removes and rewinds where a phase ends."""

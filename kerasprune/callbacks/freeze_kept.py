@@ -118,7 +118,8 @@ class FreezeKept(PruningCallback):
 
     def shortfalls(self) -> list[str]:
         """Returns which frozen filters have moved."""
-        moved = [variable.path for variable, rule in self._holds if self._moved(variable, rule)]
+        held = [(v.path, *map(ops.convert_to_numpy, (rule.frozen, rule.held, v))) for v, rule in self._holds]
+        moved = [path for path, frozen, values, now in held if not np.array_equal(values[frozen], now[frozen])]
         if not moved or not self.session.attached("constraint"):
             return super().shortfalls()
         return [
@@ -126,11 +127,6 @@ class FreezeKept(PruningCallback):
             f"Frozen filters of {', '.join(moved[:3])} have moved: something assigns them past the optimizer. Update "
             "with optimizer.apply, and let other callbacks leave weights alone.",
         ]
-
-    @staticmethod
-    def _moved(variable: Any, rule: Freeze) -> bool:
-        frozen, held, now = (ops.convert_to_numpy(each) for each in (rule.frozen, rule.held, variable))
-        return not np.array_equal(held[frozen], now[frozen])
 
     def gauges(self) -> dict[str, float]:
         """Returns the share of the weights of the held variables that is frozen."""

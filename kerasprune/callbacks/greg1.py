@@ -126,7 +126,7 @@ class GReg1(GrowingPenalty):
         """Returns what was to stay from the start, or ranked anew."""
         if self.rerank:
             unit.pruned.assign(unit.lowest())
-        return unit.kept_indices()
+        return super().picked(unit)
 
     def strength(self, unit: Unit, step: Any) -> Any:
         """Returns λ, `min(δλ · (⌊step/K_u⌋ + 1), τ)` in the paper, for what is pruned, 0 for what is kept."""

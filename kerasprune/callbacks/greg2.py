@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from keras import ops
 
 from kerasprune.attaching.arguments import Moved, accepts_old
@@ -100,13 +99,7 @@ class GReg2(GrowingPenalty):
         unit.pruned.assign(pruned)
         return pruned
 
-    def going(self, unit: Unit) -> np.ndarray:
-        """Returns what was picked to go, or would be now."""
-        before = self.session.now() <= self.pick_step_number
-        return ops.convert_to_numpy(unit.lowest() if before else unit.pruned)
-
-    def picked(self, unit: Unit) -> np.ndarray:
-        """Returns what was picked; where `fit` ended before the pick, what would be picked now."""
-        if self.session.now() <= self.pick_step_number:
-            unit.pruned.assign(unit.lowest())
-        return unit.kept_indices()
+    @property
+    def undecided(self) -> bool:
+        """Whether the pick is still to come."""
+        return self.session.now() <= self.pick_step_number

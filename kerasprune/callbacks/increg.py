@@ -57,6 +57,7 @@ class IncReg(GrowingPenalty):
     """
 
     label = "increg"
+    undecided = True
 
     @accepts_old(OLD_OF_INCREG)
     def __init__(
@@ -72,8 +73,6 @@ class IncReg(GrowingPenalty):
         papers = LinearGrowth(step=2.5e-4, every=1, ceiling=2.5)
         super().__init__(schedule, papers, keep, granularity, freeze, keep_faults(keep), decoupled, strict)
         raise_faults("IncReg cannot be made:", kind_faults(LinearGrowth, "", schedule=self.growth))
-        self._penalties: dict[str, Any] = {}
-        self._updated: dict[str, Any] = {}
 
     def units(self) -> tuple[Plan, list[Unit]]:
         """Returns the units, each with penalties that begin at zero."""
@@ -104,15 +103,6 @@ class IncReg(GrowingPenalty):
     def _shortened(self, steps: int) -> Growth:
         """Returns the law with A and the steps squeezed: every λ grows or falls with its rank, by A at most."""
         return self.growth.squeezed(steps)
-
-    def picked(self, unit: Unit) -> np.ndarray:
-        """Returns what is strongest at the end."""
-        unit.pruned.assign(unit.lowest())
-        return unit.kept_indices()
-
-    def going(self, unit: Unit) -> np.ndarray:
-        """Returns what is weakest now."""
-        return ops.convert_to_numpy(unit.lowest())
 
     def _strengths(self) -> dict[str, np.ndarray]:
         return {unit.name: ops.convert_to_numpy(self._penalties[unit.name]) for unit in self._units}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerasprune.attaching.rewinding import remembered, rewind_optimizer, rewind_weights
+from kerasprune.attaching.rewinding import rewind_optimizer
 from kerasprune.callbacks._iterative import IterativeRemoval
 
 
@@ -42,14 +42,14 @@ class IterativeMagnitude(IterativeRemoval):
 
     def remember(self) -> None:
         """Keeps the weights of the rewind point."""
-        self.session.note_list("remembered", remembered(self.model))
+        self.session.notes |= {f"remembered/{index}": each for index, each in enumerate(self.model.get_weights())}
 
     def rewind(self) -> None:
         """Goes back to the rewind point."""
-        rewind_weights(self.model, self.session.noted_list("remembered"))
+        self.model.set_weights(self.ticket)
         rewind_optimizer(self.model, self.rewound())
 
     @property
     def ticket(self) -> list[np.ndarray]:
         """The weights of the rewind point, in the order of `model.get_weights()`: with `masks`, the ticket."""
-        return self.used().noted_list("remembered")
+        return [array for name, array in self.used().notes.items() if name.startswith("remembered/")]

@@ -65,16 +65,8 @@ class NetworkSlimming(BatchNormPenalty):
     ) -> None:
         faults = [*fraction_faults(keep=keep), *optional_fraction_faults(macs=macs)]
         self.floor = made(faults, Floor, min_keep, round_to)
-        super().__init__(
-            made(faults, regularizers.NetworkSlimming, strength),
-            initial=initial,
-            coupling=coupling,
-            freeze=freeze,
-            resolution=resolution,
-            faults=faults,
-            decoupled=decoupled,
-            strict=strict,
-        )
+        penalty = made(faults, regularizers.NetworkSlimming, strength)
+        super().__init__(penalty, initial, coupling, freeze, resolution, faults, decoupled, strict)
         self.keep = keep
         self.macs = macs
 

@@ -10,7 +10,6 @@ from kerasprune.attaching.callback import PruningCallback
 from kerasprune.criteria.magnitude import L1
 from kerasprune.errors import PruneError
 from kerasprune.files import replacing
-from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 
 
@@ -44,14 +43,11 @@ class NormHistory(PruningCallback):
             raise PruneError(f"Expected a positive whole number of steps. Received: every={every!r}.")
         self.every = every
         self.coupling = coupling
-        self._graph: ChannelGraph | None = None
-        self._epoch_began = 0
-        self._due = 0
 
     @property
     def steps(self) -> np.ndarray:
         """The steps at which the norms were taken, shape `(times,)`."""
-        return np.zeros(0, int) if self.session is None else self.session.notes.get("steps", np.zeros(0, int))
+        return np.zeros(0, int) if self.session is None else self.session.looks
 
     @property
     def norms(self) -> dict[str, np.ndarray]:
@@ -98,10 +94,5 @@ class NormHistory(PruningCallback):
 
     def _look(self) -> None:
         _ = self.model  # on JAX this brings the variables up to date
-        notes, now = self.session.notes, self.session.now()
-        before = self.steps != now
-        for name, norms in L1().score(self._graph).items():
-            seen = notes.get(f"norms/{name}", norms[None][:0])
-            notes[f"norms/{name}"] = np.concatenate([seen[before], norms[None]])
-        notes["steps"] = np.append(self.steps[before], now)
-        self._due = (now // self.every + 1) * self.every
+        self.session.look({f"norms/{name}": norms for name, norms in L1().score(self._graph).items()})
+        self._due = (int(self.steps[-1]) // self.every + 1) * self.every

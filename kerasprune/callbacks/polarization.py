@@ -86,16 +86,7 @@ class Polarization(BatchNormPenalty):
         self.bounds, self.until = (0.0, ceiling), until
         self.threshold = made(faults, thresholds.get, threshold)
         self.floor = made(faults, Floor, min_keep, round_to)
-        super().__init__(
-            penalty,
-            initial=initial,
-            coupling=coupling,
-            freeze=freeze,
-            resolution=resolution,
-            faults=faults,
-            decoupled=decoupled,
-            strict=strict,
-        )
+        super().__init__(penalty, initial, coupling, freeze, resolution, faults, decoupled, strict)
         self.macs = macs
 
     def chosen(self, scales: NetworkScales) -> tuple[dict[str, np.ndarray], dict[str, float]]:

@@ -125,7 +125,7 @@ class Resume(PruningCallback):
         if found is None:
             return
         self._check(found)
-        for callback in self._others():
+        for callback in self._named().values():
             callback.ensure_begun()
         self._check_states(found)
         if not self._put_back(found):
@@ -197,14 +197,17 @@ class Resume(PruningCallback):
         history = self._history
         if history is None:
             return {"epoch": [], "logs": {}}
-        plain = {n: [float(v) for v in values] for n, values in history.history.items() if _plain(values)}
+        plain = {
+            name: list(map(float, values))
+            for name, values in history.history.items()
+            if all(isinstance(value, int | float | np.number) for value in values)
+        }
         return {"epoch": list(map(int, history.epoch)), "logs": plain}
 
     # ---- the state ------------------------------------------------------------------------------------------
 
     def _save(self, epoch: int, *, step: int = 0, stopped: bool = False) -> None:
-        arrays = {f"model/{n}": ops.convert_to_numpy(v) for n, v in enumerate(_variables(self.model))}
-        arrays |= {f"optimizer/{n}": ops.convert_to_numpy(v) for n, v in enumerate(_optimizer(self.model))}
+        arrays = {key: ops.convert_to_numpy(variable) for key, variable in self._keeps().items()}
         for name, callback in self._named().items():
             arrays |= {f"callback/{name}/{key}": np.asarray(value) for key, value in callback.state().items()}
         about = {**self._now, "positions": positions.epochs(), "history": self._logged()}
@@ -212,9 +215,8 @@ class Resume(PruningCallback):
 
     def _put_back(self, found: SavedState) -> bool:
         """Puts a state back; returns whether a training set of kp.data was set to its place."""
-        for name, variables in (("model", _variables(self.model)), ("optimizer", _optimizer(self.model))):
-            for index, variable in enumerate(variables):
-                variable.assign(found.arrays[f"{name}/{index}"])
+        for key, variable in self._keeps().items():
+            variable.assign(found.arrays[key])
         for name, callback in self._named().items():
             prefix = f"callback/{name}/"
             callback.restore({k.removeprefix(prefix): v for k, v in found.arrays.items() if k.startswith(prefix)})
@@ -264,10 +266,7 @@ class Resume(PruningCallback):
 
     def _check_states(self, found: SavedState) -> None:
         """Checks, before anything is put back, that the other callbacks find what they keep."""
-        faults = []
-        for name, variables in (("model", _variables(self.model)), ("optimizer", _optimizer(self.model))):
-            keeps = {f"{name}/{index}": variable for index, variable in enumerate(variables)}
-            faults += [_fault(f"the {name}", key, variable, found) for key, variable in keeps.items()]
+        faults = [_fault(f"the {key.split('/')[0]}", key, each, found) for key, each in self._keeps().items()]
         for name, callback in self._named().items():
             keeps = {f"callback/{name}/{key}": variable for key, variable in callback.session.variables.items()}
             faults += [_fault(name, key, variable, found) for key, variable in keeps.items()]
@@ -282,15 +281,18 @@ class Resume(PruningCallback):
     def _refusal(self) -> str:
         return f"{self.folder} holds the state of another fit. Give another folder, or empty this one."
 
-    def _others(self) -> list[PruningCallback]:
-        return [callback for callback in RunningFit.of(self.model).callbacks if not callback.restores]
+    def _keeps(self) -> dict[str, Any]:
+        """Returns `{key in a state: variable}` of the model and the optimizer."""
+        both = {"model": _variables(self.model), "optimizer": _optimizer(self.model)}
+        return {f"{name}/{index}": each for name, variables in both.items() for index, each in enumerate(variables)}
 
     def _named(self) -> dict[str, PruningCallback]:
+        """Returns `{name in a state: callback}` of the others."""
         named: dict[str, PruningCallback] = {}
-        for callback in self._others():
+        for callback in RunningFit.of(self.model).callbacks:
             kind = type(callback).__name__
-            number = sum(name.split("#")[0] == kind for name in named)
-            named[f"{kind}#{number}"] = callback
+            if not callback.restores:
+                named[f"{kind}#{sum(name.split('#')[0] == kind for name in named)}"] = callback
         return named
 
 
@@ -320,10 +322,6 @@ def _settings(callback: PruningCallback) -> dict[str, Any]:
     aside = {"strict", "goes_on"}  # which do not change what is trained
     public = {k: v for k, v in vars(callback).items() if not k.startswith("_") and k not in aside}
     return {key: value for key, value in public.items() if isinstance(value, str | int | float)}
-
-
-def _plain(values: list[Any]) -> bool:
-    return all(isinstance(value, int | float | np.number) for value in values)
 
 
 def _described(layer: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -70,12 +69,6 @@ class Sparsity(PruningCallback):
 
 def zeros(model: keras.Model) -> dict[str, tuple[int, int]]:
     """Returns `{variable path: (zeros, weights)}` of the kernels: the weights with at least two axes."""
-    counts = {}
-    for variable in _kernels(model):
-        values = ops.convert_to_numpy(variable)
-        counts[variable.path] = (int(values.size - np.count_nonzero(values)), int(values.size))
-    return counts
-
-
-def _kernels(model: keras.Model) -> list[Any]:
-    return [variable for variable in model.weights if len(variable.shape) >= 2]
+    kernels = [variable for variable in model.weights if len(variable.shape) >= 2]
+    arrays = ((kernel.path, ops.convert_to_numpy(kernel)) for kernel in kernels)
+    return {path: (int(values.size - np.count_nonzero(values)), int(values.size)) for path, values in arrays}

@@ -34,6 +34,9 @@ class Growth:
     stop: bool = True
     """Whether `fit` stops at its end."""
 
+    def __post_init__(self) -> None:
+        raise_faults("There is no such growth:", self.faults())
+
     @property
     def length(self) -> int:
         """Steps of the whole schedule."""
@@ -89,9 +92,6 @@ class LinearGrowth(Growth):
     ceiling: float = 1.0
     settle: int = 5000
     stop: bool = True
-
-    def __post_init__(self) -> None:
-        raise_faults("There is no such growth:", self.faults())
 
     def faults(self) -> list[str]:
         """Returns what is wrong with it."""
@@ -160,9 +160,6 @@ class TwoSlopeGrowth(Growth):
     ceiling: float = 1.0
     settle: int = 5000
     stop: bool = True
-
-    def __post_init__(self) -> None:
-        raise_faults("There is no such growth:", self.faults())
 
     def faults(self) -> list[str]:
         """Returns what is wrong with it."""
@@ -248,7 +245,7 @@ class GeometricGrowth(Growth):
     rate: Callable[[Any], Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        raise_faults("There is no such growth:", self.faults())
+        super().__post_init__()
         if self.settle is None:
             object.__setattr__(self, "settle", max(1, 3 * self.steps // 10))
 

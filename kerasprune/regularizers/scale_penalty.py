@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, is_number
 
 
 class ScalePenalty(keras.regularizers.Regularizer):
@@ -26,7 +26,7 @@ class ScalePenalty(keras.regularizers.Regularizer):
     """
 
     def __init__(self, strength: float = 1e-4) -> None:
-        if not is_positive(strength):
+        if not is_number(strength) or strength <= 0:
             raise PruneError(f"Expected a positive strength. Received: strength={strength!r}.")
         self.strength = strength
 
@@ -40,6 +40,10 @@ class ScalePenalty(keras.regularizers.Regularizer):
 
     def __call__(self, weight: Any) -> Any:
         return self.penalty(ops.reshape(ops.convert_to_tensor(weight), (-1,)))
+
+    def get_config(self) -> dict[str, float]:
+        """Returns the arguments."""
+        return {"strength": self.strength}
 
 
 class Together(keras.regularizers.Regularizer):
@@ -74,11 +78,6 @@ class Together(keras.regularizers.Regularizer):
         return ops.cast(self.weight(), "float32") * self.penalty(ops.concatenate(values))
 
 
-def is_positive(value: Any) -> bool:
-    """Returns whether a value is a positive, finite number (`True` is not)."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-
-
 class Polarization(ScalePenalty):
     """`λ (t ‖γ‖₁ − ‖γ − γ̄·1‖₁)`, with γ̄ the mean of all scales γ of the network.
 
@@ -104,7 +103,7 @@ class Polarization(ScalePenalty):
 
     def __init__(self, strength: float = 1e-4, t: float = 1.2) -> None:
         super().__init__(strength)
-        if isinstance(t, bool) or not isinstance(t, int | float) or not 0 <= t < float("inf"):
+        if not is_number(t) or t < 0:
             raise PruneError(f"Expected t ≥ 0. Received: t={t!r}.")
         self.t = t
 
@@ -122,7 +121,7 @@ class Polarization(ScalePenalty):
 
     def get_config(self) -> dict[str, float]:
         """Returns the arguments."""
-        return {"strength": self.strength, "t": self.t}
+        return {**super().get_config(), "t": self.t}
 
 
 class NetworkSlimming(ScalePenalty):
@@ -150,7 +149,3 @@ class NetworkSlimming(ScalePenalty):
     def gradient(self, gammas: Any) -> Any:
         """Returns `λ sign γ`."""
         return self.strength * ops.sign(ops.convert_to_tensor(gammas))
-
-    def get_config(self) -> dict[str, float]:
-        """Returns the arguments."""
-        return {"strength": self.strength}

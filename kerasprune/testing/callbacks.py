@@ -50,7 +50,7 @@ def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> Non
     before = _form(model)
     with tempfile.TemporaryDirectory() as folder:
         killed = _Killed(Path(folder) / "states", Path(folder) / ("steps" if _WITHIN_EPOCHS else "epochs"))
-        _fit(model, killed.around(callback) if with_state else [callback], seed)
+        _fit(model, [_resume(killed.states), callback, killed] if with_state else [callback], seed)
         single = model.get_weights()
         _check_left(before, model, "first")
         _fit(model, [callback], seed)
@@ -90,17 +90,6 @@ def _fit(model: keras.Model, callbacks: list[keras.callbacks.Callback], seed: in
     model.fit(images, labels, BATCH, EPOCHS, shuffle=False, verbose=0, callbacks=callbacks)
 
 
-class _Watch(keras.callbacks.Callback):
-    """Notes whether another callback has put something on variables."""
-
-    def __init__(self, other: PruningCallback) -> None:
-        super().__init__()
-        self.other, self.attached = other, False
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.attached = any(map(self.other.session.attached, ("regularizer", "constraint")))
-
-
 class _Bare(keras.optimizers.SGD):
     """Descends, and leaves constraints and its count of updates out."""
 
@@ -127,16 +116,19 @@ def _past_the_optimizer(seed: int) -> keras.Model:
 
 
 def _check_says_so(make: Make, seed: int) -> None:
-    callback = make()
-    watch, model, raised = _Watch(callback), _past_the_optimizer(seed), False
+    callback, model, attached, raised = make(), _past_the_optimizer(seed), [], False
+
+    def look(epoch: int, logs: dict | None) -> None:
+        attached.extend(part for kind in ("regularizer", "constraint") for part in callback.session.attached(kind))
+
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            _fit(model, [callback, watch], seed)
+            _fit(model, [callback, keras.callbacks.LambdaCallback(on_epoch_begin=look)], seed)
         except PruneError:
             raised = True
     require(
-        raised or not watch.attached or any("does not act" in str(each.message) for each in said),
+        raised or not attached or any("does not act" in str(each.message) for each in said),
         "Expected a callback that says so where a train step leaves out what it puts on variables. Received: silence. "
         "Call super().on_epoch_end(epoch, logs) at the end of its own on_epoch_end.",
     )
@@ -144,6 +136,8 @@ def _check_says_so(make: Make, seed: int) -> None:
 
 class _Killed(keras.callbacks.Callback):
     """Keeps what a fit killed in the middle of its second epoch would leave: the states saved until then.
+
+    A state is saved every epoch, and every three steps.
 
     Args:
         states: Where `Resume` saves.
@@ -153,10 +147,6 @@ class _Killed(keras.callbacks.Callback):
     def __init__(self, states: Path, kept: Path) -> None:
         super().__init__()
         self.states, self.kept = states, kept
-
-    def around(self, callback: keras.callbacks.Callback) -> list[keras.callbacks.Callback]:
-        """Returns the callbacks of the fit: a state is saved every epoch, and every three steps."""
-        return [_resume(self.states), callback, self]
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._last = epoch == EPOCHS - 1

@@ -10,11 +10,11 @@ import numpy as np
 
 from kerasprune import criteria
 from kerasprune.criteria.base import Criterion, Scores
-from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
+from kerasprune.surgery.reorder import reorder
 from kerasprune.testing.toys import require, toy_data, toy_model
 
 
@@ -114,21 +114,10 @@ def permuted(graph: ChannelGraph, orders: Mapping[str, np.ndarray]) -> keras.Mod
     """Returns a model that computes the same, with the channels of groups in another order.
 
     Args:
-        graph: The graph of a model without constants in its calls.
+        graph: The graph of a model.
         orders: `{group name: permutation}`; the new channel `i` is the old channel `permutation[i]`.
     """
-    source = np.arange(graph.classes.max(initial=-1) + 1)
-    for name, order in orders.items():
-        classes = graph.group(name).classes
-        source[classes] = classes[order]
-    new, made = clone(graph.model, lambda layer: make_layer(layer, {}), lambda node, index, value: value)
-    slices = {id(entry.variable): entry for entry in graph.slices}
-    for call in graph.calls:
-        for old, variable in zip(
-            getattr(call.operation, "weights", ()), getattr(made[id(call.operation)], "weights", ()), strict=True
-        ):
-            variable.assign(_moved(graph, slices.get(id(old)), old, source))
-    return new
+    return reorder(graph.model, {name: -np.argsort(order) for name, order in orders.items()})
 
 
 def renamed(model: keras.Model) -> keras.Model:
@@ -142,27 +131,6 @@ def renamed(model: keras.Model) -> keras.Model:
     new, _ = clone(model, make, lambda node, index, value: value)
     new.set_weights(model.get_weights())
     return new
-
-
-def _moved(graph: ChannelGraph, entry: Slice | None, variable: Any, source: np.ndarray) -> np.ndarray:
-    array = keras.ops.convert_to_numpy(variable)
-    for axis, ids in enumerate(entry.ids if entry else ()):
-        if ids is not None:
-            array = np.take(array, _filled_from(graph.classes[ids], source), axis=axis)
-    return array
-
-
-def _filled_from(classes: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """Returns for every position of an axis where its new content stands: the n-th position of a class to the n-th."""
-    standing: dict[int, list[int]] = {}
-    for position, one in enumerate(classes):
-        standing.setdefault(int(one), []).append(position)
-    seen = dict.fromkeys(standing, 0)
-    positions = np.empty(classes.size, int)
-    for position, one in enumerate(map(int, classes)):
-        positions[position] = standing[int(source[one])][seen[one]]
-        seen[one] += 1
-    return positions
 
 
 def _orders(graph: ChannelGraph, seed: int) -> dict[str, np.ndarray]:

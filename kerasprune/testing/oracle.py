@@ -91,7 +91,7 @@ def check_rebuild(
         True
     """
     inputs = random_inputs(model, seed=seed, side=_SIDE) if inputs is None else inputs
-    before = _state(model)
+    before = model.to_json(), model.get_weights()
     _check_copies(model, plan, inputs, tolerance)
     applied, silent = cut(model, plan), mask(model, plan)
     slim, folded = rebuild(model, plan, absorb=False), rebuild(model, plan)
@@ -207,10 +207,3 @@ def _same_costs(predicted: Cost, actual: Cost, how: str) -> None:
             a == b,
             f"Expected the predicted {key} to be those of the model built with {how}. Received: {a} ≠ {b} {parts}.",
         )
-
-
-def _state(model: keras.Model) -> tuple[str, list[np.ndarray]]:
-    return model.to_json(), model.get_weights()
-
-
-__all__ = ["Agreement", "check_rebuild", "check_saved", "compare"]

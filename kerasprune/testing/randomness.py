@@ -111,6 +111,3 @@ def random_plan(graph: ChannelGraph, seed: int = 0, low: float = 0.3, high: floa
         keep[name] = np.sort(generator.permutation(group.size)[:number])
     keep = {name: kept.tolist() for name, kept in legal(graph, keep).items()}
     return Plan.of(graph, keep)
-
-
-__all__ = ["random_inputs", "random_plan", "randomise", "randomise_weights"]

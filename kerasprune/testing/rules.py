@@ -10,10 +10,10 @@ from keras import layers
 
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.plans import Plan
+from kerasprune.surgery.random_inputs import random_inputs
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.testing.oracle import check_rebuild, check_saved
-from kerasprune.testing.randomness import random_inputs, random_plan, randomise_weights
+from kerasprune.testing.randomness import random_plan, randomise_weights
 from kerasprune.testing.toys import require
 
 Shape = tuple[int, ...]
@@ -66,26 +66,22 @@ def check_rule(
     for index in range(plans):
         plan = random_plan(graph, seed + index)
         check_rebuild(model, plan, inputs=inputs, tolerance=tolerance)
-        if index == 0:
-            _check_file(layer, model, plan, inputs)
+        if index == 0:  # classes of the user's own are made known, as they would have to
+            own = {type(layer).__name__: type(layer)} if isinstance(layer, layers.Layer) else {}
+            check_saved(rebuild(model, plan, absorb=False), inputs, own)
     return graph
 
 
 def surrounded(layer: Callable[..., Any], shapes: Sequence[Shape]) -> keras.Model:
     """Returns a model in which layers make the channels that go into a layer and read those that come out."""
     first = getattr(layer, "data_format", None) == "channels_first"
-    sources = [_source(shape, first) for shape in shapes]
+    sources = [keras.Input((*(shape[1:] if first else shape[:-1]), _SOURCE_CHANNELS)) for shape in shapes]
     tensors = [
         _made(x, shape, first, _numbered("before", n)) for n, (x, shape) in enumerate(zip(sources, shapes, strict=True))
     ]
     outputs = layer(tensors) if isinstance(layer, layers.Layer) and len(tensors) > 1 else layer(*tensors)
     logits = [_read(y, first, n) for n, y in enumerate(keras.tree.flatten(outputs))]
     return keras.Model(sources, logits)
-
-
-def _source(shape: Shape, first: bool) -> keras.KerasTensor:
-    space = shape[1:] if first else shape[:-1]
-    return keras.Input((*space, _SOURCE_CHANNELS))
 
 
 def _made(source: keras.KerasTensor, shape: Shape, first: bool, name: str) -> keras.KerasTensor:
@@ -110,9 +106,3 @@ def _read(x: keras.KerasTensor, first: bool, index: int) -> keras.KerasTensor:
 
 def _numbered(name: str, index: int) -> str:
     return f"{name}_{index + 1}" if index else name
-
-
-def _check_file(layer: Any, model: keras.Model, plan: Plan, inputs: Any) -> None:
-    """Checks the slim model's file; classes of the user's own are made known, as they would have to."""
-    own = {type(layer).__name__: type(layer)} if isinstance(layer, layers.Layer) else {}
-    check_saved(rebuild(model, plan, absorb=False), inputs, own)

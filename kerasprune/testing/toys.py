@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 import keras
 import numpy as np
 from keras import layers
@@ -14,12 +12,7 @@ from kerasprune.testing.randomness import randomise
 def require(holds: bool, claim: str) -> None:
     """Raises `AssertionError(claim)` where `holds` is false; unlike `assert`, also under `python -O`."""
     if not holds:
-        fail(claim)
-
-
-def fail(claim: str) -> NoReturn:
-    """Raises `AssertionError(claim)`."""
-    raise AssertionError(claim)
+        raise AssertionError(claim)
 
 
 SIDE, CLASSES = 8, 4

@@ -18,7 +18,7 @@ class Watch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         fit = RunningFit.of(self.model)
-        self.phases.append([fit.phase(callback) for callback in fit.callbacks])
+        self.phases.append([fit.phases[callback] for callback in fit.callbacks])
         self.held.append(fit._snapshot is not None)
 
 

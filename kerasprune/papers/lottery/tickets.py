@@ -14,7 +14,6 @@ import numpy as np
 from kerasprune.attaching import scope as scopes
 from kerasprune.attaching.granularity import Weight
 from kerasprune.attaching.masks import Masks, apply_masks, held
-from kerasprune.attaching.rewinding import remembered, rewind_weights
 from kerasprune.errors import formerly, is_number, nearest, raise_faults, whole_number_faults
 from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.reinitialise import reinitialise
@@ -105,7 +104,7 @@ def lottery(
     search = _TicketSearch(model, fit, rewind_epochs + epochs, scopes.get(scope), freeze, np.random.default_rng(seed))
     if rewind_epochs:
         search.fit(0, rewind_epochs)
-    early = remembered(search.model)
+    early = search.model.get_weights()
     begun = _Start(early, rewind_epochs)
     dense = search.trained("dense", 1.0, begun, search.everything())
     tickets = [dense]
@@ -178,7 +177,7 @@ class _TicketSearch:
 
     def smallest(self, ticket: Ticket, fraction: float) -> dict[str, np.ndarray]:
         """Returns the masks of a trained ticket with its smallest weights removed."""
-        rewind_weights(self.model, ticket.weights)
+        self.model.set_weights(ticket.weights)
         self._masks.assign([~ticket.masks[unit.name].ravel() for unit in self._masks.units])
         self._masks.renew(fraction)
         return self._masks.arrays()
@@ -191,13 +190,13 @@ class _TicketSearch:
         masks: Mapping[str, np.ndarray],
     ) -> Ticket:
         """Trains from weights and masks to the end of the schedule."""
-        rewind_weights(self.model, begun.weights)
+        self.model.set_weights(begun.weights)
         apply_masks(self.model, masks)
         with held(self.model, masks):
             accuracy = float(self.fit(begun.epoch, self._length))
         size = sum(mask.size for mask in masks.values())
         kept = sum(int(mask.sum()) for mask in masks.values()) / size
-        return Ticket(kind, fraction, kept, accuracy, masks, remembered(self.model))
+        return Ticket(kind, fraction, kept, accuracy, masks, self.model.get_weights())
 
 
 def _check(fit: Fit, keep: Sequence[float], epochs: int, rewind_epochs: int, controls: Sequence[str]) -> None:

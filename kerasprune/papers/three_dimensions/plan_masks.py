@@ -75,7 +75,7 @@ class PlanMasks:
 
     def attach(self, session: Session) -> None:
         """Holds what is silent at zero in every step of `fit`."""
-        self._masks.attach(session, self._model)
+        self._masks.attach(session)
 
     def holds(self) -> bool:
         """Returns whether all that is silent is zero."""
