@@ -154,6 +154,15 @@ def whole_number_faults(least: int, **values: Any) -> list[str]:
     ]
 
 
+def positive_faults(**values: Any) -> list[str]:
+    """Returns a fault for every value that is no number above 0."""
+    return [
+        f"Expected {name} to be a number above 0. Received: {name}={value!r}."
+        for name, value in values.items()
+        if not is_number(value) or value <= 0
+    ]
+
+
 _INTERVALS: dict[str, Callable[[float], bool]] = {
     "(0, 1]": lambda value: 0 < value <= 1,
     "(0, 1)": lambda value: 0 < value < 1,
