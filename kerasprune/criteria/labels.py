@@ -79,7 +79,7 @@ def check_shape(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
         return
     wanted = tuple(outputs.shape[:-1] if "sparse" in loss.name else outputs.shape)
     given = tuple(labels.shape)
-    if not any(_alike(each, wanted) for each in (given, given[:-1] if given[-1:] == (1,) else given, (*given, 1))):
+    if not any(alike(each, wanted) for each in (given, given[:-1] if given[-1:] == (1,) else given, (*given, 1))):
         remedy = (
             ("Give class numbers, or ", Key("loss"), "='categorical_crossentropy'.")
             if "sparse" in loss.name
@@ -122,7 +122,8 @@ def _of_keras(loss: keras.losses.Loss) -> bool:
     return all(getattr(each, "__module__", "").startswith("keras.") for each in (type(loss), function))
 
 
-def _alike(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
+def alike(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
+    """Returns whether two shapes go together; `None` is any size."""
     return len(one) == len(other) and all(None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import keras
@@ -168,22 +169,15 @@ class Linearised:
         """Puts a factor behind every tensor that meets another."""
         if len(node.input_tensors) < 2 or is_model(node.operation):
             return value
-        before = sum(_tensors_in(each) for each in node.arguments.args[:index])
-        return tree.map_structure(_Numbered(self._scales, id(node), before), value)
+        numbers = count(sum(_tensors_in(each) for each in node.arguments.args[:index]))
 
+        def scaled(each: Any) -> Any:
+            if not isinstance(each, keras.KerasTensor):
+                return each
+            scale = self._scales[id(node), next(numbers)] = Rescaled()
+            return scale(each)
 
-class _Numbered:
-    """Puts a factor behind one tensor after the other."""
-
-    def __init__(self, scales: dict[tuple[int, int], Rescaled], node: int, first: int) -> None:
-        self._scales, self._node, self._next = scales, node, first
-
-    def __call__(self, value: Any) -> Any:
-        if not isinstance(value, keras.KerasTensor):
-            return value
-        layer = self._scales[self._node, self._next] = Rescaled()
-        self._next += 1
-        return layer(value)
+        return tree.map_structure(scaled, value)
 
 
 def _refuse(graph: ChannelGraph) -> None:

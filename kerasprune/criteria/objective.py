@@ -118,11 +118,9 @@ def _first(given: Any) -> Any:
 
 def _given(model: keras.Model, loss: Any) -> tuple[Any, Any]:
     compiled = compile_arguments(model) if model.compiled else {}
-    own = compiled.get("loss")
+    own, factors = compiled.get("loss"), None
     if loss is None or loss == own:  # what the model holds as its loss may be a copy
         loss, factors = own, compiled.get("loss_weights")
-    else:
-        factors = None
     if loss is None or isinstance(loss, list | dict) and not any(x is not None for x in tree.flatten(loss)):
         raise PruneError(
             f"Expected a loss to differentiate. Received: loss=None, and {model.name!r} is not compiled with one. "

@@ -84,7 +84,7 @@ class OBS(Criterion):
         kernels = [kernel.variable for kernel in trace(model, unknown="freeze").kernels]
         found = {}
         for surface in self.inverse.surfaces(model, kernels, data, loss):
-            found |= {variable.path: part for variable, part in surface.cut(surface.single())}
+            found |= surface.cut(surface.single())
         return {variable.path: found[variable.path] for variable in kernels}
 
 
@@ -134,8 +134,7 @@ def obs_update(
     found: dict[str, np.ndarray] = {}
     for surface in chosen.surfaces(model, changing, data, loss):
         stay = [np.ravel(arrays.get(variable.path, np.ones(variable.shape))) for variable in surface.variables]
-        new = surface.compensated(np.concatenate(stay) == 0)
-        found |= {variable.path: part for variable, part in surface.cut(new)}
+        found |= surface.cut(surface.compensated(np.concatenate(stay) == 0))
     return found
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.criteria.gradients import GradientCriterion, Gradients
-from kerasprune.criteria.mean_loss import MeanLoss
+from kerasprune.criteria.gradients import GradientCriterion
+from kerasprune.criteria.mean_loss import Gradients, MeanLoss
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import values
 
@@ -51,7 +51,7 @@ class SNIP(GradientCriterion):
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
     ) -> Gradients:
         """Returns the gradients of the mean loss, divided by `Σ |w · g|` over all of the variables."""
-        found = MeanLoss(model, variables, data, loss, self.training, 1.0).gradient()
+        found = MeanLoss(model, variables, data, loss, training=self.training).gradient()
         total = sum(float(np.abs(values(v) * each).sum()) for v, each in zip(variables, found, strict=True))
         if not total:
             raise PruneError(

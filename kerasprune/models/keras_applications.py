@@ -55,7 +55,14 @@ def from_application(
     own_names = _own_names(raw.layers)
 
     def seeded(layer: keras.Layer) -> keras.Layer:
-        return _seeded(layer, own_names[layer.name], seed)
+        config = {**layer.get_config(), "name": own_names[layer.name]}
+        own_seed = layer_seed(config["name"], seed)
+        if "seed" in config:
+            config["seed"] = own_seed
+        for value in config.values():
+            if isinstance(value, dict) and "seed" in value.get("config", {}):
+                value["config"]["seed"] = own_seed
+        return type(layer).from_config(config)
 
     return keras.models.clone_model(raw, clone_function=seeded, call_function=_call_unless_preprocessing)
 
@@ -75,17 +82,6 @@ def _call_unless_preprocessing(layer: keras.Layer, *args: Any, **kwargs: Any) ->
     if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
         return args[0]
     return layer(*args, **kwargs)
-
-
-def _seeded(layer: keras.Layer, name: str, seed: int | None) -> keras.Layer:
-    config = {**layer.get_config(), "name": name}
-    own_seed = layer_seed(name, seed)
-    if "seed" in config:
-        config["seed"] = own_seed
-    for value in config.values():
-        if isinstance(value, dict) and "seed" in value.get("config", {}):
-            value["config"]["seed"] = own_seed
-    return type(layer).from_config(config)
 
 
 def efficientnet_b0(
