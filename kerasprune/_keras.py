@@ -252,19 +252,13 @@ class _Without:
         self._method, self._optimizer = method, optimizer
 
     def __call__(self, store: Any) -> None:
-        with removed(self._optimizer._variables, self.added):
+        items = self._optimizer._variables
+        before = list(items)
+        list.__setitem__(items, slice(None), [item for item in items if id(item) not in self.added])
+        try:
             self._method(store)
-
-
-@contextmanager
-def removed(items: list[Any], ids: set[int]) -> Iterator[None]:
-    """Takes items out of a list while the block runs."""
-    before = list(items)
-    list.__setitem__(items, slice(None), [item for item in items if id(item) not in ids])
-    try:
-        yield
-    finally:
-        list.__setitem__(items, slice(None), before)
+        finally:
+            list.__setitem__(items, slice(None), before)
 
 
 # ---- training -----------------------------------------------------------------------------------------------

@@ -167,6 +167,7 @@ _INTERVALS: dict[str, Callable[[float], bool]] = {
     "(0, 1]": lambda value: 0 < value <= 1,
     "(0, 1)": lambda value: 0 < value < 1,
     "[0, 1)": lambda value: 0 <= value < 1,
+    "[0, 1]": lambda value: 0 <= value <= 1,
 }
 
 
@@ -174,7 +175,7 @@ def interval_faults(interval: str, noun: str, **values: Any) -> list[str]:
     """Returns a fault for every value that is no number in an interval.
 
     Args:
-        interval: `"(0, 1]"`, `"(0, 1)"` or `"[0, 1)"`.
+        interval: `"(0, 1]"`, `"(0, 1)"`, `"[0, 1)"` or `"[0, 1]"`.
         noun: What each value is, e.g. `"a fraction"`.
         values: The values by name.
     """

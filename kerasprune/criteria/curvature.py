@@ -12,8 +12,9 @@ import numpy as np
 from keras import ops, tree
 
 from kerasprune.backend.derivatives import gradient, hessian_vector_product, per_example
+from kerasprune.criteria.base import as_array
 from kerasprune.criteria.example_gradients import mean_squares
-from kerasprune.criteria.mean_loss import Gradients, MeanLoss, double, finite
+from kerasprune.criteria.mean_loss import Gradients, MeanLoss, finite
 from kerasprune.criteria.objective import batches_for_loss, output_loss
 from kerasprune.data.batches import Batch
 from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
@@ -140,7 +141,7 @@ class GaussNewton(Curvature):
             for direction, share in self._directions(roots.of(batch), generator):
                 for _, found in per_example(slope, batch.inputs, direction):
                     for total, each in zip(totals, found, strict=True):
-                        total += share * double(each) ** 2
+                        total += share * as_array(each, "float64") ** 2
             number += batch.size
         return finite(variables, [total / number for total in totals])
 

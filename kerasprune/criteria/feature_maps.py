@@ -141,22 +141,13 @@ def averages(
 
     def look(number: int, _: tuple, outputs: list[Any]) -> None:
         for place in by_call.get(number, ()):
-            maps = maps_of(graph, place, outputs)
-            totals[place] = totals[place] + statistic(maps).sum(axis=0, dtype="float64")
+            maps = ops.convert_to_numpy(ops.cast(outputs[place.output], "float32"))
+            check_maps(maps, f"from {graph.calls[number].operation.name!r}")
+            found = statistic(np.moveaxis(maps, place.axis, 1))
+            totals[place] = totals[place] + found.sum(axis=0, dtype="float64")
 
     examples = run_through(graph, batches, look)
     return {place: total / examples for place, total in totals.items()}
-
-
-def maps_of(graph: ChannelGraph, place: Place, outputs: list[Any]) -> np.ndarray:
-    """Returns what stands at a place, as `(examples, channels, …)`, in float32.
-
-    Raises:
-        PruneError: A number is not finite.
-    """
-    array = ops.convert_to_numpy(ops.cast(outputs[place.output], "float32"))
-    check_maps(array, f"from {graph.calls[place.call].operation.name!r}")
-    return np.moveaxis(array, place.axis, 1)
 
 
 def check_maps(maps: np.ndarray, where: str) -> None:

@@ -88,9 +88,9 @@ class Linearised:
         self._scales: dict[tuple[int, int], Rescaled] = {}
         _refuse(graph)
         self.model, made = clone(graph.model, self._make, self._meet)
-        self.kernels: list[tuple[Any, Any]] = []
+        self.kernels: list[Any] = []
         self.recurrences: dict[int, Recurrence] = {}
-        self._makers: dict[int, list[tuple[int, int]]] = {}
+        self._makers: list[tuple[int, int]] = []  # of each kernel the layer, and the size of its output
         called = {
             id(variable): (call.operation, index)
             for call in graph.calls
@@ -99,11 +99,10 @@ class Linearised:
         for number, entry in enumerate(graph.kernels):
             layer, index = called[id(entry.variable)]
             new = made[id(layer)]
-            self.kernels.append((entry.variable, new.weights[index]))
+            self.kernels.append(new.weights[index])
+            self._makers.append((id(layer), math.prod(entry.variable.shape[axis] for axis in entry.makes)))
             if isinstance(new, Recurrence) and new.weights[index] is new.recurrent_kernel:
                 self.recurrences[number] = new
-            outputs = math.prod(entry.variable.shape[axis] for axis in entry.makes)
-            self._makers.setdefault(id(layer), []).append((number, outputs))
 
     def assign(self, weights: Sequence[np.ndarray]) -> np.ndarray:
         """Gives the kernels what flows through each weight.
@@ -114,14 +113,11 @@ class Linearised:
         Returns:
             What each output of the copy is to be multiplied by, so that they can be added.
         """
-        powers = [0] * len(weights)
         gains = dict(self._fixed)
-        for layer, found in self._makers.items():
-            for number, outputs in found:
-                mean = float(np.sum(weights[number], dtype="float64")) / outputs
-                powers[number] = round(math.log2(mean)) if mean > 0 else 0
-                gains[layer] = gains.get(layer, 0) + powers[number]
-        for (_, new), weight, power in zip(self.kernels, weights, powers, strict=True):
+        for new, (layer, outputs), weight in zip(self.kernels, self._makers, weights, strict=True):
+            mean = float(np.sum(weight, dtype="float64")) / outputs
+            power = round(math.log2(mean)) if mean > 0 else 0
+            gains[layer] = gains.get(layer, 0) + power
             new.assign(np.ldexp(np.asarray(weight, "float64"), -power).astype(new.dtype))
         return self._settle(gains)
 

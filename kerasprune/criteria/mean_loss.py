@@ -12,6 +12,7 @@ from keras import ops, tree
 
 from kerasprune._keras import maker
 from kerasprune.backend.derivatives import gradient, hessian_vector_product, per_example
+from kerasprune.criteria.base import as_array
 from kerasprune.criteria.objective import batches_for_loss, objective
 from kerasprune.data.batches import Batch
 from kerasprune.errors import PruneError, first_of
@@ -87,7 +88,10 @@ class MeanLoss:
             for place in np.ndindex(*variable.shape):
                 vectors = [np.zeros(each.shape) for each in self.variables]
                 vectors[part][place] = 1
-                rows = [[batch.size / examples * double(each) for each in product(vectors, *batch)] for batch in read]
+                rows = [
+                    [batch.size / examples * as_array(each, "float64") for each in product(vectors, *batch)]
+                    for batch in read
+                ]
                 yield (part, place), [sum(each) for each in zip(*rows, strict=True)]
 
     def each_gradient(self) -> Iterator[list[np.ndarray]]:
@@ -150,21 +154,13 @@ def finite(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) ->
     return found
 
 
-def double(tensor: Any) -> np.ndarray:
-    """Returns a tensor as an array of float64."""
-    return ops.convert_to_numpy(tensor).astype("float64")
-
-
 def _check_logits(model: keras.Model, temperature: float) -> None:
     """Checks that outputs may be divided: a softmax of logits/T is not the softmax of logits divided by T."""
     last = [maker(tensor) for tensor in functional(model).outputs] if temperature != 1 else []
-    found = [layer.name for layer in last if _name(getattr(layer, "activation", layer)) in _SHARES]
+    ends = {layer.name: getattr(layer, "activation", layer) for layer in last}
+    found = [name for name, end in ends.items() if getattr(end, "__name__", type(end).__name__).lower() in _SHARES]
     if found:
         raise PruneError(
             f"Expected logits beside temperature={temperature}. Received: {found[0]!r}, which puts out shares. Build "
             "the model with classifier_activation=None, and take a loss with from_logits=True."
         )
-
-
-def _name(function: Any) -> str:
-    return getattr(function, "__name__", type(function).__name__).lower()

@@ -9,14 +9,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.criteria.gradients import GradientCriterion
+from kerasprune.criteria.gradients import GradientMagnitude
 from kerasprune.criteria.mean_loss import Gradients, MeanLoss
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import values
 
 
 @dataclass(frozen=True)
-class SNIP(GradientCriterion):
+class SNIP(GradientMagnitude):
     """`s_j = |w_j ∂L/∂w_j| / Σ_k |w_k ∂L/∂w_k|`: the derivative of the loss by a factor of the weight, at 1.
 
     A channel is worth the sum over the kernel slices that make it.
@@ -42,10 +42,6 @@ class SNIP(GradientCriterion):
     """
 
     training: bool = False
-
-    def saliency(self, weight: Any, gradient: Any = None) -> Any:
-        """Returns `|w · g|`; g is normalised already."""
-        return abs(weight * gradient)
 
     def gradients(
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int

@@ -13,7 +13,7 @@ from keras.backend import result_type
 
 from kerasprune._keras import structures
 from kerasprune.backend.derivatives import gradient
-from kerasprune.criteria.base import Criterion, numbers
+from kerasprune.criteria.base import Criterion, as_array, numbers
 from kerasprune.criteria.linearised import Linearised, Swap
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
@@ -52,7 +52,7 @@ class Flow:
             sums = (ops.sum(ops.cast(y, kind)) for y in outputs)
             return sum(ops.cast(factor, kind) * each for factor, each in zip(factors, sums, strict=True))
 
-        self._gradient = gradient(total, [new for _, new in self.pipes.kernels], model.variables)
+        self._gradient = gradient(total, self.pipes.kernels, model.variables)
 
     def shares(self, weights: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Returns the share of every weight, in [0, 1]; all are zero where nothing comes through.
@@ -64,8 +64,8 @@ class Flow:
         whole, found = self._gradient(self._inputs, factors)
         whole = float(ops.convert_to_numpy(whole))
         scores = [
-            np.asarray(ops.convert_to_numpy(new), "float64") * np.asarray(ops.convert_to_numpy(slope), "float64")
-            for (_, new), slope in zip(self.pipes.kernels, found, strict=True)
+            as_array(new, "float64") * as_array(slope, "float64")
+            for new, slope in zip(self.pipes.kernels, found, strict=True)
         ]
         return [score / whole if whole > 0 else np.zeros(score.shape) for score in scores]
 

@@ -72,10 +72,8 @@ def block_features(slim: Functional, teacher: Functional, plan: Plan) -> BlockFe
             f"Expected a model with blocks, such as residual ones. Received: {teacher.name!r}, in which none was "
             "found. Leave features out."
         )
-    models = [_with_ends(model, end) for model, end in zip((slim, teacher), ends, strict=True)]
+    models = []
+    for model, end in zip((slim, teacher), ends, strict=True):
+        inputs, outputs = structures(model)
+        models.append(keras.Model(inputs, (outputs, end), name=model.name))
     return BlockFeatures(*models, kept)
-
-
-def _with_ends(model: Functional, ends: list[Any]) -> Functional:
-    inputs, outputs = structures(model)
-    return keras.Model(inputs, (outputs, ends), name=model.name)

@@ -74,15 +74,11 @@ def attached(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int =
 
 def _passing(layer: Any) -> Any:
     """Returns the mean for a maximum, through which only the largest would pass, and the sum for a product."""
-    if isinstance(layer, layers.Multiply) or isinstance(layer, knp.Multiply) and _of_tensors(layer):
+    of_tensors = isinstance(layer, knp.Multiply) and len(keras.tree.flatten(layer.input)) > 1  # rather than by a number
+    if of_tensors or isinstance(layer, layers.Multiply):
         return Either(layer.name)
     kind = _MEANS.get(type(layer))
     return kind and kind.from_config({**layer.get_config(), "dtype": "float32"})
-
-
-def _of_tensors(operation: Any) -> bool:
-    """Returns whether an operation multiplies tensors by each other, rather than one by a number."""
-    return len(keras.tree.flatten(operation.input)) > 1
 
 
 def _reached(step: np.ndarray) -> np.ndarray:
