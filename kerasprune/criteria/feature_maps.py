@@ -15,9 +15,9 @@ from keras import layers, ops, tree
 
 from kerasprune._keras import argument_names, inner_layers, nn
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.criteria.aggregation import Aggregation
 from kerasprune.criteria.base import Criterion, Scores, refuse
 from kerasprune.criteria.members_of_channels import aggregated
+from kerasprune.data.batches import example_batches
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
@@ -53,6 +53,31 @@ class MapCriterion(Criterion):
     def __post_init__(self) -> None:
         raise_faults("The criterion cannot be made:", whole_number_faults(1, samples=self.samples))
         object.__setattr__(self, "aggregation", aggregations.get(self.aggregation))
+
+    def channel_averages(
+        self, graph: ChannelGraph, seen: dict[str, list[Place]], data: Any, statistic: Statistic
+    ) -> Scores:
+        """Returns the mean of a statistic over all examples, for every channel of every group.
+
+        Args:
+            graph: The graph.
+            seen: Where the channels of groups are seen, as `places` says; several places of a channel are aggregated,
+                positions of one place averaged.
+            data: Batches.
+            statistic: What is averaged.
+        """
+        batches = example_batches(graph.model, data, self.samples)
+        mean = averages(graph, (place for each in seen.values() for place in each), batches, statistic)
+
+        def piece(place: Place) -> tuple[np.ndarray, np.ndarray]:
+            inside = np.maximum(place.channel, 0)
+            times = np.bincount(place.channel[place.channel >= 0], minlength=inside.max(initial=0) + 1)
+            return mean[place] / np.maximum(times[inside], 1), place.channel
+
+        return {
+            name: aggregated([piece(place) for place in each], graph.groups[name].size, self.aggregation)
+            for name, each in seen.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -161,35 +186,6 @@ def check_maps(maps: np.ndarray, where: str) -> None:
             f"Expected finite feature maps. Received: NaN or infinity {where}. Check the weights: training may have "
             "diverged."
         )
-
-
-def channel_averages(
-    graph: ChannelGraph,
-    seen: dict[str, list[Place]],
-    batches: Iterable[list[np.ndarray]],
-    statistic: Statistic,
-    aggregation: Aggregation,
-) -> Scores:
-    """Returns the mean of a statistic over all examples, for every channel of every group.
-
-    Args:
-        graph: The graph.
-        seen: Where the channels of groups are seen, as `places` says.
-        batches: The inputs.
-        statistic: What is averaged.
-        aggregation: How several places of a channel make one number; positions of one place are averaged.
-    """
-    mean = averages(graph, (place for each in seen.values() for place in each), batches, statistic)
-
-    def piece(place: Place) -> tuple[np.ndarray, np.ndarray]:
-        inside = np.maximum(place.channel, 0)
-        times = np.bincount(place.channel[place.channel >= 0], minlength=inside.max(initial=0) + 1)
-        return mean[place] / np.maximum(times[inside], 1), place.channel
-
-    return {
-        name: aggregated([piece(place) for place in each], graph.groups[name].size, aggregation)
-        for name, each in seen.items()
-    }
 
 
 class _Finder:

@@ -9,8 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from kerasprune.criteria.base import Scores
-from kerasprune.criteria.feature_maps import MapCriterion, channel_averages, places
-from kerasprune.data.batches import example_batches
+from kerasprune.criteria.feature_maps import MapCriterion, places
 from kerasprune.errors import first_of, warn
 from kerasprune.graph.graph import ChannelGraph
 
@@ -61,9 +60,7 @@ class HRank(MapCriterion):
                 f"Feature maps of {first_of(flat)} have fewer than two axes: their "
                 "rank says only whether they are zero. Use criterion='apoz' or 'l1' there."
             )
-        batches = example_batches(graph.model, data, self.samples)
-        averages = channel_averages(graph, seen, batches, matrix_ranks, self.aggregation)
-        generator = np.random.default_rng(seed)
+        averages, generator = self.channel_averages(graph, seen, data, matrix_ranks), np.random.default_rng(seed)
         return {name: self.arranged(ranks, generator) for name, ranks in averages.items()}
 
     def arranged(self, ranks: np.ndarray, generator: np.random.Generator) -> np.ndarray:

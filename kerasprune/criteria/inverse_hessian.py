@@ -174,8 +174,6 @@ class Dense(LossSurface):
 
     def compensated(self, removed: np.ndarray) -> np.ndarray:
         """Returns `w − H⁻¹ E_Q ([H⁻¹]_QQ)⁻¹ w_Q`."""
-        if not removed.any():
-            return self.weights
         push = solve(self.inverse[np.ix_(removed, removed)], self.weights[removed])
         return np.where(removed, 0.0, self.weights - self.inverse[:, removed] @ push)
 

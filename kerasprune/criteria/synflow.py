@@ -60,8 +60,7 @@ class Flow:
         Args:
             weights: One array ≥ 0 for each kernel of the graph.
         """
-        factors = list(self.pipes.assign(weights))
-        whole, found = self._gradient(self._inputs, factors)
+        whole, found = self._gradient(self._inputs, list(self.pipes.assign(weights)))
         whole = float(ops.convert_to_numpy(whole))
         scores = [
             as_array(new, "float64") * as_array(slope, "float64")
