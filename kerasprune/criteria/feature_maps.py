@@ -159,13 +159,10 @@ def averages(
     Raises:
         PruneError: What a layer puts out is not finite.
     """
-    by_call: dict[int, list[Place]] = {}
-    for place in dict.fromkeys(seen):
-        by_call.setdefault(place.call, []).append(place)
-    totals: dict[Place, Any] = dict.fromkeys((p for each in by_call.values() for p in each), 0.0)
+    totals: dict[Place, Any] = dict.fromkeys(seen, 0.0)
 
     def look(number: int, _: tuple, outputs: list[Any]) -> None:
-        for place in by_call.get(number, ()):
+        for place in [place for place in totals if place.call == number]:
             maps = ops.convert_to_numpy(ops.cast(outputs[place.output], "float32"))
             check_maps(maps, f"from {graph.calls[number].operation.name!r}")
             found = statistic(np.moveaxis(maps, place.axis, 1))
