@@ -28,7 +28,7 @@ def run() -> None:
     import keras
 
     import kerasprune as kp
-    from kerasprune.criteria.feature_maps import averages, passes, places
+    from kerasprune.criteria.feature_maps import averages, places, run_through
     from kerasprune.criteria.hrank import matrix_ranks
     from kerasprune.data.batches import example_batches
 
@@ -39,7 +39,7 @@ def run() -> None:
     done = {row["batch"] for row in read(ROWS)}
     sides: dict[int, int] = {}
     one = np.zeros((1, 32, 32, 3), "float32")
-    passes(graph)([one], lambda call, _, outputs: sides.update({call: outputs[0].shape[1]}))
+    run_through(graph, [[one]], lambda call, _, outputs: sides.update({call: outputs[0].shape[1]}))
     for number, batch in enumerate(example_batches(graph.model, data, BATCHES * BATCH)):
         if str(number) in done:
             continue

@@ -150,7 +150,7 @@ def gradient_norm(model, masks: dict, data: list) -> float:
     left = [masks.get(kernel.path, np.ones(kernel.shape, bool)) for kernel in kernels]
     for kernel, weights, mask in zip(kernels, dense, left, strict=True):
         kernel.assign(np.where(mask, weights, 0))
-    slopes = MeanLoss(model, kernels, data, cross_entropy(), True, 1.0).gradient()
+    slopes = MeanLoss(model, kernels, data, cross_entropy(), training=True).gradient()
     for kernel, weights in zip(kernels, dense, strict=True):
         kernel.assign(weights)
     return float(np.sqrt(sum((slope[mask] ** 2).sum() for slope, mask in zip(slopes, left, strict=True))))

@@ -163,27 +163,29 @@ def calls_of_layers(visit: Callable[..., Any]) -> Iterator[None]:
             return of_operations(self, *args, **kwargs)
         return visit(self, of_operations, args, kwargs)
 
-    keras.layers.Layer.__call__, keras.Operation.__call__ = layer_called, operation_called
-    try:
+    with _replaced((keras.layers.Layer, "__call__", layer_called), (keras.Operation, "__call__", operation_called)):
         yield
-    finally:
-        keras.layers.Layer.__call__, keras.Operation.__call__ = of_layers, of_operations
 
 
 @contextmanager
 def replaced_operations(functions: Mapping[str, Callable[..., Any]], item: Callable[[Any, Any], Any]) -> Iterator[None]:
     """Puts functions in the place of those of `keras.ops` by name, and `item(x, key)` in that of `x[key]`."""
-    before = [(module, name, getattr(module, name)) for module in (keras.ops, own_ops) for name in functions]
-    of_tensors = keras.KerasTensor.__getitem__
-    for module, name, _ in before:
-        setattr(module, name, functions[name])
-    keras.KerasTensor.__getitem__ = lambda x, key: item(x, key)
+    public = [(module, name, function) for module in (keras.ops, own_ops) for name, function in functions.items()]
+    with _replaced(*public, (keras.KerasTensor, "__getitem__", lambda x, key: item(x, key))):
+        yield
+
+
+@contextmanager
+def _replaced(*attributes: tuple[Any, str, Any]) -> Iterator[None]:
+    """Sets attributes, `(owner, name, value)`, while the block runs."""
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in attributes]
+    for owner, name, value in attributes:
+        setattr(owner, name, value)
     try:
         yield
     finally:
-        keras.KerasTensor.__getitem__ = of_tensors
-        for module, name, function in before:
-            setattr(module, name, function)
+        for owner, name, value in before:
+            setattr(owner, name, value)
 
 
 def attention_parts(layer: Any) -> SimpleNamespace:
@@ -250,19 +252,13 @@ class _Without:
         self._method, self._optimizer = method, optimizer
 
     def __call__(self, store: Any) -> None:
-        with removed(self._optimizer._variables, self.added):
+        items = self._optimizer._variables
+        before = list(items)
+        list.__setitem__(items, slice(None), [item for item in items if id(item) not in self.added])
+        try:
             self._method(store)
-
-
-@contextmanager
-def removed(items: list[Any], ids: set[int]) -> Iterator[None]:
-    """Takes items out of a list while the block runs."""
-    before = list(items)
-    list.__setitem__(items, slice(None), [item for item in items if id(item) not in ids])
-    try:
-        yield
-    finally:
-        list.__setitem__(items, slice(None), before)
+        finally:
+            list.__setitem__(items, slice(None), before)
 
 
 # ---- training -----------------------------------------------------------------------------------------------

@@ -154,10 +154,20 @@ def whole_number_faults(least: int, **values: Any) -> list[str]:
     ]
 
 
+def positive_faults(**values: Any) -> list[str]:
+    """Returns a fault for every value that is no number above 0."""
+    return [
+        f"Expected {name} to be a number above 0. Received: {name}={value!r}."
+        for name, value in values.items()
+        if not is_number(value) or value <= 0
+    ]
+
+
 _INTERVALS: dict[str, Callable[[float], bool]] = {
     "(0, 1]": lambda value: 0 < value <= 1,
     "(0, 1)": lambda value: 0 < value < 1,
     "[0, 1)": lambda value: 0 <= value < 1,
+    "[0, 1]": lambda value: 0 <= value <= 1,
 }
 
 
@@ -165,7 +175,7 @@ def interval_faults(interval: str, noun: str, **values: Any) -> list[str]:
     """Returns a fault for every value that is no number in an interval.
 
     Args:
-        interval: `"(0, 1]"`, `"(0, 1)"` or `"[0, 1)"`.
+        interval: `"(0, 1]"`, `"(0, 1)"`, `"[0, 1)"` or `"[0, 1]"`.
         noun: What each value is, e.g. `"a fraction"`.
         values: The values by name.
     """

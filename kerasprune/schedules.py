@@ -292,8 +292,7 @@ def PolynomialDecay(  # noqa: N802  as tensorflow-model-optimization calls it
     faults += whole_number_faults(1, frequency=frequency)
     raise_faults("There is no such schedule:", faults)
     begin, end = Moment(iterations=begin_step), Moment(iterations=end_step)
-    kept, start = _kept(final_sparsity), _kept(initial_sparsity)
-    return Ramp(kept, begin, end, power, start=start, every=frequency)
+    return Ramp(_kept(final_sparsity), begin, end, power, start=_kept(initial_sparsity), every=frequency)
 
 
 def ConstantSparsity(  # noqa: N802  as tensorflow-model-optimization calls it
@@ -358,7 +357,8 @@ def updates(schedule: Schedule, every: int, steps_per_epoch: int | None, total: 
         )
     else:
         bound, moments = schedule, list(range(0, total + 1, every))
-    keep = [_fraction(bound(step)) for step in moments]
+    # float32 has 7 digits; what was meant as 0.7 must not become 0.69999999, which rounds to one weight less.
+    keep = [round(float(np.asarray(bound(step))), 7) for step in moments]
     bad = [k for k in keep if not 0 < k <= 1]
     if bad or any(after > before for before, after in pairwise([1.0, *keep])):
         raise PruneError(f"Expected fractions kept in (0, 1] that do not grow. Received: {(bad or keep)[:5]}.")
@@ -391,8 +391,3 @@ def _steps(point: Moment, steps_per_epoch: int | None) -> int:
             "Give fit steps_per_epoch=, or the schedule its steps with schedule.at(steps_per_epoch)."
         )
     return point.steps(steps_per_epoch or 0)
-
-
-def _fraction(value: Any) -> float:
-    # float32 has 7 digits; what was meant as 0.7 must not become 0.69999999, which rounds to one weight less.
-    return round(float(np.asarray(value)), 7)

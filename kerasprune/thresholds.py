@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.errors import PruneError, interval_faults, nearest, raise_faults
+from kerasprune.errors import choice_faults, interval_faults, raise_faults, whole_number_faults
 from kerasprune.registry import thresholds as _thresholds
 
 __all__ = [
@@ -52,9 +52,7 @@ class Threshold:
 
     def faults(self) -> list[str]:
         """Returns what is wrong with the arguments."""
-        if self.scope in SCOPES:
-            return []
-        return [f"Expected scope to be one of {SCOPES}. Received: scope={self.scope!r}.{nearest(self.scope, SCOPES)}"]
+        return choice_faults(SCOPES, scope=self.scope)
 
     @abstractmethod
     def at(self, scales: np.ndarray, ceiling: float) -> float:
@@ -100,10 +98,8 @@ class Valley(Threshold):
 
     def faults(self) -> list[str]:
         """Returns what is wrong with the arguments."""
-        faults = super().faults()
-        if isinstance(self.bins, bool) or not isinstance(self.bins, int) or self.bins < 3:
-            faults.append(f"Expected at least 3 bins. Received: bins={self.bins!r}.")
-        return [*faults, *_share_faults("fallback", self.fallback)]
+        own = whole_number_faults(3, bins=self.bins) + _share_faults(fallback=self.fallback)
+        return super().faults() + own
 
     def at(self, scales: np.ndarray, ceiling: float) -> float:
         """Returns the left edge of the valley."""
@@ -131,7 +127,7 @@ class Fixed(Threshold):
 
     def faults(self) -> list[str]:
         """Returns what is wrong with the arguments."""
-        return [*super().faults(), *_share_faults("value", self.value)]
+        return super().faults() + _share_faults(value=self.value)
 
     def at(self, scales: np.ndarray, ceiling: float) -> float:
         """Returns the value."""
@@ -182,12 +178,7 @@ def get(identifier: Any) -> Threshold:
     """
     if isinstance(identifier, int | float) and not isinstance(identifier, bool):
         return Fixed(value=identifier)
-    found = _thresholds.get(identifier)
-    if not isinstance(found, Threshold):
-        raise PruneError(
-            f"Expected a number, or a threshold: {', '.join(names())}. Received: threshold={identifier!r}."
-        )
-    return found
+    return _thresholds.get(identifier)
 
 
 def gap(scales: np.ndarray, threshold: float) -> tuple[float, float]:
@@ -210,5 +201,5 @@ def gap(scales: np.ndarray, threshold: float) -> tuple[float, float]:
     return float(removed.max(initial=-np.inf)) if removed.size else np.nan, float(kept.min()) if kept.size else np.nan
 
 
-def _share_faults(name: str, value: Any) -> list[str]:
-    return interval_faults("[0, 1)", "a fraction of the ceiling", **{name: value})
+def _share_faults(**shares: Any) -> list[str]:
+    return interval_faults("[0, 1)", "a fraction of the ceiling", **shares)

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerasprune.criteria.base import Scores
-from kerasprune.criteria.feature_maps import MapCriterion, channel_averages, places
-from kerasprune.data.batches import example_batches
+from kerasprune.criteria.feature_maps import MapCriterion, places
 from kerasprune.errors import first_of, warn
 from kerasprune.graph.graph import ChannelGraph
 
@@ -50,8 +49,7 @@ class APoZ(MapCriterion):
         """
         self.check(data)
         seen = {name: [place for place in each if place.activated] for name, each in places(graph).items()}
-        batches = example_batches(graph.model, data, self.samples)
-        shares = channel_averages(graph, seen, batches, shares_of_zeros, self.aggregation)
+        shares = self.channel_averages(graph, seen, data, shares_of_zeros)
         never = [name for name, share in shares.items() if not share.any()]
         if never:
             warn(

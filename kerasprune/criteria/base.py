@@ -6,7 +6,7 @@ kernel slice that makes a channel, so coupled layers, depthwise kernels and shar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -81,8 +81,8 @@ class Criterion:
             PruneError: Something that the criterion needs is not given.
         """
         self.check(data)
-        sums = channel_sums(graph, [(kernel, kernel.makes) for kernel in graph.kernels], self._worth)
-        return self._scores(graph, sums)
+        worth = self._worth(graph, data, loss, seed)
+        return self._scores(graph, channel_sums(graph, [(kernel, kernel.makes) for kernel in graph.kernels], worth))
 
     def saliency_of(
         self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
@@ -110,7 +110,8 @@ class Criterion:
         """
         self.check(data)
         graph = trace(model, unknown="freeze")
-        return {k.variable.path: _array(self.reduced(self._worth(k)), "float64") for k in graph.kernels}
+        worth = self._worth(graph, data, loss, seed)
+        return {k.variable.path: as_array(self.reduced(worth(k)), "float64") for k in graph.kernels}
 
     def prepared(
         self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
@@ -136,17 +137,18 @@ class Criterion:
     def _scores(self, graph: ChannelGraph, sums: Scores) -> Scores:
         """Returns the reduced sums; zeros for groups of which nothing is summed."""
         return {
-            name: _array(self.reduced(sums[name]), "float64") if name in sums else np.zeros(group.size)
+            name: as_array(self.reduced(sums[name]), "float64") if name in sums else np.zeros(group.size)
             for name, group in graph.prunable.items()
         }
 
-    def _worth(self, kernel: Slice) -> Any:
+    def _worth(self, graph: ChannelGraph, data: Any, loss: Any, seed: int) -> Callable[[Slice], Any]:
+        """Returns what each weight of a kernel is worth, as a function of the kernel."""
         if "gradients" in self.needs:
             raise PruneError(
                 f"Expected a criterion that does not need gradients. Received: {type(self).__name__}. Inherit "
                 "from kp.criteria.GradientCriterion, which takes them, or override score() and saliency_of()."
             )
-        return self.saliency(numbers(kernel))
+        return lambda kernel: self.saliency(numbers(kernel))
 
 
 def summed(saliency: Any, axis: int | None, entry: np.ndarray | None, size: int) -> Any:
@@ -174,7 +176,7 @@ def summed(saliency: Any, axis: int | None, entry: np.ndarray | None, size: int)
 
 
 def channel_sums(
-    graph: ChannelGraph, along: Sequence[tuple[Slice, Sequence[int]]], worth: Callable[[Slice], Any]
+    graph: ChannelGraph, entries: Sequence[tuple[Slice, Sequence[int]]], worth: Callable[[Slice], Any]
 ) -> Scores:
     """Sums what weights are worth over every channel, outside of the step; `summed` is for inside.
 
@@ -182,7 +184,7 @@ def channel_sums(
 
     Args:
         graph: The graph.
-        along: The variables, each with the axes along which the channels lie.
+        entries: The variables, each with the axes along which the channels lie.
         worth: Returns what each weight of a variable is worth, in its shape.
 
     Returns:
@@ -190,24 +192,19 @@ def channel_sums(
     """
     totals = np.zeros(graph.classes.max(initial=-1) + 1)
     touched = np.zeros(totals.size, bool)
-    for entry, axes in along:
-        for classes, line in _lines(graph, entry, axes, worth):
-            np.add.at(totals, classes, line)
-            touched[classes] = True
+    for entry, axes in entries:
+        weights = as_array(worth(entry))
+        for axis, ids in enumerate(entry.ids):
+            if ids is not None and axis in axes:
+                np.add.at(totals, graph.classes[ids], along(weights, axis))
+                touched[graph.classes[ids]] = True
     return {name: totals[g.classes] for name, g in graph.prunable.items() if touched[g.classes].any()}
 
 
-def _lines(
-    graph: ChannelGraph, entry: Slice, axes: Sequence[int], worth: Callable[[Slice], Any]
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Returns for each axis of a variable its classes of channels, and what all weights at each are worth."""
-    weights = _array(worth(entry))
-    every = range(weights.ndim)
-    return [
-        (graph.classes[ids], weights.sum(axis=tuple(each for each in every if each != axis), dtype="float64"))
-        for axis, ids in enumerate(entry.ids)
-        if ids is not None and axis in axes
-    ]
+def along(worth: Any, axis: int) -> np.ndarray:
+    """Returns what each position of an axis is worth: the sum over all other axes."""
+    worth = as_array(worth)
+    return worth.sum(axis=tuple(each for each in range(worth.ndim) if each != axis), dtype="float64")
 
 
 def numbers(entry: Slice) -> np.ndarray:
@@ -216,8 +213,22 @@ def numbers(entry: Slice) -> np.ndarray:
     return array if array.dtype.itemsize >= 4 else array.astype("float32")
 
 
-def _array(numbers: Any, dtype: str | None = None) -> np.ndarray:
+def as_array(numbers: Any, dtype: str | None = None) -> np.ndarray:
+    """Returns numbers, a tensor or an array, as an array."""
     return np.asarray(numbers if isinstance(numbers, np.ndarray) else ops.convert_to_numpy(numbers), dtype)
+
+
+def refuse(groups: Collection[str], expected: str, received: str, instead: str = "Use criterion='l1'") -> None:
+    """Refuses groups that a criterion says nothing of.
+
+    Raises:
+        PruneError: There are any; the first are named.
+    """
+    if groups:
+        raise PruneError(
+            f"Expected {expected}. Received: {received} {first_of(groups)}. {instead}, or freeze those layers with "
+            "kp.trace(model, freeze=...)."
+        )
 
 
 def score(criterion: Criterion, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:

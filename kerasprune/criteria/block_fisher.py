@@ -10,8 +10,9 @@ import keras
 import numpy as np
 
 from kerasprune.criteria.example_gradients import example_gradients
-from kerasprune.criteria.gradients import GradientCriterion, Gradients
-from kerasprune.errors import is_number, raise_faults, whole_number_faults
+from kerasprune.criteria.gradients import GradientCriterion
+from kerasprune.criteria.mean_loss import Gradients
+from kerasprune.errors import positive_faults, raise_faults, whole_number_faults
 
 _AT_ONCE = 2**22  # numbers of filters that are looked at at once
 
@@ -44,7 +45,7 @@ class BlockFisher(GradientCriterion):
     damping: float = 0.1
 
     def __post_init__(self) -> None:
-        faults = [*whole_number_faults(1, examples=self.examples), *damping_faults(self.damping)]
+        faults = whole_number_faults(1, examples=self.examples) + positive_faults(damping=self.damping)
         raise_faults("The criterion cannot be made:", faults)
 
     def saliency(self, weight: Any, gradient: Any = None) -> Any:
@@ -75,7 +76,7 @@ def inverted_diagonal(rows: np.ndarray, filters: int, damping: float) -> np.ndar
         An array of shape `(size,)`.
     """
     number = len(rows)
-    damp = damping * float(np.mean(rows.astype("float32") ** 2, dtype="float64")) or 1.0
+    damp = damp_of(rows, damping)
     by_filter = rows.reshape(number, -1, filters).transpose(2, 0, 1)  # (filters, examples, weights of each)
     shares = np.empty((filters, by_filter.shape[2]))
     step = max(1, _AT_ONCE // by_filter[0].size)
@@ -86,8 +87,6 @@ def inverted_diagonal(rows: np.ndarray, filters: int, damping: float) -> np.ndar
     return (damp / (1 - shares)).T.ravel()
 
 
-def damping_faults(damping: Any) -> list[str]:
-    """Returns a fault for a damping that is no number above 0."""
-    if is_number(damping) and damping > 0:
-        return []
-    return [f"Expected damping to be a number above 0. Received: damping={damping!r}."]
+def damp_of(rows: np.ndarray, damping: float) -> float:
+    """Returns λ, a fraction of the mean diagonal of the Fisher matrix of gradients `rows`; 1 where that is 0."""
+    return damping * float(np.mean(rows.astype("float32") ** 2, dtype="float64")) or 1.0

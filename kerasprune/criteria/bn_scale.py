@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.criteria.base import Criterion, Scores, channel_sums, numbers
-from kerasprune.errors import PruneError, first_of
+from kerasprune.criteria.base import Criterion, Scores, channel_sums, numbers, refuse
 from kerasprune.graph.graph import ChannelGraph
 
 
@@ -38,10 +37,5 @@ class BatchNormScale(Criterion):
         scales = [(entry, range(len(entry.ids))) for entry in graph.slices if entry.role == "scale"]
         scores = channel_sums(graph, scales, lambda entry: np.abs(numbers(entry)))
         without = [name for name in graph.prunable if name not in scores]
-        if without:
-            raise PruneError(
-                "Expected a BatchNorm scale in every prunable group. Received: none in "
-                f"{first_of(without)}. "
-                "Use criterion='l1', or freeze those layers with kp.trace(model, freeze=...)."
-            )
+        refuse(without, "a BatchNorm scale in every prunable group", "none in")
         return scores

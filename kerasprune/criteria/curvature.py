@@ -12,9 +12,10 @@ import numpy as np
 from keras import ops, tree
 
 from kerasprune.backend.derivatives import gradient, hessian_vector_product, per_example
+from kerasprune.criteria.base import as_array
 from kerasprune.criteria.example_gradients import mean_squares
-from kerasprune.criteria.gradients import Gradients, check_finite
-from kerasprune.criteria.objective import batches_for_loss, objective, output_loss
+from kerasprune.criteria.mean_loss import Gradients, MeanLoss, finite
+from kerasprune.criteria.objective import batches_for_loss, output_loss
 from kerasprune.data.batches import Batch
 from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
 from kerasprune.surgery.precision import PRECISIONS, in_precision
@@ -56,7 +57,7 @@ class ExactDiagonal(Curvature):
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        faults = [*whole_number_faults(1, most=self.most), *choice_faults(PRECISIONS, precision=self.precision)]
+        faults = whole_number_faults(1, most=self.most) + choice_faults(PRECISIONS, precision=self.precision)
         raise_faults("The curvature cannot be made:", faults)
 
     def diagonal(
@@ -68,11 +69,10 @@ class ExactDiagonal(Curvature):
             PruneError: There are more weights than `most`.
         """
         diagonals = [np.zeros(variable.shape) for variable in variables]
-        for place, row in hessian_rows(model, variables, data, loss, self.most, self.precision):
-            for part, (diagonal, slopes) in enumerate(zip(diagonals, row, strict=True)):
-                if part == place[0]:
-                    diagonal[place[1]] = slopes[place[1]]
-        return _checked(variables, diagonals)
+        mean_loss = MeanLoss(model, variables, data, loss, precision=self.precision)
+        for (part, place), row in mean_loss.hessian_rows(self.most):
+            diagonals[part][place] = row[part][place]
+        return finite(variables, diagonals)
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,9 @@ class GaussNewton(Curvature):
             for direction, share in self._directions(roots.of(batch), generator):
                 for _, found in per_example(slope, batch.inputs, direction):
                     for total, each in zip(totals, found, strict=True):
-                        total += share * _array(each) ** 2
+                        total += share * as_array(each, "float64") ** 2
             number += batch.size
-        return _checked(variables, [total / number for total in totals])
+        return finite(variables, [total / number for total in totals])
 
     def _directions(self, roots: np.ndarray, generator: np.random.Generator) -> Iterator[tuple[np.ndarray, float]]:
         """Yields directions in the space of the outputs, `(examples, outputs)`, and what each counts."""
@@ -179,11 +179,8 @@ class _Roots:
                 "curvature='empirical_fisher', or raise most."
             )
         product = self._product(outputs, flat)
-        columns = []
-        for k in range(size):
-            unit = np.zeros_like(flat)
-            unit[:, k] = 1
-            columns.append(ops.convert_to_numpy(product([unit], batch.labels, batch.weights)[0]))
+        units = (np.tile(unit, (batch.size, 1)) for unit in np.eye(size, dtype=flat.dtype))
+        columns = [ops.convert_to_numpy(product([unit], batch.labels, batch.weights)[0]) for unit in units]
         values, vectors = np.linalg.eigh(np.stack(columns, axis=2).astype("float64"))
         values = np.where(values > _NOISE * values.max(axis=1, keepdims=True), values, 0.0)
         return np.einsum("bik,bk,bjk->bij", vectors, np.sqrt(values), vectors)
@@ -216,51 +213,3 @@ def _along_outputs(model: keras.Model) -> Any:
         return ops.sum(ops.cast(flat, "float32") * ops.cast(direction, "float32"))
 
     return along
-
-
-def hessian_rows(
-    model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, most: int, precision: str
-) -> Iterator[tuple[tuple[int, tuple[int, ...]], list[np.ndarray]]]:
-    """Yields the rows of the Hessian of the mean loss, one for each weight.
-
-    Args:
-        model: The model.
-        variables: Some of its variables.
-        data: Batches of `(inputs, labels)`, or with weights of the examples.
-        loss: The loss as `compile` takes it; `None` for the compiled one.
-        most: Largest number of weights.
-        precision: What is computed in.
-
-    Yields:
-        Which weight, `(variable, place in it)`, and its row, in the shapes of the variables.
-
-    Raises:
-        PruneError: There are more weights.
-    """
-    number = sum(int(np.prod(variable.shape)) for variable in variables)
-    if number > most:
-        raise PruneError(
-            f"Expected at most {most:,} weights for exact second derivatives. Received: {number:,} in {model.name!r}. "
-            "Take curvature='gauss_newton' or 'empirical_fisher', inverse='woodbury', or raise most."
-        )
-    own, there = in_precision(model, precision)
-    mine = [there[id(variable)] for variable in variables]
-    product = hessian_vector_product(objective(model, loss, computing=own), mine, own.variables)
-    read = list(batches_for_loss(data, model, loss))
-    examples = sum(batch.size for batch in read)
-    for part, variable in enumerate(variables):
-        for place in np.ndindex(*variable.shape):
-            vectors = [np.zeros(each.shape) for each in variables]
-            vectors[part][place] = 1
-            rows = [[batch.size / examples * _array(each) for each in product(vectors, *batch)] for batch in read]
-            yield (part, place), [sum(each) for each in zip(*rows, strict=True)]
-
-
-def _array(tensor: Any) -> np.ndarray:
-    return ops.convert_to_numpy(tensor).astype("float64")
-
-
-def _checked(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) -> Gradients:
-    found = {id(variable): array for variable, array in zip(variables, arrays, strict=True)}
-    check_finite(variables, found)
-    return found

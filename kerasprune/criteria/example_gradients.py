@@ -7,37 +7,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
-from kerasprune.backend.derivatives import gradient, per_example
-from kerasprune.criteria.gradients import Gradients, check_finite
-from kerasprune.criteria.objective import batches_for_loss, objective
-from kerasprune.surgery.precision import in_precision
+from kerasprune.criteria.mean_loss import Gradients, MeanLoss, finite
 
 MOST_NUMBERS = 2**28
 """How many numbers are held at once: 1 GiB."""
-
-
-def each_gradient(
-    model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, examples: int | None
-) -> Iterator[list[np.ndarray]]:
-    """Yields the gradients of the loss of one example after the other, one for each variable.
-
-    Args:
-        model: The model.
-        variables: Some of its variables.
-        data: Batches of `(inputs, labels)`, or with weights of the examples.
-        loss: The loss as `compile` takes it; `None` for the compiled one.
-        examples: How many are taken, the first ones; `None` for all.
-
-    Raises:
-        PruneError: There is no loss, or data and model do not go together.
-    """
-    own, there = in_precision(model, "float32")
-    of_batch = gradient(objective(model, loss, computing=own), [there[id(each)] for each in variables], own.variables)
-    for batch in batches_for_loss(data, model, loss, examples):
-        for _, found in per_example(of_batch, *batch):
-            yield [ops.convert_to_numpy(each) for each in found]
 
 
 def mean_squares(
@@ -66,12 +40,11 @@ def mean_squares(
         [[[2.0], [162.0]]]
     """
     totals, number = [np.zeros(variable.shape) for variable in variables], 0
-    for number, found in enumerate(each_gradient(model, variables, data, loss, examples), start=1):  # noqa: B007
+    mean_loss = MeanLoss(model, variables, data, loss, examples)
+    for number, found in enumerate(mean_loss.each_gradient(), start=1):  # noqa: B007
         for total, each in zip(totals, found, strict=True):
             total += each.astype("float64") ** 2
-    result = {id(variable): total / number for variable, total in zip(variables, totals, strict=True)}
-    check_finite(variables, result)
-    return result
+    return finite(variables, [total / number for total in totals])
 
 
 def example_gradients(
@@ -93,13 +66,13 @@ def example_gradients(
     """
     for lot in _lots(variables, MOST_NUMBERS // examples):
         rows: list[list[np.ndarray]] = [[] for _ in lot]
-        for found in each_gradient(model, lot, data, loss, examples):
+        for found in MeanLoss(model, lot, data, loss, examples).each_gradient():
             for row, each in zip(rows, found, strict=True):
                 row.append(each.ravel())
         for variable, row in zip(lot, rows, strict=True):
             matrix = np.stack(row)
             row.clear()
-            check_finite([variable], {id(variable): matrix})
+            finite([variable], [matrix])
             yield variable, matrix
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from math import prod
 from typing import Any, ClassVar
@@ -15,12 +15,11 @@ from keras import layers, ops, tree
 
 from kerasprune._keras import argument_names, inner_layers, nn
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.criteria.aggregation import Aggregation
-from kerasprune.criteria.base import Criterion, Scores
+from kerasprune.criteria.base import Criterion, Scores, refuse
 from kerasprune.criteria.members_of_channels import aggregated
-from kerasprune.errors import PruneError, first_of, raise_faults, whole_number_faults
+from kerasprune.data.batches import example_batches
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
-from kerasprune.graph.channels import Ids
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import walk
 from kerasprune.registry import aggregations
@@ -55,6 +54,31 @@ class MapCriterion(Criterion):
         raise_faults("The criterion cannot be made:", whole_number_faults(1, samples=self.samples))
         object.__setattr__(self, "aggregation", aggregations.get(self.aggregation))
 
+    def channel_averages(
+        self, graph: ChannelGraph, seen: dict[str, list[Place]], data: Any, statistic: Statistic
+    ) -> Scores:
+        """Returns the mean of a statistic over all examples, for every channel of every group.
+
+        Args:
+            graph: The graph.
+            seen: Where the channels of groups are seen, as `places` says; several places of a channel are aggregated,
+                positions of one place averaged.
+            data: Batches.
+            statistic: What is averaged.
+        """
+        batches = example_batches(graph.model, data, self.samples)
+        mean = averages(graph, (place for each in seen.values() for place in each), batches, statistic)
+
+        def piece(place: Place) -> tuple[np.ndarray, np.ndarray]:
+            inside = np.maximum(place.channel, 0)
+            times = np.bincount(place.channel[place.channel >= 0], minlength=inside.max(initial=0) + 1)
+            return mean[place] / np.maximum(times[inside], 1), place.channel
+
+        return {
+            name: aggregated([piece(place) for place in each], graph.groups[name].size, self.aggregation)
+            for name, each in seen.items()
+        }
+
 
 @dataclass(frozen=True)
 class Place:
@@ -88,12 +112,7 @@ def places(graph: ChannelGraph) -> dict[str, list[Place]]:
     finder = _Finder(graph)
     found = {name: finder.places(name) for name in graph.prunable}
     hidden = [name for name, seen in found.items() if not seen]
-    if hidden:
-        raise PruneError(
-            "Expected channels that can be seen in the outputs of layers. Received: groups that stay inside of layers: "
-            f"{first_of(hidden)}. "
-            "Use criterion='l1', or freeze those layers with kp.trace(model, freeze=...)."
-        )
+    refuse(hidden, "channels that can be seen in the outputs of layers", "groups that stay inside of layers:")
     return found
 
 
@@ -101,39 +120,35 @@ Look = Callable[[int, tuple, list[Any]], None]
 """`look(number, arguments, outputs)`, called after every call, numbered as in `graph.calls`."""
 
 
-def passes(graph: ChannelGraph) -> Callable[[list[Any], Look], None]:
-    """Returns `run(inputs, look)`, which runs a batch through a model as at inference; the model is left untouched.
+def run_through(graph: ChannelGraph, batches: Iterable[list[np.ndarray]], look: Look) -> int:
+    """Runs batches through a model as at inference, and returns the number of examples; the model is left untouched.
 
     A model of half precision is run as a copy in float32: the rank of a map that was rounded is that of the noise.
+    Batches go in portions of which all outputs fit into memory together.
 
     Args:
         graph: The graph of the model.
+        batches: The inputs.
+        look: Called after every call.
     """
     body = functional(in_precision(graph.model, "float32")[0])
+    sizes = (prod(d or 64 for d in each.shape[1:]) for call in graph.calls for each in call.node.outputs)
+    step, examples = max(1, _NUMBERS_AT_ONCE // max(sum(sizes), 1)), 0
 
-    def run(inputs: list[Any], look: Look) -> None:
-        numbers = count()
+    def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
+        if "training" in argument_names(node.operation):
+            kwargs["training"] = False
+        results = node.operation(*args, **kwargs)
+        look(next(numbers), args, tree.flatten(results))
+        return results
 
-        def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
-            if "training" in argument_names(node.operation):
-                kwargs["training"] = False
-            results = node.operation(*args, **kwargs)
-            look(next(numbers), args, tree.flatten(results))
-            return results
-
-        pairs = zip(inputs, body.inputs, strict=True)
-        walk(body, [ops.convert_to_tensor(x, dtype=wanted.dtype) for x, wanted in pairs], visit)
-
-    return run
-
-
-def portions(graph: ChannelGraph, batches: Iterable[list[np.ndarray]]) -> Iterable[list[np.ndarray]]:
-    """Yields batches in portions of which all outputs fit into memory together."""
     for batch in batches:
-        sizes = (prod(d or 64 for d in each.shape[1:]) for call in graph.calls for each in call.node.outputs)
-        step = max(1, _NUMBERS_AT_ONCE // max(sum(sizes), 1))
         for start in range(0, len(batch[0]), step):
-            yield [each[start : start + step] for each in batch]
+            numbers = count()
+            pairs = zip(batch, body.inputs, strict=True)
+            walk(body, [ops.convert_to_tensor(x[start : start + step], dtype=y.dtype) for x, y in pairs], visit)
+        examples += len(batch[0])
+    return examples
 
 
 def averages(
@@ -144,71 +159,30 @@ def averages(
     Raises:
         PruneError: What a layer puts out is not finite.
     """
-    by_call: dict[int, list[Place]] = {}
-    for place in dict.fromkeys(seen):
-        by_call.setdefault(place.call, []).append(place)
-    totals: dict[Place, Any] = dict.fromkeys((p for each in by_call.values() for p in each), 0.0)
-    examples = 0
+    totals: dict[Place, Any] = dict.fromkeys(seen, 0.0)
 
     def look(number: int, _: tuple, outputs: list[Any]) -> None:
-        for place in by_call.get(number, ()):
-            maps = maps_of(graph, place, outputs)
-            totals[place] = totals[place] + statistic(maps).sum(axis=0, dtype="float64")
+        for place in [place for place in totals if place.call == number]:
+            maps = ops.convert_to_numpy(ops.cast(outputs[place.output], "float32"))
+            check_maps(maps, f"from {graph.calls[number].operation.name!r}")
+            found = statistic(np.moveaxis(maps, place.axis, 1))
+            totals[place] = totals[place] + found.sum(axis=0, dtype="float64")
 
-    run = passes(graph)
-    for batch in portions(graph, batches):
-        run(batch, look)
-        examples += len(batch[0])
+    examples = run_through(graph, batches, look)
     return {place: total / examples for place, total in totals.items()}
 
 
-def maps_of(graph: ChannelGraph, place: Place, outputs: list[Any]) -> np.ndarray:
-    """Returns what stands at a place, as `(examples, channels, …)`, in float32.
+def check_maps(maps: np.ndarray, where: str) -> None:
+    """Checks that feature maps are numbers.
 
     Raises:
-        PruneError: A number is not finite.
+        PruneError: They are not.
     """
-    array = ops.convert_to_numpy(ops.cast(outputs[place.output], "float32"))
-    if not np.isfinite(array).all():
-        name = graph.calls[place.call].operation.name
+    if not np.isfinite(maps).all():
         raise PruneError(
-            f"Expected finite feature maps. Received: NaN or infinity from {name!r}. Check the weights: training may "
-            "have diverged."
+            f"Expected finite feature maps. Received: NaN or infinity {where}. Check the weights: training may have "
+            "diverged."
         )
-    return np.moveaxis(array, place.axis, 1)
-
-
-def channel_averages(
-    graph: ChannelGraph,
-    seen: dict[str, list[Place]],
-    batches: Iterable[list[np.ndarray]],
-    statistic: Statistic,
-    aggregation: Aggregation,
-) -> Scores:
-    """Returns the mean of a statistic over all examples, for every channel of every group.
-
-    Args:
-        graph: The graph.
-        seen: Where the channels of groups are seen, as `places` says.
-        batches: The inputs.
-        statistic: What is averaged.
-        aggregation: How several places of a channel make one number; positions of one place are averaged.
-    """
-    mean = averages(graph, (place for each in seen.values() for place in each), batches, statistic)
-
-    def piece(place: Place) -> tuple[np.ndarray, np.ndarray]:
-        inside = np.maximum(place.channel, 0)
-        times = np.bincount(place.channel[place.channel >= 0], minlength=inside.max(initial=0) + 1)
-        return mean[place] / np.maximum(times[inside], 1), place.channel
-
-    return {
-        name: aggregated([piece(place) for place in each], graph.groups[name].size, aggregation)
-        for name, each in seen.items()
-    }
-
-
-class _Token:
-    """Stands for a tensor."""
 
 
 class _Finder:
@@ -216,18 +190,17 @@ class _Finder:
 
     def __init__(self, graph: ChannelGraph) -> None:
         self.graph = graph
-        self.outputs: list[list[_Token]] = []
+        self.outputs: list[list[object]] = []
         self.readers: dict[int, list[int]] = {}
         self.of_layer: dict[int, list[int]] = {}
         self.with_kernels = {id(entry.owner) for entry in graph.kernels}
-        self._alive: list[_Token] = [_Token() for _ in functional(graph.model).inputs]
+        self._alive = [object() for _ in functional(graph.model).inputs]  # each stands for a tensor
         walk(functional(graph.model), self._alive, self._enter)
 
-    def _enter(self, node: Any, *args: Any, **kwargs: Any) -> list[_Token]:
-        number, made = len(self.outputs), [_Token() for _ in node.outputs]
+    def _enter(self, node: Any, *args: Any, **kwargs: Any) -> list[object]:
+        number, made = len(self.outputs), [object() for _ in node.outputs]
         for token in tree.flatten((args, kwargs)):
-            if isinstance(token, _Token):
-                self.readers.setdefault(id(token), []).append(number)
+            self.readers.setdefault(id(token), []).append(number)
         for each in {id(node.operation): 0, **{id(layer): 0 for layer in inner_layers(node.operation)}}:
             self.of_layer.setdefault(each, []).append(number)
         self.outputs.append(made)
@@ -257,7 +230,7 @@ class _Finder:
             for reader in following - done:
                 done.add(reader)
                 heapq.heappush(waiting, reader)
-        return [Place(p.call, p.output, p.axis, p.channel, activated=False) for p in own]
+        return [replace(place, activated=False) for place in own]
 
     def _shown(self, number: int, name: str) -> list[Place]:
         """Returns the outputs of a call that hold channels of a group."""
@@ -266,16 +239,12 @@ class _Finder:
         place_of[group.classes] = np.arange(group.size)
         found = []
         for output, ids in enumerate(self.graph.calls[number].outputs):
-            for axis, line in _channel_axes(ids):
+            for axis, line in sorted(ids.axes.items(), reverse=True):
                 channel = place_of[classes[line]]
                 if (channel >= 0).any():
                     found.append(Place(number, output, axis, channel))
                     break
         return found
-
-
-def _channel_axes(ids: Ids) -> list[tuple[int, np.ndarray]]:
-    return sorted(ids.axes.items(), reverse=True)
 
 
 def _nonlinear(operation: Any) -> bool:

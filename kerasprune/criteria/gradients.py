@@ -11,16 +11,11 @@ import numpy as np
 from keras import ops
 
 from kerasprune.backend.derivatives import gradient
-from kerasprune.criteria.base import Criterion, Scores, _array, channel_sums, numbers
-from kerasprune.criteria.objective import batches_for_loss, objective
-from kerasprune.errors import PruneError, first_of, raise_faults
+from kerasprune.criteria.base import Criterion, Scores, channel_sums, numbers
+from kerasprune.criteria.mean_loss import Gradients, MeanLoss, finite
+from kerasprune.errors import raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.trace import trace
-from kerasprune.surgery.precision import in_precision
-
-Gradients = dict[int, np.ndarray]
-"""`{id(variable): gradient}`."""
 
 
 class GradientCriterion(Criterion):
@@ -69,26 +64,7 @@ class GradientCriterion(Criterion):
         entries = self.entries(graph)
         found = self.gradients(graph.model, [entry.variable for entry, _ in entries], data, loss, seed)
         _check_reached(graph, entries, found)
-        return self._scores(graph, self.totals(graph, lambda entry: self._of(entry, found)))
-
-    def saliency_of(
-        self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
-    ) -> dict[str, np.ndarray]:
-        """Returns what every single weight of the kernels is worth, `{variable path: array of the kernel's shape}`.
-
-        Args:
-            model: The model.
-            data: Batches of `(inputs, labels)`, or with weights of the examples.
-            loss: The loss as `compile` takes it. Defaults to the compiled one.
-            seed: Of everything random. Defaults to 0.
-
-        Raises:
-            PruneError: As for `score`.
-        """
-        self.check(data)
-        kernels = trace(model, unknown="freeze").kernels
-        found = self.gradients(model, [kernel.variable for kernel in kernels], data, loss, seed)
-        return {k.variable.path: _array(self.reduced(self._of(k, found)), "float64") for k in kernels}
+        return self._scores(graph, self.totals(graph, self._by(found)))
 
     def gradients(
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
@@ -100,8 +76,12 @@ class GradientCriterion(Criterion):
         """
         return mean_gradients(model, variables, data, loss, self.precision)
 
-    def _of(self, entry: Slice, found: Gradients) -> Any:
-        return self.saliency(numbers(entry), found[id(entry.variable)])
+    def _worth(self, graph: ChannelGraph, data: Any, loss: Any, seed: int) -> Callable[[Slice], Any]:
+        return self._by(self.gradients(graph.model, [k.variable for k in graph.kernels], data, loss, seed))
+
+    def _by(self, found: Gradients) -> Callable[[Slice], Any]:
+        """Returns what each weight of a variable is worth, as a function of the variable."""
+        return lambda entry: self.saliency(numbers(entry), found[id(entry.variable)])
 
 
 def mean_gradients(
@@ -133,34 +113,10 @@ def mean_gradients(
         >>> [each.tolist() for each in mean_gradients(model, [model.layers[0].kernel], data, "mse").values()]
         [[[4.0], [4.0]]]
     """
-    own, there = in_precision(model, precision)
-    mean_loss = objective(model, loss, computing=own)
-    of_batch = gradient(mean_loss, [there[id(variable)] for variable in variables], own.variables)
-    totals: list[Any] = [0.0 for _ in variables]
-    number = 0
-    for batch in batches_for_loss(data, model, loss):
-        _, found = of_batch(*batch)
-        totals = [total + batch.size * each for total, each in zip(totals, found, strict=True)]
-        number += batch.size
-    result = {id(v): ops.convert_to_numpy(total) / number for v, total in zip(variables, totals, strict=True)}
-    check_finite(variables, result)
-    return result
-
-
-def check_finite(variables: Sequence[keras.Variable], found: Mapping[int, np.ndarray]) -> None:
-    """Checks that gradients are numbers.
-
-    Raises:
-        PruneError: They are not; the first variables are named.
-    """
-    bad = [variable.path for variable in variables if not np.isfinite(found[id(variable)]).all()]
-    if bad:
-        raise PruneError(
-            f"Expected finite gradients. Received: NaN or infinity by "
-            f"{first_of(bad)}. "
-            "Check data and labels for NaN and for classes that the model does not have, and the weights: training "
-            "may have diverged."
-        )
+    mean_loss = MeanLoss(model, variables, data, loss, precision=precision)
+    of_batch = mean_loss.derivative(gradient)
+    totals, number = mean_loss.total(lambda batch: of_batch(*batch)[1], [0.0] * len(variables))
+    return finite(variables, [ops.convert_to_numpy(total) / number for total in totals])
 
 
 def _check_reached(

@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 
-from kerasprune.criteria.gradients import GradientCriterion, Gradients
-from kerasprune.criteria.mean_loss import MeanLoss
-from kerasprune.errors import is_number, raise_faults
+from kerasprune.criteria.gradients import GradientCriterion
+from kerasprune.criteria.mean_loss import Gradients, MeanLoss
+from kerasprune.errors import positive_faults, raise_faults
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,7 @@ class GraSP(GradientCriterion):
     training: bool = False
 
     def __post_init__(self) -> None:
-        fault = f"Expected temperature to be a number > 0. Received: temperature={self.temperature!r}."
-        good = is_number(self.temperature) and self.temperature > 0
-        raise_faults(f"{type(self).__name__} cannot be made:", [] if good else [fault])
+        raise_faults(f"{type(self).__name__} cannot be made:", positive_faults(temperature=self.temperature))
 
     def saliency(self, weight: Any, gradient: Any = None) -> Any:
         """Returns `θ · (H g)`; what is given as the gradient is H g."""
@@ -63,9 +61,9 @@ class GraSP(GradientCriterion):
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
     ) -> Gradients:
         """Returns `H g` for each variable."""
-        mean_loss = MeanLoss(model, variables, data, loss, self.training, self.temperature)
+        mean_loss = MeanLoss(model, variables, data, loss, training=self.training, temperature=self.temperature)
         products = mean_loss.hessian_times(mean_loss.gradient())
-        return {id(variable): each for variable, each in zip(variables, products, strict=True)}
+        return dict(zip(map(id, variables), products, strict=True))
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from kerasprune.criteria.aggregation import Aggregation
-from kerasprune.criteria.base import Criterion, Scores, numbers
-from kerasprune.criteria.members_of_channels import Members, along, member_scores
+from kerasprune.criteria.base import Criterion, Scores, along, as_array, numbers, refuse
+from kerasprune.criteria.members_of_channels import Members, member_scores
 from kerasprune.criteria.normalisation import Normalisation
-from kerasprune.errors import PruneError, first_of
+from kerasprune.errors import PruneError
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.registry import aggregations, criteria, members, normalisations
@@ -75,22 +74,16 @@ class Grouped(Criterion):
             PruneError: None of the members belongs to a group; all such groups are named.
         """
         without = [name for name in graph.prunable if not self.members(graph, name)]
-        if without:
-            raise PruneError(
-                f"Expected {type(self.members).__name__.lower()} in every prunable group. Received: none in "
-                f"{first_of(without)}. "
-                "Take members='everything', or freeze those layers with kp.trace(model, freeze=...)."
-            )
+        expected = f"{type(self.members).__name__.lower()} in every prunable group"
+        refuse(without, expected, "none in", "Take members='everything'")
         totals = member_scores(graph, self.members, self.aggregation, self._line)
-        return {name: self.normalisation(self._reduced(total)) for name, total in totals.items()}
+        return {
+            name: self.normalisation(as_array(self.criterion.reduced(total), "float64"))
+            for name, total in totals.items()
+        }
 
     def _line(self, entry: Slice, axis: int) -> np.ndarray:
-        worth = self.criterion.saliency(numbers(entry))
-        return along(worth if isinstance(worth, np.ndarray) else ops.convert_to_numpy(worth), axis)
-
-    def _reduced(self, total: np.ndarray) -> np.ndarray:
-        reduced = self.criterion.reduced(total)
-        return np.asarray(reduced if isinstance(reduced, np.ndarray) else ops.convert_to_numpy(reduced), "float64")
+        return along(self.criterion.saliency(numbers(entry)), axis)
 
 
 @dataclass(frozen=True)
@@ -112,14 +105,13 @@ class GroupL1(Grouped):
         of Torch-Pruning 1.6.
     """
 
-    criterion: Any = "l1"
     members: Any = "everything"
     aggregation: Any = "mean"
     normalisation: Any = "mean"
 
 
 @dataclass(frozen=True)
-class GroupL2(Grouped):
+class GroupL2(GroupL1):
     """`score(c) = sqrt(mean over the layers that make, read or scale c of Σ w²)`, over the mean score of the group.
 
     Torch-Pruning takes no root: the order inside a group is the same, the distances between groups are others.
@@ -140,6 +132,3 @@ class GroupL2(Grouped):
     """
 
     criterion: Any = "l2"
-    members: Any = "everything"
-    aggregation: Any = "mean"
-    normalisation: Any = "mean"

@@ -9,8 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from kerasprune.criteria.base import Scores
-from kerasprune.criteria.feature_maps import MapCriterion, Place, channel_averages, places
-from kerasprune.data.batches import example_batches
+from kerasprune.criteria.feature_maps import MapCriterion, places
 from kerasprune.errors import first_of, warn
 from kerasprune.graph.graph import ChannelGraph
 
@@ -49,29 +48,24 @@ class HRank(MapCriterion):
             PruneError: There is no data, it does not fit the model, or channels cannot be seen in any output.
         """
         self.check(data)
-        generator = np.random.default_rng(seed)
-        return {name: self.arranged(ranks, generator) for name, ranks in self.ranks(graph, data).items()}
-
-    def arranged(self, ranks: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Returns the scores of a group from the mean ranks of its channels; variants say otherwise."""
-        return ranks
-
-    def ranks(self, graph: ChannelGraph, data: Any) -> Scores:
-        """Returns the mean rank of the feature maps of every channel.
-
-        Args:
-            graph: The graph.
-            data: Batches.
-        """
         seen = places(graph)
-        flat = [name for name, each in seen.items() if any(_spatial_axes(graph, place) < 2 for place in each)]
+        outputs = [call.node.outputs for call in graph.calls]
+        flat = [
+            name
+            for name, each in seen.items()
+            if any(len(outputs[place.call][place.output].shape) < 4 for place in each)
+        ]
         if flat:
             warn(
                 f"Feature maps of {first_of(flat)} have fewer than two axes: their "
                 "rank says only whether they are zero. Use criterion='apoz' or 'l1' there."
             )
-        batches = example_batches(graph.model, data, self.samples)
-        return channel_averages(graph, seen, batches, matrix_ranks, self.aggregation)
+        averages, generator = self.channel_averages(graph, seen, data, matrix_ranks), np.random.default_rng(seed)
+        return {name: self.arranged(ranks, generator) for name, ranks in averages.items()}
+
+    def arranged(self, ranks: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Returns the scores of a group from the mean ranks of its channels; variants say otherwise."""
+        return ranks
 
 
 def matrix_ranks(maps: np.ndarray) -> np.ndarray:
@@ -94,10 +88,6 @@ def matrix_ranks(maps: np.ndarray) -> np.ndarray:
     if alive.any():
         ranks[alive] = np.linalg.matrix_rank(matrices[alive])
     return ranks
-
-
-def _spatial_axes(graph: ChannelGraph, place: Place) -> int:
-    return len(graph.calls[place.call].node.outputs[place.output].shape) - 2
 
 
 @dataclass(frozen=True)

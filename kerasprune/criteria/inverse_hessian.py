@@ -10,10 +10,10 @@ import keras
 import numpy as np
 from numpy.linalg import LinAlgError, cholesky, inv, solve
 
-from kerasprune.criteria.block_fisher import damping_faults
-from kerasprune.criteria.curvature import hessian_rows
+from kerasprune.criteria.block_fisher import damp_of
 from kerasprune.criteria.example_gradients import example_gradients
-from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
+from kerasprune.criteria.mean_loss import MeanLoss
+from kerasprune.errors import PruneError, choice_faults, positive_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import values
 from kerasprune.surgery.precision import PRECISIONS
 
@@ -73,11 +73,10 @@ class LossSurface:
         """
         raise NotImplementedError
 
-    def cut(self, line: np.ndarray) -> Iterator[tuple[keras.Variable, np.ndarray]]:
-        """Yields the variables with their part of what is said of all weights, in their shape."""
-        for variable in self.variables:
-            start = self.starts[id(variable)]
-            yield variable, line[start : start + int(np.prod(variable.shape))].reshape(variable.shape)
+    def cut(self, line: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns what is said of all weights, cut into the shapes of the variables, by their paths."""
+        parts = np.split(line, list(self.starts.values())[1:])
+        return {v.path: part.reshape(v.shape) for v, part in zip(self.variables, parts, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class ExactInverse(Inverse):
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        faults = [*whole_number_faults(1, most=self.most), *damping_faults(self.damping)]
+        faults = whole_number_faults(1, most=self.most) + positive_faults(damping=self.damping)
         faults += choice_faults(PRECISIONS, precision=self.precision)
         raise_faults("The inverse cannot be made:", faults)
 
@@ -107,11 +106,8 @@ class ExactInverse(Inverse):
         Raises:
             PruneError: There are more weights than `most`, or the loss falls along some direction: it is no minimum.
         """
-        rows = [
-            np.concatenate([part.ravel() for part in row])
-            for _, row in hessian_rows(model, variables, data, loss, self.most, self.precision)
-        ]
-        hessian = np.stack(rows)
+        rows = MeanLoss(model, variables, data, loss, precision=self.precision).hessian_rows(self.most)
+        hessian = np.stack([np.concatenate([part.ravel() for part in row]) for _, row in rows])
         hessian = (hessian + hessian.T) / 2
         if not np.isfinite(hessian).all():
             raise PruneError("Expected finite second derivatives. Received: NaN or infinity. Check data and weights.")
@@ -144,7 +140,7 @@ class WoodburyInverse(Inverse):
     damping: float = 0.1
 
     def __post_init__(self) -> None:
-        faults = [*whole_number_faults(1, examples=self.examples), *damping_faults(self.damping)]
+        faults = whole_number_faults(1, examples=self.examples) + positive_faults(damping=self.damping)
         raise_faults("The inverse cannot be made:", faults)
 
     def surfaces(
@@ -178,8 +174,6 @@ class Dense(LossSurface):
 
     def compensated(self, removed: np.ndarray) -> np.ndarray:
         """Returns `w − H⁻¹ E_Q ([H⁻¹]_QQ)⁻¹ w_Q`."""
-        if not removed.any():
-            return self.weights
         push = solve(self.inverse[np.ix_(removed, removed)], self.weights[removed])
         return np.where(removed, 0.0, self.weights - self.inverse[:, removed] @ push)
 
@@ -196,7 +190,7 @@ class LowRank(LossSurface):
     def __init__(self, variable: keras.Variable, rows: np.ndarray, damping: float) -> None:
         super().__init__([variable])
         self.rows = rows
-        self.damp = damping * float(np.mean(rows.astype("float32") ** 2, dtype="float64")) or 1.0
+        self.damp = damp_of(rows, damping)
         self.gram = len(rows) * self.damp * np.eye(len(rows)) + self._products(slice(None))
 
     def single(self) -> np.ndarray:

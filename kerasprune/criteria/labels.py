@@ -79,16 +79,11 @@ def check_shape(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
         return
     wanted = tuple(outputs.shape[:-1] if "sparse" in loss.name else outputs.shape)
     given = tuple(labels.shape)
-    if not any(_alike(each, wanted) for each in (given, given[:-1] if given[-1:] == (1,) else given, (*given, 1))):
-        remedy = (
-            ("Give class numbers, or ", Key("loss"), "='categorical_crossentropy'.")
-            if "sparse" in loss.name
-            else (
-                "Give ",
-                Key("loss"),
-                "='sparse_categorical_crossentropy' for class numbers, or labels of that shape.",
-            )
-        )
+    if not any(alike(each, wanted) for each in (given, given[:-1] if given[-1:] == (1,) else given, (*given, 1))):
+        remedy = ("Give class numbers, or ", Key("loss"), "='categorical_crossentropy'.")
+        if "sparse" not in loss.name:
+            of_classes = "='sparse_categorical_crossentropy' for class numbers, or labels of that shape."
+            remedy = ("Give ", Key("loss"), of_classes)
         raise PruneError(
             f"Expected labels of shape {_shown(wanted)} for {loss.name} and outputs {_shown(tuple(outputs.shape))}. "
             f"Received: labels of shape {_shown(given)}. ",
@@ -122,7 +117,8 @@ def _of_keras(loss: keras.losses.Loss) -> bool:
     return all(getattr(each, "__module__", "").startswith("keras.") for each in (type(loss), function))
 
 
-def _alike(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
+def alike(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
+    """Returns whether two shapes go together; `None` is any size."""
     return len(one) == len(other) and all(None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
 
 

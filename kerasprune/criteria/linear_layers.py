@@ -11,24 +11,24 @@ from keras import layers, ops, tree
 from kerasprune.graph.graph import values
 
 
-class Through(layers.Layer):
-    """Hands on what it gets, as numbers that can be differentiated."""
+class Pipe(layers.Layer):
+    """Base of layers that let flow through in float32, whatever is masked."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name=name, dtype="float32")
         self.supports_masking = True
+
+
+class Through(Pipe):
+    """Hands on what it gets, as numbers that can be differentiated."""
 
     def call(self, x: Any, training: Any = None, mask: Any = None) -> Any:
         """Returns `x`."""
         return ops.cast(x, "float32")
 
 
-class Either(layers.Layer):
+class Either(Pipe):
     """Adds tensors up: a way through any of them is a way."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name=name, dtype="float32")
-        self.supports_masking = True
 
     def call(self, *tensors: Any, training: Any = None, mask: Any = None) -> Any:
         """Returns the sum; tensors are given one by one, or as one list."""
@@ -50,7 +50,7 @@ class Rescaled(layers.Layer):
         return self.factor * x
 
 
-class Scaled(layers.Layer):
+class Scaled(Pipe):
     """Multiplies by constant numbers along some axes.
 
     Args:
@@ -60,8 +60,7 @@ class Scaled(layers.Layer):
     """
 
     def __init__(self, scale: np.ndarray, axes: tuple[int, ...], name: str) -> None:
-        super().__init__(name=name, dtype="float32")
-        self.supports_masking = True
+        super().__init__(name)
         self._scale, self._axes = scale.astype("float32"), axes
 
     def call(self, x: Any, training: Any = None, mask: Any = None) -> Any:
@@ -88,7 +87,7 @@ def scaled_norm(layer: Any) -> tuple[Scaled, int]:
     return Scaled(np.ldexp(scale, -power), axes, layer.name), power
 
 
-class Recurrence(layers.Layer):
+class Recurrence(Pipe):
     """A recurrent layer whose gates are added up, and that looks back one step: `y = (a + a Σ|U|) P`, `a = x Σ|W| P`.
 
     Args:
@@ -96,11 +95,9 @@ class Recurrence(layers.Layer):
     """
 
     def __init__(self, old: Any) -> None:
-        super().__init__(name=old.name, dtype="float32")
-        self.supports_masking = True
-        self._units, self._sequences, self._states = old.units, old.return_sequences, 0
-        if old.return_state:
-            self._states = 2 if isinstance(old, layers.LSTM) else 1
+        super().__init__(old.name)
+        self._units, self._sequences = old.units, old.return_sequences
+        self._states = old.return_state * (2 if isinstance(old, layers.LSTM) else 1)
         self._columns = old.cell.kernel.shape[-1]
 
     def build(self, shape: Any) -> None:
@@ -123,7 +120,7 @@ class Recurrence(layers.Layer):
         return [out, *[ops.mean(y, 1)] * self._states] if self._states else out
 
 
-class Table(layers.Layer):
+class Table(Pipe):
     """An embedding that looks up all words at once, each of them times the number that it is given.
 
     Args:
@@ -131,8 +128,7 @@ class Table(layers.Layer):
     """
 
     def __init__(self, old: layers.Embedding) -> None:
-        super().__init__(name=old.name, dtype="float32")
-        self.supports_masking = True
+        super().__init__(old.name)
         self._size = old.input_dim, old.output_dim
 
     def build(self, shape: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import keras
@@ -87,9 +88,9 @@ class Linearised:
         self._scales: dict[tuple[int, int], Rescaled] = {}
         _refuse(graph)
         self.model, made = clone(graph.model, self._make, self._meet)
-        self.kernels: list[tuple[Any, Any]] = []
+        self.kernels: list[Any] = []
         self.recurrences: dict[int, Recurrence] = {}
-        self._makers: dict[int, list[tuple[int, int]]] = {}
+        self._makers: list[tuple[int, int]] = []  # of each kernel the layer, and the size of its output
         called = {
             id(variable): (call.operation, index)
             for call in graph.calls
@@ -98,11 +99,10 @@ class Linearised:
         for number, entry in enumerate(graph.kernels):
             layer, index = called[id(entry.variable)]
             new = made[id(layer)]
-            self.kernels.append((entry.variable, new.weights[index]))
+            self.kernels.append(new.weights[index])
+            self._makers.append((id(layer), math.prod(entry.variable.shape[axis] for axis in entry.makes)))
             if isinstance(new, Recurrence) and new.weights[index] is new.recurrent_kernel:
                 self.recurrences[number] = new
-            outputs = math.prod(entry.variable.shape[axis] for axis in entry.makes)
-            self._makers.setdefault(id(layer), []).append((number, outputs))
 
     def assign(self, weights: Sequence[np.ndarray]) -> np.ndarray:
         """Gives the kernels what flows through each weight.
@@ -113,14 +113,11 @@ class Linearised:
         Returns:
             What each output of the copy is to be multiplied by, so that they can be added.
         """
-        powers = [0] * len(weights)
         gains = dict(self._fixed)
-        for layer, found in self._makers.items():
-            for number, outputs in found:
-                mean = float(np.sum(weights[number], dtype="float64")) / outputs
-                powers[number] = round(math.log2(mean)) if mean > 0 else 0
-                gains[layer] = gains.get(layer, 0) + powers[number]
-        for (_, new), weight, power in zip(self.kernels, weights, powers, strict=True):
+        for new, (layer, outputs), weight in zip(self.kernels, self._makers, weights, strict=True):
+            mean = float(np.sum(weight, dtype="float64")) / outputs
+            power = round(math.log2(mean)) if mean > 0 else 0
+            gains[layer] = gains.get(layer, 0) + power
             new.assign(np.ldexp(np.asarray(weight, "float64"), -power).astype(new.dtype))
         return self._settle(gains)
 
@@ -168,22 +165,15 @@ class Linearised:
         """Puts a factor behind every tensor that meets another."""
         if len(node.input_tensors) < 2 or is_model(node.operation):
             return value
-        before = sum(_tensors_in(each) for each in node.arguments.args[:index])
-        return tree.map_structure(_Numbered(self._scales, id(node), before), value)
+        numbers = count(sum(_tensors_in(each) for each in node.arguments.args[:index]))
 
+        def scaled(each: Any) -> Any:
+            if not isinstance(each, keras.KerasTensor):
+                return each
+            scale = self._scales[id(node), next(numbers)] = Rescaled()
+            return scale(each)
 
-class _Numbered:
-    """Puts a factor behind one tensor after the other."""
-
-    def __init__(self, scales: dict[tuple[int, int], Rescaled], node: int, first: int) -> None:
-        self._scales, self._node, self._next = scales, node, first
-
-    def __call__(self, value: Any) -> Any:
-        if not isinstance(value, keras.KerasTensor):
-            return value
-        layer = self._scales[self._node, self._next] = Rescaled()
-        self._next += 1
-        return layer(value)
+        return tree.map_structure(scaled, value)
 
 
 def _refuse(graph: ChannelGraph) -> None:

@@ -1,8 +1,8 @@
-"""The mean loss over data as a function of some weights: its gradient, and its Hessian times vectors."""
+"""The mean loss over data as a function of some weights: its gradient, its Hessian, example by example."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +11,18 @@ import numpy as np
 from keras import ops, tree
 
 from kerasprune._keras import maker
-from kerasprune.backend.derivatives import gradient, hessian_vector_product
-from kerasprune.criteria.gradients import check_finite
+from kerasprune.backend.derivatives import gradient, hessian_vector_product, per_example
+from kerasprune.criteria.base import as_array
 from kerasprune.criteria.objective import batches_for_loss, objective
 from kerasprune.data.batches import Batch
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, first_of
 from kerasprune.graph.built_model import functional
 from kerasprune.surgery.precision import in_precision
 
 _SHARES = ("softmax", "sigmoid", "log_softmax")
+
+Gradients = dict[int, np.ndarray]
+"""`{id(variable): gradient}`."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +32,22 @@ class MeanLoss:
     Args:
         model: The model; it is left untouched.
         variables: The weights.
-        data: Batches of `(inputs, labels)`, read once for each derivative.
+        data: Batches of `(inputs, labels)`, or with weights of the examples; read once for each derivative.
         loss: The loss as `compile` takes it; `None`: the compiled one.
-        training: Whether BatchNorm takes the statistics of the batch, and dropout is on.
-        temperature: What outputs are divided by.
+        examples: How many are taken, the first ones. Defaults to `None`, all.
+        precision: What is computed in: `"float32"`, or `"float64"` on TensorFlow. Defaults to `"float32"`.
+        training: Whether BatchNorm takes the statistics of the batch, and dropout is on. Defaults to `False`.
+        temperature: What outputs are divided by. Defaults to 1.
     """
 
     model: keras.Model
     variables: Sequence[keras.Variable]
     data: Any
     loss: Any
-    training: bool
-    temperature: float
+    examples: int | None = None
+    precision: str = "float32"
+    training: bool = False
+    temperature: float = 1.0
 
     def gradient(self) -> list[np.ndarray]:
         """Returns the gradient by each variable.
@@ -48,49 +55,112 @@ class MeanLoss:
         Raises:
             PruneError: There is no loss, data and model do not go together, or a gradient is not finite.
         """
-        function, variables, state = self._function()
-        of_batch = gradient(function, variables, state)
+        of_batch = self.derivative(gradient)
         return self._mean(lambda batch: of_batch(*batch)[1])
 
     def hessian_times(self, vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Returns the Hessian times vectors, one for each variable; raises as `gradient` does."""
-        function, variables, state = self._function()
-        of_batch = hessian_vector_product(function, variables, state)
+        of_batch = self.derivative(hessian_vector_product)
         return self._mean(lambda batch: of_batch(vectors, *batch))
 
-    def _function(self) -> tuple[Callable[..., Any], list[keras.Variable], list[keras.Variable]]:
-        """Returns the loss of a batch, the variables it is differentiated by, and all that it reads."""
+    def hessian_rows(self, most: int) -> Iterator[tuple[tuple[int, tuple[int, ...]], list[np.ndarray]]]:
+        """Yields the rows of the Hessian, one for each weight.
+
+        Args:
+            most: Largest number of weights.
+
+        Yields:
+            Which weight, `(variable, place in it)`, and its row, in the shapes of the variables.
+
+        Raises:
+            PruneError: There are more weights.
+        """
+        number = sum(int(np.prod(variable.shape)) for variable in self.variables)
+        if number > most:
+            raise PruneError(
+                f"Expected at most {most:,} weights for exact second derivatives. Received: {number:,} in "
+                f"{self.model.name!r}. Take curvature='gauss_newton' or 'empirical_fisher', inverse='woodbury', or "
+                "raise most."
+            )
+        product, read = self.derivative(hessian_vector_product), list(self.batches())
+        examples = sum(batch.size for batch in read)
+        for part, variable in enumerate(self.variables):
+            for place in np.ndindex(*variable.shape):
+                vectors = [np.zeros(each.shape) for each in self.variables]
+                vectors[part][place] = 1
+                rows = [
+                    [batch.size / examples * as_array(each, "float64") for each in product(vectors, *batch)]
+                    for batch in read
+                ]
+                yield (part, place), [sum(each) for each in zip(*rows, strict=True)]
+
+    def each_gradient(self) -> Iterator[list[np.ndarray]]:
+        """Yields the gradients of the loss of one example after the other, one for each variable.
+
+        Raises:
+            PruneError: There is no loss, or data and model do not go together.
+        """
+        of_batch = self.derivative(gradient)
+        for batch in self.batches():
+            for _, found in per_example(of_batch, *batch):
+                yield [ops.convert_to_numpy(each) for each in found]
+
+    def derivative(self, of: Callable[..., Any]) -> Callable[..., Any]:
+        """Returns `gradient` or `hessian_vector_product` of the loss of a batch."""
         _check_logits(self.model, self.temperature)
-        own, there = in_precision(self.model, "float32")
+        own, there = in_precision(self.model, self.precision)
 
         def outputs(inputs: Any, training: bool = False) -> Any:
             y = own(inputs, training=self.training)
             return y if self.temperature == 1 else tree.map_structure(lambda each: each / self.temperature, y)
 
         function = objective(self.model, self.loss, computing=outputs)
-        return function, [there[id(variable)] for variable in self.variables], own.variables
+        return of(function, [there[id(variable)] for variable in self.variables], own.variables)
+
+    def batches(self) -> Iterator[Batch]:
+        """Yields the batches of the data."""
+        return batches_for_loss(self.data, self.model, self.loss, self.examples)
+
+    def total(self, of_batch: Callable[[Batch], list[Any]], start: list[Any]) -> tuple[list[Any], int]:
+        """Returns `start + Σ_batches (number of examples) · of_batch(batch)`, and the number of all examples."""
+        totals, number = start, 0
+        for batch in self.batches():
+            totals = [total + batch.size * each for total, each in zip(totals, of_batch(batch), strict=True)]
+            number += batch.size
+        return totals, number
 
     def _mean(self, of_batch: Callable[[Batch], list[Any]]) -> list[np.ndarray]:
-        totals, number = [np.zeros(tuple(v.shape)) for v in self.variables], 0
-        for batch in batches_for_loss(self.data, self.model, self.loss):
-            for total, each in zip(totals, of_batch(batch), strict=True):
-                total += batch.size * ops.convert_to_numpy(each)
-            number += batch.size
+        start = [np.zeros(tuple(variable.shape)) for variable in self.variables]
+        totals, number = self.total(lambda batch: [ops.convert_to_numpy(each) for each in of_batch(batch)], start)
         means = [total / number for total in totals]
-        check_finite(self.variables, {id(v): each for v, each in zip(self.variables, means, strict=True)})
+        finite(self.variables, means)
         return means
+
+
+def finite(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) -> Gradients:
+    """Returns the gradients by variables, `{id(variable): gradient}`.
+
+    Raises:
+        PruneError: They are no numbers; the first variables are named.
+    """
+    found = dict(zip(map(id, variables), arrays, strict=True))
+    bad = [variable.path for variable in variables if not np.isfinite(found[id(variable)]).all()]
+    if bad:
+        raise PruneError(
+            f"Expected finite gradients. Received: NaN or infinity by {first_of(bad)}. "
+            "Check data and labels for NaN and for classes that the model does not have, and the weights: training "
+            "may have diverged."
+        )
+    return found
 
 
 def _check_logits(model: keras.Model, temperature: float) -> None:
     """Checks that outputs may be divided: a softmax of logits/T is not the softmax of logits divided by T."""
     last = [maker(tensor) for tensor in functional(model).outputs] if temperature != 1 else []
-    found = [layer.name for layer in last if _name(getattr(layer, "activation", layer)) in _SHARES]
+    ends = {layer.name: getattr(layer, "activation", layer) for layer in last}
+    found = [name for name, end in ends.items() if getattr(end, "__name__", type(end).__name__).lower() in _SHARES]
     if found:
         raise PruneError(
             f"Expected logits beside temperature={temperature}. Received: {found[0]!r}, which puts out shares. Build "
             "the model with classifier_activation=None, and take a loss with from_logits=True."
         )
-
-
-def _name(function: Any) -> str:
-    return getattr(function, "__name__", type(function).__name__).lower()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -111,9 +110,3 @@ def aggregated(pieces: list[tuple[np.ndarray, np.ndarray]], size: int, aggregati
         np.add.at(values[row], channel[inside], worth[inside])
         present[row, channel[inside]] = True
     return aggregation(values, present)
-
-
-def along(worth: Any, axis: int) -> np.ndarray:
-    """Returns what each position of an axis is worth: the sum over all other axes."""
-    worth = np.asarray(worth)
-    return worth.sum(axis=tuple(each for each in range(worth.ndim) if each != axis), dtype="float64")

@@ -8,7 +8,8 @@ from typing import Any
 
 import keras
 
-from kerasprune.criteria.gradients import GradientCriterion, Gradients
+from kerasprune.criteria.gradients import GradientCriterion
+from kerasprune.criteria.mean_loss import Gradients
 from kerasprune.registry import curvatures
 
 

@@ -107,22 +107,10 @@ def batches_for_loss(data: Any, model: keras.Model, loss: Any = None, most: int 
 
 def _by_output(model: keras.Model, loss: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     names = output_names(model)
-    loss, factors = (_first(each) if len(names) == 1 else each for each in _given(model, loss))
-    return by_output(loss, names), by_output(factors, names, "a weight")
-
-
-def _first(given: Any) -> Any:
-    """Returns what counts where there is one output: of a list, the first, as Keras trains and evaluates."""
-    return given[0] if isinstance(given, list | tuple) and given else given
-
-
-def _given(model: keras.Model, loss: Any) -> tuple[Any, Any]:
     compiled = compile_arguments(model) if model.compiled else {}
-    own = compiled.get("loss")
+    own, factors = compiled.get("loss"), None
     if loss is None or loss == own:  # what the model holds as its loss may be a copy
         loss, factors = own, compiled.get("loss_weights")
-    else:
-        factors = None
     if loss is None or isinstance(loss, list | dict) and not any(x is not None for x in tree.flatten(loss)):
         raise PruneError(
             f"Expected a loss to differentiate. Received: loss=None, and {model.name!r} is not compiled with one. "
@@ -130,7 +118,9 @@ def _given(model: keras.Model, loss: Any) -> tuple[Any, Any]:
             Key("loss"),
             "=, such as 'sparse_categorical_crossentropy', or compile the model.",
         )
-    return loss, factors
+    if len(names) == 1:  # of a list the first counts, as Keras trains and evaluates
+        loss, factors = (x[0] if isinstance(x, list | tuple) and x else x for x in (loss, factors))
+    return by_output(loss, names), by_output(factors, names, "a weight")
 
 
 def _mean(loss: Any, labels: Any, outputs: Any, weights: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -66,26 +66,12 @@ class OBS(Criterion):
                 totals[index] += surface.together(removed)
         return {name: totals[group.classes] for name, group in graph.prunable.items()}
 
-    def saliency_of(
-        self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
-    ) -> dict[str, np.ndarray]:
-        """Returns `½ w_q²/[H⁻¹]_qq` for every weight of the kernels.
-
-        Args:
-            model: The model.
-            data: Batches of `(inputs, labels)`, or with weights of the examples.
-            loss: The loss as `compile` takes it. Defaults to the compiled one.
-            seed: Not used.
-
-        Raises:
-            PruneError: As for `score`.
-        """
-        self.check(data)
-        kernels = [kernel.variable for kernel in trace(model, unknown="freeze").kernels]
-        found = {}
-        for surface in self.inverse.surfaces(model, kernels, data, loss):
-            found |= {variable.path: part for variable, part in surface.cut(surface.single())}
-        return {variable.path: found[variable.path] for variable in kernels}
+    def _worth(self, graph: ChannelGraph, data: Any, loss: Any, seed: int) -> Callable[[Slice], Any]:
+        """Returns `½ w_q²/[H⁻¹]_qq` of every weight of a kernel."""
+        found: dict[str, np.ndarray] = {}
+        for surface in self.inverse.surfaces(graph.model, [k.variable for k in graph.kernels], data, loss):
+            found |= surface.cut(surface.single())
+        return lambda kernel: found[kernel.variable.path]
 
 
 def obs_update(
@@ -134,8 +120,7 @@ def obs_update(
     found: dict[str, np.ndarray] = {}
     for surface in chosen.surfaces(model, changing, data, loss):
         stay = [np.ravel(arrays.get(variable.path, np.ones(variable.shape))) for variable in surface.variables]
-        new = surface.compensated(np.concatenate(stay) == 0)
-        found |= {variable.path: part for variable, part in surface.cut(new)}
+        found |= surface.cut(surface.compensated(np.concatenate(stay) == 0))
     return found
 
 

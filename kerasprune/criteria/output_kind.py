@@ -76,13 +76,6 @@ def picked(given: Any, names: Sequence[str], what: str) -> dict[str, Any]:
     return by_output(given, names, what)
 
 
-_CLASSES = {
-    losses.sparse_categorical_crossentropy: losses.SparseCategoricalCrossentropy,
-    losses.categorical_crossentropy: losses.CategoricalCrossentropy,
-    losses.categorical_focal_crossentropy: losses.CategoricalFocalCrossentropy,
-    losses.binary_crossentropy: losses.BinaryCrossentropy,
-    losses.binary_focal_crossentropy: losses.BinaryFocalCrossentropy,
-}
 _KINDS = {  # what they take: probabilities, or logits
     losses.SparseCategoricalCrossentropy: ("softmax", "logits"),
     losses.CategoricalCrossentropy: ("softmax", "logits"),
@@ -90,6 +83,7 @@ _KINDS = {  # what they take: probabilities, or logits
     losses.BinaryCrossentropy: ("sigmoid", "binary_logits"),
     losses.BinaryFocalCrossentropy: ("sigmoid", "binary_logits"),
 }
+_CLASSES = {kind().fn: kind for kind in _KINDS}  # by their functions
 _UNBOUNDED = (layers.Dense, layers.EinsumDense, layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.BatchNormalization)
 
 

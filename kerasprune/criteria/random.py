@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 
 from kerasprune.criteria.base import Criterion, Scores
+from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.trace import trace
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,7 @@ class Random(Criterion):
         generator = np.random.default_rng(seed)
         return {name: generator.random(group.size) for name, group in graph.prunable.items()}
 
-    def saliency_of(
-        self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
-    ) -> dict[str, np.ndarray]:
-        """Returns independent numbers in [0, 1) for single weights."""
+    def _worth(self, graph: ChannelGraph, data: Any, loss: Any, seed: int) -> Callable[[Slice], Any]:
+        """Returns independent numbers in [0, 1) for the weights of one kernel after the other."""
         generator = np.random.default_rng(seed)
-        kernels = trace(model, unknown="freeze").kernels
-        return {kernel.variable.path: generator.random(tuple(kernel.variable.shape)) for kernel in kernels}
+        return lambda kernel: generator.random(tuple(kernel.variable.shape))

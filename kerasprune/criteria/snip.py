@@ -9,14 +9,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.criteria.gradients import GradientCriterion, Gradients
-from kerasprune.criteria.mean_loss import MeanLoss
+from kerasprune.criteria.gradients import GradientMagnitude
+from kerasprune.criteria.mean_loss import Gradients, MeanLoss
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import values
 
 
 @dataclass(frozen=True)
-class SNIP(GradientCriterion):
+class SNIP(GradientMagnitude):
     """`s_j = |w_j ∂L/∂w_j| / Σ_k |w_k ∂L/∂w_k|`: the derivative of the loss by a factor of the weight, at 1.
 
     A channel is worth the sum over the kernel slices that make it.
@@ -43,15 +43,11 @@ class SNIP(GradientCriterion):
 
     training: bool = False
 
-    def saliency(self, weight: Any, gradient: Any = None) -> Any:
-        """Returns `|w · g|`; g is normalised already."""
-        return abs(weight * gradient)
-
     def gradients(
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
     ) -> Gradients:
         """Returns the gradients of the mean loss, divided by `Σ |w · g|` over all of the variables."""
-        found = MeanLoss(model, variables, data, loss, self.training, 1.0).gradient()
+        found = MeanLoss(model, variables, data, loss, training=self.training).gradient()
         total = sum(float(np.abs(values(v) * each).sum()) for v, each in zip(variables, found, strict=True))
         if not total:
             raise PruneError(

@@ -13,10 +13,11 @@ from keras.backend import result_type
 
 from kerasprune._keras import structures
 from kerasprune.backend.derivatives import gradient
-from kerasprune.criteria.base import Criterion, Scores, channel_sums, numbers
+from kerasprune.criteria.base import Criterion, as_array, numbers
 from kerasprune.criteria.linearised import Linearised, Swap
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
+from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 
@@ -51,7 +52,7 @@ class Flow:
             sums = (ops.sum(ops.cast(y, kind)) for y in outputs)
             return sum(ops.cast(factor, kind) * each for factor, each in zip(factors, sums, strict=True))
 
-        self._gradient = gradient(total, [new for _, new in self.pipes.kernels], model.variables)
+        self._gradient = gradient(total, self.pipes.kernels, model.variables)
 
     def shares(self, weights: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Returns the share of every weight, in [0, 1]; all are zero where nothing comes through.
@@ -59,12 +60,11 @@ class Flow:
         Args:
             weights: One array ≥ 0 for each kernel of the graph.
         """
-        factors = list(self.pipes.assign(weights))
-        whole, found = self._gradient(self._inputs, factors)
+        whole, found = self._gradient(self._inputs, list(self.pipes.assign(weights)))
         whole = float(ops.convert_to_numpy(whole))
         scores = [
-            np.asarray(ops.convert_to_numpy(new), "float64") * np.asarray(ops.convert_to_numpy(slope), "float64")
-            for (_, new), slope in zip(self.pipes.kernels, found, strict=True)
+            as_array(new, "float64") * as_array(slope, "float64")
+            for new, slope in zip(self.pipes.kernels, found, strict=True)
         ]
         return [score / whole if whole > 0 else np.zeros(score.shape) for score in scores]
 
@@ -128,28 +128,6 @@ class SynFlow(Criterion):
     def __post_init__(self) -> None:
         raise_faults("SynFlow cannot be made:", whole_number_faults(1, side=self.side))
 
-    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
-        """Returns the share of every channel of every prunable group; neither data nor loss are looked at.
-
-        Raises:
-            PruneError: The network cannot be linearised.
-        """
-        shares = self._shares(graph)()
-        worth = {id(kernel.variable): share for kernel, share in zip(graph.kernels, shares, strict=True)}
-        along = [(kernel, kernel.makes) for kernel in graph.kernels]
-        sums = channel_sums(graph, along, lambda kernel: worth[id(kernel.variable)])
-        return {name: sums.get(name, np.zeros(group.size)) for name, group in graph.prunable.items()}
-
-    def saliency_of(
-        self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
-    ) -> dict[str, np.ndarray]:
-        """Returns the share of every single weight of the kernels; neither data nor loss are looked at.
-
-        Raises:
-            PruneError: The network cannot be linearised.
-        """
-        return self.prepared(model)()
-
     def prepared(
         self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
     ) -> Callable[[], dict[str, np.ndarray]]:
@@ -157,6 +135,10 @@ class SynFlow(Criterion):
         graph = trace(model, unknown="freeze")
         paths, shares = [kernel.variable.path for kernel in graph.kernels], self._shares(graph)
         return lambda: dict(zip(paths, shares(), strict=True))
+
+    def _worth(self, graph: ChannelGraph, data: Any, loss: Any, seed: int) -> Callable[[Slice], Any]:
+        shares = dict(zip((id(kernel.variable) for kernel in graph.kernels), self._shares(graph)(), strict=True))
+        return lambda kernel: shares[id(kernel.variable)]
 
     def _shares(self, graph: ChannelGraph) -> Callable[[], list[np.ndarray]]:
         flow = Flow(graph, self.side)

@@ -10,12 +10,12 @@ import numpy as np
 from keras import ops, tree
 from keras.backend import result_type
 
-from kerasprune.criteria.base import Criterion, Scores
+from kerasprune.criteria.base import Criterion, Scores, refuse
 from kerasprune.criteria.elimination import Problem, elimination_errors
-from kerasprune.criteria.feature_maps import passes, portions
+from kerasprune.criteria.feature_maps import check_maps, run_through
 from kerasprune.criteria.members_of_channels import Member, Readers
 from kerasprune.data.batches import example_batches
-from kerasprune.errors import PruneError, first_of, is_number, raise_faults, warn, whole_number_faults
+from kerasprune.errors import first_of, positive_faults, raise_faults, warn, whole_number_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.reconstruction.as_linear import Linear, as_linear
@@ -60,9 +60,7 @@ class ThiNet(Criterion):
 
     def __post_init__(self) -> None:
         faults = whole_number_faults(1, samples=self.samples, positions=self.positions)
-        if not is_number(self.ridge) or not 0 < self.ridge < np.inf:
-            faults.append(f"Expected ridge to be a number above 0. Received: ridge={self.ridge!r}.")
-        raise_faults("The criterion cannot be made:", faults)
+        raise_faults("The criterion cannot be made:", faults + positive_faults(ridge=self.ridge))
 
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
         """Returns the error at which every channel goes.
@@ -73,8 +71,7 @@ class ThiNet(Criterion):
         self.check(data)
         readers = _readers(graph)
         layers = {id(kernel): _linear(kernel) for each in readers.values() for kernel, _, _ in each}
-        batches = portions(graph, example_batches(graph.model, data, self.samples))
-        grams = self._grams(graph, layers, batches, seed)
+        grams = self._grams(graph, layers, example_batches(graph.model, data, self.samples), seed)
         return {
             name: elimination_errors(
                 [problem for member in each for problem in _problems(layers[id(member[0])], member, grams)],
@@ -98,14 +95,12 @@ class ThiNet(Criterion):
             for key in wanted[number]:
                 x = tree.flatten(inputs)[0]
                 x = ops.convert_to_numpy(ops.cast(x, result_type(x.dtype, "float32")))
-                _check_finite(x, graph.calls[number].operation.name)
+                check_maps(x, f"into {graph.calls[number].operation.name!r}")
                 total = layers[key].positions(x.shape)
                 chosen = _chosen(len(x), total, self.positions, generators[number])
                 sums[key].add(layers[key].rows(x, chosen))
 
-        run = passes(graph)
-        for batch in batches:
-            run(batch, look)
+        run_through(graph, batches, look)
         return {key: each.gram(self.ridge) for key, each in sums.items()}
 
 
@@ -157,12 +152,7 @@ def _readers(graph: ChannelGraph) -> dict[str, list[Member]]:
         for name, found in every.items()
     }
     without = [name for name, found in solved.items() if not found]
-    if without:
-        raise PruneError(
-            "Expected a convolution or a dense layer behind every prunable group. Received: none behind "
-            f"{first_of(without)}. "
-            "Use criterion='l1', or freeze those layers with kp.trace(model, freeze=...)."
-        )
+    refuse(without, "a convolution or a dense layer behind every prunable group", "none behind")
     counted = {id(kernel) for found in solved.values() for kernel, _, _ in found}
     left = {kernel.owner.name: 0 for found in every.values() for kernel, _, _ in found if id(kernel) not in counted}
     if left:
@@ -176,11 +166,3 @@ def _readers(graph: ChannelGraph) -> dict[str, list[Member]]:
 def _linear(kernel: Slice) -> Linear | None:
     """Returns a kernel as matrices; `None` where that is not known."""
     return next((each for each in as_linear(kernel.owner) if each.variable is kernel.variable), None)
-
-
-def _check_finite(x: np.ndarray, name: str) -> None:
-    if not np.isfinite(x).all():
-        raise PruneError(
-            f"Expected finite feature maps. Received: NaN or infinity into {name!r}. Check the weights: training may "
-            "have diverged."
-        )

@@ -58,24 +58,21 @@ def block_features(slim: Functional, teacher: Functional, plan: Plan) -> BlockFe
     applied = cut(trace(teacher, coupling=plan.coupling, unknown="freeze"), plan)
     blocks = set(trace(teacher, unknown="freeze").blocks)
     made = [{node.operation.name: node.outputs[0] for node in nodes(model)} for model in (slim, teacher)]
-    kept, ends = [], ([], [])
+    kept, ends = [], []
     for call in applied.graph.calls:
         name, lines = call.operation.name, list(call.outputs[0].axes.items())
         if name not in blocks or len(lines) != 1 or not all(name in tensors for tensors in made):
             continue
         axis, ids = lines[0]
         kept.append((axis, applied.take(ids)))
-        for end, tensors in zip(ends, made, strict=True):
-            end.append(tensors[name])
+        ends.append(name)
     if not kept:
         raise PruneError(
             f"Expected a model with blocks, such as residual ones. Received: {teacher.name!r}, in which none was "
             "found. Leave features out."
         )
-    models = [_with_ends(model, end) for model, end in zip((slim, teacher), ends, strict=True)]
+    models = []
+    for model, tensors in zip((slim, teacher), made, strict=True):
+        inputs, outputs = structures(model)
+        models.append(keras.Model(inputs, (outputs, [tensors[name] for name in ends]), name=model.name))
     return BlockFeatures(*models, kept)
-
-
-def _with_ends(model: Functional, ends: list[Any]) -> Functional:
-    inputs, outputs = structures(model)
-    return keras.Model(inputs, (outputs, ends), name=model.name)

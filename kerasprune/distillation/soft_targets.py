@@ -9,7 +9,7 @@ import keras
 from keras import layers, losses, ops
 
 from kerasprune._keras import compile_arguments, making_node
-from kerasprune.criteria.output_kind import flat, kind_by_loss
+from kerasprune.criteria.output_kind import kind_by_loss, picked
 from kerasprune.errors import choice_faults, raise_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.walk import is_model
@@ -46,11 +46,9 @@ class SoftTargets(losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns one number per sample, and per position where there are several."""
-        target, found = (ops.log_softmax(self._logits(y) / self.temperature) for y in (y_true, y_pred))
+        logits = [y if self.from_logits else ops.log(ops.maximum(y, _LEAST)) for y in (y_true, y_pred)]
+        target, found = (ops.log_softmax(y / self.temperature) for y in logits)
         return self.temperature**2 * ops.sum(ops.exp(target) * (target - found), axis=-1)
-
-    def _logits(self, y: Any) -> Any:
-        return y if self.from_logits else ops.log(ops.maximum(y, _LEAST))
 
 
 class BinaryTargets(losses.BinaryCrossentropy):
@@ -68,14 +66,10 @@ def imitation(kind: str, temperature: float) -> losses.Loss:
         kind: One of `KINDS`.
         temperature: T of soft targets.
     """
-    made = {
-        "softmax": lambda: SoftTargets(temperature, from_logits=False),
-        "logits": lambda: SoftTargets(temperature),
-        "sigmoid": BinaryTargets,
-        "binary_logits": lambda: BinaryTargets(from_logits=True),
-        "values": losses.MeanSquaredError,
-    }
-    return made[kind]()
+    if kind == "values":
+        return losses.MeanSquaredError()
+    from_logits = kind.endswith("logits")
+    return SoftTargets(temperature, from_logits) if kind in ("softmax", "logits") else BinaryTargets(from_logits)
 
 
 def given_kinds(names: Sequence[str], given: str | Mapping[str, str] | None) -> list[str | None]:
@@ -96,7 +90,7 @@ def given_kinds(names: Sequence[str], given: str | Mapping[str, str] | None) -> 
     return [said.get(name) for name in names]
 
 
-def kind_of(tensor: keras.KerasTensor, compiled: Sequence[Any]) -> str:
+def kind_of(tensor: keras.KerasTensor, given: Sequence[Any]) -> str:
     """Returns what an output is, as far as a loss or its last activation says.
 
     A cross-entropy of Keras says it; else softmax along the last axis, or sigmoid, as the last activation; else the
@@ -104,18 +98,9 @@ def kind_of(tensor: keras.KerasTensor, compiled: Sequence[Any]) -> str:
 
     Args:
         tensor: The symbolic output.
-        compiled: Losses that models with this output were compiled with, the most telling first; `None` is passed over.
+        given: Losses that models with this output were compiled with, the most telling first; `None` is passed over.
     """
-    for loss in compiled:
-        kind = kind_by_loss(loss)
-        if kind is not None:
-            return kind
-    return _kind_by_activation(tensor)
-
-
-def compiled_losses(model: keras.Model, names: Sequence[str]) -> list[Any]:
-    """Returns the loss of each output that a model was compiled with; `None` where it has none."""
-    return _compiled(model, "loss", names)
+    return next(filter(None, map(kind_by_loss, given)), None) or _kind_by_activation(tensor)
 
 
 def judged_weights(model: keras.Model, names: Sequence[str]) -> list[float]:
@@ -123,19 +108,18 @@ def judged_weights(model: keras.Model, names: Sequence[str]) -> list[float]:
 
     Outputs without a loss beside others that have one count nothing.
     """
-    found = compiled_losses(model, names)
-    weights = [1.0 if weight is None else weight for weight in _compiled(model, "loss_weights", names)]
+    found = compiled(model, "loss", names)
+    weights = [1.0 if weight is None else weight for weight in compiled(model, "loss_weights", names)]
     some = any(loss is not None for loss in found)
     return [0.0 if some and loss is None else weight for loss, weight in zip(found, weights, strict=True)]
 
 
-def _compiled(model: keras.Model, key: str, names: Sequence[str]) -> list[Any]:
+def compiled(model: keras.Model, key: str, names: Sequence[str]) -> list[Any]:
+    """Returns what a model was compiled with for each output, its `"loss"` say; `None` where there is nothing."""
     said = (compile_arguments(model) if model.compiled else {}).get(key)
-    if isinstance(said, Mapping):
-        named = flat(said)
-        return [named.get(name) for name in names]
-    fits = isinstance(said, list | tuple) and len(said) == len(names)
-    return list(said) if fits else [said] * len(names)  # several losses may be for one output
+    if isinstance(said, list | tuple) and len(said) != len(names):
+        return [said] * len(names)  # several losses may be for one output
+    return list(picked(said, names, key).values())
 
 
 def _kind_by_activation(tensor: keras.KerasTensor) -> str:

@@ -11,10 +11,20 @@ from keras import ops, tree
 
 from kerasprune._keras import Functional, compile_arguments, compiled_loss, structures
 from kerasprune.attaching.custom_train_step import has_own_step
+from kerasprune.criteria.labels import alike
 from kerasprune.criteria.output_kind import output_names, warn_of_logits
 from kerasprune.distillation.block_features import BlockFeatures, block_features
-from kerasprune.distillation.soft_targets import compiled_losses, given_kinds, imitation, judged_weights, kind_of
-from kerasprune.errors import PruneError, formerly, is_number, kind_faults, raise_faults, warn
+from kerasprune.distillation.soft_targets import compiled, given_kinds, imitation, judged_weights, kind_of
+from kerasprune.errors import (
+    PruneError,
+    formerly,
+    interval_faults,
+    is_number,
+    kind_faults,
+    positive_faults,
+    raise_faults,
+    warn,
+)
 from kerasprune.graph.built_model import LOAD, functional
 from kerasprune.plans import Plan
 from kerasprune.surgery.compiled import compile_like
@@ -133,15 +143,12 @@ class Student(keras.Model):
     @property
     def kinds(self) -> dict[str, str]:
         """What each output is compared as, by name."""
-        return dict(zip(output_names(self), self._kinds(), strict=True))
-
-    def _kinds(self) -> list[str]:
         models, names = (self, self._teaching.teacher), output_names(self)
-        mine, others = (compiled_losses(model, names) for model in models)
+        mine, others = (compiled(model, "loss", names) for model in models)
         warn_of_logits(self, dict(zip(names, mine, strict=True)))
         losses = zip(mine, others, strict=True)
-        found = zip(self._teaching.given, self.outputs, losses, strict=True)
-        return [given or kind_of(output, both) for given, output, both in found]
+        found = zip(names, self._teaching.given, self.outputs, losses, strict=True)
+        return {name: given or kind_of(output, both) for name, given, output, both in found}
 
     # ---- the loss -------------------------------------------------------------------------------------------
 
@@ -158,7 +165,7 @@ class Student(keras.Model):
     ) -> Any:
         """Returns the loss of a batch: while training that of `distil`, else that of the labels, if there are any."""
         weight = self._teaching.weight
-        labelled = y is not None and any(loss is not None for loss in compiled_losses(self, output_names(self)))
+        labelled = y is not None and any(loss is not None for loss in compiled(self, "loss", output_names(self)))
         if not training and labelled:
             return super().compute_loss(x, y, y_pred, sample_weight, training=training)
         if weight < 1 and not labelled:
@@ -194,7 +201,10 @@ class Student(keras.Model):
             targets, ends = teaching.blocks.teacher(x, training=False)
             features = teaching.features * teaching.blocks.distance(ends, teaching.seen)
         scales = judged_weights(self, output_names(self))
-        found = zip(self._kinds(), scales, _each(sample_weight, len(scales)), strict=True)
+        shares = tree.flatten(sample_weight) if sample_weight is not None else []
+        if len(shares) != len(scales):  # one for all outputs
+            shares = [sample_weight] * len(scales)
+        found = zip(self.kinds.values(), scales, shares, strict=True)
         pairs = zip(tree.flatten(targets), tree.flatten(y_pred), strict=True)
         return features + sum(
             scale * imitation(kind, teaching.temperature)(ops.stop_gradient(target), output, sample_weight=each)
@@ -227,11 +237,8 @@ class Student(keras.Model):
 def _check(
     slim: keras.Model, teacher: keras.Model, temperature: float, weight: float, features: float, plan: Plan | None
 ) -> None:
-    faults = kind_faults(keras.Model, LOAD, slim=slim, teacher=teacher)
-    if not is_number(temperature) or temperature <= 0:
-        faults.append(f"Expected temperature to be a number above 0. Received: temperature={temperature!r}.")
-    if not is_number(weight) or not 0 <= weight <= 1:
-        faults.append(f"Expected weight to be a number in [0, 1]. Received: weight={weight!r}.")
+    faults = kind_faults(keras.Model, LOAD, slim=slim, teacher=teacher) + positive_faults(temperature=temperature)
+    faults += interval_faults("[0, 1]", "a number", weight=weight)
     if not is_number(features) or features < 0:
         faults.append(f"Expected features to be a number of at least 0. Received: features={features!r}.")
     elif features and plan is None:
@@ -264,20 +271,9 @@ def _misfits(slim: Functional, teacher: Functional) -> list[str]:
     faults = []
     for what in ("inputs", "outputs"):
         mine, others = ([tuple(x.shape) for x in getattr(model, what)] for model in (slim, teacher))
-        fits = len(mine) == len(others) and all(map(_compatible, mine, others))
-        if not fits:
+        if len(mine) != len(others) or not all(map(alike, mine, others)):
             faults.append(f"Expected a teacher with the {what} of slim, {mine}. Received: {others}.")
     keys = [structures(model)[1] for model in (slim, teacher)]
     if not faults and all(isinstance(each, dict) for each in keys) and set(keys[0]) != set(keys[1]):
         faults.append(f"Expected outputs {sorted(keys[0])} of the teacher. Received: {sorted(keys[1])}.")
     return faults
-
-
-def _compatible(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
-    return len(one) == len(other) and all(a == b or None in (a, b) for a, b in zip(one, other, strict=True))
-
-
-def _each(sample_weight: Any, number: int) -> list[Any]:
-    """Returns the weights of the samples for each output."""
-    flat = tree.flatten(sample_weight) if sample_weight is not None else []
-    return flat if len(flat) == number else [sample_weight] * number

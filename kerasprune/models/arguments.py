@@ -7,27 +7,38 @@ from typing import Any
 
 import keras
 
-from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.registry import models
 
 InputShape = Sequence[int | None]
 
 
-def argument_faults(classes: int, input_shape: InputShape, seed: int | None, *, smallest_side: int = 1) -> list[str]:
-    """Returns what is wrong with the three arguments that every factory takes.
+def checked_images(
+    family: str,
+    classes: int,
+    input_shape: InputShape,
+    seed: int | None,
+    faults: Sequence[str] = (),
+    *,
+    smallest_side: int = 1,
+) -> keras.KerasTensor:
+    """Returns the images that a family takes, once all arguments of its factory are found good.
 
     Args:
+        family: What is to be built.
         classes: Number of logits.
         input_shape: `(height, width, channels)`; a side may be `None`, channels may not.
         seed: A whole number, or `None` for fresh weights.
+        faults: What is wrong with the family's own arguments. Defaults to nothing.
         smallest_side: Shortest side, in pixels, that reaches the classifier. Defaults to 1.
 
-    Returns:
-        One sentence per fault.
+    Raises:
+        PruneError: An argument is out of its range; all faults are listed.
     """
-    faults = [fault for fault in [count_fault("classes", classes)] if fault]
+    faults = [*faults, *whole_number_faults(1, classes=classes)]
     shape = tuple(input_shape) if isinstance(input_shape, list | tuple) else ()
-    if len(shape) != 3 or not _is_count(shape[2]) or not all(s is None or _is_count(s) for s in shape[:2]):
+    sizes = {str(axis): size for axis, size in enumerate(shape) if axis == 2 or size is not None}
+    if len(shape) != 3 or whole_number_faults(1, **sizes):
         faults.append(
             "Expected input_shape=(height, width, channels), where height and width may be None. "
             f"Received: input_shape={input_shape!r}."
@@ -39,88 +50,35 @@ def argument_faults(classes: int, input_shape: InputShape, seed: int | None, *, 
         )
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
         faults.append(f"Expected seed to be a whole number or None. Received: seed={seed!r}.")
-    return faults
-
-
-def check(
-    family: str,
-    classes: int,
-    input_shape: InputShape,
-    seed: int | None,
-    *more: str,
-    smallest_side: int = 1,
-) -> None:
-    """Raises one `PruneError` with all faults of a factory's arguments; `more` are the family's own."""
-    faults = [fault for fault in more if fault]
-    faults += argument_faults(classes, input_shape, seed, smallest_side=smallest_side)
     raise_faults(f"The {family} cannot be built:", faults)
+    return keras.Input(shape, name="images")
 
 
-def choice_fault(argument: str, value: object, choices: Sequence[object]) -> str:
-    """Returns a sentence that names the choices where `value` is none of them, else an empty string."""
-    if value in choices and not isinstance(value, bool):
-        return ""
-    return f"Expected {argument} to be one of {', '.join(map(repr, choices))}. Received: {argument}={value!r}."
-
-
-def depth_fault(depth: int, rule: str, valid: Sequence[int]) -> str:
-    """Returns a sentence with the nearest valid depths where `depth` is none of them, else an empty string.
+def depth_faults(depth: int, rule: str, valid: Sequence[int]) -> list[str]:
+    """Returns a sentence with the nearest valid depths where `depth` is none of them.
 
     Args:
         depth: The depth asked for.
         rule: The family's rule in words, e.g. `"6n + 2"`.
         valid: The valid depths, ascending.
-
-    Returns:
-        The fault, or an empty string.
     """
     if isinstance(depth, int) and not isinstance(depth, bool) and depth in valid:
-        return ""
-    if not isinstance(depth, int | float):
-        return f"Expected a depth of the form {rule}. Received: depth={depth!r}."
-    close = sorted(sorted(valid, key=lambda candidate: abs(candidate - depth))[:2])
-    return (
-        f"Expected a depth of the form {rule}. Received: depth={depth!r}. "
-        f"The nearest are {' and '.join(map(str, close))}."
-    )
+        return []
+    fault = f"Expected a depth of the form {rule}. Received: depth={depth!r}."
+    if isinstance(depth, int | float):
+        close = sorted(sorted(valid, key=lambda candidate: abs(candidate - depth))[:2])
+        fault += f" The nearest are {' and '.join(map(str, close))}."
+    return [fault]
 
 
-def positive_fault(argument: str, value: float) -> str:
-    """Returns a sentence where `value` is not a number above 0, else an empty string."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf"):
-        return ""
-    return f"Expected {argument} to be a number above 0. Received: {argument}={value!r}."
-
-
-def count_fault(argument: str, value: int) -> str:
-    """Returns a sentence where `value` is not a whole number of at least 1, else an empty string."""
-    if _is_count(value):
-        return ""
-    return f"Expected {argument} to be a whole number of at least 1. Received: {argument}={value!r}."
-
-
-def fraction_fault(argument: str, value: float) -> str:
-    """Returns a sentence where `value` is not in (0, 1], else an empty string."""
-    return "".join(fraction_faults(**{argument: value}))
-
-
-def dropout_fault(value: float) -> str:
-    """Returns a sentence where `value` is not in [0, 1), else an empty string."""
-    return "".join(interval_faults("[0, 1)", "a fraction", dropout=value))
-
-
-def fixed_side_fault(input_shape: InputShape) -> str:
+def fixed_side_faults(input_shape: InputShape) -> list[str]:
     """Returns a sentence where a side is `None`, which a dense layer on pixels cannot have."""
-    if isinstance(input_shape, list | tuple) and None in input_shape[:2]:
-        return (
-            "Expected fixed sides: a dense layer reads the pixels. "
-            f"Received: input_shape={input_shape!r}. Give the height and the width, e.g. (28, 28, 1)."
-        )
-    return ""
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if not isinstance(input_shape, list | tuple) or None not in input_shape[:2]:
+        return []
+    return [
+        "Expected fixed sides: a dense layer reads the pixels. "
+        f"Received: input_shape={input_shape!r}. Give the height and the width, e.g. (28, 28, 1)."
+    ]
 
 
 def get(identifier: str | dict[str, Any] | keras.Model) -> keras.Model:

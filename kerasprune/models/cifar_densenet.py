@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.models import arguments, parts
+from kerasprune.errors import fraction_faults, whole_number_faults
+from kerasprune.models import arguments
+from kerasprune.models.parts import Parts
 
 DENSE_BLOCKS = 3
 STEM_CHANNELS = 16
@@ -55,48 +57,29 @@ def densenet_cifar(
         Huang et al., Densely Connected Convolutional Networks, CVPR 2017.
     """
     rule, step = ("3n + 4", 3) if bottleneck is None else ("6n + 4", 6)
-    arguments.check(
-        "densenet_cifar",
-        classes,
-        input_shape,
-        seed,
-        arguments.depth_fault(depth, rule, range(4 + step, 4 + 400 * step, step)),
-        arguments.count_fault("growth", growth),
-        "" if bottleneck is None else arguments.count_fault("bottleneck", bottleneck),
-        arguments.fraction_fault("compression", compression),
-        "" if stem is None else arguments.count_fault("stem", stem),
-        smallest_side=SMALLEST_SIDE,
+    counts = {"bottleneck": bottleneck, "stem": stem}
+    faults = arguments.depth_faults(depth, rule, range(4 + step, 4 + 400 * step, step))
+    faults += whole_number_faults(1, growth=growth, **{name: n for name, n in counts.items() if n is not None})
+    faults += fraction_faults(compression=compression)
+    x = images = arguments.checked_images(
+        "densenet_cifar", classes, input_shape, seed, faults, smallest_side=SMALLEST_SIDE
     )
+    parts = Parts(seed)
     channels = (STEM_CHANNELS if bottleneck is None or compression == 1 else 2 * growth) if stem is None else stem
-    images = keras.Input(tuple(input_shape), name="images")
-    x = parts.convolution(images, channels, 3, name="stem_conv", seed=seed)
+    x = parts.convolution(x, channels, 3, "stem_conv")
     for block in range(1, DENSE_BLOCKS + 1):
         if block > 1:
-            x = _transition(x, compression, name=f"transition{block - 1}", seed=seed)
+            name = f"transition{block - 1}"
+            x = _preactivated(parts, x, max(1, int(x.shape[-1] * compression)), 1, name)
+            x = keras.layers.AveragePooling2D(2, name=f"{name}_pool")(x)
         for layer in range(1, (depth - 4) // step + 1):
-            x = _layer(x, growth, bottleneck, name=f"block{block}_layer{layer}", seed=seed)
-    x = parts.batch_norm(x, name="head_bn")
-    x = parts.relu(x, name="head_relu")
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    return keras.Model(images, parts.classifier(x, classes, seed=seed), name=f"densenet_cifar_{depth}")
+            name, new = f"block{block}_layer{layer}", x
+            if bottleneck is not None:
+                new = _preactivated(parts, new, bottleneck * growth, 1, f"{name}_bottleneck")
+            new = _preactivated(parts, new, growth, 3, name)
+            x = keras.layers.Concatenate(name=f"{name}_concat")([x, new])
+    return parts.pooled(images, parts.activated(x, "head"), classes, f"densenet_cifar_{depth}")
 
 
-def _layer(
-    x: keras.KerasTensor, growth: int, bottleneck: int | None, *, name: str, seed: int | None
-) -> keras.KerasTensor:
-    new = x
-    if bottleneck is not None:
-        new = _preactivated(new, bottleneck * growth, 1, name=f"{name}_bottleneck", seed=seed)
-    new = _preactivated(new, growth, 3, name=name, seed=seed)
-    return keras.layers.Concatenate(name=f"{name}_concat")([x, new])
-
-
-def _transition(x: keras.KerasTensor, compression: float, *, name: str, seed: int | None) -> keras.KerasTensor:
-    x = _preactivated(x, max(1, int(x.shape[-1] * compression)), 1, name=name, seed=seed)
-    return keras.layers.AveragePooling2D(2, name=f"{name}_pool")(x)
-
-
-def _preactivated(x: keras.KerasTensor, filters: int, kernel: int, *, name: str, seed: int | None) -> keras.KerasTensor:
-    x = parts.batch_norm(x, name=f"{name}_bn")
-    x = parts.relu(x, name=f"{name}_relu")
-    return parts.convolution(x, filters, kernel, name=f"{name}_conv", seed=seed)
+def _preactivated(parts: Parts, x: keras.KerasTensor, filters: int, kernel: int, name: str) -> keras.KerasTensor:
+    return parts.convolution(parts.activated(x, name), filters, kernel, f"{name}_conv")

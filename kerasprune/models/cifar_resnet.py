@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 import keras
 
-from kerasprune.models import arguments, parts
+from kerasprune.errors import choice_faults, positive_faults
+from kerasprune.models import arguments
+from kerasprune.models.parts import SCALES, Parts, scaled
 
 STAGE_CHANNELS = (16, 32, 64)
 SHORTCUTS = ("identity", "projection")
@@ -53,53 +52,32 @@ def resnet_cifar(
     Reference:
         He et al., Deep Residual Learning for Image Recognition, CVPR 2016, section 4.2.
     """
-    arguments.check(
-        "resnet_cifar",
-        classes,
-        input_shape,
-        seed,
-        arguments.depth_fault(depth, "6n + 2", range(8, 1203, 6)),
-        arguments.choice_fault("shortcut", shortcut, SHORTCUTS),
-        arguments.positive_fault("width", width),
-        arguments.choice_fault("scales", scales, parts.SCALES),
-    )
-    blocks = (depth - 2) // 6
-    channels = [parts.scaled(c, width) for c in STAGE_CHANNELS]
-    norm = partial(parts.batch_norm, scales=scales, seed=seed)
-    images = keras.Input(tuple(input_shape), name="images")
-    x = parts.convolution(images, channels[0], 3, name="stem_conv", seed=seed)
-    x = norm(x, name="stem_bn")
-    x = parts.relu(x, name="stem_relu")
+    faults = arguments.depth_faults(depth, "6n + 2", range(8, 1203, 6))
+    faults += choice_faults(SHORTCUTS, shortcut=shortcut) + choice_faults(SCALES, scales=scales)
+    faults += positive_faults(width=width)
+    images = arguments.checked_images("resnet_cifar", classes, input_shape, seed, faults)
+    parts = Parts(seed, scales)
+    channels = [scaled(c, width) for c in STAGE_CHANNELS]
+    x = parts.unit(images, channels[0], 3, "stem")
     for stage, filters in enumerate(channels, start=1):
-        for block in range(1, blocks + 1):
+        for block in range(1, (depth - 2) // 6 + 1):
             strides = 2 if stage > 1 and block == 1 else 1
-            x = _block(x, filters, strides, shortcut, norm, name=f"stage{stage}_block{block}", seed=seed)
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    return keras.Model(images, parts.classifier(x, classes, seed=seed), name=f"resnet_cifar_{depth}")
+            x = _block(parts, x, filters, strides, shortcut, f"stage{stage}_block{block}")
+    return parts.pooled(images, x, classes, f"resnet_cifar_{depth}")
 
 
 def _block(
-    x: keras.KerasTensor,
-    filters: int,
-    strides: int,
-    shortcut: str,
-    norm: Callable[..., keras.KerasTensor],
-    *,
-    name: str,
-    seed: int | None,
+    parts: Parts, x: keras.KerasTensor, filters: int, strides: int, shortcut: str, name: str
 ) -> keras.KerasTensor:
-    branch = parts.strided_convolution(x, filters, 3, strides=strides, name=f"{name}_conv1", seed=seed)
-    branch = norm(branch, name=f"{name}_bn1")
-    branch = parts.relu(branch, name=f"{name}_relu1")
-    branch = parts.convolution(branch, filters, 3, name=f"{name}_conv2", seed=seed)
-    branch = norm(branch, name=f"{name}_bn2")
+    branch = parts.unit(x, filters, 3, name, 1, strides)
+    branch = parts.norm(parts.convolution(branch, filters, 3, f"{name}_conv2"), f"{name}_bn2")
     if strides > 1 and shortcut == "identity":
         x = _subsample_and_pad(x, filters, strides, name=f"{name}_shortcut")
     elif strides > 1:
-        x = parts.convolution(x, filters, 1, strides=strides, name=f"{name}_shortcut_conv", seed=seed)
-        x = norm(x, name=f"{name}_shortcut_bn")
+        x = parts.convolution(x, filters, 1, f"{name}_shortcut_conv", strides)
+        x = parts.norm(x, f"{name}_shortcut_bn")
     x = keras.layers.Add(name=f"{name}_add")([x, branch])
-    return parts.relu(x, name=f"{name}_relu2")
+    return parts.relu(x, f"{name}_relu2")
 
 
 def _subsample_and_pad(x: keras.KerasTensor, filters: int, strides: int, *, name: str) -> keras.KerasTensor:

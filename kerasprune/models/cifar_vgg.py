@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.models import arguments, parts
+from kerasprune.errors import choice_faults, positive_faults
+from kerasprune.models import arguments
+from kerasprune.models.parts import SCALES, Parts, scaled
 
 STAGE_CHANNELS = (64, 128, 256, 512, 512)
 STAGE_CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -49,25 +51,14 @@ def vgg_cifar(
         Simonyan & Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015;
         Liu et al., Learning Efficient Convolutional Networks through Network Slimming, ICCV 2017.
     """
-    arguments.check(
-        "vgg_cifar",
-        classes,
-        input_shape,
-        seed,
-        arguments.depth_fault(depth, "16 or 19", list(STAGE_CONVOLUTIONS)),
-        arguments.positive_fault("width", width),
-        arguments.choice_fault("scales", scales, parts.SCALES),
-        smallest_side=SMALLEST_SIDE,
-    )
-    x = images = keras.Input(tuple(input_shape), name="images")
+    faults = arguments.depth_faults(depth, "16 or 19", list(STAGE_CONVOLUTIONS))
+    faults += positive_faults(width=width) + choice_faults(SCALES, scales=scales)
+    x = images = arguments.checked_images("vgg_cifar", classes, input_shape, seed, faults, smallest_side=SMALLEST_SIDE)
+    parts = Parts(seed, scales)
     stages = zip(STAGE_CHANNELS, STAGE_CONVOLUTIONS[depth], strict=True)
     for stage, (channels, convolutions) in enumerate(stages, start=1):
         for number in range(1, convolutions + 1):
-            name = f"stage{stage}_"
-            x = parts.convolution(x, parts.scaled(channels, width), 3, name=f"{name}conv{number}", seed=seed)
-            x = parts.batch_norm(x, name=f"{name}bn{number}", scales=scales, seed=seed)
-            x = parts.relu(x, name=f"{name}relu{number}")
+            x = parts.unit(x, scaled(channels, width), 3, f"stage{stage}", number)
         if stage < len(STAGE_CHANNELS):
             x = keras.layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    return keras.Model(images, parts.classifier(x, classes, seed=seed), name=f"vgg_cifar_{depth}")
+    return parts.pooled(images, x, classes, f"vgg_cifar_{depth}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.models import arguments, parts
+from kerasprune.errors import whole_number_faults
+from kerasprune.models import arguments
+from kerasprune.models.parts import Parts
 
 STEM_CHANNELS = 16
 STAGE_CHANNELS = (16, 32, 64)
@@ -43,34 +45,22 @@ def wide_resnet(
     Reference:
         Zagoruyko & Komodakis, Wide Residual Networks, BMVC 2016, table 1.
     """
-    arguments.check(
-        "wide_resnet",
-        classes,
-        input_shape,
-        seed,
-        arguments.depth_fault(depth, "6n + 4", range(10, 1205, 6)),
-        arguments.count_fault("widen_factor", widen_factor),
-    )
-    images = keras.Input(tuple(input_shape), name="images")
-    x = parts.convolution(images, STEM_CHANNELS, 3, name="stem_conv", seed=seed)
+    faults = arguments.depth_faults(depth, "6n + 4", range(10, 1205, 6))
+    faults += whole_number_faults(1, widen_factor=widen_factor)
+    images = arguments.checked_images("wide_resnet", classes, input_shape, seed, faults)
+    parts = Parts(seed)
+    x = parts.convolution(images, STEM_CHANNELS, 3, "stem_conv")
     for stage, channels in enumerate(STAGE_CHANNELS, start=1):
         for block in range(1, (depth - 4) // 6 + 1):
             strides = 2 if stage > 1 and block == 1 else 1
-            x = _block(x, channels * widen_factor, strides, name=f"stage{stage}_block{block}", seed=seed)
-    x = parts.batch_norm(x, name="head_bn")
-    x = parts.relu(x, name="head_relu")
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    name = f"wide_resnet_{depth}_{widen_factor}"
-    return keras.Model(images, parts.classifier(x, classes, seed=seed), name=name)
+            x = _block(parts, x, channels * widen_factor, strides, f"stage{stage}_block{block}")
+    return parts.pooled(images, parts.activated(x, "head"), classes, f"wide_resnet_{depth}_{widen_factor}")
 
 
-def _block(x: keras.KerasTensor, filters: int, strides: int, *, name: str, seed: int | None) -> keras.KerasTensor:
-    branch = parts.batch_norm(x, name=f"{name}_bn1")
-    branch = parts.relu(branch, name=f"{name}_relu1")
+def _block(parts: Parts, x: keras.KerasTensor, filters: int, strides: int, name: str) -> keras.KerasTensor:
+    branch = parts.activated(x, name, 1)
     if strides > 1 or x.shape[-1] != filters:
-        x = parts.convolution(branch, filters, 1, strides=strides, name=f"{name}_shortcut_conv", seed=seed)
-    branch = parts.strided_convolution(branch, filters, 3, strides=strides, name=f"{name}_conv1", seed=seed)
-    branch = parts.batch_norm(branch, name=f"{name}_bn2")
-    branch = parts.relu(branch, name=f"{name}_relu2")
-    branch = parts.convolution(branch, filters, 3, name=f"{name}_conv2", seed=seed)
+        x = parts.convolution(branch, filters, 1, f"{name}_shortcut_conv", strides)
+    branch = parts.convolution(branch, filters, 3, f"{name}_conv1", strides)
+    branch = parts.convolution(parts.activated(branch, name, 2), filters, 3, f"{name}_conv2")
     return keras.layers.Add(name=f"{name}_add")([x, branch])

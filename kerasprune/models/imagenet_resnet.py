@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import keras
 
-from kerasprune.models import arguments, parts
+from kerasprune.models import arguments
+from kerasprune.models.parts import Parts
 
 STAGE_CHANNELS = (64, 128, 256, 512)
 STAGE_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 BOTTLENECK_EXPANSION = 4
-
-Branch = Callable[..., keras.KerasTensor]
 
 
 def resnet_imagenet(
@@ -47,71 +44,33 @@ def resnet_imagenet(
     Reference:
         He et al., Deep Residual Learning for Image Recognition, CVPR 2016, table 1.
     """
-    arguments.check(
-        "resnet_imagenet",
-        classes,
-        input_shape,
-        seed,
-        arguments.depth_fault(depth, "18, 34, 50 or 101", list(STAGE_BLOCKS)),
-    )
-    branch, expansion = (_basic, 1) if depth < 50 else (_bottleneck, BOTTLENECK_EXPANSION)
-    images = keras.Input(tuple(input_shape), name="images")
-    x = _stem(images, seed=seed)
+    faults = arguments.depth_faults(depth, "18, 34, 50 or 101", list(STAGE_BLOCKS))
+    images = arguments.checked_images("resnet_imagenet", classes, input_shape, seed, faults)
+    parts, expansion = Parts(seed), 1 if depth < 50 else BOTTLENECK_EXPANSION
+    x = parts.unit(images, STAGE_CHANNELS[0], 7, "stem", strides=2)
+    # Zeros pad as well as torch's minus infinity: after ReLU nothing is smaller.
+    x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
+    x = keras.layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)
     for stage, (filters, blocks) in enumerate(zip(STAGE_CHANNELS, STAGE_BLOCKS[depth], strict=True), start=1):
         for block in range(1, blocks + 1):
             strides = 2 if stage > 1 and block == 1 else 1
-            name = f"stage{stage}_block{block}"
-            x = _block(x, branch, filters, filters * expansion, strides, name=name, seed=seed)
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    return keras.Model(images, parts.classifier(x, classes, seed=seed), name=f"resnet_imagenet_{depth}")
-
-
-def _stem(x: keras.KerasTensor, *, seed: int | None) -> keras.KerasTensor:
-    x = parts.padded_convolution(x, STAGE_CHANNELS[0], 7, strides=2, name="stem_conv", seed=seed)
-    x = parts.batch_norm(x, name="stem_bn")
-    x = parts.relu(x, name="stem_relu")
-    # Zeros pad as well as torch's minus infinity: after ReLU nothing is smaller.
-    x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
-    return keras.layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)
+            x = _block(parts, x, filters, expansion, strides, f"stage{stage}_block{block}")
+    return parts.pooled(images, x, classes, f"resnet_imagenet_{depth}")
 
 
 def _block(
-    x: keras.KerasTensor,
-    branch: Branch,
-    filters: int,
-    outputs: int,
-    strides: int,
-    *,
-    name: str,
-    seed: int | None,
+    parts: Parts, x: keras.KerasTensor, filters: int, expansion: int, strides: int, name: str
 ) -> keras.KerasTensor:
-    shortcut = x
+    """Returns a basic block where channels are not expanded, else a bottleneck block."""
+    shortcut, outputs = x, filters * expansion
     if strides > 1 or x.shape[-1] != outputs:
-        shortcut = parts.convolution(x, outputs, 1, strides=strides, name=f"{name}_shortcut_conv", seed=seed)
-        shortcut = parts.batch_norm(shortcut, name=f"{name}_shortcut_bn")
-    x = branch(x, filters, outputs, strides, name=name, seed=seed)
+        shortcut = parts.convolution(x, outputs, 1, f"{name}_shortcut_conv", strides)
+        shortcut = parts.norm(shortcut, f"{name}_shortcut_bn")
+    # Kernel and stride of each convolution; the last has no ReLU before the sum.
+    kernels = ((3, strides), (3, 1)) if expansion == 1 else ((1, 1), (3, strides), (1, 1))
+    for number, (kernel, stride) in enumerate(kernels[:-1], start=1):
+        x = parts.unit(x, filters, kernel, name, number, stride)
+    x = parts.convolution(x, outputs, kernels[-1][0], f"{name}_conv{len(kernels)}")
+    x = parts.norm(x, f"{name}_bn{len(kernels)}")
     x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
-    return parts.relu(x, name=f"{name}_relu")
-
-
-def _basic(
-    x: keras.KerasTensor, filters: int, outputs: int, strides: int, *, name: str, seed: int | None
-) -> keras.KerasTensor:
-    x = parts.strided_convolution(x, filters, 3, strides=strides, name=f"{name}_conv1", seed=seed)
-    x = parts.batch_norm(x, name=f"{name}_bn1")
-    x = parts.relu(x, name=f"{name}_relu1")
-    x = parts.convolution(x, outputs, 3, name=f"{name}_conv2", seed=seed)
-    return parts.batch_norm(x, name=f"{name}_bn2")
-
-
-def _bottleneck(
-    x: keras.KerasTensor, filters: int, outputs: int, strides: int, *, name: str, seed: int | None
-) -> keras.KerasTensor:
-    x = parts.convolution(x, filters, 1, name=f"{name}_conv1", seed=seed)
-    x = parts.batch_norm(x, name=f"{name}_bn1")
-    x = parts.relu(x, name=f"{name}_relu1")
-    x = parts.strided_convolution(x, filters, 3, strides=strides, name=f"{name}_conv2", seed=seed)
-    x = parts.batch_norm(x, name=f"{name}_bn2")
-    x = parts.relu(x, name=f"{name}_relu2")
-    x = parts.convolution(x, outputs, 1, name=f"{name}_conv3", seed=seed)
-    return parts.batch_norm(x, name=f"{name}_bn3")
+    return parts.relu(x, f"{name}_relu")

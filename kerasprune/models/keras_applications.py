@@ -8,7 +8,9 @@ from typing import Any
 
 import keras
 
-from kerasprune.models import arguments, parts
+from kerasprune.errors import interval_faults
+from kerasprune.models import arguments
+from kerasprune.models.parts import layer_seed
 
 SMALLEST_SIDE = 32
 
@@ -42,8 +44,8 @@ def from_application(
     Raises:
         PruneError: An argument is out of its range.
     """
-    arguments.check(name, classes, input_shape, seed, arguments.dropout_fault(dropout), smallest_side=SMALLEST_SIDE)
-    images = keras.Input(tuple(input_shape), name="images")
+    faults = interval_faults("[0, 1)", "a fraction", dropout=dropout)
+    images = arguments.checked_images(name, classes, input_shape, seed, faults, smallest_side=SMALLEST_SIDE)
     body = application(include_top=False, weights=None, input_tensor=images, pooling="avg")
     x = body.output
     if dropout:
@@ -53,7 +55,14 @@ def from_application(
     own_names = _own_names(raw.layers)
 
     def seeded(layer: keras.Layer) -> keras.Layer:
-        return _seeded(layer, own_names[layer.name], seed)
+        config = {**layer.get_config(), "name": own_names[layer.name]}
+        own_seed = layer_seed(config["name"], seed)
+        if "seed" in config:
+            config["seed"] = own_seed
+        for value in config.values():
+            if isinstance(value, dict) and "seed" in value.get("config", {}):
+                value["config"]["seed"] = own_seed
+        return type(layer).from_config(config)
 
     return keras.models.clone_model(raw, clone_function=seeded, call_function=_call_unless_preprocessing)
 
@@ -73,17 +82,6 @@ def _call_unless_preprocessing(layer: keras.Layer, *args: Any, **kwargs: Any) ->
     if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
         return args[0]
     return layer(*args, **kwargs)
-
-
-def _seeded(layer: keras.Layer, name: str, seed: int | None) -> keras.Layer:
-    config = {**layer.get_config(), "name": name}
-    own_seed = parts.layer_seed(name, seed)
-    if "seed" in config:
-        config["seed"] = own_seed
-    for value in config.values():
-        if isinstance(value, dict) and "seed" in value.get("config", {}):
-            value["config"]["seed"] = own_seed
-    return type(layer).from_config(config)
 
 
 def efficientnet_b0(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.models import arguments, parts
+from kerasprune.models import arguments
+from kerasprune.models.parts import Parts
 
 SMALLEST_SIDE = 16
 
@@ -35,12 +36,13 @@ def lenet_300_100(
     Reference:
         LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 1998.
     """
-    arguments.check("lenet_300_100", classes, input_shape, seed, arguments.fixed_side_fault(input_shape))
-    images = keras.Input(tuple(input_shape), name="images")
+    faults = arguments.fixed_side_faults(input_shape)
+    images = arguments.checked_images("lenet_300_100", classes, input_shape, seed, faults)
+    parts = Parts(seed)
     x = keras.layers.Flatten(name="flat")(images)
-    x = _hidden(x, 300, name="dense1", seed=seed)
-    x = _hidden(x, 100, name="dense2", seed=seed)
-    return keras.Model(images, parts.classifier(x, classes, seed=seed), name="lenet_300_100")
+    x = parts.dense_relu(x, 300, "dense1")
+    x = parts.dense_relu(x, 100, "dense2")
+    return parts.classified(images, x, classes, "lenet_300_100")
 
 
 def lenet_5(
@@ -71,24 +73,12 @@ def lenet_5(
     Reference:
         Han et al., Learning both Weights and Connections for Efficient Neural Networks, NeurIPS 2015.
     """
-    arguments.check(
-        "lenet_5",
-        classes,
-        input_shape,
-        seed,
-        arguments.fixed_side_fault(input_shape),
-        smallest_side=SMALLEST_SIDE,
-    )
-    x = images = keras.Input(tuple(input_shape), name="images")
+    faults = arguments.fixed_side_faults(input_shape)
+    x = images = arguments.checked_images("lenet_5", classes, input_shape, seed, faults, smallest_side=SMALLEST_SIDE)
+    parts = Parts(seed)
     for number, filters in enumerate((20, 50), start=1):
         name = f"conv{number}"
-        x = keras.layers.Conv2D(filters, 5, kernel_initializer=parts.initializer(name, seed), name=name)(x)
+        x = keras.layers.Conv2D(filters, 5, kernel_initializer=parts.initializer(name), name=name)(x)
         x = keras.layers.MaxPooling2D(2, name=f"pool{number}")(x)
-    x = keras.layers.Flatten(name="flat")(x)
-    x = _hidden(x, 500, name="dense1", seed=seed)
-    return keras.Model(images, parts.classifier(x, classes, seed=seed), name="lenet_5")
-
-
-def _hidden(x: keras.KerasTensor, units: int, *, name: str, seed: int | None) -> keras.KerasTensor:
-    x = keras.layers.Dense(units, kernel_initializer=parts.initializer(name, seed), name=name)(x)
-    return parts.relu(x, name=f"{name}_relu")
+    x = parts.dense_relu(keras.layers.Flatten(name="flat")(x), 500, "dense1")
+    return parts.classified(images, x, classes, "lenet_5")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import keras
 
-from kerasprune.models import arguments, parts
+from kerasprune.errors import choice_faults, interval_faults, positive_faults
+from kerasprune.models import arguments
+from kerasprune.models.parts import Parts, layer_seed
 
 # Expansion, channels, blocks and the first block's stride of each stage: table 2 of the paper.
 STAGES = (
@@ -61,38 +63,19 @@ def mobilenet_v2(
     Reference:
         Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, CVPR 2018.
     """
-    arguments.check(
-        "mobilenet_v2",
-        classes,
-        input_shape,
-        seed,
-        arguments.choice_fault("stem", stem, list(EARLY_STRIDES)),
-        arguments.positive_fault("width", width),
-        arguments.dropout_fault(dropout),
-    )
+    faults = choice_faults(list(EARLY_STRIDES), stem=stem) + positive_faults(width=width)
+    faults += interval_faults("[0, 1)", "a fraction", dropout=dropout)
+    images = arguments.checked_images("mobilenet_v2", classes, input_shape, seed, faults)
+    parts = Parts(seed, ceiling=6)
     stem_strides, second_strides = EARLY_STRIDES[stem]
-    images = keras.Input(tuple(input_shape), name="images")
-    channels = multiple_of_8(STEM_CHANNELS * width)
-    x = parts.strided_convolution(images, channels, 3, strides=stem_strides, name="stem_conv", seed=seed)
-    x = _norm_relu6(x, name="stem")
+    x = parts.unit(images, multiple_of_8(STEM_CHANNELS * width), 3, "stem", strides=stem_strides)
     for stage, (expansion, channels, blocks, strides) in enumerate(STAGES, start=1):
-        first_strides = second_strides if stage == 2 else strides
+        filters, first_strides = multiple_of_8(channels * width), second_strides if stage == 2 else strides
         for block in range(1, blocks + 1):
             name = f"stage{stage}_block{block}"
-            x = _block(
-                x,
-                expansion,
-                multiple_of_8(channels * width),
-                first_strides if block == 1 else 1,
-                name=name,
-                seed=seed,
-            )
-    x = parts.convolution(x, multiple_of_8(HEAD_CHANNELS * max(1, width)), 1, name="head_conv", seed=seed)
-    x = _norm_relu6(x, name="head")
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    if dropout:
-        x = keras.layers.Dropout(dropout, seed=parts.layer_seed("head_dropout", seed), name="head_dropout")(x)
-    return keras.Model(images, parts.classifier(x, classes, seed=seed), name="mobilenet_v2")
+            x = _block(parts, x, expansion, filters, first_strides if block == 1 else 1, name)
+    x = parts.unit(x, multiple_of_8(HEAD_CHANNELS * max(1, width)), 1, "head")
+    return parts.pooled(images, x, classes, "mobilenet_v2", dropout)
 
 
 def multiple_of_8(channels: float) -> int:
@@ -102,26 +85,24 @@ def multiple_of_8(channels: float) -> int:
 
 
 def _block(
-    x: keras.KerasTensor, expansion: int, filters: int, strides: int, *, name: str, seed: int | None
+    parts: Parts, x: keras.KerasTensor, expansion: int, filters: int, strides: int, name: str
 ) -> keras.KerasTensor:
     branch = x
     if expansion > 1:
-        branch = parts.convolution(x, x.shape[-1] * expansion, 1, name=f"{name}_expand_conv", seed=seed)
-        branch = _norm_relu6(branch, name=f"{name}_expand")
-    branch = _depthwise(branch, strides, name=f"{name}_depthwise_conv", seed=seed)
-    branch = _norm_relu6(branch, name=f"{name}_depthwise")
-    branch = parts.convolution(branch, filters, 1, name=f"{name}_project_conv", seed=seed)
-    branch = parts.batch_norm(branch, name=f"{name}_project_bn")
+        branch = parts.unit(x, x.shape[-1] * expansion, 1, f"{name}_expand")
+    branch = parts.activated(_depthwise(parts, branch, strides, f"{name}_depthwise_conv"), f"{name}_depthwise")
+    branch = parts.convolution(branch, filters, 1, f"{name}_project_conv")
+    branch = parts.norm(branch, f"{name}_project_bn")
     if strides > 1 or x.shape[-1] != filters:
         return branch
     return keras.layers.Add(name=f"{name}_add")([x, branch])
 
 
-def _depthwise(x: keras.KerasTensor, strides: int, *, name: str, seed: int | None) -> keras.KerasTensor:
+def _depthwise(parts: Parts, x: keras.KerasTensor, strides: int, name: str) -> keras.KerasTensor:
     if strides > 1:
         x = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
     # A depthwise filter sees 9 inputs; Keras's own He-normal would count those of all channels.
-    he_normal = keras.initializers.RandomNormal(stddev=(2 / 9) ** 0.5, seed=parts.layer_seed(name, seed))
+    he_normal = keras.initializers.RandomNormal(stddev=(2 / 9) ** 0.5, seed=layer_seed(name, parts.seed))
     layer = keras.layers.DepthwiseConv2D(
         3,
         strides=strides,
@@ -131,8 +112,3 @@ def _depthwise(x: keras.KerasTensor, strides: int, *, name: str, seed: int | Non
         name=name,
     )
     return layer(x)
-
-
-def _norm_relu6(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    x = parts.batch_norm(x, name=f"{name}_bn")
-    return keras.layers.ReLU(max_value=6, name=f"{name}_relu")(x)

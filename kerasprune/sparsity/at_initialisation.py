@@ -109,17 +109,19 @@ def prune_at_init(
     _check(keep, rounds, schedule, seed)
     chosen = criteria.get(criterion)
     chosen.check(data)
-    masks = {path: np.ones(tuple(v.shape), bool) for path, v in _candidates(model, freeze).items()}
+    kernels = _candidates(model, freeze)
+    masks = {path: np.ones(tuple(kernel.shape), bool) for path, kernel in kernels.items()}
     batches = list(data) if isinstance(data, Iterator) else data
     total = left = sum(mask.size for mask in masks.values())
     copy = model if rounds == 1 else _copy(model)
-    pairs = _pairs(model, copy)
+    of_model, of_copy = (trace(each, unknown="freeze").kernels for each in (model, copy))
+    copies = {old.variable.path: new.variable for old, new in zip(of_model, of_copy, strict=True)}
     saliency = chosen.prepared(copy, data=batches, loss=loss, seed=seed)
     for done in range(1, rounds + 1):
-        if done > 1:
-            _mask(pairs, masks)
+        for path, mask in masks.items() if done > 1 else ():
+            copies[path].assign(np.where(mask, values(kernels[path]), 0))
         left = min(left, max(round(total * _kept(schedule, keep, done / rounds)), 1))
-        masks = highest(_of_candidates(saliency(), pairs, masks), left, masks)
+        masks = highest(_of_candidates(saliency(), copies, masks), left, masks)
     return masks
 
 
@@ -158,29 +160,15 @@ def _copy(model: keras.Model) -> keras.Model:
     return copy
 
 
-def _pairs(model: keras.Model, copy: keras.Model) -> list[tuple[Any, Any]]:
-    """Returns every kernel of a model with that of its copy."""
-    of_model, of_copy = (trace(each, unknown="freeze").kernels for each in (model, copy))
-    return [(old.variable, new.variable) for old, new in zip(of_model, of_copy, strict=True)]
-
-
-def _mask(pairs: Sequence[tuple[Any, Any]], masks: Mapping[str, np.ndarray]) -> None:
-    """Gives the copy the weights that are left, the others zero."""
-    for old, new in pairs:
-        if old.path in masks:
-            new.assign(np.where(masks[old.path], values(old), 0))
-
-
 def _of_candidates(
-    scored: Mapping[str, np.ndarray], pairs: Sequence[tuple[Any, Any]], masks: Mapping[str, np.ndarray]
+    scored: Mapping[str, np.ndarray], copies: Mapping[str, Any], masks: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Returns the scores of the kernels that may lose weights, in their order and under the names of the model.
 
     Raises:
         PruneError: A kernel has no scores, or not one for each weight.
     """
-    names = {old.path: new.path for old, new in pairs}
-    found = {path: np.asarray(scored.get(names[path], ())) for path in masks}
+    found = {path: np.asarray(scored.get(copies[path].path, ())) for path in masks}
     raise_faults(
         "Expected one score per weight from the criterion.",
         [

@@ -81,15 +81,12 @@ def densities_of(masks: Mapping[str, np.ndarray]) -> dict[str, float]:
 def _drawn(kernel: Slice, density: float, granularity: str, generator: np.random.Generator) -> np.ndarray:
     """Returns the mask of one kernel."""
     shape = tuple(kernel.variable.shape)
-    axes = _axes(kernel, granularity)
+    along = {
+        "weight": range(len(shape)),
+        "filter": kernel.makes or kernel.reads,
+        "channel": kernel.reads or kernel.makes,
+    }
+    axes = along[granularity]  # along which the units lie that stay or go
     units = np.ones([size if axis in axes else 1 for axis, size in enumerate(shape)], bool)
     stays = np.arange(units.size) < max(round(density * units.size), 1)
     return np.broadcast_to(generator.permutation(stays).reshape(units.shape), shape).copy()
-
-
-def _axes(kernel: Slice, granularity: str) -> tuple[int, ...]:
-    """Returns the axes along which the units lie that stay or go."""
-    if granularity == "weight":
-        return tuple(range(len(kernel.variable.shape)))
-    along, other = (kernel.makes, kernel.reads) if granularity == "filter" else (kernel.reads, kernel.makes)
-    return along or other

@@ -64,7 +64,9 @@ def attached(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int =
     flow.check([np.ones(tuple(kernel.variable.shape), "float32") for kernel in graph.kernels])
     kernels = [kernel.variable for kernel in graph.kernels]
     weights = [given.get(v.path, np.ones(tuple(v.shape))).astype("float32") for v in kernels]
-    _close(flow, weights)
+    for number, layer in flow.pipes.recurrences.items():  # may look back any number of steps: P says how they reach
+        units = len(weights[number])
+        layer.paths.assign(_reached(weights[number].reshape(units, -1, units).sum(1) > 0))
     shares = flow.shares(weights)
     on_path = {variable.path: share > 0 for variable, share in zip(kernels, shares, strict=True)}
     return {path: mask & on_path[path] for path, mask in given.items()}
@@ -72,24 +74,11 @@ def attached(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int =
 
 def _passing(layer: Any) -> Any:
     """Returns the mean for a maximum, through which only the largest would pass, and the sum for a product."""
-    if isinstance(layer, layers.Multiply) or isinstance(layer, knp.Multiply) and _of_tensors(layer):
+    of_tensors = isinstance(layer, knp.Multiply) and len(keras.tree.flatten(layer.input)) > 1  # rather than by a number
+    if of_tensors or isinstance(layer, layers.Multiply):
         return Either(layer.name)
     kind = _MEANS.get(type(layer))
-    if kind is None:
-        return None
-    return kind.from_config({**layer.get_config(), "dtype": "float32"})
-
-
-def _of_tensors(operation: Any) -> bool:
-    """Returns whether an operation multiplies tensors by each other, rather than one by a number."""
-    return len(keras.tree.flatten(operation.input)) > 1
-
-
-def _close(flow: Flow, weights: list[np.ndarray]) -> None:
-    """Lets recurrent layers look back any number of steps: P is which unit reaches which, itself included."""
-    for number, layer in flow.pipes.recurrences.items():
-        units = len(weights[number])
-        layer.paths.assign(_reached(weights[number].reshape(units, -1, units).sum(1) > 0))
+    return kind and kind.from_config({**layer.get_config(), "dtype": "float32"})
 
 
 def _reached(step: np.ndarray) -> np.ndarray:

@@ -97,8 +97,8 @@ def _state(model: keras.Model) -> dict[str, np.ndarray]:
 
 def _check_single(criterion: Criterion, model: keras.Model, given: tuple[Any, Any, int]) -> None:
     """Checks what is said of single weights, by a criterion that says anything of them."""
-    own = type(criterion)
-    if (own.saliency, own.saliency_of) == (Criterion.saliency, Criterion.saliency_of):
+    says = ("saliency", "saliency_of", "_worth")
+    if all(getattr(type(criterion), name) is getattr(Criterion, name) for name in says):
         return
     shapes = {variable.path: tuple(variable.shape) for variable in model.variables}
     for path, worth in criterion.saliency_of(model, *given).items():

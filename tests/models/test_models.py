@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from kerasprune import models
 from kerasprune.errors import PruneError
-from kerasprune.models import parts
+from kerasprune.models.parts import Parts
 
 # Trainable parameters. BatchNorm's moving statistics are not among them, as in torch.
 EXACT_PARAMETERS = [
@@ -276,7 +276,7 @@ def test_identity_shortcut_takes_every_second_pixel_and_pads_channels_on_both_en
 @pytest.mark.parametrize("side", [8, 9])
 def test_strided_convolution_is_centred_on_the_pixels_the_shortcut_takes(side):
     inputs = keras.Input((side, side, 1))
-    outputs = parts.strided_convolution(inputs, 1, 3, strides=2, name="conv", seed=None)
+    outputs = Parts(seed=None).convolution(inputs, 1, 3, "conv", strides=2)
     model = keras.Model(inputs, outputs)
     centre = np.zeros((3, 3, 1, 1), "float32")
     centre[1, 1] = 1
