@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kerasprune.reports.figures import svg
+from kerasprune.reports.numbers import moments
 from kerasprune.reports.tables import Rows
 
 if TYPE_CHECKING:
@@ -44,13 +45,10 @@ def summarised(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         groups.setdefault((run["target"], run["method"]), []).append(run)
     rows = []
     for (target, method), members in groups.items():
-        row: dict[str, Any] = {"method": method, "target": target, "runs": len(members)}
-        row["measure"] = members[0]["measure"]
+        row = {"method": method, "target": target, "runs": len(members), "measure": members[0]["measure"]}
         row |= {name: statistics.fmean(one[name] for one in members) for name in SHARES}
         for name in SCORES:
-            values = [one[name] for one in members]
-            row[name] = statistics.fmean(values)
-            row[f"{name}_deviation"] = statistics.stdev(values) if len(values) > 1 else None
+            row |= moments(name, [one[name] for one in members])
         rows.append(row)
     sign = -1 if rows and rows[0]["measure"] == "accuracy" else 1  # a small loss is good
     return sorted(rows, key=lambda row: (-row["target"], sign * row["validation"]))
