@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from kerasprune.reports.figures import svg
@@ -89,18 +90,11 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> str:
     def paint(figure: Figure) -> None:
         for axes, (share, title) in zip(figure.subplots(1, len(AXES), sharey=True), AXES, strict=True):
             for method in dict.fromkeys(row["method"] for row in rows if row["method"] != DENSE):
-                points = sorted((row for row in rows if row["method"] == method), key=lambda row: row[share])
-                errors = [row["test_deviation"] or 0 for row in points]
-                axes.errorbar(
-                    [row[share] for row in points],
-                    [row["test"] for row in points],
-                    errors,
-                    label=method,
-                    marker="o",
-                    markersize=3,
-                    capsize=2,
-                    linewidth=1,
-                )
+                found = [
+                    (row[share], row["test"], row["test_deviation"] or 0) for row in rows if row["method"] == method
+                ]
+                points = zip(*sorted(found, key=itemgetter(0)), strict=True)
+                axes.errorbar(*points, label=method, marker="o", markersize=3, capsize=2, linewidth=1)
             if dense is not None:
                 axes.axhline(dense["test"], color="black", linewidth=0.7, linestyle=":", label=DENSE)
             axes.set_xlabel(title)

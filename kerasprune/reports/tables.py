@@ -215,23 +215,15 @@ def about(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Rows:
     """Returns the rows `(what, in words)` of when, where and with what a run was made, as far as it is known."""
     machine, threads = summary.get("machine") or {}, summary.get("threads") or {}
     versions = summary.get("versions") or {}
-    memory = machine.get("memory_gib")
+    cores, memory = machine.get("cores"), machine.get("memory_gib")
+    size = (cores and f"{cores} cores", memory and f"{memory:g} GiB of memory")
+    parts = (machine.get("processor"), *size, machine.get("system"), *(machine.get("devices") or ()))
     facts = {
         "finished": summary.get("date"),
         "duration": None if summary.get("seconds") is None else duration(summary["seconds"]),
         "seed": recipe.get("seed"),
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "machine": ", ".join(
-            str(part)
-            for part in (
-                machine.get("processor"),
-                machine.get("cores") and f"{machine['cores']} cores",
-                memory and f"{memory:g} GiB of memory",
-                machine.get("system"),
-                *(machine.get("devices") or ()),
-            )
-            if part
-        ),
+        "machine": ", ".join(str(part) for part in parts if part),
         "threads": ", ".join(f"{name} {number}" for name, number in threads.items()),
     }
     return [(name, str(fact)) for name, fact in facts.items() if fact not in (None, "")]
@@ -295,11 +287,10 @@ def judged(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> list[dict[s
 
 def _measured(summary: Mapping[str, Any]) -> dict[str, float | None]:
     dense, slim = sides(summary)
-    before, after = dense.get("accuracy"), slim.get("accuracy")
     return {
-        "dense_accuracy": before,
-        "accuracy": after,
-        "accuracy_change": difference(after, before),
+        "dense_accuracy": dense.get("accuracy"),
+        "accuracy": slim.get("accuracy"),
+        "accuracy_change": difference(slim.get("accuracy"), dense.get("accuracy")),
         "macs": ratio(slim.get("macs"), dense.get("macs")),
         "params": ratio(slim.get("params"), dense.get("params")),
         "speedup": ratio(dense.get("macs"), slim.get("macs")),
