@@ -132,7 +132,7 @@ def static_signature(model: keras.Model, data: Any, size: int | Sequence[int] | 
         signature = signature.static([_sized(spec.name, spec.shape, size) for spec in signature.inputs])
     if data is not None:
         signature = signature.static([array.shape[1:] for array in samples_of(signature, data).first()])
-    free = [f"{spec.name} {spec.shape}" for spec in signature.inputs if spec.free]
+    free = [f"{spec.name} {spec.shape}" for spec in signature.inputs if None in spec.shape]
     if free:
         raise PruneError(
             f"A .tflite file has fixed sides, but these inputs have free ones: {', '.join(free)}. "
@@ -204,9 +204,8 @@ def _check_arguments(path: Path, quantize: str | None, data: Any, io: str) -> No
 
 
 def _latency(path: Path) -> float:
-    interpreter = tflite_interpreter.open_interpreter(
-        path
-    )  # a new one: a signature runner locks the interpreter it runs
+    # A new one: a signature runner locks the interpreter it runs.
+    interpreter = tflite_interpreter.open_interpreter(path)
     tflite_interpreter.fill_inputs(interpreter)
     times = [tflite_interpreter.time_invocation(interpreter) for _ in range(WARMUP + RUNS)]
     return statistics.median(times[WARMUP:])
