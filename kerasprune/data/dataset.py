@@ -13,8 +13,8 @@ import tensorflow as tf
 from kerasprune.data.augmentation import MIRRORING, Augmentation, resize, resize_and_crop
 from kerasprune.data.epochs import epochs, rest_of_epoch
 from kerasprune.data.lookup import find
-from kerasprune.data.scaling import DataInfo, normalised, rescaled, wrong_scaling
-from kerasprune.errors import extras, fraction_faults, nearest, raise_faults
+from kerasprune.data.scaling import CHANNELS, SCALES, DataInfo, normalised, rescaled
+from kerasprune.errors import choice_faults, extras, fraction_faults, nearest, raise_faults
 from kerasprune.registry import augmentations
 
 
@@ -93,7 +93,8 @@ def load(
             *wrong_split(facts, split, batch, first_step),
             *wrong_augmentation(facts, split, augment, antialias),
             *wrong_crop(split, evaluation_crop),
-            *wrong_scaling(scale, channels),
+            *choice_faults(SCALES, scale=scale),
+            *choice_faults(CHANNELS, channels=channels),
         ],
     )
     images = source.images(split)

@@ -16,13 +16,7 @@ from kerasprune.errors import PruneError, raise_faults
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 # What people call their splits, and what they are called here.
-SPLITS = {
-    "train": "train",
-    "validation": "validation",
-    "val": "validation",
-    "valid": "validation",
-    "test": "test",
-}
+SPLITS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 # One class's images in a folder without splits: 80 % train, 10 % validation, 10 % test.
 PARTS = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
 SPLIT_SEED = 0

@@ -116,12 +116,8 @@ def _placed(
     # Pillow asks for the way back, from a place in the image to a place in the stencil.
     back = np.linalg.inv(forward)
     offset = np.array(stencil.size) / 2 - back @ np.asarray(centre)
-    return stencil.transform(
-        (SIDE, SIDE),
-        Image.Transform.AFFINE,
-        (*back[0], offset[0], *back[1], offset[1]),
-        Image.Resampling.BILINEAR,
-    )
+    numbers = (*back[0], offset[0], *back[1], offset[1])
+    return stencil.transform((SIDE, SIDE), Image.Transform.AFFINE, numbers, Image.Resampling.BILINEAR)
 
 
 def _add_fragment(random: np.random.Generator, scene: Image.Image) -> None:

@@ -94,15 +94,8 @@ def glyphs(config: str, data_dir: str | None) -> Source:
         data_dir: Where tfds keeps its files; `None` means `$TFDS_DATA_DIR`, or else `~/tensorflow_datasets`.
     """
     builder = Glyphs(config=config, data_dir=data_dir)
-    info = DataInfo(
-        name="glyphs" if config == "full" else f"glyphs/{config}",
-        classes=CLASSES,
-        examples=builder.builder_config.examples,
-        size=(SIDE, SIDE),
-        mean=MEAN,
-        std=STD,
-        mirror=False,
-    )
+    name = "glyphs" if config == "full" else f"glyphs/{config}"
+    info = DataInfo(name, CLASSES, builder.builder_config.examples, (SIDE, SIDE), MEAN, STD, mirror=False)
     return Source(info, lambda split: _images(config, builder.data_dir_root, split))
 
 

@@ -136,7 +136,7 @@ def _cause(code: int) -> str:
     except ValueError:
         name = f"signal {-code}"
     words = {"SIGSEGV": "a segmentation fault", "SIGABRT": "an abort", "SIGKILL": "killed, perhaps for want of memory"}
-    return f"{words.get(name, name)} ({name})" if name in words else name
+    return f"{words[name]} ({name})" if name in words else name
 
 
 process = ConverterProcess()

@@ -48,13 +48,15 @@ def widths(record: Record) -> str | None:
 def curves(record: Record) -> str | None:
     """Draws loss and accuracy of training and validation over the epochs of all stages, one after another."""
     rows = [row for row in record.metrics if row.get("stage")]
-    shown = [measure for measure in MEASURES if any(is_number(row.get(key)) for row in rows for key in _keys(measure))]
+    sides = (("", "training", DENSE), ("val_", "validation", SLIM))
+    shown = [one for one in MEASURES if any(is_number(row.get(side + one)) for row in rows for side, *_ in sides)]
     if not shown:
         return None
 
     def draw(figure: Figure) -> None:
         for axes, measure in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
-            for key, label, colour in zip(_keys(measure), ("training", "validation"), (DENSE, SLIM), strict=True):
+            for side, label, colour in sides:
+                key = side + measure
                 points = [(index, row[key]) for index, row in enumerate(rows) if is_number(row.get(key))]
                 if points:
                     axes.plot(*zip(*points, strict=True), color=colour, label=label, marker=".", markersize=3)
@@ -180,11 +182,6 @@ def normalised_deviation(norms: Norms) -> dict[str, np.ndarray]:
 def relative_norms(values: np.ndarray) -> np.ndarray:
     """Returns norms `(times, filters)` over the largest of their time, so that each row peaks at 1."""
     return values / np.maximum(values.max(axis=1, keepdims=True), 1e-12)
-
-
-def _keys(measure: str) -> tuple[str, str]:
-    """Returns what a measure is called on training and on validation examples."""
-    return measure, f"val_{measure}"
 
 
 def _spaced(count: int, most: int) -> np.ndarray:

@@ -36,7 +36,11 @@ def inlined(svg: str, name: str, caption: str, colours: Mapping[str, str]) -> st
     body = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     root, body = re.match(r"<svg([^>]*)>(.*)", body, re.DOTALL).groups()
     box = re.search(r'viewBox="([^"]*)"', root)
-    shape = box[1] if box else " ".join(["0 0", *(_length(root, side) for side in ("width", "height"))])
+    shape = (
+        box[1]
+        if box
+        else " ".join(["0 0", *(re.search(rf'\b{side}="([\d.]+)', root)[1] for side in ("width", "height"))])
+    )
     kept = "".join(re.findall(r' font-(?:family|size)="[^"]*"', root))
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = re.sub(r"url\(#", f"url(#{name}-", body)
@@ -44,10 +48,6 @@ def inlined(svg: str, name: str, caption: str, colours: Mapping[str, str]) -> st
     for old, new in {"#000000": "currentColor", **colours}.items():
         body = body.replace(old, new)
     return f'<svg viewBox="{shape}"{kept} role="img" aria-label="{escape(caption)}">{body.strip()}'
-
-
-def _length(root: str, side: str) -> str:
-    return re.search(rf'\b{side}="([\d.]+)', root)[1]
 
 
 Figure = tuple[str, Callable[[Record], str | None], str]
