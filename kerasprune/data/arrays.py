@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from kerasprune.data import scaling
 from kerasprune.data.epochs import epochs
-from kerasprune.data.folder import PARTS, SPLIT_SEED, SPLITS
+from kerasprune.data.folder import PARTS, SPLITS, part_of
 from kerasprune.data.refusals import finite_faults, length_faults
-from kerasprune.data.sources import ByNumber
+from kerasprune.data.sources import Images
 from kerasprune.data.splits import SplitExamples
 from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files.arrays import read_arrays
@@ -30,7 +30,7 @@ Scaler = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
-class ArrayRows(ByNumber):
+class ArrayRows(Images):
     """Examples in memory, reached by number.
 
     Args:
@@ -48,22 +48,23 @@ class ArrayRows(ByNumber):
 
     def part(self, numbers: np.ndarray) -> ArrayRows:
         """Returns some of the examples."""
-        targets = None if self.targets is None else self.targets[numbers]
-        return ArrayRows(tf.nest.map_structure(lambda each: each[numbers], self.inputs), targets)
+        return self.changed(lambda array: array[numbers])
 
     def held(self) -> ArrayRows:
         """Returns the examples as tensors, which every data set made of them shares; an array would be copied."""
         with tf.device("CPU"):  # also where there is a GPU: its memory is for the model
-            return ArrayRows(*(tf.nest.map_structure(_held, each) for each in (self.inputs, self.targets)))
+            return self.changed(tf.constant)
 
     def decode(self, record: tf.Tensor) -> tuple[Any, tf.Tensor]:
         """Returns the inputs and the target of a number; where there are no targets, the number stands for it."""
         with tf.device("CPU"):
-            inputs, targets = (
-                tf.nest.map_structure(lambda x: None if x is None else tf.gather(x, record), each)
-                for each in (self.inputs, self.targets)
-            )
-            return inputs, record if targets is None else targets
+            found = self.changed(lambda array: tf.gather(array, record))
+            return found.inputs, record if found.targets is None else found.targets
+
+    def changed(self, change: Callable[[Any], Any]) -> ArrayRows:
+        """Returns what becomes of every array; where there are no targets, there are none."""
+        nests = (self.inputs, self.targets)
+        return ArrayRows(*(tf.nest.map_structure(lambda x: None if x is None else change(x), nest) for nest in nests))
 
 
 def batches_of(parts: tuple, batch: int, seed: int) -> tf.data.Dataset:
@@ -93,10 +94,6 @@ def _plain(array: Any) -> Any:
     return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
-def _held(array: Any) -> tf.Tensor | None:
-    return None if array is None else tf.constant(array)
-
-
 def arrays(path: Path) -> SplitExamples:
     """Returns the examples of a `.npz` file, which is read here, once.
 
@@ -113,7 +110,17 @@ def arrays(path: Path) -> SplitExamples:
     splits = {split: rows.held() for split, rows in _splits(path, read(path)).items()}
     training = tf.nest.map_structure(np.asarray, splits["train"].inputs)  # the same memory
     scaled = cache(lambda scale: scaler(training, scale, str(path)))
-    return SplitExamples(str(path), tuple(splits), partial(_batches, splits, scaled, str(path)))
+
+    def make(split: str, batch: int, seed: int, scale: str) -> tf.data.Dataset:
+        rows, ready = splits[split], scaled(scale)
+        if split == "train":
+            made = epochs(rows, lambda x, *_: ready(x), batch=min(batch, rows.count), seed=seed, name=f"{path} {seed}")
+        else:
+            decoded = rows.in_order().map(rows.decode, num_parallel_calls=tf.data.AUTOTUNE)
+            made = decoded.map(lambda x, y: (ready(x), y)).batch(batch)
+        return made if rows.targets is not None else made.map(lambda x, _: (x,))
+
+    return SplitExamples(str(path), tuple(splits), make)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -144,37 +151,31 @@ def _splits(path: Path, found: Mapping[str, np.ndarray]) -> dict[str, ArrayRows]
         )
     if not parts:
         rows = _checked(path, inputs["x"] if set(inputs) == {"x"} else inputs, found.get(TARGETS))
-        order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(rows.count)
-        cuts = {split: (round(a * rows.count), round(b * rows.count)) for split, (a, b) in PARTS.items()}
-        return {split: rows.part(np.sort(order[begin:end])) for split, (begin, end) in cuts.items()}
+        return {split: rows.part(part_of(rows.count, *PARTS[split])) for split in PARTS}
     lacking = [f"{a}_{part}" for part in parts for a in "xy" if f"{a}_{part}" not in found]
     if lacking or "train" not in parts:
         raise PruneError(f"Expected x and y of every split, and of train. Received: {path} without {lacking or parts}.")
     splits = {SPLITS[part]: _checked(path, found[f"x_{part}"], found[f"y_{part}"]) for part in sorted(parts)}
     if "validation" not in splits:
-        numbers = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(splits["train"].count)
-        held = len(numbers) // SHARE
-        splits["validation"] = splits["train"].part(np.sort(numbers[:held]))
-        splits["train"] = splits["train"].part(np.sort(numbers[held:]))
+        training = splits["train"]
+        held = training.count // SHARE / max(training.count, 1)
+        splits["validation"] = training.part(part_of(training.count, 0.0, held))
+        splits["train"] = training.part(part_of(training.count, held, 1.0))
     return splits
 
 
 def _checked(path: Path, inputs: Inputs, targets: np.ndarray | None) -> ArrayRows:
-    named = inputs if isinstance(inputs, dict) else {"x": inputs}
-    beside = [] if targets is None else [targets]
-    strange = [each.dtype for each in (*named.values(), *beside) if each.dtype.kind not in _NUMBERS + _TEXTS]
+    given = inputs if isinstance(inputs, dict) else {"x": inputs}
+    named = {f"the input {name!r}": array for name, array in given.items()}
+    beside = {} if targets is None else {"the labels": targets}
+    strange = [each.dtype for each in (named | beside).values() if each.dtype.kind not in _NUMBERS + _TEXTS]
     faults = [f"Expected numbers or texts. Received: an array of {dtype}." for dtype in strange]
     if targets is not None and targets.dtype.kind in _TEXTS:
         faults.append(f"Expected numbers as targets. Received: an array of {targets.dtype}. Number the classes from 0.")
-    faults += length_faults([each.shape for each in named.values()], [each.shape for each in beside])
-    faults += [fault for name, each in named.items() for fault in finite_faults(f"the input {name!r}", each)]
-    faults += [fault for each in beside for fault in finite_faults("the labels", each)]
+    faults += length_faults([each.shape for each in named.values()], [each.shape for each in beside.values()])
+    faults += [fault for name, each in (named | beside).items() for fault in finite_faults(name, each)]
     raise_faults(f"The arrays of {path} cannot be taken:", faults)
-
-    def plain(array: np.ndarray) -> np.ndarray:
-        return array.astype(np.float32) if array.dtype.kind == "f" else array
-
-    return ArrayRows(tf.nest.map_structure(plain, inputs), None if targets is None else plain(targets))
+    return ArrayRows(inputs, targets).changed(lambda x: x.astype(np.float32) if x.dtype.kind == "f" else x)
 
 
 def scaler(training: Inputs, scale: str, name: str) -> Scaler:
@@ -210,21 +211,3 @@ def _moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns mean and standard deviation by channel of pixels / 255."""
     axes = tuple(range(pixels.ndim - 1)) if pixels.ndim == 4 else None
     return pixels.mean(axes) / 255.0, np.maximum(pixels.std(axes) / 255.0, 1e-6)
-
-
-def _batches(
-    splits: Mapping[str, ArrayRows],
-    scaled: Callable[[str], Callable],
-    name: str,
-    split: str,
-    batch: int,
-    seed: int,
-    scale: str,
-) -> tf.data.Dataset:
-    rows, ready = splits[split], scaled(scale)
-    if split == "train":
-        made = epochs(rows, lambda x, *_: ready(x), batch=min(batch, rows.count), seed=seed, name=f"{name} {seed}")
-    else:
-        decoded = rows.in_order().map(rows.decode, num_parallel_calls=tf.data.AUTOTUNE)
-        made = decoded.map(lambda x, y: (ready(x), y)).batch(batch)
-    return made if rows.targets is not None else made.map(lambda x, _: (x,))

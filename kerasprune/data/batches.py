@@ -56,7 +56,7 @@ def batches(data: Any, model: keras.Model, most: int | None = None) -> Iterator[
     found = 0
     for batch in every_batch(data, model):
         if most is not None and found + batch.size > most:
-            batch = first(batch, most - found)
+            batch = _part(batch, slice(most - found))
         if batch.size:
             yield batch
         found += batch.size
@@ -83,18 +83,10 @@ def every_batch(data: Any, model: keras.Model) -> Iterator[Batch]:
         batch = _batch(parts, signature)
         if not place:
             _check(batch, signature)
-        yield from _slices(batch) if given else [batch]
-
-
-def first(batch: Batch, number: int) -> Batch:
-    """Returns the first examples of a batch."""
-    return _part(batch, slice(number))
-
-
-def _slices(batch: Batch) -> Iterator[Batch]:
-    """Yields whole arrays a few examples at a time."""
-    for begin in range(0, batch.size, _BATCH):
-        yield _part(batch, slice(begin, begin + _BATCH))
+        if given:
+            yield from (_part(batch, slice(begin, begin + _BATCH)) for begin in range(0, batch.size, _BATCH))
+        else:
+            yield batch
 
 
 def _part(batch: Batch, examples: slice) -> Batch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,8 @@ import tensorflow as tf
 from kerasprune.data.augmentation import MIRRORING, Augmentation, resize, resize_and_crop
 from kerasprune.data.epochs import epochs, rest_of_epoch
 from kerasprune.data.lookup import find
-from kerasprune.data.scaling import DataInfo, normalised, rescaled, wrong_scaling
-from kerasprune.data.sources import Images
-from kerasprune.errors import extras, fraction_faults, nearest, raise_faults
+from kerasprune.data.scaling import CHANNELS, SCALES, DataInfo, normalised, rescaled
+from kerasprune.errors import choice_faults, extras, fraction_faults, nearest, raise_faults
 from kerasprune.registry import augmentations
 
 
@@ -90,24 +88,26 @@ def load(
     raise_faults(
         f"The data set {facts.name!r} cannot be loaded like this.",
         [
-            *wrong_numbers(
-                size=(size, 1),
-                batch=(batch, 1),
-                seed=(seed, 0),
-                first_epoch=(first_epoch, 0),
-                first_step=(first_step, 0),
-            ),
+            *wrong_numbers(size=(size, 1), batch=(batch, 1), seed=(seed, 0)),
+            *wrong_numbers(first_epoch=(first_epoch, 0), first_step=(first_step, 0)),
             *wrong_split(facts, split, batch, first_step),
             *wrong_augmentation(facts, split, augment, antialias),
             *wrong_crop(split, evaluation_crop),
-            *wrong_scaling(scale, channels),
+            *choice_faults(SCALES, scale=scale),
+            *choice_faults(CHANNELS, channels=channels),
         ],
     )
     images = source.images(split)
     if split != "train":
-        frame = partial(resize_and_crop, fraction=evaluation_crop, antialias=antialias)
-        finished = partial(rescaled, scale=scale, channels=channels, facts=facts)
-        return _in_order(images, facts, lambda image, size: finished(frame(image, size)), size, batch)
+
+        def evaluated(_: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            image, label = images.decode(record)
+            framed = resize_and_crop(standardise(image, facts), size, evaluation_crop, antialias=antialias)
+            return tf.ensure_shape(rescaled(framed, scale, channels, facts), (size, size, None)), label
+
+        examples = images.in_order().enumerate().map(evaluated, num_parallel_calls=tf.data.AUTOTUNE)
+        batches = examples.batch(batch).prefetch(tf.data.AUTOTUNE)
+        return batches.apply(tf.data.experimental.assert_cardinality(-(-images.count // batch)))
     augmentation = augmentation_of(augment, antialias)
 
     def augmented(image: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
@@ -155,18 +155,6 @@ def augmentation_of(augment: str | Augmentation | None, antialias: bool = True) 
     """Returns what makes a training image, with antialiasing or without."""
     function = augmentations.member(augment) if isinstance(augment, str) else augment or plain
     return function if antialias else partial(function, antialias=False)
-
-
-def _in_order(
-    images: Images, facts: DataInfo, frame: Callable[..., tf.Tensor], size: int, batch: int
-) -> tf.data.Dataset:
-    def prepare(_: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, label = images.decode(record)
-        return tf.ensure_shape(frame(standardise(image, facts), size), (size, size, None)), label
-
-    examples = images.in_order().enumerate().map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-    batches = examples.batch(batch).prefetch(tf.data.AUTOTUNE)
-    return batches.apply(tf.data.experimental.assert_cardinality(-(-images.count // batch)))
 
 
 def _whole(value: Any) -> bool:

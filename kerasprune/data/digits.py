@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from kerasprune.data.scaling import DataInfo
-from kerasprune.data.sources import Indexed, Source, in_memory
+from kerasprune.data.sources import Source, in_memory
 
 CLASSES = tuple("0123456789")
 EXAMPLES = {"train": 1197, "validation": 300, "test": 300}
@@ -25,23 +25,17 @@ def digits() -> Source:
         Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI repository, 1998.
     """
     info = DataInfo("digits", CLASSES, EXAMPLES, (8, 8), (MEAN,) * 3, (STD,) * 3, mirror=False)
-    return Source(info, _split)
-
-
-def _split(split: str) -> Indexed:
-    images, labels = _splits()[split]
-    return in_memory(images, labels)
+    return Source(info, lambda split: in_memory(*_splits()[split]))
 
 
 @functools.cache
 def _splits() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     bunch = load_digits()
     images = np.round(bunch.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
-    numbers = {"all": np.arange(len(images))}
-    rest, numbers["test"] = train_test_split(
-        numbers["all"], test_size=EXAMPLES["test"], random_state=SPLIT_SEED, stratify=bunch.target
-    )
-    numbers["train"], numbers["validation"] = train_test_split(
-        rest, test_size=EXAMPLES["validation"], random_state=SPLIT_SEED, stratify=bunch.target[rest]
-    )
+    rest, numbers = np.arange(len(images)), {}
+    for split in ("test", "validation"):
+        rest, numbers[split] = train_test_split(
+            rest, test_size=EXAMPLES[split], random_state=SPLIT_SEED, stratify=bunch.target[rest]
+        )
+    numbers["train"] = rest
     return {split: (images[numbers[split]], bunch.target[numbers[split]]) for split in EXAMPLES}

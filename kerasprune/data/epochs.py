@@ -56,15 +56,10 @@ def passes(images: Images, frame: Frame, *, batch: int, first_epoch: int = 0, na
     """
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        return images.in_order().enumerate().map(lambda _, record: (epoch, record))
-
-    def prepare(epoch: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        image, label = images.decode(record)
-        return epoch, frame(image, tf.zeros(2, tf.int64), epoch), label
+        return images.in_order().enumerate().map(lambda _, record: (epoch, tf.zeros(2, tf.int64), record))
 
     def batches(begin: tf.data.Dataset) -> tf.data.Dataset:
-        examples = begin.flat_map(one_epoch).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-        return examples.batch(batch).prefetch(tf.data.AUTOTUNE)
+        return _prepared(begin.flat_map(one_epoch), images, frame).batch(batch).prefetch(tf.data.AUTOTUNE)
 
     return counted(batches, -(-images.count // batch), first_epoch, name)
 
@@ -116,9 +111,15 @@ def _batches(
         records = images.shuffled(epoch_seed).enumerate().skip(skip)
         return records.map(lambda index, record: (epoch, tf.random.fold_in(epoch_seed, index), record))
 
+    examples = _prepared(begin.flat_map(one_epoch), images, frame)
+    return examples.batch(batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _prepared(records: tf.data.Dataset, images: Images, frame: Frame) -> tf.data.Dataset:
+    """Returns `(epoch, image, label)` of `(epoch, seed, record)`."""
+
     def prepare(epoch: tf.Tensor, seed: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         image, label = images.decode(record)
         return epoch, frame(image, seed, epoch), label
 
-    examples = begin.flat_map(one_epoch).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-    return examples.batch(batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    return records.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
 
-from kerasprune.data.batches import Batch, Batches, batches, example_batches
-from kerasprune.data.forms import is_array, own_array
+from kerasprune.data.batches import Batches, example_batches
+from kerasprune.data.forms import is_array
 from kerasprune.data.refusals import check_again, check_arrays, check_found, length_faults
 from kerasprune.defaults import BATCH
 from kerasprune.errors import PruneError, raise_faults
@@ -57,9 +57,8 @@ class Examples:
     def labelled(self) -> bool:
         """Whether there are labels beside the inputs."""
         if self.arrays:
-            return isinstance(self.data, tuple) and len(self.data) > 1
-        first = self._first
-        return isinstance(first, tuple | list) and len(first) > 1
+            return len(_parts(self.data)) > 1
+        return isinstance(self._first, tuple | list) and len(self._first) > 1
 
     @property
     def labels(self) -> Any:
@@ -69,7 +68,7 @@ class Examples:
     @property
     def inputs(self) -> Any:
         """The inputs, in arrays; of batches, the batches."""
-        return self.data[0] if self.arrays and isinstance(self.data, tuple) else self.data
+        return _parts(self.data)[0] if self.arrays else self.data
 
     def first(self, model: keras.Model, samples: int) -> Batches:
         """Returns the first examples, without labels: see `example_batches`.
@@ -83,23 +82,11 @@ class Examples:
         """
         return example_batches(model, self.inputs, samples)
 
-    def labelled_batches(self, model: keras.Model, most: int | None = None) -> Iterator[Batch]:
-        """Yields the examples with their labels, a batch at a time: see `batches`.
-
-        Args:
-            model: The model that they are for.
-            most: How many examples are read. Defaults to `None`, all.
-
-        Raises:
-            PruneError: They have no labels, or do not fit the model.
-        """
-        return batches(self.batches(), model, most)
-
     def batches(self) -> Any:
         """Returns what holds batches `(inputs, labels)`, or inputs: a list, or what was given."""
         if not self.arrays:
             return self.data
-        data = self.data if isinstance(self.data, tuple) else (self.data,)
+        data = _parts(self.data)
         starts = range(0, len(keras.tree.flatten(data)[0]), self.batch)
         cut = [keras.tree.map_structure(lambda x, s=start: x[s : s + self.batch], data) for start in starts]
         return cut if len(data) > 1 else [each[0] for each in cut]
@@ -108,8 +95,8 @@ class Examples:
         """Returns the arguments of `fit` and `evaluate`."""
         if not self.arrays:
             return {"x": self.data}
-        parts = self.data if isinstance(self.data, tuple) else (self.data,)
-        return {**dict(zip(("x", "y", "sample_weight"), parts, strict=False)), "batch_size": self.batch}
+        named = zip(("x", "y", "sample_weight"), _parts(self.data), strict=False)
+        return {**dict(named), "batch_size": self.batch}
 
     def validation_arguments(self) -> dict[str, Any]:
         """Returns the arguments of `fit` that validate on these examples."""
@@ -144,7 +131,7 @@ def _fitting(data: Any) -> Any:
 
 
 def _fitting_array(x: Any) -> Any:
-    x = own_array(x)
+    x = np.asarray(x) if type(x).__module__.split(".")[0] == "pandas" else x
     return keras.ops.convert_to_tensor(x) if isinstance(x, np.ndarray) and x.dtype.kind in "OUS" else x
 
 

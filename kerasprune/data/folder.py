@@ -16,13 +16,7 @@ from kerasprune.errors import PruneError, raise_faults
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 # What people call their splits, and what they are called here.
-SPLITS = {
-    "train": "train",
-    "validation": "validation",
-    "val": "validation",
-    "valid": "validation",
-    "test": "test",
-}
+SPLITS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 # One class's images in a folder without splits: 80 % train, 10 % validation, 10 % test.
 PARTS = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
 SPLIT_SEED = 0
@@ -50,7 +44,14 @@ def folder(root: Path) -> Source:
         raise PruneError(f"Expected a folder of images. Received: {str(root)!r}, which is not a folder.")
     files = _by_split(root)
     classes = sorted({label for by_class in files.values() for label in by_class})
-    _check(root, files, classes)
+    if not any(paths for by_class in files.values() for paths in by_class.values()):
+        raise PruneError(f"Expected PNG or JPEG files in {root}/<class>/ or {root}/<split>/<class>/, and found none.")
+    faults = [
+        f"{root} has split 'train' without images of {label!r}. Add some, or remove the class everywhere."
+        for label in classes
+        if "train" in files and not files["train"].get(label)
+    ]
+    raise_faults("Expected images of every class to train on.", faults)
     info = DataInfo(
         name=str(root),
         classes=tuple(classes),
@@ -65,7 +66,10 @@ def _by_split(root: Path) -> Files:
     if named:
         return {split: {label.name: _images(label) for label in _folders(path)} for split, path in named.items()}
     by_class = {label.name: _images(label) for label in _folders(root)}
-    return {split: {label: _part(paths, *PARTS[split]) for label, paths in by_class.items()} for split in PARTS}
+    return {
+        split: {label: [paths[i] for i in part_of(len(paths), *PARTS[split])] for label, paths in by_class.items()}
+        for split in PARTS
+    }
 
 
 def _folders(path: Path) -> list[Path]:
@@ -76,22 +80,10 @@ def _images(path: Path) -> list[Path]:
     return sorted(child for child in path.iterdir() if child.suffix.lower() in SUFFIXES)
 
 
-def _part(paths: list[Path], begin: float, end: float) -> list[Path]:
-    order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(len(paths))
-    chosen = order[round(begin * len(paths)) : round(end * len(paths))]
-    return [paths[number] for number in sorted(chosen)]
-
-
-def _check(root: Path, files: Files, classes: list[str]) -> None:
-    if not any(paths for by_class in files.values() for paths in by_class.values()):
-        raise PruneError(f"Expected PNG or JPEG files in {root}/<class>/ or {root}/<split>/<class>/, and found none.")
-    faults = [
-        f"{root} has split {split!r} without images of {label!r}. Add some, or remove the class everywhere."
-        for split, by_class in files.items()
-        for label in classes
-        if not by_class.get(label) and split == "train"
-    ]
-    raise_faults("Expected images of every class to train on.", faults)
+def part_of(count: int, begin: float, end: float) -> np.ndarray:
+    """Returns the numbers of those examples that a fixed permutation puts from one fraction of all to another."""
+    order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(count)
+    return np.sort(order[round(begin * count) : round(end * count)])
 
 
 def _split(by_class: Mapping[str, list[Path]], classes: list[str]) -> Indexed:

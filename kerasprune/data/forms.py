@@ -23,11 +23,6 @@ def is_array(x: Any) -> bool:
     return keras.ops.is_tensor(x) or hasattr(x, "__array__") and not isinstance(x, np.generic)
 
 
-def own_array(x: Any) -> Any:
-    """Returns a table of pandas as an array of NumPy, and anything else as it is."""
-    return np.asarray(x) if type(x).__module__.split(".")[0] == "pandas" else x
-
-
 def as_numpy(x: Any) -> np.ndarray:
     """Returns an array, or a tensor of the backend, as an array of NumPy."""
     return keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else np.asarray(x)

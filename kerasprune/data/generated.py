@@ -19,14 +19,8 @@ def generated(classes: int) -> Source:
         classes: Number of classes, at least 1.
     """
     # Uniform on [0, 1]: mean 1/2, variance 1/12.
-    info = DataInfo(
-        name=f"generated:{classes}",
-        classes=tuple(str(label) for label in range(classes)),
-        examples=EXAMPLES,
-        size=(SIDE, SIDE),
-        mean=(0.5,) * 3,
-        std=(0.289,) * 3,
-    )
+    names = map(str, range(classes))
+    info = DataInfo(f"generated:{classes}", tuple(names), EXAMPLES, (SIDE, SIDE), (0.5,) * 3, (0.289,) * 3)
     return Source(info, lambda split: _noise(split, classes))
 
 

@@ -13,37 +13,23 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from kerasprune.data.scaling import LUMINANCE
+
 SIDE = 64
 CLASSES = tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 # The splits draw from separate random streams, so no image can occur twice.
 STREAMS = {"train": 0, "validation": 1, "test": 2}
 # The text fonts that matplotlib ships; its symbol and size-variant fonts have no capitals.
-FONTS = (
-    "DejaVuSans",
-    "DejaVuSans-Bold",
-    "DejaVuSans-Oblique",
-    "DejaVuSans-BoldOblique",
-    "DejaVuSansMono",
-    "DejaVuSansMono-Bold",
-    "DejaVuSansMono-Oblique",
-    "DejaVuSansMono-BoldOblique",
-    "DejaVuSerif",
-    "DejaVuSerif-Bold",
-    "DejaVuSerif-Italic",
-    "DejaVuSerif-BoldItalic",
-    "STIXGeneral",
-    "STIXGeneralBol",
-    "STIXGeneralItalic",
-    "STIXGeneralBolIta",
-    "cmb10",
-    "cmr10",
-    "cmss10",
-    "cmti10",
-    "cmtt10",
-)
+_STYLES = {
+    "DejaVuSans": ("", "-Bold", "-Oblique", "-BoldOblique"),
+    "DejaVuSansMono": ("", "-Bold", "-Oblique", "-BoldOblique"),
+    "DejaVuSerif": ("", "-Bold", "-Italic", "-BoldItalic"),
+    "STIXGeneral": ("", "Bol", "Italic", "BolIta"),
+    "cm": ("b10", "r10", "ss10", "ti10", "tt10"),
+}
+FONTS = tuple(family + style for family, styles in _STYLES.items() for style in styles)
 STENCIL = 48  # height in pixels to which every stencil is drawn before it is mapped
 CONTRAST = 80  # least difference of luminance between glyph and background, of 255
-LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
 def draw(seed: int, split: str, index: int) -> tuple[np.ndarray, int]:
@@ -130,12 +116,8 @@ def _placed(
     # Pillow asks for the way back, from a place in the image to a place in the stencil.
     back = np.linalg.inv(forward)
     offset = np.array(stencil.size) / 2 - back @ np.asarray(centre)
-    return stencil.transform(
-        (SIDE, SIDE),
-        Image.Transform.AFFINE,
-        (*back[0], offset[0], *back[1], offset[1]),
-        Image.Resampling.BILINEAR,
-    )
+    numbers = (*back[0], offset[0], *back[1], offset[1])
+    return stencil.transform((SIDE, SIDE), Image.Transform.AFFINE, numbers, Image.Resampling.BILINEAR)
 
 
 def _add_fragment(random: np.random.Generator, scene: Image.Image) -> None:
@@ -156,8 +138,7 @@ def _cover(random: np.random.Generator, scene: Image.Image) -> None:
     """Paints a stroke or a patch over the image, which may hide part of the glyph."""
     pen = ImageDraw.Draw(scene)
     if random.random() < 0.5:
-        ends = random.uniform(0, SIDE, 4)
-        pen.line([float(end) for end in ends], fill=_colour(random), width=int(random.integers(1, 4)))
+        pen.line(random.uniform(0, SIDE, 4).tolist(), fill=_colour(random), width=int(random.integers(1, 4)))
     else:
         left, top = random.uniform(4, SIDE - 16, 2)
         width, height = random.uniform(4, 14, 2)
@@ -165,8 +146,7 @@ def _cover(random: np.random.Generator, scene: Image.Image) -> None:
 
 
 def _colour(random: np.random.Generator) -> tuple[int, int, int]:
-    red, green, blue = random.integers(0, 256, 3)
-    return int(red), int(green), int(blue)
+    return tuple(random.integers(0, 256, 3).tolist())
 
 
 def _photograph(random: np.random.Generator, scene: Image.Image) -> np.ndarray:

@@ -32,6 +32,11 @@ class GlyphsConfig(tfds.core.BuilderConfig):
     validation: int = 2_000
     test: int = 4_000
 
+    @property
+    def examples(self) -> dict[str, int]:
+        """The number of images by split."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
 
 class Glyphs(tfds.core.GeneratorBasedBuilder):
     """36 classes (0-9, A-Z) of 64x64 RGB scenes; see `kerasprune.data.glyph_scene`.
@@ -64,8 +69,7 @@ class Glyphs(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         del dl_manager  # nothing is downloaded
-        config = self.builder_config
-        counts = {"train": config.train, "validation": config.validation, "test": config.test}
+        counts = self.builder_config.examples
         return {split: self._generate_examples(split, count) for split, count in counts.items()}
 
     def _generate_examples(self, split: str, count: int) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -90,16 +94,8 @@ def glyphs(config: str, data_dir: str | None) -> Source:
         data_dir: Where tfds keeps its files; `None` means `$TFDS_DATA_DIR`, or else `~/tensorflow_datasets`.
     """
     builder = Glyphs(config=config, data_dir=data_dir)
-    settings = builder.builder_config
-    info = DataInfo(
-        name="glyphs" if config == "full" else f"glyphs/{config}",
-        classes=CLASSES,
-        examples={"train": settings.train, "validation": settings.validation, "test": settings.test},
-        size=(SIDE, SIDE),
-        mean=MEAN,
-        std=STD,
-        mirror=False,
-    )
+    name = "glyphs" if config == "full" else f"glyphs/{config}"
+    info = DataInfo(name, CLASSES, builder.builder_config.examples, (SIDE, SIDE), MEAN, STD, mirror=False)
     return Source(info, lambda split: _images(config, builder.data_dir_root, split))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,46 +13,8 @@ if TYPE_CHECKING:
     from kerasprune.data.sources import Source
 
 
-def _digits(data_dir: str | None) -> Source:
-    from kerasprune.data.digits import digits
-
-    return digits()
-
-
-def _glyphs(config: str) -> Callable[[str | None], Source]:
-    def made(data_dir: str | None) -> Source:
-        from kerasprune.data.glyphs import glyphs
-
-        return glyphs(config, data_dir)
-
-    return made
-
-
-def _tfds(name: str, data_dir: str | None) -> Source:
-    from kerasprune.data.tfds_source import tfds_source
-
-    return tfds_source(name, data_dir)
-
-
-def _generated(classes: str, data_dir: str | None) -> Source:
-    from kerasprune.data.generated import generated
-
-    if not classes.isdecimal() or int(classes) < 1:
-        raise PruneError(
-            f"Expected a number of classes, as in 'generated:10'. Received: name={'generated:' + classes!r}."
-        )
-    return generated(int(classes))
-
-
-NAMED = {
-    "digits": _digits,
-    "glyphs": _glyphs("full"),
-    "glyphs/small": _glyphs("small"),
-    "glyphs/tiny": _glyphs("tiny"),
-}
-PREFIXED = {"tfds": _tfds, "generated": _generated}
-
-
+NAMED = ("digits", "glyphs", "glyphs/small", "glyphs/tiny")
+PREFIXED = ("tfds", "generated")
 ARRAYS = (".npz", ".npy")
 
 
@@ -95,10 +56,24 @@ def find(name: str | Path, data_dir: str | None = None) -> Source:
         raise PruneError(f"Expected the name of a data set or the path of a folder. Received: name={short(name)}.")
     text = os.fspath(name)
     prefix, colon, rest = text.partition(":")
+    if text == "digits":
+        from kerasprune.data.digits import digits
+
+        return digits()
     if text in NAMED:
-        return NAMED[text](data_dir)
-    if colon and prefix in PREFIXED:
-        return PREFIXED[prefix](rest, data_dir)
+        from kerasprune.data.glyphs import glyphs
+
+        return glyphs(text.partition("/")[2] or "full", data_dir)
+    if colon and prefix == "tfds":
+        from kerasprune.data.tfds_source import tfds_source
+
+        return tfds_source(rest, data_dir)
+    if colon and prefix == "generated":
+        from kerasprune.data.generated import generated
+
+        if not rest.isdecimal() or int(rest) < 1:
+            raise PruneError(f"Expected a number of classes, as in 'generated:10'. Received: name={text!r}.")
+        return generated(int(rest))
     if is_folder(text) or not isinstance(name, str):
         from kerasprune.data.folder import folder
 

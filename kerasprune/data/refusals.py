@@ -21,7 +21,8 @@ def check_given(data: Any) -> None:
         PruneError: It is a name or a path, or nothing that yields batches.
     """
     named = isinstance(data, str | bytes | Path)
-    if named or not _yields(data):
+    # An iterator is not made, for a data set may shuffle for each.
+    if named or not (isinstance(data, Iterable) or hasattr(type(data), "__getitem__")):
         remedy = " Read files with kp.data.load, numpy.load or keras.utils." if named else ""
         raise PruneError(
             f"Expected data: arrays, or batches of them, as fit takes them. Received: data={short(data)}.{remedy}"
@@ -111,21 +112,13 @@ def length_faults(inputs: Sequence[Shape], labels: Sequence[Shape] = (), what: s
     """
     number = tuple(inputs[0][:1])
     if not number or any(tuple(shape[:1]) != number for shape in inputs):
-        return [f"Expected as many examples for every input. Received: inputs of shape {_listed(inputs)}."]
-    uneven = [shape for shape in labels if tuple(shape[:1]) != number]
+        shapes = ", ".join(str(tuple(shape)) for shape in inputs)
+        return [f"Expected as many examples for every input. Received: inputs of shape {shapes}."]
     return [
         f"Expected as many {what} as inputs, {', '.join(map(str, number))}. Received: {what} of shape {tuple(shape)}."
-        for shape in uneven
+        for shape in labels
+        if tuple(shape[:1]) != number
     ]
-
-
-def _listed(shapes: Sequence[Shape]) -> str:
-    return ", ".join(str(tuple(shape)) for shape in shapes)
-
-
-def _yields(data: Any) -> bool:
-    """Returns whether something can be iterated over; an iterator is not made, for a data set may shuffle for each."""
-    return isinstance(data, Iterable) or hasattr(type(data), "__getitem__")
 
 
 def _never_ends(data: Any) -> bool:

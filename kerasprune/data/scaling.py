@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kerasprune.errors import choice_faults
-
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -65,11 +63,6 @@ def constants(scale: str, facts: DataInfo) -> tuple[tuple[float, ...], tuple[flo
         ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     """
     return _FIXED[scale] if scale in _FIXED else (tuple(facts.mean), tuple(facts.std))
-
-
-def wrong_scaling(scale: object, channels: object) -> list[str]:
-    """Returns what is wrong with a scale and a number of channels."""
-    return [*choice_faults(SCALES, scale=scale), *choice_faults(CHANNELS, channels=channels)]
 
 
 def normalised(pixels: tf.Tensor, mean: Any, std: Any) -> tf.Tensor:

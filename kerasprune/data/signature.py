@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from typing import Any
 
 import keras
@@ -42,11 +43,6 @@ class InputSpec:
     name: str
     shape: tuple[int | None, ...]
     dtype: str
-
-    @property
-    def free(self) -> bool:
-        """Whether a side is not fixed by the model."""
-        return None in self.shape
 
     @property
     def holds_texts(self) -> bool:
@@ -172,7 +168,11 @@ def signature_of(model: keras.Model, data: Any = None) -> Signature:
         )
     if is_graph(model):
         for tensor in model.inputs:
-            _check_batch_axis(tensor)
+            if tensor.shape[0] not in (None, 1):
+                raise PruneError(
+                    f"The input {tensor.name!r} has a fixed batch size, so single samples do not fit. "
+                    f"Received: shape={tuple(tensor.shape)}. Build the model with keras.Input(shape=...) instead."
+                )
         return inputs_of(model)
     if data is None:
         raise PruneError(
@@ -214,22 +214,11 @@ def identifiers(names: Sequence[str]) -> list[str]:
     """
     taken: list[str] = []
     for name in names:
-        plain = candidate = re.sub(r"\W", "_", name, flags=re.ASCII)
-        number = 0
-        while candidate in taken:
-            number += 1
-            candidate = f"{plain}_{number}"
-        taken.append(candidate)
+        plain = re.sub(r"\W", "_", name, flags=re.ASCII)
+        candidates = chain([plain], (f"{plain}_{number}" for number in count(1)))
+        taken.append(next(candidate for candidate in candidates if candidate not in taken))
     return taken
 
 
 def _are_texts(array: np.ndarray) -> bool:
     return array.dtype.kind in "US" or array.dtype.kind == "O" and all(isinstance(x, str | bytes) for x in array.flat)
-
-
-def _check_batch_axis(tensor: keras.KerasTensor) -> None:
-    if tensor.shape[0] not in (None, 1):
-        raise PruneError(
-            f"The input {tensor.name!r} has a fixed batch size, so single samples do not fit. "
-            f"Received: shape={tuple(tensor.shape)}. Build the model with keras.Input(shape=...) instead."
-        )

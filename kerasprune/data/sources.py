@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -14,40 +13,30 @@ from kerasprune.data.scaling import DataInfo
 SHUFFLED_AHEAD = 10_000
 
 
-class Images(Protocol):
-    """The images of one split: records in some order, and how a record becomes an image and a label."""
+class Images:
+    """The images of one split: records in some order, and how a record becomes an image and a label.
 
-    @property
-    def count(self) -> int:
-        """Number of images."""
-
-    def in_order(self) -> tf.data.Dataset:
-        """Returns the records as they are stored."""
-
-    def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
-        """Returns the records in the order that the seed, two int64, decides; called within `tf.data`."""
-
-    def decode(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns a record's uint8 image of shape (height, width, 3) and its int32 label."""
-
-
-class ByNumber:
-    """Base of examples that are reached by number: an epoch is a permutation of all `count` of them."""
+    The records are numbers, and an epoch is a permutation of all `count` of them, unless a class says else.
+    """
 
     count: int
 
     def in_order(self) -> tf.data.Dataset:
-        """Returns the numbers from 0."""
+        """Returns the records as they are stored: the numbers from 0."""
         return tf.data.Dataset.range(self.count)
 
     def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
-        """Returns the numbers, permuted."""
+        """Returns the records in the order that the seed, two int64, decides; called within `tf.data`."""
         numbers = tf.range(self.count, dtype=tf.int64)
         return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(numbers, seed))
 
+    def decode(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns a record's uint8 image of shape (height, width, 3) and its int32 label."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
-class Indexed(ByNumber):
+class Indexed(Images):
     """Images that are reached by number: an epoch is a permutation of all of them.
 
     Args:
@@ -69,7 +58,7 @@ class Indexed(ByNumber):
 
 
 @dataclass(frozen=True)
-class Streamed:
+class Streamed(Images):
     """Images too many for memory, read one after another: an epoch is shuffled within a moving window.
 
     Args:

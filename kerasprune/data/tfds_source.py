@@ -25,10 +25,9 @@ def tfds_source(name: str, data_dir: str | None) -> Source:
         not one
             image and one label.
     """
-    builder = _prepared(_builder(name, data_dir))
+    builder = _prepared(name, data_dir)
     image, label = _keys(builder)
-    feature = builder.info.features[image]
-    shape = feature.shape
+    shape = builder.info.features[image].shape
     info = DataInfo(
         name=f"tfds:{name}",
         classes=tuple(builder.info.features[label].names),
@@ -38,17 +37,14 @@ def tfds_source(name: str, data_dir: str | None) -> Source:
     return Source(info, lambda split: _images(builder, split, image, label))
 
 
-def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+def _prepared(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
     try:
-        return tfds.builder(name, data_dir=data_dir)
+        builder = tfds.builder(name, data_dir=data_dir)
     except ValueError as error:
         raise PruneError(
             f"Expected a data set that tensorflow-datasets knows. Received: name={'tfds:' + name!r}."
             f"{nearest(name, tfds.list_builders())}"
         ) from error
-
-
-def _prepared(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
     try:
         builder.download_and_prepare()
     except Exception as error:  # no network, a wrong checksum, a file to fetch by hand: tfds raises it all
@@ -63,11 +59,8 @@ def _prepared(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
 def _keys(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
     keys = builder.info.supervised_keys or ()
     features = builder.info.features
-    if (
-        len(keys) != 2
-        or not isinstance(features[keys[0]], tfds.features.Image)
-        or not isinstance(features[keys[1]], tfds.features.ClassLabel)
-    ):
+    kinds = (tfds.features.Image, tfds.features.ClassLabel)
+    if len(keys) != 2 or not all(isinstance(features[key], kind) for key, kind in zip(keys, kinds, strict=True)):
         raise PruneError(
             "Expected a data set of one image and one label an example. "
             f"Received: {builder.info.full_name} with supervised_keys={keys!r}."

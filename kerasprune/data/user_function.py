@@ -6,7 +6,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def user_function(address: str) -> SplitExamples:
         takes_split = bool(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         takes_split = True
-    called = cache(lambda *arguments: _called(function, address, arguments))
+    called = cache(partial(_called, function, address))
 
     def make(split: str, batch: int, seed: int, scale: str) -> tf.data.Dataset:
         del batch, seed
@@ -76,7 +76,7 @@ def _imported(module: str) -> Any:
             sys.path.remove(here)
 
 
-def _called(function: Callable[..., Any], address: str, arguments: tuple[str, ...]) -> tf.data.Dataset:
+def _called(function: Callable[..., Any], address: str, *arguments: str) -> tf.data.Dataset:
     try:
         data = function(*arguments)
     except Exception as error:  # the code is the user's
@@ -98,8 +98,8 @@ def _called(function: Callable[..., Any], address: str, arguments: tuple[str, ..
 
 def _part(data: tf.data.Dataset, split: str) -> tf.data.Dataset:
     """Returns the examples that serve a split."""
-    wanted = {"train": range(PARTS - 2), "validation": [PARTS - 2], "test": [PARTS - 1]}[split]
-    places = tf.constant(list(wanted), tf.int64)
+    *train, validation, test = range(PARTS)
+    places = tf.constant({"train": train, "validation": [validation], "test": [test]}[split], tf.int64)
     numbered = data.enumerate().filter(lambda n, _: tf.reduce_any(n % PARTS == places))
     return numbered.map(lambda _, example: example)
 

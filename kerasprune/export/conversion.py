@@ -18,13 +18,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import keras
 from keras import layers
 
 from kerasprune._keras import inner_layers
-from kerasprune.data.signature import Signature, identifiers, is_graph
+from kerasprune.data.signature import Signature, identifiers, is_graph, keys_of
 from kerasprune.errors import PruneError
 from kerasprune.export.calibration import write_calibration
 from kerasprune.export.converter import CALIBRATION_FILE, QUANTIZATIONS, converted
@@ -62,15 +61,8 @@ def output_names(model: keras.Model, count: int) -> list[str]:
         return [f"output_{i}" for i in range(count)]
     if isinstance(model, keras.Sequential):
         return identifiers([model.layers[-1].name])
-    return identifiers(_keys(model.output) or model.output_names)
-
-
-def _keys(structure: Any) -> list[str]:
-    """Returns the keys of a flat dict in the order in which Keras flattens it; of anything else, nothing."""
-    if not isinstance(structure, Mapping):
-        return []
-    paths = [path for path, _ in keras.tree.flatten_with_path(structure)]
-    return [path[0] for path in paths] if all(len(path) == 1 for path in paths) else []
+    nested = isinstance(model.output, Mapping) and any(map(keras.tree.is_nested, model.output.values()))
+    return identifiers(([] if nested else keys_of(model.output)) or model.output_names)
 
 
 LAST_LINES = 5
@@ -149,7 +141,9 @@ def _explain(name: str, quantize: str | None, message: str) -> str:
         remedy = "Export what follows that layer, keras.Model(layer.output, model.output), or a SavedModel."
     else:
         cause = f"The converter says: {(message.strip().splitlines() or ['nothing'])[-1][:300]}"
-        remedy = f"{_other(quantize)}xport a SavedModel."
+        remedy = "Export a SavedModel."
+        if QUANTIZATIONS[quantize].calibrated:
+            remedy = "Try quantize='dynamic' or 'float16', or export a SavedModel."
     return f"The model {name!r} was not converted to TFLite. {cause}. Received: quantize={quantize!r}. {remedy}"
 
 
@@ -163,7 +157,3 @@ def _obituary(name: str, quantize: str | None, death: ConverterDeath) -> str:
         f"keras.ops.while_loop, or too little memory. Try quantize='dynamic', which needs no calibration, or 'float16'."
         f"{' Its last lines:' if last else ''}{last}"
     )
-
-
-def _other(quantize: str | None) -> str:
-    return "Try quantize='dynamic' or 'float16', or e" if QUANTIZATIONS[quantize].calibrated else "E"

@@ -23,13 +23,12 @@ class Quantization:
     """How the numbers of a `.tflite` file are stored and computed.
 
     Args:
-        storage: What tells the converter: `"float32"`, `"float16"` (weights), `"dynamic"` (weights in int8, arithmetic
-            chosen at run time), `"int8"` or `"int16x8"` (weights in int8, activations in int8 or int16).
         integers: The type that inputs and outputs may have beside float, where activations are integers.
+        operators: The set of operators that the file may use, as TensorFlow calls it.
     """
 
-    storage: str
     integers: str | None = None
+    operators: str = "TFLITE_BUILTINS"
 
     @property
     def calibrated(self) -> bool:
@@ -38,12 +37,13 @@ class Quantization:
 
 
 QUANTIZATIONS = {
-    None: Quantization("float32"),
-    "float16": Quantization("float16"),
-    "dynamic": Quantization("dynamic"),
-    "int8": Quantization("int8", "int8"),
-    "int16x8": Quantization("int16x8", "int16"),
+    None: Quantization(),
+    "float16": Quantization(),
+    "dynamic": Quantization(),
+    "int8": Quantization("int8", "TFLITE_BUILTINS_INT8"),
+    "int16x8": Quantization("int16", "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"),
 }
+"""float32; weights in float16; in int8, with arithmetic chosen at run time, or with activations in int8 or int16."""
 
 
 def converted(folder: Path, quantize: str | None, io: str) -> bytes:
@@ -58,16 +58,11 @@ def converted(folder: Path, quantize: str | None, io: str) -> bytes:
 
     quantization = QUANTIZATIONS[quantize]
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=["serving_default"])
-    sets = tf.lite.OpsSet
-    converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS]
+    converter.target_spec.supported_ops = [getattr(tf.lite.OpsSet, quantization.operators)]
     if quantize is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantize == "int8":
-        converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS_INT8]
-    if quantize == "int16x8":
-        converter.target_spec.supported_ops = [sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
     if quantization.calibrated:
         converter.representative_dataset = lambda: _singles(folder / CALIBRATION_FILE)
     if io != "float":
@@ -78,6 +73,5 @@ def converted(folder: Path, quantize: str | None, io: str) -> bytes:
 def _singles(path: Path) -> Iterator[dict[str, Any]]:
     with np.load(path, allow_pickle=False) as arrays:
         samples = {name: arrays[name] for name in arrays.files}
-    count = len(next(iter(samples.values())))
-    for i in range(count):
+    for i in range(len(next(iter(samples.values())))):
         yield {name: array[i : i + 1] for name, array in samples.items()}

@@ -96,7 +96,11 @@ class ConverterProcess:
         self.start()
         before = self._log.seek(0, os.SEEK_END)
         try:
-            line = self._ask(json.dumps(request))
+            self._child.stdin.write(json.dumps(request) + "\n")
+            self._child.stdin.flush()
+            line = self._child.stdout.readline()
+        except OSError:  # it is dead already
+            line = ""
         except BaseException:  # an interrupt: the answer of this request must not be taken for that of the next
             self.stop()
             raise
@@ -109,14 +113,6 @@ class ConverterProcess:
         log = self._log.read().decode(errors="replace")
         self.stop()
         raise ConverterDeath(_cause(code), log)
-
-    def _ask(self, text: str) -> str:
-        try:
-            self._child.stdin.write(text + "\n")
-            self._child.stdin.flush()
-        except OSError:  # it is dead already
-            return ""
-        return self._child.stdout.readline()
 
     def stop(self) -> None:
         """Ends the child, where there is one."""
@@ -140,7 +136,7 @@ def _cause(code: int) -> str:
     except ValueError:
         name = f"signal {-code}"
     words = {"SIGSEGV": "a segmentation fault", "SIGABRT": "an abort", "SIGKILL": "killed, perhaps for want of memory"}
-    return f"{words.get(name, name)} ({name})" if name in words else name
+    return f"{words[name]} ({name})" if name in words else name
 
 
 process = ConverterProcess()

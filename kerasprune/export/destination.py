@@ -19,10 +19,9 @@ def new_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises:
         PruneError: The folder of `path` is missing, or `path` exists and may not be replaced.
     """
-    _check_folder(path)
     if path.is_dir():
         raise PruneError(f"Expected the path of a file. Received: path={str(path)!r}, a folder. Name a file in it.")
-    _check_absent(path, overwrite)
+    _check_place(path, overwrite)
     with replacing(path) as temporary:
         yield temporary
 
@@ -34,9 +33,9 @@ def new_saved_model(path: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises:
         PruneError: As in `new_file`; or what lies at `path` is neither empty nor a SavedModel.
     """
-    _check_folder(path)
-    _check_absent(path, overwrite)
-    if path.exists() and not _replaceable(path):
+    _check_place(path, overwrite)
+    replaceable = path.is_dir() and ((path / "saved_model.pb").is_file() or not any(path.iterdir()))
+    if path.exists() and not replaceable:
         raise PruneError(
             "Only a SavedModel or an empty folder is replaced, so that nothing else is lost. "
             f"Received: path={str(path)!r}. Choose a path that does not exist."
@@ -54,19 +53,12 @@ def new_saved_model(path: Path, *, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _replaceable(path: Path) -> bool:
-    return path.is_dir() and ((path / "saved_model.pb").is_file() or not any(path.iterdir()))
-
-
-def _check_folder(path: Path) -> None:
+def _check_place(path: Path, overwrite: bool) -> None:
     if not path.parent.is_dir():
         raise PruneError(
             f"The folder {str(path.parent)!r} does not exist. Received: path={str(path)!r}. "
             "Make the folder first, or correct the path."
         )
-
-
-def _check_absent(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise PruneError(
             f"Something lies there already. Received: path={str(path)!r}. "

@@ -22,9 +22,7 @@ TOLERANCES = {
     "float32": 1e-3,
     "float16": 0.1,
     "bfloat16": 0.3,
-    "dynamic": np.inf,
-    "int8": np.inf,
-    "int16x8": np.inf,
+    **dict.fromkeys(("dynamic", "int8", "int16x8"), np.inf),
 }
 
 
@@ -64,7 +62,9 @@ def compare(reference: Function, exported: Function, samples: Samples) -> Parity
     for batch in samples.batches():
         expected = [_double(array) for array in reference(batch)]
         actual = [_double(array) for array in exported(batch)]
-        _check_alike(expected, actual)
+        shapes = [[array.shape for array in arrays] for arrays in (expected, actual)]
+        if shapes[0] != shapes[1]:
+            raise PruneError(f"Expected outputs of shapes {shapes[0]}. Received: {shapes[1]} from the exported model.")
         errors += [np.max(np.abs(a - e), initial=0.0) for e, a in zip(expected, actual, strict=True)]
         scales += [np.max(np.abs(e), initial=0.0) for e in expected]
         same = _same_choice(expected[0], actual[0])
@@ -108,12 +108,6 @@ def require_close(parity: Parity, *types: str) -> None:
 
 def _double(array: np.ndarray) -> np.ndarray:
     return np.asarray(array).astype(np.float64)
-
-
-def _check_alike(expected: Sequence[np.ndarray], actual: Sequence[np.ndarray]) -> None:
-    shapes = [[array.shape for array in arrays] for arrays in (expected, actual)]
-    if shapes[0] != shapes[1]:
-        raise PruneError(f"Expected outputs of shapes {shapes[0]}. Received: {shapes[1]} from the exported model.")
 
 
 def _same_choice(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:

@@ -10,19 +10,14 @@ import keras
 from kerasprune.data.signature import is_graph
 from kerasprune.errors import PruneError
 
-HALF_TYPES = {  # name of a policy or dtype -> the type it computes in
-    "float16": "float16",
-    "mixed_float16": "float16",
-    "bfloat16": "bfloat16",
-    "mixed_bfloat16": "bfloat16",
-}
+HALF_TYPES = ("bfloat16", "float16")  # the coarsest first
 
 
 def precision(model: keras.Model) -> str:
     """Returns the coarsest type a layer computes in: `"float32"`, `"float16"` or `"bfloat16"`."""
     config = model.get_config() if is_graph(model) else {"dtype": model.compute_dtype}
     found = set(_half_types(config))
-    return next((name for name in ("bfloat16", "float16") if name in found), "float32")
+    return next((name for name in HALF_TYPES if name in found), "float32")
 
 
 def in_float32(model: keras.Model) -> keras.Model:
@@ -51,11 +46,10 @@ def in_float32(model: keras.Model) -> keras.Model:
     return twin
 
 
-def _half_types(config: Any) -> Iterator[str]:
-    """Yields the half types that the dtypes of a nested configuration compute in."""
+def _half_types(config: Any) -> Iterator[str | None]:
+    """Yields the half types that the dtypes of a nested configuration compute in; `None` for others."""
     if isinstance(config, dict):
-        if _dtype_name(config) in HALF_TYPES:
-            yield HALF_TYPES[_dtype_name(config)]
+        yield _half_type(config)
         config = list(config.values())
     if isinstance(config, (list, tuple)):
         for value in config:
@@ -66,15 +60,15 @@ def _widened(config: Any) -> Any:
     """Returns a nested configuration with every half type replaced by float32."""
     if isinstance(config, dict):
         wide = {key: _widened(value) for key, value in config.items()}
-        return wide | {"dtype": "float32"} if _dtype_name(config) in HALF_TYPES else wide
+        return wide | {"dtype": "float32"} if _half_type(config) else wide
     if isinstance(config, (list, tuple)):
         return type(config)(_widened(value) for value in config)
     return config
 
 
-def _dtype_name(config: dict) -> str | None:
-    """Returns the name of a configuration's dtype, written as a string or as a serialised policy."""
+def _half_type(config: dict) -> str | None:
+    """Returns the half type that a configuration's dtype, a string or a serialised policy, computes in."""
     match config.get("dtype"):
         case str(name) | {"class_name": "DTypePolicy", "config": {"name": str(name)}}:
-            return name
+            return next((half for half in HALF_TYPES if name in (half, f"mixed_{half}")), None)
     return None

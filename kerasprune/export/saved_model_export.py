@@ -90,19 +90,15 @@ def _write(model: keras.Model, signature: Signature, folder: Path) -> None:
         with quiet():
             archive.track_and_add_endpoint("serve", model, input_signature=[signature.pack(specs)])
             if keras.backend.backend() == "tensorflow":
-                _once(archive, model)
+                # The variables as the endpoint reads them: Keras's wrappers of them would be saved a second time.
+                for name in ("variables", "trainable_variables", "non_trainable_variables"):
+                    archive.add_variable_collection(name, [variable.value for variable in getattr(model, name)])
             archive.write_out(str(folder), verbose=False)
     except Exception as error:  # whatever tracing the user's own layers may raise
         raise PruneError(
             f"Keras could not export the model {model.name!r}. It says: {str(error).strip()[:300]} "
             "Keep to keras.ops in the call of custom layers, or rebuild the model as a functional one."
         ) from error
-
-
-def _once(archive: keras.export.ExportArchive, model: keras.Model) -> None:
-    """Lists the variables as the endpoint reads them: Keras's wrappers of them would be saved a second time."""
-    for name in ("variables", "trainable_variables", "non_trainable_variables"):
-        archive.add_variable_collection(name, [variable.value for variable in getattr(model, name)])
 
 
 def _served(folder: Path, signature: Signature) -> Function:

@@ -13,7 +13,6 @@ import keras
 
 from kerasprune.data.signature import Signature, signature_of
 from kerasprune.errors import PruneError, extras, nearest, warn
-from kerasprune.export import tflite_interpreter
 from kerasprune.export.conversion import output_names, recurrent_layers, to_tflite
 from kerasprune.export.converter import QUANTIZATIONS
 from kerasprune.export.destination import new_file
@@ -21,6 +20,13 @@ from kerasprune.export.parity import compare, keras_function, require_close
 from kerasprune.export.precision import precision
 from kerasprune.export.report import ExportReport, gzip_size
 from kerasprune.export.samples import first_inputs, samples_of
+from kerasprune.export.tflite_interpreter import (
+    fill_inputs,
+    open_interpreter,
+    operators,
+    single_runner,
+    time_invocation,
+)
 
 WARMUP, RUNS = 5, 30
 LOW_AGREEMENT = 0.95
@@ -87,9 +93,7 @@ def tflite(
     samples = samples_of(signature, data)
     with new_file(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(to_tflite(model, signature, quantize, samples, io))
-        exported = tflite_interpreter.single_runner(
-            tflite_interpreter.open_interpreter(temporary), signature.names, partial(output_names, model)
-        )
+        exported = single_runner(open_interpreter(temporary), signature.names, partial(output_names, model))
         parity = compare(keras_function(model, signature), exported, samples)
         require_close(parity, quantize or "float32", precision(model))
         report = ExportReport(
@@ -102,7 +106,7 @@ def tflite(
             latency_ms=_latency(temporary),
             inputs=samples.source,
             samples=parity.samples,
-            operators=tuple(sorted(set(tflite_interpreter.operators(temporary)))),
+            operators=tuple(sorted(set(operators(temporary)))),
         )
     for words in _complaints(report, model, quantize):
         warn(words)
@@ -132,7 +136,7 @@ def static_signature(model: keras.Model, data: Any, size: int | Sequence[int] | 
         signature = signature.static([_sized(spec.name, spec.shape, size) for spec in signature.inputs])
     if data is not None:
         signature = signature.static([array.shape[1:] for array in samples_of(signature, data).first()])
-    free = [f"{spec.name} {spec.shape}" for spec in signature.inputs if spec.free]
+    free = [f"{spec.name} {spec.shape}" for spec in signature.inputs if None in spec.shape]
     if free:
         raise PruneError(
             f"A .tflite file has fixed sides, but these inputs have free ones: {', '.join(free)}. "
@@ -204,9 +208,8 @@ def _check_arguments(path: Path, quantize: str | None, data: Any, io: str) -> No
 
 
 def _latency(path: Path) -> float:
-    interpreter = tflite_interpreter.open_interpreter(
-        path
-    )  # a new one: a signature runner locks the interpreter it runs
-    tflite_interpreter.fill_inputs(interpreter)
-    times = [tflite_interpreter.time_invocation(interpreter) for _ in range(WARMUP + RUNS)]
+    # A new one: a signature runner locks the interpreter it runs.
+    interpreter = open_interpreter(path)
+    fill_inputs(interpreter)
+    times = [time_invocation(interpreter) for _ in range(WARMUP + RUNS)]
     return statistics.median(times[WARMUP:])

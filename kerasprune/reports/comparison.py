@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kerasprune.errors import PruneError, warn
 from kerasprune.files import write_rows
-from kerasprune.reports.numbers import ratio
+from kerasprune.reports.numbers import difference, moments, ratio
 from kerasprune.reports.record import Record, read
-from kerasprune.reports.tables import Rows
+from kerasprune.reports.tables import Rows, other_metrics, sides
 
 PROSE = {"why", "paper", "expected", "status"}  # what a run does not depend on
 _ABSENT = "–"
@@ -96,7 +95,11 @@ def compared(records: Sequence[Record]) -> list[dict[str, Any]]:
                 f"Expected runs that differ in something. Received: seed {', '.join(map(str, sorted(seeds)))} of "
                 f"{head or 'one recipe'}: what is twice makes the deviation too small."
             )
-        rows.append(head | {"runs": len(members)} | _moments([measures[index] for index in members], names))
+        row = head | {"runs": len(members)}
+        for name in names:
+            found = [measures[index].get(name) for index in members]
+            row |= moments(name, [value for value in found if value is not None])
+        rows.append(row)
     return rows
 
 
@@ -149,33 +152,21 @@ def _form(name: str) -> tuple[str, float, str, int]:
 
 
 def _measures(summary: Mapping[str, Any]) -> dict[str, float | None]:
-    dense = summary.get("dense") or {}
-    slim = summary.get("slim") or {}
-    accuracy = (slim or dense).get("accuracy")
+    dense, slim = sides(summary)
+    last = slim or dense
+    accuracy = last.get("accuracy")
     before = dense.get("accuracy") if slim else None
-    others = dict((slim or dense).get("metrics") or {})
-    if accuracy is None:
-        others = {"loss": (slim or dense).get("loss"), **others}
     return {
         "accuracy": accuracy,
-        "accuracy_change": None if accuracy is None or before is None else accuracy - before,
+        "accuracy_change": difference(accuracy, before),
         "dense_accuracy": before,
-        **{f"test_{name}": value for name, value in others.items()},
+        **{f"test_{name}": value for name, value in other_metrics(last, accuracy is not None).items()},
         "macs": ratio(slim.get("macs"), dense.get("macs")),
         "params": ratio(slim.get("params"), dense.get("params")),
         "sparsity": slim.get("sparsity"),
-        "latency_ms": (slim or dense).get("latency_ms"),
+        "latency_ms": last.get("latency_ms"),
         "seconds": summary.get("seconds"),
     }
-
-
-def _moments(measures: Sequence[Mapping[str, float | None]], names: Iterable[str]) -> dict[str, float | None]:
-    found: dict[str, float | None] = {}
-    for name in names:
-        values = [one[name] for one in measures if one.get(name) is not None]
-        found[name] = statistics.fmean(values) if values else None
-        found[f"{name}_deviation"] = statistics.stdev(values) if len(values) > 1 else None
-    return found
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from kerasprune.reports.figures import svg
+from kerasprune.reports.numbers import moments
 from kerasprune.reports.tables import Rows
 
 if TYPE_CHECKING:
@@ -44,13 +46,10 @@ def summarised(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         groups.setdefault((run["target"], run["method"]), []).append(run)
     rows = []
     for (target, method), members in groups.items():
-        row: dict[str, Any] = {"method": method, "target": target, "runs": len(members)}
-        row["measure"] = members[0]["measure"]
+        row = {"method": method, "target": target, "runs": len(members), "measure": members[0]["measure"]}
         row |= {name: statistics.fmean(one[name] for one in members) for name in SHARES}
         for name in SCORES:
-            values = [one[name] for one in members]
-            row[name] = statistics.fmean(values)
-            row[f"{name}_deviation"] = statistics.stdev(values) if len(values) > 1 else None
+            row |= moments(name, [one[name] for one in members])
         rows.append(row)
     sign = -1 if rows and rows[0]["measure"] == "accuracy" else 1  # a small loss is good
     return sorted(rows, key=lambda row: (-row["target"], sign * row["validation"]))
@@ -91,18 +90,11 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> str:
     def paint(figure: Figure) -> None:
         for axes, (share, title) in zip(figure.subplots(1, len(AXES), sharey=True), AXES, strict=True):
             for method in dict.fromkeys(row["method"] for row in rows if row["method"] != DENSE):
-                points = sorted((row for row in rows if row["method"] == method), key=lambda row: row[share])
-                errors = [row["test_deviation"] or 0 for row in points]
-                axes.errorbar(
-                    [row[share] for row in points],
-                    [row["test"] for row in points],
-                    errors,
-                    label=method,
-                    marker="o",
-                    markersize=3,
-                    capsize=2,
-                    linewidth=1,
-                )
+                found = [
+                    (row[share], row["test"], row["test_deviation"] or 0) for row in rows if row["method"] == method
+                ]
+                points = zip(*sorted(found, key=itemgetter(0)), strict=True)
+                axes.errorbar(*points, label=method, marker="o", markersize=3, capsize=2, linewidth=1)
             if dense is not None:
                 axes.axhline(dense["test"], color="black", linewidth=0.7, linestyle=":", label=DENSE)
             axes.set_xlabel(title)

@@ -41,8 +41,7 @@ def dependencies(record: Record) -> str | None:
         'font-family="sans-serif" font-size="10">'
     ]
     parts += [_arc(height[read], height[made], layer) for read, made, layer in record.graph["edges"] if read != made]
-    for group in groups:
-        parts.append(_bar(group, height[group["name"]], room * group["size"] / widest))
+    parts += [_bar(group, height[group["name"]], room * group["size"] / widest) for group in groups]
     return "\n".join([*parts, "</svg>"])
 
 

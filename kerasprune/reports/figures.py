@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kerasprune.errors import is_number
 from kerasprune.reports.colours import DENSE, SLIM
 from kerasprune.reports.record import Norms, Record
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SCALE_BINS = 50
 MEASURES = ("loss", "accuracy")
+MOMENTS = 4  # of the training, side by side
 CURVES = 8  # groups drawn one by one; all others only enter the mean
 
 
@@ -38,7 +40,7 @@ def widths(record: Record) -> str | None:
         axes.set_yticks(rows, names, fontsize=7)
         axes.set_ylim(-0.7, len(names) - 0.3)
         axes.set_xlabel("channels")
-        _legend(axes)
+        axes.legend(fontsize=7, frameon=False)
 
     return svg(draw, height=0.9 + 0.19 * len(names))
 
@@ -46,21 +48,23 @@ def widths(record: Record) -> str | None:
 def curves(record: Record) -> str | None:
     """Draws loss and accuracy of training and validation over the epochs of all stages, one after another."""
     rows = [row for row in record.metrics if row.get("stage")]
-    shown = [measure for measure in MEASURES if any(_is_number(row.get(key)) for row in rows for key in _keys(measure))]
+    sides = (("", "training", DENSE), ("val_", "validation", SLIM))
+    shown = [one for one in MEASURES if any(is_number(row.get(side + one)) for row in rows for side, *_ in sides)]
     if not shown:
         return None
 
     def draw(figure: Figure) -> None:
         for axes, measure in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
-            for key, label, colour in zip(_keys(measure), ("training", "validation"), (DENSE, SLIM), strict=True):
-                points = [(index, row[key]) for index, row in enumerate(rows) if _is_number(row.get(key))]
+            for side, label, colour in sides:
+                key = side + measure
+                points = [(index, row[key]) for index, row in enumerate(rows) if is_number(row.get(key))]
                 if points:
                     axes.plot(*zip(*points, strict=True), color=colour, label=label, marker=".", markersize=3)
             _mark_stages(axes, [str(row["stage"]).partition(",")[0] for row in rows])  # the recipes of a round are one
             axes.set_xlim(-0.5, max(len(rows), 2) - 0.5)
             axes.set_ylabel(measure)
             axes.set_xlabel("epoch, all stages one after another")
-            _legend(axes)
+            axes.legend(fontsize=7, frameon=False)
 
     return svg(draw, height=3.2)
 
@@ -77,7 +81,8 @@ def spread(record: Record) -> str | None:
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        for name in _some(list(values), CURVES):
+        for index in _spaced(len(values), CURVES):
+            name = list(values)[index]
             axes.plot(record.norms.steps, values[name], linewidth=1, alpha=0.7, label=name)
         mean = np.mean(list(values.values()), axis=0)
         axes.plot(record.norms.steps, mean, color="black", linewidth=2, label=f"mean of {len(values)} groups")
@@ -96,8 +101,9 @@ def filters(record: Record) -> str | None:
     """
     if record.norms is None or not record.norms.groups:
         return None
-    names = _some(list(record.norms.groups), 3)
-    moments = np.unique(np.linspace(0, len(record.norms.steps) - 1, 4).round().astype(int))
+    every = list(record.norms.groups)
+    names = [every[index] for index in _spaced(len(every), 3)]
+    moments = _spaced(len(record.norms.steps), MOMENTS)
 
     def draw(figure: Figure) -> None:
         grid = figure.subplots(len(names), len(moments), squeeze=False, sharey=True)
@@ -123,7 +129,7 @@ def scales(record: Record) -> str | None:
     if record.scales is None or not record.scales.groups:
         return None
     pooled = np.concatenate(list(record.scales.groups.values()), axis=1)
-    moments = np.unique(np.linspace(0, len(record.scales.steps) - 1, 4).round().astype(int))
+    moments = _spaced(len(record.scales.steps), MOMENTS)
     edges = np.linspace(0, max(1.0, pooled.max()), SCALE_BINS + 1)
 
     def draw(figure: Figure) -> None:
@@ -141,18 +147,17 @@ def scales(record: Record) -> str | None:
 
 def sizes(record: Record) -> str | None:
     """Draws the bytes and the latency of every exported file."""
-    exports = [export for export in record.summary.get("exports") or () if _is_number(export.get("bytes"))]
+    exports = [export for export in record.summary.get("exports") or () if is_number(export.get("bytes"))]
     if not exports:
         return None
     names = [str(export["format"]) for export in exports]
 
     def draw(figure: Figure) -> None:
-        for axes, key, scale, label in zip(
-            figure.subplots(1, 2), ("bytes", "latency_ms"), (1 / 1024, 1), ("KiB", "latency, ms"), strict=True
-        ):
-            values = [scale * (export.get(key) or 0) for export in exports]
-            axes.barh(np.arange(len(names))[::-1], values, color=SLIM)
-            axes.set_yticks(np.arange(len(names))[::-1], names, fontsize=7)
+        rows = np.arange(len(names))[::-1]
+        shown = (("bytes", 1 / 1024, "KiB"), ("latency_ms", 1, "latency, ms"))
+        for axes, (key, scale, label) in zip(figure.subplots(1, 2), shown, strict=True):
+            axes.barh(rows, [scale * (export.get(key) or 0) for export in exports], color=SLIM)
+            axes.set_yticks(rows, names, fontsize=7)
             axes.set_xlabel(label)
 
     return svg(draw, height=0.9 + 0.25 * len(names))
@@ -179,14 +184,9 @@ def relative_norms(values: np.ndarray) -> np.ndarray:
     return values / np.maximum(values.max(axis=1, keepdims=True), 1e-12)
 
 
-def _keys(measure: str) -> tuple[str, str]:
-    """Returns what a measure is called on training and on validation examples."""
-    return measure, f"val_{measure}"
-
-
-def _some(names: list[str], most: int) -> list[str]:
-    indices = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
-    return [names[index] for index in indices]
+def _spaced(count: int, most: int) -> np.ndarray:
+    """Returns numbers from 0 to the last of `count`, evenly spaced and `most` at the most."""
+    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
 
 
 def _mark_stages(axes: Axes, stages: list[str]) -> None:
@@ -195,15 +195,6 @@ def _mark_stages(axes: Axes, stages: list[str]) -> None:
         axes.axvline(index - 0.5, color="grey", linewidth=0.5, linestyle=":")
         height = 1.01 + 0.05 * (number % 2)  # neighbours at two heights, so that short stages stay legible
         axes.text(index, height, stages[index], fontsize=7, transform=axes.get_xaxis_transform())
-
-
-def _legend(axes: Axes) -> None:
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=7, frameon=False)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and bool(np.isfinite(value))
 
 
 def svg(draw: Callable[[Figure], None], *, height: float) -> str:

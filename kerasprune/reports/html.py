@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +36,11 @@ def inlined(svg: str, name: str, caption: str, colours: Mapping[str, str]) -> st
     body = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     root, body = re.match(r"<svg([^>]*)>(.*)", body, re.DOTALL).groups()
     box = re.search(r'viewBox="([^"]*)"', root)
-    shape = box[1] if box else " ".join(["0 0", *(_length(root, side) for side in ("width", "height"))])
+    shape = (
+        box[1]
+        if box
+        else " ".join(["0 0", *(re.search(rf'\b{side}="([\d.]+)', root)[1] for side in ("width", "height"))])
+    )
     kept = "".join(re.findall(r' font-(?:family|size)="[^"]*"', root))
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = re.sub(r"url\(#", f"url(#{name}-", body)
@@ -47,19 +50,11 @@ def inlined(svg: str, name: str, caption: str, colours: Mapping[str, str]) -> st
     return f'<svg viewBox="{shape}"{kept} role="img" aria-label="{escape(caption)}">{body.strip()}'
 
 
-def _length(root: str, side: str) -> str:
-    return re.search(rf'\b{side}="([\d.]+)', root)[1]
-
-
 Figure = tuple[str, Callable[[Record], str | None], str]
 """A heading, empty below another figure's; a function that returns SVG, or `None` for nothing to draw; a caption."""
 FIGURES: tuple[Figure, ...] = (
     ("Channels kept", figures.widths, "Channels of each group before and after."),
-    (
-        "Training",
-        figures.curves,
-        "Loss and accuracy over all stages; dotted lines mark where a stage begins.",
-    ),
+    ("Training", figures.curves, "Loss and accuracy over all stages; dotted lines mark where a stage begins."),
     (
         "Norms of what the penalty is on",
         figures.spread,
@@ -111,8 +106,8 @@ def page(record: Record) -> str:
     """
     template = string.Template(resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
     return template.substitute(
-        title=html.escape(record.title),
-        why=html.escape(str(record.recipe.get("why") or "")),
+        title=escape(record.title),
+        why=escape(str(record.recipe.get("why") or "")),
         notes=_notes(record),
         sections="\n".join([*_tables(record), *_figures(record), *_layers(record), _recipe(record)]),
     )
@@ -124,28 +119,22 @@ def _notes(record: Record) -> str:
         notes.append("Smoke run: generated images and one epoch per stage. Its figures say nothing about accuracy.")
     if record.recipe.get("status") == "not run in full":
         notes.append("This recipe states a published schedule that was not run in full here.")
-    return "\n".join(f'<p class="note">{html.escape(note)}</p>' for note in notes)
+    return "\n".join(f'<p class="note">{escape(note)}</p>' for note in notes)
 
 
 def _tables(record: Record) -> list[str]:
-    parts = [
-        "<h2>Before and after</h2>",
-        _table(("", "dense", "slim", "change"), tables.before_after(record.summary)),
-    ]
-    promised = tables.expected(record.recipe, record.summary)
-    if promised:
-        parts += ["<h2>Expected</h2>", _table(("", "expected", "here", ""), promised)]
-    stepwise = tables.steps(record.summary)
-    if stepwise:
-        header = ("on validation examples", "accuracy", "loss", "error of the outputs")
-        parts += ["<h2>Step by step</h2>", _table(header, stepwise)]
-    written = tables.exports(record.summary)
-    if written:
-        header = ("format", "bytes", "in gzip", "same class as Keras", "largest error", "latency, milliseconds")
-        parts += ["<h2>Exports</h2>", _table(header, written)]
-    about = tables.about(record.recipe, record.summary)
-    if about:
-        parts += ["<h2>This run</h2>", _table((), about, "words")]
+    exported = ("format", "bytes", "in gzip", "same class as Keras", "largest error", "latency, milliseconds")
+    stepwise = ("on validation examples", "accuracy", "loss", "error of the outputs")
+    sections = (
+        ("Expected", ("", "expected", "here", ""), tables.expected(record.recipe, record.summary)),
+        ("Step by step", stepwise, tables.steps(record.summary)),
+        ("Exports", exported, tables.exports(record.summary)),
+        ("This run", (), tables.about(record.recipe, record.summary)),
+    )
+    parts = ["<h2>Before and after</h2>", _table(("", "dense", "slim", "change"), tables.before_after(record.summary))]
+    for title, header, rows in sections:
+        if rows:
+            parts += [f"<h2>{title}</h2>", _table(header, rows)]
     return parts
 
 
@@ -165,11 +154,9 @@ def _figures(record: Record) -> list[str]:
         svg = draw(record)
         if svg is None:
             continue
-        parts.append(f"<h2>{html.escape(title)}</h2>" if title else "")
+        parts.append(f"<h2>{escape(title)}</h2>" if title else "")
         figure = inlined(svg, f"figure{number}", caption, STYLES)
-        parts.append(
-            f'<figure><div class="scroll">{figure}</div><figcaption>{html.escape(caption)}</figcaption></figure>'
-        )
+        parts.append(f'<figure><div class="scroll">{figure}</div><figcaption>{escape(caption)}</figcaption></figure>')
     return parts
 
 
@@ -185,17 +172,17 @@ def _recipe(record: Record) -> str:
     if not record.recipe:
         return ""
     text = yaml.safe_dump(dict(record.recipe), sort_keys=False, allow_unicode=True)
-    shown = f"<summary>Everything that it says</summary><pre>{html.escape(text)}</pre>"
+    shown = f"<summary>Everything that it says</summary><pre>{escape(text)}</pre>"
     return f"<h2>Recipe</h2>\n<details>{shown}</details>"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "numbers") -> str:
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>\n" for row in rows)
-    above = f"<thead><tr>{head}</tr></thead>\n" if header else ""
+    kind, above = ("numbers", f"<thead><tr>{head}</tr></thead>\n") if header else ("words", "")
     return f'<div class="scroll"><table class="{kind}">{above}<tbody>\n{body}</tbody></table></div>'
 
 
 def _cell(text: str) -> str:
     kind = f' class="{text}"' if text in {"met", "missed"} else ""
-    return f"<td{kind}>{html.escape(text)}</td>"
+    return f"<td{kind}>{escape(text)}</td>"

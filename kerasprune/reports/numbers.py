@@ -1,11 +1,27 @@
-"""Numbers as people read them, and the one division that may have nothing to divide."""
+"""Numbers as people read them, and the arithmetic of numbers that may be missing."""
 
 from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
 
 
 def ratio(numerator: float | None, denominator: float | None) -> float | None:
     """Returns the quotient, or `None` where either side is missing or the denominator is zero."""
     return None if numerator is None or not denominator else numerator / denominator
+
+
+def difference(after: float | None, before: float | None) -> float | None:
+    """Returns `after − before`, or `None` where either is missing."""
+    return None if after is None or before is None else after - before
+
+
+def moments(name: str, values: Sequence[float]) -> dict[str, float | None]:
+    """Returns the mean under a name, and the deviation under `<name>_deviation`; `None` where values are too few."""
+    return {
+        name: statistics.fmean(values) if values else None,
+        f"{name}_deviation": statistics.stdev(values) if len(values) > 1 else None,
+    }
 
 
 def duration(seconds: float) -> str:

@@ -79,32 +79,31 @@ def read(folder: Path | str) -> Record:
         PruneError: The folder is no run folder, the run has not come to its summary, or a file is damaged.
     """
     folder = Path(folder)
-    summary = folder / "summary.json"
     if not folder.is_dir():
         raise PruneError(f"Expected a run folder. Received: {str(folder)!r}, which is no folder.")
-    if not summary.exists():
+    if not (folder / "summary.json").exists():
         raise PruneError(
             f"Expected a run folder with a summary.json. Received: {str(folder)!r}. "
             "If the run was interrupted, finish it with 'kerasprune run … --resume'."
         )
-    return Record(
-        title=folder.resolve().name,
-        recipe=_optional(folder / "recipe.yaml", _yaml, {}),
-        summary={"layers": _optional(folder / "costs.json", _layers, []), **_parsed(summary, _json)},
-        metrics=_optional(folder / "metrics.csv", _rows, ()),
-        widths=_optional(folder / "widths.json", _widths, {}),
-        norms=_optional(folder / "norms.npz", _norms, None),
-        scales=_optional(folder / "scales.npz", _norms, None),
-        graph=_optional(folder / "graph.json", _json, {}),
-        points=_optional(folder / "points.json", _json, {}),
-        maps=_optional(folder / "maps.npz", _arrays, {}),
-        space=_optional(folder / "space.csv", _rows, ()),
-        candidates=_optional(folder / "candidates.csv", _rows, ()),
-    )
-
-
-def _optional(path: Path, parse: Callable[[Path], Value], missing: Value) -> Value:
-    return _parsed(path, parse) if path.exists() else missing
+    files = {
+        "recipe": ("recipe.yaml", _yaml),
+        "layers": ("costs.json", _layers),
+        "summary": ("summary.json", _json),
+        "metrics": ("metrics.csv", _rows),
+        "widths": ("widths.json", _widths),
+        "norms": ("norms.npz", _norms),
+        "scales": ("scales.npz", _norms),
+        "graph": ("graph.json", _json),
+        "points": ("points.json", _json),
+        "maps": ("maps.npz", _arrays),
+        "space": ("space.csv", _rows),
+        "candidates": ("candidates.csv", _rows),
+    }
+    found = {name: _parsed(folder / file, parse) for name, (file, parse) in files.items() if (folder / file).exists()}
+    # Version 0.1 and 0.2 wrote no layers into summary.json.
+    found["summary"] = {"layers": found.pop("layers", []), **found["summary"]}
+    return Record(**{"title": folder.resolve().name, "recipe": {}, **found})
 
 
 def _parsed(path: Path, parse: Callable[[Path], Value]) -> Value:
@@ -130,14 +129,11 @@ def _yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     text = read_text(path, "the recipe of the run", MOST_RECIPE)
-    begins = (yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken)
-    begins += (yaml.BlockSequenceStartToken, yaml.BlockMappingStartToken)
-    ends = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
     depth = 0
-    for token in yaml.scan(text):  # one by one, so that what is refused is not read to its end
-        if isinstance(token, yaml.AliasToken):
+    for event in yaml.parse(text):  # one by one, so that what is refused is not read to its end
+        if isinstance(event, yaml.AliasEvent):
             raise ValueError("expected no aliases, which runs do not write")
-        depth += isinstance(token, begins) - isinstance(token, ends)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MOST_LEVELS:
             raise ValueError(f"expected at most {MOST_LEVELS} levels")
     data = yaml.safe_load(text)
@@ -164,7 +160,6 @@ def _widths(path: Path) -> dict[str, tuple[int, int]]:
 
 
 def _layers(path: Path) -> list[dict[str, Any]]:
-    # Version 0.1 and 0.2 wrote no layers into summary.json.
     return layers_of(_json(path))
 
 

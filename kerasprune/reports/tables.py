@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kerasprune.reports.numbers import count, duration, figure, milliseconds, percent, points, ratio, scientific, times
+from kerasprune.reports.numbers import (
+    count,
+    difference,
+    duration,
+    figure,
+    milliseconds,
+    percent,
+    points,
+    ratio,
+    scientific,
+    times,
+)
 
 _NAMES = {"macs": "multiply–adds (MACs) kept", "params": "parameters kept"}
 
 Rows = list[tuple[str, ...]]
+Form = Callable[[float | None], str]
+Change = Callable[[float | None, float | None], str]
 
 
 def before_after(summary: Mapping[str, Any]) -> Rows:
-    """Returns the rows `(what, dense, slim, change)` of the two models.
+    """Returns the rows `(what, both, change)` of the two models.
 
     The change of the parameters and of the multiply–adds (MACs) is the parameter-reduction ratio and the
     FLOPs-reduction ratio, `1 − params(slim) / params(dense)` and `1 − MACs(slim) / MACs(dense)`.
@@ -34,32 +47,63 @@ def before_after(summary: Mapping[str, Any]) -> Rows:
     Reference:
         Accelerate CNNs from Three Dimensions (Wang et al., ICML 2021), Eq. 9.
     """
-    dense = summary.get("dense") or {}
-    slim = summary.get("slim") or {}
+    both = sides(summary)
+    removed = summary.get("removed") or ()
+    judged_by_accuracy = any(one.get("accuracy") is not None for one in both)
+    others = [other_metrics(one, judged_by_accuracy) for one in both]
     rows = [
-        ("test accuracy", *_cells(dense, slim, "accuracy", percent), _points(dense, slim)),
-        *_other_metrics(dense, slim),
-        ("parameters", *_cells(dense, slim, "params", count), _reduction(dense, slim, "params")),
-        (
-            "parameters not zero",
-            *_cells(dense, slim, "nonzero", count),
-            _reduction(dense, slim, "nonzero"),
-        ),
-        ("multiply–adds (MACs)", *_cells(dense, slim, "macs", count), _speedup(dense, slim)),
-        (
-            "TFLite file, bytes",
-            *_cells(dense, slim, "tflite_bytes", count),
-            _reduction(dense, slim, "tflite_bytes"),
-        ),
-        ("blocks dropped whole", "–", *_dropped(summary.get("removed") or ())),
-        ("latency, milliseconds", *_cells(dense, slim, "latency_ms", milliseconds), _faster(dense, slim)),
+        _row("test accuracy", "accuracy", both, percent, _points),
+        *(_row(f"test {name.replace('_', ' ')}", name, others, figure, _difference) for name in others[0] | others[1]),
+        _row("parameters", "params", both, count, _reduction),
+        _row("parameters not zero", "nonzero", both, count, _reduction),
+        _row("multiply–adds (MACs)", "macs", both, count, _speedup),
+        _row("TFLite file, bytes", "tflite_bytes", both, count, _reduction),
+        ("blocks dropped whole", "–", str(len(removed) or "–"), ", ".join(removed)),
+        _row("latency, milliseconds", "latency_ms", both, milliseconds, _faster),
     ]
     return [row for row in rows if any(cell != "–" for cell in row[1:3])]
 
 
-def _dropped(names: Sequence[str]) -> tuple[str, str]:
-    """Returns how many blocks are gone, and which."""
-    return (str(len(names)), ", ".join(names)) if names else ("–", "")
+def sides(summary: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Returns what was measured of the dense model and of the slim one; nothing where there is none."""
+    return summary.get("dense") or {}, summary.get("slim") or {}
+
+
+def other_metrics(model: Mapping[str, Any], judged_by_accuracy: bool) -> dict[str, float | None]:
+    """Returns what was measured of a model beside accuracy; the loss too where there is no accuracy."""
+    loss = {} if judged_by_accuracy else {"loss": model.get("loss")}
+    return loss | dict(model.get("metrics") or {})
+
+
+def _row(what: str, key: str, both: Sequence[Mapping[str, Any]], form: Form, change: Change) -> tuple[str, ...]:
+    before, after = (one.get(key) for one in both)
+    return what, form(before), form(after), change(before, after)
+
+
+def _points(before: float | None, after: float | None) -> str:
+    return points(difference(after, before))
+
+
+def _difference(before: float | None, after: float | None) -> str:
+    change = difference(after, before)
+    return "–" if change is None else f"{change:+.4g}"
+
+
+def _reduction(before: float | None, after: float | None) -> str:
+    kept = ratio(after, before)
+    if kept is None:
+        return "–"
+    return f"{100 * (1 - kept):.1f} % fewer" if kept <= 1 else f"{100 * (kept - 1):.1f} % more"
+
+
+def _speedup(before: float | None, after: float | None) -> str:
+    fewer = _reduction(before, after)
+    return fewer if fewer == "–" else f"{fewer}, {times(ratio(before, after))}"
+
+
+def _faster(before: float | None, after: float | None) -> str:
+    factor = ratio(before, after)
+    return "–" if factor is None else f"{times(factor)} as fast"
 
 
 _STEPS = {
@@ -117,7 +161,7 @@ def exports(summary: Mapping[str, Any]) -> Rows:
 
 
 def layers(summary: Mapping[str, Any]) -> Rows:
-    """Returns the rows `(layer, class, parameters dense, slim, MACs dense, slim, MACs kept)`, and their totals.
+    """Returns the rows `(layer, class, parameters both, MACs both, MACs kept)`, and their totals.
 
     Args:
         summary: What `summary.json` holds, with `layers` as `layers_of` makes them.
@@ -171,23 +215,15 @@ def about(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Rows:
     """Returns the rows `(what, in words)` of when, where and with what a run was made, as far as it is known."""
     machine, threads = summary.get("machine") or {}, summary.get("threads") or {}
     versions = summary.get("versions") or {}
-    memory = machine.get("memory_gib")
+    cores, memory = machine.get("cores"), machine.get("memory_gib")
+    size = (cores and f"{cores} cores", memory and f"{memory:g} GiB of memory")
+    parts = (machine.get("processor"), *size, machine.get("system"), *(machine.get("devices") or ()))
     facts = {
         "finished": summary.get("date"),
         "duration": None if summary.get("seconds") is None else duration(summary["seconds"]),
         "seed": recipe.get("seed"),
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "machine": ", ".join(
-            str(part)
-            for part in (
-                machine.get("processor"),
-                machine.get("cores") and f"{machine['cores']} cores",
-                memory and f"{memory:g} GiB of memory",
-                machine.get("system"),
-                *(machine.get("devices") or ()),
-            )
-            if part
-        ),
+        "machine": ", ".join(str(part) for part in parts if part),
         "threads": ", ".join(f"{name} {number}" for name, number in threads.items()),
     }
     return [(name, str(fact)) for name, fact in facts.items() if fact not in (None, "")]
@@ -207,52 +243,9 @@ def expected(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Rows:
     ]
 
 
-def _cells(dense: Mapping[str, Any], slim: Mapping[str, Any], key: str, form: Any) -> tuple[str, str]:
-    return form(dense.get(key)), form(slim.get(key))
-
-
-def _other_metrics(dense: Mapping[str, Any], slim: Mapping[str, Any]) -> Rows:
-    """Returns the rows of what was measured beside accuracy; the loss where there is no accuracy."""
-    sides = [dict(side.get("metrics") or {}) for side in (dense, slim)]
-    if dense.get("accuracy") is None and slim.get("accuracy") is None:
-        sides = [{"loss": side.get("loss"), **found} for side, found in zip((dense, slim), sides, strict=True)]
-    return [
-        (f"test {name.replace('_', ' ')}", *(figure(side.get(name)) for side in sides), _difference(name, *sides))
-        for name in dict.fromkeys(name for side in sides for name in side)
-    ]
-
-
-def _difference(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    both = before.get(name), after.get(name)
-    return "–" if None in both else f"{both[1] - both[0]:+.4g}"
-
-
-def _points(dense: Mapping[str, Any], slim: Mapping[str, Any]) -> str:
-    before, after = dense.get("accuracy"), slim.get("accuracy")
-    return "–" if before is None or after is None else points(after - before)
-
-
-def _reduction(dense: Mapping[str, Any], slim: Mapping[str, Any], key: str) -> str:
-    kept = ratio(slim.get(key), dense.get(key))
-    if kept is None:
-        return "–"
-    return f"{100 * (1 - kept):.1f} % fewer" if kept <= 1 else f"{100 * (kept - 1):.1f} % more"
-
-
 def _share(pair: Sequence[float]) -> str:
     kept = ratio(pair[1], pair[0])
     return "–" if kept is None else f"{100 * kept:.1f} %"
-
-
-def _speedup(dense: Mapping[str, Any], slim: Mapping[str, Any]) -> str:
-    if ratio(slim.get("macs"), dense.get("macs")) is None:
-        return "–"
-    return f"{_reduction(dense, slim, 'macs')}, {times(ratio(dense.get('macs'), slim.get('macs')))}"
-
-
-def _faster(dense: Mapping[str, Any], slim: Mapping[str, Any]) -> str:
-    factor = ratio(dense.get("latency_ms"), slim.get("latency_ms"))
-    return "–" if factor is None else f"{times(factor)} as fast"
 
 
 SLACK = 0.001 + 1e-9  # of a fraction: a tenth of a point, and what differences of floats lose
@@ -293,13 +286,11 @@ def judged(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> list[dict[s
 
 
 def _measured(summary: Mapping[str, Any]) -> dict[str, float | None]:
-    dense = summary.get("dense") or {}
-    slim = summary.get("slim") or {}
-    before, after = dense.get("accuracy"), slim.get("accuracy")
+    dense, slim = sides(summary)
     return {
-        "dense_accuracy": before,
-        "accuracy": after,
-        "accuracy_change": None if before is None or after is None else after - before,
+        "dense_accuracy": dense.get("accuracy"),
+        "accuracy": slim.get("accuracy"),
+        "accuracy_change": difference(slim.get("accuracy"), dense.get("accuracy")),
         "macs": ratio(slim.get("macs"), dense.get("macs")),
         "params": ratio(slim.get("params"), dense.get("params")),
         "speedup": ratio(dense.get("macs"), slim.get("macs")),

@@ -113,7 +113,7 @@ def test_what_fit_takes_is_read_by_one_class(form):
     model, examples = network(), Examples(data, batch=20)
     assert examples.labelled and examples.steps() == 4
     assert np.array_equal(joined(examples.first(model, 40))[0], X[:40].astype("float32"))
-    assert [each.size for each in examples.labelled_batches(model, most=50)] == [20, 20, 10]
+    assert [each.size for each in batches(examples.batches(), model, most=50)] == [20, 20, 10]
     assert len(examples.labels) == (20 if form in ("a data set", "a data set by name", "numbered", "a loader") else 70)
 
 
@@ -122,7 +122,7 @@ def test_inputs_alone_are_no_labels():
         examples = Examples(data)
         assert not examples.labelled and np.array_equal(joined(examples.first(network(), 70))[0], X.astype("float32"))
         with pytest.raises(kp.PruneError, match="This criterion needs labels"):
-            list(examples.labelled_batches(network()))
+            list(batches(examples.batches(), network()))
 
 
 READERS = {
