@@ -9,8 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, whole_number_faults
-from kerasprune.papers.three_dimensions.constraints import Constraint, Optimum, constrained
-from kerasprune.papers.three_dimensions.kkt import slope
+from kerasprune.papers.three_dimensions.constraints import Constraint, Optimum, constrained, slope
 
 Values = float | Sequence[float] | np.ndarray
 
