@@ -89,7 +89,7 @@ class Smooth(Constraint):
         starts = np.array(list(self._starts(cost, lower)))
         seeds = _apart(starts[np.argsort(-value(starts).real, kind="stable")])
         found = [*seeds, *(self._followed(value, cost, lower, seed) for seed in seeds)]
-        met = np.array([x for x in found if abs(self.cost(x) - cost) <= _MET])
+        met = np.array([x for x in found if abs(self.cost(x) - cost) <= 10 * _MET])
         values = value(met).real
         best = met[values >= values.max() - 1e-9 * np.abs(values).max()]
         kkt, multiplier, point = min(((*self._residual(value, lower, x), x) for x in best), key=lambda one: one[0])
