@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import keras
@@ -15,11 +14,12 @@ from kerasprune.errors import PruneError, formerly, raise_faults, whole_number_f
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensions.depth_width_resolution import (
     Extent,
+    Judges,
     Point,
     check_blocks,
     check_rounds,
+    continued,
     measured_point,
-    next_plan,
     steps,
 )
 from kerasprune.papers.three_dimensions.plan_masks import PlanMasks
@@ -203,8 +203,7 @@ class ShrinkRounds(PruningCallback):
         slim = rebuild(self.model, plan, absorb=False)
         side = plan.resolution or self._extent.side
         point = measured_point(slim, self._extent, side, float(logs[self.monitor]), plan)
-        row = list(point.facts.values())
-        notes["points"] = np.concatenate([notes["points"], [row]])
+        notes["points"] = np.concatenate([notes["points"], [list(point.facts.values())]])
         notes["plans"] = np.append(notes["plans"], _written(plan))
         if len(notes["points"]) < self.rounds:
             self._shrink(slim)
@@ -213,8 +212,8 @@ class ShrinkRounds(PruningCallback):
         """Takes the next step; what is removed is judged on the network as it would be built now."""
         notes, plan = self.session.notes, self.plan
         fraction = self._fraction(len(notes["points"]) + 1)
-        step = next_plan(slim, self._extent, self.dimension, fraction, self.data, self.blocks, self.channels, self.seed)
-        plan = replace(plan.then(step), fingerprint=plan.fingerprint or step.fingerprint)
+        judges = Judges(self.blocks, self.channels, self.data, self.seed)
+        plan = continued(plan, judges.next_plan(slim, self._extent, self.dimension, fraction))
         notes["plans"] = np.array([_written(plan), *notes["plans"][1:]])
         if self._plan_masks is not None:
             self._plan_masks.assign(plan)
