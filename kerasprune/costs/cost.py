@@ -24,6 +24,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan, plan_faults
 from kerasprune.rules.gate import Gate
+from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import cut
 
 _UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds says nothing
@@ -120,8 +121,6 @@ def cost(
         >>> cost(model).macs  # 3·3·3·4 weights, 64 positions
         6912
     """
-    from kerasprune.surgery.absorb import fold
-
     graph = graph_at(model, plan, resolution)
     applied = cut(graph, plan or Plan({}, coupling=graph.coupling))
     raise_faults("The costs cannot be counted:", macs_of_faults(graph, macs_of))
@@ -325,20 +324,12 @@ def _layer_costs(
             macs = macs_of[layer.name]
         elif layer.name in unknown and not kernels:
             estimated = _estimated(graph, layer)
-        bias = added.get(id(layer), 0)
+        kind, bias, multiplied = type(layer).__name__, added.get(id(layer), 0), products[id(layer)]
         stored = sum(size * _item_size(w.dtype) for size, w in zip(sizes, weights, strict=True))
-        costs.append(
-            LayerCost(
-                name=layer.name,
-                kind=type(layer).__name__,
-                params=sum(sizes) + bias,
-                macs=macs,
-                activations=outputs[id(layer)] if kernels else 0,
-                bytes=stored + (bias * _item_size(layer.variable_dtype) if bias else 0),
-                estimated=estimated,
-                products=products[id(layer)],
-            )
-        )
+        stored += bias * _item_size(layer.variable_dtype) if bias else 0
+        activations = outputs[id(layer)] if kernels else 0
+        params = sum(sizes) + bias
+        costs.append(LayerCost(layer.name, kind, params, macs, activations, stored, estimated, multiplied))
     return costs
 
 

@@ -158,14 +158,12 @@ class Volume(Smooth):
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 4, after Tan and Le, EfficientNet.
     """
 
-    _POWERS = np.array([1.0, 2.0, 2.0])
-
     def __init__(self) -> None:
         super().__init__(lambda d, w, r: d * w**2 * r**2)
 
     def gradient(self, point: np.ndarray) -> np.ndarray:
         """Returns `C · (1/d, 2/w, 2/r)`."""
-        return self.cost(point) * self._POWERS / point
+        return self.cost(point) * np.array([1, 2, 2]) / point
 
 
 class Buildable(Constraint):

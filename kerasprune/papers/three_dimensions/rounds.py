@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -90,17 +91,10 @@ def rounds(
     if dimension == "depth":
         check_blocks(model, extent)
     judges = Judges(blocks, channels, data, seed)
-    settings = {
-        "dimension": dimension,
-        "keep": keep,
-        "rounds": rounds,
-        "epochs_per_round": epochs_per_round,
-        "side": extent.side,
-        "seed": seed,
-        "model": trace(model, unknown="freeze").fingerprint,
-        "weights": checksum(model),
-    }
-    store = Store(folder, dimension, settings | judges.described((dimension,)))
+    settings = {"dimension": dimension, "keep": keep, "rounds": rounds, "epochs_per_round": epochs_per_round}
+    settings |= {"side": extent.side, "seed": seed, "weights": checksum(model)}
+    settings |= {"model": trace(model, unknown="freeze").fingerprint} | judges.described((dimension,))
+    store = Store(folder, dimension, settings)
     before, done, points = model, NOTHING, []
     for number, fraction in enumerate(steps(keep, rounds), 1):
 
@@ -135,12 +129,10 @@ def built_point(
 
 
 def _accuracy(returned: Any) -> float:
-    try:
-        accuracy = float(returned)
-    except (TypeError, ValueError):
-        raise PruneError(
-            f"Expected a finite accuracy from fit. Received: {returned!r}. Let fit return what it measures."
-        ) from None
-    if not np.isfinite(accuracy):
-        raise PruneError(f"Expected a finite accuracy from fit. Received: {accuracy!r}. Training may have diverged.")
-    return accuracy
+    with contextlib.suppress(TypeError, ValueError):
+        if np.isfinite(float(returned)):
+            return float(returned)
+    raise PruneError(
+        f"Expected a finite accuracy from fit. Received: {returned!r}. Let fit return what it measures; where that is "
+        "not finite, training may have diverged."
+    )

@@ -13,6 +13,7 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, formerly, raise_faults, whole_number_faults
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensions.depth_width_resolution import (
+    NOTHING,
     Extent,
     Judges,
     Point,
@@ -108,18 +109,13 @@ class ShrinkRounds(PruningCallback):
         """One point for every round that is over: what was built, its accuracy, its costs, its plan; no model."""
         if self.session is None:
             return []
-        rows, plans = self.session.notes["points"].tolist(), self._plans[1:]
-        return [Point(*row[:4], *map(int, row[4:]), plan) for row, plan in zip(rows, plans, strict=True)]
+        rows, plans = self.session.notes["points"].tolist(), self.session.notes["plans"][1:]
+        return [Point(*row[:4], *map(int, row[4:]), _read(plan)) for row, plan in zip(rows, plans, strict=True)]
 
     @property
     def plan(self) -> Plan:
         """What is kept at this moment: what to hand to `kp.rebuild(…, absorb=False)` after `fit`."""
-        return Plan({}) if self.session is None else self._plans[0]
-
-    @property
-    def _plans(self) -> list[Plan]:
-        """The plan of this moment, then those of the points."""
-        return [_read(text) for text in self.session.notes["plans"]]
+        return NOTHING if self.session is None else _read(self.session.notes["plans"][0])
 
     @property
     def sizes(self) -> list[int]:
@@ -128,7 +124,7 @@ class ShrinkRounds(PruningCallback):
             raise PruneError("Expected the side of the dense model's inputs. Received: resolution=None. Give it.")
         if self.dimension != "resolution":
             return [self.resolution] * self.rounds
-        return [max(1, round(self._fraction(number) * self.resolution)) for number in range(1, self.rounds + 1)]
+        return [max(1, round(fraction * self.resolution)) for fraction in steps(self.keep, self.rounds)]
 
     def begin(self) -> None:
         """Attaches the masks and takes the first step; an instance can be used for several fits."""
@@ -141,14 +137,14 @@ class ShrinkRounds(PruningCallback):
         self._extent = Extent.of(self.model, self.resolution)
         if self.dimension == "depth":
             check_blocks(self.model, self._extent)
-        nothing = {"epochs": np.asarray(0), "points": np.zeros((0, 7)), "plans": np.array([_written(Plan({}))])}
-        self.session.notes |= nothing
+        begun = {"epochs": np.asarray(0), "points": np.zeros((0, 7)), "plans": np.array([_written(NOTHING)])}
+        self.session.notes |= begun
         self._plan_masks = None
         if self.dimension != "resolution":
             self._plan_masks = PlanMasks(self.model, self.dimension)
             self._plan_masks.attach(self.session)
         if not self.goes_on:
-            self._shrink(rebuild(self.model, Plan({}), absorb=False))
+            self._shrink(rebuild(self.model, NOTHING, absorb=False))
 
     def resumed(self) -> None:
         """Silences what the plan drops."""

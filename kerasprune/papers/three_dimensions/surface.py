@@ -199,11 +199,11 @@ def _faults_of(columns: list[np.ndarray]) -> list[str]:
     lengths = [len(column) if column.ndim == 1 else column.shape for column in columns]
     if len(set(map(str, lengths))) > 1 or columns[0].ndim != 1:
         return [f"Expected d, w, r and accuracy of one length. Received: {', '.join(map(str, lengths))}."]
-    faults = [
-        f"Expected {name} to hold fractions kept in (0, 1]. Received: {column[~((column > 0) & (column <= 1))][0]}."
-        for name, column in zip("dwr", columns[:3], strict=True)
-        if not ((column > 0) & (column <= 1)).all()
-    ]
+    faults = []
+    for name, column in zip("dwr", columns[:3], strict=True):
+        outside = column[~((column > 0) & (column <= 1))]
+        if outside.size:
+            faults.append(f"Expected {name} to hold fractions kept in (0, 1]. Received: {outside[0]}.")
     accuracy = columns[3]
     if not np.isfinite(accuracy).all():
         faults.append(f"Expected finite accuracies. Received: {accuracy[~np.isfinite(accuracy)][0]}.")
