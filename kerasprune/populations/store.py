@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, is_number
 from kerasprune.files import make_folder, read_json, replacing, write_json
 from kerasprune.graph.built_model import functional
 from kerasprune.populations.engine import plain
@@ -36,13 +36,21 @@ def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
         write_json(path, dict(settings))
         return
     begun = {FORMERLY.get(key, key): value for key, value in read_json(path, "the settings of a workflow").items()}
-    other = [key for key in {**begun, **settings} if begun.get(key) != settings.get(key)]
+    other = [key for key in {**begun, **settings} if not _same(begun.get(key), settings.get(key))]
     if other:
         then, now = (", ".join(f"{key}={values.get(key)!r}" for key in other) for values in (begun, settings))
         raise PruneError(
             f"Expected the settings that {str(path)!r} was begun with: {then}. Received: {now}. "
             "Take the same, or another folder."
         )
+
+
+def _same(begun: Any, now: Any) -> bool:
+    """Returns whether a setting is the one it was begun with; numbers in lists, as of an optimum, but for rounding."""
+    lists = isinstance(begun, list) and isinstance(now, list) and len(begun) == len(now)
+    if lists and all(map(is_number, [*begun, *now])):
+        return np.allclose(begun, now, rtol=0, atol=1e-9)
+    return begun == now
 
 
 def digest(arrays: Iterable[Any]) -> str:

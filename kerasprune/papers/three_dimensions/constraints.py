@@ -14,7 +14,7 @@ from kerasprune.errors import PruneError
 Value = Callable[[np.ndarray], np.ndarray]
 _STEP = 1e-30  # of the imaginary part: nothing is subtracted, so it cannot be too small
 _RAYS, _SEEDS, _APART = 21, 6, 0.1
-_MET, _AT_BOUND = 1e-9, 1e-9
+_MET, _AT_BOUND, _ROUNDING = 1e-9, 1e-9, 1e-13
 _ANEW = 3  # times: what SLSQP thinks of the curvature where it ends may be wrong
 
 
@@ -88,7 +88,8 @@ class Smooth(Constraint):
         self.check(cost, lower)
         starts = np.array(list(self._starts(cost, lower)))
         seeds = _apart(starts[np.argsort(-value(starts).real, kind="stable")])
-        found = [*seeds, *(self._followed(value, cost, lower, seed) for seed in seeds)]
+        found = np.array([*seeds, *(self._followed(value, cost, lower, seed) for seed in seeds)])
+        found = np.where(found <= lower + _ROUNDING, lower, np.where(found >= 1 - _ROUNDING, 1.0, found))
         met = np.array([x for x in found if abs(self.cost(x) - cost) <= 10 * _MET])
         values = value(met).real
         best = met[values >= values.max() - 1e-9 * np.abs(values).max()]
@@ -111,12 +112,12 @@ class Smooth(Constraint):
         for end in map(np.array, product(*(np.linspace(low, 1.0, _RAYS) for low in lower))):
 
             def excess(share: float, end: np.ndarray = end) -> float:
-                return self.cost(lower + share * (end - lower)) - cost
+                return self.cost((1 - share) * lower + share * end) - cost
 
             if end.max() == 1 and excess(1.0) >= -_MET * cost:
                 inside = excess(0.0) < 0 < excess(1.0)
                 share = brentq(excess, 0.0, 1.0, xtol=1e-15, rtol=1e-14) if inside else float(excess(0.0) < 0)
-                yield lower + share * (end - lower)
+                yield (1 - share) * lower + share * end
 
     def _followed(self, value: Value, cost: float, lower: np.ndarray, point: np.ndarray) -> np.ndarray:
         """Returns the local maximum, at the cost and within the bounds, that a point leads to."""
@@ -133,7 +134,7 @@ class Smooth(Constraint):
                 constraints={"type": "eq", "fun": lambda x: self.cost(x) - cost, "jac": self.gradient},
                 options={"ftol": 1e-15, "maxiter": 300},
             ).x
-        return np.clip(point, lower, 1.0)
+        return point
 
     def _residual(self, value: Value, lower: np.ndarray, point: np.ndarray) -> tuple[float, float]:
         """Returns by how much the conditions fail at a point, and the multiplier λ of the cost.

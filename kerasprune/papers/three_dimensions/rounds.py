@@ -92,8 +92,8 @@ def rounds(
         check_blocks(model, extent)
     judges = Judges(blocks, channels, data, seed)
     settings = {"dimension": dimension, "keep": keep, "rounds": rounds, "epochs_per_round": epochs_per_round}
-    settings |= {"side": extent.side, "seed": seed, "weights": checksum(model)}
-    settings |= {"model": trace(model, unknown="freeze").fingerprint} | judges.described((dimension,))
+    settings |= {"side": extent.side, "seed": seed, "model": trace(model, unknown="freeze").fingerprint}
+    settings |= {"weights": checksum(model)} | judges.described((dimension,))
     store = Store(folder, dimension, settings)
     before, done, points = model, NOTHING, []
     for number, fraction in enumerate(steps(keep, rounds), 1):
