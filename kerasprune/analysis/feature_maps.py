@@ -42,11 +42,8 @@ def mean_feature_maps(model: keras.Model, images: Any) -> np.ndarray:
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions: A Comprehensive Pruning Framework, ICML 2021, Fig. 5.
     """
-    convolutions = [
-        kernel.owner
-        for kernel in trace(model, unknown="freeze").kernels
-        if len(kernel.variable.shape) == _CONVOLUTION_RANK
-    ]
+    kernels = trace(model, unknown="freeze").kernels
+    convolutions = [kernel.owner for kernel in kernels if len(kernel.variable.shape) == _CONVOLUTION_RANK]
     if not convolutions:
         raise PruneError(f"Expected a model with a convolution over two axes. Received: {model.name!r}, without one.")
     last, found = convolutions[-1], []

@@ -135,14 +135,13 @@ def sensitivity(
     names = list(graph.prunable) if groups is None else [graph.group(name).name for name in groups]
     parts = halves(example_batches(graph.model, data, 2 * samples))
     fitted, judged = ([packed(graph.model, batch) for batch in half] for half in parts)
-    errors = {}
-    for name in names:
-        found = []
-        for fraction in keep:
-            chosen = {name: top(scores[name], kept_number(graph.groups[name].size, fraction))}
-            plan = Plan.of(graph, legal(graph, chosen, scores))
-            slim = reconstruct(rebuild(graph, plan), graph.model, plan, fitted, samples=samples, seed=seed)
-            found.append(output_error(slim, graph.model, judged))
-        errors[name] = tuple(found)
+
+    def error(name: str, fraction: float) -> float:
+        chosen = {name: top(scores[name], kept_number(graph.groups[name].size, fraction))}
+        plan = Plan.of(graph, legal(graph, chosen, scores))
+        slim = reconstruct(rebuild(graph, plan), graph.model, plan, fitted, samples=samples, seed=seed)
+        return output_error(slim, graph.model, judged)
+
+    errors = {name: tuple(error(name, fraction) for fraction in keep) for name in names}
     sizes = {name: graph.groups[name].size for name in names}
     return SensitivityTable(tuple(keep), errors, sizes, type(criterion).__name__)

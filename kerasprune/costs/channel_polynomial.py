@@ -7,14 +7,16 @@ on numbers, and whatever a rule says of a layer is in the polynomial.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from kerasprune.costs.cost import cost_of_counts
+from kerasprune.costs.cost import cost_of_counts, once
 from kerasprune.graph.graph import ChannelGraph
 
 KEYS = ("macs", "params")
@@ -32,17 +34,15 @@ class Term:
     coefficients: Mapping[tuple[int, ...], int]
 
     def __add__(self, other: Term | int) -> Term:
-        found = dict(self.coefficients)
-        for lines, coefficient in _term(other).coefficients.items():
-            found[lines] = found.get(lines, 0) + coefficient
+        found = Counter(self.coefficients)
+        found.update(_term(other).coefficients)
         return Term(found)
 
     def __mul__(self, other: Term | int) -> Term:
-        found: dict[tuple[int, ...], int] = {}
-        for one, first in self.coefficients.items():
-            for two, second in _term(other).coefficients.items():
-                lines = tuple(sorted(one + two))
-                found[lines] = found.get(lines, 0) + first * second
+        found: Counter[tuple[int, ...]] = Counter()
+        pairs = product(self.coefficients.items(), _term(other).coefficients.items())
+        for (one, first), (two, second) in pairs:
+            found[tuple(sorted(one + two))] += first * second
         return Term(found)
 
     __radd__ = __add__
@@ -66,7 +66,6 @@ class Lines:
     graph: ChannelGraph
     whole: bool = True
     _numbers: dict[bytes, int] = field(default_factory=dict)
-    _counted: dict[int, tuple[np.ndarray, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         groups = list(self.graph.groups.values())
@@ -75,12 +74,7 @@ class Lines:
             self._owner[group.classes] = number
         self._sizes = np.array([group.size for group in groups], int)
         self._prunable = np.array([group.prunable for group in groups], bool)
-
-    def count(self, ids: np.ndarray) -> Term | int:
-        """Returns how many of these channels stay: a number where all do, else a line as a term."""
-        if id(ids) not in self._counted:  # many variables follow the same ids
-            self._counted[id(ids)] = ids, self._line(ids)
-        return self._counted[id(ids)][1]
+        self.count = once(self._line)
 
     def row(self, ids: np.ndarray) -> np.ndarray:
         """Returns how often each prunable group stands in a line, then how many channels of it always stay."""
@@ -93,6 +87,7 @@ class Lines:
         return np.append(often[self._prunable], positions[~self._prunable].sum())
 
     def _line(self, ids: np.ndarray) -> Term | int:
+        """Returns how many of these channels stay: a number where all do, else a line as a term."""
         row = self.row(ids)
         if not row[:-1].any():
             return int(row[-1])
@@ -130,13 +125,13 @@ class ChannelPolynomial:
         lines = Lines(graph)
         found = cost_of_counts(graph, lines.count, macs_of)
         terms = [_term(getattr(found, key)).coefficients for key in KEYS]
-        products = list(dict.fromkeys(product for each in terms for product in each))
+        products = list(dict.fromkeys(factors for each in terms for factors in each))
         one = len(lines.table)
         longest = max(map(len, products), default=0)
         self.whole = lines.whole
         self._lines = lines.table
-        self._factors = np.array([[*product, *[one] * (longest - len(product))] for product in products], int)
-        self._coefficients = np.array([[each.get(product, 0) for product in products] for each in terms], float)
+        self._factors = np.array([[*each, *[one] * (longest - len(each))] for each in products], int)
+        self._coefficients = np.array([[each.get(factors, 0) for factors in products] for each in terms], float)
 
     def __call__(self, numbers: Any) -> np.ndarray:
         """Returns `(multiply–adds, parameters)` of many choices.

@@ -8,6 +8,7 @@ from the rest: nobody knows what they do with their kernels.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -23,7 +24,8 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan, plan_faults
 from kerasprune.rules.gate import Gate
-from kerasprune.surgery.applied_plan import AppliedPlan, cut
+from kerasprune.surgery.absorb import fold
+from kerasprune.surgery.applied_plan import cut
 
 _UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds says nothing
 
@@ -122,7 +124,7 @@ def cost(
     graph = graph_at(model, plan, resolution)
     applied = cut(graph, plan or Plan({}, coupling=graph.coupling))
     raise_faults("The costs cannot be counted:", macs_of_faults(graph, macs_of))
-    added = _added_biases(applied) if absorb else {}
+    added = {key: bias.size for key, bias in fold(applied).added.items()} if absorb else {}
     return _total(_layer_costs(applied.graph, counter(applied.alive), added, macs_of))
 
 
@@ -255,13 +257,11 @@ def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: i
     if plan is not None:
         raise_faults("Costs are those of a plan:", plan_faults(plan=plan))
     resolution = resolution or (plan.resolution if plan else None)
-    if isinstance(model, ChannelGraph) and resolution in (None, model.resolution):
+    if not isinstance(model, ChannelGraph):
+        return trace(model, coupling=plan.coupling if plan else "tied", unknown="freeze", resolution=resolution)
+    if resolution in (None, model.resolution):
         return model
-    coupling = plan.coupling if plan else "tied"
-    freeze: tuple[str, ...] = ()
-    if isinstance(model, ChannelGraph):
-        model, coupling, freeze = model.model, model.coupling, model.freeze
-    return trace(model, coupling=coupling, freeze=freeze, unknown="freeze", resolution=resolution)
+    return trace(model.model, coupling=model.coupling, freeze=model.freeze, unknown="freeze", resolution=resolution)
 
 
 def macs_of_kernel(kernel: Slice, size: Any) -> Any:
@@ -280,20 +280,25 @@ def macs_of_kernel(kernel: Slice, size: Any) -> Any:
     return size * sum(kernel.positions)
 
 
+def once(count: Callable[[np.ndarray], Any]) -> Count:
+    """Returns a count of arrays of ids that counts an array which stands in many places once."""
+    counted: dict[int, tuple[np.ndarray, Any]] = {}
+
+    def remembered(ids: np.ndarray) -> Any:
+        if id(ids) not in counted:
+            counted[id(ids)] = ids, count(ids)
+        return counted[id(ids)][1]
+
+    return remembered
+
+
 def counter(alive: np.ndarray) -> Count:
-    """Returns what says how many channels of an array of ids stay; an array that stands in many places is counted once.
+    """Returns what says how many channels of an array of ids stay.
 
     Args:
         alive: For every id whether its channel stays.
     """
-    counted: dict[int, tuple[np.ndarray, int]] = {}
-
-    def count(ids: np.ndarray) -> int:
-        if id(ids) not in counted:
-            counted[id(ids)] = ids, int(np.count_nonzero(alive[ids]))
-        return counted[id(ids)][1]
-
-    return count
+    return once(lambda ids: int(np.count_nonzero(alive[ids])))
 
 
 def kept_size(entry: Slice, count: Count) -> int:
@@ -302,36 +307,28 @@ def kept_size(entry: Slice, count: Count) -> int:
     return prod(shape[axis] if ids is None else count(ids) for axis, ids in enumerate(entry.ids))
 
 
-def _added_biases(applied: AppliedPlan) -> Mapping[int, int]:
-    from kerasprune.surgery.absorb import fold
-
-    return {key: bias.size for key, bias in fold(applied).added.items()}
-
-
 def _layer_costs(
     graph: ChannelGraph, count: Count, added: Mapping[int, int], macs_of: Mapping[str, int]
 ) -> list[LayerCost]:
     unknown, products = {each.name for each in graph.unknown}, _products(graph, count)
-    outputs: dict[int, int] = {}
+    outputs: Counter[int] = Counter()
     for call in graph.calls:
-        outputs[id(call.operation)] = outputs.get(id(call.operation), 0) + _elements(call.outputs[0], count)
+        outputs[id(call.operation)] += _elements(call.outputs[0], count)
     costs = []
     for layer, weights, own, sizes in _weighted(graph, count):
-        key = id(layer)
-        if not weights and key not in products:
+        if not weights and id(layer) not in products:
             continue
         kernels = [(s, size) for s, size in zip(own, sizes, strict=True) if s and s.role == "kernel"]
-        macs = sum(macs_of_kernel(kernel, size) for kernel, size in kernels)
-        estimated = 0
-        if layer.name in unknown:
-            macs = macs_of.get(layer.name, macs)
-            estimated = 0 if layer.name in macs_of or kernels else _estimated(graph, layer)
-        bias = added.get(key, 0)
+        macs, estimated = sum(macs_of_kernel(kernel, size) for kernel, size in kernels), 0
+        if layer.name in macs_of and layer.name in unknown:
+            macs = macs_of[layer.name]
+        elif layer.name in unknown and not kernels:
+            estimated = _estimated(graph, layer)
+        kind, bias, multiplied = type(layer).__name__, added.get(id(layer), 0), products[id(layer)]
         stored = sum(size * _item_size(w.dtype) for size, w in zip(sizes, weights, strict=True))
         stored += bias * _item_size(layer.variable_dtype) if bias else 0
-        activations = outputs[key] if kernels else 0
-        kind, params = type(layer).__name__, sum(sizes) + bias
-        multiplied = products.get(key, 0)
+        activations = outputs[id(layer)] if kernels else 0
+        params = sum(sizes) + bias
         costs.append(LayerCost(layer.name, kind, params, macs, activations, stored, estimated, multiplied))
     return costs
 
@@ -347,24 +344,21 @@ def _weighted(graph: ChannelGraph, count: Count) -> Iterator[tuple[Any, Sequence
             yield layer, weights, own, sizes
 
 
-def _products(graph: ChannelGraph, count: Count) -> dict[int, int]:
+def _products(graph: ChannelGraph, count: Count) -> Counter[int]:
     """Returns `{id(operation): multiply–adds}` of the products of tensors whose sizes are all known."""
-    found: dict[int, int] = {}
+    found: Counter[int] = Counter()
     for product in graph.products:
         sizes = [count(size) if isinstance(size, np.ndarray) else size for size in product.sizes]
         if None not in sizes:
-            found[id(product.operation)] = found.get(id(product.operation), 0) + prod(sizes)
+            found[id(product.operation)] += prod(sizes)
     return found
 
 
 def _estimated(graph: ChannelGraph, layer: Any) -> int:
     """Returns what a layer without a rule may cost: its kernels at every output position, in all of its calls."""
     kernels = [w for w in layer.weights if len(w.shape) > 1 and "embedding" not in w.path.split("/")[-1]]
-    positions = 0
-    for call in graph.calls:
-        if call.operation is layer:
-            sides = call.outputs[0].shape[1:-1]
-            positions += prod(1 if side is None else side for side in sides)
+    outputs = [call.outputs[0] for call in graph.calls if call.operation is layer]
+    positions = sum(prod(1 if side is None else side for side in output.shape[1:-1]) for output in outputs)
     return positions * sum(prod(w.shape) for w in kernels)
 
 

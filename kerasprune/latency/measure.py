@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError, extras, raise_faults
+from kerasprune.errors import PruneError, extras, raise_faults, whole_number_faults
 from kerasprune.export.conversion import to_tflite
 from kerasprune.export.samples import samples_of
 from kerasprune.export.tflite_export import static_signature
@@ -125,25 +124,23 @@ def compare_latency(
     Raises:
         PruneError: As in `latency`, or there is nothing to compare.
     """
-    _check_arguments(models, threads, runs, warmup)
+    faults = [] if models else ["Expected at least one model. Received: models=[]."]
+    faults += whole_number_faults(1, threads=threads, runs=runs) + whole_number_faults(0, warmup=warmup)
+    raise_faults("Latency cannot be measured like this:", faults)
     interpreters = [_opened(model, resolution, threads) for model in models]
-    rounds = [[time_invocation(each) for each in interpreters] for _ in range(warmup + runs)][warmup:]
-    columns = list(zip(*rounds, strict=True))
-    ratios = [[own / first for own, first in zip(column, columns[0], strict=True)] for column in columns]
-    return LatencyComparison(
-        latencies=tuple(_summary(column) for column in columns),
-        ratios=tuple(statistics.median(column) for column in ratios),
-    )
+    times = np.array([[time_invocation(each) for each in interpreters] for _ in range(warmup + runs)])[warmup:]
+    low, median, high = np.percentile(times, [5, 50, 95], axis=0).tolist()
+    latencies = tuple(Latency(*each, runs) for each in zip(median, low, high, strict=True))
+    return LatencyComparison(latencies, tuple(np.median(times / times[:, :1], axis=0).tolist()))
 
 
 def _opened(model: Source, resolution: int | tuple[int, int] | None, threads: int) -> Interpreter:
     """Returns an interpreter with its inputs filled."""
     if isinstance(model, keras.Model):
         signature = static_signature(model, None, resolution)
-        content = to_tflite(model, signature, None, samples_of(signature))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.tflite"
-            path.write_bytes(content)
+            path.write_bytes(to_tflite(model, signature, None, samples_of(signature)))
             interpreter = open_interpreter(path, threads=threads)
     elif resolution is not None:
         raise PruneError(
@@ -154,18 +151,3 @@ def _opened(model: Source, resolution: int | tuple[int, int] | None, threads: in
         interpreter = open_interpreter(model, threads=threads)
     fill_inputs(interpreter)
     return interpreter
-
-
-def _summary(times: Sequence[float]) -> Latency:
-    low, median, high = np.percentile(times, [5, 50, 95])
-    return Latency(float(median), float(low), float(high), len(times))
-
-
-def _check_arguments(models: Sequence[Source], threads: int, runs: int, warmup: int) -> None:
-    faults = []
-    if not models:
-        faults.append("Expected at least one model. Received: models=[].")
-    for name, value, least in (("threads", threads, 1), ("runs", runs, 1), ("warmup", warmup, 0)):
-        if value < least:
-            faults.append(f"Expected {name} of at least {least}. Received: {name}={value}.")
-    raise_faults("Latency cannot be measured like this:", faults)

@@ -126,12 +126,10 @@ class CandidateStore:
             ) from error
 
     def _check(self, database: sqlite3.Connection) -> None:
-        application, form = (
-            database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-        )
-        if (application, form) == (_APPLICATION, _FORMAT):
+        marks = [database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+        if marks == [_APPLICATION, _FORMAT]:
             return
-        if (application, form) != (0, 0) or database.execute("SELECT name FROM sqlite_master").fetchone():
+        if marks != [0, 0] or database.execute("SELECT name FROM sqlite_master").fetchone():
             raise PruneError(
                 f"Expected a store of kp.Population. Received: {str(self.path)!r}, an SQLite file of another program "
                 "or of a later version of kerasprune. Choose another path."
@@ -143,6 +141,5 @@ class CandidateStore:
 
 
 def _evaluation(row: sqlite3.Row) -> Evaluation:
-    data = dict(row)
-    result = None if data["result"] is None else json.loads(data["result"])
-    return Evaluation(**{**data, "arguments": json.loads(data["arguments"]), "result": result})
+    result = None if row["result"] is None else json.loads(row["result"])
+    return Evaluation(**{**row, "arguments": json.loads(row["arguments"]), "result": result})

@@ -7,28 +7,27 @@ import multiprocessing
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import connection as pipes
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 from kerasprune.errors import PruneError
-from kerasprune.populations.engine import Candidate, Job, Outcome, Settings, evaluated
-from kerasprune.populations.worker_process import TAIL, Worker, environment, found, write_to
+from kerasprune.populations.engine import Candidate, Job, Outcome, Settings
+from kerasprune.populations.worker_process import TAIL, Crew, Worker, begin, environment, found, place_of, recorded
 
 PREFIX = "candidates-"  # what the processes are called
 _PATIENCE = 5  # seconds that a process has to end by itself
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would share TensorFlow's threads and locks, and hang
 
 
-class LocalRunner:
+class LocalRunner(Crew):
     """An engine of spawned processes.
 
     Args:
@@ -45,42 +44,16 @@ class LocalRunner:
                 "Expected to start processes from the script only. Received: a script that does so when it is "
                 "imported, which every process does. Put the call below \"if __name__ == '__main__':\"."
             )
-        self._place = function if isinstance(function, str) else f"{function.__module__}:{function.__qualname__}"
-        self._settings = settings
+        super().__init__(settings)
+        self._place = place_of(function)
         self._logs = Path(tempfile.mkdtemp(prefix="kerasprune-"))
-        self._workers: list[_LocalWorker] = []
         self._leaving: list[_LocalWorker] = []
         self._begun = 0
-
-    @property
-    def free(self) -> int:
-        """How many jobs can be started now."""
-        return self._settings.workers - sum(worker.job is not None for worker in self._workers)
 
     def start(self, job: Job) -> None:
         """Hands a job to a process that waits for one, or to a new one."""
         self._workers = [one for one in self._workers if one.job is not None or one.process.is_alive()]
-        worker = next((one for one in self._workers if one.job is None), None) or self._hired()
-        worker.take(job)
-
-    def wait(self) -> list[Outcome]:
-        """Waits for the first outcome, the end of a process, or the end of its time.
-
-        Raises:
-            PruneError: A process could not even import the function.
-        """
-        outcomes: list[Outcome] = []
-        while not outcomes:
-            busy = [worker for worker in self._workers if worker.job is not None]
-            handles = [handle for worker in busy for handle in (worker.pipe, worker.process.sentinel)]
-            limits = [worker.deadline for worker in busy if worker.deadline is not None]
-            ready = pipes.wait(handles, max(0.0, min(limits) - time.monotonic()) if limits else None)
-            for worker in busy:
-                heard = worker.heard(ready)
-                if heard is not None:
-                    outcomes.append(heard)
-                    self._dismiss(worker)
-        return outcomes
+        super().start(job)
 
     def close(self) -> None:
         """Ends all processes, also in the middle of a job."""
@@ -94,10 +67,12 @@ class LocalRunner:
         shutil.rmtree(self._logs, ignore_errors=True)
 
     def _hired(self) -> _LocalWorker:
+        threads, workers = self._settings.threads, self._settings.workers
+        variables = environment(threads or max(1, (os.cpu_count() or 1) // workers), workers)
         ours, theirs = _SPAWN.Pipe()
         log = self._logs / f"{self._begun}.log"
         process = _SPAWN.Process(
-            target=_work, args=(theirs, self._place, str(log), _environment(self._settings)), name=f"{PREFIX}{log.stem}"
+            target=_work, args=(theirs, self._place, str(log), variables), name=f"{PREFIX}{log.stem}"
         )
         with _deaf_to_interrupts():
             process.start()
@@ -107,18 +82,43 @@ class LocalRunner:
         self._workers.append(worker)
         return worker
 
+    def _heard_of(self, busy: list[_LocalWorker], patience: float | None) -> list[_LocalWorker]:
+        ready = pipes.wait([handle for one in busy for handle in (one.pipe, one.process.sentinel)], patience)
+        return [one for one in busy if one.pipe in ready or one.process.sentinel in ready]
+
+    def _heard(self, worker: _LocalWorker) -> Outcome | None:
+        try:
+            message = worker.pipe.recv() if worker.pipe.poll() else worker.ended()
+        except (EOFError, OSError):
+            message = worker.ended()
+        if message == "ready":
+            worker.ready, worker.began = True, time.monotonic()
+            return None
+        if isinstance(message, str):
+            raise PruneError(message)
+        self._dismiss(worker)
+        return message
+
+    def _given_up(self, worker: _LocalWorker, error: str) -> Outcome:
+        worker.process.kill()
+        worker.process.join()
+        outcome = worker.failed(error, worker.written())
+        self._dismiss(worker)
+        return outcome
+
     def _dismiss(self, worker: _LocalWorker) -> None:
-        """Lets a process go that has done its share, or has ended."""
+        """Takes a process's job from it, and lets it go if it has done its share, or has ended."""
+        worker.job = None
         worker.left -= 1
         if worker.left > 0 and worker.process.is_alive():
             return
         self._workers.remove(worker)
         self._leaving = [one for one in self._leaving if one.process.is_alive()]
-        worker.leave()
+        worker.send(None)
         self._leaving.append(worker)
 
 
-@dataclass
+@dataclass(eq=False)
 class _LocalWorker(Worker):
     """A process, and what it is doing."""
 
@@ -128,71 +128,31 @@ class _LocalWorker(Worker):
 
     def take(self, job: Job) -> None:
         self.job, self.began = job, time.monotonic()
-        self._send(job)
+        self.send(job)
 
-    def leave(self) -> None:
-        self._send(None)
-
-    def _send(self, message: Job | None) -> None:
-        with contextlib.suppress(OSError):  # its process has ended, which `heard` notices
+    def send(self, message: Job | None) -> None:
+        with contextlib.suppress(OSError):  # its process has ended, which is heard of
             self.pipe.send(message)
 
-    def heard(self, ready: list[Any]) -> Outcome | None:
-        """Returns the outcome of the job where there is one."""
-        outcome = None
-        if self.pipe in ready:
-            message = self._received()
-            if message == "ready":
-                self.ready, self.began = True, time.monotonic()
-                return None
-            if isinstance(message, str):
-                raise PruneError(message)
-            outcome = message
-        elif self.process.sentinel in ready:
-            outcome = self._ended()
-        elif self.deadline is not None and time.monotonic() >= self.deadline:
-            self.process.kill()
-            self.process.join()
-            outcome = self._failed(f"Given up after timeout={self.timeout:g} seconds.")
-        if outcome is not None:
-            self.job = None
-        return outcome
+    def written(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")[-TAIL:] if self.log.exists() else ""
 
-    def _received(self) -> Any:
-        try:
-            message = self.pipe.recv()
-        except (EOFError, OSError):
-            return self._ended()
-        if isinstance(message, Outcome) and message.error:
-            return replace(message, log=(self._written() + message.log)[-TAIL:])
-        return message
-
-    def _ended(self) -> Outcome:
+    def ended(self) -> Outcome:
+        """Returns what has become of the job of a process that has ended."""
         self.process.join(_PATIENCE)
         code = self.process.exitcode
         how = f"ended with exit code {code}" if code is None or code >= 0 else f"was killed by {_signal(-code)}"
         if not self.ready:
             raise PruneError(
                 f"Expected a process that imports the function. Received: one that {how} before. What it wrote stands "
-                "above; run the function by itself, or with engine='serial'.\n" + self._written()
+                "above; run the function by itself, or with engine='serial'.\n" + self.written()
             )
-        return self._failed(f"The process {how}.")
-
-    def _failed(self, error: str) -> Outcome:
-        return Outcome(self.job.key, time.monotonic() - self.began, error=error, log=self._written())
-
-    def _written(self) -> str:
-        return self.log.read_text(encoding="utf-8", errors="replace")[-TAIL:] if self.log.exists() else ""
+        return self.failed(f"The process {how}.", self.written())
 
 
 def _signal(number: int) -> str:
     name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
     return f"{name}, as the system does where memory runs out" if name == "SIGKILL" else name
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    """Returns the variables of a process, the cores of the machine shared out."""
-    return environment(settings.threads or max(1, (os.cpu_count() or 1) // settings.workers), settings.workers)
 
 
 @contextmanager
@@ -212,14 +172,12 @@ def _deaf_to_interrupts() -> Iterator[None]:
 # ---- in the process -----------------------------------------------------------------------------------------
 
 
-def _work(pipe: pipes.Connection, place: str, log: str, environment: dict[str, str]) -> None:
+def _work(pipe: pipes.Connection, place: str, log: str, variables: dict[str, str]) -> None:
     """Evaluates jobs until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    for name, value in environment.items():
-        os.environ.setdefault(name, value)
-    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    write_to(written)
+    file = os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    begin(file, variables)
     try:
         function = found(place)
     except PruneError as error:
@@ -227,11 +185,7 @@ def _work(pipe: pipes.Connection, place: str, log: str, environment: dict[str, s
         return
     pipe.send("ready")
     while (job := pipe.recv()) is not None:
-        os.ftruncate(written, 0)
-        outcome = evaluated(function, job)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pipe.send(outcome)
+        pipe.send(recorded(function, job, file))
 
 
 def _end_with_the_parent() -> None:

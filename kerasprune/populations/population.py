@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,8 @@ class Population:
         """
         address = address_of(function)
         jobs = _jobs(function, address, candidates, version)
-        raise_faults("The population cannot be run:", whole_number_faults(0, retries=retries) + _text(version))
+        faults = whole_number_faults(0, retries=retries) + kind_faults(str, "Any text will do.", version=version)
+        raise_faults("The population cannot be run:", faults)
         engine = self._engine(function, self._settings)
         try:
             with claimed(self._store.path):
@@ -112,14 +113,20 @@ class Population:
         finally:
             engine.close()
         found = self._store.read(job.key for job in jobs)
-        _warn_of_failures([one for one in found.values() if one.error], len(found))
+        failed = [one for one in found.values() if one.error]
+        if failed:
+            warn(
+                f"{len(failed)} of {len(found)} candidates failed, the first with: {failed[0].error}\n"
+                "See population.failures(); a higher retries=, or population.forget_failures(), tries them again."
+            )
         return [_row(found[job.key]) for job in jobs]
 
     def _evaluate(self, engine: Engine, address: str, version: str, jobs: dict[str, Job], retries: int) -> None:
         """Has the jobs done that the store lacks, and those that failed and may be tried again."""
         known = self._store.read(jobs)
         attempts = {key: known[key].attempts if key in known else 0 for key in jobs}
-        waiting = deque(jobs[key] for key in jobs if key not in known or _again(known[key], retries))
+        done = {key for key, one in known.items() if not one.error or one.attempts > retries}
+        waiting = deque(job for key, job in jobs.items() if key not in done)
         meter = Meter(len(jobs), len(jobs) - len(waiting), self._verbose)
         running: dict[str, Job] = {}
         try:
@@ -172,17 +179,15 @@ def _jobs(function: str | Candidate, address: str, candidates: Iterable[Mapping[
     """Returns the candidates with their keys; all that do not fit are named at once."""
     jobs, faults = [], []
     for number, candidate in enumerate(candidates):
-        where = f"candidate {number}: "
         wrong = kind_faults(Mapping, "Give the keyword arguments of the function.", candidate=candidate)
-        if not wrong:
-            wrong = _argument_faults(function, candidate)
+        wrong = wrong or _argument_faults(function, candidate)
         if not wrong:
             try:
                 arguments = plain(candidate)
                 jobs.append(Job(key_of([address, arguments, version]), arguments))
             except ValueError as error:  # a PruneError, too
                 wrong = [f"{error} Received: {candidate!r}."]
-        faults += [where + fault for fault in wrong]
+        faults += [f"candidate {number}: {fault}" for fault in wrong]
     raise_faults("The candidates cannot be evaluated:", faults)
     return jobs
 
@@ -202,14 +207,6 @@ def _argument_faults(function: str | Candidate, candidate: Mapping[str, Any]) ->
     return []
 
 
-def _text(version: Any) -> list[str]:
-    return kind_faults(str, "Any text will do.", version=version)
-
-
-def _again(evaluation: Evaluation, retries: int) -> bool:
-    return bool(evaluation.error) and evaluation.attempts <= retries
-
-
 def _row(evaluation: Evaluation) -> dict[str, Any]:
     result = evaluation.result
     results = result if isinstance(result, dict) else {} if evaluation.error else {"result": result}
@@ -219,11 +216,3 @@ def _row(evaluation: Evaluation) -> dict[str, Any]:
     state = "failed" if evaluation.error else "done"
     facts = (state, evaluation.error, evaluation.attempts, evaluation.seconds)
     return {**row, **dict(zip(OF_THE_STORE, facts, strict=True))}
-
-
-def _warn_of_failures(failed: Sequence[Evaluation], total: int) -> None:
-    if failed:
-        warn(
-            f"{len(failed)} of {total} candidates failed, the first with: {failed[0].error}\n"
-            "See population.failures(); a higher retries=, or population.forget_failures(), tries them again."
-        )

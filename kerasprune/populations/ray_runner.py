@@ -9,17 +9,17 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from kerasprune.errors import PruneError, extras, warn
-from kerasprune.populations.engine import Candidate, Job, Outcome, Settings, evaluated
-from kerasprune.populations.worker_process import TAIL, Worker, environment, found, write_to
+from kerasprune.populations.engine import Candidate, Job, Outcome, Settings
+from kerasprune.populations.worker_process import Crew, Worker, begin, environment, found, place_of, recorded
 
 WORKERS_LOST = 3  # in one candidate, after which it has failed: it may be what ends them
 
 
-class RayRunner:
+class RayRunner(Crew):
     """An engine of actors on a Ray cluster: the one that the script has joined, or one of this machine's cores.
 
     Where a worker is lost (killed, out of memory, its machine gone) another one evaluates its candidate, and that
@@ -42,8 +42,8 @@ class RayRunner:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told that Ray is used
         import ray
 
+        super().__init__(settings)
         self._ray = ray
-        self._settings = settings
         carried = _carried(ray, function)
         self._joined = not ray.is_initialized()
         if self._joined:
@@ -52,36 +52,7 @@ class RayRunner:
         variables = environment(settings.threads or max(1, int(cores)), settings.workers)
         self._actors = ray.remote(num_cpus=cores, num_gpus=accelerators)(_Evaluator)
         self._arguments = (carried, variables, [place or os.getcwd() for place in sys.path])
-        self._workers: list[_RayWorker] = []
         self._lost: Counter[str] = Counter()
-
-    @property
-    def free(self) -> int:
-        """How many jobs can be started now."""
-        return self._settings.workers - sum(worker.job is not None for worker in self._workers)
-
-    def start(self, job: Job) -> None:
-        """Hands a job to a worker that waits for one, or to a new one."""
-        worker = next((one for one in self._workers if one.job is None), None) or self._hired()
-        worker.take(job)
-
-    def wait(self) -> list[Outcome]:
-        """Waits for the first outcome, or the end of its time; jobs of workers that are lost begin anew.
-
-        Raises:
-            PruneError: Workers could not import the function, or were lost before.
-        """
-        outcomes: list[Outcome] = []
-        while not outcomes:
-            busy = {worker.awaited: worker for worker in self._workers if worker.job is not None}
-            limits = [worker.deadline for worker in busy.values() if worker.deadline is not None]
-            patience = max(0.0, min(limits) - time.monotonic()) if limits else None
-            ready, _ = self._ray.wait(list(busy), timeout=patience)
-            for awaited, worker in busy.items():
-                outcome = self._heard(worker) if awaited in ready else self._given_up(worker)
-                if outcome is not None:
-                    outcomes.append(outcome)
-        return outcomes
 
     def close(self) -> None:
         """Ends all workers, also in the middle of a job, and leaves a cluster that was joined here."""
@@ -100,6 +71,10 @@ class RayRunner:
         self._workers.remove(worker)
         self._ray.kill(worker.actor)
 
+    def _heard_of(self, busy: list[_RayWorker], patience: float | None) -> list[_RayWorker]:
+        ready, _ = self._ray.wait([worker.awaited for worker in busy], timeout=patience)
+        return [worker for worker in busy if worker.awaited in ready]
+
     def _heard(self, worker: _RayWorker) -> Outcome | None:
         """Returns the outcome of a worker's job where there is one; or the job begins, here or elsewhere."""
         try:
@@ -116,12 +91,9 @@ class RayRunner:
             self._dismiss(worker)
         return message
 
-    def _given_up(self, worker: _RayWorker) -> Outcome | None:
-        """Returns the outcome of a job whose time is over, and ends its worker."""
-        if worker.deadline is None or time.monotonic() < worker.deadline:
-            return None
+    def _given_up(self, worker: _RayWorker, error: str) -> Outcome:
         self._dismiss(worker)
-        return worker.failed(f"Given up after timeout={worker.timeout:g} seconds.")
+        return worker.failed(error)
 
     def _replaced(self, worker: _RayWorker, error: Exception) -> Outcome | None:
         """Has another worker begin the job of one that is lost; returns its outcome where too many were lost."""
@@ -139,7 +111,7 @@ class RayRunner:
         return worker.failed(f"{WORKERS_LOST} workers were lost in the middle of it, one after another.", str(error))
 
 
-@dataclass
+@dataclass(eq=False)
 class _RayWorker(Worker):
     """An actor, and what it is doing."""
 
@@ -155,17 +127,11 @@ class _RayWorker(Worker):
         self.ready, self.began = True, time.monotonic()
         self.awaited = self.actor.evaluate.remote(self.job)
 
-    def failed(self, error: str, log: str = "") -> Outcome:
-        return Outcome(self.job.key, time.monotonic() - self.began, error=error, log=log[-TAIL:])
-
 
 def _carried(ray: Any, function: str | Candidate) -> str | bytes:
     """Returns the address of a function; one of the script, which no other process imports, as it is."""
-    if isinstance(function, str):
-        return function
-    if function.__module__ == "__main__":
-        return ray.cloudpickle.dumps(function)
-    return f"{function.__module__}:{function.__qualname__}"
+    of_the_script = not isinstance(function, str) and function.__module__ == "__main__"
+    return ray.cloudpickle.dumps(function) if of_the_script else place_of(function)
 
 
 def _share(ray: Any, settings: Settings) -> tuple[float, float]:
@@ -197,12 +163,10 @@ class _Evaluator:
 
     def ready(self) -> str | None:
         """Gets the function; returns what is wrong with it."""
-        for name, value in self._variables.items():
-            os.environ.setdefault(name, value)
         # What the script finds, workers on its machine find too.
         sys.path += [place for place in self._places if place not in sys.path and os.path.exists(place)]
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the process writes
-        write_to(self._log.fileno())
+        begin(self._log.fileno(), self._variables)
         if isinstance(self._carried, bytes):
             from ray import cloudpickle
 
@@ -216,13 +180,4 @@ class _Evaluator:
 
     def evaluate(self, job: Job) -> Outcome:
         """Returns the outcome of a job; where it has failed, with the end of what was written."""
-        file = self._log.fileno()
-        os.ftruncate(file, 0)
-        os.lseek(file, 0, os.SEEK_SET)
-        outcome = evaluated(self._function, job)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        if outcome.error is None:
-            return outcome
-        written = os.pread(file, TAIL, max(0, os.fstat(file).st_size - TAIL)).decode(errors="replace")
-        return replace(outcome, log=(written + outcome.log)[-TAIL:])
+        return recorded(self._function, job, self._log.fileno())

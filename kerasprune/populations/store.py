@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, is_number
 from kerasprune.files import make_folder, read_json, replacing, write_json
 from kerasprune.graph.built_model import functional
 from kerasprune.populations.engine import plain
@@ -36,12 +36,21 @@ def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
         write_json(path, dict(settings))
         return
     begun = {FORMERLY.get(key, key): value for key, value in read_json(path, "the settings of a workflow").items()}
-    other = [key for key in {**begun, **settings} if begun.get(key) != settings.get(key)]
+    other = [key for key in {**begun, **settings} if not _same(begun.get(key), settings.get(key))]
     if other:
+        then, now = (", ".join(f"{key}={values.get(key)!r}" for key in other) for values in (begun, settings))
         raise PruneError(
-            f"Expected the settings that {str(path)!r} was begun with: {_listed(begun, other)}. "
-            f"Received: {_listed(settings, other)}. Take the same, or another folder."
+            f"Expected the settings that {str(path)!r} was begun with: {then}. Received: {now}. "
+            "Take the same, or another folder."
         )
+
+
+def _same(begun: Any, now: Any) -> bool:
+    """Returns whether a setting is the one it was begun with; numbers in lists, as of an optimum, but for rounding."""
+    lists = isinstance(begun, list) and isinstance(now, list) and len(begun) == len(now)
+    if lists and all(map(is_number, [*begun, *now])):
+        return np.allclose(begun, now, rtol=0, atol=1e-9)
+    return begun == now
 
 
 def digest(arrays: Iterable[Any]) -> str:
@@ -56,12 +65,8 @@ def digest(arrays: Iterable[Any]) -> str:
 
 def checksum(model: keras.Model) -> float:
     """Returns a number that another set of weights would hardly have: the one that folders of points hold."""
-    return float(
-        sum(
-            (i + 1) * np.abs(keras.ops.convert_to_numpy(v).astype("float64")).sum()
-            for i, v in enumerate(functional(model).weights)
-        )
-    )
+    arrays = (keras.ops.convert_to_numpy(weight).astype("float64") for weight in functional(model).weights)
+    return float(sum(number * np.abs(array).sum() for number, array in enumerate(arrays, 1)))
 
 
 def described(criterion: Any) -> dict[str, Any]:
@@ -75,10 +80,6 @@ def _named(value: Any) -> str:
     return repr(value) if isinstance(value, float) else getattr(value, "__qualname__", type(value).__name__)
 
 
-def _listed(settings: Mapping[str, Any], names: list[str]) -> str:
-    return ", ".join(f"{name}={settings.get(name)!r}" for name in names)
-
-
 @contextmanager
 def claimed(path: Path) -> Iterator[None]:
     """Keeps other processes from doing the same work at the same time, by a lock on a file beside its store.
@@ -90,34 +91,26 @@ def claimed(path: Path) -> Iterator[None]:
         PruneError: Another process holds the lock, or the disk takes none.
     """
     beside = path.with_name(f".{path.name}.lock")
-    with closing(_locked(path, beside)):
-        try:
-            yield
-        finally:
-            with contextlib.suppress(PermissionError):  # Windows keeps what is open
-                beside.unlink(missing_ok=True)
-
-
-def _locked(path: Path, beside: Path) -> sqlite3.Connection:
     make_folder(path.parent)
     try:
         lock = sqlite3.connect(beside, timeout=0, isolation_level=None)
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
-        raise PruneError(_refusal(path, error)) from error
-    return lock
-
-
-def _refusal(path: Path, error: sqlite3.OperationalError) -> str:
-    if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-        return (
-            f"Expected a store that nobody else is working on. Received: {str(path)!r}, which another process fills "
-            "right now. Wait for it, or take another store."
-        )
-    return (
-        f"Expected a disk on which files can be locked. Received: {str(path)!r} ({error}). "
-        "Free some room, or take a store on another disk."
-    )
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise PruneError(
+                f"Expected a store that nobody else is working on. Received: {str(path)!r}, which another process "
+                "fills right now. Wait for it, or take another store."
+            ) from error
+        raise PruneError(
+            f"Expected a disk on which files can be locked. Received: {str(path)!r} ({error}). "
+            "Free some room, or take a store on another disk."
+        ) from error
+    with closing(lock):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(PermissionError):  # Windows keeps what is open
+                beside.unlink(missing_ok=True)
 
 
 Part = TypeVar("Part")

@@ -1,19 +1,23 @@
-"""What a process does that evaluates candidates, whoever has begun it: threads, the function, what is written."""
+"""What the engines of processes share: workers and their time, and what a process does that evaluates candidates."""
 
 from __future__ import annotations
 
 import importlib
 import os
-from dataclasses import dataclass, field
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
+from typing import Any
 
 from kerasprune.errors import PruneError
-from kerasprune.populations.engine import Candidate, Job
+from kerasprune.populations.engine import Candidate, Job, Outcome, Settings, evaluated
 
 TAIL = 4000  # characters of what a candidate wrote
 
 
-@dataclass
+@dataclass(eq=False)
 class Worker:
     """What a worker is doing.
 
@@ -32,6 +36,66 @@ class Worker:
     def deadline(self) -> float | None:
         """When the job is given up; waiting for cores and importing the function do not count."""
         return self.began + self.timeout if self.ready and self.timeout is not None else None
+
+    def failed(self, error: str, log: str = "") -> Outcome:
+        """Returns the outcome of a job that came to nothing."""
+        return Outcome(self.job.key, time.monotonic() - self.began, error=error, log=log[-TAIL:])
+
+
+class Crew:
+    """Base of the engines whose workers are processes.
+
+    A subclass writes `_hired()`, which returns a new worker, one of `_workers` now, that has `take(job)`;
+    `_heard_of(busy, patience)`, which waits, at most so many seconds, and returns the workers that have something to
+    say or have ended; `_heard(worker)`, the outcome of such a worker's job where there is one; and
+    `_given_up(worker, error)`, which ends a worker whose time is over and returns the outcome of its job.
+
+    Args:
+        settings: How many workers, and when to give up.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._workers: list[Any] = []
+
+    @property
+    def free(self) -> int:
+        """How many jobs can be started now."""
+        return self._settings.workers - len(self._busy())
+
+    def start(self, job: Job) -> None:
+        """Hands a job to a worker that waits for one, or to a new one."""
+        worker = next((one for one in self._workers if one.job is None), None) or self._hired()
+        worker.take(job)
+
+    def wait(self) -> list[Outcome]:
+        """Waits for the first outcome, the end of a worker, or the end of its time.
+
+        Raises:
+            PruneError: A worker could not even import the function.
+        """
+        outcomes: list[Outcome] = []
+        while not outcomes:
+            busy = self._busy()
+            limits = [worker.deadline for worker in busy if worker.deadline is not None]
+            heard_of = self._heard_of(busy, max(0.0, min(limits) - time.monotonic()) if limits else None)
+            for worker in busy:
+                outcome = None
+                if worker in heard_of:
+                    outcome = self._heard(worker)
+                elif worker.deadline is not None and time.monotonic() >= worker.deadline:
+                    outcome = self._given_up(worker, f"Given up after timeout={worker.timeout:g} seconds.")
+                if outcome is not None:
+                    outcomes.append(outcome)
+        return outcomes
+
+    def _busy(self) -> list[Any]:
+        return [worker for worker in self._workers if worker.job is not None]
+
+
+def place_of(function: str | Candidate) -> str:
+    """Returns `"module:name"` of a function, as a process knows it that was begun from this one."""
+    return function if isinstance(function, str) else f"{function.__module__}:{function.__qualname__}"
 
 
 def environment(threads: int, workers: int) -> dict[str, str]:
@@ -65,14 +129,31 @@ def found(place: str) -> Candidate:
         ) from error
 
 
-def write_to(file: int) -> None:
-    """Sends what this process writes, also from below Python, to a file.
+def begin(file: int, variables: Mapping[str, str]) -> None:
+    """Sets variables of this process, those that are set win; what it writes, also from below Python, goes to a file.
 
     Args:
         file: Its descriptor.
+        variables: See `environment`.
     """
     import faulthandler
 
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
     for stream in (1, 2):
         os.dup2(file, stream)
     faulthandler.enable()
+
+
+def recorded(function: Candidate, job: Job, file: int) -> Outcome:
+    """Returns the outcome of a job; where it has failed, with the end of what this process has written to a file."""
+    os.ftruncate(file, 0)
+    os.lseek(file, 0, os.SEEK_SET)
+    outcome = evaluated(function, job)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if outcome.error is None:
+        return outcome
+    os.lseek(file, 0, os.SEEK_SET)
+    with open(file, encoding="utf-8", errors="replace", closefd=False) as written:
+        return replace(outcome, log=(written.read() + outcome.log)[-TAIL:])

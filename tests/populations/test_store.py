@@ -12,7 +12,7 @@ import pytest
 
 import kerasprune as kp
 from kerasprune.populations.candidate_store import CandidateStore, key_of
-from kerasprune.populations.store import claimed
+from kerasprune.populations.store import check_settings, claimed
 from kerasprune.search.width_search import RememberedScores
 
 SETTINGS = {
@@ -156,3 +156,12 @@ def test_a_disk_that_takes_no_locks_is_not_another_process(tmp_path):
     (tmp_path / ".mine.lock").mkdir()
     with pytest.raises(kp.PruneError, match="files can be locked.*unable to open"), claimed(tmp_path / "mine"):
         pass
+
+
+def test_work_goes_on_with_an_optimum_that_is_the_same_but_for_rounding(tmp_path):
+    path = tmp_path / "chosen.json"
+    check_settings(path, {"optimum": [0.593739481466287, 1.0], "seed": 0})
+    check_settings(path, {"optimum": [0.5937394814662899, 1.0], "seed": 0})
+    for other in ({"optimum": [0.59374, 1.0]}, {"optimum": [0.593739481466287]}, {"seed": 1}):
+        with pytest.raises(kp.PruneError, match="was begun with"):
+            check_settings(path, {"optimum": [0.593739481466287, 1.0], "seed": 0} | other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -189,16 +190,14 @@ class MAP(Surface):
                 break
         return min(found, key=lambda one: one[0])[1]
 
-    def _starts(self, measured: np.ndarray, shape: tuple[int, int, int]) -> list[np.ndarray]:
-        """Returns the starts: the constant surface, then with random slopes and products."""
+    def _starts(self, measured: np.ndarray, shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
+        """Yields the starts: the constant surface, then with random slopes and products."""
         generator = np.random.default_rng(self.seed)
-        starts = []
         for number in range(self.starts):
             start = (0.3 if number else 0.0) * generator.normal(size=shape)
             start[:, 0, 0] += np.cbrt(measured.mean())
             start[:, 1:] += 0.1 * generator.normal(size=start[:, 1:].shape)
-            starts.append(start)
-        return starts
+            yield start
 
     def _value(self, coefficients: np.ndarray, points: np.ndarray) -> np.ndarray:
         curves = [self._curves(coefficients, points[:, axis], axis) for axis in range(3)]

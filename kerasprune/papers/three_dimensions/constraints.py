@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from kerasprune.errors import PruneError
-from kerasprune.papers.three_dimensions.kkt import candidates, residual
 
 Value = Callable[[np.ndarray], np.ndarray]
-_GRID, _SEEDS, _APART, _MET = 31, 6, 0.1, 1e-9
+_STEP = 1e-30  # of the imaginary part: nothing is subtracted, so it cannot be too small
+_RAYS, _SEEDS, _APART = 21, 6, 0.1
+_MET, _AT_BOUND, _ROUNDING = 1e-9, 1e-9, 1e-13
+_ANEW = 3  # times: what SLSQP thinks of the curvature where it ends may be wrong
+
+
+def slope(value: Value, point: np.ndarray) -> np.ndarray:
+    """Returns the gradient of a function at a point by a complex step: `Im F(x + ih) / h`, exact to rounding."""
+    return value(point + 1j * _STEP * np.eye(3)).imag / _STEP
 
 
 class _Point(NamedTuple):
@@ -75,31 +83,17 @@ class Smooth(Constraint):
         sides = [(self.cost(point + step), self.cost(point - step)) for step in steps]
         return np.array([(up - down) for up, down in sides]) / (2e-5 * point)
 
-    def solved(self, point: np.ndarray, axis: int, cost: float, low: float) -> float | None:
-        """Returns the coordinate along an axis at which a cost is met, or `None` where that is out of its bounds."""
-        from scipy.optimize import brentq
-
-        def excess(x: float) -> float:
-            moved = point.copy()
-            moved[axis] = x
-            return self.cost(moved) - cost
-
-        ends = excess(low), excess(1.0)
-        for x, end in zip((low, 1.0), ends, strict=True):
-            if abs(end) <= _MET:
-                return x
-        return float(brentq(excess, low, 1.0, xtol=1e-15, rtol=1e-14)) if ends[0] < 0 < ends[1] else None
-
     def maximise(self, value: Value, cost: float, lower: np.ndarray) -> Optimum:
-        """Returns the optimum: the best points of a grid over the constraint, each followed to where KKT holds."""
+        """Returns the optimum: the best points all over the constraint, each followed to where KKT holds."""
         self.check(cost, lower)
-        grid = np.array(list(self._feasible(cost, lower)))
-        order = np.argsort(-value(grid).real, kind="stable")
-        found = [x for seed in _apart(grid[order]) for x in candidates(value, self, cost, lower, seed)]
-        values = np.array([value(x[None])[0].real for x in found])
-        best = [x for x, v in zip(found, values, strict=True) if v >= values.max() - 1e-9 * np.abs(values).max()]
-        checked = [(*residual(value, self, lower, x), x) for x in best]
-        kkt, multiplier, point = min(checked, key=lambda one: one[0])
+        starts = np.array(list(self._starts(cost, lower)))
+        seeds = _apart(starts[np.argsort(-value(starts).real, kind="stable")])
+        found = np.array([*seeds, *(self._followed(value, cost, lower, seed) for seed in seeds)])
+        found = np.where(found <= lower + _ROUNDING, lower, np.where(found >= 1 - _ROUNDING, 1.0, found))
+        met = np.array([x for x in found if abs(self.cost(x) - cost) <= 10 * _MET])
+        values = value(met).real
+        best = met[values >= values.max() - 1e-9 * np.abs(values).max()]
+        kkt, multiplier, point = min(((*self._residual(value, lower, x), x) for x in best), key=lambda one: one[0])
         return Optimum.at(point, kkt, multiplier)
 
     def check(self, cost: float, lower: np.ndarray) -> None:
@@ -111,19 +105,51 @@ class Smooth(Constraint):
                 f"{most:.4g}. Received: cost={cost}. Ask for another cost, or lower the bounds with lower=."
             )
 
-    def _feasible(self, cost: float, lower: np.ndarray) -> Iterator[np.ndarray]:
-        """Yields points that meet the cost: on a grid of every two coordinates, solved for the third."""
-        lines = [np.linspace(low, 1.0, _GRID) for low in lower]
-        for axis in range(3):
-            first, second = (other for other in range(3) if other != axis)
-            for a in lines[first]:
-                for b in lines[second]:
-                    point = np.ones(3)
-                    point[first], point[second] = a, b
-                    x = self.solved(point, axis, cost, lower[axis])
-                    if x is not None:
-                        point[axis] = x
-                        yield point
+    def _starts(self, cost: float, lower: np.ndarray) -> Iterator[np.ndarray]:
+        """Yields points that meet the cost: where rays from the lower bounds to the upper faces reach it."""
+        from scipy.optimize import brentq
+
+        for end in map(np.array, product(*(np.linspace(low, 1.0, _RAYS) for low in lower))):
+
+            def excess(share: float, end: np.ndarray = end) -> float:
+                return self.cost((1 - share) * lower + share * end) - cost
+
+            if end.max() == 1 and excess(1.0) >= -_MET * cost:
+                inside = excess(0.0) < 0 < excess(1.0)
+                share = brentq(excess, 0.0, 1.0, xtol=1e-15, rtol=1e-14) if inside else float(excess(0.0) < 0)
+                yield (1 - share) * lower + share * end
+
+    def _followed(self, value: Value, cost: float, lower: np.ndarray, point: np.ndarray) -> np.ndarray:
+        """Returns the local maximum, at the cost and within the bounds, that a point leads to."""
+        from scipy.optimize import minimize
+
+        scale = max(abs(float(value(point[None])[0].real)), 1e-12)
+        for _ in range(_ANEW):
+            point = minimize(
+                lambda x: -value(x[None])[0].real / scale,
+                point,
+                jac=lambda x: -slope(value, x) / scale,
+                method="SLSQP",
+                bounds=[(low, 1.0) for low in lower],
+                constraints={"type": "eq", "fun": lambda x: self.cost(x) - cost, "jac": self.gradient},
+                options={"ftol": 1e-15, "maxiter": 300},
+            ).x
+        return point
+
+    def _residual(self, value: Value, lower: np.ndarray, point: np.ndarray) -> tuple[float, float]:
+        """Returns by how much the conditions fail at a point, and the multiplier λ of the cost.
+
+        `∇F = λ ∇C + μ_high − μ_low`, with μ ≥ 0 and 0 but at active bounds: the largest entry that is left over when λ
+        and μ are chosen best.
+        """
+        from scipy.optimize import lsq_linear
+
+        up, cost, units = slope(value, point), self.gradient(point), np.eye(3)
+        high, low = point >= 1 - _AT_BOUND, point <= lower + _AT_BOUND
+        matrix = np.stack([cost, *units[high], *-units[low]], axis=1)
+        lowest = [-np.inf, *np.zeros(matrix.shape[1] - 1)]
+        best: Any = lsq_linear(matrix, up, bounds=(lowest, np.inf), method="bvls", tol=1e-15)
+        return float(np.abs(matrix @ best.x - up).max()), float(best.x[0])
 
 
 class Volume(Smooth):
@@ -133,20 +159,12 @@ class Volume(Smooth):
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 4, after Tan and Le, EfficientNet.
     """
 
-    _POWERS = np.array([1.0, 2.0, 2.0])
-
     def __init__(self) -> None:
         super().__init__(lambda d, w, r: d * w**2 * r**2)
 
     def gradient(self, point: np.ndarray) -> np.ndarray:
         """Returns `C · (1/d, 2/w, 2/r)`."""
-        return self.cost(point) * self._POWERS / point
-
-    def solved(self, point: np.ndarray, axis: int, cost: float, low: float) -> float | None:
-        """Returns the coordinate in closed form."""
-        others = self.cost(point) / point[axis] ** self._POWERS[axis]
-        x = (cost / others) ** (1 / self._POWERS[axis])
-        return min(max(x, low), 1.0) if low * (1 - 1e-12) <= x <= 1 + 1e-12 else None
+        return self.cost(point) * np.array([1, 2, 2]) / point
 
 
 class Buildable(Constraint):
@@ -192,10 +210,8 @@ def _apart(points: np.ndarray) -> list[np.ndarray]:
     """Returns the first few points that are well apart from one another."""
     chosen: list[np.ndarray] = []
     for point in points:
-        if all(np.abs(point - other).max() >= _APART for other in chosen):
+        if len(chosen) < _SEEDS and all(np.abs(point - other).max() >= _APART for other in chosen):
             chosen.append(point)
-        if len(chosen) == _SEEDS:
-            break
     return chosen
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
 from math import ceil
 from typing import Any
 
@@ -16,15 +16,18 @@ from kerasprune._keras import numpy_operations as knp
 from kerasprune.budgets.base import kept_number, top
 from kerasprune.costs.cost import Cost, cost, cost_of_what_stays
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, fraction_faults, nearest, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, choice_faults, fraction_faults, raise_faults, whole_number_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import filled
 from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, blocks_of, least_blocks, score_blocks
 from kerasprune.plans import Plan
+from kerasprune.populations.store import described
+from kerasprune.registry import block_criteria
 
 DIMENSIONS = ("depth", "width", "resolution")
+NOTHING = Plan({})  # is pruned
 LEVELS = 64  # widths that are tried at most
 _SUMS = (layers.Add, knp.Add)
 _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
@@ -72,15 +75,10 @@ class Extent:
         """Returns the number of blocks that a depth keeps: the nearest that is possible."""
         return max(self.blocks - self.droppable, round(depth * self.blocks))
 
-    def channels_at(self, width: float) -> dict[str, int]:
-        """Returns the number of channels that a width keeps of every group."""
-        return {name: kept_number(size, width) for name, size in self.widths.items()}
-
-    def numbers_at(self, graph: ChannelGraph, width: float) -> dict[str, int]:
+    def channels_at(self, graph: ChannelGraph, width: float) -> dict[str, int]:
         """Returns the number of channels that a width keeps of every group of a graph, which may have lost some."""
-        numbers = self.channels_at(width)
         return {
-            name: min(group.size, numbers.get(name, kept_number(group.size, width)))
+            name: min(group.size, kept_number(self.widths.get(name, group.size), width))
             for name, group in graph.prunable.items()
         }
 
@@ -90,7 +88,7 @@ class Extent:
 
     def built_at(self, d: float = 1.0, w: float = 1.0, r: float = 1.0) -> tuple[float, float, float]:
         """Returns the depth, width and resolution that are built where others are asked for."""
-        kept, dense = sum(self.channels_at(w).values()), sum(self.widths.values())
+        kept, dense = sum(kept_number(size, w) for size in self.widths.values()), sum(self.widths.values())
         return _share(self.blocks_at(d), self.blocks), _share(kept, dense), self.side_at(r) / self.side
 
     def fractions(self, model: keras.Model, side: int) -> tuple[float, float, float]:
@@ -101,8 +99,8 @@ class Extent:
             side: The side of its inputs.
         """
         graph = trace(model, unknown="freeze")
-        here = {name: group.size for name, group in graph.groups.items() if name in self.widths}
-        kept, dense = sum(here.values()), sum(self.widths[name] for name in here)
+        here = [name for name in graph.groups if name in self.widths]
+        kept, dense = sum(graph.groups[name].size for name in here), sum(self.widths[name] for name in here)
         removed = self.droppable - len(blocks_of(graph))
         return _share(self.blocks - removed, self.blocks), _share(kept, dense), side / self.side
 
@@ -126,8 +124,9 @@ def depth_plan(model: keras.Model, extent: Extent, depth: float, scores: Mapping
         scores: `{block: score}` of the model's droppable blocks.
     """
     graph = trace(model, unknown="freeze")
-    now = extent.blocks - extent.droppable + len(blocks_of(graph))
-    number = min(max(0, now - extent.blocks_at(depth)), len(blocks_of(graph)))
+    droppable = len(blocks_of(graph))
+    more = extent.blocks - extent.droppable + droppable - extent.blocks_at(depth)
+    number = min(max(0, more), droppable)
     return Plan.of(graph, {}, least_blocks(dict(scores), number))
 
 
@@ -153,8 +152,48 @@ def width_plan(
     """
     graph = trace(model, unknown="freeze")
     scores = criteria.score(criteria.get(criterion), graph, data, loss, seed)
-    chosen = {name: top(scores[name], number) for name, number in extent.numbers_at(graph, width).items()}
+    chosen = {name: top(scores[name], number) for name, number in extent.channels_at(graph, width).items()}
     return Plan.of(graph, filled(graph, chosen, scores))
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Who says which blocks and which channels are kept.
+
+    Args:
+        blocks: Criterion of blocks. Defaults to `"discrimination"`.
+        channels: Criterion of channels. Defaults to `"bn_scale"`.
+        data: Batches of `(inputs, labels)` for criteria that look at data. Defaults to `None`.
+        seed: Of everything random. Defaults to 0.
+    """
+
+    blocks: str | dict | BlockCriterion = "discrimination"
+    channels: str | dict | Criterion = "bn_scale"
+    data: Any = None
+    seed: int = 0
+
+    def importance(self, model: keras.Model) -> dict[str, float]:
+        """Returns the score of every droppable block."""
+        return score_blocks(self.blocks, trace(model, unknown="freeze"), self.data, seed=self.seed)
+
+    def width_plan(self, model: keras.Model, extent: Extent, width: float, loss: Any = None) -> Plan:
+        """Returns the plan that keeps one fraction of every group's channels, see `width_plan`."""
+        return width_plan(model, extent, width, self.channels, self.data, loss, self.seed)
+
+    def next_plan(self, model: keras.Model, extent: Extent, dimension: str, fraction: float) -> Plan:
+        """Returns the plan that shrinks a model along one dimension to a fraction of the dense model."""
+        if dimension == "depth":
+            return depth_plan(model, extent, fraction, self.importance(model))
+        if dimension == "width":
+            return self.width_plan(model, extent, fraction)
+        side = extent.side_at(fraction)
+        check_side(model, side)
+        return Plan.of(trace(model, unknown="freeze"), {}, resolution=side)
+
+    def described(self, dimensions: Collection[str]) -> dict[str, Any]:
+        """Returns the criteria that points along some dimensions depend on, as plain data."""
+        judges = {"blocks": described(block_criteria.get(self.blocks))} if "depth" in dimensions else {}
+        return judges | ({"channels": described(criteria.get(self.channels))} if "width" in dimensions else {})
 
 
 def check_blocks(model: keras.Model, extent: Extent) -> None:
@@ -220,7 +259,7 @@ class Costs:
             lower: Least depth, width and resolution.
         """
         least = max(extent.blocks - extent.droppable, ceil(lower[0] * extent.blocks - 1e-9))
-        numbers = np.arange(extent.blocks, least - 1, -1)
+        depths = np.arange(extent.blocks, least - 1, -1)
         sides = np.arange(extent.side, max(1, ceil(lower[2] * extent.side - 1e-9)) - 1, -1)
         if None not in functional(model).inputs[0].shape[1:-1]:
             sides = sides[:1]  # the model has a side of its own
@@ -230,14 +269,16 @@ class Costs:
         at_sides = [_by_layer(cost(trace(model, unknown="freeze", resolution=int(side)))) for side in sides]
         dense, total = at_sides[0], sum(at_sides[0].values())
         positions = {name: [one[name] / macs for one in at_sides] for name, macs in dense.items()}
-        macs = np.zeros((len(numbers), len(asked), len(sides)))
-        for i, number in enumerate(numbers):
+        macs = np.zeros((len(depths), len(asked), len(sides)))
+        for i, number in enumerate(depths):
             removed = least_blocks(dict(scores), extent.blocks - int(number))
             graph = trace(model, unknown="freeze", resolution=extent.side, removed=removed)
             for j, width in enumerate(asked):
-                slim = _by_layer(cost_of_what_stays(graph, _prefix(graph, extent, width)))
+                numbers = extent.channels_at(graph, width).items()  # which channels stay does not matter to the cost
+                kept = filled(graph, {name: np.arange(number) for name, number in numbers})
+                slim = _by_layer(cost_of_what_stays(graph, kept))
                 macs[i, j] = np.sum([one * np.array(positions[name]) for name, one in slim.items()], axis=0) / total
-        depths = np.array([_share(int(number), extent.blocks) for number in numbers])
+        depths = np.array([_share(int(number), extent.blocks) for number in depths])
         return cls(depths, np.array(built), sides / extent.side, asked, macs)
 
     def grid(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -276,11 +317,6 @@ def _widths(extent: Extent, lower: float) -> np.ndarray:
     return numbers[::-1] / largest
 
 
-def _prefix(graph: ChannelGraph, extent: Extent, width: float) -> dict[str, np.ndarray]:
-    """Returns a choice of the right numbers of channels; which ones does not matter to the cost."""
-    return filled(graph, {name: np.arange(number) for name, number in extent.numbers_at(graph, width).items()})
-
-
 def _count_blocks(graph: ChannelGraph) -> int:
     """Returns the number of blocks, those that cannot be dropped included."""
     blocks = blocks_of(graph)
@@ -294,11 +330,6 @@ def _count_blocks(graph: ChannelGraph) -> int:
         elif isinstance(operation, _SUMS) and id(call.node.outputs[0]) not in ends:
             fixed += len(call.inputs) == 2 and call.inputs[0].shape == call.inputs[1].shape
     return len(blocks) + fixed
-
-
-def check_fractions(**fractions: Any) -> None:
-    """Checks that numbers are fractions kept in (0, 1]."""
-    raise_faults("The fractions are not legal:", fraction_faults(**fractions))
 
 
 @dataclass(frozen=True)
@@ -324,13 +355,18 @@ class Point:
     macs: int
     params: int
     side: int
-    plan: Plan = field(default=Plan({}), compare=False, repr=False)
+    plan: Plan = field(default=NOTHING, compare=False, repr=False)
     model: keras.Model | None = field(default=None, compare=False, repr=False)
 
     @property
     def facts(self) -> dict[str, float]:
         """What was built, measured and counted: all but the plan and the model."""
         return {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
+
+
+def continued(plan: Plan, step: Plan) -> Plan:
+    """Returns the plan of two that are carried out one after the other, which the dense model's graph is known by."""
+    return replace(plan.then(step), fingerprint=plan.fingerprint or step.fingerprint)
 
 
 def measured_point(model: keras.Model, extent: Extent, side: int, accuracy: float, plan: Plan) -> Point:
@@ -347,35 +383,12 @@ def measured_point(model: keras.Model, extent: Extent, side: int, accuracy: floa
     return Point(*extent.fractions(model, side), accuracy, counted.macs, counted.params, side, plan, model)
 
 
-def next_plan(
-    model: keras.Model,
-    extent: Extent,
-    dimension: str,
-    fraction: float,
-    data: Any,
-    blocks: str | dict | BlockCriterion,
-    channels: str | dict | Criterion,
-    seed: int,
-) -> Plan:
-    """Returns the plan that shrinks a model along one dimension to a fraction of the dense model."""
-    if dimension == "resolution":
-        side = extent.side_at(fraction)
-        check_side(model, side)
-        return Plan.of(trace(model, unknown="freeze"), {}, resolution=side)
-    if dimension == "width":
-        return width_plan(model, extent, fraction, channels, data, seed=seed)
-    scores = score_blocks(blocks, trace(model, unknown="freeze"), data, seed=seed)
-    return depth_plan(model, extent, fraction, scores)
-
-
 def check_rounds(dimension: str, keep: float, rounds: int, epochs_per_round: int) -> None:
     """Checks the arguments that describe rounds."""
-    check_fractions(keep=keep)
-    faults = []
-    if dimension not in DIMENSIONS:
-        faults.append(
-            f"Expected dimension to be one of {', '.join(DIMENSIONS)}. Received: dimension={dimension!r}."
-            f"{nearest(str(dimension), DIMENSIONS)}"
-        )
-    faults += whole_number_faults(1, rounds=rounds) + whole_number_faults(0, epochs_per_round=epochs_per_round)
+    faults = [
+        *fraction_faults(keep=keep),
+        *choice_faults(DIMENSIONS, dimension=dimension),
+        *whole_number_faults(1, rounds=rounds),
+        *whole_number_faults(0, epochs_per_round=epochs_per_round),
+    ]
     raise_faults("The rounds are not legal:", faults)

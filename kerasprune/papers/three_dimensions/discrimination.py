@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -63,14 +63,11 @@ class Discrimination(BlockCriterion):
     def __post_init__(self) -> None:
         faults = [
             *choice_faults(CLASSIFIERS, classifier=self.classifier),
-            *([] if self.samples is None else whole_number_faults(10, samples=self.samples)),
-            *(
-                []
-                if self.samples_per_class is None
-                else whole_number_faults(1, samples_per_class=self.samples_per_class)
-            ),
             *interval_faults("(0, 1)", "a fraction", held_out=self.held_out),
         ]
+        for least, name in ((10, "samples"), (1, "samples_per_class")):
+            if getattr(self, name) is not None:
+                faults += whole_number_faults(least, **{name: getattr(self, name)})
         if self.samples is not None and self.samples_per_class is not None:
             faults.append(
                 "Expected either samples or samples_per_class. "
@@ -93,41 +90,25 @@ class Discrimination(BlockCriterion):
             raise PruneError("Expected batches of (inputs, labels) to classify. Received: data=None. Give data=.")
         reader, ends = _reader(graph)
         quota = _Quota(self.samples or SAMPLES, self.samples_per_class, graph.model.output_shape)
-        fitted = tested = _read(reader, every_batch(data, graph.model), quota)
+        fitted = _read(reader, every_batch(data, graph.model), quota)
         if self.evaluation is not None:
             tested = _read(reader, every_batch(self.evaluation, graph.model), quota)
         else:
-            order = np.random.default_rng(seed).permutation(len(fitted.labels))
-            held_out, rest = np.split(order, [max(1, round(self.held_out * len(order)))])
-            fitted, tested = fitted.only(rest), tested.only(held_out)
-        accuracy = [self._accuracy(*each) for each in zip(fitted.each(), tested.each(), strict=True)]
+            order = np.random.default_rng(seed).permutation(len(fitted[0]))
+            which, rest = np.split(order, [max(1, round(self.held_out * len(order)))])
+            fitted, tested = [part[rest] for part in fitted], [part[which] for part in fitted]
+        (labels, *seen), (answers, *unseen) = fitted, tested
+        accuracy = [self._accuracy(x, labels, z, answers) for x, z in zip(seen, unseen, strict=True)]
         return {name: accuracy[after] - accuracy[before] for name, (before, after) in ends.items()}
 
-    def _accuracy(self, fitted: tuple[np.ndarray, np.ndarray], tested: tuple[np.ndarray, np.ndarray]) -> float:
+    def _accuracy(self, seen: np.ndarray, labels: np.ndarray, unseen: np.ndarray, answers: np.ndarray) -> float:
         from sklearn.linear_model import LogisticRegression, RidgeClassifier
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
         linear = RidgeClassifier() if self.classifier == "ridge" else LogisticRegression(max_iter=1000)
-        fit = make_pipeline(StandardScaler(), linear).fit(*fitted)
-        features, labels = tested
-        return float((fit.predict(features) == labels).mean())
-
-
-@dataclass(frozen=True)
-class _Samples:
-    """The features of some samples at every place, `(samples, channels)` each, and their labels."""
-
-    features: list[np.ndarray]
-    labels: np.ndarray
-
-    def only(self, which: np.ndarray) -> _Samples:
-        """Returns some of them."""
-        return _Samples([one[which] for one in self.features], self.labels[which])
-
-    def each(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields the features at every place, with the labels."""
-        return ((one, self.labels) for one in self.features)
+        fit = make_pipeline(StandardScaler(), linear).fit(seen, labels)
+        return float((fit.predict(unseen) == answers).mean())
 
 
 @dataclass(frozen=True)
@@ -182,11 +163,9 @@ def _reader(graph: ChannelGraph) -> tuple[keras.Model, dict[str, tuple[int, int]
     wanted: dict[int, Any] = {}
     ends = {}
     for name, block in blocks_of(graph).items():
-        indices = []
-        for tensor in (block.source, _activated(block.target, wired)):
-            wanted.setdefault(id(tensor), _pooled(values[id(tensor)]))
-            indices.append(list(wanted).index(id(tensor)))
-        ends[name] = tuple(indices)
+        before, after = id(block.source), id(_activated(block.target, wired))
+        wanted |= {key: _pooled(values[key]) for key in (before, after) if key not in wanted}
+        ends[name] = list(wanted).index(before), list(wanted).index(after)
     return keras.Model(inputs, list(wanted.values())), ends
 
 
@@ -201,8 +180,8 @@ def _pooled(tensor: Any) -> Any:
     return keras.ops.mean(tensor, axis=tuple(range(1, len(tensor.shape) - 1))) if len(tensor.shape) > 2 else tensor
 
 
-def _read(model: keras.Model, batches: Iterable[Batch], quota: _Quota) -> _Samples:
-    """Returns the features of the samples that are to be read."""
+def _read(model: keras.Model, batches: Iterable[Batch], quota: _Quota) -> list[np.ndarray]:
+    """Returns the labels of the samples that are to be read, then their features at every place."""
     parts, found = [], np.zeros(0)
     for inputs, answers, _ in batches:
         answers = keras.ops.convert_to_numpy(answers)
@@ -216,5 +195,4 @@ def _read(model: keras.Model, batches: Iterable[Batch], quota: _Quota) -> _Sampl
             break
     if len(np.unique(found)) < 2:
         raise PruneError(f"Expected samples of several classes. Received: {len(found)} samples, of one class at most.")
-    features = [np.concatenate(one).reshape(len(found), -1) for one in zip(*parts, strict=True)]
-    return _Samples(features, found)
+    return [found, *(np.concatenate(one).reshape(len(found), -1) for one in zip(*parts, strict=True))]

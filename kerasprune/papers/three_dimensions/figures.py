@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,16 +23,25 @@ DEGREES, RANKS = (1, 2, 3, 4, 5, 6), (1, 2, 3)
 _GRID, _RIDGE = 121, 1e-6
 
 
-def curves(record: Record) -> str | None:
+def _of_points(draw: Callable[[Mapping[str, Any]], str | None]) -> Callable[[Record], str | None]:
+    """Draws what `points.json` of a run says; where there is none, nothing."""
+
+    @functools.wraps(draw)
+    def drawn(record: Record) -> str | None:
+        return draw(record.points) if record.points else None
+
+    return drawn
+
+
+@_of_points
+def curves(points: Mapping[str, Any]) -> str:
     """Draws accuracy against each dimension alone: the points, the fitted curve, its interval (the paper's Fig. 3)."""
-    if not record.points:
-        return None
-    points, surface = _table(record.points), fitted(record.points)
+    table, surface = _table(points), fitted(points)
 
     def draw(figure: Figure) -> None:
         for axis, (name, axes) in enumerate(zip(DIMENSIONS, figure.subplots(1, 3, sharey=True), strict=True)):
-            others = np.delete(points[:, :3], axis, axis=1)
-            here = points[(others == 1).all(axis=1)]
+            others = np.delete(table[:, :3], axis, axis=1)
+            here = table[(others == 1).all(axis=1)]
             line = np.ones((_GRID, 3))
             line[:, axis] = np.linspace(here[:, axis].min(), 1, _GRID)
             low, high = surface.interval(*line.T, draws=100)
@@ -44,16 +54,15 @@ def curves(record: Record) -> str | None:
     return svg(draw, height=2.8)
 
 
-def sheet(record: Record) -> str | None:
+@_of_points
+def sheet(points: Mapping[str, Any]) -> str:
     """Draws the predicted accuracy over all d and r that meet `d·w²·r² = T`, with the optimum and the controls."""
-    if not record.points:
-        return None
-    surface, cost = fitted(record.points), float(record.points["macs"])
+    surface, cost = fitted(points), float(points["macs"])
     lines = [np.linspace(least, 1, _GRID) for least in (cost, cost**0.5)]
     d, r = np.meshgrid(*lines)
     w = np.sqrt(cost / (d * r**2))
     value = np.where((w <= 1 + 1e-9) & (w >= cost**0.5 - 1e-9), surface.predict(d, np.minimum(w, 1), r), np.nan)
-    chosen = record.points["optimum"]
+    chosen = points["optimum"]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -69,11 +78,10 @@ def sheet(record: Record) -> str | None:
     return svg(draw, height=3.6)
 
 
-def residuals(record: Record) -> str | None:
+@_of_points
+def residuals(points: Mapping[str, Any]) -> str:
     """Draws measured less predicted accuracy of every point, in points of accuracy."""
-    if not record.points:
-        return None
-    left, names = 100 * fitted(record.points).residuals(), _names(record.points["points"])
+    left, names = 100 * fitted(points).residuals(), _names(points["points"])
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -85,9 +93,10 @@ def residuals(record: Record) -> str | None:
     return svg(draw, height=2.6)
 
 
-def blocks(record: Record) -> str | None:
+@_of_points
+def blocks(points: Mapping[str, Any]) -> str | None:
     """Draws the importance of every block that can be dropped."""
-    importance = record.points.get("importance") if record.points else None
+    importance = points.get("importance")
     if not importance:
         return None
     names = list(importance)
@@ -103,13 +112,12 @@ def blocks(record: Record) -> str | None:
     return svg(draw, height=0.9 + 0.19 * len(names))
 
 
-def settings(record: Record) -> str | None:
+@_of_points
+def settings(points: Mapping[str, Any]) -> str:
     """Draws the optimum as K and R vary (the paper's Fig. 3, last part, and Fig. 4)."""
-    if not record.points:
-        return None
-    cost = float(record.points["macs"])
-    rows = [("K", K, optimum(record.points, 1, K, cost)) for K in DEGREES]
-    rows += [("R", R, optimum(record.points, R, 3, cost)) for R in RANKS]
+    cost = float(points["macs"])
+    rows = [("K", K, optimum(points, 1, K, cost)) for K in DEGREES]
+    rows += [("R", R, optimum(points, R, 3, cost)) for R in RANKS]
 
     def draw(figure: Figure) -> None:
         for kind, axes in zip("KR", figure.subplots(1, 2, sharey=True), strict=True):
@@ -192,11 +200,8 @@ def _table(points: Mapping[str, Any]) -> np.ndarray:
 
 
 def _names(points: Sequence[Mapping[str, Any]]) -> list[str]:
-    names = []
-    for point in points:
-        less = [f"{name}={point[name]:.2f}" for name in DIMENSIONS if point[name] < 1]
-        names.append(", ".join(less) or "dense")
-    return names
+    less = [[f"{name}={point[name]:.2f}" for name in DIMENSIONS if point[name] < 1] for point in points]
+    return [", ".join(each) or "dense" for each in less]
 
 
 FIGURES = (

@@ -1,35 +1,18 @@
-"""Trained networks on disk, and the criteria that they depend on: a workflow that was killed goes on from them."""
+"""Trained networks on disk: a workflow that was killed goes on from them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
 
-from kerasprune import criteria
-from kerasprune.criteria.base import Criterion
 from kerasprune.files import read_json, write_json
 from kerasprune.files.keras_model import load_model
 from kerasprune.graph.built_model import functional
-from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensions.depth_width_resolution import Point
 from kerasprune.plans import Plan
-from kerasprune.populations.store import Store, described
-from kerasprune.registry import block_criteria
-
-
-def judged_by(
-    dimensions: Collection[str], blocks: str | dict | BlockCriterion, channels: str | dict | Criterion
-) -> dict[str, Any]:
-    """Returns the criteria that points along some dimensions depend on, as plain data."""
-    judges = {}
-    if "depth" in dimensions:
-        judges["blocks"] = described(block_criteria.get(blocks))
-    if "width" in dimensions:
-        judges["channels"] = described(criteria.get(channels))
-    return judges
+from kerasprune.populations.store import Store
 
 
 def finished(store: Store, number: int, train: Callable[[], Point]) -> Point:

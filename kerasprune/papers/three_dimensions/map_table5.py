@@ -91,15 +91,14 @@ def map_table5() -> list[Row]:
 def _errors(network: str, name: str) -> Iterator[Row]:
     ours, relative = off_axis_error(network, MAP())
     yield AtMost(f"{name}, rank 1, K=3: mean error off the axes", BOUND, ours, " points")
-    yield Note(f"{name}, rank 1, K=3: relative", _table4(TABLE4_MAP[3]), _percent(relative))
+    yield Note(f"{name}, rank 1, K=3: relative", f"{TABLE4_MAP[3]:.2f} % (ResNet-56)", f"{relative:.2f} %")
     flattest = off_axis_error(network, MAP(degree=5, ridge=RIDGE))[1]
-    yield Note(f"{name}, rank 1, K=5 (flattest): relative", _table4(TABLE4_MAP[5]), _percent(flattest))
+    yield Note(f"{name}, rank 1, K=5 (flattest): relative", f"{TABLE4_MAP[5]:.2f} % (ResNet-56)", f"{flattest:.2f} %")
     for degree in RAW_DEGREES:
         points, relative = off_axis_error(network, Polynomial(degree))
-        yield AtLeast(f"{name}, Eq. 5, raw monomials, K={degree}: mean error", ours, points, " points")
-        yield Note(
-            f"{name}, Eq. 5, raw monomials, K={degree}: relative", _table4(TABLE4_RAW[degree]), _percent(relative)
-        )
+        model = f"{name}, Eq. 5, raw monomials, K={degree}"
+        yield AtLeast(f"{model}: mean error", ours, points, " points")
+        yield Note(f"{model}: relative", f"{TABLE4_RAW[degree]:.2f} % (ResNet-56)", f"{relative:.2f} %")
     for degree in RAW_DEGREES:
         points, relative = off_axis_error(network, Polynomial(degree, centre=1.0))
         yield Note(f"{name}, powers of x − 1, K={degree}", "–", f"{points:.3f} points, {relative:.3f} %")
@@ -112,11 +111,8 @@ def _separability(network: str, name: str) -> Iterator[Row]:
     for caption, block, (row, column) in zip("abc", accuracy, references, strict=True):
         ratio = block * block[row, column] / (block[row][None, :] * block[:, column][:, None])
         away = np.abs(np.delete(np.delete(ratio, row, 0), column, 1) - 1)
-        yield Note(
-            f"{name}, ratios of caption ({caption}) from equality",
-            "≈ 0",
-            f"mean {away.mean():.2%}, most {away.max():.2%}",
-        )
+        ours = f"mean {away.mean():.2%}, most {away.max():.2%}"
+        yield Note(f"{name}, ratios of caption ({caption}) from equality", "≈ 0", ours)
 
 
 def _optima(network: str, name: str) -> Iterator[Row]:
@@ -146,11 +142,3 @@ def off_axis_error(network: str, surface: Surface) -> tuple[float, float]:
 
 def _along_axes(rows: np.ndarray) -> np.ndarray:
     return sum((rows[name] < 1).astype(int) for name in "dwr") <= 1
-
-
-def _table4(value: float) -> str:
-    return f"{value:.2f} % (ResNet-56)"
-
-
-def _percent(value: float) -> str:
-    return f"{value:.2f} %"

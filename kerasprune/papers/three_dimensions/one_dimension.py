@@ -8,20 +8,20 @@ from typing import Any
 import keras
 
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import formerly
+from kerasprune.errors import formerly, fraction_faults, raise_faults
 from kerasprune.graph.trace import trace
-from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, blocks_of, score_blocks
+from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, blocks_of
 from kerasprune.papers.three_dimensions.depth_width_resolution import (
     DIMENSIONS,
     Costs,
     Extent,
+    Judges,
     Point,
     check_blocks,
-    check_fractions,
     check_rounds,
     check_side,
 )
-from kerasprune.papers.three_dimensions.finished_points import finished, judged_by
+from kerasprune.papers.three_dimensions.finished_points import finished
 from kerasprune.papers.three_dimensions.rounds import built_point
 from kerasprune.papers.three_dimensions.workflow import plan_at
 from kerasprune.populations.store import Store, TrainAndJudge, checksum
@@ -74,21 +74,22 @@ def one_dimension(
         4
     """
     check_rounds(dimension, 1.0, 1, epochs)
-    check_fractions(macs=macs)
+    raise_faults("The budget is not legal:", fraction_faults(macs=macs))
     extent = Extent.of(model, resolution)
     if dimension == "resolution":
         check_side(model, extent.side - 1)
+    judges = Judges(blocks, channels, data, seed)
     importance = dict.fromkeys(blocks_of(trace(model, unknown="freeze")), 0.0)
     if dimension == "depth":
         check_blocks(model, extent)
-        importance = score_blocks(blocks, trace(model, unknown="freeze"), data, seed=seed)
+        importance = judges.importance(model)
     lower = tuple(0.01 if name == dimension else 1.0 for name in DIMENSIONS)
     target = Costs.of(model, extent, importance, lower).along(dimension, macs)
     settings = {"weights": checksum(model), "target": list(target), "epochs": epochs, "seed": seed}
-    settings |= {"side": extent.side} | judged_by((dimension,), blocks, channels)
+    settings |= {"side": extent.side} | judges.described((dimension,))
 
     def train() -> Point:
-        plan = plan_at(model, extent, target, importance, channels, data, seed)
+        plan = plan_at(model, extent, target, importance, judges)
         return built_point(model, plan, extent, fit, epochs, seed)
 
     return finished(Store(folder, f"{dimension}-only-{macs}", settings), 1, train)

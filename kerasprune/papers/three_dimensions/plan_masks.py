@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import keras
@@ -46,31 +47,30 @@ class PlanMasks:
 
     def __init__(self, model: keras.Model, dimension: str) -> None:
         self._model = model
-        self._graph = trace(model, unknown="freeze")
+        self._graph = graph = trace(model, unknown="freeze")
+        self._blocks = blocks_of(graph)
         self._closing: dict[str, list[Any]] = {}
         faults = []
-        if dimension == "depth":
-            for name, block in blocks_of(self._graph).items():
-                found = _closing(block) if block.kind == "residual" else []
-                if block.kind == "plain" or found is None:
-                    faults.append(f"block {name!r} ({block.kind}) does not end in a layer whose weights can be zero.")
-                self._closing[name] = found or []
-        channels_go = dimension == "width" or any(block.kind == "dense" for block in blocks_of(self._graph).values())
-        norms = [owner.name for owner, _, ids in self._graph.norms if self._may_go(ids)]
+        for name, block in self._blocks.items() if dimension == "depth" else ():
+            found = _closing(block) if block.kind == "residual" else []
+            if block.kind == "plain" or found is None:
+                faults.append(f"block {name!r} ({block.kind}) does not end in a layer whose weights can be zero.")
+            self._closing[name] = found or []
+        prunable = np.isin(graph.classes, [each for group in graph.prunable.values() for each in group.classes])
+        channels_go = dimension == "width" or any(block.kind == "dense" for block in self._blocks.values())
+        norms = [owner.name for owner, _, ids in graph.norms if prunable[ids].any()]
         if channels_go and norms:
             faults.append(f"{', '.join(norms[:5])} take statistics over channels, which a silent one would change.")
         raise_faults("The model cannot be shrunk by values; kp.rounds rebuilds it instead:", faults)
         self._readers = [
             entry
-            for entry in self._graph.slices
-            if any(entry.ids[axis] is not None and self._may_go(entry.ids[axis]) for axis in entry.reads)
+            for entry in graph.slices
+            if any(entry.ids[axis] is not None and prunable[entry.ids[axis]].any() for axis in entry.reads)
         ]
-        variables = {id(entry.variable): entry.variable for entry in self._readers}
-        variables |= {id(v): v for closing in self._closing.values() for v in closing}
-        self._variables = list(variables.values())
-        sizes = [int(np.prod(variable.shape)) for variable in self._variables]
-        pairs = zip(self._variables, sizes, strict=True)
-        self._masks = Masks([Unit.of(v.path, size, size, (Part(v),)) for v, size in pairs])
+        variables = [entry.variable for entry in self._readers]
+        variables += [variable for closing in self._closing.values() for variable in closing]
+        self._variables = list({id(variable): variable for variable in variables}.values())
+        self._masks = Masks([Unit.of(v.path, prod(v.shape), prod(v.shape), (Part(v),)) for v in self._variables])
         self._masks.clear()
 
     def attach(self, session: Session) -> None:
@@ -85,8 +85,8 @@ class PlanMasks:
         """Silences what a plan drops, now and in every step to come."""
         alive = self._graph.alive(plan.keep)
         for name in plan.removed:
-            if blocks_of(self._graph)[name].kind == "dense":
-                removed = np.unique(self._graph.classes[self._added(blocks_of(self._graph)[name])])
+            if self._blocks[name].kind == "dense":
+                removed = self._graph.classes[self._added(self._blocks[name])]
                 alive &= ~np.isin(self._graph.classes, removed)
         masks = {id(variable): np.ones(variable.shape, bool) for variable in self._variables}
         for entry in self._readers:
@@ -99,10 +99,6 @@ class PlanMasks:
                 masks[id(variable)][...] = False
         self._masks.assign([~masks[id(variable)].ravel() for variable in self._variables])
         self._masks.apply(self._model.optimizer)
-
-    def _may_go(self, ids: np.ndarray) -> bool:
-        prunable = [group.classes for group in self._graph.prunable.values()]
-        return bool(prunable) and bool(np.isin(self._graph.classes[ids], np.concatenate(prunable)).any())
 
     def _added(self, block: Block) -> np.ndarray:
         """Returns the ids of the channels that a dense block adds."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,17 @@ from kerasprune.errors import PruneError, formerly
 from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensions.depth_width_resolution import (
+    NOTHING,
     Extent,
+    Judges,
     Point,
     check_blocks,
     check_rounds,
+    continued,
     measured_point,
-    next_plan,
     steps,
 )
-from kerasprune.papers.three_dimensions.finished_points import finished, judged_by
+from kerasprune.papers.three_dimensions.finished_points import finished
 from kerasprune.plans import Plan
 from kerasprune.populations.store import Store, TrainAndJudge, checksum
 from kerasprune.surgery.rebuild import rebuild
@@ -88,57 +90,49 @@ def rounds(
     extent = Extent.of(model, resolution)
     if dimension == "depth":
         check_blocks(model, extent)
-    settings = settings_of(model, dimension, keep, rounds, epochs_per_round, extent, seed)
-    store = Store(folder, dimension, settings | judged_by((dimension,), blocks, channels))
-    last, points = Point(1.0, 1.0, 1.0, float("nan"), 0, 0, extent.side, Plan({}), model), []
+    judges = Judges(blocks, channels, data, seed)
+    settings = {"dimension": dimension, "keep": keep, "rounds": rounds, "epochs_per_round": epochs_per_round}
+    settings |= {"side": extent.side, "seed": seed, "model": trace(model, unknown="freeze").fingerprint}
+    settings |= {"weights": checksum(model)} | judges.described((dimension,))
+    store = Store(folder, dimension, settings)
+    before, done, points = model, NOTHING, []
     for number, fraction in enumerate(steps(keep, rounds), 1):
 
-        def train(before: Point = last, fraction: float = fraction) -> Point:
-            step = next_plan(before.model, extent, dimension, fraction, data, blocks, channels, seed)
-            return _built(before, step, extent, fit, epochs_per_round, seed)
+        def train(before: keras.Model = before, done: Plan = done, fraction: float = fraction) -> Point:
+            step = judges.next_plan(before, extent, dimension, fraction)
+            return built_point(before, step, extent, fit, epochs_per_round, seed, done)
 
-        last = finished(store, number, train)
-        points.append(last)
+        point = finished(store, number, train)
+        before, done = point.model, point.plan
+        points.append(point)
     return points
 
 
-def built_point(dense: keras.Model, plan: Plan, extent: Extent, fit: TrainAndJudge, epochs: int, seed: int) -> Point:
-    """Returns what becomes of the dense model when a plan is carried out and the result trained."""
-    start = Point(1.0, 1.0, 1.0, float("nan"), 0, 0, extent.side, Plan({}), dense)
-    return _built(start, plan, extent, fit, epochs, seed)
+def built_point(
+    model: keras.Model, step: Plan, extent: Extent, fit: TrainAndJudge, epochs: int, seed: int, done: Plan = NOTHING
+) -> Point:
+    """Returns what becomes of a model when a plan is carried out and the result trained.
 
-
-def _built(last: Point, step: Plan, extent: Extent, fit: TrainAndJudge, epochs: int, seed: int) -> Point:
-    side = step.resolution or last.side
-    slim = rebuild(last.model, step, absorb=False)
+    Args:
+        model: The dense model, or what another plan has made of it.
+        step: The plan.
+        extent: Of the dense model.
+        fit: Trains a model.
+        epochs: Epochs of training.
+        seed: Handed to `fit`.
+        done: The plan that led from the dense model to this one. Defaults to none.
+    """
+    side = step.resolution or done.resolution or extent.side
+    slim = rebuild(model, step, absorb=False)
     accuracy = _accuracy(fit(slim, resolution=side, epochs=epochs, seed=seed))
-    plan = replace(last.plan.then(step), fingerprint=last.plan.fingerprint or step.fingerprint)
-    return measured_point(slim, extent, side, accuracy, plan)
+    return measured_point(slim, extent, side, accuracy, continued(done, step))
 
 
 def _accuracy(returned: Any) -> float:
-    try:
-        accuracy = float(returned)
-    except (TypeError, ValueError):
-        raise PruneError(
-            f"Expected a finite accuracy from fit. Received: {returned!r}. Let fit return what it measures."
-        ) from None
-    if not np.isfinite(accuracy):
-        raise PruneError(f"Expected a finite accuracy from fit. Received: {accuracy!r}. Training may have diverged.")
-    return accuracy
-
-
-def settings_of(
-    model: keras.Model, dimension: str, keep: float, rounds: int, epochs: int, extent: Extent, seed: int
-) -> dict[str, Any]:
-    """Returns the settings that points depend on, as plain data; weights by a checksum."""
-    return {
-        "dimension": dimension,
-        "keep": keep,
-        "rounds": rounds,
-        "epochs_per_round": epochs,
-        "side": extent.side,
-        "seed": seed,
-        "model": trace(model, unknown="freeze").fingerprint,
-        "weights": checksum(model),
-    }
+    with contextlib.suppress(TypeError, ValueError):
+        if np.isfinite(float(returned)):
+            return float(returned)
+    raise PruneError(
+        f"Expected a finite accuracy from fit. Received: {returned!r}. Let fit return what it measures; where that is "
+        "not finite, training may have diverged."
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import keras
@@ -14,12 +13,14 @@ from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, formerly, raise_faults, whole_number_faults
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensions.depth_width_resolution import (
+    NOTHING,
     Extent,
+    Judges,
     Point,
     check_blocks,
     check_rounds,
+    continued,
     measured_point,
-    next_plan,
     steps,
 )
 from kerasprune.papers.three_dimensions.plan_masks import PlanMasks
@@ -108,18 +109,13 @@ class ShrinkRounds(PruningCallback):
         """One point for every round that is over: what was built, its accuracy, its costs, its plan; no model."""
         if self.session is None:
             return []
-        rows, plans = self.session.notes["points"].tolist(), self._plans[1:]
-        return [Point(*row[:4], *map(int, row[4:]), plan) for row, plan in zip(rows, plans, strict=True)]
+        rows, plans = self.session.notes["points"].tolist(), self.session.notes["plans"][1:]
+        return [Point(*row[:4], *map(int, row[4:]), _read(plan)) for row, plan in zip(rows, plans, strict=True)]
 
     @property
     def plan(self) -> Plan:
         """What is kept at this moment: what to hand to `kp.rebuild(…, absorb=False)` after `fit`."""
-        return Plan({}) if self.session is None else self._plans[0]
-
-    @property
-    def _plans(self) -> list[Plan]:
-        """The plan of this moment, then those of the points."""
-        return [_read(text) for text in self.session.notes["plans"]]
+        return NOTHING if self.session is None else _read(self.session.notes["plans"][0])
 
     @property
     def sizes(self) -> list[int]:
@@ -128,7 +124,7 @@ class ShrinkRounds(PruningCallback):
             raise PruneError("Expected the side of the dense model's inputs. Received: resolution=None. Give it.")
         if self.dimension != "resolution":
             return [self.resolution] * self.rounds
-        return [max(1, round(self._fraction(number) * self.resolution)) for number in range(1, self.rounds + 1)]
+        return [max(1, round(fraction * self.resolution)) for fraction in steps(self.keep, self.rounds)]
 
     def begin(self) -> None:
         """Attaches the masks and takes the first step; an instance can be used for several fits."""
@@ -141,14 +137,14 @@ class ShrinkRounds(PruningCallback):
         self._extent = Extent.of(self.model, self.resolution)
         if self.dimension == "depth":
             check_blocks(self.model, self._extent)
-        nothing = {"epochs": np.asarray(0), "points": np.zeros((0, 7)), "plans": np.array([_written(Plan({}))])}
-        self.session.notes |= nothing
+        begun = {"epochs": np.asarray(0), "points": np.zeros((0, 7)), "plans": np.array([_written(NOTHING)])}
+        self.session.notes |= begun
         self._plan_masks = None
         if self.dimension != "resolution":
             self._plan_masks = PlanMasks(self.model, self.dimension)
             self._plan_masks.attach(self.session)
         if not self.goes_on:
-            self._shrink(rebuild(self.model, Plan({}), absorb=False))
+            self._shrink(rebuild(self.model, NOTHING, absorb=False))
 
     def resumed(self) -> None:
         """Silences what the plan drops."""
@@ -203,8 +199,7 @@ class ShrinkRounds(PruningCallback):
         slim = rebuild(self.model, plan, absorb=False)
         side = plan.resolution or self._extent.side
         point = measured_point(slim, self._extent, side, float(logs[self.monitor]), plan)
-        row = list(point.facts.values())
-        notes["points"] = np.concatenate([notes["points"], [row]])
+        notes["points"] = np.concatenate([notes["points"], [list(point.facts.values())]])
         notes["plans"] = np.append(notes["plans"], _written(plan))
         if len(notes["points"]) < self.rounds:
             self._shrink(slim)
@@ -213,8 +208,8 @@ class ShrinkRounds(PruningCallback):
         """Takes the next step; what is removed is judged on the network as it would be built now."""
         notes, plan = self.session.notes, self.plan
         fraction = self._fraction(len(notes["points"]) + 1)
-        step = next_plan(slim, self._extent, self.dimension, fraction, self.data, self.blocks, self.channels, self.seed)
-        plan = replace(plan.then(step), fingerprint=plan.fingerprint or step.fingerprint)
+        judges = Judges(self.blocks, self.channels, self.data, self.seed)
+        plan = continued(plan, judges.next_plan(slim, self._extent, self.dimension, fraction))
         notes["plans"] = np.array([_written(plan), *notes["plans"][1:]])
         if self._plan_masks is not None:
             self._plan_masks.assign(plan)

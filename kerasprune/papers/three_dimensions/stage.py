@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Any
 
 import keras
 import numpy as np
@@ -65,13 +64,15 @@ def choose(run: Run, model: keras.Model, spec: pruning.ThreeDimensionsSection) -
         rounds=spec.rounds,
         min_macs=spec.min_macs,
         constraint=spec.constraint,
-        surface=_surface(spec),
+        surface=MAP(spec.rank, spec.degree),
         blocks=blocks_of(run, model, spec),
         channels=lookup.make("criterion", spec.channels.name, spec.channels.arguments),
         seed=run.recipe.seed,
         folder=run.folder.file("points"),
     )
-    run.folder.write_json("points.json", _written(result, spec))
+    written = {"macs": spec.macs, "surface": {"rank": spec.rank, "degree": spec.degree}}
+    written |= {"points": [point.facts for point in result.points], "optimum": list(result.optimum)}
+    run.folder.write_json("points.json", written | {"importance": result.importance})
     run.folder.write_arrays("maps.npz", _maps(run, result))
     return result.plan
 
@@ -91,12 +92,8 @@ def rehearse(run: Experiment, model: keras.Model, spec: pruning.ThreeDimensionsS
     low = spec.min_macs or spec.macs
     lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)
     extent = check_extent(model, run.recipe.data.size, low)
-    check_points(extent, low, spec.rounds, _surface(spec))
+    check_points(extent, low, spec.rounds, MAP(spec.rank, spec.degree))
     width_plan(model, extent, spec.macs**0.5, lookup.make("criterion", spec.channels.name, spec.channels.arguments))
-
-
-def _surface(spec: pruning.ThreeDimensionsSection) -> MAP:
-    return MAP(spec.rank, spec.degree)
 
 
 def _maps(run: Run, result: ThreeDimensions) -> dict[str, np.ndarray]:
@@ -110,14 +107,3 @@ def _maps(run: Run, result: ThreeDimensions) -> dict[str, np.ndarray]:
 
     maps = {name: mean_feature_maps(point.model, images(point)) for name, point in shown.items()}
     return {"images": images(result.points[0])} | maps
-
-
-def _written(result: Any, spec: pruning.ThreeDimensionsSection) -> dict[str, Any]:
-    """Returns what the report needs, as plain data."""
-    return {
-        "macs": spec.macs,
-        "surface": {"rank": spec.rank, "degree": spec.degree},
-        "points": [point.facts for point in result.points],
-        "optimum": list(result.optimum),
-        "importance": result.importance,
-    }

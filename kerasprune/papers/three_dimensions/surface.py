@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 
 from kerasprune.errors import PruneError, fraction_faults, interval_faults, raise_faults, whole_number_faults
-from kerasprune.papers.three_dimensions.constraints import Constraint, Optimum, constrained
-from kerasprune.papers.three_dimensions.kkt import slope
+from kerasprune.papers.three_dimensions.constraints import Constraint, Optimum, constrained, slope
 
 Values = float | Sequence[float] | np.ndarray
 
@@ -88,7 +88,7 @@ class Surface:
 
     def gradient(self, d: float, w: float, r: float) -> np.ndarray:
         """Returns `(∂F/∂d, ∂F/∂w, ∂F/∂r)` at a point, exact."""
-        return slope(lambda points: self._value(self._fitted(), points), np.array([d, w, r], float))
+        return slope(partial(self._value, self._fitted()), np.array([d, w, r], float))
 
     def residuals(self) -> np.ndarray:
         """Returns `measured − predicted` at the points it was fitted on, shape `(n,)`."""
@@ -151,18 +151,16 @@ class Surface:
         Reference:
             Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 3 and 8.
         """
-        self._fitted()
+        value = partial(self._value, self._fitted())
         raise_faults("There is no best point:", fraction_faults(cost=cost))
         (bounds,) = _numbers(lower=[cost, cost**0.5, cost**0.5] if lower is None else lower)
         if bounds.shape != (3,) or not ((bounds > 0) & (bounds <= 1)).all():
             raise PruneError(f"Expected lower to hold three fractions in (0, 1]. Received: lower={lower!r}.")
-        value = lambda points: self._value(self._fitted(), points)  # noqa: E731
         return constrained(constraint).maximise(value, float(cost), bounds)
 
     def _redrawn(self, draws: int, seed: int) -> list[Any]:
         if (draws, seed) not in self._draws:
-            generator = np.random.default_rng(seed)
-            residuals = self.residuals()
+            generator, residuals = np.random.default_rng(seed), self.residuals()
             number = len(residuals)
             scale = np.sqrt(number / (number - self.free)) if number > self.free else 1.0
             fitted = self._accuracy - residuals
@@ -201,11 +199,11 @@ def _faults_of(columns: list[np.ndarray]) -> list[str]:
     lengths = [len(column) if column.ndim == 1 else column.shape for column in columns]
     if len(set(map(str, lengths))) > 1 or columns[0].ndim != 1:
         return [f"Expected d, w, r and accuracy of one length. Received: {', '.join(map(str, lengths))}."]
-    faults = [
-        f"Expected {name} to hold fractions kept in (0, 1]. Received: {column[~((column > 0) & (column <= 1))][0]}."
-        for name, column in zip("dwr", columns[:3], strict=True)
-        if not ((column > 0) & (column <= 1)).all()
-    ]
+    faults = []
+    for name, column in zip("dwr", columns[:3], strict=True):
+        outside = column[~((column > 0) & (column <= 1))]
+        if outside.size:
+            faults.append(f"Expected {name} to hold fractions kept in (0, 1]. Received: {outside[0]}.")
     accuracy = columns[3]
     if not np.isfinite(accuracy).all():
         faults.append(f"Expected finite accuracies. Received: {accuracy[~np.isfinite(accuracy)][0]}.")

@@ -11,24 +11,23 @@ import numpy as np
 
 from kerasprune.costs.cost import shares_of
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import PruneError, formerly, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, formerly, fraction_faults, raise_faults, whole_number_faults
 from kerasprune.graph.trace import trace
-from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion, score_blocks
+from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensions.constraints import Optimum
 from kerasprune.papers.three_dimensions.depth_width_resolution import (
     DIMENSIONS,
     Costs,
     Extent,
+    Judges,
     Point,
     check_blocks,
-    check_fractions,
     check_rounds,
     check_side,
     depth_plan,
     steps,
-    width_plan,
 )
-from kerasprune.papers.three_dimensions.finished_points import finished, judged_by
+from kerasprune.papers.three_dimensions.finished_points import finished
 from kerasprune.papers.three_dimensions.rounds import built_point
 from kerasprune.papers.three_dimensions.rounds import rounds as shrink
 from kerasprune.plans import Plan
@@ -38,6 +37,7 @@ from kerasprune.surgery.rebuild import rebuild
 
 CONSTRAINTS = ("macs", "volume")
 """What a network is held to: its multiply–adds, or the volume d·w²·r²."""
+USUAL = Judges()
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def three_dimensions(
     Args:
         model: The trained dense model, with free input sides; it is left untouched.
         fit: Trains a model: `fit(model, resolution=…, epochs=…, seed=…) -> accuracy`; see
-            `kerasprune.papers.three_dimensions.rounds.TrainAndJudge`.
+            `kerasprune.populations.store.TrainAndJudge`.
         macs: T, fraction of the multiply–adds that stays. Defaults to 0.5.
         data: Batches of `(inputs, labels)` at the dense model's resolution for criteria that look at data.
         resolution: Side of the dense model's inputs, in pixels. Defaults to the model's own.
@@ -144,59 +144,34 @@ def three_dimensions(
     """
     low = macs if min_macs is None else min_macs
     surface = MAP() if surface is None else surface
-    check_fractions(macs=macs, min_macs=low)
+    raise_faults("Pruning along three dimensions cannot begin:", fraction_faults(macs=macs, min_macs=low))
     check_rounds("depth", low, rounds, epochs_per_round)
     raise_faults("Pruning along three dimensions cannot begin:", _faults(macs, low, epochs, constraint, surface))
     extent = check_extent(model, resolution, low)
     check_points(extent, low, rounds, surface)
     judges = Judges(blocks, channels, data, seed)
-    width_plan(model, extent, low**0.5, channels, data, seed=seed)
+    judges.width_plan(model, extent, low**0.5)
     importance = judges.importance(model)
     lower = _alone(macs)
-    limit = _limit(constraint, model, extent, importance, lower)
+    limit = Volume() if constraint == "volume" else constraint
+    if constraint == "macs":
+        limit = Buildable(*Costs.of(model, extent, importance, lower).grid())
     limit.check(macs, np.array(lower))
     points = collect(
         model, fit, low, judges,
         rounds=rounds, epochs_per_round=epochs_per_round, resolution=resolution, folder=folder,
     )  # fmt: skip
-    fitted = _fitted(surface, points)
+    fitted = surface.fit(*([getattr(point, name) for point in points] for name in ("d", "w", "r", "accuracy")))
     optimum = fitted.optimum(macs, lower, constraint=limit)
     name = constraint if isinstance(constraint, str) else type(constraint).__name__
     settings = {"weights": checksum(model), "optimum": list(optimum), "epochs": epochs, "seed": seed}
-    store = Store(folder, f"chosen-{name}-{macs}", settings | judged_by(DIMENSIONS, blocks, channels))
+    store = Store(folder, f"chosen-{name}-{macs}", settings | judges.described(DIMENSIONS))
 
     def train() -> Point:
-        plan = plan_at(model, extent, optimum, importance, channels, data, seed)
+        plan = plan_at(model, extent, optimum, importance, judges)
         return built_point(model, plan, extent, fit, epochs, seed)
 
     return ThreeDimensions(tuple(points), fitted, optimum, importance, finished(store, 1, train))
-
-
-def _fitted(surface: Surface, points: list[Point]) -> Surface:
-    """Returns a model of accuracy fitted to points."""
-    depth, width, resolution = ([getattr(point, name) for point in points] for name in "dwr")
-    return surface.fit(depth, width, resolution, [point.accuracy for point in points])
-
-
-@dataclass(frozen=True)
-class Judges:
-    """Who says which blocks and which channels are kept.
-
-    Args:
-        blocks: Criterion of blocks. Defaults to `"discrimination"`.
-        channels: Criterion of channels. Defaults to `"bn_scale"`.
-        data: Batches of `(inputs, labels)` for criteria that look at data. Defaults to `None`.
-        seed: Of everything random. Defaults to 0.
-    """
-
-    blocks: str | dict | BlockCriterion = "discrimination"
-    channels: str | dict | Criterion = "bn_scale"
-    data: Any = None
-    seed: int = 0
-
-    def importance(self, model: keras.Model) -> dict[str, float]:
-        """Returns the score of every droppable block."""
-        return score_blocks(self.blocks, trace(model, unknown="freeze"), self.data, seed=self.seed)
 
 
 def collect(
@@ -240,9 +215,7 @@ def plan_at(
     extent: Extent,
     target: tuple[float, float, float],
     importance: dict[str, float],
-    channels: str | dict | Criterion = "bn_scale",
-    data: Any = None,
-    seed: int = 0,
+    judges: Judges = USUAL,
 ) -> Plan:
     """Returns the plan of a depth, a width and a resolution.
 
@@ -256,14 +229,12 @@ def plan_at(
         extent: Its extent.
         target: Fractions `(d, w, r)`; the nearest that can be built are taken.
         importance: Score of every droppable block.
-        channels: Criterion of channels. Defaults to `"bn_scale"`.
-        data: Batches of `(inputs, labels)`, for a criterion of channels that looks at data. Defaults to `None`.
-        seed: Of everything random. Defaults to 0.
+        judges: Who says which channels are kept. Defaults to `Judges()`.
     """
     d, w, r = target
     depth = depth_plan(model, extent, d, importance)
     shallow = rebuild(model, depth, absorb=False) if depth.removed else model
-    width = width_plan(shallow, extent, w, channels, data, getattr(model, "loss", None), seed)
+    width = judges.width_plan(shallow, extent, w, getattr(model, "loss", None))
     side = extent.side_at(r)
     check_side(model, side)
     return Plan(width.keep, depth.removed, side, fingerprint=depth.fingerprint)
@@ -272,20 +243,6 @@ def plan_at(
 def _alone(cost: float) -> tuple[float, float, float]:
     """Returns the depth, width and resolution each of which alone has a cost d · w² · r²."""
     return cost, cost**0.5, cost**0.5
-
-
-def _limit(
-    constraint: str | Constraint,
-    model: keras.Model,
-    extent: Extent,
-    importance: dict[str, float],
-    lower: tuple[float, float, float],
-) -> Constraint:
-    if constraint == "volume":
-        return Volume()
-    if constraint == "macs":
-        return Buildable(*Costs.of(model, extent, importance, lower).grid())
-    return constraint
 
 
 def _faults(macs: float, low: float, epochs: int, constraint: str | Constraint, surface: Surface) -> list[str]:
