@@ -54,9 +54,10 @@ class Experiment:
         if isinstance(recipe.model, schema.Start):
             return plain(load_model(recipe.model.path))
         name, arguments = recipe.model.name, recipe.model.arguments
-        if lookup.takes("model", name, "input_shape"):
+        taken = lookup.taken("model", name)
+        if "input_shape" in taken:
             arguments.setdefault("input_shape", (recipe.data.size, recipe.data.size, 3))
-        if lookup.takes("model", name, "seed"):
+        if "seed" in taken:
             arguments.setdefault("seed", recipe.seed)
         model = lookup.make("model", name, arguments)
         widths = recipe.reconfigure

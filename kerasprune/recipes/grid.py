@@ -93,9 +93,11 @@ def seeds_and_grid(
     Raises:
         PruneError: A run has faults; the folder holds something else; no run came to its end.
     """
+    from kerasprune.recipes.run_folder import claim  # imports Keras, which `run_cell` does when it is listened to
+
     cells = _cells(recipe, seeds, grid or {}, settings, trust)
     path = Path(folder) if folder is not None else _default_folder(cells)
-    _claim(path, resume)
+    claim(path, [STORE], resume=resume)
     population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
     population.forget_failures()
     rows = population.run(
@@ -205,19 +207,3 @@ def _default_folder(cells: Mapping[str, str]) -> Path:
     data = [yaml.safe_load(text) for text in cells.values()]
     digest = hashlib.sha256("".join(cells.values()).encode()).hexdigest()[:8]
     return Path("runs") / f"{data[0]['name']}-grid-{digest}"
-
-
-def _claim(path: Path, resume: bool) -> None:
-    if path.exists() and not path.is_dir():
-        raise PruneError(f"Expected a folder to write to. Received: {str(path)!r}, which is a file.")
-    filled = path.is_dir() and any(path.iterdir())
-    if filled and not (path / STORE).exists():
-        raise PruneError(
-            f"Expected an empty folder, or that of an earlier grid. Received: {str(path)!r}, which holds other files. "
-            "Choose another with --out."
-        )
-    if filled and not resume:
-        raise PruneError(
-            f"Expected an empty folder, so that nothing is overwritten. Received: {str(path)!r}, which holds runs. "
-            "Go on with --resume, or choose another with --out."
-        )

@@ -19,7 +19,7 @@ from kerasprune.recipes.schema import only_hands_on, stage_names
 from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stages import prune
 from kerasprune.recipes.stages.context import Run
-from kerasprune.registry import budgets, prune_sections, stages
+from kerasprune.registry import STAGES, budgets, imported, prune_sections
 from kerasprune.reports.tables import judged
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def _finish(one: Run, name: str) -> None:
         one.console.print(f"{name}: finished earlier", highlight=False)
         return
     began = time.perf_counter()
-    stages.member(name)(one)
+    imported(STAGES[name])(one)
     seconds = time.perf_counter() - began
     one.folder.finish(name, seconds)
     one.folder.forget_states()

@@ -8,7 +8,7 @@ from typing import Any
 
 from kerasprune.errors import PruneError, short
 from kerasprune.files import path_of, write_text
-from kerasprune.recipes.lookup import ANYTHING, FAMILIES, argument_names
+from kerasprune.recipes.lookup import ANYTHING, FAMILIES, taken
 
 STARTER = """\
 # yaml-language-server: $schema=./kerasprune.schema.json
@@ -135,7 +135,7 @@ def _choice(family: str, before: dict[str, Any]) -> dict[str, Any]:
 
 def _named(family: str) -> dict[str, Any]:
     """Returns what may stand for a member of a family: its name, or the name beside its arguments."""
-    members = {name: argument_names(family, name) for name in FAMILIES[family].names()}
+    members = {name: taken(family, name) for name in FAMILIES[family].names()}
     described = [
         {
             "type": "object",
