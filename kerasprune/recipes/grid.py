@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from kerasprune.errors import PruneError, formerly, raise_faults, warn, whole_number_faults
+from kerasprune.files.writing import standard_error_in
 from kerasprune.populations.population import Population
 from kerasprune.recipes import loader
 from kerasprune.recipes.yaml_text import read_value
@@ -24,7 +24,6 @@ from kerasprune.reports.comparison import runs_below, write_comparison
 if TYPE_CHECKING:
     from rich.console import Console
 
-STANDARD_ERROR = 2  # its descriptor
 STORE, TABLE, WARNINGS = "population.sqlite", "comparison.csv", "warnings.txt"
 
 
@@ -152,24 +151,8 @@ def _written(path: Path) -> Iterator[Console]:
     from rich.console import Console
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8", buffering=1) as file, _standard_error_in(file):
+    with path.open("a", encoding="utf-8", buffering=1) as file, standard_error_in(file):
         yield Console(file=file, width=120)
-
-
-@contextmanager
-def _standard_error_in(file: TextIO) -> Iterator[None]:
-    """Leads the descriptor of standard error, to which C++ writes, to a file for a while."""
-    try:
-        saved = os.dup(STANDARD_ERROR)
-    except OSError:  # the process has none
-        yield
-        return
-    try:
-        os.dup2(file.fileno(), STANDARD_ERROR)
-        yield
-    finally:
-        os.dup2(saved, STANDARD_ERROR)
-        os.close(saved)
 
 
 def _cells(

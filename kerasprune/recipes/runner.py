@@ -62,7 +62,10 @@ def run(
     Raises:
         PruneError: The recipe has faults, or the folder holds files already; with `strict`, figures are missed.
     """
-    console = console or _terminal()
+    if console is None:
+        from rich.console import Console
+
+        console = Console()
     if not isinstance(recipe, schema.Recipe):
         recipe = loader.load(recipe, settings, trust=trust)
     if smoke:
@@ -115,24 +118,17 @@ def default_folder(recipe: schema.Recipe) -> Path:
 
 def _check_given(recipe: schema.Recipe) -> None:
     """Checks that there are data for a criterion that looks at them, which is first asked after training."""
-    named = recipe.prune.plan.criterion
-    needs = lookup.make("criterion", named.name, named.arguments).needs
-    if needs and recipe.data is None:
-        raise PruneError(
-            "Expected data beside ",
-            Key("prune.plan.criterion"),
-            f": {named.name}, which needs {', '.join(sorted(needs))}. Received: no data. Give ",
-            Key("data.name"),
-            ": a data set, a folder or a file.",
-        )
-    if _looks_at_data(recipe) and recipe.data is None:
-        raise PruneError(
-            "Expected data beside ",
-            Key("prune.plan.budget"),
-            f": {recipe.prune.plan.budget.name}, which measures. Received: no data. Give ",
-            Key("data.name"),
-            ": a data set, a folder or a file; labels are not looked at.",
-        )
+    criterion, budget = recipe.prune.plan.criterion, recipe.prune.plan.budget
+    needs = ", ".join(sorted(lookup.make("criterion", criterion.name, criterion.arguments).needs))
+    for key, named, why, more in (
+        ("criterion", criterion, needs and f"needs {needs}", ""),
+        ("budget", budget, _looks_at_data(recipe) and "measures", "; labels are not looked at"),
+    ):
+        if why and recipe.data is None:
+            beside = (Key(f"prune.plan.{key}"), f": {named.name}, which {why}. Received: no data. Give ")
+            raise PruneError(
+                "Expected data beside ", *beside, Key("data.name"), f": a data set, a folder or a file{more}."
+            )
 
 
 def _looks_at_data(recipe: schema.Recipe) -> bool:
@@ -199,12 +195,6 @@ def _missed(one: Run) -> list[str]:
         for figure in figures
         if not figure["met"]
     ]
-
-
-def _terminal() -> Console:
-    from rich.console import Console
-
-    return Console()
 
 
 def _same_recipe(one: Run, given: schema.Recipe, trust: bool) -> None:
