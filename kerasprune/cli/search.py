@@ -69,7 +69,11 @@ def search(
         "data": given(name=data, scale=scale, size=size),
         "prune": {"plan": plan},
     }
-    checked = _checked(recipe, model, trust, out, resume)
+    from kerasprune.recipes import loader
+    from kerasprune.recipes.run_folder import claim
+
+    checked = loader.check(recipe, source=f"Searching {model.name}", trust=trust)
+    claim(out, (STORE,), resume=resume)
     start(verbose=verbose)
     import_code(imports, trust)
     messages = Messages(None if quiet else Console(stderr=True), None, out)
@@ -92,16 +96,6 @@ def search(
         typer.echo(json.dumps({**best, "files": {"plan": str(out / PLAN), "slim": str(out / SLIM)}}, indent=2))
     elif not quiet:
         _print(found, out, judge)
-
-
-def _checked(recipe: dict[str, Any], model: Path, trust: bool, out: Path, resume: bool) -> schema.Recipe:
-    """Returns the recipe that the options amount to, having found that there is room for the search."""
-    from kerasprune.recipes import loader
-    from kerasprune.recipes.run_folder import claim
-
-    checked = loader.check(recipe, source=f"Searching {model.name}", trust=trust)
-    claim(out, (STORE,), resume=resume)
-    return checked
 
 
 def _loaded(path: Path, recipe: schema.Recipe, size: int | None) -> tuple[ChannelGraph, Any]:
