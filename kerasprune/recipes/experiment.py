@@ -184,13 +184,13 @@ class Experiment:
         examples = self.examples(split, dense) if split is not None else self.validation(dense)
         return Judge(dense, self.objective(dense), examples)
 
-    def metrics(self, model: keras.Model, size: int | None = None) -> dict[str, float]:
-        """Returns loss and metrics of a model on validation examples; at a size, if not at that of the recipe."""
-        return Judge(model, self.objective(model), self.validation(model, size)).metrics(model)
+    def metrics(self, model: keras.Model, examples: Examples | None) -> dict[str, float]:
+        """Returns loss and metrics of a model on examples; nothing where there are none."""
+        return {} if examples is None else Judge(model, self.objective(model), examples).metrics(model)
 
     def worth(self, model: keras.Model) -> float:
         """Returns how good a model is on validation examples by its labels, higher = better."""
-        return worth(self.metrics(model))
+        return worth(self.metrics(model, self.validation(model)))
 
     def student(self, slim: keras.Model, dense: keras.Model, plan: Plan | None) -> keras.Model | None:
         """Returns the slim model as the student of the dense one, or `None` if the recipe asks for no teacher."""

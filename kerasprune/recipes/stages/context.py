@@ -152,9 +152,7 @@ def judge(run: Run, step: str, model: keras.Model) -> StepReport:
     name, side = NAMES[step], run.side(step)
     if side is None or run.recipe.data is None:
         return run.validation_judge.step(name, model)
-    examples = run.validation(model, side)
-    metrics = {} if examples is None else Judge(model, run.objective(model), examples).metrics(model)
-    return StepReport(name, None, metrics)
+    return StepReport(name, None, run.metrics(model, run.validation(model, side)))
 
 
 def write(run: Run, step: str, found: StepReport) -> None:
