@@ -79,10 +79,6 @@ class Registry:
             )
         return imported(self.built_in[name])
 
-    def remove(self, name: str) -> None:
-        """Removes a member that was added; those that come with the package stay."""
-        self._added.pop(name, None)
-
     def get(self, identifier: Any) -> Any:
         """Returns an instance for a name, a `{"name": …, **arguments}` dict, a class or an instance.
 

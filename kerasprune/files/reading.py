@@ -88,9 +88,9 @@ def read_text(path: Path | str, what: str = "a file", most: int = MOST_BYTES) ->
         ) from error
 
 
-def read_json(path: Path | str, what: str = "a JSON file", most: int = MOST_BYTES) -> Any:
+def read_json(path: Path | str, what: str = "a JSON file") -> Any:
     """Returns the data of a JSON file; see `read_text` and `parse_json`."""
-    return parse_json(read_text(path, what, most), short(str(path)), what)
+    return parse_json(read_text(path, what), short(str(path)), what)
 
 
 def parse_json(text: str, source: str, what: str = "JSON") -> Any:

@@ -95,7 +95,10 @@ def seeds_and_grid(
     from kerasprune.recipes.run_folder import claim  # imports Keras, which `run_cell` does when it is listened to
 
     cells = _cells(recipe, seeds, grid or {}, settings, trust)
-    path = Path(folder) if folder is not None else _default_folder(cells)
+    if folder is None:
+        name = yaml.safe_load(next(iter(cells.values())))["name"]
+        folder = Path("runs") / f"{name}-grid-{hashlib.sha256(''.join(cells.values()).encode()).hexdigest()[:8]}"
+    path = Path(folder)
     claim(path, [STORE], resume=resume)
     population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
     population.forget_failures()
@@ -184,9 +187,3 @@ def _folder_name(settings: Sequence[str], recipe: Any) -> str:
     said = ",".join(settings)
     name = re.sub(r"[^A-Za-z0-9._=,+-]", "", said)
     return name if name == said.replace('"', "") and len(name) <= 100 else f"{name[:80]}-{loader.fingerprint(recipe)}"
-
-
-def _default_folder(cells: Mapping[str, str]) -> Path:
-    data = [yaml.safe_load(text) for text in cells.values()]
-    digest = hashlib.sha256("".join(cells.values()).encode()).hexdigest()[:8]
-    return Path("runs") / f"{data[0]['name']}-grid-{digest}"

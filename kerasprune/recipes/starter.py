@@ -63,7 +63,7 @@ def schema_json() -> str:
     schema["$defs"] |= {_reference(family): _named(family) for family in _KEYS.values()}
     for part in schema["$defs"].values():
         for key, family in _KEYS.items():
-            if _names_a_member(part.get("properties", {}).get(key)):
+            if "#/$defs/Named" in json.dumps(part.get("properties", {}).get(key)):
                 part["properties"][key] = _choice(family, part["properties"][key])
     model = schema["properties"]["model"]
     schema["properties"]["model"] = {"anyOf": [{"$ref": "#/$defs/Start"}, _choice("model", model)]}
@@ -80,10 +80,6 @@ _KEYS = {
     "model": "model",
 }
 _OWN = {"type": "object", "properties": {"name": {"type": "string", "pattern": ":"}}, "required": ["name"]}
-
-
-def _names_a_member(value: Any) -> bool:
-    return "#/$defs/Named" in json.dumps(value)
 
 
 def _reference(family: str) -> str:
