@@ -264,7 +264,11 @@ def extras(what: str) -> Iterator[None]:
         ) from error
 
 
-def formerly(*by_place: str, **old: str | tuple[str, Callable[[Any], Any]] | None) -> Callable[[Function], Function]:
+Spelling = str | tuple[str, Callable[[Any], Any]] | None
+"""How an argument of an earlier version is spelt now, see `formerly`."""
+
+
+def formerly(*by_place: str, **old: Spelling) -> Callable[[Function], Function]:
     """Returns a decorator: a function also accepts its arguments as they were spelt before, with a `FutureWarning`.
 
     Args:
@@ -294,7 +298,7 @@ def formerly(*by_place: str, **old: str | tuple[str, Callable[[Any], Any]] | Non
         kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
         places = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
-        def say(before: str, now: str, news: Collection[str], given: Collection[str]) -> None:
+        def say(before: str, now: str, news: Iterable[str], given: Collection[str]) -> None:
             for new in news:
                 if new in given:
                     raise PruneError(
@@ -324,19 +328,16 @@ def formerly(*by_place: str, **old: str | tuple[str, Callable[[Any], Any]] | Non
     return decorate
 
 
-def _respelt(
-    given: Mapping[str, Any], old: Mapping[str, str | tuple[str, Callable[[Any], Any]] | None]
-) -> dict[str, Any]:
+def _respelt(given: Mapping[str, Any], old: Mapping[str, Spelling]) -> dict[str, Any]:
     """Returns the arguments that stand for those of an earlier version; see `formerly`."""
     found: dict[str, Any] = {}
     for name, value in given.items():
         spelt = old[name]
         new, change = spelt if isinstance(spelt, tuple) else (spelt or "", None)
         new, _, field = new.partition(".")
-        if field and isinstance(found.get(new, {}), Mapping):
-            found[new] = {**found.get(new, {}), field: value}
-        elif field:
-            found[new] = replace(found[new], **{field: value})
+        whole = found.get(new, {})
+        if field:
+            found[new] = {**whole, field: value} if isinstance(whole, Mapping) else replace(whole, **{field: value})
         elif new:
             found[new] = value if change is None else change(value)
     return found
