@@ -140,8 +140,7 @@ class Run(Experiment):
     @cached_property
     def validation_judge(self) -> Judge:
         """Judges the models of the run on validation examples; nothing is measured if there are none."""
-        dense = self.model("dense")
-        return Judge(dense, self.objective(dense) if self.recipe.data else None, self.validation(dense))
+        return self.judge(self.model("dense"))
 
 
 def judge(run: Run, step: str, model: keras.Model) -> StepReport:
