@@ -18,6 +18,7 @@ from kerasprune.errors import PruneError, formerly, raise_faults, warn, whole_nu
 from kerasprune.files.writing import standard_error_in
 from kerasprune.populations.population import Population
 from kerasprune.recipes import loader
+from kerasprune.recipes.run_folder import claim
 from kerasprune.recipes.yaml_text import read_value
 from kerasprune.reports.comparison import runs_below, write_comparison
 
@@ -92,8 +93,6 @@ def seeds_and_grid(
     Raises:
         PruneError: A run has faults; the folder holds something else; no run came to its end.
     """
-    from kerasprune.recipes.run_folder import claim  # imports Keras, which `run_cell` does when it is listened to
-
     cells = _cells(recipe, seeds, grid or {}, settings, trust)
     if folder is None:
         name = yaml.safe_load(next(iter(cells.values())))["name"]
