@@ -7,9 +7,9 @@ import inspect
 import reprlib
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -274,12 +274,18 @@ def extras(what: str) -> Iterator[None]:
         ) from error
 
 
-def formerly(*by_place: str, **old: str | tuple[str, Callable[[Any], Any]]) -> Callable[[Function], Function]:
+Spelling = str | tuple[str, Callable[[Any], Any]] | None
+"""How an argument of an earlier version is spelt now, see `formerly`."""
+
+
+def formerly(*by_place: str, **old: Spelling) -> Callable[[Function], Function]:
     """Returns a decorator: a function also accepts its arguments as they were spelt before, with a `FutureWarning`.
 
     Args:
         by_place: Arguments that are keywords now and were accepted by place, in their order.
-        **old: `old="new"`: arguments that have another name now; `old=("new", change)`: `change(value)` is handed on.
+        **old: `old="new"`: arguments that have another name now; `old="new.field"`: those that are fields of one now,
+            which a dict of them stands for; `old=("new", change)`: `change(value)` is handed on, and fields are changed
+            in it; `old=None`: those that had no effect.
 
     Raises:
         PruneError: When it is called: with an old spelling beside the new one.
@@ -296,30 +302,33 @@ def formerly(*by_place: str, **old: str | tuple[str, Callable[[Any], Any]]) -> C
         >>> [str(one.message).split(":")[0] for one in said]
         ['write(directory=…) is now write(folder=…)', 'write(…, seed) is now write(…, seed=…)']
     """
-    renamed = {name: new if isinstance(new, tuple) else (new, lambda value: value) for name, new in old.items()}
 
     def decorate(function: Function) -> Function:
         called = function.__qualname__.removesuffix(".__init__")
         kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
         places = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
-        def took(before: str, now: str, new: str, given: dict[str, Any], value: Any) -> None:
-            if new in given:
-                raise PruneError(
-                    f"Expected {new} once. Received: {called}({before}), of old, beside {new}=. Leave one."
-                )
-            given[new] = value
+        def say(before: str, now: str, news: Iterable[str], given: Collection[str]) -> None:
+            for new in news:
+                if new in given:
+                    raise PruneError(
+                        f"Expected {new} once. Received: {called}({before}), of old, beside {new}=. Leave one."
+                    )
             said = f"{called}({before}) is now {called}({now}): the old spelling is accepted until the next release."
             warn(said, FutureWarning)
 
         @wraps(function)
         def accepting(*args: Any, **kwargs: Any) -> Any:
-            for name in [name for name in renamed if name in kwargs]:
-                new, change = renamed[name]
-                took(f"{name}=…", f"{new}=…", new, kwargs, change(kwargs.pop(name)))
+            given = {name: kwargs.pop(name) for name in old if name in kwargs}
+            if given:
+                found = _respelt(given, old)
+                now = (f"{new}={short(value) if isinstance(value, dict) else '…'}" for new, value in found.items())
+                say(", ".join(f"{name}=…" for name in given), ", ".join(now), found, kwargs)
+                kwargs |= found
             if places < len(args) <= places + len(by_place):
                 for name, value in zip(by_place, args[places:], strict=False):
-                    took(f"…, {name}", f"…, {name}=…", name, kwargs, value)
+                    say(f"…, {name}", f"…, {name}=…", [name], kwargs)
+                    kwargs[name] = value
                 args = args[:places]
             return function(*args, **kwargs)
 
@@ -327,3 +336,18 @@ def formerly(*by_place: str, **old: str | tuple[str, Callable[[Any], Any]]) -> C
         return accepting  # type: ignore[return-value]
 
     return decorate
+
+
+def _respelt(given: Mapping[str, Any], old: Mapping[str, Spelling]) -> dict[str, Any]:
+    """Returns the arguments that stand for those of an earlier version; see `formerly`."""
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        spelt = old[name]
+        new, change = spelt if isinstance(spelt, tuple) else (spelt or "", None)
+        new, _, field = new.partition(".")
+        whole = found.get(new, {})
+        if field:
+            found[new] = {**whole, field: value} if isinstance(whole, Mapping) else replace(whole, **{field: value})
+        elif new:
+            found[new] = value if change is None else change(value)
+    return found

@@ -79,10 +79,6 @@ class Registry:
             )
         return imported(self.built_in[name])
 
-    def remove(self, name: str) -> None:
-        """Removes a member that was added; those that come with the package stay."""
-        self._added.pop(name, None)
-
     def get(self, identifier: Any) -> Any:
         """Returns an instance for a name, a `{"name": …, **arguments}` dict, a class or an instance.
 
@@ -95,17 +91,15 @@ class Registry:
         Raises:
             PruneError: The name is unknown, the arguments do not fit the member, or it is no member of the family.
         """
-        found = identifier
-        if isinstance(identifier, str):
-            found = self._make(identifier, {})
-        elif isinstance(identifier, dict):
-            arguments = dict(identifier)
+        found = {"name": identifier} if isinstance(identifier, str) else identifier
+        if isinstance(found, dict):
+            arguments = dict(found)
             name = arguments.pop("name", None)
             if not isinstance(name, str):
                 raise PruneError(f"Expected a dict with a 'name'. Received: {self.kind}={identifier!r}.")
-            found = self._make(name, arguments)
+            found = self.made(self.member(name), name, arguments)
         elif isinstance(identifier, type):
-            found = self._made(identifier, identifier.__name__, {})
+            found = self.made(identifier, identifier.__name__, {})
         if self.base is not None and not isinstance(found, imported(self.base)):
             raise PruneError(
                 f"Expected a name ({', '.join(self.names())}), a dict with a 'name', a class or an instance of "
@@ -113,14 +107,13 @@ class Registry:
             )
         return found
 
-    def _make(self, name: str, arguments: dict[str, Any]) -> Any:
-        return self._made(self.member(name), name, arguments)
-
-    def _made(self, member: Callable[..., Any], name: str, arguments: dict[str, Any]) -> Any:
+    def made(self, member: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> Any:
+        """Returns what a member makes of arguments; those that do not fit it are a `PruneError`."""
         try:
             return member(**arguments)
         except TypeError as error:
-            raise PruneError(f"The {self.kind} {name!r} was not made: {error}. Received: {arguments!r}.") from error
+            received = short(dict(arguments))
+            raise PruneError(f"The {self.kind} {name!r} was not made: {error}. Received: {received}.") from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
@@ -412,16 +405,13 @@ prune_sections = Registry("section of the pruning stage", table="prune_sections"
 section_figures = Registry("figures of a section", table="section_figures")
 
 # Functions of a run, in the order of `kerasprune.recipes.schema`.
-stages = Registry(
-    "stage",
-    {
-        "evaluate": "kerasprune.recipes.stages.evaluate:evaluate",
-        "export": "kerasprune.recipes.stages.export:export",
-        "finetune": "kerasprune.recipes.stages.finetune:finetune",
-        "prune": "kerasprune.recipes.stages.prune:prune",
-        "rebuild": "kerasprune.recipes.stages.rebuild:rebuild",
-        "reconstruct": "kerasprune.recipes.stages.rebuild:reconstruct",
-        "report": "kerasprune.recipes.stages.report:report",
-        "train": "kerasprune.recipes.stages.finetune:train",
-    },
-)
+STAGES = {
+    "evaluate": "kerasprune.recipes.stages.evaluate:evaluate",
+    "export": "kerasprune.recipes.stages.export:export",
+    "finetune": "kerasprune.recipes.stages.finetune:finetune",
+    "prune": "kerasprune.recipes.stages.prune:prune",
+    "rebuild": "kerasprune.recipes.stages.rebuild:rebuild",
+    "reconstruct": "kerasprune.recipes.stages.rebuild:reconstruct",
+    "report": "kerasprune.recipes.stages.report:report",
+    "train": "kerasprune.recipes.stages.finetune:train",
+}

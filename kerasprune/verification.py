@@ -29,8 +29,7 @@ from kerasprune.surgery.mask import mask
 from kerasprune.surgery.random_inputs import random_inputs
 from kerasprune.surgery.rebuild import rebuild
 
-_TOLERANCE = {"float32": 1e-4, "float64": 1e-4}
-_HALF = 3e-2  # of models that compute in 16 bits
+_TOLERANCE, _HALF = 1e-4, 3e-2  # the latter of models that compute in 16 bits
 _SIDE = 16  # at which costs are compared where the input side is free
 _SECONDS = 600
 _ALONE = """
@@ -147,15 +146,16 @@ def verify(
     model = graph.model
     _check_order(model, slim, plan)
     inputs = random_inputs(model, side=_SIDE) if data is None else data
-    tolerance = max(_TOLERANCE.get(layer.compute_dtype, _HALF) for layer in model.layers)
+    whole = all(layer.compute_dtype in ("float32", "float64") for layer in model.layers)
+    tolerance = _TOLERANCE if whole else _HALF
     params, macs, wrong = _costs(graph, slim, plan)
     reload_error = _loaded_alone(slim, inputs) if reload else None
     copy_error = error = float("nan")
     approximate: tuple[str, ...] = ()
     draws = _difference(model, model, inputs) > tolerance
     if not draws:
-        whole = Plan({}, coupling=plan.coupling)
-        copy_error = max(_difference(model, make(graph, whole), inputs) for make in (rebuild, mask))
+        all_kept = Plan({}, coupling=plan.coupling)
+        copy_error = max(_difference(model, make(graph, all_kept), inputs) for make in (rebuild, mask))
         faults += _too_large("A copy of the dense model, from which nothing is removed", copy_error, tolerance)
         folded = fold(cut(graph, plan))
         error, approximate = _against_masks(graph, slim, plan, inputs, tolerance, [*folded.padded, *folded.lost])
@@ -243,8 +243,9 @@ def _loaded_alone(slim: keras.Model, inputs: Any) -> float:
             check=False,
         )
         if done.returncode:
+            said = done.stderr.strip().splitlines() or ["no message."]
             raise PruneError(
-                f"Expected a slim model that loads in another process. Received: {_last_line(done.stderr)} "
+                f"Expected a slim model that loads in another process. Received: {said[-1]} "
                 "Classes of one's own must be registered and imported there: verify with reload=False."
             )
         outputs = np.load(made)
@@ -257,8 +258,3 @@ def _without_objects(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind != "O":
         return array
     return np.array([x.encode() if isinstance(x, str) else x for x in array.flat], "S").reshape(array.shape)
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no message."

@@ -13,7 +13,6 @@ import numpy as np
 from keras import ops
 
 from kerasprune.attaching import granularity as granularities
-from kerasprune.attaching.arguments import Moved
 from kerasprune.attaching.bn_scales import normalised
 from kerasprune.attaching.callback import PruningCallback
 from kerasprune.attaching.candidates import Part, Unit
@@ -337,10 +336,7 @@ def keep_faults(keep: Any) -> list[str]:
     return [fault for value in values for fault in fraction_faults(keep=value)]
 
 
-OLD = {
-    "every": Moved("schedule", "every"),
-    "ceiling": Moved("schedule", "ceiling"),
-    "settle": Moved("schedule", "settle"),
-    "stop": Moved("schedule", "stop", beside=True),
-}
+OLD = {name: f"schedule.{name}" for name in ("every", "ceiling", "settle", "stop")}
 """Arguments of version 0.2 that all of these methods had."""
+OLD_GROWTH = ("schedule", lambda law: {} if law == "linear" else {"name": law} if isinstance(law, str) else law)
+"""The argument that was the law as a whole; `"linear"` meant that of the paper. It stands before its fields."""

@@ -9,19 +9,12 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.attaching.arguments import Moved, accepts_old
 from kerasprune.attaching.candidates import Unit
-from kerasprune.callbacks._growing import OLD, GrowingPenalty, keep_faults
+from kerasprune.callbacks._growing import OLD, OLD_GROWTH, GrowingPenalty, keep_faults
+from kerasprune.errors import formerly
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan, plan_faults
 from kerasprune.regularizers.growth import LinearGrowth
-
-OLD_OF_GREG1 = {
-    **OLD,
-    "penalty_step": Moved("schedule", "step"),
-    "growth": Moved("schedule", unsaid="linear"),
-    "weight_decay": Moved(),
-}
 
 
 class GReg1(GrowingPenalty):
@@ -74,7 +67,7 @@ class GReg1(GrowingPenalty):
 
     takes = frozenset({"plan", "keep"})
 
-    @accepts_old(OLD_OF_GREG1)
+    @formerly(growth=OLD_GROWTH, penalty_step="schedule.step", **OLD, weight_decay=None)
     def __init__(
         self,
         plan: Plan | None = None,

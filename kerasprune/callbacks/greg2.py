@@ -7,20 +7,13 @@ from typing import Any
 
 from keras import ops
 
-from kerasprune.attaching.arguments import Moved, accepts_old
 from kerasprune.attaching.candidates import Unit
 from kerasprune.attaching.in_step import cond
-from kerasprune.callbacks._growing import OLD, GrowingPenalty, keep_faults
-from kerasprune.errors import is_number, made, raise_faults
+from kerasprune.callbacks._growing import OLD, OLD_GROWTH, GrowingPenalty, keep_faults
+from kerasprune.errors import formerly, is_number, made, raise_faults
 from kerasprune.regularizers.growth import TwoSlopeGrowth
 
-OLD_OF_GREG2 = {
-    **OLD,
-    "pick_step": Moved("schedule", "pick_step"),
-    "push_step": Moved("schedule", "push_step"),
-    "pick_at": Moved("schedule", "pick_at"),
-    "growth": Moved("schedule", unsaid="linear"),
-}
+OLD_OF_GREG2 = OLD | {name: f"schedule.{name}" for name in ("pick_step", "push_step", "pick_at")}
 
 
 class GReg2(GrowingPenalty):
@@ -57,7 +50,7 @@ class GReg2(GrowingPenalty):
         Wang et al., Neural Pruning via Growing Regularization, ICLR 2021, section 3.3 and Algorithm 1.
     """
 
-    @accepts_old(OLD_OF_GREG2)
+    @formerly(growth=OLD_GROWTH, **OLD_OF_GREG2)
     def __init__(
         self,
         *,

@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kerasprune.attaching.arguments import Moved, accepts_old
 from kerasprune.attaching.candidates import Unit
 from kerasprune.attaching.in_step import cond
 from kerasprune.attaching.scope import rank
 from kerasprune.callbacks._growing import OLD, GrowingPenalty, keep_faults
-from kerasprune.errors import kind_faults, raise_faults
+from kerasprune.errors import formerly, kind_faults, raise_faults
 from kerasprune.plans import Plan
 from kerasprune.regularizers.growth import Growth, LinearGrowth
-
-OLD_OF_INCREG = {**OLD, "penalty_step": Moved("schedule", "step"), "weight_decay": Moved()}
 
 
 class IncReg(GrowingPenalty):
@@ -59,7 +56,7 @@ class IncReg(GrowingPenalty):
     label = "increg"
     undecided = True
 
-    @accepts_old(OLD_OF_INCREG)
+    @formerly(penalty_step="schedule.step", **OLD, weight_decay=None)
     def __init__(
         self,
         *,

@@ -46,13 +46,24 @@ def export(
     verbose: Verbose = False,
 ) -> None:
     """Write a model for use without Keras, and measure what was written."""
+    from kerasprune.data.lookup import own
     from kerasprune.recipes.formats import find
 
     check_model_path(model)
     if calibrate is None:  # whose images are scaled, too
         check_needed(context, data=("scale",))
     form = find(format)
-    _check_options(form.calibrates, format, data, calibrate, trust)
+    if data is not None and calibrate is not None:
+        raise PruneError("Expected either --data or --calibrate. Received: both.")
+    if form.calibrates and data is None and calibrate is None:
+        raise PruneError(
+            f"Expected inputs to calibrate {format} with. Received: neither --data nor --calibrate. "
+            "Give --calibrate FILE.npy, or a folder of images: a hundred of what the phone will see."
+        )
+    if calibrate is not None and not calibrate.exists():
+        raise PruneError(f"Expected a file or a folder. Received: --calibrate {calibrate}, which is none.")
+    if data is not None and own(data) == "function" and not trust:
+        raise PruneError(f"{data!r} would import your own code. Expected the option --trust beside --data.")
     start(verbose=verbose)
     import_code(imports, trust)
     with Messages(None if quiet else Console(stderr=True)).kept():
@@ -62,22 +73,6 @@ def export(
             written = form.write(loaded, out, data=inputs, size=size, overwrite=overwrite)
     if not quiet:
         typer.echo(str(written))
-
-
-def _check_options(calibrates: bool, format: str, data: str | None, calibrate: Path | None, trust: bool) -> None:
-    from kerasprune.data.lookup import own
-
-    if data is not None and calibrate is not None:
-        raise PruneError("Expected either --data or --calibrate. Received: both.")
-    if calibrates and data is None and calibrate is None:
-        raise PruneError(
-            f"Expected inputs to calibrate {format} with. Received: neither --data nor --calibrate. "
-            "Give --calibrate FILE.npy, or a folder of images: a hundred of what the phone will see."
-        )
-    if calibrate is not None and not calibrate.exists():
-        raise PruneError(f"Expected a file or a folder. Received: --calibrate {calibrate}, which is none.")
-    if data is not None and own(data) == "function" and not trust:
-        raise PruneError(f"{data!r} would import your own code. Expected the option --trust beside --data.")
 
 
 def _inputs(model: keras.Model, data: str | None, calibrate: Path | None, scale: str | None, size: int | None) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -12,18 +11,14 @@ import typer
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import RecipeName, Settings, Trust
 from kerasprune.cli.startup import start
+from kerasprune.data import lookup as data
 from kerasprune.errors import PruneError, nearest
 from kerasprune.recipes import library
 from kerasprune.registry import budgets, callbacks, criteria, models
 
-
-def _data_names() -> list[str]:
-    return importlib.import_module("kerasprune.data.lookup").names()
-
-
 KINDS: dict[str, Callable[[], list[str]]] = {
     "models": models.names,
-    "data": _data_names,
+    "data": data.names,
     "criteria": criteria.names,
     "budgets": budgets.names,
     "callbacks": callbacks.names,

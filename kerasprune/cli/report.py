@@ -45,7 +45,7 @@ def reproduce(
     from kerasprune.recipes.reproductions import entry as reproductions
 
     if listing or name is None:
-        for known in reproductions.names():
+        for known in reproductions.entries.names():
             typer.echo(f"{known}: {reproductions.describe(known)}")
         return
     outcome = reproductions.reproduce(name)

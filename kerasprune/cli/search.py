@@ -10,17 +10,25 @@ import typer
 from rich.console import Console
 
 from kerasprune.cli.application import commands
-from kerasprune.cli.options import Import, ModelPath, Out, Trust, Verbose, check_model_path, given, import_code, option
+from kerasprune.cli.options import (
+    Import,
+    ModelPath,
+    Out,
+    Trust,
+    Verbose,
+    check_model_path,
+    given,
+    import_code,
+    load,
+    option,
+)
 from kerasprune.cli.startup import Messages, start
 from kerasprune.cli.tables import print_table
 from kerasprune.defaults import DELTA, SAMPLES
 from kerasprune.errors import PruneError, choice_faults, raise_faults
 
 if TYPE_CHECKING:
-    import keras
-
     from kerasprune.graph.graph import ChannelGraph
-    from kerasprune.recipes import schema
     from kerasprune.search.width_search import SearchedPlan
 
 JUDGES = ("reconstruction", "recalibration")
@@ -69,18 +77,27 @@ def search(
         "data": given(name=data, scale=scale, size=size),
         "prune": {"plan": plan},
     }
-    checked = _checked(recipe, model, trust, out, resume)
+    from kerasprune.recipes import loader
+    from kerasprune.recipes.run_folder import claim
+
+    checked = loader.check(recipe, source=f"Searching {model.name}", trust=trust)
+    claim(out, (STORE,), resume=resume)
     start(verbose=verbose)
     import_code(imports, trust)
     messages = Messages(None if quiet else Console(stderr=True), None, out)
     with messages.kept():
-        graph, examples = _loaded(model, checked, size)
+        from kerasprune.graph.trace import trace
+        from kerasprune.inlining.plain import at_unknown, plain
+        from kerasprune.recipes.examples import examples_of
         from kerasprune.search import Evolution
         from kerasprune.search.search_plan import search_plan
 
+        dense, spec = plain(load(model)), checked.prune.plan
+        graph = trace(dense, coupling=spec.coupling, freeze=spec.freeze, unknown=at_unknown(dense, spec.unknown))
+        examples = examples_of(checked.data, "train", dense, size=size)
         half = max(population // 2, 1)
         how = Evolution(population, max(population // 4, 1), half, half, generations)
-        ranked, seed = checked.prune.plan.criterion.name, checked.seed
+        ranked, seed = spec.criterion.name, checked.seed
         settings = {"criterion": ranked, "judge": judge, "delta": delta, "samples": samples, "seed": seed}
         shown = int(not quiet and not as_json)
         found = search_plan(
@@ -92,29 +109,6 @@ def search(
         typer.echo(json.dumps({**best, "files": {"plan": str(out / PLAN), "slim": str(out / SLIM)}}, indent=2))
     elif not quiet:
         _print(found, out, judge)
-
-
-def _checked(recipe: dict[str, Any], model: Path, trust: bool, out: Path, resume: bool) -> schema.Recipe:
-    """Returns the recipe that the options amount to, having found that there is room for the search."""
-    from kerasprune.recipes import loader
-    from kerasprune.recipes.run_folder import claim
-
-    checked = loader.check(recipe, source=f"Searching {model.name}", trust=trust)
-    claim(out, (STORE,), resume=resume)
-    return checked
-
-
-def _loaded(path: Path, recipe: schema.Recipe, size: int | None) -> tuple[ChannelGraph, Any]:
-    """Returns the graph of the model, and the training examples."""
-    from kerasprune.cli.options import load
-    from kerasprune.graph.trace import trace
-    from kerasprune.inlining.plain import at_unknown, plain
-    from kerasprune.recipes.examples import examples_of
-
-    model: keras.Model = plain(load(path))
-    spec = recipe.prune.plan
-    graph = trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=at_unknown(model, spec.unknown))
-    return graph, examples_of(recipe.data, "train", model, size=size)
 
 
 def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, out: Path, seed: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-STANDARD_ERROR = 2  # its descriptor: C++ code writes there past `sys.stderr`
+from kerasprune.files.writing import STANDARD_ERROR, standard_error_in
 
 
 def start(*, verbose: bool = False) -> None:
@@ -33,30 +33,15 @@ def start(*, verbose: bool = False) -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     # Every stage traces its own step, which TensorFlow warns of.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    with _held_back():
-        importlib.import_module("keras")
-
-
-@contextlib.contextmanager
-def _held_back() -> Iterator[None]:
-    """Keeps what is written to standard error within the block; shows it where the block fails."""
-    try:
-        saved = os.dup(STANDARD_ERROR)
-    except OSError:  # the process runs without a standard error: nothing can be written to it
-        yield
-        return
-    with tempfile.TemporaryFile() as kept:
-        sys.stderr.flush()
-        os.dup2(kept.fileno(), STANDARD_ERROR)
+    with tempfile.TemporaryFile() as held_back:
         try:
-            yield
+            with standard_error_in(held_back):
+                importlib.import_module("keras")
         except BaseException:
-            kept.seek(0)
-            os.write(saved, kept.read())
+            held_back.seek(0)
+            with contextlib.suppress(OSError):  # the process has no standard error
+                os.write(STANDARD_ERROR, held_back.read())
             raise
-        finally:
-            os.dup2(saved, STANDARD_ERROR)
-            os.close(saved)
 
 
 KEPT = "warnings.txt"  # in the folder of a run

@@ -36,8 +36,8 @@ def print_summary(folder: Path) -> None:
     from kerasprune import reports
     from kerasprune.reports import tables
 
+    print_costs(folder)
     record = reports.read(folder)
-    print_table("", ("", "dense", "slim", "change"), tables.before_after(record.summary))
     print_table(
         "", ("on validation examples", "accuracy", "loss", "error of the outputs"), tables.steps(record.summary)
     )

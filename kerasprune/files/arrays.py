@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from kerasprune.errors import PruneError, short
-from kerasprune.files.reading import is_file, path_of
+from kerasprune.files.reading import existing
 
 FREE_BYTES = 512 << 20
 """What an archive may hold unpacked, however small it is."""
@@ -30,9 +30,7 @@ def read_arrays(path: Path | str, what: str = "an .npz file") -> dict[str, np.nd
     Raises:
         PruneError: There is no such file, it is damaged, unpacks to far more than it has, or holds objects.
     """
-    path = path_of(path)
-    if not is_file(path):
-        raise PruneError(f"Expected the path of {what}. Received: path={short(str(path))}, which is no file.")
+    path = existing(path, what)
     try:
         with zipfile.ZipFile(path) as archive:
             check_size(archive, path)

@@ -13,7 +13,7 @@ from typing import Any
 
 from kerasprune.errors import PruneError, short
 from kerasprune.files.arrays import check_size
-from kerasprune.files.reading import MOST_BYTES, is_file, parse_json, path_of
+from kerasprune.files.reading import MOST_BYTES, existing, parse_json
 
 ABSENT = re.compile(r"Could not locate (class|function) '([^']+)'")
 FREE_WEIGHTS = 1_000_000
@@ -35,9 +35,7 @@ def load_model(path: Path | str) -> Any:
     """
     import keras
 
-    path = path_of(path)
-    if not is_file(path):
-        raise PruneError(f"Expected the path of a .keras file. Received: {short(str(path))}, which is no file.")
+    path = existing(path, "a .keras file")
     try:
         with weights_at_most(_stored(path) + FREE_WEIGHTS, path), _none_left_random(path):
             return keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -122,22 +120,17 @@ def read_config(path: Path) -> dict[str, Any]:
         PruneError: The config is too large, too deep or no JSON.
     """
     with zipfile.ZipFile(path) as archive:
-        return _config(archive, path)
-
-
-def _config(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
-    config = archive.getinfo(_CONFIG)
-    if config.file_size > MOST_BYTES:
-        raise PruneError(f"Expected a config of at most {MOST_BYTES:,} bytes. Received: {config.file_size:,}.")
-    with archive.open(config) as file:
-        return parse_json(file.read(MOST_BYTES + 1).decode(), short(str(path)), "a model's config")
+        config = archive.getinfo(_CONFIG)
+        if config.file_size > MOST_BYTES:
+            raise PruneError(f"Expected a config of at most {MOST_BYTES:,} bytes. Received: {config.file_size:,}.")
+        return parse_json(archive.read(config).decode(), short(str(path)), "a model's config")
 
 
 def _stored(path: Path) -> int:
     """Returns how many numbers the weights of a file are, once its size, its config and its arrays are checked."""
     with zipfile.ZipFile(path) as archive:
         check_size(archive, path)
-        _config(archive, path)
+        read_config(path)
         if _H5 not in archive.namelist():
             return sum(info.file_size for info in archive.infolist())
         with archive.open(_H5) as file:

@@ -47,6 +47,19 @@ def is_folder(path: Path | str) -> bool:
         return False
 
 
+def existing(path: Path | str, what: str) -> Path:
+    """Returns the path of a file; raises `PruneError` where there is none.
+
+    Args:
+        path: The file.
+        what: What it should be, for the message, e.g. `"a plan file"`.
+    """
+    path = path_of(path)
+    if not is_file(path):
+        raise PruneError(f"Expected the path of {what}. Received: path={short(str(path))}, which is no file.")
+    return path
+
+
 def read_text(path: Path | str, what: str = "a file", most: int = MOST_BYTES) -> str:
     """Returns the text of a file.
 
@@ -58,9 +71,7 @@ def read_text(path: Path | str, what: str = "a file", most: int = MOST_BYTES) ->
     Raises:
         PruneError: There is no such file, it is larger, or it is not UTF-8.
     """
-    path = path_of(path)
-    if not is_file(path):
-        raise PruneError(f"Expected the path of {what}. Received: path={short(str(path))}, which is no file.")
+    path = existing(path, what)
     try:
         with path.open("rb") as file:
             content = file.read(most + 1)
@@ -77,9 +88,9 @@ def read_text(path: Path | str, what: str = "a file", most: int = MOST_BYTES) ->
         ) from error
 
 
-def read_json(path: Path | str, what: str = "a JSON file", most: int = MOST_BYTES) -> Any:
+def read_json(path: Path | str, what: str = "a JSON file") -> Any:
     """Returns the data of a JSON file; see `read_text` and `parse_json`."""
-    return parse_json(read_text(path, what, most), short(str(path)), what)
+    return parse_json(read_text(path, what), short(str(path)), what)
 
 
 def parse_json(text: str, source: str, what: str = "JSON") -> Any:

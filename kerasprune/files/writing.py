@@ -8,11 +8,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from kerasprune.errors import PruneError, short
 from kerasprune.files.reading import is_file, path_of
 from kerasprune.files.temporary_files import remove, remove_strays, temporary_name
+
+STANDARD_ERROR = 2  # its descriptor
 
 
 @contextmanager
@@ -78,6 +80,26 @@ def _worded(path: Path, *kinds: type[Exception]) -> Iterator[None]:
         raise PruneError(
             f"Expected a place to write to. Received: path={short(str(path))} ({short(str(error))}). Give another path."
         ) from error
+
+
+@contextmanager
+def standard_error_in(file: IO[Any]) -> Iterator[None]:
+    """Leads the descriptor of standard error, to which C++ writes past `sys.stderr`, to a file for a while.
+
+    Args:
+        file: An open file.
+    """
+    try:
+        saved = os.dup(STANDARD_ERROR)
+    except OSError:  # the process has none: nothing can be written to it
+        yield
+        return
+    try:
+        os.dup2(file.fileno(), STANDARD_ERROR)
+        yield
+    finally:
+        os.dup2(saved, STANDARD_ERROR)
+        os.close(saved)
 
 
 def write_text(path: Path | str, text: str) -> Path:

@@ -13,7 +13,6 @@ from kerasprune.data.scaling import SCALES
 from kerasprune.errors import warn
 from kerasprune.recipes import schema
 from kerasprune.recipes.experiment import Experiment
-from kerasprune.steps.judge import Judge
 
 SAMPLED = 10  # batches that are looked at
 DOUBT = 0.7  # an accuracy below which other scales are tried, where the recipe names none
@@ -34,7 +33,7 @@ def warn_at_chance(run: Experiment, model: keras.Model) -> None:
     if not run.labelled(model):
         return
     sample = _sample(run, split, model)
-    logs = Judge(model, run.objective(model), sample).metrics(model)
+    logs = run.metrics(model, sample)
     if not np.isfinite(logs["loss"]):
         _warn(data, f"its loss is {logs['loss']}", "Check the pixels' scale (--scale) and the targets.")
     if "accuracy" not in logs or len(model.outputs) != 1:
@@ -63,7 +62,7 @@ def _better_scale(run: Experiment, model: keras.Model, split: str, accuracy: flo
     reached = {}
     for scale in SCALES[:-1]:
         scaled = Experiment(run.recipe.model_copy(update={"data": data.model_copy(update={"scale": scale})}))
-        reached[scale] = Judge(model, run.objective(model), _sample(scaled, split, model)).metrics(model)["accuracy"]
+        reached[scale] = run.metrics(model, _sample(scaled, split, model))["accuracy"]
     best = max(reached, key=reached.get)
     return (best, reached[best]) if reached[best] >= accuracy + GAIN else None
 

@@ -30,8 +30,6 @@ from kerasprune.reports.contest import draw, summarised
 if TYPE_CHECKING:
     import keras
 
-    from kerasprune.recipes import schema
-
 STORE, MODEL = "population.sqlite", "model.keras"
 RUNS, TABLE, PLOT = "runs.csv", "comparison.csv", "comparison.svg"
 CONTENDER = "kerasprune.recipes.contender:evaluate"
@@ -253,7 +251,8 @@ def _candidate(cell: Mapping[str, Any], base: Mapping[str, Any], trust: bool | S
     """Returns the arguments of one run, its recipe checked."""
     plan = {**cell["plan"], "criterion": cell["criterion"], "macs": cell["target"]}
     trusted = trust_of(trust)
-    recipe = _checked({**base, "seed": cell["seed"], "prune": {"plan": plan}}, trusted["trust"])
+    recipe = {**base, "seed": cell["seed"], "prune": {"plan": plan}}
+    recipe = loader.check(recipe, source="The comparison", trust=trusted["trust"])
     shown = {key: cell[key] for key in ("method", "target", "seed", "start", "teacher")}
     return {**shown, "recipe": loader.dump(recipe), **trusted}
 
@@ -261,10 +260,6 @@ def _candidate(cell: Mapping[str, Any], base: Mapping[str, Any], trust: bool | S
 def trust_of(trust: bool | Sequence[str]) -> dict[str, Any]:
     """Returns whether code may be imported, and which is imported first."""
     return {"trust": bool(trust), "imports": [] if isinstance(trust, bool) else list(trust)}
-
-
-def _checked(recipe: dict[str, Any], trust: bool) -> schema.Recipe:
-    return loader.check(recipe, source="The comparison", trust=trust)
 
 
 def version_of(model: str | Path, data: str) -> str:

@@ -19,7 +19,7 @@ from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.optimizers import optimizer
 from kerasprune.steps.finetune import fit
 from kerasprune.steps.judge import Judge
-from kerasprune.steps.ready import PREPARATIONS
+from kerasprune.steps.ready import made_ready
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.surgery.reinitialise import reinitialise
 
@@ -102,7 +102,7 @@ def ready(
 ) -> keras.Model:
     """Returns a slim model made ready on training examples, in one of the ways of `kp.rank`."""
     data = run.plain_examples(judge.dense).inputs
-    return PREPARATIONS[way](judge, slim, plan, data, SAMPLES, seed, slack)
+    return made_ready(way, judge, slim, plan, data, samples=SAMPLES, seed=seed, slack=slack)
 
 
 def train(run: Experiment, slim: keras.Model, dense: keras.Model, plan: Plan | None) -> None:

@@ -70,10 +70,6 @@ def examples_of(
     batch, held = batch or spec.batch, held or own_examples(spec)
     if held is not None:
         return held.batches(split, batch, seed, spec.scale or "none", model.inputs)
-    return _images(spec, split, model, batch, size, seed)
-
-
-def _images(spec: Data, split: str, model: keras.Model, batch: int, size: int | None, seed: int) -> tf.data.Dataset:
     from kerasprune import data
 
     side, channels = image_shape(model, spec.name)

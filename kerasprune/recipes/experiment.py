@@ -54,9 +54,10 @@ class Experiment:
         if isinstance(recipe.model, schema.Start):
             return plain(load_model(recipe.model.path))
         name, arguments = recipe.model.name, recipe.model.arguments
-        if lookup.takes("model", name, "input_shape"):
+        taken = lookup.taken("model", name)
+        if "input_shape" in taken:
             arguments.setdefault("input_shape", (recipe.data.size, recipe.data.size, 3))
-        if lookup.takes("model", name, "seed"):
+        if "seed" in taken:
             arguments.setdefault("seed", recipe.seed)
         model = lookup.make("model", name, arguments)
         widths = recipe.reconfigure
@@ -183,13 +184,13 @@ class Experiment:
         examples = self.examples(split, dense) if split is not None else self.validation(dense)
         return Judge(dense, self.objective(dense), examples)
 
-    def metrics(self, model: keras.Model, size: int | None = None) -> dict[str, float]:
-        """Returns loss and metrics of a model on validation examples; at a size, if not at that of the recipe."""
-        return Judge(model, self.objective(model), self.validation(model, size)).metrics(model)
+    def metrics(self, model: keras.Model, examples: Examples | None) -> dict[str, float]:
+        """Returns loss and metrics of a model on examples; nothing where there are none."""
+        return {} if examples is None else Judge(model, self.objective(model), examples).metrics(model)
 
     def worth(self, model: keras.Model) -> float:
         """Returns how good a model is on validation examples by its labels, higher = better."""
-        return worth(self.metrics(model))
+        return worth(self.metrics(model, self.validation(model)))
 
     def student(self, slim: keras.Model, dense: keras.Model, plan: Plan | None) -> keras.Model | None:
         """Returns the slim model as the student of the dense one, or `None` if the recipe asks for no teacher."""

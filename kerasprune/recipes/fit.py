@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import keras
 
@@ -16,9 +15,6 @@ from kerasprune.recipes.progress import Ahead
 from kerasprune.recipes.stages.context import Run
 from kerasprune.steps.finetune import fit as train
 from kerasprune.steps.objective import Objective
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 def train_stage(
@@ -93,7 +89,11 @@ def fit(
     """
     terminal = progress.Terminal(run.console, stage, epochs, ahead or Ahead.of(run.recipe, "prune"))
     resume = Resume(run.folder.state(place or stage))
-    done = _gone_on_with(resume, stage, epochs, run.console)
+    done = resume.epoch  # of an earlier fit that was broken off
+    if done:
+        left = f"goes on with epoch {done + 1} of {epochs}; what was trained of that epoch is repeated"
+        whole = "was trained to its end; nothing is repeated"
+        run.console.print(f"{stage}: {left if done < epochs else whole}", highlight=False)
     earlier = [row for row in run.folder.rows_of(stage) if int(row["epoch"]) <= done]
     metrics = progress.Metrics(lambda rows: run.folder.set_metrics(stage, rows), earlier)
     try:
@@ -110,19 +110,6 @@ def fit(
             )
     finally:
         terminal.close()
-
-
-def _gone_on_with(resume: Resume, stage: str, epochs: int, console: Console) -> int:
-    """Returns how many epochs an earlier, broken fit has finished; says what is repeated."""
-    done = resume.epoch
-    if 0 < done < epochs:
-        console.print(
-            f"{stage}: goes on with epoch {done + 1} of {epochs}; what was trained of that epoch is repeated",
-            highlight=False,
-        )
-    elif done:
-        console.print(f"{stage}: was trained to its end; nothing is repeated", highlight=False)
-    return done
 
 
 @contextmanager

@@ -5,26 +5,26 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from kerasprune.errors import PruneError, formerly, raise_faults, warn, whole_number_faults
+from kerasprune.files.writing import standard_error_in
 from kerasprune.populations.population import Population
 from kerasprune.recipes import loader
+from kerasprune.recipes.run_folder import claim
 from kerasprune.recipes.yaml_text import read_value
 from kerasprune.reports.comparison import runs_below, write_comparison
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-STANDARD_ERROR = 2  # its descriptor
 STORE, TABLE, WARNINGS = "population.sqlite", "comparison.csv", "warnings.txt"
 
 
@@ -94,8 +94,11 @@ def seeds_and_grid(
         PruneError: A run has faults; the folder holds something else; no run came to its end.
     """
     cells = _cells(recipe, seeds, grid or {}, settings, trust)
-    path = Path(folder) if folder is not None else _default_folder(cells)
-    _claim(path, resume)
+    if folder is None:
+        name = yaml.safe_load(next(iter(cells.values())))["name"]
+        folder = Path("runs") / f"{name}-grid-{hashlib.sha256(''.join(cells.values()).encode()).hexdigest()[:8]}"
+    path = Path(folder)
+    claim(path, [STORE], resume=resume)
     population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
     population.forget_failures()
     rows = population.run(
@@ -150,24 +153,8 @@ def _written(path: Path) -> Iterator[Console]:
     from rich.console import Console
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8", buffering=1) as file, _standard_error_in(file):
+    with path.open("a", encoding="utf-8", buffering=1) as file, standard_error_in(file):
         yield Console(file=file, width=120)
-
-
-@contextmanager
-def _standard_error_in(file: TextIO) -> Iterator[None]:
-    """Leads the descriptor of standard error, to which C++ writes, to a file for a while."""
-    try:
-        saved = os.dup(STANDARD_ERROR)
-    except OSError:  # the process has none
-        yield
-        return
-    try:
-        os.dup2(file.fileno(), STANDARD_ERROR)
-        yield
-    finally:
-        os.dup2(saved, STANDARD_ERROR)
-        os.close(saved)
 
 
 def _cells(
@@ -199,25 +186,3 @@ def _folder_name(settings: Sequence[str], recipe: Any) -> str:
     said = ",".join(settings)
     name = re.sub(r"[^A-Za-z0-9._=,+-]", "", said)
     return name if name == said.replace('"', "") and len(name) <= 100 else f"{name[:80]}-{loader.fingerprint(recipe)}"
-
-
-def _default_folder(cells: Mapping[str, str]) -> Path:
-    data = [yaml.safe_load(text) for text in cells.values()]
-    digest = hashlib.sha256("".join(cells.values()).encode()).hexdigest()[:8]
-    return Path("runs") / f"{data[0]['name']}-grid-{digest}"
-
-
-def _claim(path: Path, resume: bool) -> None:
-    if path.exists() and not path.is_dir():
-        raise PruneError(f"Expected a folder to write to. Received: {str(path)!r}, which is a file.")
-    filled = path.is_dir() and any(path.iterdir())
-    if filled and not (path / STORE).exists():
-        raise PruneError(
-            f"Expected an empty folder, or that of an earlier grid. Received: {str(path)!r}, which holds other files. "
-            "Choose another with --out."
-        )
-    if filled and not resume:
-        raise PruneError(
-            f"Expected an empty folder, so that nothing is overwritten. Received: {str(path)!r}, which holds runs. "
-            "Go on with --resume, or choose another with --out."
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from inspect import cleandoc
 from typing import Any, Literal, get_args, get_origin
@@ -38,7 +39,8 @@ def described(key: str) -> str:
     section, name = _found(key), key.rpartition(".")[2]
     texts = (_entries(each.__doc__ or "").get(name, "") for each in section.__mro__)
     annotation = field(key).annotation
-    known = f"One of {', '.join(_choices(annotation))}." if list(_choices(annotation)) else ""
+    choices = ", ".join(_choices(annotation))
+    known = f"One of {choices}." if choices else ""
     several = "May be repeated." if get_origin(annotation) is tuple else ""
     return " ".join(filter(None, (next(filter(None, texts), ""), known, several)))
 
@@ -75,12 +77,6 @@ def _choices(annotation: Any) -> Iterator[str]:
 
 def _entries(text: str) -> dict[str, str]:
     """Returns the entries of the `Args:` of a docstring."""
-    found, name = {}, ""
-    for line in cleandoc(text).partition("Args:\n")[2].splitlines():
-        if not line.startswith("    "):
-            break
-        if line.startswith("     "):
-            found[name] += f" {line.strip()}"
-        else:
-            name, _, found[name] = line.strip().partition(": ")
-    return found
+    section = re.match(r"( {4}.*\n?)*", cleandoc(text).partition("Args:\n")[2])[0]
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5}.*)*)", section, re.M)
+    return {name: re.sub(r"\n +", " ", entry) for name, entry in entries}

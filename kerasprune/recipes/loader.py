@@ -72,11 +72,6 @@ def check(
     return recipe
 
 
-def resolved(recipe: Recipe) -> dict[str, Any]:
-    """Returns a recipe as plain data, defaults filled in: what `recipe.yaml` of a run folder holds."""
-    return _plain(recipe)
-
-
 def dump(recipe: Recipe) -> str:
     """Returns a recipe as YAML text that `parse` reads back."""
     return yaml.safe_dump(resolved(recipe), sort_keys=False, allow_unicode=True)
@@ -88,14 +83,15 @@ def fingerprint(recipe: Recipe) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _plain(value: Any) -> Any:
+def resolved(value: Any) -> Any:
+    """Returns a recipe, or a part of one, as plain data with defaults filled in: what `recipe.yaml` of a run holds."""
     if isinstance(value, BaseModel):
         # A key that is absent by default is left out where it is absent.
         absent = {key for key, field in type(value).model_fields.items() if field.default is None}
-        return {key: _plain(item) for key, item in value if not (item is None and key in absent)}
+        return {key: resolved(item) for key, item in value if not (item is None and key in absent)}
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: resolved(item) for key, item in value.items()}
+    return [resolved(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _listed(settings: Any) -> Sequence[str]:
@@ -111,29 +107,25 @@ def _apply(data: dict[str, Any], setting: str) -> list[str]:
     key, equals, text = setting.partition("=")
     if not equals or not all(key.split(".")):
         return [f"Expected a setting key.key=value. Received: {short(setting)}"]
-    *path, last = key.split(".")
-    if len(path) > MOST_DEPTH:
+    parts = key.split(".")
+    if len(parts) > MOST_DEPTH + 1:
         return [f"Expected a setting of at most {MOST_DEPTH} keys. Received: {short(setting)}"]
     try:
         value = read_value(text)
     except PruneError as error:
         return [f"The setting {short(setting)}: {error}"]
     node: Any = data
-    for part in path:
-        if isinstance(node, list) and part.isascii() and part.isdecimal() and int(part) < len(node):
-            node = node[int(part)]
-        elif isinstance(node, dict):
-            if node.get(part) is None:
-                node[part] = {}
-            node = node[part]
-        else:
-            return [f"The setting {short(setting)} goes through {short(part)}, where the recipe has no keys"]
-    if isinstance(node, list) and last.isascii() and last.isdecimal() and int(last) < len(node):
-        node[int(last)] = value
-    elif isinstance(node, dict):
-        node[last] = value
-    else:
-        return [f"The setting {short(setting)} ends at {short(last)}, where the recipe has no keys"]
+    for left, part in zip(range(len(parts) - 1, -1, -1), parts, strict=True):
+        counts = isinstance(node, list) and part.isascii() and part.isdecimal() and int(part) < len(node)
+        if not counts and not isinstance(node, dict):
+            where = "goes through" if left else "ends at"
+            return [f"The setting {short(setting)} {where} {short(part)}, where the recipe has no keys"]
+        place = int(part) if counts else part
+        if not left:
+            node[place] = value
+        elif isinstance(node, dict) and node.get(place) is None:
+            node[place] = {}
+        node = node[place]
     return []
 
 

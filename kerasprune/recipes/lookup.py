@@ -52,28 +52,13 @@ def make(family: str, name: str, arguments: Mapping[str, Any]) -> Any:
     Raises:
         PruneError: There is no such member, or the arguments do not fit it.
     """
-    made = member(family, name)
-    try:
-        return made(**arguments)
-    except TypeError as error:
-        raise PruneError(f"The {family} {name!r} was not made: {error}. Received: {short(dict(arguments))}.") from error
+    return FAMILIES[family].made(member(family, name), name, arguments)
 
 
-def argument_names(family: str, name: str) -> tuple[str, ...]:
-    """Returns the names of the arguments that a member takes; `ANYTHING` among them where it takes any."""
+def taken(family: str, name: str) -> dict[str, Any]:
+    """Returns the arguments that a member takes, with their defaults; `ANYTHING` among them where it takes any."""
     parameters = inspect.signature(member(family, name)).parameters.values()
-    return tuple(ANYTHING if each.kind is each.VAR_KEYWORD else each.name for each in parameters)
-
-
-def truths(family: str, name: str) -> tuple[str, ...]:
-    """Returns the names of those arguments of a member whose default is true or false."""
-    parameters = inspect.signature(member(family, name)).parameters.values()
-    return tuple(each.name for each in parameters if isinstance(each.default, bool))
-
-
-def takes(family: str, name: str, argument: str) -> bool:
-    """Says whether a member takes an argument of that name."""
-    return argument in argument_names(family, name)
+    return {ANYTHING if each.kind is each.VAR_KEYWORD else each.name: each.default for each in parameters}
 
 
 def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) -> list[str]:
@@ -92,13 +77,14 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
     if not arguments and name in FAMILIES[family].names():
         return []
     try:
-        known, old = argument_names(family, name), _formerly(member(family, name))
+        known, made = taken(family, name), member(family, name)
     except PruneError as error:
         return [str(error).rstrip(".")]
+    old = getattr(made.__init__ if inspect.isclass(made) else made, "formerly", ())
     found = [
         f"Expected {key} of {family} {name!r} to be true or false. Received: {key}={short(arguments[key])}"
-        for key in truths(family, name)
-        if key in arguments and not isinstance(arguments[key], bool)
+        for key, default in known.items()
+        if isinstance(default, bool) and key in arguments and not isinstance(arguments[key], bool)
     ]
     if ANYTHING in known:
         return found
@@ -107,11 +93,6 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
         for key in arguments
         if key not in (*known, *old)
     ]
-
-
-def _formerly(made: Callable[..., Any]) -> tuple[str, ...]:
-    """Returns the old names of arguments that a member still accepts."""
-    return getattr(made.__init__ if inspect.isclass(made) else made, "formerly", ())
 
 
 def import_classes(name: str, *, trust: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
@@ -40,48 +40,39 @@ def worded(fault: Mapping[str, Any]) -> tuple[str | Key, ...]:
         return bounds["parts"]
     if isinstance(bounds.get("error"), PruneError):
         return bounds["error"].args
-    word = _WORDS.get(fault["type"])
-    return (word(bounds, fault) if word is not None else fault["msg"].removeprefix("Value error, "),)
+    if fault["type"] in ("literal_error", "enum", "union_tag_invalid"):
+        return (_choice(bounds, fault),)
+    if fault["type"] not in _WORDS:
+        return (fault["msg"].removeprefix("Value error, "),)
+    whole = {name: int(bound) for name, bound in bounds.items() if isinstance(bound, float) and bound.is_integer()}
+    return (_WORDS[fault["type"]].format(**{**bounds, **whole}),)
 
 
 def _choice(bounds: Mapping[str, Any], fault: Mapping[str, Any]) -> str:
-    expected = bounds.get("expected") or bounds.get("expected_tags") or ""
-    known = _QUOTED.findall(expected)
+    known = _QUOTED.findall(bounds.get("expected") or bounds.get("expected_tags") or "")
     given = fault["input"].get("name") if isinstance(fault["input"], dict) else fault["input"]
     close = nearest(given, known) if isinstance(given, str) else ""
     return f"Expected {'one of ' if len(known) > 1 else ''}{', '.join(known)}.{close}".removesuffix(".")
 
 
-def _says(text: str) -> Callable[[Mapping[str, Any], Mapping[str, Any]], str]:
-    return lambda bounds, fault: text.format(**{name: _short(bound) for name, bound in bounds.items()})
-
-
-def _short(bound: Any) -> Any:
-    return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
-
-
-_WHOLE, _NUMBER, _TEXT = "Expected a whole number", "Expected a number", "Expected a text; write it in quotes"
-_LIST, _KEYS = "Expected a list, e.g. [a, b]", "Expected keys with values, e.g. {name: sgd}"
-_WORDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {
-    "greater_than": _says("Expected a number > {gt}"),
-    "greater_than_equal": _says("Expected a number ≥ {ge}"),
-    "less_than": _says("Expected a number < {lt}"),
-    "less_than_equal": _says("Expected a number ≤ {le}"),
-    "finite_number": _says("Expected a finite number"),
-    **{name: _says(_WHOLE) for name in ("int_type", "int_parsing", "int_from_float", "int_parsing_size")},
-    **{name: _says(_NUMBER) for name in ("float_type", "float_parsing")},
-    **{name: lambda bounds, fault: _TEXT for name in ("string_type", "string_sub_type", "string_unicode")},
-    **{name: _says("Expected true or false") for name in ("bool_type", "bool_parsing")},
-    **{name: lambda bounds, fault: _LIST for name in ("tuple_type", "list_type")},
-    **{
-        name: lambda bounds, fault: _KEYS
-        for name in ("dict_type", "model_type", "model_attributes_type", "mapping_type", "union_tag_not_found")
-    },
-    **dict.fromkeys(("literal_error", "enum", "union_tag_invalid"), _choice),
-    "string_pattern_mismatch": _says("Expected letters, digits, '.', '_' and '-', the first a letter or a digit"),
-    "none_required": _says("Expected null"),
-    "recursion_loop": _says("Expected no value inside of itself"),
+_MAPPINGS = ("dict_type", "model_type", "model_attributes_type", "mapping_type", "union_tag_not_found")
+_WORDS = {
+    "greater_than": "Expected a number > {gt}",
+    "greater_than_equal": "Expected a number ≥ {ge}",
+    "less_than": "Expected a number < {lt}",
+    "less_than_equal": "Expected a number ≤ {le}",
+    "finite_number": "Expected a finite number",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "Expected a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "Expected a number"),
+    **dict.fromkeys(("string_type", "string_sub_type", "string_unicode"), "Expected a text; write it in quotes"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "Expected true or false"),
+    **dict.fromkeys(("tuple_type", "list_type"), "Expected a list, e.g. [a, b]"),
+    **dict.fromkeys(_MAPPINGS, "Expected keys with values, e.g. {{name: sgd}}"),
+    "string_pattern_mismatch": "Expected letters, digits, '.', '_' and '-', the first a letter or a digit",
+    "none_required": "Expected null",
+    "recursion_loop": "Expected no value inside of itself",
 }
+"""What was expected by the kind of a fault, its bounds in braces."""
 
 
 # Numbers as they are written: neither true nor "3" is one, nor 2.0 a whole one.

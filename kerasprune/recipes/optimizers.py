@@ -19,11 +19,8 @@ def optimizer(spec: learning.Optimizer, epochs: float, steps_per_epoch: int) -> 
         steps_per_epoch: Steps of one epoch.
     """
     rate = learning_rate(spec.learning_rate, epochs, steps_per_epoch)
-    if isinstance(spec, learning.Sgd):
-        return keras.optimizers.SGD(rate, momentum=spec.momentum, nesterov=spec.nesterov)
-    if isinstance(spec, learning.AdamW):
-        return keras.optimizers.AdamW(rate, weight_decay=spec.weight_decay)
-    return type(keras.optimizers.get(spec.name))(rate)  # Keras knows its own by their names in lower case
+    made = type(keras.optimizers.get(spec.name))  # Keras knows its own by their names in lower case
+    return made(rate, **spec.model_dump(exclude={"name", "learning_rate"}))
 
 
 def learning_rate(

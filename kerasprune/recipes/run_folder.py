@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from kerasprune.errors import PruneError, short
@@ -30,6 +29,9 @@ from kerasprune.files.temporary_files import is_stray, remove
 from kerasprune.recipes import loader
 from kerasprune.recipes.schema import Recipe
 from kerasprune.steps.report import PruningReport, StepReport
+
+if TYPE_CHECKING:
+    import keras
 
 STATES = "resume"
 NAMES = {"dense": "dense", "rebuild": "removed", "reconstruct": "reconstructed", "finetune": "fine-tuned"}

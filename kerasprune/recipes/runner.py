@@ -19,7 +19,7 @@ from kerasprune.recipes.schema import only_hands_on, stage_names
 from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stages import prune
 from kerasprune.recipes.stages.context import Run
-from kerasprune.registry import budgets, prune_sections, stages
+from kerasprune.registry import STAGES, budgets, imported, prune_sections
 from kerasprune.reports.tables import judged
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ def run(
     Raises:
         PruneError: The recipe has faults, or the folder holds files already; with `strict`, figures are missed.
     """
-    console = console or _terminal()
+    if console is None:
+        from rich.console import Console
+
+        console = Console()
     if not isinstance(recipe, schema.Recipe):
         recipe = loader.load(recipe, settings, trust=trust)
     if smoke:
@@ -115,24 +118,17 @@ def default_folder(recipe: schema.Recipe) -> Path:
 
 def _check_given(recipe: schema.Recipe) -> None:
     """Checks that there are data for a criterion that looks at them, which is first asked after training."""
-    named = recipe.prune.plan.criterion
-    needs = lookup.make("criterion", named.name, named.arguments).needs
-    if needs and recipe.data is None:
-        raise PruneError(
-            "Expected data beside ",
-            Key("prune.plan.criterion"),
-            f": {named.name}, which needs {', '.join(sorted(needs))}. Received: no data. Give ",
-            Key("data.name"),
-            ": a data set, a folder or a file.",
-        )
-    if _looks_at_data(recipe) and recipe.data is None:
-        raise PruneError(
-            "Expected data beside ",
-            Key("prune.plan.budget"),
-            f": {recipe.prune.plan.budget.name}, which measures. Received: no data. Give ",
-            Key("data.name"),
-            ": a data set, a folder or a file; labels are not looked at.",
-        )
+    criterion, budget = recipe.prune.plan.criterion, recipe.prune.plan.budget
+    needs = ", ".join(sorted(lookup.make("criterion", criterion.name, criterion.arguments).needs))
+    for key, named, why, more in (
+        ("criterion", criterion, needs and f"needs {needs}", ""),
+        ("budget", budget, _looks_at_data(recipe) and "measures", "; labels are not looked at"),
+    ):
+        if why and recipe.data is None:
+            beside = (Key(f"prune.plan.{key}"), f": {named.name}, which {why}. Received: no data. Give ")
+            raise PruneError(
+                "Expected data beside ", *beside, Key("data.name"), f": a data set, a folder or a file{more}."
+            )
 
 
 def _looks_at_data(recipe: schema.Recipe) -> bool:
@@ -201,12 +197,6 @@ def _missed(one: Run) -> list[str]:
     ]
 
 
-def _terminal() -> Console:
-    from rich.console import Console
-
-    return Console()
-
-
 def _same_recipe(one: Run, given: schema.Recipe, trust: bool) -> None:
     path = one.folder.file("recipe.yaml")
     same = {loader.dump(one.recipe), loader.dump(given)}  # older runs wrote paths as they were given
@@ -231,7 +221,7 @@ def _finish(one: Run, name: str) -> None:
         one.console.print(f"{name}: finished earlier", highlight=False)
         return
     began = time.perf_counter()
-    stages.member(name)(one)
+    imported(STAGES[name])(one)
     seconds = time.perf_counter() - began
     one.folder.finish(name, seconds)
     one.folder.forget_states()

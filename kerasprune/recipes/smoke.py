@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from kerasprune.recipes import learning, pruning, schema
+from kerasprune.recipes.node import Node
 
 SIDE = 64  # pixels at most
 BATCH = 4  # images at most
-PRUNE_EPOCHS = 2  # a schedule needs a few steps: to grow, to pick, to settle
-DRAWN, TRAINED = 2, 1  # recipes of a space
-SEARCH = pruning.Search(population=2, parents=2, mutations=1, crossovers=1, generations=2)
+FIT = {"epochs": 2, "steps": None, "batch": None}  # a schedule needs a few steps: to grow, to pick, to settle
+LEAST = {
+    "three_dimensions": {"rounds": 1, "rank": 1, "degree": 1},  # four networks fit a plane's worth
+    "space": {"n": 2},
+    "meta_pruning": {
+        "hidden": 1,
+        "search": pruning.Search(population=2, parents=2, mutations=1, crossovers=1, generations=2),
+    },
+}
+"""What a section that decides by itself asks at least; its trainings last an epoch."""
 
 
 def smoke(recipe: schema.Recipe) -> schema.Recipe:
@@ -27,19 +37,10 @@ def smoke(recipe: schema.Recipe) -> schema.Recipe:
         side, batch = min(recipe.data.size, SIDE), min(recipe.data.batch, BATCH)
         changes["data"] = recipe.data.model_copy(update={"size": side, "batch": batch})
     if recipe.prune:
-        fit = {"epochs": PRUNE_EPOCHS, "steps": None, "batch": None}
-        shorter: dict[str, object] = fit if recipe.prune.callback else {}
-        spec = recipe.prune.three_dimensions
-        if spec is not None:
-            training = _epoch(spec.training)
-            least = {"training": training, "rounds": 1, "rank": 1, "degree": 1}  # four networks fit a plane's worth
-            shorter = {"three_dimensions": spec.model_copy(update=least)}
-        if recipe.prune.space is not None:
-            shorter = {"space": _few(recipe.prune.space)}
-        if recipe.prune.meta_pruning is not None:
-            spec = recipe.prune.meta_pruning
-            least = {"training": _epoch(spec.training), "hidden": 1, "search": SEARCH}
-            shorter = {"meta_pruning": spec.model_copy(update=least)}
+        section = recipe.prune.section
+        shorter: dict[str, object] = FIT if recipe.prune.callback else {}
+        if section in LEAST:
+            shorter = {section: _least(getattr(recipe.prune, section), LEAST[section])}
         changes["prune"] = recipe.prune.model_copy(update=shorter)
     return recipe.model_copy(update=changes)
 
@@ -49,7 +50,10 @@ def _epoch(spec: learning.Training) -> learning.Training:
     return spec.model_copy(update={"epochs": 1, "batch": None})
 
 
-def _few(spec: pruning.SpaceSection) -> pruning.SpaceSection:
-    """Returns a space of a few recipes, and rounds of an epoch each."""
-    rounds = tuple(_epoch(one).model_copy(update={"best": TRAINED}) for one in spec.rounds)
-    return spec.model_copy(update={"n": DRAWN, "rounds": rounds})
+def _least(spec: Node, least: Mapping[str, object]) -> Node:
+    """Returns a section that asks little, of trainings of an epoch; a round of a space trains one recipe."""
+    if isinstance(spec, pruning.SpaceSection):
+        trainings = {"rounds": tuple(_epoch(one).model_copy(update={"best": 1}) for one in spec.rounds)}
+    else:
+        trainings = {"training": _epoch(spec.training)}
+    return spec.model_copy(update={**least, **trainings})

@@ -4,71 +4,36 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from kerasprune.errors import PruneError, short
 from kerasprune.files import path_of, write_text
-from kerasprune.recipes.lookup import ANYTHING, FAMILIES, argument_names
+from kerasprune.recipes.lookup import ANYTHING, FAMILIES, taken
 
-STARTER = """\
-# yaml-language-server: $schema=./kerasprune.schema.json
-#   kerasprune validate {file}     all faults at once
-#   kerasprune run {file} --smoke  every stage on two batches
-#   kerasprune run {file}
-# Every fraction is a fraction kept. What is left out has its default; 'kerasprune schema' lists all keys.
-name: {name}
-why: What do I want to know?            # one sentence; 'kerasprune ls recipes' shows it
-seed: 0
-
-# A model by name ('kerasprune ls models') with its arguments, or a trained one:  model: {{start: mine.keras}}
-# and then without the train stage.
-model: {{name: resnet_cifar, depth: 20, classes: 10}}
-
-# A data set by name ('kerasprune ls data'), "tfds:<name>", or the path of a folder of images, one folder per class.
-data: {{name: digits, size: 16, batch: 64, augment: crop}}
-
-train:
-  epochs: 25
-  optimizer: {{name: sgd, learning_rate: {{name: cosine, start: 0.1}}, momentum: 0.9}}
-  l2: 5.0e-4                            # weight decay as papers mean it: within the loss
-
-prune:
-  # Who stays: one of keep (channels), macs (multiply–adds), params.
-  plan: {{criterion: l1, budget: uniform, macs: 0.5, coupling: tied}}
-  # How the model is prepared, over some epochs ('kerasprune ls callbacks'). Without these two lines it is cut at once.
-  callback: {{name: greg1, granularity: channel, schedule: {{name: geometric, steps: 260}}}}
-  optimizer: {{name: sgd, learning_rate: 0.01, momentum: 0.9}}
-
-finetune:
-  epochs: 30
-  optimizer: {{name: sgd, learning_rate: {{name: cosine, start: 0.05}}, momentum: 0.9}}
-  l2: 5.0e-4
-
-export: [tflite]                        # saved_model, tflite, tflite-float16, tflite-int8
-
-# What 'kerasprune run --strict' holds the run to:
-# expected: {{accuracy_change: -0.01, macs: 0.5}}
-"""
+STARTER = Path(__file__).with_name("starter.yaml")
+"""The recipe to begin with, `$name` and `$file` in place of its own."""
 
 
 def init(path: str | Path = "recipe.yaml") -> Path:
     """Writes a recipe with comments, to begin with, and the JSON schema for editors beside it.
 
-    Args:
-        path: A `.yaml` file that is not there yet. Defaults to `"recipe.yaml"`.
+        Args:
+            path: A `.yaml` file that is not there yet. Defaults to `"recipe.yaml"`.
 
-    Returns:
-        The path of the recipe.
+        Returns:
+            The path of the recipe.
 
-    Raises:
-        PruneError: It is there, or is no name of a YAML file.
+        Raises:
+            PruneError: It is there, or is no name of a YAML file.
 
-    Example:
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> from kerasprune.recipes.loader import load
-        >>> load(init(Path(tempfile.mkdtemp()) / "mine.yaml")).name
-        'mine'
+        Example:
+            >>> import tempfile
+            >>> from pathlib import Path
+    from string import Template
+            >>> from kerasprune.recipes.loader import load
+            >>> load(init(Path(tempfile.mkdtemp()) / "mine.yaml")).name
+            'mine'
     """
     path = path_of(path)
     if path.suffix not in {".yaml", ".yml"}:
@@ -76,7 +41,8 @@ def init(path: str | Path = "recipe.yaml") -> Path:
     if path.exists():
         raise PruneError(f"Expected a path where nothing is yet. Received: {short(str(path))}. Choose another.")
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in path.stem).strip("-")
-    written = write_text(path, STARTER.format(name=name or "mine", file=path.name))
+    text = Template(STARTER.read_text(encoding="utf-8")).safe_substitute(name=name or "mine", file=path.name)
+    written = write_text(path, text)
     schema = path.with_name("kerasprune.schema.json")
     if not schema.exists():
         write_text(schema, schema_json())
@@ -97,7 +63,7 @@ def schema_json() -> str:
     schema["$defs"] |= {_reference(family): _named(family) for family in _KEYS.values()}
     for part in schema["$defs"].values():
         for key, family in _KEYS.items():
-            if _names_a_member(part.get("properties", {}).get(key)):
+            if "#/$defs/Named" in json.dumps(part.get("properties", {}).get(key)):
                 part["properties"][key] = _choice(family, part["properties"][key])
     model = schema["properties"]["model"]
     schema["properties"]["model"] = {"anyOf": [{"$ref": "#/$defs/Start"}, _choice("model", model)]}
@@ -116,10 +82,6 @@ _KEYS = {
 _OWN = {"type": "object", "properties": {"name": {"type": "string", "pattern": ":"}}, "required": ["name"]}
 
 
-def _names_a_member(value: Any) -> bool:
-    return "#/$defs/Named" in json.dumps(value)
-
-
 def _reference(family: str) -> str:
     return f"{family.replace(' ', '_')}_by_name"
 
@@ -135,7 +97,7 @@ def _choice(family: str, before: dict[str, Any]) -> dict[str, Any]:
 
 def _named(family: str) -> dict[str, Any]:
     """Returns what may stand for a member of a family: its name, or the name beside its arguments."""
-    members = {name: argument_names(family, name) for name in FAMILIES[family].names()}
+    members = {name: taken(family, name) for name in FAMILIES[family].names()}
     described = [
         {
             "type": "object",

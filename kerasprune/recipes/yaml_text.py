@@ -21,6 +21,7 @@ _INT = re.compile(r"^[-+]?(?:0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)$")
 _FLOAT = re.compile(
     r"^[-+]?(?:(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$"
 )
+_UNPAIRED = re.compile("[\ud800-\udfff]")  # halves of pairs, which no encoding has
 _OTHERS = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 
 
@@ -155,15 +156,7 @@ def _check_plain(data: Any, source: str) -> None:
             parts += [*part.keys(), *part.values()]
         elif isinstance(part, list):
             parts += part
-        elif isinstance(part, str) and not part.isprintable() and not _encodable(part):
+        elif isinstance(part, str) and _UNPAIRED.search(part):
             raise PruneError(f"{source}: expected text that can be written. Received: {short(part)}.")
         elif not (part is None or isinstance(part, bool | int | float | str)):
             raise PruneError(f"{source}: expected texts, numbers, lists and keys with values. Received: {short(part)}.")
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -157,38 +157,24 @@ def prune(
         slim, found = nearer(judge, slim, solved, steps[-1])
         steps += [] if found is None else [found]
     if epochs:
-        _finetune(slim, dense if distil else None, judge, examples, epochs, optimizer, callbacks, seed)
+        training = finetune.to_train_on(examples, seed)
+        finetune.seed_layers(slim, seed + defaults.SEED_OF_FINETUNING)
+        finetune.fit(
+            slim,
+            training,
+            objective if examples.labelled else Objective(),
+            finetune.optimizer(optimizer, epochs, training.steps()),
+            epochs,
+            twin=taught(slim, dense, weight=finetune.teacher_weight(examples.labelled)) if distil else None,
+            validation=None if judged is examples else judged,
+            callbacks=callbacks,
+        )
         steps.append(judge.step("fine-tuned", slim))
     if model.compiled:
         compile_like(slim, model)
     kept = shares_of(cost(graph, plan), cost(graph))
     error = None if verdict is None else verdict.error
     return Pruned(slim, plan, PruningReport(tuple(steps), **kept, removed=plan.removed, verified=error))
-
-
-def _finetune(
-    slim: keras.Model,
-    teacher: keras.Model | None,
-    judge: Judge,
-    examples: Examples,
-    epochs: int,
-    optimizer: Any,
-    callbacks: Sequence[keras.callbacks.Callback],
-    seed: int,
-) -> None:
-    """Trains the slim model, taught by another if there is one; it is judged after every epoch on other examples."""
-    labelled, training = examples.labelled, finetune.to_train_on(examples, seed)
-    finetune.seed_layers(slim, seed + defaults.SEED_OF_FINETUNING)
-    finetune.fit(
-        slim,
-        training,
-        judge.objective if labelled else Objective(),
-        finetune.optimizer(optimizer, epochs, training.steps()),
-        epochs,
-        twin=None if teacher is None else taught(slim, teacher, weight=finetune.teacher_weight(labelled)),
-        validation=None if judge.examples is examples else judge.examples,
-        callbacks=callbacks,
-    )
 
 
 def _check(model: keras.Model, targets: dict[str, float | None], epochs: int, optimizer: Any, seed: int | None) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 
-from kerasprune.defaults import READY
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.recalibrate import recalibrate
@@ -17,46 +15,34 @@ from kerasprune.steps.judge import Judge, nearer
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.verification import Verdict, verify
 
-Preparation = Callable[[Judge, keras.Model, Plan, Any, int, int, float], keras.Model]
-"""From a judge of the dense model, a slim model, its plan, examples, their number, a seed and the slack."""
 
-
-def _removed(
-    judge: Judge, slim: keras.Model, plan: Plan, data: Any, samples: int, seed: int, slack: float
+def made_ready(
+    way: str, judge: Judge, slim: keras.Model, plan: Plan, data: Any, *, samples: int, seed: int, slack: float
 ) -> keras.Model:
-    del judge, plan, data, samples, seed, slack
-    return slim
+    """Returns a slim model made ready to be judged or trained; the model itself is left untouched.
 
-
-def _recalibrated(
-    judge: Judge, slim: keras.Model, plan: Plan, data: Any, samples: int, seed: int, slack: float
-) -> keras.Model:
-    del judge, plan, seed, slack
-    return recalibrate(slim, data, samples=samples)
-
-
-def _reconstructed(
-    judge: Judge, slim: keras.Model, plan: Plan, data: Any, samples: int, seed: int, slack: float
-) -> keras.Model:
+    Args:
+        way: `"removed"`, as it is; `"recalibrated"`; or `"reconstructed"`, if that comes nearer to the dense outputs.
+        judge: A judge of the dense model.
+        slim: The slim model.
+        plan: Its plan.
+        data: Inputs of examples.
+        samples: How many examples are looked at.
+        seed: Of the positions of a reconstruction.
+        slack: Of a reconstruction, see `kp.reconstruct`.
+    """
+    if way == "recalibrated":
+        return recalibrate(slim, data, samples=samples)
+    if way == "removed":
+        return slim
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of layers that stay as they were: the score says it
         solved = reconstruct(slim, judge.dense, plan, data, samples=samples, slack=slack, seed=seed)
         return nearer(judge, slim, solved)[0]
 
 
-PREPARATIONS: Mapping[str, Preparation] = dict(zip(READY, (_removed, _recalibrated, _reconstructed), strict=True))
-"""Ways to make a slim model ready."""
-
-
-class Removal(NamedTuple):
-    """A slim model, and what was found of it; `None` if it was not verified."""
-
-    slim: keras.Model
-    verdict: Verdict | None
-
-
-def remove(graph: ChannelGraph, plan: Plan, *, verified: bool = True) -> Removal:
-    """Rebuilds a model without the channels that a plan removes.
+def remove(graph: ChannelGraph, plan: Plan, *, verified: bool = True) -> tuple[keras.Model, Verdict | None]:
+    """Rebuilds a model without the channels that a plan removes; returns what was found of it, too.
 
     Args:
         graph: The graph of the model.
@@ -67,4 +53,4 @@ def remove(graph: ChannelGraph, plan: Plan, *, verified: bool = True) -> Removal
         PruneError: The slim model is not what its plan says.
     """
     slim = rebuild(graph, plan)
-    return Removal(slim, verify(graph, slim, plan, strict=True, reload=False) if verified else None)
+    return slim, verify(graph, slim, plan, strict=True, reload=False) if verified else None

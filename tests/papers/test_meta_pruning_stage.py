@@ -14,7 +14,7 @@ from kerasprune.papers.meta_pruning import stage as meta_pruning
 from kerasprune.recipes import loader, runner
 from kerasprune.recipes.progress import Terminal
 from kerasprune.recipes.run_folder import RunFolder
-from kerasprune.registry import stages
+from kerasprune.registry import STAGES
 
 TEXT = """\
 name: tiny
@@ -49,7 +49,7 @@ class Judged:
 
 def test_the_best_widths_are_the_plan_and_nothing_is_repeated(tmp_path, monkeypatch):
     for stage in ("finetune", "evaluate", "report"):
-        monkeypatch.setattr(stages.built_in[stage].replace(":", "."), lambda one: None)
+        monkeypatch.setattr(STAGES[stage].replace(":", "."), lambda one: None)
     monkeypatch.setattr(runner, "INTERMEDIATE", ())
     recipe, console = loader.parse(TEXT), Console(quiet=True)
     judged = Judged()

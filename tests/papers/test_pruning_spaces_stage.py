@@ -19,7 +19,7 @@ from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.listing import described
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.starter import schema_json
-from kerasprune.registry import stages
+from kerasprune.registry import STAGES
 
 TEXT = """\
 name: tiny
@@ -54,7 +54,7 @@ class Judged:
 
 def test_the_best_of_the_last_round_is_the_plan_and_nothing_is_judged_twice(tmp_path, monkeypatch):
     for stage in ("rebuild", "finetune", "evaluate", "report"):
-        monkeypatch.setattr(stages.built_in[stage].replace(":", "."), lambda one: None)
+        monkeypatch.setattr(STAGES[stage].replace(":", "."), lambda one: None)
     recipe, console = loader.parse(TEXT), Console(quiet=True)
     judged = Judged()
     monkeypatch.setattr(Experiment, "worth", judged)

@@ -106,7 +106,7 @@ def test_all_runs_are_checked_before_the_first(recipe, tmp_path):
         recipes.seeds_and_grid(recipe, seeds=0, folder=tmp_path / "out")
     with pytest.raises(PruneError, match="--seeds"):
         recipes.seeds_and_grid(recipe, grid={"seed": [1, 2]}, folder=tmp_path / "out")
-    with pytest.raises(PruneError, match="holds other files"):
+    with pytest.raises(PruneError, match="holds files"):
         recipes.seeds_and_grid(recipe, seeds=2, folder=tmp_path)
 
 

@@ -155,7 +155,7 @@ def test_entry_that_cannot_run_says_why(monkeypatch):
     monkeypatch.setitem(entries.entries._added, "needy", entry)
     assert entries.reproduce("needy").verdict == "not run (no GPU)"
     assert entries.describe("needy") == "Needs what is not here."
-    assert "needy" in entries.names()
+    assert "needy" in entries.entries.names()
 
 
 def test_unknown_entry_names_the_nearest():

@@ -16,7 +16,7 @@ from kerasprune.files import temporary_files as strays
 from kerasprune.recipes import loader, progress, runner
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.smoke import smoke
-from kerasprune.registry import stages
+from kerasprune.registry import STAGES
 
 TEXT = """\
 name: tiny
@@ -90,7 +90,7 @@ def test_a_run_killed_in_every_stage_ends_as_one_left_alone(tmp_path, monkeypatc
     recipe, kill, out = loader.parse(TEXT), Kill(monkeypatch), io.StringIO()
     console = Console(file=out, width=200)
     for stage in ("evaluate", "report"):  # which train nothing
-        monkeypatch.setattr(stages.built_in[stage].replace(":", "."), lambda one: None)
+        monkeypatch.setattr(STAGES[stage].replace(":", "."), lambda one: None)
     monkeypatch.setattr(runner, "rehearse", lambda one: None)
     whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
     runner.run(recipe, whole.path, console=Console(quiet=True))

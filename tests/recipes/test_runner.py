@@ -17,8 +17,8 @@ from kerasprune.recipes import loader as loading
 from kerasprune.recipes import runner as running
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.run_folder import RunFolder
+from kerasprune.recipes.stages import finetune as training
 from kerasprune.recipes.stages.context import Run
-from kerasprune.registry import stages
 
 TEXT = """\
 name: tiny
@@ -147,7 +147,7 @@ def test_report_says_that_it_was_only_tried(finished):
 
 
 def test_resumed_run_computes_what_an_uninterrupted_one_does(finished, tmp_path, monkeypatch):
-    whole, finetune = tmp_path / "cut", stages.member("finetune")
+    whole, finetune = tmp_path / "cut", training.finetune
 
     def interrupted(one):
         monkeypatch.setattr("kerasprune.recipes.stages.finetune.finetune", finetune)

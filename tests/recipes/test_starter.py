@@ -9,7 +9,7 @@ import pytest
 from kerasprune import PruneError, recipes
 from kerasprune.recipes import library, loader
 from kerasprune.recipes.listing import described
-from kerasprune.recipes.lookup import FAMILIES, argument_names
+from kerasprune.recipes.lookup import FAMILIES, taken
 from kerasprune.recipes.starter import init, schema_json
 
 
@@ -43,7 +43,7 @@ def test_schema_knows_keys_names_and_arguments():
     names = allowed(schema, prune["callback"]["anyOf"][0])["anyOf"]
     assert names[0]["enum"] == FAMILIES["callback"].names()
     greg1 = next(one for one in names[1:] if one["properties"]["name"] == {"const": "greg1"})
-    assert set(greg1["properties"]) == {"name", *argument_names("callback", "greg1")}
+    assert set(greg1["properties"]) == {"name", *taken("callback", "greg1")}
     for text in json.dumps(schema).split('"$ref": "')[1:]:  # every reference leads somewhere
         assert text.partition('"')[0].removeprefix("#/$defs/") in schema["$defs"]
 

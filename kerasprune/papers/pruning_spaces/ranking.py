@@ -19,7 +19,7 @@ from kerasprune.reconstruction.recalibrate import recalibrate
 from kerasprune.search.allocations import Recipes, graph_of
 from kerasprune.steps.judge import Judge, check_examples
 from kerasprune.steps.objective import of_model
-from kerasprune.steps.ready import PREPARATIONS
+from kerasprune.steps.ready import made_ready
 from kerasprune.steps.report import StepReport, accuracy_of
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.rebuild import rebuild
@@ -126,11 +126,11 @@ def rank(
             f"measure={measure!r}, and there are {sorted(dense.metrics) or 'no metrics'}. Compile the model, or leave "
             "measure out."
         )
-    prepare = PREPARATIONS[by]
     scores = []
     for number in range(len(recipes)):
         plan = recipes.plan(number)
-        slim = prepare(judge, rebuild(graph, plan), plan, examples.inputs, samples, seed, 0.0)
+        slim = rebuild(graph, plan)
+        slim = made_ready(by, judge, slim, plan, examples.inputs, samples=samples, seed=seed, slack=0.0)
         scores.append(_score(judge.step(by, slim), found))
     return Ranking(recipes, np.array(scores), found)
 

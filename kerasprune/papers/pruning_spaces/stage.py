@@ -19,7 +19,7 @@ from kerasprune.recipes.fit import fit
 from kerasprune.recipes.stages.context import Run
 from kerasprune.reconstruction.recalibrate import trainable_norms
 from kerasprune.search.allocations import Recipes
-from kerasprune.steps.ready import PREPARATIONS
+from kerasprune.steps.ready import made_ready
 from kerasprune.surgery.rebuild import rebuild
 
 TABLE = "space.csv"
@@ -41,7 +41,8 @@ def choose(run: Run, model: keras.Model, spec: pruning.SpaceSection) -> Plan:
     def ready(number: int) -> keras.Model:
         plan, examples = recipes.plan(number), run.plain_examples(model).inputs
         slim = rebuild(recipes.graph, plan)
-        return PREPARATIONS[spec.judge](judge, slim, plan, examples, spec.samples, run.recipe.seed, run.slack)
+        options = {"samples": spec.samples, "seed": run.recipe.seed, "slack": run.slack}
+        return made_ready(spec.judge, judge, slim, plan, examples, **options)
 
     def trained(number: int, *, name: str, training: pruning.Round) -> keras.Model:
         keras.utils.set_random_seed(run.recipe.seed + 1)  # the same for all, whatever was trained before

@@ -51,7 +51,7 @@ def choose(run: Run, model: keras.Model, spec: pruning.ThreeDimensionsSection) -
             )
         if run.recipe.smoke:
             return cost(slim, resolution=resolution).macs / dense
-        return run.metrics(slim, resolution)["accuracy"]
+        return run.metrics(slim, run.validation(slim, resolution))["accuracy"]
 
     result = three_dimensions(
         model,

@@ -7,12 +7,11 @@ known by the name that it is added under. It raises `NotRun` if this machine lac
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kerasprune.registry import reproductions
-
-entries = reproductions
+from kerasprune.registry import reproductions as entries
 
 
 class NotRun(Exception):
@@ -47,12 +46,7 @@ class Row:
     def cells(self) -> tuple[str, str, str, str, str]:
         """What is printed: what, the published figure, ours, what is allowed, the verdict."""
         verdict = "agrees" if self.agrees else "differs"
-        return self.what, f"{self.paper:g}{self.unit}", f"{self.ours:.4g}{self.unit}", self.allowed, verdict
-
-    @property
-    def allowed(self) -> str:
-        """The tolerance in words."""
-        return f"±{self.tolerance:.2g}"
+        return self.what, f"{self.paper:g}{self.unit}", f"{self.ours:.4g}{self.unit}", f"±{self.tolerance:.2g}", verdict
 
 
 class AtMost(Row):
@@ -76,15 +70,10 @@ class AtMost(Row):
         return self.ours <= self.paper
 
     @property
-    def allowed(self) -> str:
-        """The bound."""
-        return f"{self._sign} {self.paper:.3g}"
-
-    @property
     def cells(self) -> tuple[str, str, str, str, str]:
         """What is printed; there is no published figure."""
-        what, _, ours, allowed, verdict = super().cells
-        return what, "–", ours, allowed, verdict
+        what, _, ours, _, verdict = super().cells
+        return what, "–", ours, f"{self._sign} {self.paper:.3g}", verdict
 
 
 class AtLeast(AtMost):
@@ -98,6 +87,7 @@ class AtLeast(AtMost):
         return self.ours >= self.paper
 
 
+@dataclass(frozen=True)
 class Note(Row):
     """Something to be seen beside a published figure, but not judged: figures as text.
 
@@ -107,11 +97,9 @@ class Note(Row):
         ours: What was found here.
     """
 
-    def __init__(self, what: str, paper: str, ours: str) -> None:
-        super().__init__(what, float("nan"), float("nan"), float("inf"))
-        object.__setattr__(self, "texts", (paper, ours))
-
-    texts: tuple[str, str]
+    paper: str
+    ours: str
+    tolerance: float = math.inf
 
     @property
     def agrees(self) -> bool:
@@ -121,12 +109,7 @@ class Note(Row):
     @property
     def cells(self) -> tuple[str, str, str, str, str]:
         """What is printed."""
-        return self.what, *self.texts, "–", "noted"
-
-
-def add(name: str) -> Callable[[Callable[[], Sequence[Row]]], Callable[[], Sequence[Row]]]:
-    """Returns a decorator that makes a function without arguments an entry of that name."""
-    return entries.add(name)
+        return self.what, self.paper, self.ours, "–", "noted"
 
 
 def about(text: str) -> Callable[[Callable[[], Sequence[Row]]], Callable[[], Sequence[Row]]]:
@@ -165,11 +148,6 @@ class Reproduced:
         return "agrees" if all(row.agrees for row in self.rows) else "differs"
 
 
-def names() -> list[str]:
-    """Returns the names of all entries, sorted."""
-    return entries.names()
-
-
 def describe(name: str) -> str:
     """Returns the first line of what is said of an entry."""
     return _said(name).partition("\n")[0]
@@ -189,7 +167,7 @@ def reproduce(name: str) -> Reproduced:
     """Computes an entry.
 
     Args:
-        name: One of `names()`.
+        name: One of `entries.names()`.
 
     Returns:
         Its rows and its verdict.

@@ -16,13 +16,7 @@ from kerasprune.plans import Plan
 from kerasprune.recipes.reproductions.entry import Row, about
 
 # Table 1: fraction removed from every layer but the first, sparsity in per cent, speed-up.
-RESNET56 = (
-    (0.5, 49.82, 1.99),
-    (0.7, 70.57, 3.59),
-    (0.9, 90.39, 11.41),
-    (0.925, 93.43, 14.76),
-    (0.95, 95.19, 19.31),
-)
+RESNET56 = ((0.5, 49.82, 1.99), (0.7, 70.57, 3.59), (0.9, 90.39, 11.41), (0.925, 93.43, 14.76), (0.95, 95.19, 19.31))
 VGG19 = ((0.5, 74.87, 3.60), (0.6, 84.00, 5.41), (0.7, 90.98, 8.84), (0.8, 95.95, 17.30), (0.9, 98.96, 44.22))
 
 # Table 6: fraction removed from each stage, speed-up.
@@ -33,16 +27,8 @@ RESNET50 = (
     ((0, 0.68, 0.68, 0.68, 0.50), 3.06),
 )
 # First convolutions of blocks that stay whole: numbers 2, 8, 14, 16, 26, 28, 30, 32 of its 3×3 convolutions.
-RESNET34_SKIPPED = (
-    "stage1_block1_conv1",
-    "stage2_block1_conv1",
-    "stage2_block4_conv1",
-    "stage3_block1_conv1",
-    "stage3_block6_conv1",
-    "stage4_block1_conv1",
-    "stage4_block2_conv1",
-    "stage4_block3_conv1",
-)
+_WHOLE = ((1, 1), (2, 1), (2, 4), (3, 1), (3, 6), (4, 1), (4, 2), (4, 3))  # (stage, block)
+RESNET34_SKIPPED = tuple(f"stage{stage}_block{block}_conv1" for stage, block in _WHOLE)
 
 
 @about(

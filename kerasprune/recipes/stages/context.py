@@ -140,8 +140,7 @@ class Run(Experiment):
     @cached_property
     def validation_judge(self) -> Judge:
         """Judges the models of the run on validation examples; nothing is measured if there are none."""
-        dense = self.model("dense")
-        return Judge(dense, self.objective(dense) if self.recipe.data else None, self.validation(dense))
+        return self.judge(self.model("dense"))
 
 
 def judge(run: Run, step: str, model: keras.Model) -> StepReport:
@@ -152,9 +151,7 @@ def judge(run: Run, step: str, model: keras.Model) -> StepReport:
     name, side = NAMES[step], run.side(step)
     if side is None or run.recipe.data is None:
         return run.validation_judge.step(name, model)
-    examples = run.validation(model, side)
-    metrics = {} if examples is None else Judge(model, run.objective(model), examples).metrics(model)
-    return StepReport(name, None, metrics)
+    return StepReport(name, None, run.metrics(model, run.validation(model, side)))
 
 
 def write(run: Run, step: str, found: StepReport) -> None:

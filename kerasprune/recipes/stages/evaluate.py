@@ -11,7 +11,6 @@ import numpy as np
 from kerasprune.attaching.masks import masked_variables
 from kerasprune.costs.cost import cost
 from kerasprune.recipes.stages.context import Run
-from kerasprune.steps.judge import Judge
 
 
 def evaluate(run: Run) -> None:
@@ -19,10 +18,10 @@ def evaluate(run: Run) -> None:
     found = {}
     for name in dict.fromkeys(("dense", run.final())):
         model = run.model(name)
-        side = run.side(name)
+        side, data = run.side(name), run.recipe.data
         costs = cost(model, resolution=side or run.free_side(model))
         with run.console.status(f"evaluate {name}"):
-            logs = _tested(run, model, side)
+            logs = run.metrics(model, None if data is None else run.examples(data.test, model, size=side))
         found[name] = {
             "accuracy": logs.get("accuracy"),
             "loss": logs.get("loss"),
@@ -35,13 +34,6 @@ def evaluate(run: Run) -> None:
             "layers": [asdict(layer) for layer in costs.layers],
         }
     run.folder.write_json("costs.json", found)
-
-
-def _tested(run: Run, model: keras.Model, side: int | None) -> dict[str, float]:
-    """Returns loss and metrics on the test split; nothing if there are no data."""
-    if run.recipe.data is None:
-        return {}
-    return Judge(model, run.objective(model), run.examples(run.recipe.data.test, model, size=side)).metrics(model)
 
 
 def counted(model: keras.Model, masks: Mapping[str, np.ndarray] | None) -> dict[str, float]:

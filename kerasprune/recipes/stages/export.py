@@ -20,12 +20,8 @@ def export(run: Run) -> None:
     model = run.model(run.final())
     data, size = _samples(run, model, run.final())
     run.folder.file("exports").mkdir(exist_ok=True)
-    written = []
-    for name in run.recipe.export:
-        written.append(_exported(run, model, name, f"{run.final()}-{name}", data, size))
-    latency: dict[str, Any] = {}
-    if "tflite" in run.recipe.export:
-        latency = _compared(run)
+    written = [_exported(run, model, name, f"{run.final()}-{name}", data, size) for name in run.recipe.export]
+    latency = _compared(run) if "tflite" in run.recipe.export else {}
     run.folder.write_json("exports.json", {"exports": written, **latency})
 
 
@@ -35,15 +31,8 @@ def _exported(run: Run, model: keras.Model, name: str, stem: str, data: Any, siz
     with run.console.status(f"export {name}"):
         made = form.write(model, path, data=data, size=size, overwrite=True)
     run.console.print(f"export {made}", highlight=False, soft_wrap=True)
-    return {
-        "format": name,
-        "file": str(path.relative_to(run.folder.path)),
-        "bytes": made.bytes,
-        "gzip_bytes": made.gzip_bytes,
-        "max_error": made.max_error,
-        "agreement": made.agreement,
-        "latency_ms": made.latency_ms,
-    }
+    measured = {key: getattr(made, key) for key in ("bytes", "gzip_bytes", "max_error", "agreement", "latency_ms")}
+    return {"format": name, "file": str(path.relative_to(run.folder.path)), **measured}
 
 
 def _samples(run: Run, model: keras.Model, name: str) -> tuple[Any, int | None]:
@@ -68,9 +57,8 @@ def _compared(run: Run) -> dict[str, Any]:
         dense = run.model("dense")
         _exported(run, dense, "tflite", "dense-tflite", *_samples(run, dense, "dense"))
     timed = compare_latency(paths).latencies
-    return {
-        "models": {
-            name: {"tflite_bytes": path.stat().st_size, "latency_ms": time.median_ms}
-            for name, path, time in zip(names, paths, timed, strict=True)
-        }
+    models = {
+        name: {"tflite_bytes": path.stat().st_size, "latency_ms": time.median_ms}
+        for name, path, time in zip(names, paths, timed, strict=True)
     }
+    return {"models": models}

@@ -25,7 +25,7 @@ def prune(run: Run) -> None:
     keras.utils.set_random_seed(run.recipe.seed + SEED_OF_PRUNING)
     spec = run.recipe.prune
     model = _begun(run, spec)
-    plan = None if spec.plan is None else choose(run, model, spec.plan)
+    plan = None if spec.plan is None else run.plan(run.traced(model, spec.plan), spec.plan)
     if spec.callback is not None:
         plan = _fit_with_callback(run, model, spec, plan)
     if spec.section is not None:
@@ -40,11 +40,6 @@ def _begun(run: Run, spec: pruning.Prune) -> keras.Model:
     if spec.weights == "fresh":
         return run.dense_model()
     return run.folder.model("dense.keras") if spec.callback is not None else run.model("dense")
-
-
-def choose(run: Run, model: keras.Model, spec: pruning.PlanStep) -> Plan:
-    """Returns the plan that the recipe's plan section describes."""
-    return run.plan(run.traced(model, spec), spec)
 
 
 def own_length(callback: Any) -> int:
