@@ -24,7 +24,6 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan, plan_faults
 from kerasprune.rules.gate import Gate
-from kerasprune.surgery.absorb import fold
 from kerasprune.surgery.applied_plan import cut
 
 _UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds says nothing
@@ -124,7 +123,11 @@ def cost(
     graph = graph_at(model, plan, resolution)
     applied = cut(graph, plan or Plan({}, coupling=graph.coupling))
     raise_faults("The costs cannot be counted:", macs_of_faults(graph, macs_of))
-    added = {key: bias.size for key, bias in fold(applied).added.items()} if absorb else {}
+    added = {}
+    if absorb:
+        from kerasprune.surgery.absorb import fold  # a plan alone needs none of it
+
+        added = {key: bias.size for key, bias in fold(applied).added.items()}
     return _total(_layer_costs(applied.graph, counter(applied.alive), added, macs_of))
 
 
