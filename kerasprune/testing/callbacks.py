@@ -44,29 +44,55 @@ def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> Non
         >>> from kerasprune.testing import check_callback
         >>> check_callback(keras.callbacks.TerminateOnNaN)
     """
-    callback = make()
-    with_state = isinstance(callback, PruningCallback) and not isinstance(callback, Resume)
-    model = _compiled(seed)
-    before = _form(model)
     with tempfile.TemporaryDirectory() as folder:
-        killed = _Killed(Path(folder) / "states", Path(folder) / ("steps" if _WITHIN_EPOCHS else "epochs"))
-        _fit(model, [_resume(killed.states), callback, killed] if with_state else [callback], seed)
-        single = model.get_weights()
-        _check_left(before, model, "first")
-        _fit(model, [callback], seed)
-        _check_left(before, model, "second")
-        _check_file(model)
-        if _SEVERAL_STEPS:
-            many = _compiled(seed, steps_per_execution=STEPS)
-            _fit(many, [make()], seed)
-            _check_same(single, many, tolerance)
-        other = _compiled(seed, jit_compile=not _JITTED)
-        _fit(other, [make()], seed)
-        _check_left(before, other, f"jit_compile={not _JITTED}")
-        if with_state:
-            _check_resumed(single, make, seed, killed.kept)
-    if with_state and keras.backend.backend() == "tensorflow":
+        single = check_fits(make, Path(folder), seed=seed)
+        if _WITHIN_EPOCHS and _with_state(make()):
+            states(kept := Path(folder) / "killed")[-1].unlink()  # the one before was saved where the epoch began
+            _check_resumed(single, make, seed, kept, "epochs")
+    if _SEVERAL_STEPS:
+        check_same(single, fitted(make, seed, steps_per_execution=STEPS), tolerance, "steps_per_execution 1 and 8")
+    _check_left(_form(_compiled(seed)), fitted(make, seed, jit_compile=not _JITTED), f"jit_compile={not _JITTED}")
+    if _with_state(make()) and keras.backend.backend() == "tensorflow":
         _check_says_so(make, seed)
+
+
+def check_fits(make: Make, folder: Path, *, seed: int = 0) -> list[np.ndarray]:
+    """Checks what `check_callback` does of single steps: two fits in a row, and one that was killed.
+
+    Args:
+        make: Returns a new callback whose schedule fits into 16 steps.
+        folder: An empty one, where states are saved.
+        seed: Of weights and data. Defaults to 0.
+
+    Returns:
+        The weights at the end of the first fit.
+
+    Raises:
+        AssertionError: Something does not hold.
+    """
+    callback, model = make(), _compiled(seed)
+    with_state, before = _with_state(callback), _form(model)
+    killed = _Killed(folder / "states", folder / "killed")
+    _fit(model, [_resume(killed.states), callback, killed] if with_state else [callback], seed)
+    single = model.get_weights()
+    _check_left(before, model, "first")
+    _fit(model, [callback], seed)
+    _check_left(before, model, "second")
+    _check_file(model)
+    if with_state:
+        _check_resumed(single, make, seed, killed.kept, "steps" if _WITHIN_EPOCHS else "epochs")
+    return single
+
+
+def fitted(make: Make, seed: int = 0, **arguments: Any) -> keras.Model:
+    """Returns the network after a fit with a new callback; the arguments are those of `compile`."""
+    model = _compiled(seed, **arguments)
+    _fit(model, [make()], seed)
+    return model
+
+
+def _with_state(callback: keras.callbacks.Callback) -> bool:
+    return isinstance(callback, PruningCallback) and not isinstance(callback, Resume)
 
 
 _JITTED = keras.backend.backend() == "jax"  # where Keras compiles steps unless told otherwise
@@ -74,13 +100,12 @@ _SEVERAL_STEPS = keras.backend.backend() != "torch"  # where Keras runs several 
 _WITHIN_EPOCHS = keras.backend.backend() == "tensorflow"  # where states within an epoch can be saved
 
 
-def _compiled(seed: int, steps_per_execution: int = 1, jit_compile: bool = _JITTED) -> keras.Model:
+def _compiled(seed: int, **arguments: Any) -> keras.Model:
     model = toy_model(seed)
     model.compile(
         keras.optimizers.SGD(0.02, momentum=0.9),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        steps_per_execution=steps_per_execution,
-        jit_compile=jit_compile,
+        **({"jit_compile": _JITTED and not arguments.get("run_eagerly", False)} | arguments),
     )
     return model
 
@@ -164,23 +189,18 @@ def _resume(folder: Path) -> Resume:
     return Resume(folder, every=STEPS // 2 - 1 if _WITHIN_EPOCHS else None)
 
 
-def _check_resumed(single: list[np.ndarray], make: Make, seed: int, kept: Path) -> None:
-    """Goes on from the states of a killed fit: from one within an epoch, and from one saved where the epoch began."""
-    epochs = kept.with_name("epochs")
-    if _WITHIN_EPOCHS:
-        shutil.copytree(kept, epochs)
-        states(epochs)[-1].unlink()
-    for path in dict.fromkeys((kept, epochs)):
-        model = _compiled(seed + 1)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The fit goes on")
-            _fit(model, [_resume(path), make()], seed)
-        for variable, expected in zip(model.weights, single, strict=True):
-            require(
-                np.array_equal(keras.ops.convert_to_numpy(variable), expected),
-                f"Expected the weights of an uninterrupted fit. Received: others in {variable.path}, saved between "
-                f"two {path.name}. Is everything that the callback knows in state()?",
-            )
+def _check_resumed(single: list[np.ndarray], make: Make, seed: int, kept: Path, between: str) -> None:
+    """Goes on from the states of a killed fit, whose newest was saved between two steps or epochs."""
+    model = _compiled(seed + 1)
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        warnings.filterwarnings("ignore", message="The fit goes on")
+        _fit(model, [_resume(shutil.copytree(kept, Path(folder) / "states")), make()], seed)
+    for variable, expected in zip(model.weights, single, strict=True):
+        require(
+            np.array_equal(keras.ops.convert_to_numpy(variable), expected),
+            f"Expected the weights of an uninterrupted fit. Received: others in {variable.path}, saved between "
+            f"two {between}. Is everything that the callback knows in state()?",
+        )
 
 
 def _form(model: keras.Model) -> dict[str, list]:
@@ -237,11 +257,19 @@ def _check_file(model: keras.Model) -> None:
     require(same, "Expected the saved model to compute what the trained one does. Received: other outputs.")
 
 
-def _check_same(single: list[np.ndarray], many: keras.Model, tolerance: float) -> None:
+def check_same(single: list[np.ndarray], many: keras.Model, tolerance: float, ways: str) -> None:
+    """Checks that a fit in another way ended with the same weights.
+
+    Args:
+        single: The weights of the one.
+        many: The model of the other.
+        tolerance: Largest relative difference.
+        ways: The two ways, in words.
+    """
     for variable, one, eight in zip(many.weights, single, many.get_weights(), strict=True):
         error = np.abs(one - eight).max() / max(np.abs(one).max(), 1e-30)
         require(
             error <= tolerance,
-            "Expected the same weights with steps_per_execution 1 and 8. "
+            f"Expected the same weights with {ways}. "
             f"Received: a relative difference of {error:.1e} in {variable.path}. Do the work inside the step.",
         )

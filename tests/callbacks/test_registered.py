@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.tiers import matrix
 
 import kerasprune as kp
 from kerasprune.callbacks import (
@@ -28,6 +29,7 @@ from kerasprune.callbacks import (
     SoftFilterPruning,
     Sparsity,
 )
+from kerasprune.testing import callbacks as callback_checks
 from kerasprune.testing import check_callback
 from kerasprune.testing.toys import toy_model
 
@@ -91,7 +93,23 @@ def test_every_callback_has_a_maker():
     assert not missing, f"add makers to this file for {missing}"
 
 
-@pytest.mark.parametrize("make", cases())
+FIRST = [pytest.param(makers[0], id=name) for name, makers in MAKERS.items()]
+
+
+@pytest.mark.parametrize("make", FIRST)
+@pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels", "ignore:.*until=")
+def test_fits_leave_what_they_should(make, tmp_path):
+    callback_checks.check_fits(make, tmp_path)
+
+
+@pytest.mark.parametrize("make", matrix(FIRST, default=["greg1"]))
+@pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels", "ignore:.*until=")
+def test_eager_and_compiled_steps_end_equal(make):
+    single = callback_checks.fitted(make, run_eagerly=True).get_weights()
+    callback_checks.check_same(single, callback_checks.fitted(make), 1e-6, "eager and compiled steps")
+
+
+@pytest.mark.parametrize("make", matrix(cases(), default=["gradual_magnitude-0"]))
 @pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels", "ignore:.*until=")
 def test_callback_contract(make):
     check_callback(make)
