@@ -346,8 +346,16 @@ def _respelt(given: Mapping[str, Any], old: Mapping[str, Spelling]) -> dict[str,
         new, change = spelt if isinstance(spelt, tuple) else (spelt or "", None)
         new, _, field = new.partition(".")
         whole = found.get(new, {})
-        if field:
-            found[new] = {**whole, field: value} if isinstance(whole, Mapping) else replace(whole, **{field: value})
+        if field and isinstance(whole, Mapping):
+            found[new] = {**whole, field: value}
+        elif field:
+            try:
+                found[new] = replace(whole, **{field: value})
+            except TypeError:
+                raise PruneError(
+                    f"Expected {name} beside a {new} that has it. Received: {name}={value!r} beside {whole!r}. "
+                    f"Leave it out."
+                ) from None
         elif new:
             found[new] = value if change is None else change(value)
     return found
