@@ -1,4 +1,4 @@
-"""`Recipes`: how much of every group many candidates keep, as one array."""
+"""`Allocations`: how much of every group many candidates keep, as one array."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from kerasprune.plans import Plan
 
 
 @dataclass(frozen=True, eq=False)
-class Recipes:
+class Allocations:
     """How much of every group each of many candidates keeps; `kp.spaces.sample` draws them.
 
     Args:
@@ -41,12 +41,12 @@ class Recipes:
         >>> from kerasprune.graph.trace import trace
         >>> dense = keras.layers.Dense
         >>> graph = trace(keras.Sequential([keras.Input((4,)), dense(8, name="first"), dense(2)]))
-        >>> recipes = Recipes(graph, [[0.5], [0.25]])
-        >>> recipes.groups, recipes.channels.tolist(), len(recipes.plan(1).keep["first"])
+        >>> allocations = Allocations(graph, [[0.5], [0.25]])
+        >>> allocations.groups, allocations.channels.tolist(), len(allocations.plan(1).keep["first"])
         (('first',), [[4], [2]], 2)
 
     Reference:
-        He et al., Network Pruning Spaces, 2023, Section 3. Their recipe is of fractions removed: `r = 1 − keep`.
+        He et al., Network Pruning Spaces, 2023, Section 3. Its recipe is a row of fractions removed: `r = 1 − keep`.
     """
 
     graph: ChannelGraph
@@ -78,12 +78,12 @@ class Recipes:
             PruneError: There is no candidate of that number.
         """
         if not -len(self) <= number < len(self):
-            raise PruneError(f"Expected the number of one of {len(self)} recipes. Received: {number!r}.")
+            raise PruneError(f"Expected the number of one of {len(self)} allocations. Received: {number!r}.")
         return Plan.of(self.graph, self._chosen(self.channels[number]))
 
-    def take(self, numbers: Sequence[int] | np.ndarray) -> Recipes:
+    def take(self, numbers: Sequence[int] | np.ndarray) -> Allocations:
         """Returns some of the candidates, in the order given."""
-        return Recipes(self.graph, self.keep[np.asarray(numbers)], self.criterion)
+        return Allocations(self.graph, self.keep[np.asarray(numbers)], self.criterion)
 
     def save(self, path: str | Path) -> Path:
         """Writes a CSV file, a row for each candidate and a column of fractions for each group; returns its path."""
@@ -94,7 +94,7 @@ class Recipes:
         return len(self.keep)
 
     def __repr__(self) -> str:
-        return f"<{len(self)} recipes of {len(self.groups)} groups of {self.graph.model.name!r}>"
+        return f"<{len(self)} allocations of {len(self.groups)} groups of {self.graph.model.name!r}>"
 
     @cached_property
     def _chosen(self) -> Highest:
@@ -178,6 +178,6 @@ def fractions_of(graph: ChannelGraph, keep: Any) -> np.ndarray:
     elif not ((found > 0) & (found <= 1)).all():
         wrong = found[~((found > 0) & (found <= 1))][0]
         faults.append(f"Expected keep to be fractions kept in (0, 1]. Received: {wrong} among them.")
-    raise_faults("These are no recipes:", faults)
+    raise_faults("These are no allocations:", faults)
     found.setflags(write=False)
     return found

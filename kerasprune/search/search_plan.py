@@ -103,10 +103,10 @@ def search_plan(
     limit = widths.limit(macs, delta)
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
     scores = criteria.score(criteria.get(criterion), graph, data, loss, seed)
-    trial = _judge(judge, graph, batches, samples, seed)
+    worth = _judge(judge, graph, batches, samples, seed)
 
     def score(genes: Genes) -> float:
-        return trial(widths.plan(genes, scores))
+        return worth(widths.plan(genes, scores))
 
     named = {} if callable(judge) else {"examples": digest(array for batch in batches for array in batch)}
     question = {

@@ -1,4 +1,4 @@
-"""`Space`: recipes of one model under constraints, each a window of one measure."""
+"""`Space`: allocations of one model under constraints, each a window of one measure."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Window(NamedTuple):
 
 @dataclass(eq=False, repr=False)
 class Space:
-    """The recipes of a model that meet constraints.
+    """The allocations of a model that meet constraints.
 
-    Four measures of a recipe are known, each of which may have a window: `macs` and `params`, the fractions of the
+    Four measures of an allocation are known, each of which may have a window: `macs` and `params`, the fractions of the
     dense model's multiply–adds and parameters that stay; `std`, the standard deviation of the fractions kept over the
     groups; `mcb`, the mean computation budget:
 
@@ -51,7 +51,7 @@ class Space:
         macs: Fraction of the multiply–adds that stay, `± delta`. Defaults to `None`: any.
         params: Fraction of the parameters that stay, `± delta`. Defaults to `None`: any.
         delta: Half the width of the windows of `macs` and `params`. Defaults to 0.002, as in the paper.
-        std: The largest standard deviation of a recipe. Defaults to `None`: any.
+        std: The largest standard deviation of an allocation. Defaults to `None`: any.
         mcb: The window of the mean computation budget, `(least, most)`; a number c stands for c ± 0.1. Defaults to
             `None`: any.
         criterion: What says which channels of a group stay; one that needs no data. Defaults to `"l2"`.
@@ -104,20 +104,20 @@ class Space:
         self.count = Counting(self.graph, Highest(self.graph, self.criterion), self.macs_of)
 
     def measures(self, keep: Any) -> dict[str, np.ndarray]:
-        """Returns `macs`, `params`, `mcb` and `std` of many recipes, an array each.
+        """Returns `macs`, `params`, `mcb` and `std` of many allocations, an array each.
 
         Args:
-            keep: Recipes × prunable groups: fractions kept.
+            keep: Allocations × prunable groups: fractions kept.
         """
         keep = np.asarray(keep, float)
         macs, params = self.count.shares_at(keep).T
         return {"macs": macs, "params": params, "mcb": macs / params, "std": keep.std(axis=1)}
 
     def contains(self, keep: Any) -> np.ndarray:
-        """Returns for each recipe whether it meets all constraints.
+        """Returns for each allocation whether it meets all constraints.
 
         Args:
-            keep: Recipes × prunable groups: fractions kept.
+            keep: Allocations × prunable groups: fractions kept.
         """
         measures = self.measures(keep)
         held = [window.holds(measures[name]) for name, window in self.windows.items()]
@@ -125,7 +125,7 @@ class Space:
 
     def __repr__(self) -> str:
         windows = ", ".join(f"{name} {window}" for name, window in self.windows.items())
-        return f"<Space of {self.graph.model.name!r}: {windows or 'all recipes'}>"
+        return f"<Space of {self.graph.model.name!r}: {windows or 'all allocations'}>"
 
 
 def of_space(function: Function) -> Function:
