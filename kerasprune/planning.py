@@ -10,13 +10,12 @@ from typing import Any
 import keras
 
 from kerasprune import budgets, criteria
-from kerasprune.budgets.allocation import Allocation, Choice
+from kerasprune.budgets.allocation import Allocation, Choice, prunable_graph
 from kerasprune.budgets.base import Budget, Floor
-from kerasprune.costs.cost import check_counted, cost, graph_at
+from kerasprune.costs.cost import check_counted, cost
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import formerly, fraction_faults, raise_faults, seed_faults, warn
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 
 _MISSED = 0.05  # of the channels asked for: by how much bounds may miss them without a word
@@ -79,7 +78,7 @@ def plan(
     floor = Floor(min_keep, round_to)
     targets = {"keep": keep, "macs": macs, "params": params}
     raise_faults("The plan cannot be made:", [*_faults(budget, data, **targets), *seed_faults(seed=seed)])
-    graph = _prunable(model, resolution)
+    graph = prunable_graph(model, resolution)
     if macs is not None:
         check_counted(cost(graph, macs_of=macs_of), "macs=", "keep= or params=")
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
@@ -90,18 +89,6 @@ def plan(
     chosen = allocation.met()
     _warn_of_what_is_missed(allocation, chosen)
     return last_step(allocation, chosen)
-
-
-def _prunable(model: keras.Model | ChannelGraph, resolution: int | None) -> ChannelGraph:
-    """Returns the graph at a resolution.
-
-    Raises:
-        PruneError: None of its channels can be dropped.
-    """
-    graph = model if isinstance(model, ChannelGraph) else trace(model)
-    graph = graph_at(graph, None, resolution)
-    graph.check_prunable()
-    return graph
 
 
 def _warn_of_what_is_missed(allocation: Allocation, chosen: Choice) -> None:

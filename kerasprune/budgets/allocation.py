@@ -8,15 +8,16 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 
+import keras
 import numpy as np
 
 from kerasprune.budgets.base import Budget, Floor
-from kerasprune.costs.cost import ShareCounter, counter
+from kerasprune.costs.cost import ShareCounter, counter, graph_at
 from kerasprune.criteria.base import Scores
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
-from kerasprune.graph.trace import without
+from kerasprune.graph.trace import trace, without
 from kerasprune.plans import Plan
 from kerasprune.surgery.applied_plan import cut
 
@@ -137,6 +138,20 @@ class Allocation:
         except PruneError:
             return False
         return True
+
+
+def prunable_graph(
+    model: keras.Model | ChannelGraph, resolution: int | None = None, coupling: str = "tied"
+) -> ChannelGraph:
+    """Returns the graph of a model at a resolution, or the graph that is given.
+
+    Raises:
+        PruneError: None of its channels can be dropped.
+    """
+    graph = model if isinstance(model, ChannelGraph) else trace(model, coupling=coupling)
+    graph = graph_at(graph, None, resolution)
+    graph.check_prunable()
+    return graph
 
 
 def _same(one: Choice, other: Choice) -> bool:

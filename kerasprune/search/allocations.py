@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from kerasprune import criteria
@@ -19,7 +18,6 @@ from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files import path_of
 from kerasprune.files.writing import write_rows
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 
 
@@ -101,15 +99,15 @@ class Allocations:
         return Highest(self.graph, self.criterion)
 
 
-def graph_of(model: keras.Model | ChannelGraph) -> ChannelGraph:
-    """Returns the graph of a model, or the graph that is given.
-
-    Raises:
-        PruneError: None of its channels can be dropped.
-    """
-    graph = model if isinstance(model, ChannelGraph) else trace(model)
-    graph.check_prunable()
-    return graph
+def bisected(
+    low: np.ndarray, high: np.ndarray, times: int, below: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the ends of intervals that were halved so often around the place up to which `below(middle)` holds."""
+    for _ in range(times):
+        middle = (low + high) / 2
+        under = below(middle)
+        low, high = np.where(under, middle, low), np.where(under, high, middle)
+    return low, high
 
 
 def sizes_of(graph: ChannelGraph) -> np.ndarray:
@@ -175,9 +173,8 @@ def fractions_of(graph: ChannelGraph, keep: Any) -> np.ndarray:
     faults = []
     if found.ndim != 2 or found.shape[1] != groups:
         faults.append(f"Expected keep of shape (candidates, {groups} groups). Received: shape={found.shape}.")
-    elif not ((found > 0) & (found <= 1)).all():
-        wrong = found[~((found > 0) & (found <= 1))][0]
-        faults.append(f"Expected keep to be fractions kept in (0, 1]. Received: {wrong} among them.")
+    elif (wrong := found[~((found > 0) & (found <= 1))]).size:
+        faults.append(f"Expected keep to be fractions kept in (0, 1]. Received: {wrong[0]} among them.")
     raise_faults("These are no allocations:", faults)
     found.setflags(write=False)
     return found

@@ -8,6 +8,7 @@ from types import MappingProxyType
 import keras
 import numpy as np
 
+from kerasprune.budgets.allocation import prunable_graph
 from kerasprune.costs.channel_polynomial import ChannelPolynomial
 from kerasprune.costs.cost import cost_of_what_stays, graph_at, macs_of_faults
 from kerasprune.errors import PruneError, formerly, raise_faults
@@ -17,7 +18,6 @@ from kerasprune.search.allocations import (
     Highest,
     channels_kept,
     fractions_of,
-    graph_of,
     narrowed,
     sizes_of,
 )
@@ -102,7 +102,7 @@ def costs(
     Reference:
         He et al., Network Pruning Spaces, 2023, Section 3: `c_flops` and `c_params` of a population.
     """
-    graph, criterion, keep = graph_of(model), "l2", allocations
+    graph, criterion, keep = prunable_graph(model), "l2", allocations
     if isinstance(allocations, Allocations):
         criterion, keep = allocations.criterion, allocations.keep
         if allocations.graph.fingerprint != graph.fingerprint or allocations.groups != tuple(graph.prunable):

@@ -10,9 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.budgets.allocation import prunable_graph
 from kerasprune.errors import PruneError, formerly
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.search.allocations import Allocations, graph_of
+from kerasprune.search.allocations import Allocations
 from kerasprune.search.counting import costs
 
 
@@ -103,7 +104,7 @@ def mcb(
         He et al., Network Pruning Spaces, 2023, Eq. 2.
     """
     options = {"resolution": resolution, "macs_of": macs_of}
-    graph = graph_of(model)
+    graph = prunable_graph(model)
     (slim_macs, slim_params) = costs(graph, allocations, **options)
     (macs,), (params,) = costs(graph, np.ones((1, len(graph.prunable))), **options)
     return (slim_macs / slim_params) / (macs / params)

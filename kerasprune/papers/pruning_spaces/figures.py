@@ -88,7 +88,7 @@ def limits(candidates: Sequence[SpaceCandidate]) -> PowerLaw | None:
 
     Conjecture 4 says that there is such a function, not which.
     """
-    winners = [best(candidates, regime, 1)[0] for regime in regimes_of(candidates) if best(candidates, regime, 1)]
+    winners = [winner for regime in regimes_of(candidates) for winner in best(candidates, regime, 1)]
     if len({each.mcb for each in winners}) < 3:
         return None
     return power_law([each.mcb for each in winners], [each.drop for each in winners])
@@ -146,9 +146,9 @@ def winning(candidates: Sequence[SpaceCandidate], number: int = BEST) -> str:
         for axes, regime in zip(figure.subplots(1, len(regimes), squeeze=False)[0], regimes, strict=True):
             other = "macs" if regime.startswith("params") else "params"
             chosen = best(candidates, regime, number)
-            for space in _spaces(chosen):
-                points = [(getattr(each, other), each.drop) for each in chosen if each.space == space]
-                axes.plot(*zip(*points, strict=True), "o", markersize=3, label=space)
+            for space, here in _by_space(chosen).items():
+                kept, drops = [getattr(each, other) for each in here], [each.drop for each in here]
+                axes.plot(kept, drops, "o", markersize=3, label=space)
             axes.set(title=regime, xlabel=_MEASURES[other], ylabel="drop of accuracy, points")
             axes.legend(fontsize=6, frameon=False)
 
@@ -168,16 +168,18 @@ def budgets(
     Reference:
         He et al., Network Pruning Spaces, 2023, Figure 5.
     """
-    regimes = regimes_of(candidates)
+    chosen_of = {regime: best(candidates, regime, number) for regime in regimes_of(candidates)}
 
     def draw(figure: Figure) -> None:
         left, right = figure.subplots(1, 2)
-        for regime in regimes:
-            winner = best(candidates, regime, 1)[0]
-            left.plot(winner.mcb, winner.drop, "o", markersize=4, label=regime)
-            chosen = best(candidates, regime, number)
+        for regime, chosen in chosen_of.items():
+            left.plot(chosen[0].mcb, chosen[0].drop, "o", markersize=4, label=regime)
             right.plot([1 - each.macs for each in chosen], [each.mcb for each in chosen], "o", markersize=2, color=SLIM)
-        _curve(left, limits(candidates), [best(candidates, regime, 1)[0].mcb for regime in regimes])
+        law = limits(candidates)
+        if law is not None:
+            budgets = [chosen[0].mcb for chosen in chosen_of.values()]
+            line = np.linspace(min(budgets), max(budgets), 60)
+            left.plot(line, law(line), "--", color=DENSE, linewidth=1, label=f"power law, R² {law.explained:.2f}")
         kept = np.linspace(min(each.macs for each in candidates), max(each.macs for each in candidates), 60)
         right.plot(1 - kept, uniform(kept), "--", color="orange", linewidth=1, label="uniform allocations")
         found = optima(candidates, number)
@@ -191,12 +193,10 @@ def budgets(
     return svg(draw, height=3.2)
 
 
-def _spaces(candidates: Sequence[SpaceCandidate]) -> list[str]:
-    return sorted({each.space for each in candidates if each.space != UNIFORM})
-
-
 def _by_space(candidates: Sequence[SpaceCandidate]) -> Mapping[str, list[SpaceCandidate]]:
-    return {space: [each for each in candidates if each.space == space] for space in _spaces(candidates)}
+    """Returns the candidates of each space, the baseline apart."""
+    spaces = sorted({each.space for each in candidates} - {UNIFORM})
+    return {space: [each for each in candidates if each.space == space] for space in spaces}
 
 
 def _steps(axes: Axes, candidates: Sequence[SpaceCandidate]) -> None:
@@ -226,12 +226,6 @@ def _winners(axes: Axes, candidates: Sequence[SpaceCandidate]) -> None:
         winner = min(here, key=lambda each: each.drop)
         axes.plot(1 - np.array(winner.keep), marker=".", markersize=3, linewidth=1, label=space)
     axes.set(xlabel="group", ylabel="fraction removed", ylim=(0, 1))
-
-
-def _curve(axes: Axes, law: PowerLaw | None, x: Sequence[float]) -> None:
-    if law is not None:
-        line = np.linspace(min(x), max(x), 60)
-        axes.plot(line, law(line), "--", color=DENSE, linewidth=1, label=f"power law, R² {law.explained:.2f}")
 
 
 # ---- of each run -----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from kerasprune.budgets.allocation import prunable_graph
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import BATCH, DELTA, READY, SAMPLES
 from kerasprune.errors import PruneError, choice_faults, formerly, raise_faults, seed_faults, warn, whole_number_faults
@@ -16,7 +17,7 @@ from kerasprune.papers.pruning_spaces.sampling import kept_of, random_allocation
 from kerasprune.papers.pruning_spaces.space import Space
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.recalibrate import recalibrate
-from kerasprune.search.allocations import Allocations, graph_of
+from kerasprune.search.allocations import Allocations
 from kerasprune.steps.judge import Judge, check_examples
 from kerasprune.steps.objective import of_model
 from kerasprune.steps.ready import PREPARATIONS
@@ -49,10 +50,7 @@ class Ranking:
     @property
     def recipes(self) -> Allocations:
         """The allocations, by their old name."""
-        warn(
-            "Ranking.recipes is now Ranking.allocations: the old name is accepted until the next release.",
-            FutureWarning,
-        )
+        warn("ranking.recipes is now ranking.allocations: the old name goes with the next release.", FutureWarning)
         return self.allocations
 
     @property
@@ -123,14 +121,14 @@ def rank(
     if not isinstance(allocations, Allocations) or not len(allocations):
         faults.append(f"Expected allocations, of kp.spaces.sample say. Received: allocations={allocations!r}.")
     raise_faults("The allocations cannot be ranked:", faults)
-    graph = graph_of(model)
+    graph = prunable_graph(model)
     examples = Examples(data, batch)
     objective = of_model(graph.model, loss)
     judge = Judge(graph.model, objective, examples if validation is None else Examples(validation, batch))
     check_examples(graph.model, objective, judge.examples)
     dense = judge.step("dense", graph.model)
-    found = measure or next(name for name in MEASURES if _has(dense, name))
-    if not _has(dense, found):
+    found = measure or next(name for name in MEASURES if _score(dense, name) is not None)
+    if _score(dense, found) is None:
         raise PruneError(
             f"Expected what {found!r} takes: labels in validation, and a model compiled with it. Received: "
             f"measure={measure!r}, and there are {sorted(dense.metrics) or 'no metrics'}. Compile the model, or leave "
@@ -138,8 +136,7 @@ def rank(
         )
     prepare = PREPARATIONS[by]
     scores = []
-    for number in range(len(allocations)):
-        plan = allocations.plan(number)
+    for plan in map(allocations.plan, range(len(allocations))):
         slim = prepare(judge, rebuild(graph, plan), plan, examples.inputs, samples, seed, 0.0)
         scores.append(_score(judge.step(by, slim), found))
     return Ranking(allocations, np.array(scores), found)
@@ -216,15 +213,9 @@ def eagle_eye(
     return Chosen(slim, plan, ranking)
 
 
-def _has(step: StepReport, measure: str) -> bool:
-    """Returns whether a measured model has a measure."""
-    if measure == "error":
-        return step.error is not None
-    return "loss" in step.metrics if measure == "loss" else accuracy_of(step.metrics) is not None
-
-
-def _score(step: StepReport, measure: str) -> float:
-    """Returns how good a model is; higher = better."""
-    if measure == "error":
-        return -step.error
-    return -step.metrics["loss"] if measure == "loss" else accuracy_of(step.metrics)
+def _score(step: StepReport, measure: str) -> float | None:
+    """Returns how good a model is, higher = better; `None` where it does not have the measure."""
+    if measure == "accuracy":
+        return accuracy_of(step.metrics)
+    lost = step.error if measure == "error" else step.metrics.get("loss")
+    return None if lost is None else -lost

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.budgets.allocation import prunable_graph
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import (
     PruneError,
@@ -21,7 +22,7 @@ from kerasprune.errors import (
 )
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.papers.pruning_spaces.space import Space, Window, of_space
-from kerasprune.search.allocations import Allocations, graph_of
+from kerasprune.search.allocations import Allocations, bisected
 
 LEAST = 0.01  # the smallest fraction kept that is drawn
 _WIDEST = 0.5  # half the width of what is drawn around the uniform allocation, where no deviation is asked for
@@ -108,12 +109,11 @@ def uniform(model: keras.Model | ChannelGraph, keep: Any, *, criterion: str | di
         >>> uniform(keras.Sequential([keras.Input((4,)), dense(8), dense(8), dense(2)]), [0.5]).channels.tolist()
         [[4, 4]]
     """
-    fractions = list(np.atleast_1d(np.asarray(keep, float)).tolist())
-    raise_faults(
-        "These are no uniform allocations:", [fault for each in fractions for fault in fraction_faults(keep=each)]
-    )
-    graph = graph_of(model)
-    return Allocations(graph, np.repeat(np.array(fractions)[:, None], len(graph.prunable), axis=1), criterion)
+    fractions = np.atleast_1d(np.asarray(keep, float))
+    faults = [fault for each in fractions.tolist() for fault in fraction_faults(keep=each)]
+    raise_faults("These are no uniform allocations:", faults)
+    graph = prunable_graph(model)
+    return Allocations(graph, np.repeat(fractions[:, None], len(graph.prunable), axis=1), criterion)
 
 
 def proposed(space: Space, random: np.random.Generator, number: int) -> np.ndarray:
@@ -157,30 +157,26 @@ def _aims(space: Space, random: np.random.Generator, number: int) -> dict[str, n
 
 def _levelled(space: Space, noise: np.ndarray, measure: str, aim: np.ndarray) -> np.ndarray:
     """Returns the allocations `level + noise`, of which the level is bisected until the measure is met."""
+
+    def at(level: np.ndarray) -> np.ndarray:
+        return np.clip(level[:, None] + noise, LEAST, 1.0)
+
     low, high = np.full(len(noise), LEAST - 1.0), np.full(len(noise), 2.0 - LEAST)
-    for _ in range(_BISECTIONS):
-        level = (low + high) / 2
-        below = space.measures(_at(level, noise))[measure] < aim
-        low, high = np.where(below, level, low), np.where(below, high, level)
-    ends = [_at(level, noise) for level in (low, high)]
+    levels = bisected(low, high, _BISECTIONS, lambda level: space.measures(at(level))[measure] < aim)
+    ends = [at(level) for level in levels]
     missed = [np.abs(space.measures(each)[measure] - aim) for each in ends]
     return np.where((missed[0] < missed[1])[:, None], *ends)
 
 
 def _tilted(space: Space, noise: np.ndarray, direction: np.ndarray, aims: Mapping[str, np.ndarray]) -> np.ndarray:
     """Returns allocations that meet two measures: at every tilt the level meets the first, the tilt the second."""
-    (first, one), (second, two) = aims.items()
-    low, high = -np.ones(len(noise)), np.ones(len(noise))
-    for _ in range(_TILTS):
-        middle = (low + high) / 2
-        keep = _levelled(space, noise + middle[:, None] * direction, first, one)
-        above = space.measures(keep)[second] > two
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return _levelled(space, noise + high[:, None] * direction, first, one)
+    (first, aim), (second, limit) = aims.items()
 
+    def at(tilts: np.ndarray) -> np.ndarray:
+        return _levelled(space, noise + tilts[:, None] * direction, first, aim)
 
-def _at(level: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    return np.clip(level[:, None] + noise, LEAST, 1.0)
+    ones = np.ones(len(noise))
+    return at(bisected(-ones, ones, _TILTS, lambda tilts: space.measures(at(tilts))[second] > limit)[1])
 
 
 def tilt(space: Space, measure: str, aim: np.ndarray) -> np.ndarray:
@@ -237,8 +233,7 @@ def _nearest(space: Space) -> str:
     """Returns a sentence on what the uniform allocations have near the windows."""
     name = "macs" if "macs" in space.windows else "params"
     window = space.windows[name]
-    levels = np.linspace(LEAST, 1, 2000)[:, None]
-    shares = np.unique(space.measures(np.repeat(levels, len(space.graph.prunable), axis=1))[name])
+    shares = np.unique(space.measures(uniform(space.graph, np.linspace(LEAST, 1, 2000)).keep)[name])
     middle = (window.least + window.most) / 2
     near = np.sort(shares[np.argsort(np.abs(shares - middle))[:4]])
     return f"Uniform allocations near it keep {', '.join(f'{share:.4f}' for share in near)} of the {name}. "

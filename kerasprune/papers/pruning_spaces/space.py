@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerasprune.costs.cost import check_counted, cost, graph_at
+from kerasprune.budgets.allocation import prunable_graph
+from kerasprune.costs.cost import check_counted, cost
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import Function, fraction_faults, is_number, raise_faults, warn
+from kerasprune.errors import Function, fraction_faults, interval_faults, is_number, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.search.allocations import Highest, graph_of
+from kerasprune.search.allocations import Highest
 from kerasprune.search.counting import Counting
 
 AROUND = 0.1  # of a mean computation budget that is given as one number, as in the paper
@@ -92,13 +93,12 @@ class Space:
         raise_faults("There is no such space:", _faults(given, self.delta, self.std, self.mcb))
         self.windows = {name: Window(each - self.delta, min(each + self.delta, 1.0)) for name, each in given.items()}
         if self.mcb is not None:
-            around = is_number(self.mcb)
-            ends = (self.mcb - AROUND, self.mcb + AROUND) if around else map(float, self.mcb)
-            self.windows["mcb"] = Window(*ends)
+            around = (self.mcb - AROUND, self.mcb + AROUND) if is_number(self.mcb) else map(float, self.mcb)
+            self.windows["mcb"] = Window(*around)
         if self.std is not None:
             self.windows["std"] = Window(0.0, float(self.std))
         raise_faults("There is no such space:", _contradictions(self.windows))
-        self.graph = graph_at(graph_of(self.model), None, self.resolution)
+        self.graph = prunable_graph(self.model, self.resolution)
         if {"macs", "mcb"} & self.windows.keys():
             check_counted(cost(self.graph, macs_of=self.macs_of), "macs= and mcb=")
         self.count = Counting(self.graph, Highest(self.graph, self.criterion), self.macs_of)
@@ -146,9 +146,7 @@ def of_space(function: Function) -> Function:
 
 def _faults(targets: Mapping[str, float], delta: float, std: float | None, mcb: Any) -> list[str]:
     """Returns what is wrong with the arguments of a space, one by one."""
-    faults = fraction_faults(**targets)
-    if not is_number(delta) or not 0 < delta < 1:
-        faults.append(f"Expected delta to be a number in (0, 1). Received: delta={delta!r}.")
+    faults = fraction_faults(**targets) + interval_faults("(0, 1)", "a number", delta=delta)
     if std is not None and (not is_number(std) or std < 0):
         faults.append(f"Expected std to be a standard deviation ≥ 0. Received: std={std!r}.")
     if mcb is not None and not _is_window(mcb) and not (is_number(mcb) and mcb > 0):

@@ -126,8 +126,7 @@ class _Table:
         numbers = list(numbers)
         for number in numbers:
             if column not in self._scores[number]:
-                slim = model(number)
-                self._scores[number][column] = self._run.worth(slim)
+                self._scores[number][column] = self._run.worth(model(number))
                 self._write()
         ranked = sorted(numbers, key=lambda number: -self._scores[number][column])
         best = f"candidate {ranked[0]}, {self._scores[ranked[0]][column]:.4g}"
@@ -140,11 +139,9 @@ class _Table:
         def rank(number: int) -> list[float]:
             return [-self._scores[number].get(column, -math.inf) for column in reversed(self._columns)]
 
+        empty = dict.fromkeys(self._columns, "")
         rows = [
-            {"recipe": number, **self._facts[number], **self._cells(number), **self._keep[number]}
+            {"recipe": number, **self._facts[number], **empty, **self._scores[number], **self._keep[number]}
             for number in sorted(range(len(self._keep)), key=rank)
         ]
         write_rows(self._path, rows)
-
-    def _cells(self, number: int) -> dict[str, float | str]:
-        return {column: self._scores[number].get(column, "") for column in self._columns}
