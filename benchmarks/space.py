@@ -71,7 +71,7 @@ def main(number: int = NUMBER, epochs: int = EPOCHS, path: Path = ROWS) -> None:
 
 
 def cells(graph, number: int) -> list[tuple]:
-    """Returns regime, space, number, allocations of all candidates: the baselines, then those of all spaces by turns."""
+    """Returns regime, space, number, allocations of all candidates: the baselines, then of all spaces by turns."""
     import kerasprune as kp
 
     drawn = {

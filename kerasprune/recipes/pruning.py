@@ -168,7 +168,7 @@ class SpaceSection(Node):
 
     @property
     def trained(self) -> list[int]:
-        """How many recipes each round trains."""
+        """How many candidates each round trains."""
         asked = (one.best for one in self.rounds)
         return list(accumulate(asked, lambda before, best: best or before, initial=self.n))[1:]
 
@@ -245,7 +245,7 @@ OF_THE_FIT = ("epochs", "steps", "optimizer", "batch", "l2", "l2_on", "label_smo
 class Prune(Regularised):
     """The pruning stage: a plan, a callback that prepares the model during `fit`, or both; or all three dimensions.
 
-    Or the best recipe of a pruning `space`; or widths for a model that is then trained from scratch: those of
+    Or the best allocation of a pruning `space`; or widths for a model that is then trained from scratch: those of
     `precrop`, or of `meta_pruning`.
 
     Without `epochs` and `steps` the fit is as long as the callback's schedule. It begins with the weights of the dense

@@ -291,18 +291,12 @@ def _checked(sizes: np.ndarray, given: Sequence, limits: Sequence[Limit], seed: 
         faults.append(f"Expected choices to be whole numbers ≥ 1, one per gene. Received: choices={short(sizes)}.")
         raise_faults("Nothing can evolve:", faults)
     candidates = [np.asarray(each) for each in given]
-    wrong = [
-        each
-        for each in candidates
-        if each.shape != sizes.shape or each.dtype.kind not in "iu" or ((each < 0) | (each >= sizes)).any()
-    ]
-    faults += [
-        f"Expected {sizes.size} genes ≥ 0 and below choices in given. Received: {each.tolist()}." for each in wrong
-    ]
-    if not wrong:
+    for each in candidates:
+        if each.shape != sizes.shape or each.dtype.kind not in "iu" or ((each < 0) | (each >= sizes)).any():
+            faults.append(f"Expected {sizes.size} genes ≥ 0 and below choices in given. Received: {each.tolist()}.")
+            continue
         faults += [
             f"Expected given candidates within the limits. Received: {each.tolist()}, beyond that of {limit.name}."
-            for each in candidates
             for limit in limits
             if not limit.met(each[None]).all()
         ]

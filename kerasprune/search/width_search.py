@@ -100,11 +100,10 @@ class SearchedPlan:
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns a row for each candidate: score, generation, origin, and the fraction kept of each group."""
-        facts = [
-            {"score": each.score, "generation": each.generation, "origin": each.origin}
-            for each in self.search.candidates
+        return [
+            {"score": each.score, "generation": each.generation, "origin": each.origin, **keep}
+            for each, keep in zip(self.search.candidates, self.keep, strict=True)
         ]
-        return [{**fact, **keep} for fact, keep in zip(facts, self.keep, strict=True)]
 
     def save(self, path: str | Path) -> Path:
         """Writes these rows as a CSV file, and returns its path."""

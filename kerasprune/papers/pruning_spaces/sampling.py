@@ -215,17 +215,16 @@ def _check_reachable(space: Space) -> None:
 
 def _check_together(space: Space, first: str, aim: np.ndarray, others: list[str]) -> None:
     """Raises where the other measures cannot come near their windows while the first is met."""
-    scale = space.windows["std"].most if "std" in space.windows else 2.0
+    asked = space.windows
+    scale, limit = (asked["std"].most, f" and std {asked['std']}") if "std" in asked else (2.0, "")
     ends = _levelled(space, np.outer([-1.0, 1.0], scale * tilt(space, first, aim)), first, aim)
-    measures, faults = space.measures(ends), []
-    for name in others:
-        reached, asked = Window(*sorted(measures[name])), space.windows[name]
-        if asked.most < reached.least or asked.least > reached.most:
-            limit = f" and std {space.windows['std']}" if "std" in space.windows else ""
-            faults.append(
-                f"Expected windows that can be met together: with {first} {space.windows[first]}{limit}, {name} is "
-                f"about {reached}. Received: {name} {asked}. Move one of them, or leave one out."
-            )
+    reached = {name: Window(*sorted(values)) for name, values in space.measures(ends).items()}
+    faults = [
+        f"Expected windows that can be met together: with {first} {asked[first]}{limit}, {name} is about "
+        f"{reached[name]}. Received: {name} {asked[name]}. Move one of them, or leave one out."
+        for name in others
+        if asked[name].apart(reached[name])
+    ]
     raise_faults("The space is empty:", faults)
 
 
@@ -275,8 +274,7 @@ def acceptance(space: Space, *, min_keep: float = 0.1, draws: int = 100_000, see
         Li et al., EagleEye, ECCV 2020, Section 3.3.
     """
     _check(1, min_keep, draws, seed)
-    drawn = _drawn(space, np.random.default_rng(seed), min_keep, draws)
-    return sum(int(space.contains(keep).sum()) for keep in drawn) / draws
+    return sum(map(len, _drawn_inside(space, min_keep, draws, seed))) / draws
 
 
 @formerly(largest=("min_keep", kept_of))
@@ -310,22 +308,23 @@ def random_allocations(
         Li et al., EagleEye, ECCV 2020, Section 3.3.
     """
     _check(n, min_keep, draws, seed)
-    random, found, inside = np.random.default_rng(seed), [], 0
-    for keep in _drawn(space, random, min_keep, draws):
-        found.append(keep[space.contains(keep)])
-        inside += len(found[-1])
-        if inside >= n:
-            return Allocations(space.graph, np.concatenate(found)[:n], space.criterion)
+    found: list[np.ndarray] = []
+    for inside in _drawn_inside(space, min_keep, draws, seed):
+        found.extend(inside)
+        if len(found) >= n:
+            return Allocations(space.graph, np.array(found[:n]), space.criterion)
     raise PruneError(
-        f"Expected n={n} allocations among draws={draws:,} random ones. Received: {inside}, of {space!r}. Ask for a "
-        f"larger delta or draws, for another min_keep than {min_keep}, or take kp.spaces.sample, which aims."
+        f"Expected n={n} allocations among draws={draws:,} random ones. Received: {len(found)}, of {space!r}. Ask for "
+        f"a larger delta or draws, for another min_keep than {min_keep}, or take kp.spaces.sample, which aims."
     )
 
 
-def _drawn(space: Space, random: np.random.Generator, min_keep: float, draws: int) -> Iterator[np.ndarray]:
-    groups = len(space.graph.prunable)
+def _drawn_inside(space: Space, min_keep: float, draws: int, seed: int | None) -> Iterator[np.ndarray]:
+    """Yields what lies in a space of so many random allocations."""
+    random, groups = np.random.default_rng(seed), len(space.graph.prunable)
     for begin in range(0, draws, _AT_ONCE):
-        yield 1 - random.uniform(0, 1 - min_keep, (min(_AT_ONCE, draws - begin), groups))
+        keep = 1 - random.uniform(0, 1 - min_keep, (min(_AT_ONCE, draws - begin), groups))
+        yield keep[space.contains(keep)]
 
 
 def _check(n: int, min_keep: float, draws: int, seed: int | None) -> None:

@@ -33,6 +33,10 @@ class Window(NamedTuple):
         """Returns for each value whether it lies inside."""
         return (values >= self.least - _ROUNDING) & (values <= self.most + _ROUNDING)
 
+    def apart(self, other: Window) -> bool:
+        """Says whether the two have nothing in common."""
+        return self.most < other.least or self.least > other.most
+
     def __str__(self) -> str:
         return f"{self.least:.4g} to {self.most:.4g}"
 
@@ -166,7 +170,7 @@ def _contradictions(windows: Mapping[str, Window]) -> list[str]:
         return []
     macs, params, mcb = (windows[name] for name in ("macs", "params", "mcb"))
     ratio = Window(max(macs.least, 0) / params.most, macs.most / max(params.least, 1e-12))
-    if ratio.least <= mcb.most and mcb.least <= ratio.most:
+    if not ratio.apart(mcb):
         return []
     return [
         f"Expected windows that can be met together: with macs {macs} and params {params}, mcb = macs / params is "

@@ -93,7 +93,7 @@ def _some(generator: np.random.Generator, number: int, fraction: float) -> np.nd
 
 
 def _by_layer(shape_of: Callable[[int, int], tuple[int, int]]) -> Draw:
-    """Returns what draws masks layer by layer, in the shape of `shape_of(inputs, outputs)`; 1: all of the axis alike."""
+    """Returns what draws masks layer by layer, in the shape of `shape_of(inputs, outputs)`; 1: all of an axis."""
 
     def draw(generator: np.random.Generator, widths: Sequence[int], densities: Sequence[float]) -> Iterator[np.ndarray]:
         for *shape, p in zip(widths, widths[1:], densities, strict=False):
