@@ -10,9 +10,9 @@ from typing import Any
 import keras
 
 from kerasprune import budgets, criteria
-from kerasprune.budgets.allocation import Allocation, Choice, prunable_graph
 from kerasprune.budgets.base import Budget, Floor
-from kerasprune.costs.cost import check_counted, cost
+from kerasprune.budgets.plan_request import Choice, PlanRequest
+from kerasprune.costs.cost import check_counted, cost, prunable_graph
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import formerly, fraction_faults, raise_faults, seed_faults, warn
 from kerasprune.graph.graph import ChannelGraph
@@ -85,23 +85,23 @@ def plan(
     last_step = budget.last_step(graph, data, seed)
     scores = criteria.score(criterion, graph, data, loss, seed)
     counted = next((name for name in ("macs", "params") if targets[name] is not None), "keep")
-    allocation = Allocation(graph, scores, budget, floor, counted, targets[counted], macs_of)
-    chosen = allocation.met()
-    _warn_of_what_is_missed(allocation, chosen)
-    return last_step(allocation, chosen)
+    request = PlanRequest(graph, scores, budget, floor, counted, targets[counted], macs_of)
+    chosen = request.met()
+    _warn_of_what_is_missed(request, chosen)
+    return last_step(request, chosen)
 
 
-def _warn_of_what_is_missed(allocation: Allocation, chosen: Choice) -> None:
+def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
     """Warns where the target is not met nearly, or the bounds on every group keep clearly more than was asked for."""
-    floor, counted, target = allocation.floor, allocation.counted, allocation.target
-    if allocation.misses(chosen):
+    floor, counted, target = request.floor, request.counted, request.target
+    if request.misses(chosen):
         warn(
-            f"The target {counted}={target} is met as nearly as whole channels allow: {allocation.share(chosen):.3f} "
+            f"The target {counted}={target} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
             f"of the {counted} stay, with min_keep={floor.min_keep} and round_to={floor.round_to}. Lower them, or take "
             "another budget."
         )
     elif counted == "keep" and floor != Floor():
-        unbound = replace(allocation, floor=Floor()).met()
+        unbound = replace(request, floor=Floor()).met()
         stay, asked = (sum(map(len, choice.values())) for choice in (chosen, unbound))
         if stay > (1 + _MISSED) * asked:
             warn(

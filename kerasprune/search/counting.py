@@ -8,9 +8,8 @@ from types import MappingProxyType
 import keras
 import numpy as np
 
-from kerasprune.budgets.allocation import prunable_graph
 from kerasprune.costs.channel_polynomial import ChannelPolynomial
-from kerasprune.costs.cost import cost_of_what_stays, graph_at, macs_of_faults
+from kerasprune.costs.cost import cost_of_what_stays, graph_at, macs_of_faults, prunable_graph
 from kerasprune.errors import PruneError, formerly, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.search.allocations import (

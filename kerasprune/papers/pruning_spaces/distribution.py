@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.budgets.allocation import prunable_graph
+from kerasprune.costs.cost import prunable_graph
 from kerasprune.errors import PruneError, formerly
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.search.allocations import Allocations

@@ -62,7 +62,7 @@ UNIFORM = "uniform"
 
 
 def best(candidates: Sequence[SpaceCandidate], regime: str, number: int = BEST) -> list[SpaceCandidate]:
-    """Returns the candidates of each regime that lose least, of all spaces together, the baseline apart.
+    """Returns the candidates of one regime that lose least, of all spaces together, the baseline apart.
 
     Args:
         candidates: The population.
@@ -212,7 +212,7 @@ def _steps(axes: Axes, candidates: Sequence[SpaceCandidate]) -> None:
 
 
 def _histograms(axes: Axes, candidates: Sequence[SpaceCandidate], measure: str) -> None:
-    """Draws the distribution of each measure in each space, in the same bins."""
+    """Draws the distribution of one measure in each space, in the same bins."""
     values = {space: [getattr(each, measure) for each in here] for space, here in _by_space(candidates).items()}
     together = np.concatenate(list(values.values())) if values else np.zeros(1)
     bins = np.linspace(together.min(), max(together.max(), together.min() + 1e-6), _BINS)
@@ -228,7 +228,7 @@ def _winners(axes: Axes, candidates: Sequence[SpaceCandidate]) -> None:
     axes.set(xlabel="group", ylabel="fraction removed", ylim=(0, 1))
 
 
-# ---- of each run -----------------------------------------------------------------------------------------------
+# ---- of one run ------------------------------------------------------------------------------------------------
 
 
 def space(record: Record) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerasprune.budgets.allocation import prunable_graph
+from kerasprune.costs.cost import prunable_graph
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import BATCH, DELTA, READY, SAMPLES
 from kerasprune.errors import PruneError, choice_faults, formerly, raise_faults, seed_faults, warn, whole_number_faults

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.budgets.allocation import prunable_graph
+from kerasprune.costs.cost import prunable_graph
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import (
     PruneError,

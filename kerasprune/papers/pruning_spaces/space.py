@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerasprune.budgets.allocation import prunable_graph
-from kerasprune.costs.cost import check_counted, cost
+from kerasprune.costs.cost import check_counted, cost, prunable_graph
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import Function, fraction_faults, interval_faults, is_number, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph

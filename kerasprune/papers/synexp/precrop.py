@@ -9,9 +9,9 @@ from math import prod, sqrt
 import keras
 import numpy as np
 
-from kerasprune.budgets.allocation import Choice, prunable_graph
 from kerasprune.budgets.base import kept_number
-from kerasprune.costs.cost import counter
+from kerasprune.budgets.plan_request import Choice
+from kerasprune.costs.cost import counter, prunable_graph
 from kerasprune.errors import fraction_faults, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal

@@ -8,16 +8,15 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 
-import keras
 import numpy as np
 
 from kerasprune.budgets.base import Budget, Floor
-from kerasprune.costs.cost import ShareCounter, counter, graph_at
+from kerasprune.costs.cost import ShareCounter, counter
 from kerasprune.criteria.base import Scores
 from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
-from kerasprune.graph.trace import trace, without
+from kerasprune.graph.trace import without
 from kerasprune.plans import Plan
 from kerasprune.surgery.applied_plan import cut
 
@@ -28,7 +27,7 @@ _MISSED, _RELATIVE = 0.05, 0.1  # by how much a target may be missed without a w
 
 
 @dataclass(frozen=True, eq=False)
-class Allocation:
+class PlanRequest:
     """A model, a budget and a target, from which the choice follows.
 
     Args:
@@ -121,7 +120,7 @@ class Allocation:
         found = mixed(max(number - 1, 0)), mixed(number)
         return min(found, key=lambda choice: (self.share(choice) > limit, abs(self.share(choice) - self.target)))
 
-    def without(self, block: str) -> Allocation | None:
+    def without(self, block: str) -> PlanRequest | None:
         """Returns the same with a block dropped; `None` where something of it is to stay, or other groups are left."""
         inside = self.whole.blocks[block].layers
         if any(fnmatchcase(name, pattern) for name in inside for pattern in self.whole.freeze):
@@ -138,20 +137,6 @@ class Allocation:
         except PruneError:
             return False
         return True
-
-
-def prunable_graph(
-    model: keras.Model | ChannelGraph, resolution: int | None = None, coupling: str = "tied"
-) -> ChannelGraph:
-    """Returns the graph of a model at a resolution, or the graph that is given.
-
-    Raises:
-        PruneError: None of its channels can be dropped.
-    """
-    graph = model if isinstance(model, ChannelGraph) else trace(model, coupling=coupling)
-    graph = graph_at(graph, None, resolution)
-    graph.check_prunable()
-    return graph
 
 
 def _same(one: Choice, other: Choice) -> bool:
