@@ -77,15 +77,9 @@ def drawn(run: Experiment, model: keras.Model, spec: pruning.SpaceSection) -> Al
     Raises:
         PruneError: There are not as many.
     """
-    space = Space(
-        run.traced(model, spec),
-        macs=spec.macs,
-        params=spec.params,
-        delta=spec.delta,
-        std=spec.std,
-        mcb=spec.mcb,
-        criterion=lookup.make("criterion", spec.criterion.name, spec.criterion.arguments),
-    )
+    windows = {name: getattr(spec, name) for name in ("macs", "params", "delta", "std", "mcb")}
+    criterion = lookup.make("criterion", spec.criterion.name, spec.criterion.arguments)
+    space = Space(run.traced(model, spec), **windows, criterion=criterion)
     return sample(space, n=spec.n, seed=run.recipe.seed)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from math import prod, sqrt
+from math import sqrt
 
 import keras
 import numpy as np
@@ -16,7 +16,7 @@ from kerasprune.errors import fraction_faults, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 from kerasprune.papers.synexp.build_to_target import built_as_asked, given_shares, share_faults
-from kerasprune.papers.synexp.coupled_layers import CoupledLayers
+from kerasprune.papers.synexp.coupled_layers import CoupledLayers, kernel_costs
 from kerasprune.plans import Plan
 
 
@@ -108,12 +108,10 @@ def plan_of_densities(model: keras.Model | ChannelGraph, densities: Mapping[str,
         if path not in layers.of_kernel
     ]
     raise_faults("The densities do not fit the model:", faults)
-    weights = {kernel.variable.path: prod(kernel.variable.shape) for kernel in graph.kernels}
-    whole, kept = np.zeros((2, len(weights)))
-    for path, unit in layers.of_kernel.items():
-        whole[unit] += weights[path]
-        kept[unit] += weights[path] * densities.get(path, 1.0)
-    found = {name: kept[unit] / whole[unit] for name, unit in layers.of_group.items()}
+    weights, unit = kernel_costs(graph, macs=False)["params"], list(layers.of_kernel.values())
+    kept = np.bincount(unit, weights * [densities.get(path, 1.0) for path in layers.of_kernel])
+    density = kept / np.bincount(unit, weights)
+    found = {name: density[unit] for name, unit in layers.of_group.items()}
     return Plan.of(graph, _first_channels(graph, found))
 
 
