@@ -217,13 +217,12 @@ def _drawn(graph: ChannelGraph, recipe: schema.Recipe, draw: Draw) -> dict[str, 
 
 def _rows(graph: ChannelGraph, drawn: Mapping[str, Allocations]) -> list[Row]:
     """Returns a row for each allocation: where it is from, what it keeps, and its measures."""
-    space, rows = Space(graph), []
-    for name, allocations in drawn.items():
-        measures = space.measures(allocations.keep)
-        for number, keep in enumerate(allocations.keep.tolist()):
-            found = {measure: float(values[number]) for measure, values in measures.items()}
-            rows.append({"space": name, "number": number, "keep": keep, **found})
-    return rows
+    space = Space(graph)
+    return [
+        {"space": name, "number": number, "keep": keep.tolist(), **measures}
+        for name, allocations in drawn.items()
+        for number, (keep, measures) in enumerate(zip(allocations.keep, space.rows(allocations.keep), strict=True))
+    ]
 
 
 def _results(

@@ -116,6 +116,15 @@ class Space:
         macs, params = self.count.shares_at(keep).T
         return {"macs": macs, "params": params, "mcb": macs / params, "std": keep.std(axis=1)}
 
+    def rows(self, keep: Any) -> list[dict[str, float]]:
+        """Returns the same measures, a row for each allocation.
+
+        Args:
+            keep: Allocations × prunable groups: fractions kept.
+        """
+        measures = self.measures(keep)
+        return [dict(zip(measures, row, strict=True)) for row in np.transpose(list(measures.values())).tolist()]
+
     def contains(self, keep: Any) -> np.ndarray:
         """Returns for each allocation whether it meets all constraints.
 

@@ -108,8 +108,7 @@ class _Table:
 
     def __init__(self, run: Run, allocations: Allocations, columns: Sequence[str]) -> None:
         self._run, self._path, self._columns = run, run.folder.file(TABLE), columns
-        measures = Space(allocations.graph, criterion=allocations.criterion).measures(allocations.keep)
-        self._facts = [{name: float(each[n]) for name, each in measures.items()} for n in range(len(allocations))]
+        self._facts = Space(allocations.graph, criterion=allocations.criterion).rows(allocations.keep)
         self._keep = [dict(zip(allocations.groups, row, strict=True)) for row in allocations.keep.tolist()]
         earlier = {int(row["recipe"]): row for row in read_rows(self._path)}
         cells = [earlier.get(number, {}) for number in range(len(allocations))]

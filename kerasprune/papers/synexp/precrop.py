@@ -108,8 +108,9 @@ def plan_of_densities(model: keras.Model | ChannelGraph, densities: Mapping[str,
         if path not in layers.of_kernel
     ]
     raise_faults("The densities do not fit the model:", faults)
-    weights, unit = kernel_costs(graph, macs=False)["params"], list(layers.of_kernel.values())
-    kept = np.bincount(unit, weights * [densities.get(path, 1.0) for path in layers.of_kernel])
+    weights, paths = kernel_costs(graph, macs=False)["params"], [kernel.variable.path for kernel in graph.kernels]
+    unit = [layers.of_kernel[path] for path in paths]
+    kept = np.bincount(unit, weights * [densities.get(path, 1.0) for path in paths])
     density = kept / np.bincount(unit, weights)
     found = {name: density[unit] for name, unit in layers.of_group.items()}
     return Plan.of(graph, _first_channels(graph, found))
