@@ -1,10 +1,10 @@
-"""Pruning spaces of ResNet-20 on glyphs: what recipes of one cost lose, and what foretells it.
+"""Pruning spaces of ResNet-20 on glyphs: what allocations of one cost lose, and what foretells it.
 
-    python benchmarks/space.py run [N [EPOCHS [ROWS.csv]]]    # 20 recipes of each space, 2 epochs each; hours
+    python benchmarks/space.py run [N [EPOCHS [ROWS.csv]]]    # 20 allocations of each space, 2 epochs each; hours
     python benchmarks/space.py table [ROWS.csv]               # writes the table and the plots from the rows
 
 Resumable: rows that are there are not run again. From the checkpoint of the package. At 0.25 of the multiply–adds the
-spaces STD-0.1, STD-0.05 and STD-0.01, at 0.05 the space STD-0.05, and the uniform recipe at both; n = 100 is
+spaces STD-0.1, STD-0.05 and STD-0.01, at 0.05 the space STD-0.05, and the uniform allocation at both; n = 100 is
 `run 100`. Filters go by L2 norm at once. Three judges see each slim model before training, on validation examples:
 as removal leaves it, with BatchNorm recalibrated, with kernels reconstructed. Then it is fine-tuned from what removal
 leaves: SGD, cosine from 0.01. Nothing is chosen by the test examples; seconds are of the processor. After Section 3.1
@@ -39,7 +39,7 @@ BEST = 10
 
 
 def main(number: int = NUMBER, epochs: int = EPOCHS, path: Path = ROWS) -> None:
-    """Runs the recipes that have no rows yet, those of all spaces in turn."""
+    """Runs the allocations that have no rows yet, those of all spaces in turn."""
     import keras
 
     import kerasprune as kp
@@ -54,14 +54,14 @@ def main(number: int = NUMBER, epochs: int = EPOCHS, path: Path = ROWS) -> None:
     if not read(path):
         whole = {split: round(accuracy(dense, examples), 4) for split, examples in data.items()}
         write(path, {"regime": 1.0, "space": "dense", "number": 0, "epochs": 0} | whole)
-    for regime, name, index, recipes in cells(graph, number):
+    for regime, name, index, allocations in cells(graph, number):
         if (f"{regime:g}", name, str(index), str(epochs)) in done(path):
             continue
-        keep = recipes.keep[index]
+        keep = allocations.keep[index]
         row = {"regime": f"{regime:g}", "space": name, "number": index, "epochs": epochs}
         row |= {key: round(float(values[0]), 6) for key, values in space.measures(keep[None]).items()}
-        row |= judged(graph, recipes.plan(index), calibration, data["validation"])
-        slim = kp.rebuild(graph, recipes.plan(index))
+        row |= judged(graph, allocations.plan(index), calibration, data["validation"])
+        slim = kp.rebuild(graph, allocations.plan(index))
         began = time.process_time()
         train(slim, epochs, seed=100 + index)
         row["train_seconds"] = round(time.process_time() - began, 1)
@@ -71,7 +71,7 @@ def main(number: int = NUMBER, epochs: int = EPOCHS, path: Path = ROWS) -> None:
 
 
 def cells(graph, number: int) -> list[tuple]:
-    """Returns regime, space, number and recipes of all members: the baselines, then one of each space after another."""
+    """Returns regime, space, number, allocations of all candidates: the baselines, then of all spaces by turns."""
     import kerasprune as kp
 
     drawn = {
@@ -79,15 +79,15 @@ def cells(graph, number: int) -> list[tuple]:
         for regime, std in SPACES
     }
     found = [(regime, "uniform", 0, uniform(graph, regime)) for regime in dict.fromkeys(r for r, _ in SPACES)]
-    return found + [(*key, index, recipes) for index in range(number) for key, recipes in drawn.items()]
+    return found + [(*key, index, allocations) for index in range(number) for key, allocations in drawn.items()]
 
 
 def uniform(graph, macs: float):
-    """Returns the recipe that keeps the same of all groups, as nearly as whole channels meet the cost."""
+    """Returns the allocation that keeps the same of all groups, as nearly as whole channels meet the cost."""
     import kerasprune as kp
 
     keep = kp.plan(graph, "l2", macs=macs).keep
-    return kp.spaces.Recipes(graph, [[len(keep[name]) / group.size for name, group in graph.prunable.items()]])
+    return kp.spaces.Allocations(graph, [[len(keep[name]) / group.size for name, group in graph.prunable.items()]])
 
 
 def judged(graph, plan, calibration, validation) -> dict[str, float]:
@@ -144,7 +144,7 @@ def accuracy(model, data) -> float:
 
 
 def done(path: Path) -> set[tuple[str, ...]]:
-    """Returns which members have a row."""
+    """Returns which candidates have a row."""
     return {tuple(row[key] for key in ("regime", "space", "number", "epochs")) for row in read(path)}
 
 
@@ -156,7 +156,7 @@ def write(path: Path, row: dict) -> None:
 
 def table(path: Path = ROWS) -> None:
     """Writes the table and the plots beside the rows; drops are in points of test accuracy."""
-    from kerasprune.papers.pruning_spaces.figures import UNIFORM, Member, regimes_of
+    from kerasprune.papers.pruning_spaces.figures import UNIFORM, SpaceCandidate, regimes_of
 
     rows = read(path)
     dense = next((row for row in rows if row["space"] == "dense"), None)
@@ -164,19 +164,19 @@ def table(path: Path = ROWS) -> None:
     if dense is None or not rows:
         return
 
-    def member(row: dict[str, str]) -> Member:
+    def candidate(row: dict[str, str]) -> SpaceCandidate:
         drop = 100 * (float(dense["test"]) - float(row["test"]))
         measures = (float(row[measure]) for measure in MEASURES)
         keep = tuple(map(float, row["keep"].split(";")))
-        return Member(f"macs {row['regime']}", row["space"], *measures, drop, keep)
+        return SpaceCandidate(f"macs {row['regime']}", row["space"], *measures, drop, keep)
 
-    members = [member(row) for row in rows]
+    candidates = [candidate(row) for row in rows]
     lines = [
         "| MACs kept | space | n | drop: best | median | worst | better than uniform | mCB of all | mCB of the best |"
     ]
     lines += ["|---" * 9 + "|"]
-    for regime in regimes_of(members):
-        here = [one for one in members if one.regime == regime]
+    for regime in regimes_of(candidates):
+        here = [one for one in candidates if one.regime == regime]
         base = next((one.drop for one in here if one.space == UNIFORM), float("nan"))
         for name in sorted({one.space for one in here}):
             own = sorted((one for one in here if one.space == name), key=lambda one: one.drop)
@@ -192,7 +192,7 @@ def table(path: Path = ROWS) -> None:
     ]
     lines[-1] += f" epochs of fine-tuning; the best are the {BEST} of their space that lose least."
     path.with_suffix(".md").write_text("\n".join([*lines, "", *foretold(rows)]) + "\n")
-    plots(path, members)
+    plots(path, candidates)
 
 
 def foretold(rows: list[dict[str, str]]) -> list[str]:
@@ -218,7 +218,7 @@ def foretold(rows: list[dict[str, str]]) -> list[str]:
     return lines
 
 
-def plots(path: Path, members: list) -> None:
+def plots(path: Path, candidates: list) -> None:
     """Writes Figures 2, 3 and 5 of the paper as they come out here."""
     import keras
     import numpy as np
@@ -230,9 +230,9 @@ def plots(path: Path, members: list) -> None:
     graph = kp.trace(keras.models.load_model(FOLDER / "checkpoints" / "glyphs-base.keras"), resolution=SIZE)
     line = kp.spaces.Space(graph).measures(kp.spaces.uniform(graph, np.linspace(0.02, 1, 400)).keep)
     drawn = {
-        "distributions": pruning_spaces.distributions(members),
-        "winning": pruning_spaces.winning(members),
-        "budgets": pruning_spaces.budgets(members, lambda kept: np.interp(kept, line["macs"], line["mcb"])),
+        "distributions": pruning_spaces.distributions(candidates),
+        "winning": pruning_spaces.winning(candidates),
+        "budgets": pruning_spaces.budgets(candidates, lambda kept: np.interp(kept, line["macs"], line["mcb"])),
     }
     for name, svg in drawn.items():
         path.with_name(f"{path.stem}_{name}.svg").write_text(svg)

@@ -10,13 +10,12 @@ from typing import Any
 import keras
 
 from kerasprune import budgets, criteria
-from kerasprune.budgets.allocation import Allocation, Choice
 from kerasprune.budgets.base import Budget, Floor
-from kerasprune.costs.cost import check_counted, cost, graph_at
+from kerasprune.budgets.plan_request import Choice, PlanRequest
+from kerasprune.costs.cost import check_counted, cost, prunable_graph
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import formerly, fraction_faults, raise_faults, seed_faults, warn
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 
 _MISSED = 0.05  # of the channels asked for: by how much bounds may miss them without a word
@@ -79,42 +78,30 @@ def plan(
     floor = Floor(min_keep, round_to)
     targets = {"keep": keep, "macs": macs, "params": params}
     raise_faults("The plan cannot be made:", [*_faults(budget, data, **targets), *seed_faults(seed=seed)])
-    graph = _prunable(model, resolution)
+    graph = prunable_graph(model, resolution)
     if macs is not None:
         check_counted(cost(graph, macs_of=macs_of), "macs=", "keep= or params=")
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
     last_step = budget.last_step(graph, data, seed)
     scores = criteria.score(criterion, graph, data, loss, seed)
     counted = next((name for name in ("macs", "params") if targets[name] is not None), "keep")
-    allocation = Allocation(graph, scores, budget, floor, counted, targets[counted], macs_of)
-    chosen = allocation.met()
-    _warn_of_what_is_missed(allocation, chosen)
-    return last_step(allocation, chosen)
+    request = PlanRequest(graph, scores, budget, floor, counted, targets[counted], macs_of)
+    chosen = request.met()
+    _warn_of_what_is_missed(request, chosen)
+    return last_step(request, chosen)
 
 
-def _prunable(model: keras.Model | ChannelGraph, resolution: int | None) -> ChannelGraph:
-    """Returns the graph at a resolution.
-
-    Raises:
-        PruneError: None of its channels can be dropped.
-    """
-    graph = model if isinstance(model, ChannelGraph) else trace(model)
-    graph = graph_at(graph, None, resolution)
-    graph.check_prunable()
-    return graph
-
-
-def _warn_of_what_is_missed(allocation: Allocation, chosen: Choice) -> None:
+def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
     """Warns where the target is not met nearly, or the bounds on every group keep clearly more than was asked for."""
-    floor, counted, target = allocation.floor, allocation.counted, allocation.target
-    if allocation.misses(chosen):
+    floor, counted, target = request.floor, request.counted, request.target
+    if request.misses(chosen):
         warn(
-            f"The target {counted}={target} is met as nearly as whole channels allow: {allocation.share(chosen):.3f} "
+            f"The target {counted}={target} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
             f"of the {counted} stay, with min_keep={floor.min_keep} and round_to={floor.round_to}. Lower them, or take "
             "another budget."
         )
     elif counted == "keep" and floor != Floor():
-        unbound = replace(allocation, floor=Floor()).met()
+        unbound = replace(request, floor=Floor()).met()
         stay, asked = (sum(map(len, choice.values())) for choice in (chosen, unbound))
         if stay > (1 + _MISSED) * asked:
             warn(

@@ -60,7 +60,7 @@ class Plan:
         faults: list[str] = []
         keep = _checked_keep(self.keep, faults)
         removed = _checked_names(self.removed, faults)
-        if self.resolution is not None and (not _is_whole(self.resolution) or self.resolution < 1):
+        if self.resolution is not None and (not _is_of_whole_numbers(type(self.resolution)) or self.resolution < 1):
             faults.append(f"Expected resolution to be a positive number of pixels. Received: {short(self.resolution)}.")
         faults += choice_faults(COUPLINGS, coupling=self.coupling)
         if not isinstance(self.fingerprint, str):
@@ -111,13 +111,10 @@ class Plan:
         keep = repr(dict(self.keep))
         keep = keep if len(keep) <= _LONGEST else f"<{channels} channels of {len(self.keep)} groups>"
         removed = f"{list(self.removed)}" if len(self.removed) <= 3 else f"<{len(self.removed)} blocks>"
-        parts = [f"keep={keep}"]
-        parts += [f"removed={removed}"] if self.removed else []
-        parts += [f"resolution={self.resolution}"] if self.resolution is not None else []
-        parts += [f"coupling={self.coupling!r}"]
-        parts += [f"fingerprint={self.fingerprint[:8]!r}"] if self.fingerprint else []
-        parts += [f"pushed={self.pushed!r}"] if self.pushed else []
-        return f"Plan({', '.join(parts)})"
+        parts = {"keep": keep, "removed": self.removed and removed, "resolution": self.resolution}
+        names = {"coupling": self.coupling, "fingerprint": self.fingerprint[:8], "pushed": self.pushed}
+        parts |= {name: repr(text) for name, text in names.items() if text}
+        return f"Plan({', '.join(f'{name}={part}' for name, part in parts.items() if part)})"
 
     def check(self, graph: ChannelGraph) -> None:
         """Checks the plan against a model's groups.
@@ -220,10 +217,8 @@ def plan_faults(**values: Any) -> list[str]:
 
 def _may_replace(path: Path) -> bool:
     """Says whether nothing is lost where a plan is written: there is no file, an empty one, or a plan."""
-    if not path.is_file() or not path.stat().st_size:
-        return True
     try:
-        return read_json(path).get("format") == FORMAT
+        return not path.is_file() or not path.stat().st_size or read_json(path).get("format") == FORMAT
     except (PruneError, AttributeError):
         return False
 
@@ -245,15 +240,13 @@ def _checked_keep(keep: Any, faults: list[str]) -> dict[str, tuple[int, ...]]:
     if not isinstance(keep, Mapping):
         faults.append(f"Expected keep to be a dict of group names. Received: keep={short(keep)}.")
         return {}
-    checked = {}
-    for name, indices in sorted(keep.items(), key=lambda item: str(item[0])):
-        indices = indices.tolist() if isinstance(indices, np.ndarray) else indices
-        fault = _fault_of_indices(name, indices)
-        if fault:
-            faults.append(fault)
-        else:
-            checked[name] = tuple(map(int, indices))
-    return checked
+    given = {
+        name: indices.tolist() if isinstance(indices, np.ndarray) else indices
+        for name, indices in sorted(keep.items(), key=lambda item: str(item[0]))
+    }
+    wrong = {name: fault for name, indices in given.items() if (fault := _fault_of_indices(name, indices))}
+    faults += wrong.values()
+    return {name: tuple(map(int, indices)) for name, indices in given.items() if name not in wrong}
 
 
 def _fault_of_indices(name: Any, indices: Any) -> str:
@@ -284,10 +277,6 @@ def _checked_names(names: Any, faults: list[str]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         faults.append(f"Expected every removed block once. Received: removed={short(list(names))}.")
     return tuple(names)
-
-
-def _is_whole(number: Any) -> bool:
-    return _is_of_whole_numbers(type(number))
 
 
 def _is_of_whole_numbers(kind: type) -> bool:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
-from kerasprune.errors import PruneError, extras, nearest, short
+from kerasprune.errors import PruneError, extras, nearest, short, warn
 
 Member = TypeVar("Member", bound=Callable[..., Any])
 
@@ -139,11 +140,14 @@ def of_papers(table: str | None) -> dict[str, str]:
     return found
 
 
-def lazy(public: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+def lazy(
+    public: Mapping[str, str], formerly: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Returns `__getattr__`, `__dir__` and `__all__` of a package whose public names are imported when they are used.
 
     Args:
         public: `{name: "module:Name"}`.
+        formerly: `{old name: name}`: found too, with a `FutureWarning`. Defaults to none.
 
     Example:
         >>> find, names, _ = lazy({"Registry": "kerasprune.registry:Registry"})
@@ -152,6 +156,10 @@ def lazy(public: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], 
     """
 
     def find(name: str) -> Any:
+        if name in formerly:
+            new = formerly[name]
+            warn(f"{name} is now {new}: the old name is accepted until the next release.", FutureWarning)
+            return find(new)
         if name not in public:
             raise AttributeError(f"Expected one of {', '.join(sorted(public))}. Received: {name!r}.")
         return imported(public[name])

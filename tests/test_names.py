@@ -89,7 +89,7 @@ def test_what_a_public_function_returns_can_be_imported_from_where_it_is():
             homes = [vars_of(modules[home]).values() for home in (where, "kerasprune")]
             assert any(each in home for home in homes), f"{address} returns {each.__name__}, which is not public"
             seen.add(each.__name__)
-    assert {"Plan", "Ranking", "Ticket", "MetaPruned", "ExportReport", "Latency", "Recipes", "Rule", "Loop"} <= seen
+    assert {"Plan", "Ranking", "Ticket", "MetaPruned", "ExportReport", "Latency", "Allocations", "Rule", "Loop"} <= seen
 
 
 # What may be left out and is given by place all the same: what a model is compared with or asked by. `prune` has its

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kerasprune.plans import Plan
 
 LastStep = Callable[[Any, Mapping[str, np.ndarray]], "Plan"]
-"""From an allocation, and the channels kept that meet its target, to the plan."""
+"""From a request, and the channels kept that meet its target, to the plan."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Budget:
             data: Examples, if `needs` has `"data"`. They are read here, before criteria read them.
             seed: Of everything random.
         """
-        return lambda allocation, chosen: allocation.plan(chosen)
+        return lambda request, chosen: request.plan(chosen)
 
 
 def kept_number(size: int, keep: float) -> int:

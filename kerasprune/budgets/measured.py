@@ -5,23 +5,22 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import cache, partial
+from typing import Any, ClassVar
 
 import numpy as np
 
-from kerasprune.budgets.allocation import Allocation, Choice
 from kerasprune.budgets.base import Budget, LastStep, highest
+from kerasprune.budgets.plan_request import Choice, PlanRequest
 from kerasprune.budgets.trials import Trials
 from kerasprune.errors import warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 
-if TYPE_CHECKING:
-    pass
-
 Widths = dict[str, int]
 """`{group name: channels kept}`."""
+PlanError = Callable[[Plan], float]
+"""How wrong the model of a plan is."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class WidthSpace:
         return int(above[0]) if above.size else width
 
 
-def improved(allocation: Allocation, start: Choice, trials: Trials) -> Plan:
+def improved(request: PlanRequest, start: Choice, trials: Trials) -> Plan:
     """Returns the plan that a budget comes to by measuring, at the cost of the choice it starts from.
 
     A block is dropped where the model without it, as much wider as that allows, measures better; one after the other,
@@ -68,22 +67,22 @@ def improved(allocation: Allocation, start: Choice, trials: Trials) -> Plan:
     taken.
 
     Args:
-        allocation: The budget, and the target.
+        request: The model, the budget and the target.
         start: The choice that meets the target.
         trials: Measures plans.
     """
-    limit = max(allocation.share(start), allocation.target or 0.0)
-    error = _Measured(trials)
-    begun = [(allocation, start)]
-    if allocation.budget.blocks and allocation.whole.blocks and allocation.counted != "keep":
-        left, first = _without_blocks(allocation, start, error, limit)
-        if left is not allocation:
+    limit = max(request.share(start), request.target or 0.0)
+    error = cache(trials.error)
+    begun = [(request, start)]
+    if request.budget.blocks and request.whole.blocks and request.counted != "keep":
+        left, first = _without_blocks(request, start, error, limit)
+        if left is not request:
             begun = [(left, first)] if _has_room(left, first) else [*begun, (left, first)]
     ended = [(each, _moved(each, choice, error, limit)) for each, choice in begun]
-    left, best = min(ended, key=lambda pair: error(*pair))
-    if left is allocation and _widths(best) == _widths(start):
+    left, best = min(ended, key=lambda pair: error(pair[0].plan(pair[1])))
+    if left is request and _widths(best) == _widths(start):
         warn(
-            f"No widths were found that measure better than those that {type(allocation.budget).__name__} starts from: "
+            f"No widths were found that measure better than those that {type(request.budget).__name__} starts from: "
             "the plan has these. Give more examples (samples=), or take budget='uniform', which is the same at no "
             "cost."
         )
@@ -96,78 +95,49 @@ def improved(allocation: Allocation, start: Choice, trials: Trials) -> Plan:
     return left.plan(best)
 
 
-class _Measured:
-    """Measures choices, each only once.
-
-    Args:
-        trials: Measures plans.
-    """
-
-    def __init__(self, trials: Trials) -> None:
-        self._trials = trials
-        self._errors: dict[tuple, float] = {}
-
-    def __call__(self, allocation: Allocation, choice: Choice) -> float:
-        """Returns how wrong the model of a choice is."""
-        key = (allocation.removed, *((name, kept.tobytes()) for name, kept in sorted(choice.items())))
-        if key not in self._errors:
-            self._errors[key] = self._trials.error(allocation.plan(choice))
-        return self._errors[key]
-
-
-def _without_blocks(allocation: Allocation, start: Choice, error: _Measured, limit: float) -> tuple[Allocation, Choice]:
+def _without_blocks(request: PlanRequest, start: Choice, error: PlanError, limit: float) -> tuple[PlanRequest, Choice]:
     """Returns what is left when blocks have gone that the model is better without, and its choice.
 
     Blocks that are no gain alone are not tried again beside others.
     """
-    least, names = error(allocation, start), list(allocation.whole.blocks)
+    least, names = error(request.plan(start)), list(request.whole.blocks)
     while names:
         tried = {}
         for name in names:
-            other = allocation.without(name)
+            other = request.without(name)
             choice = None if other is None else other.met(limit)
             if choice is not None and other.share(choice) <= limit and other.fits(choice):
-                tried[name] = error(other, choice), other, choice
-        better = {name: each for name, each in tried.items() if each[0] < least}
-        if not better:
-            break
-        best = min(better, key=lambda name: better[name][0])
-        least, allocation, start = better.pop(best)
-        names = list(better)
-    return allocation, start
+                tried[name] = error(other.plan(choice)), other, choice
+        names = [name for name, (measured, *_) in tried.items() if measured < least]
+        if names:
+            best = min(names, key=lambda name: tried[name][0])
+            least, request, start = tried[best]
+            names.remove(best)
+    return request, start
 
 
-def _has_room(allocation: Allocation, choice: Choice) -> bool:
+def _has_room(request: PlanRequest, choice: Choice) -> bool:
     """Says whether channels are missing anywhere, so that widths are still to be decided."""
-    return any(len(choice[name]) < group.size for name, group in allocation.graph.prunable.items())
+    return any(len(choice[name]) < group.size for name, group in request.graph.prunable.items())
 
 
-def _moved(allocation: Allocation, start: Choice, error: _Measured, limit: float) -> Choice:
+def _moved(request: PlanRequest, start: Choice, error: PlanError, limit: float) -> Choice:
     """Returns the choice that the budget comes to by moving channels between groups."""
-    space = _space(allocation, error, limit)
-    return _choice(allocation, allocation.budget.improved(_widths(start), space))
+    choice = partial(highest, request.graph, request.scores)
+    space = WidthSpace(
+        {
+            name: np.unique([request.floor.apply(kept, group.size) for kept in range(1, group.size + 1)])
+            for name, group in request.graph.prunable.items()
+        },
+        lambda widths: request.share(choice(widths)),
+        limit,
+        lambda widths: error(request.plan(choice(widths))),
+    )
+    return choice(request.budget.improved(_widths(start), space))
 
 
 def _widths(choice: Choice) -> Widths:
     return {name: len(kept) for name, kept in choice.items()}
-
-
-def _space(allocation: Allocation, error: _Measured, limit: float) -> WidthSpace:
-    """Returns the widths that may be chosen, what they cost and how wrong they are."""
-    graph, floor = allocation.graph, allocation.floor
-    sizes = {name: group.size for name, group in graph.prunable.items()}
-    rungs = {name: np.unique([floor.apply(k, size) for k in range(1, size + 1)]) for name, size in sizes.items()}
-    return WidthSpace(
-        rungs,
-        lambda widths: allocation.share(_choice(allocation, widths)),
-        limit,
-        lambda widths: error(allocation, _choice(allocation, widths)),
-    )
-
-
-def _choice(allocation: Allocation, widths: Widths) -> Choice:
-    """Returns the highest scores of each group, as many as are wanted."""
-    return highest(allocation.graph, allocation.scores, widths)
 
 
 class MeasuredBudget(Budget):

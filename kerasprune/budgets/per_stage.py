@@ -80,7 +80,6 @@ class PerStage(Budget):
             )
         fractions = {}
         for name in graph.prunable:
-            kernels = [kernel.owner.name for kernel, _, _ in graph.made_by(name)]
-            stage = next((found[kernel] for kernel in kernels if kernel in found), None)
-            fractions[name] = 1.0 if stage is None else self.keep[stage]
+            makers = [kernel.owner.name for kernel, _, _ in graph.made_by(name)]
+            fractions[name] = next((self.keep[found[maker]] for maker in makers if maker in found), 1.0)
         return fractions

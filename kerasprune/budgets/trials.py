@@ -15,7 +15,7 @@ from kerasprune.plans import Plan
 from kerasprune.reconstruction.dense_targets import Made, Targets
 from kerasprune.reconstruction.feature_error import last_outputs
 from kerasprune.reconstruction.layer_tail import Kernel
-from kerasprune.reconstruction.pairing import Pairing, paired
+from kerasprune.reconstruction.pairing import paired
 from kerasprune.reconstruction.program import Program, ProgramRun, Step, Value
 from kerasprune.reconstruction.solving import Solving
 from kerasprune.surgery.rebuild import rebuild
@@ -64,7 +64,9 @@ class Trials:
         Raises:
             PruneError: The plan does not fit the model.
         """
-        pairing = self._solved(plan)
+        pairing = paired(rebuild(self.graph, plan), self.graph, plan, self._dense)
+        self._memory.begin()
+        Solving(pairing, self._fitted, self._memory, self._positions, [self._ridge], turns=self._turns).solve_all()
         measured = last_outputs(pairing)
         if not self._wanted:
             self._wanted = _values(
@@ -73,14 +75,6 @@ class Trials:
         made = _values(ProgramRun(pairing.slim, self._judged), [(each.slim, each.of_slim) for each in measured])
         wrong = sum(float(((a - b) ** 2).sum()) for a, b in zip(made, self._wanted, strict=True))
         return wrong / max(sum(float(((b - b.mean(axis=0)) ** 2).sum()) for b in self._wanted), 1e-30)
-
-    def _solved(self, plan: Plan) -> Pairing:
-        """Returns the slim model of a plan, solved, beside the dense one."""
-        pairing = paired(rebuild(self.graph, plan), self.graph, plan, self._dense)
-        self._memory.begin()
-        work = Solving(pairing, self._fitted, self._memory, self._positions, [self._ridge], turns=self._turns)
-        work.solve_all()
-        return pairing
 
 
 class _Memory(Targets):

@@ -267,6 +267,20 @@ def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: i
     return trace(model.model, coupling=model.coupling, freeze=model.freeze, unknown="freeze", resolution=resolution)
 
 
+def prunable_graph(
+    model: keras.Model | ChannelGraph, resolution: int | None = None, coupling: str = "tied"
+) -> ChannelGraph:
+    """Returns the graph of a model at a resolution, or the graph that is given.
+
+    Raises:
+        PruneError: None of its channels can be dropped.
+    """
+    graph = model if isinstance(model, ChannelGraph) else trace(model, coupling=coupling)
+    graph = graph_at(graph, None, resolution)
+    graph.check_prunable()
+    return graph
+
+
 def macs_of_kernel(kernel: Slice, size: Any) -> Any:
     """Returns the multiply–adds of a kernel of which `size` numbers stay: so many at every output position.
 

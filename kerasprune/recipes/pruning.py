@@ -121,7 +121,7 @@ class PreCrop(Node):
 
 
 class Round(Training):
-    """A round of `space`: some of its recipes are trained for a while, each from what it was first judged with.
+    """A round of `space`: some of its candidates are trained for a while, each from what it was first judged with.
 
     Args:
         best: How many, those that are best so far. Defaults to all of the round before.
@@ -131,7 +131,7 @@ class Round(Training):
 
 
 class SpaceSection(Node):
-    """Recipes of one cost from a pruning space, see `kp.spaces.sample`; the best on validation examples is the plan.
+    """Allocations of one cost from a pruning space, see `kp.spaces.sample`; the best on validation data is the plan.
 
     All are judged right after removal, as `kp.rank` does; where there are rounds, some are then trained and judged.
 
@@ -139,14 +139,14 @@ class SpaceSection(Node):
         macs: Fraction of the multiply–adds that is kept, ± `delta`. Defaults to `None`: any.
         params: Fraction of the parameters that is kept, ± `delta`. Defaults to `None`: any.
         delta: Half the width of these windows. Defaults to 0.002.
-        std: Largest standard deviation of a recipe over its groups. Defaults to `None`: any.
+        std: Largest standard deviation of an allocation over its groups. Defaults to `None`: any.
         mcb: The window of the mean computation budget, `[least, most]`. Defaults to `None`: any.
-        n: Recipes that are drawn. Defaults to 100.
+        n: Allocations that are drawn. Defaults to 100.
         criterion: Which channels are kept; one that needs no data. Defaults to `l2`.
         judge: How slim models are made ready to be judged and trained: `removed`, not at all; `recalibrated`,
             statistics of BatchNorm anew; `reconstructed`, kernels by least squares. Defaults to `recalibrated`.
         samples: Training examples that they are made ready with. Defaults to 1000.
-        rounds: Short trainings, of fewer and fewer recipes. Defaults to none.
+        rounds: Short trainings, of fewer and fewer candidates. Defaults to none.
         coupling: Of residual branches. Defaults to `tied`.
         freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
         unknown: What is done about layers without a rule. Defaults to `raise`.
@@ -168,7 +168,7 @@ class SpaceSection(Node):
 
     @property
     def trained(self) -> list[int]:
-        """How many recipes each round trains."""
+        """How many candidates each round trains."""
         asked = (one.best for one in self.rounds)
         return list(accumulate(asked, lambda before, best: best or before, initial=self.n))[1:]
 
@@ -180,7 +180,7 @@ class SpaceSection(Node):
             raise ValueError(f"Expected mcb: [least, most]. Received: {list(self.mcb)}")
         numbers = [self.n, *self.trained]
         if numbers != sorted(numbers, reverse=True):
-            raise ValueError(f"Expected rounds of fewer and fewer recipes. Received: {numbers[1:]} of n={self.n}")
+            raise ValueError(f"Expected rounds of fewer and fewer candidates. Received: {numbers[1:]} of n={self.n}")
         return self
 
 
@@ -245,7 +245,7 @@ OF_THE_FIT = ("epochs", "steps", "optimizer", "batch", "l2", "l2_on", "label_smo
 class Prune(Regularised):
     """The pruning stage: a plan, a callback that prepares the model during `fit`, or both; or all three dimensions.
 
-    Or the best recipe of a pruning `space`; or widths for a model that is then trained from scratch: those of
+    Or the best allocation of a pruning `space`; or widths for a model that is then trained from scratch: those of
     `precrop`, or of `meta_pruning`.
 
     Without `epochs` and `steps` the fit is as long as the callback's schedule. It begins with the weights of the dense

@@ -1,14 +1,13 @@
-"""`Recipes`: how much of every group many candidates keep, as one array."""
+"""`Allocations`: how much of every group many candidates keep, as one array."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from kerasprune import criteria
@@ -19,12 +18,11 @@ from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files import path_of
 from kerasprune.files.writing import write_rows
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
 
 
 @dataclass(frozen=True, eq=False)
-class Recipes:
+class Allocations:
     """How much of every group each of many candidates keeps; `kp.spaces.sample` draws them.
 
     Args:
@@ -41,12 +39,12 @@ class Recipes:
         >>> from kerasprune.graph.trace import trace
         >>> dense = keras.layers.Dense
         >>> graph = trace(keras.Sequential([keras.Input((4,)), dense(8, name="first"), dense(2)]))
-        >>> recipes = Recipes(graph, [[0.5], [0.25]])
-        >>> recipes.groups, recipes.channels.tolist(), len(recipes.plan(1).keep["first"])
+        >>> allocations = Allocations(graph, [[0.5], [0.25]])
+        >>> allocations.groups, allocations.channels.tolist(), len(allocations.plan(1).keep["first"])
         (('first',), [[4], [2]], 2)
 
     Reference:
-        He et al., Network Pruning Spaces, 2023, Section 3. Their recipe is of fractions removed: `r = 1 − keep`.
+        He et al., Network Pruning Spaces, 2023, Section 3. Its recipe is a row of fractions removed: `r = 1 − keep`.
     """
 
     graph: ChannelGraph
@@ -78,12 +76,12 @@ class Recipes:
             PruneError: There is no candidate of that number.
         """
         if not -len(self) <= number < len(self):
-            raise PruneError(f"Expected the number of one of {len(self)} recipes. Received: {number!r}.")
+            raise PruneError(f"Expected the number of one of {len(self)} allocations. Received: {number!r}.")
         return Plan.of(self.graph, self._chosen(self.channels[number]))
 
-    def take(self, numbers: Sequence[int] | np.ndarray) -> Recipes:
+    def take(self, numbers: Sequence[int] | np.ndarray) -> Allocations:
         """Returns some of the candidates, in the order given."""
-        return Recipes(self.graph, self.keep[np.asarray(numbers)], self.criterion)
+        return Allocations(self.graph, self.keep[np.asarray(numbers)], self.criterion)
 
     def save(self, path: str | Path) -> Path:
         """Writes a CSV file, a row for each candidate and a column of fractions for each group; returns its path."""
@@ -94,22 +92,22 @@ class Recipes:
         return len(self.keep)
 
     def __repr__(self) -> str:
-        return f"<{len(self)} recipes of {len(self.groups)} groups of {self.graph.model.name!r}>"
+        return f"<{len(self)} allocations of {len(self.groups)} groups of {self.graph.model.name!r}>"
 
     @cached_property
     def _chosen(self) -> Highest:
         return Highest(self.graph, self.criterion)
 
 
-def graph_of(model: keras.Model | ChannelGraph) -> ChannelGraph:
-    """Returns the graph of a model, or the graph that is given.
-
-    Raises:
-        PruneError: None of its channels can be dropped.
-    """
-    graph = model if isinstance(model, ChannelGraph) else trace(model)
-    graph.check_prunable()
-    return graph
+def bisected(
+    low: np.ndarray, high: np.ndarray, times: int, below: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the ends of intervals that were halved so often around the place up to which `below(middle)` holds."""
+    for _ in range(times):
+        middle = (low + high) / 2
+        under = below(middle)
+        low, high = np.where(under, middle, low), np.where(under, high, middle)
+    return low, high
 
 
 def sizes_of(graph: ChannelGraph) -> np.ndarray:
@@ -175,9 +173,8 @@ def fractions_of(graph: ChannelGraph, keep: Any) -> np.ndarray:
     faults = []
     if found.ndim != 2 or found.shape[1] != groups:
         faults.append(f"Expected keep of shape (candidates, {groups} groups). Received: shape={found.shape}.")
-    elif not ((found > 0) & (found <= 1)).all():
-        wrong = found[~((found > 0) & (found <= 1))][0]
-        faults.append(f"Expected keep to be fractions kept in (0, 1]. Received: {wrong} among them.")
-    raise_faults("These are no recipes:", faults)
+    elif (wrong := found[~((found > 0) & (found <= 1))]).size:
+        faults.append(f"Expected keep to be fractions kept in (0, 1]. Received: {wrong[0]} among them.")
+    raise_faults("These are no allocations:", faults)
     found.setflags(write=False)
     return found

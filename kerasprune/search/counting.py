@@ -1,4 +1,4 @@
-"""`costs`: what many recipes cost, without building or even cutting one of them."""
+"""`costs`: what many allocations cost, without building or even cutting one of them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ import keras
 import numpy as np
 
 from kerasprune.costs.channel_polynomial import ChannelPolynomial
-from kerasprune.costs.cost import cost_of_what_stays, graph_at, macs_of_faults
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.costs.cost import cost_of_what_stays, graph_at, macs_of_faults, prunable_graph
+from kerasprune.errors import PruneError, formerly, raise_faults
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.search.allocations import Highest, Recipes, channels_kept, fractions_of, graph_of, narrowed, sizes_of
+from kerasprune.search.allocations import (
+    Allocations,
+    Highest,
+    channels_kept,
+    fractions_of,
+    narrowed,
+    sizes_of,
+)
 
 
 class Counting:
@@ -55,14 +62,15 @@ class Counting:
         return self.shares(channels_kept(self.sizes, keep))
 
 
+@formerly(recipes="allocations")
 def costs(
     model: keras.Model | ChannelGraph,
-    recipes: Recipes | np.ndarray,
+    allocations: Allocations | np.ndarray,
     *,
     resolution: int | None = None,
     macs_of: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what many recipes cost: those of `kp.cost(model, recipes.plan(i))`, a million recipes a second.
+    """Returns what many allocations cost: `kp.cost(model, allocations.plan(i))` of all, a million a second.
 
     What a layer costs is a product of the numbers of channels along its axes, which are sums over groups:
 
@@ -72,15 +80,15 @@ def costs(
 
     Args:
         model: The model, or its graph.
-        recipes: The recipes, or an array of fractions kept, recipes × prunable groups in the order of the graph.
+        allocations: The allocations, or an array of fractions kept, allocations × prunable groups as in the graph.
         resolution: Input side, in pixels, of a model whose side is free. Defaults to the model's own.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
 
     Returns:
-        Multiply–adds and parameters, absolute, a whole number for each recipe.
+        Multiply–adds and parameters, absolute, a whole number for each allocation.
 
     Raises:
-        PruneError: The recipes are of another model, or the input side is free and no resolution is given.
+        PruneError: The allocations are of another model, or the input side is free and no resolution is given.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -93,13 +101,13 @@ def costs(
     Reference:
         He et al., Network Pruning Spaces, 2023, Section 3: `c_flops` and `c_params` of a population.
     """
-    graph, criterion, keep = graph_of(model), "l2", recipes
-    if isinstance(recipes, Recipes):
-        criterion, keep = recipes.criterion, recipes.keep
-        if recipes.graph.fingerprint != graph.fingerprint or recipes.groups != tuple(graph.prunable):
+    graph, criterion, keep = prunable_graph(model), "l2", allocations
+    if isinstance(allocations, Allocations):
+        criterion, keep = allocations.criterion, allocations.keep
+        if allocations.graph.fingerprint != graph.fingerprint or allocations.groups != tuple(graph.prunable):
             raise PruneError(
-                f"Expected recipes of the model {graph.model.name!r}. Received: {recipes!r}, which has other groups. "
-                "Give the model, or the graph, that they were sampled from."
+                f"Expected allocations of the model {graph.model.name!r}. Received: {allocations!r}, which has other "
+                "groups. Give the model, or the graph, that they were sampled from."
             )
     graph = graph_at(graph, None, resolution)
     count = Counting(graph, Highest(graph, criterion), macs_of)

@@ -176,7 +176,7 @@ class Evolution:
         _check_first(new, search, self.population)
         judged = _judged(judge, new, 0)
         for generation in range(1, self.generations):
-            new = self._children(search, np.array([one.genes for one in _best(judged, self.parents)]), draw)
+            new = self._children(search, np.array([each.genes for each in _best(judged, self.parents)]), draw)
             if not new:  # all that there are were judged
                 break
             judged += _judged(judge, new, generation)
@@ -272,7 +272,7 @@ def _crossed(generator: np.random.Generator, parents: np.ndarray, number: int) -
 
 def _best(judged: list[Judged], number: int) -> list[Judged]:
     """Returns the candidates with the highest scores; of equal ones those that were judged first."""
-    return sorted(judged, key=lambda one: -one.score)[:number]
+    return sorted(judged, key=lambda each: -each.score)[:number]
 
 
 def _judged(judge: Judge, new: list[tuple[Genes, str]], generation: int) -> list[Judged]:
@@ -290,21 +290,15 @@ def _checked(sizes: np.ndarray, given: Sequence, limits: Sequence[Limit], seed: 
     if sizes.ndim != 1 or not sizes.size or sizes.dtype.kind not in "iu" or (sizes < 1).any():
         faults.append(f"Expected choices to be whole numbers ≥ 1, one per gene. Received: choices={short(sizes)}.")
         raise_faults("Nothing can evolve:", faults)
-    candidates = [np.asarray(one) for one in given]
-    wrong = [
-        one
-        for one in candidates
-        if one.shape != sizes.shape or one.dtype.kind not in "iu" or ((one < 0) | (one >= sizes)).any()
-    ]
-    faults += [
-        f"Expected {sizes.size} genes ≥ 0 and below choices in given. Received: {one.tolist()}." for one in wrong
-    ]
-    if not wrong:
+    candidates = [np.asarray(each) for each in given]
+    for each in candidates:
+        if each.shape != sizes.shape or each.dtype.kind not in "iu" or ((each < 0) | (each >= sizes)).any():
+            faults.append(f"Expected {sizes.size} genes ≥ 0 and below choices in given. Received: {each.tolist()}.")
+            continue
         faults += [
-            f"Expected given candidates within the limits. Received: {one.tolist()}, beyond that of {limit.name}."
-            for one in candidates
+            f"Expected given candidates within the limits. Received: {each.tolist()}, beyond that of {limit.name}."
             for limit in limits
-            if not limit.met(one[None]).all()
+            if not limit.met(each[None]).all()
         ]
     raise_faults("Nothing can evolve:", faults)
     return np.array(candidates, int).reshape(-1, sizes.size)

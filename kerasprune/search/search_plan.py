@@ -23,7 +23,7 @@ from kerasprune.plans import Plan
 from kerasprune.populations.store import digest
 from kerasprune.reconstruction.feature_error import logit_error
 from kerasprune.reconstruction.recalibrate import recalibrate
-from kerasprune.search.evolution import Evolution, Genes
+from kerasprune.search.evolution import Evolution
 from kerasprune.search.width_search import RememberedScores, SearchedPlan, best_widths
 from kerasprune.search.widths import FRACTIONS, Widths
 from kerasprune.surgery.rebuild import rebuild
@@ -96,28 +96,28 @@ def search_plan(
         Liu et al., MetaPruning, ICCV 2019, Algorithm 1; the judge of Li et al., EagleEye, ECCV 2020, is
         `"recalibration"` with an accuracy of yours.
     """
-    _check(judge, samples, evolution, seed)
+    faults = whole_number_faults(4, samples=samples) + seed_faults(seed=seed)
+    faults += kind_faults(Evolution, "Take kp.search.Evolution(…).", evolution=evolution)
+    raise_faults(
+        "No plan can be searched for:", faults + ([] if callable(judge) else choice_faults(JUDGES, judge=judge))
+    )
     graph = model if isinstance(model, ChannelGraph) else trace(model)
     batches = example_batches(graph.model, data, samples)
     widths = Widths(graph_at(graph, None, resolution or image_side(graph.model, batches)), tuple(fractions))
     limit = widths.limit(macs, delta)
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
     scores = criteria.score(criteria.get(criterion), graph, data, loss, seed)
-    trial = _judge(judge, graph, batches, samples, seed)
-
-    def score(genes: Genes) -> float:
-        return trial(widths.plan(genes, scores))
-
-    named = {} if callable(judge) else {"examples": digest(array for batch in batches for array in batch)}
+    worth = _judge(judge, graph, batches, samples, seed)
     question = {
         "judge": "own" if callable(judge) else judge,
         "weights": digest(values(each) for each in graph.model.weights),
         "scores": digest(scores[name] for name in widths.names),
         "counts": [each.tolist() for each in widths.counts],
         "seed": seed,
-        **named,
     }
-    asked = RememberedScores(score, path, question, evolution.most, verbose)
+    if not callable(judge):
+        question["examples"] = digest(array for batch in batches for array in batch)
+    asked = RememberedScores(lambda genes: worth(widths.plan(genes, scores)), path, question, evolution.most, verbose)
     return best_widths(widths, limit, asked, evolution, seed, scores)
 
 
@@ -129,24 +129,17 @@ def _judge(
     if judge == "reconstruction":
         trials = Trials(graph, examples, samples=samples, seed=seed)
         return lambda plan: -trials.error(plan)
-    if judge == "recalibration":
-        return lambda plan: -_recalibrated_error(graph, plan, examples, samples)
-    return lambda plan: judge(rebuild(graph, plan))
+    if judge != "recalibration":
+        return lambda plan: judge(rebuild(graph, plan))
+
+    def recalibrated(plan: Plan) -> float:
+        slim = recalibrate(rebuild(graph, plan), examples, samples=samples)
+        return -logit_error(slim, graph, plan, examples, samples=samples)
+
+    return recalibrated
 
 
 def packed(model: keras.Model, batch: list[Any]) -> Any:
     """Returns the inputs of a batch in the structure that a model takes."""
     packed = keras.tree.pack_sequence_as(structures(functional(model))[0], batch)
     return list(packed) if isinstance(packed, tuple) else packed  # a tuple would be inputs and labels
-
-
-def _recalibrated_error(graph: ChannelGraph, plan: Plan, data: Any, samples: int) -> float:
-    slim = recalibrate(rebuild(graph, plan), data, samples=samples)
-    return logit_error(slim, graph, plan, data, samples=samples)
-
-
-def _check(judge: Any, samples: int, evolution: Evolution, seed: int) -> None:
-    faults = whole_number_faults(4, samples=samples) + seed_faults(seed=seed)
-    faults += kind_faults(Evolution, "Take kp.search.Evolution(…).", evolution=evolution)
-    faults += [] if callable(judge) else choice_faults(JUDGES, judge=judge)
-    raise_faults("No plan can be searched for:", faults)

@@ -52,7 +52,7 @@ class RememberedScores:
     def __call__(self, candidates: Sequence[Genes]) -> list[float | None]:
         """Returns the scores of candidates, from the file where they are there."""
         keys = [hashlib.sha256(f"{self._version} {list(genes)}".encode()).hexdigest() for genes in candidates]
-        known = {} if self._store is None else {key: one.result for key, one in self._store.read(keys).items()}
+        known = {} if self._store is None else {key: each.result for key, each in self._store.read(keys).items()}
         self._meter = self._meter or Meter(self._most, len(known), self._verbose)
         with claimed(self._store.path) if self._store else nullcontext():
             return [
@@ -100,10 +100,10 @@ class SearchedPlan:
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns a row for each candidate: score, generation, origin, and the fraction kept of each group."""
-        facts = [
-            {"score": one.score, "generation": one.generation, "origin": one.origin} for one in self.search.candidates
+        return [
+            {"score": each.score, "generation": each.generation, "origin": each.origin, **keep}
+            for each, keep in zip(self.search.candidates, self.keep, strict=True)
         ]
-        return [{**fact, **keep} for fact, keep in zip(facts, self.keep, strict=True)]
 
     def save(self, path: str | Path) -> Path:
         """Writes these rows as a CSV file, and returns its path."""
@@ -139,7 +139,7 @@ def best_widths(
         )
     finally:
         asked.close()
-    shares = widths.kept([one.genes for one in found.candidates]) / widths.sizes
+    shares = widths.kept([each.genes for each in found.candidates]) / widths.sizes
     keep = [dict(zip(widths.names, row, strict=True)) for row in shares.round(4).tolist()]
     (macs,) = widths.share(np.array([found.best]))
     return SearchedPlan(widths.plan(found.best, scores), found.score, float(macs), keep, found)

@@ -14,7 +14,7 @@ from kerasprune.errors import PruneError, fraction_faults, interval_faults, rais
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import filled, legal
 from kerasprune.plans import Plan
-from kerasprune.search.allocations import sizes_of
+from kerasprune.search.allocations import bisected, sizes_of
 from kerasprune.search.counting import Counting
 from kerasprune.search.evolution import Limit
 
@@ -57,24 +57,28 @@ class Widths:
         return sizes_of(self.graph)
 
     @cached_property
+    def _first(self) -> dict[str, np.ndarray]:
+        """Per group its first channel, and one of every part of it."""
+        return filled(self.graph, {name: [0] for name in self.names})
+
+    @cached_property
     def order(self) -> dict[str, np.ndarray]:
         """Per group its channels in the order in which they stay: 0, 1, 2, …, but one of every part of it first.
 
         Where a tensor was split, the first channels of a group might all lie in one part, and leave the other empty.
         """
-        first = filled(self.graph, {name: [0] for name in self.names})
-        every = {name: np.arange(group.size) for name, group in self.graph.prunable.items()}
-        return {name: np.concatenate([first[name], np.setdiff1d(each, first[name])]) for name, each in every.items()}
+        return {
+            name: np.concatenate([first, np.setdiff1d(np.arange(self.graph.prunable[name].size), first)])
+            for name, first in self._first.items()
+        }
 
     @cached_property
     def counts(self) -> list[np.ndarray]:
         """Per group the numbers of channels that may stay, ascending, each once."""
-        least = filled(self.graph, {name: [0] for name in self.names})
         asked = np.asarray(self.fractions, float)
-        rounded = [np.rint(asked * size).astype(int) for size in self.sizes]
         return [
-            np.unique(np.clip(each, len(least[name]), size))
-            for name, each, size in zip(self.names, rounded, self.sizes, strict=True)
+            np.unique(np.clip(np.rint(asked * size).astype(int), len(self._first[name]), size))
+            for name, size in zip(self.names, self.sizes, strict=True)
         ]
 
     @property
@@ -94,15 +98,13 @@ class Widths:
             PruneError: They are none of these widths.
         """
         given = np.asarray(genes)
-        if given.shape != (len(self.names),) or given.dtype.kind not in "iu" or not self._inside(given):
+        fits = given.shape == (len(self.names),) and given.dtype.kind in "iu"
+        if not fits or ((given < 0) | (given >= self.choices)).any():
             raise PruneError(
                 f"Expected a place in the numbers of channels of each group: whole numbers ≥ 0 below {self.choices}. "
                 f"Received: {short(genes)}."
             )
         return genes
-
-    def _inside(self, genes: np.ndarray) -> bool:
-        return bool(((genes >= 0) & (genes < self.choices)).all())
 
     def plan(self, genes: Sequence[int], scores: Mapping[str, np.ndarray] | None = None) -> Plan:
         """Returns the plan of a candidate.
@@ -156,11 +158,12 @@ class Widths:
         """
         noise = generator.normal(size=(number, len(self.names))) * generator.uniform(0, spread, (number, 1))
         wanted = generator.uniform(limit.lowest, limit.highest, number)
-        low, high = np.full((number, 1), -2.0), np.full((number, 1), 3.0)
-        for _ in range(_BISECTIONS):
-            level = (low + high) / 2
-            above = (self.share(self._nearest(level + noise)) > wanted)[:, None]
-            low, high = np.where(above, low, level), np.where(above, level, high)
+        low, high = bisected(
+            np.full((number, 1), -2.0),
+            np.full((number, 1), 3.0),
+            _BISECTIONS,
+            lambda level: (self.share(self._nearest(level + noise)) <= wanted)[:, None],
+        )
         return self._nearest(np.where(generator.random((number, 1)) < 0.5, low, high) + noise)
 
     def nearly_uniform(self, limit: Limit) -> list[list[int]]:
@@ -171,11 +174,8 @@ class Widths:
 
     def _nearest(self, fractions: np.ndarray) -> np.ndarray:
         """Returns the genes whose widths are nearest to fractions of the groups."""
-        genes = []
-        for place, each in enumerate(self.counts):
-            between = (each[1:] + each[:-1]) / 2
-            genes.append(np.searchsorted(between, fractions[:, place] * self.sizes[place]))
-        return np.stack(genes, axis=-1)
+        between = [(each[1:] + each[:-1]) / 2 for each in self.counts]
+        return np.stack(list(map(np.searchsorted, between, (fractions * self.sizes).T)), axis=-1)
 
     @cached_property
     def _counting(self) -> Counting:

@@ -178,7 +178,7 @@ def test_a_budget_that_looks_at_data_makes_the_plan_from_what_meets_the_target()
 
         def last_step(self, graph, data, seed):
             found.append((list(data), seed))  # before criteria read it
-            return lambda allocation, chosen: found.append(chosen) or kp.Plan.of(graph, {"a": range(3)})
+            return lambda request, chosen: found.append(chosen) or kp.Plan.of(graph, {"a": range(3)})
 
     found = []
     with pytest.raises(kp.PruneError, match="Expected data beside Later"):

@@ -8,8 +8,8 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
-from kerasprune.budgets.allocation import Allocation
 from kerasprune.budgets.base import Floor
+from kerasprune.budgets.plan_request import PlanRequest
 from kerasprune.budgets.trials import Trials
 
 BUDGET = {"name": "sensitivity", "samples": 80, "measurements": 12}
@@ -75,11 +75,11 @@ def test_blocks_of_whose_channels_others_depend_stay():
     model = keras.Sequential([keras.Input((6, 6, 3)), *chain, *end])
     graph = kp.trace(model)
     scores = kp.criteria.score(kp.criteria.get("l1"), graph)
-    allocation = Allocation(graph, scores, kp.budgets.get("uniform"), Floor(), "macs", 0.5)
+    request = PlanRequest(graph, scores, kp.budgets.get("uniform"), Floor(), "macs", 0.5)
     data = np.random.default_rng(0).normal(size=(40, 6, 6, 3)).astype("float32")
     plan = kp.plan(model, budget=BUDGET, macs=0.5, data=data)
     assert kp.verify(model, kp.rebuild(model, plan), plan, strict=True)
-    others = [other for name in graph.blocks if (other := allocation.without(name)) is not None]
+    others = [other for name in graph.blocks if (other := request.without(name)) is not None]
     assert others
     for other in others:
         choice = other.met()

@@ -1,4 +1,4 @@
-"""Pruning spaces explored: members are what is made by hand, the best are trained, a run goes on."""
+"""Pruning spaces explored: candidates are what is made by hand, the best are trained, a run goes on."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def folder(files):
     return run(files, "out", best=1, finetune=FINETUNE, shown=1)
 
 
-def test_members_are_what_is_made_by_hand(files, folder):
+def test_candidates_are_what_is_made_by_hand(files, folder):
     found = rows(folder / "members.csv")
     assert len(found) == 4
     model = keras.models.load_model(files / "mine.keras")
@@ -68,8 +68,8 @@ def test_members_are_what_is_made_by_hand(files, folder):
         keep = next(
             r for r in rows(folder / "recipes.csv") if (r["space"], r["number"]) == (row["space"], row["number"])
         )
-        recipes = kp.spaces.Recipes(kp.trace(model), [[float(keep[name]) for name in kp.trace(model).prunable]])
-        slim = kp.rebuild(model, recipes.plan(0))
+        allocations = kp.spaces.Allocations(kp.trace(model), [[float(keep[name]) for name in kp.trace(model).prunable]])
+        slim = kp.rebuild(model, allocations.plan(0))
         right = np.mean(slim.predict(parts["x_val"], verbose=0).argmax(1) == parts["y_val"])
         assert float(row["removed"]) == pytest.approx(right)
         assert float(row["macs"]) == pytest.approx(kp.cost(slim).macs / kp.cost(model).macs)
@@ -95,7 +95,7 @@ def test_those_that_rank_highest_are_trained_and_their_plans_written(folder):
 
 def test_a_run_goes_on_without_evaluating_anything_twice(files, folder, monkeypatch):
     before = rows(folder / "members.csv")
-    monkeypatch.setattr("kerasprune.papers.pruning_spaces.member.begun", None)
+    monkeypatch.setattr("kerasprune.papers.pruning_spaces.candidate.begun", None)
     run(files, "out", best=1, finetune=FINETUNE, shown=1, resume=True)
     assert rows(folder / "members.csv") == before
 
@@ -122,7 +122,7 @@ def test_data_without_labels_are_refused(files):
         run(files, "wrong", data={"name": str(files / "inputs.npz"), "batch": 40})
 
 
-def test_labels_that_the_loss_does_not_take_are_the_models_fault_not_each_recipes(files):
+def test_labels_that_the_loss_does_not_take_are_the_models_fault_not_each_candidates(files):
     np.savez(files / "from_one.npz", x=np.ones((80, 6), "float32"), y=1 + np.arange(80) % 2)
     data = {"name": str(files / "from_one.npz"), "batch": 40}
     with pytest.warns(UserWarning, match="1 of 1"), pytest.raises(PruneError, match="model itself cannot be judged"):
@@ -133,7 +133,7 @@ def test_the_command_draws_plans(files):
     command = ["space", str(files / "mine.keras"), "--out", str(files / "drawn"), "--params", "0.5", "--delta", "0.02"]
     result = CliRunner().invoke(cli.app, [*command, "--mcb", "0.8,1.2", "--n", "4"])
     assert result.exit_code == 0, result.output
-    assert "4 recipes" in result.output
+    assert "4 candidates" in result.output
     model = keras.models.load_model(files / "mine.keras")
     dense = kp.cost(model)
     paths = sorted((files / "drawn" / "plans").iterdir())

@@ -1,4 +1,4 @@
-"""Recipes ranked before training: by hand the same, and the dead channels found."""
+"""Allocations ranked before training: by hand the same, and the dead channels found."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def trained():
 @pytest.mark.parametrize("by", ["removed", "recalibrated", "reconstructed"])
 def test_scores_are_those_of_models_made_by_hand(trained, by):
     model, x, y = trained
-    recipes = kp.spaces.sample(kp.spaces.Space(model, params=0.5, delta=0.03), n=2)
-    ranking = kp.rank(model, recipes, (x[:200], y[:200]), by=by, validation=(x[200:], y[200:]))
+    allocations = kp.spaces.sample(kp.spaces.Space(model, params=0.5, delta=0.03), n=2)
+    ranking = kp.rank(model, allocations, (x[:200], y[:200]), by=by, validation=(x[200:], y[200:]))
     for number in range(2):
-        plan = recipes.plan(number)
+        plan = allocations.plan(number)
         slim = kp.rebuild(model, plan)
         if by == "recalibrated":
             slim = kp.recalibrate(slim, x[:200])
@@ -48,18 +48,18 @@ def test_scores_are_those_of_models_made_by_hand(trained, by):
         accuracy = (np.asarray(slim(x[200:])).argmax(axis=1) == y[200:]).mean()
         assert ranking.scores[number] == pytest.approx(accuracy, abs=1e-6)
     assert ranking.measure == "accuracy"
-    assert ranking.plan == recipes.plan(int(np.argmax(ranking.scores)))
+    assert ranking.plan == allocations.plan(int(np.argmax(ranking.scores)))
 
 
 def test_without_labels_the_outputs_are_compared(trained):
     model, x, _ = trained
-    recipes = kp.spaces.sample(kp.spaces.Space(model, params=0.5, delta=0.03), n=2)
-    ranking = kp.rank(model, recipes, x[:256], by="removed")
-    expected = [-output_error(kp.rebuild(model, recipes.plan(i)), model, [x[:256]]) for i in range(2)]
+    allocations = kp.spaces.sample(kp.spaces.Space(model, params=0.5, delta=0.03), n=2)
+    ranking = kp.rank(model, allocations, x[:256], by="removed")
+    expected = [-output_error(kp.rebuild(model, allocations.plan(i)), model, [x[:256]]) for i in range(2)]
     assert ranking.scores == pytest.approx(expected, rel=1e-4)
     assert ranking.measure == "error"
     with pytest.raises(kp.PruneError, match="no metrics"):
-        kp.rank(model, recipes, x, measure="accuracy")
+        kp.rank(model, allocations, x, measure="accuracy")
 
 
 def test_eagle_eye_takes_the_best_of_random_recipes(trained):
@@ -77,5 +77,5 @@ def test_eagle_eye_takes_the_best_of_random_recipes(trained):
 
 def test_what_cannot_be_ranked_is_refused(trained):
     model, x, _ = trained
-    with pytest.raises(kp.PruneError, match=r"(?s)by='guessed'.*measure='best'.*recipes=None"):
+    with pytest.raises(kp.PruneError, match=r"(?s)by='guessed'.*measure='best'.*allocations=None"):
         kp.rank(model, None, x, by="guessed", measure="best")

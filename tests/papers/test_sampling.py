@@ -1,4 +1,4 @@
-"""Recipes lie in the space that was asked for, and what is empty says what can be reached."""
+"""Allocations lie in the space that was asked for, and what is empty says what can be reached."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def resnet20() -> kp.ChannelGraph:
     ids=str,
 )
 def test_a_hundred_recipes_of_resnet50_lie_in_every_space_of_the_paper(resnet50, windows):
-    recipes = kp.spaces.sample(Space(resnet50, **windows), n=100, seed=1)
-    assert recipes.keep.shape == (100, len(resnet50.prunable))
-    assert len(np.unique(recipes.channels, axis=0)) == 100
-    macs, params = kp.spaces.costs(resnet50, recipes)
+    allocations = kp.spaces.sample(Space(resnet50, **windows), n=100, seed=1)
+    assert allocations.keep.shape == (100, len(resnet50.prunable))
+    assert len(np.unique(allocations.channels, axis=0)) == 100
+    macs, params = kp.spaces.costs(resnet50, allocations)
     dense = kp.cost(resnet50)
     for index in (0, 99):
-        slim = kp.cost(resnet50, recipes.plan(index))
+        slim = kp.cost(resnet50, allocations.plan(index))
         assert (slim.macs, slim.params) == (macs[index], params[index])
     macs, params = macs / dense.macs, params / dense.params
     assert np.all(np.abs(macs - windows.get("macs", macs)) <= 0.002)
     assert np.all(np.abs(params - windows.get("params", params)) <= 0.002)
-    assert np.all(recipes.keep.std(axis=1) <= windows.get("std", 1))
+    assert np.all(allocations.keep.std(axis=1) <= windows.get("std", 1))
     assert np.all(np.abs(macs / params - windows.get("mcb", macs / params)) <= 0.1)
 
 
@@ -63,9 +63,9 @@ def test_the_share_of_random_recipes_is_that_of_a_plain_loop(resnet20):
     random, inside = np.random.default_rng(7), 0
     dense = kp.cost(resnet20).macs
     keep = 1 - random.uniform(0, 0.6, (300, len(resnet20.prunable)))
-    recipes = kp.spaces.Recipes(resnet20, keep)
+    allocations = kp.spaces.Allocations(resnet20, keep)
     for index in range(300):
-        inside += abs(kp.cost(resnet20, recipes.plan(index)).macs / dense - 0.5) <= 0.05
+        inside += abs(kp.cost(resnet20, allocations.plan(index)).macs / dense - 0.5) <= 0.05
     assert inside
     space = Space(resnet20, macs=0.5, delta=0.05)
     assert kp.spaces.acceptance(space, min_keep=0.4, draws=300, seed=7) == inside / 300
@@ -118,9 +118,19 @@ def test_a_model_with_the_arguments_of_its_space_is_still_taken(resnet20):
         share = kp.spaces.acceptance(resnet20, macs=0.5, delta=0.05, largest=0.6, draws=300, seed=7)
     assert share == kp.spaces.acceptance(space, min_keep=0.4, draws=300, seed=7)
     assert {one.filename for one in said} == {__file__} and len(said) == 2
-    assert len(kp.spaces.random_recipes(space, 2, min_keep=0.4)) == 2
+    assert len(kp.spaces.random_allocations(space, 2, min_keep=0.4)) == 2
     with pytest.raises(kp.PruneError, match="min_keep to be a fraction kept in"):
-        kp.spaces.random_recipes(space, 2, min_keep=1.0)
+        kp.spaces.random_allocations(space, 2, min_keep=1.0)
+
+
+def test_allocations_are_still_found_by_their_old_name(resnet20):
+    with pytest.warns(FutureWarning, match="Recipes is now Allocations") as said:
+        allocations = kp.spaces.Recipes(resnet20, np.full((1, len(resnet20.prunable)), 0.5))
+    assert type(allocations) is kp.spaces.Allocations and said[0].filename == __file__
+    with pytest.warns(FutureWarning, match="allocations=…"):
+        macs, _ = kp.spaces.costs(resnet20, recipes=allocations)
+    assert macs == kp.spaces.costs(resnet20, allocations)[0]
+    assert "Recipes" not in dir(kp.spaces)
 
 
 def test_a_model_of_which_nothing_can_go_is_refused():

@@ -12,9 +12,9 @@ from kerasprune.budgets.base import kept_number
 from kerasprune.search.allocations import channels_kept
 
 
-def drawn(graph: kp.ChannelGraph, number: int, seed: int = 0) -> kp.spaces.Recipes:
+def drawn(graph: kp.ChannelGraph, number: int, seed: int = 0) -> kp.spaces.Allocations:
     keep = 1 - np.random.default_rng(seed).random((number, len(graph.prunable)))
-    return kp.spaces.Recipes(graph, keep)
+    return kp.spaces.Allocations(graph, keep)
 
 
 def concatenated() -> keras.Model:
@@ -55,13 +55,13 @@ def sliced() -> keras.Model:
 )
 def test_costs_are_those_of_plans_and_of_built_models(make, coupling, number):
     graph = kp.trace(make(), coupling=coupling)
-    recipes = drawn(graph, number)
-    macs, params = kp.spaces.costs(graph, recipes)
+    allocations = drawn(graph, number)
+    macs, params = kp.spaces.costs(graph, allocations)
     for index in range(number):
-        expected = kp.cost(graph, recipes.plan(index))
+        expected = kp.cost(graph, allocations.plan(index))
         assert (macs[index], params[index]) == (expected.macs, expected.params)
     for index in range(3):
-        built = kp.cost(kp.rebuild(graph, recipes.plan(index), absorb=False))
+        built = kp.cost(kp.rebuild(graph, allocations.plan(index), absorb=False))
         assert (macs[index], params[index]) == (built.macs, built.params)
 
 
@@ -79,7 +79,7 @@ def test_a_free_input_side_is_counted_at_the_resolution_given():
     keep = np.full((1, len(kp.trace(model).prunable)), 0.5)
     with pytest.raises(kp.PruneError, match="Expected a resolution"):
         kp.spaces.costs(model, keep)
-    plan = kp.spaces.Recipes(kp.trace(model), keep).plan(0)
+    plan = kp.spaces.Allocations(kp.trace(model), keep).plan(0)
     assert kp.spaces.costs(model, keep, resolution=24)[0][0] == kp.cost(model, plan, resolution=24).macs
 
 
@@ -90,6 +90,6 @@ def test_what_is_no_recipe_of_the_model_is_refused():
         with pytest.raises(kp.PruneError, match=words):
             kp.spaces.costs(model, keep)
     with pytest.raises(kp.PruneError, match="other groups"):
-        kp.spaces.costs(model, kp.spaces.Recipes(kp.trace(other), [[0.5]]))
-    with pytest.raises(kp.PruneError, match="one of 1 recipes"):
-        kp.spaces.Recipes(kp.trace(other), [[0.5]]).plan(1)
+        kp.spaces.costs(model, kp.spaces.Allocations(kp.trace(other), [[0.5]]))
+    with pytest.raises(kp.PruneError, match="one of 1 allocations"):
+        kp.spaces.Allocations(kp.trace(other), [[0.5]]).plan(1)

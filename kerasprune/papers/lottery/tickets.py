@@ -15,6 +15,7 @@ from kerasprune.attaching import scope as scopes
 from kerasprune.attaching.granularity import Weight
 from kerasprune.attaching.masks import Masks, apply_masks, held
 from kerasprune.errors import formerly, is_number, nearest, raise_faults, whole_number_faults
+from kerasprune.papers.lottery.ablations import shuffled
 from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.reinitialise import reinitialise
 
@@ -104,11 +105,9 @@ def lottery(
     search = _TicketSearch(model, fit, rewind_epochs + epochs, scopes.get(scope), freeze, np.random.default_rng(seed))
     if rewind_epochs:
         search.fit(0, rewind_epochs)
-    early = search.model.get_weights()
-    begun = _Start(early, rewind_epochs)
-    dense = search.trained("dense", 1.0, begun, search.everything())
+    begun = search.model.get_weights(), rewind_epochs
+    dense = ticket = search.trained("dense", 1.0, begun, search.everything())
     tickets = [dense]
-    ticket = dense
     for fraction in keep:
         masks = search.smallest(ticket, fraction)
         ticket = search.trained("ticket", fraction, begun, masks)
@@ -116,32 +115,13 @@ def lottery(
         if controls_at is not None and fraction not in controls_at:
             continue
         if "random_reinit" in controls:
-            fresh = _Start(reinitialise(model, seed=search.seed()).get_weights(), 0)
+            fresh = reinitialise(model, seed=search.seed()).get_weights(), 0
             tickets.append(search.trained("random_reinit", fraction, fresh, masks))
         if "random_prune" in controls:
-            tickets.append(search.trained("random_prune", fraction, begun, shuffled(masks, search.seed())))
+            tickets.append(search.trained("random_prune", fraction, begun, shuffled(masks, seed=search.seed())))
         if "one_shot" in controls:
             tickets.append(search.trained("one_shot", fraction, begun, search.smallest(dense, fraction)))
     return tickets
-
-
-def shuffled(masks: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
-    """Returns masks that keep as many weights of each variable, chosen at random.
-
-    Args:
-        masks: `{variable path: which weights stay}`.
-        seed: Decides which.
-    """
-    generator = np.random.default_rng(seed)
-    return {path: generator.permutation(mask.ravel()).reshape(mask.shape) for path, mask in masks.items()}
-
-
-@dataclass(frozen=True)
-class _Start:
-    """Where a training begins: with which weights, at which epoch of the schedule."""
-
-    weights: Sequence[np.ndarray]
-    epoch: int
 
 
 class _TicketSearch:
@@ -183,17 +163,14 @@ class _TicketSearch:
         return self._masks.arrays()
 
     def trained(
-        self,
-        kind: str,
-        fraction: float,
-        begun: _Start,
-        masks: Mapping[str, np.ndarray],
+        self, kind: str, fraction: float, start: tuple[Sequence[np.ndarray], int], masks: Mapping[str, np.ndarray]
     ) -> Ticket:
-        """Trains from weights and masks to the end of the schedule."""
-        self.model.set_weights(begun.weights)
+        """Trains from weights at an epoch of the schedule, and masks, to its end."""
+        weights, epoch = start
+        self.model.set_weights(weights)
         apply_masks(self.model, masks)
         with held(self.model, masks):
-            accuracy = float(self.fit(begun.epoch, self._length))
+            accuracy = float(self.fit(epoch, self._length))
         size = sum(mask.size for mask in masks.values())
         kept = sum(int(mask.sum()) for mask in masks.values()) / size
         return Ticket(kind, fraction, kept, accuracy, masks, self.model.get_weights())

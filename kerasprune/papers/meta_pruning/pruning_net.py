@@ -102,15 +102,11 @@ class PruningNet(keras.Model):
         super().__init__(name=f"{graph.model.name}_pruning_net")
         self.body = graph.model
         self._seeds = keras.random.SeedGenerator(seed)
-        kept = self._number(widths.sizes, name="kept")
+        how = {"trainable": False, "autocast": False, "dtype": "float32", "name": "kept"}
+        kept = self.add_weight(shape=widths.sizes.shape, initializer=_starting(widths.sizes), **how)
         generators = _generators(widths, hidden, seed, self.add_weight)
         vars(self).update(_widths=widths, _kept=kept, _generators=generators, _cropped=_cropped(widths))  # untracked
         self.built = True
-
-    def _number(self, values: np.ndarray, name: str) -> keras.Variable:
-        """Returns a variable that holds numbers and is not trained."""
-        how = {"trainable": False, "autocast": False, "dtype": "float32", "name": name}
-        return self.add_weight(shape=values.shape, initializer=lambda shape, dtype: ops.cast(values, dtype), **how)
 
     @property
     def widths(self) -> Widths:

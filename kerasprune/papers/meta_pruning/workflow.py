@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 
-from kerasprune._keras import inner_layers
 from kerasprune.costs.cost import graph_at
 from kerasprune.data.batches import example_batches, image_side
 from kerasprune.defaults import DELTA, SAMPLES
@@ -19,7 +18,7 @@ from kerasprune.inlining.plain import plain
 from kerasprune.papers.meta_pruning.pruning_net import PruningNet, traced_alike
 from kerasprune.plans import Plan
 from kerasprune.populations.store import Store, TrainAndJudge, digest
-from kerasprune.reconstruction.recalibrate import recalibrate
+from kerasprune.reconstruction.recalibrate import recalibrate, trainable_norms
 from kerasprune.search.evolution import Evolution, Genes
 from kerasprune.search.search_plan import packed
 from kerasprune.search.width_search import RememberedScores, SearchedPlan, best_widths
@@ -122,7 +121,13 @@ def meta_pruning(
         Liu et al., MetaPruning, ICCV 2019, arXiv 1903.10258, §3 and Algorithm 1; settings of the authors' code.
     """
     judge = judge or (lambda candidate: fit(candidate, resolution=None, epochs=0, seed=seed))
-    _check(fit, judge, macs, net_epochs, epochs, seed)
+    faults = fraction_faults(macs=macs) + whole_number_faults(1, net_epochs=net_epochs)
+    faults += whole_number_faults(0, epochs=epochs, seed=seed)
+    if not callable(fit):
+        faults.append(f"Expected fit(model, *, resolution, epochs, seed) -> accuracy. Received: fit={fit!r}.")
+    if not callable(judge):
+        faults.append(f"Expected judge(model) -> accuracy. Received: judge={judge!r}.")
+    raise_faults("There can be no MetaPruning like this:", faults)
     dense = model.model if isinstance(model, ChannelGraph) else model
     batches = example_batches(dense, data, samples)
     fresh = traced_alike(reinitialise(plain(dense), seed=seed), model)
@@ -193,9 +198,7 @@ def search_widths(
     limit = widths.limit(macs, delta)
     batches = example_batches(widths.graph.model, data, samples)
     examples = [packed(net.body, batch) for batch in batches]
-    normed = any(
-        isinstance(each, keras.layers.BatchNormalization) and each.trainable for each in inner_layers(net.body)
-    )
+    normed = trainable_norms(net.body)
 
     def score(genes: Genes) -> float:
         slim = net.slim(genes)
@@ -225,13 +228,3 @@ def _train(
         lambda path, _: net.save_weights(path / WEIGHTS),
         lambda path: net.load_weights(path / WEIGHTS),
     )
-
-
-def _check(fit: Any, judge: Any, macs: float, net_epochs: int, epochs: int, seed: Any) -> None:
-    faults = fraction_faults(macs=macs) + whole_number_faults(1, net_epochs=net_epochs)
-    faults += whole_number_faults(0, epochs=epochs, seed=seed)
-    if not callable(fit):
-        faults.append(f"Expected fit(model, *, resolution, epochs, seed) -> accuracy. Received: fit={fit!r}.")
-    if not callable(judge):
-        faults.append(f"Expected judge(model) -> accuracy. Received: judge={judge!r}.")
-    raise_faults("There can be no MetaPruning like this:", faults)

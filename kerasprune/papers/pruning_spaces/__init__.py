@@ -4,25 +4,26 @@ He et al., Network Pruning Spaces, 2023; Li et al., EagleEye: Fast Sub-net Evalu
 
     mcb = c_macs ÷ c_params,   std = √(1/n Σ (kᵢ − k̄)²),   of the fractions kᵢ kept of the groups
 
-Read `space.py` (what is allowed), `sampling.py` and `rejection.py` (draws), `ratio.py` and `distribution.py` (what is
-measured), `ranking.py` (candidates judged without training), `explore.py` (a whole experiment).
+Read `space.py` (what is allowed), `sampling.py` (draws), `distribution.py` (what is measured), `ranking.py` (candidates
+judged without training), `explore.py` (a whole experiment).
 """
 
 from kerasprune.registry import lazy
 
 __getattr__, __dir__, __all__ = lazy(
     {
+        "Allocations": "kerasprune.search.allocations:Allocations",
         "EDF": "kerasprune.papers.pruning_spaces.distribution:EDF",
-        "Recipes": "kerasprune.search.allocations:Recipes",
         "Space": "kerasprune.papers.pruning_spaces.space:Space",
         "acceptance": "kerasprune.papers.pruning_spaces.sampling:acceptance",
         "costs": "kerasprune.search.counting:costs",
         "edf": "kerasprune.papers.pruning_spaces.distribution:edf",
         "mcb": "kerasprune.papers.pruning_spaces.distribution:mcb",
-        "random_recipes": "kerasprune.papers.pruning_spaces.sampling:random_recipes",
+        "random_allocations": "kerasprune.papers.pruning_spaces.sampling:random_allocations",
         "sample": "kerasprune.papers.pruning_spaces.sampling:sample",
         "uniform": "kerasprune.papers.pruning_spaces.sampling:uniform",
-    }
+    },
+    formerly={"Recipes": "Allocations", "random_recipes": "random_allocations"},
 )
 
 BRINGS = {

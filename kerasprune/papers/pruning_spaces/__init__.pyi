@@ -1,11 +1,11 @@
 # Written by tests/test_names.py from the table in __init__.py.
-from kerasprune.search.counting import costs as costs
 from kerasprune.papers.pruning_spaces.distribution import EDF as EDF
 from kerasprune.papers.pruning_spaces.distribution import edf as edf
 from kerasprune.papers.pruning_spaces.distribution import mcb as mcb
-from kerasprune.search.allocations import Recipes as Recipes
 from kerasprune.papers.pruning_spaces.sampling import acceptance as acceptance
-from kerasprune.papers.pruning_spaces.sampling import random_recipes as random_recipes
+from kerasprune.papers.pruning_spaces.sampling import random_allocations as random_allocations
 from kerasprune.papers.pruning_spaces.sampling import sample as sample
 from kerasprune.papers.pruning_spaces.sampling import uniform as uniform
 from kerasprune.papers.pruning_spaces.space import Space as Space
+from kerasprune.search.allocations import Allocations as Allocations
+from kerasprune.search.counting import costs as costs

@@ -40,7 +40,7 @@ def space(
     delta: Annotated[float | None, option("prune.space.delta")] = None,
     std: Annotated[
         str | None,
-        typer.Option(help="Largest standard deviations of the recipes, with commas, a space for each: 0.1,0.05,0.01."),
+        typer.Option(help="Largest standard deviations of allocations, with commas, a space for each: 0.1,0.05,0.01."),
     ] = None,
     mcb: Annotated[
         str | None, typer.Option(help="Window of (MACs / params) over the dense model's, such as 0.9,1.1.")
@@ -109,15 +109,15 @@ def space(
 
 
 def _print(folder: Path) -> None:
-    """Prints the best members, and where the others are."""
+    """Prints the best candidates, and where the others are."""
     from kerasprune.files import read_rows
-    from kerasprune.papers.pruning_spaces.explore import MEMBERS, PLANS
+    from kerasprune.papers.pruning_spaces.explore import CANDIDATES, PLANS
 
-    rows = read_rows(folder / MEMBERS)
+    rows = read_rows(folder / CANDIDATES)
     columns = ["space", "number", "macs", "params", "mcb", "std"]
     columns += [key for key in ("removed", "recalibrated", "reconstructed", "validation", "test") if key in rows[0]]
     print_table("", tuple(columns), [tuple(_cell(row[key]) for key in columns) for row in rows[:_SHOWN]])
-    typer.echo(f"{len(rows)} recipes: {folder / MEMBERS}; plans: {folder / PLANS}")
+    typer.echo(f"{len(rows)} candidates: {folder / CANDIDATES}; plans: {folder / PLANS}")
 
 
 def _cell(text: str) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.errors import PruneError
+from kerasprune.costs.cost import prunable_graph
+from kerasprune.errors import PruneError, formerly
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.search.allocations import Recipes, graph_of
+from kerasprune.search.allocations import Allocations
 from kerasprune.search.counting import costs
 
 
@@ -39,10 +40,10 @@ def edf(values: Any) -> EDF:
 
     `F(e) = 1/n · Σ_i 1[e_i < e]`
 
-    One space is better than another where its curve lies above: a recipe drawn from it is more likely to lose less.
+    One space is better than another where its curve lies above: what is drawn from it is more likely to lose less.
 
     Args:
-        values: A number for each member of the population.
+        values: A number for each candidate of the population.
 
     Returns:
         The function. `.values` has the sorted values, at which it steps.
@@ -68,28 +69,29 @@ def edf(values: Any) -> EDF:
     return EDF(found)
 
 
+@formerly(recipes="allocations")
 def mcb(
     model: keras.Model | ChannelGraph,
-    recipes: Recipes | np.ndarray,
+    allocations: Allocations | np.ndarray,
     *,
     resolution: int | None = None,
     macs_of: Mapping[str, int] = MappingProxyType({}),
 ) -> np.ndarray:
-    """Returns the mean computation budget of recipes.
+    """Returns the mean computation budget of allocations.
 
     `mCB = (MACs / params)_slim / (MACs / params)_dense`
 
     Args:
         model: The model, or its graph.
-        recipes: The recipes, or an array of fractions kept, recipes × prunable groups.
+        allocations: The allocations, or an array of fractions kept, allocations × prunable groups.
         resolution: Input side, in pixels, of a model whose side is free. Defaults to the model's own.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
 
     Returns:
-        A number for each recipe; 1 is that of the dense model.
+        A number for each allocation; 1 is that of the dense model.
 
     Raises:
-        PruneError: The recipes are of another model, or the input side is free and no resolution is given.
+        PruneError: The allocations are of another model, or the input side is free and no resolution is given.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -102,7 +104,7 @@ def mcb(
         He et al., Network Pruning Spaces, 2023, Eq. 2.
     """
     options = {"resolution": resolution, "macs_of": macs_of}
-    graph = graph_of(model)
-    (slim_macs, slim_params) = costs(graph, recipes, **options)
+    graph = prunable_graph(model)
+    (slim_macs, slim_params) = costs(graph, allocations, **options)
     (macs,), (params,) = costs(graph, np.ones((1, len(graph.prunable))), **options)
     return (slim_macs / slim_params) / (macs / params)

@@ -1,9 +1,10 @@
-"""`explore`: recipes from pruning spaces, ranked before training, trained, and how their results are distributed."""
+"""`explore`: candidates from pruning spaces, ranked before training, trained, and how their results are distributed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from kerasprune.defaults import READY
 from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
 from kerasprune.files import path_of, write_rows, write_text
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.papers.pruning_spaces import figures as pruning_spaces
-from kerasprune.papers.pruning_spaces.figures import Member
-from kerasprune.papers.pruning_spaces.sampling import sample
+from kerasprune.papers.pruning_spaces import figures
+from kerasprune.papers.pruning_spaces.figures import SpaceCandidate
+from kerasprune.papers.pruning_spaces.sampling import sample, uniform
 from kerasprune.papers.pruning_spaces.space import Space
 from kerasprune.populations.population import OF_THE_STORE, Population
 from kerasprune.recipes import loader, lookup, schema
@@ -23,24 +24,28 @@ from kerasprune.recipes.compare import check_dense, trust_of, version_of
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.run_folder import claim
-from kerasprune.search.allocations import Recipes
+from kerasprune.search.allocations import Allocations
 
-STORE, RECIPES, MEMBERS, PLANS = "population.sqlite", "recipes.csv", "members.csv", "plans"
-MEASURES = ("macs", "params", "mcb", "std")
-MEMBER = "kerasprune.papers.pruning_spaces.member"
+STORE, ALLOCATIONS, CANDIDATES, PLANS = "population.sqlite", "recipes.csv", "members.csv", "plans"
+FACTS = ("space", "macs", "params", "mcb", "std")
+MODULE = "kerasprune.papers.pruning_spaces.candidate"
+
+Row = dict[str, Any]
+Run = Callable[[str, list[Row]], list[Row]]
+"""`run(function, candidates)` returns what came out of each."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """The pruning spaces that recipes are drawn from, see `kp.spaces.sample`.
+    """The pruning spaces that allocations are drawn from, see `kp.spaces.sample`.
 
     Args:
         macs: Fraction of the multiply–adds that is kept, `± delta`. One of `macs` and `params` is given, or both.
         params: Fraction of the parameters that is kept, `± delta`.
         delta: Half the width of these windows. Defaults to 0.002.
-        std: Largest standard deviations of the recipes, a space for each. Defaults to none: one space of any.
+        std: Largest standard deviations of the allocations, a space for each. Defaults to none: one space of any.
         mcb: The window of the mean computation budget. Defaults to `None`: any.
-        n: Recipes of each space. Defaults to 100.
+        n: Allocations of each space. Defaults to 100.
         plan: `criterion` (`"l2"`), `coupling` (`"tied"`), `freeze` (none), as in a recipe. Defaults to these.
         size: Image side in pixels, if the model leaves it free. Defaults to that of the data.
         seed: Of the draw and of the trainings. Defaults to 0.
@@ -75,13 +80,13 @@ def explore(
     trust: bool | Sequence[str] = False,
     verbose: int = 1,
 ) -> Path:
-    """Draws recipes from pruning spaces; with data ranks and fine-tunes what they make of a model.
+    """Draws allocations from pruning spaces; with data ranks and fine-tunes what they make of a model.
 
     Args:
         model: Path of a `.keras` file.
         draw: The spaces, and how many are drawn from each.
         data: A data set as for `kerasprune prune --data`, or the `data` section of a recipe. Defaults to `None`: the
-            recipes are only drawn, and their plans written.
+            allocations are only drawn, and their plans written.
         ranked_by: Ways to judge slim models before training, see `kp.rank`; the first decides which are trained.
             Defaults to none.
         best: How many of each space are trained, those that rank highest. Defaults to `None`: all.
@@ -98,7 +103,7 @@ def explore(
         verbose: 0: silent; 1: what is finished. Defaults to 1.
 
     Returns:
-        The folder: `recipes.csv`, the fractions kept; `members.csv`, a row for each recipe with its measures, ranks
+        The folder: `recipes.csv`, the fractions kept; `members.csv`, a row for each candidate with its measures, ranks
         and results, the best first; `plans`, of the best; `distributions.svg`, `winning.svg`, `budgets.svg`.
 
     Raises:
@@ -142,17 +147,21 @@ def explore(
     drawn = _drawn(graph, base, draw)
     rows = _rows(graph, drawn)
     path = path_of(folder)
-    claim(path, [RECIPES], resume=resume)
+    claim(path, [ALLOCATIONS], resume=resume)
     path.mkdir(parents=True, exist_ok=True)
-    write_rows(path / RECIPES, [_fractions(row, graph) for row in rows])
+    fractions = [
+        {"space": row["space"], "number": row["number"], **dict(zip(graph.prunable, row["keep"], strict=True))}
+        for row in rows
+    ]
+    write_rows(path / ALLOCATIONS, fractions)
     if data is not None:
         population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
         population.forget_failures()
         shared = {"recipe": loader.dump(base), **trusted}
-        runs = _Runs(population, shared, version_of(model, base.data.name), draw.seed)
-        rows = runs.results(rows, tuple(ranked_by), best, start if finetune else None)
+        run = partial(_evaluated, population, version_of(model, base.data.name), shared)
+        rows = _results(run, draw.seed, rows, tuple(ranked_by), best, start if finetune else None)
         _draw(path, graph, rows, f"macs {draw.macs:g}" if draw.macs is not None else f"params {draw.params:g}")
-    write_rows(path / MEMBERS, [{key: cell for key, cell in row.items() if key != "keep"} for row in rows])
+    write_rows(path / CANDIDATES, [{key: cell for key, cell in row.items() if key != "keep"} for row in rows])
     for row in rows if data is None else rows[:shown]:
         drawn[row["space"]].plan(row["number"]).save(path / PLANS / f"{row['space']}-{row['number']:03d}.json")
     return path
@@ -194,8 +203,8 @@ def _graph(recipe: schema.Recipe) -> ChannelGraph:
     return experiment.traced(model, spec)
 
 
-def _drawn(graph: ChannelGraph, recipe: schema.Recipe, draw: Draw) -> dict[str, Recipes]:
-    """Returns the recipes of each space by its name."""
+def _drawn(graph: ChannelGraph, recipe: schema.Recipe, draw: Draw) -> dict[str, Allocations]:
+    """Returns the allocations of each space by its name."""
     named = recipe.prune.plan.criterion
     criterion = lookup.make("criterion", named.name, named.arguments)
     spaces = {f"STD-{each:g}": each for each in draw.std} or {"all" if draw.mcb is None else "mCB": None}
@@ -206,101 +215,83 @@ def _drawn(graph: ChannelGraph, recipe: schema.Recipe, draw: Draw) -> dict[str, 
     }
 
 
-def _rows(graph: ChannelGraph, drawn: Mapping[str, Recipes]) -> list[dict[str, Any]]:
-    """Returns a row for each recipe: where it is from, what it keeps, and its measures."""
-    space, rows = Space(graph), []
-    for name, recipes in drawn.items():
-        measures = space.measures(recipes.keep)
-        for number, keep in enumerate(recipes.keep.tolist()):
-            found = {measure: float(values[number]) for measure, values in measures.items()}
-            rows.append({"space": name, "number": number, "keep": keep, **found})
+def _rows(graph: ChannelGraph, drawn: Mapping[str, Allocations]) -> list[Row]:
+    """Returns a row for each allocation: where it is from, what it keeps, and its measures."""
+    space = Space(graph)
+    return [
+        {"space": name, "number": number, "keep": keep.tolist(), **measures}
+        for name, allocations in drawn.items()
+        for number, (keep, measures) in enumerate(zip(allocations.keep, space.rows(allocations.keep), strict=True))
+    ]
+
+
+def _results(
+    run: Run, seed: int, rows: list[Row], ways: tuple[str, ...], best: int | None, start: str | None
+) -> list[Row]:
+    """Returns the rows with what came out of each, the best on validation examples first.
+
+    Args:
+        run: Evaluates candidates.
+        seed: Of all.
+        rows: The candidates.
+        ways: How they are made ready to be ranked.
+        best: How many of each space are trained; `None` = all.
+        start: How they are made ready to be trained; `None`: they are not.
+    """
+    (dense,) = run("dense", [{}])
+    check_dense(dense)
+    sign = -1 if dense["measure"] == "accuracy" else 1
+
+    def added(function: str, rows: list[Row], judged: str, **more: Any) -> list[Row]:
+        """Returns rows with what a function returned for them, the best first."""
+        own = [{key: row[key] for key in ("space", "number", "keep")} | {"seed": seed, **more} for row in rows]
+        found = [{**row, **each} for row, each in zip(rows, run(function, own), strict=True)]
+        return sorted(found, key=lambda row: sign * row.get(judged, sign * np.inf))
+
+    if ways:
+        rows = added("ranked", rows, ways[0], by=list(ways))
+    if start is not None:
+        spaces = dict.fromkeys(row["space"] for row in rows)
+        chosen = [row for space in spaces for row in [row for row in rows if row["space"] == space][:best]]
+        others = [row for row in rows if not any(row is each for each in chosen)]
+        rows = added("trained", chosen, "validation", start=start) + others
+    judged = "validation" if start is not None else ways[0]
+    if not any(judged in row for row in rows):
+        raise PruneError(f"No candidate came to its end. The first says: {rows[0].get('error')}")
+    for row in rows:
+        if judged in row:
+            row["drop"] = sign * (row[judged] - dense["validation"])
+            row["dense"], row["measure"] = dense["validation"], dense["measure"]
     return rows
 
 
-def _fractions(row: Mapping[str, Any], graph: ChannelGraph) -> dict[str, Any]:
-    keep = dict(zip(graph.prunable, row["keep"], strict=True))
-    return {"space": row["space"], "number": row["number"], **keep}
-
-
-class _Runs:
-    """The runs of one exploration.
-
-    Args:
-        population: Where they are kept.
-        shared: Arguments of all.
-        version: Of the files that they read.
-        seed: Of all.
-    """
-
-    def __init__(self, population: Population, shared: Mapping[str, Any], version: str, seed: int) -> None:
-        self.population, self.shared, self.version, self.seed = population, shared, version, seed
-
-    def results(
-        self, rows: list[dict[str, Any]], ways: tuple[str, ...], best: int | None, start: str | None
-    ) -> list[dict[str, Any]]:
-        """Returns the rows with what came out of each, the best on validation examples first.
-
-        Args:
-            rows: The recipes.
-            ways: How they are made ready to be ranked.
-            best: How many of each space are trained; `None` = all.
-            start: How they are made ready to be trained; `None`: they are not.
-        """
-        (dense,) = self._run("dense", [{}])
-        check_dense(dense)
-        sign = -1 if dense["measure"] == "accuracy" else 1
-        if ways:
-            rows = self._added("ranked", rows, {"by": list(ways)})
-            rows = sorted(rows, key=lambda row: sign * row.get(ways[0], sign * np.inf))
-        if start is not None:
-            chosen = _first_of_each(rows, best)
-            done = self._added("trained", chosen, {"start": start})
-            done.sort(key=lambda row: sign * row.get("validation", sign * np.inf))
-            rows = done + [row for row in rows if not any(row["keep"] is one["keep"] for one in chosen)]
-        judged = "validation" if start is not None else ways[0]
-        if not any(judged in row for row in rows):
-            raise PruneError(f"No recipe came to its end. The first says: {rows[0].get('error')}")
-        for row in rows:
-            if judged in row:
-                row["drop"] = sign * (row[judged] - dense["validation"])
-                row["dense"], row["measure"] = dense["validation"], dense["measure"]
-        return rows
-
-    def _added(self, function: str, rows: list[dict[str, Any]], more: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Returns rows with what a function returned for them."""
-        own = [{key: row[key] for key in ("space", "number", "keep")} | {"seed": self.seed, **more} for row in rows]
-        return [{**row, **found} for row, found in zip(rows, self._run(function, own), strict=True)]
-
-    def _run(self, function: str, candidates: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Returns what came out of each candidate; an error where nothing did."""
-        arguments = [{**each, **self.shared} for each in candidates]
-        found = self.population.run(f"{MEMBER}:{function}", arguments, version=self.version)
-        told = (*OF_THE_STORE, *(arguments[0] if arguments else ()))
-        return [
-            {key: cell for key, cell in row.items() if key not in told}
-            | ({"error": row["error"]} if row["error"] else {})
-            for row in found
-        ]
-
-
-def _first_of_each(rows: list[dict[str, Any]], number: int | None) -> list[dict[str, Any]]:
-    """Returns the first rows of each space."""
-    spaces = dict.fromkeys(row["space"] for row in rows)
-    return [row for space in spaces for row in [row for row in rows if row["space"] == space][:number]]
+def _evaluated(
+    population: Population, version: str, shared: Mapping[str, Any], function: str, candidates: list[Row]
+) -> list[Row]:
+    """Returns what came out of each candidate; an error where nothing did."""
+    arguments = [{**each, **shared} for each in candidates]
+    found = population.run(f"{MODULE}:{function}", arguments, version=version)
+    told = (*OF_THE_STORE, *(arguments[0] if arguments else ()))
+    return [
+        {key: cell for key, cell in row.items() if key not in told} | ({"error": row["error"]} if row["error"] else {})
+        for row in found
+    ]
 
 
 def _draw(path: Path, graph: ChannelGraph, rows: Sequence[Mapping[str, Any]], regime: str) -> None:
     """Writes the figures of what was judged by accuracy."""
     done = [row for row in rows if row.get("measure") == "accuracy"]
-    members = [
-        Member(regime, row["space"], *(row[measure] for measure in MEASURES), 100 * row["drop"], tuple(row["keep"]))
+    candidates = [
+        SpaceCandidate(regime, drop=100 * row["drop"], keep=tuple(row["keep"]), **{key: row[key] for key in FACTS})
         for row in done
     ]
-    if not members:
+    if not candidates:
         return
-    levels = np.linspace(0.02, 1, 400)[:, None]
-    uniform = Space(graph).measures(np.repeat(levels, len(graph.prunable), axis=1))
-    write_text(path / "distributions.svg", pruning_spaces.distributions(members))
-    write_text(path / "winning.svg", pruning_spaces.winning(members))
-    curve = pruning_spaces.budgets(members, lambda kept: np.interp(kept, uniform["macs"], uniform["mcb"]))
-    write_text(path / "budgets.svg", curve)
+    line = Space(graph).measures(uniform(graph, np.linspace(0.02, 1, 400)).keep)
+    drawn = {
+        "distributions": figures.distributions(candidates),
+        "winning": figures.winning(candidates),
+        "budgets": figures.budgets(candidates, lambda kept: np.interp(kept, line["macs"], line["mcb"])),
+    }
+    for name, svg in drawn.items():
+        write_text(path / f"{name}.svg", svg)

@@ -1,4 +1,4 @@
-"""`rank`: which of many recipes is best before any of them is trained; `eagle_eye`: the method that does so."""
+"""`rank`: which of many allocations is best before any of them is trained; `eagle_eye`: the method that does so."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from kerasprune.costs.cost import prunable_graph
 from kerasprune.data.examples import Examples
 from kerasprune.defaults import BATCH, DELTA, READY, SAMPLES
-from kerasprune.errors import PruneError, choice_faults, formerly, raise_faults, seed_faults, whole_number_faults
+from kerasprune.errors import PruneError, choice_faults, formerly, raise_faults, seed_faults, warn, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.papers.pruning_spaces.sampling import kept_of, random_recipes
+from kerasprune.papers.pruning_spaces.sampling import kept_of, random_allocations
 from kerasprune.papers.pruning_spaces.space import Space
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.recalibrate import recalibrate
-from kerasprune.search.allocations import Recipes, graph_of
+from kerasprune.search.allocations import Allocations
 from kerasprune.steps.judge import Judge, check_examples
 from kerasprune.steps.objective import of_model
 from kerasprune.steps.ready import made_ready
@@ -32,24 +33,30 @@ class Ranking:
     """What `rank` found.
 
     Args:
-        recipes: The recipes.
+        allocations: The allocations.
         scores: A number for each; higher = better.
         measure: What they are: `"accuracy"`, or minus the `"loss"` or the `"error"` of the outputs.
     """
 
-    recipes: Recipes
+    allocations: Allocations
     scores: np.ndarray
     measure: str
 
     @property
     def order(self) -> np.ndarray:
-        """The numbers of the recipes, the best first; of equal ones the lower number."""
+        """The numbers of the allocations, the best first; of equal ones the lower number."""
         return np.argsort(-self.scores, kind="stable")
 
     @property
+    def recipes(self) -> Allocations:
+        """The allocations, by their old name."""
+        warn("ranking.recipes is now ranking.allocations: the old name goes with the next release.", FutureWarning)
+        return self.allocations
+
+    @property
     def plan(self) -> Plan:
-        """The plan of the best recipe."""
-        return self.recipes.plan(int(self.order[0]))
+        """The plan of the best allocation."""
+        return self.allocations.plan(int(self.order[0]))
 
 
 class Chosen(NamedTuple):
@@ -60,9 +67,10 @@ class Chosen(NamedTuple):
     ranking: Ranking
 
 
+@formerly(recipes="allocations")
 def rank(
     model: keras.Model | ChannelGraph,
-    recipes: Recipes,
+    allocations: Allocations,
     data: Any,
     *,
     by: str = "recalibrated",
@@ -73,11 +81,11 @@ def rank(
     batch: int = BATCH,
     seed: int = 0,
 ) -> Ranking:
-    """Ranks recipes by what their slim models do right after removal, before any training.
+    """Ranks allocations by what their slim models do right after removal, before any training.
 
     Args:
         model: The trained model, which is left untouched, or its graph.
-        recipes: The recipes, of `kp.spaces.sample` say.
+        allocations: The allocations, of `kp.spaces.sample` say.
         data: What slim models are made ready with, as for `kp.reconstruct`; arrays, or batches that can be read again.
         by: How a slim model is made ready: `"removed"`: not at all; `"recalibrated"`: statistics of BatchNorm anew;
             `"reconstructed"`: kernels solved by least squares. Defaults to `"recalibrated"`.
@@ -94,15 +102,15 @@ def rank(
         The scores: `.order`, `.plan`, `.scores`.
 
     Raises:
-        PruneError: An argument is out of range, there are no recipes, or the measure cannot be had.
+        PruneError: An argument is out of range, there are no allocations, or the measure cannot be had.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
         >>> dense = keras.layers.Dense
         >>> model = keras.Sequential([keras.Input((4,)), dense(8, "relu"), dense(8, "relu"), dense(2)])
-        >>> recipes = kp.spaces.sample(kp.spaces.Space(model, params=0.5, delta=0.05), n=4)
+        >>> allocations = kp.spaces.sample(kp.spaces.Space(model, params=0.5, delta=0.05), n=4)
         >>> x = np.random.default_rng(0).normal(size=(200, 4)).astype("float32")
-        >>> kp.rank(model, recipes, x, by="reconstructed").scores.shape
+        >>> kp.rank(model, allocations, x, by="reconstructed").scores.shape
         (4,)
 
     Reference:
@@ -110,29 +118,27 @@ def rank(
     """
     faults = choice_faults(READY, by=by) + whole_number_faults(1, samples=samples, batch=batch)
     faults += seed_faults(seed=seed) + ([] if measure is None else choice_faults(MEASURES, measure=measure))
-    if not isinstance(recipes, Recipes) or not len(recipes):
-        faults.append(f"Expected recipes, of kp.spaces.sample say. Received: recipes={recipes!r}.")
-    raise_faults("The recipes cannot be ranked:", faults)
-    graph = graph_of(model)
+    if not isinstance(allocations, Allocations) or not len(allocations):
+        faults.append(f"Expected allocations, of kp.spaces.sample say. Received: allocations={allocations!r}.")
+    raise_faults("The allocations cannot be ranked:", faults)
+    graph = prunable_graph(model)
     examples = Examples(data, batch)
     objective = of_model(graph.model, loss)
     judge = Judge(graph.model, objective, examples if validation is None else Examples(validation, batch))
     check_examples(graph.model, objective, judge.examples)
     dense = judge.step("dense", graph.model)
-    found = measure or next(name for name in MEASURES if _has(dense, name))
-    if not _has(dense, found):
+    found = measure or next(name for name in MEASURES if _score(dense, name) is not None)
+    if _score(dense, found) is None:
         raise PruneError(
             f"Expected what {found!r} takes: labels in validation, and a model compiled with it. Received: "
             f"measure={measure!r}, and there are {sorted(dense.metrics) or 'no metrics'}. Compile the model, or leave "
             "measure out."
         )
     scores = []
-    for number in range(len(recipes)):
-        plan = recipes.plan(number)
-        slim = rebuild(graph, plan)
-        slim = made_ready(by, judge, slim, plan, examples.inputs, samples=samples, seed=seed, slack=0.0)
+    for plan in map(allocations.plan, range(len(allocations))):
+        slim = made_ready(by, judge, rebuild(graph, plan), plan, examples.inputs, samples=samples, seed=seed, slack=0.0)
         scores.append(_score(judge.step(by, slim), found))
-    return Ranking(recipes, np.array(scores), found)
+    return Ranking(allocations, np.array(scores), found)
 
 
 @formerly(largest=("min_keep", kept_of))
@@ -154,9 +160,9 @@ def eagle_eye(
     resolution: int | None = None,
     seed: int = 0,
 ) -> Chosen:
-    """EagleEye: random recipes of one cost, the statistics of BatchNorm taken anew, the best of them to be fine-tuned.
+    """EagleEye: random allocations of one cost, statistics of BatchNorm taken anew, the best of them to be fine-tuned.
 
-    Each group keeps a fraction drawn from `[min_keep, 1]`; recipes of another cost are thrown away.
+    Each group keeps a fraction drawn from `[min_keep, 1]`; allocations of another cost are thrown away.
 
     Args:
         model: The trained model, which is left untouched, or its graph.
@@ -164,7 +170,7 @@ def eagle_eye(
         macs: Fraction of the multiply–adds that stay, `± delta`. One of `macs` and `params` is given.
         params: Fraction of the parameters that stay, `± delta`.
         delta: Half the width of the window. Defaults to 0.005.
-        n: Number of recipes that are judged. Defaults to 100; the paper has 1000.
+        n: Number of allocations that are judged. Defaults to 100; the paper has 1000.
         min_keep: The smallest fraction that a group may keep. Defaults to 0.3.
         criterion: Which channels stay. Defaults to `"l1"`, as in the paper.
         validation: What slim models are judged on, apart from the test examples. Defaults to `data`.
@@ -173,13 +179,13 @@ def eagle_eye(
         samples: Examples that the statistics are taken from. Defaults to 1000.
         batch: Examples per batch, of arrays. Defaults to 128.
         resolution: Input side, in pixels, of a model whose side is free. Defaults to the model's own.
-        seed: Of the recipes. Defaults to 0.
+        seed: Of the allocations. Defaults to 0.
 
     Returns:
         `(slim, plan, ranking)`: the best slim model, its statistics taken anew, compiled where the dense one is.
 
     Raises:
-        PruneError: An argument is out of range, there is no BatchNorm, or random recipes miss the window.
+        PruneError: An argument is out of range, there is no BatchNorm, or random allocations miss the window.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -196,9 +202,9 @@ def eagle_eye(
     if macs is None and params is None:
         raise PruneError("Expected macs or params, the fraction of the dense model's that stays. Received: neither.")
     space = Space(model, macs=macs, params=params, delta=delta, criterion=criterion, resolution=resolution)
-    recipes = random_recipes(space, n, min_keep=min_keep, seed=seed)
+    allocations = random_allocations(space, n, min_keep=min_keep, seed=seed)
     options = {"validation": validation, "measure": measure, "loss": loss, "samples": samples, "batch": batch}
-    ranking = rank(space.graph, recipes, data, by="recalibrated", **options, seed=seed)
+    ranking = rank(space.graph, allocations, data, by="recalibrated", **options, seed=seed)
     plan, dense = ranking.plan, space.graph.model
     slim = recalibrate(rebuild(space.graph, plan), Examples(data, batch).inputs, samples=samples)
     if dense.compiled:
@@ -206,15 +212,9 @@ def eagle_eye(
     return Chosen(slim, plan, ranking)
 
 
-def _has(step: StepReport, measure: str) -> bool:
-    """Returns whether a measured model has a measure."""
-    if measure == "error":
-        return step.error is not None
-    return "loss" in step.metrics if measure == "loss" else accuracy_of(step.metrics) is not None
-
-
-def _score(step: StepReport, measure: str) -> float:
-    """Returns how good a model is; higher = better."""
-    if measure == "error":
-        return -step.error
-    return -step.metrics["loss"] if measure == "loss" else accuracy_of(step.metrics)
+def _score(step: StepReport, measure: str) -> float | None:
+    """Returns how good a model is, higher = better; `None` where it does not have the measure."""
+    if measure == "accuracy":
+        return accuracy_of(step.metrics)
+    lost = step.error if measure == "error" else step.metrics.get("loss")
+    return None if lost is None else -lost

@@ -1,4 +1,4 @@
-"""Allocations of a space: drawn around the uniform one (`sample`), or at random (`random_recipes`)."""
+"""Allocations of a space: drawn around the uniform one (`sample`), or at random (`random_allocations`)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasprune.costs.cost import prunable_graph
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import (
     PruneError,
@@ -21,10 +22,10 @@ from kerasprune.errors import (
 )
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.papers.pruning_spaces.space import Space, Window, of_space
-from kerasprune.search.allocations import Recipes, graph_of
+from kerasprune.search.allocations import Allocations, bisected
 
 LEAST = 0.01  # the smallest fraction kept that is drawn
-_WIDEST = 0.5  # half the width of what is drawn around the uniform recipe, where no deviation is asked for
+_WIDEST = 0.5  # half the width of what is drawn around the uniform allocation, where no deviation is asked for
 _BISECTIONS = 16
 _TILTS = 12
 _ROUNDS = 40
@@ -35,10 +36,10 @@ Keep = Callable[[np.ndarray], np.ndarray]
 
 
 @of_space
-def sample(space: Space, *, n: int = 100, seed: int | None = 0) -> Recipes:
-    """Draws recipes from a pruning space: how much of every group stays, at a given cost.
+def sample(space: Space, *, n: int = 100, seed: int | None = 0) -> Allocations:
+    """Draws allocations from a pruning space: how much of every group stays, at a given cost.
 
-    Small random numbers are added to a uniform recipe, whose level is then turned until the cost is met:
+    Small random numbers are added to a uniform allocation, whose level is then turned until the cost is met:
 
         keep_g = level + noise_g + tilt · (how much more of the MACs than of the parameters group g has)
 
@@ -47,27 +48,27 @@ def sample(space: Space, *, n: int = 100, seed: int | None = 0) -> Recipes:
 
     Args:
         space: The space, with a window of `macs` or of `params`, or of both.
-        n: Number of recipes, no two of which keep equally many channels in all groups. Defaults to 100.
+        n: Number of allocations, no two of which keep equally many channels in all groups. Defaults to 100.
         seed: Of the draw. Defaults to 0.
 
     Returns:
-        The recipes: `.groups`, `.keep`, `.plan(i)`.
+        The allocations: `.groups`, `.keep`, `.plan(i)`.
 
     Raises:
-        PruneError: An argument is out of range, or there are not as many such recipes; the message says what is there.
+        PruneError: An argument is out of range, or there are not as many allocations; the message says what is there.
 
     Example:
         >>> import kerasprune as kp
         >>> model = kp.models.resnet_cifar(20, input_shape=(32, 32, 3))
-        >>> recipes = kp.spaces.sample(kp.spaces.Space(model, macs=0.25, std=0.05), n=5)
-        >>> len(recipes), recipes.plan(0).keep.keys() == set(recipes.groups)
+        >>> allocations = kp.spaces.sample(kp.spaces.Space(model, macs=0.25, std=0.05), n=5)
+        >>> len(allocations), allocations.plan(0).keep.keys() == set(allocations.groups)
         (5, True)
         >>> dense = kp.cost(model).macs
-        >>> [abs(kp.cost(model, recipes.plan(i)).macs / dense - 0.25) < 0.002 for i in range(5)]
+        >>> [abs(kp.cost(model, allocations.plan(i)).macs / dense - 0.25) < 0.002 for i in range(5)]
         [True, True, True, True, True]
 
     Reference:
-        He et al., Network Pruning Spaces, 2023, Section 3.1: recipes around the uniform one; Section 4: `c_mCB`.
+        He et al., Network Pruning Spaces, 2023, Section 3.1: allocations around the uniform one; Section 4: `c_mCB`.
     """
     raise_faults("Nothing can be sampled:", whole_number_faults(1, n=n) + seed_faults(seed=seed))
     if not {"macs", "params"} & space.windows.keys():
@@ -80,23 +81,23 @@ def sample(space: Space, *, n: int = 100, seed: int | None = 0) -> Recipes:
         batch = max(_BATCH, min(4 * (n - len(found)), _AT_ONCE))
         keep = proposed(space, random, batch)
         drawn += batch
-        whole = Recipes(space.graph, keep[space.contains(keep)])
+        whole = Allocations(space.graph, keep[space.contains(keep)])
         for row, channels in zip(whole.keep, whole.channels, strict=True):
             found.setdefault(channels.tobytes(), row)
         if len(found) >= n:
-            return Recipes(space.graph, np.array(list(found.values())[:n]), space.criterion)
+            return Allocations(space.graph, np.array(list(found.values())[:n]), space.criterion)
     raise PruneError(
-        f"Expected a space that holds n={n} recipes: {len(found)} different ones were found in {drawn:,} draws. "
+        f"Expected a space that holds n={n} allocations: {len(found)} different ones were found in {drawn:,} draws. "
         f"Received: {space!r}. {_nearest(space)}Ask for fewer, or for a larger delta or std."
     )
 
 
-def uniform(model: keras.Model | ChannelGraph, keep: Any, *, criterion: str | dict | Criterion = "l2") -> Recipes:
-    """Returns the recipes that keep the same fraction of every group.
+def uniform(model: keras.Model | ChannelGraph, keep: Any, *, criterion: str | dict | Criterion = "l2") -> Allocations:
+    """Returns the allocations that keep the same fraction of every group.
 
     Args:
         model: The model, or its graph.
-        keep: The fractions, one for each recipe.
+        keep: The fractions, one for each allocation.
         criterion: What says which channels of a group stay; one that needs no data. Defaults to `"l2"`.
 
     Raises:
@@ -108,14 +109,15 @@ def uniform(model: keras.Model | ChannelGraph, keep: Any, *, criterion: str | di
         >>> uniform(keras.Sequential([keras.Input((4,)), dense(8), dense(8), dense(2)]), [0.5]).channels.tolist()
         [[4, 4]]
     """
-    fractions = list(np.atleast_1d(np.asarray(keep, float)).tolist())
-    raise_faults("These are no uniform recipes:", [fault for each in fractions for fault in fraction_faults(keep=each)])
-    graph = graph_of(model)
-    return Recipes(graph, np.repeat(np.array(fractions)[:, None], len(graph.prunable), axis=1), criterion)
+    fractions = np.atleast_1d(np.asarray(keep, float))
+    faults = [fault for each in fractions.tolist() for fault in fraction_faults(keep=each)]
+    raise_faults("These are no uniform allocations:", faults)
+    graph = prunable_graph(model)
+    return Allocations(graph, np.repeat(fractions[:, None], len(graph.prunable), axis=1), criterion)
 
 
 def proposed(space: Space, random: np.random.Generator, number: int) -> np.ndarray:
-    """Returns recipes around the uniform one whose costs are turned into the windows of a space.
+    """Returns allocations around the uniform one whose costs are turned into the windows of a space.
 
     Args:
         space: The space, with a window of `macs` or of `params`.
@@ -123,7 +125,7 @@ def proposed(space: Space, random: np.random.Generator, number: int) -> np.ndarr
         number: How many.
 
     Returns:
-        Recipes × groups: fractions kept, not all of which lie in the space.
+        Allocations × groups: fractions kept, not all of which lie in the space.
     """
     groups = len(space.graph.prunable)
     amplitude = space.windows["std"].most * 3**0.5 if "std" in space.windows else _WIDEST * random.random((number, 1))
@@ -139,7 +141,7 @@ def proposed(space: Space, random: np.random.Generator, number: int) -> np.ndarr
 
 
 def _aims(space: Space, random: np.random.Generator, number: int) -> dict[str, np.ndarray]:
-    """Returns where in their windows each recipe is to lie: `macs` or `params`, or first one and then the other."""
+    """Returns where in their windows each allocation is to lie: `macs` or `params`, or first one and then the other."""
 
     def inside(window: Window) -> np.ndarray:
         return random.uniform(max(window.least, 0.0), window.most, number)
@@ -154,38 +156,34 @@ def _aims(space: Space, random: np.random.Generator, number: int) -> dict[str, n
 
 
 def _levelled(space: Space, noise: np.ndarray, measure: str, aim: np.ndarray) -> np.ndarray:
-    """Returns the recipes `level + noise`, of which the level is bisected until the measure is met."""
+    """Returns the allocations `level + noise`, of which the level is bisected until the measure is met."""
+
+    def at(level: np.ndarray) -> np.ndarray:
+        return np.clip(level[:, None] + noise, LEAST, 1.0)
+
     low, high = np.full(len(noise), LEAST - 1.0), np.full(len(noise), 2.0 - LEAST)
-    for _ in range(_BISECTIONS):
-        level = (low + high) / 2
-        below = space.measures(_at(level, noise))[measure] < aim
-        low, high = np.where(below, level, low), np.where(below, high, level)
-    ends = [_at(level, noise) for level in (low, high)]
+    levels = bisected(low, high, _BISECTIONS, lambda level: space.measures(at(level))[measure] < aim)
+    ends = [at(level) for level in levels]
     missed = [np.abs(space.measures(each)[measure] - aim) for each in ends]
     return np.where((missed[0] < missed[1])[:, None], *ends)
 
 
 def _tilted(space: Space, noise: np.ndarray, direction: np.ndarray, aims: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Returns recipes that meet two measures: for every tilt the level meets the first, the tilt meets the second."""
-    (first, one), (second, two) = aims.items()
-    low, high = -np.ones(len(noise)), np.ones(len(noise))
-    for _ in range(_TILTS):
-        middle = (low + high) / 2
-        keep = _levelled(space, noise + middle[:, None] * direction, first, one)
-        above = space.measures(keep)[second] > two
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return _levelled(space, noise + high[:, None] * direction, first, one)
+    """Returns allocations that meet two measures: at every tilt the level meets the first, the tilt the second."""
+    (first, aim), (second, limit) = aims.items()
 
+    def at(tilts: np.ndarray) -> np.ndarray:
+        return _levelled(space, noise + tilts[:, None] * direction, first, aim)
 
-def _at(level: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    return np.clip(level[:, None] + noise, LEAST, 1.0)
+    ones = np.ones(len(noise))
+    return at(bisected(-ones, ones, _TILTS, lambda tilts: space.measures(at(tilts))[second] > limit)[1])
 
 
 def tilt(space: Space, measure: str, aim: np.ndarray) -> np.ndarray:
     """Returns the direction in which the other measure falls while `measure` stays: mean 0, standard deviation 1.
 
     It is how much more of `measure` than of the other a group has: the difference of the shares by which the two fall
-    when the group shrinks, at the uniform recipe of that cost.
+    when the group shrinks, at the uniform allocation of that cost.
     """
     groups = len(space.graph.prunable)
     middle = _levelled(space, np.zeros((1, groups)), measure, np.mean(aim, keepdims=True))
@@ -198,7 +196,7 @@ def tilt(space: Space, measure: str, aim: np.ndarray) -> np.ndarray:
 
 
 def _check_reachable(space: Space) -> None:
-    """Raises where a window lies beyond what any recipe has, or two windows contradict each other."""
+    """Raises where a window lies beyond what any allocation has, or two windows contradict each other."""
     groups = len(space.graph.prunable)
     least = space.measures(np.full((1, groups), LEAST))
     faults = [
@@ -217,29 +215,27 @@ def _check_reachable(space: Space) -> None:
 
 def _check_together(space: Space, first: str, aim: np.ndarray, others: list[str]) -> None:
     """Raises where the other measures cannot come near their windows while the first is met."""
-    scale = space.windows["std"].most if "std" in space.windows else 2.0
+    asked = space.windows
+    scale, limit = (asked["std"].most, f" and std {asked['std']}") if "std" in asked else (2.0, "")
     ends = _levelled(space, np.outer([-1.0, 1.0], scale * tilt(space, first, aim)), first, aim)
-    measures, faults = space.measures(ends), []
-    for name in others:
-        reached, asked = Window(*sorted(measures[name])), space.windows[name]
-        if asked.most < reached.least or asked.least > reached.most:
-            limit = f" and std {space.windows['std']}" if "std" in space.windows else ""
-            faults.append(
-                f"Expected windows that can be met together: with {first} {space.windows[first]}{limit}, {name} is "
-                f"about {reached}. Received: {name} {asked}. Move one of them, or leave one out."
-            )
+    reached = {name: Window(*sorted(values)) for name, values in space.measures(ends).items()}
+    faults = [
+        f"Expected windows that can be met together: with {first} {asked[first]}{limit}, {name} is about "
+        f"{reached[name]}. Received: {name} {asked[name]}. Move one of them, or leave one out."
+        for name in others
+        if asked[name].apart(reached[name])
+    ]
     raise_faults("The space is empty:", faults)
 
 
 def _nearest(space: Space) -> str:
-    """Returns a sentence on what the uniform recipes have near the windows."""
+    """Returns a sentence on what the uniform allocations have near the windows."""
     name = "macs" if "macs" in space.windows else "params"
     window = space.windows[name]
-    levels = np.linspace(LEAST, 1, 2000)[:, None]
-    shares = np.unique(space.measures(np.repeat(levels, len(space.graph.prunable), axis=1))[name])
+    shares = np.unique(space.measures(uniform(space.graph, np.linspace(LEAST, 1, 2000)).keep)[name])
     middle = (window.least + window.most) / 2
     near = np.sort(shares[np.argsort(np.abs(shares - middle))[:4]])
-    return f"Uniform recipes near it keep {', '.join(f'{share:.4f}' for share in near)} of the {name}. "
+    return f"Uniform allocations near it keep {', '.join(f'{share:.4f}' for share in near)} of the {name}. "
 
 
 def kept_of(largest: Any) -> Any:
@@ -250,15 +246,15 @@ def kept_of(largest: Any) -> Any:
 @formerly(largest=("min_keep", kept_of))
 @of_space
 def acceptance(space: Space, *, min_keep: float = 0.1, draws: int = 100_000, seed: int | None = 0) -> float:
-    """Returns what share of the recipes that are drawn at random lies in a space.
+    """Returns what share of the allocations that are drawn at random lies in a space.
 
     Each group keeps a fraction that is drawn from `[min_keep, 1]` by itself, as in EagleEye: the sampler that the paper
-    replaces, since most of its recipes miss a narrow window.
+    replaces, since most of its allocations miss a narrow window.
 
     Args:
         space: The space.
         min_keep: The smallest fraction that a group may keep, `1 − R` of the paper. Defaults to 0.1.
-        draws: Number of recipes drawn. Defaults to 100,000.
+        draws: Number of allocations drawn. Defaults to 100,000.
         seed: Of the draw. Defaults to 0.
 
     Returns:
@@ -278,57 +274,57 @@ def acceptance(space: Space, *, min_keep: float = 0.1, draws: int = 100_000, see
         Li et al., EagleEye, ECCV 2020, Section 3.3.
     """
     _check(1, min_keep, draws, seed)
-    drawn = _drawn(space, np.random.default_rng(seed), min_keep, draws)
-    return sum(int(space.contains(keep).sum()) for keep in drawn) / draws
+    return sum(map(len, _drawn_inside(space, min_keep, draws, seed))) / draws
 
 
 @formerly(largest=("min_keep", kept_of))
-def random_recipes(
+def random_allocations(
     space: Space,
     n: int,
     *,
     min_keep: float = 0.1,
     draws: int = 1_000_000,
     seed: int | None = 0,
-) -> Recipes:
-    """Returns recipes of a space, each fraction kept drawn from `[min_keep, 1]`; all others are thrown away.
+) -> Allocations:
+    """Returns allocations of a space, each fraction kept drawn from `[min_keep, 1]`; all others are thrown away.
 
     Args:
         space: The space.
-        n: Number of recipes.
+        n: Number of allocations.
         min_keep: The smallest fraction that a group may keep. Defaults to 0.1.
         draws: After how many it is given up. Defaults to 1,000,000.
         seed: Of the draw. Defaults to 0.
 
     Raises:
-        PruneError: An argument is out of range, or so many draws do not hold as many recipes of the space.
+        PruneError: An argument is out of range, or so many draws do not hold as many allocations of the space.
 
     Example:
         >>> import kerasprune as kp
         >>> model = kp.models.resnet_cifar(8, input_shape=(32, 32, 3))
-        >>> len(random_recipes(kp.spaces.Space(model, macs=0.3, delta=0.05), 10))
+        >>> len(random_allocations(kp.spaces.Space(model, macs=0.3, delta=0.05), 10))
         10
 
     Reference:
         Li et al., EagleEye, ECCV 2020, Section 3.3.
     """
     _check(n, min_keep, draws, seed)
-    random, found, inside = np.random.default_rng(seed), [], 0
-    for keep in _drawn(space, random, min_keep, draws):
-        found.append(keep[space.contains(keep)])
-        inside += len(found[-1])
-        if inside >= n:
-            return Recipes(space.graph, np.concatenate(found)[:n], space.criterion)
+    found: list[np.ndarray] = []
+    for inside in _drawn_inside(space, min_keep, draws, seed):
+        found.extend(inside)
+        if len(found) >= n:
+            return Allocations(space.graph, np.array(found[:n]), space.criterion)
     raise PruneError(
-        f"Expected n={n} recipes among draws={draws:,} random ones. Received: {inside}, of {space!r}. Ask for a larger "
-        f"delta or draws, for another min_keep than {min_keep}, or take kp.spaces.sample, which aims."
+        f"Expected n={n} allocations among draws={draws:,} random ones. Received: {len(found)}, of {space!r}. Ask for "
+        f"a larger delta or draws, for another min_keep than {min_keep}, or take kp.spaces.sample, which aims."
     )
 
 
-def _drawn(space: Space, random: np.random.Generator, min_keep: float, draws: int) -> Iterator[np.ndarray]:
-    groups = len(space.graph.prunable)
+def _drawn_inside(space: Space, min_keep: float, draws: int, seed: int | None) -> Iterator[np.ndarray]:
+    """Yields what lies in a space of so many random allocations."""
+    random, groups = np.random.default_rng(seed), len(space.graph.prunable)
     for begin in range(0, draws, _AT_ONCE):
-        yield 1 - random.uniform(0, 1 - min_keep, (min(_AT_ONCE, draws - begin), groups))
+        keep = 1 - random.uniform(0, 1 - min_keep, (min(_AT_ONCE, draws - begin), groups))
+        yield keep[space.contains(keep)]
 
 
 def _check(n: int, min_keep: float, draws: int, seed: int | None) -> None:

@@ -1,4 +1,4 @@
-"""`Space`: recipes of one model under constraints, each a window of one measure."""
+"""`Space`: allocations of one model under constraints, each a window of one measure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerasprune.costs.cost import check_counted, cost, graph_at
+from kerasprune.costs.cost import check_counted, cost, prunable_graph
 from kerasprune.criteria.base import Criterion
-from kerasprune.errors import Function, fraction_faults, is_number, raise_faults, warn
+from kerasprune.errors import Function, fraction_faults, interval_faults, is_number, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
-from kerasprune.search.allocations import Highest, graph_of
+from kerasprune.search.allocations import Highest
 from kerasprune.search.counting import Counting
 
 AROUND = 0.1  # of a mean computation budget that is given as one number, as in the paper
@@ -32,15 +32,19 @@ class Window(NamedTuple):
         """Returns for each value whether it lies inside."""
         return (values >= self.least - _ROUNDING) & (values <= self.most + _ROUNDING)
 
+    def apart(self, other: Window) -> bool:
+        """Says whether the two have nothing in common."""
+        return self.most < other.least or self.least > other.most
+
     def __str__(self) -> str:
         return f"{self.least:.4g} to {self.most:.4g}"
 
 
 @dataclass(eq=False, repr=False)
 class Space:
-    """The recipes of a model that meet constraints.
+    """The allocations of a model that meet constraints.
 
-    Four measures of a recipe are known, each of which may have a window: `macs` and `params`, the fractions of the
+    Four measures of an allocation are known, each of which may have a window: `macs` and `params`, the fractions of the
     dense model's multiply–adds and parameters that stay; `std`, the standard deviation of the fractions kept over the
     groups; `mcb`, the mean computation budget:
 
@@ -51,7 +55,7 @@ class Space:
         macs: Fraction of the multiply–adds that stay, `± delta`. Defaults to `None`: any.
         params: Fraction of the parameters that stay, `± delta`. Defaults to `None`: any.
         delta: Half the width of the windows of `macs` and `params`. Defaults to 0.002, as in the paper.
-        std: The largest standard deviation of a recipe. Defaults to `None`: any.
+        std: The largest standard deviation of an allocation. Defaults to `None`: any.
         mcb: The window of the mean computation budget, `(least, most)`; a number c stands for c ± 0.1. Defaults to
             `None`: any.
         criterion: What says which channels of a group stay; one that needs no data. Defaults to `"l2"`.
@@ -92,32 +96,40 @@ class Space:
         raise_faults("There is no such space:", _faults(given, self.delta, self.std, self.mcb))
         self.windows = {name: Window(each - self.delta, min(each + self.delta, 1.0)) for name, each in given.items()}
         if self.mcb is not None:
-            around = is_number(self.mcb)
-            ends = (self.mcb - AROUND, self.mcb + AROUND) if around else map(float, self.mcb)
-            self.windows["mcb"] = Window(*ends)
+            around = (self.mcb - AROUND, self.mcb + AROUND) if is_number(self.mcb) else map(float, self.mcb)
+            self.windows["mcb"] = Window(*around)
         if self.std is not None:
             self.windows["std"] = Window(0.0, float(self.std))
         raise_faults("There is no such space:", _contradictions(self.windows))
-        self.graph = graph_at(graph_of(self.model), None, self.resolution)
+        self.graph = prunable_graph(self.model, self.resolution)
         if {"macs", "mcb"} & self.windows.keys():
             check_counted(cost(self.graph, macs_of=self.macs_of), "macs= and mcb=")
         self.count = Counting(self.graph, Highest(self.graph, self.criterion), self.macs_of)
 
     def measures(self, keep: Any) -> dict[str, np.ndarray]:
-        """Returns `macs`, `params`, `mcb` and `std` of many recipes, an array each.
+        """Returns `macs`, `params`, `mcb` and `std` of many allocations, an array each.
 
         Args:
-            keep: Recipes × prunable groups: fractions kept.
+            keep: Allocations × prunable groups: fractions kept.
         """
         keep = np.asarray(keep, float)
         macs, params = self.count.shares_at(keep).T
         return {"macs": macs, "params": params, "mcb": macs / params, "std": keep.std(axis=1)}
 
-    def contains(self, keep: Any) -> np.ndarray:
-        """Returns for each recipe whether it meets all constraints.
+    def rows(self, keep: Any) -> list[dict[str, float]]:
+        """Returns the same measures, a row for each allocation.
 
         Args:
-            keep: Recipes × prunable groups: fractions kept.
+            keep: Allocations × prunable groups: fractions kept.
+        """
+        measures = self.measures(keep)
+        return [dict(zip(measures, row, strict=True)) for row in np.transpose(list(measures.values())).tolist()]
+
+    def contains(self, keep: Any) -> np.ndarray:
+        """Returns for each allocation whether it meets all constraints.
+
+        Args:
+            keep: Allocations × prunable groups: fractions kept.
         """
         measures = self.measures(keep)
         held = [window.holds(measures[name]) for name, window in self.windows.items()]
@@ -125,7 +137,7 @@ class Space:
 
     def __repr__(self) -> str:
         windows = ", ".join(f"{name} {window}" for name, window in self.windows.items())
-        return f"<Space of {self.graph.model.name!r}: {windows or 'all recipes'}>"
+        return f"<Space of {self.graph.model.name!r}: {windows or 'all allocations'}>"
 
 
 def of_space(function: Function) -> Function:
@@ -146,9 +158,7 @@ def of_space(function: Function) -> Function:
 
 def _faults(targets: Mapping[str, float], delta: float, std: float | None, mcb: Any) -> list[str]:
     """Returns what is wrong with the arguments of a space, one by one."""
-    faults = fraction_faults(**targets)
-    if not is_number(delta) or not 0 < delta < 1:
-        faults.append(f"Expected delta to be a number in (0, 1). Received: delta={delta!r}.")
+    faults = fraction_faults(**targets) + interval_faults("(0, 1)", "a number", delta=delta)
     if std is not None and (not is_number(std) or std < 0):
         faults.append(f"Expected std to be a standard deviation ≥ 0. Received: std={std!r}.")
     if mcb is not None and not _is_window(mcb) and not (is_number(mcb) and mcb > 0):
@@ -168,7 +178,7 @@ def _contradictions(windows: Mapping[str, Window]) -> list[str]:
         return []
     macs, params, mcb = (windows[name] for name in ("macs", "params", "mcb"))
     ratio = Window(max(macs.least, 0) / params.most, macs.most / max(params.least, 1e-12))
-    if ratio.least <= mcb.most and mcb.least <= ratio.most:
+    if not ratio.apart(mcb):
         return []
     return [
         f"Expected windows that can be met together: with macs {macs} and params {params}, mcb = macs / params is "

@@ -1,4 +1,4 @@
-"""The pruning stage of a pruning space: recipes of one cost are judged, some trained, and the best is the plan."""
+"""The pruning stage of a pruning space: allocations of one cost are judged, some trained, and the best is the plan."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import fit
 from kerasprune.recipes.stages.context import Run
 from kerasprune.reconstruction.recalibrate import trainable_norms
-from kerasprune.search.allocations import Recipes
+from kerasprune.search.allocations import Allocations
 from kerasprune.steps.ready import made_ready
 from kerasprune.surgery.rebuild import rebuild
 
@@ -26,21 +26,21 @@ TABLE = "space.csv"
 
 
 def choose(run: Run, model: keras.Model, spec: pruning.SpaceSection) -> Plan:
-    """Returns the plan of the best recipe of a space; the table of all, the best first, is `space.csv`.
+    """Returns the plan of the best allocation of a space; the table of all, the best first, is `space.csv`.
 
-    Every accuracy is written down at once: a run that was broken off goes on with the recipe that it was at.
+    Every accuracy is written down at once: a run that was broken off goes on with the candidate that it was at.
 
     Args:
         run: The run.
         model: The dense model.
         spec: What the recipe says.
     """
-    recipes = drawn(run, model, spec)
+    allocations = drawn(run, model, spec)
     judge = run.validation_judge
 
     def ready(number: int) -> keras.Model:
-        plan, examples = recipes.plan(number), run.plain_examples(model).inputs
-        slim = rebuild(recipes.graph, plan)
+        plan, examples = allocations.plan(number), run.plain_examples(model).inputs
+        slim = rebuild(allocations.graph, plan)
         options = {"samples": spec.samples, "seed": run.recipe.seed, "slack": run.slack}
         return made_ready(spec.judge, judge, slim, plan, examples, **options)
 
@@ -59,34 +59,28 @@ def choose(run: Run, model: keras.Model, spec: pruning.SpaceSection) -> Plan:
         return slim
 
     rounds = [f"round {turn}" for turn, _ in enumerate(spec.rounds, start=1)]
-    table = _Table(run, recipes, [spec.judge, *rounds])
+    table = _Table(run, allocations, [spec.judge, *rounds])
     with run.console.status("judge") as status:
 
         def shown(number: int) -> keras.Model:
-            status.update(f"judge recipe {number + 1} of {len(recipes)}")
+            status.update(f"judge candidate {number + 1} of {len(allocations)}")
             return ready(number)
 
-        ranked = table.add(spec.judge, range(len(recipes)), shown)
+        ranked = table.add(spec.judge, range(len(allocations)), shown)
     for name, training, best in zip(rounds, spec.rounds, spec.trained, strict=True):
         ranked = table.add(name, ranked[:best], partial(trained, name=name, training=training))
-    return recipes.plan(ranked[0])
+    return allocations.plan(ranked[0])
 
 
-def drawn(run: Experiment, model: keras.Model, spec: pruning.SpaceSection) -> Recipes:
-    """Returns the recipes of a space that a recipe's space section asks for.
+def drawn(run: Experiment, model: keras.Model, spec: pruning.SpaceSection) -> Allocations:
+    """Returns the allocations of a space that a recipe's space section asks for.
 
     Raises:
         PruneError: There are not as many.
     """
-    space = Space(
-        run.traced(model, spec),
-        macs=spec.macs,
-        params=spec.params,
-        delta=spec.delta,
-        std=spec.std,
-        mcb=spec.mcb,
-        criterion=lookup.make("criterion", spec.criterion.name, spec.criterion.arguments),
-    )
+    windows = {name: getattr(spec, name) for name in ("macs", "params", "delta", "std", "mcb")}
+    criterion = lookup.make("criterion", spec.criterion.name, spec.criterion.arguments)
+    space = Space(run.traced(model, spec), **windows, criterion=criterion)
     return sample(space, n=spec.n, seed=run.recipe.seed)
 
 
@@ -105,33 +99,31 @@ def rehearse(run: Experiment, model: keras.Model, spec: pruning.SpaceSection) ->
 
 
 class _Table:
-    """The recipes of a space with all that is known of them, on disk as soon as it is known.
+    """The candidates of a space with all that is known of them, on disk as soon as it is known.
 
     Args:
         run: The run.
-        recipes: Its recipes.
+        allocations: What they keep.
         columns: What they are judged as, one after another.
     """
 
-    def __init__(self, run: Run, recipes: Recipes, columns: Sequence[str]) -> None:
+    def __init__(self, run: Run, allocations: Allocations, columns: Sequence[str]) -> None:
         self._run, self._path, self._columns = run, run.folder.file(TABLE), columns
-        measures = Space(recipes.graph, criterion=recipes.criterion).measures(recipes.keep)
-        self._facts = [{name: float(each[n]) for name, each in measures.items()} for n in range(len(recipes))]
-        self._keep = [dict(zip(recipes.groups, row, strict=True)) for row in recipes.keep.tolist()]
+        self._facts = Space(allocations.graph, criterion=allocations.criterion).rows(allocations.keep)
+        self._keep = [dict(zip(allocations.groups, row, strict=True)) for row in allocations.keep.tolist()]
         earlier = {int(row["recipe"]): row for row in read_rows(self._path)}
-        cells = [earlier.get(number, {}) for number in range(len(recipes))]
+        cells = [earlier.get(number, {}) for number in range(len(allocations))]
         self._scores = [{name: float(each[name]) for name in columns if each.get(name)} for each in cells]
 
     def add(self, column: str, numbers: Iterable[int], model: Callable[[int], keras.Model]) -> list[int]:
-        """Judges the models of some recipes on validation examples, those not judged yet; returns the best first."""
+        """Judges the models of some candidates on validation examples, those not judged yet; returns the best first."""
         numbers = list(numbers)
         for number in numbers:
             if column not in self._scores[number]:
-                slim = model(number)
-                self._scores[number][column] = self._run.worth(slim)
+                self._scores[number][column] = self._run.worth(model(number))
                 self._write()
         ranked = sorted(numbers, key=lambda number: -self._scores[number][column])
-        best = f"recipe {ranked[0]}, {self._scores[ranked[0]][column]:.4g}"
+        best = f"candidate {ranked[0]}, {self._scores[ranked[0]][column]:.4g}"
         self._run.console.print(f"{column}: best of {len(ranked)} is {best}", highlight=False)
         return ranked
 
@@ -141,11 +133,9 @@ class _Table:
         def rank(number: int) -> list[float]:
             return [-self._scores[number].get(column, -math.inf) for column in reversed(self._columns)]
 
+        empty = dict.fromkeys(self._columns, "")
         rows = [
-            {"recipe": number, **self._facts[number], **self._cells(number), **self._keep[number]}
+            {"recipe": number, **self._facts[number], **empty, **self._scores[number], **self._keep[number]}
             for number in sorted(range(len(self._keep)), key=rank)
         ]
         write_rows(self._path, rows)
-
-    def _cells(self, number: int) -> dict[str, float | str]:
-        return {column: self._scores[number].get(column, "") for column in self._columns}

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import keras
 
-from kerasprune.costs.cost import graph_at
+from kerasprune.costs.cost import Count, ShareCounter, check_counted, cost, graph_at
 from kerasprune.errors import is_number, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
@@ -31,10 +31,10 @@ _MISSED = 0.05  # by how much a target may be missed without a word
 
 
 def built_as_asked(
+    graph: ChannelGraph,
     asked: Shares,
-    layers: CoupledLayers,
-    make: Callable[[Shares], Made],
-    shares: Callable[[Made], Shares],
+    make: Callable[[Mapping[str, float]], Made],
+    counted: Callable[[Made], Count],
     *,
     cap: bool = True,
 ) -> Made:
@@ -44,31 +44,40 @@ def built_as_asked(
     warning says how much of it is.
 
     Args:
+        graph: The graph of the dense model.
         asked: The shares asked for.
-        layers: The layers of the relaxed problem.
-        make: Makes something from budgets of the relaxed problem, as fractions.
-        shares: Says what it costs, of the dense model's costs.
+        make: Makes something from the density of each group.
+        counted: Says how many channels of each line it has.
         cap: Whether no layer may be denser than it is. Defaults to `True`.
 
     Raises:
-        PruneError: Not even the smallest network costs so little.
+        PruneError: Not even the smallest network costs so little, or multiply–adds are not known.
     """
-    _check_reachable(asked, shares(make(dict.fromkeys(asked, _LOWEST))))
+    asked = {key: float(share) for key, share in asked.items()}
+    layers = CoupledLayers.of(graph, macs="macs" in asked)
+    if "macs" in asked:
+        check_counted(cost(graph), "macs=")
+    counter = ShareCounter(graph, asked)
+
+    def built(budgets: Shares) -> tuple[Made, Shares]:
+        made = make(layers.densities(budgets, cap=cap))
+        return made, counter(graph, counted(made))
+
+    _check_reachable(asked, built(dict.fromkeys(asked, _LOWEST))[1])
     most = {key: 1.0 if cap else _WIDEST * fraction for key, fraction in asked.items()}
     budgets, best, nearest = dict(asked), None, float("inf")
     for _ in range(_TURNS):
-        made = make(budgets)
-        found = shares(made)
+        made, found = built(budgets)
         ratios = {key: found[key] / fraction for key, fraction in asked.items()}
         binding = [ratio for key, ratio in ratios.items() if ratio > 1 or key not in layers.unused(budgets, cap=cap)]
         distance = max((abs(ratio - 1) for ratio in binding), default=0.0)
         if distance < nearest:
-            best, nearest = made, distance
+            best, nearest = (made, found), distance
         if distance < _NEAR:
             break
         budgets = {key: min(budget / ratios[key], most[key]) for key, budget in budgets.items()}
-    _warn_where_missed(asked, shares(best))
-    return best
+    _warn_where_missed(asked, best[1])
+    return best[0]
 
 
 def share_faults(params: Any, macs: Any, largest: float) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from kerasprune.costs.cost import macs_of_kernel
 from kerasprune.graph.graph import ChannelGraph
+from kerasprune.graph.grouping import components
 from kerasprune.papers.synexp.synexp import densities
 
 _SLACK = 1e-9  # relative
@@ -91,20 +92,12 @@ class CoupledLayers:
 def _units(graph: ChannelGraph) -> tuple[list[int], dict[str, int]]:
     """Returns for every kernel, and for every group that kernels make, which of the coupled layers it belongs to."""
     place = {id(kernel): number for number, kernel in enumerate(graph.kernels)}
-    parent = list(range(len(place)))
-
-    def root(number: int) -> int:
-        while parent[number] != number:
-            number = parent[number]
-        return number
-
     makers = {name: [place[id(kernel)] for kernel, _, _ in graph.made_by(name)] for name in graph.groups}
     makes = {number for numbers in makers.values() for number in numbers}
+    ties = []
     for name, numbers in makers.items():  # a kernel that makes nothing filters what others have made
         readers = [place[id(kernel)] for kernel, _, _ in graph.read_by(name)]
-        numbers += [number for number in readers if number not in makes] if numbers else []
-        for other in numbers[1:]:
-            parent[root(other)] = root(numbers[0])
-    roots = [root(number) for number in range(len(place))]
-    order = {each: number for number, each in enumerate(dict.fromkeys(roots))}
-    return [order[each] for each in roots], {n: order[root(numbers[0])] for n, numbers in makers.items() if numbers}
+        coupled = numbers + [number for number in readers if number not in makes] if numbers else []
+        ties += [(np.full(len(coupled), coupled[:1]), np.array(coupled))] if coupled else []
+    unit = components(len(place), ties).tolist()
+    return unit, {name: unit[numbers[0]] for name, numbers in makers.items() if numbers}

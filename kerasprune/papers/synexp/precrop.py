@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod, sqrt
+from functools import partial
+from math import sqrt
 
 import keras
 import numpy as np
 
 from kerasprune.budgets.base import kept_number
-from kerasprune.costs.cost import ShareCounter, check_counted, cost, counter, graph_at
+from kerasprune.budgets.plan_request import Choice
+from kerasprune.costs.cost import counter, prunable_graph
 from kerasprune.errors import fraction_faults, nearest, raise_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
-from kerasprune.graph.trace import trace
-from kerasprune.papers.synexp.build_to_target import Shares, built_as_asked, given_shares, share_faults
-from kerasprune.papers.synexp.coupled_layers import CoupledLayers
+from kerasprune.papers.synexp.build_to_target import built_as_asked, given_shares, share_faults
+from kerasprune.papers.synexp.coupled_layers import CoupledLayers, kernel_costs
 from kerasprune.plans import Plan
-
-Choice = Mapping[str, np.ndarray]
 
 
 def precrop(
@@ -67,20 +66,10 @@ def precrop(
         section 4.1.
     """
     raise_faults("The model cannot be cropped:", share_faults(params, macs, 1))
-    asked = {key: float(share) for key, share in given_shares(params, macs).items()}
-    graph = _prunable(model, resolution)
-    layers = CoupledLayers.of(graph, macs="macs" in asked)
-    if "macs" in asked:
-        check_counted(cost(graph), "macs=")
-    share = ShareCounter(graph, asked)
-
-    def make(fractions: Shares) -> Choice:
-        return legal(graph, _first_channels(graph, layers.densities(fractions)))
-
-    def shares(choice: Choice) -> Shares:
-        return share(graph, counter(graph.alive(choice)))
-
-    return Plan.of(graph, built_as_asked(asked, layers, make, shares))
+    graph = prunable_graph(model, resolution, coupling="padded")
+    make = partial(_first_channels, graph)
+    choice = built_as_asked(graph, given_shares(params, macs), make, lambda choice: counter(graph.alive(choice)))
+    return Plan.of(graph, choice)
 
 
 def plan_of_densities(model: keras.Model | ChannelGraph, densities: Mapping[str, float]) -> Plan:
@@ -110,7 +99,7 @@ def plan_of_densities(model: keras.Model | ChannelGraph, densities: Mapping[str,
         Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
         section 3.2, appendix C.
     """
-    graph = _prunable(model, None)
+    graph = prunable_graph(model, coupling="padded")
     layers = CoupledLayers.of(graph, macs=False)
     faults = fraction_faults(**{f"densities[{path!r}]": density for path, density in densities.items()})
     faults += [
@@ -119,34 +108,19 @@ def plan_of_densities(model: keras.Model | ChannelGraph, densities: Mapping[str,
         if path not in layers.of_kernel
     ]
     raise_faults("The densities do not fit the model:", faults)
-    weights = {kernel.variable.path: prod(kernel.variable.shape) for kernel in graph.kernels}
-    whole, kept = np.zeros((2, len(weights)))
-    for path, unit in layers.of_kernel.items():
-        whole[unit] += weights[path]
-        kept[unit] += weights[path] * densities.get(path, 1.0)
-    found = {name: kept[unit] / whole[unit] for name, unit in layers.of_group.items()}
-    return Plan.of(graph, legal(graph, _first_channels(graph, found)))
-
-
-def _prunable(model: keras.Model | ChannelGraph, resolution: int | None) -> ChannelGraph:
-    """Returns the graph at a resolution.
-
-    Raises:
-        PruneError: None of its channels can be dropped.
-    """
-    graph = model if isinstance(model, ChannelGraph) else trace(model, coupling="padded")
-    graph = graph_at(graph, None, resolution)
-    graph.check_prunable()
-    return graph
+    weights, paths = kernel_costs(graph, macs=False)["params"], [kernel.variable.path for kernel in graph.kernels]
+    unit = [layers.of_kernel[path] for path in paths]
+    kept = np.bincount(unit, weights * [densities.get(path, 1.0) for path in paths])
+    density = kept / np.bincount(unit, weights)
+    found = {name: density[unit] for name, unit in layers.of_group.items()}
+    return Plan.of(graph, _first_channels(graph, found))
 
 
 def _first_channels(graph: ChannelGraph, densities: Mapping[str, float]) -> Choice:
-    """Returns the first `√p` of the channels of every group."""
+    """Returns the first `√p` of the channels of every group, and what else a legal choice needs."""
     densities = {**densities, **_of_zeros(graph, densities)}
-    return {
-        name: np.arange(kept_number(group.size, sqrt(densities.get(name, 1.0))))
-        for name, group in graph.prunable.items()
-    }
+    fractions = {name: sqrt(densities.get(name, 1.0)) for name in graph.prunable}
+    return legal(graph, {name: np.arange(kept_number(graph.groups[name].size, fractions[name])) for name in fractions})
 
 
 def _of_zeros(graph: ChannelGraph, densities: Mapping[str, float]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import keras
 
-from kerasprune.costs.cost import Cost, cost, shares_of
+from kerasprune.costs.cost import cost, shares_of
 from kerasprune.graph.trace import trace
 from kerasprune.models import get
 from kerasprune.papers.synexp.precrop import precrop
@@ -59,21 +59,15 @@ def rows_of(name: str) -> Iterator[Row]:
     billions, millions = DENSE[name]
     sizes = f"{dense.macs / 1e9:.2f} G, {dense.params / 1e6:.2f} M"
     yield Note(f"{name}, dense", f"{billions:.2f} G, {millions:.2f} M", sizes)
-    for params, macs in PRECROP[name]:
-        yield from _pair(f"Table 1, PreCrop {name}", (params, macs), dense, cost(cropped(model, params, macs)))
-    params, macs = PRECONFIG[name]
-    yield from _pair(
-        f"Table 2, PreConfig {name}", (params, macs), dense, cost(reconfigure(model, params=params, macs=macs))
-    )
+    built = [("Table 1, PreCrop", cropped, asked) for asked in PRECROP[name]]
+    built += [("Table 2, PreConfig", reconfigure, PRECONFIG[name])]
+    for table, make, (params, macs) in built:
+        ours = shares_of(cost(make(model, params=params, macs=macs)), dense)
+        for what, kept, share in (("parameters", params, ours["params"]), ("multiply–adds", macs, ours["macs"])):
+            yield Row(f"{table} {name}, {what} kept", 100 * kept, 100 * share, 100 * TOLERANCE * kept, " %")
 
 
 def cropped(model: keras.Model, params: float, macs: float) -> keras.Model:
     """Returns the model that PreCrop leaves."""
     graph = trace(model, coupling="padded")
     return rebuild(graph, precrop(graph, params=params, macs=macs), absorb=False)
-
-
-def _pair(what: str, paper: tuple[float, float], dense: Cost, built: Cost) -> Iterator[Row]:
-    shares = shares_of(built, dense)
-    for key, kept, ours in zip(("parameters", "multiply–adds"), paper, shares.values(), strict=True):
-        yield Row(f"{what}, {key} kept", 100 * kept, 100 * ours, 100 * TOLERANCE * kept, " %")

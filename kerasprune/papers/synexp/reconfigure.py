@@ -7,12 +7,11 @@ from math import sqrt
 
 import keras
 
-from kerasprune.costs.cost import ShareCounter, check_counted, cost, graph_at
+from kerasprune.costs.cost import graph_at
 from kerasprune.errors import PruneError, raise_faults, seed_faults
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.papers.synexp.build_to_target import Shares, built_as_asked, given_shares, share_faults
-from kerasprune.papers.synexp.coupled_layers import CoupledLayers
+from kerasprune.papers.synexp.build_to_target import built_as_asked, given_shares, share_faults
 from kerasprune.surgery.resize import GroupSizes, resize
 
 LARGEST = 16  # times the model's own costs: the most that can be asked for
@@ -61,25 +60,18 @@ def reconfigure(
         section 4.2.
     """
     raise_faults("The model cannot be reconfigured:", [*share_faults(params, macs, LARGEST), *seed_faults(seed=seed)])
-    asked = {key: float(share) for key, share in given_shares(params, macs).items()}
     graph = graph_at(model if isinstance(model, ChannelGraph) else trace(model), None, resolution)
-    counted = GroupSizes(graph)
-    free = [name for name in graph.groups if name not in counted.fixed]
+    sizes = GroupSizes(graph)
+    free = [name for name in graph.groups if name not in sizes.fixed]
     if not free or graph.coupling == "padded":
         raise PruneError(
             "Expected a model with channels whose number may change, with coupling 'tied' or 'free'. "
             f"Received: {graph.model.name!r}, {len(free)} such groups, coupling={graph.coupling!r}."
         )
-    layers = CoupledLayers.of(graph, macs="macs" in asked)
-    if "macs" in asked:
-        check_counted(cost(graph), "macs=")
-    share = ShareCounter(graph, asked)
 
-    def make(fractions: Shares) -> Mapping[str, int]:
-        found = layers.densities(fractions, cap=False)
-        return {name: max(round(sqrt(found[name]) * graph.groups[name].size), 1) for name in free if name in found}
+    def widths(densities: Mapping[str, float]) -> dict[str, int]:
+        made = [name for name in free if name in densities]
+        return {name: max(round(sqrt(densities[name]) * graph.groups[name].size), 1) for name in made}
 
-    def shares(widths: Mapping[str, int]) -> Shares:
-        return share(graph, counted.counter(widths))
-
-    return resize(graph, built_as_asked(asked, layers, make, shares, cap=False), seed)
+    new = built_as_asked(graph, given_shares(params, macs), widths, sizes.counter, cap=False)
+    return resize(graph, new, seed)

@@ -65,7 +65,7 @@ def densities(
         equations 5 and 6, section 4.2, appendix B.
     """
     given = {"alpha": (alpha, params), "beta": (beta, macs)}
-    raise_faults("The densities cannot be found:", _faults(given, alpha, params, macs, cap))
+    raise_faults("The densities cannot be found:", _faults(given, cap))
     constraints = [(np.asarray(costs, float), float(bound)) for costs, bound in given.values() if bound is not None]
     for costs, bound in constraints:  # one budget may leave the other unused
         found = _within(costs, costs, bound, cap)
@@ -146,12 +146,10 @@ def expectation(
     return float(len(factors) * widths[-1] * prod(factors))
 
 
-def _faults(
-    given: dict[str, tuple[Any, Any]], alpha: Any, params: float | None, macs: float | None, cap: bool
-) -> list[str]:
+def _faults(given: dict[str, tuple[Any, Any]], cap: bool) -> list[str]:
     """Returns what is wrong with the costs of layers and the budgets."""
     faults = []
-    if params is None and macs is None:
+    if all(bound is None for _, bound in given.values()):
         faults.append("Expected a budget: params, macs or both. Received: none.")
     lengths = {}
     for (name, (costs, bound)), budget in zip(given.items(), ("params", "macs"), strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import pi, sqrt
+from math import pi, prod, sqrt
 
 import numpy as np
 
@@ -92,21 +92,15 @@ def _some(generator: np.random.Generator, number: int, fraction: float) -> np.nd
     return generator.permutation(np.arange(number) < max(round(fraction * number), 1))
 
 
-def _weights(generator: np.random.Generator, widths: Sequence[int], densities: Sequence[float]) -> Iterator[np.ndarray]:
-    for before, after, p in zip(widths, widths[1:], densities, strict=False):
-        yield _some(generator, before * after, p).reshape(before, after)
+def _by_layer(shape_of: Callable[[int, int], tuple[int, int]]) -> Draw:
+    """Returns what draws masks layer by layer, in the shape of `shape_of(inputs, outputs)`; 1: all of an axis."""
 
+    def draw(generator: np.random.Generator, widths: Sequence[int], densities: Sequence[float]) -> Iterator[np.ndarray]:
+        for *shape, p in zip(widths, widths[1:], densities, strict=False):
+            drawn = shape_of(*shape)
+            yield np.broadcast_to(_some(generator, prod(drawn), p).reshape(drawn), shape)
 
-def _filters(generator: np.random.Generator, widths: Sequence[int], densities: Sequence[float]) -> Iterator[np.ndarray]:
-    for before, after, p in zip(widths, widths[1:], densities, strict=False):
-        yield np.broadcast_to(_some(generator, after, p), (before, after))
-
-
-def _channels(
-    generator: np.random.Generator, widths: Sequence[int], densities: Sequence[float]
-) -> Iterator[np.ndarray]:
-    for before, after, p in zip(widths, widths[1:], densities, strict=False):
-        yield np.broadcast_to(_some(generator, before, p)[:, None], (before, after))
+    return draw
 
 
 def _cropped(generator: np.random.Generator, widths: Sequence[int], densities: Sequence[float]) -> Iterator[np.ndarray]:
@@ -118,4 +112,9 @@ def _cropped(generator: np.random.Generator, widths: Sequence[int], densities: S
         stays = after
 
 
-DRAW: dict[str, Draw] = {"weight": _weights, "filter": _filters, "channel": _channels, "cropped": _cropped}
+DRAW: dict[str, Draw] = {
+    "weight": _by_layer(lambda inputs, outputs: (inputs, outputs)),
+    "filter": _by_layer(lambda inputs, outputs: (1, outputs)),
+    "channel": _by_layer(lambda inputs, outputs: (inputs, 1)),
+    "cropped": _cropped,
+}

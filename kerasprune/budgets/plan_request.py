@@ -27,7 +27,7 @@ _MISSED, _RELATIVE = 0.05, 0.1  # by how much a target may be missed without a w
 
 
 @dataclass(frozen=True, eq=False)
-class Allocation:
+class PlanRequest:
     """A model, a budget and a target, from which the choice follows.
 
     Args:
@@ -120,7 +120,7 @@ class Allocation:
         found = mixed(max(number - 1, 0)), mixed(number)
         return min(found, key=lambda choice: (self.share(choice) > limit, abs(self.share(choice) - self.target)))
 
-    def without(self, block: str) -> Allocation | None:
+    def without(self, block: str) -> PlanRequest | None:
         """Returns the same with a block dropped; `None` where something of it is to stay, or other groups are left."""
         inside = self.whole.blocks[block].layers
         if any(fnmatchcase(name, pattern) for name in inside for pattern in self.whole.freeze):

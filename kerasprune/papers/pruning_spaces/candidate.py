@@ -1,4 +1,4 @@
-"""One member of a pruning space: ranked before training, or trained and judged."""
+"""One candidate of a pruning space: ranked before training, or trained and judged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kerasprune.plans import Plan
 from kerasprune.recipes import lookup
 from kerasprune.recipes.contender import begun, measured, ready, train
 from kerasprune.recipes.experiment import Experiment
-from kerasprune.search.allocations import Recipes
+from kerasprune.search.allocations import Allocations
 from kerasprune.surgery.rebuild import rebuild
 
 
@@ -46,7 +46,7 @@ def ranked(
     """Judges a slim model before any training, made ready in several ways.
 
     Args:
-        space: What the recipe was drawn from.
+        space: What the allocation was drawn from.
         number: Its number there.
         keep: The fraction kept of each group.
         by: Ways to make it ready, see `kp.rank`.
@@ -83,7 +83,7 @@ def trained(
     """Fine-tunes and judges a slim model.
 
     Args:
-        space: What the recipe was drawn from.
+        space: What the allocation was drawn from.
         number: Its number there.
         keep: The fraction kept of each group.
         start: The way it is made ready before training, see `kp.rank`.
@@ -111,4 +111,4 @@ def _plan(run: Experiment, model: keras.Model, keep: Sequence[float]) -> Plan:
     """Returns the plan that keeps these fractions of the channels that the recipe's criterion holds highest."""
     spec = run.recipe.prune.plan
     criterion = lookup.make("criterion", spec.criterion.name, spec.criterion.arguments)
-    return Recipes(run.traced(model, spec), [list(keep)], criterion).plan(0)
+    return Allocations(run.traced(model, spec), [list(keep)], criterion).plan(0)
