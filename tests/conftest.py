@@ -86,6 +86,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what is quick, and what runs on JAX and torch too."""
+    from support.tiers import mark_thorough
+
+    mark_thorough(items)
     here = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(here)

@@ -6,28 +6,36 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from support.tiers import Within, matrix
+from support.tiers import Within, mark_thorough
 
 
-def names(params: list) -> tuple[list, list]:
-    """Returns the values of the default tier, and those of the thorough one."""
-    thorough = [any(mark.name == "thorough" for mark in each.marks) for each in params]
-    split = [[each.values for each, there in zip(params, thorough, strict=True) if there == kind] for kind in (0, 1)]
-    return split[0], split[1]
+class Item:
+    """A case of a test."""
+
+    def __init__(self, function: str, case: str, mark: pytest.Mark | None) -> None:
+        self.nodeid, self.callspec, self.mark, self.added = f"{function}[{case}]", SimpleNamespace(id=case), mark, []
+
+    def get_closest_marker(self, name: str) -> pytest.Mark | None:
+        return self.mark if name == "matrix" else None
+
+    def add_marker(self, name: str) -> None:
+        self.added.append(name)
 
 
-def test_all_but_the_first_are_thorough():
-    assert names(matrix([1, 2, 3])) == ([(1,)], [(2,), (3,)])
-    assert names(matrix([(1, "a"), (2, "b"), (3, "c")], first=2)) == ([(1, "a"), (2, "b")], [(3, "c")])
-
-
-def test_the_default_ones_can_be_named_and_other_marks_stay():
-    params = [pytest.param(1, id="one", marks=pytest.mark.slow), pytest.param(2, id="two"), 3]
-    made = matrix(params, default=["two"])
-    assert names(made) == ([(2,)], [(1,), (3,)])
-    assert {mark.name for mark in made[0].marks} == {"slow", "thorough"} and made[0].id == "one"
-    with pytest.raises(AssertionError, match="no values of the matrix"):
-        matrix(params, default=["three"])
+@pytest.mark.parametrize(
+    ("mark", "default"),
+    [
+        (None, "abcd"),
+        (pytest.mark.matrix, "a"),
+        (pytest.mark.matrix(first=2), "ab"),
+        (pytest.mark.matrix("d", "b"), "bd"),
+    ],
+)
+def test_a_matrix_leaves_some_cases_in_the_default_tier(mark, default):
+    items = [Item(f"test_{n}", case, mark and mark.mark) for n in range(2) for case in "abcd"]
+    mark_thorough(items)
+    assert "".join(item.callspec.id for item in items if not item.added) == 2 * default
+    assert {name for item in items for name in item.added} <= {"thorough"}
 
 
 def test_what_changed_last_comes_first_and_the_rest_in_turns():

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.tiers import matrix
 
 import kerasprune as kp
 from kerasprune.callbacks import (
@@ -102,14 +101,16 @@ def test_fits_leave_what_they_should(make, tmp_path):
     callback_checks.check_fits(make, tmp_path)
 
 
-@pytest.mark.parametrize("make", matrix(FIRST, default=["greg1"]))
+@pytest.mark.matrix("greg1")
+@pytest.mark.parametrize("make", FIRST)
 @pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels", "ignore:.*until=")
 def test_eager_and_compiled_steps_end_equal(make):
     single = callback_checks.fitted(make, run_eagerly=True).get_weights()
     callback_checks.check_same(single, callback_checks.fitted(make), 1e-6, "eager and compiled steps")
 
 
-@pytest.mark.parametrize("make", matrix(cases(), default=["gradual_magnitude-0"]))
+@pytest.mark.matrix("gradual_magnitude-0")
+@pytest.mark.parametrize("make", cases())
 @pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels", "ignore:.*until=")
 def test_callback_contract(make):
     check_callback(make)

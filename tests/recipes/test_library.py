@@ -9,7 +9,6 @@ import itertools
 
 import pytest
 from rich.console import Console
-from support.tiers import matrix
 
 from kerasprune import recipes
 from kerasprune.recipes import learning
@@ -328,15 +327,13 @@ def assert_expected(recipe, base, pruned):
     assert recipe.expected.accuracy_change == pytest.approx((pruned - base) / 100)
 
 
+@pytest.mark.matrix("digits-greg1-shallow")
 @pytest.mark.parametrize(
     ("name", "settings"),
-    matrix(
-        [
-            *(pytest.param(n, [], marks=[pytest.mark.slow] * (n in {*HEAVY, *SHALLOW}), id=n) for n in recipes.names()),
-            *(pytest.param(n, settings, id=f"{n}-shallow") for n, settings in SHALLOW.items()),
-        ],
-        default=["digits-greg1-shallow"],
-    ),
+    [
+        *(pytest.param(n, [], marks=[pytest.mark.slow] * (n in {*HEAVY, *SHALLOW}), id=n) for n in recipes.names()),
+        *(pytest.param(n, settings, id=f"{n}-shallow") for n, settings in SHALLOW.items()),
+    ],
 )
 def test_recipe_goes_through_every_stage(name, settings, tmp_path):
     recipe = loading.load(name, settings)

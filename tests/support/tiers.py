@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,35 +12,22 @@ from typing import Any
 import pytest
 
 
-def matrix(values: Iterable[Any], *, default: Iterable[Any] = (), first: int = 1) -> list[Any]:
-    """Returns the values of a parametrized test, all but a few of them marked thorough.
+def mark_thorough(items: Iterable[Any]) -> None:
+    """Marks all but a few cases of every test that is marked `matrix` as thorough.
 
-    Args:
-        values: The values, sets of them, or `pytest.param`.
-        default: The values that stay in the default tier; of `pytest.param`, their ids. Defaults to the first ones.
-        first: How many stay there if `default` is not given.
+    `@pytest.mark.matrix` leaves the first case in the default tier, `@pytest.mark.matrix(first=2)` two, and
+    `@pytest.mark.matrix("sgd", "adam")` those with these ids. Slow cases
+    are in no tier.
     """
-    params = [each if isinstance(each, _PARAM) else _param(each) for each in values]
-    chosen = list(default)
-    kept = [_name(each) in chosen for each in params] if chosen else [n < first for n in range(len(params))]
-    assert not chosen or sum(kept) == len(chosen), f"of {chosen}, some are no values of the matrix"
-    return [
-        each if stays else pytest.param(*each.values, id=each.id, marks=[*each.marks, pytest.mark.thorough])
-        for each, stays in zip(params, kept, strict=True)
-    ]
-
-
-_PARAM = type(pytest.param())
-
-
-def _param(value: Any) -> Any:
-    return pytest.param(*value) if isinstance(value, tuple) else pytest.param(value)
-
-
-def _name(param: Any) -> Any:
-    if param.id is not None:
-        return param.id
-    return param.values if len(param.values) > 1 else param.values[0]
+    met: Counter[str] = Counter()
+    for item in items:
+        mark = item.get_closest_marker("matrix")
+        if mark is not None and item.get_closest_marker("slow") is None:
+            function = item.nodeid.partition("[")[0]
+            met[function] += 1
+            stays = item.callspec.id in mark.args if mark.args else met[function] <= mark.kwargs.get("first", 1)
+            if not stays:
+                item.add_marker("thorough")
 
 
 class Within:
