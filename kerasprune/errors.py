@@ -18,7 +18,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 EXTRAS = {
     "tensorflow": "tensorflow",
     "ai_edge_litert": "export",
-    **dict.fromkeys(("tensorflow_datasets", "importlib_resources", "sklearn", "matplotlib", "PIL"), "recipes"),
+    **dict.fromkeys(
+        ("tensorflow_datasets", "importlib_resources", "sklearn", "matplotlib", "jinja2", "PIL"), "recipes"
+    ),
     **dict.fromkeys(("yaml", "pydantic", "pydantic_core", "typer", "rich"), "recipes"),
     "ray": "ray",
 }

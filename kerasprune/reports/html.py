@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -104,25 +103,32 @@ def page(record: Record) -> str:
     Returns:
         HTML that opens without network: figures are inlined.
     """
-    template = string.Template(resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
-    return template.substitute(
-        title=escape(record.title),
-        why=escape(str(record.recipe.get("why") or "")),
+    from jinja2 import Environment, StrictUndefined
+
+    text = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+    template = Environment(autoescape=True, undefined=StrictUndefined).from_string(text)
+    return template.render(
+        title=record.title,
+        why=record.recipe.get("why") or "",
         notes=_notes(record),
-        sections="\n".join([*_tables(record), *_figures(record), *_layers(record), _recipe(record)]),
+        tables=_tables(record),
+        figures=_figures(record),
+        layers=tables.layers(record.summary),
+        recipe=_recipe(record),
     )
 
 
-def _notes(record: Record) -> str:
+def _notes(record: Record) -> list[str]:
     notes = []
     if record.recipe.get("smoke"):
         notes.append("Smoke run: generated images and one epoch per stage. Its figures say nothing about accuracy.")
     if record.recipe.get("status") == "not run in full":
         notes.append("This recipe states a published schedule that was not run in full here.")
-    return "\n".join(f'<p class="note">{escape(note)}</p>' for note in notes)
+    return notes
 
 
-def _tables(record: Record) -> list[str]:
+def _tables(record: Record) -> list[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
+    """Returns the heading, the header and the rows of each table."""
     exported = ("format", "bytes", "in gzip", "same class as Keras", "largest error", "latency, milliseconds")
     stepwise = ("on validation examples", "accuracy", "loss", "error of the outputs")
     sections = (
@@ -131,33 +137,20 @@ def _tables(record: Record) -> list[str]:
         ("Exports", exported, tables.exports(record.summary)),
         ("This run", (), tables.about(record.recipe, record.summary)),
     )
-    parts = ["<h2>Before and after</h2>", _table(("", "dense", "slim", "change"), tables.before_after(record.summary))]
-    for title, header, rows in sections:
-        if rows:
-            parts += [f"<h2>{title}</h2>", _table(header, rows)]
-    return parts
+    first = ("Before and after", ("", "dense", "slim", "change"), tables.before_after(record.summary))
+    return [first, *(section for section in sections if section[2])]
 
 
-def _layers(record: Record) -> list[str]:
-    rows = tables.layers(record.summary)
-    if not rows:
-        return []
-    header = (
-        "layer", "class", "parameters, dense", "parameters, slim", "MACs, dense", "MACs, slim", "MACs kept"
-    )  # fmt: skip
-    return ["<h2>Layers</h2>", "<p>MACs are multiply–adds of one sample.</p>", _table(header, rows)]
+def _figures(record: Record) -> list[tuple[str, str, str]]:
+    """Returns the heading, the SVG element and the caption of each figure that has something to show."""
+    from markupsafe import Markup
 
-
-def _figures(record: Record) -> list[str]:
-    parts = []
+    drawn = []
     for number, (title, draw, caption) in enumerate((*FIGURES, *_of_section(record), *LAST)):
         svg = draw(record)
-        if svg is None:
-            continue
-        parts.append(f"<h2>{escape(title)}</h2>" if title else "")
-        figure = inlined(svg, f"figure{number}", caption, STYLES)
-        parts.append(f'<figure><div class="scroll">{figure}</div><figcaption>{escape(caption)}</figcaption></figure>')
-    return parts
+        if svg is not None:
+            drawn.append((title, Markup(inlined(svg, f"figure{number}", caption, STYLES)), caption))
+    return drawn
 
 
 def _of_section(record: Record) -> tuple[Figure, ...]:
@@ -169,20 +162,4 @@ def _of_section(record: Record) -> tuple[Figure, ...]:
 def _recipe(record: Record) -> str:
     import yaml
 
-    if not record.recipe:
-        return ""
-    text = yaml.safe_dump(dict(record.recipe), sort_keys=False, allow_unicode=True)
-    shown = f"<summary>Everything that it says</summary><pre>{escape(text)}</pre>"
-    return f"<h2>Recipe</h2>\n<details>{shown}</details>"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>\n" for row in rows)
-    kind, above = ("numbers", f"<thead><tr>{head}</tr></thead>\n") if header else ("words", "")
-    return f'<div class="scroll"><table class="{kind}">{above}<tbody>\n{body}</tbody></table></div>'
-
-
-def _cell(text: str) -> str:
-    kind = f' class="{text}"' if text in {"met", "missed"} else ""
-    return f"<td{kind}>{escape(text)}</td>"
+    return yaml.safe_dump(dict(record.recipe), sort_keys=False, allow_unicode=True) if record.recipe else ""

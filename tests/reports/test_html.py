@@ -108,6 +108,23 @@ def test_page_shows_the_reductions_and_the_smoke_label(folder):
     assert "<td>conv&lt;1&gt;</td><td>Conv2D</td><td>900</td><td>300</td><td>5,000</td><td>2,000</td>" in text
 
 
+SCRIPT = "<script>alert(1)</script>"
+
+
+def test_names_of_layers_runs_and_files_are_no_markup(folder):
+    """Whatever its files say, the page holds no element that they name: neither in tables nor in figures."""
+    written = (folder / "summary.json").read_text().replace("conv<1>", SCRIPT).replace('"tflite"', f'"{SCRIPT}"')
+    (folder / "summary.json").write_text(written)
+    (folder / "widths.json").write_text(json.dumps({SCRIPT: [16, 8]}))
+    graph = {"groups": [{"name": SCRIPT, "size": 4, "prunable": True, "reason": SCRIPT, "layers": [SCRIPT]}]}
+    (folder / "graph.json").write_text(json.dumps(graph | {"edges": []}))
+    (folder / "recipe.yaml").write_text(yaml.safe_dump({"name": SCRIPT, "why": SCRIPT, "model": f"{SCRIPT}.keras"}))
+    np.savez(folder / "norms.npz", steps=np.array([0, 5]), **{SCRIPT.replace("/", "|"): np.ones((2, 4))})
+    text = reports.write(folder).read_text()
+    assert text.count("&lt;script&gt;alert(1)") > 5
+    assert "<script" not in text and Tags(text).open == []
+
+
 def test_figures_that_were_promised_are_met_or_missed(folder):
     (folder / "recipe.yaml").write_text("name: tiny\nexpected: {macs: 0.4, accuracy: 0.97}\n")
     text = reports.page(reports.read(folder))
