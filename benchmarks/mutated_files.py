@@ -32,7 +32,7 @@ import keras
 import numpy as np
 
 import kerasprune as kp
-from kerasprune.attaching.checkpoint import SavedState
+from kerasprune.attaching.saved_state import SavedState
 from kerasprune.files.keras_model import load_model
 from kerasprune.recipes import loader
 

@@ -12,10 +12,10 @@ from keras import ops
 
 from kerasprune._keras import set_first_epoch
 from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.checkpoint import SavedState, last_good
 from kerasprune.attaching.fit import RunningFit
 from kerasprune.attaching.jax_step import own_variables
 from kerasprune.attaching.optimizer import ensure_built, unwrapped
+from kerasprune.attaching.saved_state import SavedState, last_good
 from kerasprune.data.epoch_counters import positions
 from kerasprune.errors import PruneError, formerly, raise_faults, warn, whole_number_faults
 from kerasprune.files import make_folder, path_of

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.attaching.checkpoint import states
+from kerasprune.attaching.saved_state import states
 from kerasprune.callbacks import PruningCallback, Resume
 from kerasprune.errors import PruneError
 from kerasprune.testing.toys import require, toy_data, toy_model

@@ -14,8 +14,8 @@ from support.interruption import Break, assert_equal
 
 import kerasprune as kp
 from kerasprune.attaching.callback import PruningCallback
-from kerasprune.attaching.checkpoint import SavedState, last_good
 from kerasprune.attaching.fit import RunningFit
+from kerasprune.attaching.saved_state import SavedState, last_good
 from kerasprune.callbacks import GradualMagnitude, GReg2, IterativeMagnitude, Resume
 from kerasprune.data.epoch_counters import Positions
 from kerasprune.schedules import cubic

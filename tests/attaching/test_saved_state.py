@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from kerasprune.errors import PruneError
-from kerasprune.attaching.checkpoint import SavedState
+from kerasprune.attaching.saved_state import SavedState
 
 folder = Path(sys.argv[1])
 wrong = {name: 3 for name in ("layers", "variables", "optimizer", "callbacks")}
