@@ -25,7 +25,11 @@ _OWN = [
 
 @pytest.mark.parametrize(
     "cls, case",
-    [pytest.param(cls, case, id=f"{cls.__name__}-{n}") for cls, cases in CASES.items() for n, case in enumerate(cases)],
+    [
+        pytest.param(cls, case, id=f"{cls.__name__}-{n}", marks=[pytest.mark.thorough] * (n > 0))
+        for cls, cases in CASES.items()
+        for n, case in enumerate(cases)
+    ],
 )
 def test_rule_is_exact(cls, case):
     if keras.backend.backend() != "tensorflow" and not _runs(case):

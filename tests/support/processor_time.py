@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-LIMIT = 4.0  # processor seconds of a case of the default tier
+LIMIT = 4.0  # processor seconds of a case of the default tier that is not marked `whole`
 SHOWN = 10
-KEY = "processor_seconds"
+KEY, WHOLE = "processor_seconds", "whole"
 
 
 def spent() -> float:
@@ -33,7 +33,7 @@ class ProcessorTime:
     """
 
     def __init__(self, file: str | None = None) -> None:
-        self.file, self.begun, self.seconds = file, 0.0, {}
+        self.file, self.begun, self.seconds, self.whole = file, 0.0, {}, []
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
@@ -45,11 +45,13 @@ class ProcessorTime:
         report = yield
         if call.when == "teardown":
             report.user_properties.append((KEY, spent() - self.begun))
+            report.user_properties.append((WHOLE, item.get_closest_marker(WHOLE) is not None))
         return report
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.when == "teardown" and KEY in (properties := dict(report.user_properties)):
             self.seconds[report.nodeid] = properties[KEY]
+            self.whole += [report.nodeid] * properties[WHOLE]
 
     def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
         if hasattr(config, "workerinput") or not self.seconds:
@@ -60,21 +62,26 @@ class ProcessorTime:
         for case, seconds in dearest[:SHOWN]:
             terminalreporter.line(f"{seconds:7.2f} s  {case}")
         if self.file is not None:
-            Path(self.file).write_text(json.dumps(dict(dearest), indent=1))
-        above = sum(seconds > LIMIT for seconds in self.seconds.values())
+            Path(self.file).write_text(json.dumps({"seconds": dict(dearest), "whole": self.whole}, indent=1))
+        above = len(over(self.seconds, self.whole))
         if above and "thorough" not in config.option.markexpr.replace("not thorough", ""):
             terminalreporter.line(f"{above} above {LIMIT:g} s: mark them thorough, or make them cheaper", yellow=True)
 
 
+def over(seconds: dict[str, float], whole: list[str]) -> dict[str, float]:
+    """Returns the seconds of the cases above the limit, but for those that are marked."""
+    return {case: each for case, each in seconds.items() if each > LIMIT and case not in whole}
+
+
 def again(file: str) -> int:
     """Runs the cases of a file that are above the limit once more; returns how many are in the median of both runs."""
-    first = {case: seconds for case, seconds in json.loads(Path(file).read_text()).items() if seconds > LIMIT}
+    first = over(**json.loads(Path(file).read_text()))
     if not first:
         return 0
     second = Path(file).with_suffix(".again.json")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-o", "addopts=--import-mode=importlib"]
     subprocess.run([*command, f"--processor-seconds={second}", *first], check=False)
-    seconds = json.loads(second.read_text())
+    seconds = json.loads(second.read_text())["seconds"]
     slow = {case: (before + seconds.get(case, before)) / 2 for case, before in first.items()}
     slow = {case: median for case, median in slow.items() if median > LIMIT}
     for case, median in slow.items():
