@@ -61,11 +61,8 @@ EVERY_BACKEND = {
 }
 
 
-# One maker of each callback and of each rule is enough on JAX; the others are long.
-LEFT_OUT_ON_JAX = re.compile(
-    r"^test_((callback_contract|rule_is_exact)\[\w+-[1-9]"
-    r"|the_guide_to_transfer_learning|saved_files_load_where|some_cases_of_a_file)"
-)
+# Long, and the same on every backend.
+LEFT_OUT_ON_JAX = re.compile(r"^test_(the_guide_to_transfer_learning|saved_files_load_where|some_cases_of_a_file)")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -26,6 +26,12 @@ def test_support_imports_no_test_module():
     assert not [path for path in (TESTS / "support").glob("*.py") if IMPORT.search(path.read_text())]
 
 
+def test_files_that_the_settings_name_exist():
+    """Else a test that moves would silently no longer be marked."""
+    named = re.findall(r'^    "([\w/]+\.py)",$', (TESTS / "conftest.py").read_text(), re.MULTILINE)
+    assert len(named) > 20 and not [name for name in named if not (TESTS / name).exists()]
+
+
 def test_folders_are_packages_of_the_package():
     package = Path(kerasprune.__file__).parent
     folders = {module.parts[0] for module in MODULES if len(module.parts) > 1} - {"defects"}
