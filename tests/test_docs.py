@@ -174,6 +174,7 @@ def printed(page: str) -> list[tuple[Block, str]]:
 
 
 @pytest.mark.filterwarnings("ignore:GReg")  # the schedule does not fit into two steps, and says so
+@pytest.mark.matrix("README.md", "docs/quickstart.md")
 @pytest.mark.parametrize("page", [page for page in PAGES if any(b.mark == "runs" for b in blocks(page))])
 def test_python_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -232,7 +233,7 @@ def test_commands_and_their_options_exist():
                     own = recipe.isupper() or recipe.endswith(".yaml")
                     assert own or recipe in kp.recipes.names(), f"{page}: there is no recipe {recipe}"
                 if name == "reproduce" and rest and not rest[0].startswith("-") and not rest[0].isupper():
-                    assert rest[0] in reproduce.names(), f"{page}: there is no entry {rest[0]}"
+                    assert rest[0] in reproduce.entries.names(), f"{page}: there is no entry {rest[0]}"
 
 
 def test_every_command_is_documented():
@@ -245,7 +246,7 @@ def test_every_command_is_documented():
     ("page", "names"),
     [
         ("docs/recipes.md", kp.recipes.names),
-        ("docs/recipes.md", reproduce.names),
+        ("docs/recipes.md", reproduce.entries.names),
         ("docs/methods/oneshot.md", kp.criteria.names),
         ("docs/methods/oneshot.md", kp.budgets.names),
         ("docs/data.md", lambda: kp.data.names()),

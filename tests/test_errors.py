@@ -34,6 +34,7 @@ def _fit(callback, optimizer="adam") -> int:
     return line
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "callback, optimizer, said",
     [

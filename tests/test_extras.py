@@ -37,10 +37,12 @@ print(kp.cost(model).params, kp.cost(slim).params)
 """
 
 
+@pytest.mark.thorough
 def test_trace_plan_and_rebuild_need_no_extra():
     assert said_without(EDGE, CORE) == "58 30"
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("missing", "code", "extra"),
     [

@@ -70,6 +70,7 @@ def test_no_file_at_the_root_bears_the_name_of_a_public_function():
     assert not [name for name in public.__all__ if name in inside and not inspect.ismodule(getattr(public, name))]
 
 
+@pytest.mark.thorough
 def test_the_package_works_without_papers(tmp_path):
     ignore = shutil.ignore_patterns("papers", "__pycache__")
     shutil.copytree(rooms.ROOT / "kerasprune", tmp_path / "kerasprune", ignore=ignore)
@@ -166,6 +167,7 @@ def fresh(code: str, cwd: Path = rooms.ROOT) -> str:
     return done.stdout.strip().splitlines()[-1]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "code",
     [
@@ -182,6 +184,7 @@ def test_light(code):
     assert fresh(f"import sys; {code}; print([m for m in {heavy} if m in sys.modules])") == "[]"
 
 
+@pytest.mark.thorough
 def test_a_trace_through_the_internal_path_finds_the_rules():
     code = (
         "import keras; from kerasprune.graph.trace import trace; "
@@ -191,6 +194,7 @@ def test_a_trace_through_the_internal_path_finds_the_rules():
     assert fresh(code) == "3"
 
 
+@pytest.mark.thorough
 def test_public_names():
     code = (
         "import kerasprune as kp, importlib; importlib.import_module('kerasprune.surgery.rebuild'); kp.rebuild; "

@@ -21,6 +21,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "layers.md"
 MARKED = re.compile(r"(?<=<!-- layers -->\n).*?(?=<!-- /layers -->)", re.S)
 
 
+@pytest.mark.thorough
 def test_the_page_has_the_tables_of_this_keras():
     written = MARKED.search(PAGE.read_text(encoding="utf-8"))[0]
     if keras.backend.backend() != "tensorflow" or f"Keras {keras.__version__}," not in written:

@@ -53,6 +53,7 @@ def test_the_highest_scores_stay():
         assert kp.plan(model, keep=keep).keep["conv"] == kept
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("coupling", ["tied", "free"])
 def test_targets_are_met_within_one_channel_of_the_dearest_group(name, coupling):

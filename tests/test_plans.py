@@ -267,6 +267,7 @@ def test_the_fingerprint_does_not_depend_on_weights_input_side_or_checkpoint(tmp
     assert kp.trace(model, coupling="free", freeze=("stem_conv",)).fingerprint == first
 
 
+@pytest.mark.thorough
 def test_the_fingerprint_is_the_same_in_another_process():
     code = "import kerasprune as kp; print(kp.trace(kp.models.resnet_cifar(8)).fingerprint)"
     environment = {**os.environ, "PYTHONHASHSEED": "7", "TF_CPP_MIN_LOG_LEVEL": "3"}

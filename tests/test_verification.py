@@ -34,6 +34,7 @@ def test_a_rebuilt_model_passes(model, plan, absorb):
     assert verdict.params[0] == verdict.params[1] and verdict.macs[0] == verdict.macs[1]
 
 
+@pytest.mark.thorough
 def test_it_is_loaded_in_a_process_without_kerasprune(model, plan):
     verdict = kp.verify(model, kp.rebuild(model, plan), plan, strict=True)
     assert verdict.reload_error is not None and verdict.reload_error < 1e-6
@@ -123,6 +124,7 @@ def test_a_layer_that_its_config_does_not_give_back_is_found(monkeypatch, model,
     assert verdict.error < 1e-5 and verdict.copy_error > 1e-2 and not verdict.passed
 
 
+@pytest.mark.thorough
 def test_a_layer_that_needs_kerasprune_is_found(model, plan):
     class Own(layers.Layer):
         def call(self, x):

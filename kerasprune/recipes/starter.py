@@ -18,22 +18,21 @@ STARTER = Path(__file__).with_name("starter.yaml")
 def init(path: str | Path = "recipe.yaml") -> Path:
     """Writes a recipe with comments, to begin with, and the JSON schema for editors beside it.
 
-        Args:
-            path: A `.yaml` file that is not there yet. Defaults to `"recipe.yaml"`.
+    Args:
+        path: A `.yaml` file that is not there yet. Defaults to `"recipe.yaml"`.
 
-        Returns:
-            The path of the recipe.
+    Returns:
+        The path of the recipe.
 
-        Raises:
-            PruneError: It is there, or is no name of a YAML file.
+    Raises:
+        PruneError: It is there, or is no name of a YAML file.
 
-        Example:
-            >>> import tempfile
-            >>> from pathlib import Path
-    from string import Template
-            >>> from kerasprune.recipes.loader import load
-            >>> load(init(Path(tempfile.mkdtemp()) / "mine.yaml")).name
-            'mine'
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from kerasprune.recipes.loader import load
+        >>> load(init(Path(tempfile.mkdtemp()) / "mine.yaml")).name
+        'mine'
     """
     path = path_of(path)
     if path.suffix not in {".yaml", ".yml"}:

@@ -70,6 +70,7 @@ DIAGONAL = [
 ]
 
 
+@pytest.mark.matrix
 @ON_TENSORFLOW
 @pytest.mark.parametrize("where", DIAGONAL, ids=" - ".join)
 def test_a_cell(where):

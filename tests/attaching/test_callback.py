@@ -39,6 +39,7 @@ def _numbers(model: keras.Model) -> list[np.ndarray]:
     return [keras.ops.convert_to_numpy(weight) for weight in model.weights]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("decoupled", [False, True])
 def test_an_unfinished_schedule_goes_on(decoupled):
     """Two fits of 5 epochs are one of 10."""

@@ -36,6 +36,7 @@ def test_sgd_with_momentum_and_accumulated_gradients():
     assert callback.removed_to_kept < 0.06
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("granularity", ["filter", "weight"])
 def test_adam_and_a_pick_in_the_middle(granularity):
     """λ = −γ for what stays grows the weights apart from the moments too."""
@@ -49,6 +50,7 @@ def test_adam_and_a_pick_in_the_middle(granularity):
     _same(model, reference, 1e-3)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "make, optimizer", [(GReg1, "Adam"), (GReg1, "AdamW"), (GReg1, "Lion"), (GReg2, "Lion"), (IncReg, "Adam")]
 )

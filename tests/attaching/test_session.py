@@ -54,6 +54,7 @@ def test_a_callback_of_a_broken_fit_can_be_used_again():
     assert nonzero(model) == pytest.approx(0.5, abs=0.01) and not attached(model)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("late", [lambda folder: Resume(folder), lambda _: IterativeMagnitude(rounds=4)])
 @pytest.mark.parametrize("early", [lambda: GradualMagnitude(constant(0.1)), lambda: Polarization()])
 def test_a_fit_that_cannot_begin_changes_nothing(tmp_path, early, late):
@@ -85,6 +86,7 @@ def test_best_weights_are_as_sparse_as_the_masks_say(first):
     assert "on_train_end" not in vars(history)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("first", [True, False])
 def test_backup_and_restore_goes_on_with_the_schedule(tmp_path, first):
     def listed(callback):

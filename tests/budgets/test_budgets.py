@@ -199,6 +199,7 @@ def _by_stage(model: keras.Model) -> dict[int, list[str]]:
     return found
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("depth", [20, 56])
 @pytest.mark.parametrize("shortcut", ["identity", "projection"])
 @pytest.mark.parametrize("side", [None, 32])
@@ -214,6 +215,7 @@ def test_stages_of_resnet_cifar(depth, shortcut, side):
         assert set(found[stage]) == own
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("depth", "blocks"), [(34, (3, 4, 6, 3)), (50, (3, 4, 6, 3))])
 def test_stages_of_resnet_imagenet(depth, blocks):
     """The stem, then four; the blocks with a stride belong to the stage that they begin."""

@@ -31,6 +31,7 @@ def idle():
     return model, np.random.default_rng(0).normal(size=(80, 8, 8, 3)).astype("float32")
 
 
+@pytest.mark.thorough
 def test_a_block_that_does_nothing_goes_and_leaves_room(idle):
     model, data = idle
     plan, kept = (kp.plan(model, "l2", {**BUDGET, "blocks": blocks}, macs=0.5, data=data) for blocks in (True, False))
@@ -61,12 +62,14 @@ def test_blocks_stay_where_channels_are_counted(idle):
     assert kp.plan(model, "l2", BUDGET, keep=0.5, data=data).removed == ()
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("frozen", ["outer1", "inner1"])
 def test_a_block_with_a_frozen_layer_stays(idle, frozen):
     model, data = idle
     assert "sum1" not in kp.plan(kp.trace(model, freeze=[frozen]), "l2", BUDGET, macs=0.6, data=data).removed
 
 
+@pytest.mark.thorough
 def test_blocks_of_whose_channels_others_depend_stay():
     """A plain convolution: without it, what it read and what it made are one group, which has another size."""
     keras.utils.set_random_seed(0)

@@ -20,6 +20,7 @@ IMAGES, LABELS = toy_data(24)
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_best_filters_stand_still_and_the_others_move(optimizer):
     model = toy_model()

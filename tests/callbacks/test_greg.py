@@ -39,6 +39,7 @@ def _kept(callback, reference: Reference, granularity: str, goes: dict) -> None:
         }
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_greg1_is_algorithm_1(granularity):
     model = compiled()
@@ -53,6 +54,7 @@ def test_greg1_is_algorithm_1(granularity):
     _kept(callback, reference, granularity, goes)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_greg2_is_algorithm_1(granularity):
     model = compiled()
@@ -164,6 +166,7 @@ def test_greg1_with_a_tied_plan_pushes_every_kernel_that_makes_a_channel():
     assert callback.plan == plan
 
 
+@pytest.mark.thorough
 @ON_TENSORFLOW
 def test_greg2_with_convolutions_picks_in_the_middle_of_training():
     expected = toy_model()

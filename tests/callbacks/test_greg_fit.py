@@ -45,6 +45,7 @@ EXECUTED = (
 )
 
 
+@pytest.mark.matrix
 @MAKERS
 @pytest.mark.parametrize("arguments", EXECUTED, ids=str)
 def test_execution_does_not_change_the_result(make, arguments):
@@ -71,6 +72,7 @@ def test_with_gradient_accumulation_a_step_is_an_update_of_the_weights():
     _same(model, reference)
 
 
+@pytest.mark.matrix
 @MAKERS
 @pytest.mark.parametrize(("policy", "rounding"), [("mixed_float16", 0.01), ("mixed_bfloat16", 0.08)])  # 3 bits less
 def test_mixed_precision_makes_the_same_plan(make, policy, rounding):
@@ -107,6 +109,7 @@ def test_steps_that_loss_scaling_skips_do_not_count():
     assert np.isfinite(model.get_weights()[0]).all()
 
 
+@pytest.mark.matrix
 @MAKERS
 def test_a_second_fit_after_a_reset_starts_anew(make):
     model = compiled()
@@ -124,6 +127,7 @@ def test_a_second_fit_after_a_reset_starts_anew(make):
     assert int(model.optimizer.iterations) == 2 * callback.length
 
 
+@pytest.mark.matrix
 @MAKERS
 def test_a_fit_before_and_a_fit_after_are_without_the_penalty(make):
     """Keras caches the compiled step: it must be made anew with the penalty, and again without."""
@@ -157,6 +161,7 @@ def test_validation_does_not_disturb_the_pick_and_evaluation_is_without_the_pena
     assert model.evaluate(inputs, targets, 16, verbose=0) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.matrix
 @MAKERS
 def test_regularizers_are_as_before(make):
     model = compiled()
@@ -200,6 +205,7 @@ def test_after_an_interrupted_fit_the_penalty_can_be_taken_off():
     assert callback.plan.keep and not np.allclose(model.get_weights()[0], reference.kernels[0])
 
 
+@pytest.mark.thorough
 def test_saved_files_load_where_kerasprune_is_not_installed(tmp_path):
     for make in (_greg1, _greg2):
         model, folder = compiled(), tmp_path / make.__name__
@@ -228,6 +234,7 @@ print(len(folders), "loaded")
 # ---- the end -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("settle", [0, 1, 3, 4, 5, 41])
 def test_fit_stops_after_exactly_the_schedule(settle):
     model = compiled()
@@ -248,6 +255,7 @@ def test_fit_goes_on_when_told_not_to_stop():
     assert callback.plan.keep
 
 
+@pytest.mark.matrix
 @MAKERS
 @pytest.mark.parametrize("epochs", [2, 4, 5])
 def test_a_fit_that_ends_earlier_leaves_a_plan_and_warns(make, epochs):
@@ -300,6 +308,7 @@ def test_lengths_of_the_papers_schedules():
 # ---- warnings and errors -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -313,6 +322,7 @@ def test_decay_inside_the_optimizer_is_warned_of(optimizer):
         train(compiled(optimizer=optimizer()), [_greg1().compressed(4)])
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("limit", [{"clipnorm": 0.1}, {"global_clipnorm": 0.5}, {"clipvalue": 0.01}])
 @pytest.mark.parametrize("scaled", [False, True])
 def test_clipped_gradients_are_warned_of(limit, scaled, recwarn):

@@ -148,6 +148,7 @@ def test_filters_before_a_batchnorm_shrink_in_vain():
     assert left == pytest.approx(1.0, abs=1e-3)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("granularity", ["channel", "scale"])
 def test_what_reads_the_channels_and_scales_shrink_for_good(granularity):
     with warnings.catch_warnings():

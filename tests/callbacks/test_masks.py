@@ -109,6 +109,7 @@ def test_schedules_of_tfmot_are_taken_over():
 # ---- gradual magnitude ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("scope", [None, "global"])
 def test_gradual_magnitude_against_a_loop(scope):
     """Single steps of plain Keras, masks and momentum by hand; by default each kernel loses the same fraction."""
@@ -147,6 +148,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_what_is_gone_is_zero_and_so_are_its_slots(name):
     model = compiled(small(), OPTIMIZERS[name]())
@@ -163,6 +165,7 @@ def test_what_is_gone_is_zero_and_so_are_its_slots(name):
     assert any((slot.numpy() != 0).any() for slot, _ in remembered)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("last", [False, True])
 def test_saved_at_any_moment_sparse_whatever_the_order(last, tmp_path):
     model = compiled(small(), keras.optimizers.SGD(0.05, momentum=0.9, use_ema=True, ema_momentum=0.5))
@@ -208,6 +211,7 @@ def test_filters_become_a_plan():
         _ = one.plan
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "bfloat16"])
 def test_precisions(policy):
     keras.config.set_dtype_policy(policy)
@@ -221,6 +225,7 @@ def test_precisions(policy):
     assert_zero([np.asarray(value, "float32") for value in masked(model, callback.masks)])
 
 
+@pytest.mark.thorough
 def test_two_replicas_are_one():
     code = """
 import numpy as np, tensorflow as tf
@@ -251,6 +256,7 @@ for make in (lambda: GradualMagnitude(cubic(0.2, end="2ep"), every=3), lambda: I
     assert run_python(code).splitlines()[-2:] == ["GradualMagnitude alike", "IterativeMagnitude alike"]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "arguments", [{"steps_per_execution": 8}, {"jit_compile": True, "steps_per_execution": 4}], ids=str
 )
@@ -336,6 +342,7 @@ def schedule() -> keras.optimizers.Optimizer:
     return keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 6 * STEPS), momentum=0.9)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("kind", [IterativeMagnitude, LearningRateRewinding])
 def test_one_fit_is_the_rounds_one_after_another(kind):
     """k = 1 epoch, two rounds, phases of two epochs; by hand with one fit for each."""
@@ -374,6 +381,7 @@ class Halving(keras.optimizers.schedules.LearningRateSchedule):
         return 0.1 * 0.5 ** (keras.ops.cast(step, "float32") / STEPS)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("rate", [Halving(), 0.05])
 @pytest.mark.parametrize("optimizer", [keras.optimizers.Adam, keras.optimizers.Adagrad, keras.optimizers.Ftrl])
 def test_rewinding_gives_fresh_slots(rate, optimizer):

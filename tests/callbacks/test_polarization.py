@@ -49,6 +49,7 @@ def expected() -> keras.Model:
 # ---- the training --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "arguments",
     [{"jit_compile": False}, {"steps_per_execution": 8}, {"jit_compile": True}, {"run_eagerly": True}],
@@ -77,6 +78,7 @@ def test_with_gradient_accumulation():
     _same(model, other)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_makes_the_same_plan(policy):
     plain = compiled()
@@ -160,6 +162,7 @@ def test_what_users_have_on_the_scales_goes_on_and_is_put_back():
     assert all(a is b and c is d for (a, c), (b, d) in zip(before, after, strict=True))
 
 
+@pytest.mark.thorough
 def test_saved_files_load_where_kerasprune_is_not_installed(tmp_path):
     for make in (_polarization, _slimming):
         model, folder = compiled(), tmp_path / make.__name__
@@ -295,6 +298,7 @@ def test_slimming_ranks_the_whole_network():
         assert plan.keep[group] == tuple(np.flatnonzero(np.abs(n) >= limit))
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("make", [_polarization, _slimming])
 @pytest.mark.parametrize("macs", [0.7, 0.5, 0.3])
 def test_macs_are_met(make, macs):
@@ -377,6 +381,7 @@ def test_state_can_be_put_back():
     assert other.target_met_at == callback.target_met_at
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:The fit goes on")
 def test_a_broken_fit_goes_on_to_the_same_plan(tmp_path):
     """Broken off after the target was met, and before it."""

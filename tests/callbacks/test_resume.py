@@ -62,6 +62,7 @@ def test_goes_on_and_is_finished(alone, tmp_path):
     assert train(again, [], epochs=1).epoch == [0]  # nothing of the folder is left in the model
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("scope", [{}, {"scope": "layer"}, {"scope": "global"}])
 def test_a_fit_of_the_time_when_the_default_was_global_goes_on_so(tmp_path, scope):
     """The state of then says nothing of a scope: what the script names is what it named then."""
@@ -114,6 +115,7 @@ def test_another_scope_is_refused(tmp_path):
         train(compiled(small()), [callback, Resume(tmp_path)], epochs=4)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("tear", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:-30] + b"x" * 30])
 def test_a_torn_file_is_passed_over(alone, tmp_path, tear):
     broken_off(tmp_path)
@@ -142,6 +144,7 @@ def test_half_written_files_are_not_states(tmp_path):
     assert last_good(tmp_path)[0].epoch == 2
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("seed", [0, 7])
 def test_another_model_or_other_callbacks_are_refused(tmp_path, seed):
     broken_off(tmp_path)
@@ -199,6 +202,7 @@ def test_dropout_and_a_stop_survive(tmp_path):
     assert first.plan == third.plan
 
 
+@pytest.mark.thorough
 def test_the_training_set_goes_on_where_it_was(tmp_path):
     def fit(callbacks):
         model = compiled(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]))
@@ -216,6 +220,7 @@ def test_the_training_set_goes_on_where_it_was(tmp_path):
         assert_equal(fit([Resume(tmp_path)]), expected)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("steps_per_execution", [1, 2])
 def test_saves_within_an_epoch(tmp_path, steps_per_execution):
     """Killed, killed again while the first batches are passed over, and run again: an augmented set, Dropout."""
@@ -304,6 +309,7 @@ def test_callbacks_of_a_broken_fit_are_forgotten():
     assert later.others == 1
 
 
+@pytest.mark.thorough
 def test_a_job_that_is_killed(tmp_path):
     """The script that kills twenty times, here once: SIGKILL at a random step, bit-equal at the end."""
     path = Path(__file__).parents[2] / "benchmarks" / "resume.py"

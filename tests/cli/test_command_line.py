@@ -40,6 +40,7 @@ def ran(arguments) -> str:
     return result.stdout
 
 
+@pytest.mark.thorough
 def test_the_next_command_keeps_every_option(files, tmp_path):
     model, data = files
     how = ("--criterion", "l2", "--budget", "sensitivity", "--macs", 0.6, "--round-to", 2, "--freeze", "last")

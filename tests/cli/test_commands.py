@@ -74,6 +74,7 @@ def test_precrop_writes_an_untrained_model(model, tmp_path):
     assert kernels[0].shape == kernels[1].shape and (kernels[0] != kernels[1]).any()
 
 
+@pytest.mark.thorough
 def test_prune_finetunes_on_the_data_named(model, tmp_path):
     options = ("--keep", 0.5, "--data", "digits", "--size", 16, "--finetune-epochs", 1, "--budget", "global")
     result = invoke("prune", model, *options, "--criterion", "l2", "--coupling", "free", "--out", tmp_path / "out")

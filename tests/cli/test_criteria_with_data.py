@@ -31,6 +31,7 @@ def files(tmp_path_factory):
     return folder / "mine.keras", folder / "mine.npz"
 
 
+@pytest.mark.thorough
 def test_prune_hands_data_and_loss_to_the_criterion(files, tmp_path):
     model, data = files
     out = tmp_path / "out"
@@ -48,6 +49,7 @@ def test_prune_without_data_says_so_at_once(files, tmp_path):
     assert "data beside --criterion: taylor_fo, which needs data, gradients" in " ".join(result.stderr.split())
 
 
+@pytest.mark.thorough
 def test_prune_hands_data_to_a_budget_that_measures(files, tmp_path, monkeypatch):
     """Measured here: many channels, however cheap."""
     model, data = files

@@ -49,6 +49,7 @@ def table(path, rows=60, **more):
     return path
 
 
+@pytest.mark.thorough
 def test_a_table_of_numbers_is_judged_by_the_compiled_loss(tmp_path):
     model = tabular(tmp_path / "mine.keras", loss="mse", metrics=["mae"])
     data = table(tmp_path / "mine.npz")
@@ -124,6 +125,7 @@ def segmenter(tmp_path, monkeypatch):
     sys.modules.pop("my_masks", None)
 
 
+@pytest.mark.thorough
 def test_masks_from_a_function(segmenter, tmp_path):
     start = ("prune", segmenter, "--keep", 0.5, "--finetune-epochs", 1, "--batch", 4, "--out", tmp_path / "out")
     assert "--trust" in refused(*start, "--data", "my_masks:masks")
@@ -150,6 +152,7 @@ def photos(path, kinds=("cat", "dog"), number=10):
     return path
 
 
+@pytest.mark.thorough
 def test_pixels_at_the_scale_that_the_model_was_trained_on(tmp_path):
     """A net that tells dark from bright by the mean of grey pixels in [0, 1]: 0.5 on any other scale."""
     inputs = keras.Input((12, 12, 1))
@@ -169,6 +172,7 @@ def test_pixels_at_the_scale_that_the_model_was_trained_on(tmp_path):
     assert "--scale" in refused(*start, "--scale", "0..2", "--out", tmp_path / "wrong")
 
 
+@pytest.mark.thorough
 def test_pixels_of_arrays(tmp_path):
     inputs = keras.Input((6, 6, 3))
     x = layers.Conv2D(4, 3, name="conv")(inputs)
@@ -212,6 +216,7 @@ def test_files_that_are_no_examples(tmp_path):
     assert not (tmp_path / "out" / "slim.keras").exists()
 
 
+@pytest.mark.thorough
 def test_inputs_without_labels_are_enough(tmp_path, monkeypatch):
     model = tabular(tmp_path / "mine.keras", loss="mse", metrics=["mae"])
     np.save(tmp_path / "inputs.npy", RANDOM.normal(size=(200, 5)).astype("float32"))

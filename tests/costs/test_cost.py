@@ -69,6 +69,7 @@ def resnet_macs(blocks: int, widths=(16, 32, 64), side: int = 32, classes: int =
     return total
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("depth", [20, 56])
 @pytest.mark.parametrize("shortcut", ["identity", "projection"])
 def test_resnet_cifar(depth, shortcut):
@@ -83,6 +84,7 @@ def test_resnet_20_is_the_published_40_8_million():
     assert resnet_macs(3, projection=True) == 40_813_184
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "name, macs",
     [

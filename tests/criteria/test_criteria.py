@@ -132,6 +132,7 @@ def test_bn_scale_sums_the_scales_of_a_channel():
     np.testing.assert_allclose(scores["inner_conv"], gamma["inner_norm"], rtol=1e-6)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("seed", range(6))
 def test_scores_are_the_sums_that_are_taken_inside_the_step(seed):
     keras.utils.clear_session(free_memory=False)

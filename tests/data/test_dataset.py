@@ -67,6 +67,7 @@ def test_training_images_are_those_of_the_split_with_their_labels(data_dir):
         assert originals[original.tobytes()] == label
 
 
+@pytest.mark.thorough
 def test_the_order_is_the_same_in_another_process():
     script = (
         "from kerasprune import data\n"
@@ -95,6 +96,7 @@ def test_a_function_can_be_the_augmentation():
     np.testing.assert_array_equal(images, np.zeros((128, 5, 5, 3)))
 
 
+@pytest.mark.thorough
 def test_a_model_learns_the_digits_compiled_by_xla():
     keras.utils.set_random_seed(0)
     layers = [keras.layers.Conv2D(8, 3, strides=2, activation="relu"), keras.layers.Flatten(), keras.layers.Dense(10)]
@@ -203,6 +205,7 @@ def test_all_faults_are_told_at_once():
     assert all(f"{name}=" in str(error.value) for name in ("size", "batch", "split", "augment"))
 
 
+@pytest.mark.thorough
 def test_importing_the_package_does_not_bring_tensorflow_datasets():
     script = "import sys, kerasprune.data as data; data.names(), data.load; print('tensorflow_datasets' in sys.modules)"
     assert run_python(script) == "False"

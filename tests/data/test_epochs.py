@@ -103,6 +103,7 @@ def test_augmentation_changes_from_epoch_to_epoch_and_from_image_to_image():
     assert len(set(first.values())) == len(first)
 
 
+@pytest.mark.matrix
 @both
 @pytest.mark.parametrize("first_step", [1, 5, STEPS - 1])
 def test_the_rest_of_an_epoch_is_its_end(images, first_step):
@@ -113,6 +114,7 @@ def test_the_rest_of_an_epoch_is_its_end(images, first_step):
         np.testing.assert_array_equal(read(rest), expected)
 
 
+@pytest.mark.matrix
 @both
 @pytest.mark.parametrize("execution", [1, 3])
 def test_fit_is_given_one_epoch_after_another(images, execution):

@@ -16,6 +16,7 @@ import kerasprune as kp
 SIZES = [16, 12, 8]
 
 
+@pytest.mark.thorough
 def test_every_epoch_has_the_images_of_the_plain_data_set_at_its_size():
     dataset = kp.data.rounds("digits", sizes=SIZES, epochs_per_round=2, batch=256, augment="crop", seed=3)
     assert len(dataset) == len(kp.data.load("digits", batch=256))
@@ -80,6 +81,7 @@ model.fit(train, epochs=6, shuffle=False, verbose=0)
 """
 
 
+@pytest.mark.thorough
 def test_one_compilation_for_each_size_under_xla(tmp_path):
     flags = f"--xla_dump_to={tmp_path} --xla_dump_hlo_as_text"
     subprocess.run([sys.executable, "-c", JITTED], env=os.environ | {"XLA_FLAGS": flags}, check=True)

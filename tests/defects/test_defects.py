@@ -29,6 +29,7 @@ def run(name: str, *cases: str) -> str:
     return done.stdout
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", SOME)
 def test_some_cases_of_a_file(name):
     assert "OK " in run(name, *SOME[name])

@@ -276,6 +276,7 @@ def regression():
     return keras.Sequential([keras.Input((4,)), layers.Dense(8, activation="tanh"), layers.Dense(1, name="amount")])
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("make", "kind"), [(u_net, "sigmoid"), (autoencoder, "values"), (regression, "values")])
 def test_models_that_are_no_classifiers_come_nearer_to_their_teacher(make, kind):
     keras.utils.set_random_seed(7)

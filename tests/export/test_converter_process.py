@@ -92,6 +92,7 @@ def test_recurrent_layers_in_int8(tmp_path, monkeypatch):
     assert "WHILE" in tflite(model, tmp_path / "loop.tflite", quantize="dynamic").operators
 
 
+@pytest.mark.thorough
 def test_a_loop_that_is_left_kills_the_child_only(tmp_path, monkeypatch):
     monkeypatch.setattr(conversion, "unrolled", nullcontext)
     with pytest.raises(PruneError, match=r"SIGSEGV.*quantize='int8'.*'dynamic'"):

@@ -81,6 +81,7 @@ def lite_outputs(path, *inputs: np.ndarray) -> list[np.ndarray]:
 # ---- what is written ---- #
 
 
+@pytest.mark.thorough
 def test_float32_is_the_model(reports):
     report = reports[None]
     assert report.max_error < 1e-4
@@ -91,6 +92,7 @@ def test_float32_is_the_model(reports):
     assert {path.name for path in report.path.parent.iterdir()} == {f"{name}.tflite" for name in reports}
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("quantize", FORMATS)
 def test_max_error_and_agreement_against_a_direct_run(trained, images, reports, quantize):
     lite = np.concatenate([lite_outputs(reports[quantize].path, image[None])[0] for image in images])

@@ -190,6 +190,7 @@ def test_without_a_plain_block_is_the_shorter_chain(made):
     assert compare(keras.Model(inputs, x), slim(model, ["stage4_conv3"]), random_inputs(model)).error < 1e-6
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "name, removed",
     [
@@ -214,6 +215,7 @@ def test_blocks_and_channels_together(made, name, removed):
     assert kp.cost(model, both).macs == kp.cost(at_once).macs < kp.cost(model).macs
 
 
+@pytest.mark.thorough
 def test_all_blocks_at_once(made):
     for name in ("resnet-identity", "densenet", "vgg", "mobilenet", "vit"):
         model = made(name)

@@ -62,6 +62,7 @@ def told(places):
     return [(id(entry), axis, list(channel)) for entry, axis, channel in places]
 
 
+@pytest.mark.matrix
 def test_kernels_and_scales_of_a_group_are_those_that_hold_its_channels(graph):
     for name in graph.groups:
         places = list(places_of(graph, name))

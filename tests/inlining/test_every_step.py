@@ -68,6 +68,7 @@ CASES = {
 }
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", CASES)
 def test_a_model_at_every_step_is_written_out_and_pruned(name):
     model = CASES[name]()

@@ -97,6 +97,7 @@ PRUNABLE = (positions, causal, heads, repeated)
 WHOLE = (wide_positions, class_token, filled, table_rows)  # numbers for each channel meet the channels
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("function", [*PRUNABLE, *WHOLE], ids=lambda f: f.__name__)
 def test_code_with_free_sizes_is_written_out(function, recwarn):
     model = model_of(function)

@@ -25,6 +25,7 @@ def written(model, batch):
         return kp.functional(model, inputs=batch if subclassed else None)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "encoder"])
 def test_tutorial_models_are_written_out_and_pruned(name):
     model, batch = built(name)
@@ -43,6 +44,7 @@ def test_tutorial_models_are_written_out_and_pruned(name):
     assert kp.verify(plain, slim, plan, batch, reload=False).passed
 
 
+@pytest.mark.thorough
 def test_a_slim_model_loads_without_the_classes_of_the_user():
     model, batch = built("residual")
     plain = written(model, batch)
@@ -164,6 +166,7 @@ def swish(x):
     return x * keras.ops.sigmoid(1.7 * x)
 
 
+@pytest.mark.thorough
 def test_functions_that_no_other_process_knows_become_operations():
     model = chain((8, 8, 3), layers.Conv2D(6, 3, activation=swish), layers.Flatten(), layers.Dense(4, activation=swish))
     plain = written(model, np.ones((2, 8, 8, 3), "float32"))

@@ -146,16 +146,19 @@ def with_statistics(model: keras.Model) -> keras.Model:
     return model
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("identifier", "expected"), EXACT_PARAMETERS)
 def test_parameters_are_the_published_number(identifier, expected):
     assert trainable(built(identifier)) == expected
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("identifier", "expected", "digits"), MILLIONS_OF_PARAMETERS)
 def test_parameters_round_to_the_published_figure(identifier, expected, digits):
     assert round(trainable(built(identifier)) / 1e6, digits) == expected
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("identifier", "side", "expected"), MILLIONS_OF_MACS)
 def test_macs_round_to_the_published_figure(identifier, side, expected):
     model = models.get({**identifier, "input_shape": (side, side, 3)})
@@ -177,6 +180,7 @@ def test_names_are_the_registered_families():
     ]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", models.names())
 def test_every_family_builds_with_own_layer_names(name):
     first, second = built({"name": name}), models.get({"name": name, "classes": 7})
@@ -197,6 +201,7 @@ def test_a_model_passes_through():
     assert models.get(model) is model
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("identifier", SMALL)
 def test_two_resolutions_and_a_plain_keras_file(identifier, tmp_path):
     model = with_statistics(models.get(identifier))
@@ -210,6 +215,7 @@ def test_two_resolutions_and_a_plain_keras_file(identifier, tmp_path):
         np.testing.assert_array_equal(np.asarray(loaded(images(*shape), training=False)), logits)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("identifier", [*SMALL[1:5], SMALL[7], {"name": "lenet_5"}])
 def test_weights_are_a_function_of_the_seed(identifier):
     kernels = [
@@ -232,6 +238,7 @@ def test_weights_are_fresh_without_a_seed():
     assert not np.array_equal(first, second)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("family", ["resnet_cifar", "vgg_cifar"])
 def test_scales_are_all_one_or_drawn_evenly_from_0_to_1(family):
     depth = {"resnet_cifar": 20, "vgg_cifar": 16}[family]
@@ -350,6 +357,7 @@ def test_applications_keep_the_function_but_not_the_rescaling():
     np.testing.assert_allclose(np.asarray(ours(x)), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.thorough
 def test_initial_weights_train():
     keras.utils.set_random_seed(0)
     model = models.resnet_cifar(20, input_shape=(16, 16, 3), seed=0)
@@ -374,6 +382,7 @@ def test_saved_model_with_free_sides_equals_the_model(tmp_path):
         np.testing.assert_allclose(np.asarray(served.serve(images(*shape))), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.thorough
 def test_tflite_of_the_identity_shortcut_equals_the_model(tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 

@@ -57,6 +57,7 @@ def by_kind(tickets, kind, keep):
     return found
 
 
+@pytest.mark.thorough
 def test_what_is_trained(drawn):
     _, fit, tickets = drawn
     kinds = [("dense", 1.0), ("ticket", 0.5), ("ticket", 0.2), *((name, 0.2) for name in CONTROLS)]

@@ -60,6 +60,7 @@ def found(tmp_path_factory):
     return {"model": model, "folder": folder, "how": how, "fits": (killed, fit, whole), "found": (resumed, straight)}
 
 
+@pytest.mark.thorough
 def test_a_killed_search_goes_on_and_asks_nothing_twice(found):
     killed, fit, whole = found["fits"]
     resumed, straight = found["found"]

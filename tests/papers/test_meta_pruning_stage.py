@@ -47,6 +47,7 @@ class Judged:
         return -float(self.seen)
 
 
+@pytest.mark.thorough
 def test_the_best_widths_are_the_plan_and_nothing_is_repeated(tmp_path, monkeypatch):
     for stage in ("finetune", "evaluate", "report"):
         monkeypatch.setattr(STAGES[stage].replace(":", "."), lambda one: None)

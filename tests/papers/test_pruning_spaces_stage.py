@@ -52,6 +52,7 @@ class Judged:
         return slim.count_params() * (1 if len(self.seen) <= 4 else -1) / 1e6
 
 
+@pytest.mark.thorough
 def test_the_best_of_the_last_round_is_the_plan_and_nothing_is_judged_twice(tmp_path, monkeypatch):
     for stage in ("rebuild", "finetune", "evaluate", "report"):
         monkeypatch.setattr(STAGES[stage].replace(":", "."), lambda one: None)

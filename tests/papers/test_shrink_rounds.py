@@ -31,6 +31,7 @@ def digits(side: int, split: str, **arguments):
     return kp.data.load("digits", size=side, batch=BATCH, split=split, **arguments)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("family", "dimension"),
     [
@@ -92,6 +93,7 @@ def test_points_are_those_of_rebuilt_networks(family, dimension):
     assert any(changed) == (dimension != "resolution")
 
 
+@pytest.mark.thorough
 def test_what_is_silent_stays_silent_while_the_rest_learns():
     model = compiled(randomise(MAKERS["residual"](), 0), rate=0.05)
     train = digits(SIDE, "train")
@@ -105,6 +107,7 @@ def test_what_is_silent_stays_silent_while_the_rest_learns():
     assert all(variable.constraint is None for variable in model.variables)
 
 
+@pytest.mark.thorough
 def test_it_leaves_nothing_behind():  # in depth; in width see test_registered.py
     images = np.random.default_rng(0).normal(size=(40, 8, 8, 3)).astype("float32")
     data = [(images, np.arange(40) % 4)]

@@ -57,6 +57,7 @@ class CountingFit:
         return 0.9 * (1 - 0.05 * (1 - d)) * (1 - 0.4 * (1 - w) ** 2) * (1 - 0.5 * (1 - r))
 
 
+@pytest.mark.thorough
 def test_rounds_build_what_they_tell(model, data):
     extent = Extent.of(model, SIDE)
     assert (extent.blocks, extent.droppable, extent.side) == (9, 7, SIDE)
@@ -93,6 +94,7 @@ def test_costs_without_building_are_those_of_what_is_built(model):
         assert extent.fractions(slim, plan.resolution)[::2] == pytest.approx(target[::2])
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("family", ["residual", "dense", "inverted"])
 def test_blocks_first_and_channels_first_give_the_same_model(family):
     makers = {
@@ -116,6 +118,7 @@ def test_blocks_first_and_channels_first_give_the_same_model(family):
             np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.thorough
 def test_the_optimum_is_that_of_the_fitted_points(model, data):
     fit = CountingFit(Extent.of(model, SIDE))
     result = three_dimensions(
@@ -140,6 +143,7 @@ def test_the_optimum_is_that_of_the_fitted_points(model, data):
     assert result.chosen.accuracy >= best - 2e-3
 
 
+@pytest.mark.thorough
 def test_volume_is_the_formula(model, data):
     fit = CountingFit(Extent.of(model, SIDE))
     result = three_dimensions(
@@ -218,6 +222,7 @@ def test_a_folder_of_other_settings_is_an_error(model, data, tmp_path):
     assert len(fit.calls) == 1
 
 
+@pytest.mark.thorough
 def test_a_folder_of_other_criteria_is_an_error(model, data, tmp_path):
     fit = CountingFit(Extent.of(model, SIDE))
     shared = {"data": data, "resolution": SIDE, "folder": tmp_path}
@@ -387,6 +392,7 @@ def test_networks_without_blocks_have_width_and_resolution():
     assert len(calls) == begun
 
 
+@pytest.mark.thorough
 def test_one_level_everywhere_is_an_error(model, data):
     with pytest.raises(kp.PruneError, match="accuracies that differ"):
         three_dimensions(
@@ -400,6 +406,7 @@ def test_the_points_are_one_by_one_along_the_axes(model, data):
     assert [sum(x < 1 for x in (p.d, p.w, p.r)) for p in points] == [0, *[1] * 6]
 
 
+@pytest.mark.thorough
 def test_dimensions_may_be_collected_apart_in_one_folder(model, data, tmp_path):
     """As several processes would: each collects one dimension, the driver takes up what is there."""
     shared = {"resolution": SIDE, "epochs_per_round": 1, "rounds": 2}

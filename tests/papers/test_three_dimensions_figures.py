@@ -43,6 +43,7 @@ RECORD = Record(title="run", recipe={}, summary={}, points=points(1e-3), maps=ma
 DRAWN = [figures.curves, figures.sheet, figures.residuals, figures.blocks, figures.settings, figures.maps]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("draw", DRAWN)
 def test_draws_svg_that_repeats_byte_for_byte_and_nothing_without_points(draw):
     svg = draw(RECORD)
@@ -51,6 +52,7 @@ def test_draws_svg_that_repeats_byte_for_byte_and_nothing_without_points(draw):
     assert draw(EMPTY) is None
 
 
+@pytest.mark.thorough
 def test_the_surface_is_fitted_again_from_the_points():
     exact = points()
     surface = figures.fitted(exact)

@@ -88,6 +88,7 @@ def recipe_of(**changes) -> dict:
     }
 
 
+@pytest.mark.thorough
 def test_a_recipe_goes_through_all_stages(tmp_path):
     recipe = loading.check(recipe_of(), source="test")
     folder = RunFolder(running.run(recipe, tmp_path / "out", smoke=True, console=Console(quiet=True)))
@@ -134,6 +135,7 @@ def test_what_would_fail_after_training_fails_before(tmp_path):
             running.run(recipe, tmp_path / "out", smoke=True, console=Console(quiet=True))
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", [*CIFAR, *LARGE, *(f"efficientnet-b0-imagenet-{budget}" for budget in EFFICIENT)])
 def test_the_points_of_shipped_recipes_determine_their_surfaces(name):
     recipe = loading.load(f"three-dimensions-{name}")

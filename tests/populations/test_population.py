@@ -148,6 +148,7 @@ def script(folder, guard="if __name__ == '__main__':") -> Path:
     return path
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_goes_on(tmp_path, by):
     command = [sys.executable, str(script(tmp_path))]
@@ -178,6 +179,7 @@ def test_a_killed_run_goes_on(tmp_path, by):
     assert len(begun) - len(kept) <= 2
 
 
+@pytest.mark.thorough
 def test_a_script_that_starts_itself_is_stopped(tmp_path):
     done = subprocess.run(
         [sys.executable, str(script(tmp_path, "if True:"))], stderr=subprocess.PIPE, text=True, timeout=60

@@ -134,6 +134,7 @@ def test_every_copy_has_the_vocabulary_that_was_found(copy):
     assert words == other and "plot" in words[0]
 
 
+@pytest.mark.thorough
 def test_a_feature_space():
     rows = {"age": np.linspace(-1, 1, 60), "job": np.array(["cook", "poet"] * 30), "size": np.array([3, 5, 9] * 20)}
     kinds = keras.utils.FeatureSpace
@@ -157,6 +158,7 @@ def test_a_feature_space():
     assert report.steps[2].error < report.steps[1].error
 
 
+@pytest.mark.thorough
 def test_it_is_verified_and_loads_alone(trained):
     plan = kp.plan(trained, macs=0.5)
     verdict = kp.verify(trained, kp.rebuild(trained, plan), plan)
@@ -175,6 +177,7 @@ def test_exports(trained, tmp_path):
     assert not (tmp_path / "model.tflite").exists()
 
 
+@pytest.mark.thorough
 def test_the_command_line_takes_an_npz_of_texts(trained, tmp_path):
     model, data, out = tmp_path / "model.keras", tmp_path / "data.npz", tmp_path / "out"
     trained.save(model)

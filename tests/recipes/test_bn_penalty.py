@@ -152,6 +152,7 @@ prune:
 """
 
 
+@pytest.mark.thorough
 def test_weights_of_the_prune_stage(tmp_path):
     """A fit that moves nothing: but for scales and statistics the weights are those that it began with."""
     found = {}

@@ -58,6 +58,7 @@ def folder(files):
     return run(files, files / "out")
 
 
+@pytest.mark.thorough
 def test_a_run_is_a_plan_a_rebuild_and_a_fit(files, folder):
     found = {(row["method"], row["seed"]): row for row in rows(folder / "runs.csv")}
     assert sorted({method for method, _ in found}) == ["dense", "from scratch", "l1", "l2", "random"]
@@ -147,6 +148,7 @@ def test_switches(files, tmp_path, monkeypatch):
     assert float(row["test"]) == pytest.approx(np.mean(y["test"] == 1))
 
 
+@pytest.mark.thorough
 def test_a_reconstruction_that_harms_is_not_taken(files, tmp_path, monkeypatch):
     def harmed(slim, *args, **kwargs):
         worse = keras.models.clone_model(slim)
@@ -160,6 +162,7 @@ def test_a_reconstruction_that_harms_is_not_taken(files, tmp_path, monkeypatch):
     assert (kept["removed"], kept["test"]) == (plain["removed"], plain["test"])
 
 
+@pytest.mark.thorough
 def test_a_model_in_memory_is_kept_in_the_folder(files, tmp_path):
     model = keras.models.load_model(files / "mine.keras")
     data, same = {"name": str(files / "mine.npz"), "batch": 40}, {"seeds": 1, "engine": "serial", "verbose": 0}

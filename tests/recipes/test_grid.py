@@ -120,6 +120,7 @@ def test_folder_names_are_legal_and_differ(recipe):
     )
 
 
+@pytest.mark.thorough
 def test_grid_by_command(recipe, tmp_path):
     refused = invoke("run", recipe, "--seeds", 2, "--grid", "prune.plan.macs=a,b", "--out", tmp_path / "out")
     assert refused.exit_code == 2 and "prune.plan.macs" in refused.stderr

@@ -327,7 +327,7 @@ def assert_expected(recipe, base, pruned):
     assert recipe.expected.accuracy_change == pytest.approx((pruned - base) / 100)
 
 
-@pytest.mark.matrix("digits-greg1-shallow")
+@pytest.mark.thorough  # by default test_runner.py takes one recipe through every stage
 @pytest.mark.parametrize(
     ("name", "settings"),
     [

@@ -22,12 +22,14 @@ def outcome() -> Reproduced:
     return entries.reproduce("greg-tables")
 
 
+@pytest.mark.thorough
 def test_greg_tables_agree(outcome):
     assert [row for row in outcome.rows if not row.agrees] == []
     assert outcome.verdict == "agrees"
     assert len(outcome.rows) == 7 + 2 * 10
 
 
+@pytest.mark.thorough
 def test_hrank_tables_agree():
     outcome = entries.reproduce("hrank-tables")
     assert outcome.verdict == "agrees" and len(outcome.rows) == 4 * 5 + 2
@@ -39,6 +41,7 @@ def test_hrank_tables_agree():
     assert not Row("with the 16 channels of DenseNet's paper", macs.paper, paper_stem, macs.tolerance).agrees
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "name", ["ResNet-34", *(pytest.param(n, marks=pytest.mark.slow) for n in ("MobileNetV2", "EfficientNet-B0"))]
 )
@@ -82,6 +85,7 @@ def resnet56(removed: list[float]) -> tuple[int, int]:
     return macs + 64 * 10, params + 64 * 10 + 10
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("removed", [[0.5] * 3, [0.9] * 3, [0.75, 0.75, 0.32]])
 def test_resnet56_counts_are_those_written_out(removed, outcome):
     (dense_macs, dense_params), (macs, params) = resnet56([0, 0, 0]), resnet56(removed)
@@ -130,6 +134,7 @@ def test_bounds_and_notes_have_verdicts_of_their_own():
     assert entries.Note("c", "0.33 %", "0.56 %").cells == ("c", "0.33 %", "0.56 %", "–", "noted")
 
 
+@pytest.mark.thorough
 def test_map_table5_agrees_and_could_differ(monkeypatch):
     outcome = entries.reproduce("map-table5")
     assert outcome.verdict == "agrees"

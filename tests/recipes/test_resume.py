@@ -86,6 +86,7 @@ def assert_same(one: RunFolder, two: RunFolder) -> None:
     assert rows[0] == rows[1]
 
 
+@pytest.mark.thorough
 def test_a_run_killed_in_every_stage_ends_as_one_left_alone(tmp_path, monkeypatch):
     recipe, kill, out = loader.parse(TEXT), Kill(monkeypatch), io.StringIO()
     console = Console(file=out, width=200)

@@ -50,6 +50,8 @@ def finished(tmp_path_factory) -> RunFolder:
     return RunFolder(run(TEXT, tmp_path_factory.mktemp("runs") / "whole", "export=[tflite]"))
 
 
+@pytest.mark.thorough
+@pytest.mark.whole
 def test_run_leaves_its_files(finished):
     for name in (
         "recipe.yaml",
@@ -67,6 +69,7 @@ def test_run_leaves_its_files(finished):
     assert {path.name for path in finished.path.glob("*.keras")} == {"dense.keras", "slim.keras"}
 
 
+@pytest.mark.whole
 def test_summary_holds_what_the_models_cost(finished):
     summary = finished.json("summary.json")
     assert {"dense", "slim", "exports", "seconds"} <= set(summary)
@@ -92,6 +95,7 @@ def test_summary_holds_what_the_models_cost(finished):
     assert summary["expected"] == [{"name": "macs", "expected": 0.9, "here": pytest.approx(0.5, abs=0.3), "met": None}]
 
 
+@pytest.mark.whole
 def test_summary_holds_every_layer_of_both_models(finished):
     summary = finished.json("summary.json")
     layers = {layer["name"]: layer for layer in summary["layers"]}
@@ -103,6 +107,7 @@ def test_summary_holds_every_layer_of_both_models(finished):
     assert "<td>stage1_block1_conv1</td>" in finished.file("report.html").read_text()
 
 
+@pytest.mark.whole
 def test_slim_model_has_the_widths_of_the_plan(finished):
     plan = kp.Plan.load(finished.file("plan.json"))
     slim = finished.model("slim.keras")
@@ -113,6 +118,7 @@ def test_slim_model_has_the_widths_of_the_plan(finished):
     }
 
 
+@pytest.mark.whole
 def test_metrics_show_every_stage_once(finished):
     rows = finished.metrics()
     assert [(row["stage"], row["epoch"]) for row in rows] == [
@@ -124,6 +130,7 @@ def test_metrics_show_every_stage_once(finished):
     ]
 
 
+@pytest.mark.whole
 def test_penalty_shrinks_what_the_plan_removes(finished):
     plan = kp.Plan.load(finished.file("plan.json"))
     norms = finished.arrays("norms.npz")
@@ -133,6 +140,7 @@ def test_penalty_shrinks_what_the_plan_removes(finished):
         assert change[gone].mean() < change[list(kept)].mean()
 
 
+@pytest.mark.whole
 def test_saved_models_need_nothing_of_the_package(finished):
     for name in ("dense", "slim"):
         config = finished.model(f"{name}.keras").to_json()
@@ -140,12 +148,14 @@ def test_saved_models_need_nothing_of_the_package(finished):
         assert '"regularizer": {' not in config
 
 
+@pytest.mark.whole
 def test_report_says_that_it_was_only_tried(finished):
     text = finished.file("report.html").read_text()
     assert "Smoke run" in text
     assert text.count("<svg") == 6
 
 
+@pytest.mark.thorough
 def test_resumed_run_computes_what_an_uninterrupted_one_does(finished, tmp_path, monkeypatch):
     whole, finetune = tmp_path / "cut", training.finetune
 
@@ -174,6 +184,7 @@ def test_resumed_run_computes_what_an_uninterrupted_one_does(finished, tmp_path,
     assert {path.name for path in whole.glob("*.keras")} == {"dense.keras", "slim.keras"}
 
 
+@pytest.mark.whole
 def test_folder_of_another_recipe_is_left_alone(finished):
     before = {path: path.stat().st_mtime_ns for path in finished.path.rglob("*")}
     with pytest.raises(PruneError, match="recipe that the folder was begun with"):
@@ -183,6 +194,7 @@ def test_folder_of_another_recipe_is_left_alone(finished):
     assert {path: path.stat().st_mtime_ns for path in finished.path.rglob("*")} == before
 
 
+@pytest.mark.thorough
 def test_test_images_are_used_once_at_the_end(tmp_path, monkeypatch):
     asked, current, images, finish = [], [], Run.examples, running._finish
 
@@ -202,6 +214,7 @@ def test_test_images_are_used_once_at_the_end(tmp_path, monkeypatch):
     assert ("train", "validation") in asked
 
 
+@pytest.mark.thorough
 def test_single_weights_stay_gone_through_finetuning(tmp_path):
     callback = "prune.callback={name: greg2, granularity: weight, keep: 0.25, weight_decay: 5e-4}"
     folder = RunFolder(run(TEXT, tmp_path / "out", callback, "prune.plan=null"))
@@ -270,6 +283,7 @@ def test_default_folder_is_named_after_recipe_and_hash():
     assert running.default_folder(other) != running.default_folder(recipe)
 
 
+@pytest.mark.whole
 def test_summary_is_json_without_nan(finished):
     json.loads(finished.file("summary.json").read_text(), parse_constant=lambda name: pytest.fail(name))
 

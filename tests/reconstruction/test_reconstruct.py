@@ -99,6 +99,7 @@ PLANS = {
 }
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", [*PLANS, "a block less"])
 @pytest.mark.parametrize("absorb", [True, False])
 def test_a_residual_network_comes_nearer(net, name, absorb):

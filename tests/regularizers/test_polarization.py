@@ -93,6 +93,7 @@ def test_concavity_on_the_box(seed, size, t, share):
     assert values[2] >= share * values[0] + (1 - share) * values[1] - 1e-5
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("t", [-0.0, 0.4, 0.8, 1.0, 1.2, 1.5, 1.9, 2.0, 2.5])
 @pytest.mark.parametrize("ceiling", [1.0, 2.5])
 def test_minimiser_on_the_box(t, ceiling):
@@ -107,6 +108,7 @@ def test_minimiser_on_the_box(t, ceiling):
     assert min(penalty_and_gradient(penalty, gammas)[0] for gammas in inside) >= min(values)
 
 
+@pytest.mark.thorough
 def test_small_boxes_by_brute_force():
     grid = np.linspace(0, 1, 5)
     for t in (0.5, 1.2, 1.7):

@@ -36,6 +36,7 @@ RECORD = Record(
 DRAWN = [figures.widths, figures.curves, figures.spread, figures.filters, figures.scales, figures.sizes]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("draw", DRAWN)
 def test_draws_svg_that_repeats_byte_for_byte(draw):
     svg = draw(RECORD)

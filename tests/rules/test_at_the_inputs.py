@@ -42,6 +42,7 @@ def test_augmentations_are_found():
     assert {"RandomFlip", "RandomRotation", "RandAugment", "CutMix", "MixUp"} <= set(AUGMENTATIONS)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_a_network_behind_an_augmentation_is_pruned(name):
     inputs = keras.Input((12, 12, 3))
@@ -71,6 +72,7 @@ def test_images_and_labels_in_a_dict():
     )
 
 
+@pytest.mark.thorough
 def test_the_guide_to_transfer_learning_is_pruned():
     """Keras's own: augmentation as a Sequential of its own, rescaling, a base, dropout, a head."""
     inputs = keras.Input((32, 32, 3))

@@ -10,6 +10,7 @@ import kerasprune as kp
 from kerasprune.testing import check_rebuild, random_plan, randomise
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "shape, turn, pad, back",
     [

@@ -13,6 +13,7 @@ from kerasprune.testing import compare, random_inputs, random_plan, randomise
 TABLE = np.linspace(-1, 1, 24, dtype="float32").reshape(4, 6)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "join",
     [

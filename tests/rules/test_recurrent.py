@@ -10,6 +10,7 @@ import kerasprune as kp
 from kerasprune.testing import compare, random_inputs, random_plan, randomise
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "shape, layer",
     [

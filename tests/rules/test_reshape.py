@@ -10,6 +10,7 @@ import kerasprune as kp
 from kerasprune.testing import compare, random_inputs, random_plan, randomise
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("how", ["layer", "operation"])
 @pytest.mark.parametrize(
     "shape", [(12,), (1, 12), (12, 1), (2, 6), (6, 2), (2, 2, 3), (3, 4), (4, 3), (4, 1, 3), (4, 3, 1)]

@@ -106,6 +106,7 @@ def test_shared_convolution_called_on_its_own_output():
     assert graph.groups["stem"].layers == ("stem", "shared")
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "make",
     [
@@ -177,6 +178,7 @@ def test_an_output_that_is_read_on_stays():
     assert graph.groups["feature"].reason == "an output of the model"
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("coupling", ["tied", "free", "padded"])
 def test_residual_trunk(coupling):
     inputs = keras.Input((4, 4, 3))

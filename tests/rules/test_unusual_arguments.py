@@ -48,6 +48,7 @@ SPACE = ((0, 0), (1, 1), (1, 1), (0, 0))
 CHANNELS = ((0, 0), (0, 0), (0, 0), (2, 3))
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("middle", "prunable"),
     [
@@ -80,6 +81,7 @@ def test_of_images(middle, prunable):
     assert graph.groups["first"].prunable == prunable, graph.groups["first"].reason
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "middle",
     [
@@ -128,6 +130,7 @@ def test_query_heads_beside_a_single_key_head_go_one_by_one():
     assert graph.groups["query"].prunable and graph.groups["query"].size == 4
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("make, states", [(layers.LSTM, 2), (layers.GRU, 1), (layers.SimpleRNN, 1)])
 def test_states_that_are_given_are_as_wide_as_the_units(make, states):
     """A decoder that begins where an encoder has ended: what makes a state loses what the units lose."""
@@ -142,6 +145,7 @@ def test_states_that_are_given_are_as_wide_as_the_units(make, states):
     assert {"units", *(f"state{n}" for n in range(states))} <= set(group.layers)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("first", ["made", "mixed"])
 @pytest.mark.parametrize("inside", ["constant", "activation"])
 def test_a_nested_model_that_gets_channels_and_others(first, inside):

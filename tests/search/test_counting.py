@@ -43,6 +43,7 @@ def sliced() -> keras.Model:
     return keras.Model(inputs, layers.Dense(5)(x))
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("make", "coupling", "number"),
     [

@@ -25,6 +25,7 @@ def knapsack(seed: int):
     return worth, Limit("weight", lambda genes: genes @ weight, highest=most), best
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("seed", range(3))
 def test_the_optimum_of_a_knapsack(seed):
     worth, limit, best = knapsack(seed)

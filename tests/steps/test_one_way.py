@@ -54,6 +54,7 @@ def by_command(folder, out, *options):
     return keras.models.load_model(folder / out / "slim.keras"), result.output
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
@@ -88,6 +89,7 @@ def test_two_targets_are_refused_by_both(files):
     assert result.exit_code == 2 and "Received: --keep 0.9 and --macs 0.1" in " ".join(result.stderr.split())
 
 
+@pytest.mark.thorough
 def test_the_seed_decides_what_is_random(files):
     folder, splits = files
     tuned = [

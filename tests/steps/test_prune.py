@@ -33,6 +33,7 @@ def start():
     return trained()
 
 
+@pytest.mark.thorough
 def test_what_each_step_gains_is_reported(start):
     model, x, y = start
     before, rate = model.get_weights(), float(model.optimizer.learning_rate)
@@ -112,6 +113,7 @@ def test_labels_that_do_not_fit_are_named_before_anything_is_done(start):
     assert kp.prune(model, data=(x, y + 1), loss=_spread).report.steps
 
 
+@pytest.mark.thorough
 def test_tables_of_pandas_are_arrays(start):
     model, x, y = start
     table, column = pandas.DataFrame(x), pandas.Series(y)

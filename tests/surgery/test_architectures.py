@@ -30,6 +30,7 @@ def model(request) -> keras.Model:
     return built
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("seed", range(3))
 def test_rebuild_equals_mask(model, seed):
     inputs = [np.random.default_rng(seed).normal(size=(2, *x.shape[1:])).astype("float32") for x in model.inputs]

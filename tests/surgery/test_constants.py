@@ -12,6 +12,7 @@ from kerasprune.surgery.applied_plan import cut
 from kerasprune.testing import check_rebuild, randomise
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "after",
     [

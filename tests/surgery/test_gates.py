@@ -70,6 +70,7 @@ def test_rebuilt_models_have_no_gates_and_the_same_function(fitted):
     np.testing.assert_allclose(whole.get_layer("first").bias, first.bias * scales["first_gate"], rtol=1e-6)
 
 
+@pytest.mark.thorough
 def test_polarized_gates_say_what_goes(fitted):
     model, callback = fitted
     assert set(callback.scales) == {f"{name}/gamma" for name in gates(model)}

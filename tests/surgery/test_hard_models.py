@@ -25,6 +25,7 @@ def mixture(dtype):
     return keras.Model(inputs, layers.Dense(3, dtype=dtype)(layers.GlobalAveragePooling1D(dtype=dtype)(x)))
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "dtype, tolerance",
     [("float16", 4e-3), ("bfloat16", 3e-2), ("mixed_float16", 4e-3), ("mixed_bfloat16", 3e-2), ("float64", 1e-6)],

@@ -48,6 +48,7 @@ pytestmark = [
 outcomes = cache(check)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("seed", SEEDS)
 def test_plans_of_a_random_model_are_exact(seed):
     assert list(outcomes(seed)) == list(KINDS)
@@ -61,6 +62,7 @@ def test_the_comparisons_say_something():
     assert any(outcome.folded is not None for outcome in seen)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("seed", SEEDS[:6])
 def test_reordered_random_model_computes_the_same(seed):
     model = drawn(seed)
@@ -159,6 +161,7 @@ def heads_not_read(graph, layer, *args, **kwargs):
     return results
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "cls, wrong, likely",  # the seed that showed it last is tried first
     [

@@ -91,6 +91,7 @@ def keep_for_later(model, folder, name):
     model.save(folder / f"{name}.keras")
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("name", "coupling"), cases())
 def test_slim_model_is_exact(name, coupling, dense, folder):
     model = dense(name)
@@ -117,6 +118,7 @@ def share_that_can_be_dropped(graph):
     return 1 - stays / total
 
 
+@pytest.mark.thorough
 def test_files_load_without_kerasprune(folder):
     """An ordinary Keras installation loads the files, in safe mode, and computes the same."""
     if not list(folder.glob("*.keras")):
@@ -172,6 +174,7 @@ def dense_net():
 NETS = {"valid": valid_net, "pointwise": pointwise_net, "dense": dense_net}
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("seed", range(3))
 def test_absorption_is_exact_without_padding(name, seed):

@@ -38,6 +38,7 @@ def made():
 # ---- reorder -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", MAKERS)
 def test_reordered_model_computes_the_same(made, name):
     model, random = made(name), np.random.default_rng(0)
@@ -91,6 +92,7 @@ def test_scores_that_do_not_fit(made, scores, said):
 # ---- padded sums ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", ["resnet-identity", "resnet-projection", "mobilenet"])
 def test_padded_plans_keep_prefixes(made, name):
     """Each branch keeps the first of the channels that its trunk keeps, and is often narrower."""

@@ -79,6 +79,7 @@ def test_a_good_criterion_passes():
     check_criterion(Norms())
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "criterion, words",
     [
@@ -214,6 +215,7 @@ class OneUse(keras.callbacks.Callback):
         self.used = True
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "callback, error, words",
     [
