@@ -17,7 +17,7 @@ def counts(monkeypatch):
     return importlib.import_module("flows").counts
 
 
-@pytest.mark.thorough
+@pytest.mark.whole
 def test_a_plan_imports_neither_reconstruction_nor_rebuilding_nor_export(counts):
     found = counts("plan")
     assert len(found.modules) <= 66 and found.traces == 1 and not found.loads and not found.rebuilds

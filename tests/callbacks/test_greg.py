@@ -54,7 +54,8 @@ def test_greg1_is_algorithm_1(granularity):
     _kept(callback, reference, granularity, goes)
 
 
-@pytest.mark.thorough
+@pytest.mark.matrix
+@pytest.mark.whole
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_greg2_is_algorithm_1(granularity):
     model = compiled()

@@ -81,7 +81,7 @@ def lite_outputs(path, *inputs: np.ndarray) -> list[np.ndarray]:
 # ---- what is written ---- #
 
 
-@pytest.mark.thorough
+@pytest.mark.whole
 def test_float32_is_the_model(reports):
     report = reports[None]
     assert report.max_error < 1e-4

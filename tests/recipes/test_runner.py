@@ -50,7 +50,6 @@ def finished(tmp_path_factory) -> RunFolder:
     return RunFolder(run(TEXT, tmp_path_factory.mktemp("runs") / "whole", "export=[tflite]"))
 
 
-@pytest.mark.thorough
 @pytest.mark.whole
 def test_run_leaves_its_files(finished):
     for name in (
