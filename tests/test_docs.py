@@ -174,6 +174,7 @@ def printed(page: str) -> list[tuple[Block, str]]:
 
 
 @pytest.mark.filterwarnings("ignore:GReg")  # the schedule does not fit into two steps, and says so
+@pytest.mark.whole
 @pytest.mark.matrix("README.md", "docs/quickstart.md")
 @pytest.mark.parametrize("page", [page for page in PAGES if any(b.mark == "runs" for b in blocks(page))])
 def test_python_runs(page, tmp_path, monkeypatch):

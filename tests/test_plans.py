@@ -135,6 +135,7 @@ PLANS = st.builds(
 )
 
 
+@pytest.mark.thorough
 @given(plan=PLANS)
 @settings(max_examples=60, deadline=None)
 def test_every_copy_equals_the_plan(plan, tmp_path_factory):
@@ -297,6 +298,7 @@ def test_the_fingerprint_differs_for_another_architecture():
 # ---- one plan after another --------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @given(first=st.integers(0, 99), second=st.integers(0, 99), coupling=st.sampled_from(["tied", "free"]))
 @settings(max_examples=6, deadline=None)
 def test_then_is_one_rebuild_after_the_other(first, second, coupling):

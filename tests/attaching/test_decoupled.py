@@ -62,6 +62,7 @@ def test_what_is_removed_is_small_under_adaptive_optimizers(make, optimizer):
     assert callback.removed_to_kept <= 0.2
 
 
+@pytest.mark.thorough
 def test_lambda_of_increg_is_the_coupled_one_with_a_rate_of_zero():
     """Where weights do not move the ranks do not, and the penalty of both ways is the same."""
     penalties = []
@@ -89,6 +90,7 @@ def test_gradients_of_penalties_are_their_slopes(penalty):
         assert found == pytest.approx((up - down) / 2e-3, abs=1e-3)
 
 
+@pytest.mark.thorough
 def test_scales_move_by_rate_times_strength_a_step():
     """With a loss that does not depend on the weights, γ falls by η·λ a step, and stops at zero."""
     model = toy_model()

@@ -154,6 +154,7 @@ def _agree(model: keras.Model, expected: keras.Model) -> None:
         np.testing.assert_allclose(one.numpy(), two.numpy(), atol=1e-4 * scale, err_msg=one.path)
 
 
+@pytest.mark.thorough
 @ON_TENSORFLOW
 def test_greg1_with_a_tied_plan_pushes_every_kernel_that_makes_a_channel():
     expected = toy_model()

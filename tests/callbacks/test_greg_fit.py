@@ -61,6 +61,7 @@ def test_execution_does_not_change_the_result(make, arguments):
     assert one.plan == two.plan
 
 
+@pytest.mark.thorough
 def test_with_gradient_accumulation_a_step_is_an_update_of_the_weights():
     model = compiled(gradient_accumulation_steps=4)
     reference = Reference(model, accumulate=4)
@@ -146,6 +147,7 @@ def test_a_fit_before_and_a_fit_after_are_without_the_penalty(make):
         _same(model, reference)
 
 
+@pytest.mark.thorough
 def test_validation_does_not_disturb_the_pick_and_evaluation_is_without_the_penalty():
     """The validation after the fourth epoch runs at the very step of the pick."""
     model = compiled()
@@ -348,6 +350,7 @@ def test_frozen_kernels_are_warned_of(make):
     np.testing.assert_array_equal(model.get_layer("one").kernel.numpy(), before)
 
 
+@pytest.mark.thorough
 def test_no_warning_without_a_reason():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)

@@ -61,6 +61,7 @@ def test_greg1_grows_geometrically():
     _check(model, callback, reference, penalties.goes)
 
 
+@pytest.mark.thorough
 def test_greg2_picks_halfway_through_its_growth():
     model = compiled()
     reference = Reference(model)
@@ -72,6 +73,7 @@ def test_greg2_picks_halfway_through_its_growth():
     _check(model, callback, reference, penalties.goes)
 
 
+@pytest.mark.thorough
 def test_apart_from_the_moments_the_penalty_grows_until_a_step_leaves_nothing():
     model = compiled(optimizer=keras.optimizers.Adam(RATE))
     reference = AdamReference(model)
@@ -227,6 +229,7 @@ def test_arguments_of_one_law_do_not_stand_beside_another():
         GReg1(keep=0.5, schedule=LinearGrowth(step=3.0))
 
 
+@pytest.mark.thorough
 def test_a_fit_at_a_scheduled_rate_is_not_warned_of_and_ends_small():
     model = compiled(optimizer=keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(RATE, 200), MOMENTUM))
     callback = GReg1(keep=0.5, granularity="channel").compressed(200)

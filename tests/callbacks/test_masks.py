@@ -196,6 +196,7 @@ def test_saved_at_any_moment_sparse_whatever_the_order(last, tmp_path):
         )
 
 
+@pytest.mark.thorough
 def test_filters_become_a_plan():
     model = compiled(toy_model(0))
     callback = GradualMagnitude(cubic(0.4, end="1ep"), every=4, granularity="filter")
@@ -396,6 +397,7 @@ def test_rewinding_gives_fresh_slots(rate, optimizer):
         np.testing.assert_array_equal(variable.numpy(), value, err_msg=variable.path)
 
 
+@pytest.mark.thorough
 def test_exactly_the_fraction_stays_in_every_round():
     kept = []
     watch = keras.callbacks.LambdaCallback(

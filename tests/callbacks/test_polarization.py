@@ -71,6 +71,7 @@ def test_slimming_is_that_of_the_reference():
     _same(model, other)
 
 
+@pytest.mark.thorough
 def test_with_gradient_accumulation():
     model, other = compiled(gradient_accumulation_steps=4), network()
     train(model, [_polarization(ceiling=0.52)], epochs=8)
@@ -78,7 +79,7 @@ def test_with_gradient_accumulation():
     _same(model, other)
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_makes_the_same_plan(policy):
     plain = compiled()
@@ -248,6 +249,7 @@ def test_what_is_below_its_threshold_goes():
     assert plan.fingerprint == kp.trace(toy_model()).fingerprint
 
 
+@pytest.mark.thorough
 def test_channels_tied_by_a_residual_connection_go_where_all_their_scales_are_low():
     model = _toy(stem_norm=[2, 5, 7], outer_norm=[5, 7, 9])
     assert _plan(model, _polarization(initial=None)).keep["stem_conv"] == tuple(i for i in range(13) if i not in (5, 7))
@@ -272,6 +274,7 @@ def test_free_leaves_the_scales_of_the_trunk_alone():
     assert not np.allclose(before, 0.5, atol=0.2)
 
 
+@pytest.mark.thorough
 def test_no_group_is_emptied():
     everything = {f"{name}_norm": slice(None) for name in ("stem", "outer", "inner", "wide", "lanes", "last")}
     model = _toy(**everything)

@@ -109,7 +109,7 @@ def test_eager_and_compiled_steps_end_equal(make):
     callback_checks.check_same(single, callback_checks.fitted(make), 1e-6, "eager and compiled steps")
 
 
-@pytest.mark.matrix("gradual_magnitude-0")
+@pytest.mark.thorough
 @pytest.mark.parametrize("make", cases())
 @pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels", "ignore:.*until=")
 def test_callback_contract(make):

@@ -58,6 +58,7 @@ def test_the_next_command_keeps_every_option(files, tmp_path):
     assert plans[0] == plans[1]
 
 
+@pytest.mark.thorough
 def test_blocks_that_are_dropped_are_said(files, tmp_path):
     model, data = files
     shown = ran(["prune", model, "--budget", "sensitivity", "--macs", 0.5, "--data", data, "--out", tmp_path / "out"])

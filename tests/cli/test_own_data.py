@@ -65,6 +65,7 @@ def test_a_table_of_numbers_is_judged_by_the_compiled_loss(tmp_path):
     assert found["slim"]["metrics"]["mae"] == pytest.approx(np.abs(slim.predict(x, verbose=0) - y).mean(), rel=1e-5)
 
 
+@pytest.mark.thorough
 def test_a_model_without_a_loss_asks_for_one(tmp_path):
     model, data = tabular(tmp_path / "mine.keras"), table(tmp_path / "mine.npz")
     start = ("prune", model, "--keep", 0.5, "--data", data, "--out", tmp_path / "out")
@@ -75,6 +76,7 @@ def test_a_model_without_a_loss_asks_for_one(tmp_path):
     assert found["slim"]["loss"] > 0
 
 
+@pytest.mark.thorough
 def test_grey_images_of_an_autoencoder(tmp_path):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 1))

@@ -48,6 +48,7 @@ def test_tfds_knows_the_builder(data_dir):
     assert tfds.builder("glyphs", data_dir=data_dir).builder_config.train == 20_000
 
 
+@pytest.mark.thorough
 def test_another_process_that_finishes_first_is_no_harm(tmp_path, monkeypatch):
     # Before the first image is drawn, somebody else draws all of them.
     others = []

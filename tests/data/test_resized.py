@@ -54,6 +54,7 @@ class Watch(keras.layers.Layer):
         return shape
 
 
+@pytest.mark.thorough
 def test_fit_sees_the_sizes_in_training_and_validation():
     watch = Watch()
     inputs = keras.Input((None, None, 3))

@@ -79,6 +79,7 @@ def test_a_death_is_a_prune_error_and_leaves_the_old_file(process, tmp_path, mon
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.thorough
 def test_recurrent_layers_in_int8(tmp_path, monkeypatch):
     """With their loop they kill the converter; unrolled they convert, and the model keeps its loop."""
     monkeypatch.setattr(sys.modules["kerasprune.export.tflite_export"], "GRAPH_BYTES", 0)

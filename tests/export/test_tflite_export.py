@@ -94,6 +94,7 @@ def test_float32_is_the_model(reports):
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("quantize", FORMATS)
+@pytest.mark.whole
 def test_max_error_and_agreement_against_a_direct_run(trained, images, reports, quantize):
     lite = np.concatenate([lite_outputs(reports[quantize].path, image[None])[0] for image in images])
     expected = trained.predict(images, verbose=0)

@@ -180,7 +180,7 @@ def test_names_are_the_registered_families():
     ]
 
 
-@pytest.mark.matrix
+@pytest.mark.matrix("resnet_cifar", "mobilenet_v2")
 @pytest.mark.parametrize("name", models.names())
 def test_every_family_builds_with_own_layer_names(name):
     first, second = built({"name": name}), models.get({"name": name, "classes": 7})
@@ -344,6 +344,7 @@ def test_mobilenet_equals_keras_applications_weight_for_weight():
     np.testing.assert_allclose(np.asarray(ours(x)), np.asarray(theirs(x)), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.thorough
 def test_applications_keep_the_function_but_not_the_rescaling():
     ours = with_statistics(models.efficientnet_b0(10, (64, 64, 3), seed=0))
     theirs = keras.applications.EfficientNetB0(

@@ -20,6 +20,7 @@ def test_thirteen_points_determine_a_product_of_cubics(seed):
     np.testing.assert_allclose(surface.predict(*elsewhere.T), product(elsewhere, cubics), rtol=1e-6)
 
 
+@pytest.mark.thorough
 def test_rank_two_is_found_from_points_all_over():
     points = np.random.default_rng(0).uniform(0.4, 1, (80, 3))
     truth = product(points, rising_cubics(1)) + product(points, rising_cubics(2) * [[0.3], [1], [1]])
@@ -96,6 +97,7 @@ def test_the_table_has_its_repeated_cells():
     assert table5(DENSENET)["accuracy"].sum() == pytest.approx(6790.85)
 
 
+@pytest.mark.thorough
 def test_intervals_cover_about_as_often_as_they_say():
     points = np.random.default_rng(0).uniform(0.5, 1, (60, 3))
     truth, at = product(points, rising_cubics(5)), np.array([0.7, 0.8, 0.9])
@@ -151,6 +153,7 @@ def test_bad_arguments_are_an_error():
         table5("resnet-32")
 
 
+@pytest.mark.thorough
 def test_a_ridge_takes_too_few_points():
     points = thirteen()
     accuracy = product(points, rising_cubics(0))

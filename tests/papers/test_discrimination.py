@@ -43,6 +43,7 @@ def by_hand(model: keras.Model, layer: str, data: list, seed: int) -> float:
     return (fit.predict(scaler.transform(features[tested])) == labels[tested]).mean()
 
 
+@pytest.mark.thorough
 def test_scores_of_a_residual_network_are_those_by_hand():
     model, data = randomise(kp.models.resnet_cifar(depth=14, classes=4, width=0.5, seed=0), 0), samples()
     scores = score_blocks(RIDGE, kp.trace(model), data, seed=3)

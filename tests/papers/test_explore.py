@@ -57,6 +57,7 @@ def folder(files):
     return run(files, "out", best=1, finetune=FINETUNE, shown=1)
 
 
+@pytest.mark.thorough
 def test_candidates_are_what_is_made_by_hand(files, folder):
     found = rows(folder / "members.csv")
     assert len(found) == 4

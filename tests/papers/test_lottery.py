@@ -69,6 +69,7 @@ def test_what_is_trained(drawn):
     assert len({seed for *_, seed in fit.asked}) == 7 and {side for side, *_ in fit.asked} == {None}
 
 
+@pytest.mark.thorough
 def test_every_training_begins_with_the_rewound_weights_under_its_masks(drawn):
     model, fit, tickets = drawn
     early, paths = fit.began[1], [variable.path for variable in model.weights]

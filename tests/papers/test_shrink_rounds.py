@@ -144,6 +144,7 @@ def test_bad_use_is_an_error():
         fit(ShrinkRounds("resolution", 2, epochs_per_round=1, monitor="loss"), used=fixed)
 
 
+@pytest.mark.thorough
 def test_a_round_that_fails_leaves_no_masks():
     class Broken(kp.criteria.L1):
         def score(self, graph, data=None, loss=None, seed=0):

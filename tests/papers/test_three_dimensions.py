@@ -155,6 +155,7 @@ def test_volume_is_the_formula(model, data):
     assert result.optimum.kkt < 1e-5
 
 
+@pytest.mark.thorough
 def test_one_dimension_comes_nearest_to_the_budget(model, data):
     dense = kp.cost(model, resolution=SIDE).macs
     fit = CountingFit(Extent.of(model, SIDE))
@@ -400,6 +401,7 @@ def test_one_level_everywhere_is_an_error(model, data):
         )
 
 
+@pytest.mark.thorough
 def test_the_points_are_one_by_one_along_the_axes(model, data):
     fit = CountingFit(Extent.of(model, SIDE))
     points = collect(model, fit, 0.5, Judges(BLOCKS, data=data), resolution=SIDE, epochs_per_round=1, rounds=2)

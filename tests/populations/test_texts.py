@@ -89,6 +89,7 @@ def test_what_is_no_text_or_no_number_is_refused(trained):
         example_batches(trained, mixed, 100)
 
 
+@pytest.mark.thorough
 def test_the_whole_way(trained):
     x, y = examples()
     slim, plan, report = kp.prune(trained, 0.4, (x, y.astype("int32")), epochs=2)

@@ -90,6 +90,7 @@ def test_a_run_is_a_plan_a_rebuild_and_a_fit(files, folder):
     assert float(row["validation"]) == pytest.approx(slim.evaluate(parts["x_val"], parts["y_val"], verbose=0)[1])
 
 
+@pytest.mark.thorough
 def test_the_table_is_over_the_seeds(folder):
     runs, table = rows(folder / "runs.csv"), rows(folder / "comparison.csv")
     for row in table:
@@ -116,6 +117,7 @@ def test_nothing_is_run_twice(files, folder):
         assert after[key] == before[key]  # the seconds too: these rows are the ones that were there
 
 
+@pytest.mark.thorough
 def test_switches(files, tmp_path, monkeypatch):
     """What reconstruction and distillation are given, and that what they return is what is judged and trained."""
     calls, solved = [], []

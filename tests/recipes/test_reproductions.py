@@ -85,7 +85,7 @@ def resnet56(removed: list[float]) -> tuple[int, int]:
     return macs + 64 * 10, params + 64 * 10 + 10
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("removed", [[0.5] * 3, [0.9] * 3, [0.75, 0.75, 0.32]])
 def test_resnet56_counts_are_those_written_out(removed, outcome):
     (dense_macs, dense_params), (macs, params) = resnet56([0, 0, 0]), resnet56(removed)

@@ -168,6 +168,7 @@ def pushed():
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", [GReg1, GReg2])
 def test_what_goes_ends_below_a_thousandth_of_what_stays(pushed, kind):
     callback, history, _ = pushed[kind]

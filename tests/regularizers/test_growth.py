@@ -142,6 +142,7 @@ def test_doubts_of_a_schedule():
     assert said(LinearGrowth(ceiling=50.0, step=50.0), keras.optimizers.Adam(0.1)) == []  # the base says what Adam does
 
 
+@pytest.mark.thorough
 def test_the_exponent_is_the_logarithm_of_what_a_heavy_ball_leaves():
     damping = Damping.of(session(keras.optimizers.SGD(1e-3, 0.9)), False, 4000)
     for ceiling in (0.02, 0.2):

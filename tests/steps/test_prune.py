@@ -90,6 +90,7 @@ class Halves(keras.utils.PyDataset):
         return self.x[part], self.y[part]
 
 
+@pytest.mark.thorough
 def test_batches_of_any_kind(start):
     import tensorflow as tf
 
@@ -203,6 +204,7 @@ class Drawn(layers.Layer):
         return mean + keras.ops.exp(0.5 * variance) * noise
 
 
+@pytest.mark.thorough
 def test_a_layer_that_cannot_be_written_out_is_kept_whole():
     inputs = keras.Input((12,))
     x = layers.Dense(16, activation="relu", name="encoder")(inputs)

@@ -54,6 +54,7 @@ def test_plans_of_a_random_model_are_exact(seed):
     assert list(outcomes(seed)) == list(KINDS)
 
 
+@pytest.mark.thorough
 def test_the_comparisons_say_something():
     """Most plans change the outputs, some drop blocks, and some constants are folded exactly."""
     seen = [outcome for seed in SEEDS[:8] for outcome in outcomes(seed).values()]
@@ -69,6 +70,7 @@ def test_reordered_random_model_computes_the_same(seed):
     check_reordered(model, seed, random_inputs(model, seed=seed))
 
 
+@pytest.mark.thorough
 def test_pruning_twice_is_pruning_once():
     joined = [check_twice(drawn(seed), seed) is not None for seed in SEEDS[:10]]
     assert sum(joined) >= 3
@@ -79,6 +81,7 @@ def test_a_plan_in_channels_is_legal(seed):
     check_legal(drawn(seed), 0.2 + 0.1 * (seed % 8))
 
 
+@pytest.mark.thorough
 def test_channels_then_blocks_is_both_at_once():
     met = 0
     for seed in SEEDS:

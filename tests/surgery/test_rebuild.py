@@ -91,7 +91,7 @@ def keep_for_later(model, folder, name):
     model.save(folder / f"{name}.keras")
 
 
-@pytest.mark.matrix
+@pytest.mark.matrix("resnet_cifar-identity-free", "resnet_cifar-identity-padded", "resnet_cifar-identity-tied")
 @pytest.mark.parametrize(("name", "coupling"), cases())
 def test_slim_model_is_exact(name, coupling, dense, folder):
     model = dense(name)
