@@ -106,7 +106,7 @@ def checked(recipe: dict[str, Any], model: Path, trust: bool, room: Path | None)
 
     valid = loader.check(recipe, source=f"Pruning {model.name}", trust=trust)
     if room is not None:
-        make_room(room)
+        make_room(room, valid.model_dump())
     return valid
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -228,14 +228,16 @@ FILES = frozenset(
 FOLDERS = frozenset({"exports", "points", "resume"})
 
 
-def make_room(path: Path) -> None:
+def make_room(path: Path, recipe: Any) -> None:
     """Removes the files of an earlier run; nothing where there is no folder, or an empty one.
 
     Args:
         path: The folder.
+        recipe: What the new run reads, as plain data: a mapping whose values may name files.
 
     Raises:
-        PruneError: It is not the folder of a run, or holds other files as well; nothing is removed then.
+        PruneError: It is not the folder of a run, or holds other files as well, or what the new run reads; nothing is
+            removed then.
     """
     if not path.is_dir() or not any(path.iterdir()):
         return
@@ -246,5 +248,29 @@ def make_room(path: Path) -> None:
             f"Expected the folder of an earlier run to overwrite. Received: {str(path)!r}, {held}. "
             "Choose another folder with --out."
         )
+    read = [each for each in _texts(recipe) if _lies_in(each, path)]
+    if read:
+        raise PruneError(
+            f"Expected inputs outside of the folder that is emptied. Received: {', '.join(map(repr, read))} in "
+            f"{str(path)!r}. Choose another folder with --out, or copy them elsewhere."
+        )
     for each in path.iterdir():
         remove(each)
+
+
+def _texts(data: Any) -> Iterator[str]:
+    """Yields every text in plain data."""
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, Mapping | list | tuple):
+        for each in data.values() if isinstance(data, Mapping) else data:
+            yield from _texts(each)
+
+
+def _lies_in(text: str, folder: Path) -> bool:
+    """Returns whether a text is the path of something inside a folder, through links as well."""
+    try:
+        path = Path(text).expanduser()
+        return path.exists() and path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):  # no path at all
+        return False

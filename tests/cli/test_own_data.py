@@ -276,6 +276,8 @@ def test_an_earlier_run_is_overwritten_only_when_told_and_nothing_else(tmp_path)
     assert result.exit_code == 0 and result.stdout == ""
     result = invoke(*start, "--resume")
     assert result.exit_code == 0 and "slim model: " in result.stdout and "next: kerasprune prune" in result.stdout
+    again = ("prune", tmp_path / "out" / "slim.keras", "--keep", 0.5, "--out", tmp_path / "out", "--overwrite")
+    assert "inputs outside of the folder" in refused(*again) and (tmp_path / "out" / "slim.keras").exists()
     (tmp_path / "users").mkdir()
     (tmp_path / "users" / "dense.keras").write_text("mine")
     assert "no recipe.yaml" in refused("prune", model, "--keep", 0.5, "--out", tmp_path / "users", "--overwrite")

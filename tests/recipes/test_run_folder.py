@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerasprune import PruneError
-from kerasprune.recipes.run_folder import RunFolder, claim, finite, load_model
+from kerasprune.recipes.run_folder import RunFolder, claim, finite, load_model, make_room
 
 
 def test_rows_of_a_stage_begun_anew_replace_its_old_ones(tmp_path):
@@ -89,3 +89,20 @@ def test_saved_model_replaces_in_one_step(tmp_path):
     folder.save_model("dense.keras", model)
     assert [path.name for path in tmp_path.iterdir()] == ["dense.keras"]
     np.testing.assert_array_equal(folder.model("dense.keras").get_weights()[0], model.get_weights()[0])
+
+
+def test_what_the_new_run_reads_is_not_removed_for_it(tmp_path, monkeypatch):
+    run, link = tmp_path / "run", tmp_path / "link"
+    run.mkdir()
+    link.symlink_to(run)
+    for name in ("recipe.yaml", "slim.keras", "plan.json"):
+        (run / name).write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    for path in (run / "slim.keras", "run/slim.keras", link / "slim.keras", "run/../link/plan.json"):
+        for folder in (run, link):
+            with pytest.raises(PruneError, match="inputs outside of the folder that is emptied"):
+                make_room(folder, {"model": {"start": str(path)}, "data": None, "export": ["tflite"], "seed": 3})
+    assert len(list(run.iterdir())) == 3
+    (tmp_path / "mine.keras").write_text("mine")
+    make_room(run, {"model": {"start": str(tmp_path / "mine.keras")}, "why": "nul\0and " + "long" * 2000})
+    assert not list(run.iterdir()) and (tmp_path / "mine.keras").exists()
