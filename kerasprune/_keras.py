@@ -299,6 +299,12 @@ def learning_rate_variable(optimizer: keras.Optimizer) -> Any:
     return optimizer._learning_rate
 
 
+def excluded_from_decay(optimizer: keras.Optimizer) -> tuple[str | None, int]:
+    """Returns what `exclude_from_weight_decay` was told: the pattern of names, and how many variables."""
+    pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
+    return pattern and pattern.pattern, len(getattr(optimizer, "_exclude_from_weight_decay", ()))
+
+
 def moving_averages(optimizer: keras.Optimizer) -> list[Any]:
     """Returns the averages of the weights that an optimizer with `use_ema` holds, in the order of the variables."""
     return optimizer._model_variables_moving_average

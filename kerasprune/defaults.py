@@ -21,6 +21,9 @@ RATE, MOMENTUM = 0.01, 0.9
 OTHER_RATE = 0.001
 """Of any other optimizer by name, likewise."""
 
+ADAM_RATE = 1e-4
+"""Of Adam, in place of a compiled optimizer that cannot be made anew."""
+
 TEACHER_WEIGHT = 0.9
 """Share of the dense model in the loss of fine-tuning, if there are labels too."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from kerasprune._keras import trained_variables
+from kerasprune.surgery.compiled import unwrapped
 
 _ADAPTIVE = (
     keras.optimizers.Adadelta,
@@ -61,11 +62,6 @@ def forget_steps(model: keras.Model) -> None:
     """Throws away compiled steps, which hold the regularizers and constraints of the moment they were traced."""
     model.train_function = None
     model.test_function = None
-
-
-def unwrapped(optimizer: keras.Optimizer) -> keras.Optimizer:
-    """Returns the optimizer that updates the weights: the inner one of loss scaling."""
-    return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
 
 
 def accumulated(optimizer: keras.Optimizer) -> int:

@@ -43,7 +43,7 @@ def compare(
     seeds: Annotated[int, typer.Option(help="Runs of each, for mean ± deviation.")] = 3,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     finetune_epochs: Annotated[int, option("finetune.epochs", "0: none.")] = 1,
-    optimizer: Annotated[str, option("finetune.optimizer")] = "sgd",
+    optimizer: Annotated[str, option("finetune.optimizer")] = "compiled",
     learning_rate: Annotated[float | None, option("finetune.optimizer.learning_rate.start", RATES)] = None,
     reconstruct: Annotated[
         bool, typer.Option("--reconstruct", help="Solve the kernels of the slim models on 1,000 examples first.")

@@ -174,7 +174,7 @@ def import_code(names: list[str] | None, trust: bool) -> None:
         import_classes(name, trust=trust)
 
 
-RATES = f"Defaults to {RATE} for sgd, to {OTHER_RATE} for others."
+RATES = f"Defaults to {RATE} for sgd, to a tenth of the compiled one for compiled, to {OTHER_RATE} for others."
 
 
 def finetuning(epochs: int, optimizer: str, rate: float | None, *, distil: bool = False) -> dict[str, Any] | None:
@@ -188,6 +188,7 @@ def finetuning(epochs: int, optimizer: str, rate: float | None, *, distil: bool 
     """
     if not epochs:
         return None
-    start = rate if rate is not None else RATE if optimizer == "sgd" else OTHER_RATE
-    section = {"name": optimizer, "learning_rate": {"name": "cosine", "start": start}}
+    if rate is None and optimizer != "compiled":
+        rate = RATE if optimizer == "sgd" else OTHER_RATE
+    section = {"name": optimizer, "learning_rate": rate and {"name": "cosine", "start": rate}}
     return {"epochs": epochs, "optimizer": section, **({"distil": {}} if distil else {})}

@@ -55,7 +55,7 @@ def prune(
     ] = True,
     finetune_epochs: Annotated[int, option("finetune.epochs", "0: none; others need --data.")] = 0,
     distil: Annotated[bool, typer.Option(help="The dense model teaches the slim one while it is fine-tuned.")] = True,
-    optimizer: Annotated[str, option("finetune.optimizer")] = "sgd",
+    optimizer: Annotated[str, option("finetune.optimizer")] = "compiled",
     learning_rate: Annotated[float | None, option("finetune.optimizer.learning_rate.start", RATES)] = None,
     seed: Annotated[int | None, option("seed")] = None,
     export: Annotated[list[str] | None, option("export")] = None,

@@ -165,9 +165,7 @@ class Experiment:
         recipe = self.recipe
         if recipe.data is None or own(recipe.data.name) is None:
             return classification(model) if recipe.loss is None else by_name(recipe.loss, model)
-        start = recipe.model.path if isinstance(recipe.model, schema.Start) else None
-        config = {} if start is None else read_config(start).get("compile_config") or {}
-        found = of_config(config, model, recipe.loss)
+        found = of_config(self._compile_config(), model, recipe.loss)
         if found is not None:
             return found
         if _numbers_of_classes(self.examples("train", model).data.element_spec[1], model):
@@ -178,6 +176,19 @@ class Experiment:
             Key("loss"),
             ", such as mean_squared_error; or save the model compiled.",
         )
+
+    def _compile_config(self) -> dict[str, Any]:
+        """Returns what the checkpoint is compiled with; empty if it is not, or if there is none."""
+        start = self.recipe.model
+        return read_config(start.path).get("compile_config") or {} if isinstance(start, schema.Start) else {}
+
+    def compiled_optimizer(self) -> keras.Optimizer | None:
+        """Returns the optimizer that the checkpoint is compiled with, or `None`; a stranger's cannot be made."""
+        config = self._compile_config().get("optimizer")
+        try:
+            return config and keras.optimizers.get(config)
+        except (ValueError, TypeError):
+            return None
 
     def judge(self, dense: keras.Model, split: str | None = None) -> Judge:
         """Returns a judge by validation examples, or by those of a split."""

@@ -102,7 +102,7 @@ def fit(
                 model,
                 training,
                 objective or run.objective(model, spec.label_smoothing),
-                optimizer(spec.optimizer, span or epochs, training.steps()),
+                optimizer(spec.optimizer, span or epochs, training.steps(), run.compiled_optimizer()),
                 epochs,
                 twin=twin,
                 validation=validation,

@@ -114,7 +114,18 @@ class Other(Node):
     learning_rate: LearningRate
 
 
-Optimizer = Annotated[Sgd | Adam | AdamW | Other, Field(discriminator="name")]
+class Compiled(Node):
+    """A new one of the class and the settings that the checkpoint is compiled with; SGD, momentum 0.9, if it is not.
+
+    Args:
+        learning_rate: Defaults to half a cosine from a tenth of the compiled rate, for SGD from 0.01.
+    """
+
+    name: Literal["compiled"]
+    learning_rate: LearningRate | None = None
+
+
+Optimizer = Annotated[Sgd | Adam | AdamW | Other | Compiled, Field(discriminator="name")]
 
 
 Decayed = Literal["kernels", "weights"]

@@ -8,16 +8,23 @@ import keras
 from keras import ops
 
 from kerasprune.recipes import learning
+from kerasprune.steps.finetune import like
 
 
-def optimizer(spec: learning.Optimizer, epochs: float, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+def optimizer(
+    spec: learning.Optimizer, epochs: float, steps_per_epoch: int, compiled: keras.Optimizer | None = None
+) -> keras.optimizers.Optimizer:
     """Returns a fresh Keras optimiser.
 
     Args:
         spec: What the recipe says.
         epochs: Length of the stage, for schedules that span it.
         steps_per_epoch: Steps of one epoch.
+        compiled: What the checkpoint is compiled with. Defaults to `None`: it is not.
     """
+    if isinstance(spec, learning.Compiled):
+        asked = spec.learning_rate
+        return like(compiled, epochs, steps_per_epoch, asked and learning_rate(asked, epochs, steps_per_epoch))
     rate = learning_rate(spec.learning_rate, epochs, steps_per_epoch)
     made = type(keras.optimizers.get(spec.name))  # Keras knows its own by their names in lower case
     return made(rate, **spec.model_dump(exclude={"name", "learning_rate"}))

@@ -9,11 +9,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune._keras import structures
+from kerasprune._keras import learning_rate_variable, structures, without_schedule
 from kerasprune.data.examples import Examples
-from kerasprune.defaults import MOMENTUM, OTHER_RATE, RATE, TEACHER_WEIGHT
+from kerasprune.defaults import ADAM_RATE, MOMENTUM, OTHER_RATE, RATE, TEACHER_WEIGHT
+from kerasprune.errors import warn
 from kerasprune.graph.built_model import functional
 from kerasprune.steps.objective import Objective
+from kerasprune.surgery.compiled import carry_exclusions, unwrapped
 
 
 def fit(
@@ -76,21 +78,69 @@ def teacher_weight(labelled: bool) -> float:
     return TEACHER_WEIGHT if labelled else 1.0
 
 
-def optimizer(given: Any, epochs: int, steps: int) -> keras.Optimizer:
+def optimizer(given: Any, compiled: keras.Optimizer | None, epochs: int, steps: int) -> keras.Optimizer:
     """Returns the optimizer of a fine-tuning.
 
     Args:
         given: An optimizer, which is taken as it is; or the name of one, whose rate falls from 0.001 by half
-            a cosine; `None` for SGD with momentum 0.9, from 0.01.
+            a cosine, SGD's, with momentum 0.9, from 0.01; `None` for one like that of the dense model.
+        compiled: What the dense model is compiled with, if it is.
         epochs: Passes over the examples.
         steps: Batches of one pass.
     """
     if isinstance(given, keras.Optimizer):
         return given
-    made = keras.optimizers.get("sgd" if given is None else given)
+    if given is None:
+        return like(compiled, epochs, steps)
+    made = keras.optimizers.get(given)
     more = {"momentum": MOMENTUM} if isinstance(made, keras.optimizers.SGD) else {}
-    schedule = keras.optimizers.schedules.CosineDecay(RATE if more else OTHER_RATE, max(1, epochs * steps))
-    return type(made)(schedule, **more)
+    return type(made)(half_cosine(RATE if more else OTHER_RATE, epochs, steps), **more)
+
+
+def like(compiled: keras.Optimizer | None, epochs: int, steps: int, rate: Any = None) -> keras.Optimizer:
+    """Returns a new optimizer of the class and the settings of another, without its memory.
+
+    Its rate falls by half a cosine from a tenth of the other's, from 0.01 for SGD, whose momentum is 0.9 if the other
+    has none. Averages of the weights, clipping, accumulation, weight decay and the names that it excludes are
+    the other's.
+
+    Args:
+        compiled: The other one; `None` for SGD.
+        epochs: Passes over the examples.
+        steps: Batches of one pass.
+        rate: Another rate, or schedule. Defaults to `None`.
+    """
+    old = unwrapped(keras.optimizers.SGD() if compiled is None else compiled)
+    sgd = isinstance(old, keras.optimizers.SGD)
+    try:
+        found = half_cosine(RATE if sgd else _first_rate(old) / 10, epochs, steps) if rate is None else rate
+        with without_schedule(old):
+            settings = old.get_config()
+        if sgd:
+            settings["momentum"] = settings["momentum"] or MOMENTUM
+        new = type(old).from_config({**settings, "learning_rate": found})
+    except Exception as error:  # noqa: BLE001, of anybody's optimizer
+        warn(
+            f"{type(old).__name__} cannot be made anew from its config ({error}): Adam fine-tunes, from "
+            f"{ADAM_RATE}. Give optimizer=, or the class get_config."
+        )
+        return keras.optimizers.Adam(half_cosine(ADAM_RATE, epochs, steps) if rate is None else rate)
+    carry_exclusions(old, new)
+    return new
+
+
+def half_cosine(rate: float, epochs: int, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Returns a rate that falls to 0 by half a cosine."""
+    return keras.optimizers.schedules.CosineDecay(rate, max(1, epochs * steps))
+
+
+def _first_rate(optimizer: keras.Optimizer) -> float:
+    """Returns the rate that an optimizer has, or its schedule's first; the highest of one that begins with 0."""
+    rate = learning_rate_variable(optimizer)
+    if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        return float(optimizer.learning_rate)
+    rates = [float(rate(step)) for step in (0, *(10**n for n in range(7)))]
+    return rates[0] or max(rates)
 
 
 def seed_layers(model: keras.Model, seed: int) -> None:

@@ -105,8 +105,9 @@ def prune(
         validation: What the report is measured on, and `fit` validates on, in the form of `data`. Defaults to `data`.
         loss: Loss of fine-tuning: a loss, a function or a name, of logits unless the model ends in softmax or sigmoid.
             Defaults to the one that the model is compiled with.
-        optimizer: A Keras optimizer; or its name, whose rate falls by half a cosine. Defaults to SGD, momentum 0.9,
-            from 0.01.
+        optimizer: A Keras optimizer; or its name, whose rate falls by half a cosine. Defaults to a new one of the
+            class and the settings that the model is compiled with, from a tenth of its rate, SGD from 0.01; to SGD
+            with momentum 0.9 if it is not compiled.
         batch: Examples per batch, of arrays. Defaults to 128.
         callbacks: Callbacks of `fit`. Defaults to none.
         seed: Of everything random: the choice, the order of the examples, and, as `keras.utils.set_random_seed` does,
@@ -163,7 +164,7 @@ def prune(
             slim,
             training,
             objective if examples.labelled else Objective(),
-            finetune.optimizer(optimizer, epochs, training.steps()),
+            finetune.optimizer(optimizer, model.optimizer if model.compiled else None, epochs, training.steps()),
             epochs,
             twin=taught(slim, dense, weight=finetune.teacher_weight(examples.labelled)) if distil else None,
             validation=None if judged is examples else judged,

@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from kerasprune._keras import compile_arguments
-from kerasprune.errors import PruneError
+from kerasprune._keras import compile_arguments, excluded_from_decay
+from kerasprune.errors import PruneError, warn
 
 
 def compile_like(slim: keras.Model, dense: keras.Model, **others: Any) -> None:
@@ -44,9 +44,29 @@ def anew(thing: Any) -> Any:
     if not isinstance(thing, keras.Optimizer | keras.Metric):
         return thing
     try:
-        return type(thing).from_config(thing.get_config())
+        made = type(thing).from_config(thing.get_config())
     except (NotImplementedError, TypeError, ValueError) as error:
         raise PruneError(
             f"Expected an optimizer and metrics that can be made anew from their config. Received: "
             f"{type(thing).__name__} ({error}). Give it get_config, or compile the slim model yourself."
         ) from error
+    if isinstance(thing, keras.Optimizer):
+        carry_exclusions(unwrapped(thing), unwrapped(made))
+    return made
+
+
+def unwrapped(optimizer: keras.Optimizer) -> keras.Optimizer:
+    """Returns the optimizer that updates the weights: the inner one of loss scaling."""
+    return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
+
+
+def carry_exclusions(old: keras.Optimizer, new: keras.Optimizer) -> None:
+    """Excludes from the weight decay of a new optimizer the names that an old one excludes; says which it cannot."""
+    pattern, variables = excluded_from_decay(old)
+    if pattern:
+        new.exclude_from_weight_decay(var_names=[pattern])
+    if variables:
+        warn(
+            f"{type(old).__name__} excludes {variables} variables from weight decay, which the new one cannot: they "
+            "are other variables. Exclude them by name: exclude_from_weight_decay(var_names=[…])."
+        )

@@ -60,7 +60,7 @@ def space(
     ] = None,
     begin: Annotated[str, typer.Option(help="How training begins: removed, recalibrated, reconstructed.")] = "removed",
     finetune_epochs: Annotated[int, option("finetune.epochs", "0: none.")] = 0,
-    optimizer: Annotated[str, option("finetune.optimizer")] = "sgd",
+    optimizer: Annotated[str, option("finetune.optimizer")] = "compiled",
     learning_rate: Annotated[float | None, option("finetune.optimizer.learning_rate.start", RATES)] = None,
     criterion: Annotated[str | None, option("prune.space.criterion")] = None,
     coupling: Annotated[str | None, option("prune.plan.coupling")] = None,
