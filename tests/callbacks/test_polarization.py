@@ -132,6 +132,7 @@ print("alike")
     assert run_python(code).endswith("alike")
 
 
+@pytest.mark.thorough
 def test_a_fit_before_and_a_fit_after_are_without_penalty_and_clamp():
     model, other = compiled(), compiled()
     train(model)

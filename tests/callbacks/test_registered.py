@@ -95,6 +95,7 @@ def test_every_callback_has_a_maker():
 FIRST = [pytest.param(makers[0], id=name) for name, makers in MAKERS.items()]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("make", FIRST)
 @pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels", "ignore:.*until=")
 def test_fits_leave_what_they_should(make, tmp_path):

@@ -62,7 +62,7 @@ def test_goes_on_and_is_finished(alone, tmp_path):
     assert train(again, [], epochs=1).epoch == [0]  # nothing of the folder is left in the model
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("scope", [{}, {"scope": "layer"}, {"scope": "global"}])
 def test_a_fit_of_the_time_when_the_default_was_global_goes_on_so(tmp_path, scope):
     """The state of then says nothing of a scope: what the script names is what it named then."""

@@ -36,6 +36,7 @@ def _score(criterion, model, **options):
     return criteria.score(criteria.get(criterion), kp.trace(model, **options))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", criteria.names())
 def test_contract_of_every_criterion(name):
     check_criterion(name, equivariant="random" not in name)

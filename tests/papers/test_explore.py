@@ -79,6 +79,7 @@ def test_candidates_are_what_is_made_by_hand(files, folder):
             assert float(row["drop"]) == pytest.approx(dense - float(row["validation"]), abs=1e-6)
 
 
+@pytest.mark.thorough
 def test_those_that_rank_highest_are_trained_and_their_plans_written(folder):
     found = rows(folder / "members.csv")
     for space in ("STD-0.2", "STD-0.1"):
@@ -94,6 +95,7 @@ def test_those_that_rank_highest_are_trained_and_their_plans_written(folder):
         assert (folder / f"{name}.svg").read_text().count("<svg") == 1
 
 
+@pytest.mark.thorough
 def test_a_run_goes_on_without_evaluating_anything_twice(files, folder, monkeypatch):
     before = rows(folder / "members.csv")
     monkeypatch.setattr("kerasprune.papers.pruning_spaces.candidate.begun", None)

@@ -70,6 +70,7 @@ def test_a_killed_search_goes_on_and_asks_nothing_twice(found):
     assert [epochs for _, epochs in killed.calls + fit.calls] == [2, 1]  # the PruningNet is trained once
 
 
+@pytest.mark.thorough
 def test_candidates_keep_to_the_limit_and_the_best_is_returned(found):
     (_, straight), model = found["found"], found["model"]
     whole = found["fits"][2]
@@ -87,6 +88,7 @@ def test_candidates_keep_to_the_limit_and_the_best_is_returned(found):
     assert {"score", "generation", "origin", "first", "second", "third"} == set(rows[0]) and len(rows) == 10
 
 
+@pytest.mark.thorough
 def test_candidates_have_made_weights_and_their_own_statistics(found):
     straight, whole = found["found"][1], found["fits"][2]
     candidate = straight.search.search.candidates[3]
@@ -100,6 +102,7 @@ def test_candidates_have_made_weights_and_their_own_statistics(found):
     assert (np.asarray(best.get_layer("first").kernel) != np.asarray(straight.model.get_layer("first").kernel)).all()
 
 
+@pytest.mark.thorough
 def test_one_net_serves_other_budgets_and_other_settings_are_refused(found):
     fit = Fit()
     how = {**found["how"], "macs": 0.7, "evolution": Evolution(population=2, generations=1)}

@@ -31,7 +31,7 @@ def trained():
     return model, x, y
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("by", ["removed", "recalibrated", "reconstructed"])
 def test_scores_are_those_of_models_made_by_hand(trained, by):
     model, x, y = trained

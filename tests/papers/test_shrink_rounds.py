@@ -118,6 +118,7 @@ def test_it_leaves_nothing_behind():  # in depth; in width see test_registered.p
     )
 
 
+@pytest.mark.thorough
 def test_bad_use_is_an_error():
     model = compiled(kp.models.resnet_cifar(depth=8, width=0.25))
     train = digits(SIDE, "train")

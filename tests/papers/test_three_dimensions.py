@@ -310,6 +310,7 @@ def test_what_can_be_known_before_is_said_before_anything_is_trained(model, data
     assert not fit.calls
 
 
+@pytest.mark.thorough
 def test_the_points_that_are_foreseen_are_those_that_are_built(model, data):
     extent = Extent.of(model, SIDE)
     points = collect(model, CountingFit(extent), 0.3, Judges(BLOCKS, data=data), resolution=SIDE, rounds=2)

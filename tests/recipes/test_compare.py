@@ -103,6 +103,7 @@ def test_the_table_is_over_the_seeds(folder):
     assert (folder / "comparison.svg").read_text().count("</svg>") == 1
 
 
+@pytest.mark.thorough
 def test_nothing_is_run_twice(files, folder):
     before = {(row["method"], row["target"], row["seed"]): row for row in rows(folder / "runs.csv")}
     with pytest.raises(PruneError, match="--resume"):

@@ -94,6 +94,7 @@ def test_resnet56_counts_are_those_written_out(removed, outcome):
     assert greg_tables.sparsity(model, [0, *removed]) == pytest.approx(1 - params / dense_params, rel=1e-12)
 
 
+@pytest.mark.thorough
 def test_tables_are_the_printed_ones(outcome):
     printed = {row.what: (row.paper, row.tolerance) for row in outcome.rows}
     assert printed["Table 6, ResNet-56"] == (2.55, 0.01)

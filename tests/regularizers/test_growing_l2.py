@@ -130,6 +130,7 @@ def test_the_value_of_an_attached_penalty_is_that_of_the_own_one():
 # ---- the mechanism -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_a_penalty_that_grows_alike_for_all_parts_the_norms():
     """Before the pick no channel is told from another; the normalised deviation of their norms grows all the same."""
     model = compiled(steps_per_execution=4)
@@ -181,6 +182,7 @@ def test_what_goes_ends_below_a_thousandth_of_what_stays(pushed, kind):
         assert last.std() / last.mean() > 5 * first.std() / first.mean(), name
 
 
+@pytest.mark.thorough
 def test_removal_hurts_less_than_without_the_penalty(pushed):
     before, model, images = pushed["before"]
 
