@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -14,7 +11,8 @@ import keras
 import numpy as np
 
 from kerasprune.errors import PruneError, is_number
-from kerasprune.files import make_folder, read_json, replacing, write_json
+from kerasprune.files import read_json, replacing, write_json
+from kerasprune.files.locking import claimed
 from kerasprune.graph.built_model import functional
 from kerasprune.populations.engine import plain
 
@@ -78,39 +76,6 @@ def described(criterion: Any) -> dict[str, Any]:
 def _named(value: Any) -> str:
     """Returns a text, the same in every process, for a value that JSON does not hold."""
     return repr(value) if isinstance(value, float) else getattr(value, "__qualname__", type(value).__name__)
-
-
-@contextmanager
-def claimed(path: Path) -> Iterator[None]:
-    """Keeps other processes from doing the same work at the same time, by a lock on a file beside its store.
-
-    Args:
-        path: The store, a file or a folder, which need not be there yet.
-
-    Raises:
-        PruneError: Another process holds the lock, or the disk takes none.
-    """
-    beside = path.with_name(f".{path.name}.lock")
-    make_folder(path.parent)
-    try:
-        lock = sqlite3.connect(beside, timeout=0, isolation_level=None)
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-            raise PruneError(
-                f"Expected a store that nobody else is working on. Received: {str(path)!r}, which another process "
-                "fills right now. Wait for it, or take another store."
-            ) from error
-        raise PruneError(
-            f"Expected a disk on which files can be locked. Received: {str(path)!r} ({error}). "
-            "Free some room, or take a store on another disk."
-        ) from error
-    with closing(lock):
-        try:
-            yield
-        finally:
-            with contextlib.suppress(PermissionError):  # Windows keeps what is open
-                beside.unlink(missing_ok=True)
 
 
 Part = TypeVar("Part")

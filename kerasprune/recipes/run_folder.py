@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from kerasprune.files import (
 )
 from kerasprune.files.arrays import read_arrays
 from kerasprune.files.keras_model import load_model
+from kerasprune.files.locking import claimed
 from kerasprune.files.temporary_files import is_stray, remove
 from kerasprune.recipes import loader
 from kerasprune.recipes.schema import Recipe
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 STATES = "resume"
 NAMES = {"dense": "dense", "rebuild": "removed", "reconstruct": "reconstructed", "finetune": "fine-tuned"}
 """What a model is called in the report of its pruning, by the stage that it comes from."""
+LOCK = ".run.lock"
+"""The file that is locked while a run is under way; SQLite has its journal beside it."""
 COLUMNS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
 
@@ -177,7 +181,7 @@ def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:
     """
     if path.exists() and not path.is_dir():
         raise PruneError(f"Expected a folder to write to. Received: {str(path)!r}, which is a file.")
-    filled = path.is_dir() and any(path.iterdir())
+    filled = path.is_dir() and any(not each.name.startswith(LOCK) for each in path.iterdir())
     if filled and not resume:
         raise PruneError(
             "Expected an empty folder, so that nothing is overwritten. "
@@ -187,6 +191,27 @@ def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:
         raise PruneError(
             f"Expected the folder of an earlier run. Received: {str(path)!r}, which lacks {', '.join(names)}."
         )
+
+
+@contextmanager
+def occupied(path: Path) -> Iterator[None]:
+    """Keeps other processes out of the folder of a run; one that was made for nothing is removed again.
+
+    The system frees the lock, whatever ends the process.
+
+    Args:
+        path: The folder, which need not be there yet.
+
+    Raises:
+        PruneError: Another process holds it, or the disk takes no locks.
+    """
+    there = path.exists()
+    try:
+        with claimed(path, path / LOCK):
+            yield
+    finally:
+        if not there and path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
 
 
 def finite(data: Any) -> Any:
@@ -241,11 +266,12 @@ def make_room(path: Path, recipe: Any) -> None:
     """
     if not path.is_dir() or not any(path.iterdir()):
         return
-    others = sorted(each.name for each in path.iterdir() if each.name not in FILES | FOLDERS and not is_stray(each))
+    held = [each for each in path.iterdir() if not each.name.startswith(LOCK)]
+    others = sorted(each.name for each in held if each.name not in FILES | FOLDERS and not is_stray(each))
     if others or not (path / MARK).is_file():
-        held = f"which holds {', '.join(others[:5])}" if others else f"which has no {MARK}"
+        why = f"which holds {', '.join(others[:5])}" if others else f"which has no {MARK}"
         raise PruneError(
-            f"Expected the folder of an earlier run to overwrite. Received: {str(path)!r}, {held}. "
+            f"Expected the folder of an earlier run to overwrite. Received: {str(path)!r}, {why}. "
             "Choose another folder with --out."
         )
     read = [each for each in _texts(recipe) if _lies_in(each, path)]
@@ -254,8 +280,9 @@ def make_room(path: Path, recipe: Any) -> None:
             f"Expected inputs outside of the folder that is emptied. Received: {', '.join(map(repr, read))} in "
             f"{str(path)!r}. Choose another folder with --out, or copy them elsewhere."
         )
-    for each in path.iterdir():
-        remove(each)
+    with occupied(path):
+        for each in held:
+            remove(each)
 
 
 def _texts(data: Any) -> Iterator[str]:

@@ -14,7 +14,7 @@ from kerasprune.files import path_of, read_text
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.chance_level import warn_at_chance
 from kerasprune.recipes.loader import located
-from kerasprune.recipes.run_folder import RunFolder, begun, claim
+from kerasprune.recipes.run_folder import RunFolder, begun, claim, occupied
 from kerasprune.recipes.schema import only_hands_on, stage_names
 from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stages import prune
@@ -74,20 +74,22 @@ def run(
         raise PruneError("Expected a whole run beside strict. Received: a smoke run, whose figures mean nothing.")
     path = path_of(folder) if folder is not None else default_folder(recipe)
     claim(path, ["recipe.yaml"], resume=resume)
-    one = Run(located(recipe), RunFolder(path), console)
-    _same_recipe(one, recipe, trust)
-    if resume:
-        _say_what_is_left(one)
-    one.folder.tidy()
-    with console.status("rehearse: model, groups, budget, data"):
-        rehearse(one)
-    one.folder.write_text("recipe.yaml", loader.dump(one.recipe))
-    for name in stage_names(recipe):
-        _finish(one, name)
-    for name in INTERMEDIATE:
-        one.folder.file(name).unlink(missing_ok=True)
-    if strict:
-        raise_faults(f"The run is finished, see {path / 'report.html'}, but misses what is expected:", _missed(one))
+    with occupied(path):
+        claim(path, ["recipe.yaml"], resume=resume)  # another run may have ended meanwhile
+        one = Run(located(recipe), RunFolder(path), console)
+        _same_recipe(one, recipe, trust)
+        if resume:
+            _say_what_is_left(one)
+        one.folder.tidy()
+        with console.status("rehearse: model, groups, budget, data"):
+            rehearse(one)
+        one.folder.write_text("recipe.yaml", loader.dump(one.recipe))
+        for name in stage_names(recipe):
+            _finish(one, name)
+        for name in INTERMEDIATE:
+            one.folder.file(name).unlink(missing_ok=True)
+        if strict:
+            raise_faults(f"The run is finished, see {path / 'report.html'}, but misses what is expected:", _missed(one))
     return path
 
 

@@ -14,12 +14,12 @@ import numpy as np
 
 from kerasprune.errors import PruneError, short
 from kerasprune.files import path_of
+from kerasprune.files.locking import claimed
 from kerasprune.files.writing import write_rows
 from kerasprune.plans import Plan
 from kerasprune.populations.candidate_store import CandidateStore, key_of
 from kerasprune.populations.engine import Outcome
 from kerasprune.populations.meter import Meter
-from kerasprune.populations.store import claimed
 from kerasprune.search.evolution import Evolution, Evolved, Genes, Limit
 from kerasprune.search.widths import Widths
 

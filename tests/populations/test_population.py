@@ -18,9 +18,9 @@ from support import candidates
 
 import kerasprune as kp
 from kerasprune import PruneError
+from kerasprune.files.locking import claimed
 from kerasprune.populations.engine import Outcome
 from kerasprune.populations.meter import Meter
-from kerasprune.populations.store import claimed
 
 TESTS = Path(__file__).parent.parent
 

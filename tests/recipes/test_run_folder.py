@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 
 from kerasprune import PruneError
-from kerasprune.recipes.run_folder import RunFolder, claim, finite, load_model, make_room
+from kerasprune.recipes.run_folder import RunFolder, claim, finite, load_model, make_room, occupied
 
 
 def test_rows_of_a_stage_begun_anew_replace_its_old_ones(tmp_path):
@@ -106,3 +109,41 @@ def test_what_the_new_run_reads_is_not_removed_for_it(tmp_path, monkeypatch):
     (tmp_path / "mine.keras").write_text("mine")
     make_room(run, {"model": {"start": str(tmp_path / "mine.keras")}, "why": "nul\0and " + "long" * 2000})
     assert not list(run.iterdir()) and (tmp_path / "mine.keras").exists()
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from kerasprune.recipes.run_folder import occupied
+with occupied(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.whole
+def test_two_runs_do_not_share_a_folder_and_a_killed_one_leaves_nothing_in_the_way(tmp_path):
+    folder = tmp_path / "run"
+    with subprocess.Popen([sys.executable, "-c", HOLDER, folder], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(PruneError, match="which another process fills right now"), occupied(folder):
+            pass
+        (folder / "recipe.yaml").write_text("of the other")
+        with pytest.raises(PruneError, match="another process"):
+            make_room(folder, {})
+        assert (folder / "recipe.yaml").exists()
+        holder.kill()
+    claim(folder, ["recipe.yaml"], resume=True)
+    with occupied(folder):
+        pass
+    assert [each.name for each in folder.iterdir()] == ["recipe.yaml"]
+
+
+def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path):
+    with occupied(tmp_path / "run"):
+        claim(tmp_path / "run", ["recipe.yaml"], resume=False)  # the lock itself is nothing
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(ValueError), occupied(tmp_path / "run"):
+        (tmp_path / "run" / "recipe.yaml").write_text("mine")
+        raise ValueError
+    assert (tmp_path / "run" / "recipe.yaml").exists()
