@@ -32,6 +32,7 @@ def _chain(*widths: int) -> keras.Model:
 BUDGETS = [name for name in kp.budgets.names() if name not in ("per_stage", "sensitivity")]
 
 
+@pytest.mark.whole
 def test_contract_of_every_budget():
     for name in BUDGETS:
         check_budget(name)

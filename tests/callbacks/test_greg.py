@@ -39,6 +39,7 @@ def _kept(callback, reference: Reference, granularity: str, goes: dict) -> None:
         }
 
 
+@pytest.mark.whole
 @pytest.mark.matrix
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_greg1_is_algorithm_1(granularity):

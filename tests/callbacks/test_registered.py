@@ -102,6 +102,7 @@ def test_fits_leave_what_they_should(make, tmp_path):
     callback_checks.check_fits(make, tmp_path)
 
 
+@pytest.mark.whole
 @pytest.mark.matrix("greg1")
 @pytest.mark.parametrize("make", FIRST)
 @pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:Frozen kernels", "ignore:.*until=")

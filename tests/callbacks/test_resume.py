@@ -43,6 +43,7 @@ def alone() -> list[np.ndarray]:
     return model.get_weights()
 
 
+@pytest.mark.whole
 def test_goes_on_and_is_finished(alone, tmp_path):
     broken_off(tmp_path)
     assert Resume(tmp_path).epoch == 2

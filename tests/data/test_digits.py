@@ -17,6 +17,7 @@ def whole(split: str) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(images), np.array(labels)
 
 
+@pytest.mark.whole
 def test_the_splits_share_out_the_images_of_scikit_learn():
     facts = digits().info
     assert dict(facts.examples) == {"train": 1197, "validation": 300, "test": 300}
@@ -32,6 +33,7 @@ def test_the_splits_share_out_the_images_of_scikit_learn():
     assert found == Counter(zip((image.astype(int).tobytes() for image in bunch.images), bunch.target, strict=True))
 
 
+@pytest.mark.whole
 def test_every_split_has_every_class_in_the_proportion_of_the_whole():
     share = np.bincount(load_digits().target) / 1797
     for split, count in digits().info.examples.items():

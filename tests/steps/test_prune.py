@@ -49,6 +49,7 @@ def test_what_each_step_gains_is_reported(start):
     assert slim.evaluate(x, y, verbose=0, return_dict=True)["accuracy"] == pytest.approx(tuned.metrics["accuracy"])
 
 
+@pytest.mark.whole
 def test_inputs_alone_are_enough(start):
     model, x, _ = start
     found = kp.prune(model, data=x, epochs=3, keep=0.4, optimizer="adam")
@@ -148,6 +149,7 @@ def test_an_optimizer_that_keras_does_not_know_is_named_before_anything_is_done(
             kp.prune(model, data=(x, y), epochs=1, optimizer=optimizer)
 
 
+@pytest.mark.thorough
 def test_a_training_step_of_the_users_own_is_not_taken_and_that_is_said(start, recwarn):
     class Mine(keras.Model):
         def train_step(self, data):
@@ -177,6 +179,7 @@ def test_the_side_of_images_is_that_of_the_data():
         kp.prune(model, 0.5)
 
 
+@pytest.mark.thorough
 def test_inputs_by_name():
     made = {"left": keras.Input((4,), name="left"), "right": keras.Input((3,), name="right")}
     x = layers.Dense(8, activation="relu", name="both")(layers.Concatenate()(list(made.values())))

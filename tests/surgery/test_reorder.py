@@ -92,7 +92,7 @@ def test_scores_that_do_not_fit(made, scores, said):
 # ---- padded sums ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.matrix
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["resnet-identity", "resnet-projection", "mobilenet"])
 def test_padded_plans_keep_prefixes(made, name):
     """Each branch keeps the first of the channels that its trunk keeps, and is often narrower."""
