@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
