@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 STATES = "resume"
 NAMES = {"dense": "dense", "rebuild": "removed", "reconstruct": "reconstructed", "finetune": "fine-tuned"}
 """What a model is called in the report of its pruning, by the stage that it comes from."""
+LASTING = ("dense.keras", "plan.json", "masks.npz", "slim.keras")
+"""What later stages and users build on."""
 LOCK = ".run.lock"
 """The file that is locked while a run is under way; SQLite has its journal beside it."""
 COLUMNS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
@@ -67,8 +70,28 @@ class RunFolder:
         return noted
 
     def finish(self, stage: str, seconds: float) -> None:
-        """Notes that a stage is finished."""
-        write_json(self.file("stages.json"), {**self.stages(), stage: {"seconds": round(seconds, 3)}})
+        """Notes that a stage is finished, and the fingerprints of the files that it leaves for good."""
+        earlier = self.stages()
+        noted = {name for one in earlier.values() for name in one.get("files", ())}
+        files = {name: _digest(self.file(name)) for name in LASTING if name not in noted and is_file(self.file(name))}
+        row = {"seconds": round(seconds, 3), **({"files": files} if files else {})}
+        write_json(self.file("stages.json"), {**earlier, stage: row})
+
+    def check_files(self) -> None:
+        """Checks that what finished stages have left is there as they left it.
+
+        Raises:
+            PruneError: Something is gone, or is another file.
+        """
+        noted = {name: digest for one in self.stages().values() for name, digest in one.get("files", {}).items()}
+        gone = [name for name in noted if not is_file(self.file(name))]
+        other = [name for name in noted if name not in gone and _digest(self.file(name)) != noted[name]]
+        if gone or other:
+            received = [f"{name}, gone" for name in gone] + [f"{name}, changed since" for name in other]
+            raise PruneError(
+                f"Expected the files that the finished stages have left. Received: {'; '.join(received)}, in "
+                f"{str(self.path)!r}. Put them back, or begin anew with --overwrite or in another folder."
+            )
 
     # ---- fits that were broken off -------------------------------------------------------------------
 
@@ -165,6 +188,11 @@ class RunFolder:
 
 def _known(step: Mapping[str, Any]) -> dict[str, float]:
     return {name: step[name] for name in ("accuracy", "loss") if step.get(name) is not None}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:

@@ -79,6 +79,7 @@ def run(
         one = Run(located(recipe), RunFolder(path), console)
         _same_recipe(one, recipe, trust)
         if resume:
+            one.folder.check_files()
             _say_what_is_left(one)
         one.folder.tidy()
         with console.status("rehearse: model, groups, budget, data"):

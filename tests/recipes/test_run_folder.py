@@ -147,3 +147,22 @@ def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path):
         (tmp_path / "run" / "recipe.yaml").write_text("mine")
         raise ValueError
     assert (tmp_path / "run" / "recipe.yaml").exists()
+
+
+def test_what_finished_stages_have_left_is_looked_at(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_text("dense.keras", "dense")
+    folder.finish("train", 1)
+    folder.write_text("slim.keras", "slim")
+    folder.finish("finetune", 1)
+    folder.write_text("slim.keras", "another")
+    folder.finish("report", 1)  # takes no new fingerprints of what is known
+    with pytest.raises(PruneError, match=r"slim.keras, changed since, in .* Put them back"):
+        folder.check_files()
+    folder.write_text("slim.keras", "slim")
+    folder.check_files()
+    folder.file("dense.keras").unlink()
+    with pytest.raises(PruneError, match="dense.keras, gone"):
+        folder.check_files()
+    folder.write_json("stages.json", {"train": {"seconds": 1}})  # as 0.2 wrote it
+    folder.check_files()
