@@ -182,6 +182,7 @@ def test_calibration_warns_through_the_front_door(tmp_path):
     assert {each.filename for each in caught if each.category is UserWarning} == {__file__}
 
 
+@pytest.mark.whole
 def test_no_operator_but_the_networks_own(reports):
     names = operators(reports[None].path)
     assert sorted(names) == ["ADD"] + ["CONV_2D"] * 4 + ["FULLY_CONNECTED", "MEAN"]
