@@ -6,7 +6,7 @@ import csv
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -122,3 +122,43 @@ def write_rows(path: Path | str, rows: Sequence[Mapping[str, Any]], first: Seque
         writer.writeheader()
         writer.writerows(rows)
     return Path(path)
+
+
+class NoLockError(PruneError):
+    """A disk that takes no locks, as some that are mounted over a network."""
+
+
+@contextmanager
+def claimed(path: Path, lock: Path | None = None) -> Iterator[None]:
+    """Keeps other processes from doing the same work at the same time, by a lock on a file.
+
+    Args:
+        path: The store, a file or a folder, which need not be there yet.
+        lock: The file that is locked. Defaults to one beside the store.
+
+    Raises:
+        PruneError: Another process holds the lock; or, a `NoLockError`, the disk takes none.
+    """
+    import sqlite3  # some builds of Python are without
+
+    file = lock or path.with_name(f".{path.name}.lock")
+    make_folder(file.parent)
+    try:
+        held = sqlite3.connect(file, timeout=0, isolation_level=None)
+        held.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise PruneError(
+                f"Expected a place that nobody else is working in. Received: {str(path)!r}, which another process "
+                "fills right now. Wait for it, or take another."
+            ) from error
+        raise NoLockError(
+            f"Expected a disk on which files can be locked. Received: {str(path)!r} ({error}). "
+            "Free some room, or take a store on another disk."
+        ) from error
+    with closing(held):
+        try:
+            yield
+        finally:
+            with suppress(PermissionError):  # Windows keeps what is open
+                file.unlink(missing_ok=True)

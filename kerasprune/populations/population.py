@@ -11,7 +11,7 @@ from typing import Any
 
 from kerasprune.errors import formerly, is_number, kind_faults, raise_faults, warn, whole_number_faults
 from kerasprune.files import write_rows
-from kerasprune.files.locking import claimed
+from kerasprune.files.writing import claimed
 from kerasprune.populations.candidate_store import CandidateStore, Evaluation, key_of
 from kerasprune.populations.engine import Candidate, Engine, Job, Settings, address_of, plain
 from kerasprune.populations.meter import Meter

@@ -12,7 +12,7 @@ import numpy as np
 
 from kerasprune.errors import PruneError, is_number
 from kerasprune.files import read_json, replacing, write_json
-from kerasprune.files.locking import claimed
+from kerasprune.files.writing import claimed
 from kerasprune.graph.built_model import functional
 from kerasprune.populations.engine import plain
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasprune.errors import PruneError, short
+from kerasprune.errors import PruneError, short, warn
 from kerasprune.files import (
     is_file,
     path_of,
@@ -27,8 +27,8 @@ from kerasprune.files import (
 )
 from kerasprune.files.arrays import read_arrays
 from kerasprune.files.keras_model import load_model
-from kerasprune.files.locking import claimed
 from kerasprune.files.temporary_files import is_stray, remove
+from kerasprune.files.writing import NoLockError, claimed
 from kerasprune.recipes import loader
 from kerasprune.recipes.schema import Recipe
 from kerasprune.steps.report import PruningReport, StepReport
@@ -231,11 +231,15 @@ def occupied(path: Path) -> Iterator[None]:
         path: The folder, which need not be there yet.
 
     Raises:
-        PruneError: Another process holds it, or the disk takes no locks.
+        PruneError: Another process holds it.
     """
-    there = path.exists()
+    there, lock = path.exists(), ExitStack()
     try:
-        with claimed(path, path / LOCK):
+        lock.enter_context(claimed(path, path / LOCK))
+    except NoLockError:
+        warn(f"{str(path)!r} is on a disk that takes no locks: see that no other run writes there at the same time.")
+    try:
+        with lock:
             yield
     finally:
         if not there and path.is_dir() and not any(path.iterdir()):

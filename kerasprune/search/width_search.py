@@ -14,8 +14,7 @@ import numpy as np
 
 from kerasprune.errors import PruneError, short
 from kerasprune.files import path_of
-from kerasprune.files.locking import claimed
-from kerasprune.files.writing import write_rows
+from kerasprune.files.writing import claimed, write_rows
 from kerasprune.plans import Plan
 from kerasprune.populations.candidate_store import CandidateStore, key_of
 from kerasprune.populations.engine import Outcome

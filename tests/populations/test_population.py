@@ -18,7 +18,7 @@ from support import candidates
 
 import kerasprune as kp
 from kerasprune import PruneError
-from kerasprune.files.locking import claimed
+from kerasprune.files.writing import claimed
 from kerasprune.populations.engine import Outcome
 from kerasprune.populations.meter import Meter
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import kerasprune as kp
-from kerasprune.files.locking import claimed
+from kerasprune.files.writing import claimed
 from kerasprune.populations.candidate_store import CandidateStore, key_of
 from kerasprune.populations.store import check_settings
 from kerasprune.search.width_search import RememberedScores

@@ -166,3 +166,10 @@ def test_what_finished_stages_have_left_is_looked_at(tmp_path):
         folder.check_files()
     folder.write_json("stages.json", {"train": {"seconds": 1}})  # as 0.2 wrote it
     folder.check_files()
+
+
+def test_a_disk_without_locks_is_warned_of(tmp_path):
+    (tmp_path / "run" / ".run.lock").mkdir(parents=True)  # which SQLite cannot open
+    with pytest.warns(UserWarning, match="takes no locks"), occupied(tmp_path / "run"):
+        (tmp_path / "run" / "recipe.yaml").write_text("mine")
+    assert (tmp_path / "run" / "recipe.yaml").exists()
