@@ -1,7 +1,8 @@
 """Faults put into the package on purpose: do its tests notice?
 
-    python benchmarks/mutation.py cover [FILE …]      # once: which test runs which line, and how long it takes
+    python benchmarks/mutation.py cover TIER [FILE …] # once, default, then thorough: which test runs which line
     python benchmarks/mutation.py run NUMBER [SEED]   # so many mutants drawn at random over all rooms, the default tier
+    python benchmarks/mutation.py tiers               # the known ones once more: which tier notices them
     python benchmarks/mutation.py again [FILE …]      # both tiers for those that live on and are not called equivalent
     python benchmarks/mutation.py page
 
@@ -38,8 +39,10 @@ BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CI="1")  # drawn examples that repeat
 ROWS, PAGE = (HERE / "results" / f"mutation.{end}" for end in ("csv", "md"))
 COVERED = ROOT / "runs" / f"mutation_{BACKEND}.json"  # not kept under version control
-FIELDS = ("file", "line", "kind", "before", "after", "backend", "outcome", "tests", "killer", "equivalent")
-ENOUGH, AT_IMPORT, BOTH = 15.0, -1, ("default", "thorough")
+FIELDS = ("file", "line", "kind", "before", "after", "backend", "outcome", "tests", "killer", "equivalent", "tier")
+MARKS = {"default": "not slow and not thorough", "thorough": "thorough and not slow"}
+ALIVE = ("survived", "no test", "not run")
+ENOUGH, AT_IMPORT, BOTH = 15.0, -1, tuple(MARKS)
 BEFOREHAND = ("keras", "numpy", "pytest", "scipy.optimize", "hypothesis", "pydantic", "yaml", "PIL.Image")
 
 
@@ -63,11 +66,12 @@ class Watch:
             self.seconds[report.nodeid] += report.duration
 
 
-def cover(*files: str) -> None:
-    """Runs tests of both tiers and writes `{"seconds": {test: …}, "thorough": …, "lines": {file: {line: [test, …]}}}`.
+def cover(tier: str, *files: str) -> None:
+    """Runs tests of a tier and writes `{"seconds": {test: …}, "thorough": …, "lines": {file: {line: [test, …]}}}`.
 
     Args:
-        *files: Whose tests are run and entered beside those that are known. Defaults to all, entered anew.
+        tier: One of `MARKS`. All tests of the default tier begin anew; others are entered beside those that are known.
+        *files: Whose tests are run. Defaults to all.
     """
     import pytest
     from coverage import Coverage
@@ -76,7 +80,7 @@ def cover(*files: str) -> None:
     watched = Coverage(data_file=f"{folder}/lines", source=[str(ROOT / "kerasprune")], config_file=False)
     watched.start()
     watch = Watch(watched)
-    marked = "not slow" if BACKEND == "tensorflow" else f"{BACKEND} and not slow"
+    marked = MARKS[tier] if BACKEND == "tensorflow" else f"{BACKEND} and {MARKS[tier]}"
     paths = [str(ROOT / place) for place in files or ("tests",)]
     os.environ["PYTHONPATH"] = str(ROOT)
     sys.path.insert(0, str(ROOT))
@@ -84,7 +88,8 @@ def cover(*files: str) -> None:
     pytest.main([*_options(), "--maxfail=20", "-m", marked, *paths], plugins=[watch])
     watched.stop()
     data = watched.get_data()
-    before = json.loads(COVERED.read_text()) if files else {"seconds": {}, "thorough": [], "lines": {}}
+    anew = tier == "default" and not files
+    before = {"seconds": {}, "thorough": [], "lines": {}} if anew else json.loads(COVERED.read_text())
     seconds = before["seconds"] | watch.seconds
     numbers = {"": AT_IMPORT} | {test: number for number, test in enumerate(seconds)}
     lines = before["lines"]
@@ -217,6 +222,30 @@ def run(number: int, seed: int = 0) -> None:
     shutil.rmtree(copy)
 
 
+def tiers() -> None:
+    """Runs all known mutants once more, against the default tier, and if they live on against the thorough one."""
+    covered, copy = _prepared()
+    rows, known = read(ROWS), everything()
+    for row in rows:
+        mutant = None if row["equivalent"] or row["tier"] else _found(row, known)
+        for tier in BOTH if mutant else ():
+            tests = chosen(mutant, covered, [tier])
+            row |= {"line": mutant.line, "backend": BACKEND, "tier": tier} | _tried(mutant, tests, copy)
+            if row["outcome"] not in ALIVE:
+                break
+        if mutant:
+            row |= {} if row["outcome"] not in ALIVE else {"tier": "neither"}
+            ROWS.unlink()
+            append(ROWS, FIELDS, rows)
+    shutil.rmtree(copy)
+
+
+def _found(row: dict, known: Sequence[Mutant]) -> Mutant | None:
+    """Returns the mutant of a row, the nearest of those that read alike; `None` if its code is gone."""
+    alike = [mutant for mutant in known if _key(_row(mutant))[:4] == _key(row)[:4]]
+    return min(alike, key=lambda each: abs(each.line - int(row["line"])), default=None)
+
+
 def again(*places: str) -> None:
     """Runs more tests of the mutants that live on.
 
@@ -226,10 +255,9 @@ def again(*places: str) -> None:
     covered, copy = _prepared()
     rows, known = read(ROWS), everything()
     for row in rows:
-        if row["outcome"] not in ("survived", "no test") or row["equivalent"]:
+        if row["outcome"] not in ALIVE or row["equivalent"]:
             continue
-        alike = [mutant for mutant in known if _key(_row(mutant))[:4] == _key(row)[:4]]
-        mutant = min(alike, key=lambda each: abs(each.line - int(row["line"])), default=None)
+        mutant = _found(row, known)
         tests = [each for each in chosen(mutant, covered, BOTH) if each[1].startswith(places or "")] if mutant else []
         if tests:
             row |= {"line": mutant.line, "backend": BACKEND} | _tried(mutant, tests, copy)
@@ -256,7 +284,7 @@ def _tried(mutant: Mutant, tests: list[tuple[float, str]], copy: Path) -> dict:
 def _row(mutant: Mutant) -> dict:
     before, after = (" ".join(text.split()) for text in (mutant.before, mutant.after))
     where = {"file": mutant.path, "line": mutant.line, "kind": mutant.kind, "before": before, "after": after}
-    return where | {"backend": BACKEND, "equivalent": ""}
+    return where | {"backend": BACKEND, "equivalent": "", "tier": ""}
 
 
 def _key(row: dict) -> tuple:
@@ -278,7 +306,7 @@ def page() -> None:
     rows = read(ROWS)
     equivalent = [row for row in rows if row["equivalent"]]
     counted = [row for row in rows if not row["equivalent"]]
-    alive = [row for row in counted if row["outcome"] in ("survived", "no test")]
+    alive = [row for row in counted if row["outcome"] in ALIVE]
     lines = [
         "# Faults put in on purpose",
         "",
@@ -321,8 +349,10 @@ def _cell(text: str) -> str:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["cover", *files]:
-            cover(*files)
+        case ["cover", ("default" | "thorough") as tier, *files]:
+            cover(tier, *files)
+        case ["tiers"]:
+            tiers()
         case ["again", *places]:
             again(*places)
         case ["page"]:

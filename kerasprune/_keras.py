@@ -269,6 +269,16 @@ def compile_arguments(model: keras.Model) -> dict[str, Any]:
     return dict(model._compile_config.config)
 
 
+def first_metric(model: keras.Model) -> tuple[str, bool | None] | None:
+    """Returns the name of the first compiled metric in the logs of a model that was evaluated, and whether more is
+    better, `None` if the metric does not say; `None` without metrics."""
+    compiled = model._compile_metrics
+    if compiled is None or not compiled.metrics:
+        return None
+    direction = getattr(compiled.metrics[0], "_direction", None)
+    return next(iter(compiled.result())), None if direction is None else direction == "up"
+
+
 def compiled_loss(model: keras.Model, y: Any, y_pred: Any, sample_weight: Any) -> Any:
     """Returns the loss of a batch that a model was compiled with, without its penalties."""
     return model._compile_loss(y, y_pred, sample_weight)

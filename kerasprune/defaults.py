@@ -27,6 +27,9 @@ ADAM_RATE = 1e-4
 TEACHER_WEIGHT = 0.9
 """Share of the dense model in the loss of fine-tuning, if there are labels too."""
 
+DELIVERED = ("best", "last")
+"""Which model a fine-tuning hands over: the best of its epochs and of the steps before, or the last."""
+
 SEED_OF_PRUNING, SEED_OF_FINETUNING = 1, 2
 """What is added to the seed of a run before each of these steps, so that no two draw the same numbers."""
 

@@ -131,6 +131,11 @@ class PruningCallback(keras.callbacks.Callback):
         """Whether its schedule is over."""
         return self.session is not None and self.length is not None and self.session.now() >= self.length
 
+    @property
+    def scheduled(self) -> bool:
+        """Whether it has a schedule, or a state that it works towards."""
+        return self.length is not None or type(self).finished is not PruningCallback.finished
+
     def resumed(self) -> None:
         """Called in place of nothing where a fit goes on, when the state of the earlier one is back."""
         if self.held is not None:

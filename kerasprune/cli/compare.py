@@ -45,6 +45,7 @@ def compare(
     finetune_epochs: Annotated[int, option("finetune.epochs", "0: none.")] = 1,
     optimizer: Annotated[str, option("finetune.optimizer")] = "compiled",
     learning_rate: Annotated[float | None, option("finetune.optimizer.learning_rate.start", RATES)] = None,
+    deliver: Annotated[str, option("finetune.deliver")] = "best",
     reconstruct: Annotated[
         bool, typer.Option("--reconstruct", help="Solve the kernels of the slim models on 1,000 examples first.")
     ] = False,
@@ -74,7 +75,7 @@ def compare(
         "criteria": _names(criteria),
         "macs": _fractions(macs),
         "data": given(name=data, scale=scale, batch=batch, validation=validation, size=size),
-        "finetune": finetuning(finetune_epochs, optimizer, learning_rate, distil=distil),
+        "finetune": finetuning(finetune_epochs, optimizer, learning_rate, deliver, distil=distil),
         "controls": [] if controls == "none" else _names(controls),
         "start": "reconstructed" if reconstruct else "folded",
         "plan": given(budget=budget, coupling=coupling, freeze=freeze, unknown=unknown),

@@ -50,6 +50,7 @@ OPTIONS = {
     "finetune.optimizer": "--optimizer",
     "finetune.optimizer.learning_rate.start": "--learning-rate",
     "finetune.distil": "--distil",
+    "finetune.deliver": "--deliver",
     **{name: f"--{name}" for name in ("reconstruct", "seed", "loss", "export", "calibrate")},
 }
 METAVARS = {
@@ -99,7 +100,7 @@ def word_of(command: Any) -> Callable[[str], str | None]:
     return word
 
 
-OF_TRAINING = ("optimizer", "learning_rate", "distil")
+OF_TRAINING = ("optimizer", "learning_rate", "distil", "deliver")
 """Options that do nothing without epochs of training."""
 OF_DATA = ("scale", "batch", "validation", "loss")
 """Options that do nothing without data."""
@@ -177,13 +178,16 @@ def import_code(names: list[str] | None, trust: bool) -> None:
 RATES = f"Defaults to {RATE} for sgd, to a tenth of the compiled one for compiled, to {OTHER_RATE} for others."
 
 
-def finetuning(epochs: int, optimizer: str, rate: float | None, *, distil: bool = False) -> dict[str, Any] | None:
+def finetuning(
+    epochs: int, optimizer: str, rate: float | None, deliver: str, *, distil: bool = False
+) -> dict[str, Any] | None:
     """Returns the section, with half a cosine from a rate; `None` without epochs.
 
     Args:
         epochs: Passes over the examples.
         optimizer: Its name.
         rate: The first learning rate; `None` for that of the optimizer.
+        deliver: Which model is handed over.
         distil: Whether the dense model teaches. Defaults to `False`.
     """
     if not epochs:
@@ -191,4 +195,4 @@ def finetuning(epochs: int, optimizer: str, rate: float | None, *, distil: bool 
     if rate is None and optimizer != "compiled":
         rate = RATE if optimizer == "sgd" else OTHER_RATE
     section = {"name": optimizer, "learning_rate": rate and {"name": "cosine", "start": rate}}
-    return {"epochs": epochs, "optimizer": section, **({"distil": {}} if distil else {})}
+    return {"epochs": epochs, "optimizer": section, "deliver": deliver, **({"distil": {}} if distil else {})}

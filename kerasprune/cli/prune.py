@@ -57,6 +57,7 @@ def prune(
     distil: Annotated[bool, typer.Option(help="The dense model teaches the slim one while it is fine-tuned.")] = True,
     optimizer: Annotated[str, option("finetune.optimizer")] = "compiled",
     learning_rate: Annotated[float | None, option("finetune.optimizer.learning_rate.start", RATES)] = None,
+    deliver: Annotated[str, option("finetune.deliver")] = "best",
     seed: Annotated[int | None, option("seed")] = None,
     export: Annotated[list[str] | None, option("export")] = None,
     calibrate: Annotated[str | None, option("calibrate")] = None,
@@ -87,7 +88,7 @@ def prune(
         "loss": loss,
         "prune": {"plan": {**target, **how, **given(round_to=round_to, min_keep=min_keep)}},
         "reconstruct": {} if data and reconstruct else None,
-        "finetune": finetuning(finetune_epochs, optimizer, learning_rate, distil=distil),
+        "finetune": finetuning(finetune_epochs, optimizer, learning_rate, deliver, distil=distil),
         "export": export or [],
         "calibrate": calibrate,
     }

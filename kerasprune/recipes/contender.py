@@ -17,6 +17,7 @@ from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import weight_decay
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.optimizers import optimizer
+from kerasprune.steps.best_epoch import BestEpoch
 from kerasprune.steps.finetune import fit
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.ready import made_ready
@@ -71,7 +72,7 @@ def evaluate(
     began = time.perf_counter()
     trained = start != "dense" and run.recipe.finetune is not None
     if trained:
-        train(run, slim, model, plan)
+        train(run, slim, judge, plan)
     seconds = time.perf_counter() - began
     side = run.free_side(model)
     before, after = (cost(each, resolution=side) for each in (model, slim))
@@ -105,20 +106,29 @@ def ready(
     return made_ready(way, judge, slim, plan, data, samples=SAMPLES, seed=seed, slack=slack)
 
 
-def train(run: Experiment, slim: keras.Model, dense: keras.Model, plan: Plan | None) -> None:
-    """Fine-tunes a model as the recipe says; `slim` is left not compiled.
+def train(run: Experiment, slim: keras.Model, judge: Judge, plan: Plan | None) -> None:
+    """Fine-tunes a model as the recipe says, to the best of its start and all epochs, or to the last.
 
     Args:
         run: The experiment.
         slim: The model.
-        dense: The dense model, which teaches if the recipe says so.
+        judge: A judge of the dense model, which teaches if the recipe says so.
         plan: The plan of `slim`; `None` if it is not known.
     """
     spec, training = run.recipe.finetune, run.examples("train", slim)
-    made = optimizer(spec.optimizer, spec.epochs, training.steps())
+    start, steps = slim.get_weights(), [judge.step("started", slim)]
+    best = BestEpoch(judge, slim) if spec.deliver == "best" and judge.examples is not None else None
+    made = optimizer(spec.optimizer, spec.epochs, training.steps(), run.compiled_optimizer())
     objective = run.objective(slim, spec.label_smoothing)
     with weight_decay(slim, spec.l2, spec.l2_on):
-        fit(slim, training, objective, made, spec.epochs, twin=run.student(slim, dense, plan))
+        twin = run.student(slim, judge.dense, plan)
+        fit(slim, training, objective, made, spec.epochs, twin=twin, callbacks=[] if best is None else [best])
+    if best is None:
+        return
+    best.put_back()
+    steps.append(judge.step("fine-tuned", slim))
+    if best.delivered(steps) is steps[0]:
+        slim.set_weights(start)
 
 
 def measured(judge: Judge, model: keras.Model) -> tuple[str, float]:

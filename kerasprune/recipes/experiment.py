@@ -26,7 +26,6 @@ from kerasprune.recipes.examples import examples, own_examples
 from kerasprune.steps.finetune import teacher_weight
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.objective import Objective, by_name, classification, of_config
-from kerasprune.steps.report import worth
 
 if TYPE_CHECKING:
     from kerasprune.data.splits import SplitExamples
@@ -201,7 +200,7 @@ class Experiment:
 
     def worth(self, model: keras.Model) -> float:
         """Returns how good a model is on validation examples by its labels, higher = better."""
-        return worth(self.metrics(model, self.validation(model)))
+        return self.judge(model).worth(model)
 
     def student(self, slim: keras.Model, dense: keras.Model, plan: Plan | None) -> keras.Model | None:
         """Returns the slim model as the student of the dense one, or `None` if the recipe asks for no teacher."""

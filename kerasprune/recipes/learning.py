@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
+from kerasprune.defaults import DELIVERED
 from kerasprune.recipes.node import (
     Callback,
     Fraction,
@@ -179,6 +180,12 @@ class Fit(Training):
 
 
 class Finetune(Fit):
-    """Training of the slim model, with the dense one for a teacher where `distil` is there, `{}` for its defaults."""
+    """Training of the slim model, with the dense one for a teacher where `distil` is there, `{}` for its defaults.
+
+    Args:
+        deliver: The slim model of the run: the best on validation examples of all steps after the cut and all epochs,
+            by the first metric, else by the loss, without labels by the outputs; or the last. Defaults to `best`.
+    """
 
     distil: Distil | None = None
+    deliver: Literal[DELIVERED] = "best"  # type: ignore[valid-type]

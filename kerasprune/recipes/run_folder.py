@@ -151,15 +151,17 @@ class RunFolder:
 
     def steps(self) -> dict[str, StepReport]:
         """Returns what was measured after each stage, by its name."""
-        return {
-            # Runs of version 0.2 wrote no further metrics.
-            one["step"]: StepReport(NAMES[one["step"]], one["output_error"], one.get("metrics") or _known(one))
-            for one in self.json("steps.json") or ()
-        }
+        found = {}
+        for one in self.json("steps.json") or ():
+            metrics = one.get("metrics") or _known(one)  # runs of version 0.2 wrote no further ones, and no epoch
+            name = one["step"]
+            found[name] = StepReport(NAMES[name], one["output_error"], metrics, one.get("epoch"))
+        return found
 
     def report(self) -> PruningReport:
         """Returns the record of the pruning, as `kp.prune` returns it."""
         costs, verified = self.json("costs.json"), self.json("verified.json") or {}
+        chosen = next((one for one in self.json("steps.json") or () if one.get("delivered")), None)
         dense, slim = costs["dense"], costs["slim"]
         return PruningReport(
             tuple(self.steps().values()),
@@ -167,6 +169,8 @@ class RunFolder:
             params=slim["params"] / dense["params"],
             removed=tuple((self.json("plan.json") or {}).get("removed", ())),
             verified=verified.get("error"),
+            delivered=NAMES[chosen["step"]] if chosen else "",
+            remarks=tuple(chosen["remarks"]) if chosen else (),
         )
 
     # ---- metrics -----------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def steps(summary: Mapping[str, Any]) -> Rows:
     """Returns the rows `(step, accuracy, loss, error of the outputs)` on validation examples, of what was measured."""
     return [
         (
-            _STEPS.get(one["step"], one["step"]),
+            f"{_name_of(one)}{', delivered' if one.get('delivered') else ''}",
             percent(one.get("accuracy")),
             figure(one.get("loss")),
             figure(one.get("output_error")),
@@ -142,7 +142,12 @@ def step_in_words(one: Mapping[str, Any]) -> str:
         error is not None and f"error of the outputs {figure(error)}",
     ]
     found = ", ".join(part for part in parts if part)
-    return f"{_STEPS.get(one['step'], one['step'])}: {found}" if found else ""
+    return f"{_name_of(one)}: {found}" if found else ""
+
+
+def _name_of(step: Mapping[str, Any]) -> str:
+    epoch = step.get("epoch")
+    return f"{_STEPS.get(step['step'], step['step'])}{'' if epoch is None else f', epoch {epoch}'}"
 
 
 def exports(summary: Mapping[str, Any]) -> Rows:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 
-from kerasprune._keras import structures
+from kerasprune._keras import first_metric, structures
 from kerasprune.criteria.labels import check_labels
 from kerasprune.criteria.objective import losses_by_output
 from kerasprune.data.examples import Examples
@@ -15,28 +16,37 @@ from kerasprune.defaults import JUDGED
 from kerasprune.errors import warn
 from kerasprune.graph.built_model import functional
 from kerasprune.steps.objective import Objective
-from kerasprune.steps.report import StepReport
+from kerasprune.steps.report import Measure, StepReport
 from kerasprune.surgery.comparison import outputs_of, relative_error
 
 
 class Judge:
     """Measures models beside the dense one, all on the same examples.
 
+    They are compared by the first compiled metric if that says whether more is better, else by the loss; without labels
+    by the error of the outputs: by `measure`, which is known once a model was measured.
+
     Args:
-        dense: The dense model.
+        dense: The dense model; `None`: outputs are not compared.
         objective: The loss and the metrics.
         examples: The examples; `None`: nothing is measured.
     """
 
-    def __init__(self, dense: keras.Model, objective: Objective, examples: Examples | None) -> None:
+    def __init__(self, dense: keras.Model | None, objective: Objective, examples: Examples | None) -> None:
         self.dense, self.objective, self.examples = dense, objective, examples
+        self.measure = Measure("error")
+        self._twins: WeakKeyDictionary[keras.Model, keras.Model] = WeakKeyDictionary()  # over the same layers
 
     def step(self, name: str, model: keras.Model) -> StepReport:
         """Returns the report of the model after a step; the error of the dense model itself is 0."""
         if self.examples is None:
             return StepReport(name, None, {})
-        error = 0.0 if model is self.dense else relative_error(self._outputs(model), self._wanted)
-        return StepReport(name, error, self.metrics(model))
+        return StepReport(name, self._error(model), self.metrics(model))
+
+    def _error(self, model: keras.Model) -> float | None:
+        if self.dense is None or model is self.dense:
+            return None if self.dense is None else 0.0
+        return relative_error(self._outputs(model), self._wanted)
 
     def metrics(self, model: keras.Model) -> dict[str, float]:
         """Returns loss and metrics, by the objective; nothing without labels or a loss.
@@ -46,14 +56,24 @@ class Judge:
         """
         if not self.examples.labelled or self.objective.loss is None:
             return {}
-        twin = self.objective.compile(keras.Model(*structures(functional(model))))
+        if model not in self._twins:
+            self._twins[model] = self.objective.compile(keras.Model(*structures(functional(model))))
+        twin = self._twins[model]
         try:
-            return twin.evaluate(**self.examples.fit_arguments(), verbose=0, return_dict=True)
+            found = twin.evaluate(**self.examples.fit_arguments(), verbose=0, return_dict=True)
+            first, higher = first_metric(twin) or ("loss", False)
+            self.measure = Measure("loss") if higher is None else Measure(first, higher)
+            return found
         except Exception:
             losses, _ = losses_by_output(twin)
             for batch in self.examples.batches():  # to say whether labels are the reason, and which
                 check_labels(twin, losses, batch[1])
             raise
+
+    def worth(self, model: keras.Model) -> float:
+        """Returns how good a model is by the measure, higher = better."""
+        step = StepReport("", None, self.metrics(model))
+        return self.measure.worth(step if step.metrics else self.step("", model))
 
     @cached_property
     def _wanted(self) -> list[Any]:

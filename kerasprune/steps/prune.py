@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import keras
@@ -14,9 +15,18 @@ from kerasprune.costs.cost import cost, shares_of
 from kerasprune.criteria.base import Criterion
 from kerasprune.data.batches import image_side
 from kerasprune.data.examples import Examples
+from kerasprune.data.held_out import held_out
 from kerasprune.data.signature import leaves_side_free
 from kerasprune.distillation.student import distil as taught
-from kerasprune.errors import PruneError, kind_faults, raise_faults, seed_faults, warn, whole_number_faults
+from kerasprune.errors import (
+    PruneError,
+    choice_faults,
+    kind_faults,
+    raise_faults,
+    seed_faults,
+    warn,
+    whole_number_faults,
+)
 from kerasprune.graph.built_model import LOAD
 from kerasprune.graph.trace import trace
 from kerasprune.inlining.plain import at_unknown, plain
@@ -24,6 +34,7 @@ from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.reconstruct import reconstruct as solve
 from kerasprune.steps import finetune
+from kerasprune.steps.best_epoch import BestEpoch
 from kerasprune.steps.judge import Judge, check_examples, nearer
 from kerasprune.steps.objective import Objective, of_model
 from kerasprune.steps.ready import remove
@@ -71,6 +82,7 @@ def prune(
     optimizer: Any = None,
     batch: int = defaults.BATCH,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    deliver: str = "best",
     seed: int = 0,
 ) -> Pruned:
     """Prunes a trained model: plan, rebuild; with data reconstruct; with epochs fine-tune with the dense model's help.
@@ -102,7 +114,8 @@ def prune(
         distil: Whether the dense model teaches while the slim one is fine-tuned: for 0.9 of the loss, without labels
             for all of it. Defaults to `True`.
         verify: Whether the slim model is compared with the masked dense model right after removal. Defaults to `True`.
-        validation: What the report is measured on, and `fit` validates on, in the form of `data`. Defaults to `data`.
+        validation: What the report is measured on, and `fit` validates on, in the form of `data`. Defaults to `data`;
+            to a tenth of them, which no step sees, if the best is to be found by it.
         loss: Loss of fine-tuning: a loss, a function or a name, of logits unless the model ends in softmax or sigmoid.
             Defaults to the one that the model is compiled with.
         optimizer: A Keras optimizer; or its name, whose rate falls by half a cosine. Defaults to a new one of the
@@ -110,6 +123,9 @@ def prune(
             with momentum 0.9 if it is not compiled.
         batch: Examples per batch, of arrays. Defaults to 128.
         callbacks: Callbacks of `fit`. Defaults to none.
+        deliver: With epochs, the model that is returned: the `"best"` of all steps after the cut and all epochs, by the
+            first compiled metric, without one by the loss, without labels by the error of the outputs; or the
+            `"last"`. Epochs in which the schedule of a callback is not over are not the best. Defaults to `"best"`.
         seed: Of everything random: the choice, the order of the examples, and, as `keras.utils.set_random_seed` does,
             the layers while they are fine-tuned. Defaults to 0.
 
@@ -130,12 +146,16 @@ def prune(
         >>> [step.name for step in report.steps]
         ['dense', 'removed', 'reconstructed']
     """
-    _check(model, {"macs": macs, "keep": keep, "params": params}, epochs, optimizer, seed)
+    _check(model, {"macs": macs, "keep": keep, "params": params}, epochs, optimizer, deliver, seed)
     examples = None if data is None else Examples(data, batch)
     judged = examples if validation is None else Examples(validation, batch)
     objective = of_model(model, loss)
     _check_training(model, objective, epochs, examples, distil)
     check_examples(model, objective, examples, judged)
+    remarks = []
+    if epochs and deliver == "best" and validation is None:
+        examples, judged, said = _set_aside(examples, seed)
+        remarks.append(said)
     dense = plain(model)
     judge = Judge(dense, objective, judged)
     steps = [judge.step("dense", dense)]
@@ -150,7 +170,8 @@ def prune(
         data=None if training is None else training.batches(), loss=objective.loss,
         min_keep=min_keep, round_to=round_to, resolution=side, seed=seed,
     )  # fmt: skip
-    slim, verdict = remove(graph, plan, verified=verify)
+    removed, verdict = remove(graph, plan, verified=verify)
+    slim = removed
     steps.append(judge.step("removed", slim))
     if training is not None and reconstruct:
         slack = defaults.BEFORE_TRAINING if epochs else 0.0
@@ -159,6 +180,8 @@ def prune(
         steps += [] if found is None else [found]
     if epochs:
         training = finetune.to_train_on(examples, seed)
+        before = slim.get_weights()
+        best = BestEpoch(judge, slim) if deliver == "best" else None
         finetune.seed_layers(slim, seed + defaults.SEED_OF_FINETUNING)
         finetune.fit(
             slim,
@@ -167,23 +190,44 @@ def prune(
             finetune.optimizer(optimizer, model.optimizer if model.compiled else None, epochs, training.steps()),
             epochs,
             twin=taught(slim, dense, weight=finetune.teacher_weight(examples.labelled)) if distil else None,
-            validation=None if judged is examples else judged,
-            callbacks=callbacks,
+            validation=None if validation is None else judged,
+            callbacks=[*callbacks, *([] if best is None else [best])],
         )
-        steps.append(judge.step("fine-tuned", slim))
+        epoch = None if best is None else best.put_back()
+        steps.append(replace(judge.step("fine-tuned", slim), epoch=epoch))
+        remarks += judge.measure.remarks(*steps[-2:])
+        delivered = steps[-1] if best is None else best.delivered(steps[1:])
+        if delivered is steps[-2]:
+            slim.set_weights(before)
+        elif delivered is not steps[-1]:
+            slim = removed
     if model.compiled:
         compile_like(slim, model)
     kept = shares_of(cost(graph, plan), cost(graph))
     error = None if verdict is None else verdict.error
-    return Pruned(slim, plan, PruningReport(tuple(steps), **kept, removed=plan.removed, verified=error))
+    said = {"delivered": delivered.name, "remarks": tuple(remarks)} if epochs else {}
+    return Pruned(slim, plan, PruningReport(tuple(steps), **kept, removed=plan.removed, verified=error, **said))
 
 
-def _check(model: keras.Model, targets: dict[str, float | None], epochs: int, optimizer: Any, seed: int | None) -> None:
+def _set_aside(examples: Examples, seed: int) -> tuple[Examples, Examples, str]:
+    """Returns what is trained on, what is judged on, and the words for it."""
+    parts = held_out(examples, seed)
+    if parts is not None:
+        return *parts, "measured on a tenth of the data, which no step has seen; give validation= for others"
+    said = "measured on the data that were trained on, no part of which can be set aside; give validation="
+    warn(f"The best epoch is {said}.")
+    return examples, examples, said
+
+
+def _check(
+    model: keras.Model, targets: dict[str, float | None], epochs: int, optimizer: Any, deliver: str, seed: int | None
+) -> None:
     given = {name: value for name, value in targets.items() if value is not None}
     faults = [
         *kind_faults(keras.Model, LOAD, model=model),
         *whole_number_faults(0, epochs=epochs),
         *seed_faults(seed=seed),
+        *choice_faults(defaults.DELIVERED, deliver=deliver),
         *_optimizer_faults(optimizer),
     ]
     if len(given) > 1:

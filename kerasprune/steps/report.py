@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -16,11 +16,13 @@ class StepReport:
         error: Of its outputs beside the dense model's: 0 = the same, 1 = no better than a constant. `None`
             without data.
         metrics: Loss and metrics, if there are labels and a loss.
+        epoch: The epoch of fine-tuning whose weights these are, if it was looked for. Defaults to `None`.
     """
 
     name: str
     error: float | None
     metrics: Mapping[str, float]
+    epoch: int | None = None
 
     def is_further_than(self, other: StepReport) -> bool:
         """Returns whether its outputs are further from the dense model's than those of another."""
@@ -30,7 +32,8 @@ class StepReport:
         """Returns what was measured in a line; empty if nothing was."""
         found = {**({} if self.error is None else {"error of the outputs": self.error}), **self.metrics}
         measured = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
-        return f"{self.name}: {measured}" if measured else ""
+        name = self.name if self.epoch is None else f"{self.name}, epoch {self.epoch}"
+        return f"{name}: {measured}" if measured else ""
 
 
 def accuracy_of(metrics: Mapping[str, float]) -> float | None:
@@ -38,11 +41,40 @@ def accuracy_of(metrics: Mapping[str, float]) -> float | None:
     return next((value for name, value in metrics.items() if "acc" in name), None)
 
 
-def worth(metrics: Mapping[str, float]) -> float:
-    """Returns how good a model is by its labels, higher = better: its accuracy, or else minus its loss; −∞ for NaN."""
-    accuracy = accuracy_of(metrics)
-    found = -metrics["loss"] if accuracy is None else accuracy
-    return float(found) if isfinite(found) else float("-inf")
+@dataclass(frozen=True)
+class Measure:
+    """The figure that models are compared by.
+
+    Args:
+        name: A key of the metrics; `"error"` for that of the outputs.
+        higher: Whether more is better. Defaults to `False`.
+    """
+
+    name: str
+    higher: bool = False
+
+    def of(self, step: StepReport) -> float | None:
+        """Returns the figure of a step, or `None` if it was not measured."""
+        return step.error if self.name == "error" else step.metrics.get(self.name)
+
+    def worth(self, step: StepReport) -> float:
+        """Returns how good a model is, higher = better; −∞ for NaN, and if it was not measured."""
+        found = self.of(step)
+        if found is None or not isfinite(found):
+            return float("-inf")
+        return float(found if self.higher else -found)
+
+    def best(self, steps: Sequence[StepReport]) -> StepReport:
+        """Returns the best of some steps, of equals the earlier."""
+        return max(steps, key=self.worth)
+
+    def remarks(self, before: StepReport, after: StepReport) -> list[str]:
+        """Returns the words for a step that has made a model worse; none if it has not."""
+        if self.worth(after) >= self.worth(before):
+            return []
+        was, now = (f"{self.of(each):.4g}" for each in (before, after))
+        name = "error of the outputs" if self.name == "error" else self.name
+        return [f"{after.name} is worse than {before.name}: {name} {was} → {now}"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +88,8 @@ class PruningReport:
         removed: Blocks that were dropped whole. Defaults to none.
         verified: The largest relative difference between the slim model and the masked dense model right after
             removal. Defaults to `None`: not verified.
+        delivered: The name of the step whose model is handed over, if there was a choice. Defaults to `""`.
+        remarks: What is to be said besides. Defaults to nothing.
     """
 
     steps: tuple[StepReport, ...]
@@ -63,10 +97,14 @@ class PruningReport:
     params: float
     removed: tuple[str, ...] = ()
     verified: float | None = None
+    delivered: str = ""
+    remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Returns a line for each step."""
+        """Returns a line for each step; that of the model that is handed over is marked."""
         lines = [f"kept: {self.macs:.3f} of the multiply–adds, {self.params:.3f} of the parameters"]
         lines += [f"dropped whole: {', '.join(self.removed)}"] if self.removed else []
         lines += [] if self.verified is None else [f"verified: {self.verified:.1e} from the masked model"]
-        return "\n".join([*lines, *filter(None, map(str, self.steps))])
+        for step in filter(str, self.steps):
+            lines.append(f"{step} (delivered)" if step.name == self.delivered else str(step))
+        return "\n".join([*lines, *self.remarks])

@@ -37,7 +37,9 @@ def start():
 def test_what_each_step_gains_is_reported(start):
     model, x, y = start
     before, rate = model.get_weights(), float(model.optimizer.learning_rate)
-    slim, plan, report = kp.prune(model, 0.3, (x, y), epochs=3, optimizer=keras.optimizers.Adam(0.01), seed=1)
+    slim, plan, report = kp.prune(
+        model, 0.3, (x, y), epochs=3, optimizer=keras.optimizers.Adam(0.01), seed=1, validation=(x, y)
+    )
     assert [step.name for step in report.steps] == ["dense", "removed", "reconstructed", "fine-tuned"]
     dense, removed, _, tuned = report.steps
     assert dense.error == 0 and removed.metrics["accuracy"] < tuned.metrics["accuracy"]
@@ -119,7 +121,10 @@ def test_labels_that_do_not_fit_are_named_before_anything_is_done(start):
 def test_tables_of_pandas_are_arrays(start):
     model, x, y = start
     table, column = pandas.DataFrame(x), pandas.Series(y)
-    alike = [kp.prune(model, data=data, criterion="taylor_fo", epochs=1) for data in ((x, y), (table, column))]
+    alike = [
+        kp.prune(model, data=data, criterion="taylor_fo", epochs=1, deliver="last")
+        for data in ((x, y), (table, column))
+    ]
     steps = [[(step.name, step.error) for step in found.report.steps[:3]] for found in alike]
     assert steps[0] == steps[1] and alike[0].plan.keep == alike[1].plan.keep
     assert len(alike[1].report.steps) == 4 and alike[1].report.steps[3].metrics

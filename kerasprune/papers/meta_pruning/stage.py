@@ -12,7 +12,6 @@ from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import fit as train
 from kerasprune.recipes.stages.context import Run
 from kerasprune.search.evolution import Evolution
-from kerasprune.steps.report import worth
 
 FOLDER, TABLE = "meta_pruning", "candidates.csv"
 
@@ -28,7 +27,6 @@ def choose(run: Run, model: keras.Model, spec: pruning.MetaPruning) -> Plan:
         model: The dense model, of which only the architecture matters.
         spec: What the recipe says.
     """
-    validation = run.validation(model).batches()
     objective = run.objective(model, spec.training.label_smoothing)
     compiled = keras.Model(model.inputs, model.outputs, name=model.name)
     run.objective(model).compile(compiled)  # so are candidates
@@ -54,7 +52,7 @@ def choose(run: Run, model: keras.Model, spec: pruning.MetaPruning) -> Plan:
         fit,
         macs=spec.macs,
         data=run.plain_examples(model).inputs,
-        judge=lambda slim: worth(slim.evaluate(validation, verbose=0, return_dict=True)),
+        judge=run.judge(model).worth,
         net_epochs=spec.training.epochs,
         epochs=0,
         delta=spec.delta,

@@ -101,7 +101,7 @@ def trained(
     judge, chosen = run.judge(model), _plan(run, model, keep)
     slim = ready(run, judge, rebuild(model, chosen), chosen, start, seed, run.slack)
     began = time.perf_counter()
-    train(run, slim, model, chosen)
+    train(run, slim, judge, chosen)
     seconds = time.perf_counter() - began
     validation, test = measured(judge, slim)[1], measured(run.judge(model, run.recipe.data.test), slim)[1]
     return {"validation": validation, "test": test, "train_seconds": seconds}

@@ -62,6 +62,7 @@ def space(
     finetune_epochs: Annotated[int, option("finetune.epochs", "0: none.")] = 0,
     optimizer: Annotated[str, option("finetune.optimizer")] = "compiled",
     learning_rate: Annotated[float | None, option("finetune.optimizer.learning_rate.start", RATES)] = None,
+    deliver: Annotated[str, option("finetune.deliver")] = "best",
     criterion: Annotated[str | None, option("prune.space.criterion")] = None,
     coupling: Annotated[str | None, option("prune.plan.coupling")] = None,
     freeze: Annotated[list[str] | None, option("prune.plan.freeze")] = None,
@@ -78,7 +79,7 @@ def space(
 ) -> None:
     """Draw plans of one cost from a pruning space; with --data rank and fine-tune what they make of a model."""
     check_model_path(model)
-    trained = ("optimizer", "learning_rate", "best", "begin")
+    trained = ("optimizer", "learning_rate", "deliver", "best", "begin")
     check_needed(context, data=(*OF_DATA, "ranked_by", "finetune_epochs", "shown"), finetune_epochs=trained)
     if macs is None and params is None:
         raise PruneError("Expected --macs or --params, the fraction that is kept. Received: neither.")
@@ -93,7 +94,7 @@ def space(
         "ranked_by": [name.strip() for name in (ranked_by or "").split(",") if name.strip()],
         "best": best,
         "start": begin,
-        "finetune": finetuning(finetune_epochs, optimizer, learning_rate),
+        "finetune": finetuning(finetune_epochs, optimizer, learning_rate, deliver),
         "trust": (imports or True) if trust else False,
     }
     from kerasprune.papers.pruning_spaces.explore import Draw, explore

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -143,15 +144,15 @@ class Run(Experiment):
         return self.judge(self.model("dense"))
 
 
-def judge(run: Run, step: str, model: keras.Model) -> StepReport:
-    """Measures a model after a stage, on validation examples.
+def judge_after(run: Run, step: str, model: keras.Model) -> Judge:
+    """Returns what judges a model after a stage, by validation examples.
 
     A model that takes images of another side than the dense one is judged by labels alone.
     """
-    name, side = NAMES[step], run.side(step)
+    side = run.side(step)
     if side is None or run.recipe.data is None:
-        return run.validation_judge.step(name, model)
-    return StepReport(name, None, run.metrics(model, run.validation(model, side)))
+        return run.validation_judge
+    return Judge(None, run.objective(model), run.validation(model, side))
 
 
 def write(run: Run, step: str, found: StepReport) -> None:
@@ -164,6 +165,7 @@ def write(run: Run, step: str, found: StepReport) -> None:
         "loss": found.metrics.get("loss"),
         "output_error": found.error,
         "metrics": dict(found.metrics),
+        "epoch": found.epoch,
     }
     earlier = [one for one in run.folder.json("steps.json") or [] if one["step"] != step]
     run.folder.write_json("steps.json", [*earlier, row])
@@ -174,9 +176,18 @@ def write(run: Run, step: str, found: StepReport) -> None:
         run.console.print(words, highlight=False, soft_wrap=True)
 
 
+def say_delivered(run: Run, step: str, remarks: Sequence[str]) -> None:
+    """Marks the step whose model the run hands over in `steps.json`, with remarks on it, and says them."""
+    rows = run.folder.json("steps.json") or []
+    marked = {"delivered": True, "remarks": list(remarks)}
+    run.folder.write_json("steps.json", [row | marked if row["step"] == step else row for row in rows])
+    for remark in remarks:
+        run.console.print(remark, highlight=False, soft_wrap=True)
+
+
 def note(run: Run, step: str, model: keras.Model) -> StepReport:
     """Measures a model after a stage and notes it."""
     with run.console.status(f"measure {step}"):
-        found = judge(run, step, model)
+        found = judge_after(run, step, model).step(NAMES[step], model)
     write(run, step, found)
     return found

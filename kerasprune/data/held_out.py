@@ -1,0 +1,106 @@
+"""A tenth of a user's examples, set aside: to judge by what no step has seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasprune.data.examples import Examples
+
+SHARE = 10
+
+
+def held_out(examples: Examples, seed: int = 0) -> tuple[Examples, Examples] | None:
+    """Returns nine tenths of examples, and the other tenth.
+
+    Of arrays these are examples drawn at random, of a `tf.data.Dataset` or a `keras.utils.PyDataset` every tenth batch.
+
+    Args:
+        examples: The examples.
+        seed: Decides which. Defaults to 0.
+
+    Returns:
+        Both parts; `None` if there is but one example or batch, or if batches come in another order every time, or
+        from something else.
+
+    Example:
+        >>> import numpy as np
+        >>> kept, tenth = held_out(Examples((np.arange(50.0), np.arange(50))))
+        >>> len(kept.labels), len(tenth.labels), set(kept.labels) & set(tenth.labels)
+        (45, 5, set())
+    """
+    if examples.arrays:
+        count = len(keras.tree.flatten(examples.data)[0])
+        order = np.random.default_rng(seed).permutation(count)
+        tenth = max(1, count // SHARE)
+        parts = [np.sort(order[tenth:]), np.sort(order[:tenth])]
+        return tuple(Examples(_rows(examples.data, part), examples.batch) for part in parts) if count > 1 else None
+    if isinstance(examples.data, keras.utils.PyDataset):
+        parts = _of_py_dataset(examples.data)
+    else:
+        parts = _of_dataset(examples.data, examples.steps())
+    return parts and tuple(Examples(part, examples.batch) for part in parts)
+
+
+def _rows(data: Any, numbers: np.ndarray) -> Any:
+    """Returns some rows of all arrays."""
+    return keras.tree.map_structure(
+        lambda x: keras.ops.take(x, numbers, axis=0) if keras.ops.is_tensor(x) else x[numbers], data, none_is_leaf=False
+    )
+
+
+def _tenth(number: int, count: int) -> bool:
+    """Returns whether a batch is of the tenth: the last of every ten, and of fewer."""
+    return number % SHARE == min(SHARE, count) - 1
+
+
+class Part(keras.utils.PyDataset):
+    """Some batches of a data set.
+
+    Args:
+        whole: The data set.
+        numbers: The numbers of the batches.
+    """
+
+    def __init__(self, whole: keras.utils.PyDataset, numbers: list[int]) -> None:
+        super().__init__(whole.workers, whole.use_multiprocessing, whole.max_queue_size)
+        self._whole, self._numbers = whole, numbers
+
+    @property
+    def num_batches(self) -> int:
+        """The number of batches."""
+        return len(self._numbers)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._whole[self._numbers[index]]
+
+
+def _of_py_dataset(data: keras.utils.PyDataset) -> list[Part] | None:
+    count = data.num_batches
+    if count is None or count < 2 or type(data).on_epoch_end is not keras.utils.PyDataset.on_epoch_end:
+        return None
+    tenths = [_tenth(number, count) for number in range(count)]
+    return [Part(data, [n for n, tenth in enumerate(tenths) if tenth is held]) for held in (False, True)]
+
+
+def _of_dataset(data: Any, count: int) -> list[Any] | None:
+    if count < 2 or not hasattr(data, "enumerate") or not _same_again(data):
+        return None
+    import tensorflow as tf
+
+    tenths = [_tenth(number, count) for number in range(count)]
+
+    def part(held: bool) -> Any:
+        last = min(SHARE, count) - 1
+        some = data.enumerate().filter(lambda number, *_: ((number % SHARE) == last) == held)
+        return some.map(lambda _, batch: batch).apply(tf.data.experimental.assert_cardinality(tenths.count(held)))
+
+    return [part(False), part(True)]
+
+
+def _same_again(data: Any) -> bool:
+    """Returns whether a data set begins with the same batch when it is read again."""
+    first, again = (keras.tree.flatten(next(iter(data))) for _ in range(2))
+    return all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(first, again, strict=True))

@@ -1,0 +1,67 @@
+"""The best epoch of a fine-tuning, whose weights are handed over in place of the last one's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasprune.attaching.callback import PruningCallback
+from kerasprune.attaching.fit import RunningFit
+from kerasprune.steps.judge import Judge
+from kerasprune.steps.report import StepReport
+
+
+class BestEpoch(PruningCallback):
+    """Keeps the weights of the epoch that a judge finds best, of equals the earlier.
+
+    An epoch in which the schedule of another callback is not over does not count. What is kept belongs to the state
+    that `Resume` saves.
+
+    Args:
+        judge: The judge.
+        slim: The model that is trained, before it is.
+    """
+
+    continues = False
+
+    def __init__(self, judge: Judge, slim: keras.Model) -> None:
+        super().__init__()
+        self._judge, self._slim = judge, slim
+        judge.metrics(slim)  # its step is traced here: penalties of the training are no part of the loss
+
+    def begin(self) -> None:
+        """Nothing is best yet."""
+        self.session.notes |= {"worth": np.float64(-np.inf), "epoch": np.int64(0), "scheduled": np.bool_(False)}
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Keeps the weights if no earlier ones are as good."""
+        super().on_epoch_end(epoch, logs)
+        notes = self.session.notes
+        others = [each for each in RunningFit.of(self.model).callbacks if each.scheduled]
+        notes["scheduled"] = np.bool_(bool(others))
+        if not all(each.finished for each in others):
+            return
+        worth = self._judge.worth(self._slim)
+        if worth > notes["worth"]:
+            weights = {f"weight/{n}": ops.convert_to_numpy(v).copy() for n, v in enumerate(self._slim.weights)}
+            notes |= {"worth": np.float64(worth), "epoch": np.int64(epoch + 1), **weights}
+
+    def put_back(self) -> int | None:
+        """Gives the model its best weights; returns their epoch, or `None` if those that it has are better."""
+        notes = self.used().notes
+        if not notes["epoch"] or self._judge.worth(self._slim) > notes["worth"]:
+            return None
+        for number, variable in enumerate(self._slim.weights):
+            variable.assign(notes[f"weight/{number}"])
+        return int(notes["epoch"])
+
+    def delivered(self, steps: Sequence[StepReport]) -> StepReport:
+        """Returns the step whose model is handed over: the best; the last, if a schedule was part of it.
+
+        Args:
+            steps: The steps after the cut, the fine-tuning last.
+        """
+        return steps[-1] if self.used().notes["scheduled"] else self._judge.measure.best(steps)

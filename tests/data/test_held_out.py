@@ -1,0 +1,74 @@
+"""A tenth of the data that is set aside: disjoint from the rest, nothing lost, or nothing at all."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasprune.data.examples import Examples
+from kerasprune.data.held_out import held_out
+
+
+def numbers(examples: Examples) -> list[int]:
+    """Returns the numbers that the inputs of examples are."""
+    return sorted(int(n) for batch in examples.batches() for n in np.ravel(batch[0]))
+
+
+class Rows(keras.utils.PyDataset):
+    """Batches of four numbers."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    @property
+    def num_batches(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int):
+        x = np.arange(4.0) + 4 * index
+        return x, x
+
+
+class Shuffled(Rows):
+    """Batches in another order in every epoch."""
+
+    def on_epoch_end(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("data", "tenth"),
+    [
+        ((np.arange(57.0), np.arange(57.0)), 5),
+        ((np.arange(7.0), np.arange(7.0)), 1),
+        (tf.data.Dataset.range(92).map(lambda n: (n, n)).batch(4), 8),  # two of 23 batches
+        (tf.data.Dataset.range(12).map(lambda n: (n, n)).batch(4), 4),
+        (Rows(21), 8),
+    ],
+)
+def test_parts_are_disjoint_and_nothing_is_lost(data, tenth):
+    whole = Examples(data, 16)
+    kept, held = held_out(whole, seed=3)
+    assert len(numbers(held)) == tenth and sorted(numbers(kept) + numbers(held)) == numbers(whole)
+    assert numbers(held) == numbers(held_out(whole, seed=3)[1])
+    assert kept.steps() == sum(1 for _ in kept.batches())
+
+
+def test_inputs_by_name_weights_and_texts_stay_together():
+    inputs = {"a": np.arange(20.0), "b": np.array([f"word {n}" for n in range(20)])}
+    kept, held = held_out(Examples((inputs, np.arange(20), np.arange(20.0) / 20)))
+    for part, count in ((kept, 18), (held, 2)):
+        (found, labels, weights) = part.data
+        words = [text.decode() for text in found["b"].numpy()]
+        assert len(labels) == count and words == [f"word {n}" for n in labels]
+        np.testing.assert_array_equal(found["a"], labels)
+        np.testing.assert_allclose(weights, labels / 20)
+
+
+def test_what_comes_in_another_order_or_at_once_is_not_divided():
+    shuffled = tf.data.Dataset.range(64).map(lambda n: (n, n)).shuffle(64).batch(4)
+    for data in (shuffled, Shuffled(10), Rows(1), (np.ones(1), np.ones(1))):
+        assert held_out(Examples(data)) is None

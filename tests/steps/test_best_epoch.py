@@ -1,0 +1,173 @@
+"""The model that `kp.prune` hands over: the best after the cut, by a rule that is counted anew here."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import kerasprune as kp
+
+
+def network(seed: int, outputs: int = 3, metrics: object = ("accuracy",), rate: float = 0.03) -> keras.Model:
+    """A small classifier that learns fast, and unlearns as fast."""
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((6,))
+    hidden = layers.Dense(16, activation="relu", name="hidden")(inputs)
+    model = keras.Model(inputs, layers.Dense(outputs, activation="softmax", name="classes")(hidden))
+    model.compile(
+        keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=list(metrics or ()), run_eagerly=True
+    )
+    return model
+
+
+def examples(seed: int, count: int, wrong: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
+    """Examples of three classes, some with another label than theirs."""
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(count, 6)).astype("float32")
+    y = x.reshape(-1, 3, 2).sum(-1).argmax(-1)
+    return x, np.where(generator.random(count) < wrong, generator.integers(0, 3, count), y)
+
+
+class Recorder(keras.callbacks.Callback):
+    """Keeps the weights after every epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights: list[list[np.ndarray]] = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.weights.append([v.numpy() if hasattr(v, "numpy") else np.asarray(v) for v in self.model.weights])
+
+
+def right(weights: list[np.ndarray], x: np.ndarray, y: np.ndarray) -> int:
+    """Returns how many examples a model gets right with some weights; counted by NumPy."""
+    first, bias, second, last = weights
+    logits = np.maximum(x @ first + bias, 0) @ second + last
+    return int((logits.argmax(-1) == y).sum())
+
+
+@pytest.mark.parametrize("seed", [0, pytest.param(range(1, 20), marks=pytest.mark.thorough)])
+def test_the_best_of_all_steps_and_epochs_is_delivered(seed):
+    for each in np.atleast_1d(seed):
+        train, validation = examples(each, 60), examples(each + 100, 40)
+        model = network(int(each))
+        model.fit(*train, epochs=4, verbose=0)
+        recorder = Recorder()
+        slim, plan, report = kp.prune(
+            model, 0.5, train, 6, validation=validation, optimizer=keras.optimizers.SGD(1.0), callbacks=[recorder],
+            seed=int(each), verify=False, reconstruct=False,
+        )  # fmt: skip
+        tried = [kp.rebuild(model, plan).get_weights(), *recorder.weights]
+        counts = [right(weights, *validation) for weights in tried]
+        place = int(np.argmax(counts))  # of equals the first
+        assert (report.delivered, report.steps[-1].epoch) == (
+            "fine-tuned" if place else "removed",
+            1 + int(np.argmax(counts[1:])),
+        )
+        assert all(map(np.array_equal, slim.get_weights(), tried[place]))
+        marked = [line for line in str(report).splitlines() if line.endswith("(delivered)")]
+        assert len(marked) == 1 and marked[0].startswith(report.delivered)
+
+
+def test_the_last_is_delivered_if_it_is_asked_for_and_said_to_be_worse():
+    train, recorder = examples(0, 60), Recorder()
+    model = network(0)
+    model.fit(*train, epochs=4, verbose=0)
+    slim, _, report = kp.prune(
+        model, 0.5, train, 3, deliver="last", optimizer=keras.optimizers.SGD(30.0), callbacks=[recorder]
+    )
+    assert all(map(np.array_equal, slim.get_weights(), recorder.weights[-1])) and report.delivered == "fine-tuned"
+    assert report.remarks[0].startswith("fine-tuned is worse than reconstructed: accuracy 0.")
+    with pytest.raises(kp.PruneError, match="deliver='first'"):
+        kp.prune(model, 0.5, train, 3, deliver="first")
+
+
+def upside_down(y, outputs):
+    return keras.ops.mean(outputs)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "name"),
+    [
+        (["accuracy", "sparse_categorical_crossentropy"], "accuracy"),
+        (["sparse_categorical_crossentropy", "accuracy"], "sparse_categorical_crossentropy"),  # better when lower
+        ([upside_down, "accuracy"], "loss"),  # does not say which way is better
+        (None, "loss"),
+    ],
+)
+def test_the_first_metric_decides_in_its_direction_else_the_loss(metrics, name):
+    train, validation = examples(0, 60), examples(100, 40)
+    model = network(0, metrics=metrics)
+    slim, _, report = kp.prune(
+        model,
+        0.5,
+        train,
+        4,
+        validation=validation,
+        optimizer=keras.optimizers.SGD(1.0),
+        reconstruct=False,
+        verify=False,
+    )
+    _, removed, tuned = report.steps
+    better = tuned.metrics[name] > removed.metrics[name]
+    assert report.delivered == ("fine-tuned" if better == (name == "accuracy") else "removed")
+    at_end = slim.evaluate(*validation, verbose=0, return_dict=True)[name]
+    chosen = tuned if report.delivered == "fine-tuned" else removed
+    assert at_end == pytest.approx(chosen.metrics[name], rel=1e-5)
+
+
+def test_inputs_alone_are_judged_by_the_outputs():
+    x, _ = examples(0, 60)
+    slim, _, report = kp.prune(network(0), 0.5, x, 3, optimizer=keras.optimizers.SGD(1e6), verify=False)
+    assert report.delivered == "reconstructed" and report.remarks[1].startswith("fine-tuned is worse than reconstr")
+    assert np.isfinite(slim.predict(x, verbose=0)).all()
+
+
+def test_epochs_before_the_end_of_a_schedule_are_never_the_best():
+    train, validation = examples(0, 64), examples(100, 40)
+    recorder, steps = Recorder(), 4  # in an epoch
+    sparse = kp.callbacks.GradualMagnitude(kp.schedules.cubic(keep=0.1, end=3 * steps), every=1)
+    slim, _, report = kp.prune(
+        network(0), 0.5, train, 5, validation=validation, callbacks=[sparse, recorder], batch=16, distil=False
+    )
+    kernels = [v for v in slim.trainable_variables if v.path.endswith("kernel")]
+    share = np.mean(np.concatenate([np.ravel(v.numpy()) for v in kernels]) == 0)
+    assert share > 0.6 and report.delivered == "fine-tuned" and report.steps[-1].epoch >= 3
+
+
+class Killed(keras.callbacks.Callback):
+    """Breaks a fit off before an epoch.
+
+    Args:
+        before: Its number.
+    """
+
+    def __init__(self, before: int) -> None:
+        super().__init__()
+        self.before = before
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.before:
+            raise KeyboardInterrupt
+
+
+def test_killed_after_the_best_epoch_the_same_is_delivered(tmp_path):
+    train, validation = examples(0, 60), examples(100, 40)
+    model = network(0)
+
+    def pruned(*callbacks):
+        return kp.prune(
+            model, 0.5, train, 6, validation=validation, optimizer=keras.optimizers.SGD(1.0), callbacks=callbacks,
+            verify=False, distil=False,
+        )  # fmt: skip
+
+    whole = pruned()
+    best = whole.report.steps[-1].epoch
+    assert 1 < best < 6 and whole.report.delivered == "fine-tuned"
+    with pytest.raises(KeyboardInterrupt):
+        pruned(kp.callbacks.Resume(tmp_path), Killed(best))
+    again = pruned(kp.callbacks.Resume(tmp_path))
+    assert all(map(np.array_equal, whole.slim.get_weights(), again.slim.get_weights()))
+    assert str(again.report) == str(whole.report)
