@@ -57,6 +57,7 @@ EVERY_BACKEND = {
     "rules/test_at_the_inputs.py",
     "rules/test_lambda.py",
     "rules/test_rules.py",
+    "steps/test_best_epoch.py",
     "test_verification.py",
 }
 

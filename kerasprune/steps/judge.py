@@ -76,14 +76,18 @@ class Judge:
         return self.measure.worth(step if step.metrics else self.step("", model))
 
     @cached_property
+    def _first(self) -> list[Any]:
+        """The first examples, batch by batch, read once: a data set that shuffles gives others the next time."""
+        return list(self.examples.first(self.dense, JUDGED))
+
+    @cached_property
     def _wanted(self) -> list[Any]:
         return self._outputs(self.dense)
 
     def _outputs(self, model: keras.Model) -> list[Any]:
-        """Returns the outputs of a model on the first examples, batch by batch."""
-        batches = self.examples.first(model, JUDGED)
+        """Returns the outputs of a model on the same examples, batch by batch."""
         given = structures(functional(model))[0]
-        return [outputs_of(model, keras.tree.pack_sequence_as(given, batch)) for batch in batches]
+        return [outputs_of(model, keras.tree.pack_sequence_as(given, batch)) for batch in self._first]
 
 
 def check_examples(model: keras.Model, objective: Objective, *given: Examples | None) -> None:

@@ -105,6 +105,13 @@ def test_batches_of_any_kind(start):
         assert "accuracy" in report.steps[-1].metrics and slim.count_params() < model.count_params()
 
 
+def test_models_are_compared_on_the_same_examples_though_the_data_shuffle(start):
+    model, x, _ = start
+    shuffled = tf.data.Dataset.from_tensor_slices((x,)).batch(8).shuffle(32, seed=1)
+    found = kp.prune(model, keep=1.0, data=shuffled, reconstruct=False, verify=False)
+    assert found.report.steps[1].error < 1e-6
+
+
 def test_labels_that_do_not_fit_are_named_before_anything_is_done(start):
     model, x, y = start
     for data in ((x, y + 1), tf.data.Dataset.from_tensor_slices((x, y + 1)).batch(64), Halves(x, y + 1)):
