@@ -12,6 +12,7 @@ import pytest
 from keras import layers
 
 import kerasprune as kp
+from kerasprune.budgets import sensitivity
 from kerasprune.budgets.measured import WidthSpace
 from kerasprune.budgets.sensitivity import Sensitivity, exchanged, stepped, worth_of
 from kerasprune.budgets.trials import Trials
@@ -84,6 +85,17 @@ def test_worth_is_the_slope_of_the_error_over_that_of_the_cost():
         fewer = {**widths, name: widths[name] - 1}
         slope = (chain.error(fewer) - chain.error(widths)) / (chain.cost(widths) - chain.cost(fewer))
         assert worth == pytest.approx(max(slope, 0.02 * max(found.values())), rel=0.01)
+
+
+def test_pairs_are_exchanged_in_the_order_of_what_they_promise(monkeypatch):
+    """The group that loses least per unit of cost gives to the one that gains most, first."""
+    asked = []
+    monkeypatch.setattr(sensitivity, "exchanged", lambda widths, giver, taker, *_: asked.append((giver, taker)))
+    chain = _Chain(0)
+    start = chain.uniform(0.5)
+    search = sensitivity._SensitivitySearch(chain.space(start), start, 60, 0.5)
+    assert not search.exchange({"g0": 2.0, "g1": 8.0, "g2": 1.0})
+    assert asked[:3] == [("g2", "g1"), ("g0", "g1"), ("g2", "g0")]
 
 
 def test_an_exchange_keeps_to_the_limit_or_is_none():

@@ -155,6 +155,8 @@ def test_a_loss_of_probabilities_on_logits_is_warned_of(last):
     for loss in ("sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy()):
         with pytest.warns(UserWarning, match=r"logits.*take keras.losses.SparseCategoricalCrossentropy\(from_logits"):
             objective(model, loss)
+    with pytest.warns(UserWarning, match=r"logits.*take keras.losses.BinaryCrossentropy\(from_logits"):
+        objective(model, "binary_crossentropy")
 
 
 @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", LOSS, "mse"])

@@ -159,3 +159,9 @@ def test_a_ridge_takes_too_few_points():
     accuracy = product(points, rising_cubics(0))
     surface = MAP(degree=5, ridge=1e-6).fit(*points.T, accuracy)
     assert np.abs(surface.residuals()).max() < 0.1
+
+
+@pytest.mark.parametrize(("rank", "degree", "free"), [(1, 1, 4), (1, 3, 10), (2, 3, 20), (3, 2, 21)])
+def test_numbers_of_free_parameters_are_those_of_the_products(rank, degree, free):
+    """Each product has three polynomials of degree + 1 coefficients, two of whose scales go into the third."""
+    assert MAP(rank, degree).free == free == rank * (3 * (degree + 1) - 2)

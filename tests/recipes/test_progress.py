@@ -50,6 +50,16 @@ def test_tied_filters_are_summed_over_all_layers_of_the_group():
     np.testing.assert_allclose(watching.channel_norms(kp.trace(model))["left"], expected, rtol=1e-6)
 
 
+def test_what_is_pushed_is_summed_a_filter_a_reader_or_a_scale():
+    inputs = keras.Input((6, 6, 2))
+    x = keras.layers.BatchNormalization(name="norm")(keras.layers.Conv2D(3, 1, name="first")(inputs))
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 3, name="reader")(x))
+    model.get_layer("norm").gamma.assign([1.0, -2.0, 0.5])
+    reader = np.abs(model.get_layer("reader").kernel.numpy()).sum(axis=(0, 1, 3))
+    for pushed, expected in (("scale", [1, 2, 0.5]), ("channel", reader)):
+        np.testing.assert_allclose(watching.channel_norms(kp.trace(model), pushed)["first"], expected, rtol=1e-6)
+
+
 def test_norms_are_taken_at_the_start_every_few_steps_and_at_the_end():
     model = chain()
     before = watching.channel_norms(kp.trace(model))["first"]
