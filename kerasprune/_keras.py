@@ -284,6 +284,11 @@ def compiled_loss(model: keras.Model, y: Any, y_pred: Any, sample_weight: Any) -
     return model._compile_loss(y, y_pred, sample_weight)
 
 
+def added_loss(model: keras.Model, loss: Any) -> Any:
+    """Returns a penalty as a model adds it to the loss: its sum, divided by the number of replicas."""
+    return model._aggregate_additional_loss(loss)
+
+
 def first_epoch(model: keras.Model) -> int | None:
     """Returns the epoch that a fit was told to begin with."""
     return model._initial_epoch

@@ -97,14 +97,15 @@ def _check_classes(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
         return
     numbers = ops.convert_to_numpy(labels)
     numbers = numbers[numbers != loss.get_config().get("ignore_class")]
-    strange = numbers[~((numbers >= 0) & (numbers < outputs.shape[-1]))]  # NaN is neither
+    known = (numbers >= 0) & (numbers < outputs.shape[-1])  # NaN is neither
+    strange = numbers[~known | (numbers % 1 != 0)]  # Keras would cut fractions off
     if strange.size:
         last = outputs.shape[-1] - 1
-        remedy = (
-            "Subtract 1: classes begin with 0."
-            if numbers.min() == 1 and numbers.max() == last + 1
-            else "Check the labels, or give the loss ignore_class= for those that do not count."
-        )
+        remedy = "Check the labels, or give the loss ignore_class= for those that do not count."
+        if known.all():
+            remedy = "Give whole numbers; for values that are no classes another loss, such as mean_squared_error."
+        elif numbers.min() == 1 and numbers.max() == last + 1:
+            remedy = "Subtract 1: classes begin with 0."
         raise PruneError(
             f"Expected class numbers from 0 to {last} for {loss.name} and outputs {_shown(tuple(outputs.shape))}. "
             f"Received: labels such as {np.unique(strange)[0]:g}. {remedy}"

@@ -105,7 +105,8 @@ def arrays(path: Path) -> SplitExamples:
         path: The file.
 
     Raises:
-        PruneError: It is no such file, its arrays do not fit each other, or they hold Python objects.
+        PruneError: It is no such file, its arrays do not fit each other, some would be left out, or they hold Python
+            objects.
     """
     splits = {split: rows.held() for split, rows in _splits(path, read(path)).items()}
     training = tf.nest.map_structure(np.asarray, splits["train"].inputs)  # the same memory
@@ -152,10 +153,18 @@ def _splits(path: Path, found: Mapping[str, np.ndarray]) -> dict[str, ArrayRows]
     if not parts:
         rows = _checked(path, inputs["x"] if set(inputs) == {"x"} else inputs, found.get(TARGETS))
         return {split: rows.part(part_of(rows.count, *PARTS[split])) for split in PARTS}
-    lacking = [f"{a}_{part}" for part in parts for a in "xy" if f"{a}_{part}" not in found]
+    named = {SPLITS[part]: part for part in sorted(parts)}
+    wanted = [f"{a}_{part}" for part in named.values() for a in "xy"]
+    lacking = [name for name in wanted if name not in found]
     if lacking or "train" not in parts:
         raise PruneError(f"Expected x and y of every split, and of train. Received: {path} without {lacking or parts}.")
-    splits = {SPLITS[part]: _checked(path, found[f"x_{part}"], found[f"y_{part}"]) for part in sorted(parts)}
+    unread = sorted(set(found) - set(wanted))
+    if unread:
+        raise PruneError(
+            f"Expected either x and y, divided here, or one pair for each split. Received: {path} with "
+            f"{', '.join(unread)} beside {', '.join(wanted)}. Write only those that are meant."
+        )
+    splits = {split: _checked(path, found[f"x_{part}"], found[f"y_{part}"]) for split, part in named.items()}
     if "validation" not in splits:
         training = splits["train"]
         held = training.count // SHARE / max(training.count, 1)

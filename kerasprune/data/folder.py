@@ -36,9 +36,8 @@ def folder(root: Path) -> Source:
         root: The folder.
 
     Raises:
-        PruneError: There is no such folder, it has no images, or there is none of some class to train on.
-        When
-            a split is loaded: a file cannot be read as an image.
+        PruneError: There is no such folder, it has no images, some would be left out, or there is none of some class
+            to train on. When a split is loaded: a file cannot be read as an image.
     """
     if not root.is_dir():
         raise PruneError(f"Expected a folder of images. Received: {str(root)!r}, which is not a folder.")
@@ -64,12 +63,34 @@ def folder(root: Path) -> Source:
 def _by_split(root: Path) -> Files:
     named = {SPLITS[path.name]: path for path in _folders(root) if path.name in SPLITS}
     if named:
+        raise_faults(f"Images of {root} would be left out.", _left_out(_folders(root), named))
         return {split: {label.name: _images(label) for label in _folders(path)} for split, path in named.items()}
     by_class = {label.name: _images(label) for label in _folders(root)}
     return {
         split: {label: [paths[i] for i in part_of(len(paths), *PARTS[split])] for label, paths in by_class.items()}
         for split in PARTS
     }
+
+
+def _left_out(folders: list[Path], named: Mapping[str, Path]) -> list[str]:
+    """Returns which of the folders of a root with splits, those that are taken by name, would not be read."""
+    faults = []
+    for path in folders:
+        taken = named.get(SPLITS.get(path.name))
+        if taken not in (None, path):
+            faults.append(f"Expected one folder of a split. Received: {path.name!r} and {taken.name!r}. Join them.")
+        elif _images(path) and taken is None:
+            faults.append(
+                f"Expected every class in a split. Received: {path.name!r} with images, beside the split "
+                f"{min(each.name for each in named.values())!r}. Move it into the splits, or out of the folder; a "
+                "class that is called as a split needs another name."
+            )
+        elif _images(path):
+            faults.append(
+                f"Expected a folder for each class in {path.name!r}, which is the name of a split. Received: images. "
+                "Sort them by class; if the class is called so, give it another name."
+            )
+    return faults
 
 
 def _folders(path: Path) -> list[Path]:

@@ -40,8 +40,14 @@ class BlockFeatures:
         for target, feature, (axis, kept) in zip(targets, found, self.kept, strict=True):
             target = ops.stop_gradient(ops.cast(ops.take(target, kept, axis=axis), "float32"))
             error = ops.mean(ops.square(ops.cast(feature, "float32") - target))
-            total = total + error / (ops.mean(ops.square(target)) + _LEAST)
+            total = total + error / (_mean_of_batch(ops.square(target)) + _LEAST)
         return total / len(self.kept)
+
+
+def _mean_of_batch(values: Any) -> Any:
+    """Returns the mean of values; that over all replicas of TensorFlow, as the error is averaged over them."""
+    on_replicas = keras.backend.backend() == "tensorflow"
+    return ops.moments(values, axes=list(range(len(values.shape))), synchronized=on_replicas)[0]
 
 
 def block_features(slim: Functional, teacher: Functional, plan: Plan) -> BlockFeatures:

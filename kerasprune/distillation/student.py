@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from kerasprune._keras import Functional, compile_arguments, compiled_loss, structures
+from kerasprune._keras import Functional, added_loss, compile_arguments, compiled_loss, structures
 from kerasprune.attaching.custom_train_step import has_own_step
 from kerasprune.criteria.labels import alike
 from kerasprune.criteria.output_kind import output_names, warn_of_logits
@@ -173,10 +173,11 @@ class Student(keras.Model):
                 f"Expected labels, and a loss in compile(), beside weight={weight:g}. Received: "
                 f"{'no loss' if y is not None else 'batches without labels'}. Give them, or take weight=1.0."
             )
-        loss = weight * self._distance(x, y_pred, sample_weight)
+        penalties = sum(added_loss(self, penalty) for penalty in self.losses)  # before another replica calls
+        loss = weight * self._distance(x, y_pred, sample_weight) + penalties
         if weight < 1:
             loss = loss + (1 - weight) * compiled_loss(self, y, y_pred, sample_weight)
-        return loss + sum(ops.sum(penalty) for penalty in self.losses)
+        return loss
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Returns the logs of a batch.
@@ -199,7 +200,7 @@ class Student(keras.Model):
             targets, features = teaching.teacher(x, training=False), 0.0
         else:
             targets, ends = teaching.blocks.teacher(x, training=False)
-            features = teaching.features * teaching.blocks.distance(ends, teaching.seen)
+            features = added_loss(self, teaching.features * teaching.blocks.distance(ends, teaching.seen))
         scales = judged_weights(self, output_names(self))
         shares = tree.flatten(sample_weight) if sample_weight is not None else []
         if len(shares) != len(scales):  # one for all outputs

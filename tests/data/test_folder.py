@@ -76,6 +76,26 @@ def test_a_folder_without_images(tmp_path, inside):
         folder(tmp_path)
 
 
+def test_images_that_would_be_left_out_are_named(tmp_path):
+    for each in ("train/cat/a.png", "val/cat/a.png", "validation/cat/a.png", "dog/a.png", "train/loose.png"):
+        put(tmp_path / each)
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(PruneError) as error:
+        folder(tmp_path)
+    text = str(error.value)
+    assert "Received: 'val' and 'validation'. Join them." in text and "'notes'" not in text
+    assert "Received: 'dog' with images, beside the split 'train'. Move it into the splits" in text
+    assert "a folder for each class in 'train', which is the name of a split" in text and len(error.value.faults) == 3
+
+
+def test_classes_that_are_called_as_splits_are_said(tmp_path):
+    for name in ("train", "test"):
+        put(tmp_path / name / "a.png")
+    with pytest.raises(PruneError, match="if the class is called so, give it another name") as error:
+        folder(tmp_path)
+    assert len(error.value.faults) == 2
+
+
 def test_a_class_without_training_images(tmp_path):
     put(tmp_path / "train" / "cat" / "a.png")
     put(tmp_path / "test" / "dog" / "a.png")

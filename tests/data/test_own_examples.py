@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from kerasprune.data import arrays
 from kerasprune.data.user_function import split_examples
+from kerasprune.errors import PruneError
 from kerasprune.recipes import loader
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.recipes.stages.context import Run
@@ -101,3 +102,13 @@ train: {{epochs: 1, optimizer: {{name: sgd, learning_rate: 0.1}}}}
     del run
     gc.collect()
     assert not any(each() is not None for each in tensors)
+
+
+@pytest.mark.parametrize(
+    ("names", "unread"),
+    [("x y x_train y_train", "x, y beside"), ("x_train y_train x_val y_val x_valid y_valid", "x_val,")],
+)
+def test_arrays_that_would_be_left_out_are_named(names, unread, tmp_path):
+    np.savez(tmp_path / "a.npz", **{name: np.zeros((20, 2)) for name in names.split()})
+    with pytest.raises(PruneError, match=f"with {unread}"):
+        arrays.arrays(tmp_path / "a.npz")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from support.processes import run_python
 
 import kerasprune as kp
 from kerasprune.distillation.soft_targets import kind_of
@@ -213,6 +216,80 @@ def test_the_ends_of_blocks_are_compared_channel_by_channel():
         expected += np.mean((s - t[..., kept]) ** 2) / np.mean(t[..., kept] ** 2) / 2
     found = loss_of(seeing, x, training=False) - loss_of(plain, x, training=False)
     assert found == pytest.approx(2.0 * expected, rel=1e-4)
+
+
+def test_replicas_share_every_part_of_the_loss(monkeypatch):
+    """Gradients of replicas are summed: each has its share, penalties and features too, as in Keras."""
+    keras.utils.set_random_seed(3)
+    model = residual()
+    slim, plan = pair(model)
+    slim.get_layer("stem").kernel.regularizer = keras.regularizers.L2(0.1)
+    student = kp.distil(slim, model, weight=1.0, features=2.0, plan=plan)
+    student.compile("sgd")
+    x = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype("float32")
+    alone = loss_of(student, x, training=False)
+    monkeypatch.setattr("tensorflow.distribute.get_strategy", lambda: SimpleNamespace(num_replicas_in_sync=2))
+    assert loss_of(student, x, training=False) == pytest.approx(alone / 2, rel=1e-5)
+
+
+# Two devices in one process; TensorFlow compiles no model with XLA for two replicas of one host.
+ON_TWO_REPLICAS = """
+import sys
+import tensorflow as tf
+cpus = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+import keras, numpy as np, kerasprune as kp
+from keras import layers
+
+generator = np.random.default_rng(0)
+x, y = generator.normal(size=(64, 6)) * np.resize([1, 3], (64, 1)), generator.integers(0, 3, 64)
+
+def network(after=layers.ReLU, **settings):
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((6,))
+    stem = after()(layers.Dense(8, **settings)(inputs))
+    branch = layers.Dense(8, activation="relu")(layers.Dense(8, activation="relu")(stem))
+    return keras.Model(inputs, layers.Dense(3)(layers.Add()([stem, branch])))
+
+def trained(model, *callbacks):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.02, momentum=0.9), loss, jit_compile=False)
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
+    model.fit(data, epochs=2, verbose=0, callbacks=list(callbacks))
+    return model.get_weights()
+
+def greg():
+    model = network()
+    schedule = {"step": 0.01, "every": 1, "ceiling": 0.05, "settle": 2}
+    return trained(model, kp.callbacks.GReg1(kp.plan(model, keep=0.5), schedule=schedule))
+
+def polarization():
+    model = network(lambda: layers.BatchNormalization(synchronized=True))
+    return trained(model, kp.callbacks.Polarization(strength=0.05))
+
+def penalties():
+    return trained(network(kernel_regularizer="l2", activity_regularizer=keras.regularizers.L2(0.05)))
+
+def distilled(features=0.0):
+    dense = network(kernel_regularizer="l2", activity_regularizer=keras.regularizers.L2(0.05))
+    plan = kp.plan(dense, keep=0.5)
+    return trained(kp.distil(kp.rebuild(dense, plan), dense, weight=0.5, features=features, plan=plan))
+
+def with_features():
+    return distilled(0.7)
+
+way = globals()[sys.argv[1]]
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    assert tf.distribute.get_strategy().num_replicas_in_sync == 2
+    two = way()
+print(max(np.abs(a - b).max() for a, b in zip(way(), two)))
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("way", ["greg", "polarization", "penalties", "distilled", "with_features"])
+def test_two_replicas_train_as_one_device(way):
+    assert float(run_python(ON_TWO_REPLICAS, way).splitlines()[-1]) < 1e-5
 
 
 def test_students_learn_and_files_hold_the_slim_model_alone(tmp_path):
