@@ -28,7 +28,7 @@ from kerasprune.files import (
 from kerasprune.files.arrays import read_arrays
 from kerasprune.files.keras_model import load_model
 from kerasprune.files.temporary_files import is_stray, remove
-from kerasprune.files.writing import NoLockError, claimed
+from kerasprune.files.writing import NoLockError, claimed, is_lock
 from kerasprune.recipes import loader
 from kerasprune.recipes.schema import Recipe
 from kerasprune.steps.report import PruningReport, StepReport
@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 STATES = "resume"
 NAMES = {"dense": "dense", "rebuild": "removed", "reconstruct": "reconstructed", "finetune": "fine-tuned"}
 """What a model is called in the report of its pruning, by the stage that it comes from."""
-LASTING = ("dense.keras", "plan.json", "masks.npz", "slim.keras")
+LASTING = ("dense.keras", "plan.json", "masks.npz", "slim.keras", "costs.json", "verified.json")
 """What later stages and users build on."""
+STEPS = "steps.json"
+"""A list; the other JSON files hold keys and values."""
 LOCK = ".run.lock"
 """The file that is locked while a run is under way; SQLite has its journal beside it."""
 COLUMNS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
@@ -65,7 +67,7 @@ class RunFolder:
     def stages(self) -> dict[str, dict[str, Any]]:
         """Returns what the finished stages noted: `{stage: {"seconds": …}}`."""
         noted = self.json("stages.json") or {}
-        if not isinstance(noted, dict) or not all(isinstance(one, dict) for one in noted.values()):
+        if not all(isinstance(one, dict) for one in noted.values()):
             raise PruneError(f"Expected the finished stages. Received: {str(self.file('stages.json'))!r}. Remove it.")
         return noted
 
@@ -114,9 +116,14 @@ class RunFolder:
     # ---- data --------------------------------------------------------------------------------------
 
     def json(self, name: str) -> Any:
-        """Returns the data of a JSON file, or `None` where there is none."""
-        path = self.file(name)
-        return read_json(path, "a file of the run (remove it where it is damaged)") if path.exists() else None
+        """Returns the data of a JSON file, or `None` if there is none; raises `PruneError` if it holds others."""
+        path, kind = self.file(name), list if name == STEPS else dict
+        data = read_json(path, "a file of the run (remove it where it is damaged)") if path.exists() else None
+        if data is not None and not (
+            isinstance(data, kind) and all(isinstance(one, dict) for one in data if kind is list)
+        ):
+            raise PruneError(f"Expected a file of the run. Received: {str(path)!r}, which holds others. Put it back.")
+        return data
 
     def write_json(self, name: str, data: Any) -> None:
         """Writes a JSON file in one step; what is not finite becomes null."""
@@ -154,7 +161,7 @@ class RunFolder:
         return {
             # Runs of version 0.2 wrote no further metrics.
             one["step"]: StepReport(NAMES[one["step"]], one["output_error"], one.get("metrics") or _known(one))
-            for one in self.json("steps.json") or ()
+            for one in self.json(STEPS) or ()
         }
 
     def report(self) -> PruningReport:
@@ -209,7 +216,7 @@ def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:
     """
     if path.exists() and not path.is_dir():
         raise PruneError(f"Expected a folder to write to. Received: {str(path)!r}, which is a file.")
-    filled = path.is_dir() and any(not each.name.startswith(LOCK) for each in path.iterdir())
+    filled = path.is_dir() and any(not is_lock(each) and not is_stray(each) for each in path.iterdir())
     if filled and not resume:
         raise PruneError(
             "Expected an empty folder, so that nothing is overwritten. "
@@ -244,6 +251,39 @@ def occupied(path: Path) -> Iterator[None]:
     finally:
         if not there and path.is_dir() and not any(path.iterdir()):
             path.rmdir()
+
+
+@contextmanager
+def taken(path: Path, names: Sequence[str], *, resume: bool) -> Iterator[None]:
+    """Takes an output folder for oneself, if it may be used: before every lock of what lies in it.
+
+    Args:
+        path: The folder, which need not be there yet.
+        names: Files that a folder to be resumed must have.
+        resume: Whether a folder that is not empty may be carried on with.
+
+    Raises:
+        PruneError: Another process holds it; or as in `claim`.
+    """
+    with occupied(path):
+        claim(path, names, resume=resume)
+        yield
+
+
+@contextmanager
+def withdrawn(*paths: Path) -> Iterator[None]:
+    """Removes files that were not there before, if the block, which judges what a command is given, raises.
+
+    Args:
+        paths: The files.
+    """
+    made = [path for path in paths if not path.exists()]
+    try:
+        yield
+    except Exception:
+        for path in made:
+            remove(path)
+        raise
 
 
 def finite(data: Any) -> Any:
@@ -298,7 +338,7 @@ def make_room(path: Path, recipe: Any) -> None:
     """
     if not path.is_dir() or not any(path.iterdir()):
         return
-    held = [each for each in path.iterdir() if not each.name.startswith(LOCK)]
+    held = [each for each in path.iterdir() if not is_lock(each)]
     others = sorted(each.name for each in held if each.name not in FILES | FOLDERS and not is_stray(each))
     if others or not (path / MARK).is_file():
         why = f"which holds {', '.join(others[:5])}" if others else f"which has no {MARK}"
