@@ -132,6 +132,14 @@ def is_lock(path: Path) -> bool:
     return _LOCK.fullmatch(path.name) is not None
 
 
+def _inode(file: Path) -> int | None:
+    """Returns the number of a file on its disk, `None` if it is not there."""
+    try:
+        return file.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
 @contextmanager
 def claimed(path: Path, lock: Path | None = None) -> Iterator[None]:
     """Keeps other processes from doing the same work at the same time, by a lock on a file.
@@ -151,8 +159,13 @@ def claimed(path: Path, lock: Path | None = None) -> Iterator[None]:
     owner = file.with_name(f"{file.name}-owner")
     make_folder(file.parent)
     try:
-        held = sqlite3.connect(file, timeout=0, isolation_level=None)
-        held.execute("BEGIN EXCLUSIVE")
+        while True:
+            before = _inode(file)
+            held = sqlite3.connect(file, timeout=0, isolation_level=None)
+            held.execute("BEGIN EXCLUSIVE")
+            if before is not None and before == _inode(file):
+                break  # else the owner before has removed the file that is locked now
+            held.close()
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
             who = ""

@@ -202,6 +202,12 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _held(path: Path) -> list[Path]:
+    """Returns what a folder holds, but for what killed processes have left; nothing if there is no folder."""
+    found = path.iterdir() if path.is_dir() else ()
+    return [each for each in found if not is_lock(each) and not is_stray(each)]
+
+
 def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:
     """Says why an output folder may not be used; a folder that is not there yet may.
 
@@ -216,7 +222,7 @@ def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:
     """
     if path.exists() and not path.is_dir():
         raise PruneError(f"Expected a folder to write to. Received: {str(path)!r}, which is a file.")
-    filled = path.is_dir() and any(not is_lock(each) and not is_stray(each) for each in path.iterdir())
+    filled = bool(_held(path))
     if filled and not resume:
         raise PruneError(
             "Expected an empty folder, so that nothing is overwritten. "
@@ -336,10 +342,10 @@ def make_room(path: Path, recipe: Any) -> None:
         PruneError: It is not the folder of a run, or holds other files as well, or what the new run reads; nothing is
             removed then.
     """
-    if not path.is_dir() or not any(path.iterdir()):
+    held = _held(path)
+    if not held:
         return
-    held = [each for each in path.iterdir() if not is_lock(each)]
-    others = sorted(each.name for each in held if each.name not in FILES | FOLDERS and not is_stray(each))
+    others = sorted(each.name for each in held if each.name not in FILES | FOLDERS)
     if others or not (path / MARK).is_file():
         why = f"which holds {', '.join(others[:5])}" if others else f"which has no {MARK}"
         raise PruneError(
