@@ -332,15 +332,23 @@ FOLDERS = frozenset({"exports", "points", "resume"})
 
 
 def make_room(path: Path, recipe: Any) -> None:
-    """Removes the files of an earlier run; nothing where there is no folder, or an empty one.
+    """Removes the files of an earlier run, if `check_room` lets it; nothing if there is no folder, or an empty one."""
+    check_room(path, recipe)
+    if held := _held(path):
+        with occupied(path):
+            for each in held:
+                remove(each)
+
+
+def check_room(path: Path, recipe: Any) -> None:
+    """Says why the files of an earlier run may not be removed for a new one.
 
     Args:
         path: The folder.
         recipe: What the new run reads, as plain data: a mapping whose values may name files.
 
     Raises:
-        PruneError: It is not the folder of a run, or holds other files as well, or what the new run reads; nothing is
-            removed then.
+        PruneError: It is not the folder of a run, or holds other files as well, or what the new run reads.
     """
     held = _held(path)
     if not held:
@@ -358,9 +366,6 @@ def make_room(path: Path, recipe: Any) -> None:
             f"Expected inputs outside of the folder that is emptied. Received: {', '.join(map(repr, read))} in "
             f"{str(path)!r}. Choose another folder with --out, or copy them elsewhere."
         )
-    with occupied(path):
-        for each in held:
-            remove(each)
 
 
 def _texts(data: Any) -> Iterator[str]:

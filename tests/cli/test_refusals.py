@@ -100,6 +100,18 @@ def test_a_comparison_and_a_space_that_are_refused_by_their_first_run_leave_noth
     assert {path.name for path in place.iterdir()} == before | {"other.npz"}
 
 
+def test_an_earlier_run_stays_if_the_one_to_overwrite_it_is_refused(place):
+    command = ["prune", "net.keras", "--macs", "0.5", "--out", "out", "-q"]
+    assert CliRunner().invoke(cli.app, command).exit_code == 0
+    before = {path.name: path.read_bytes() for path in (place / "out").iterdir()}
+    for wrong in (EMPTY, FEW, LATE, ("--criterion", "hrank"), ("--freeze", "none")):
+        result = CliRunner().invoke(cli.app, [*command, "--overwrite", *wrong])
+        assert result.exit_code == 2, (wrong, result.output, result.exception)
+        assert {path.name: path.read_bytes() for path in (place / "out").iterdir()} == before
+    assert CliRunner().invoke(cli.app, [*command, "--overwrite", "--seed", "1"]).exit_code == 0
+    assert "seed: 1" in (place / "out" / "recipe.yaml").read_text()
+
+
 def test_what_a_function_raises_while_it_is_read_is_said_with_its_place(place):
     result = CliRunner().invoke(cli.app, ["prune", "net.keras", "--macs", "0.5", *LATE, "--out", "out"])
     assert "RuntimeError: the camera is off, in broken of" in result.stderr

@@ -177,6 +177,20 @@ def test_what_finished_stages_have_left_is_looked_at(tmp_path):
     folder.check_files()
 
 
+def test_files_of_a_run_that_hold_something_else_are_named(tmp_path):
+    folder = RunFolder(tmp_path)
+    for name, text in (("costs.json", "[]"), ("steps.json", "{}"), ("steps.json", "[1]"), ("stages.json", "3")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(PruneError, match=f"{name}', which holds others"):
+            folder.json(name)
+    (tmp_path / "stages.json").unlink()
+    folder.write_json("costs.json", {"dense": {}})
+    folder.finish("evaluate", 1)
+    folder.write_json("costs.json", {})
+    with pytest.raises(PruneError, match="costs.json, changed since"):
+        folder.check_files()
+
+
 def test_a_disk_without_locks_is_warned_of(tmp_path):
     (tmp_path / "run" / ".run.lock").mkdir(parents=True)  # which SQLite cannot open
     with pytest.warns(UserWarning, match="takes no locks"), occupied(tmp_path / "run"):
