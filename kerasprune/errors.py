@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 import reprlib
 import sys
+import sysconfig
+import traceback
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -96,6 +100,31 @@ class PruneError(ValueError):
             ('Expected data.name beside it.', 'Expected --data beside it.')
         """
         return "".join(part.spelled(word) if isinstance(part, Key) else str(part) for part in self.args)
+
+
+_FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
+_INSTALLED = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), str(Path(__file__).parent), "<")
+
+
+def in_own_code(error: BaseException) -> str | None:
+    """Returns what code of the user's has raised and where, in the last of its frames; `None` if there is none.
+
+    Args:
+        error: The error, or one of TensorFlow's whose message holds the traceback of what a generator has raised.
+
+    Example:
+        >>> in_own_code(KeyError("x")) is None
+        True
+    """
+    said = str(error)
+    inner = "Traceback (most recent call last)" in said
+    text = said if inner else "".join(traceback.format_tb(error.__traceback__))
+    frames = [frame for frame in _FRAME.findall(text) if not frame[0].startswith(_INSTALLED)]
+    if not frames:
+        return None
+    file, line, function = frames[-1]
+    raised = said.partition("\n")[0].rpartition("}} ")[2] if inner else f"{type(error).__name__}: {said}"
+    return f"{raised}, in {function} of {short(file)}, line {line}"
 
 
 _SHORT = reprlib.Repr()

@@ -14,7 +14,7 @@ import numpy as np
 
 from kerasprune.defaults import COUPLINGS
 from kerasprune.errors import PruneError, choice_faults, kind_faults, nearest, raise_faults, short
-from kerasprune.files import read_json, write_json
+from kerasprune.files import DeniedError, is_file, path_of, read_json, write_json
 from kerasprune.graph.graph import ChannelGraph
 
 FORMAT = "kerasprune.plan"
@@ -174,7 +174,7 @@ class Plan:
         Raises:
             PruneError: There is a file that is no plan.
         """
-        if not _may_replace(Path(path)):
+        if not _may_replace(path_of(path)):
             raise PruneError(
                 f"Expected a new file, or one that holds a plan. Received: path={str(path)!r}, which holds something "
                 "else. Give another path, or remove it first."
@@ -218,7 +218,9 @@ def plan_faults(**values: Any) -> list[str]:
 def _may_replace(path: Path) -> bool:
     """Says whether nothing is lost where a plan is written: there is no file, an empty one, or a plan."""
     try:
-        return not path.is_file() or not path.stat().st_size or read_json(path).get("format") == FORMAT
+        return not is_file(path) or not path.stat().st_size or read_json(path).get("format") == FORMAT
+    except DeniedError:
+        raise
     except (PruneError, AttributeError):
         return False
 

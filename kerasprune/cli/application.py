@@ -18,7 +18,8 @@ from typer.models import CommandInfo
 
 import kerasprune
 from kerasprune.cli.options import word_of
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, in_own_code
+from kerasprune.files.denial import denied
 
 INTERRUPTED = 130  # what a shell says of a program that Ctrl-C has ended
 
@@ -44,9 +45,12 @@ class Command(TyperCommand):
         alone.registered_commands.append(self.info)
         return get_command(alone)
 
-    def make_context(self, *arguments: Any, **more: Any) -> Any:
+    def make_context(self, name: str | None, typed: list[str], *arguments: Any, **more: Any) -> Any:
         """Reads what was typed after the name."""
-        return self.whole.make_context(*arguments, **more)
+        for option, text in zip(["", *typed], typed, strict=False):
+            if not text or text.startswith("--") and text.endswith("="):
+                raise PruneError(f"Expected no empty text. Received: {text or f'{option} nothing'}.")
+        return self.whole.make_context(name, typed, *arguments, **more)
 
 
 def _name(info: CommandInfo) -> str:
@@ -54,7 +58,7 @@ def _name(info: CommandInfo) -> str:
 
 
 class Commands(TyperGroup):
-    """Commands whose `PruneError` is a message, not a traceback."""
+    """Commands that say what is wrong with what they were given in a message, not a traceback."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(
@@ -65,13 +69,28 @@ class Commands(TyperGroup):
         """Runs a command."""
         try:
             return super().invoke(context)
-        except PruneError as error:
-            message = error.spelled(word_of(self.commands[context.invoked_subcommand].whole))
-            Console(stderr=True).print(Text(message), soft_wrap=True)
+        except Exception as error:
+            message = _told(error)
+            if message is None:
+                raise
+            text = message.spelled(word_of(self.commands[context.invoked_subcommand].whole))
+            Console(stderr=True).print(Text(text), soft_wrap=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt as interrupt:
             Console(stderr=True).print("Interrupted. What is finished is on disk: carry on with --resume.")
             raise typer.Exit(INTERRUPTED) from interrupt
+
+
+def _told(error: Exception) -> PruneError | None:
+    """Returns what there is to say of an error; `None` if it is a fault of the program, or of who reads from it."""
+    if isinstance(error, PruneError):
+        return error
+    if isinstance(error, OSError | MemoryError) and not isinstance(error, BrokenPipeError):
+        return denied(error)
+    if type(error).__name__ == "ResourceExhaustedError":  # of TensorFlow, which is not imported for this
+        return denied(MemoryError(str(error).partition("\n")[0]))
+    where = in_own_code(error) if type(error).__module__.startswith("tensorflow.") else None
+    return where and PruneError(f"Expected the data to be read to their end. Received: {where}. Mend it there.")
 
 
 app = typer.Typer(

@@ -100,22 +100,36 @@ def named(model: Path) -> dict[str, str]:
 
 
 def checked(recipe: dict[str, Any], model: Path, trust: bool, room: Path | None) -> schema.Recipe:
-    """Returns the recipe, checked; makes room for the run where that is asked for."""
+    """Returns the recipe, checked; and so is the folder that is to be overwritten, if there is one."""
     from kerasprune.recipes import loader
-    from kerasprune.recipes.run_folder import make_room
+    from kerasprune.recipes.run_folder import check_room
 
     valid = loader.check(recipe, source=f"Pruning {model.name}", trust=trust)
     if room is not None:
-        make_room(room, valid.model_dump())
+        check_room(room, valid.model_dump())
     return valid
 
 
 def run_recipe(
-    recipe: schema.Recipe, out: Path, log_file: Path | None, *, quiet: bool, as_json: bool, resume: bool = False
+    recipe: schema.Recipe,
+    out: Path,
+    log_file: Path | None,
+    *,
+    quiet: bool,
+    as_json: bool,
+    resume: bool = False,
+    overwrite: bool = False,
 ) -> Path:
-    """Runs a recipe, its warnings kept, and returns the folder of the run."""
-    from kerasprune.recipes.runner import run
+    """Runs a recipe, its warnings kept, and returns the folder; an earlier run goes when the new one is rehearsed."""
+    from kerasprune.recipes.loader import located
+    from kerasprune.recipes.run_folder import RunFolder, make_room
+    from kerasprune.recipes.runner import rehearse, run
+    from kerasprune.recipes.stages.context import Run
 
     messages = Messages(None if quiet else Console(stderr=True), log_file, out)
+    console = Console(quiet=quiet, stderr=as_json)
     with messages.kept():
-        return run(recipe, out, resume=resume, console=Console(quiet=quiet, stderr=as_json))
+        if overwrite and not resume and out.exists():
+            rehearse(Run(located(recipe), RunFolder(out), console))
+            make_room(out, recipe.model_dump())
+        return run(recipe, out, resume=resume, console=console)

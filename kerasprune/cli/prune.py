@@ -95,7 +95,8 @@ def prune(
     valid = checked(recipe, model, trust, room=out if overwrite and not resume else None)
     start(verbose=verbose)
     import_code(imports, trust)
-    folder = run_recipe(valid, out, log_file, resume=resume, quiet=quiet, as_json=as_json)
+    shown = {"quiet": quiet, "as_json": as_json}
+    folder = run_recipe(valid, out, log_file, resume=resume, overwrite=overwrite, **shown)
     if as_json:
         print_json(folder)
     elif not quiet:

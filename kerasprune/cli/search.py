@@ -78,14 +78,14 @@ def search(
         "prune": {"plan": plan},
     }
     from kerasprune.recipes import loader
-    from kerasprune.recipes.run_folder import claim
+    from kerasprune.recipes.run_folder import claim, taken
 
     checked = loader.check(recipe, source=f"Searching {model.name}", trust=trust)
     claim(out, (STORE,), resume=resume)
     start(verbose=verbose)
     import_code(imports, trust)
     messages = Messages(None if quiet else Console(stderr=True), None, out)
-    with messages.kept():
+    with messages.kept(), taken(out, (STORE,), resume=resume):
         from kerasprune.graph.trace import trace
         from kerasprune.inlining.plain import at_unknown, plain
         from kerasprune.recipes.examples import examples_of

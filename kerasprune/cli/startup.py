@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from kerasprune.files.writing import STANDARD_ERROR, standard_error_in
+from kerasprune.files.writing import STANDARD_ERROR, standard_error_in, write_text
 
 
 def start(*, verbose: bool = False) -> None:
@@ -70,8 +70,8 @@ class Messages:
             try:
                 yield
             finally:
-                if self.folder is not None and self.folder.is_dir() and self.lines:
-                    (self.folder / KEPT).write_text("".join(f"{line}\n" for line in self.lines), encoding="utf-8")
+                if self.lines and self.folder is not None and self.folder.is_dir() and any(self.folder.iterdir()):
+                    write_text(self.folder / KEPT, "".join(f"{line}\n" for line in self.lines))
 
     def _show(self, message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         line = f"warning: {message}"

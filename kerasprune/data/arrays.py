@@ -19,7 +19,8 @@ from kerasprune.data.refusals import finite_faults, length_faults
 from kerasprune.data.sources import Images
 from kerasprune.data.splits import SplitExamples
 from kerasprune.errors import PruneError, raise_faults
-from kerasprune.files.arrays import read_arrays
+from kerasprune.files.arrays import read_array, read_arrays
+from kerasprune.files.reading import existing
 
 SHARE = 10  # where a file has a test part but no validation part, a tenth of the training part is held out
 TARGETS = "y"
@@ -77,7 +78,7 @@ def batches_of(parts: tuple, batch: int, seed: int) -> tf.data.Dataset:
     """
     parts = tuple(keras.tree.map_structure(_plain, _without_lists(each)) for each in parts)
     rows = ArrayRows(parts[0], parts[1:] or None).held()
-    made = epochs(rows, lambda x, *_: x, batch=min(batch, rows.count), seed=seed, name=f"arrays {seed}")
+    made = epochs(rows, lambda x, *_: x, batch=min(batch, rows.count or 1), seed=seed, name=f"arrays {seed}")
     return made.map(lambda x, rest: (x, *rest) if len(parts) > 1 else (x,))
 
 
@@ -115,7 +116,9 @@ def arrays(path: Path) -> SplitExamples:
     def make(split: str, batch: int, seed: int, scale: str) -> tf.data.Dataset:
         rows, ready = splits[split], scaled(scale)
         if split == "train":
-            made = epochs(rows, lambda x, *_: ready(x), batch=min(batch, rows.count), seed=seed, name=f"{path} {seed}")
+            made = epochs(
+                rows, lambda x, *_: ready(x), batch=min(batch, rows.count or 1), seed=seed, name=f"{path} {seed}"
+            )
         else:
             decoded = rows.in_order().map(rows.decode, num_parallel_calls=tf.data.AUTOTUNE)
             made = decoded.map(lambda x, y: (ready(x), y)).batch(batch)
@@ -130,16 +133,10 @@ def read(path: Path) -> dict[str, np.ndarray]:
     Raises:
         PruneError: There is no such file, or it is damaged, or it holds Python objects.
     """
-    if not path.is_file():
-        raise PruneError(f"Expected the path of a .npz or .npy file. Received: {str(path)!r}, which is no file.")
+    path = existing(path, "a .npz or .npy file")
     if path.suffix == ".npz":
         return read_arrays(path, "a .npz file of numbers or texts, as np.savez(path, x=…, y=…) writes it,")
-    try:
-        return {"x": np.load(path, allow_pickle=False)}
-    except (ValueError, OSError, EOFError) as error:
-        raise PruneError(
-            f"Expected a whole .npy file of numbers. Received: {str(path)!r} ({error}). Write it with np.save(path, x)."
-        ) from error
+    return {"x": read_array(path, "a .npy file of numbers, as np.save(path, x) writes it,")}
 
 
 def _splits(path: Path, found: Mapping[str, np.ndarray]) -> dict[str, ArrayRows]:

@@ -124,6 +124,7 @@ def _fitting(data: Any) -> Any:
     check_arrays(keras.tree.flatten(data))
     data = keras.tree.map_structure(_fitting_array, data, none_is_leaf=False)
     shapes = [[x.shape for x in keras.tree.flatten(part) if x is not None] for part in _parts(data)]
+    check_found(min((shape[0] for shape in shapes[0] if shape), default=1))
     beside = zip(("labels", "sample weights"), shapes[1:], strict=False)
     faults = [fault for what, part in beside for fault in length_faults(shapes[0], part, what)]
     raise_faults("The data do not fit each other:", faults)

@@ -95,11 +95,25 @@ def check_arrays(leaves: Iterable[Any]) -> None:
         )
 
 
-def finite_faults(name: str, array: np.ndarray) -> list[str]:
-    """Returns what is wrong with the numbers of an array."""
-    if array.dtype.kind != "f" or np.isfinite(array).all():
+def finite_faults(name: str, array: np.ndarray, held: str = "float32") -> list[str]:
+    """Returns what is wrong with the numbers of an array.
+
+    Args:
+        name: What it is.
+        array: The array.
+        held: The type in which a model holds it. Defaults to `"float32"`.
+    """
+    if array.dtype.kind != "f" or not array.size:
         return []
-    return [f"Expected numbers for {name}. Received: NaN or infinity among them."]
+    furthest = max(float(array.max()), -float(array.min()))  # NaN if there is one
+    if not np.isfinite(furthest):
+        return [f"Expected numbers for {name}. Received: NaN or infinity among them."]
+    if held == "float64" or furthest <= float(np.finfo(np.float32).max):
+        return []
+    return [
+        f"Expected numbers for {name} that float32, in which models compute, can hold. "
+        f"Received: {furthest:.3g} among them, or its negative, which overflows. Scale them."
+    ]
 
 
 def length_faults(inputs: Sequence[Shape], labels: Sequence[Shape] = (), what: str = "labels") -> list[str]:

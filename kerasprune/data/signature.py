@@ -70,7 +70,7 @@ class InputSpec:
             )
         if not self.holds_texts and array.dtype.kind not in "biuf" and str(array.dtype) != "bfloat16":
             faults.append(f"Expected numbers for {name}. Received: dtype={array.dtype}.")
-        return faults + finite_faults(name, array)
+        return faults + finite_faults(name, array, self.dtype)
 
     def cast(self, array: np.ndarray) -> np.ndarray:
         """Returns the array in the type that the input takes; texts as objects, which `fit` takes too."""

@@ -15,7 +15,7 @@ import tensorflow as tf
 from kerasprune.data.arrays import arrays
 from kerasprune.data.lookup import own
 from kerasprune.data.splits import SPLIT_NAMES, SplitExamples
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, in_own_code
 from kerasprune.files.reading import import_file
 
 PARTS = 10  # of the examples of a function without splits eight tenths train, one validates, one tests
@@ -81,8 +81,8 @@ def _called(function: Callable[..., Any], address: str, *arguments: str) -> tf.d
         data = function(*arguments)
     except Exception as error:  # the code is the user's
         raise PruneError(
-            f"Expected {address} to return a tf.data.Dataset. "
-            f"Received: {type(error).__name__}: {error}, when called with {arguments}."
+            f"Expected {address} to return a tf.data.Dataset. Received: {in_own_code(error)}, when called with "
+            f"{arguments}."
         ) from error
     if not isinstance(data, tf.data.Dataset):
         raise PruneError(f"Expected {address} to return a tf.data.Dataset. Received: {type(data).__name__}.")

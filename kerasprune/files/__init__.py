@@ -1,5 +1,6 @@
 """Files: whole or absent where they are written, bounded where they are read."""
 
+from kerasprune.files.denial import DeniedError as DeniedError
 from kerasprune.files.reading import is_file as is_file
 from kerasprune.files.reading import is_folder as is_folder
 from kerasprune.files.reading import parse_json as parse_json

@@ -13,6 +13,7 @@ from typing import Any
 
 from kerasprune.errors import PruneError, short
 from kerasprune.files.arrays import check_size
+from kerasprune.files.denial import denied
 from kerasprune.files.reading import MOST_BYTES, existing, parse_json
 
 ABSENT = re.compile(r"Could not locate (class|function) '([^']+)'")
@@ -43,6 +44,8 @@ def load_model(path: Path | str) -> Any:
         cause = _cause(error)
         if cause is not None:
             raise cause from error
+        if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno is not None:
+            raise denied(error, path, "a .keras file that can be read") from error
         absent = ABSENT.search(str(error))
         if absent:
             raise PruneError(

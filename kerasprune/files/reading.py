@@ -7,11 +7,13 @@ import importlib.util
 import json
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from kerasprune.errors import PruneError, short
+from kerasprune.files.denial import denials
 
 MOST_BYTES = 32 << 20
 """Of a text file that is read as a whole."""
@@ -24,11 +26,18 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.S)
 
 
 def path_of(value: Any) -> Path:
-    """Returns a path; raises `PruneError` where the value names none."""
+    """Returns a path; raises `PruneError` if the value names none, or one that no disk takes."""
     try:
-        return Path(value)
-    except TypeError as error:
-        raise PruneError(f"Expected a path. Received: path={short(value)}.") from error
+        path = Path(value)
+        with denials(path, "a path"), suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            path.lstat()
+    except PruneError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise PruneError(f"Expected a path. Received: path={short(value)} ({error}).") from error
+    if value == "":
+        raise PruneError("Expected a path. Received: path='', an empty text. Give '.' for the folder that you are in.")
+    return path
 
 
 def is_file(path: Path | str) -> bool:
@@ -72,11 +81,8 @@ def read_text(path: Path | str, what: str = "a file", most: int = MOST_BYTES) ->
         PruneError: There is no such file, it is larger, or it is not UTF-8.
     """
     path = existing(path, what)
-    try:
-        with path.open("rb") as file:
-            content = file.read(most + 1)
-    except OSError as error:
-        raise PruneError(f"Expected {what} that can be read. Received: {short(str(path))} ({error}).") from error
+    with denials(path, f"{what} that can be read"), path.open("rb") as file:
+        content = file.read(most + 1)
     if len(content) > most:
         raise PruneError(f"Expected {what} of at most {most:,} bytes. Received: {short(str(path))}, which has more.")
     try:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import os
+import platform
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from kerasprune.errors import PruneError, short
+from kerasprune.files.denial import WRITABLE, denials, denied
 from kerasprune.files.reading import is_file, path_of
 from kerasprune.files.temporary_files import remove, remove_strays, temporary_name
 
+_LOCK = re.compile(r"\..*\.lock(-journal|-owner)?")
 STANDARD_ERROR = 2  # its descriptor
 
 
@@ -29,7 +33,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
         have left in the folder are removed before.
 
     Raises:
-        PruneError: There can be no such file.
+        PruneError: There can be no such file; or the system denies the block what it asks for, room say.
 
     Example:
         >>> import tempfile
@@ -42,16 +46,21 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """
     path = path_of(path)
     temporary = temporary_name(path)
-    with _worded(path, OSError, ValueError):
+    with denials(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
-            path.lstat()  # says where the name itself cannot be
         remove_strays(path.parent)
         remove(temporary)
     try:
         yield temporary
-        with _worded(path, IsADirectoryError, NotADirectoryError, PermissionError):
-            os.replace(temporary, path)
+        os.replace(temporary, path)
+    except OSError as error:
+        if (
+            isinstance(error, PruneError)
+            or error.filename is not None
+            and not str(error.filename).startswith(str(temporary))
+        ):
+            raise  # said already, or of another file
+        raise denied(error, path, WRITABLE) from error
     finally:
         if temporary.is_symlink() or temporary.exists():
             remove(temporary)
@@ -66,20 +75,10 @@ def make_folder(path: Path | str) -> Path:
     path = path_of(path)
     if is_file(path):
         raise PruneError(f"Expected a folder. Received: path={short(str(path))}, which is a file. Give another.")
-    with _worded(path, OSError, ValueError):
+    with denials(path):
         path.mkdir(parents=True, exist_ok=True)
         remove_strays(path)
     return path
-
-
-@contextmanager
-def _worded(path: Path, *kinds: type[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except kinds as error:
-        raise PruneError(
-            f"Expected a place to write to. Received: path={short(str(path))} ({short(str(error))}). Give another path."
-        ) from error
 
 
 @contextmanager
@@ -128,13 +127,28 @@ class NoLockError(PruneError):
     """A disk that takes no locks, as some that are mounted over a network."""
 
 
+def is_lock(path: Path) -> bool:
+    """Returns whether a path is a lock, or what lies beside one; those of killed processes hold nobody up."""
+    return _LOCK.fullmatch(path.name) is not None
+
+
+def _inode(file: Path) -> int | None:
+    """Returns the number of a file on its disk, `None` if it is not there."""
+    try:
+        return file.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
 @contextmanager
 def claimed(path: Path, lock: Path | None = None) -> Iterator[None]:
     """Keeps other processes from doing the same work at the same time, by a lock on a file.
 
+    The host and the process of the owner stand beside it, for the message that others are given.
+
     Args:
         path: The store, a file or a folder, which need not be there yet.
-        lock: The file that is locked. Defaults to one beside the store.
+        lock: The file that is locked, `.….lock`. Defaults to one beside the store.
 
     Raises:
         PruneError: Another process holds the lock; or, a `NoLockError`, the disk takes none.
@@ -142,15 +156,24 @@ def claimed(path: Path, lock: Path | None = None) -> Iterator[None]:
     import sqlite3  # some builds of Python are without
 
     file = lock or path.with_name(f".{path.name}.lock")
+    owner = file.with_name(f"{file.name}-owner")
     make_folder(file.parent)
     try:
-        held = sqlite3.connect(file, timeout=0, isolation_level=None)
-        held.execute("BEGIN EXCLUSIVE")
+        while True:
+            before = _inode(file)
+            held = sqlite3.connect(file, timeout=0, isolation_level=None)
+            held.execute("BEGIN EXCLUSIVE")
+            if before is not None and before == _inode(file):
+                break  # else the owner before has removed the file that is locked now
+            held.close()
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            who = ""
+            with suppress(OSError):
+                who = owner.read_text(encoding="utf-8")
             raise PruneError(
                 f"Expected a place that nobody else is working in. Received: {str(path)!r}, which another process "
-                "fills right now. Wait for it, or take another."
+                f"fills right now{who}. Wait for it, or take another."
             ) from error
         raise NoLockError(
             f"Expected a disk on which files can be locked. Received: {str(path)!r} ({error}). "
@@ -158,7 +181,10 @@ def claimed(path: Path, lock: Path | None = None) -> Iterator[None]:
         ) from error
     with closing(held):
         try:
+            with suppress(OSError):  # which only the message would miss
+                owner.write_text(f", {os.getpid()} on {platform.node()}", encoding="utf-8")
             yield
         finally:
-            with suppress(PermissionError):  # Windows keeps what is open
+            with suppress(OSError):  # Windows keeps what is open
+                owner.unlink(missing_ok=True)
                 file.unlink(missing_ok=True)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +21,7 @@ from kerasprune.errors import (
 from kerasprune.files import is_file, path_of, replacing, write_rows, write_text
 from kerasprune.populations.population import Population
 from kerasprune.recipes import loader
-from kerasprune.recipes.run_folder import claim
+from kerasprune.recipes.run_folder import taken, withdrawn
 from kerasprune.registry import criteria as known_criteria
 from kerasprune.reports.contest import draw, summarised
 
@@ -114,16 +112,16 @@ def compare(
     base = {"name": "comparison", "why": "Which criterion keeps the most?", "data": data, "loss": loss}
     base["finetune"] = finetune
     path = path_of(folder)
-    claim(path, [STORE], resume=resume)
-    with file_of(model, path / MODEL) as file:
-        base["model"] = {"start": str(file), "size": data.get("size")}
-        candidates = [_candidate(cell, base, trust) for cell in cells]
-    path.mkdir(parents=True, exist_ok=True)
-    population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
-    population.forget_failures()
-    version = version_of(file, data["name"])
-    check_dense(*population.run(CONTENDER, candidates[:1], version=version))
-    return _write(path, population.run(CONTENDER, candidates, version=version))
+    with taken(path, [STORE], resume=resume):
+        with withdrawn(path / MODEL, path / STORE):
+            file = file_of(model, path / MODEL)
+            base["model"] = {"start": str(file), "size": data.get("size")}
+            candidates = [_candidate(cell, base, trust) for cell in cells]
+            version = version_of(file, data["name"])
+            population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
+            population.forget_failures()
+            check_dense(*population.run(CONTENDER, candidates[:1], version=version))
+        return _write(path, population.run(CONTENDER, candidates, version=version))
 
 
 def check_dense(row: Mapping[str, Any]) -> None:
@@ -153,20 +151,16 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     return path
 
 
-@contextmanager
-def file_of(model: str | Path | keras.Model, path: Path) -> Iterator[str | Path]:
-    """Yields the file of a model; one in memory is written, and removed again if the block fails.
+def file_of(model: str | Path | keras.Model, path: Path) -> str | Path:
+    """Returns the file of a model; one in memory is written.
 
     A file that holds the same model already, of a comparison that goes on, is left as it is.
     """
     if isinstance(model, str | Path):
-        yield model
-        return
+        return model
     from kerasprune.files.keras_model import load_model
 
-    there = path.exists()
-    if not there:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
         with replacing(path) as temporary:
             model.save(temporary)
     elif not _same_weights(load_model(path), model):
@@ -174,14 +168,7 @@ def file_of(model: str | Path | keras.Model, path: Path) -> Iterator[str | Path]
             f"Expected the model that the folder was begun with. Received: {model.name!r} with other weights than "
             f"{str(path)!r}. Choose another folder."
         )
-    try:
-        yield path
-    except Exception:
-        if not there:
-            path.unlink()
-            with contextlib.suppress(OSError):  # it holds other files
-                path.parent.rmdir()
-        raise
+    return path
 
 
 def _same_weights(a: Any, b: Any) -> bool:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from kerasprune.errors import PruneError, formerly, raise_faults, warn, whole_number_faults
+from kerasprune.files import path_of
+from kerasprune.files.temporary_files import remove
 from kerasprune.files.writing import standard_error_in
 from kerasprune.populations.population import Population
 from kerasprune.recipes import loader
-from kerasprune.recipes.run_folder import claim
+from kerasprune.recipes.run_folder import taken
 from kerasprune.recipes.yaml_text import read_value
 from kerasprune.reports.comparison import runs_below, write_comparison
 
@@ -97,19 +99,23 @@ def seeds_and_grid(
     if folder is None:
         name = yaml.safe_load(next(iter(cells.values())))["name"]
         folder = Path("runs") / f"{name}-grid-{hashlib.sha256(''.join(cells.values()).encode()).hexdigest()[:8]}"
-    path = Path(folder)
-    claim(path, [STORE], resume=resume)
-    population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
-    population.forget_failures()
-    rows = population.run(
-        "kerasprune.recipes.grid:run_cell",
-        [{"recipe": text, "folder": str(path / name), "trust": trust, "smoke": smoke} for name, text in cells.items()],
-    )
-    if all(row["state"] == "failed" for row in rows):
-        raise PruneError(f"No run came to its end. The first says: {rows[0]['error']}")
-    if warned := [row["folder"] for row in rows if row.get("warnings")]:
-        warn(f"{len(warned)} of {len(rows)} runs warned: see {Path(warned[0]) / WARNINGS}.")
-    write_comparison(runs_below([path])[0], path / TABLE)
+    path = path_of(folder)
+    runs = [path / name for name in cells]
+    with taken(path, [STORE], resume=resume):
+        new = [each for each in (path / STORE, *map(output_of, runs)) if not each.exists()]
+        population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
+        population.forget_failures()
+        rows = population.run(
+            "kerasprune.recipes.grid:run_cell",
+            [{"recipe": cells[run.name], "folder": str(run), "trust": trust, "smoke": smoke} for run in runs],
+        )
+        if all(row["state"] == "failed" for row in rows):
+            for each in () if any(run.exists() for run in runs) else new:  # all were refused before they began
+                remove(each)
+            raise PruneError(f"No run came to its end. The first says: {rows[0]['error']}")
+        if warned := [row["folder"] for row in rows if row.get("warnings")]:
+            warn(f"{len(warned)} of {len(rows)} runs warned: see {Path(warned[0]) / WARNINGS}.")
+        write_comparison(runs_below([path])[0], path / TABLE)
     return path
 
 

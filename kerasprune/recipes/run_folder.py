@@ -28,7 +28,7 @@ from kerasprune.files import (
 from kerasprune.files.arrays import read_arrays
 from kerasprune.files.keras_model import load_model
 from kerasprune.files.temporary_files import is_stray, remove
-from kerasprune.files.writing import NoLockError, claimed
+from kerasprune.files.writing import NoLockError, claimed, is_lock
 from kerasprune.recipes import loader
 from kerasprune.recipes.schema import Recipe
 from kerasprune.steps.report import PruningReport, StepReport
@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 STATES = "resume"
 NAMES = {"dense": "dense", "rebuild": "removed", "reconstruct": "reconstructed", "finetune": "fine-tuned"}
 """What a model is called in the report of its pruning, by the stage that it comes from."""
-LASTING = ("dense.keras", "plan.json", "masks.npz", "slim.keras")
+LASTING = ("dense.keras", "plan.json", "masks.npz", "slim.keras", "costs.json", "verified.json")
 """What later stages and users build on."""
+STEPS = "steps.json"
+"""A list; the other JSON files hold keys and values."""
 LOCK = ".run.lock"
 """The file that is locked while a run is under way; SQLite has its journal beside it."""
 COLUMNS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
@@ -65,7 +67,7 @@ class RunFolder:
     def stages(self) -> dict[str, dict[str, Any]]:
         """Returns what the finished stages noted: `{stage: {"seconds": …}}`."""
         noted = self.json("stages.json") or {}
-        if not isinstance(noted, dict) or not all(isinstance(one, dict) for one in noted.values()):
+        if not all(isinstance(one, dict) for one in noted.values()):
             raise PruneError(f"Expected the finished stages. Received: {str(self.file('stages.json'))!r}. Remove it.")
         return noted
 
@@ -114,9 +116,14 @@ class RunFolder:
     # ---- data --------------------------------------------------------------------------------------
 
     def json(self, name: str) -> Any:
-        """Returns the data of a JSON file, or `None` where there is none."""
-        path = self.file(name)
-        return read_json(path, "a file of the run (remove it where it is damaged)") if path.exists() else None
+        """Returns the data of a JSON file, or `None` if there is none; raises `PruneError` if it holds others."""
+        path, kind = self.file(name), list if name == STEPS else dict
+        data = read_json(path, "a file of the run (remove it where it is damaged)") if path.exists() else None
+        if data is not None and not (
+            isinstance(data, kind) and all(isinstance(one, dict) for one in data if kind is list)
+        ):
+            raise PruneError(f"Expected a file of the run. Received: {str(path)!r}, which holds others. Put it back.")
+        return data
 
     def write_json(self, name: str, data: Any) -> None:
         """Writes a JSON file in one step; what is not finite becomes null."""
@@ -152,7 +159,7 @@ class RunFolder:
     def steps(self) -> dict[str, StepReport]:
         """Returns what was measured after each stage, by its name."""
         found = {}
-        for one in self.json("steps.json") or ():
+        for one in self.json(STEPS) or ():
             metrics = one.get("metrics") or _known(one)  # runs of version 0.2 wrote no further ones, and no epoch
             name = one["step"]
             found[name] = StepReport(NAMES[name], one["output_error"], metrics, one.get("epoch"))
@@ -161,7 +168,7 @@ class RunFolder:
     def report(self) -> PruningReport:
         """Returns the record of the pruning, as `kp.prune` returns it."""
         costs, verified = self.json("costs.json"), self.json("verified.json") or {}
-        chosen = next((one for one in self.json("steps.json") or () if one.get("delivered")), None)
+        chosen = next((one for one in self.json(STEPS) or () if one.get("delivered")), None)
         dense, slim = costs["dense"], costs["slim"]
         return PruningReport(
             tuple(self.steps().values()),
@@ -199,6 +206,12 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _held(path: Path) -> list[Path]:
+    """Returns what a folder holds, but for what killed processes have left; nothing if there is no folder."""
+    found = path.iterdir() if path.is_dir() else ()
+    return [each for each in found if not is_lock(each) and not is_stray(each)]
+
+
 def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:
     """Says why an output folder may not be used; a folder that is not there yet may.
 
@@ -213,7 +226,7 @@ def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:
     """
     if path.exists() and not path.is_dir():
         raise PruneError(f"Expected a folder to write to. Received: {str(path)!r}, which is a file.")
-    filled = path.is_dir() and any(not each.name.startswith(LOCK) for each in path.iterdir())
+    filled = bool(_held(path))
     if filled and not resume:
         raise PruneError(
             "Expected an empty folder, so that nothing is overwritten. "
@@ -248,6 +261,39 @@ def occupied(path: Path) -> Iterator[None]:
     finally:
         if not there and path.is_dir() and not any(path.iterdir()):
             path.rmdir()
+
+
+@contextmanager
+def taken(path: Path, names: Sequence[str], *, resume: bool) -> Iterator[None]:
+    """Takes an output folder for oneself, if it may be used: before every lock of what lies in it.
+
+    Args:
+        path: The folder, which need not be there yet.
+        names: Files that a folder to be resumed must have.
+        resume: Whether a folder that is not empty may be carried on with.
+
+    Raises:
+        PruneError: Another process holds it; or as in `claim`.
+    """
+    with occupied(path):
+        claim(path, names, resume=resume)
+        yield
+
+
+@contextmanager
+def withdrawn(*paths: Path) -> Iterator[None]:
+    """Removes files that were not there before, if the block, which judges what a command is given, raises.
+
+    Args:
+        paths: The files.
+    """
+    made = [path for path in paths if not path.exists()]
+    try:
+        yield
+    except Exception:
+        for path in made:
+            remove(path)
+        raise
 
 
 def finite(data: Any) -> Any:
@@ -290,20 +336,28 @@ FOLDERS = frozenset({"exports", "points", "resume"})
 
 
 def make_room(path: Path, recipe: Any) -> None:
-    """Removes the files of an earlier run; nothing where there is no folder, or an empty one.
+    """Removes the files of an earlier run, if `check_room` lets it; nothing if there is no folder, or an empty one."""
+    check_room(path, recipe)
+    if held := _held(path):
+        with occupied(path):
+            for each in held:
+                remove(each)
+
+
+def check_room(path: Path, recipe: Any) -> None:
+    """Says why the files of an earlier run may not be removed for a new one.
 
     Args:
         path: The folder.
         recipe: What the new run reads, as plain data: a mapping whose values may name files.
 
     Raises:
-        PruneError: It is not the folder of a run, or holds other files as well, or what the new run reads; nothing is
-            removed then.
+        PruneError: It is not the folder of a run, or holds other files as well, or what the new run reads.
     """
-    if not path.is_dir() or not any(path.iterdir()):
+    held = _held(path)
+    if not held:
         return
-    held = [each for each in path.iterdir() if not each.name.startswith(LOCK)]
-    others = sorted(each.name for each in held if each.name not in FILES | FOLDERS and not is_stray(each))
+    others = sorted(each.name for each in held if each.name not in FILES | FOLDERS)
     if others or not (path / MARK).is_file():
         why = f"which holds {', '.join(others[:5])}" if others else f"which has no {MARK}"
         raise PruneError(
@@ -316,9 +370,6 @@ def make_room(path: Path, recipe: Any) -> None:
             f"Expected inputs outside of the folder that is emptied. Received: {', '.join(map(repr, read))} in "
             f"{str(path)!r}. Choose another folder with --out, or copy them elsewhere."
         )
-    with occupied(path):
-        for each in held:
-            remove(each)
 
 
 def _texts(data: Any) -> Iterator[str]:

@@ -14,7 +14,7 @@ from kerasprune.files import path_of, read_text
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.chance_level import warn_at_chance
 from kerasprune.recipes.loader import located
-from kerasprune.recipes.run_folder import RunFolder, begun, claim, occupied
+from kerasprune.recipes.run_folder import RunFolder, begun, taken
 from kerasprune.recipes.schema import only_hands_on, stage_names
 from kerasprune.recipes.smoke import smoke as shortened
 from kerasprune.recipes.stages import prune
@@ -73,9 +73,7 @@ def run(
     if strict and recipe.smoke:
         raise PruneError("Expected a whole run beside strict. Received: a smoke run, whose figures mean nothing.")
     path = path_of(folder) if folder is not None else default_folder(recipe)
-    claim(path, ["recipe.yaml"], resume=resume)
-    with occupied(path):
-        claim(path, ["recipe.yaml"], resume=resume)  # another run may have ended meanwhile
+    with taken(path, ["recipe.yaml"], resume=resume):
         one = Run(located(recipe), RunFolder(path), console)
         _same_recipe(one, recipe, trust)
         if resume:

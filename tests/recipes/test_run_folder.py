@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import re
+import sqlite3
 import subprocess
 import sys
 
@@ -10,6 +14,10 @@ import numpy as np
 import pytest
 
 from kerasprune import PruneError
+from kerasprune.files.temporary_files import temporary_name
+from kerasprune.files.writing import claimed
+from kerasprune.papers.pruning_spaces.explore import Draw, explore
+from kerasprune.recipes.compare import compare
 from kerasprune.recipes.run_folder import RunFolder, claim, finite, load_model, make_room, occupied
 
 
@@ -126,7 +134,8 @@ def test_two_runs_do_not_share_a_folder_and_a_killed_one_leaves_nothing_in_the_w
     folder = tmp_path / "run"
     with subprocess.Popen([sys.executable, "-c", HOLDER, folder], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(PruneError, match="which another process fills right now"), occupied(folder):
+        who = f"which another process fills right now, {holder.pid} on {re.escape(platform.node())}"
+        with pytest.raises(PruneError, match=who), occupied(folder):
             pass
         (folder / "recipe.yaml").write_text("of the other")
         with pytest.raises(PruneError, match="another process"):
@@ -168,8 +177,107 @@ def test_what_finished_stages_have_left_is_looked_at(tmp_path):
     folder.check_files()
 
 
+def test_files_of_a_run_that_hold_something_else_are_named(tmp_path):
+    folder = RunFolder(tmp_path)
+    for name, text in (("costs.json", "[]"), ("steps.json", "{}"), ("steps.json", "[1]"), ("stages.json", "3")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(PruneError, match=f"{name}', which holds others"):
+            folder.json(name)
+    (tmp_path / "stages.json").unlink()
+    folder.write_json("costs.json", {"dense": {}})
+    folder.finish("evaluate", 1)
+    folder.write_json("costs.json", {})
+    with pytest.raises(PruneError, match="costs.json, changed since"):
+        folder.check_files()
+
+
 def test_a_disk_without_locks_is_warned_of(tmp_path):
     (tmp_path / "run" / ".run.lock").mkdir(parents=True)  # which SQLite cannot open
     with pytest.warns(UserWarning, match="takes no locks"), occupied(tmp_path / "run"):
         (tmp_path / "run" / "recipe.yaml").write_text("mine")
     assert (tmp_path / "run" / "recipe.yaml").exists()
+
+
+def test_what_a_killed_owner_has_left_does_not_fill_a_folder(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    temporary = temporary_name(tmp_path / "recipe.yaml").name.replace(str(os.getpid()), str(child.pid))
+    for name in (".run.lock", ".run.lock-owner", ".run.lock-journal", ".population.sqlite.lock", temporary):
+        (tmp_path / name).touch()
+    claim(tmp_path, ["recipe.yaml"], resume=False)
+    make_room(tmp_path, {})
+    with occupied(tmp_path):
+        claim(tmp_path, ["recipe.yaml"], resume=True)
+    (tmp_path / "mine.lock").touch()
+    with pytest.raises(PruneError, match="holds files"):
+        claim(tmp_path, ["recipe.yaml"], resume=False)
+
+
+def test_a_lock_on_a_file_that_its_owner_has_just_removed_is_none(tmp_path, monkeypatch):
+    connect, third = sqlite3.connect, []
+
+    def late(file, **options):
+        held = connect(file, **options)
+        if not third:  # the owner before ends here, and a third process begins
+            file.unlink()
+            third.append(connect(file, isolation_level=None))
+            third[0].execute("BEGIN EXCLUSIVE")
+        return held
+
+    monkeypatch.setattr(sqlite3, "connect", late)
+    (tmp_path / ".a.lock").touch()
+    with pytest.raises(PruneError, match="another process"), claimed(tmp_path / "a"):
+        pass
+    third[0].close()
+    with claimed(tmp_path / "a"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_folder_is_locked_before_the_store_in_it(tmp_path, monkeypatch):
+    connect, locked = sqlite3.connect, []
+
+    def noted(file, *arguments, **options):
+        locked.append(file.name)
+        return connect(file, *arguments, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", noted)
+    dense, options = keras.layers.Dense, {"engine": "serial", "verbose": 0}
+    keras.Sequential([keras.Input((4,)), dense(8), dense(8), dense(2)]).save(tmp_path / "net.keras")
+    np.savez(tmp_path / "few.npz", x=np.zeros((20, 4)), y=np.zeros(5, int))
+    given = {"data": str(tmp_path / "few.npz"), "folder": tmp_path / "out", **options}
+    with pytest.raises(PruneError, match="as many labels"), pytest.warns(UserWarning, match="1 of 1"):
+        compare(tmp_path / "net.keras", ["l1"], [0.5], controls=(), **given)
+    np.savez(tmp_path / "few.npz", x=np.zeros((20, 4)), y=np.full(20, 7))
+    with pytest.raises(PruneError, match="cannot be judged"), pytest.warns(UserWarning, match="1 of 1"):
+        loss = "sparse_categorical_crossentropy"
+        explore(tmp_path / "net.keras", Draw(params=0.3, delta=0.1, n=2), ranked_by=["removed"], loss=loss, **given)
+    locks = [name for name in locked if name.endswith(".lock")]
+    for each in (locks[: len(locks) // 2], locks[len(locks) // 2 :]):
+        assert list(dict.fromkeys(each)) == [".run.lock", ".population.sqlite.lock"]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("pair", range(2))
+def test_of_two_runs_at_once_one_runs_as_alone_and_one_is_refused_at_once(tmp_path, pair):
+    dense = keras.layers.Dense
+    keras.Sequential([keras.Input((4,)), dense(16), dense(2)]).save(tmp_path / "net.keras")
+
+    def begun(out):
+        command = [sys.executable, "-m", "kerasprune", "prune", "net.keras", "--macs", "0.5", "--out", out, "-q"]
+        return subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+
+    both = [begun("both"), begun("both")]
+    said = [each.communicate()[1] for each in both]
+    assert sorted(each.returncode for each in both) == [0, 2], said
+    refused = next(text for each, text in zip(both, said, strict=True) if each.returncode)
+    assert "fills right now" in refused or "holds files" in refused  # the first has ended
+    alone = begun("alone")
+    alone.communicate()
+    assert alone.returncode == 0
+    weights = [load_model(tmp_path / out / "slim.keras").get_weights() for out in ("both", "alone")]
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert {path.name for path in (tmp_path / "both").iterdir()} == {
+        path.name for path in (tmp_path / "alone").iterdir()
+    }

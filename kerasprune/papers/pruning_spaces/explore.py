@@ -23,7 +23,7 @@ from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.compare import check_dense, trust_of, version_of
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.lookup import import_classes
-from kerasprune.recipes.run_folder import claim
+from kerasprune.recipes.run_folder import taken, withdrawn
 from kerasprune.search.allocations import Allocations
 
 STORE, ALLOCATIONS, CANDIDATES, PLANS = "population.sqlite", "recipes.csv", "members.csv", "plans"
@@ -147,23 +147,26 @@ def explore(
     drawn = _drawn(graph, base, draw)
     rows = _rows(graph, drawn)
     path = path_of(folder)
-    claim(path, [ALLOCATIONS], resume=resume)
-    path.mkdir(parents=True, exist_ok=True)
-    fractions = [
-        {"space": row["space"], "number": row["number"], **dict(zip(graph.prunable, row["keep"], strict=True))}
-        for row in rows
-    ]
-    write_rows(path / ALLOCATIONS, fractions)
-    if data is not None:
-        population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
-        population.forget_failures()
-        shared = {"recipe": loader.dump(base), **trusted}
-        run = partial(_evaluated, population, version_of(model, base.data.name), shared)
-        rows = _results(run, draw.seed, rows, tuple(ranked_by), best, start if finetune else None)
-        _draw(path, graph, rows, f"macs {draw.macs:g}" if draw.macs is not None else f"params {draw.params:g}")
-    write_rows(path / CANDIDATES, [{key: cell for key, cell in row.items() if key != "keep"} for row in rows])
-    for row in rows if data is None else rows[:shown]:
-        drawn[row["space"]].plan(row["number"]).save(path / PLANS / f"{row['space']}-{row['number']:03d}.json")
+    with taken(path, [ALLOCATIONS], resume=resume):
+        fractions = [
+            {"space": row["space"], "number": row["number"], **dict(zip(graph.prunable, row["keep"], strict=True))}
+            for row in rows
+        ]
+        with withdrawn(path / ALLOCATIONS, path / STORE):
+            write_rows(path / ALLOCATIONS, fractions)
+            if data is not None:
+                population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
+                population.forget_failures()
+                shared = {"recipe": loader.dump(base), **trusted}
+                run = partial(_evaluated, population, version_of(model, base.data.name), shared)
+                (dense,) = run("dense", [{}])
+                check_dense(dense)
+        if data is not None:
+            rows = _results(run, dense, draw.seed, rows, tuple(ranked_by), best, start if finetune else None)
+            _draw(path, graph, rows, f"macs {draw.macs:g}" if draw.macs is not None else f"params {draw.params:g}")
+        write_rows(path / CANDIDATES, [{key: cell for key, cell in row.items() if key != "keep"} for row in rows])
+        for row in rows if data is None else rows[:shown]:
+            drawn[row["space"]].plan(row["number"]).save(path / PLANS / f"{row['space']}-{row['number']:03d}.json")
     return path
 
 
@@ -226,20 +229,19 @@ def _rows(graph: ChannelGraph, drawn: Mapping[str, Allocations]) -> list[Row]:
 
 
 def _results(
-    run: Run, seed: int, rows: list[Row], ways: tuple[str, ...], best: int | None, start: str | None
+    run: Run, dense: Row, seed: int, rows: list[Row], ways: tuple[str, ...], best: int | None, start: str | None
 ) -> list[Row]:
     """Returns the rows with what came out of each, the best on validation examples first.
 
     Args:
         run: Evaluates candidates.
+        dense: What came out of judging the dense model.
         seed: Of all.
         rows: The candidates.
         ways: How they are made ready to be ranked.
         best: How many of each space are trained; `None` = all.
         start: How they are made ready to be trained; `None`: they are not.
     """
-    (dense,) = run("dense", [{}])
-    check_dense(dense)
     sign = -1 if dense["measure"] == "accuracy" else 1
 
     def added(function: str, rows: list[Row], judged: str, **more: Any) -> list[Row]:

@@ -52,7 +52,7 @@ def precrop(
     valid = checked(recipe, model, trust, room=out if overwrite else None)
     start(verbose=verbose)
     import_code(imports, trust)
-    folder = run_recipe(valid, out, log_file, quiet=quiet, as_json=as_json)
+    folder = run_recipe(valid, out, log_file, quiet=quiet, as_json=as_json, overwrite=overwrite)
     if as_json:
         print_json(folder)
     elif not quiet:

@@ -1,0 +1,58 @@
+"""What the system denies, in one sentence: room, leave, a name, memory."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+
+from kerasprune.errors import PruneError, short
+
+Denial = OSError | MemoryError
+WRITABLE, USABLE = "a place to write to", "a path that can be used"
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Free some room, or give a path on another disk."),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "Ask for leave, or give another path."),
+    errno.ENAMETOOLONG: "Give a shorter name.",
+}
+
+
+class DeniedError(PruneError, OSError):
+    """The system denies what was asked for: a `PruneError`, and an `OSError` to whoever looks for one."""
+
+
+def denied(error: Denial, path: str | PathLike | None = None, expected: str = USABLE) -> DeniedError:
+    """Returns the message for what the system has denied.
+
+    Args:
+        error: What it has raised.
+        path: What was asked for. Defaults to the file that the error names.
+        expected: What it should be. Defaults to `"a path that can be used"`.
+
+    Example:
+        >>> print(denied(OSError(28, "No space left on device"), "plan.json"))
+        Expected a path that can be used. Received: path='plan.json' (No space left on device). Free some room, or \
+give a path on another disk.
+    """
+    path = getattr(error, "filename", None) if path is None else path
+    received = "" if path is None else f"path={short(str(path))} "
+    if isinstance(error, MemoryError):
+        why = str(error) or "more than there is"
+        return DeniedError(f"Expected what fits into memory. Received: {received}({why}). Give a smaller one.")
+    why, remedy = error.strerror or str(error), _REMEDIES.get(error.errno, "Give another path.")
+    if isinstance(error, FileExistsError) and path is not None and Path(path).is_symlink():
+        why = "a link to what is not there"
+    return DeniedError(f"Expected {expected}. Received: {received}({short(why)[1:-1]}). {remedy}")
+
+
+@contextmanager
+def denials(path: str | PathLike, expected: str = WRITABLE) -> Iterator[None]:
+    """Raises what the system denies within the block as a `DeniedError` that names a path; see `denied`."""
+    try:
+        yield
+    except PruneError:
+        raise
+    except (OSError, MemoryError) as error:
+        raise denied(error, path, expected) from error
