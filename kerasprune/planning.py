@@ -46,8 +46,8 @@ def plan(
         budget: How much stays where, spelt likewise. Defaults to `"uniform"`.
         keep: Fraction of the channels that stay. One of `keep`, `macs` and `params` is given, or none where the
             budget says it all (`per_stage`, for which `keep` replaces the smallest fraction and scales the others).
-        macs: Fraction of the dense model's multiply–adds that stay; met by bisection on exact costs, group
-            by group in the end.
+        macs: Fraction of the dense model's multiply–adds that stay; met by bisection on exact costs, as nearly as
+            single channels allow.
         params: Fraction of its parameters, likewise.
         data: Batches of `(inputs, labels)` for criteria that look at data. For budgets that do, examples as for
             `kp.reconstruct`, of which labels are ignored.
@@ -97,8 +97,8 @@ def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
     if request.misses(chosen):
         warn(
             f"The target {counted}={target} is met as nearly as whole channels allow: {request.share(chosen):.3f} "
-            f"of the {counted} stay, with min_keep={floor.min_keep} and round_to={floor.round_to}. Lower them, or take "
-            "another budget."
+            f"of the {counted} stay, with min_keep={floor.min_keep} and round_to={floor.round_to}. "
+            f"{_nearer(request)}"
         )
     elif counted == "keep" and floor != Floor():
         unbound = replace(request, floor=Floor()).met()
@@ -108,6 +108,19 @@ def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
                 f"With min_keep={floor.min_keep} and round_to={floor.round_to}, {stay:,} channels stay where {asked:,} "
                 "were asked for. Lower them, or ask for less."
             )
+
+
+def _nearer(request: PlanRequest) -> str:
+    """Returns a sentence on what would meet a target that is missed."""
+    others = {
+        "round_to=1": {"floor": replace(request.floor, round_to=1)},
+        "min_keep=1": {"floor": replace(request.floor, min_keep=1)},
+        "budget='global'": {"budget": budgets.get("global")},
+    }
+    requests = {name: replace(request, **changed) for name, changed in others.items()}
+    shares = {name: other.share(other.met()) for name, other in requests.items() if not other.misses(other.met())}
+    found = " or ".join(f"{name}, with {share:.3f}" for name, share in shares.items())
+    return f"What meets it: {found}." if found else "Lower both, or freeze less."
 
 
 def _faults(budget: Budget, data: Any, **targets: Any) -> list[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -23,7 +23,8 @@ from kerasprune.surgery.applied_plan import cut
 Choice = dict[str, np.ndarray]
 """`{group name: indices kept}`: a plan that nobody has checked yet."""
 _LOWEST, _BISECTIONS = 1e-9, 30
-_MISSED, _RELATIVE = 0.05, 0.1  # by how much a target may be missed without a word: of the dense model, and of itself
+_MISSED, _RELATIVE = 0.01, 0.1  # by how much a target may be missed without a word: of the dense model, and of itself
+_NEAR = 0.01  # relative; choices on both sides of a target that are as near to each other are not parted further
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,11 @@ class PlanRequest:
         return Plan.of(self.whole, choice, self.removed)
 
     def met(self, limit: float = float("inf")) -> Choice:
-        """Returns the choice whose share is nearest the target: bisects the level, then goes group by group.
+        """Returns the choice whose share is nearest the target, as nearly as single channels allow.
+
+        The level is bisected, then the groups. The one whose step is too large is held, as it is below the target if
+        the others can make up for it, else as it is above, and the same budget goes on with the others. Whatever was
+        compared with the target may be what is returned, so that a larger target never keeps less.
 
         Args:
             limit: The largest share it may have, if any is so small. Defaults to any.
@@ -90,35 +95,62 @@ class PlanRequest:
         """
         if self.counted == "keep":
             return self.at(self.budget.level if self.target is None else self.target)
-        below, above = self.at(_LOWEST), self.at(1.0)
-        for end in (below, above):
+        chosen = cache(lambda level: self.budget.choose(self.graph, self.scores, level, self.floor))
+        held: Choice = {}
+        compared: dict[float, Choice] = {}
+
+        def at(level: float) -> Choice:
+            return legal(self.graph, {**chosen(level), **held}, self.scores)
+
+        def share(choice: Choice) -> float:
+            found = self.share(choice)
+            compared.setdefault(found, choice)
+            return found
+
+        least, most = at(_LOWEST), at(1.0)
+        for end in (least, most):
             self.plan(end).check(self.whole)  # those between are not: a budget may be a user's
-        if self.share(below) > self.target:
+        if share(least) > self.target:
             raise PruneError(
-                f"Expected a target that can be reached: at the least {self.share(below):.3f} of the {self.counted} "
+                f"Expected a target that can be reached: at the least {share(least):.3f} of the {self.counted} "
                 f"stay. Received: {self.counted}={self.target}. Ask for more, lower min_keep or round_to, or use "
                 "coupling='tied'."
             )
+        while stepping := self._stepping(at, share, held):
+            held |= stepping
+            below = max(each for each in compared if each <= self.target)
+            if min(each for each in compared if each >= self.target) <= (1 + _NEAR) * below:
+                break
+        return compared[min(compared, key=lambda share: (share > limit, abs(share - self.target)))]
+
+    def _stepping(self, at: Callable[[float], Choice], share: Callable[[Choice], float], held: Choice) -> Choice:
+        """Returns the group in whose step the target lies, as it is below, or above; none if no step leads to it.
+
+        Args:
+            at: Says what a level keeps.
+            share: Counts a choice.
+            held: Groups of which every level keeps the same.
+        """
+        below, above = at(_LOWEST), at(1.0)
         low, high = 0.0, 1.0
         for _ in range(_BISECTIONS):
             level = (low + high) / 2
-            tried = self.at(level)
-            if _same(tried, below) or not _same(tried, above) and self.share(tried) < self.target:
+            tried = at(level)
+            if _same(tried, below) or not _same(tried, above) and share(tried) < self.target:
                 low, below = level, tried
             else:
                 high, above = level, tried
-        return self._nearest(below, above, limit)
-
-    def _nearest(self, below: Choice, above: Choice, limit: float) -> Choice:
-        """Returns the best choice that takes the first groups from `above` and the others from `below`."""
-        names = sorted(above)
+        names = sorted(above.keys() - held)
 
         def mixed(number: int) -> Choice:
-            return legal(self.graph, {**below, **{name: above[name] for name in names[:number]}})
+            return legal(self.graph, {**below, **{name: above[name] for name in names[:number]}}, self.scores)
 
-        number = bisect_left(range(len(names)), self.target, key=lambda n: self.share(mixed(n)))
-        found = mixed(max(number - 1, 0)), mixed(number)
-        return min(found, key=lambda choice: (self.share(choice) > limit, abs(self.share(choice) - self.target)))
+        number = bisect_left(range(len(names) + 1), self.target, key=lambda n: share(mixed(n)))
+        if not 0 < number <= len(names):
+            return {}
+        name = names[number - 1]
+        most = legal(self.graph, {**at(1.0), name: below[name]}, self.scores)
+        return {name: (below if share(most) >= self.target else above)[name]}
 
     def without(self, block: str) -> PlanRequest | None:
         """Returns the same with a block dropped; `None` where something of it is to stay, or other groups are left."""

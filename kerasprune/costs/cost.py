@@ -165,9 +165,9 @@ def costs_of(
     count: Callable[[np.ndarray], Any],
     macs_of: Mapping[str, int] = MappingProxyType({}),
 ) -> Cost:
-    """Returns `cost_of_counts`, in which parameters alone are counted if nothing else is asked for.
+    """Returns `cost_of_counts`, in which nothing is counted but what is asked for.
 
-    That takes no output positions, so that the input side may be free.
+    Parameters alone take no output positions, so that the input side may be free.
 
     Args:
         graph: The graph.
@@ -175,9 +175,11 @@ def costs_of(
         count: As for `cost_of_counts`.
         macs_of: Likewise.
     """
-    if set(keys) == {"params"}:
-        return Cost(sum(sum(sizes) for _, _, _, sizes in _weighted(graph, count)), 0, 0, 0)
-    return cost_of_counts(graph, count, macs_of)
+    params = sum(sum(sizes) for _, _, _, sizes in _weighted(graph, count)) if "params" in keys else 0
+    if "macs" not in keys:
+        return Cost(params, 0, 0, 0)
+    given = sum(macs_of.get(name, 0) for name in {each.name for each in graph.unknown})
+    return Cost(params, given + sum(macs_of_kernel(each, kept_size(each, count)) for each in graph.kernels), 0, 0)
 
 
 def shares_of(slim: Any, dense: Any, keys: Iterable[str] = ("params", "macs")) -> dict[str, float]:
@@ -333,7 +335,7 @@ def _layer_costs(
         outputs[id(call.operation)] += _elements(call.outputs[0], count)
     costs = []
     for layer, weights, own, sizes in _weighted(graph, count):
-        if not weights and id(layer) not in products:
+        if not weights and id(layer) not in products and layer.name not in macs_of:
             continue
         kernels = [(s, size) for s, size in zip(own, sizes, strict=True) if s and s.role == "kernel"]
         macs, estimated = sum(macs_of_kernel(kernel, size) for kernel, size in kernels), 0
@@ -352,11 +354,8 @@ def _layer_costs(
 
 def _weighted(graph: ChannelGraph, count: Count) -> Iterator[tuple[Any, Sequence[Any], list[Slice | None], list[Any]]]:
     """Yields every operation with its weights, how they follow the channels, and how many numbers of each stay."""
-    slices = {id(entry.variable): entry for entry in graph.slices}
-    for layer in {id(call.operation): call.operation for call in graph.calls}.values():
+    for layer, weights, own in graph.weights:
         if not isinstance(layer, Gate):  # gates go into the layers before them
-            weights = getattr(layer, "weights", ())
-            own = [slices.get(id(w)) for w in weights]
             sizes = [kept_size(s, count) if s else prod(w.shape) for s, w in zip(own, weights, strict=True)]
             yield layer, weights, own, sizes
 

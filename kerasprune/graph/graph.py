@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from itertools import product
@@ -148,6 +148,14 @@ class ChannelGraph:
     def kernels(self) -> list[Slice]:
         """The kernels, in the order of the graph."""
         return [s for s in self.slices if s.role == "kernel"]
+
+    @cached_property
+    def weights(self) -> list[tuple[Any, Sequence[Any], list[Slice | None]]]:
+        """Every operation with its weights, and how each of them follows the channels."""
+        slices = {id(entry.variable): entry for entry in self.slices}
+        operations = {id(call.operation): call.operation for call in self.calls}.values()
+        weights = [(operation, getattr(operation, "weights", ())) for operation in operations]
+        return [(operation, own, [slices.get(id(w)) for w in own]) for operation, own in weights]
 
     def group(self, name: str) -> Group:
         """Returns a group by name, or says which name is nearest."""
