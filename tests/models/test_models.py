@@ -27,6 +27,8 @@ EXACT_PARAMETERS = [
     ({"name": "mobilenet_v2", "stem": "cifar_stride2"}, 3_504_872),
     ({"name": "efficientnet_b0"}, 5_288_548),
     ({"name": "densenet121"}, 7_978_856),
+    # The 11.0 M of Zagoruyko & Komodakis 2016, table 5: convolutions 10,949,040, BatchNorms 7,200, logits 5,130.
+    ({"name": "wide_resnet", "depth": 16, "widen_factor": 8}, 10_961_370),
     # 784·300 + 300·100 + 100·10 weights ("266K": Frankle & Carbin 2019, figure 2) and 410 biases.
     ({"name": "lenet_300_100"}, 266_610),
     # Caffe's lenet.prototxt: 520 + 25,050 + 400,500 + 5,010; "431K" in Han et al. 2015, table 1.
@@ -146,7 +148,7 @@ def with_statistics(model: keras.Model) -> keras.Model:
     return model
 
 
-@pytest.mark.matrix("identifier0-11689512", "identifier2-25557032")  # basic blocks, bottlenecks
+@pytest.mark.matrix("identifier0-11689512", "identifier2-25557032", "identifier9-10961370")  # basic blocks, bottlenecks
 @pytest.mark.parametrize(("identifier", "expected"), EXACT_PARAMETERS)
 def test_parameters_are_the_published_number(identifier, expected):
     assert trainable(built(identifier)) == expected

@@ -164,4 +164,5 @@ def test_a_ridge_takes_too_few_points():
 @pytest.mark.parametrize(("rank", "degree", "free"), [(1, 1, 4), (1, 3, 10), (2, 3, 20), (3, 2, 21)])
 def test_numbers_of_free_parameters_are_those_of_the_products(rank, degree, free):
     """Each product has three polynomials of degree + 1 coefficients, two of whose scales go into the third."""
+    assert MAP().free == 10  # rank 1, degree 3
     assert MAP(rank, degree).free == free == rank * (3 * (degree + 1) - 2)
