@@ -24,6 +24,7 @@ from kerasprune.files.reading import existing
 
 SHARE = 10  # where a file has a test part but no validation part, a tenth of the training part is held out
 TARGETS = "y"
+LIKELY = ("0..1", "-1..1")  # what models are trained on, beside the pixels as they are
 _NUMBERS, _TEXTS = "biuf", "US"  # kinds of NumPy's types
 Inputs = np.ndarray | dict[str, np.ndarray]
 Tensors = tf.Tensor | dict[str, tf.Tensor]
@@ -124,7 +125,7 @@ def arrays(path: Path) -> SplitExamples:
             made = decoded.map(lambda x, y: (ready(x), y)).batch(batch)
         return made if rows.targets is not None else made.map(lambda x, _: (x,))
 
-    return SplitExamples(str(path), tuple(splits), make)
+    return SplitExamples(str(path), tuple(splits), make, scales=LIKELY if _are_pixels(training) else ())
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -196,7 +197,7 @@ def scaler(training: Inputs, scale: str, name: str) -> Scaler:
     Raises:
         PruneError: A scale is asked for where there are no pixels.
     """
-    pixels = isinstance(training, np.ndarray) and training.dtype == np.uint8
+    pixels = _are_pixels(training)
     if not pixels and scale == "none":
         return lambda x: x
     if not pixels:
@@ -211,6 +212,10 @@ def scaler(training: Inputs, scale: str, name: str) -> Scaler:
     if scale not in ("standardise", "imagenet"):  # the same for any number of channels
         mean, std = mean[0], std[0]
     return partial(scaling.normalised, mean=np.float32(mean), std=np.float32(std))
+
+
+def _are_pixels(inputs: Inputs) -> bool:
+    return isinstance(inputs, np.ndarray) and inputs.dtype == np.uint8
 
 
 def _moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

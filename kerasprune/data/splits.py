@@ -26,6 +26,7 @@ class SplitExamples:
         make: From a split, a batch size, a seed and a scale to batches `(inputs, targets)`, or to single examples,
             which `fitted` puts into batches.
         divide: Takes the part of a split out of single examples, where `make` returns all. Defaults to `None`.
+        scales: The scales that models are likely trained on, of pixels that can be brought to them. Defaults to none.
         counts: Numbers of batches that had to be counted: `{(whose, examples per batch): number}`.
     """
 
@@ -33,6 +34,7 @@ class SplitExamples:
     splits: Sequence[str]
     make: Callable[[str, int, int, str], tf.data.Dataset]
     divide: Callable[[tf.data.Dataset, str], tf.data.Dataset] | None = None
+    scales: Sequence[str] = ()
     counts: Counts = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def batches(self, split: str, batch: int, seed: int, scale: str, inputs: Sequence[Any]) -> tf.data.Dataset:

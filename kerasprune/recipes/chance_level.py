@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 
 from kerasprune.data.examples import Examples
 from kerasprune.data.lookup import own
 from kerasprune.data.scaling import SCALES
-from kerasprune.errors import warn
+from kerasprune.errors import PruneError, warn
 from kerasprune.recipes import schema
+from kerasprune.recipes.examples import examples
 from kerasprune.recipes.experiment import Experiment
+from kerasprune.steps.report import accuracy_of
+from kerasprune.steps.scale import SAMPLED, better_scale, is_sure
 
-SAMPLED = 10  # batches that are looked at
-DOUBT = 0.7  # an accuracy below which other scales are tried, where the recipe names none
-GAIN = 0.1  # by how much another scale must be better to be named
+_SAID = "The model knows little of the data {!r}: {}. {}"
 
 
-def warn_at_chance(run: Experiment, model: keras.Model) -> None:
+def check_chance_level(run: Experiment, model: keras.Model) -> None:
     """Warns where a checkpoint is no better than always naming the most frequent class, or gives no finite loss.
 
     Where the recipe names no scale, it says which one the model was likely trained on.
@@ -27,26 +26,32 @@ def warn_at_chance(run: Experiment, model: keras.Model) -> None:
     Args:
         run: The run; its recipe begins with a checkpoint and names data.
         model: The dense model.
+
+    Raises:
+        PruneError: The recipe names no scale, and the model is surely better on another.
     """
     data = run.recipe.data
     split = data.validation or "train"
     if not run.labelled(model):
         return
-    sample = _sample(run, split, model)
+    sample = _sample(run, run.recipe, split, model)
     logs = run.metrics(model, sample)
     if not np.isfinite(logs["loss"]):
         _warn(data, f"its loss is {logs['loss']}", "Check the pixels' scale (--scale) and the targets.")
-    if "accuracy" not in logs or len(model.outputs) != 1:
+    accuracy = accuracy_of(logs)
+    if accuracy is None or len(model.outputs) != 1:
         return
-    accuracy, frequent = logs["accuracy"], _most_frequent(sample.batches())
-    better = _better_scale(run, model, split, accuracy) if accuracy < DOUBT else None
+    targets = np.concatenate([np.asarray(batch[1]) for batch in sample.batches()])
+    frequent = _most_frequent(targets)
+    better = _better_scale(run, model, split, accuracy) if data.scale is None else None
     if better is not None:
         scale, reached = better
-        _warn(
-            data,
-            f"it is right for {accuracy:.0%} of them, with scale: {scale} for {reached:.0%}",
-            f"Give --scale {scale} (in a recipe, data.scale).",
-        )
+        found = f"it is right for {accuracy:.0%} of them, with scale: {scale} for {reached:.0%}"
+        remedy = f"Give --scale {scale} (in a recipe, data.scale)"
+        if is_sure(reached, accuracy, len(targets)):
+            now = "none" if own(data.name) else "standardise"
+            raise PruneError(_SAID.format(data.name, found, f"{remedy}; or --scale {now} to go on as it is."))
+        _warn(data, found, f"{remedy}.")
     elif frequent is not None and accuracy <= frequent:
         _warn(
             data,
@@ -56,25 +61,23 @@ def warn_at_chance(run: Experiment, model: keras.Model) -> None:
 
 
 def _better_scale(run: Experiment, model: keras.Model, split: str, accuracy: float) -> tuple[str, float] | None:
-    data = run.recipe.data
-    if data.scale is not None or own(data.name) is not None:
-        return None
-    reached = {}
-    for scale in SCALES[:-1]:
-        scaled = Experiment(run.recipe.model_copy(update={"data": data.model_copy(update={"scale": scale})}))
-        reached[scale] = run.metrics(model, _sample(scaled, split, model))["accuracy"]
-    best = max(reached, key=reached.get)
-    return (best, reached[best]) if reached[best] >= accuracy + GAIN else None
+    """Returns a scale other than that of the data at which the model is better, and how good it is; else `None`."""
+
+    def judged(scale: str) -> float:
+        data = run.recipe.data.model_copy(update={"scale": scale})
+        return accuracy_of(run.metrics(model, _sample(run, run.recipe.model_copy(update={"data": data}), split, model)))
+
+    return better_scale(accuracy, SCALES[:-1] if run.held is None else run.held.scales, judged)
 
 
-def _sample(run: Experiment, split: str, model: keras.Model) -> Examples:
+def _sample(run: Experiment, recipe: schema.Recipe, split: str, model: keras.Model) -> Examples:
     """Returns the first batches of a split."""
-    return Examples(run.examples(split, model).batches().take(SAMPLED), run.recipe.data.batch)
+    found = examples(recipe, split, model, held=run.held)
+    return Examples(found.take(SAMPLED), recipe.data.batch)
 
 
-def _most_frequent(sample: Any) -> float | None:
+def _most_frequent(targets: np.ndarray) -> float | None:
     """Returns the share of the most frequent class, or `None` where the targets are no numbers of classes."""
-    targets = np.concatenate([np.asarray(batch[1]) for batch in sample])
     if targets.ndim == 2 and targets.shape[1] > 1:
         targets = targets.argmax(1)
     if targets.reshape(len(targets), -1).shape[1] != 1:
@@ -83,4 +86,4 @@ def _most_frequent(sample: Any) -> float | None:
 
 
 def _warn(data: schema.Data, found: str, remedy: str) -> None:
-    warn(f"The model knows little of the data {data.name!r}: {found}. {remedy}")
+    warn(_SAID.format(data.name, found, remedy))

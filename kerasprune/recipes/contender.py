@@ -13,6 +13,7 @@ from kerasprune.defaults import SAMPLES
 from kerasprune.errors import PruneError
 from kerasprune.plans import Plan
 from kerasprune.recipes import loader
+from kerasprune.recipes.chance_level import check_chance_level
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import weight_decay
 from kerasprune.recipes.lookup import import_classes
@@ -67,6 +68,9 @@ def evaluate(
     run, model = begun(recipe, trust, imports)
     keras.utils.set_random_seed(seed)
     judge = run.judge(model)
+    if start == "dense":
+        run.check_labels(model)
+        check_chance_level(run, model)
     plan, slim = (None, model) if start == "dense" else _started(run, judge, start, seed)
     measure, removed = measured(judge, slim)
     began = time.perf_counter()

@@ -24,7 +24,7 @@ from kerasprune.plans import Plan
 from kerasprune.recipes import lookup, pruning, schema
 from kerasprune.recipes.examples import examples, own_examples
 from kerasprune.steps.finetune import teacher_weight
-from kerasprune.steps.judge import Judge
+from kerasprune.steps.judge import Judge, check_examples
 from kerasprune.steps.objective import Objective, by_name, classification, of_config
 
 if TYPE_CHECKING:
@@ -124,12 +124,14 @@ class Experiment:
         return self.held is None or self.examples("train", model).labelled
 
     def check_labels(self, model: keras.Model) -> None:
-        """Raises what cannot be done without labels, if the examples have none.
+        """Raises what is wrong with labels of a user's, or cannot be done without.
 
         Raises:
-            PruneError: The recipe asks for it.
+            PruneError: They do not go with the loss; or there are none, and the recipe asks for some.
         """
         if self.labelled(model):
+            if self.held is not None:
+                check_examples(model, self.objective(model), self.examples("train", model))
             return
         recipe, faults = self.recipe, []
         if recipe.train or recipe.prune and (recipe.prune.callback or recipe.prune.judged):

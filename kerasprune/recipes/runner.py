@@ -12,7 +12,7 @@ from kerasprune.costs.cost import cost
 from kerasprune.errors import Key, PruneError, formerly, raise_faults
 from kerasprune.files import path_of, read_text
 from kerasprune.recipes import loader, lookup, schema
-from kerasprune.recipes.chance_level import warn_at_chance
+from kerasprune.recipes.chance_level import check_chance_level
 from kerasprune.recipes.loader import located
 from kerasprune.recipes.run_folder import RunFolder, begun, taken
 from kerasprune.recipes.schema import only_hands_on, stage_names
@@ -174,7 +174,7 @@ def rehearse(one: Run) -> None:
                 one.examples(split, model)
         one.check_labels(model)
         if isinstance(recipe.model, schema.Start) and not recipe.smoke:
-            warn_at_chance(one, model)
+            check_chance_level(one, model)
 
 
 def _say_what_is_left(one: Run) -> None:

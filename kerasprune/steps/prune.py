@@ -39,6 +39,7 @@ from kerasprune.steps.judge import Judge, check_examples, nearer
 from kerasprune.steps.objective import Objective, of_model
 from kerasprune.steps.ready import remove
 from kerasprune.steps.report import PruningReport
+from kerasprune.steps.scale import warn_of_scale
 from kerasprune.surgery.compiled import compile_like
 
 KEPT = 0.5  # of the multiply–adds, if no target is given
@@ -158,6 +159,7 @@ def prune(
         remarks.append(said)
     dense = plain(model)
     judge = Judge(dense, objective, judged)
+    warn_of_scale(judge)
     steps = [judge.step("dense", dense)]
     training = None if examples is None else finetune.to_train_on(examples, seed)
     side = resolution

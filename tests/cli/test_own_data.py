@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from support.digits import pixels, solved_classifier
 from typer.testing import CliRunner
 
 from kerasprune import cli
@@ -194,6 +195,34 @@ def test_pixels_of_arrays(tmp_path):
         *("--out", tmp_path / "other"),
     )
     assert "Leave --scale out" in refusal
+
+
+def test_pixels_of_arrays_at_another_scale_than_the_model_s_are_refused(tmp_path):
+    model, (x, y) = solved_classifier(), pixels()
+    model.save(tmp_path / "mine.keras")
+    np.savez(tmp_path / "mine.npz", x=x, y=y)
+    refusal = refused(
+        *("prune", tmp_path / "mine.keras", "--keep", 0.5, "--data", tmp_path / "mine.npz", "--out", tmp_path / "out")
+    )
+    assert "Give --scale 0..1 (in a recipe, data.scale); or --scale none to go on as it is." in refusal
+
+
+@pytest.mark.thorough
+def test_pixels_at_another_scale_go_on_when_told_and_comparisons_stop(tmp_path):
+    model, (x, y) = solved_classifier(), pixels()
+    model.save(tmp_path / "mine.keras")
+    np.savez(tmp_path / "mine.npz", x=x, y=y)
+    given = (tmp_path / "mine.keras", "--data", tmp_path / "mine.npz")
+    found = {
+        scale: summary("prune", *given, "--keep", 0.5, "--scale", scale, "--out", tmp_path / scale)["dense"]["accuracy"]
+        for scale in ("none", "0..1")
+    }
+    assert found["none"] < 0.6 and found["0..1"] > 0.9
+    assert "Give --scale 0..1" in refused("compare", *given, "--seeds", 1, "--out", tmp_path / "table")
+    np.savez(tmp_path / "halves.npz", x=x, y=y + 0.5)
+    halves = (given[0], "--data", tmp_path / "halves.npz")
+    assert "Give whole numbers" in refused("prune", *halves, "--keep", 0.5, "--out", tmp_path / "halves")
+    assert "Give whole numbers" in refused("compare", *halves, "--seeds", 1, "--out", tmp_path / "other")
 
 
 def test_files_that_are_no_examples(tmp_path):

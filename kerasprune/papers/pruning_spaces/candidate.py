@@ -10,6 +10,7 @@ import keras
 
 from kerasprune.plans import Plan
 from kerasprune.recipes import lookup
+from kerasprune.recipes.chance_level import check_chance_level
 from kerasprune.recipes.contender import begun, measured, ready, train
 from kerasprune.recipes.experiment import Experiment
 from kerasprune.search.allocations import Allocations
@@ -28,6 +29,7 @@ def dense(recipe: str, trust: bool, imports: Sequence[str]) -> dict[str, Any]:
         `measure` (`"accuracy"`, or `"loss"`), and its values on `validation` and `test` examples.
     """
     run, model = begun(recipe, trust, imports)
+    check_chance_level(run, model)
     measure, validation = measured(run.judge(model), model)
     test = measured(run.judge(model, run.recipe.data.test), model)[1]
     return {"measure": measure, "validation": validation, "test": test}

@@ -1,0 +1,41 @@
+"""Pixels at another scale than the model was trained on are noticed, and only they."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from support.digits import pixels, solved_classifier
+
+import kerasprune as kp
+from kerasprune.data.examples import Examples
+from kerasprune.steps.judge import Judge
+from kerasprune.steps.objective import of_model
+from kerasprune.steps.scale import better_scale, is_sure, warn_of_scale
+
+
+def test_prune_warns_of_pixels_at_another_scale():
+    model, (x, y) = solved_classifier(), pixels()
+    right = [np.mean(model.predict_on_batch(each).argmax(1) == y) for each in (x.astype("float32"), x / 255.0)]
+    assert right[0] < 0.6 and right[1] > 0.9
+    with pytest.warns(UserWarning, match=rf"for {right[1]:.0%} with x / 255, which it was likely trained on"):
+        kp.prune(model, keep=0.5, data=(x, y), batch=1800, reconstruct=False, verify=False)
+
+
+def test_others_are_taken_as_they_are():
+    model, (x, y) = solved_classifier(), pixels()
+    for data in ((x / 255.0, y), (x, (y + 5) % 10), x, (x[:4], y[:4])):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warn_of_scale(Judge(model, of_model(model), Examples(data, batch=1800)))
+
+
+def test_where_there_are_no_pixels_none_is_better():
+    assert better_scale(0.2, (), float) is None and better_scale(0.95, ["0..1"], float) is None
+
+
+@pytest.mark.parametrize(("number", "sure"), [(26, False), (27, True)])
+def test_three_standard_errors_of_the_difference(number, sure):
+    """0.8 and 0.4: the variance is 2 · 0.6 · 0.4 / n, so 0.16 ≥ 9 · 0.48 / n from n = 27 on."""
+    assert is_sure(0.8, 0.4, number) == sure
