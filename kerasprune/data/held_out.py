@@ -56,7 +56,7 @@ def _tenth(number: int, count: int) -> bool:
     return number % SHARE == min(SHARE, count) - 1
 
 
-class Part(keras.utils.PyDataset):
+class SomeBatches(keras.utils.PyDataset):
     """Some batches of a data set.
 
     Args:
@@ -77,12 +77,12 @@ class Part(keras.utils.PyDataset):
         return self._whole[self._numbers[index]]
 
 
-def _of_py_dataset(data: keras.utils.PyDataset) -> list[Part] | None:
+def _of_py_dataset(data: keras.utils.PyDataset) -> list[SomeBatches] | None:
     count = data.num_batches
     if count is None or count < 2 or type(data).on_epoch_end is not keras.utils.PyDataset.on_epoch_end:
         return None
     tenths = [_tenth(number, count) for number in range(count)]
-    return [Part(data, [n for n, tenth in enumerate(tenths) if tenth is held]) for held in (False, True)]
+    return [SomeBatches(data, [n for n, tenth in enumerate(tenths) if tenth is held]) for held in (False, True)]
 
 
 def _of_dataset(data: Any, count: int) -> list[Any] | None:
