@@ -153,6 +153,7 @@ class Killed(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.whole
 def test_killed_after_the_best_epoch_the_same_is_delivered(tmp_path):
     train, validation = examples(0, 60), examples(100, 40)
     model = network(0)
