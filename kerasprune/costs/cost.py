@@ -24,7 +24,7 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan, plan_faults
 from kerasprune.rules.gate import Gate
-from kerasprune.surgery.applied_plan import cut
+from kerasprune.surgery.applied_plan import AppliedPlan, cut
 
 _UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds says nothing
 
@@ -123,12 +123,19 @@ def cost(
     graph = graph_at(model, plan, resolution)
     applied = cut(graph, plan or Plan({}, coupling=graph.coupling))
     raise_faults("The costs cannot be counted:", macs_of_faults(graph, macs_of))
-    added = {}
-    if absorb:
-        from kerasprune.surgery.absorb import fold  # a plan alone needs none of it
+    if not absorb:
+        return cost_of_applied(applied, macs_of)
+    from kerasprune.surgery.absorb import fold  # a plan alone needs none of it
 
-        added = {key: bias.size for key, bias in fold(applied).added.items()}
-    return _total(_layer_costs(applied.graph, counter(applied.alive), added, macs_of))
+    return cost_of_applied(applied, macs_of, fold(applied).added)
+
+
+def cost_of_applied(
+    applied: AppliedPlan, macs_of: Mapping[str, int], added: Mapping[int, np.ndarray] = MappingProxyType({})
+) -> Cost:
+    """Returns the cost of what a plan keeps, with the biases that folding adds, `{id(layer): bias}`."""
+    sizes = {key: bias.size for key, bias in added.items()}
+    return _total(_layer_costs(applied.graph, counter(applied.alive), sizes, macs_of))
 
 
 def cost_of_what_stays(

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import keras
 
-from kerasprune.costs.cost import Cost, cost, not_counted, shares_of
+from kerasprune.costs.cost import Cost, cost, cost_of_applied, graph_at, not_counted, shares_of
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import fold
@@ -44,10 +44,10 @@ def report(
     Reference:
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 9.
     """
-    applied = cut(model, plan)
-    dense = cost(model, resolution=resolution or plan.resolution, macs_of=macs_of)
-    slim = cost(model, plan, resolution=resolution, absorb=True, macs_of=macs_of)
+    graph = graph_at(model, plan, resolution)
+    applied = cut(graph, plan)
     folded = fold(applied)
+    dense, slim = cost(graph, macs_of=macs_of), cost_of_applied(applied, macs_of, folded.added)
     lines = [_groups(applied.graph, plan), "", _costs(dense, slim)]
     if plan.removed:
         lines.append(f"blocks dropped whole: {', '.join(plan.removed)}")

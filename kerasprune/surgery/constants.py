@@ -51,14 +51,10 @@ def activation_in_numpy(activation: Callable) -> Callable[[np.ndarray], np.ndarr
 def _concatenated(values: list[np.ndarray], shapes: list[tuple[int | None, ...]], axis: int) -> np.ndarray:
     """Returns values one behind the other, at all positions that their tensors have along the axis."""
     axis %= values[0].ndim
-    others = np.broadcast_shapes(*(np.delete(x.shape, axis) for x in values))
-    return np.concatenate(
-        [
-            np.broadcast_to(x, (*others[:axis], shape[axis] or 1, *others[axis:]))
-            for x, shape in zip(values, shapes, strict=True)
-        ],
-        axis=axis,
-    )
+    common = [max(sizes) for sizes in zip(*(x.shape for x in values), strict=True)]
+    wanted = [(*common[:axis], shape[axis] or 1, *common[axis + 1 :]) for shape in shapes]
+    pairs = zip(values, wanted, strict=True)
+    return np.concatenate([x if x.shape == size else np.broadcast_to(x, size) for x, size in pairs], axis=axis)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
