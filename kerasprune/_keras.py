@@ -270,8 +270,13 @@ def compile_arguments(model: keras.Model) -> dict[str, Any]:
 
 
 def first_metric(model: keras.Model) -> tuple[str, bool | None] | None:
-    """Returns the name of the first compiled metric in the logs of a model that was evaluated, and whether more is
-    better, `None` if the metric does not say; `None` without metrics."""
+    """Returns the name of the first compiled metric in the logs, and whether more is better; `None` without metrics.
+
+    A metric that does not say which is better has `None`.
+
+    Args:
+        model: A model that was evaluated.
+    """
     compiled = model._compile_metrics
     if compiled is None or not compiled.metrics:
         return None

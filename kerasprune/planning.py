@@ -118,9 +118,11 @@ def _nearer(request: PlanRequest) -> str:
         "budget='global'": {"budget": budgets.get("global")},
     }
     requests = {name: replace(request, **changed) for name, changed in others.items()}
-    shares = {name: other.share(other.met()) for name, other in requests.items() if not other.misses(other.met())}
-    found = " or ".join(f"{name}, with {share:.3f}" for name, share in shares.items())
-    return f"What meets it: {found}." if found else "Lower both, or freeze less."
+    choices = {name: (other, other.met()) for name, other in requests.items()}
+    found = [
+        f"{name}, with {one.share(choice):.3f}" for name, (one, choice) in choices.items() if not one.misses(choice)
+    ]
+    return f"What meets it: {' or '.join(found)}." if found else "Lower both, or freeze less."
 
 
 def _faults(budget: Budget, data: Any, **targets: Any) -> list[str]:

@@ -182,11 +182,12 @@ def costs_of(
         count: As for `cost_of_counts`.
         macs_of: Likewise.
     """
-    params = sum(sum(sizes) for _, _, _, sizes in _weighted(graph, count)) if "params" in keys else 0
-    if "macs" not in keys:
-        return Cost(params, 0, 0, 0)
-    given = sum(macs_of.get(name, 0) for name in {each.name for each in graph.unknown})
-    return Cost(params, given + sum(macs_of_kernel(each, kept_size(each, count)) for each in graph.kernels), 0, 0)
+    macs_of = {each.name: macs_of[each.name] for each in graph.unknown if each.name in macs_of}
+    params = macs = 0
+    for layer, _, own, sizes in _weighted(graph, count):
+        params += sum(sizes) if "params" in keys else 0
+        macs += _layer_macs(layer, own, sizes, macs_of) if "macs" in keys else 0
+    return Cost(params, macs, 0, 0)
 
 
 def shares_of(slim: Any, dense: Any, keys: Iterable[str] = ("params", "macs")) -> dict[str, float]:
@@ -333,10 +334,20 @@ def kept_size(entry: Slice, count: Count) -> int:
     return prod(shape[axis] if ids is None else count(ids) for axis, ids in enumerate(entry.ids))
 
 
+def _layer_macs(layer: Any, own: Sequence[Slice | None], sizes: Sequence[Any], macs_of: Mapping[str, int]) -> Any:
+    """Returns the multiply–adds of a layer: those that are given for it, or those of its kernels."""
+    if layer.name in macs_of:
+        return macs_of[layer.name]
+    return sum(
+        macs_of_kernel(each, size) for each, size in zip(own, sizes, strict=True) if each and each.role == "kernel"
+    )
+
+
 def _layer_costs(
     graph: ChannelGraph, count: Count, added: Mapping[int, int], macs_of: Mapping[str, int]
 ) -> list[LayerCost]:
     unknown, products = {each.name for each in graph.unknown}, _products(graph, count)
+    given = {name: macs for name, macs in macs_of.items() if name in unknown}
     outputs: Counter[int] = Counter()
     for call in graph.calls:
         outputs[id(call.operation)] += _elements(call.outputs[0], count)
@@ -344,12 +355,9 @@ def _layer_costs(
     for layer, weights, own, sizes in _weighted(graph, count):
         if not weights and id(layer) not in products and layer.name not in macs_of:
             continue
-        kernels = [(s, size) for s, size in zip(own, sizes, strict=True) if s and s.role == "kernel"]
-        macs, estimated = sum(macs_of_kernel(kernel, size) for kernel, size in kernels), 0
-        if layer.name in macs_of and layer.name in unknown:
-            macs = macs_of[layer.name]
-        elif layer.name in unknown and not kernels:
-            estimated = _estimated(graph, layer)
+        kernels = any(each and each.role == "kernel" for each in own)
+        estimate = layer.name in unknown and layer.name not in given and not kernels
+        macs, estimated = _layer_macs(layer, own, sizes, given), _estimated(graph, layer) if estimate else 0
         kind, bias, multiplied = type(layer).__name__, added.get(id(layer), 0), products[id(layer)]
         stored = sum(size * _item_size(w.dtype) for size, w in zip(sizes, weights, strict=True))
         stored += bias * _item_size(layer.variable_dtype) if bias else 0

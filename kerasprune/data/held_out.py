@@ -51,8 +51,8 @@ def _rows(data: Any, numbers: np.ndarray) -> Any:
     )
 
 
-def _tenth(number: int, count: int) -> bool:
-    """Returns whether a batch is of the tenth: the last of every ten, and of fewer."""
+def _tenth(number: Any, count: int) -> Any:
+    """Returns whether a batch is of the tenth, by its number or a tensor of it: the last of every ten, and of fewer."""
     return number % SHARE == min(SHARE, count) - 1
 
 
@@ -93,8 +93,7 @@ def _of_dataset(data: Any, count: int) -> list[Any] | None:
     tenths = [_tenth(number, count) for number in range(count)]
 
     def part(held: bool) -> Any:
-        last = min(SHARE, count) - 1
-        some = data.enumerate().filter(lambda number, *_: ((number % SHARE) == last) == held)
+        some = data.enumerate().filter(lambda number, *_: _tenth(number, count) == held)
         return some.map(lambda _, batch: batch).apply(tf.data.experimental.assert_cardinality(tenths.count(held)))
 
     return [part(False), part(True)]

@@ -18,7 +18,7 @@ from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.fit import weight_decay
 from kerasprune.recipes.lookup import import_classes
 from kerasprune.recipes.optimizers import optimizer
-from kerasprune.steps.best_epoch import BestEpoch
+from kerasprune.steps.best_epoch import Delivery
 from kerasprune.steps.finetune import fit
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.ready import made_ready
@@ -120,19 +120,15 @@ def train(run: Experiment, slim: keras.Model, judge: Judge, plan: Plan | None) -
         plan: The plan of `slim`; `None` if it is not known.
     """
     spec, training = run.recipe.finetune, run.examples("train", slim)
-    start, steps = slim.get_weights(), [judge.step("started", slim)]
-    best = BestEpoch(judge, slim) if spec.deliver == "best" and judge.examples is not None else None
+    delivery = Delivery(spec.deliver, judge, slim)
+    started = [judge.step("started", slim)] if delivery.callbacks else []
     made = optimizer(spec.optimizer, spec.epochs, training.steps(), run.compiled_optimizer())
     objective = run.objective(slim, spec.label_smoothing)
     with weight_decay(slim, spec.l2, spec.l2_on):
         twin = run.student(slim, judge.dense, plan)
-        fit(slim, training, objective, made, spec.epochs, twin=twin, callbacks=[] if best is None else [best])
-    if best is None:
-        return
-    best.put_back()
-    steps.append(judge.step("fine-tuned", slim))
-    if best.delivered(steps) is steps[0]:
-        slim.set_weights(start)
+        fit(slim, training, objective, made, spec.epochs, twin=twin, callbacks=delivery.callbacks)
+    if started:
+        delivery.result(started)
 
 
 def measured(judge: Judge, model: keras.Model) -> tuple[str, float]:

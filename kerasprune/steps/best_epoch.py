@@ -1,8 +1,9 @@
-"""The best epoch of a fine-tuning, whose weights are handed over in place of the last one's."""
+"""What a fine-tuning hands over: the best of its epochs and of the steps before it, or the last."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -30,7 +31,7 @@ class BestEpoch(PruningCallback):
     def __init__(self, judge: Judge, slim: keras.Model) -> None:
         super().__init__()
         self._judge, self._slim = judge, slim
-        judge.metrics(slim)  # its step is traced here: penalties of the training are no part of the loss
+        judge.prepare(slim)  # its step is traced by now: penalties of the training are no part of the loss
 
     def begin(self) -> None:
         """Nothing is best yet."""
@@ -58,10 +59,41 @@ class BestEpoch(PruningCallback):
             variable.assign(notes[f"weight/{number}"])
         return int(notes["epoch"])
 
-    def delivered(self, steps: Sequence[StepReport]) -> StepReport:
+    def chosen(self, steps: Sequence[StepReport]) -> StepReport:
         """Returns the step whose model is handed over: the best; the last, if a schedule was part of it.
 
         Args:
             steps: The steps after the cut, the fine-tuning last.
         """
         return steps[-1] if self.used().notes["scheduled"] else self._judge.measure.best(steps)
+
+
+class Delivery:
+    """The choice of what a fine-tuning hands over.
+
+    Args:
+        deliver: `"best"`, by a judge that has examples; or `"last"`.
+        judge: The judge.
+        slim: The model that is trained, before it is.
+    """
+
+    def __init__(self, deliver: str, judge: Judge, slim: keras.Model) -> None:
+        self._judge, self._slim = judge, slim
+        best = deliver == "best" and judge.examples is not None
+        self.callbacks = [BestEpoch(judge, slim)] if best else []
+        self._before = slim.get_weights() if best else []
+
+    def result(self, earlier: Sequence[StepReport]) -> tuple[StepReport, StepReport]:
+        """Returns the step of fine-tuning, and the one whose model is handed over.
+
+        The slim model has the weights of the fine-tuning, or, if these are handed over, those that it had before.
+
+        Args:
+            earlier: The steps after the cut, that which the fine-tuning began with last.
+        """
+        epochs = [best.put_back() for best in self.callbacks]
+        tuned = replace(self._judge.step("fine-tuned", self._slim), epoch=epochs[0] if epochs else None)
+        chosen = self.callbacks[0].chosen([*earlier, tuned]) if self.callbacks else tuned
+        if earlier and chosen is earlier[-1]:
+            self._slim.set_weights(self._before)
+        return tuned, chosen

@@ -70,6 +70,11 @@ class Judge:
                 check_labels(twin, losses, batch[1])
             raise
 
+    def prepare(self, model: keras.Model) -> None:
+        """Makes what a model is measured by, as it is now, unless it was measured before."""
+        if model not in self._twins:
+            self.metrics(model)
+
     def worth(self, model: keras.Model) -> float:
         """Returns how good a model is by the measure, higher = better."""
         step = StepReport("", None, self.metrics(model))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import keras
@@ -34,7 +33,7 @@ from kerasprune.planning import plan as make_plan
 from kerasprune.plans import Plan
 from kerasprune.reconstruction.reconstruct import reconstruct as solve
 from kerasprune.steps import finetune
-from kerasprune.steps.best_epoch import BestEpoch
+from kerasprune.steps.best_epoch import Delivery
 from kerasprune.steps.judge import Judge, check_examples, nearer
 from kerasprune.steps.objective import Objective, of_model
 from kerasprune.steps.ready import remove
@@ -182,8 +181,7 @@ def prune(
         steps += [] if found is None else [found]
     if epochs:
         training = finetune.to_train_on(examples, seed)
-        before = slim.get_weights()
-        best = BestEpoch(judge, slim) if deliver == "best" else None
+        delivery = Delivery(deliver, judge, slim)
         finetune.seed_layers(slim, seed + defaults.SEED_OF_FINETUNING)
         finetune.fit(
             slim,
@@ -193,16 +191,12 @@ def prune(
             epochs,
             twin=taught(slim, dense, weight=finetune.teacher_weight(examples.labelled)) if distil else None,
             validation=None if validation is None else judged,
-            callbacks=[*callbacks, *([] if best is None else [best])],
+            callbacks=[*callbacks, *delivery.callbacks],
         )
-        epoch = None if best is None else best.put_back()
-        steps.append(replace(judge.step("fine-tuned", slim), epoch=epoch))
+        tuned, delivered = delivery.result(steps[1:])
+        steps.append(tuned)
         remarks += judge.measure.remarks(*steps[-2:])
-        delivered = steps[-1] if best is None else best.delivered(steps[1:])
-        if delivered is steps[-2]:
-            slim.set_weights(before)
-        elif delivered is not steps[-1]:
-            slim = removed
+        slim = removed if delivered is steps[1] else slim
     if model.compiled:
         compile_like(slim, model)
     kept = shares_of(cost(graph, plan), cost(graph))

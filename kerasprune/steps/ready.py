@@ -9,8 +9,6 @@ import keras
 
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
-from kerasprune.reconstruction.recalibrate import recalibrate
-from kerasprune.reconstruction.reconstruct import reconstruct
 from kerasprune.steps.judge import Judge, nearer
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.verification import Verdict, verify
@@ -31,10 +29,13 @@ def made_ready(
         seed: Of the positions of a reconstruction.
         slack: Of a reconstruction, see `kp.reconstruct`.
     """
-    if way == "recalibrated":
-        return recalibrate(slim, data, samples=samples)
     if way == "removed":
         return slim
+    from kerasprune.reconstruction.recalibrate import recalibrate
+    from kerasprune.reconstruction.reconstruct import reconstruct
+
+    if way == "recalibrated":
+        return recalibrate(slim, data, samples=samples)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of layers that stay as they were: the score says it
         solved = reconstruct(slim, judge.dense, plan, data, samples=samples, slack=slack, seed=seed)

@@ -17,7 +17,8 @@ SAMPLED = 10  # batches that are looked at
 GAIN = 0.1  # by how much another scale must be better to be named
 ERRORS = 3  # standard errors that it must be ahead by to be sure
 
-_PIXELS = {"x": lambda x: x, "x / 255": lambda x: x / 255, "x / 127.5 - 1": lambda x: x / 127.5 - 1}
+_AS_IS = "x"
+_SCALES = {_AS_IS: lambda x: x, "x / 255": lambda x: x / 255, "x / 127.5 - 1": lambda x: x / 127.5 - 1}
 
 
 def better_scale(accuracy: float, scales: Iterable[str], judged: Callable[[str], float]) -> tuple[str, float] | None:
@@ -69,11 +70,11 @@ def warn_of_scale(judge: Judge) -> None:
         return
 
     def judged(scale: str) -> float | None:
-        scaled = Examples((_PIXELS[scale](pixels.astype("float32")), labels[:number]), examples.batch)
+        scaled = Examples((_SCALES[scale](pixels.astype("float32")), labels[:number]), examples.batch)
         return accuracy_of(Judge(dense, judge.objective, scaled).metrics(dense))
 
-    accuracy = judged("x")
-    better = None if accuracy is None else better_scale(accuracy, _PIXELS, judged)
+    accuracy = judged(_AS_IS)
+    better = None if accuracy is None else better_scale(accuracy, _SCALES.keys() - {_AS_IS}, judged)
     if better is not None and is_sure(better[1], accuracy, len(pixels)):
         warn(
             f"The model is right for {accuracy:.0%} of the examples with pixels x of 0 … 255, and for {better[1]:.0%} "

@@ -10,11 +10,11 @@ from support.refusal import refusal
 
 import kerasprune as kp
 from kerasprune.files import read_rows
-from kerasprune.papers.meta_pruning import stage as meta_pruning
 from kerasprune.recipes import loader, runner
 from kerasprune.recipes.progress import Terminal
 from kerasprune.recipes.run_folder import RunFolder
 from kerasprune.registry import STAGES
+from kerasprune.steps.judge import Judge
 
 TEXT = """\
 name: tiny
@@ -54,7 +54,7 @@ def test_the_best_widths_are_the_plan_and_nothing_is_repeated(tmp_path, monkeypa
     monkeypatch.setattr(runner, "INTERMEDIATE", ())
     recipe, console = loader.parse(TEXT), Console(quiet=True)
     judged = Judged()
-    monkeypatch.setattr(meta_pruning, "worth", judged)
+    monkeypatch.setattr(Judge, "worth", lambda judge, model: judged(judge.metrics(model)))
     folder = RunFolder(runner.run(recipe, tmp_path / "whole", console=console))
     assert_best_is_taken(folder, judged.seen)
     cut, steps = RunFolder(tmp_path / "cut"), []
@@ -68,7 +68,7 @@ def test_the_best_widths_are_the_plan_and_nothing_is_repeated(tmp_path, monkeypa
 
     monkeypatch.setattr(Terminal, "on_train_batch_end", on_train_batch_end)
     judged = Judged(killed_at=3)
-    monkeypatch.setattr(meta_pruning, "worth", judged)
+    monkeypatch.setattr(Judge, "worth", lambda judge, model: judged(judge.metrics(model)))
     with pytest.raises(Killed):
         runner.run(recipe, cut.path, console=console)
     with pytest.raises(Killed):  # by the judge

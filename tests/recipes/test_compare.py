@@ -121,11 +121,11 @@ def test_nothing_is_run_twice(files, folder):
 @pytest.mark.thorough
 def test_switches(files, tmp_path, monkeypatch):
     """What reconstruction and distillation are given, and that what they return is what is judged and trained."""
-    calls, solved = [], []
+    calls, solved, solve = [], [], kp.reconstruct
 
     def reconstruct(slim, model, plan, data, samples, slack, seed):
         calls.append((len(list(data)), next(iter(data))[0].shape, samples, slack, plan.keep["first"]))
-        solved.append(kp.reconstruct(slim, model, plan, data, samples=samples, slack=slack, seed=seed))
+        solved.append(solve(slim, model, plan, data, samples=samples, slack=slack, seed=seed))
         solved.append(keras.models.clone_model(solved[0]))
         solved[1].set_weights(solved[0].get_weights())
         return solved[0]
@@ -136,7 +136,7 @@ def test_switches(files, tmp_path, monkeypatch):
         slim.layers[-1].bias.assign([-9.0, 9.0])
         return slim
 
-    monkeypatch.setattr("kerasprune.steps.ready.reconstruct", reconstruct)
+    monkeypatch.setattr("kerasprune.reconstruction.reconstruct.reconstruct", reconstruct)
     monkeypatch.setattr("kerasprune.distillation.student.distil", distil)
     taught = {**FINETUNE, "distil": {}}
     out = run(files, tmp_path / "out", ("l1",), seeds=1, controls=(), start="reconstructed", finetune=taught)
@@ -160,7 +160,7 @@ def test_a_reconstruction_that_harms_is_not_taken(files, tmp_path, monkeypatch):
 
     same = {"seeds": 1, "controls": (), "finetune": None}
     plain = rows(run(files, tmp_path / "plain", ("l1",), **same) / "runs.csv")[1]
-    monkeypatch.setattr("kerasprune.steps.ready.reconstruct", harmed)
+    monkeypatch.setattr("kerasprune.reconstruction.reconstruct.reconstruct", harmed)
     kept = rows(run(files, tmp_path / "out", ("l1",), **same, start="reconstructed") / "runs.csv")[1]
     assert (kept["removed"], kept["test"]) == (plain["removed"], plain["test"])
 

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import keras
 
 from kerasprune import callbacks
 from kerasprune.defaults import SEED_OF_FINETUNING
 from kerasprune.recipes.fit import train_stage
-from kerasprune.recipes.run_folder import NAMES
 from kerasprune.recipes.stages.context import Run, judge_after, say_delivered, write
+from kerasprune.steps.best_epoch import Delivery
 from kerasprune.steps.finetune import seed_layers
-from kerasprune.steps.judge import Judge
-
-if TYPE_CHECKING:
-    from kerasprune.steps.best_epoch import BestEpoch
 
 BEFORE = {"rebuild": "rebuilt", "reconstruct": "reconstructed"}
 """The stages after the cut that may have left a better model, and the names of theirs."""
@@ -33,26 +26,17 @@ def finetune(run: Run) -> None:
     holding = [] if masks is None else [callbacks.HoldMask(masks)]
     twin = run.student(model, run.model("dense"), run.plan_of()) if spec.distil else None
     judge = judge_after(run, "finetune", model)
-    best = _best_epoch(judge, model) if spec.deliver == "best" and judge.examples is not None else None
-    more = holding if best is None else [*holding, best]
+    delivery = Delivery(spec.deliver, judge, model)
     seed_layers(model, run.recipe.seed + SEED_OF_FINETUNING)
+    more = [*holding, *delivery.callbacks]
     train_stage(run, "finetune", model, spec, size=run.side("rebuilt"), twin=twin, more=more)
-    epoch = None if best is None else best.put_back()
+    steps = {name: step for name, step in run.folder.steps().items() if name in BEFORE}
     with run.console.status("measure finetune"):
-        tuned = replace(judge.step(NAMES["finetune"], model), epoch=epoch)
-    write(run, "finetune", tuned)
-    earlier = run.folder.steps()
-    steps = {**{name: earlier[name] for name in BEFORE if name in earlier}, "finetune": tuned}
-    chosen = tuned if best is None else best.delivered(list(steps.values()))
+        steps["finetune"], chosen = delivery.result(list(steps.values()))
+    write(run, "finetune", steps["finetune"])
     name = next(name for name, step in steps.items() if step is chosen)
     say_delivered(run, name, judge.measure.remarks(*list(steps.values())[-2:]) if len(steps) > 1 else [])
     run.save("slim", run.model(BEFORE[name]) if name in BEFORE else model)
-
-
-def _best_epoch(judge: Judge, model: keras.Model) -> BestEpoch:
-    from kerasprune.steps.best_epoch import BestEpoch
-
-    return BestEpoch(judge, model)
 
 
 def train(run: Run) -> None:

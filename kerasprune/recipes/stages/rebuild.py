@@ -6,7 +6,6 @@ from kerasprune.attaching.masks import apply_masks
 from kerasprune.errors import Key, PruneError
 from kerasprune.graph.trace import without
 from kerasprune.recipes.stages.context import Run, note, write
-from kerasprune.reconstruction.reconstruct import reconstruct as solve
 from kerasprune.reports.dependencies import described
 from kerasprune.steps.judge import nearer
 from kerasprune.steps.ready import remove
@@ -46,6 +45,8 @@ def reconstruct(run: Run) -> None:
 
     If that leads away from the dense outputs on validation examples, the kernels stay as they were.
     """
+    from kerasprune.reconstruction.reconstruct import reconstruct as solve  # a machine that most runs do without
+
     spec, slim = run.recipe.reconstruct, run.model("rebuilt")
     with run.console.status("reconstruct"):
         try:
