@@ -27,6 +27,7 @@ def held_out(examples: Examples, seed: int = 0) -> tuple[Examples, Examples] | N
 
     Example:
         >>> import numpy as np
+        >>> from kerasprune.data.examples import Examples
         >>> kept, tenth = held_out(Examples((np.arange(50.0), np.arange(50))))
         >>> len(kept.labels), len(tenth.labels), set(kept.labels) & set(tenth.labels)
         (45, 5, set())

@@ -14,6 +14,7 @@ import kerasprune as kp
 from kerasprune.distillation.soft_targets import kind_of
 
 T, WEIGHT = 4.0, 0.9
+ON_TENSORFLOW = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="replicas are TensorFlow's")
 
 
 def classifier(activation=None, width=8):
@@ -218,6 +219,7 @@ def test_the_ends_of_blocks_are_compared_channel_by_channel():
     assert found == pytest.approx(2.0 * expected, rel=1e-4)
 
 
+@ON_TENSORFLOW
 def test_replicas_share_every_part_of_the_loss(monkeypatch):
     """Gradients of replicas are summed: each has its share, penalties and features too, as in Keras."""
     keras.utils.set_random_seed(3)
@@ -286,6 +288,7 @@ print(max(np.abs(a - b).max() for a, b in zip(way(), two)))
 """
 
 
+@ON_TENSORFLOW
 @pytest.mark.thorough
 @pytest.mark.parametrize("way", ["greg", "polarization", "penalties", "distilled", "with_features"])
 def test_two_replicas_train_as_one_device(way):
