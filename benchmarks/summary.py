@@ -1,0 +1,225 @@
+"""The tables of `docs/benchmarks.md` and the picture of the README, made from the rows in `results`.
+
+    python benchmarks/summary.py            # writes both
+    python benchmarks/summary.py --check    # exits with 1 if a table of the page differs from its rows
+
+A table stands on the page between `<!-- rows: NAME -->` and `<!-- /rows -->`; NAME is a function of this file.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from equal_epochs_grid import RESULTS, TESTBEDS
+from equal_epochs_tables import column, difference, found_rows
+from rows import mean_std, read
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGE, PICTURE = DOCS / "benchmarks.md", DOCS / "images" / "accuracy.svg"
+TABLE = re.compile(r"(?<=<!-- rows: )(\w+)( -->\n)(.*?)(?=<!-- /rows -->)", re.DOTALL)
+
+HELPED = ", reconstructed, distilled"
+OURS = f"l1{HELPED}"
+PICKS = {
+    "l1": "kerasprune, L1",
+    "torch-pruning/group-l2": "Torch-Pruning, group L2",
+    "torch-pruning/taylor": "Torch-Pruning, Taylor",
+    "torch-pruning/lamp": "Torch-Pruning, LAMP",
+    "torch-pruning/fpgm": "Torch-Pruning, FPGM",
+    "torch-pruning/group-l1": "Torch-Pruning, group L1",
+    "torch-pruning/l1-first": "Torch-Pruning, L1 of the first layer",
+    "torch-pruning/bn-scale": "Torch-Pruning, BatchNorm scale",
+}
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a table in Markdown."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def tests(name: str, testbed: str = "resnet20") -> list[str]:
+    """Returns test accuracies of one way at every target, mean ± standard deviation and the number of seeds."""
+    bed = TESTBEDS[testbed]
+    found = found_rows(bed).get(name, {})
+    return [_with_number(column(found.get(str(target), []), "test")) for target in bed.targets]
+
+
+def _with_number(values: list[float]) -> str:
+    return f"{mean_std(values)} ({len(values)})" if values else "–"
+
+
+def equal_epochs() -> str:
+    """Test accuracy of picks, fine-tuned plainly and with reconstruction and distillation."""
+    heads = ["Picks", "Fine-tuning", *(f"{share:.3f} of the multiply–adds" for share in _shares())]
+    rows = [[said, "plain", *tests(picks)] for picks, said in PICKS.items()]
+    rows += [[said, "reconstructed, distilled", *tests(f"{picks}{HELPED}")] for picks, said in PICKS.items()]
+    measured = "l1, sensitivity, reconstructed, distilled"
+    rows += [["kerasprune, L1, measured widths", "reconstructed, distilled", *tests(measured)]]
+    return table(heads, rows)
+
+
+def _shares() -> list[float]:
+    """Returns the multiply–adds that our plans of the three targets keep."""
+    found = found_rows(TESTBEDS["resnet20"])[OURS]
+    return [statistics.mean(column(found[str(target)], "macs")) for target in TESTBEDS["resnet20"].targets]
+
+
+def equal_epochs_differences() -> str:
+    """Our accuracy minus that of Torch-Pruning's group L2, seed by seed, with the same fine-tuning."""
+    bed = TESTBEDS["resnet20"]
+    found, rival = found_rows(bed), "torch-pruning/group-l2"
+    heads = ["kerasprune L1 − Torch-Pruning group L2", *(f"{share:.3f}" for share in _shares())]
+    pairs = [
+        ("ours reconstructed and distilled, theirs plain", rival, OURS),
+        ("both plain", rival, "l1"),
+        ("both reconstructed and distilled", f"{rival}{HELPED}", OURS),
+    ]
+    rows = [[said, *(difference(found, a, b, str(target)) for target in bed.targets)] for said, a, b in pairs]
+    return table(heads, rows)
+
+
+def lean() -> str:
+    """Test accuracy on MobileNetV2 of half the width."""
+    ways = {
+        "l1": "one-shot L1, plain",
+        "l1, distilled": "distilled",
+        "l1, reconstructed": "reconstructed",
+        OURS: "reconstructed and distilled",
+        "l1, sensitivity, reconstructed, distilled": "… with measured widths",
+    }
+    heads = ["MobileNetV2 of half the width (dense: 80.8 %)", *map(str, TESTBEDS["mobilenet"].targets)]
+    return table(heads, [[said, *tests(way, "mobilenet")] for way, said in ways.items()])
+
+
+def untrained() -> str:
+    """Validation accuracy after removal, without training."""
+    found: dict[str, list[dict]] = {}
+    for row in read(RESULTS / "reconstruct.csv"):
+        if row["coupling"] == "tied":
+            found.setdefault(row["keep"], []).append(row)
+    order = sorted(found, reverse=True)
+    rows = [
+        [said, *(mean_std([float(row[name]) for row in found[keep]]) for keep in order)]
+        for name, said in (("folded", "constants folded, the weights kept as they are"), ("reconstructed",) * 2)
+    ]
+    return table(["Validation accuracy, multiply–adds kept", *order], rows)
+
+
+def greg() -> str:
+    """Test accuracy of growing penalties, trunk whole and trunk pruned."""
+    rows = read(RESULTS / "greg_schedules.csv")
+    bed = TESTBEDS["resnet20"]
+
+    def cell(method: str, keep: str) -> str:
+        values = [row for row in rows if (row["method"], row["picks"], row["keep"]) == (method, "l1", keep)]
+        fastest = min((int(row["every"]) for row in values), default=0) if "geometric" in method else 10
+        return _with_number([float(row["test"]) for row in values if int(row["every"]) == fastest])
+
+    heads = ["Trunk whole, channels kept inside the blocks", "0.3", "0.1"]
+    ways = {"one-shot": "one-shot L1, 4 epochs", "greg1-channel-geometric": "`GReg1(…).compressed`, 2 + 2 epochs"}
+    whole = table(heads, [[said, *(cell(way, keep) for keep in ("0.3", "0.1"))] for way, said in ways.items()])
+    found = found_rows(bed)
+    heads = ["Trunk pruned too, at equal multiply–adds", *(f"{share:.3f}" for share in _shares())]
+    plain = [["one-shot L1, 4 epochs", *tests("l1")], ["`GReg1(…).compressed`, 2 + 2 epochs", *tests("l1, greg1")]]
+    paired = ["difference, seed by seed", *(difference(found, "l1", "l1, greg1", str(t)) for t in bed.targets)]
+    return f"{whole}\n{table(heads, [*plain, paired])}"
+
+
+def polarization() -> str:
+    """Accuracy right after removal, the strength chosen for each method and target on these images."""
+    rows = read(RESULTS / "polarization_glyphs.csv")
+
+    def best(method: str, macs: str) -> str:
+        found: dict[str, list[float]] = {}
+        for row in rows:
+            if row["method"] == method and row["macs"] == macs:
+                found.setdefault(row["strength"], []).append(float(row["removed"]))
+        return _with_number(max(found.values(), key=statistics.mean))
+
+    ways = {"polarization": "polarization", "slimming": "network slimming", "none": "no penalty"}
+    rows_of = [[said, *(best(way, macs) for macs in ("0.7", "0.5"))] for way, said in ways.items()]
+    return table(["Validation accuracy right after removal, multiply–adds kept", "0.7", "0.5"], rows_of)
+
+
+def zeros() -> str:
+    """Test accuracy at equal numbers of parameters, beside zeros anywhere."""
+    bed = TESTBEDS["resnet20"]
+    theirs = [f"{float(row['test']):.1f} (1)" for row in read(RESULTS / "equal_parameters_tfmot.csv")]
+    heads = ["Equal parameters", *(row["params"] for row in read(RESULTS / "equal_parameters_tfmot.csv"))]
+    ours = tests(OURS)
+    assert len(theirs) == len(bed.targets)
+    rows = [["tensorflow-model-optimization, zeros anywhere, all multiply–adds remain", *theirs]]
+    return table(heads, [*rows, ["kerasprune, L1, reconstructed and distilled, channels removed", *ours]])
+
+
+def architectures() -> str:
+    """Pruning every architecture of `keras.applications` to half of its multiply–adds."""
+    rows = read(RESULTS / "zoo.csv")
+    errors = [float(row["error"]) for row in rows]
+    loads = sum(row["loads"] == "yes" for row in rows)
+    values = [str(len(rows)), f"{max(errors):.1e}", str(loads)]
+    return table(["Architectures pruned", "largest relative difference of logits", "load without kerasprune"], [values])
+
+
+def speed() -> str:
+    """Processor time of pruning beside Torch-Pruning."""
+    rows = read(RESULTS / "torch_pruning.csv")
+    cells = [[row["architecture"], row["trace_ratio"], row["all_ratio"]] for row in rows]
+    return table(["Processor time ÷ Torch-Pruning's", "coupling", "coupling, plan, rebuild"], cells)
+
+
+def picture() -> None:
+    """Draws test accuracy over the multiply–adds kept: ours, theirs plain, theirs with the same help."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams.update({"svg.hashsalt": "kerasprune", "font.size": 12, "svg.fonttype": "none"})
+    import matplotlib.pyplot as plt
+
+    bed = TESTBEDS["resnet20"]
+    found = found_rows(bed)
+    rival = "torch-pruning/group-l2"
+    lines = [
+        ("kerasprune: pruned, reconstructed, distilled", OURS, "#2f7fd1", "o", "-", -0.004),
+        ("Torch-Pruning's choice of channels, the same help", f"{rival}{HELPED}", "#8b949e", "s", "--", 0.004),
+        ("Torch-Pruning's choice of channels, plain fine-tuning", rival, "#c8741a", "^", "-", 0.0),
+    ]
+    figure, axes = plt.subplots(figsize=(7.5, 4.2))
+    for said, name, colour, marker, style, shift in lines:
+        cells = [found[name][str(target)] for target in bed.targets]
+        x = [100 * (share + shift) for share in _shares()]
+        scores = [column(rows, "test") for rows in cells]
+        means = [statistics.mean(each) for each in scores]
+        spreads = [statistics.stdev(each) if len(each) > 1 else 0 for each in scores]
+        axes.errorbar(x, means, spreads, label=said, color=colour, marker=marker, linestyle=style, capsize=4, lw=2)
+    axes.axhline(92.9, color="#767e87", lw=1, ls=":")
+    axes.text(54.5, 92.95, "unpruned: 92.9 %", ha="right", va="bottom", color="#767e87", fontsize=11)
+    axes.set(xlabel="multiply–adds kept (%)", ylabel="test accuracy (%)", ylim=(85, 93.8), xlim=(4, 55))
+    axes.legend(loc="lower right", frameon=False, fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(PICTURE, bbox_inches="tight", metadata={"Date": None})
+
+
+def written(text: str) -> str:
+    """Returns the page with every table made anew from its rows."""
+    return TABLE.sub(lambda match: f"{match[1]}{match[2]}{globals()[match[1]]()}", text)
+
+
+def main() -> int:
+    """Writes the page and the picture, or compares the page with the rows."""
+    before = PAGE.read_text(encoding="utf-8")
+    now = written(before)
+    if "--check" in sys.argv[1:]:
+        return int(now != before)
+    PAGE.write_text(now, encoding="utf-8")
+    picture()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
