@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 PHRASES = {
     r"\b(?:Returns|Says|Takes|Counts) what\b": "Returns the …, with a noun",
     r"\bwhat (?:stays|goes|is kept|is asked|is made of)\b": "the channels kept, the target, the result of",
-    r"\bwhere (?:there (?:is|are|was|were)|it (?:is|has)|they (?:are|have)|nothing|none)\b": "if there is, if it is, …",
+    r"\bwhere (?:there (?:is|are|was|were)|nothing|none)\b": "if there is, if nothing, …",
     r"(?:`None`|nothing|none|empty) where\b": "`None` if",
     r"\b(?:goes|go) first\b": "is pruned first",
     r"\bby chance\b": "at random",
