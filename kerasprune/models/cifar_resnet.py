@@ -23,7 +23,7 @@ def resnet_cifar(
 ) -> keras.Model:
     """Builds a CIFAR residual network.
 
-    A block computes `relu(shortcut(x) + bn2(conv2(relu(bn1(conv1(x))))))`. Where a stage begins, the image
+    A block computes `relu(shortcut(x) + bn2(conv2(relu(bn1(conv1(x))))))`. At the start of a stage the image
     side halves and the channels double. The `"identity"` shortcut (option A) takes every second pixel, puts
     zero channels around the old ones, half before and half after, and has no weights. The `"projection"`
     shortcut (option B) is a 1×1 convolution with BatchNorm there, and the identity elsewhere. BatchNorm has
@@ -41,9 +41,6 @@ def resnet_cifar(
 
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.
-
-    Raises:
-        PruneError: An argument is out of its range.
 
     Example:
         >>> resnet_cifar(20, input_shape=(32, 32, 3)).count_params()

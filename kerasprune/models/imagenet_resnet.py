@@ -34,9 +34,6 @@ def resnet_imagenet(
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.
 
-    Raises:
-        PruneError: An argument is out of its range.
-
     Example:
         >>> resnet_imagenet(18, input_shape=(224, 224, 3)).get_layer("stage4_block2_add").output.shape
         (None, 7, 7, 512)
@@ -61,7 +58,7 @@ def resnet_imagenet(
 def _block(
     parts: Parts, x: keras.KerasTensor, filters: int, expansion: int, strides: int, name: str
 ) -> keras.KerasTensor:
-    """Returns a basic block where channels are not expanded, else a bottleneck block."""
+    """Returns a basic block if channels are not expanded, else a bottleneck block."""
     shortcut, outputs = x, filters * expansion
     if strides > 1 or x.shape[-1] != outputs:
         shortcut = parts.convolution(x, outputs, 1, f"{name}_shortcut_conv", strides)
