@@ -67,12 +67,11 @@ def _block(
     parts: Parts, x: keras.KerasTensor, filters: int, strides: int, shortcut: str, name: str
 ) -> keras.KerasTensor:
     branch = parts.unit(x, filters, 3, name, 1, strides)
-    branch = parts.norm(parts.convolution(branch, filters, 3, f"{name}_conv2"), f"{name}_bn2")
+    branch = parts.normed(branch, filters, 3, name, 2)
     if strides > 1 and shortcut == "identity":
         x = _subsample_and_pad(x, filters, strides, name=f"{name}_shortcut")
     elif strides > 1:
-        x = parts.convolution(x, filters, 1, f"{name}_shortcut_conv", strides)
-        x = parts.norm(x, f"{name}_shortcut_bn")
+        x = parts.normed(x, filters, 1, f"{name}_shortcut", strides=strides)
     x = keras.layers.Add(name=f"{name}_add")([x, branch])
     return parts.relu(x, f"{name}_relu2")
 

@@ -88,8 +88,7 @@ def _block(
     if expansion > 1:
         branch = parts.unit(x, x.shape[-1] * expansion, 1, f"{name}_expand")
     branch = parts.activated(_depthwise(parts, branch, strides, f"{name}_depthwise_conv"), f"{name}_depthwise")
-    branch = parts.convolution(branch, filters, 1, f"{name}_project_conv")
-    branch = parts.norm(branch, f"{name}_project_bn")
+    branch = parts.normed(branch, filters, 1, f"{name}_project")
     if strides > 1 or x.shape[-1] != filters:
         return branch
     return keras.layers.Add(name=f"{name}_add")([x, branch])

@@ -83,8 +83,14 @@ class Parts:
     def unit(
         self, x: keras.KerasTensor, filters: int, kernel: int, name: str, number: int | str = "", strides: int = 1
     ) -> keras.KerasTensor:
-        """Returns `relu(bn(conv(x)))`; its layers are called `{name}_conv{number}`, and as those of `activated`."""
-        return self.activated(self.convolution(x, filters, kernel, f"{name}_conv{number}", strides), name, number)
+        """Returns `relu(bn(conv(x)))`; its layers are called as those of `normed`, and `{name}_relu{number}`."""
+        return self.relu(self.normed(x, filters, kernel, name, number, strides), f"{name}_relu{number}")
+
+    def normed(
+        self, x: keras.KerasTensor, filters: int, kernel: int, name: str, number: int | str = "", strides: int = 1
+    ) -> keras.KerasTensor:
+        """Returns `bn(conv(x))`; its layers are called `{name}_conv{number}` and `{name}_bn{number}`."""
+        return self.norm(self.convolution(x, filters, kernel, f"{name}_conv{number}", strides), f"{name}_bn{number}")
 
     def dense_relu(self, x: keras.KerasTensor, units: int, name: str) -> keras.KerasTensor:
         """Returns `relu(dense(x))`."""
