@@ -357,6 +357,7 @@ models = Registry(
         "vgg_cifar": "kerasprune.models.cifar_vgg:vgg_cifar",
         "wide_resnet": "kerasprune.models.cifar_wide_resnet:wide_resnet",
     },
+    base="keras:Model",
 )
 
 schedules = Registry(

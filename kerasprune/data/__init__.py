@@ -1,4 +1,4 @@
-"""Examples: a user's, in any form that `fit` takes; images by name. TensorFlow is imported when images are loaded."""
+"""Data: a user's own examples in any form that `fit` takes, and images by name (these need TensorFlow)."""
 
 from kerasprune.registry import lazy
 

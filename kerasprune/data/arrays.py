@@ -15,6 +15,7 @@ import tensorflow as tf
 from kerasprune.data import scaling
 from kerasprune.data.epochs import epochs
 from kerasprune.data.folder import PARTS, SPLITS, part_of
+from kerasprune.data.forms import as_numpy
 from kerasprune.data.refusals import finite_faults, length_faults
 from kerasprune.data.sources import Images
 from kerasprune.data.splits import SplitExamples
@@ -22,9 +23,9 @@ from kerasprune.errors import PruneError, raise_faults
 from kerasprune.files.arrays import read_array, read_arrays
 from kerasprune.files.reading import existing
 
-SHARE = 10  # where a file has a test part but no validation part, a tenth of the training part is held out
+SHARE = 10  # a tenth of the training part is held out if a file has a test part but no validation part
 TARGETS = "y"
-LIKELY = ("0..1", "-1..1")  # what models are trained on, beside the pixels as they are
+LIKELY = ("0..1", "-1..1")  # scales that models are commonly trained on, besides raw pixels
 _NUMBERS, _TEXTS = "biuf", "US"  # kinds of NumPy's types
 Inputs = np.ndarray | dict[str, np.ndarray]
 Tensors = tf.Tensor | dict[str, tf.Tensor]
@@ -33,7 +34,7 @@ Scaler = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class ArrayRows(Images):
-    """Examples in memory, reached by number.
+    """Examples in memory, indexed by number.
 
     Args:
         inputs: Array of shape (count, …), or such arrays by the name of the model's input.
@@ -49,65 +50,70 @@ class ArrayRows(Images):
         return len(tf.nest.flatten(self.inputs)[0])
 
     def part(self, numbers: np.ndarray) -> ArrayRows:
-        """Returns some of the examples."""
+        """Returns the examples of these numbers."""
         return self.changed(lambda array: array[numbers])
 
     def held(self) -> ArrayRows:
-        """Returns the examples as tensors, which every data set made of them shares; an array would be copied."""
-        with tf.device("CPU"):  # also where there is a GPU: its memory is for the model
+        """Returns the examples as tensors, which all data sets share; each would copy an array."""
+        with tf.device("CPU"):  # the memory of a GPU is for the model
             return self.changed(tf.constant)
 
     def decode(self, record: tf.Tensor) -> tuple[Any, tf.Tensor]:
-        """Returns the inputs and the target of a number; where there are no targets, the number stands for it."""
+        """Returns the inputs and the target of a number; without targets, the number itself."""
         with tf.device("CPU"):
             found = self.changed(lambda array: tf.gather(array, record))
             return found.inputs, record if found.targets is None else found.targets
 
     def changed(self, change: Callable[[Any], Any]) -> ArrayRows:
-        """Returns what becomes of every array; where there are no targets, there are none."""
+        """Applies a function to every array."""
         nests = (self.inputs, self.targets)
-        return ArrayRows(*(tf.nest.map_structure(lambda x: None if x is None else change(x), nest) for nest in nests))
+        return ArrayRows(*keras.tree.map_structure(change, nests, none_is_leaf=False))
 
 
 def batches_of(parts: tuple, batch: int, seed: int) -> tf.data.Dataset:
-    """Returns batches to train on of arrays in memory, in the order that a file of them would have.
+    """Returns training batches of arrays in memory, in the same order as those of a `.npz` file.
 
     Args:
-        parts: Arrays, or nests of them, as `fit` takes them: inputs, and targets and weights if there are any.
+        parts: Arrays, or nests of them, as `fit` takes them: inputs, and optionally targets and weights.
         batch: Examples per batch.
-        seed: Decides the order of every epoch.
+        seed: Determines the order of every epoch.
     """
     parts = tuple(keras.tree.map_structure(_plain, _without_lists(each)) for each in parts)
-    rows = ArrayRows(parts[0], parts[1:] or None).held()
-    made = epochs(rows, lambda x, *_: x, batch=min(batch, rows.count or 1), seed=seed, name=f"arrays {seed}")
+    made = _shuffled(ArrayRows(parts[0], parts[1:] or None).held(), lambda x: x, batch, seed, "arrays")
     return made.map(lambda x, rest: (x, *rest) if len(parts) > 1 else (x,))
 
 
+def _shuffled(rows: ArrayRows, scale: Scaler, batch: int, seed: int, name: str) -> tf.data.Dataset:
+    batch = min(batch, rows.count or 1)
+    return epochs(rows, lambda x, *_: scale(x), batch=batch, seed=seed, name=f"{name} {seed}")
+
+
 def _without_lists(nest: Any) -> Any:
-    """Returns a nest of arrays with tuples for lists, which tf.data would take for arrays."""
+    """Replaces lists in a nest by tuples, since tf.data takes lists for arrays."""
     if isinstance(nest, list | tuple):
         return tuple(map(_without_lists, nest))
     return {name: _without_lists(each) for name, each in nest.items()} if isinstance(nest, Mapping) else nest
 
 
 def _plain(array: Any) -> Any:
-    """Returns an array as a model takes it: real numbers in 32 bits."""
-    array = keras.ops.convert_to_numpy(array) if keras.ops.is_tensor(array) else np.asarray(array)
+    """Returns a NumPy array, float64 as float32."""
+    array = as_numpy(array)
     return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
 def arrays(path: Path) -> SplitExamples:
-    """Returns the examples of a `.npz` file, which is read here, once.
+    """Reads the examples of a `.npz` file.
 
-    It holds `x` and `y`, or for several inputs an array by the name of each and `y`: divided 80 : 10 : 10 by a fixed
-    permutation; without `y`, or as a `.npy` file, they have no targets. Or it holds `x_train`, `y_train`, `x_test`,
-    `y_test`, and `x_val`, `y_val` unless a tenth of the training examples is to be held out.
+    The file holds `x` and `y`, or for several inputs an array by the name of each and `y`; these are split 80 : 10 : 10
+    by a fixed permutation. Without `y`, or in a `.npy` file, examples have no targets. Or it holds `x_train`,
+    `y_train`, `x_test`, `y_test`, and optionally `x_val`, `y_val`; by default a tenth of the training examples is held
+    out.
 
     Args:
         path: The file.
 
     Raises:
-        PruneError: It is no such file, its arrays do not fit each other, some would be left out, or they hold Python
+        PruneError: The file cannot be read, its arrays differ in length, some would not be used, or they hold Python
             objects.
     """
     splits = {split: rows.held() for split, rows in _splits(path, read(path)).items()}
@@ -117,9 +123,7 @@ def arrays(path: Path) -> SplitExamples:
     def make(split: str, batch: int, seed: int, scale: str) -> tf.data.Dataset:
         rows, ready = splits[split], scaled(scale)
         if split == "train":
-            made = epochs(
-                rows, lambda x, *_: ready(x), batch=min(batch, rows.count or 1), seed=seed, name=f"{path} {seed}"
-            )
+            made = _shuffled(rows, ready, batch, seed, str(path))
         else:
             decoded = rows.in_order().map(rows.decode, num_parallel_calls=tf.data.AUTOTUNE)
             made = decoded.map(lambda x, y: (ready(x), y)).batch(batch)
@@ -129,11 +133,7 @@ def arrays(path: Path) -> SplitExamples:
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Returns the arrays of a `.npz` file by name; that of a `.npy` file is called `x`.
-
-    Raises:
-        PruneError: There is no such file, or it is damaged, or it holds Python objects.
-    """
+    """Returns the arrays of a `.npz` file by name; that of a `.npy` file is called `x`."""
     path = existing(path, "a .npz or .npy file")
     if path.suffix == ".npz":
         return read_arrays(path, "a .npz file of numbers or texts, as np.savez(path, x=…, y=…) writes it,")
@@ -160,7 +160,7 @@ def _splits(path: Path, found: Mapping[str, np.ndarray]) -> dict[str, ArrayRows]
     if unread:
         raise PruneError(
             f"Expected either x and y, divided here, or one pair for each split. Received: {path} with "
-            f"{', '.join(unread)} beside {', '.join(wanted)}. Write only those that are meant."
+            f"{', '.join(unread)} beside {', '.join(wanted)}. Write only the arrays that are needed."
         )
     splits = {split: _checked(path, found[f"x_{part}"], found[f"y_{part}"]) for split, part in named.items()}
     if "validation" not in splits:
@@ -181,21 +181,20 @@ def _checked(path: Path, inputs: Inputs, targets: np.ndarray | None) -> ArrayRow
         faults.append(f"Expected numbers as targets. Received: an array of {targets.dtype}. Number the classes from 0.")
     faults += length_faults([each.shape for each in named.values()], [each.shape for each in beside.values()])
     faults += [fault for name, each in (named | beside).items() for fault in finite_faults(name, each)]
-    raise_faults(f"The arrays of {path} cannot be taken:", faults)
+    raise_faults(f"Invalid arrays in {path}:", faults)
     return ArrayRows(inputs, targets).changed(lambda x: x.astype(np.float32) if x.dtype.kind == "f" else x)
 
 
 def scaler(training: Inputs, scale: str, name: str) -> Scaler:
-    """Returns a function that brings pixels to a scale; numbers that are no pixels stay as they are.
+    """Returns a function that scales pixels; inputs other than one uint8 array are not changed.
 
     Args:
-        training: Array or arrays of the training examples, whose pixels by channel `"standardise"` goes by; an array
-            of uint8 holds pixels.
+        training: Inputs of the training examples, whose mean and standard deviation by channel `"standardise"` uses.
         scale: One of `SCALES`.
-        name: Where they come from.
+        name: The source of the inputs, for messages.
 
     Raises:
-        PruneError: A scale is asked for where there are no pixels.
+        PruneError: A scale is given, but the inputs are not pixels.
     """
     pixels = _are_pixels(training)
     if not pixels and scale == "none":
@@ -204,7 +203,7 @@ def scaler(training: Inputs, scale: str, name: str) -> Scaler:
         raise PruneError(
             f"Expected pixels, an array x of uint8, beside --scale {scale}. Received: {name} with "
             f"{', '.join(sorted({str(each.dtype) for each in tf.nest.flatten(training)}))}. Leave --scale out: other "
-            "numbers are taken as they are."
+            "numbers are not scaled."
         )
     if scale == "imagenet" and training.shape[-1] != 3:
         raise PruneError(f"Expected images of three channels for --scale imagenet. Received: {training.shape}.")

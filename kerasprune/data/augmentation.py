@@ -1,9 +1,8 @@
-"""Augmentations: one image and a seed in, one image of the wanted size out.
+"""Augmentations: pure functions `(image, size, seed) -> image`.
 
-Every augmentation is a pure function `(image, size, seed) -> image`. The image is a standardised float32
-image of shape (height, width, 3), so that 0 is the data set's mean colour; the seed holds the two int64
-of a stateless random operation. The size is a number, or a scalar int32 tensor where it changes from epoch to epoch.
-One that can resize without antialiasing has a keyword `antialias` besides.
+The image is a standardised float32 image of shape (height, width, 3), so that 0 is the data set's mean colour; the
+seed holds the two int64 of a stateless random operation. The size is a number, or a scalar int32 tensor if it changes
+from epoch to epoch. An augmentation that can resize without antialiasing also has a keyword `antialias`.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from collections.abc import Callable
 import tensorflow as tf
 
 Augmentation = Callable[[tf.Tensor, int | tf.Tensor, tf.Tensor], tf.Tensor]
-# These mirror the image, which letters and digits do not survive.
+# These mirror the image, which changes the class of letters and digits.
 MIRRORING = frozenset({"crop_flip", "inception"})
 
 
 def resize(image: tf.Tensor, size: int | tf.Tensor, *, antialias: bool = True) -> tf.Tensor:
-    """Returns the middle square at `size` x `size`: bilinear, where it shrinks with antialiasing or without."""
+    """Resizes the middle square to `size` x `size`: bilinear, with antialiasing or without if it shrinks."""
     height, width = tf.shape(image)[0], tf.shape(image)[1]
     side = tf.minimum(height, width)
     middle = tf.slice(image, [(height - side) // 2, (width - side) // 2, 0], [side, side, 3])
@@ -28,7 +27,7 @@ def resize(image: tf.Tensor, size: int | tf.Tensor, *, antialias: bool = True) -
 def resize_and_crop(
     image: tf.Tensor, size: int | tf.Tensor, fraction: float = 1.0, *, antialias: bool = True
 ) -> tf.Tensor:
-    """Resizes the shorter side to `size / fraction` and takes the middle `size` x `size`: 256 and 224 at 0.875."""
+    """Resizes the shorter side to `size / fraction` and crops the middle `size` x `size`: 256 and 224 at 0.875."""
     if fraction == 1:
         return resize(image, size, antialias=antialias)
     shape = tf.shape(image)[:2]
@@ -46,7 +45,7 @@ def crop(image: tf.Tensor, size: int | tf.Tensor, seed: tf.Tensor, *, antialias:
 
 
 def crop_flip(image: tf.Tensor, size: int | tf.Tensor, seed: tf.Tensor, *, antialias: bool = True) -> tf.Tensor:
-    """As `crop`, then mirrors every other image: the usual training on CIFAR."""
+    """Crops as `crop`, then mirrors every other image: the usual augmentation for CIFAR."""
     where, mirrored = tf.unstack(tf.random.split(seed, 2))
     return tf.image.stateless_random_flip_left_right(crop(image, size, where, antialias=antialias), mirrored)
 

@@ -1,4 +1,4 @@
-"""The batches that criteria read, labelled or not: checked against the model before anything is computed from them."""
+"""Batches for criteria, labelled or not, checked against the model."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from kerasprune.data.forms import batches_of, parts_of, whole
-from kerasprune.data.refusals import Shape, check_arrays, check_ends, check_found, check_given, length_faults
+from kerasprune.data.forms import parts_of, whole
+from kerasprune.data.refusals import Shape, beside_faults, check_arrays, check_ends, check_found, check_given
 from kerasprune.data.signature import Signature, inputs_of, leaves_side_free, signature_of
 from kerasprune.errors import PruneError, raise_faults
 
-_BATCH = 32  # examples at a time, of arrays that are given whole
+_BATCH = 32  # examples per batch of whole arrays
 
 
 class Batch(NamedTuple):
-    """Inputs, labels and weights of some examples, as `model.fit` takes them; without weights these are `None`."""
+    """Inputs, labels and sample weights (or `None`) of some examples, as `model.fit` takes them."""
 
     inputs: Any
     labels: Any
@@ -32,17 +32,17 @@ class Batch(NamedTuple):
 
 
 def batches(data: Any, model: keras.Model, most: int | None = None) -> Iterator[Batch]:
-    """Yields the batches of a data set, of which the first is checked against the model.
+    """Yields labelled batches; the first is checked against the model.
 
     Args:
         data: Batches of `(inputs, labels)` or `(inputs, labels, weights)`: a `tf.data.Dataset`, a
-            `keras.utils.PyDataset`, a list, or anything that yields them; or one such tuple of whole arrays, of which
-            32 examples are taken at a time.
-        model: The model that they are for.
-        most: How many examples are read; the last batch is cut. Defaults to `None`, all.
+            `keras.utils.PyDataset`, a list, or anything that yields them; or one such tuple of whole arrays, which is
+            split into batches of 32.
+        model: The model.
+        most: Largest number of examples; the last batch is cut. Defaults to `None`, all.
 
     Raises:
-        PruneError: There are none, they do not end, they have no labels, or the inputs are not those of the model.
+        PruneError: The data are empty, endless or unlabelled, or do not fit the inputs of the model.
 
     Example:
         >>> import keras, numpy as np
@@ -66,24 +66,16 @@ def batches(data: Any, model: keras.Model, most: int | None = None) -> Iterator[
 
 
 def every_batch(data: Any, model: keras.Model) -> Iterator[Batch]:
-    """Yields the batches of data, of which the first is checked: `batches` of data that may have no end, or be empty.
-
-    Args:
-        data: As for `batches`.
-        model: The model that they are for.
-
-    Raises:
-        PruneError: They have no labels, or the inputs are not those of the model.
-    """
+    """Yields labelled batches as `batches` does, also of endless or empty data."""
     check_given(data)
     signature = inputs_of(model)
     number = len(signature.inputs)
-    given = whole(data, number)
-    for place, parts in enumerate([given] if given else (parts_of(batch, number) for batch in batches_of(data))):
+    split = whole(data, number) is not None
+    for place, parts in enumerate(parts_of(data, number)):
         batch = _batch(parts, signature)
         if not place:
             _check(batch, signature)
-        if given:
+        if split:
             yield from (_part(batch, slice(begin, begin + _BATCH)) for begin in range(0, batch.size, _BATCH))
         else:
             yield batch
@@ -91,13 +83,13 @@ def every_batch(data: Any, model: keras.Model) -> Iterator[Batch]:
 
 def _part(batch: Batch, examples: slice) -> Batch:
     def part(array: Any) -> Any:
-        return array[examples] if len(array.shape) else array  # one weight for all examples
+        return array[examples] if len(array.shape) else array  # a scalar weight is for all examples
 
     return Batch(*tree.map_structure(part, tuple(batch), none_is_leaf=False))
 
 
 def _batch(parts: tuple, signature: Signature) -> Batch:
-    """Returns `(inputs, labels, weights)` as a batch; inputs by name in the nest that the model is called with."""
+    """Returns the parts as a batch; a dict of inputs is packed into the nest that the model takes."""
     if len(parts) in (2, 3):
         inputs, *beside = parts
         if isinstance(inputs, Mapping):
@@ -117,11 +109,10 @@ def _array(x: Any) -> Any:
 
 
 def _check(batch: Batch, signature: Signature) -> None:
-    """Refuses a batch whose inputs do not fit the model, or whose labels and weights do not fit the inputs."""
+    """Raises if inputs do not fit the model, or labels and weights do not fit the inputs."""
     inputs = [array.shape for array in signature.checked(batch.inputs)]
-    faults = length_faults(inputs, _shapes(batch.labels))
-    faults += length_faults(inputs, [shape for shape in _shapes(batch.weights) if shape], "sample weights")
-    raise_faults("The data do not fit each other:", faults)
+    weights = [shape for shape in _shapes(batch.weights) if shape]
+    raise_faults("Invalid data:", beside_faults(inputs, _shapes(batch.labels), weights))
 
 
 def _shapes(nest: Any) -> list[Shape]:
@@ -129,29 +120,29 @@ def _shapes(nest: Any) -> list[Shape]:
 
 
 FlatInputs = list[np.ndarray]
-"""Some examples: an array for every input of a model, in flat order."""
+"""Some examples: one array per input of a model, in flat order."""
 Batches = list[FlatInputs]
-"""Batches of examples; each is one array for every input of a model, in flat order."""
+"""Batches of examples: for each, one array per input of a model, in flat order."""
 
 _EXAMPLES_AT_ONCE = 128
-_NUMBERS_AT_ONCE = 2**22  # of inputs: larger examples come in smaller batches
+_NUMBERS_AT_ONCE = 2**22  # entries per batch: larger examples come in smaller batches
 
 
 def example_batches(model: keras.Model, data: Any, samples: int) -> Batches:
     """Returns the first examples of data, without labels.
 
     Args:
-        model: The model that takes them.
+        model: The model.
         data: An array or a table of pandas, or a tuple, list or dict of these for several inputs; or batches: a
-            `tf.data` data set, a data loader, a generator or a list, each batch being inputs or `(inputs, labels, …)`.
-            Labels are not looked at.
-        samples: How many examples are taken at most.
+            `tf.data` data set, a data loader, a generator or a list, of inputs or `(inputs, labels, …)`. Labels are
+            ignored.
+        samples: Largest number of examples.
 
     Returns:
-        Batches of at most 128 examples: an array for every input, in flat order and in the type the model takes.
+        Batches of at most 128 examples: one array per input, in flat order and in the type that the model takes.
 
     Raises:
-        PruneError: The data do not fit the inputs, hold nothing, or something that is not a number.
+        PruneError: The data do not fit the inputs, are empty, or hold something that is not a number.
     """
     parts: list[FlatInputs] = []
     count = 0
@@ -165,7 +156,7 @@ def example_batches(model: keras.Model, data: Any, samples: int) -> Batches:
 
 
 def flat_inputs(signature: Signature, data: Any) -> Iterator[FlatInputs]:
-    """Yields the inputs of data as they are given, whole arrays at once: checked, and in the types the model takes.
+    """Yields the inputs of data, whole arrays at once: checked, and in the types that the model takes.
 
     Args:
         signature: The inputs of the model.
@@ -175,25 +166,23 @@ def flat_inputs(signature: Signature, data: Any) -> Iterator[FlatInputs]:
         PruneError: The data do not fit the inputs, or hold something that is not a number.
     """
     check_given(data)
-    number = len(signature.inputs)
-    given = whole(data, number)
-    for parts in (parts_of(batch, number) for batch in batches_of(data)) if given is None else [given]:
-        yield signature.cast(signature.checked(parts[0]))
+    for inputs, *_ in parts_of(data, len(signature.inputs)):
+        yield signature.cast(signature.checked(inputs))
 
 
 def image_side(model: keras.Model, batches: Batches) -> int | None:
-    """Returns the image side of examples for a model that leaves its own free; `None` for any other.
+    """Returns the image side of examples if the model's own is free, else `None`.
 
     Args:
-        model: The model that takes them.
-        batches: What `example_batches` has returned.
+        model: The model.
+        batches: Examples, from `example_batches`.
     """
     first = batches[0][0]
     return first.shape[1] if leaves_side_free(model) and first.ndim == 4 else None
 
 
 def _regrouped(parts: Batches) -> Iterator[FlatInputs]:
-    """Yields the same examples in batches that fit into memory; only what is of one shape is put together."""
+    """Yields the same examples in smaller batches, which fit into memory."""
     for batch in parts:
         numbers = sum(prod(array.shape[1:]) for array in batch if len(array))
         size = min(_EXAMPLES_AT_ONCE, max(_NUMBERS_AT_ONCE // max(numbers, 1), 1))

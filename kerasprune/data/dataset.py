@@ -1,8 +1,10 @@
-"""`load`: from the name of a data set to the batches that `model.fit` takes."""
+"""`load`: the batches of a named data set for `model.fit`."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from kerasprune.data.augmentation import MIRRORING, Augmentation, resize, resize
 from kerasprune.data.epochs import epochs, rest_of_epoch
 from kerasprune.data.lookup import find
 from kerasprune.data.scaling import CHANNELS, SCALES, DataInfo, normalised, rescaled
+from kerasprune.data.sources import Images, Source
 from kerasprune.errors import choice_faults, extras, fraction_faults, nearest, raise_faults
 from kerasprune.registry import augmentations
 
@@ -37,40 +40,39 @@ def load(
 ) -> tf.data.Dataset:
     """Returns a split of a data set as batches of standardised images and labels.
 
-    An image is cropped to its middle square, resized bilinearly (with antialiasing where it shrinks, unless told not
-    to), and standardised by channel: `(image / 255 - mean) / std` with the constants of `info(name)`; or `scale` says
-    else.
+    An image is cropped to its middle square, resized bilinearly (by default with antialiasing if it shrinks), and
+    standardised by channel: `(image / 255 - mean) / std` with the constants of `info(name)`, unless `scale` is given.
 
     The training split is shuffled and augmented anew in every epoch; both depend on `(seed, epoch)` alone,
-    whatever other random seeds are set. All its batches are full: what is left over is dropped. The other
-    splits come in stored order, the last batch as large as it turns out.
+    whatever other random seeds are set. All its batches are full; the remainder is dropped. The other splits come in
+    stored order, and their last batch may be smaller.
 
     Args:
         name: One of `names()`, `"tfds:<name>"` for any image classification set of tensorflow-datasets,
             `"generated:<classes>"` for noise, or the path of a folder with `<split>/<class>/*.png|jpg` or
             `<class>/*.png|jpg`.
         size: Height and width in pixels. Defaults to 32.
-        batch: Images a batch. Defaults to 128.
-        split: `"train"`, `"validation"`, `"test"`, or what else the data set has. Defaults to `"train"`.
+        batch: Images per batch. Defaults to 128.
+        split: `"train"`, `"validation"`, `"test"`, or another split of the data set. Defaults to `"train"`.
         augment: `"crop"`, `"crop_flip"`, `"inception"` or a function, see `kerasprune.data.augmentation`; for
             the training split only. Defaults to `None`, which only resizes.
         evaluation_crop: For the other splits: the shorter side is resized to `size / evaluation_crop`, and the middle
-            `size` by `size` of that is taken. ImageNet is evaluated at 0.875: 256, of which 224. Defaults to 1.0, the
+            `size` by `size` is cropped. ImageNet is evaluated at 0.875: 256, of which 224. Defaults to 1.0, the
             whole middle square.
-        antialias: Whether shrinking averages over all the pixels that a new one covers, as PIL does. Without, it
-            reads the four nearest ones, as Android's `Bitmap.createScaledBitmap` does. Defaults to `True`.
-        seed: Decides order and augmentation. Defaults to 0.
-        first_epoch: Number of the epoch that the first iteration gives; later ones follow. Defaults to 0.
+        antialias: Whether shrinking averages over all pixels that a new one covers, as PIL does. If not, it reads the
+            four nearest ones, as Android's `Bitmap.createScaledBitmap` does. Defaults to `True`.
+        seed: Determines order and augmentation. Defaults to 0.
+        first_epoch: Number of the epoch of the first iteration. Defaults to 0.
         first_step: If not 0, the result is the rest of `first_epoch` from that step on, to finish an epoch that
             was interrupted: fit it once, then load again with the next `first_epoch`. Defaults to 0.
-        data_dir: Where tfds keeps its files, for glyphs and tfds sets. Defaults to `$TFDS_DATA_DIR`, or else
+        data_dir: Folder of tfds, for glyphs and tfds sets. Defaults to `$TFDS_DATA_DIR`, or else
             `~/tensorflow_datasets`.
-        scale: What the pixels 0 … 255 become: `"standardise"`, `"imagenet"` (with ImageNet's constants), `"0..1"`,
-            `"-1..1"`, `"0..255"` or `"none"`. Give what the model was trained on. Defaults to `"standardise"`.
+        scale: The scale of the pixels 0 … 255: `"standardise"`, `"imagenet"` (with ImageNet's constants), `"0..1"`,
+            `"-1..1"`, `"0..255"` or `"none"`. Give that of the model's training. Defaults to `"standardise"`.
         channels: 3, or 1 for grey images. Defaults to 3.
 
     Returns:
-        Batches of (float32 of shape (batch, size, size, channels), int32 of shape (batch,)), their number known.
+        Batches of (float32 of shape (batch, size, size, channels), int32 of shape (batch,)), of known number.
 
     Raises:
         PruneError: An argument is out of range, the data set or split is unknown, or its files are missing or
@@ -83,42 +85,69 @@ def load(
         >>> len(load("digits", batch=64)), len(load("digits", batch=64, split="test"))
         (18, 5)
     """
-    source = find(name, data_dir)
-    facts = source.info
-    raise_faults(
-        f"The data set {facts.name!r} cannot be loaded like this.",
-        [
-            *wrong_numbers(size=(size, 1), batch=(batch, 1), seed=(seed, 0)),
-            *wrong_numbers(first_epoch=(first_epoch, 0), first_step=(first_step, 0)),
-            *wrong_split(facts, split, batch, first_step),
-            *wrong_augmentation(facts, split, augment, antialias),
-            *wrong_crop(split, evaluation_crop),
-            *choice_faults(SCALES, scale=scale),
-            *choice_faults(CHANNELS, channels=channels),
-        ],
-    )
-    images = source.images(split)
+    view = View(find(name, data_dir), split, augment, evaluation_crop, antialias)
+    faults = wrong_numbers(size=(size, 1), first_step=(first_step, 0))
+    faults += view.faults(batch, seed, first_epoch, first_step)
+    faults += choice_faults(SCALES, scale=scale) + choice_faults(CHANNELS, channels=channels)
+    facts, images = view.checked(faults)
+
+    def framed(image: tf.Tensor, seed: tf.Tensor | None = None, epoch: tf.Tensor | None = None) -> tf.Tensor:
+        del epoch
+        return rescaled(tf.ensure_shape(view.frame(image, size, seed), (size, size, 3)), scale, channels, facts)
+
     if split != "train":
 
         def evaluated(_: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             image, label = images.decode(record)
-            framed = resize_and_crop(standardise(image, facts), size, evaluation_crop, antialias=antialias)
-            return tf.ensure_shape(rescaled(framed, scale, channels, facts), (size, size, None)), label
+            return framed(image), label
 
         examples = images.in_order().enumerate().map(evaluated, num_parallel_calls=tf.data.AUTOTUNE)
         batches = examples.batch(batch).prefetch(tf.data.AUTOTUNE)
         return batches.apply(tf.data.experimental.assert_cardinality(-(-images.count // batch)))
-    augmentation = augmentation_of(augment, antialias)
-
-    def augmented(image: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
-        del epoch
-        framed = tf.ensure_shape(augmentation(standardise(image, facts), size, seed), (size, size, 3))
-        return rescaled(framed, scale, channels, facts)
-
     if first_step:
-        return rest_of_epoch(images, augmented, batch=batch, seed=seed, epoch=first_epoch, first_step=first_step)
+        return rest_of_epoch(images, framed, batch=batch, seed=seed, epoch=first_epoch, first_step=first_step)
     called = f"{facts.name} size={size} batch={batch} seed={seed}"
-    return epochs(images, augmented, batch=batch, seed=seed, first_epoch=first_epoch, name=called)
+    return epochs(images, framed, batch=batch, seed=seed, first_epoch=first_epoch, name=called)
+
+
+@dataclass(frozen=True)
+class View:
+    """The images of a split as a model sees them: augmented for training, cropped for evaluation.
+
+    Args:
+        source: The data set.
+        split: Name of the split.
+        augment: As for `load`, as are the following.
+        evaluation_crop: Fraction of an evaluation image.
+        antialias: Whether shrinking averages.
+    """
+
+    source: Source
+    split: str
+    augment: str | Augmentation | None
+    evaluation_crop: float
+    antialias: bool
+
+    def faults(self, batch: int, seed: int, first_epoch: int, first_step: int = 0) -> list[str]:
+        """Returns the faults of the arguments of `load` and `rounds`."""
+        return [
+            *wrong_numbers(batch=(batch, 1), seed=(seed, 0), first_epoch=(first_epoch, 0)),
+            *_wrong_split(self.source.info, self.split, batch, first_step),
+            *_wrong_augmentation(self.source.info, self.split, self.augment, self.antialias),
+            *_wrong_crop(self.split, self.evaluation_crop),
+        ]
+
+    def checked(self, faults: Sequence[str]) -> tuple[DataInfo, Images]:
+        """Returns the facts and the images of the split, if there are no faults."""
+        raise_faults(f"Invalid arguments for the data set {self.source.info.name!r}:", faults)
+        return self.source.info, self.source.images(self.split)
+
+    def frame(self, image: tf.Tensor, size: int | tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
+        """Returns a standardised image at `size` x `size`."""
+        image = standardise(image, self.source.info)
+        if self.split == "train":
+            return _augmentation_of(self.augment, self.antialias)(image, size, seed)
+        return resize_and_crop(image, size, self.evaluation_crop, antialias=self.antialias)
 
 
 @extras("kp.data.info")
@@ -145,15 +174,15 @@ def standardise(image: tf.Tensor, facts: DataInfo) -> tf.Tensor:
     return normalised(image, facts.mean, facts.std)
 
 
-def plain(image: tf.Tensor, size: int, seed: tf.Tensor, *, antialias: bool = True) -> tf.Tensor:
-    """Only resizes: what stands where no augmentation is asked for."""
+def _plain(image: tf.Tensor, size: int, seed: tf.Tensor, *, antialias: bool = True) -> tf.Tensor:
+    """Only resizes: the default if no augmentation is given."""
     del seed
     return resize(image, size, antialias=antialias)
 
 
-def augmentation_of(augment: str | Augmentation | None, antialias: bool = True) -> Augmentation:
-    """Returns what makes a training image, with antialiasing or without."""
-    function = augmentations.member(augment) if isinstance(augment, str) else augment or plain
+def _augmentation_of(augment: str | Augmentation | None, antialias: bool = True) -> Augmentation:
+    """Returns an augmentation, with antialiasing or without."""
+    function = augmentations.member(augment) if isinstance(augment, str) else augment or _plain
     return function if antialias else partial(function, antialias=False)
 
 
@@ -170,8 +199,8 @@ def wrong_numbers(**numbers: tuple[Any, int]) -> list[str]:
     ]
 
 
-def wrong_split(facts: DataInfo, split: str, batch: int, first_step: int) -> list[str]:
-    """Returns what is wrong with a split: its name, a batch larger than it, a step behind its end."""
+def _wrong_split(facts: DataInfo, split: str, batch: int, first_step: int) -> list[str]:
+    """Returns a fault for an unknown split, a batch larger than it, or a step after its end."""
     if split not in tuple(facts.examples):
         known = ", ".join(facts.examples)
         return [f"Expected one of its splits: {known}. Received: split={split!r}.{nearest(split, facts.examples)}"]
@@ -185,8 +214,8 @@ def wrong_split(facts: DataInfo, split: str, batch: int, first_step: int) -> lis
     return []
 
 
-def wrong_crop(split: str, evaluation_crop: Any) -> list[str]:
-    """Returns what is wrong with the part of an evaluation image that is taken."""
+def _wrong_crop(split: str, evaluation_crop: Any) -> list[str]:
+    """Returns a fault for a crop of training images, or a fraction out of range."""
     if evaluation_crop != 1 and split == "train":
         return [
             f"Only the other splits are cropped for evaluation. Received: evaluation_crop={evaluation_crop!r} with "
@@ -195,8 +224,8 @@ def wrong_crop(split: str, evaluation_crop: Any) -> list[str]:
     return fraction_faults(evaluation_crop=evaluation_crop)
 
 
-def wrong_augmentation(facts: DataInfo, split: str, augment: Any, antialias: Any = True) -> list[str]:
-    """Returns what is wrong with an augmentation for a split of a data set, and with how it is to resize."""
+def _wrong_augmentation(facts: DataInfo, split: str, augment: Any, antialias: Any = True) -> list[str]:
+    """Returns a fault for an augmentation that does not fit the split or the data set, or for `antialias`."""
     received = f"Received: augment={augment!r}"
     if not isinstance(antialias, bool):
         return [f"Expected antialias to be True or False. Received: antialias={antialias!r}."]
@@ -210,8 +239,8 @@ def wrong_augmentation(facts: DataInfo, split: str, augment: Any, antialias: Any
     if split != "train":
         return [f"Only the training split is augmented. {received} with split={split!r}. Leave it out."]
     if augment in MIRRORING and not facts.mirror:
-        return [f"Its classes do not survive mirroring. {received}. Use 'crop'."]
-    if not antialias and "antialias" not in inspect.signature(augmentation_of(augment)).parameters:
+        return [f"Its classes change by mirroring. {received}. Use 'crop'."]
+    if not antialias and "antialias" not in inspect.signature(_augmentation_of(augment)).parameters:
         return [
             f"Expected an augmentation that can resize without antialiasing. {received} with antialias=False. Give the "
             "function a keyword antialias, or leave antialias out and resize in the function as you like."

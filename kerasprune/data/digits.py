@@ -1,4 +1,4 @@
-"""Handwritten digits, 1,797 of 8x8 grey pixels, which come with scikit-learn."""
+"""Handwritten digits of scikit-learn: 1,797 grey images of 8x8 pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEAN, STD = 0.305, 0.376
 
 
 def digits() -> Source:
-    """Returns the data set: classes in the same proportions in every split, the one grey channel repeated.
+    """Returns the data set: stratified splits, the grey channel repeated.
 
     Reference:
         Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI repository, 1998.

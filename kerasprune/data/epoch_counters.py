@@ -1,7 +1,7 @@
-"""The epoch that each training set of this process gives next.
+"""The next epoch of every training set of this process.
 
-A data set is opened by Keras, not by a callback, so a callback that is to continue a fit cannot reach it. Every
-training set therefore says here where it keeps the number of its epoch, for as long as it lives.
+A callback that resumes a fit cannot reach the data set, which Keras opens. Every training set therefore registers the
+variable with the number of its epoch here.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from keras import ops
 
 
 class Positions:
-    """The positions of the training sets that are alive, in the order in which they were made."""
+    """The positions of the training sets that exist, in the order of their creation."""
 
     def __init__(self) -> None:
         self._counters: WeakKeyDictionary[Any, tuple[str, Any]] = WeakKeyDictionary()
 
     def add(self, data: Any, name: str, counter: Any) -> None:
-        """Adds a training set and the variable that holds the number of the epoch it gives next."""
+        """Adds a training set and the variable with the number of its next epoch."""
         self._counters[data] = (name, counter)
 
     def epochs(self) -> dict[str, int]:
-        """Returns `{name: epoch}` of the sets that are alive; of two with one name the later made."""
+        """Returns `{name: epoch}` of the sets that exist; of two with one name the later one."""
         return {name: int(ops.convert_to_numpy(counter)) for name, counter in list(self._counters.values())}
 
     def put_back(self, epochs: dict[str, int]) -> bool:
-        """Sets every set that is named to its epoch; returns whether there was one."""
+        """Sets the epoch of every set that is named; returns whether there was one."""
         named = [(counter, epochs[name]) for name, counter in list(self._counters.values()) if name in epochs]
         for counter, epoch in named:
             counter.assign(epoch)

@@ -1,9 +1,8 @@
 """One epoch after another: order and augmentation of each are a pure function of `(seed, epoch)`.
 
-Everything random is stateless, seeded by the seed, the epoch and the position in the epoch. The one thing that
-has to be remembered is which epoch it is. The data set keeps that in a variable, read when an iteration
-begins, and set to the next epoch when the epoch's last batch is handed out. Counting iterations instead
-would be wrong: `model.fit` opens some that it never reads to the end, to look at one batch, or none.
+Everything random is stateless, seeded by the seed, the epoch and the position in the epoch. The only state is the
+number of the epoch: a variable that is read when an iteration begins, and set to the next epoch when the last batch is
+yielded. Counting iterations would be wrong: `model.fit` opens some that it does not read to the end.
 """
 
 from __future__ import annotations
@@ -16,23 +15,23 @@ from kerasprune.data.epoch_counters import positions
 from kerasprune.data.sources import Images
 
 Frame = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-"""From a uint8 original, a seed (two int64) and the number of the epoch to a float32 image."""
+"""Maps a uint8 original, a seed (two int64) and the number of the epoch to a float32 image."""
 
 
 def epochs(
     images: Images, frame: Frame, *, batch: int, seed: int, first_epoch: int = 0, name: str = ""
 ) -> tf.data.Dataset:
-    """Returns batches to train on; each complete iteration is the epoch after that of the one before.
+    """Returns training batches; each complete iteration is the next epoch.
 
-    An iteration that is broken off does not count: the next begins the same epoch anew.
+    After an incomplete iteration the next one repeats the epoch.
 
     Args:
         images: The training split.
-        frame: Makes the image of an epoch, all of one shape within it.
-        batch: Images a batch. What is left at the end of an epoch, less than a batch, is dropped.
-        seed: Decides, with the number of the epoch, everything random.
-        first_epoch: Number of the epoch that comes first. Defaults to 0.
-        name: What the set is called where its position is saved. Defaults to `""`.
+        frame: Makes the images of an epoch, all of one shape.
+        batch: Images per batch. The remainder of an epoch is dropped.
+        seed: Determines, with the number of the epoch, everything random.
+        first_epoch: Number of the first epoch. Defaults to 0.
+        name: Name of the set in a saved position. Defaults to `""`.
 
     Returns:
         `(images, labels)` batches, `count // batch` of them an epoch.
@@ -42,14 +41,14 @@ def epochs(
 
 
 def passes(images: Images, frame: Frame, *, batch: int, first_epoch: int = 0, name: str = "") -> tf.data.Dataset:
-    """Returns all images as they are stored; each complete iteration is the epoch after that of the one before.
+    """Returns all images in stored order; each complete iteration is the next epoch.
 
     Args:
         images: The split.
-        frame: Makes the image of an epoch; its seed is 0.
-        batch: Images a batch; the last one is as large as it turns out.
-        first_epoch: Number of the epoch that comes first. Defaults to 0.
-        name: What the set is called where its position is saved. Defaults to `""`.
+        frame: Makes the images of an epoch; its seed is 0.
+        batch: Images per batch; the last one may be smaller.
+        first_epoch: Number of the first epoch. Defaults to 0.
+        name: Name of the set in a saved position. Defaults to `""`.
 
     Returns:
         `(images, labels)` batches.
@@ -67,13 +66,13 @@ def passes(images: Images, frame: Frame, *, batch: int, first_epoch: int = 0, na
 def counted(
     batches: Callable[[tf.data.Dataset], tf.data.Dataset], steps: int, first_epoch: int, name: str = ""
 ) -> tf.data.Dataset:
-    """Returns a data set that remembers which epoch it is.
+    """Returns a data set that counts its epochs.
 
     Args:
-        batches: From a data set of one epoch number to the `(epoch, images, labels)` batches of that epoch.
+        batches: Maps a data set of one epoch number to the `(epoch, images, labels)` batches of that epoch.
         steps: Number of them.
-        first_epoch: Number of the epoch that comes first.
-        name: What the set is called where its position is saved. Defaults to `""`.
+        first_epoch: Number of the first epoch.
+        name: Name of the set in a saved position. Defaults to `""`.
     """
     with tf.device("CPU"):
         counter = tf.Variable(first_epoch, dtype=tf.int64, trainable=False)
@@ -84,7 +83,7 @@ def counted(
         counter.assign(tf.where(step < steps - 1, counter, epoch[0] + 1))
         return images, labels
 
-    # Not in parallel and behind the prefetching, so that it runs for batches that are really taken.
+    # Not in parallel and after prefetching, so that it runs only for batches that are read.
     handed = batches(begin).enumerate().map(hand_out)
     data = handed.apply(tf.data.experimental.assert_cardinality(steps))
     positions.add(data, name, counter)

@@ -1,4 +1,4 @@
-"""Examples of a user's, in whatever form `fit` takes, read again and again."""
+"""A user's examples in any form that `fit` takes and that can be read repeatedly."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import numpy as np
 
 from kerasprune.data.batches import Batches, example_batches
 from kerasprune.data.forms import is_array
-from kerasprune.data.refusals import check_again, check_arrays, check_found, length_faults
+from kerasprune.data.refusals import beside_faults, check_again, check_arrays, check_found
 from kerasprune.defaults import BATCH
 from kerasprune.errors import PruneError, raise_faults
 
 
 class Examples:
-    """Examples in any form that `fit` takes and that can be read again.
+    """Examples in any form that `fit` takes and that can be read repeatedly.
 
     Args:
         data: Arrays, or tables of pandas, `(inputs, labels, …)` or inputs; or batches of these.
         batch: Examples per batch, of arrays. Defaults to 128.
 
     Raises:
-        PruneError: The data can be read only once, never end, are lists of numbers or of batches, or do not fit each
-            other.
+        PruneError: The data can be read only once, are endless, are lists of numbers or of batches, or differ in
+            length.
 
     Example:
         >>> import keras, numpy as np
@@ -50,46 +50,36 @@ class Examples:
 
     @property
     def reorders(self) -> bool:
-        """Whether `fit` may shuffle them; a data set has an order of its own."""
+        """Whether `fit` may shuffle them; a data set determines its own order."""
         return self.arrays or isinstance(self.data, keras.utils.PyDataset)
 
     @property
     def labelled(self) -> bool:
-        """Whether there are labels beside the inputs."""
+        """Whether there are labels."""
         if self.arrays:
             return len(_parts(self.data)) > 1
         return isinstance(self._first, tuple | list) and len(self._first) > 1
 
     @property
     def labels(self) -> Any:
-        """The labels: of arrays all, of batches those of the first."""
+        """The labels: all of arrays, or those of the first batch."""
         return (self.data if self.arrays else self._first)[1]
 
     @property
     def inputs(self) -> Any:
-        """The inputs, in arrays; of batches, the batches."""
+        """The inputs of arrays; otherwise the batches."""
         return _parts(self.data)[0] if self.arrays else self.data
 
     def first(self, model: keras.Model, samples: int) -> Batches:
-        """Returns the first examples, without labels: see `example_batches`.
-
-        Args:
-            model: The model that takes them.
-            samples: How many examples are taken at most.
-
-        Raises:
-            PruneError: They do not fit the model.
-        """
+        """Returns the first examples, without labels: see `example_batches`."""
         return example_batches(model, self.inputs, samples)
 
     def batches(self) -> Any:
-        """Returns what holds batches `(inputs, labels)`, or inputs: a list, or what was given."""
+        """Returns the batches `(inputs, labels)`, or inputs: a list for arrays, otherwise the data set."""
         if not self.arrays:
             return self.data
-        data = _parts(self.data)
-        starts = range(0, len(keras.tree.flatten(data)[0]), self.batch)
-        cut = [keras.tree.map_structure(lambda x, s=start: x[s : s + self.batch], data) for start in starts]
-        return cut if len(data) > 1 else [each[0] for each in cut]
+        starts = range(0, len(keras.tree.flatten(self.data)[0]), self.batch)
+        return [keras.tree.map_structure(lambda x, s=start: x[s : s + self.batch], self.data) for start in starts]
 
     def fit_arguments(self) -> dict[str, Any]:
         """Returns the arguments of `fit` and `evaluate`."""
@@ -114,20 +104,18 @@ class Examples:
 
     @cached_property
     def _first(self) -> Any:
-        """The first batch, read once: a data set may shuffle before it gives one."""
+        """The first batch, read once, since a data set may shuffle."""
         batches = self.batches()
         return batches[0] if isinstance(batches, keras.utils.PyDataset) else next(iter(batches), ())
 
 
 def _fitting(data: Any) -> Any:
-    """Returns arrays as `fit` takes them: tables as arrays; texts as a tensor, for it takes few arrays of them."""
+    """Returns arrays as `fit` takes them: tables as arrays, texts as a tensor."""
     check_arrays(keras.tree.flatten(data))
     data = keras.tree.map_structure(_fitting_array, data, none_is_leaf=False)
     shapes = [[x.shape for x in keras.tree.flatten(part) if x is not None] for part in _parts(data)]
     check_found(min((shape[0] for shape in shapes[0] if shape), default=1))
-    beside = zip(("labels", "sample weights"), shapes[1:], strict=False)
-    faults = [fault for what, part in beside for fault in length_faults(shapes[0], part, what)]
-    raise_faults("The data do not fit each other:", faults)
+    raise_faults("Invalid data:", beside_faults(*shapes))
     return data
 
 

@@ -1,4 +1,4 @@
-"""Images in folders named for their classes: `<split>/<class>/*.png`, or `<class>/*.png`, split here."""
+"""Images in folders named after their classes: `<split>/<class>/*.png`, or `<class>/*.png`, which are split here."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from kerasprune.data.sources import Indexed, Source, encoded_image
 from kerasprune.errors import PruneError, raise_faults
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
-# What people call their splits, and what they are called here.
+# Common names of splits, and their names in kerasprune.
 SPLITS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 # One class's images in a folder without splits: 80 % train, 10 % validation, 10 % test.
 PARTS = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
 SPLIT_SEED = 0
-# Up to this many bytes, files are decoded in full before training; beyond it, only their headers are read.
+# Up to this many bytes in all, files are decoded in full as a check; beyond, only their headers are read.
 DECODED_IN_FULL = 512 * 2**20
 
 Files = dict[str, dict[str, list[Path]]]  # split -> class -> images
@@ -29,15 +29,15 @@ Files = dict[str, dict[str, list[Path]]]  # split -> class -> images
 def folder(root: Path) -> Source:
     """Returns the images below a folder; classes are numbered in the alphabetical order of their names.
 
-    Without folders for the splits, each class is divided 80 : 10 : 10 by a fixed permutation of its sorted
-    file names, so adding a file to one class does not move those of another.
+    Without folders for the splits, each class is split 80 : 10 : 10 by a fixed permutation of its sorted file names, so
+    adding a file to one class does not change the split of another.
 
     Args:
         root: The folder.
 
     Raises:
-        PruneError: There is no such folder, it has no images, some would be left out, or there is none of some class
-            to train on. When a split is loaded: a file cannot be read as an image.
+        PruneError: There is no such folder, it has no images, some would not be used, or a class has no training
+            images. When a split is loaded: a file cannot be read as an image.
     """
     if not root.is_dir():
         raise PruneError(f"Expected a folder of images. Received: {str(root)!r}, which is not a folder.")
@@ -50,7 +50,7 @@ def folder(root: Path) -> Source:
         for label in classes
         if "train" in files and not files["train"].get(label)
     ]
-    raise_faults("Expected images of every class to train on.", faults)
+    raise_faults("Expected training images of every class.", faults)
     info = DataInfo(
         name=str(root),
         classes=tuple(classes),
@@ -63,7 +63,7 @@ def folder(root: Path) -> Source:
 def _by_split(root: Path) -> Files:
     named = {SPLITS[path.name]: path for path in _folders(root) if path.name in SPLITS}
     if named:
-        raise_faults(f"Images of {root} would be left out.", _left_out(_folders(root), named))
+        raise_faults(f"Some images of {root} would not be used:", _left_out(_folders(root), named))
         return {split: {label.name: _images(label) for label in _folders(path)} for split, path in named.items()}
     by_class = {label.name: _images(label) for label in _folders(root)}
     return {
@@ -73,7 +73,7 @@ def _by_split(root: Path) -> Files:
 
 
 def _left_out(folders: list[Path], named: Mapping[str, Path]) -> list[str]:
-    """Returns which of the folders of a root with splits, those that are taken by name, would not be read."""
+    """Returns a fault for every folder with images, beside those of the splits, that would not be read."""
     faults = []
     for path in folders:
         taken = named.get(SPLITS.get(path.name))
@@ -83,12 +83,12 @@ def _left_out(folders: list[Path], named: Mapping[str, Path]) -> list[str]:
             faults.append(
                 f"Expected every class in a split. Received: {path.name!r} with images, beside the split "
                 f"{min(each.name for each in named.values())!r}. Move it into the splits, or out of the folder; a "
-                "class that is called as a split needs another name."
+                "class with the name of a split needs another name."
             )
         elif _images(path):
             faults.append(
                 f"Expected a folder for each class in {path.name!r}, which is the name of a split. Received: images. "
-                "Sort them by class; if the class is called so, give it another name."
+                "Sort them by class; if this is the name of a class, rename it."
             )
     return faults
 
@@ -102,7 +102,7 @@ def _images(path: Path) -> list[Path]:
 
 
 def part_of(count: int, begin: float, end: float) -> np.ndarray:
-    """Returns the numbers of those examples that a fixed permutation puts from one fraction of all to another."""
+    """Returns the sorted entries of a fixed permutation from one fraction of its length to another."""
     order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(count)
     return np.sort(order[round(begin * count) : round(end * count)])
 
@@ -117,7 +117,7 @@ def _split(by_class: Mapping[str, list[Path]], classes: list[str]) -> Indexed:
 
 
 def _refuse_corrupt(paths: list[Path]) -> None:
-    """Raises for files that are no images: an error from within training would not name them."""
+    """Raises for files that are not images, since an error during training would not name them."""
     in_full = sum(path.stat().st_size for path in paths) <= DECODED_IN_FULL
     with ThreadPoolExecutor() as workers:
         faults = list(workers.map(lambda path: _fault(path, in_full), paths))

@@ -1,8 +1,8 @@
-"""The forms in which examples are given: whole arrays or batches, inputs alone or with labels beside them."""
+"""The forms of data: whole arrays or batches, inputs alone or with labels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any
 
@@ -11,9 +11,9 @@ import numpy as np
 
 
 def is_array(x: Any) -> bool:
-    """Returns whether something is one array, as `fit` takes it, rather than batches or a nest of arrays.
+    """Returns whether `x` is one array, as `fit` takes it, rather than batches or a nest of arrays.
 
-    Arrays are those of NumPy and of any backend, tables of pandas, and whatever else NumPy takes for an array.
+    Arrays are those of NumPy and of any backend, tables of pandas, and anything with `__array__`.
 
     Example:
         >>> import numpy as np
@@ -29,11 +29,11 @@ def as_numpy(x: Any) -> np.ndarray:
 
 
 def whole(data: Any, inputs: int) -> tuple | None:
-    """Returns `(inputs, labels, weights)` of data in whole arrays, as far as there are; `None` for batches.
+    """Returns `(inputs, labels, weights)` of data in whole arrays, without missing parts; `None` for batches.
 
     Args:
         data: The data.
-        inputs: The number of inputs that the model takes: a list or a tuple of so many arrays is inputs.
+        inputs: Number of inputs of the model: a list or a tuple of as many arrays holds inputs.
 
     Example:
         >>> import numpy as np
@@ -49,25 +49,30 @@ def whole(data: Any, inputs: int) -> tuple | None:
 
 
 def batches_of(data: Any) -> Iterable[Any]:
-    """Returns what yields the batches of data, as they were given."""
+    """Returns an iterable over the batches of data."""
     if isinstance(data, keras.utils.PyDataset):
         return (data[i] for i in (count() if data.num_batches is None else range(data.num_batches)))
     return data
 
 
-def parts_of(batch: Any, inputs: int) -> tuple:
-    """Returns `(inputs, labels, weights)` of a batch, as far as there are; loaders make lists of them.
+def parts_of(data: Any, inputs: int) -> Iterator[tuple]:
+    """Yields `(inputs, labels, weights)`, without missing parts: of whole arrays at once, or batch by batch.
 
     Args:
-        batch: What data yield.
-        inputs: The number of inputs that the model takes.
+        data: The data.
+        inputs: Number of inputs of the model.
     """
-    several = isinstance(batch, tuple | list) and len(batch) and not _are_inputs(batch, inputs)
-    return tuple(batch) if several else (batch,)
+    given = whole(data, inputs)
+    if given is not None:
+        yield given
+        return
+    for batch in batches_of(data):
+        several = isinstance(batch, tuple | list) and len(batch) and not _are_inputs(batch, inputs)
+        yield tuple(batch) if several else (batch,)  # a data loader makes lists of parts
 
 
 def _are_inputs(nest: Any, inputs: int) -> bool:
-    """Returns whether something is all the inputs of a model: an array, some by name, or as many as it takes."""
+    """Returns whether a nest holds all inputs of a model: one array, a dict, or as many arrays as it has inputs."""
     if is_array(nest) or isinstance(nest, Mapping):
         return True
     return isinstance(nest, tuple | list) and 1 < inputs == len(nest) and all(map(is_array, nest))

@@ -1,4 +1,4 @@
-"""Noise in place of images, for trying out a recipe in seconds; nothing can be learnt from it."""
+"""Random noise as images, to try out a recipe in seconds; nothing can be learnt from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SEED = 0
 
 
 def generated(classes: int) -> Source:
-    """Returns uniform noise, 32x32, whose labels take turns: two training batches of 128.
+    """Returns uniform noise, 32x32, with cyclic labels: two training batches of 128.
 
     Args:
         classes: Number of classes, at least 1.

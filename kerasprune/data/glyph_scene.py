@@ -1,7 +1,7 @@
 """Draws an image of a letter or digit: a pure function of `(seed, split, index)` with Pillow and numpy.
 
-The image is built in the order a scene is seen: a textured background, fragments of other glyphs, the glyph
-itself under a random affine map, something that covers part of it, then the camera (blur and noise).
+The image is built in layers: a textured background, fragments of other glyphs, the glyph itself under a random affine
+map, strokes or patches that cover part of it, then blur and noise of the camera.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kerasprune.data.scaling import LUMINANCE
 
 SIDE = 64
 CLASSES = tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-# The splits draw from separate random streams, so no image can occur twice.
+# The splits use separate random streams, so no image can occur twice.
 STREAMS = {"train": 0, "validation": 1, "test": 2}
 # The text fonts that matplotlib ships; its symbol and size-variant fonts have no capitals.
 _STYLES = {
@@ -35,7 +35,7 @@ CONTRAST = 80  # least difference of luminance between glyph and background, of 
 def draw(seed: int, split: str, index: int) -> tuple[np.ndarray, int]:
     """Returns image number `index` of a split, and its class.
 
-    Classes take turns (`index % 36`), so every split is balanced and so is every prefix of it.
+    Classes are cyclic (`index % 36`), so every split and every prefix of it is balanced.
 
     Args:
         seed: Seed of the whole data set.
@@ -113,7 +113,7 @@ def _placed(
     """Returns a mask of the whole image: `x -> R(angle) [[1, shear], [0, 1]] diag(scale) x + centre`."""
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     forward = turn @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag(scale)
-    # Pillow asks for the way back, from a place in the image to a place in the stencil.
+    # Pillow needs the inverse map, from a position in the image to one in the stencil.
     back = np.linalg.inv(forward)
     offset = np.array(stencil.size) / 2 - back @ np.asarray(centre)
     numbers = (*back[0], offset[0], *back[1], offset[1])

@@ -1,6 +1,6 @@
 """Letters and digits in coloured, cluttered scenes: a `tensorflow-datasets` builder without downloads.
 
-Importing this module makes `tfds.load("glyphs")` work, as with any other tfds builder.
+Importing this module makes `tfds.load("glyphs")` work.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MEAN, STD = (0.50, 0.50, 0.50), (0.29, 0.31, 0.28)
 
 @dataclass(eq=False)
 class GlyphsConfig(tfds.core.BuilderConfig):
-    """How many images are drawn. The images of a smaller training split are the first of a larger one."""
+    """Numbers of images. The images of a smaller training split are the first of a larger one."""
 
     train: int = 20_000
     validation: int = 2_000
@@ -41,7 +41,7 @@ class GlyphsConfig(tfds.core.BuilderConfig):
 class Glyphs(tfds.core.GeneratorBasedBuilder):
     """36 classes (0-9, A-Z) of 64x64 RGB scenes; see `kerasprune.data.glyph_scene`.
 
-    The name spells what a tfds builder spells by its class: `tfds.builder("glyphs/small")`.
+    The configuration is part of the name: `tfds.builder("glyphs/small")`.
     """
 
     VERSION = tfds.core.Version("1.1.0")
@@ -63,7 +63,7 @@ class Glyphs(tfds.core.GeneratorBasedBuilder):
                 }
             ),
             supervised_keys=("image", "label"),
-            # The classes take turns already; in this order a smaller training split begins a larger one.
+            # The classes are cyclic; in this order a smaller training split begins a larger one.
             disable_shuffling=True,
         )
 
@@ -87,11 +87,11 @@ def _png(image: Any) -> io.BytesIO:
 
 
 def glyphs(config: str, data_dir: str | None) -> Source:
-    """Returns the data set in one configuration; its files are made at the first need and then reused.
+    """Returns the data set in one configuration; its files are made once and then reused.
 
     Args:
         config: `"full"`, `"small"` or `"tiny"`.
-        data_dir: Where tfds keeps its files; `None` means `$TFDS_DATA_DIR`, or else `~/tensorflow_datasets`.
+        data_dir: Folder of tfds; `None` means `$TFDS_DATA_DIR`, or else `~/tensorflow_datasets`.
     """
     builder = Glyphs(config=config, data_dir=data_dir)
     name = "glyphs" if config == "full" else f"glyphs/{config}"
@@ -99,17 +99,17 @@ def glyphs(config: str, data_dir: str | None) -> Source:
     return Source(info, lambda split: _images(config, builder.data_dir_root, split))
 
 
-# Held, as several pipelines of different sizes often share a split: 245 MB for the largest.
+# Cached, since several pipelines of different sizes often share a split: 245 MB for the largest.
 @functools.lru_cache(maxsize=3)
 def _images(config: str, data_dir: str, split: str) -> Indexed:
     return read_whole(prepare(config, data_dir), split)
 
 
 def prepare(config: str, data_dir: str | None) -> Glyphs:
-    """Returns a builder whose files exist, drawn now if need be.
+    """Returns a builder whose files exist; they are drawn now if necessary.
 
-    tfds writes into a folder of its own and renames it when it is complete. Where another process was
-    quicker, renaming fails, and this process takes the other's files: they hold the same images.
+    tfds writes into a temporary folder and renames it when it is complete. If another process was faster, renaming
+    fails, and this process uses the other's files, which hold the same images.
     """
     try:
         builder = Glyphs(config=config, data_dir=data_dir)

@@ -1,4 +1,4 @@
-"""A tenth of a user's examples, set aside: to judge by what no step has seen."""
+"""Holds out a tenth of a user's examples, to evaluate on data that no step has seen."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ SHARE = 10
 
 
 def held_out(examples: Examples, seed: int = 0) -> tuple[Examples, Examples] | None:
-    """Returns nine tenths of examples, and the other tenth.
+    """Splits examples into nine tenths and one tenth.
 
-    Of arrays these are examples drawn at random, of a `tf.data.Dataset` or a `keras.utils.PyDataset` every tenth batch.
+    The tenth of arrays is drawn at random; of a `tf.data.Dataset` or a `keras.utils.PyDataset` it is every tenth batch.
 
     Args:
         examples: The examples.
-        seed: Decides which. Defaults to 0.
+        seed: Seed of the draw. Defaults to 0.
 
     Returns:
-        Both parts; `None` if there is but one example or batch, or if batches come in another order every time, or
-        from something else.
+        Both parts; `None` for a single example or batch, for batches whose order changes, and for other data sets.
 
     Example:
         >>> import numpy as np
@@ -46,14 +45,14 @@ def held_out(examples: Examples, seed: int = 0) -> tuple[Examples, Examples] | N
 
 
 def _rows(data: Any, numbers: np.ndarray) -> Any:
-    """Returns some rows of all arrays."""
+    """Returns the rows of these numbers of all arrays."""
     return keras.tree.map_structure(
         lambda x: keras.ops.take(x, numbers, axis=0) if keras.ops.is_tensor(x) else x[numbers], data, none_is_leaf=False
     )
 
 
 def _tenth(number: Any, count: int) -> Any:
-    """Returns whether a batch is of the tenth, by its number or a tensor of it: the last of every ten, and of fewer."""
+    """Returns whether a batch is held out: the last of every ten, or of all if there are fewer."""
     return number % SHARE == min(SHARE, count) - 1
 
 

@@ -1,4 +1,4 @@
-"""From the name of a data set to its `Source`; only the module of that one data set is imported."""
+"""Finds the `Source` of a data set by its name; imports the module of this data set only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ARRAYS = (".npz", ".npy")
 
 
 def own(name: str) -> str | None:
-    """Says what a user's own data are: `"arrays"`, `"function"`, or `None` for a data set of images.
+    """Returns the kind of a user's own data, `"arrays"` or `"function"`; `None` for a data set of images.
 
     Example:
         >>> own("clips.npz"), own("my_data:load"), own("digits"), own("tfds:cifar10")
@@ -32,7 +32,7 @@ def own(name: str) -> str | None:
 
 
 def names() -> list[str]:
-    """Returns the names that need no network; `tfds:<name>`, `generated:<classes>` and folders come on top.
+    """Returns the names that need no network; further data sets are `tfds:<name>`, `generated:<classes>` and folders.
 
     Example:
         >>> names()
@@ -42,15 +42,14 @@ def names() -> list[str]:
 
 
 def find(name: str | Path, data_dir: str | None = None) -> Source:
-    """Returns the data set of that name, without fetching its images.
+    """Returns the data set of this name, without fetching its images.
 
     Args:
         name: One of `names()`, `"tfds:<name>"`, `"generated:<classes>"`, or the path of a folder of images.
-        data_dir: Where tfds keeps its files. Defaults to what tfds takes: `$TFDS_DATA_DIR`, or else
-            `~/tensorflow_datasets`.
+        data_dir: Folder of tfds. Defaults to that of tfds: `$TFDS_DATA_DIR`, or else `~/tensorflow_datasets`.
 
     Raises:
-        PruneError: No data set is meant by that name.
+        PruneError: The name is unknown.
     """
     if not isinstance(name, str | os.PathLike):
         raise PruneError(f"Expected the name of a data set or the path of a folder. Received: name={short(name)}.")

@@ -1,4 +1,4 @@
-"""What is wrong with examples, in sentences: one for each fault, whoever reads them."""
+"""Checks of examples: each fault is one sentence."""
 
 from __future__ import annotations
 
@@ -15,13 +15,9 @@ Shape = Sequence[int | None]
 
 
 def check_given(data: Any) -> None:
-    """Refuses what holds no examples at all.
-
-    Raises:
-        PruneError: It is a name or a path, or nothing that yields batches.
-    """
+    """Raises if `data` is a name or a path, or cannot be iterated over."""
     named = isinstance(data, str | bytes | Path)
-    # An iterator is not made, for a data set may shuffle for each.
+    # No iterator is made, since a data set may shuffle for each.
     if named or not (isinstance(data, Iterable) or hasattr(type(data), "__getitem__")):
         remedy = " Read files with kp.data.load, numpy.load or keras.utils." if named else ""
         raise PruneError(
@@ -30,11 +26,7 @@ def check_given(data: Any) -> None:
 
 
 def check_again(data: Any) -> None:
-    """Refuses data that cannot be read to their end again and again.
-
-    Raises:
-        PruneError: They are a generator or another iterator, repeat for ever, or are no data.
-    """
+    """Raises if data cannot be read repeatedly: iterators, endless data sets, or no data at all."""
     check_given(data)
     if isinstance(data, Iterator):
         raise PruneError(
@@ -45,14 +37,11 @@ def check_again(data: Any) -> None:
 
 
 def check_ends(data: Any, name: str = "") -> None:
-    """Refuses data that are known to repeat for ever, as a `tf.data.Dataset` knows.
+    """Raises if data are known to be endless.
 
     Args:
         data: The data.
-        name: Where they come from. Defaults to their type.
-
-    Raises:
-        PruneError: They have no end.
+        name: The source, for the message. Defaults to their type.
     """
     if _never_ends(data):
         raise PruneError(
@@ -62,31 +51,21 @@ def check_ends(data: Any, name: str = "") -> None:
 
 
 def check_found(number: int, name: str = "data") -> None:
-    """Refuses data without a single example.
+    """Raises if no example was found.
 
     Args:
-        number: How many examples, or batches, were found.
-        name: Where they come from. Defaults to `"data"`.
-
-    Raises:
-        PruneError: There are none.
+        number: Number of examples, or batches, found.
+        name: The source, for the message. Defaults to `"data"`.
     """
     if not number:
         raise PruneError(
             f"Expected examples in {name}. Received: none. They are empty, or come from a generator that was read "
-            "before: give one batch at the least, and arrays or a data set for several readings."
+            "before: give at least one batch, and arrays or a data set for several readings."
         )
 
 
 def check_arrays(leaves: Iterable[Any]) -> None:
-    """Refuses lists of Python's own numbers or texts in place of arrays.
-
-    Args:
-        leaves: What the nests of the data hold.
-
-    Raises:
-        PruneError: There is one among them.
-    """
+    """Raises if a leaf of the data is a Python number or text, as in a list, instead of an array."""
     numbers = [x for x in leaves if isinstance(x, int | float | str | bytes) and not isinstance(x, np.generic)]
     if numbers:
         raise PruneError(
@@ -96,12 +75,12 @@ def check_arrays(leaves: Iterable[Any]) -> None:
 
 
 def finite_faults(name: str, array: np.ndarray, held: str = "float32") -> list[str]:
-    """Returns what is wrong with the numbers of an array.
+    """Returns a fault if an array holds NaN, infinity, or numbers that overflow.
 
     Args:
-        name: What it is.
+        name: The array in words.
         array: The array.
-        held: The type in which a model holds it. Defaults to `"float32"`.
+        held: The dtype of the model's input. Defaults to `"float32"`.
     """
     if array.dtype.kind != "f" or not array.size:
         return []
@@ -117,12 +96,12 @@ def finite_faults(name: str, array: np.ndarray, held: str = "float32") -> list[s
 
 
 def length_faults(inputs: Sequence[Shape], labels: Sequence[Shape] = (), what: str = "labels") -> list[str]:
-    """Returns what is wrong with how many examples arrays hold.
+    """Returns the faults of arrays that differ in the number of examples.
 
     Args:
         inputs: The shape of every input.
-        labels: The shapes of what belongs to them, one beside each example. Defaults to none.
-        what: What belongs to them. Defaults to `"labels"`.
+        labels: The shapes of the labels or weights. Defaults to none.
+        what: These in words. Defaults to `"labels"`.
     """
     number = tuple(inputs[0][:1])
     if not number or any(tuple(shape[:1]) != number for shape in inputs):
@@ -133,6 +112,12 @@ def length_faults(inputs: Sequence[Shape], labels: Sequence[Shape] = (), what: s
         for shape in labels
         if tuple(shape[:1]) != number
     ]
+
+
+def beside_faults(inputs: Sequence[Shape], *beside: Sequence[Shape]) -> list[str]:
+    """Returns the faults of labels, and of sample weights, that differ from the inputs in the number of examples."""
+    shapes = zip(("labels", "sample weights"), beside, strict=False)
+    return [fault for what, each in shapes for fault in length_faults(inputs, each, what)]
 
 
 def _never_ends(data: Any) -> bool:

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 
 import tensorflow as tf
 
-from kerasprune.data.augmentation import Augmentation, resize_and_crop
-from kerasprune.data.dataset import (
-    augmentation_of,
-    standardise,
-    wrong_augmentation,
-    wrong_crop,
-    wrong_numbers,
-    wrong_split,
-)
+from kerasprune.data.augmentation import Augmentation
+from kerasprune.data.dataset import View, wrong_numbers
 from kerasprune.data.epochs import epochs, passes
 from kerasprune.data.lookup import find
-from kerasprune.errors import raise_faults
 
 
 def rounds(
@@ -38,57 +29,46 @@ def rounds(
 ) -> tf.data.Dataset:
     """Returns a split of a data set whose image side depends on the epoch: `sizes[epoch // epochs_per_round]`.
 
-    Otherwise as `load`. Which epoch it is, the data set counts itself, by complete iterations; so take one for training
-    and another, with `split="validation"`, for `validation_data`, and hand them to one `fit` only. Within an epoch all
-    shapes are the same; a step compiled with `jit_compile=True` is compiled once for each size. The model must leave
-    its input sides free.
+    The data set counts its epochs by complete iterations, so use one for training and another, with
+    `split="validation"`, for `validation_data`, and each in a single `fit` only. Within an epoch all shapes are the
+    same; a step with `jit_compile=True` is compiled once per size. The input sides of the model must be free.
 
     Args:
-        name: As for `load`, as are the others that are not listed.
-        sizes: Height and width in pixels of each round; after the last round its size stays.
+        name: As for `load`.
+        sizes: Height and width in pixels of each round; the last size also holds afterwards.
         epochs_per_round: Number of epochs of each round.
-        batch: Images a batch. Defaults to 128.
+        batch: Images per batch. Defaults to 128.
         split: `"train"`, `"validation"`, `"test"`, … Defaults to `"train"`.
         augment: For the training split only. Defaults to `None`.
         evaluation_crop: For the other splits only. Defaults to 1.0.
         antialias: Whether shrinking averages. Defaults to `True`.
-        seed: Decides order and augmentation. Defaults to 0.
-        first_epoch: Number of the epoch that the first iteration gives. Defaults to 0.
-        data_dir: Where tfds keeps its files.
+        seed: Determines order and augmentation. Defaults to 0.
+        first_epoch: Number of the epoch of the first iteration. Defaults to 0.
+        data_dir: Folder of tfds.
 
     Returns:
-        Batches of (float32 of shape (batch, None, None, 3), int32 of shape (batch,)), their number known.
+        Batches of (float32 of shape (batch, None, None, 3), int32 of shape (batch,)), of known number.
 
     Raises:
-        PruneError: As for `load`, and where `sizes` is empty.
+        PruneError: As for `load`, or `sizes` is empty.
 
     Example:
         >>> train = rounds("digits", sizes=[16, 12], epochs_per_round=1, batch=64)
         >>> [next(iter(train))[0].shape[1]] + [images.shape[1] for _ in range(2) for images, _ in train][::18]
         [16, 16, 12]
     """
-    source = find(name, data_dir)
+    view = View(find(name, data_dir), split, augment, evaluation_crop, antialias)
     sides = list(sizes) if isinstance(sizes, Iterable) else []
     faults = [] if sides else [f"Expected one size per round. Received: sizes={sizes!r}."]
     faults += [fault for side in sides for fault in wrong_numbers(sizes=(side, 1))]
-    faults += wrong_numbers(
-        epochs_per_round=(epochs_per_round, 1), batch=(batch, 1), seed=(seed, 0), first_epoch=(first_epoch, 0)
-    )
-    faults += [*wrong_split(source.info, split, batch, 0), *wrong_augmentation(source.info, split, augment, antialias)]
-    faults += wrong_crop(split, evaluation_crop)
-    raise_faults(f"The data set {source.info.name!r} cannot be loaded like this.", faults)
-    training = split == "train"
-    augmentation = augmentation_of(augment, antialias)
-    evaluated = partial(resize_and_crop, fraction=evaluation_crop, antialias=antialias)
+    faults += wrong_numbers(epochs_per_round=(epochs_per_round, 1)) + view.faults(batch, seed, first_epoch)
+    facts, images = view.checked(faults)
 
     def frame(image: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
-        scaled = standardise(image, source.info)
         side = tf.gather(sides, tf.minimum(epoch // epochs_per_round, len(sides) - 1))
-        sized = augmentation(scaled, side, seed) if training else evaluated(scaled, side)
-        return tf.ensure_shape(sized, (None, None, 3))
+        return tf.ensure_shape(view.frame(image, side, seed), (None, None, 3))
 
-    images = source.images(split)
-    called = f"{source.info.name} {split} sizes={sides} batch={batch} seed={seed}"
-    if training:
+    called = f"{facts.name} {split} sizes={sides} batch={batch} seed={seed}"
+    if split == "train":
         return epochs(images, frame, batch=batch, seed=seed, first_epoch=first_epoch, name=called)
     return passes(images, frame, batch=batch, first_epoch=first_epoch, name=called)

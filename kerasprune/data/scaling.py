@@ -1,4 +1,4 @@
-"""The facts about a data set's images, and the values that the pixels 0 … 255 become."""
+"""Facts about a data set of images, and the scaling of its pixels."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class DataInfo:
     """Facts about a data set.
 
     Args:
-        name: The name that `load` knows it by.
+        name: The name for `load`.
         classes: Names of the classes, in the order of their labels.
         examples: Number of images by split.
-        size: `(height, width)` of the originals in pixels; `None` where they differ.
+        size: `(height, width)` of the originals in pixels; `None` if they differ.
         mean: Mean by colour channel of images in [0, 1]; `load` subtracts it.
         std: Standard deviation by colour channel of images in [0, 1]; `load` divides by it.
-        mirror: Whether a mirrored image still belongs to its class: not so for letters. Defaults to `True`.
+        mirror: Whether a mirrored image keeps its class, unlike that of a letter. Defaults to `True`.
     """
 
     name: str
@@ -38,7 +38,7 @@ class DataInfo:
 
 SCALES = ("standardise", "imagenet", "0..1", "-1..1", "0..255", "none")
 """`standardise` and `imagenet` subtract a mean and divide by a standard deviation, the data set's own or ImageNet's;
-`none` leaves the pixels as they are stored, as `0..255` does."""
+`none` and `0..255` do not scale."""
 CHANNELS = (1, 3)
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -56,7 +56,7 @@ def constants(scale: str, facts: DataInfo) -> tuple[tuple[float, ...], tuple[flo
 
     Args:
         scale: One of `SCALES`.
-        facts: The data set, whose own constants `"standardise"` takes.
+        facts: The data set, whose mean and standard deviation `"standardise"` uses.
 
     Example:
         >>> constants("-1..1", None)
@@ -73,9 +73,9 @@ def normalised(pixels: tf.Tensor, mean: Any, std: Any) -> tf.Tensor:
 
 
 def rescaled(image: tf.Tensor, scale: str, channels: int, facts: DataInfo) -> tf.Tensor:
-    """Returns a standardised image at another scale, and grey where one channel is wanted.
+    """Converts a standardised image to another scale, and to grey if `channels` is 1.
 
-    Augmentation works on standardised images, in which 0 is the mean colour; so this comes behind it.
+    Augmentation needs standardised images, in which 0 is the mean colour, so it comes before this.
 
     Args:
         image: float32 of shape (height, width, 3).

@@ -1,4 +1,4 @@
-"""The inputs of a model: names, shapes and types of the flat ones, their nesting, and what does not fit them."""
+"""The inputs of a model: names, shapes, types and nesting, and checks of arrays against them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def keys_of(nest: Any) -> list[str]:
 
 
 def flat(nest: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Returns what a dict of dicts holds by the keys of `keys_of`; lists in it stay lists."""
+    """Flattens a dict of dicts by the keys of `keys_of`; lists in it are kept."""
     found: dict[str, Any] = {}
     for key, value in nest.items():
         name = f"{before}{key}"
@@ -38,7 +38,7 @@ def flat(nest: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """One input: its name, its shape without the batch axis (`None` where a side is free) and its type."""
+    """One input: name, shape without the batch axis (`None` for a free side) and dtype."""
 
     name: str
     shape: tuple[int | None, ...]
@@ -46,11 +46,11 @@ class InputSpec:
 
     @property
     def holds_texts(self) -> bool:
-        """Whether words go in, which a layer of the model looks up."""
+        """Whether the input takes texts, which a layer of the model looks up."""
         return self.dtype == "string"
 
     def shape_faults(self, shape: Shape) -> list[str]:
-        """Returns what is wrong with the shape of a batch, of which any axis may be `None`."""
+        """Returns the faults of the shape of a batch, any axis of which may be `None`."""
         sides = zip(self.shape, shape[1:], strict=False)
         if len(shape) == len(self.shape) + 1 and all(None in pair or pair[0] == pair[1] for pair in sides):
             return []
@@ -61,19 +61,19 @@ class InputSpec:
         return [f"Expected shape {expected} for the input {self.name!r}. Received: shape {tuple(shape)}. {remedy}"]
 
     def faults(self, array: np.ndarray) -> list[str]:
-        """Returns what keeps a batch from being given to this input: its shape, or what it holds."""
+        """Returns the faults of a batch for this input: of its shape, dtype and values."""
         faults, name = self.shape_faults(array.shape), f"the input {self.name!r}"
         if self.holds_texts and not _are_texts(array):
             faults.append(
                 f"Expected texts for {name}. Received: dtype={array.dtype}. "
-                "Give what goes into the model, not what its first layer makes of it."
+                "Give the inputs of the model, not the outputs of its first layer."
             )
         if not self.holds_texts and array.dtype.kind not in "biuf" and str(array.dtype) != "bfloat16":
             faults.append(f"Expected numbers for {name}. Received: dtype={array.dtype}.")
         return faults + finite_faults(name, array, self.dtype)
 
     def cast(self, array: np.ndarray) -> np.ndarray:
-        """Returns the array in the type that the input takes; texts as objects, which `fit` takes too."""
+        """Returns the array in the dtype of the input; texts as objects, which `fit` also takes."""
         return array.astype(object if self.holds_texts else self.dtype, copy=False)
 
 
@@ -83,7 +83,7 @@ class Signature:
 
     Args:
         inputs: The inputs in the order in which Keras flattens them.
-        structure: The nest the model is called with, e.g. a dict; its leaves do not matter.
+        structure: The nest that the model is called with, e.g. a dict; its leaves are not used.
     """
 
     inputs: tuple[InputSpec, ...]
@@ -91,18 +91,18 @@ class Signature:
 
     @property
     def names(self) -> list[str]:
-        """The names of the inputs as identifiers, as exported files call them."""
+        """The names of the inputs as identifiers, which exported files use."""
         return identifiers([spec.name for spec in self.inputs])
 
     def pack(self, flat: Sequence[Any]) -> Any:
-        """Returns the flat inputs in the nest the model is called with."""
+        """Returns the flat inputs in the nest that the model is called with."""
         return keras.tree.pack_sequence_as(self.structure, list(flat))
 
     def flatten(self, nest: Any) -> list[Any]:
         """Returns the inputs of a nest (one array, a tuple, a dict by name) in flat order.
 
         Raises:
-            PruneError: Other inputs were given than the model takes.
+            PruneError: The inputs are not those of the model.
         """
         names = [spec.name for spec in self.inputs]
         if isinstance(nest, Mapping):
@@ -123,23 +123,23 @@ class Signature:
         )
 
     def checked(self, nest: Any) -> list[np.ndarray]:
-        """Returns the flat inputs of a nest as arrays, in the types that were given.
+        """Returns the flat inputs of a nest as arrays of unchanged dtype, after a check.
 
         Args:
             nest: One array, or a tuple or a dict by name for several.
 
         Raises:
-            PruneError: They do not fit: all that is wrong with them.
+            PruneError: They do not fit the model; all faults are listed.
         """
         arrays = [as_numpy(x) for x in self.flatten(nest)]
         faults = [fault for spec, array in zip(self.inputs, arrays, strict=True) for fault in spec.faults(array)]
         if not faults:
             faults = length_faults([array.shape for array in arrays])
-        raise_faults("The data do not fit the model:", faults)
+        raise_faults("Invalid inputs for the model:", faults)
         return arrays
 
     def cast(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Returns flat inputs in the types that the model takes."""
+        """Returns flat inputs in the dtypes of the model."""
         return [spec.cast(array) for spec, array in zip(self.inputs, arrays, strict=True)]
 
     def static(self, shapes: Sequence[tuple[int, ...]]) -> Signature:
@@ -149,15 +149,15 @@ class Signature:
 
 
 def signature_of(model: keras.Model, data: Any = None) -> Signature:
-    """Returns the inputs of a model; those of a subclassed model are read from one batch of data.
+    """Returns the inputs of a model; those of a subclassed model are taken from one batch of data.
 
     Args:
         model: A built model.
         data: A nest of arrays with a batch axis, needed for a subclassed model only. Defaults to `None`.
 
     Raises:
-        PruneError: The model is not a built Keras model, has a fixed batch size, or is subclassed and there
-            is no data.
+        PruneError: The model is not a built Keras model, has a fixed batch size, or is subclassed and data is
+            missing.
     """
     if not isinstance(model, keras.Model):
         raise PruneError(f"Expected a keras.Model. Received: model={type(model).__name__}.")
@@ -185,7 +185,7 @@ def signature_of(model: keras.Model, data: Any = None) -> Signature:
 
 
 def inputs_of(model: keras.Model) -> Signature:
-    """Returns the inputs of a functional or Sequential model, whatever its batch size."""
+    """Returns the inputs of a functional or Sequential model of any batch size."""
     structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
     return Signature(specs_of(model.inputs), structure)
 
@@ -196,12 +196,12 @@ def specs_of(tensors: Sequence[keras.KerasTensor]) -> tuple[InputSpec, ...]:
 
 
 def is_graph(model: keras.Model) -> bool:
-    """Returns whether a model is functional or sequential, so that its inputs and layers can be read."""
+    """Returns whether a model is functional or Sequential, so that its graph can be read."""
     return bool(getattr(model, "inputs", None))
 
 
 def leaves_side_free(model: keras.Model) -> bool:
-    """Says whether an axis of a model's input has no size of its own."""
+    """Returns whether the size of an axis of a model's input is free."""
     return None in model.inputs[0].shape[1:]
 
 

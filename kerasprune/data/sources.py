@@ -1,4 +1,4 @@
-"""Sources of images: facts about a data set, and the images of a split in an order that a seed decides."""
+"""Sources of images: facts about a data set, and the images of a split in an order given by a seed."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ SHUFFLED_AHEAD = 10_000
 
 
 class Images:
-    """The images of one split: records in some order, and how a record becomes an image and a label.
+    """The images of one split: records in some order, and the decoding of a record into an image and a label.
 
-    The records are numbers, and an epoch is a permutation of all `count` of them, unless a class says else.
+    By default records are numbers, and an epoch is a permutation of all `count` of them.
     """
 
     count: int
 
     def in_order(self) -> tf.data.Dataset:
-        """Returns the records as they are stored: the numbers from 0."""
+        """Returns the records in stored order: the numbers from 0."""
         return tf.data.Dataset.range(self.count)
 
     def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
-        """Returns the records in the order that the seed, two int64, decides; called within `tf.data`."""
+        """Returns the records in an order given by the seed, two int64; called within `tf.data`."""
         numbers = tf.range(self.count, dtype=tf.int64)
         return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(numbers, seed))
 
@@ -37,11 +37,11 @@ class Images:
 
 @dataclass(frozen=True)
 class Indexed(Images):
-    """Images that are reached by number: an epoch is a permutation of all of them.
+    """Images indexed by number: an epoch is a permutation of all of them.
 
     Args:
         labels: int array of shape (count,).
-        image: From a number, an int64 scalar tensor, to a uint8 tensor of shape (height, width, 3).
+        image: Maps a number, an int64 scalar tensor, to a uint8 tensor of shape (height, width, 3).
     """
 
     labels: np.ndarray
@@ -59,13 +59,13 @@ class Indexed(Images):
 
 @dataclass(frozen=True)
 class Streamed(Images):
-    """Images too many for memory, read one after another: an epoch is shuffled within a moving window.
+    """Images that do not fit into memory, read in sequence: an epoch is shuffled within a moving window.
 
     Args:
         count: Number of images.
         records: `(encoded image, label)` pairs, in a mixed order already.
-        image: From an encoded image, a string tensor, to a uint8 tensor of shape (height, width, 3).
-        window: Number of encoded images among which the next is drawn. Defaults to 10,000.
+        image: Maps an encoded image, a string tensor, to a uint8 tensor of shape (height, width, 3).
+        window: Number of encoded images from which the next is drawn. Defaults to 10,000.
     """
 
     count: int
@@ -74,7 +74,7 @@ class Streamed(Images):
     window: int = SHUFFLED_AHEAD
 
     def in_order(self) -> tf.data.Dataset:
-        """Returns the pairs as they are stored."""
+        """Returns the pairs in stored order."""
         return self.records
 
     def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
@@ -99,7 +99,7 @@ class Streamed(Images):
 
 @dataclass(frozen=True)
 class Source:
-    """A data set: its facts, and the images of a split, fetched when they are asked for."""
+    """A data set: its facts, and a function that fetches the images of a split."""
 
     info: DataInfo
     images: Callable[[str], Images]
@@ -107,7 +107,7 @@ class Source:
 
 def in_memory(images: np.ndarray, labels: np.ndarray) -> Indexed:
     """Returns the images of a uint8 array of shape (count, height, width, 1 or 3), held in memory."""
-    with tf.device("CPU"):  # also where there is a GPU: its memory is for the model
+    with tf.device("CPU"):  # the memory of a GPU is for the model
         held = tf.constant(images)
     return Indexed(np.asarray(labels), lambda number: in_colour(tf.gather(held, number)))
 

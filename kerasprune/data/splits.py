@@ -1,4 +1,4 @@
-"""A user's own examples: whatever their inputs and targets are, in batches, by split."""
+"""A user's own examples, with any inputs and targets, in batches by split."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ SPLIT_NAMES = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class SplitExamples:
-    """Examples of one's own, held as long as this object is.
+    """A user's own examples by split.
 
     Args:
-        name: Where they come from.
+        name: Their source.
         splits: The names of the splits.
-        make: From a split, a batch size, a seed and a scale to batches `(inputs, targets)`, or to single examples,
-            which `fitted` puts into batches.
-        divide: Takes the part of a split out of single examples, where `make` returns all. Defaults to `None`.
-        scales: The scales that models are likely trained on, of pixels that can be brought to them. Defaults to none.
-        counts: Numbers of batches that had to be counted: `{(whose, examples per batch): number}`.
+        make: Maps a split, a batch size, a seed and a scale to batches `(inputs, targets)`, or to single examples,
+            which `fitted` batches.
+        divide: Selects a split of single examples if `make` returns all examples. Defaults to `None`.
+        scales: Common scales of models for these pixels, to try. Defaults to none.
+        counts: Numbers of batches counted so far: `{(source, examples per batch): number}`.
     """
 
     name: str
@@ -42,13 +42,13 @@ class SplitExamples:
 
         Args:
             split: Name of the split.
-            batch: Examples per batch, where the examples are not in batches already.
-            seed: Decides the order of the training split.
-            scale: What pixels become, see `kerasprune.data.scaling`.
+            batch: Examples per batch, unless they come in batches.
+            seed: Determines the order of the training split.
+            scale: The scale of pixels, see `kerasprune.data.scaling`.
             inputs: The input tensors of the model.
 
         Raises:
-            PruneError: There is no such split, or the examples do not fit the inputs.
+            PruneError: The split is unknown, or the examples do not fit the inputs.
         """
         if split not in self.splits:
             raise PruneError(
@@ -63,26 +63,21 @@ class SplitExamples:
 
 
 def fitted(
-    data: tf.data.Dataset,
-    inputs: Sequence[Any],
-    batch: int,
-    name: str,
-    counts: Counts | None = None,
+    data: tf.data.Dataset, inputs: Sequence[Any], batch: int, name: str, counts: Counts | None = None
 ) -> tf.data.Dataset:
     """Returns examples in batches of the shapes that a model takes.
 
-    Single examples are put into batches, a channel axis of one is added where only that is missing, and the number of
-    batches is counted where it is not known.
+    Single examples are batched, a missing channel axis of size 1 is added, and an unknown number of batches is counted.
 
     Args:
-        data: Examples or batches `(inputs, targets)`, or with weights as a third part.
+        data: Examples or batches `(inputs, targets)`, optionally with sample weights.
         inputs: The input tensors of the model.
         batch: Examples per batch.
-        name: Where the examples come from.
-        counts: Numbers counted before, by name and examples per batch; a new one is added. Defaults to none.
+        name: Their source, for messages.
+        counts: Numbers of batches counted so far; a new one is added. Defaults to none.
 
     Raises:
-        PruneError: The examples do not fit, or never end.
+        PruneError: The examples do not fit, or are endless.
     """
     signature = Signature(specs_of(inputs), None)
     missing = _missing_rank(data.element_spec[0], signature)
@@ -94,7 +89,7 @@ def fitted(
     faults = [
         each for wanted, spec in found if spec.shape.rank is not None for each in wanted.shape_faults(tuple(spec.shape))
     ]
-    raise_faults(f"The data of {name} do not fit the model:", faults)
+    raise_faults(f"Invalid inputs for the model in {name}:", faults)
     check_ends(data, name)
     steps = data.cardinality()
     if steps == tf.data.UNKNOWN_CARDINALITY:
@@ -107,7 +102,7 @@ def fitted(
 
 
 def _missing_rank(spec: Any, signature: Signature) -> set[str]:
-    """Returns which of the axes `batch` and `channel` the examples lack beside the inputs of the model."""
+    """Returns which of the axes `batch` and `channel` the examples lack."""
     first, wanted = signature.flatten(spec)[0].shape, (None, *signature.inputs[0].shape)
     if first.rank is None or first.rank == len(wanted):
         return set()

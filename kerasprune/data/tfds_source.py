@@ -1,4 +1,4 @@
-"""Any image classification data set of `tensorflow-datasets`, by its name there."""
+"""Image classification data sets of `tensorflow-datasets`, by name."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from kerasprune.data.scaling import DataInfo
 from kerasprune.data.sources import Images, Indexed, Source, Streamed, encoded_image, in_memory
 from kerasprune.errors import PruneError, nearest
 
-HELD_IN_MEMORY = 2**30  # bytes of decoded images in a split, up to which it is read once and kept
+HELD_IN_MEMORY = 2**30  # a split of at most as many bytes, decoded, is kept in memory
 
 
 def tfds_source(name: str, data_dir: str | None) -> Source:
-    """Returns a tfds data set, downloaded and prepared if it is not there yet.
+    """Returns a tfds data set, which is downloaded and prepared if necessary.
 
-    A split whose images have one size and fit in 1 GiB is kept in memory; a larger one is read as it goes.
+    A split whose images have one size and fit into 1 GiB is kept in memory; a larger one is streamed.
 
     Args:
         name: Its name at tfds, such as `"cifar10"` or `"imagenet2012"`.
-        data_dir: Where tfds keeps its files; `None` means `$TFDS_DATA_DIR`, or else `~/tensorflow_datasets`.
+        data_dir: Folder of tfds; `None` means `$TFDS_DATA_DIR`, or else `~/tensorflow_datasets`.
 
     Raises:
-        PruneError: tfds does not know the name, the files are absent and cannot be had, or an example is
-        not one
-            image and one label.
+        PruneError: The name is unknown to tfds, the files are missing and cannot be prepared, or an example is not
+            one image and one label.
     """
     builder = _prepared(name, data_dir)
     image, label = _keys(builder)
@@ -47,11 +46,11 @@ def _prepared(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         ) from error
     try:
         builder.download_and_prepare()
-    except Exception as error:  # no network, a wrong checksum, a file to fetch by hand: tfds raises it all
+    except Exception as error:  # e.g. no network, a wrong checksum, a file to download by hand
         raise PruneError(
-            f"Expected the files of {builder.name!r} in {builder.data_dir}, and they were not made: {error}\n"
-            f"Run `tfds build {builder.name}` where there is a network, and copy that folder here. "
-            "TFDS_DATA_DIR or data_dir= say where files are looked for."
+            f"Expected the files of {builder.name!r} in {builder.data_dir}, and they could not be prepared: {error}\n"
+            f"Run `tfds build {builder.name}` on a machine with a network, and copy that folder here. "
+            "TFDS_DATA_DIR or data_dir= set the folder."
         ) from error
     return builder
 

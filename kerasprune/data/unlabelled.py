@@ -1,4 +1,4 @@
-"""Inputs without targets, to calibrate and check an export with: a file of arrays, or a folder of images."""
+"""Inputs without targets, to calibrate and check an export: a file of arrays or a folder of images."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def unlabelled(
 
     Args:
         path: A `.npy` file; a `.npz` file with `x`, or an array by the name of each input; or a folder of PNG and JPEG
-            images, in folders below it too.
+            images, also in subfolders.
         inputs: The input tensors of the model.
-        scale: What pixels become, see `kerasprune.data.scaling`. Defaults to `"standardise"` with ImageNet's constants
+        scale: The scale of pixels, see `kerasprune.data.scaling`. Defaults to `"standardise"` with ImageNet's constants
             for a folder, `"none"` for arrays.
-        size: Image side, for a folder and a model that leaves it free. Defaults to the model's.
+        size: Image side, for a folder and a model whose side is free. Defaults to the model's.
         batch: Examples per batch. Defaults to 128.
 
     Raises:
-        PruneError: There is nothing there, or it does not fit the model.
+        PruneError: The path has no inputs, or they do not fit the model.
     """
     if path.is_dir():
         return _images(path, inputs, scale or "standardise", size, batch)
@@ -57,7 +57,7 @@ def _images(path: Path, inputs: Sequence[Any], scale: str, size: int | None, bat
         raise PruneError(f"Expected a model of square images for a folder of images. Received: inputs {shape}.")
     side = shape[1] or size
     if side is None:
-        raise PruneError("Expected an image side, for the model leaves it free. Received: size=None. Give --size.")
+        raise PruneError("Expected an image side, since that of the model is free. Received: size=None. Give --size.")
     facts = DataInfo(name=str(path), classes=(), examples={}, size=None)
 
     def image(file: tf.Tensor) -> tf.Tensor:

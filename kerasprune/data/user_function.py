@@ -18,20 +18,20 @@ from kerasprune.data.splits import SPLIT_NAMES, SplitExamples
 from kerasprune.errors import PruneError, in_own_code
 from kerasprune.files.reading import import_file
 
-PARTS = 10  # of the examples of a function without splits eight tenths train, one validates, one tests
+PARTS = 10  # of the examples of a function without splits: eight tenths train, one validates, one tests
 
 
 def user_function(address: str) -> SplitExamples:
     """Returns the examples of a function.
 
-    It is called with the name of a split, once, and returns that split; a function without arguments returns all
-    examples, of which every ninth and tenth example serves for validation and for the test.
+    The function is called once per split with its name. A function without arguments returns all examples; the ninth
+    and the tenth of every ten are for validation and test.
 
     Args:
-        address: `module:function` or `FILE.py:function`; the module is looked for in the current folder too.
+        address: `module:function` or `FILE.py:function`; the module may be in the current folder.
 
     Raises:
-        PruneError: There is no such function.
+        PruneError: The function cannot be imported.
     """
     function = _function(address)
     try:
@@ -64,7 +64,7 @@ def _function(address: str) -> Callable[..., Any]:
 
 
 def _imported(module: str) -> Any:
-    """Imports a module, from the current folder too, as `python` does and an installed program does not."""
+    """Imports a module, also from the current folder, as `python -m` does and an installed program does not."""
     here = str(Path.cwd())
     added = here not in sys.path
     if added:
@@ -91,13 +91,13 @@ def _called(function: Callable[..., Any], address: str, *arguments: str) -> tf.d
     if len(data.element_spec) not in (1, 2, 3):
         raise PruneError(
             f"Expected elements (inputs, targets), or inputs alone, from {address}. Received: {data.element_spec}. "
-            "Where inputs are the targets, as in an autoencoder, give both."
+            "If inputs are the targets, as in an autoencoder, give both."
         )
     return data
 
 
 def _part(data: tf.data.Dataset, split: str) -> tf.data.Dataset:
-    """Returns the examples that serve a split."""
+    """Returns the examples of a split."""
     *train, validation, test = range(PARTS)
     places = tf.constant({"train": train, "validation": [validation], "test": [test]}[split], tf.int64)
     numbered = data.enumerate().filter(lambda n, _: tf.reduce_any(n % PARTS == places))
@@ -111,7 +111,7 @@ def split_examples(name: str) -> SplitExamples:
         name: The path or the address. An address imports that code.
 
     Raises:
-        PruneError: There is no such file or function, or it holds something else.
+        PruneError: The file or function is missing or unsuitable.
     """
     if own(name) == "function":
         return user_function(name)

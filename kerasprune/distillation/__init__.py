@@ -1,1 +1,1 @@
-"""A slim model taught by the dense one: `kp.distil`, and labels that are softened."""
+"""Distillation: a slim model learns from the dense one; label smoothing."""

@@ -1,4 +1,4 @@
-"""The same features of a dense and a slim model: what comes out of their blocks, channel by channel."""
+"""Features for distillation: the outputs of the blocks of a dense and a slim model."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _LEAST = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class BlockFeatures:
-    """Two models that also put out what comes out of their blocks.
+    """A slim and a dense model that also return the outputs of their blocks.
 
     Args:
         student: The slim model, `inputs → (outputs, features)`.
         teacher: The dense model, likewise.
-        kept: For every block the axis of its channels, and the teacher's channels that the slim model has.
+        kept: For each block the channel axis, and the channels of the teacher that are kept.
     """
 
     student: Functional
@@ -35,7 +35,7 @@ class BlockFeatures:
     kept: Sequence[tuple[int, np.ndarray]]
 
     def distance(self, targets: Sequence[Any], found: Sequence[Any]) -> Any:
-        """Returns `mean (s − t)² / mean t²` over the channels that stay, averaged over the blocks."""
+        """Returns `mean (s − t)² / mean t²` over the channels kept, averaged over the blocks."""
         total = 0.0
         for target, feature, (axis, kept) in zip(targets, found, self.kept, strict=True):
             target = ops.stop_gradient(ops.cast(ops.take(target, kept, axis=axis), "float32"))
@@ -45,21 +45,21 @@ class BlockFeatures:
 
 
 def _mean_of_batch(values: Any) -> Any:
-    """Returns the mean of values; that over all replicas of TensorFlow, as the error is averaged over them."""
+    """Returns the mean of values, on TensorFlow over all replicas, since the error is averaged over them."""
     on_replicas = keras.backend.backend() == "tensorflow"
     return ops.moments(values, axes=list(range(len(values.shape))), synchronized=on_replicas)[0]
 
 
 def block_features(slim: Functional, teacher: Functional, plan: Plan) -> BlockFeatures:
-    """Returns both models with the ends of those blocks that both have.
+    """Returns both models with the outputs of the blocks that both have.
 
     Args:
         slim: The slim model.
         teacher: The dense model.
-        plan: The plan that the slim one was rebuilt with.
+        plan: The plan of the slim model.
 
     Raises:
-        PruneError: The plan is not one of the teacher, or there are no blocks.
+        PruneError: The plan does not fit the teacher, or there are no blocks.
     """
     applied = cut(trace(teacher, coupling=plan.coupling, unknown="freeze"), plan)
     blocks = set(trace(teacher, unknown="freeze").blocks)
@@ -74,8 +74,8 @@ def block_features(slim: Functional, teacher: Functional, plan: Plan) -> BlockFe
         ends.append(name)
     if not kept:
         raise PruneError(
-            f"Expected a model with blocks, such as residual ones. Received: {teacher.name!r}, in which none was "
-            "found. Leave features out."
+            f"Expected a model with blocks, such as residual ones. Received: {teacher.name!r}, which has "
+            "none. Leave features out."
         )
     models = []
     for model, tensors in zip((slim, teacher), made, strict=True):

@@ -1,4 +1,4 @@
-"""Smoothed labels: a class of which one is not quite sure."""
+"""Label smoothing for sparse and one-hot labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kerasprune.errors import PruneError
 
 
 class SmoothedSparseCategoricalCrossentropy(losses.SparseCategoricalCrossentropy):
-    """`(1 − ε) · −log p_y + ε · mean_k −log p_k` for the class y, which Keras has for one-hot labels only.
+    """`(1 − ε) · −log p_y + ε · mean_k −log p_k` for the class y; Keras supports it for one-hot labels only.
 
     Args:
         label_smoothing: ε, from 0 to below 1.
@@ -34,7 +34,7 @@ class SmoothedSparseCategoricalCrossentropy(losses.SparseCategoricalCrossentropy
         self.label_smoothing = label_smoothing
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns one number per sample, and per position where there are several."""
+        """Returns one number per sample and position."""
         classes, y_pred = ops.cast(y_true, "int32"), ops.convert_to_tensor(y_pred)
         if len(classes.shape) == len(y_pred.shape):
             classes = ops.squeeze(classes, -1)
@@ -47,14 +47,14 @@ class SmoothedSparseCategoricalCrossentropy(losses.SparseCategoricalCrossentropy
 
 
 def smoothed(loss: Any, label_smoothing: float) -> Any:
-    """Returns the same cross-entropy of smoothed labels.
+    """Returns the same cross-entropy with smoothed labels.
 
     Args:
-        loss: A cross-entropy of classes, as an object of Keras or by name; or such things by output.
+        loss: A cross-entropy of classes of Keras, an object or a name; or a nest of these by output.
         label_smoothing: ε, from 0 to below 1.
 
     Raises:
-        PruneError: The loss is none of classes.
+        PruneError: The loss is not a cross-entropy of classes.
 
     Example:
         >>> smoothed("categorical_crossentropy", 0.1).label_smoothing

@@ -1,4 +1,4 @@
-"""How an output of a student is compared with that of its teacher: what the output is, and the loss that follows."""
+"""The loss between an output of a student and of its teacher, by the kind of the output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kerasprune.graph.built_model import functional
 from kerasprune.graph.walk import is_model
 
 KINDS = ("softmax", "logits", "sigmoid", "binary_logits", "values")
-"""What an output may be: probabilities of classes, their logits, probabilities each for itself, theirs, anything."""
+"""Kinds of outputs: class probabilities, their logits, independent probabilities, their logits, and other values."""
 
 _LEAST = 1e-30  # the smallest probability whose logarithm is taken
 
@@ -23,7 +23,7 @@ _LEAST = 1e-30  # the smallest probability whose logarithm is taken
 class SoftTargets(losses.Loss):
     """`T² · KL(softmax(t / T) ‖ softmax(s / T))` over the last axis, for logits `t` of a teacher and `s` of a student.
 
-    T² keeps the gradient as large as that of the labels, whatever T is.
+    T² makes the size of the gradient independent of T.
 
     Args:
         temperature: T.
@@ -45,22 +45,22 @@ class SoftTargets(losses.Loss):
         self.from_logits = from_logits
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns one number per sample, and per position where there are several."""
+        """Returns one number per sample and position."""
         logits = [y if self.from_logits else ops.log(ops.maximum(y, _LEAST)) for y in (y_true, y_pred)]
         target, found = (ops.log_softmax(y / self.temperature) for y in logits)
         return self.temperature**2 * ops.sum(ops.exp(target) * (target - found), axis=-1)
 
 
 class BinaryTargets(losses.BinaryCrossentropy):
-    """Binary cross-entropy with the probabilities of a teacher for targets, of logits where both put out those."""
+    """Binary cross-entropy with the probabilities of a teacher as targets; both outputs may be logits."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns one number per sample, and per position where there are several."""
+        """Returns one number per sample and position."""
         return super().call(ops.sigmoid(y_true) if self.from_logits else y_true, y_pred)
 
 
 def imitation(kind: str, temperature: float) -> losses.Loss:
-    """Returns the loss by which an output of a kind is compared with the teacher's.
+    """Returns the loss between an output and the teacher's.
 
     Args:
         kind: One of `KINDS`.
@@ -73,40 +73,37 @@ def imitation(kind: str, temperature: float) -> losses.Loss:
 
 
 def given_kinds(names: Sequence[str], given: str | Mapping[str, str] | None) -> list[str | None]:
-    """Returns the kind of each output as far as the caller says it.
+    """Returns the given kind of each output, or `None`.
 
     Args:
         names: Names of the outputs.
-        given: A kind for all, or `{name: kind}`; `None` says nothing.
+        given: A kind for all, `{name: kind}`, or `None`.
 
     Raises:
         PruneError: A kind or a name is unknown.
     """
-    said = dict.fromkeys(names, given) if given is None or isinstance(given, str) else dict(given)
-    faults = [fault for name in said for fault in choice_faults(names, **{"the name of an output": name})]
-    for name, kind in said.items():
+    kinds = dict.fromkeys(names, given) if given is None or isinstance(given, str) else dict(given)
+    faults = [fault for name in kinds for fault in choice_faults(names, **{"the name of an output": name})]
+    for name, kind in kinds.items():
         faults += choice_faults(KINDS, **{f"outputs[{name!r}]": kind}) if kind is not None else []
-    raise_faults("The student cannot be made:", faults)
-    return [said.get(name) for name in names]
+    raise_faults("Invalid arguments for distil:", faults)
+    return [kinds.get(name) for name in names]
 
 
 def kind_of(tensor: keras.KerasTensor, given: Sequence[Any]) -> str:
-    """Returns what an output is, as far as a loss or its last activation says.
-
-    A cross-entropy of Keras says it; else softmax along the last axis, or sigmoid, as the last activation; else the
-    output is values.
+    """Returns the kind of an output, by the first known of: a cross-entropy of Keras, the last activation, values.
 
     Args:
         tensor: The symbolic output.
-        given: Losses that models with this output were compiled with, the most telling first; `None` is passed over.
+        given: Compiled losses of this output, in order of priority; `None` is skipped.
     """
     return next(filter(None, map(kind_by_loss, given)), None) or _kind_by_activation(tensor)
 
 
 def judged_weights(model: keras.Model, names: Sequence[str]) -> list[float]:
-    """Returns what each output counts in the loss: as compiled, 1 where nothing is said.
+    """Returns the weight of each output in the loss: the compiled one, by default 1.
 
-    Outputs without a loss beside others that have one count nothing.
+    It is 0 for an output without a loss if other outputs have one.
     """
     found = compiled(model, "loss", names)
     weights = [1.0 if weight is None else weight for weight in compiled(model, "loss_weights", names)]
@@ -115,11 +112,11 @@ def judged_weights(model: keras.Model, names: Sequence[str]) -> list[float]:
 
 
 def compiled(model: keras.Model, key: str, names: Sequence[str]) -> list[Any]:
-    """Returns what a model was compiled with for each output, its `"loss"` say; `None` where there is nothing."""
-    said = (compile_arguments(model) if model.compiled else {}).get(key)
-    if isinstance(said, list | tuple) and len(said) != len(names):
-        return [said] * len(names)  # several losses may be for one output
-    return list(picked(said, names, key).values())
+    """Returns an argument of `compile`, such as `"loss"`, for each output, or `None`."""
+    given = (compile_arguments(model) if model.compiled else {}).get(key)
+    if isinstance(given, list | tuple) and len(given) != len(names):
+        return [given] * len(names)  # several losses may be for one output
+    return list(picked(given, names, key).values())
 
 
 def _kind_by_activation(tensor: keras.KerasTensor) -> str:

@@ -1,4 +1,4 @@
-"""Distillation: a slim model learns from the dense one what labels do not say."""
+"""Distillation: a slim model learns from the outputs of the dense one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def distil(
     features: float = 0.0,
     plan: Plan | None = None,
 ) -> keras.Model:
-    """Returns the slim model as a student, which `fit` trains on what its teacher puts out, too.
+    """Returns the slim model as a student, which `fit` also trains on the outputs of its teacher.
 
     With D the distance of an output `s` from the teacher's `t`, and P the penalties of the model,
 
@@ -50,32 +50,32 @@ def distil(
         D = binary cross-entropy of s with t           sigmoid, or logits of it
         D = mean (s − t)²                              anything else
 
-    over all outputs, each with the loss weight that it is compiled with. The student has the very layers of `slim`, so
-    training it trains `slim`: there is nothing to take out afterwards. `student.save` writes the slim model alone,
-    which loads without kerasprune and without the teacher. `evaluate` judges by the labels where there are some.
+    summed over all outputs with their compiled loss weights. The student shares the layers of `slim`, so training it
+    trains `slim`. `student.save` writes the slim model alone, which loads without kerasprune and without the teacher.
+    `evaluate` uses the labels, if there are any.
 
-    T² makes the gradient of classes large: with T = 4 take the learning rate of plain fine-tuning, 0.01 for SGD with
-    momentum, or less; four times as much did harm.
+    T² makes the gradient of classes large: with T = 4 use the learning rate of plain fine-tuning, 0.01 for SGD with
+    momentum, or less; a rate four times as large lowered the accuracy.
 
     Args:
-        slim: What is trained; a functional or Sequential model. Where it is compiled, the student is compiled alike.
+        slim: The functional or Sequential model to train. If it is compiled, so is the student.
         teacher: The dense model, or another with the same inputs and outputs. It is not trained.
         temperature: T of soft targets. Defaults to 4.0.
-        weight: Share of the teacher in the loss, in [0, 1]. With 1.0 no labels are needed: data are inputs, and
-            `compile` needs no loss. Defaults to 0.9.
-        outputs: What the outputs are, `"softmax"`, `"logits"`, `"sigmoid"`, `"binary_logits"` or `"values"`; or a dict
-            of these by name of output. Defaults to `None`: what the loss of `compile` says where it is one of Keras's
-            cross-entropies, else the last activation, else the teacher's loss, else values.
-        features: Weight of the distance at the ends of blocks, `mean (s − t)² / mean t²` over the channels that stay,
+        weight: Share of the teacher in the loss, in [0, 1]. With 1.0 neither labels nor a loss in `compile` are
+            needed. Defaults to 0.9.
+        outputs: Kinds of the outputs: `"softmax"`, `"logits"`, `"sigmoid"`, `"binary_logits"` or `"values"`; or a dict
+            of these by name of output. Defaults to `None`: by the compiled cross-entropy of
+            Keras, else by the teacher's, else by the last activation, else values.
+        features: Weight of the distance at the ends of blocks, `mean (s − t)² / mean t²` over the channels kept,
             averaged over the blocks. Defaults to 0.0.
-        plan: The plan that `slim` was rebuilt with, which says which channels those are. Needed with `features`.
+        plan: The plan of `slim`, which holds the channels kept. Needed with `features`.
 
     Returns:
-        The student: a `keras.Model` to compile and fit. `student.student` is `slim`; `student.kinds` says what its
-        outputs were taken for.
+        The student: a `keras.Model` to compile and fit. `student.student` is `slim`; `student.kinds` has the
+        kinds of its outputs.
 
     Raises:
-        PruneError: An argument is out of range, or slim and teacher do not fit each other.
+        PruneError: An argument is out of range, or the inputs or outputs of slim and teacher differ.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -103,15 +103,15 @@ def distil(
 
 @dataclass(eq=False)
 class Teaching:
-    """What a student is taught by. A plain object, in which Keras looks for no layers: so no file holds the teacher.
+    """The teacher and its weight in the loss: a plain object that Keras does not track, so no file holds the teacher.
 
     Args:
         teacher: The teacher.
         temperature: T of soft targets.
         weight: Share of the teacher in the loss.
-        given: The kinds of the outputs, as far as the caller has said them.
+        given: The given kinds of the outputs, or `None`.
         features: Weight of the distance at the ends of blocks.
-        blocks: What is seen there. Defaults to `None`.
+        blocks: Models with the outputs of blocks. Defaults to `None`.
     """
 
     teacher: keras.Model
@@ -124,11 +124,11 @@ class Teaching:
 
 
 class Student(keras.Model):
-    """A model over the layers of another whose loss asks a teacher too; made by `distil`.
+    """A model over the layers of another whose loss includes a teacher; made by `distil`.
 
     Args:
         slim: The model whose layers are trained.
-        teaching: What it is taught by.
+        teaching: The teacher and its settings.
     """
 
     def __init__(self, slim: keras.Model, teaching: Teaching) -> None:
@@ -137,12 +137,12 @@ class Student(keras.Model):
 
     @property
     def student(self) -> keras.Model:
-        """The slim model, which has the weights that are trained."""
+        """The slim model, whose weights are trained."""
         return self._slim
 
     @property
     def kinds(self) -> dict[str, str]:
-        """What each output is compared as, by name."""
+        """The kind of each output by name."""
         models, names = (self, self._teaching.teacher), output_names(self)
         mine, others = (compiled(model, "loss", names) for model in models)
         warn_of_logits(self, dict(zip(names, mine, strict=True)))
@@ -153,7 +153,7 @@ class Student(keras.Model):
     # ---- the loss -------------------------------------------------------------------------------------------
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Returns the outputs; notes what goes by at the ends of blocks, where that is asked for."""
+        """Returns the outputs; records those of blocks, if they are part of the loss."""
         blocks = self._teaching.blocks
         if blocks is None:
             return super().call(inputs, training=training, mask=mask)
@@ -163,7 +163,7 @@ class Student(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """Returns the loss of a batch: while training that of `distil`, else that of the labels, if there are any."""
+        """Returns the loss of a batch: in training that of `distil`, otherwise that of the labels, if any."""
         weight = self._teaching.weight
         labelled = y is not None and any(loss is not None for loss in compiled(self, "loss", output_names(self)))
         if not training and labelled:
@@ -183,18 +183,18 @@ class Student(keras.Model):
         """Returns the logs of a batch.
 
         Raises:
-            PruneError: There are metrics, and no labels.
+            PruneError: There are metrics, but no labels.
         """
         asked = compile_arguments(self)
         if y is None and (asked.get("metrics") or asked.get("weighted_metrics")):
             raise PruneError(
-                "Expected labels for the metrics of compile(). Received: batches without. Compile without metrics; the "
-                "loss is the distance from the teacher."
+                "Expected labels for the metrics of compile(). Received: batches without labels. Compile without "
+                "metrics; the loss is the distance from the teacher."
             )
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def _distance(self, x: Any, y_pred: Any, sample_weight: Any) -> Any:
-        """Returns `Σ D(t, s)`, and the distance at the ends of blocks."""
+        """Returns `Σ D(t, s)` plus the distance at the ends of blocks."""
         teaching = self._teaching
         if teaching.blocks is None:
             targets, features = teaching.teacher(x, training=False), 0.0
@@ -224,11 +224,7 @@ class Student(keras.Model):
         self.student.export(filepath, *args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """Raises: a file would have to hold the teacher.
-
-        Raises:
-            PruneError: Always.
-        """
+        """Always raises: a file would have to hold the teacher."""
         raise PruneError(
             "Expected a model to save or copy. Received: a student, made by kp.distil, which needs its teacher. "
             "Call student.save(path), or take student.student, the slim model, which holds the trained weights."
@@ -244,7 +240,7 @@ def _check(
         faults.append(f"Expected features to be a number of at least 0. Received: features={features!r}.")
     elif features and plan is None:
         faults.append(f"Expected plan, which slim was rebuilt with. Received: features={features!r}, plan=None.")
-    raise_faults("The student cannot be made:", faults)
+    raise_faults("Invalid arguments for distil:", faults)
     if isinstance(slim, Student):
         raise PruneError("Expected a slim model. Received: a student. Give student.student.")
     functional(slim)
@@ -255,7 +251,7 @@ def _check(
         )
     if slim.count_params() > teacher.count_params():
         warn(
-            f"Expected a teacher that is no smaller than what it teaches: kp.distil(slim, teacher). Received: slim of "
+            f"Expected a teacher that is no smaller than slim: kp.distil(slim, teacher). Received: slim of "
             f"{slim.count_params():,} weights, and a teacher of {teacher.count_params():,}. Is it the other way round?"
         )
     if {id(v) for v in slim.variables} & {id(v) for v in teacher.variables}:
@@ -268,7 +264,7 @@ def _check(
 
 
 def _misfits(slim: Functional, teacher: Functional) -> list[str]:
-    """Returns what keeps a teacher from taking the inputs of a model, and from being compared with it."""
+    """Returns a fault for inputs or outputs that differ between slim and teacher."""
     faults = []
     for what in ("inputs", "outputs"):
         mine, others = ([tuple(x.shape) for x in getattr(model, what)] for model in (slim, teacher))

@@ -1,9 +1,9 @@
 """Ready-made functional models: one family per file.
 
-Every factory takes `classes`, `input_shape` (sides may be `None` where the architecture allows it) and `seed`, and
+Every factory takes `classes`, `input_shape` (sides may be `None` if the architecture allows it) and `seed`, and
 names every layer itself, so that the groups of a saved plan keep their names.
 """
 
 from kerasprune.registry import family, lazy, models
 
-__getattr__, __dir__, __all__ = lazy({**family(models, "models", {}), "get": "kerasprune.models.arguments:get"})
+__getattr__, __dir__, __all__ = lazy(family(models, "models", {}))

@@ -1,5 +1,4 @@
 # Written by tests/test_names.py from the table in __init__.py.
-from kerasprune.models.arguments import get as get
 from kerasprune.models.cifar_densenet import densenet_cifar as densenet_cifar
 from kerasprune.models.cifar_resnet import resnet_cifar as resnet_cifar
 from kerasprune.models.cifar_vgg import vgg_cifar as vgg_cifar
@@ -12,4 +11,5 @@ from kerasprune.models.lenet import lenet_5 as lenet_5
 from kerasprune.models.mobilenet import mobilenet_v2 as mobilenet_v2
 from kerasprune.registry import models as _models
 add = _models.add
+get = _models.get
 names = _models.names

@@ -1,14 +1,12 @@
-"""Arguments of factories: a factory by its name, and one sentence per fault before anything is built."""
+"""Checks of the factories' arguments: one sentence per fault, before anything is built."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
-from kerasprune.registry import models
+from kerasprune.errors import raise_faults, whole_number_faults
 
 InputShape = Sequence[int | None]
 
@@ -22,18 +20,15 @@ def checked_images(
     *,
     smallest_side: int = 1,
 ) -> keras.KerasTensor:
-    """Returns the images that a family takes, once all arguments of its factory are found good.
+    """Returns the input of a model, after a check of all arguments of its factory.
 
     Args:
-        family: What is to be built.
+        family: The factory.
         classes: Number of logits.
         input_shape: `(height, width, channels)`; a side may be `None`, channels may not.
         seed: A whole number, or `None` for fresh weights.
-        faults: What is wrong with the family's own arguments. Defaults to nothing.
+        faults: Faults of the family's own arguments. Defaults to none.
         smallest_side: Shortest side, in pixels, that reaches the classifier. Defaults to 1.
-
-    Raises:
-        PruneError: An argument is out of its range; all faults are listed.
     """
     faults = [*faults, *whole_number_faults(1, classes=classes)]
     shape = tuple(input_shape) if isinstance(input_shape, list | tuple) else ()
@@ -50,16 +45,16 @@ def checked_images(
         )
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
         faults.append(f"Expected seed to be a whole number or None. Received: seed={seed!r}.")
-    raise_faults(f"The {family} cannot be built:", faults)
+    raise_faults(f"Invalid arguments for {family}:", faults)
     return keras.Input(shape, name="images")
 
 
 def depth_faults(depth: int, rule: str, valid: Sequence[int]) -> list[str]:
-    """Returns a sentence with the nearest valid depths where `depth` is none of them.
+    """Returns a fault that names the nearest valid depths if `depth` is not one of them.
 
     Args:
-        depth: The depth asked for.
-        rule: The family's rule in words, e.g. `"6n + 2"`.
+        depth: The depth given.
+        rule: The valid depths in words, e.g. `"6n + 2"`.
         valid: The valid depths, ascending.
     """
     if isinstance(depth, int) and not isinstance(depth, bool) and depth in valid:
@@ -72,34 +67,10 @@ def depth_faults(depth: int, rule: str, valid: Sequence[int]) -> list[str]:
 
 
 def fixed_side_faults(input_shape: InputShape) -> list[str]:
-    """Returns a sentence where a side is `None`, which a dense layer on pixels cannot have."""
+    """Returns a fault if a side is `None`, which a dense layer on pixels cannot read."""
     if not isinstance(input_shape, list | tuple) or None not in input_shape[:2]:
         return []
     return [
         "Expected fixed sides: a dense layer reads the pixels. "
         f"Received: input_shape={input_shape!r}. Give the height and the width, e.g. (28, 28, 1)."
     ]
-
-
-def get(identifier: str | dict[str, Any] | keras.Model) -> keras.Model:
-    """Returns the model that `identifier` stands for.
-
-    Args:
-        identifier: A name, a `{"name": …, **arguments}` dict, or a model, which is returned as it is.
-
-    Returns:
-        A functional model.
-
-    Raises:
-        PruneError: The name is unknown, the arguments do not fit, or it is none of the three.
-
-    Example:
-        >>> get({"name": "resnet_cifar", "depth": 32, "classes": 100}).output.shape
-        (None, 100)
-    """
-    if not isinstance(identifier, str | dict | keras.Model):
-        raise PruneError(
-            "Expected the name of a model, a dict with a 'name', or a keras.Model. "
-            f"Received: model={identifier!r}. Known names: {', '.join(models.names())}."
-        )
-    return models.get(identifier)

@@ -46,9 +46,6 @@ def densenet_cifar(
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.
 
-    Raises:
-        PruneError: An argument is out of its range.
-
     Example:
         >>> densenet_cifar(40, growth=12).get_layer("block3_layer12_concat").output.shape
         (None, None, None, 448)

@@ -23,7 +23,7 @@ def resnet_cifar(
 ) -> keras.Model:
     """Builds a CIFAR residual network.
 
-    A block computes `relu(shortcut(x) + bn2(conv2(relu(bn1(conv1(x))))))`. Where a stage begins, the image
+    A block computes `relu(shortcut(x) + bn2(conv2(relu(bn1(conv1(x))))))`. At the start of a stage the image
     side halves and the channels double. The `"identity"` shortcut (option A) takes every second pixel, puts
     zero channels around the old ones, half before and half after, and has no weights. The `"projection"`
     shortcut (option B) is a 1×1 convolution with BatchNorm there, and the identity elsewhere. BatchNorm has
@@ -41,9 +41,6 @@ def resnet_cifar(
 
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.
-
-    Raises:
-        PruneError: An argument is out of its range.
 
     Example:
         >>> resnet_cifar(20, input_shape=(32, 32, 3)).count_params()
@@ -70,12 +67,11 @@ def _block(
     parts: Parts, x: keras.KerasTensor, filters: int, strides: int, shortcut: str, name: str
 ) -> keras.KerasTensor:
     branch = parts.unit(x, filters, 3, name, 1, strides)
-    branch = parts.norm(parts.convolution(branch, filters, 3, f"{name}_conv2"), f"{name}_bn2")
+    branch = parts.normed(branch, filters, 3, name, 2)
     if strides > 1 and shortcut == "identity":
         x = _subsample_and_pad(x, filters, strides, name=f"{name}_shortcut")
     elif strides > 1:
-        x = parts.convolution(x, filters, 1, f"{name}_shortcut_conv", strides)
-        x = parts.norm(x, f"{name}_shortcut_bn")
+        x = parts.normed(x, filters, 1, f"{name}_shortcut", strides=strides)
     x = keras.layers.Add(name=f"{name}_add")([x, branch])
     return parts.relu(x, f"{name}_relu2")
 

@@ -40,9 +40,6 @@ def vgg_cifar(
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.
 
-    Raises:
-        PruneError: An argument is out of its range.
-
     Example:
         >>> vgg_cifar(16, classes=100, width=0.25).output.shape
         (None, 100)

@@ -21,8 +21,8 @@ def wide_resnet(
 ) -> keras.Model:
     """Builds a wide residual network without dropout.
 
-    A block computes `shortcut(x) + conv2(relu(bn2(conv1(relu(bn1(x))))))`. Where the shape changes, the
-    shortcut is a 1×1 convolution of `relu(bn1(x))`; elsewhere it is `x`. BatchNorm has momentum 0.9 and
+    A block computes `shortcut(x) + conv2(relu(bn2(conv1(relu(bn1(x))))))`. If the shape changes, the
+    shortcut is a 1×1 convolution of `relu(bn1(x))`, otherwise it is `x`. BatchNorm has momentum 0.9 and
     epsilon 1e-5; convolutions have no bias.
 
     Args:
@@ -34,9 +34,6 @@ def wide_resnet(
 
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.
-
-    Raises:
-        PruneError: An argument is out of its range.
 
     Example:
         >>> wide_resnet(16, widen_factor=2).get_layer("stage3_block2_add").output.shape

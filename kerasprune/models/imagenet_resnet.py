@@ -34,9 +34,6 @@ def resnet_imagenet(
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.
 
-    Raises:
-        PruneError: An argument is out of its range.
-
     Example:
         >>> resnet_imagenet(18, input_shape=(224, 224, 3)).get_layer("stage4_block2_add").output.shape
         (None, 7, 7, 512)
@@ -61,16 +58,14 @@ def resnet_imagenet(
 def _block(
     parts: Parts, x: keras.KerasTensor, filters: int, expansion: int, strides: int, name: str
 ) -> keras.KerasTensor:
-    """Returns a basic block where channels are not expanded, else a bottleneck block."""
+    """Returns a basic block if channels are not expanded, else a bottleneck block."""
     shortcut, outputs = x, filters * expansion
     if strides > 1 or x.shape[-1] != outputs:
-        shortcut = parts.convolution(x, outputs, 1, f"{name}_shortcut_conv", strides)
-        shortcut = parts.norm(shortcut, f"{name}_shortcut_bn")
+        shortcut = parts.normed(x, outputs, 1, f"{name}_shortcut", strides=strides)
     # Kernel and stride of each convolution; the last has no ReLU before the sum.
     kernels = ((3, strides), (3, 1)) if expansion == 1 else ((1, 1), (3, strides), (1, 1))
     for number, (kernel, stride) in enumerate(kernels[:-1], start=1):
         x = parts.unit(x, filters, kernel, name, number, stride)
-    x = parts.convolution(x, outputs, kernels[-1][0], f"{name}_conv{len(kernels)}")
-    x = parts.norm(x, f"{name}_bn{len(kernels)}")
+    x = parts.normed(x, outputs, kernels[-1][0], name, len(kernels))
     x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
     return parts.relu(x, f"{name}_relu")

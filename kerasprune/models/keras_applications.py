@@ -17,32 +17,27 @@ SMALLEST_SIDE = 32
 
 def from_application(
     application: Callable[..., keras.Model],
-    *,
     name: str,
     classes: int,
     input_shape: arguments.InputShape,
-    dropout: float = 0.0,
     seed: int | None,
+    dropout: float = 0.0,
 ) -> keras.Model:
-    """Builds the body that `application` makes, with fresh weights, global pooling and a dense classifier.
+    """Builds an architecture of `keras.applications` with fresh weights, global pooling and a dense classifier.
 
-    The body keeps its layers, their names and their initialisers. Only what depends on the process or on
-    the data goes: the numbers that Keras appends to unnamed layers, and rescaling or normalisation at the
-    input, so that every family takes the same images.
+    Layers, their names and their initialisers are those of Keras, without the numbers that it appends to unnamed
+    layers, and without rescaling or normalisation at the input, so that every family takes the same images.
 
     Args:
         application: A function of `keras.applications`, e.g. `keras.applications.EfficientNetB0`.
         name: Name of the model.
         classes: Number of logits.
         input_shape: `(height, width, channels)`; the sides, at least 32 pixels, may be `None`.
-        dropout: Fraction of the last channels that training drops; 0 leaves the layer out. Defaults to 0.0.
         seed: Makes the initial weights repeatable; `None` for fresh ones.
+        dropout: Fraction of the last channels that training drops; 0 leaves the layer out. Defaults to 0.0.
 
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.
-
-    Raises:
-        PruneError: An argument is out of its range.
     """
     faults = interval_faults("[0, 1)", "a fraction", dropout=dropout)
     images = arguments.checked_images(name, classes, input_shape, seed, faults, smallest_side=SMALLEST_SIDE)
@@ -52,23 +47,21 @@ def from_application(
         x = keras.layers.Dropout(dropout, name="head_dropout")(x)
     x = keras.layers.Dense(classes, name="logits")(x)
     raw = keras.Model(images, x, name=name)
-    own_names = _own_names(raw.layers)
+    names = _own_names(raw.layers)
 
     def seeded(layer: keras.Layer) -> keras.Layer:
-        config = {**layer.get_config(), "name": own_names[layer.name]}
-        own_seed = layer_seed(config["name"], seed)
-        if "seed" in config:
-            config["seed"] = own_seed
-        for value in config.values():
-            if isinstance(value, dict) and "seed" in value.get("config", {}):
-                value["config"]["seed"] = own_seed
+        config = {**layer.get_config(), "name": names[layer.name]}
+        initializers = [value.get("config", {}) for value in config.values() if isinstance(value, dict)]
+        for each in (config, *initializers):
+            if "seed" in each:
+                each["seed"] = layer_seed(config["name"], seed)
         return type(layer).from_config(config)
 
     return keras.models.clone_model(raw, clone_function=seeded, call_function=_call_unless_preprocessing)
 
 
 def _own_names(layers: list[keras.Layer]) -> dict[str, str]:
-    """Maps names to names: a layer that Keras named by its class is named after the layer behind it."""
+    """Maps names to names: a layer that Keras named by its class is named after the layer that follows it."""
     own: dict[str, str] = {}
     following = ""
     for layer in reversed(layers):
@@ -105,9 +98,6 @@ def efficientnet_b0(
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.
 
-    Raises:
-        PruneError: An argument is out of its range.
-
     Example:
         >>> efficientnet_b0(10).output.shape
         (None, 10)
@@ -115,20 +105,12 @@ def efficientnet_b0(
     Reference:
         Tan & Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, ICML 2019.
     """
-    return from_application(
-        keras.applications.EfficientNetB0,
-        name="efficientnet_b0",
-        classes=classes,
-        input_shape=input_shape,
-        dropout=dropout,
-        seed=seed,
-    )
+    application = keras.applications.EfficientNetB0
+    return from_application(application, "efficientnet_b0", classes, input_shape, seed, dropout)
 
 
 def densenet121(
-    classes: int = 1000,
-    input_shape: arguments.InputShape = (None, None, 3),
-    seed: int | None = None,
+    classes: int = 1000, input_shape: arguments.InputShape = (None, None, 3), seed: int | None = None
 ) -> keras.Model:
     """Builds a DenseNet-121: layers, names, initialisers and BatchNorm settings of `keras.applications`.
 
@@ -141,9 +123,6 @@ def densenet121(
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.
 
-    Raises:
-        PruneError: An argument is out of its range.
-
     Example:
         >>> densenet121(10).output.shape
         (None, 10)
@@ -151,10 +130,4 @@ def densenet121(
     Reference:
         Huang et al., Densely Connected Convolutional Networks, CVPR 2017.
     """
-    return from_application(
-        keras.applications.DenseNet121,
-        name="densenet121",
-        classes=classes,
-        input_shape=input_shape,
-        seed=seed,
-    )
+    return from_application(keras.applications.DenseNet121, "densenet121", classes, input_shape, seed)

@@ -11,9 +11,7 @@ SMALLEST_SIDE = 16
 
 
 def lenet_300_100(
-    classes: int = 10,
-    input_shape: arguments.InputShape = (28, 28, 1),
-    seed: int | None = None,
+    classes: int = 10, input_shape: arguments.InputShape = (28, 28, 1), seed: int | None = None
 ) -> keras.Model:
     """Builds the dense network with hidden layers of 300 and 100 units and ReLU.
 
@@ -25,9 +23,6 @@ def lenet_300_100(
 
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.
-
-    Raises:
-        PruneError: An argument is out of its range.
 
     Example:
         >>> lenet_300_100().count_params()
@@ -45,14 +40,10 @@ def lenet_300_100(
     return parts.classified(images, x, classes, "lenet_300_100")
 
 
-def lenet_5(
-    classes: int = 10,
-    input_shape: arguments.InputShape = (28, 28, 1),
-    seed: int | None = None,
-) -> keras.Model:
+def lenet_5(classes: int = 10, input_shape: arguments.InputShape = (28, 28, 1), seed: int | None = None) -> keras.Model:
     """Builds Caffe's LeNet-5: 5×5 convolutions of 20 and 50 channels, a hidden dense layer of 500 units.
 
-    As in Caffe's, the only ReLU follows the hidden layer: max pooling is what bends the convolutions.
+    As in Caffe's, the only ReLU follows the hidden layer; max pooling makes the convolutions non-linear.
 
     Args:
         classes: Number of logits. Defaults to 10.
@@ -62,9 +53,6 @@ def lenet_5(
 
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.
-
-    Raises:
-        PruneError: An argument is out of its range.
 
     Example:
         >>> lenet_5().count_params()

@@ -35,7 +35,7 @@ def mobilenet_v2(
     """Builds a MobileNetV2.
 
     A block expands the channels (1×1), filters each of them (depthwise 3×3) and projects (1×1, no ReLU); it
-    adds its input where the shape stays. The activation is ReLU6. Strided layers pad with explicit zeros,
+    adds its input if the shape is the same. The activation is ReLU6. Strided layers pad with explicit zeros,
     as torchvision does. BatchNorm has momentum 0.9 and epsilon 1e-5; convolutions have no bias.
 
     Args:
@@ -52,9 +52,6 @@ def mobilenet_v2(
 
     Returns:
         A functional model from images to logits of shape `(batch, classes)`.
-
-    Raises:
-        PruneError: An argument is out of its range.
 
     Example:
         >>> mobilenet_v2(10, (32, 32, 3), stem="cifar").get_layer("head_relu").output.shape
@@ -91,8 +88,7 @@ def _block(
     if expansion > 1:
         branch = parts.unit(x, x.shape[-1] * expansion, 1, f"{name}_expand")
     branch = parts.activated(_depthwise(parts, branch, strides, f"{name}_depthwise_conv"), f"{name}_depthwise")
-    branch = parts.convolution(branch, filters, 1, f"{name}_project_conv")
-    branch = parts.norm(branch, f"{name}_project_bn")
+    branch = parts.normed(branch, filters, 1, f"{name}_project")
     if strides > 1 or x.shape[-1] != filters:
         return branch
     return keras.layers.Add(name=f"{name}_add")([x, branch])

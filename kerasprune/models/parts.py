@@ -1,7 +1,7 @@
 """Layers that the model families share: seeded convolutions, BatchNorm, activations, the classifier.
 
 Every layer is named by its family, so groups and saved plans keep their names from run to run. Convolutions
-that BatchNorm follows have no bias. BatchNorm uses momentum 0.9 and epsilon 1e-5, which is what the torch
+that BatchNorm follows have no bias. BatchNorm uses momentum 0.9 and epsilon 1e-5, which the torch
 originals call momentum 0.1 and eps 1e-5.
 """
 
@@ -30,9 +30,9 @@ class Parts:
     """Applies the layers of one model to tensors of shape `(batch, height, width, channels)`.
 
     Args:
-        seed: The model's seed: initial weights are a function of it and of the layer's name, fresh where it is `None`.
+        seed: The model's seed: initial weights are a function of it and of the layer's name; `None` for fresh ones.
         scales: Initial scales of BatchNorm: `"ones"`, or `"uniform"`, drawn from U(0, 1). Defaults to `"ones"`.
-        ceiling: What activations are cut off at, as in ReLU6. Defaults to `None`: plain ReLU.
+        ceiling: Upper bound of the activations, as in ReLU6. Defaults to `None`: plain ReLU.
     """
 
     seed: int | None
@@ -77,14 +77,20 @@ class Parts:
         return keras.layers.ReLU(self.ceiling, name=name)(x)
 
     def activated(self, x: keras.KerasTensor, name: str, number: int | str = "") -> keras.KerasTensor:
-        """Returns `relu(bn(x))`; the layers are called `{name}_bn{number}` and `{name}_relu{number}`."""
+        """Returns `relu(bn(x))`; its layers are called `{name}_bn{number}` and `{name}_relu{number}`."""
         return self.relu(self.norm(x, f"{name}_bn{number}"), f"{name}_relu{number}")
 
     def unit(
         self, x: keras.KerasTensor, filters: int, kernel: int, name: str, number: int | str = "", strides: int = 1
     ) -> keras.KerasTensor:
-        """Returns `relu(bn(conv(x)))`; the layers are called `{name}_conv{number}`, and as those of `activated`."""
-        return self.activated(self.convolution(x, filters, kernel, f"{name}_conv{number}", strides), name, number)
+        """Returns `relu(bn(conv(x)))`; its layers are called as those of `normed`, and `{name}_relu{number}`."""
+        return self.relu(self.normed(x, filters, kernel, name, number, strides), f"{name}_relu{number}")
+
+    def normed(
+        self, x: keras.KerasTensor, filters: int, kernel: int, name: str, number: int | str = "", strides: int = 1
+    ) -> keras.KerasTensor:
+        """Returns `bn(conv(x))`; its layers are called `{name}_conv{number}` and `{name}_bn{number}`."""
+        return self.norm(self.convolution(x, filters, kernel, f"{name}_conv{number}", strides), f"{name}_bn{number}")
 
     def dense_relu(self, x: keras.KerasTensor, units: int, name: str) -> keras.KerasTensor:
         """Returns `relu(dense(x))`."""

@@ -1,5 +1,5 @@
-"""The steps of pruning: remove, reconstruct, fine-tune, judge; `prune` takes them all.
+"""The steps of pruning: remove, reconstruct, fine-tune and judge; `prune` runs them all.
 
-Each is a function on models without files. `kp.prune` takes them one after the other; the stages of a recipe, and so
-`kerasprune prune`, are the same steps with files between them; comparisons, spaces and rankings take them, too.
+Each step is a function on models without files. The stages of a recipe, and so `kerasprune prune`, are the same steps
+with files in between.
 """

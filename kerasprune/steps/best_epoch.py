@@ -1,4 +1,4 @@
-"""What a fine-tuning hands over: the best of its epochs and of the steps before it, or the last."""
+"""The model that fine-tuning delivers: the best of its epochs and of the steps before it, or the last."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from kerasprune.steps.report import StepReport
 
 
 class BestEpoch(PruningCallback):
-    """Keeps the weights of the epoch that a judge finds best, of equals the earlier.
+    """Keeps the weights of the best epoch; the earlier of equals.
 
-    An epoch in which the schedule of another callback is not over does not count. What is kept belongs to the state
-    that `Resume` saves.
+    Epochs before the end of the schedule of another callback do not count. The weights are part of the state that
+    `Resume` saves.
 
     Args:
-        judge: The judge.
-        slim: The model that is trained, before it is.
+        judge: Measures the model.
+        slim: The model, before training.
     """
 
     continues = False
@@ -31,14 +31,14 @@ class BestEpoch(PruningCallback):
     def __init__(self, judge: Judge, slim: keras.Model) -> None:
         super().__init__()
         self._judge, self._slim = judge, slim
-        judge.prepare(slim)  # its step is traced by now: penalties of the training are no part of the loss
+        judge.prepare(slim)  # traced now, so that the loss excludes penalties of the training
 
     def begin(self) -> None:
-        """Nothing is best yet."""
+        """Starts without a best epoch."""
         self.session.notes |= {"worth": np.float64(-np.inf), "epoch": np.int64(0), "scheduled": np.bool_(False)}
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Keeps the weights if no earlier ones are as good."""
+        """Keeps the weights if they are better than all before."""
         super().on_epoch_end(epoch, logs)
         notes = self.session.notes
         others = [each for each in RunningFit.of(self.model).callbacks if each.scheduled]
@@ -51,7 +51,7 @@ class BestEpoch(PruningCallback):
             notes |= {"worth": np.float64(worth), "epoch": np.int64(epoch + 1), **weights}
 
     def put_back(self) -> int | None:
-        """Gives the model its best weights; returns their epoch, or `None` if those that it has are better."""
+        """Restores the best weights and returns their epoch; `None` if the current weights are better."""
         notes = self.used().notes
         if not notes["epoch"] or self._judge.worth(self._slim) > notes["worth"]:
             return None
@@ -60,7 +60,7 @@ class BestEpoch(PruningCallback):
         return int(notes["epoch"])
 
     def chosen(self, steps: Sequence[StepReport]) -> StepReport:
-        """Returns the step whose model is handed over: the best; the last, if a schedule was part of it.
+        """Returns the step whose model is delivered: the best, or the last if another callback has a schedule.
 
         Args:
             steps: The steps after the cut, the fine-tuning last.
@@ -69,12 +69,12 @@ class BestEpoch(PruningCallback):
 
 
 class Delivery:
-    """The choice of what a fine-tuning hands over.
+    """The choice of the model that fine-tuning delivers.
 
     Args:
-        deliver: `"best"`, by a judge that has examples; or `"last"`.
-        judge: The judge.
-        slim: The model that is trained, before it is.
+        deliver: `"best"`, if the judge has examples, or `"last"`.
+        judge: Measures the models.
+        slim: The model, before training.
     """
 
     def __init__(self, deliver: str, judge: Judge, slim: keras.Model) -> None:
@@ -84,12 +84,10 @@ class Delivery:
         self._before = slim.get_weights() if best else []
 
     def result(self, earlier: Sequence[StepReport]) -> tuple[StepReport, StepReport]:
-        """Returns the step of fine-tuning, and the one whose model is handed over.
-
-        The slim model has the weights of the fine-tuning, or, if these are handed over, those that it had before.
+        """Returns the step of fine-tuning and the delivered step; gives the slim model the weights of the latter.
 
         Args:
-            earlier: The steps after the cut, that which the fine-tuning began with last.
+            earlier: The steps after the cut; fine-tuning started from the last one.
         """
         epochs = [best.put_back() for best in self.callbacks]
         tuned = replace(self._judge.step("fine-tuned", self._slim), epoch=epochs[0] if epochs else None)

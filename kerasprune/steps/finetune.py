@@ -1,4 +1,4 @@
-"""Training as a step: the one loop that slim models are fine-tuned in, and dense ones trained."""
+"""Training: the loop that fine-tunes slim models and trains dense ones."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def fit(
     validation: Examples | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> None:
-    """Trains the weights of a model; the model itself stays as it is, not compiled.
+    """Trains the weights of a model, which is not compiled itself.
 
     Args:
         model: The model.
-        training: What it is trained on.
+        training: Training examples.
         objective: Loss and metrics.
-        optimizer: An optimizer that has trained nothing yet.
-        epochs: Number of passes over the examples.
-        twin: What is compiled and fitted in its place, over the same layers. Defaults to a model of its own, so that
-            what is saved later holds neither optimizer nor loss.
-        validation: What every epoch is judged on. Defaults to `None`.
+        optimizer: An unused optimizer.
+        epochs: Number of epochs.
+        twin: A model over the same layers, which is compiled and fitted instead. Defaults to a new one, so that a
+            saved model contains neither optimizer nor loss.
+        validation: Validation examples. Defaults to `None`.
         callbacks: Callbacks of `fit`. Defaults to none.
     """
     twin = twin or keras.Model(*structures(functional(model)), name=model.name)
@@ -58,12 +58,12 @@ def fit(
 def to_train_on(examples: Examples, seed: int) -> Examples:
     """Returns examples in an order that is a function of the seed and the epoch.
 
-    Arrays become batches of one size, as those of a file of arrays are; the remainder of an epoch is left out. Batches
-    keep their order. Without TensorFlow arrays stay as they are, and `fit` shuffles them.
+    Arrays become batches of one size, as those of a `.npz` file; the remainder of an epoch is dropped. Batches keep
+    their order. Without TensorFlow arrays are not changed, and `fit` shuffles them.
 
     Args:
         examples: The examples.
-        seed: Decides the order.
+        seed: Determines the order.
     """
     if not examples.arrays or find_spec("tensorflow") is None:
         return examples
@@ -74,7 +74,7 @@ def to_train_on(examples: Examples, seed: int) -> Examples:
 
 
 def teacher_weight(labelled: bool) -> float:
-    """Returns the share of the dense model in the loss of fine-tuning; all of it without labels."""
+    """Returns the share of the teacher in the loss of fine-tuning; 1 without labels."""
     return TEACHER_WEIGHT if labelled else 1.0
 
 
@@ -82,11 +82,11 @@ def optimizer(given: Any, compiled: keras.Optimizer | None, epochs: int, steps: 
     """Returns the optimizer of a fine-tuning.
 
     Args:
-        given: An optimizer, which is taken as it is; or the name of one, whose rate falls from 0.001 by half
-            a cosine, SGD's, with momentum 0.9, from 0.01; `None` for one like that of the dense model.
-        compiled: What the dense model is compiled with, if it is.
-        epochs: Passes over the examples.
-        steps: Batches of one pass.
+        given: An optimizer, which is returned unchanged; a name, for a rate that falls by half a cosine from 0.001,
+            or for SGD, with momentum 0.9, from 0.01; or `None` for one like that of the dense model.
+        compiled: The optimizer of the dense model, or `None`.
+        epochs: Number of epochs.
+        steps: Batches per epoch.
     """
     if isinstance(given, keras.Optimizer):
         return given
@@ -98,17 +98,16 @@ def optimizer(given: Any, compiled: keras.Optimizer | None, epochs: int, steps: 
 
 
 def like(compiled: keras.Optimizer | None, epochs: int, steps: int, rate: Any = None) -> keras.Optimizer:
-    """Returns a new optimizer of the class and the settings of another, without its memory.
+    """Returns a new optimizer of the class and the settings of another, without its state.
 
-    Its rate falls by half a cosine from a tenth of the other's, from 0.01 for SGD, whose momentum is 0.9 if the other
-    has none. Averages of the weights, clipping, accumulation, weight decay and the names that it excludes are
-    the other's.
+    The rate falls by half a cosine from a tenth of the other's, for SGD from 0.01; the momentum of SGD is 0.9 if the
+    other has none. All other settings, including variables excluded from weight decay, are the other's.
 
     Args:
-        compiled: The other one; `None` for SGD.
-        epochs: Passes over the examples.
-        steps: Batches of one pass.
-        rate: Another rate, or schedule. Defaults to `None`.
+        compiled: The other optimizer; `None` for SGD.
+        epochs: Number of epochs.
+        steps: Batches per epoch.
+        rate: A rate or schedule instead. Defaults to `None`.
     """
     old = unwrapped(keras.optimizers.SGD() if compiled is None else compiled)
     sgd = isinstance(old, keras.optimizers.SGD)
@@ -119,7 +118,7 @@ def like(compiled: keras.Optimizer | None, epochs: int, steps: int, rate: Any = 
         if sgd:
             settings["momentum"] = settings["momentum"] or MOMENTUM
         new = type(old).from_config({**settings, "learning_rate": found})
-    except Exception as error:  # noqa: BLE001, of anybody's optimizer
+    except Exception as error:  # noqa: BLE001, an optimizer may be anyone's
         warn(
             f"{type(old).__name__} cannot be made anew from its config ({error}): Adam fine-tunes, from "
             f"{ADAM_RATE}. Give optimizer=, or the class get_config."
@@ -135,7 +134,7 @@ def half_cosine(rate: float, epochs: int, steps: int) -> keras.optimizers.schedu
 
 
 def _first_rate(optimizer: keras.Optimizer) -> float:
-    """Returns the rate that an optimizer has, or its schedule's first; the highest of one that begins with 0."""
+    """Returns the rate of an optimizer, or the first of its schedule; the highest if the first is 0."""
     rate = learning_rate_variable(optimizer)
     if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
         return float(optimizer.learning_rate)
@@ -144,14 +143,9 @@ def _first_rate(optimizer: keras.Optimizer) -> float:
 
 
 def seed_layers(model: keras.Model, seed: int) -> None:
-    """Sets the global seeds, and those of the random layers of a model by their place.
+    """Sets the global seeds, and the seeds of the random layers of a model in order.
 
-    A layer made anew, or loaded, draws from a seed of its own: so two models of the same weights would be trained with
-    other dropout.
-
-    Args:
-        model: The model whose layers are seeded.
-        seed: The seed.
+    Otherwise a new or loaded layer has its own seed, so that equal models would be trained with different dropout.
     """
     keras.utils.set_random_seed(seed)
     generator = np.random.default_rng(seed)

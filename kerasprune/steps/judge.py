@@ -1,4 +1,4 @@
-"""Judging: loss, metrics and the error of the outputs of a model after a step; the nearer of two models."""
+"""Measures models after a step: loss, metrics and the error of the outputs; chooses the nearer of two models."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from kerasprune.surgery.comparison import outputs_of, relative_error
 
 
 class Judge:
-    """Measures models beside the dense one, all on the same examples.
+    """Measures models, and compares them with the dense one, on the same examples.
 
-    They are compared by the first compiled metric if that says whether more is better, else by the loss; without labels
-    by the error of the outputs: by `measure`, which is known once a model was measured.
+    `measure` is set when a model is measured: the first compiled metric if its direction is known, else the loss;
+    without labels the error of the outputs.
 
     Args:
-        dense: The dense model; `None`: outputs are not compared.
+        dense: The dense model; if `None`, outputs are not compared.
         objective: The loss and the metrics.
-        examples: The examples; `None`: nothing is measured.
+        examples: The examples; if `None`, nothing is measured.
     """
 
     def __init__(self, dense: keras.Model | None, objective: Objective, examples: Examples | None) -> None:
@@ -49,10 +49,10 @@ class Judge:
         return relative_error(self._outputs(model), self._wanted)
 
     def metrics(self, model: keras.Model) -> dict[str, float]:
-        """Returns loss and metrics, by the objective; nothing without labels or a loss.
+        """Returns loss and metrics; empty without labels or a loss.
 
         Raises:
-            PruneError: The labels do not go with the loss.
+            PruneError: The labels do not fit the loss.
         """
         if not self.examples.labelled or self.objective.loss is None:
             return {}
@@ -66,23 +66,23 @@ class Judge:
             return found
         except Exception:
             losses, _ = losses_by_output(twin)
-            for batch in self.examples.batches():  # to say whether labels are the reason, and which
+            for batch in self.examples.batches():  # if labels are the reason, these name them
                 check_labels(twin, losses, batch[1])
             raise
 
     def prepare(self, model: keras.Model) -> None:
-        """Makes what a model is measured by, as it is now, unless it was measured before."""
+        """Traces the evaluation of a model in its present state, unless it was measured before."""
         if model not in self._twins:
             self.metrics(model)
 
     def worth(self, model: keras.Model) -> float:
-        """Returns how good a model is by the measure, higher = better."""
+        """Returns the value of a model by the measure, higher = better."""
         step = StepReport("", None, self.metrics(model))
         return self.measure.worth(step if step.metrics else self.step("", model))
 
     @cached_property
     def _first(self) -> list[Any]:
-        """The first examples, batch by batch, read once: a data set that shuffles gives others the next time."""
+        """The first examples in batches, read once, since a data set may shuffle."""
         return list(self.examples.first(self.dense, JUDGED))
 
     @cached_property
@@ -96,15 +96,15 @@ class Judge:
 
 
 def check_examples(model: keras.Model, objective: Objective, *given: Examples | None) -> None:
-    """Checks labels against the loss before anything is measured.
+    """Checks labels against the loss.
 
     Args:
         model: The dense model.
         objective: The loss.
-        given: Examples; those without labels, and the same ones again, are passed over.
+        given: Examples; unlabelled ones are skipped.
 
     Raises:
-        PruneError: Labels have another shape than the loss takes, or are classes that the model does not have.
+        PruneError: The shape of labels does not fit the loss, or they are classes that the model does not have.
     """
     labelled = [each for each in dict.fromkeys(given) if each is not None and each.labelled]
     if not labelled or objective.loss is None:
@@ -116,7 +116,7 @@ def check_examples(model: keras.Model, objective: Objective, *given: Examples | 
 
 
 NO_GAIN = (
-    "Reconstruction has led away from the outputs of the dense model: the kernels stay as they were. Give more "
+    "Reconstruction has led away from the outputs of the dense model: the kernels are not changed. Give more "
     "examples, or train."
 )
 
@@ -127,10 +127,10 @@ def nearer(
     """Returns the solved model and its report, unless its outputs are further from the dense model's.
 
     Args:
-        judge: Judges both.
-        slim: The model as removal left it.
-        solved: What `kp.reconstruct` has made of it.
-        before: The report of `slim`. Defaults to `None`: it is judged here.
+        judge: Measures both.
+        slim: The model after removal.
+        solved: The reconstructed model.
+        before: The report of `slim`. Defaults to `None`: it is measured here.
 
     Returns:
         The solved model and its report; or `slim` and `None`, with a warning.

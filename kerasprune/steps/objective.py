@@ -14,7 +14,7 @@ from kerasprune.distillation.label_smoothing import smoothed
 from kerasprune.errors import Key, PruneError
 from kerasprune.surgery.compiled import anew
 
-# Losses that may be given by name, of logits or of probabilities as the model's last activation says.
+# Losses by name; the last activation of the model determines whether of logits or of probabilities.
 CROSS_ENTROPIES = {
     "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
     "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
@@ -22,18 +22,18 @@ CROSS_ENTROPIES = {
 }
 PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
 OPTIONS = ("loss_weights", "weighted_metrics", "run_eagerly", "jit_compile")
-"""What `compile` takes besides, of a checkpoint; `steps_per_execution` is left out, since runs look at every step."""
+"""Further arguments of `compile` that are read from a file; not `steps_per_execution`, since runs act at every step."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The arguments of `compile` but the optimizer.
+    """The arguments of `compile` without the optimizer.
 
     Args:
-        loss: A loss of Keras, its name, or these by output. Defaults to `None`: nothing is learnt from labels.
+        loss: A loss of Keras, its name, or these by output. Defaults to `None`: labels are not used.
         metrics: Metrics, names, or lists of these by output. Defaults to none.
         options: Further arguments of `compile`. Defaults to none.
-        label_smoothing: ε of the labels, if the loss is a cross-entropy of classes. Defaults to 0.0.
+        label_smoothing: ε, for a cross-entropy of classes. Defaults to 0.0.
     """
 
     loss: Any = None
@@ -42,7 +42,7 @@ class Objective:
     label_smoothing: float = 0.0
 
     def compile(self, model: keras.Model, optimizer: Any = "sgd") -> keras.Model:
-        """Compiles a model for training and judging, with metrics made anew, and returns it.
+        """Compiles a model, with new metrics, and returns it.
 
         Raises:
             PruneError: Keras does not know the loss or a metric, or its labels cannot be smoothed.
@@ -50,7 +50,7 @@ class Objective:
         given = {**self.options, "metrics": self.metrics or None}
         given |= {name: anew(given[name]) for name in ("metrics", "weighted_metrics") if given.get(name)}
         try:
-            keras.tree.map_structure(keras.losses.get, self.loss)  # Keras itself asks for a name at the first step only
+            keras.tree.map_structure(keras.losses.get, self.loss)  # Keras itself looks a name up at the first step only
             loss = smoothed(self.loss, self.label_smoothing) if self.label_smoothing else self.loss
             model.compile(optimizer, loss=loss, **given)
         except PruneError:
@@ -75,15 +75,15 @@ def of_model(model: keras.Model, loss: Any = None) -> Objective:
 
 
 def of_config(config: Mapping[str, Any], model: keras.Model, loss: str | None = None) -> Objective | None:
-    """Returns the objective that a `.keras` file was compiled with, or `None` if it was not and no loss is named.
+    """Returns the compiled objective of a `.keras` file; `None` if it is not compiled and no loss is given.
 
     Args:
-        config: The `compile_config` of the file; empty if it has none.
+        config: The `compile_config` of the file, may be empty.
         model: The model of the file.
         loss: The name of another loss. Defaults to `None`: that of the file.
 
     Raises:
-        PruneError: Keras does not know the loss or a metric, and no other loss is named.
+        PruneError: Keras does not know the loss or a metric, and no other loss is given.
     """
     if loss is None and not config.get("loss"):
         return None
@@ -107,13 +107,13 @@ def classification(model: keras.Model) -> Objective:
 def by_name(
     loss: Any, model: keras.Model, metrics: Any = (), options: Mapping[str, Any] = MappingProxyType({})
 ) -> Objective:
-    """Returns the objective of a loss; one by its Keras name is of logits unless the model ends in softmax or sigmoid.
+    """Returns the objective of a loss; a loss given by name takes logits unless the model ends in softmax or sigmoid.
 
     Args:
         loss: The name of a loss, or a loss.
         model: The model.
-        metrics: The metrics. Defaults to none, but to accuracy for a cross-entropy by name.
-        options: Further arguments of `compile`; the weights of other losses are left out. Defaults to none.
+        metrics: The metrics. Defaults to accuracy for a cross-entropy by name, else to none.
+        options: Further arguments of `compile`; `loss_weights` are dropped. Defaults to none.
     """
     options = {name: value for name, value in options.items() if name != "loss_weights"}
     if not isinstance(loss, str) or loss not in CROSS_ENTROPIES:
@@ -123,17 +123,17 @@ def by_name(
 
 
 def ends_in_probabilities(model: keras.Model) -> bool:
-    """Returns whether the last layer of a model is a softmax or sigmoid, or has one for its activation."""
+    """Returns whether the last layer of a model is a softmax or sigmoid, or has one as activation."""
     last = model.layers[-1]
     return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) in PROBABILITIES
 
 
 def unknown_objective(loss: Any, error: Exception) -> PruneError:
-    """Returns the error of a loss or a metric that Keras does not know."""
+    """Returns the error for a loss or a metric that Keras does not know."""
     name = loss.get("config", loss) if isinstance(loss, dict) else repr(loss)
     line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     return PruneError(
         f"Expected a loss and metrics that Keras knows. Received: loss={name} ({line}). Give ",
         Key("loss"),
-        ", or --import FILE.py --trust where the loss is your own.",
+        ", or --import FILE.py --trust if the loss is your own.",
     )

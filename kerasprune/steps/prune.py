@@ -1,4 +1,4 @@
-"""`prune`: the whole way from a trained model to a slim one, in one call."""
+"""`prune`: from a trained model to a slim one in one call."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from kerasprune.steps.report import PruningReport
 from kerasprune.steps.scale import warn_of_scale
 from kerasprune.surgery.compiled import compile_like
 
-KEPT = 0.5  # of the multiply–adds, if no target is given
+KEPT = 0.5  # default fraction of the multiply–adds
 
 
 class Pruned(NamedTuple):
@@ -50,7 +50,7 @@ class Pruned(NamedTuple):
     Args:
         slim: The slim model, compiled if the dense one is.
         plan: The plan.
-        report: What each step has gained.
+        report: Error and metrics after each step.
     """
 
     slim: keras.Model
@@ -85,57 +85,57 @@ def prune(
     deliver: str = "best",
     seed: int = 0,
 ) -> Pruned:
-    """Prunes a trained model: plan, rebuild; with data reconstruct; with epochs fine-tune with the dense model's help.
+    """Prunes a trained model: plans and rebuilds; with data reconstructs; with epochs fine-tunes with distillation.
 
-    Every step can be had by itself: `kp.plan`, `kp.rebuild`, `kp.verify`, `kp.reconstruct`, `kp.distil` and `fit`. The
-    command `kerasprune prune` takes the same steps, keeps its files on the way and can be resumed: with the same data,
-    target, seed, epochs and batch it ends with the same weights.
+    The steps are also available separately: `kp.plan`, `kp.rebuild`, `kp.verify`, `kp.reconstruct`, `kp.distil` and
+    `fit`. The command `kerasprune prune` runs the same steps, saves files in between and can be resumed: with the same
+    data, target, seed, epochs and batch it ends with the same weights.
 
     Args:
-        model: The trained model, which is left untouched. If it is compiled its loss and metrics are taken.
-        macs: Fraction of the multiply–adds that is kept. Defaults to 0.5, if neither `keep` nor `params` is given.
-        data: What `fit` takes: arrays or tables of pandas, `(x, y)` or `x`; or batches that can be read again, such as
-            a `tf.data.Dataset`. Labels are needed only to fine-tune on them. Defaults to `None`: the model is only cut.
+        model: The trained model, which is not changed. If it is compiled, its loss and metrics are used.
+        macs: Fraction of the multiply–adds kept. Defaults to 0.5, if neither `keep` nor `params` is given.
+        data: Arrays or tables of pandas, `(x, y)` or `x`, or batches that can be read repeatedly, such as a
+            `tf.data.Dataset`. Labels are optional. Defaults to `None`: channels are only removed.
         epochs: Epochs of fine-tuning. Defaults to 0.
-        keep: Fraction of the channels that is kept, in place of `macs`.
-        params: Fraction of the parameters that is kept, in place of `macs`.
-        criterion: What matters, as for `kp.plan`. Defaults to `"l1"`.
-        budget: How much is kept where. Defaults to `"uniform"`.
+        keep: Fraction of the channels kept, instead of `macs`.
+        params: Fraction of the parameters kept, instead of `macs`.
+        criterion: See `kp.plan`. Defaults to `"l1"`.
+        budget: See `kp.plan`. Defaults to `"uniform"`.
         coupling: See `kp.trace`. Defaults to `"tied"`.
         freeze: Names of layers that keep all channels, with wildcards. Defaults to none.
-        unknown: What to do at a layer that cannot be followed: `"raise"`, or `"freeze"`, which keeps the channels that
-            touch it. Layers without a rule are written out if that can be done, and kept whole, with a warning,
-            if not. Defaults to `"raise"`.
-        min_keep: Fewest channels of a group that are kept; below 1 a fraction of the group. Defaults to 1.
-        round_to: Kept channels are a multiple of it. Defaults to 1.
-        resolution: Input side, in pixels, to count at if the model's is free. Defaults to that of the data.
-        reconstruct: Whether kernels are solved by least squares if there are data, and taken if the outputs come
-            nearer to the dense ones. Defaults to `True`.
-        distil: Whether the dense model teaches while the slim one is fine-tuned: for 0.9 of the loss, without labels
-            for all of it. Defaults to `True`.
-        verify: Whether the slim model is compared with the masked dense model right after removal. Defaults to `True`.
-        validation: What the report is measured on, and `fit` validates on, in the form of `data`. Defaults to `data`;
-            to a tenth of them, which no step sees, if the best is to be found by it.
+        unknown: `"raise"` at a layer whose channels cannot be followed, or `"freeze"`, which keeps all channels that
+            touch it. Layers without a rule are inlined if possible, otherwise kept whole with a warning. Defaults to
+            `"raise"`.
+        min_keep: Fewest channels kept in a group; below 1 a fraction of the group. Defaults to 1.
+        round_to: Numbers of channels kept are multiples of it. Defaults to 1.
+        resolution: Input side in pixels for counting, if the model's is free. Defaults to that of the data.
+        reconstruct: Whether kernels are solved by least squares, given data, if this brings the outputs nearer to the
+            dense ones. Defaults to `True`.
+        distil: Whether the dense model teaches during fine-tuning: with 0.9 of the loss, or all of it without labels.
+            Defaults to `True`.
+        verify: Whether the slim model is compared with the masked dense model after removal. Defaults to `True`.
+        validation: Data for the report and for the validation of `fit`, in the form of `data`. Defaults to a tenth of
+            `data`, which is held out, if the best epoch is to be found, and otherwise to `data`.
         loss: Loss of fine-tuning: a loss, a function or a name, of logits unless the model ends in softmax or sigmoid.
-            Defaults to the one that the model is compiled with.
-        optimizer: A Keras optimizer; or its name, whose rate falls by half a cosine. Defaults to a new one of the
-            class and the settings that the model is compiled with, from a tenth of its rate, SGD from 0.01; to SGD
-            with momentum 0.9 if it is not compiled.
+            Defaults to the compiled one.
+        optimizer: A Keras optimizer, or a name, whose rate falls by half a cosine. Defaults to a new one with the
+            class and settings of the compiled one, from a tenth of its rate, SGD from 0.01; to SGD with momentum 0.9
+            if the model is not compiled.
         batch: Examples per batch, of arrays. Defaults to 128.
         callbacks: Callbacks of `fit`. Defaults to none.
-        deliver: With epochs, the model that is returned: the `"best"` of all steps after the cut and all epochs, by the
-            first compiled metric, without one by the loss, without labels by the error of the outputs; or the
-            `"last"`. Epochs in which the schedule of a callback is not over are not the best. Defaults to `"best"`.
-        seed: Of everything random: the choice, the order of the examples, and, as `keras.utils.set_random_seed` does,
-            the layers while they are fine-tuned. Defaults to 0.
+        deliver: With epochs, the model that is returned: the `"best"` of all steps after removal and all epochs, by the
+            first compiled metric, else by the loss, without labels by the error of the outputs; or the `"last"`.
+            Epochs before the end of a callback's schedule are not considered. Defaults to `"best"`.
+        seed: Seed of the plan, of the order of the examples, and, as `keras.utils.set_random_seed` does, of the layers
+            during fine-tuning. Defaults to 0.
 
     Returns:
-        `(slim, plan, report)`: the slim model, compiled if the dense one is; the plan; and what each step has
-        gained, to be printed.
+        `(slim, plan, report)`: the slim model, compiled if the dense one is; the plan; and the report,
+        to be printed.
 
     Raises:
-        PruneError: An argument is out of range, two targets are given, something that a step needs is not, or the slim
-            model is not what its plan says.
+        PruneError: An argument is out of range, two targets are given, an argument that a step needs is missing, or
+            the slim model does not match its plan.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -154,8 +154,8 @@ def prune(
     check_examples(model, objective, examples, judged)
     remarks = []
     if epochs and deliver == "best" and validation is None:
-        examples, judged, said = _set_aside(examples, seed)
-        remarks.append(said)
+        examples, judged, remark = _set_aside(examples, seed)
+        remarks.append(remark)
     dense = plain(model)
     judge = Judge(dense, objective, judged)
     warn_of_scale(judge)
@@ -201,18 +201,18 @@ def prune(
         compile_like(slim, model)
     kept = shares_of(cost(graph, plan), cost(graph))
     error = None if verdict is None else verdict.error
-    said = {"delivered": delivered.name, "remarks": tuple(remarks)} if epochs else {}
-    return Pruned(slim, plan, PruningReport(tuple(steps), **kept, removed=plan.removed, verified=error, **said))
+    choice = {"delivered": delivered.name, "remarks": tuple(remarks)} if epochs else {}
+    return Pruned(slim, plan, PruningReport(tuple(steps), **kept, removed=plan.removed, verified=error, **choice))
 
 
 def _set_aside(examples: Examples, seed: int) -> tuple[Examples, Examples, str]:
-    """Returns what is trained on, what is judged on, and the words for it."""
+    """Returns training and validation examples, and a remark on these."""
     parts = held_out(examples, seed)
     if parts is not None:
-        return *parts, "measured on a tenth of the data, which no step has seen; give validation= for others"
-    said = "measured on the data that were trained on, no part of which can be set aside; give validation="
-    warn(f"The best epoch is {said}.")
-    return examples, examples, said
+        return *parts, "measured on a tenth of the data, which no step has seen; give validation= for other data"
+    remark = "measured on the training data, no part of which can be held out; give validation="
+    warn(f"The best epoch is {remark}.")
+    return examples, examples, remark
 
 
 def _check(
@@ -229,13 +229,13 @@ def _check(
     if len(given) > 1:
         received = ", ".join(f"{name}={value!r}" for name, value in given.items())
         faults.append(f"Expected one of macs, keep and params, the fraction that is kept. Received: {received}.")
-    raise_faults("The model cannot be pruned:", faults)
+    raise_faults("Invalid arguments for prune:", faults)
 
 
 def _check_training(
     model: keras.Model, objective: Objective, epochs: int, examples: Examples | None, distil: bool
 ) -> None:
-    """Raises what keeps a model from being fine-tuned, before anything is done."""
+    """Raises if the model cannot be fine-tuned, before any step."""
     if not epochs:
         return
     if examples is None:
@@ -249,8 +249,8 @@ def _check_training(
         )
     if has_own_step(model):
         warn(
-            f"{type(model).__name__}.train_step is not taken for fine-tuning, which trains as Keras does, on the "
-            "loss. Leave epochs=0 and train the slim model with the step, where that matters."
+            f"{type(model).__name__}.train_step is not used for fine-tuning, which trains as Keras does, on the "
+            "loss. If it matters, leave epochs=0 and train the slim model with the step."
         )
 
 

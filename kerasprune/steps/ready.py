@@ -1,4 +1,4 @@
-"""Slim models made ready to be judged, or trained: as removal leaves them, recalibrated, or reconstructed."""
+"""Slim models before training or evaluation: merely cut, recalibrated, or reconstructed."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from kerasprune.verification import Verdict, verify
 def made_ready(
     way: str, judge: Judge, slim: keras.Model, plan: Plan, data: Any, *, samples: int, seed: int, slack: float
 ) -> keras.Model:
-    """Returns a slim model made ready to be judged or trained; the model itself is left untouched.
+    """Returns a slim model, recalibrated or reconstructed if asked; the given model is not changed.
 
     Args:
-        way: `"removed"`, as it is; `"recalibrated"`; or `"reconstructed"`, if that comes nearer to the dense outputs.
-        judge: A judge of the dense model.
+        way: `"removed"`, unchanged; `"recalibrated"`; or `"reconstructed"`, if this brings outputs nearer to the dense.
+        judge: A judge with the dense model.
         slim: The slim model.
         plan: Its plan.
         data: Inputs of examples.
-        samples: How many examples are looked at.
-        seed: Of the positions of a reconstruction.
-        slack: Of a reconstruction, see `kp.reconstruct`.
+        samples: Number of examples.
+        seed: Seed of a reconstruction.
+        slack: See `kp.reconstruct`.
     """
     if way == "removed":
         return slim
@@ -37,13 +37,13 @@ def made_ready(
     if way == "recalibrated":
         return recalibrate(slim, data, samples=samples)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of layers that stay as they were: the score says it
+        warnings.simplefilter("ignore")  # about layers that are not changed: the score shows it
         solved = reconstruct(slim, judge.dense, plan, data, samples=samples, slack=slack, seed=seed)
         return nearer(judge, slim, solved)[0]
 
 
 def remove(graph: ChannelGraph, plan: Plan, *, verified: bool = True) -> tuple[keras.Model, Verdict | None]:
-    """Rebuilds a model without the channels that a plan removes; returns what was found of it, too.
+    """Rebuilds a model without the channels that a plan removes; returns it with its verdict.
 
     Args:
         graph: The graph of the model.
@@ -51,7 +51,7 @@ def remove(graph: ChannelGraph, plan: Plan, *, verified: bool = True) -> tuple[k
         verified: Whether the slim model is compared with the masked dense model. Defaults to `True`.
 
     Raises:
-        PruneError: The slim model is not what its plan says.
+        PruneError: The slim model does not match its plan.
     """
     slim = rebuild(graph, plan)
     return slim, verify(graph, slim, plan, strict=True, reload=False) if verified else None

@@ -1,4 +1,4 @@
-"""The record of a pruning: a model after every step, and how good it is."""
+"""The report of a pruning: error and metrics of the model after every step."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from math import isfinite
 
 @dataclass(frozen=True)
 class StepReport:
-    """A model after a step, and how good it is.
+    """Error and metrics of a model after a step.
 
     Args:
         name: `"dense"`, `"removed"`, `"reconstructed"` or `"fine-tuned"`.
-        error: Of its outputs beside the dense model's: 0 = the same, 1 = no better than a constant. `None`
-            without data.
+        error: Relative error of its outputs with respect to the dense model: 0 = the same, 1 = no better than a
+            constant. `None` without data.
         metrics: Loss and metrics, if there are labels and a loss.
-        epoch: The epoch of fine-tuning whose weights these are, if it was looked for. Defaults to `None`.
+        epoch: The best epoch of fine-tuning, whose weights these are. Defaults to `None`.
     """
 
     name: str
@@ -25,11 +25,11 @@ class StepReport:
     epoch: int | None = None
 
     def is_further_than(self, other: StepReport) -> bool:
-        """Returns whether its outputs are further from the dense model's than those of another."""
+        """Returns whether its error is larger than that of another."""
         return None not in (self.error, other.error) and not self.error <= other.error
 
     def __str__(self) -> str:
-        """Returns what was measured in a line; empty if nothing was."""
+        """Returns the measurements in a line; empty if there are none."""
         found = {**({} if self.error is None else {"error of the outputs": self.error}), **self.metrics}
         measured = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
         name = self.name if self.epoch is None else f"{self.name}, epoch {self.epoch}"
@@ -43,10 +43,10 @@ def accuracy_of(metrics: Mapping[str, float]) -> float | None:
 
 @dataclass(frozen=True)
 class Measure:
-    """The figure that models are compared by.
+    """The figure that compares models.
 
     Args:
-        name: A key of the metrics; `"error"` for that of the outputs.
+        name: A key of the metrics, or `"error"`.
         higher: Whether more is better. Defaults to `False`.
     """
 
@@ -58,18 +58,18 @@ class Measure:
         return step.error if self.name == "error" else step.metrics.get(self.name)
 
     def worth(self, step: StepReport) -> float:
-        """Returns how good a model is, higher = better; −∞ for NaN, and if it was not measured."""
+        """Returns the value of a step, higher = better; −∞ if the figure is missing or not finite."""
         found = self.of(step)
         if found is None or not isfinite(found):
             return float("-inf")
         return float(found if self.higher else -found)
 
     def best(self, steps: Sequence[StepReport]) -> StepReport:
-        """Returns the best of some steps, of equals the earlier."""
+        """Returns the best step; the earlier of equals."""
         return max(steps, key=self.worth)
 
     def remarks(self, before: StepReport, after: StepReport) -> list[str]:
-        """Returns the words for a step that has made a model worse; none if it has not."""
+        """Returns a remark if a step has made the model worse."""
         if self.worth(after) >= self.worth(before):
             return []
         was, now = (f"{self.of(each):.4g}" for each in (before, after))
@@ -79,17 +79,17 @@ class Measure:
 
 @dataclass(frozen=True)
 class PruningReport:
-    """The record of a pruning.
+    """The report of a pruning.
 
     Args:
-        steps: The models on the way.
+        steps: The steps in order.
         macs: Fraction of the multiply–adds kept.
         params: Fraction of the parameters kept.
-        removed: Blocks that were dropped whole. Defaults to none.
+        removed: Blocks that were removed. Defaults to none.
         verified: The largest relative difference between the slim model and the masked dense model right after
             removal. Defaults to `None`: not verified.
-        delivered: The name of the step whose model is handed over, if there was a choice. Defaults to `""`.
-        remarks: What is to be said besides. Defaults to nothing.
+        delivered: The name of the step whose model is delivered, after fine-tuning. Defaults to `""`.
+        remarks: Further remarks. Defaults to none.
     """
 
     steps: tuple[StepReport, ...]
@@ -101,7 +101,7 @@ class PruningReport:
     remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Returns a line for each step; that of the model that is handed over is marked."""
+        """Returns a line for each step; the delivered one is marked."""
         lines = [f"kept: {self.macs:.3f} of the multiply–adds, {self.params:.3f} of the parameters"]
         lines += [f"dropped whole: {', '.join(self.removed)}"] if self.removed else []
         lines += [] if self.verified is None else [f"verified: {self.verified:.1e} from the masked model"]

@@ -1,4 +1,4 @@
-"""Pixels at another scale than a model was trained on: what it gets right on the same examples at each."""
+"""Warns of pixels at another scale than that of the training, by the accuracy at each scale."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from kerasprune.errors import warn
 from kerasprune.steps.judge import Judge
 from kerasprune.steps.report import accuracy_of
 
-SAMPLED = 10  # batches that are looked at
-GAIN = 0.1  # by how much another scale must be better to be named
-ERRORS = 3  # standard errors that it must be ahead by to be sure
+SAMPLED = 10  # batches that are evaluated
+GAIN = 0.1  # least gain in accuracy for another scale to be reported
+ERRORS = 3  # least gain in standard errors
 
 _AS_IS = "x"
 _SCALES = {_AS_IS: lambda x: x, "x / 255": lambda x: x / 255, "x / 127.5 - 1": lambda x: x / 127.5 - 1}
 
 
 def better_scale(accuracy: float, scales: Iterable[str], judged: Callable[[str], float]) -> tuple[str, float] | None:
-    """Returns the scale at which a model gets most right, and how much, if that is clearly more; else `None`.
+    """Returns the scale of highest accuracy, and this accuracy, if it is clearly higher; else `None`.
 
     Args:
-        accuracy: What it gets right on the examples as they are, a fraction.
-        scales: The scales that are tried.
-        judged: Returns what it gets right at a scale.
+        accuracy: Accuracy at the present scale.
+        scales: Other scales.
+        judged: Returns the accuracy at a scale.
 
     Example:
         >>> better_scale(0.2, ["0..1", "-1..1"], {"0..1": 0.75, "-1..1": 0.5}.get)
@@ -40,12 +40,12 @@ def better_scale(accuracy: float, scales: Iterable[str], judged: Callable[[str],
 
 
 def is_sure(one: float, other: float, number: int) -> bool:
-    """Returns whether one accuracy is ahead of another by three standard errors, `√(2 p (1 − p) / n)`.
+    """Returns whether one accuracy exceeds another by three standard errors, `√(2 p (1 − p) / n)`.
 
     Args:
-        one: The greater one, a fraction.
-        other: The other one, on as many examples; p is the mean of both.
-        number: The number of the examples, n.
+        one: The larger accuracy.
+        other: The smaller accuracy; p is the mean of both.
+        number: Number of examples, n.
 
     Example:
         >>> is_sure(0.73, 0.20, 180), is_sure(1.0, 0.5, 2)
@@ -56,11 +56,7 @@ def is_sure(one: float, other: float, number: int) -> bool:
 
 
 def warn_of_scale(judge: Judge) -> None:
-    """Warns if the dense model gets clearly more right with pixels, an array of uint8, at another scale.
-
-    Args:
-        judge: Judges it, by the examples as they are.
-    """
+    """Warns if the accuracy of the dense model is clearly higher with uint8 pixels at another scale."""
     examples, dense = judge.examples, judge.dense
     if examples is None or not examples.arrays or not examples.labelled or not is_array(examples.inputs):
         return

@@ -91,7 +91,7 @@ def test_images_that_would_be_left_out_are_named(tmp_path):
 def test_classes_that_are_called_as_splits_are_said(tmp_path):
     for name in ("train", "test"):
         put(tmp_path / name / "a.png")
-    with pytest.raises(PruneError, match="if the class is called so, give it another name") as error:
+    with pytest.raises(PruneError, match="if this is the name of a class, rename it") as error:
         folder(tmp_path)
     assert len(error.value.faults) == 2
 

@@ -172,7 +172,7 @@ def test_a_training_step_of_the_users_own_is_not_taken_and_that_is_said(start, r
     mine.compile("adam", "sparse_categorical_crossentropy")
     kp.prune(mine, data=(x, y))
     assert not [each for each in recwarn if "train_step" in str(each.message)]
-    with pytest.warns(UserWarning, match="Mine.train_step is not taken for fine-tuning"):
+    with pytest.warns(UserWarning, match="Mine.train_step is not used for fine-tuning"):
         assert len(kp.prune(mine, data=(x, y), epochs=1).report.steps) == 4
 
 
