@@ -88,7 +88,7 @@ def test_membership_is_that_of_the_definitions(resnet20):
 @pytest.mark.parametrize(
     ("windows", "words"),
     [
-        ({"macs": 1e-5, "delta": 1e-6}, r"0\.00\d+ to 1 of the macs can stay"),
+        ({"macs": 1e-5, "delta": 1e-6}, r"0\.00\d+ to 1 of the macs can be kept"),
         ({"macs": 0.25, "params": 0.02}, r"with macs 0\.248 to 0\.252, params is about 0\.0\d+ to 0\.\d+"),
         ({"macs": 0.25, "params": 0.05, "std": 0.05}, r"and std 0 to 0\.05, params is about 0\.2"),
         ({"macs": 0.25, "params": 0.25, "mcb": (1.5, 2)}, r"mcb = macs / params is 0\.98.*Received: mcb 1\.5 to 2"),

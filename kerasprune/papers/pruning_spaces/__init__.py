@@ -1,4 +1,4 @@
-"""Pruning spaces: populations of allocations under constraints, their costs, and how their results are distributed.
+"""Pruning spaces: populations of allocations under constraints, their costs, and the distribution of their results.
 
 He et al., Network Pruning Spaces, 2023; Li et al., EagleEye: Fast Sub-net Evaluation, ECCV 2020 (`ranking.py`).
 
@@ -38,13 +38,7 @@ BRINGS = {
         "PowerLaw": "kerasprune.papers.pruning_spaces.fitted_power:PowerLaw",
         "power_law": "kerasprune.papers.pruning_spaces.fitted_power:power_law",
     },
-    "commands": {
-        "space": "kerasprune.papers.pruning_spaces.command",
-    },
-    "prune_sections": {
-        "space": "kerasprune.papers.pruning_spaces.stage",
-    },
-    "section_figures": {
-        "space": "kerasprune.papers.pruning_spaces.figures:FIGURES",
-    },
+    "commands": {"space": "kerasprune.papers.pruning_spaces.command"},
+    "prune_sections": {"space": "kerasprune.papers.pruning_spaces.stage"},
+    "section_figures": {"space": "kerasprune.papers.pruning_spaces.figures:FIGURES"},
 }
