@@ -4,8 +4,8 @@ He et al., Network Pruning Spaces, 2023; Li et al., EagleEye: Fast Sub-net Evalu
 
     mcb = c_macs ÷ c_params,   std = √(1/n Σ (kᵢ − k̄)²),   of the fractions kᵢ kept of the groups
 
-Read `space.py` (what is allowed), `sampling.py` (draws), `distribution.py` (what is measured), `ranking.py` (candidates
-judged without training), `explore.py` (a whole experiment).
+Read `space.py` (constraints), `sampling.py` (draws), `distribution.py` (measures), `ranking.py` (candidates judged
+without training), `explore.py` (a whole experiment).
 """
 
 from kerasprune.registry import lazy

@@ -41,9 +41,7 @@ def ranked(
     keep: Sequence[float],
     by: Sequence[str],
     seed: int,
-    recipe: str,
-    trust: bool,
-    imports: Sequence[str],
+    **experiment: Any,
 ) -> dict[str, Any]:
     """Judges a slim model before any training, prepared in several ways.
 
@@ -53,15 +51,13 @@ def ranked(
         keep: The fraction kept of each group.
         by: Ways to prepare it, see `kp.rank`.
         seed: Seed of the positions of a reconstruction.
-        recipe: Model, data and the criterion of the channels, as YAML text.
-        trust: Whether `package.module:Name` may be imported.
-        imports: Code with classes of the model.
+        experiment: `recipe`, `trust` and `imports`, as for `dense`.
 
     Returns:
         For each way its measure on validation examples, and as `<way>_seconds` the time it took.
     """
     del space, number  # names only
-    run, model = begun(recipe, trust, imports)
+    run, model = begun(**experiment)
     judge, chosen = run.judge(model), _plan(run, model, keep)
     found: dict[str, Any] = {}
     for way in by:
@@ -78,9 +74,7 @@ def trained(
     keep: Sequence[float],
     start: str,
     seed: int,
-    recipe: str,
-    trust: bool,
-    imports: Sequence[str],
+    **experiment: Any,
 ) -> dict[str, Any]:
     """Fine-tunes and judges a slim model.
 
@@ -90,15 +84,13 @@ def trained(
         keep: The fraction kept of each group.
         start: The way it is prepared before training, see `kp.rank`.
         seed: Seed of the order of the examples and of the positions of a reconstruction.
-        recipe: Model, data and fine-tuning, as YAML text.
-        trust: Whether `package.module:Name` may be imported.
-        imports: Code with classes of the model.
+        experiment: `recipe`, `trust` and `imports`, as for `dense`.
 
     Returns:
         `validation`, `test`, and `train_seconds`.
     """
     del space, number  # names only
-    run, model = begun(recipe, trust, imports)
+    run, model = begun(**experiment)
     keras.utils.set_random_seed(seed)
     judge, chosen = run.judge(model), _plan(run, model, keep)
     slim = ready(run, judge, rebuild(model, chosen), chosen, start, seed, run.slack)
