@@ -66,8 +66,8 @@ class Allocations:
 
     @property
     def std(self) -> np.ndarray:
-        """The standard deviation of the fractions of each candidate over its groups."""
-        return self.keep.std(axis=1)
+        """The standard deviation of each candidate's fractions over its groups, as built in whole channels."""
+        return (self.channels / sizes_of(self.graph)).std(axis=1)
 
     def plan(self, number: int) -> Plan:
         """Returns the plan of one candidate, which keeps the channels of highest score.

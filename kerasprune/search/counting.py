@@ -59,7 +59,11 @@ class Counting:
 
     def shares_at(self, keep: np.ndarray) -> np.ndarray:
         """Returns the same for the fractions kept of each group."""
-        return self.shares(channels_kept(self.sizes, keep))
+        return self.shares(self.channels_at(keep))
+
+    def channels_at(self, keep: np.ndarray) -> np.ndarray:
+        """Returns the numbers of channels that are built for the fractions kept of each group."""
+        return narrowed(self.graph, channels_kept(self.sizes, keep))
 
 
 @formerly(recipes="allocations")
@@ -111,5 +115,5 @@ def costs(
             )
     graph = graph_at(graph, None, resolution)
     count = Counting(graph, Highest(graph, criterion), macs_of)
-    found = count(channels_kept(count.sizes, fractions_of(graph, keep)))
+    found = count(count.channels_at(fractions_of(graph, keep)))
     return found[:, 0], found[:, 1]

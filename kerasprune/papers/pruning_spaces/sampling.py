@@ -224,13 +224,18 @@ def _check_together(space: Space, first: str, aim: np.ndarray, others: list[str]
 
 
 def _nearest(space: Space) -> str:
-    """Returns a sentence on the shares of uniform allocations near the windows."""
+    """Returns a sentence on the uniform allocations near the windows."""
     name = "macs" if "macs" in space.windows else "params"
     window = space.windows[name]
-    shares = np.unique(space.measures(uniform(space.graph, np.linspace(LEAST, 1, 2000)).keep)[name])
+    measures = space.measures(uniform(space.graph, np.linspace(LEAST, 1, 2000)).keep)
+    shares, first = np.unique(measures[name], return_index=True)
     middle = (window.least + window.most) / 2
-    near = np.sort(shares[np.argsort(np.abs(shares - middle))[:4]])
-    return f"Uniform allocations near it keep {', '.join(f'{share:.4f}' for share in near)} of the {name}. "
+    near = np.sort(np.argsort(np.abs(shares - middle))[:4])
+    found = f"Uniform allocations near it keep {', '.join(f'{share:.4f}' for share in shares[near])} of the {name}"
+    if "std" in space.windows:
+        deviations = ", ".join(f"{std:.4f}" for std in measures["std"][first[near]])
+        found += f"; in whole channels their std is {deviations}"
+    return f"{found}. "
 
 
 def kept_of(largest: Any) -> Any:

@@ -45,8 +45,8 @@ class Space:
     """The allocations of a model that meet constraints.
 
     Each of the four measures of an allocation may have a window: `macs` and `params`, the fractions of the dense
-    model's multiply–adds and parameters that are kept; `std`, the standard deviation of the fractions kept over the
-    groups; `mcb`, the mean computation budget:
+    model's multiply–adds and parameters that are kept; `std`, the standard deviation over the groups of the fractions
+    that are built, in whole channels; `mcb`, the mean computation budget:
 
         mCB = (MACs / params)_slim / (MACs / params)_dense
 
@@ -112,9 +112,9 @@ class Space:
         Args:
             keep: Fractions kept, shape `(allocations, prunable groups)`.
         """
-        keep = np.asarray(keep, float)
-        macs, params = self.count.shares_at(keep).T
-        return {"macs": macs, "params": params, "mcb": macs / params, "std": keep.std(axis=1)}
+        channels = self.count.channels_at(np.asarray(keep, float))
+        macs, params = self.count.shares(channels).T
+        return {"macs": macs, "params": params, "mcb": macs / params, "std": (channels / self.count.sizes).std(axis=1)}
 
     def rows(self, keep: Any) -> list[dict[str, float]]:
         """Returns the same measures, a row for each allocation."""
