@@ -5,10 +5,11 @@
 
 Resumable: rows that are there are not run again. From the checkpoint of the package. At 0.25 of the multiply–adds the
 spaces STD-0.1, STD-0.05 and STD-0.01, at 0.05 the space STD-0.05, and the uniform allocation at both; n = 100 is
-`run 100`. Filters go by L2 norm at once. Three judges see each slim model before training, on validation examples:
-as removal leaves it, with BatchNorm recalibrated, with kernels reconstructed. Then it is fine-tuned from what removal
-leaves: SGD, cosine from 0.01. Nothing is chosen by the test examples; seconds are of the processor. After Section 3.1
-of Network Pruning Spaces (arXiv 2304.09453).
+`run 100`. Deviations are those of the built fractions; the first rows were drawn by the fractions asked for, and those
+outside their space are left out of its line. Filters are removed by L2 norm at once. Three judges see each slim model
+before training, on validation examples: right after removal, with BatchNorm recalibrated, with kernels reconstructed.
+Then it is fine-tuned from its state right after removal: SGD, cosine from 0.01. Nothing is chosen by the test examples;
+seconds are of the processor. After Section 3.1 of Network Pruning Spaces (arXiv 2304.09453).
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def main(number: int = NUMBER, epochs: int = EPOCHS, path: Path = ROWS) -> None:
     for regime, name, index, allocations in cells(graph, number):
         if (f"{regime:g}", name, str(index), str(epochs)) in done(path):
             continue
-        keep = allocations.keep[index]
+        keep = allocations.channels[index] / [group.size for group in graph.prunable.values()]
         row = {"regime": f"{regime:g}", "space": name, "number": index, "epochs": epochs}
         row |= {key: round(float(values[0]), 6) for key, values in space.measures(keep[None]).items()}
         row |= judged(graph, allocations.plan(index), calibration, data["validation"])
@@ -66,7 +67,7 @@ def main(number: int = NUMBER, epochs: int = EPOCHS, path: Path = ROWS) -> None:
         train(slim, epochs, seed=100 + index)
         row["train_seconds"] = round(time.process_time() - began, 1)
         row |= {split: round(accuracy(slim, examples), 4) for split, examples in data.items()}
-        write(path, row | {"keep": ";".join(f"{each:.4f}" for each in keep)})
+        write(path, row | {"keep": ";".join(f"{each:.6f}" for each in keep)})
         keras.backend.clear_session()
 
 
@@ -170,7 +171,7 @@ def table(path: Path = ROWS) -> None:
         keep = tuple(map(float, row["keep"].split(";")))
         return SpaceCandidate(f"macs {row['regime']}", row["space"], *measures, drop, keep)
 
-    candidates = [candidate(row) for row in rows]
+    candidates = [candidate(row) for row in rows if inside(row)]
     lines = [
         "| MACs kept | space | n | drop: best | median | worst | better than uniform | mCB of all | mCB of the best |"
     ]
@@ -190,9 +191,18 @@ def table(path: Path = ROWS) -> None:
         "",
         f"Points of test accuracy below the dense network's {100 * float(dense['test']):.2f} %, after {epochs}",
     ]
-    lines[-1] += f" epochs of fine-tuning; the best are the {BEST} of their space that lose least."
+    lines[-1] += (
+        f" epochs of fine-tuning; the best are the {BEST} of their space that lose least. Of the {len(rows)} rows"
+    )
+    lines[-1] += f" {len(candidates)} lie inside their space by the widths that were built, and are counted here."
     path.with_suffix(".md").write_text("\n".join([*lines, "", *foretold(rows)]) + "\n")
     plots(path, candidates)
+
+
+def inside(row: dict[str, str]) -> bool:
+    """Returns whether the built fractions of a row deviate no more than its space allows."""
+    kind, _, std = row["space"].partition("-")
+    return kind != "STD" or float(row["std"]) <= float(std)
 
 
 def foretold(rows: list[dict[str, str]]) -> list[str]:

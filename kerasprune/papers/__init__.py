@@ -1,5 +1,5 @@
-"""Published systems, a folder each: budget, search, workflow, stage of recipes and figures of one paper together.
+"""Published systems, one folder per paper: its budget, search, workflow, recipe stage and figures together.
 
-Nothing outside imports from here: `BRINGS` of a folder says by name what it adds to which table, and the package works
-without any of the folders. One folder does not import another.
+Nothing outside imports from here: `BRINGS` of a folder lists by name what it adds to which table, and the package works
+without any of the folders. No folder imports another.
 """

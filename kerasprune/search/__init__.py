@@ -1,4 +1,4 @@
-"""A model of accuracy over depth, width and resolution and its optimum under constraints; evolution."""
+"""Searches over widths: evolution within limits, and the costs of many allocations at once."""
 
 from kerasprune.registry import lazy, of_papers
 

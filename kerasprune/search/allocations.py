@@ -1,4 +1,4 @@
-"""`Allocations`: how much of every group many candidates keep, as one array."""
+"""`Allocations`: the fractions that many candidates keep of every group, as one array."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from kerasprune.plans import Plan
 
 @dataclass(frozen=True, eq=False)
 class Allocations:
-    """How much of every group each of many candidates keeps; `kp.spaces.sample` draws them.
+    """The fractions that each of many candidates keeps of every group; `kp.spaces.sample` draws them.
 
     Args:
         graph: The graph of the model.
-        keep: Candidates × prunable groups: fractions kept, in (0, 1]. A fraction keeps as many channels as
+        keep: Fractions kept, in (0, 1], shape `(candidates, prunable groups)`. A fraction keeps as many channels as
             `kp.plan(model, keep=fraction)` does.
-        criterion: What says which channels stay; one that needs no data. Defaults to `"l2"`, as in the paper.
+        criterion: Scores the channels; one that needs no data. Defaults to `"l2"`, as in the paper.
 
     Raises:
-        PruneError: The array does not have a column for every prunable group, or has other numbers.
+        PruneError: The array does not have a column for every prunable group, or a number is out of range.
 
     Example:
         >>> import keras
@@ -44,7 +44,7 @@ class Allocations:
         (('first',), [[4], [2]], 2)
 
     Reference:
-        He et al., Network Pruning Spaces, 2023, Section 3. Its recipe is a row of fractions removed: `r = 1 − keep`.
+        He et al., Network Pruning Spaces, 2023, Section 3, where a recipe is a row of fractions removed, `1 − keep`.
     """
 
     graph: ChannelGraph
@@ -61,19 +61,19 @@ class Allocations:
 
     @cached_property
     def channels(self) -> np.ndarray:
-        """Candidates × groups: how many channels are kept."""
+        """Numbers of channels kept, shape `(candidates, groups)`."""
         return narrowed(self.graph, channels_kept(sizes_of(self.graph), self.keep))
 
     @property
     def std(self) -> np.ndarray:
-        """The standard deviation of the fractions of each candidate over its groups."""
-        return self.keep.std(axis=1)
+        """The standard deviation of each candidate's fractions over its groups, as built in whole channels."""
+        return (self.channels / sizes_of(self.graph)).std(axis=1)
 
     def plan(self, number: int) -> Plan:
-        """Returns the plan of one candidate: the channels that the criterion holds highest.
+        """Returns the plan of one candidate, which keeps the channels of highest score.
 
         Raises:
-            PruneError: There is no candidate of that number.
+            PruneError: No candidate has that number.
         """
         if not -len(self) <= number < len(self):
             raise PruneError(f"Expected the number of one of {len(self)} allocations. Received: {number!r}.")
@@ -83,10 +83,13 @@ class Allocations:
         """Returns some of the candidates, in the order given."""
         return Allocations(self.graph, self.keep[np.asarray(numbers)], self.criterion)
 
+    def rows(self) -> list[dict[str, float]]:
+        """Returns a row for each candidate: the fraction kept of each group."""
+        return [dict(zip(self.groups, row, strict=True)) for row in self.keep.tolist()]
+
     def save(self, path: str | Path) -> Path:
-        """Writes a CSV file, a row for each candidate and a column of fractions for each group; returns its path."""
-        rows = [dict(zip(self.groups, row, strict=True)) for row in self.keep.tolist()]
-        return write_rows(path_of(path), rows, self.groups)
+        """Writes these rows as a CSV file, and returns its path."""
+        return write_rows(path_of(path), self.rows(), self.groups)
 
     def __len__(self) -> int:
         return len(self.keep)
@@ -102,7 +105,7 @@ class Allocations:
 def bisected(
     low: np.ndarray, high: np.ndarray, times: int, below: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the ends of intervals that were halved so often around the place up to which `below(middle)` holds."""
+    """Returns the ends of intervals, halved `times` times around the point up to which `below(middle)` holds."""
     for _ in range(times):
         middle = (low + high) / 2
         under = below(middle)
@@ -116,7 +119,7 @@ def sizes_of(graph: ChannelGraph) -> np.ndarray:
 
 
 def channels_kept(sizes: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """Returns how many channels fractions keep: `kept_number` of many, `size − min(⌈(1 − keep)·size⌉, size − 1)`.
+    """Returns the numbers of channels that fractions keep, `size − min(⌈(1 − keep)·size⌉, size − 1)`.
 
     Args:
         sizes: Channels of each group.
@@ -126,11 +129,11 @@ def channels_kept(sizes: np.ndarray, keep: np.ndarray) -> np.ndarray:
 
 
 def narrowed(graph: ChannelGraph, channels: np.ndarray) -> np.ndarray:
-    """Returns how many channels stay where padded branches are no wider than what they are added to.
+    """Returns numbers of channels, reduced so that no padded branch is wider than its trunk.
 
     Args:
         graph: The graph.
-        channels: Candidates × groups: how many channels were asked for.
+        channels: Numbers of channels, shape `(candidates, groups)`.
     """
     lines = Lines(graph)
     sums = [(lines.row(each.branch)[:-1], lines.row(each.trunk)) for each in graph.padded]
@@ -144,18 +147,18 @@ def narrowed(graph: ChannelGraph, channels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Highest:
-    """Chooses channels by a criterion, which is asked for its scores at the first choice.
+    """Chooses the channels of highest score; the scores are computed at the first choice.
 
     Args:
         graph: The graph.
-        criterion: One that needs no data.
+        criterion: Scores the channels; one that needs no data.
     """
 
     graph: ChannelGraph
     criterion: str | dict | Criterion
 
     def __call__(self, channels: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the legal choice of the highest scores: `channels[g]` of group g."""
+        """Returns the legal choice of the `channels[g]` highest scores of each group g."""
         return highest(self.graph, self._scores, dict(zip(self.graph.prunable, channels, strict=True)))
 
     @cached_property
@@ -164,7 +167,7 @@ class Highest:
 
 
 def fractions_of(graph: ChannelGraph, keep: Any) -> np.ndarray:
-    """Returns fractions kept as an array of candidates × groups, having checked them."""
+    """Returns fractions kept as an array of candidates × groups, checked."""
     groups = len(graph.prunable)
     try:
         found = np.array(keep, float)
@@ -175,6 +178,6 @@ def fractions_of(graph: ChannelGraph, keep: Any) -> np.ndarray:
         faults.append(f"Expected keep of shape (candidates, {groups} groups). Received: shape={found.shape}.")
     elif (wrong := found[~((found > 0) & (found <= 1))]).size:
         faults.append(f"Expected keep to be fractions kept in (0, 1]. Received: {wrong[0]} among them.")
-    raise_faults("These are no allocations:", faults)
+    raise_faults("Invalid arguments for Allocations:", faults)
     found.setflags(write=False)
     return found

@@ -1,4 +1,4 @@
-"""`costs`: what many allocations cost, without building or even cutting one of them."""
+"""`costs`: the costs of many allocations, without building or cutting any model."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from kerasprune.search.allocations import (
 
 
 class Counting:
-    """Costs of many choices of one graph, exactly: from the polynomial of its channels.
+    """Exact costs of many choices of channels of one graph, from the polynomial in its numbers of channels.
 
-    Where a line of channels was sliced, numbers of channels do not say what stays of it: each choice is then counted by
-    itself, which takes milliseconds instead of microseconds.
+    If a tensor's channels are sliced, the costs depend on which channels are kept, not on their number alone: each
+    choice is then counted by itself, which takes milliseconds instead of microseconds.
 
     Args:
         graph: The graph, traced at the resolution to count at.
-        choose: Returns the legal choice of channels, `{group name: indices kept}`, for the numbers of one choice.
+        choose: Returns the legal choice of channels, `{group name: indices kept}`, for a number of channels per group.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
     """
 
@@ -40,26 +40,30 @@ class Counting:
         choose: Callable[[np.ndarray], Mapping[str, np.ndarray]],
         macs_of: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        raise_faults("The costs cannot be counted:", macs_of_faults(graph, macs_of))
+        raise_faults("Invalid arguments for costs:", macs_of_faults(graph, macs_of))
         self.graph, self.sizes = graph, sizes_of(graph)
         self._choose, self._macs_of = choose, macs_of
         self._polynomial = ChannelPolynomial(graph, macs_of)
         self.dense = self(self.sizes[None])[0]
 
     def __call__(self, channels: np.ndarray) -> np.ndarray:
-        """Returns choices × (multiply–adds, parameters) of choices × groups: how many channels each keeps."""
+        """Returns `(multiply–adds, parameters)` of every row of `channels`, the numbers kept of each group."""
         if self._polynomial.whole:
             return self._polynomial(narrowed(self.graph, channels))
         found = [cost_of_what_stays(self.graph, self._choose(each), self._macs_of) for each in channels]
         return np.array([(each.macs, each.params) for each in found], np.int64).reshape(-1, 2)
 
     def shares(self, channels: np.ndarray) -> np.ndarray:
-        """Returns the same as shares of the dense model's costs."""
+        """Returns these costs as fractions of the dense model's."""
         return self(channels) / np.maximum(self.dense, 1)
 
     def shares_at(self, keep: np.ndarray) -> np.ndarray:
-        """Returns the shares of choices × groups: which fraction of its channels each keeps."""
-        return self.shares(channels_kept(self.sizes, keep))
+        """Returns the same for the fractions kept of each group."""
+        return self.shares(self.channels_at(keep))
+
+    def channels_at(self, keep: np.ndarray) -> np.ndarray:
+        """Returns the numbers of channels that are built for the fractions kept of each group."""
+        return narrowed(self.graph, channels_kept(self.sizes, keep))
 
 
 @formerly(recipes="allocations")
@@ -70,9 +74,9 @@ def costs(
     resolution: int | None = None,
     macs_of: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what many allocations cost: `kp.cost(model, allocations.plan(i))` of all, a million a second.
+    """Returns the costs of many allocations, those of `kp.cost(model, allocations.plan(i))`, a million a second.
 
-    What a layer costs is a product of the numbers of channels along its axes, which are sums over groups:
+    The cost of a layer is a product of the numbers of channels along its axes, which are sums over groups:
 
         cost(k) = Σ_m a_m · Π_{l in m} (c_l + Σ_g n_lg · k_g)
 
@@ -80,12 +84,12 @@ def costs(
 
     Args:
         model: The model, or its graph.
-        allocations: The allocations, or an array of fractions kept, allocations × prunable groups as in the graph.
-        resolution: Input side, in pixels, of a model whose side is free. Defaults to the model's own.
+        allocations: The allocations, or an array of fractions kept, shape `(allocations, prunable groups)`.
+        resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
 
     Returns:
-        Multiply–adds and parameters, absolute, a whole number for each allocation.
+        Multiply–adds and parameters, absolute, an integer for each allocation.
 
     Raises:
         PruneError: The allocations are of another model, or the input side is free and no resolution is given.
@@ -107,9 +111,9 @@ def costs(
         if allocations.graph.fingerprint != graph.fingerprint or allocations.groups != tuple(graph.prunable):
             raise PruneError(
                 f"Expected allocations of the model {graph.model.name!r}. Received: {allocations!r}, which has other "
-                "groups. Give the model, or the graph, that they were sampled from."
+                "groups. Pass the model, or the graph, that they were sampled from."
             )
     graph = graph_at(graph, None, resolution)
     count = Counting(graph, Highest(graph, criterion), macs_of)
-    found = count(channels_kept(count.sizes, fractions_of(graph, keep)))
+    found = count(count.channels_at(fractions_of(graph, keep)))
     return found[:, 0], found[:, 1]

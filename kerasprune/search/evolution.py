@@ -1,9 +1,9 @@
 """Evolutionary search over vectors of choices, with any judge and any limits: Algorithm 1 of MetaPruning.
 
-A candidate is a tuple of whole numbers, its *genes*: gene i is one of `choices[i]` choices, 0 ≤ gene < choices[i].
-Limits are measured on many candidates at once, arrays `(candidates, genes)`. The judge is handed a list of candidates,
-none of which it was handed before, and returns one score each, higher = better. What is asked depends on the scores and
-the seed only, so a judge that remembers its answers makes a search that was killed go on where it was.
+A candidate is a tuple of whole numbers, its *genes*, with 0 ≤ gene i < `choices[i]`. Limits are measured on many
+candidates at once, arrays `(candidates, genes)`. The judge receives a list of new candidates and returns one score for
+each, higher = better. The candidates depend on the scores and the seed only, so a judge that stores its scores lets a
+killed search resume.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kerasprune.errors import PruneError, interval_faults, raise_faults, seed_fa
 
 Genes = tuple[int, ...]
 Judge = Callable[[list[Genes]], Sequence[float | None]]
-"""Returns a score for each candidate, higher = better; `None` or NaN for one that has none."""
+"""Returns a score for each candidate, higher = better; `None` or NaN if it has none."""
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 """`draw(generator, number)` returns random candidates, an array (number, genes)."""
 
@@ -26,14 +26,14 @@ _AT_ONCE = 256  # candidates that limits are measured on
 
 @dataclass(frozen=True)
 class Limit:
-    """What candidates must keep to: `lowest ≤ measure(candidate) ≤ highest`.
+    """A constraint on candidates: `lowest ≤ measure(candidate) ≤ highest`.
 
     Args:
-        name: What is measured, for messages: `"macs"`.
-        measure: Returns a number, or a truth value, for each row of an array (candidates, genes).
+        name: The name of the measure in messages, e.g. `"macs"`.
+        measure: Returns a number, or a Boolean, for each row of an array (candidates, genes).
         lowest: Defaults to −∞.
         highest: Defaults to ∞.
-        widen: The argument that widens it, for messages: `"delta="`. Defaults to `"Limit"`.
+        widen: The argument that widens the limit, for messages, e.g. `"delta="`. Defaults to `"Limit"`.
 
     Example:
         >>> import numpy as np
@@ -48,19 +48,19 @@ class Limit:
     widen: str = "Limit"
 
     def met(self, genes: np.ndarray) -> np.ndarray:
-        """Returns for each candidate whether it keeps to the limit."""
+        """Returns for each candidate whether it meets the limit."""
         measured = np.asarray(self.measure(genes), float)
         return (measured >= self.lowest) & (measured <= self.highest)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A candidate that was judged.
+    """A candidate with its score.
 
     Args:
         genes: Its choices.
-        score: What the judge said; −∞ where that is no number.
-        generation: When, from 0 on.
+        score: The judge's score; −∞ if that is no number.
+        generation: The generation it was judged in, from 0.
         origin: `"given"`, `"random"`, `"mutation"` or `"crossover"`.
     """
 
@@ -72,12 +72,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class Evolved:
-    """What an evolution has found.
+    """The result of an evolution.
 
     Args:
         best: The genes of the best candidate; of equal ones the first.
         score: Its score.
-        candidates: All that were judged, in order.
+        candidates: All judged candidates, in order.
     """
 
     best: Genes
@@ -87,25 +87,22 @@ class Evolved:
 
 @dataclass(frozen=True)
 class Evolution:
-    """Algorithm 1 of MetaPruning: the best K of all judged so far are mutated and crossed, generation after generation.
+    """Algorithm 1 of MetaPruning: in each generation the best K candidates so far are mutated and crossed.
 
-    The first generation is drawn at random within the limits. Each further one has `mutations` children in which every
-    gene of a parent is drawn anew with a probability, and `crossovers` children whose every gene is one of two
-    parents'; where fewer new ones are found within the limits, random candidates take their places, as in the authors'
-    code. No candidate is judged twice.
+    The first generation is drawn at random within the limits. Each further one has `mutations` children, in which
+    every gene of a parent changes with probability `mutation`, and `crossovers` children, whose genes each come from
+    one of two parents. If too few new ones are found within the limits, random candidates fill the generation, as in
+    the authors' code. No candidate is judged twice.
 
     Args:
         population: Candidates of the first generation, and at least of every further one. Defaults to 50.
         parents: K. Defaults to 10.
         mutations: Children by mutation in a generation. Defaults to 25.
         crossovers: Children by crossover. Defaults to 25.
-        generations: How many are judged. Defaults to 20.
+        generations: Number of generations. Defaults to 20.
         mutation: Probability that a gene changes. Defaults to 0.1.
-        tries: How many candidates of one origin are made in a generation, at most, to find enough that are new and
-            within the limits. Defaults to 10,000.
-
-    Raises:
-        PruneError: An argument is out of range.
+        tries: Largest number of candidates of one origin that are drawn in a generation to find enough that are new
+            and within the limits. Defaults to 10,000.
 
     Example:
         >>> import numpy as np
@@ -132,11 +129,11 @@ class Evolution:
         faults = whole_number_faults(1, **positive)
         faults += whole_number_faults(0, mutations=self.mutations, crossovers=self.crossovers)
         faults += interval_faults("(0, 1]", "a probability", mutation=self.mutation)
-        raise_faults("There can be no evolution like this:", faults)
+        raise_faults("Invalid arguments for Evolution:", faults)
 
     @property
     def most(self) -> int:
-        """The number of candidates that are judged at most."""
+        """The largest number of candidates that are judged."""
         return self.population + (self.generations - 1) * max(self.population, self.mutations + self.crossovers)
 
     def run(
@@ -152,20 +149,20 @@ class Evolution:
         """Searches for the candidate with the highest score.
 
         Args:
-            judge: `judge(candidates) -> scores`; never handed a candidate twice.
-            choices: How many choices each gene has.
-            limits: What candidates must keep to. Defaults to nothing.
-            draw: Draws the random candidates: where limits are tight, draw near them. Defaults to `None`: every gene
-                by itself, uniformly.
+            judge: `judge(candidates) -> scores`; it never receives a candidate twice.
+            choices: Number of choices of each gene.
+            limits: Constraints on the candidates. Defaults to none.
+            draw: Draws the random candidates; if limits are tight, draw near them. Defaults to `None`: every gene
+                independently and uniformly.
             given: Candidates that the first generation begins with. Defaults to none.
-            seed: Of everything random. Defaults to 0.
+            seed: Seed of all random draws. Defaults to 0.
 
         Returns:
-            The best one, and all that were judged. Fewer than asked for where no others are found.
+            The best candidate, and all judged ones, fewer than requested if no others are found.
 
         Raises:
-            PruneError: An argument is out of range; no candidate within the limits was found (what was, is said); the
-                judge returns another number of scores, or no number at all.
+            PruneError: An argument is out of range, no candidate within the limits was found (the message gives the
+                measures that were), or the judge returns the wrong number of scores or no number at all.
         """
         sizes = np.asarray(choices)
         given = _checked(sizes, given, limits, seed)
@@ -177,7 +174,7 @@ class Evolution:
         judged = _judged(judge, new, 0)
         for generation in range(1, self.generations):
             new = self._children(search, np.array([each.genes for each in _best(judged, self.parents)]), draw)
-            if not new:  # all that there are were judged
+            if not new:  # all candidates have been judged
                 break
             judged += _judged(judge, new, generation)
         (best,) = _best(judged, 1)
@@ -188,7 +185,7 @@ class Evolution:
         return Evolved(best.genes, best.score, tuple(judged))
 
     def _children(self, search: _Search, parents: np.ndarray, draw: Draw) -> list[tuple[Genes, str]]:
-        """Returns the next generation, with what each is made by."""
+        """Returns the next generation, with the origin of each candidate."""
         new = search.fresh(
             "mutation", self.mutations, lambda generator, n: self._mutated(generator, parents, n, search)
         )
@@ -197,7 +194,7 @@ class Evolution:
         return new + search.fresh("random", self.population - len(new), draw)
 
     def _mutated(self, generator: np.random.Generator, parents: np.ndarray, number: int, search: _Search) -> np.ndarray:
-        """Returns parents in which genes have become another choice: `(gene + 1 … choices − 1) mod choices`."""
+        """Returns parents with some genes changed to another choice, `(gene + (1 … choices − 1)) mod choices`."""
         sizes = search.sizes
         drawn = parents[generator.integers(len(parents), size=number)]
         changes = generator.random(drawn.shape) < self.mutation
@@ -206,14 +203,7 @@ class Evolution:
 
 
 class _Search:
-    """Makes candidates that are new and within the limits.
-
-    Args:
-        sizes: How many choices each gene has.
-        limits: What candidates must keep to.
-        tries: How many are made at most.
-        generator: Of everything random.
-    """
+    """Draws candidates that are new and within the limits; arguments as for `Evolution.run`."""
 
     def __init__(
         self, sizes: np.ndarray, limits: tuple[Limit, ...], tries: int, generator: np.random.Generator
@@ -224,7 +214,7 @@ class _Search:
         self.sizes, self._tries, self._generator = sizes, tries, generator
 
     def fresh(self, origin: str, number: int, make: Draw) -> list[tuple[Genes, str]]:
-        """Returns so many new candidates within the limits, or as many as were found, with their origin."""
+        """Returns up to `number` new candidates within the limits, with their origin."""
         found: list[tuple[Genes, str]] = []
         left = self._tries
         while len(found) < number and left > 0:
@@ -235,7 +225,7 @@ class _Search:
         return found
 
     def new(self, drawn: np.ndarray, origin: str, number: int) -> list[tuple[Genes, str]]:
-        """Returns the first so many of the candidates that are new and within the limits, with their origin."""
+        """Returns the first `number` drawn candidates that are new and within the limits, with their origin."""
         found: list[tuple[Genes, str]] = []
         for genes in map(tuple, drawn[self._met(drawn)].tolist()):
             if len(found) < number and genes not in self.seen:
@@ -253,7 +243,7 @@ class _Search:
         return met
 
     def _check(self, drawn: np.ndarray) -> None:
-        """Says what is wrong with what a user's function has drawn."""
+        """Checks the candidates that a user's function has drawn."""
         if drawn.ndim != 2 or drawn.shape[1] != self.sizes.size or drawn.dtype.kind not in "iu":
             raise PruneError(
                 f"Expected draw to return whole numbers of shape (number, {self.sizes.size}). "
@@ -264,14 +254,14 @@ class _Search:
 
 
 def _crossed(generator: np.random.Generator, parents: np.ndarray, number: int) -> np.ndarray:
-    """Returns children of two different parents each, every gene from either."""
+    """Returns children of two different parents, each gene from one of them."""
     one = generator.integers(len(parents), size=number)
     other = (one + generator.integers(1, len(parents), size=number)) % len(parents)
     return np.where(generator.random((number, parents.shape[1])) < 0.5, parents[one], parents[other])
 
 
 def _best(judged: list[Judged], number: int) -> list[Judged]:
-    """Returns the candidates with the highest scores; of equal ones those that were judged first."""
+    """Returns the candidates with the highest scores; of equal ones those judged first."""
     return sorted(judged, key=lambda each: -each.score)[:number]
 
 
@@ -285,37 +275,37 @@ def _judged(judge: Judge, new: list[tuple[Genes, str]], generation: int) -> list
 
 
 def _checked(sizes: np.ndarray, given: Sequence, limits: Sequence[Limit], seed: int) -> np.ndarray:
-    """Returns the candidates that are given, as an array, having checked what `run` was handed."""
+    """Checks the arguments of `run`, and returns the given candidates as an array."""
     faults = seed_faults(seed=seed)
     if sizes.ndim != 1 or not sizes.size or sizes.dtype.kind not in "iu" or (sizes < 1).any():
         faults.append(f"Expected choices to be whole numbers ≥ 1, one per gene. Received: choices={short(sizes)}.")
-        raise_faults("Nothing can evolve:", faults)
+        raise_faults("Invalid arguments for Evolution.run:", faults)
     candidates = [np.asarray(each) for each in given]
     for each in candidates:
         if each.shape != sizes.shape or each.dtype.kind not in "iu" or ((each < 0) | (each >= sizes)).any():
             faults.append(f"Expected {sizes.size} genes ≥ 0 and below choices in given. Received: {each.tolist()}.")
             continue
         faults += [
-            f"Expected given candidates within the limits. Received: {each.tolist()}, beyond that of {limit.name}."
+            f"Expected given candidates within the limits. Received: {each.tolist()}, outside that of {limit.name}."
             for limit in limits
             if not limit.met(each[None]).all()
         ]
-    raise_faults("Nothing can evolve:", faults)
+    raise_faults("Invalid arguments for Evolution.run:", faults)
     return np.array(candidates, int).reshape(-1, sizes.size)
 
 
 def _check_first(new: list[tuple[Genes, str]], search: _Search, population: int) -> None:
-    """Says what is within reach where the first generation is empty; warns where it is not full."""
+    """Raises if the first generation is empty, and warns if it is not full, with the measures that were reached."""
     if len(new) >= population:
         return
     reach = "".join(
-        f" Those tried have {limit.name} from {low:g} to {high:g}; asked for: {limit.lowest:g} to {limit.highest:g}."
+        f" Those tried have {limit.name} from {low:g} to {high:g}; requested: {limit.lowest:g} to {limit.highest:g}."
         for limit, (low, high) in zip(search.limits, search.reached, strict=True)
     )
-    remedy = "Give more choices, or an Evolution with a smaller population=."
+    remedy = "Pass more choices, or an Evolution with a smaller population=."
     if search.limits:
         wider = ", ".join(dict.fromkeys(limit.widen for limit in search.limits))
-        remedy = f"Widen the limits ({wider}), give an Evolution with more tries=, or draw= nearer to them."
+        remedy = f"Widen the limits ({wider}), or pass an Evolution with more tries=, or draw= nearer to them."
     if not new:
         raise PruneError(
             f"Expected candidates within the limits. Received: none among all that were tried.{reach} {remedy}"

@@ -1,4 +1,4 @@
-"""`search_plan`: how much stays where, found by evolution, each candidate judged in seconds without training."""
+"""`search_plan`: widths of all groups found by evolution; each candidate is judged in seconds, without training."""
 
 from __future__ import annotations
 
@@ -53,29 +53,29 @@ def search_plan(
 ) -> SearchedPlan:
     """Searches for the widths of all groups at a number of multiply–adds by evolution; no candidate is trained.
 
-    Candidates are drawn around all levels of uniformity, begin with one that is nearly uniform, and are mutated and
-    crossed within `|MACs / MACs₀ − macs| ≤ delta`. The channels that a criterion holds highest stay. Each is rebuilt,
-    mended without labels, and judged on examples; what a candidate is worth after fine-tuning is another question, so
-    compare the best with the uniform plan after that.
+    The first candidate is nearly uniform; the others are drawn at all levels of non-uniformity, then mutated and
+    crossed within `|MACs / MACs₀ − macs| ≤ delta`. Each keeps the channels of highest score, is rebuilt, repaired
+    without labels, and judged on examples. This score does not predict accuracy after fine-tuning: compare the best
+    plan with the uniform one after that.
 
     Args:
         model: The trained model, which is left untouched, or its graph.
-        data: Examples, as for `kp.reconstruct`; of criteria that look at data, batches of `(inputs, labels)`.
-        macs: Fraction of the multiply–adds that stays. Defaults to 0.5.
-        criterion: Which channels stay. Defaults to `"l1"`.
+        data: Examples, as for `kp.reconstruct`; batches of `(inputs, labels)` if the criterion uses data.
+        macs: Fraction of the multiply–adds that is kept. Defaults to 0.5.
+        criterion: Scores the channels. Defaults to `"l1"`.
         judge: `"reconstruction"`: minus the error of the logits after least squares on half of the samples, measured
-            on the others; `"recalibration"`: minus that error after BatchNorm statistics were taken anew; or a
-            function of yours of the rebuilt model, higher = better. Defaults to `"reconstruction"`.
+            on the others; `"recalibration"`: minus that error after new BatchNorm statistics; or a function of the
+            rebuilt model, higher = better. Defaults to `"reconstruction"`.
         delta: Half the width of the window around `macs`. Defaults to 0.005.
-        fractions: Fractions of a group's channels that may stay. Defaults to 0.10, 0.13, …, 1.00.
-        evolution: How long is searched. Defaults to 10 generations of 20.
-        samples: Examples to mend and judge with. Defaults to 1000.
-        resolution: Input side, in pixels, to count at where the model's is free. Defaults to that of the data.
+        fractions: Fractions of a group's channels to choose from. Defaults to 0.10, 0.13, …, 1.00.
+        evolution: The length of the search. Defaults to 10 generations of 20.
+        samples: Number of examples to repair and judge with. Defaults to 1000.
+        resolution: Input side, in pixels, if the model leaves it free. Defaults to that of the data.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
-        path: An SQLite file for what was judged; a search that was killed goes on where it was. With a judge of your
-            own, take another file when it has changed. Defaults to `None`: nothing is kept.
-        seed: Of everything random. Defaults to 0.
-        verbose: 1: shows how far it is. Defaults to 0.
+        path: An SQLite file for the scores, from which a killed search resumes. If your own judge has changed, use
+            another file. Defaults to `None`: nothing is stored.
+        seed: Seed of all random draws. Defaults to 0.
+        verbose: 1: shows the progress. Defaults to 0.
 
     Returns:
         The best plan, and all candidates.
@@ -93,21 +93,20 @@ def search_plan(
         (8, True)
 
     Reference:
-        Liu et al., MetaPruning, ICCV 2019, Algorithm 1; the judge of Li et al., EagleEye, ECCV 2020, is
-        `"recalibration"` with an accuracy of yours.
+        Liu et al., MetaPruning, ICCV 2019, Algorithm 1. Li et al., EagleEye, ECCV 2020, judge by the accuracy after
+        recalibration.
     """
     faults = whole_number_faults(4, samples=samples) + seed_faults(seed=seed)
-    faults += kind_faults(Evolution, "Take kp.search.Evolution(…).", evolution=evolution)
-    raise_faults(
-        "No plan can be searched for:", faults + ([] if callable(judge) else choice_faults(JUDGES, judge=judge))
-    )
+    faults += kind_faults(Evolution, "Use kp.search.Evolution(…).", evolution=evolution)
+    faults += [] if callable(judge) else choice_faults(JUDGES, judge=judge)
+    raise_faults("Invalid arguments for search_plan:", faults)
     graph = model if isinstance(model, ChannelGraph) else trace(model)
     batches = example_batches(graph.model, data, samples)
     widths = Widths(graph_at(graph, None, resolution or image_side(graph.model, batches)), tuple(fractions))
     limit = widths.limit(macs, delta)
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
     scores = criteria.score(criteria.get(criterion), graph, data, loss, seed)
-    worth = _judge(judge, graph, batches, samples, seed)
+    score = _plan_score(judge, graph, batches, samples, seed)
     question = {
         "judge": "own" if callable(judge) else judge,
         "weights": digest(values(each) for each in graph.model.weights),
@@ -117,14 +116,14 @@ def search_plan(
     }
     if not callable(judge):
         question["examples"] = digest(array for batch in batches for array in batch)
-    asked = RememberedScores(lambda genes: worth(widths.plan(genes, scores)), path, question, evolution.most, verbose)
-    return best_widths(widths, limit, asked, evolution, seed, scores)
+    stored = RememberedScores(lambda genes: score(widths.plan(genes, scores)), path, question, evolution.most, verbose)
+    return best_widths(widths, limit, stored, evolution, seed, scores)
 
 
-def _judge(
+def _plan_score(
     judge: str | Callable[[keras.Model], float], graph: ChannelGraph, batches: Any, samples: int, seed: int
 ) -> Callable[[Plan], float]:
-    """Returns what says of a plan how good it is."""
+    """Returns the function that scores a plan."""
     examples = [packed(graph.model, batch) for batch in batches]
     if judge == "reconstruction":
         trials = Trials(graph, examples, samples=samples, seed=seed)

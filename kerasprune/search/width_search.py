@@ -1,4 +1,4 @@
-"""A search over widths, whatever the judge: scores that are remembered, what is found."""
+"""A search over widths with any judge: stored scores, and the plan that was found."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from kerasprune.search.widths import Widths
 
 
 class RememberedScores:
-    """A judge for `Evolution.run` that asks once for each candidate, and writes every answer down at once.
+    """A judge for `Evolution.run` that scores each candidate once, and stores every score at once.
 
     Args:
         score: Returns the score of a candidate.
-        path: An SQLite file, the store of a `kp.Population`; `None`: nothing is kept.
-        question: What the scores depend on besides the genes, plain data: other questions have other answers.
-        most: The number of candidates that may be asked for, for the bar.
-        verbose: 0: silent; 1: shows how far it is.
+        path: An SQLite file, the store of a `kp.Population`, or `None`: nothing is stored.
+        question: All that the scores depend on besides the genes, as plain data; part of the key of each score.
+        most: The largest number of candidates, for the progress bar.
+        verbose: 0: silent; 1: shows the progress.
     """
 
     def __init__(
@@ -49,22 +49,22 @@ class RememberedScores:
         self._meter: Meter | None = None
 
     def __call__(self, candidates: Sequence[Genes]) -> list[float | None]:
-        """Returns the scores of candidates, from the file where they are there."""
+        """Returns the scores of candidates, read from the file if it has them."""
         keys = [hashlib.sha256(f"{self._version} {list(genes)}".encode()).hexdigest() for genes in candidates]
         known = {} if self._store is None else {key: each.result for key, each in self._store.read(keys).items()}
         self._meter = self._meter or Meter(self._most, len(known), self._verbose)
         with claimed(self._store.path) if self._store else nullcontext():
             return [
-                known[key] if key in known else self._asked(key, genes)
+                known[key] if key in known else self._scored(key, genes)
                 for key, genes in zip(keys, candidates, strict=True)
             ]
 
     def close(self) -> None:
-        """Gives the terminal back."""
+        """Removes the progress bar."""
         if self._meter is not None:
             self._meter.close()
 
-    def _asked(self, key: str, genes: Genes) -> float | None:
+    def _scored(self, key: str, genes: Genes) -> float | None:
         began = time.perf_counter()
         given = self._score(genes)
         try:
@@ -81,14 +81,14 @@ class RememberedScores:
 
 @dataclass(frozen=True)
 class SearchedPlan:
-    """What a search over widths has found.
+    """The result of a search over widths.
 
     Args:
         plan: The best plan.
-        score: Its score: of the judges with a name, minus the error of the logits.
+        score: Its score; for the built-in judges minus the error of the logits.
         macs: Fraction of the multiply–adds that it keeps.
-        keep: Per candidate, in the order of `search.candidates`, the fraction kept of each group.
-        search: Every candidate, and when it was made and how.
+        keep: The fraction kept of each group, for each of `search.candidates`.
+        search: All candidates, with their generation and origin.
     """
 
     plan: Plan
@@ -112,24 +112,24 @@ class SearchedPlan:
 def best_widths(
     widths: Widths,
     limit: Limit,
-    asked: RememberedScores,
+    judge: RememberedScores,
     evolution: Evolution,
     seed: int,
     scores: Mapping[str, np.ndarray] | None = None,
 ) -> SearchedPlan:
-    """Returns the best widths within a limit of multiply–adds, from near it and nearly uniform ones on.
+    """Returns the best widths within a limit of multiply–adds; the first candidate is nearly uniform.
 
     Args:
-        widths: What is chosen from.
-        limit: What `widths.limit` has returned.
-        asked: The judge; it is closed in the end.
-        evolution: How long is searched.
-        seed: Of everything random.
-        scores: Which channels stay. Defaults to `None`: the first.
+        widths: The choices.
+        limit: The result of `widths.limit`.
+        judge: The judge; it is closed at the end.
+        evolution: The length of the search.
+        seed: Seed of all random draws.
+        scores: `{group name: one score per channel}`; the highest are kept. Defaults to `None`: the first are kept.
     """
     try:
         found = evolution.run(
-            asked,
+            judge,
             widths.choices,
             limits=[limit],
             draw=lambda generator, number: widths.draw_near(limit, generator, number),
@@ -137,7 +137,7 @@ def best_widths(
             seed=seed,
         )
     finally:
-        asked.close()
+        judge.close()
     shares = widths.kept([each.genes for each in found.candidates]) / widths.sizes
     keep = [dict(zip(widths.names, row, strict=True)) for row in shares.round(4).tolist()]
     (macs,) = widths.share(np.array([found.best]))

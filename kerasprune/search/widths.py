@@ -1,4 +1,4 @@
-"""How many channels of every group may stay: what a search over widths chooses from, and what its choices cost."""
+"""The numbers of channels that a search over widths chooses from, and the costs of its choices."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from kerasprune.search.evolution import Limit
 FRACTIONS = tuple(round(0.1 + 0.03 * step, 2) for step in range(31))
 """Fractions of the channels that MetaPruning chooses from: 0.10, 0.13, …, 1.00."""
 _SPREAD, _BISECTIONS = 0.3, 25
-_NEARLY, _LITTLE = 500, 0.05  # draws for a candidate that is nearly uniform, and their spread
+_NEARLY, _LITTLE = 500, 0.05  # draws for a nearly uniform candidate, and their spread
 
 
 @dataclass(frozen=True)
 class Widths:
-    """The widths that a model may have, a gene for each prunable group.
+    """The widths that a model may have, with a gene for each prunable group.
 
     Args:
         graph: The graph of the model.
-        fractions: Fractions of a group's channels that may stay.
+        fractions: The fractions of a group's channels to choose from.
 
     Raises:
-        PruneError: A fraction is not in (0, 1], there is none, or nothing of the model can be dropped.
+        PruneError: A fraction is not in (0, 1], none is given, or no channel of the model can be removed.
     """
 
     graph: ChannelGraph
@@ -42,13 +42,13 @@ class Widths:
     def __post_init__(self) -> None:
         faults = [fault for each in self.fractions for fault in fraction_faults(fraction=each)]
         if not len(self.fractions):
-            faults.append("Expected fractions of the channels that may stay. Received: none.")
-        raise_faults("There is no choice of widths:", faults)
+            faults.append("Expected fractions of the channels to choose from. Received: none.")
+        raise_faults("Invalid arguments for Widths:", faults)
         self.graph.check_prunable()
 
     @cached_property
     def names(self) -> list[str]:
-        """The groups that may be narrower, in the order of the graph."""
+        """The prunable groups, in the order of the graph."""
         return list(self.graph.prunable)
 
     @cached_property
@@ -58,14 +58,14 @@ class Widths:
 
     @cached_property
     def _first(self) -> dict[str, np.ndarray]:
-        """Per group its first channel, and one of every part of it."""
+        """Per group its first channel, and one of each of its parts."""
         return filled(self.graph, {name: [0] for name in self.names})
 
     @cached_property
     def order(self) -> dict[str, np.ndarray]:
-        """Per group its channels in the order in which they stay: 0, 1, 2, …, but one of every part of it first.
+        """Per group its channels, those kept longest first: 0, 1, 2, …, but one of each of its parts before the rest.
 
-        Where a tensor was split, the first channels of a group might all lie in one part, and leave the other empty.
+        If a tensor is split, the first channels of a group may all lie in one part, and leave the other empty.
         """
         return {
             name: np.concatenate([first, np.setdiff1d(np.arange(self.graph.prunable[name].size), first)])
@@ -74,7 +74,7 @@ class Widths:
 
     @cached_property
     def counts(self) -> list[np.ndarray]:
-        """Per group the numbers of channels that may stay, ascending, each once."""
+        """Per group the numbers of channels to choose from, ascending, each once."""
         asked = np.asarray(self.fractions, float)
         return [
             np.unique(np.clip(np.rint(asked * size).astype(int), len(self._first[name]), size))
@@ -83,25 +83,25 @@ class Widths:
 
     @property
     def choices(self) -> list[int]:
-        """How many numbers there are for each group."""
+        """The number of choices of each group."""
         return [len(each) for each in self.counts]
 
     def kept(self, genes: np.ndarray | Sequence) -> np.ndarray:
-        """Returns how many channels stay, `(…, groups)`, for genes of the same shape."""
+        """Returns the numbers of channels kept, `(…, groups)`, for genes of the same shape."""
         genes = np.asarray(genes)
         return np.stack([each[genes[..., place]] for place, each in enumerate(self.counts)], axis=-1)
 
     def checked(self, genes: Sequence[int]) -> Sequence[int]:
-        """Returns genes that are some.
+        """Returns the genes.
 
         Raises:
-            PruneError: They are none of these widths.
+            PruneError: They are not one choice for each group.
         """
         given = np.asarray(genes)
         fits = given.shape == (len(self.names),) and given.dtype.kind in "iu"
         if not fits or ((given < 0) | (given >= self.choices)).any():
             raise PruneError(
-                f"Expected a place in the numbers of channels of each group: whole numbers ≥ 0 below {self.choices}. "
+                f"Expected an index into each group's numbers of channels: whole numbers ≥ 0 below {self.choices}. "
                 f"Received: {short(genes)}."
             )
         return genes
@@ -111,12 +111,13 @@ class Widths:
 
         Args:
             genes: Its genes.
-            scores: `{group name: one score per channel}`; the highest stay. Defaults to `None`: the first in `order`.
+            scores: `{group name: one score per channel}`; the highest are kept. Defaults to `None`: the first in
+                `order`.
         """
         return Plan.of(self.graph, self._chosen(self.kept(genes).tolist(), scores))
 
     def _chosen(self, kept: Sequence[int], scores: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
-        """Returns the channels of each group that stay, for their numbers."""
+        """Returns the channels kept of each group, for their numbers."""
         numbers = dict(zip(self.names, kept, strict=True))
         if scores is not None:
             return highest(self.graph, scores, numbers)
@@ -131,18 +132,18 @@ class Widths:
             PruneError: An argument is out of range, multiply–adds are not known, or no widths come near.
         """
         faults = fraction_faults(macs=macs) + interval_faults("(0, 1)", "a difference of fractions", delta=delta)
-        raise_faults("The widths cannot be limited:", faults)
+        raise_faults("Invalid limit of the widths:", faults)
         check_counted(cost(self.graph), "macs=", "a plan by keep= or params=")
         fewest, most = self.share(np.array([[0] * len(self.names), [n - 1 for n in self.choices]]))
         if not fewest - delta <= macs <= most + delta:
             raise PruneError(
                 f"Expected macs that the widths can reach: {fewest:.4g} to {most:.4g} of the multiply–adds. "
-                f"Received: macs={macs}, delta={delta}. Ask for that, or give other fractions=."
+                f"Received: macs={macs}, delta={delta}. Choose macs in that range, or pass other fractions=."
             )
         return Limit("macs", self.share, macs - delta, macs + delta, "delta=")
 
     def share(self, genes: np.ndarray) -> np.ndarray:
-        """Returns what part of the dense model's multiply–adds stays, for an array `(candidates, genes)`."""
+        """Returns the fraction of the multiply–adds that each candidate keeps, for an array `(candidates, genes)`."""
         return self._counting.shares(self.kept(genes))[:, 0]
 
     def draw_near(
@@ -151,9 +152,9 @@ class Widths:
         """Returns random candidates near a limit of multiply–adds: a level, found by bisection, plus normal noise.
 
         Args:
-            limit: What `limit` has returned.
-            generator: Of the noise.
-            number: How many.
+            limit: The result of `limit`.
+            generator: The source of the noise.
+            number: Number of candidates.
             spread: Largest standard deviation of the noise, a fraction kept. Defaults to 0.3.
         """
         noise = generator.normal(size=(number, len(self.names))) * generator.uniform(0, spread, (number, 1))
@@ -167,7 +168,7 @@ class Widths:
         return self._nearest(np.where(generator.random((number, 1)) < 0.5, low, high) + noise)
 
     def nearly_uniform(self, limit: Limit) -> list[list[int]]:
-        """Returns the candidate within a limit whose fractions differ least, or none where none was found."""
+        """Returns the candidate within a limit whose fractions differ least, if one is found."""
         drawn = self.draw_near(limit, np.random.default_rng(0), _NEARLY, _LITTLE)
         drawn = drawn[limit.met(drawn)]
         return drawn[np.argsort((self.kept(drawn) / self.sizes).std(axis=1), kind="stable")[:1]].tolist()
@@ -183,7 +184,7 @@ class Widths:
 
     @cached_property
     def ranks(self) -> tuple[np.ndarray, np.ndarray]:
-        """For every id the place of its group among `names`, and its rank in `order`; −1, −1 where it always stays."""
+        """For every id the index of its group in `names`, and its rank in `order`; −1, −1 if it is always kept."""
         owner, rank = np.full((2, self.graph.classes.max(initial=-1) + 1), -1)
         for place, name in enumerate(self.names):
             classes = self.graph.groups[name].classes[self.order[name]]

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import kerasprune as kp
 from kerasprune import cli
-from kerasprune.papers.three_dimensions.depth_width_resolution import Extent, width_plan
+from kerasprune.papers.three_dimensions.depth_width_resolution import Extent, Judges
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -80,5 +80,5 @@ def test_a_width_is_chosen_by_data_too(files):
     with np.load(files[1]) as found:
         data = [(found["x"], found["y"])]
     extent = Extent.of(model)
-    plan = width_plan(model, extent, 0.5, "gradient_magnitude", data, LOSS)
+    plan = Judges(channels="gradient_magnitude", data=data).width_plan(model, extent, 0.5, LOSS)
     assert plan.keep == kp.plan(model, "gradient_magnitude", keep=0.5, data=data, loss=LOSS).keep

@@ -104,7 +104,7 @@ def test_densities_from_elsewhere(gated):
 
 
 def test_contradictory_budgets_say_so(resnet):
-    with pytest.warns(UserWarning, match=r"Of the macs, 0\.\d+ stay where macs=0.9 was asked for: params=0.1 leaves"):
+    with pytest.warns(UserWarning, match=r"Of the macs, 0\.\d+ are kept instead of macs=0.9: params=0.1 leaves"):
         plan = kp.precrop(resnet, params=0.1, macs=0.9)
     assert _share(resnet, plan)[0] == pytest.approx(0.1, rel=0.03)
     with warnings.catch_warnings():

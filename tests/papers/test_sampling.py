@@ -43,8 +43,25 @@ def test_a_hundred_recipes_of_resnet50_lie_in_every_space_of_the_paper(resnet50,
     macs, params = macs / dense.macs, params / dense.params
     assert np.all(np.abs(macs - windows.get("macs", macs)) <= 0.002)
     assert np.all(np.abs(params - windows.get("params", params)) <= 0.002)
-    assert np.all(allocations.keep.std(axis=1) <= windows.get("std", 1))
+    sizes = [group.size for group in resnet50.prunable.values()]
+    plans = [allocations.plan(index).keep for index in (0, 50, 99)]
+    built = [
+        np.std([len(keep[name]) / size for name, size in zip(resnet50.prunable, sizes, strict=True)]) for keep in plans
+    ]
+    assert max(built) <= windows.get("std", 1) and allocations.std[[0, 50, 99]] == pytest.approx(built)
+    assert np.all(allocations.std <= windows.get("std", 1) + 1e-9)
     assert np.all(np.abs(macs / params - windows.get("mcb", macs / params)) <= 0.1)
+
+
+def test_deviations_are_those_of_whole_channels(resnet20):
+    """In sixteenths and sixty-fourths no allocation of STD-0.01 can be built at 0.05 of the MACs: an error says so."""
+    allocations = kp.spaces.sample(Space(resnet20, macs=0.25, std=0.01), n=20)
+    for number in range(20):
+        keep = allocations.plan(number).keep
+        built = [len(keep[name]) / group.size if name in keep else 1 for name, group in resnet20.prunable.items()]
+        assert np.std(built) <= 0.01 + 1e-9
+    with pytest.raises(kp.PruneError, match=r"0 different ones were found.*in whole channels their std is 0\.0"):
+        kp.spaces.sample(Space(resnet20, macs=0.05, std=0.01), n=1)
 
 
 def test_the_uniform_half_of_resnet50_keeps_what_the_paper_says(resnet50):
@@ -77,7 +94,9 @@ def test_membership_is_that_of_the_definitions(resnet20):
     keep = 1 - np.random.default_rng(0).random((2000, len(resnet20.prunable)))
     dense, (macs, params) = kp.cost(resnet20), kp.spaces.costs(resnet20, keep)
     macs, params = macs / dense.macs, params / dense.params
-    expected = (abs(macs - 0.3) <= 0.1) & (abs(params - 0.35) <= 0.1) & (keep.std(axis=1) <= 0.3)
+    sizes = np.array([group.size for group in resnet20.prunable.values()])
+    built = (sizes - np.ceil((1 - keep) * sizes).clip(max=sizes - 1)) / sizes
+    expected = (abs(macs - 0.3) <= 0.1) & (abs(params - 0.35) <= 0.1) & (built.std(axis=1) <= 0.3)
     expected &= (macs / params >= 0.8) & (macs / params <= 1.3)
     space = Space(resnet20, macs=0.3, params=0.35, delta=0.1, std=0.3, mcb=(0.8, 1.3))
     assert 0 < expected.sum() < 2000
@@ -88,7 +107,7 @@ def test_membership_is_that_of_the_definitions(resnet20):
 @pytest.mark.parametrize(
     ("windows", "words"),
     [
-        ({"macs": 1e-5, "delta": 1e-6}, r"0\.00\d+ to 1 of the macs can stay"),
+        ({"macs": 1e-5, "delta": 1e-6}, r"0\.00\d+ to 1 of the macs can be kept"),
         ({"macs": 0.25, "params": 0.02}, r"with macs 0\.248 to 0\.252, params is about 0\.0\d+ to 0\.\d+"),
         ({"macs": 0.25, "params": 0.05, "std": 0.05}, r"and std 0 to 0\.05, params is about 0\.2"),
         ({"macs": 0.25, "params": 0.25, "mcb": (1.5, 2)}, r"mcb = macs / params is 0\.98.*Received: mcb 1\.5 to 2"),

@@ -140,7 +140,7 @@ def test_map_table5_agrees_and_could_differ(monkeypatch):
     outcome = entries.reproduce("map-table5")
     assert outcome.verdict == "agrees"
     judged = [row for row in outcome.rows if not isinstance(row, entries.Note)]
-    assert len(judged) == 2 * 5 and all(row.ours <= 0.55 for row in judged if "rank 1" in row.what)
+    assert len(judged) == 2 and all(row.ours <= 0.55 and "rank 1" in row.what for row in judged)
     assert "powers of x − 1" in entries.comment("map-table5")
     table = map_table5.table5
 

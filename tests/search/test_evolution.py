@@ -88,7 +88,7 @@ def test_children_come_from_the_best_and_what_is_given_comes_first():
 
 
 def test_it_ends_when_all_there_are_were_judged():
-    with pytest.warns(UserWarning, match="6 candidates instead of 50.* Give more choices"):
+    with pytest.warns(UserWarning, match="6 candidates instead of 50.* Pass more choices"):
         found = Evolution(tries=500).run(lambda candidates: [0.0] * len(candidates), [2, 3])
     assert sorted(one.genes for one in found.candidates) == list(itertools.product(range(2), range(3)))
 
@@ -107,9 +107,9 @@ def test_what_does_not_fit_is_said():
         return [0.0] * len(candidates)
 
     tight = Limit("macs", lambda genes: genes.sum(axis=1), lowest=40, highest=41)
-    with pytest.raises(kp.PruneError, match=r"macs from \d+ to \d+; asked for: 40 to 41. Widen the limits \(Limit\)"):
+    with pytest.raises(kp.PruneError, match=r"macs from \d+ to \d+; requested: 40 to 41. Widen the limits \(Limit\)"):
         Evolution(tries=300).run(judge, [5] * 8, limits=[tight])
-    with pytest.raises(kp.PruneError, match="beyond that of macs"):
+    with pytest.raises(kp.PruneError, match="outside that of macs"):
         Evolution().run(judge, [5] * 8, limits=[tight], given=[[0] * 8])
     with pytest.raises(kp.PruneError, match=r"Received: \[0, 5\]"):
         Evolution().run(judge, [5, 5], given=[[0, 5]])

@@ -1,9 +1,9 @@
-"""Lottery tickets: masks found by rounds of training and rewinding, and what of them matters.
+"""Lottery tickets: masks found by rounds of training and rewinding, and ablations of them.
 
 Frankle and Carbin, The Lottery Ticket Hypothesis, ICLR 2019; Frankle et al., Pruning Neural Networks at Initialization:
 Why Are We Missing the Mark?, ICLR 2021 (`ablations.py`).
 
-    m_{n+1} = top(|W(m_n ⊙ W_k, T)|),   m_n ⊙ W_k trained anew
+    m_{n+1} = top(|W(m_n ⊙ W_k, T)|),   then m_n ⊙ W_k is trained again
 
 Read `tickets.py` (rounds), `ablations.py` (masks shuffled, scores inverted).
 """

@@ -1,6 +1,6 @@
-"""Ablations: what of a mask matters, how much it keeps of each layer, which weights, or their initial values?
+"""Ablations of a mask: its densities per layer, its choice of weights, or their initial values.
 
-The third of the paper's, weights drawn anew under the same mask, is `kp.reinitialise(model)` with the mask as it is.
+The paper's third ablation, new weights under the same mask, is `kp.reinitialise(model)` with the mask as it is.
 """
 
 from __future__ import annotations
@@ -22,11 +22,8 @@ def shuffled(masks: Mapping[str, np.ndarray], *, seed: int = 0) -> dict[str, np.
     """Returns masks that keep as many weights of every kernel, at random places.
 
     Args:
-        masks: `{variable path: which weights stay}`; left as they are.
-        seed: Decides the places. Defaults to 0.
-
-    Raises:
-        PruneError: The seed is no whole number.
+        masks: `{variable path: mask of the weights kept}`; left as they are.
+        seed: Seed of the places. Defaults to 0.
 
     Example:
         >>> import numpy as np
@@ -38,16 +35,16 @@ def shuffled(masks: Mapping[str, np.ndarray], *, seed: int = 0) -> dict[str, np.
         Frankle et al., Pruning Neural Networks at Initialization: Why Are We Missing the Mark?, arXiv 2009.08576,
         section 5.
     """
-    raise_faults("Masks cannot be shuffled:", whole_number_faults(0, seed=seed))
+    raise_faults("Invalid arguments for shuffled:", whole_number_faults(0, seed=seed))
     generator = np.random.default_rng(seed)
     return {path: generator.permutation(np.ravel(mask)).reshape(np.shape(mask)) for path, mask in masks.items()}
 
 
 class Inverted(Criterion):
-    """`score = −score` of another criterion: it removes what the other keeps dearest.
+    """`score = −score` of another criterion: removes the weights that the other scores highest.
 
     Args:
-        criterion: The other one: a name, a dict, a class or an instance.
+        criterion: The other criterion: a name, a dict, a class or an instance.
 
     Example:
         >>> Inverted("l1")

@@ -1,4 +1,4 @@
-"""`lottery`: finds and trains lottery tickets over several fits, beside the controls that tell what makes them win."""
+"""`lottery`: finds and trains lottery tickets over several fits, beside controls that explain their accuracy."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Fit = Callable[..., float]
 
 @dataclass(frozen=True)
 class Ticket:
-    """A sparse network that was trained.
+    """A trained sparse network.
 
     Args:
         kind: `"dense"`, `"ticket"`, or the name of a control.
-        keep: Fraction of the weights that was asked for.
-        kept: Fraction that stays.
-        accuracy: What `fit` returned.
-        masks: `{variable path: which weights stay}`.
+        keep: Target fraction of the weights.
+        kept: Fraction that is kept.
+        accuracy: The result of `fit`.
+        masks: `{variable path: mask of the weights kept}`.
         weights: The weights after training, in the order of `model.get_weights()`.
     """
 
@@ -59,30 +59,30 @@ def lottery(
     freeze: Sequence[str] = (),
     seed: int = 0,
 ) -> list[Ticket]:
-    """Trains, removes the smallest weights, rewinds the others, and again, for every fraction of `keep`.
+    """Trains, removes the smallest weights and rewinds the others, for every fraction of `keep` in turn.
 
     Train `W_0 → W_k` (`rewind_epochs`), then for each fraction: train `m⊙W_k → m⊙W_T`, remove the lowest magnitudes
-    among those left. All of them are parts of *one* schedule of T = `rewind_epochs + epochs` epochs, split at k: what
-    begins with W_k begins with the learning rate of epoch k. The controls have as many weights as the ticket beside
-    which they are trained: `"random_reinit"` (the ticket's masks, weights drawn anew, the schedule from 0 to T),
-    `"random_prune"` (W_k, as many weights of each kernel, chosen at random), `"one_shot"` (W_k, what one single removal
+    among the weights left. All trainings are parts of *one* schedule of T = `rewind_epochs + epochs` epochs, split at
+    k: a training from W_k starts at the learning rate of epoch k. A control has as many weights as the ticket it is
+    trained beside: `"random_reinit"` (the ticket's masks, new weights, the schedule from 0 to T), `"random_prune"`
+    (W_k, as many weights of each kernel, chosen at random), `"one_shot"` (W_k, the weights that one single removal
     leaves of the dense model).
 
     Args:
         model: The model at initialisation; it is left untouched.
         fit: `fit(model, *, resolution, epochs, seed, initial_epoch) -> accuracy`: trains a model in place from
-            `initial_epoch` up to `epochs`, which mean what they mean to `model.fit`: (0, k), (k, T) or (0, T). A
-            schedule counts from epoch 0 and spans T: a `LearningRateScheduler` does by itself; a schedule of the
-            optimizer needs `model.optimizer.iterations.assign(initial_epoch * steps)`. It gets a seed of its own for
-            every training, so that the order of the data differs; `resolution` is `None`.
+            `initial_epoch` up to `epochs`, as in `model.fit`: (0, k), (k, T) or (0, T). A schedule counts from epoch 0
+            and spans T: a `LearningRateScheduler` does by itself; a schedule of the optimizer needs
+            `model.optimizer.iterations.assign(initial_epoch * steps)`. Every training gets another seed, so that the
+            order of the data differs; `resolution` is `None`.
         keep: Fractions of the weights kept, descending, e.g. `[0.8**n for n in range(1, 15)]`.
-        epochs: Epochs of every training from W_k on, T − k.
+        epochs: Epochs of every training from W_k, T − k.
         rewind_epochs: k, in epochs. Defaults to 0, the original lottery ticket.
         controls: Names of controls to train. Defaults to none.
         controls_at: The fractions at which to train them. Defaults to all of `keep`.
         scope: As for `GradualMagnitude`. Defaults to `"global"`.
-        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
-        seed: Of everything random. Defaults to 0.
+        freeze: Names of layers, or wildcards, that are not pruned. Defaults to none.
+        seed: Seed of all random draws. Defaults to 0.
 
     Returns:
         The dense model first, then for every fraction the ticket and its controls.
@@ -125,7 +125,7 @@ def lottery(
 
 
 class _TicketSearch:
-    """One model that is trained again and again from given weights and masks."""
+    """One model that is trained repeatedly from given weights and masks."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class _TicketSearch:
         self._masks = Masks(units, scope=scope, graph=graph)
 
     def seed(self) -> int:
-        """Returns a seed that was not used yet."""
+        """Returns a new seed."""
         return int(self._generator.integers(2**31 - 1))
 
     def fit(self, first: int, last: int) -> float:
@@ -187,14 +187,14 @@ def _check(fit: Fit, keep: Sequence[float], epochs: int, rewind_epochs: int, con
         for name in controls
         if name not in CONTROLS
     ]
-    raise_faults("No tickets can be drawn like this:", faults)
+    raise_faults("Invalid arguments for lottery:", faults)
 
 
 def _wrong_fit(fit: Any) -> list[str]:
-    """Returns a sentence where a function cannot be called as the search calls it."""
+    """Returns a fault if a function cannot be called as `lottery` calls it."""
     try:
         signature = inspect.signature(fit)
-    except (TypeError, ValueError):  # no function; or one in C, which says what it takes by failing
+    except (TypeError, ValueError):  # no function; or one in C, which reports its arguments by failing
         return [] if callable(fit) else [f"Expected a function that trains. Received: fit={fit!r}."]
     try:
         signature.bind(None, resolution=None, epochs=1, seed=0, initial_epoch=0)

@@ -14,10 +14,6 @@ BRINGS = {
         "meta_pruning": "kerasprune.papers.meta_pruning.workflow:meta_pruning",
         "search_widths": "kerasprune.papers.meta_pruning.workflow:search_widths",
     },
-    "prune_sections": {
-        "meta_pruning": "kerasprune.papers.meta_pruning.stage",
-    },
-    "section_figures": {
-        "meta_pruning": "kerasprune.papers.meta_pruning.figures:FIGURES",
-    },
+    "prune_sections": {"meta_pruning": "kerasprune.papers.meta_pruning.stage"},
+    "section_figures": {"meta_pruning": "kerasprune.papers.meta_pruning.figures:FIGURES"},
 }

@@ -18,10 +18,10 @@ _ORIGINS = {"given": "x", "random": "o", "mutation": "^", "crossover": "s"}
 
 def searched(record: Record) -> str | None:
     """Draws the score of every candidate of a search in the order in which it was judged, and the best so far."""
-    scores = np.array([row["score"] for row in record.candidates if isinstance(row.get("score"), float)])
-    if not scores.size:
+    rows = [row for row in record.candidates if isinstance(row.get("score"), float)]
+    if not rows:
         return None
-    origins = [str(row.get("origin")) for row in record.candidates if isinstance(row.get("score"), float)]
+    scores, origins = np.array([row["score"] for row in rows]), [str(row.get("origin")) for row in rows]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -36,10 +36,4 @@ def searched(record: Record) -> str | None:
     return svg(draw, height=3.0)
 
 
-FIGURES = (
-    (
-        "Searched widths",
-        searched,
-        "The score of every candidate in the order in which it was judged, and the best so far.",
-    ),
-)
+FIGURES = (("Searched widths", searched, "The score of every candidate in order of judgement, and the best so far."),)

@@ -19,7 +19,6 @@ from kerasprune.graph.trace import trace
 from kerasprune.inlining.plain import plain
 from kerasprune.search.widths import FRACTIONS, Widths
 from kerasprune.surgery.clone import clone
-from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.rebuild import rebuild
 
 
@@ -28,8 +27,8 @@ class Generator:
     """The net that makes one kernel: `relu(e·W₁ + b₁)·W₂ + b₂`, in the shape of the kernel.
 
     Args:
-        kernel: The kernel, and how it follows the channels.
-        groups: Places of the groups that it reads or makes, whose widths are e.
+        kernel: The kernel, with the channels along its axes.
+        groups: Indices of the groups that it reads or makes, whose widths are e.
         weights: W₁, b₁, W₂, b₂.
     """
 
@@ -38,7 +37,7 @@ class Generator:
     weights: tuple[Any, Any, Any, Any]
 
     def __call__(self, widths: Any) -> Any:
-        """Returns the kernel, for the fractions that stay of all groups."""
+        """Returns the kernel, for the fractions kept of all groups."""
         first, first_bias, second, bias = self.weights
         encoding = ops.take(widths, self.groups)[None]
         flat = ops.matmul(ops.relu(ops.matmul(encoding, first) + first_bias), second) + bias
@@ -46,32 +45,32 @@ class Generator:
 
 
 class PruningNet(keras.Model):
-    """A model whose kernels are made by small nets from the widths that it is to have, trained with random widths.
+    """A model whose kernels are made by small nets from its widths, trained with random widths.
 
-    For every kernel k that reads or makes channels of prunable groups, with e the fractions of these groups that stay,
+    For every kernel k that reads or makes channels of prunable groups, with e the fractions kept of these groups,
 
         k(e) = relu(e·W₁ + b₁)·W₂ + b₂,  cropped to the first channels of each group
 
-    While training, the number of channels of every group is drawn anew in each step; channels that are coupled, those
-    of a residual stage say, have one number. Shapes do not change, so a step is compiled once: what is cropped away is
-    multiplied by 0 where it is read, which is the same as cropping, since BatchNorm treats every channel by itself
-    (layers that take statistics over channels are refused). All else, such as biases, γ and β, is shared by all widths.
+    During training, the number of channels of every group is drawn in each step; coupled channels, such as those of a
+    residual stage, have one number. Shapes do not change, so a step is compiled once: cropped channels are multiplied
+    by 0 where they are read, which equals cropping, since BatchNorm treats every channel by itself (layers that take
+    statistics over channels are refused). All other weights, such as biases, γ and β, are shared by all widths.
 
-    Compile it and fit it as the model. W₂ begins as zeros and b₂ as the kernel of the model, so that it computes what
-    the model does at full width: give `kp.reinitialise(model)` to begin from scratch, as the paper does, or a trained
-    model, sorted by `kp.reorder`, to begin from there, at a small rate. Keep it with `save_weights`; a model to be used
-    is what `slim` returns.
+    Compile and fit it like the model. W₂ starts as zeros and b₂ as the kernel of the model, so that it computes the
+    same as the model at full width: pass `kp.reinitialise(model)` to start from scratch, as the paper does, or a
+    trained model, sorted by `kp.reorder`, to start from there, at a small rate. Save it with `save_weights`; `slim`
+    returns a model to use.
 
     Args:
-        model: A functional or Sequential model, which is left untouched, or its graph: where its input side is free,
+        model: A functional or Sequential model, which is left untouched, or its graph; if its input side is free,
             `kp.trace(model, resolution=…)`.
-        hidden: Units between e and the kernel; W₂ has so many times the weights of the model. Defaults to 64.
-        fractions: Fractions of a group's channels that may stay. Defaults to 0.10, 0.13, …, 1.00.
-        seed: Of the nets' weights and of the widths that are drawn. Defaults to 0.
+        hidden: Units between e and the kernel; W₂ is `hidden` times as large as the model. Defaults to 64.
+        fractions: Fractions of a group's channels to choose from. Defaults to 0.10, 0.13, …, 1.00.
+        seed: Seed of the nets' weights and of the drawn widths. Defaults to 0.
 
     Raises:
-        PruneError: An argument is out of range, nothing can be dropped, channels meet in a layer's statistics, or the
-            input side is free and no resolution is given.
+        PruneError: An argument is out of range, no channel can be removed, a layer takes statistics over prunable
+            channels, or the input side is free and no resolution is given.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -95,7 +94,9 @@ class PruningNet(keras.Model):
         fractions: Sequence[float] = FRACTIONS,
         seed: int = 0,
     ) -> None:
-        raise_faults("No PruningNet can be made:", whole_number_faults(1, hidden=hidden) + seed_faults(seed=seed))
+        raise_faults(
+            "Invalid arguments for PruningNet:", whole_number_faults(1, hidden=hidden) + seed_faults(seed=seed)
+        )
         graph = _own_graph(model)
         widths = Widths(graph, tuple(fractions))
         _check(widths)
@@ -103,7 +104,7 @@ class PruningNet(keras.Model):
         self.body = graph.model
         self._seeds = keras.random.SeedGenerator(seed)
         how = {"trainable": False, "autocast": False, "dtype": "float32", "name": "kept"}
-        kept = self.add_weight(shape=widths.sizes.shape, initializer=_starting(widths.sizes), **how)
+        kept = self.add_weight(shape=widths.sizes.shape, initializer=keras.initializers.Constant(widths.sizes), **how)
         generators = _generators(widths, hidden, seed, self.add_weight)
         vars(self).update(_widths=widths, _kept=kept, _generators=generators, _cropped=_cropped(widths))  # untracked
         self.built = True
@@ -114,20 +115,20 @@ class PruningNet(keras.Model):
         return self._widths
 
     def set_widths(self, genes: Sequence[int]) -> None:
-        """Sets the widths of which `evaluate` and `predict` are; at first those of the whole model.
+        """Sets the widths for `evaluate` and `predict`; at first those of the whole model.
 
         Args:
-            genes: Per group the place of its number of channels in `widths.counts`.
+            genes: For each group an index into its numbers of channels, `widths.counts`.
         """
         self._kept.assign(self.widths.kept(self.widths.checked(genes)))
 
     def slim(self, genes: Sequence[int]) -> keras.Model:
         """Returns the slim model of some widths, with the weights that are made for them.
 
-        Its statistics of BatchNorm are those of many widths: take them anew with `kp.recalibrate`.
+        Its statistics of BatchNorm are those of many widths: recompute them with `kp.recalibrate`.
 
         Args:
-            genes: Per group the place of its number of channels in `widths.counts`.
+            genes: For each group an index into its numbers of channels, `widths.counts`.
         """
         kept = ops.cast(self.widths.kept(self.widths.checked(genes)), "float32")
         for generator in self._generators:
@@ -135,7 +136,7 @@ class PruningNet(keras.Model):
         return rebuild(self.widths.graph, self.widths.plan(genes), absorb=False)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Returns the outputs of the model of widths that are drawn, or, in use, of those that were set."""
+        """Returns the outputs at random widths in training, or else at those that were set."""
         kept = self._drawn() if training else ops.convert_to_tensor(self._kept)
         made = {id(each.kernel.variable): each(self._fractions(kept)) for each in self._generators}
         given = [(each, made.get(id(each), each.value)) for each in self.body.variables]
@@ -154,7 +155,7 @@ class PruningNet(keras.Model):
         return kept / ops.convert_to_tensor(self.widths.sizes.astype("float32"))
 
     def _drawn(self) -> Any:
-        """Returns numbers of channels, each of those of its group with the same probability."""
+        """Returns numbers of channels, uniformly drawn from those of each group."""
         choices = np.array(self.widths.choices, "float32")
         table = np.zeros((choices.size, int(choices.max())), "float32")
         for row, counts in zip(table, self.widths.counts, strict=True):
@@ -165,17 +166,17 @@ class PruningNet(keras.Model):
         return ops.sum(ops.where(drawn, table, 0.0), axis=1)
 
     def _crop(self, variable: keras.Variable, value: Any, kept: Any) -> Any:
-        """Returns the value of a variable in which nothing is read of channels beyond those that stay."""
+        """Returns the value of a variable with zeros, or other neutral values, where it reads cropped channels."""
         for shape, owner, rank, silent in self._cropped.get(id(variable), ()):
-            stays = ops.reshape(ops.less(rank, ops.take(kept, owner)), shape)
-            value = ops.where(stays, value, ops.cast(silent, value.dtype))
+            read = ops.reshape(ops.less(rank, ops.take(kept, owner)), shape)
+            value = ops.where(read, value, ops.cast(silent, value.dtype))
         return value
 
 
 def _own_graph(model: keras.Model | ChannelGraph) -> ChannelGraph:
     """Returns the graph of a copy of a model."""
     body = functional(plain(model.model if isinstance(model, ChannelGraph) else model))
-    copy = clone(body, lambda layer: make_layer(layer, {}), lambda node, index, x: x, value=values)[0]
+    copy = clone(body, value=values)[0]
     return traced_alike(copy, model)
 
 
@@ -187,13 +188,13 @@ def traced_alike(model: keras.Model, like: keras.Model | ChannelGraph) -> Channe
 
 
 def _check(widths: Widths) -> None:
-    """Says where cropping is more than not reading."""
+    """Raises if cropping is not the same as not reading."""
     graph, (owner, _) = widths.graph, widths.ranks
     faults = []
     if any(None in kernel.positions for kernel in graph.kernels):
         faults.append(
             "Expected a resolution, by which multiply–adds are counted: the input side of the model is free. Received: "
-            f"{graph.model.name!r} alone. Give kp.trace(model, resolution=32), say, in its place."
+            f"{graph.model.name!r} alone. Pass, for example, kp.trace(model, resolution=32) instead."
         )
     if graph.padded:
         faults.append(f"Expected coupling 'tied' or 'free'. Received: a graph with coupling={graph.coupling!r}.")
@@ -201,17 +202,17 @@ def _check(widths: Widths) -> None:
         groups = [widths.names[place] for place in np.unique(owner[ids]) if place >= 0]
         if groups:
             faults.append(
-                f"Expected BatchNormalization, whose channels know nothing of each other. Received: {norm.name!r} of "
+                f"Expected BatchNormalization, which treats every channel by itself. Received: {norm.name!r} of "
                 f"class {type(norm).__name__}. Keep its channels: kp.trace(model, freeze={groups})."
             )
-    raise_faults("No PruningNet can be made:", faults)
+    raise_faults("Invalid arguments for PruningNet:", faults)
 
 
 def _generators(widths: Widths, hidden: int, seed: int | None, add_weight: Any) -> list[Generator]:
-    """Returns a net for each kernel that touches a group; its own variable is trained no more."""
+    """Returns a net for each kernel that touches a group; the kernel itself is no longer trained."""
     owner, seeds = widths.ranks[0], np.random.default_rng(seed)
 
-    def uniform(bound: float) -> keras.initializers.Initializer:  # as layers of PyTorch begin, the authors' too
+    def uniform(bound: float) -> keras.initializers.Initializer:  # the initialisation of PyTorch, as the authors'
         return keras.initializers.RandomUniform(-bound, bound, seed=int(seeds.integers(2**31 - 1)))
 
     found = []
@@ -230,19 +231,17 @@ def _generators(widths: Widths, hidden: int, seed: int | None, add_weight: Any) 
             add_weight(shape=(groups.size, hidden), initializer=uniform(bound), name=f"{name}_w1", **how),
             add_weight(shape=(hidden,), initializer=uniform(bound), name=f"{name}_b1", **how),
             add_weight(shape=(hidden, start.size), initializer="zeros", name=f"{name}_w2", **of_kernel),
-            add_weight(shape=start.shape, initializer=_starting(start), name=f"{name}_b2", **of_kernel),
+            add_weight(
+                shape=start.shape, initializer=keras.initializers.Constant(start), name=f"{name}_b2", **of_kernel
+            ),
         )
         variable.trainable = False
         found.append(Generator(kernel, groups, weights))
     return found
 
 
-def _starting(start: np.ndarray) -> Any:
-    return lambda shape, dtype: ops.cast(start, dtype)
-
-
 def _cropped(widths: Widths) -> dict[int, list[tuple[list[int], np.ndarray, np.ndarray, float]]]:
-    """Returns per variable the axes along which groups are read: shape, group and rank along it, what stands in."""
+    """Returns per variable the axes that read groups: shape, group and rank along each, and the neutral value."""
     owner, rank = widths.ranks
     found: dict[int, list] = {}
     for entry in widths.graph.slices:
@@ -250,7 +249,7 @@ def _cropped(widths: Widths) -> dict[int, list[tuple[list[int], np.ndarray, np.n
             ids = entry.ids[axis]
             if ids is not None and (owner[ids] >= 0).any():
                 shape = [-1 if each == axis else 1 for each in range(len(entry.ids))]
-                place = np.maximum(owner[ids], 0)  # what always stays has rank −1, below any number
+                place = np.maximum(owner[ids], 0)  # channels that are always kept have rank −1, below any number
                 found.setdefault(id(entry.variable), []).append(
                     (shape, place, rank[ids].astype("float32"), entry.silent)
                 )

@@ -1,4 +1,4 @@
-"""The pruning stage of MetaPruning: a PruningNet, the search for widths, and the plan that has them."""
+"""The pruning stage of MetaPruning: a PruningNet, the search for widths, and their plan."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ FOLDER, TABLE = "meta_pruning", "candidates.csv"
 def choose(run: Run, model: keras.Model, spec: pruning.MetaPruning) -> Plan:
     """Returns the plan of the best widths; the PruningNet and all scores are below `meta_pruning/`.
 
-    The table of the candidates is `candidates.csv`. What was broken off goes on with the epoch, or the candidate, that
-    it was at.
+    The table of the candidates is `candidates.csv`. An interrupted run resumes with its epoch, or its candidate.
 
     Args:
         run: The run.
         model: The dense model, of which only the architecture matters.
-        spec: What the recipe says.
+        spec: The section of the recipe.
     """
     objective = run.objective(model, spec.training.label_smoothing)
     compiled = keras.Model(model.inputs, model.outputs, name=model.name)
-    run.objective(model).compile(compiled)  # so are candidates
+    run.objective(model).compile(compiled)  # candidates are compiled like it
 
     def fit(net: keras.Model, *, resolution: int | None, epochs: int, seed: int) -> float:
-        del resolution, seed  # the recipe's decide
+        del resolution, seed  # those of the recipe apply
         if epochs:
             train(
                 run,
@@ -68,9 +67,5 @@ def choose(run: Run, model: keras.Model, spec: pruning.MetaPruning) -> Plan:
 
 
 def rehearse(run: Experiment, model: keras.Model, spec: pruning.MetaPruning) -> None:
-    """Finds what would only fail after training: layers that no PruningNet can have, widths out of reach.
-
-    Raises:
-        PruneError: Any of it.
-    """
+    """Raises what would only fail after training: layers that no PruningNet can have, widths out of reach."""
     PruningNet(run.traced(model, spec), hidden=1).widths.limit(spec.macs, spec.delta)

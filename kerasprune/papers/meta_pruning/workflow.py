@@ -1,4 +1,4 @@
-"""`meta_pruning`: widths found with one network that makes the weights of all of them, then trained from scratch."""
+"""`meta_pruning`: widths found with one network that makes the weights of all widths, then trained from scratch."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ Judge = Callable[[keras.Model], float]
 
 @dataclass(frozen=True)
 class MetaPruned:
-    """What MetaPruning has found.
+    """The result of MetaPruning.
 
     Args:
         model: The slim model, trained from scratch.
-        plan: Its widths; which channels they are means nothing, as it was trained from scratch.
-        accuracy: What `fit` returned for it.
+        plan: Its widths; the indices of its channels mean nothing, as it was trained from scratch.
+        accuracy: The result of `fit` for it.
         net: The trained PruningNet, for searches at other numbers of multiply–adds: `search_widths`.
-        search: Every candidate.
+        search: All candidates.
     """
 
     model: keras.Model
@@ -74,34 +74,34 @@ def meta_pruning(
     """Finds the widths of a network that is then trained from scratch: MetaPruning.
 
     Three steps: a `kp.PruningNet`, which makes the weights of all widths, is trained from scratch, with random widths
-    in every step; evolution looks for the widths within `|MACs / MACs₀ − macs| ≤ delta` that are best with the weights
-    made for them, BatchNorm statistics taken anew for each candidate (`search_widths`); the slim model of these widths
-    is trained from scratch.
+    in every step; evolution searches the widths within `|MACs / MACs₀ − macs| ≤ delta` that are best with the weights
+    made for them and BatchNorm statistics recomputed for each candidate (`search_widths`); the slim model of these
+    widths is trained from scratch.
 
     Args:
         model: The model, or its graph; it is left untouched, and only its architecture matters.
         fit: `fit(model, *, resolution, epochs, seed) -> accuracy`: compiles and trains a model in place, the PruningNet
-            first, the slim model in the end; with `epochs=0` it only takes the accuracy. `resolution` is `None`.
-        macs: Fraction of the multiply–adds that stays. Defaults to 0.5.
+            first, the slim model at the end; with `epochs=0` it only measures the accuracy. `resolution` is `None`.
+        macs: Fraction of the multiply–adds that is kept. Defaults to 0.5.
         data: Examples without labels, as for `kp.recalibrate`, for the statistics of BatchNorm; of the training set.
         judge: `judge(model) -> accuracy` of a candidate on validation examples that `fit` does not train on. Candidates
-            are compiled as the model is, if it is, to run eagerly: their shapes differ, and tracing takes longer than
-            running. Defaults to `None`: `fit` with `epochs=0`.
+            are compiled like the model, if it is, but to run eagerly: their shapes differ, and tracing takes longer
+            than running. Defaults to `None`: `fit` with `epochs=0`.
         net_epochs: Epochs of the PruningNet; a quarter of `epochs` in the paper. Defaults to 16.
         epochs: Epochs of the slim model; 0: it is not trained. Defaults to 64.
         delta: Half the width of the window around `macs`. Defaults to 0.005.
         hidden: Units of the nets that make the kernels. Defaults to 64.
-        fractions: Fractions of a group's channels that may stay. Defaults to 0.10, 0.13, …, 1.00.
-        evolution: How long is searched. Defaults to the paper's 20 generations of 50.
-        samples: How many of the examples are used. Defaults to 1000.
-        resolution: Input side, in pixels, to count at where the model's is free. Defaults to that of the data.
-        folder: Where the PruningNet and the scores are kept: what was killed goes on from there; the last training is
-            done anew. The PruningNet serves all `macs`. With another `judge` take another folder. Defaults to `None`.
-        seed: Of everything random. Defaults to 0.
-        verbose: 1: shows how far the search is. Defaults to 0.
+        fractions: Fractions of a group's channels to choose from. Defaults to 0.10, 0.13, …, 1.00.
+        evolution: The length of the search. Defaults to the paper's 20 generations of 50.
+        samples: Number of examples that are used. Defaults to 1000.
+        resolution: Input side, in pixels, if the model leaves it free. Defaults to that of the data.
+        folder: A folder for the PruningNet and the scores, from which a killed run resumes; the last training starts
+            again. The PruningNet serves all `macs`. With another `judge` use another folder. Defaults to `None`.
+        seed: Seed of all random draws. Defaults to 0.
+        verbose: 1: shows the progress of the search. Defaults to 0.
 
     Returns:
-        The trained slim model, its widths, and what they were chosen from.
+        The trained slim model, its widths, and all candidates.
 
     Raises:
         PruneError: An argument is out of range, the data do not fit, no PruningNet can be made of the model, no widths
@@ -127,13 +127,13 @@ def meta_pruning(
         faults.append(f"Expected fit(model, *, resolution, epochs, seed) -> accuracy. Received: fit={fit!r}.")
     if not callable(judge):
         faults.append(f"Expected judge(model) -> accuracy. Received: judge={judge!r}.")
-    raise_faults("There can be no MetaPruning like this:", faults)
+    raise_faults("Invalid arguments for meta_pruning:", faults)
     dense = model.model if isinstance(model, ChannelGraph) else model
     batches = example_batches(dense, data, samples)
     fresh = traced_alike(reinitialise(plain(dense), seed=seed), model)
     fresh = graph_at(fresh, None, resolution or fresh.resolution or image_side(dense, batches))
     net = PruningNet(fresh, hidden=hidden, fractions=fractions, seed=seed)
-    net.widths.limit(macs, delta)  # says what is out of reach before anything is trained
+    net.widths.limit(macs, delta)  # raises before anything is trained
     _train(net, fit, net_epochs, folder, {"hidden": hidden, "net_epochs": net_epochs, "seed": seed})
     search = search_widths(
         net,
@@ -175,15 +175,15 @@ def search_widths(
     Args:
         net: The PruningNet.
         judge: As for `meta_pruning`.
-        macs: Fraction of the multiply–adds that stays.
-        data: Examples without labels, for the statistics of BatchNorm, which are taken anew for each candidate.
+        macs: Fraction of the multiply–adds that is kept.
+        data: Examples without labels, for the statistics of BatchNorm, which are recomputed for each candidate.
         delta: Half the width of the window around `macs`. Defaults to 0.005.
-        evolution: How long is searched. Defaults to 20 generations of 50.
-        samples: How many of the examples are used. Defaults to 1000.
+        evolution: The length of the search. Defaults to 20 generations of 50.
+        samples: Number of examples that are used. Defaults to 1000.
         compiled_as: A model that candidates are compiled like, if it is compiled. Defaults to `None`: they are not.
-        path: An SQLite file for the scores; a search that was killed goes on where it was. Defaults to `None`.
-        seed: Of everything random. Defaults to 0.
-        verbose: 1: shows how far it is. Defaults to 0.
+        path: An SQLite file for the scores, from which a killed search resumes. Defaults to `None`.
+        seed: Seed of all random draws. Defaults to 0.
+        verbose: 1: shows the progress. Defaults to 0.
 
     Returns:
         The best widths as a plan, and all candidates.
@@ -212,14 +212,14 @@ def search_widths(
         "examples": digest(array for batch in batches for array in batch),
         "seed": seed,
     }
-    asked = RememberedScores(score, path, question, evolution.most, verbose)
-    return best_widths(widths, limit, asked, evolution, seed)
+    stored = RememberedScores(score, path, question, evolution.most, verbose)
+    return best_widths(widths, limit, stored, evolution, seed)
 
 
 def _train(
     net: PruningNet, fit: TrainAndJudge, epochs: int, folder: str | Path | None, settings: dict[str, Any]
 ) -> None:
-    """Trains a PruningNet, or takes the weights of one that was trained with the same settings."""
+    """Trains a PruningNet, or loads the weights of one that was trained with the same settings."""
     counts = [each.tolist() for each in net.widths.counts]
     settings |= {"model": net.widths.graph.fingerprint, "counts": counts}
     Store(folder, "meta_pruning", settings).kept(

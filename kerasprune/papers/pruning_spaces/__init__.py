@@ -1,11 +1,11 @@
-"""Pruning spaces: populations of allocations under constraints, their costs, and how their results are distributed.
+"""Pruning spaces: populations of allocations under constraints, their costs, and the distribution of their results.
 
 He et al., Network Pruning Spaces, 2023; Li et al., EagleEye: Fast Sub-net Evaluation, ECCV 2020 (`ranking.py`).
 
     mcb = c_macs ÷ c_params,   std = √(1/n Σ (kᵢ − k̄)²),   of the fractions kᵢ kept of the groups
 
-Read `space.py` (what is allowed), `sampling.py` (draws), `distribution.py` (what is measured), `ranking.py` (candidates
-judged without training), `explore.py` (a whole experiment).
+Read `space.py` (constraints), `sampling.py` (draws), `distribution.py` (measures), `ranking.py` (candidates judged
+without training), `explore.py` (a whole experiment).
 """
 
 from kerasprune.registry import lazy
@@ -38,13 +38,7 @@ BRINGS = {
         "PowerLaw": "kerasprune.papers.pruning_spaces.fitted_power:PowerLaw",
         "power_law": "kerasprune.papers.pruning_spaces.fitted_power:power_law",
     },
-    "commands": {
-        "space": "kerasprune.papers.pruning_spaces.command",
-    },
-    "prune_sections": {
-        "space": "kerasprune.papers.pruning_spaces.stage",
-    },
-    "section_figures": {
-        "space": "kerasprune.papers.pruning_spaces.figures:FIGURES",
-    },
+    "commands": {"space": "kerasprune.papers.pruning_spaces.command"},
+    "prune_sections": {"space": "kerasprune.papers.pruning_spaces.stage"},
+    "section_figures": {"space": "kerasprune.papers.pruning_spaces.figures:FIGURES"},
 }

@@ -21,9 +21,9 @@ def dense(recipe: str, trust: bool, imports: Sequence[str]) -> dict[str, Any]:
     """Judges the dense model.
 
     Args:
-        recipe: Model, data and what says which channels stay, as YAML text.
+        recipe: Model, data and the criterion of the channels, as YAML text.
         trust: Whether `package.module:Name` may be imported.
-        imports: Code with classes of the model, imported first where it is trusted.
+        imports: Code with classes of the model, imported first if it is trusted.
 
     Returns:
         `measure` (`"accuracy"`, or `"loss"`), and its values on `validation` and `test` examples.
@@ -41,27 +41,23 @@ def ranked(
     keep: Sequence[float],
     by: Sequence[str],
     seed: int,
-    recipe: str,
-    trust: bool,
-    imports: Sequence[str],
+    **experiment: Any,
 ) -> dict[str, Any]:
-    """Judges a slim model before any training, made ready in several ways.
+    """Judges a slim model before any training, prepared in several ways.
 
     Args:
-        space: What the allocation was drawn from.
+        space: The name of the space that the allocation was drawn from.
         number: Its number there.
         keep: The fraction kept of each group.
-        by: Ways to make it ready, see `kp.rank`.
-        seed: Of the positions of a reconstruction.
-        recipe: Model, data and what says which channels stay, as YAML text.
-        trust: Whether `package.module:Name` may be imported.
-        imports: Code with classes of the model.
+        by: Ways to prepare it, see `kp.rank`.
+        seed: Seed of the positions of a reconstruction.
+        experiment: `recipe`, `trust` and `imports`, as for `dense`.
 
     Returns:
-        For each way its measure on validation examples, and under `<way>_seconds` what it took.
+        For each way its measure on validation examples, and as `<way>_seconds` the time it took.
     """
     del space, number  # names only
-    run, model = begun(recipe, trust, imports)
+    run, model = begun(**experiment)
     judge, chosen = run.judge(model), _plan(run, model, keep)
     found: dict[str, Any] = {}
     for way in by:
@@ -78,27 +74,23 @@ def trained(
     keep: Sequence[float],
     start: str,
     seed: int,
-    recipe: str,
-    trust: bool,
-    imports: Sequence[str],
+    **experiment: Any,
 ) -> dict[str, Any]:
     """Fine-tunes and judges a slim model.
 
     Args:
-        space: What the allocation was drawn from.
+        space: The name of the space that the allocation was drawn from.
         number: Its number there.
         keep: The fraction kept of each group.
-        start: The way it is made ready before training, see `kp.rank`.
-        seed: Of the order of the examples and of the positions of a reconstruction.
-        recipe: Model, data and fine-tuning, as YAML text.
-        trust: Whether `package.module:Name` may be imported.
-        imports: Code with classes of the model.
+        start: The way it is prepared before training, see `kp.rank`.
+        seed: Seed of the order of the examples and of the positions of a reconstruction.
+        experiment: `recipe`, `trust` and `imports`, as for `dense`.
 
     Returns:
         `validation`, `test`, and `train_seconds`.
     """
     del space, number  # names only
-    run, model = begun(recipe, trust, imports)
+    run, model = begun(**experiment)
     keras.utils.set_random_seed(seed)
     judge, chosen = run.judge(model), _plan(run, model, keep)
     slim = ready(run, judge, rebuild(model, chosen), chosen, start, seed, run.slack)
@@ -110,7 +102,7 @@ def trained(
 
 
 def _plan(run: Experiment, model: keras.Model, keep: Sequence[float]) -> Plan:
-    """Returns the plan that keeps these fractions of the channels that the recipe's criterion holds highest."""
+    """Returns the plan that keeps these fractions, of the channels that the recipe's criterion scores highest."""
     spec = run.recipe.prune.plan
     criterion = lookup.make("criterion", spec.criterion.name, spec.criterion.arguments)
     return Allocations(run.traced(model, spec), [list(keep)], criterion).plan(0)

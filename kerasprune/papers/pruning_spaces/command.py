@@ -68,25 +68,25 @@ def space(
     freeze: Annotated[list[str] | None, option("prune.plan.freeze")] = None,
     unknown: Annotated[str | None, option("prune.plan.unknown")] = None,
     loss: Annotated[str | None, option("loss")] = None,
-    shown: Annotated[int, typer.Option(help="Of how many of the best plans are written, with --data.")] = 5,
-    seed: Annotated[int, typer.Option(help="Of the draw and of the trainings.")] = 0,
+    shown: Annotated[int, typer.Option(help="Number of the best plans that are written, with --data.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the draw and of the trainings.")] = 0,
     workers: Annotated[int, typer.Option(help="Runs at a time, each in a process of its own.")] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Carry on.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an earlier run.")] = False,
     imports: Import = None,
     trust: Trust = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Draw plans of one cost from a pruning space; with --data rank and fine-tune what they make of a model."""
+    """Draw plans of one cost from a pruning space; with --data, rank and fine-tune the slim models."""
     check_model_path(model)
     trained = ("optimizer", "learning_rate", "deliver", "best", "begin")
     check_needed(context, data=(*OF_DATA, "ranked_by", "finetune_epochs", "shown"), finetune_epochs=trained)
     if macs is None and params is None:
-        raise PruneError("Expected --macs or --params, the fraction that is kept. Received: neither.")
+        raise PruneError("Expected --macs or --params, the fraction kept. Received: neither.")
     if data is not None and not ranked_by and not finetune_epochs:
         raise PruneError(
-            "Expected --ranked-by, --finetune-epochs or both beside --data, to say what it is for: to judge slim "
-            f"models, or to train them. Received: --data {data} alone. Leave it out, and plans are only drawn."
+            "Expected --ranked-by, --finetune-epochs or both beside --data, to judge slim models or to train them. "
+            f"Received: --data {data} alone. Leave it out, and plans are only drawn."
         )
     windows = {"macs": macs, "params": params, "std": _numbers("--std", std), "mcb": _window(mcb)}
     runs = {

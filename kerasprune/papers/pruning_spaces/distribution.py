@@ -1,4 +1,4 @@
-"""How the results of a population are distributed (`edf`), and multiply–adds per parameter (`mcb`)."""
+"""The distribution of the results of a population (`edf`), and multiply–adds per parameter (`mcb`)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class EDF:
     values: np.ndarray = field(repr=False)
 
     def __call__(self, value: Any) -> Any:
-        """Returns for each value which share of the population lies below it."""
+        """Returns for each value the fraction of the population below it."""
         return np.searchsorted(self.values, value, side="left") / len(self.values)
 
     def __len__(self) -> int:
@@ -36,11 +36,11 @@ class EDF:
 
 
 def edf(values: Any) -> EDF:
-    """Returns the empirical distribution function of a population, of drops of accuracy say.
+    """Returns the empirical distribution function of a population, e.g. of drops of accuracy.
 
     `F(e) = 1/n · Σ_i 1[e_i < e]`
 
-    One space is better than another where its curve lies above: what is drawn from it is more likely to lose less.
+    One space is better than another if its curve lies above: a random member is more likely to lose less.
 
     Args:
         values: A number for each candidate of the population.
@@ -49,7 +49,7 @@ def edf(values: Any) -> EDF:
         The function. `.values` has the sorted values, at which it steps.
 
     Raises:
-        PruneError: There are no values, or something among them is no number.
+        PruneError: The values are empty, or one of them is not finite.
 
     Example:
         >>> drops = edf([0.5, 2.0, 1.0, 1.0])
@@ -64,7 +64,9 @@ def edf(values: Any) -> EDF:
     except (TypeError, ValueError) as error:
         raise PruneError(f"Expected values to be numbers. Received: {error}.") from error
     if not found.size or not np.isfinite(found).all():
-        raise PruneError(f"Expected one finite number or more. Received: values={values!r}. Leave out what has failed.")
+        raise PruneError(
+            f"Expected one finite number or more. Received: values={values!r}. Leave out failed candidates."
+        )
     found.setflags(write=False)
     return EDF(found)
 
@@ -83,12 +85,12 @@ def mcb(
 
     Args:
         model: The model, or its graph.
-        allocations: The allocations, or an array of fractions kept, allocations × prunable groups.
-        resolution: Input side, in pixels, of a model whose side is free. Defaults to the model's own.
+        allocations: The allocations, or an array of fractions kept, shape `(allocations, prunable groups)`.
+        resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
 
     Returns:
-        A number for each allocation; 1 is that of the dense model.
+        A number for each allocation; that of the dense model is 1.
 
     Raises:
         PruneError: The allocations are of another model, or the input side is free and no resolution is given.
@@ -103,8 +105,7 @@ def mcb(
     Reference:
         He et al., Network Pruning Spaces, 2023, Eq. 2.
     """
-    options = {"resolution": resolution, "macs_of": macs_of}
-    graph = prunable_graph(model)
-    (slim_macs, slim_params) = costs(graph, allocations, **options)
-    (macs,), (params,) = costs(graph, np.ones((1, len(graph.prunable))), **options)
-    return (slim_macs / slim_params) / (macs / params)
+    graph, options = prunable_graph(model), {"resolution": resolution, "macs_of": macs_of}
+    whole = np.ones((1, len(graph.prunable)))
+    slim, dense = (np.divide(*costs(graph, each, **options)) for each in (allocations, whole))
+    return slim / dense

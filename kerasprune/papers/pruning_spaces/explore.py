@@ -1,4 +1,4 @@
-"""`explore`: candidates from pruning spaces, ranked before training, trained, and how their results are distributed."""
+"""`explore`: candidates from pruning spaces, ranked before training, trained, and the distribution of their results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MODULE = "kerasprune.papers.pruning_spaces.candidate"
 
 Row = dict[str, Any]
 Run = Callable[[str, list[Row]], list[Row]]
-"""`run(function, candidates)` returns what came out of each."""
+"""`run(function, candidates)` returns the result of each."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,15 @@ class Draw:
     """The pruning spaces that allocations are drawn from, see `kp.spaces.sample`.
 
     Args:
-        macs: Fraction of the multiply–adds that is kept, `± delta`. One of `macs` and `params` is given, or both.
+        macs: Fraction of the multiply–adds that is kept, `± delta`. `macs` or `params` is given, or both.
         params: Fraction of the parameters that is kept, `± delta`.
         delta: Half the width of these windows. Defaults to 0.002.
         std: Largest standard deviations of the allocations, a space for each. Defaults to none: one space of any.
         mcb: The window of the mean computation budget. Defaults to `None`: any.
-        n: Allocations of each space. Defaults to 100.
+        n: Number of allocations of each space. Defaults to 100.
         plan: `criterion` (`"l2"`), `coupling` (`"tied"`), `freeze` (none), as in a recipe. Defaults to these.
         size: Image side in pixels, if the model leaves it free. Defaults to that of the data.
-        seed: Of the draw and of the trainings. Defaults to 0.
+        seed: Seed of the draw and of the trainings. Defaults to 0.
     """
 
     macs: float | None = None
@@ -80,27 +80,27 @@ def explore(
     trust: bool | Sequence[str] = False,
     verbose: int = 1,
 ) -> Path:
-    """Draws allocations from pruning spaces; with data ranks and fine-tunes what they make of a model.
+    """Draws allocations from pruning spaces; with data, ranks and fine-tunes the slim models.
 
     Args:
         model: Path of a `.keras` file.
-        draw: The spaces, and how many are drawn from each.
+        draw: The spaces, and the number of allocations of each.
         data: A data set as for `kerasprune prune --data`, or the `data` section of a recipe. Defaults to `None`: the
             allocations are only drawn, and their plans written.
         ranked_by: Ways to judge slim models before training, see `kp.rank`; the first decides which are trained.
             Defaults to none.
-        best: How many of each space are trained, those that rank highest. Defaults to `None`: all.
-        start: The way slim models are made ready for training. Defaults to `"removed"`, as in the paper.
+        best: Number of the highest-ranked models of each space that are trained. Defaults to `None`: all.
+        start: The way slim models are prepared for training. Defaults to `"removed"`, as in the paper.
         finetune: The `finetune` section of a recipe. Defaults to `None`: nothing is trained.
-        shown: Of how many of the best the plans are written. Defaults to 5.
+        shown: Number of the best candidates whose plans are written. Defaults to 5.
         loss: Name of a Keras loss. Defaults to that of the data or of the checkpoint.
-        folder: Where to write. Defaults to `"space"`.
-        resume: Go on with a folder that holds a population already. Defaults to `False`.
-        workers: Runs at a time. Defaults to 1.
+        folder: The output folder. Defaults to `"space"`.
+        resume: Whether to resume from a folder that holds a population already. Defaults to `False`.
+        workers: Number of runs at a time. Defaults to 1.
         engine: See `kerasprune.Population`. Defaults to `"local"`.
         trust: Whether `package.module:Name` may be imported; or the files and packages with classes of the model,
             which are imported first. Defaults to `False`.
-        verbose: 0: silent; 1: what is finished. Defaults to 1.
+        verbose: 0: silent; 1: shows the progress. Defaults to 1.
 
     Returns:
         The folder: `recipes.csv`, the fractions kept; `members.csv`, a row for each candidate with its measures, ranks
@@ -108,7 +108,7 @@ def explore(
 
     Raises:
         PruneError: An argument is out of range, a space is empty, the folder holds something else, the data have no
-            labels, or no run came to its end.
+            labels, or every run failed.
 
     Example:
         >>> import keras, tempfile
@@ -128,17 +128,17 @@ def explore(
     faults += [fault for way in (*ranked_by, start) for fault in choice_faults(READY, way=way)]
     if data is not None and not ranked_by and finetune is None:
         faults.append(
-            "Expected ranked_by, finetune or both beside data, to say what they are for: to judge slim models, or to "
-            f"train them. Received: data={data!r} alone. Leave data out, and plans are only drawn."
+            "Expected ranked_by, finetune or both beside data, to judge slim models or to train them. Received: "
+            f"data={data!r} alone. Leave data out, and plans are only drawn."
         )
     if data is None and (ranked_by or finetune is not None):
         faults.append(
             "Expected data to judge and to train slim models with. Received: data=None beside "
-            f"{'ranked_by' if ranked_by else 'finetune'}. Give data, or leave that out."
+            f"{'ranked_by' if ranked_by else 'finetune'}. Pass data, or leave that out."
         )
     if best is not None and not ranked_by:
-        faults.append(f"Expected ranked_by beside best, to say which are. Received: best={best!r}.")
-    raise_faults("The space cannot be explored:", faults)
+        faults.append(f"Expected ranked_by beside best, to rank the models. Received: best={best!r}.")
+    raise_faults("Invalid arguments for explore:", faults)
     trusted = trust_of(trust)
     base = _recipe(model, draw, data, loss, finetune, trusted["trust"])
     for name in trusted["imports"]:
@@ -148,12 +148,10 @@ def explore(
     rows = _rows(graph, drawn)
     path = path_of(folder)
     with taken(path, [ALLOCATIONS], resume=resume):
-        fractions = [
-            {"space": row["space"], "number": row["number"], **dict(zip(graph.prunable, row["keep"], strict=True))}
-            for row in rows
-        ]
         with withdrawn(path / ALLOCATIONS, path / STORE):
-            write_rows(path / ALLOCATIONS, fractions)
+            fractions = [row for allocations in drawn.values() for row in allocations.rows()]
+            names = [{"space": row["space"], "number": row["number"]} for row in rows]
+            write_rows(path / ALLOCATIONS, [{**name, **keep} for name, keep in zip(names, fractions, strict=True)])
             if data is not None:
                 population = Population(path / STORE, engine=engine, workers=workers, verbose=verbose)
                 population.forget_failures()
@@ -195,12 +193,12 @@ def _recipe(
 
 
 def _graph(recipe: schema.Recipe) -> ChannelGraph:
-    """Returns the graph of the dense model, once it is known that its data have labels."""
+    """Returns the graph of the dense model, having checked that its data have labels."""
     experiment = Experiment(recipe)
     model, spec = experiment.dense_model(), recipe.prune.plan
     if not experiment.labelled(model):
         raise PruneError(
-            "Expected labels, by which slim models are judged. Received: data without. Give labels, or see kp.rank, "
+            "Expected labels, by which slim models are judged. Received: data without. Pass labels, or see kp.rank, "
             "which compares outputs."
         )
     return experiment.traced(model, spec)
@@ -219,7 +217,7 @@ def _drawn(graph: ChannelGraph, recipe: schema.Recipe, draw: Draw) -> dict[str, 
 
 
 def _rows(graph: ChannelGraph, drawn: Mapping[str, Allocations]) -> list[Row]:
-    """Returns a row for each allocation: where it is from, what it keeps, and its measures."""
+    """Returns a row for each allocation: its space, fractions kept, and measures."""
     space = Space(graph)
     return [
         {"space": name, "number": number, "keep": keep.tolist(), **measures}
@@ -231,21 +229,21 @@ def _rows(graph: ChannelGraph, drawn: Mapping[str, Allocations]) -> list[Row]:
 def _results(
     run: Run, dense: Row, seed: int, rows: list[Row], ways: tuple[str, ...], best: int | None, start: str | None
 ) -> list[Row]:
-    """Returns the rows with what came out of each, the best on validation examples first.
+    """Returns the rows with the results of the candidates, the best on validation examples first.
 
     Args:
         run: Evaluates candidates.
-        dense: What came out of judging the dense model.
-        seed: Of all.
+        dense: The result of the dense model.
+        seed: Seed of all runs.
         rows: The candidates.
-        ways: How they are made ready to be ranked.
-        best: How many of each space are trained; `None` = all.
-        start: How they are made ready to be trained; `None`: they are not.
+        ways: The ways they are prepared to be ranked.
+        best: Number of each space that are trained; `None`: all.
+        start: The way they are prepared to be trained; `None`: they are not.
     """
     sign = -1 if dense["measure"] == "accuracy" else 1
 
     def added(function: str, rows: list[Row], judged: str, **more: Any) -> list[Row]:
-        """Returns rows with what a function returned for them, the best first."""
+        """Returns rows with the result of a function for each, the best first."""
         own = [{key: row[key] for key in ("space", "number", "keep")} | {"seed": seed, **more} for row in rows]
         found = [{**row, **each} for row, each in zip(rows, run(function, own), strict=True)]
         return sorted(found, key=lambda row: sign * row.get(judged, sign * np.inf))
@@ -259,7 +257,7 @@ def _results(
         rows = added("trained", chosen, "validation", start=start) + others
     judged = "validation" if start is not None else ways[0]
     if not any(judged in row for row in rows):
-        raise PruneError(f"No candidate came to its end. The first says: {rows[0].get('error')}")
+        raise PruneError(f"No candidate was finished. The first one's error: {rows[0].get('error')}")
     for row in rows:
         if judged in row:
             row["drop"] = sign * (row[judged] - dense["validation"])
@@ -270,18 +268,18 @@ def _results(
 def _evaluated(
     population: Population, version: str, shared: Mapping[str, Any], function: str, candidates: list[Row]
 ) -> list[Row]:
-    """Returns what came out of each candidate; an error where nothing did."""
+    """Returns the results of candidates, or the error of each that failed."""
     arguments = [{**each, **shared} for each in candidates]
     found = population.run(f"{MODULE}:{function}", arguments, version=version)
-    told = (*OF_THE_STORE, *(arguments[0] if arguments else ()))
+    own = (*OF_THE_STORE, *(arguments[0] if arguments else ()))
     return [
-        {key: cell for key, cell in row.items() if key not in told} | ({"error": row["error"]} if row["error"] else {})
+        {key: cell for key, cell in row.items() if key not in own} | ({"error": row["error"]} if row["error"] else {})
         for row in found
     ]
 
 
 def _draw(path: Path, graph: ChannelGraph, rows: Sequence[Mapping[str, Any]], regime: str) -> None:
-    """Writes the figures of what was judged by accuracy."""
+    """Writes the figures of the candidates that were judged by accuracy."""
     done = [row for row in rows if row.get("measure") == "accuracy"]
     candidates = [
         SpaceCandidate(regime, drop=100 * row["drop"], keep=tuple(row["keep"]), **{key: row[key] for key in FACTS})

@@ -1,7 +1,7 @@
-"""Figures of pruning spaces: distributions, the best candidates, their mean computation budgets, what they lose.
+"""Figures of pruning spaces: distributions, the best candidates, their mean computation budgets, their losses.
 
-Each is a pure function of the candidates of a population. Where a regime is named `macs 0.25`, its candidates keep that
-fraction of the multiply–adds; `params 0.1` likewise.
+Each is a pure function of the candidates of a population. The candidates of the regime `macs 0.25` keep that fraction
+of the multiply–adds; `params 0.1` likewise.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class SpaceCandidate:
     """One slim model of a population.
 
     Args:
-        regime: What was asked for: `macs` or `params`, a blank, and the fraction.
-        space: What it was drawn from, e.g. `"STD-0.1"`; `"uniform"` for the baseline.
-        macs: Fraction of the multiply–adds that stay.
-        params: Fraction of the parameters that stay.
+        regime: The constraint: `macs` or `params`, a blank, and the fraction.
+        space: The space that it was drawn from, e.g. `"STD-0.1"`; `"uniform"` for the baseline.
+        macs: Fraction of the multiply–adds that is kept.
+        params: Fraction of the parameters that is kept.
         mcb: Mean computation budget.
         std: Standard deviation of its allocation.
-        drop: What it has lost of the dense model's accuracy, in points.
+        drop: Its drop of accuracy from the dense model, in points.
         keep: Its allocation: the fraction kept of each group.
     """
 
@@ -62,12 +62,12 @@ UNIFORM = "uniform"
 
 
 def best(candidates: Sequence[SpaceCandidate], regime: str, number: int = BEST) -> list[SpaceCandidate]:
-    """Returns the candidates of one regime that lose least, of all spaces together, the baseline apart.
+    """Returns the candidates of one regime that lose least, of all spaces together, without the baseline.
 
     Args:
         candidates: The population.
         regime: The regime.
-        number: How many. Defaults to 40, as in the paper.
+        number: Number of candidates. Defaults to 40, as in the paper.
     """
     here = [each for each in candidates if each.regime == regime and each.space != UNIFORM]
     return sorted(here, key=lambda each: each.drop)[:number]
@@ -86,7 +86,7 @@ def regimes_of(candidates: Sequence[SpaceCandidate]) -> list[str]:
 def limits(candidates: Sequence[SpaceCandidate]) -> PowerLaw | None:
     """Returns the drop of the winners over their mean computation budget as a power law; `None` for under 3 regimes.
 
-    Conjecture 4 says that there is such a function, not which.
+    Conjecture 4 claims that such a function exists, without its form.
     """
     winners = [winner for regime in regimes_of(candidates) for winner in best(candidates, regime, 1)]
     if len({each.mcb for each in winners}) < 3:
@@ -99,7 +99,7 @@ def optima(candidates: Sequence[SpaceCandidate], number: int = BEST) -> PowerLaw
 
     Args:
         candidates: The population.
-        number: How many of each regime. Defaults to 40.
+        number: Number of candidates of each regime. Defaults to 40.
     """
     regimes = regimes_of(candidates)
     if len(regimes) < 3:
@@ -131,11 +131,11 @@ def distributions(candidates: Sequence[SpaceCandidate]) -> str:
 
 
 def winning(candidates: Sequence[SpaceCandidate], number: int = BEST) -> str:
-    """Draws the best candidates of every regime: what they lose over what is left of the other cost.
+    """Draws the best candidates of every regime: their drop over the fraction kept of the other cost.
 
     Args:
         candidates: The population.
-        number: How many of each regime. Defaults to 40.
+        number: Number of candidates of each regime. Defaults to 40.
 
     Reference:
         He et al., Network Pruning Spaces, 2023, Figure 3.
@@ -158,12 +158,12 @@ def winning(candidates: Sequence[SpaceCandidate], number: int = BEST) -> str:
 def budgets(
     candidates: Sequence[SpaceCandidate], uniform: Callable[[Sequence[float]], Sequence[float]], number: int = BEST
 ) -> str:
-    """Draws what the winners lose over their mean computation budget, and the best candidates' over the cost kept.
+    """Draws the winners' drop over their mean computation budget, and the best candidates' budget over the cost kept.
 
     Args:
         candidates: The population.
-        uniform: Says of fractions of the multiply–adds which mean computation budget uniform allocations have there.
-        number: Best candidates of each regime. Defaults to 40.
+        uniform: Returns the mean computation budgets of uniform allocations with given fractions of the multiply–adds.
+        number: Number of best candidates of each regime. Defaults to 40.
 
     Reference:
         He et al., Network Pruning Spaces, 2023, Figure 5.

@@ -18,11 +18,11 @@ class PowerLaw:
     """`y = offset + scale · x^exponent`; made by `power_law`.
 
     Args:
-        offset: What is there without the power.
-        scale: What the power is multiplied by.
+        offset: The constant term.
+        scale: The coefficient of the power.
         exponent: The power.
-        explained: The share of the variance of y that the curve explains, R²; 1 = all.
-        points: How many points it was fitted to. With three it meets any.
+        explained: The fraction of the variance of y that the curve explains, R².
+        points: Number of points it was fitted to. With three it meets any.
     """
 
     offset: float
@@ -37,7 +37,7 @@ class PowerLaw:
 
 
 def power_law(x: Any, y: Any) -> PowerLaw:
-    """Returns the power law nearest to points in the sense of least squares: `y ≈ offset + scale · x^exponent`.
+    """Returns the least-squares power law through points: `y ≈ offset + scale · x^exponent`.
 
     For every exponent between −8 and 8 the two others have a closed form; the best exponent is taken.
 
@@ -46,10 +46,10 @@ def power_law(x: Any, y: Any) -> PowerLaw:
         y: As many numbers.
 
     Returns:
-        The curve, with R² and the number of points that it rests on.
+        The curve, with R² and the number of points.
 
     Raises:
-        PruneError: There are fewer than three different x, or something among them is no number > 0.
+        PruneError: Fewer than three x differ, or a number is not finite or not > 0.
 
     Example:
         >>> curve = power_law([1, 2, 4, 8], [3.0, 5.0, 9.0, 17.0])

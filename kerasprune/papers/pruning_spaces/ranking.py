@@ -1,4 +1,4 @@
-"""`rank`: which of many allocations is best before any of them is trained; `eagle_eye`: the method that does so."""
+"""`rank`: ranks allocations before any of them is trained; `eagle_eye`: the method that does so."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ MEASURES = ("accuracy", "loss", "error")
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """What `rank` found.
+    """The result of `rank`.
 
     Args:
         allocations: The allocations.
         scores: A number for each; higher = better.
-        measure: What they are: `"accuracy"`, or minus the `"loss"` or the `"error"` of the outputs.
+        measure: The kind of score: `"accuracy"`, or minus the `"loss"` or the `"error"` of the outputs.
     """
 
     allocations: Allocations
@@ -50,7 +50,7 @@ class Ranking:
     @property
     def recipes(self) -> Allocations:
         """The allocations, by their old name."""
-        warn("ranking.recipes is now ranking.allocations: the old name goes with the next release.", FutureWarning)
+        warn("ranking.recipes is now ranking.allocations: the next release drops the old name.", FutureWarning)
         return self.allocations
 
     @property
@@ -60,7 +60,7 @@ class Ranking:
 
 
 class Chosen(NamedTuple):
-    """What `eagle_eye` returns."""
+    """The result of `eagle_eye`."""
 
     slim: keras.Model
     plan: Plan
@@ -81,28 +81,29 @@ def rank(
     batch: int = BATCH,
     seed: int = 0,
 ) -> Ranking:
-    """Ranks allocations by what their slim models do right after removal, before any training.
+    """Ranks allocations by the performance of their slim models right after removal, before any training.
 
     Args:
         model: The trained model, which is left untouched, or its graph.
-        allocations: The allocations, of `kp.spaces.sample` say.
-        data: What slim models are made ready with, as for `kp.reconstruct`; arrays, or batches that can be read again.
-        by: How a slim model is made ready: `"removed"`: not at all; `"recalibrated"`: statistics of BatchNorm anew;
+        allocations: The allocations, e.g. of `kp.spaces.sample`.
+        data: Examples that slim models are prepared with, as for `kp.reconstruct`; arrays, or batches that can be read
+            again.
+        by: How a slim model is prepared: `"removed"`: not at all; `"recalibrated"`: new statistics of BatchNorm;
             `"reconstructed"`: kernels solved by least squares. Defaults to `"recalibrated"`.
-        validation: What they are judged on, `(inputs, labels)` in any form that `fit` takes, or inputs alone. Defaults
-            to `data`.
+        validation: Examples that they are judged on, `(inputs, labels)` in any form that `fit` takes, or inputs alone.
+            Defaults to `data`.
         measure: `"accuracy"`: the first metric of that name that the model is compiled with; `"loss"`; `"error"` of
-            the outputs beside the dense model's, without labels. Defaults to the first of them that can be had.
+            the outputs from the dense model's, without labels. Defaults to the first of them that is available.
         loss: Loss of a model that is not compiled. Defaults to the compiled one.
-        samples: Examples that slim models are made ready with. Defaults to 1000.
+        samples: Number of examples that slim models are prepared with. Defaults to 1000.
         batch: Examples per batch, of arrays. Defaults to 128.
-        seed: Of the positions of a reconstruction. Defaults to 0.
+        seed: Seed of the positions of a reconstruction. Defaults to 0.
 
     Returns:
         The scores: `.order`, `.plan`, `.scores`.
 
     Raises:
-        PruneError: An argument is out of range, there are no allocations, or the measure cannot be had.
+        PruneError: An argument is out of range, no allocations are given, or the measure is not available.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -114,13 +115,13 @@ def rank(
         (4,)
 
     Reference:
-        Li et al., EagleEye, ECCV 2020, Section 3.3: adaptive BatchNorm, of `by="recalibrated"`.
+        Li et al., EagleEye, ECCV 2020, Section 3.3: adaptive BatchNorm, `by="recalibrated"`.
     """
     faults = choice_faults(READY, by=by) + whole_number_faults(1, samples=samples, batch=batch)
     faults += seed_faults(seed=seed) + ([] if measure is None else choice_faults(MEASURES, measure=measure))
     if not isinstance(allocations, Allocations) or not len(allocations):
-        faults.append(f"Expected allocations, of kp.spaces.sample say. Received: allocations={allocations!r}.")
-    raise_faults("The allocations cannot be ranked:", faults)
+        faults.append(f"Expected allocations, e.g. of kp.spaces.sample. Received: allocations={allocations!r}.")
+    raise_faults("Invalid arguments for rank:", faults)
     graph = prunable_graph(model)
     examples = Examples(data, batch)
     objective = of_model(graph.model, loss)
@@ -130,9 +131,8 @@ def rank(
     found = measure or next(name for name in MEASURES if _score(dense, name) is not None)
     if _score(dense, found) is None:
         raise PruneError(
-            f"Expected what {found!r} takes: labels in validation, and a model compiled with it. Received: "
-            f"measure={measure!r}, and there are {sorted(dense.metrics) or 'no metrics'}. Compile the model, or leave "
-            "measure out."
+            f"Expected labels in validation, and a model compiled with {found!r}. Received: measure={measure!r}; the "
+            f"available ones are: {sorted(dense.metrics) or 'no metrics'}. Compile the model, or leave measure out."
         )
     scores = []
     for plan in map(allocations.plan, range(len(allocations))):
@@ -160,32 +160,32 @@ def eagle_eye(
     resolution: int | None = None,
     seed: int = 0,
 ) -> Chosen:
-    """EagleEye: random allocations of one cost, statistics of BatchNorm taken anew, the best of them to be fine-tuned.
+    """EagleEye: random allocations of one cost, new statistics of BatchNorm, and the best of them to be fine-tuned.
 
-    Each group keeps a fraction drawn from `[min_keep, 1]`; allocations of another cost are thrown away.
+    Each group keeps a fraction drawn from `[min_keep, 1]`; allocations of another cost are rejected.
 
     Args:
         model: The trained model, which is left untouched, or its graph.
-        data: What the statistics are taken from, and what models are judged on where `validation` is not given.
-        macs: Fraction of the multiply–adds that stay, `± delta`. One of `macs` and `params` is given.
-        params: Fraction of the parameters that stay, `± delta`.
+        data: Examples for the statistics, and to judge on if `validation` is not given.
+        macs: Fraction of the multiply–adds that is kept, `± delta`. `macs` or `params` is given.
+        params: Fraction of the parameters that is kept, `± delta`.
         delta: Half the width of the window. Defaults to 0.005.
         n: Number of allocations that are judged. Defaults to 100; the paper has 1000.
         min_keep: The smallest fraction that a group may keep. Defaults to 0.3.
-        criterion: Which channels stay. Defaults to `"l1"`, as in the paper.
-        validation: What slim models are judged on, apart from the test examples. Defaults to `data`.
+        criterion: Scores the channels. Defaults to `"l1"`, as in the paper.
+        validation: Examples that slim models are judged on, other than the test examples. Defaults to `data`.
         measure: See `kp.rank`.
         loss: Loss of a model that is not compiled. Defaults to the compiled one.
-        samples: Examples that the statistics are taken from. Defaults to 1000.
+        samples: Number of examples for the statistics. Defaults to 1000.
         batch: Examples per batch, of arrays. Defaults to 128.
-        resolution: Input side, in pixels, of a model whose side is free. Defaults to the model's own.
-        seed: Of the allocations. Defaults to 0.
+        resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
+        seed: Seed of the allocations. Defaults to 0.
 
     Returns:
-        `(slim, plan, ranking)`: the best slim model, its statistics taken anew, compiled where the dense one is.
+        `(slim, plan, ranking)`: the best slim model, with new statistics, compiled if the dense one is.
 
     Raises:
-        PruneError: An argument is out of range, there is no BatchNorm, or random allocations miss the window.
+        PruneError: An argument is out of range, the model has no BatchNorm, or random allocations miss the window.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -200,7 +200,7 @@ def eagle_eye(
         Li et al., EagleEye: Fast Sub-net Evaluation for Efficient Neural Network Pruning, ECCV 2020, Sections 3.2, 3.3.
     """
     if macs is None and params is None:
-        raise PruneError("Expected macs or params, the fraction of the dense model's that stays. Received: neither.")
+        raise PruneError("Expected macs or params, the fraction of the dense model's that is kept. Received: neither.")
     space = Space(model, macs=macs, params=params, delta=delta, criterion=criterion, resolution=resolution)
     allocations = random_allocations(space, n, min_keep=min_keep, seed=seed)
     options = {"validation": validation, "measure": measure, "loss": loss, "samples": samples, "batch": batch}
@@ -213,7 +213,7 @@ def eagle_eye(
 
 
 def _score(step: StepReport, measure: str) -> float | None:
-    """Returns how good a model is, higher = better; `None` where it does not have the measure."""
+    """Returns a score, higher = better, or `None` if the model does not have the measure."""
     if measure == "accuracy":
         return accuracy_of(step.metrics)
     lost = step.error if measure == "error" else step.metrics.get("loss")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -25,37 +25,35 @@ from kerasprune.papers.pruning_spaces.space import Space, Window, of_space
 from kerasprune.search.allocations import Allocations, bisected
 
 LEAST = 0.01  # the smallest fraction kept that is drawn
-_WIDEST = 0.5  # half the width of what is drawn around the uniform allocation, where no deviation is asked for
+_WIDEST = 0.5  # half the width of the noise around the uniform allocation, if std is not given
 _BISECTIONS = 16
 _TILTS = 12
 _ROUNDS = 40
 _BATCH = 64
 _AT_ONCE = 4096
 
-Keep = Callable[[np.ndarray], np.ndarray]
-
 
 @of_space
 def sample(space: Space, *, n: int = 100, seed: int | None = 0) -> Allocations:
-    """Draws allocations from a pruning space: how much of every group stays, at a given cost.
+    """Draws allocations from a pruning space: fractions kept of every group, at a given cost.
 
-    Small random numbers are added to a uniform allocation, whose level is then turned until the cost is met:
+    Small random numbers are added to a uniform allocation, whose level is then adjusted until the cost is met:
 
-        keep_g = level + noise_g + tilt · (how much more of the MACs than of the parameters group g has)
+        keep_g = level + noise_g + tilt · (excess of group g's share of the MACs over its share of the parameters)
 
-    The tilt is there where two of `macs`, `params` and `mcb` are to be met at once, else it is 0. What does not lie in
-    the space after rounding to whole channels is drawn again.
+    The tilt is not 0 if two of `macs`, `params` and `mcb` are to be met at once. Allocations that leave the space when
+    rounded to whole channels are drawn again.
 
     Args:
         space: The space, with a window of `macs` or of `params`, or of both.
-        n: Number of allocations, no two of which keep equally many channels in all groups. Defaults to 100.
-        seed: Of the draw. Defaults to 0.
+        n: Number of allocations; any two differ in their numbers of channels. Defaults to 100.
+        seed: Seed of the draw. Defaults to 0.
 
     Returns:
         The allocations: `.groups`, `.keep`, `.plan(i)`.
 
     Raises:
-        PruneError: An argument is out of range, or there are not as many allocations; the message says what is there.
+        PruneError: An argument is out of range, or the space has too few allocations; the message gives what it has.
 
     Example:
         >>> import kerasprune as kp
@@ -70,9 +68,9 @@ def sample(space: Space, *, n: int = 100, seed: int | None = 0) -> Allocations:
     Reference:
         He et al., Network Pruning Spaces, 2023, Section 3.1: allocations around the uniform one; Section 4: `c_mCB`.
     """
-    raise_faults("Nothing can be sampled:", whole_number_faults(1, n=n) + seed_faults(seed=seed))
+    raise_faults("Invalid arguments for sample:", whole_number_faults(1, n=n) + seed_faults(seed=seed))
     if not {"macs", "params"} & space.windows.keys():
-        raise PruneError("Expected macs or params, the fraction of the dense model's that stays. Received: neither.")
+        raise PruneError("Expected macs or params, the fraction of the dense model's that is kept. Received: neither.")
     _check_reachable(space)
     random = np.random.default_rng(seed)
     found: dict[bytes, np.ndarray] = {}
@@ -88,7 +86,7 @@ def sample(space: Space, *, n: int = 100, seed: int | None = 0) -> Allocations:
             return Allocations(space.graph, np.array(list(found.values())[:n]), space.criterion)
     raise PruneError(
         f"Expected a space that holds n={n} allocations: {len(found)} different ones were found in {drawn:,} draws. "
-        f"Received: {space!r}. {_nearest(space)}Ask for fewer, or for a larger delta or std."
+        f"Received: {space!r}. {_nearest(space)}Lower n, or choose a larger delta or std."
     )
 
 
@@ -98,10 +96,7 @@ def uniform(model: keras.Model | ChannelGraph, keep: Any, *, criterion: str | di
     Args:
         model: The model, or its graph.
         keep: The fractions, one for each allocation.
-        criterion: What says which channels of a group stay; one that needs no data. Defaults to `"l2"`.
-
-    Raises:
-        PruneError: A fraction is out of range.
+        criterion: Scores the channels; one that needs no data. Defaults to `"l2"`.
 
     Example:
         >>> import keras
@@ -111,21 +106,21 @@ def uniform(model: keras.Model | ChannelGraph, keep: Any, *, criterion: str | di
     """
     fractions = np.atleast_1d(np.asarray(keep, float))
     faults = [fault for each in fractions.tolist() for fault in fraction_faults(keep=each)]
-    raise_faults("These are no uniform allocations:", faults)
+    raise_faults("Invalid arguments for uniform:", faults)
     graph = prunable_graph(model)
     return Allocations(graph, np.repeat(fractions[:, None], len(graph.prunable), axis=1), criterion)
 
 
 def proposed(space: Space, random: np.random.Generator, number: int) -> np.ndarray:
-    """Returns allocations around the uniform one whose costs are turned into the windows of a space.
+    """Returns allocations around the uniform one, adjusted to cost what the windows of a space allow.
 
     Args:
         space: The space, with a window of `macs` or of `params`.
-        random: Where the noise comes from.
-        number: How many.
+        random: The source of the noise.
+        number: Number of allocations.
 
     Returns:
-        Allocations × groups: fractions kept, not all of which lie in the space.
+        Fractions kept, shape `(allocations, groups)`, not all of which lie in the space.
     """
     groups = len(space.graph.prunable)
     amplitude = space.windows["std"].most * 3**0.5 if "std" in space.windows else _WIDEST * random.random((number, 1))
@@ -141,7 +136,7 @@ def proposed(space: Space, random: np.random.Generator, number: int) -> np.ndarr
 
 
 def _aims(space: Space, random: np.random.Generator, number: int) -> dict[str, np.ndarray]:
-    """Returns where in their windows each allocation is to lie: `macs` or `params`, or first one and then the other."""
+    """Returns the target of each allocation inside the windows: of `macs` or `params`, or of one and then the other."""
 
     def inside(window: Window) -> np.ndarray:
         return random.uniform(max(window.least, 0.0), window.most, number)
@@ -156,7 +151,7 @@ def _aims(space: Space, random: np.random.Generator, number: int) -> dict[str, n
 
 
 def _levelled(space: Space, noise: np.ndarray, measure: str, aim: np.ndarray) -> np.ndarray:
-    """Returns the allocations `level + noise`, of which the level is bisected until the measure is met."""
+    """Returns the allocations `level + noise`, with the level found by bisection so that the measure is met."""
 
     def at(level: np.ndarray) -> np.ndarray:
         return np.clip(level[:, None] + noise, LEAST, 1.0)
@@ -180,10 +175,10 @@ def _tilted(space: Space, noise: np.ndarray, direction: np.ndarray, aims: Mappin
 
 
 def tilt(space: Space, measure: str, aim: np.ndarray) -> np.ndarray:
-    """Returns the direction in which the other measure falls while `measure` stays: mean 0, standard deviation 1.
+    """Returns the direction in which the other measure falls at constant `measure`: mean 0, standard deviation 1.
 
-    It is how much more of `measure` than of the other a group has: the difference of the shares by which the two fall
-    when the group shrinks, at the uniform allocation of that cost.
+    It is the excess of each group's share of `measure` over its share of the other: the difference of the relative
+    decreases of the two when the group shrinks, at the uniform allocation of that cost.
     """
     groups = len(space.graph.prunable)
     middle = _levelled(space, np.zeros((1, groups)), measure, np.mean(aim, keepdims=True))
@@ -196,12 +191,12 @@ def tilt(space: Space, measure: str, aim: np.ndarray) -> np.ndarray:
 
 
 def _check_reachable(space: Space) -> None:
-    """Raises where a window lies beyond what any allocation has, or two windows contradict each other."""
+    """Raises if a window is out of reach of all allocations, or two windows contradict each other."""
     groups = len(space.graph.prunable)
     least = space.measures(np.full((1, groups), LEAST))
     faults = [
-        f"Expected a window that can be reached: {float(least[name][0]):.4f} to 1 of the {name} can stay. "
-        f"Received: {name} {space.windows[name]}. Ask for more, or freeze less of the model."
+        f"Expected a window that can be reached: {float(least[name][0]):.4f} to 1 of the {name} can be kept. "
+        f"Received: {name} {space.windows[name]}. Raise it, or freeze less of the model."
         for name in ("macs", "params")
         if name in space.windows and space.windows[name].most < least[name][0]
     ]
@@ -214,7 +209,7 @@ def _check_reachable(space: Space) -> None:
 
 
 def _check_together(space: Space, first: str, aim: np.ndarray, others: list[str]) -> None:
-    """Raises where the other measures cannot come near their windows while the first is met."""
+    """Raises if the other measures cannot come near their windows while the first is met."""
     asked = space.windows
     scale, limit = (asked["std"].most, f" and std {asked['std']}") if "std" in asked else (2.0, "")
     ends = _levelled(space, np.outer([-1.0, 1.0], scale * tilt(space, first, aim)), first, aim)
@@ -229,39 +224,41 @@ def _check_together(space: Space, first: str, aim: np.ndarray, others: list[str]
 
 
 def _nearest(space: Space) -> str:
-    """Returns a sentence on what the uniform allocations have near the windows."""
+    """Returns a sentence on the uniform allocations near the windows."""
     name = "macs" if "macs" in space.windows else "params"
     window = space.windows[name]
-    shares = np.unique(space.measures(uniform(space.graph, np.linspace(LEAST, 1, 2000)).keep)[name])
+    measures = space.measures(uniform(space.graph, np.linspace(LEAST, 1, 2000)).keep)
+    shares, first = np.unique(measures[name], return_index=True)
     middle = (window.least + window.most) / 2
-    near = np.sort(shares[np.argsort(np.abs(shares - middle))[:4]])
-    return f"Uniform allocations near it keep {', '.join(f'{share:.4f}' for share in near)} of the {name}. "
+    near = np.sort(np.argsort(np.abs(shares - middle))[:4])
+    found = f"Uniform allocations near it keep {', '.join(f'{share:.4f}' for share in shares[near])} of the {name}"
+    if "std" in space.windows:
+        deviations = ", ".join(f"{std:.4f}" for std in measures["std"][first[near]])
+        found += f"; in whole channels their std is {deviations}"
+    return f"{found}. "
 
 
 def kept_of(largest: Any) -> Any:
-    """Returns the smallest fraction kept for the largest one removed, which was asked for in its place."""
+    """Returns the smallest fraction kept for the largest fraction removed, the argument's earlier form."""
     return round(1 - largest, 12) if is_number(largest) else largest
 
 
 @formerly(largest=("min_keep", kept_of))
 @of_space
 def acceptance(space: Space, *, min_keep: float = 0.1, draws: int = 100_000, seed: int | None = 0) -> float:
-    """Returns what share of the allocations that are drawn at random lies in a space.
+    """Returns the fraction of random allocations that lies in a space.
 
-    Each group keeps a fraction that is drawn from `[min_keep, 1]` by itself, as in EagleEye: the sampler that the paper
+    Each group keeps a fraction drawn from `[min_keep, 1]` independently, as in EagleEye: the sampler that the paper
     replaces, since most of its allocations miss a narrow window.
 
     Args:
         space: The space.
         min_keep: The smallest fraction that a group may keep, `1 − R` of the paper. Defaults to 0.1.
         draws: Number of allocations drawn. Defaults to 100,000.
-        seed: Of the draw. Defaults to 0.
+        seed: Seed of the draw. Defaults to 0.
 
     Returns:
-        The share, in [0, 1].
-
-    Raises:
-        PruneError: An argument is out of range.
+        The fraction, in [0, 1].
 
     Example:
         >>> import kerasprune as kp
@@ -286,17 +283,17 @@ def random_allocations(
     draws: int = 1_000_000,
     seed: int | None = 0,
 ) -> Allocations:
-    """Returns allocations of a space, each fraction kept drawn from `[min_keep, 1]`; all others are thrown away.
+    """Returns random allocations of a space, each fraction kept drawn from `[min_keep, 1]`, by rejection.
 
     Args:
         space: The space.
         n: Number of allocations.
         min_keep: The smallest fraction that a group may keep. Defaults to 0.1.
-        draws: After how many it is given up. Defaults to 1,000,000.
-        seed: Of the draw. Defaults to 0.
+        draws: Largest number of draws. Defaults to 1,000,000.
+        seed: Seed of the draw. Defaults to 0.
 
     Raises:
-        PruneError: An argument is out of range, or so many draws do not hold as many allocations of the space.
+        PruneError: An argument is out of range, or fewer than `n` of the draws lie in the space.
 
     Example:
         >>> import kerasprune as kp
@@ -314,13 +311,13 @@ def random_allocations(
         if len(found) >= n:
             return Allocations(space.graph, np.array(found[:n]), space.criterion)
     raise PruneError(
-        f"Expected n={n} allocations among draws={draws:,} random ones. Received: {len(found)}, of {space!r}. Ask for "
-        f"a larger delta or draws, for another min_keep than {min_keep}, or take kp.spaces.sample, which aims."
+        f"Expected n={n} allocations among draws={draws:,} random ones. Received: {len(found)}, of {space!r}. Choose "
+        f"a larger delta or draws, another min_keep than {min_keep}, or use kp.spaces.sample, which aims."
     )
 
 
 def _drawn_inside(space: Space, min_keep: float, draws: int, seed: int | None) -> Iterator[np.ndarray]:
-    """Yields what lies in a space of so many random allocations."""
+    """Yields those of `draws` random allocations that lie in a space."""
     random, groups = np.random.default_rng(seed), len(space.graph.prunable)
     for begin in range(0, draws, _AT_ONCE):
         keep = 1 - random.uniform(0, 1 - min_keep, (min(_AT_ONCE, draws - begin), groups))
@@ -329,4 +326,4 @@ def _drawn_inside(space: Space, min_keep: float, draws: int, seed: int | None) -
 
 def _check(n: int, min_keep: float, draws: int, seed: int | None) -> None:
     faults = proper_fraction_faults(min_keep=min_keep)
-    raise_faults("Nothing can be drawn:", faults + whole_number_faults(1, n=n, draws=draws) + seed_faults(seed=seed))
+    raise_faults("Invalid draw:", faults + whole_number_faults(1, n=n, draws=draws) + seed_faults(seed=seed))

@@ -17,13 +17,13 @@ from kerasprune.graph.graph import ChannelGraph
 from kerasprune.search.allocations import Highest
 from kerasprune.search.counting import Counting
 
-AROUND = 0.1  # of a mean computation budget that is given as one number, as in the paper
+AROUND = 0.1  # around a mean computation budget that is given as one number, as in the paper
 DELTA = 0.002  # half the width of a window, as in the paper
 _ROUNDING = 1e-9
 
 
 class Window(NamedTuple):
-    """From where to where a measure may lie, both ends included."""
+    """The range of a measure, both ends included."""
 
     least: float
     most: float
@@ -33,7 +33,7 @@ class Window(NamedTuple):
         return (values >= self.least - _ROUNDING) & (values <= self.most + _ROUNDING)
 
     def apart(self, other: Window) -> bool:
-        """Says whether the two have nothing in common."""
+        """Returns whether the two have nothing in common."""
         return self.most < other.least or self.least > other.most
 
     def __str__(self) -> str:
@@ -44,22 +44,22 @@ class Window(NamedTuple):
 class Space:
     """The allocations of a model that meet constraints.
 
-    Four measures of an allocation are known, each of which may have a window: `macs` and `params`, the fractions of the
-    dense model's multiply–adds and parameters that stay; `std`, the standard deviation of the fractions kept over the
-    groups; `mcb`, the mean computation budget:
+    Each of the four measures of an allocation may have a window: `macs` and `params`, the fractions of the dense
+    model's multiply–adds and parameters that are kept; `std`, the standard deviation over the groups of the fractions
+    that are built, in whole channels; `mcb`, the mean computation budget:
 
         mCB = (MACs / params)_slim / (MACs / params)_dense
 
     Args:
         model: The model, or its graph.
-        macs: Fraction of the multiply–adds that stay, `± delta`. Defaults to `None`: any.
-        params: Fraction of the parameters that stay, `± delta`. Defaults to `None`: any.
+        macs: Fraction of the multiply–adds that is kept, `± delta`. Defaults to `None`: any.
+        params: Fraction of the parameters that is kept, `± delta`. Defaults to `None`: any.
         delta: Half the width of the windows of `macs` and `params`. Defaults to 0.002, as in the paper.
         std: The largest standard deviation of an allocation. Defaults to `None`: any.
-        mcb: The window of the mean computation budget, `(least, most)`; a number c stands for c ± 0.1. Defaults to
-            `None`: any.
-        criterion: What says which channels of a group stay; one that needs no data. Defaults to `"l2"`.
-        resolution: Input side, in pixels, of a model whose side is free. Defaults to the model's own.
+        mcb: The window of the mean computation budget, `(least, most)`; a number c means c ± 0.1. Defaults to `None`:
+            any.
+        criterion: Scores the channels; one that needs no data. Defaults to `"l2"`.
+        resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
 
     Raises:
@@ -93,14 +93,14 @@ class Space:
     def __post_init__(self) -> None:
         given = {"macs": self.macs, "params": self.params}
         given = {name: value for name, value in given.items() if value is not None}
-        raise_faults("There is no such space:", _faults(given, self.delta, self.std, self.mcb))
+        raise_faults("Invalid arguments for Space:", _faults(given, self.delta, self.std, self.mcb))
         self.windows = {name: Window(each - self.delta, min(each + self.delta, 1.0)) for name, each in given.items()}
         if self.mcb is not None:
             around = (self.mcb - AROUND, self.mcb + AROUND) if is_number(self.mcb) else map(float, self.mcb)
             self.windows["mcb"] = Window(*around)
         if self.std is not None:
             self.windows["std"] = Window(0.0, float(self.std))
-        raise_faults("There is no such space:", _contradictions(self.windows))
+        raise_faults("Invalid arguments for Space:", _contradictions(self.windows))
         self.graph = prunable_graph(self.model, self.resolution)
         if {"macs", "mcb"} & self.windows.keys():
             check_counted(cost(self.graph, macs_of=self.macs_of), "macs= and mcb=")
@@ -110,27 +110,19 @@ class Space:
         """Returns `macs`, `params`, `mcb` and `std` of many allocations, an array each.
 
         Args:
-            keep: Allocations × prunable groups: fractions kept.
+            keep: Fractions kept, shape `(allocations, prunable groups)`.
         """
-        keep = np.asarray(keep, float)
-        macs, params = self.count.shares_at(keep).T
-        return {"macs": macs, "params": params, "mcb": macs / params, "std": keep.std(axis=1)}
+        channels = self.count.channels_at(np.asarray(keep, float))
+        macs, params = self.count.shares(channels).T
+        return {"macs": macs, "params": params, "mcb": macs / params, "std": (channels / self.count.sizes).std(axis=1)}
 
     def rows(self, keep: Any) -> list[dict[str, float]]:
-        """Returns the same measures, a row for each allocation.
-
-        Args:
-            keep: Allocations × prunable groups: fractions kept.
-        """
+        """Returns the same measures, a row for each allocation."""
         measures = self.measures(keep)
         return [dict(zip(measures, row, strict=True)) for row in np.transpose(list(measures.values())).tolist()]
 
     def contains(self, keep: Any) -> np.ndarray:
-        """Returns for each allocation whether it meets all constraints.
-
-        Args:
-            keep: Allocations × prunable groups: fractions kept.
-        """
+        """Returns for each allocation whether it meets all constraints."""
         measures = self.measures(keep)
         held = [window.holds(measures[name]) for name, window in self.windows.items()]
         return np.logical_and.reduce([np.ones(len(measures["std"]), bool), *held])
@@ -141,7 +133,7 @@ class Space:
 
 
 def of_space(function: Function) -> Function:
-    """Returns a function of a space that also takes a model and the arguments of its space, with a `FutureWarning`."""
+    """Lets a function of a space also take a model and the arguments of its space, with a `FutureWarning`."""
     names = {each.name for each in fields(Space)}
 
     @wraps(function)
@@ -157,7 +149,7 @@ def of_space(function: Function) -> Function:
 
 
 def _faults(targets: Mapping[str, float], delta: float, std: float | None, mcb: Any) -> list[str]:
-    """Returns what is wrong with the arguments of a space, one by one."""
+    """Returns the faults of the arguments of a space, one by one."""
     faults = fraction_faults(**targets) + interval_faults("(0, 1)", "a number", delta=delta)
     if std is not None and (not is_number(std) or std < 0):
         faults.append(f"Expected std to be a standard deviation ≥ 0. Received: std={std!r}.")
@@ -173,7 +165,7 @@ def _is_window(mcb: Any) -> bool:
 
 
 def _contradictions(windows: Mapping[str, Window]) -> list[str]:
-    """Returns which windows leave nothing to each other: the ratio of two windows is a third."""
+    """Returns a fault if the windows of three measures exclude each other: the ratio of two of them is the third."""
     if not {"macs", "params", "mcb"} <= windows.keys():
         return []
     macs, params, mcb = (windows[name] for name in ("macs", "params", "mcb"))
@@ -182,5 +174,5 @@ def _contradictions(windows: Mapping[str, Window]) -> list[str]:
         return []
     return [
         f"Expected windows that can be met together: with macs {macs} and params {params}, mcb = macs / params is "
-        f"{ratio}. Received: mcb {mcb}. Leave one of the three out."
+        f"{ratio}. Received: mcb {mcb}. Leave out one of the three."
     ]

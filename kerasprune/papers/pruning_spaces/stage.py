@@ -28,12 +28,12 @@ TABLE = "space.csv"
 def choose(run: Run, model: keras.Model, spec: pruning.SpaceSection) -> Plan:
     """Returns the plan of the best allocation of a space; the table of all, the best first, is `space.csv`.
 
-    Every accuracy is written down at once: a run that was broken off goes on with the candidate that it was at.
+    Every accuracy is stored at once, so that an interrupted run resumes with its candidate.
 
     Args:
         run: The run.
         model: The dense model.
-        spec: What the recipe says.
+        spec: The section of the recipe.
     """
     allocations = drawn(run, model, spec)
     judge = run.validation_judge
@@ -45,7 +45,7 @@ def choose(run: Run, model: keras.Model, spec: pruning.SpaceSection) -> Plan:
         return made_ready(spec.judge, judge, slim, plan, examples, **options)
 
     def trained(number: int, *, name: str, training: pruning.Round) -> keras.Model:
-        keras.utils.set_random_seed(run.recipe.seed + 1)  # the same for all, whatever was trained before
+        keras.utils.set_random_seed(run.recipe.seed + 1)  # the same for all, in whatever order they are trained
         slim = ready(number)
         fit(
             run,
@@ -73,11 +73,7 @@ def choose(run: Run, model: keras.Model, spec: pruning.SpaceSection) -> Plan:
 
 
 def drawn(run: Experiment, model: keras.Model, spec: pruning.SpaceSection) -> Allocations:
-    """Returns the allocations of a space that a recipe's space section asks for.
-
-    Raises:
-        PruneError: There are not as many.
-    """
+    """Returns the allocations of a recipe's space section."""
     windows = {name: getattr(spec, name) for name in ("macs", "params", "delta", "std", "mcb")}
     criterion = lookup.make("criterion", spec.criterion.name, spec.criterion.arguments)
     space = Space(run.traced(model, spec), **windows, criterion=criterion)
@@ -85,32 +81,28 @@ def drawn(run: Experiment, model: keras.Model, spec: pruning.SpaceSection) -> Al
 
 
 def rehearse(run: Experiment, model: keras.Model, spec: pruning.SpaceSection) -> None:
-    """Finds what would only fail after training: an empty space, a criterion that needs data, nothing to recalibrate.
-
-    Raises:
-        PruneError: Any of it.
-    """
+    """Raises what would only fail after training: an empty space, a criterion that needs data, no BatchNorm."""
     drawn(run, model, spec).plan(0)
     if spec.judge == "recalibrated" and not trainable_norms(model):
         raise PruneError(
             "Expected a model with trainable BatchNormalization beside prune.space.judge=recalibrated. "
-            f"Received: {model.name!r}, which has none. Say judge: removed, or judge: reconstructed."
+            f"Received: {model.name!r}, which has none. Choose judge: removed, or judge: reconstructed."
         )
 
 
 class _Table:
-    """The candidates of a space with all that is known of them, on disk as soon as it is known.
+    """The candidates of a space with all their scores, on disk as soon as they are known.
 
     Args:
         run: The run.
-        allocations: What they keep.
-        columns: What they are judged as, one after another.
+        allocations: The candidates.
+        columns: The names of their scores, in order.
     """
 
     def __init__(self, run: Run, allocations: Allocations, columns: Sequence[str]) -> None:
         self._run, self._path, self._columns = run, run.folder.file(TABLE), columns
         self._facts = Space(allocations.graph, criterion=allocations.criterion).rows(allocations.keep)
-        self._keep = [dict(zip(allocations.groups, row, strict=True)) for row in allocations.keep.tolist()]
+        self._keep = allocations.rows()
         earlier = {int(row["recipe"]): row for row in read_rows(self._path)}
         cells = [earlier.get(number, {}) for number in range(len(allocations))]
         self._scores = [{name: float(each[name]) for name in columns if each.get(name)} for each in cells]
@@ -128,7 +120,7 @@ class _Table:
         return ranked
 
     def _write(self) -> None:
-        """Writes the rows of all: those that came furthest first, of these the best first."""
+        """Writes the rows of all candidates: those with the latest scores first, then the best first."""
 
         def rank(number: int) -> list[float]:
             return [-self._scores[number].get(column, -math.inf) for column in reversed(self._columns)]

@@ -1,11 +1,11 @@
-"""SynExp: densities of layers before training, by the expected synaptic flow; PreCrop and PreConfig build them.
+"""SynExp: layer densities before training that maximise the expected synaptic flow; PreCrop and PreConfig build them.
 
 Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549.
 
     max Σ_l log p_l   subject to   Σ_l α_l·p_l ≤ B_params,  Σ_l β_l·p_l ≤ B_macs
 
-Read `synexp.py` (the problem), `model_densities.py` (that of a model), `coupled_layers.py` and `asked_and_built.py`
-(from densities to channels), `precrop.py` and `reconfigure.py` (the models).
+Read `synexp.py` (the problem), `coupled_layers.py` (its costs for a model), `build_to_target.py` (from a target to
+channels), `precrop.py` and `reconfigure.py` (the models).
 """
 
 BRINGS = {
@@ -20,13 +20,7 @@ BRINGS = {
         "synexp": "kerasprune.papers.synexp.synexp",
         "synexp_trial": "kerasprune.papers.synexp.synexp_trials:synexp_trial",
     },
-    "commands": {
-        "precrop": "kerasprune.papers.synexp.command",
-    },
-    "prune_sections": {
-        "precrop": "kerasprune.papers.synexp.stage",
-    },
-    "reproductions": {
-        "precrop-tables": "kerasprune.papers.synexp.precrop_tables:precrop_tables",
-    },
+    "commands": {"precrop": "kerasprune.papers.synexp.command"},
+    "prune_sections": {"precrop": "kerasprune.papers.synexp.stage"},
+    "reproductions": {"precrop-tables": "kerasprune.papers.synexp.precrop_tables:precrop_tables"},
 }

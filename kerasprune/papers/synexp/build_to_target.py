@@ -1,8 +1,8 @@
-"""From a share that is asked for to a network that has it: the relaxed problem's budgets are turned until it has.
+"""Networks that meet a target cost: the budgets of the relaxed problem are adjusted until the built network does.
 
-A layer of density p keeps √p of its outputs, so that its real density is the mean of its own and of the layer's before
-it; numbers of channels are whole; inputs and logits stay. What is built therefore costs something else than what the
-densities would.
+A layer of density p keeps √p of its outputs, so that its real density is the geometric mean of its own and that of the
+layer before it; numbers of channels are whole; inputs and logits are kept. The built network therefore costs something
+else than its densities suggest.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from kerasprune.papers.synexp.synexp import densities
 
 Made = TypeVar("Made")
 Shares = Mapping[str, float]
-"""`{"params": share, "macs": share}` of the dense model's costs, either or both."""
+"""`{"params": fraction, "macs": fraction}` of the dense model's costs, either or both."""
 
 _LOWEST = 1e-9
 _TURNS = 30
-_WIDEST = 8  # how much more than what is asked for the relaxed problem may be given, without a cap
-_NEAR = 1e-3  # relative; nearer than this is not looked for
-_MISSED = 0.05  # by how much a target may be missed without a word
+_WIDEST = 8  # the largest budget of the relaxed problem over the target, without a cap
+_NEAR = 1e-3  # relative; near enough to stop
+_MISSED = 0.05  # relative; the largest miss without a warning
 
 
 def built_as_asked(
@@ -38,20 +38,19 @@ def built_as_asked(
     *,
     cap: bool = True,
 ) -> Made:
-    """Returns what is made with those budgets of the relaxed problem for which the built costs are those asked for.
+    """Returns the network, in the form that `make` returns, whose costs are nearest to the targets.
 
-    Both shares are upper bounds: where one of them leaves no room for the other, the other is not used up, and a
-    warning says how much of it is.
+    If one target leaves no room for the other, the other is missed, and a warning gives the fraction that is built.
 
     Args:
         graph: The graph of the dense model.
-        asked: The shares asked for.
-        make: Makes something from the density of each group.
-        counted: Says how many channels of each line it has.
-        cap: Whether no layer may be denser than it is. Defaults to `True`.
+        asked: The targets.
+        make: Makes the network from the density of each group.
+        counted: Returns the function that counts its channels, as for `ShareCounter`.
+        cap: Whether no density may exceed 1. Defaults to `True`.
 
     Raises:
-        PruneError: Not even the smallest network costs so little, or multiply–adds are not known.
+        PruneError: Even the smallest network costs more, or multiply–adds are not known.
     """
     asked = {key: float(share) for key, share in asked.items()}
     layers = CoupledLayers.of(graph, macs="macs" in asked)
@@ -59,47 +58,48 @@ def built_as_asked(
         check_counted(cost(graph), "macs=")
     counter = ShareCounter(graph, asked)
 
-    def built(budgets: Shares) -> tuple[Made, Shares]:
-        made = make(layers.densities(budgets, cap=cap))
-        return made, counter(graph, counted(made))
+    def built(budgets: Shares) -> tuple[Made, Shares, list[str]]:
+        densities, slack = layers.solved(budgets, cap=cap)
+        made = make(densities)
+        return made, counter(graph, counted(made)), slack
 
     _check_reachable(asked, built(dict.fromkeys(asked, _LOWEST))[1])
     most = {key: 1.0 if cap else _WIDEST * fraction for key, fraction in asked.items()}
     budgets, best, nearest = dict(asked), None, float("inf")
     for _ in range(_TURNS):
-        made, found = built(budgets)
+        made, found, slack = built(budgets)
         ratios = {key: found[key] / fraction for key, fraction in asked.items()}
-        binding = [ratio for key, ratio in ratios.items() if ratio > 1 or key not in layers.unused(budgets, cap=cap)]
+        binding = [ratio for key, ratio in ratios.items() if ratio > 1 or key not in slack]
         distance = max((abs(ratio - 1) for ratio in binding), default=0.0)
         if distance < nearest:
             best, nearest = (made, found), distance
         if distance < _NEAR:
             break
         budgets = {key: min(budget / ratios[key], most[key]) for key, budget in budgets.items()}
-    _warn_where_missed(asked, best[1])
+    _warn_of_misses(asked, best[1])
     return best[0]
 
 
 def share_faults(params: Any, macs: Any, largest: float) -> list[str]:
-    """Returns what is wrong with the shares that a user asks for.
+    """Returns a fault for every target that is out of range, or for none at all.
 
     Args:
-        params: Of the parameters; `None` where nothing is said.
-        macs: Of the multiply–adds, likewise.
-        largest: The most that can be asked for.
+        params: Fraction of the parameters, or `None`.
+        macs: Fraction of the multiply–adds, or `None`.
+        largest: The largest fraction that is allowed.
     """
     given = given_shares(params, macs)
     if not given:
         return ["Expected params, macs or both. Received: neither."]
     return [
-        f"Expected {key} to be the fraction that stays, above 0 and at most {largest:g}. Received: {key}={share!r}."
+        f"Expected {key} to be the fraction kept, above 0 and at most {largest:g}. Received: {key}={share!r}."
         for key, share in given.items()
         if not is_number(share) or not 0 < share <= largest
     ]
 
 
 def given_shares(params: Any, macs: Any) -> dict[str, Any]:
-    """Returns `{"params": share, "macs": share}` of those that are given."""
+    """Returns `{"params": share, "macs": share}` without those that are `None`."""
     return {key: share for key, share in (("params", params), ("macs", macs)) if share is not None}
 
 
@@ -107,22 +107,22 @@ def _check_reachable(asked: Shares, least: Shares) -> None:
     raise_faults(
         "Expected budgets that can be met:",
         [
-            f"at the least {least[key]:.3g} of the {key} stay, with one channel in every group. "
-            f"Received: {key}={fraction}. Ask for more."
+            f"at the least {least[key]:.3g} of the {key} are kept, with one channel in every group. "
+            f"Received: {key}={fraction}. Raise it."
             for key, fraction in asked.items()
             if fraction < least[key]
         ],
     )
 
 
-def _warn_where_missed(asked: Shares, found: Shares) -> None:
+def _warn_of_misses(asked: Shares, found: Shares) -> None:
     missed = {key: share for key, share in asked.items() if abs(found[key] / share - 1) > _MISSED}
     for key, share in missed.items():
         others = " and ".join(f"{other}={each}" for other, each in asked.items() if other not in missed)
         reason = "whole channels allow no nearer"
         if others and found[key] < share:
             reason = f"{others} leaves no room for more"
-        warn(f"Of the {key}, {found[key]:.3f} stay where {key}={share} was asked for: {reason}.")
+        warn(f"Of the {key}, {found[key]:.3f} are kept instead of {key}={share}: {reason}.")
 
 
 def layer_densities(
@@ -132,19 +132,16 @@ def layer_densities(
     macs: float | None = None,
     resolution: int | None = None,
 ) -> dict[str, float]:
-    """Returns how dense each kernel of a model should be, each a layer of its own, for masks at initialisation.
+    """Returns SynExp's density of each kernel of a model, uncoupled, for masks at initialisation.
 
     Args:
         model: The model, or its graph.
-        params: Fraction of the weights of all kernels that stays. Defaults to `None`: no bound.
-        macs: Fraction of their multiply–adds that stays. Defaults to `None`: no bound.
-        resolution: Input side, in pixels, to count at where the model's is free. Defaults to the model's own.
+        params: Fraction of the weights of all kernels that is kept. Defaults to `None`: no bound.
+        macs: Fraction of their multiply–adds that is kept. Defaults to `None`: no bound.
+        resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
 
     Returns:
         `{variable path: density}`, for `kp.sparsity.random_masks`.
-
-    Raises:
-        PruneError: No budget is given, or one is out of range.
 
     Example:
         >>> import keras
@@ -156,7 +153,7 @@ def layer_densities(
         Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
         section 3.3.
     """
-    raise_faults("The densities cannot be found:", share_faults(params, macs, 1))
+    raise_faults("Invalid arguments for layer_densities:", share_faults(params, macs, 1))
     graph = graph_at(model if isinstance(model, ChannelGraph) else trace(model, unknown="freeze"), None, resolution)
     costs = kernel_costs(graph, macs=macs is not None)
     budgets = {key: share * costs[key].sum() for key, share in given_shares(params, macs).items()}

@@ -40,7 +40,7 @@ def precrop(
     """
     check_model_path(model)
     if params is None and macs is None:
-        raise PruneError("Expected how much is kept: --params, --macs or both. Received: neither.")
+        raise PruneError("Expected the fraction kept: --params, --macs or both. Received: neither.")
     recipe = {
         **named(model),
         "why": f"{model.name}, its widths chosen before training.",

@@ -1,4 +1,4 @@
-"""`precrop`: which widths a network should have before it is trained, from the densities of SynExp."""
+"""`precrop`: the widths of a network before training, from the densities of SynExp."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ def precrop(
     macs: float | None = None,
     resolution: int | None = None,
 ) -> Plan:
-    """Decides how wide each layer of an untrained network should be.
+    """Chooses the width of each layer of an untrained network.
 
     Layer l of density p_l keeps `√p_l` of its output channels, and its consumers follow: their density becomes
-    `√(p_{l−1}·p_l)`. The densities are those of `kp.budgets.synexp.densities`, for budgets that are turned until the
-    network that is built costs what is asked for. Residual branches may end narrower than their trunk, to whose first
-    channels they are added.
+    `√(p_{l−1}·p_l)`. The densities are those of `kp.budgets.synexp.densities`, for budgets that are adjusted until the
+    built network meets the target. Residual branches may end narrower than their trunk, to whose first channels they
+    are added.
 
-    Which channels stay does not matter before training: they are the first of each group. To crop a trained network,
-    sort them first: `kp.reorder(model, scores)`.
+    Before training it does not matter which channels are kept: they are the first of each group. To crop a trained
+    network, sort them first: `kp.reorder(model, scores)`.
 
     Args:
-        model: The model, or its graph where `kp.trace` was called with other options; the coupling of a graph is kept.
-        params: Fraction of the parameters that stays, at most. Defaults to `None`: no bound.
-        macs: Fraction of the multiply–adds that stays, at most. Defaults to `None`: no bound.
-        resolution: Input side, in pixels, to count at where the model's is free. Defaults to the model's own.
+        model: The model, or its graph from `kp.trace` with other options; the coupling of a graph is kept.
+        params: Fraction of the parameters that is kept, at most. Defaults to `None`: no bound.
+        macs: Fraction of the multiply–adds that is kept, at most. Defaults to `None`: no bound.
+        resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
 
     Returns:
-        The plan, with `coupling="padded"`, for `kp.rebuild(model, plan)`. Where one budget leaves no room for the
-        other, a warning says so.
+        The plan, with `coupling="padded"`, for `kp.rebuild(model, plan)`. If one budget leaves no room for the other, a
+        warning reports it.
 
     Raises:
         PruneError: No budget is given, one is out of range, or the smallest network costs more.
@@ -65,7 +65,7 @@ def precrop(
         Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
         section 4.1.
     """
-    raise_faults("The model cannot be cropped:", share_faults(params, macs, 1))
+    raise_faults("Invalid arguments for precrop:", share_faults(params, macs, 1))
     graph = prunable_graph(model, resolution, coupling="padded")
     make = partial(_first_channels, graph)
     choice = built_as_asked(graph, given_shares(params, macs), make, lambda choice: counter(graph.alive(choice)))
@@ -73,18 +73,18 @@ def precrop(
 
 
 def plan_of_densities(model: keras.Model | ChannelGraph, densities: Mapping[str, float]) -> Plan:
-    """Returns the widths of PreCrop for layer densities from elsewhere: those of SNIP's masks, say.
+    """Returns the widths of PreCrop for given layer densities, such as those of SNIP's masks.
 
-    Every layer keeps `√p` of its outputs, whatever the network then costs. Layers that make the same channels get the
-    density of their weights together.
+    Every layer keeps `√p` of its outputs, whatever the network then costs. Layers that make the same channels share the
+    density of all their weights together.
 
     Args:
-        model: The model, or its graph where `kp.trace` was called with other options.
+        model: The model, or its graph from `kp.trace` with other options.
         densities: `{variable path: density}`, as `kp.sparsity.densities_of(masks)` returns them; kernels that are not
-            named are whole.
+            named have density 1.
 
     Returns:
-        The plan, with `coupling="padded"` unless the graph says otherwise.
+        The plan, with `coupling="padded"` unless the graph has another.
 
     Raises:
         PruneError: A path is not that of a kernel, or a density is not in (0, 1].
@@ -107,7 +107,7 @@ def plan_of_densities(model: keras.Model | ChannelGraph, densities: Mapping[str,
         for path in densities
         if path not in layers.of_kernel
     ]
-    raise_faults("The densities do not fit the model:", faults)
+    raise_faults("Invalid arguments for plan_of_densities:", faults)
     weights, paths = kernel_costs(graph, macs=False)["params"], [kernel.variable.path for kernel in graph.kernels]
     unit = [layers.of_kernel[path] for path in paths]
     kept = np.bincount(unit, weights * [densities.get(path, 1.0) for path in paths])
@@ -117,14 +117,14 @@ def plan_of_densities(model: keras.Model | ChannelGraph, densities: Mapping[str,
 
 
 def _first_channels(graph: ChannelGraph, densities: Mapping[str, float]) -> Choice:
-    """Returns the first `√p` of the channels of every group, and what else a legal choice needs."""
+    """Returns the first `√p` of the channels of every group, made legal."""
     densities = {**densities, **_of_zeros(graph, densities)}
     fractions = {name: sqrt(densities.get(name, 1.0)) for name in graph.prunable}
     return legal(graph, {name: np.arange(kept_number(graph.groups[name].size, fractions[name])) for name in fractions})
 
 
 def _of_zeros(graph: ChannelGraph, densities: Mapping[str, float]) -> dict[str, float]:
-    """Returns the density of groups that no kernel makes, zeros that widen a trunk: that of the densest branch."""
+    """Returns the density of groups of zeros that widen a trunk: that of the densest branch added to it."""
     owner = {channel: name for name, group in graph.groups.items() for channel in group.classes.tolist()}
     found: dict[str, float] = {}
     for sum_ in graph.padded:

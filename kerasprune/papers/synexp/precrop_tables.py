@@ -1,4 +1,4 @@
-"""PreCrop and PreConfig: the sizes of the networks of its tables 1 and 2, built here."""
+"""The sizes of the networks of PreCrop's tables 1 and 2, built here."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ PRECONFIG = {"ResNet-34": (0.758, 1.0), "MobileNetV2": (0.806, 0.970), "Efficien
 
 
 @about(
-    """Parameters and multiply–adds of the networks of PreCrop (arXiv 2203.02549, tables 1 and 2), built when asked for.
+    """Parameters and multiply–adds of the networks of PreCrop (arXiv 2203.02549, tables 1 and 2), built to its targets.
 
-    Both fractions of a row of the paper are asked for, and the network that is built is counted; 2 % are allowed. The
-    paper prints no widths and no densities, and what it counts differs: its MobileNetV2 has 0.33 G, of which 0.301 G
-    are convolutions and dense layers. PreCrop adds narrow branches to the first channels of their trunk; PreConfig
-    keeps the branches of a trunk as wide as it is.
+    Both fractions of a row of the paper are the target, and the built network is counted; 2 % are allowed. The paper
+    prints no widths and no densities, and it counts differently: its MobileNetV2 has 0.33 G, of which 0.301 G are
+    convolutions and dense layers. PreCrop adds narrow branches to the first channels of their trunk; PreConfig keeps
+    the branches of a trunk as wide as the trunk.
     """
 )
 def precrop_tables() -> list[Row]:
@@ -68,6 +68,6 @@ def rows_of(name: str) -> Iterator[Row]:
 
 
 def cropped(model: keras.Model, params: float, macs: float) -> keras.Model:
-    """Returns the model that PreCrop leaves."""
+    """Returns the model that PreCrop builds."""
     graph = trace(model, coupling="padded")
     return rebuild(graph, precrop(graph, params=params, macs=macs), absorb=False)

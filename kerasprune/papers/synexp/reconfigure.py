@@ -1,4 +1,4 @@
-"""`reconfigure`: the widths of a network chosen anew within its own costs: some layers wider, others narrower."""
+"""`reconfigure`: new widths of a network at given costs: some layers become wider, others narrower."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kerasprune.graph.trace import trace
 from kerasprune.papers.synexp.build_to_target import built_as_asked, given_shares, share_faults
 from kerasprune.surgery.resize import GroupSizes, resize
 
-LARGEST = 16  # times the model's own costs: the most that can be asked for
+LARGEST = 16  # times the model's own costs
 
 
 def reconfigure(
@@ -27,19 +27,19 @@ def reconfigure(
 ) -> keras.Model:
     """Returns the same architecture with the widths of PreConfig, untrained.
 
-    As `kp.precrop`, but densities may be above 1: a layer of density p has `√p` times its output channels, and layers
+    Like `kp.precrop`, but densities may exceed 1: a layer of density p has `√p` times its output channels, and layers
     that cost little become wider. Layers whose outputs are added share one density.
 
     Args:
-        model: The model, or its graph where `kp.trace` was called with other options. It is left untouched, and its
-            weights have no say.
-        params: The new model's parameters as a fraction of the old one's, at most; `None` = no bound. Defaults to 1.0.
+        model: The model, or its graph from `kp.trace` with other options. It is left untouched, and its weights are
+            not used.
+        params: The new model's parameters as a fraction of the old one's, at most; `None`: no bound. Defaults to 1.0.
         macs: Its multiply–adds, likewise. Defaults to 1.0.
-        resolution: Input side, in pixels, to count at where the model's is free. Defaults to the model's own.
-        seed: Decides the initial weights. Defaults to 0.
+        resolution: Input side, in pixels, if the model leaves it free. Defaults to the model's own.
+        seed: Seed of the initial weights. Defaults to 0.
 
     Returns:
-        A functional model, not compiled. Where one budget leaves no room for the other, a warning says so.
+        A functional model, not compiled. If one budget leaves no room for the other, a warning reports it.
 
     Raises:
         PruneError: No budget is given, one is out of range, or no channels of the model may change.
@@ -59,7 +59,7 @@ def reconfigure(
         Cai et al., Structured Pruning is All You Need for Pruning CNNs at Initialization, arXiv 2203.02549,
         section 4.2.
     """
-    raise_faults("The model cannot be reconfigured:", [*share_faults(params, macs, LARGEST), *seed_faults(seed=seed)])
+    raise_faults("Invalid arguments for reconfigure:", share_faults(params, macs, LARGEST) + seed_faults(seed=seed))
     graph = graph_at(model if isinstance(model, ChannelGraph) else trace(model), None, resolution)
     sizes = GroupSizes(graph)
     free = [name for name in graph.groups if name not in sizes.fixed]

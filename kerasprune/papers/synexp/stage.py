@@ -11,7 +11,7 @@ from kerasprune.recipes.experiment import Experiment
 
 
 def choose(run: Experiment, model: keras.Model, spec: pruning.PreCrop) -> Plan:
-    """Returns the plan of the widths that a recipe's precrop section asks for."""
+    """Returns the plan of a recipe's precrop section."""
     return precrop(run.traced(model, spec), params=spec.params, macs=spec.macs)
 
 

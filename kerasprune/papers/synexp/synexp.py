@@ -1,7 +1,7 @@
-"""SynExp: how dense each layer may be, so that the expected synaptic flow of a network is largest.
+"""SynExp: the layer densities that maximise the expected synaptic flow of a network within budgets.
 
 `max Σ_l log p_l  subject to  Σ_l α_l·p_l ≤ B_params,  Σ_l β_l·p_l ≤ B_macs,  0 < p_l ≤ 1`: convex, and solved by its
-Karush–Kuhn–Tucker conditions in closed form, but for the proportion of the two multipliers, the root of a monotone
+Karush–Kuhn–Tucker conditions in closed form, except for the ratio of the two multipliers, the root of a monotone
 function.
 """
 
@@ -23,7 +23,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
-_TIGHT = 1e-12  # relative; a budget that is met to this is not exceeded
+_TIGHT = 1e-12  # relative; a smaller excess counts as none
 
 
 def densities(
@@ -36,23 +36,23 @@ def densities(
 ) -> np.ndarray:
     """Returns the layer densities that maximise SynExp within budgets.
 
-    `p_l = min(1 / (λ₁·α_l + λ₂·β_l), 1)`, with a multiplier of zero where its budget is not used up; for one budget
-    alone `p_l = min(λ/α_l, 1)` with `Σ_l min(λ, α_l) = B`.
+    `p_l = min(1 / (λ₁·α_l + λ₂·β_l), 1)`, where a multiplier is zero if its budget has slack; for one budget alone
+    `p_l = min(λ/α_l, 1)` with `Σ_l min(λ, α_l) = B`.
 
     Args:
         alpha: Parameters of each layer.
         beta: Multiply–adds of each layer; needed for `macs`. Defaults to `None`.
         params: Budget of parameters, in the unit of `alpha`. Defaults to `None`: none.
         macs: Budget of multiply–adds, in the unit of `beta`. Defaults to `None`: none.
-        cap: Whether no layer may be denser than 1. `False` is PreConfig: layers may become wider than they are.
-            Defaults to `True`.
+        cap: Whether no density may exceed 1; `False` is PreConfig, in which layers may become wider. Defaults to
+            `True`.
 
     Returns:
         One density per layer, above 0.
 
     Raises:
         PruneError: Costs or budgets are not legal, no budget is given, or without a cap a layer costs nothing, so that
-            its density would have no bound.
+            its density is unbounded.
 
     Example:
         >>> densities([1, 2, 4], params=4)
@@ -65,9 +65,9 @@ def densities(
         equations 5 and 6, section 4.2, appendix B.
     """
     given = {"alpha": (alpha, params), "beta": (beta, macs)}
-    raise_faults("The densities cannot be found:", _faults(given, cap))
+    raise_faults("Invalid arguments for densities:", _faults(given, cap))
     constraints = [(np.asarray(costs, float), float(bound)) for costs, bound in given.values() if bound is not None]
-    for costs, bound in constraints:  # one budget may leave the other unused
+    for costs, bound in constraints:  # one budget may leave slack in the other
         found = _within(costs, costs, bound, cap)
         if all(other @ found <= limit * (1 + _TIGHT) for other, limit in constraints):
             return found
@@ -83,7 +83,7 @@ def _within(prices: np.ndarray, costs: np.ndarray, bound: float, cap: bool) -> n
     full = np.concatenate([[0.0], np.cumsum(costs[order])])  # cost of the cheapest layers, whole
     rest = np.concatenate([np.cumsum(per_unit[order][::-1])[::-1], [0.0]])  # of the others, per unit of ν
     at_price = full[:-1] + prices[order] * rest[:-1]
-    number = int(np.searchsorted(at_price, bound))  # of layers that stay whole
+    number = int(np.searchsorted(at_price, bound))  # of layers of density 1
     if number == len(costs) or rest[number] == 0:
         return np.ones(len(costs))
     level = (bound - full[number]) / rest[number]
@@ -91,10 +91,10 @@ def _within(prices: np.ndarray, costs: np.ndarray, bound: float, cap: bool) -> n
 
 
 def _between(parameters: tuple[np.ndarray, float], multiplications: tuple[np.ndarray, float], cap: bool) -> np.ndarray:
-    """Returns the densities where both budgets are used up.
+    """Returns the densities if neither budget has slack.
 
-    With multipliers in the proportion t : 1 − t, their scale follows from one budget; the multiply–adds then grow with
-    t, from below their budget to above it.
+    With multipliers in the ratio t : 1 − t, their scale follows from one budget; the multiply–adds then grow with t,
+    from below their budget to above it.
     """
     (alpha, params), (beta, macs) = parameters, multiplications
 
@@ -108,7 +108,7 @@ def _between(parameters: tuple[np.ndarray, float], multiplications: tuple[np.nda
 
 
 def _share(logit: float) -> float:
-    """Returns the logistic function: shares near 0 are told apart, too."""
+    """Returns the logistic function, which resolves shares near 0, too."""
     return 1 / (1 + np.exp(-logit))
 
 
@@ -117,17 +117,14 @@ def expectation(
 ) -> float:
     """Returns SynExp: the expected sum of the synaptic-flow scores of all weights of a chain of layers.
 
-    `E[S] = N · C_{N+1} · Π_l p_l · C_l · E|x_l|`, whichever weights stay, as long as the masks of different layers are
-    drawn independently: single weights, filters or channels. Layers that are cropped together (what one loses as
-    outputs, the next loses as inputs) do not obey it.
+    `E[S] = N · C_{N+1} · Π_l p_l · C_l · E|x_l|`, if the masks of different layers, of single weights, filters or
+    channels, are drawn independently. It does not hold for layers that are cropped together: the outputs that one
+    loses are the inputs that the next loses.
 
     Args:
         widths: C_1 … C_{N+1}, the input's and each layer's outputs. The weights of a filter k×k multiply all by k².
-        densities: p_1 … p_N, fraction of weights that stays of each layer.
+        densities: p_1 … p_N, fraction of weights kept of each layer.
         magnitudes: E|x_1| … E|x_N|, expected magnitude of an initial weight of each layer.
-
-    Raises:
-        PruneError: The numbers do not fit each other.
 
     Example:
         >>> expectation([2, 3, 1], [0.5, 1.0], [1.0, 2.0])  # 2 · 1 · (0.5·2·1) · (1·3·2)
@@ -139,7 +136,7 @@ def expectation(
     numbers = {"widths": len(widths) - 1, "densities": len(densities), "magnitudes": len(magnitudes)}
     if len(set(numbers.values())) > 1 or not len(densities):
         raise_faults(
-            "SynExp cannot be computed:",
+            "Invalid arguments for expectation:",
             [f"Expected one density and one magnitude per layer. Received: layers by each: {numbers}."],
         )
     factors = [p * c * x for p, c, x in zip(densities, widths, magnitudes, strict=False)]
@@ -147,7 +144,7 @@ def expectation(
 
 
 def _faults(given: dict[str, tuple[Any, Any]], cap: bool) -> list[str]:
-    """Returns what is wrong with the costs of layers and the budgets."""
+    """Returns the faults of the costs of layers and the budgets."""
     faults = []
     if all(bound is None for _, bound in given.values()):
         faults.append("Expected a budget: params, macs or both. Received: none.")
@@ -155,21 +152,19 @@ def _faults(given: dict[str, tuple[Any, Any]], cap: bool) -> list[str]:
     for (name, (costs, bound)), budget in zip(given.items(), ("params", "macs"), strict=True):
         if costs is None:
             if bound is not None:
-                faults.append(f"Expected {name}, what each layer costs, beside {budget}={bound}. Received: none.")
+                faults.append(f"Expected {name}, the cost of each layer, beside {budget}={bound}. Received: none.")
             continue
         faults += _cost_faults(name, costs)
         lengths[name] = np.size(costs)
         if bound is not None and not (is_number(bound) and bound > 0):
-            faults.append(f"Expected a budget above 0, for no layer may be empty. Received: {budget}={bound!r}.")
+            faults.append(f"Expected a budget above 0, since no layer may be empty. Received: {budget}={bound!r}.")
     if len(set(lengths.values())) > 1:
         faults.append(f"Expected alpha and beta to have one number per layer. Received: {lengths}.")
     if not faults and not cap:
         spent = sum(np.asarray(costs, float) for costs, bound in given.values() if bound is not None)
         free = np.flatnonzero(spent == 0).tolist()
         if free:
-            faults.append(
-                f"Expected every layer to cost something of a budget where cap=False. Received: 0 for {free[:5]}."
-            )
+            faults.append(f"Expected a cost above 0 of every layer if cap=False. Received: 0 for {free[:5]}.")
     return faults
 
 

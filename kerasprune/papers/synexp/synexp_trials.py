@@ -1,4 +1,4 @@
-"""SynExp put to the test: the mean over random weights and masks beside the closed form."""
+"""A Monte Carlo test of SynExp: the mean over random weights and masks beside the closed form."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _MAGNITUDE = sqrt(2 / pi)  # of a standard normal number
 
 @dataclass(frozen=True)
 class SynExpTrial:
-    """What a sum of synaptic-flow scores is on the average.
+    """The mean of the sum of synaptic-flow scores.
 
     Args:
         mean: Over the samples.
         standard_error: Of that mean.
-        expected: `N · C_{N+1} · Π p_l · C_l · E|x_l|`, with the densities that the masks have.
+        expected: `N · C_{N+1} · Π p_l · C_l · E|x_l|`, with the densities of the masks.
     """
 
     mean: float
@@ -30,7 +30,7 @@ class SynExpTrial:
 
     @property
     def deviation(self) -> float:
-        """How many standard errors the mean is from what is expected."""
+        """The distance of the mean from its expected value, in standard errors."""
         return (self.mean - self.expected) / self.standard_error
 
 
@@ -47,15 +47,12 @@ def synexp_trial(
 
     Args:
         widths: C_1 … C_{N+1}, the input's and each layer's outputs.
-        densities: p_1 … p_N; what stays of each layer is rounded to whole weights or channels, at least one.
+        densities: p_1 … p_N; each layer keeps a whole number of weights or channels, at least one.
         granularity: `"weight"`, `"filter"` (outputs) or `"channel"` (inputs), drawn layer by layer; or `"cropped"`:
             layer l loses `1 − √p_l` of its outputs and its consumer the same inputs, to which the theorem does not
             apply. Defaults to `"weight"`.
-        samples: How often weights and masks are drawn. Defaults to 1000.
-        seed: Decides both. Defaults to 0.
-
-    Raises:
-        PruneError: An argument is out of range.
+        samples: Number of draws of weights and masks. Defaults to 1000.
+        seed: Seed of both. Defaults to 0.
 
     Example:
         >>> abs(synexp_trial([4, 6, 2], [0.5, 0.25], "filter").deviation) < 3
@@ -71,7 +68,7 @@ def synexp_trial(
     faults += fraction_faults(**{f"densities[{at}]": density for at, density in enumerate(densities)})
     if len(widths) != len(densities) + 1:
         faults.append(f"Expected one width more than densities. Received: {len(widths)} and {len(densities)}.")
-    raise_faults("There is nothing to draw:", faults)
+    raise_faults("Invalid arguments for synexp_trial:", faults)
     generator = np.random.default_rng(seed)
     sums, real = [], np.zeros(len(densities))
     for _ in range(samples):
@@ -88,12 +85,12 @@ Draw = Callable[[np.random.Generator, Sequence[int], Sequence[float]], Iterator[
 
 
 def _some(generator: np.random.Generator, number: int, fraction: float) -> np.ndarray:
-    """Returns which of a number stay, at random, at least one."""
+    """Returns a random mask that keeps a fraction, at least one."""
     return generator.permutation(np.arange(number) < max(round(fraction * number), 1))
 
 
 def _by_layer(shape_of: Callable[[int, int], tuple[int, int]]) -> Draw:
-    """Returns what draws masks layer by layer, in the shape of `shape_of(inputs, outputs)`; 1: all of an axis."""
+    """Returns a function that draws masks layer by layer, of shape `shape_of(inputs, outputs)`, broadcast."""
 
     def draw(generator: np.random.Generator, widths: Sequence[int], densities: Sequence[float]) -> Iterator[np.ndarray]:
         for *shape, p in zip(widths, widths[1:], densities, strict=False):
@@ -104,12 +101,12 @@ def _by_layer(shape_of: Callable[[int, int], tuple[int, int]]) -> Draw:
 
 
 def _cropped(generator: np.random.Generator, widths: Sequence[int], densities: Sequence[float]) -> Iterator[np.ndarray]:
-    stays = np.ones(widths[0], bool)
+    inputs = np.ones(widths[0], bool)
     for number, (width, p) in enumerate(zip(widths[1:], densities, strict=True), 1):
-        last = number == len(densities)  # the outputs of the network stay
-        after = np.ones(width, bool) if last else _some(generator, width, sqrt(p))
-        yield np.outer(stays, after)
-        stays = after
+        last = number == len(densities)  # all outputs of the network are kept
+        outputs = np.ones(width, bool) if last else _some(generator, width, sqrt(p))
+        yield np.outer(inputs, outputs)
+        inputs = outputs
 
 
 DRAW: dict[str, Draw] = {

@@ -1,4 +1,4 @@
-"""Three dimensions: depth, width and resolution are shrunk together, to the most accurate network of a cost.
+"""Three dimensions: depth, width and resolution are shrunk together to the most accurate network at a given cost.
 
 Wang et al., Accelerate CNNs from Three Dimensions: A Comprehensive Pruning Framework, ICML 2021.
 

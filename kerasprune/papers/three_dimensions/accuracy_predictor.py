@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,20 +13,18 @@ from kerasprune.errors import is_number, raise_faults, whole_number_faults
 from kerasprune.papers.three_dimensions.surface import Surface
 
 
+@dataclass(eq=False, repr=False)
 class Polynomial(Surface):
     """`F(d, w, r) = Σ_{i,j,k ≤ K} θ_ijk (d − c)^i (w − c)^j (r − c)^k`.
 
-    Least squares; of the solutions of a system that leaves coefficients undetermined the one of least norm. Which one
-    that is depends on the centre c. Rows with one of d, w and r below 1 leave all cross terms undetermined: in powers
-    of x − 1 those are then zero, and the surface is the sum of three curves; in raw powers they are not.
+    Least squares; if the points leave coefficients undetermined, the solution of least norm, which depends on the
+    centre c. Rows with one of d, w and r below 1 leave all cross terms undetermined: in powers of x − 1 those are then
+    zero, and the surface is the sum of three curves; in raw powers they are not.
 
     Args:
         degree: K. Defaults to 3.
         centre: c. Defaults to 0.0: raw monomials, as in the paper.
-        ridge: ℓ₂, the weight of `Σ θ²` (but θ_000) beside the mean squared relative error. Defaults to 0.0.
-
-    Raises:
-        PruneError: An argument is out of range.
+        ridge: ℓ₂, the weight of `Σ θ²` (without θ_000) beside the mean squared relative error. Defaults to 0.0.
 
     Example:
         >>> rows = Polynomial(degree=1).fit([1, 0.5, 1, 1], [1, 1, 0.5, 1], [1, 1, 1, 0.5], [90, 80, 85, 88])
@@ -36,15 +35,15 @@ class Polynomial(Surface):
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 5 and Table 4.
     """
 
-    def __init__(self, degree: int = 3, centre: float = 0.0, ridge: float = 0.0) -> None:
-        super().__init__()
-        faults = [*whole_number_faults(1, degree=degree), *ridge_faults(ridge)]
-        if not is_number(centre):
-            faults.append(f"Expected centre to be a number. Received: centre={centre!r}.")
-        raise_faults("The polynomial cannot be made:", faults)
-        self.degree = degree
-        self.centre = centre
-        self.ridge = ridge
+    degree: int = 3
+    centre: float = 0.0
+    ridge: float = 0.0
+
+    def __post_init__(self) -> None:
+        faults = [*whole_number_faults(1, degree=self.degree), *ridge_faults(self.ridge)]
+        if not is_number(self.centre):
+            faults.append(f"Expected centre to be a number. Received: centre={self.centre!r}.")
+        raise_faults("Invalid arguments for Polynomial:", faults)
 
     @property
     def free(self) -> int:
@@ -72,33 +71,30 @@ class Polynomial(Surface):
 
 
 def ridge_faults(ridge: Any) -> list[str]:
-    """Returns what is wrong with the weight of a penalty."""
+    """Returns a fault if the weight of a penalty is not a number ≥ 0."""
     return [] if is_number(ridge) and ridge >= 0 else [f"Expected ridge ≥ 0. Received: ridge={ridge!r}."]
 
 
 _EXACT = 1e-20  # of the mean squared relative error: no start can do better
-_SAME, _OFTEN = 1e-6, 3  # a least sum of squares that was reached three times, but for this share, is taken for least
+_SAME, _OFTEN = 1e-6, 3  # a least sum of squares that is reached three times, to this relative precision, is accepted
 
 
+@dataclass(eq=False, repr=False)
 class MAP(Surface):
     """`F(d, w, r) = Σ_{q ≤ R} H(d; s_q) · H(w; u_q) · H(r; v_q)`, H a polynomial of degree K.
 
-    The full polynomial's coefficient tensor with its rank held at R, so that few points suffice: one network pruned
-    along each dimension alone determines rank 1. Fitted by least squares from several starts, accuracies in units of
-    their mean, each H in Legendre polynomials over the range that was measured (the same surfaces as monomials, better
-    conditioned).
+    The full polynomial's coefficient tensor, restricted to rank R so that few points suffice: networks pruned along
+    each dimension alone determine rank 1. Fitted by least squares from several starts, accuracies in units of their
+    mean, each H in Legendre polynomials over the measured range (the same surfaces as monomials, better conditioned).
 
     Args:
         rank: R. Defaults to 1.
         degree: K. Defaults to 3.
-        ridge: Weight of the sum of the squared coefficients (but the constants) beside the mean squared relative
-            error: where the points leave coefficients undetermined, it chooses the flattest curves. Defaults to 0.0,
-            and then there have to be enough points.
+        ridge: Weight of the sum of the squared coefficients (without the constants) beside the mean squared relative
+            error: it selects the flattest curves if the points leave coefficients undetermined. Defaults to 0.0, which
+            needs enough points.
         starts: Largest number of starts. Defaults to 12.
-        seed: Of the starts. Defaults to 0.
-
-    Raises:
-        PruneError: An argument is out of range.
+        seed: Seed of the starts. Defaults to 0.
 
     Example:
         >>> import kerasprune as kp
@@ -112,21 +108,21 @@ class MAP(Surface):
         Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 7.
     """
 
-    def __init__(self, rank: int = 1, degree: int = 3, *, ridge: float = 0.0, starts: int = 12, seed: int = 0) -> None:
-        super().__init__()
-        faults = [*whole_number_faults(1, rank=rank, degree=degree, starts=starts), *ridge_faults(ridge)]
-        raise_faults("The MAP cannot be made:", [*faults, *whole_number_faults(0, seed=seed)])
-        self.rank = rank
-        self.degree = degree
-        self.ridge = ridge
-        self.starts = starts
-        self.seed = seed
-        self._unit = 1.0
-        self._low = np.zeros(3)
+    rank: int = 1
+    degree: int = 3
+    _: KW_ONLY
+    ridge: float = 0.0
+    starts: int = 12
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        faults = whole_number_faults(1, rank=self.rank, degree=self.degree, starts=self.starts)
+        faults += [*ridge_faults(self.ridge), *whole_number_faults(0, seed=self.seed)]
+        raise_faults("Invalid arguments for MAP:", faults)
 
     @property
     def free(self) -> int:
-        """Number of free parameters, `R · (3 (K + 1) − 2)`: two scales of each product go into one another."""
+        """Number of free parameters, `R · (3 (K + 1) − 2)`: two scales of each product are redundant."""
         return self.rank * (3 * (self.degree + 1) - 2)
 
     def factors(self, x: Any, axis: int) -> np.ndarray:
@@ -145,14 +141,14 @@ class MAP(Surface):
         if len(points) < self.free:
             faults.append(
                 f"Expected at least {self.free} points for rank {self.rank} and degree {self.degree}. "
-                f"Received: {len(points)}. Lower rank= or degree=, or give ridge=, e.g. 1e-6."
+                f"Received: {len(points)}. Lower rank= or degree=, or pass ridge=, e.g. 1e-6."
             )
         for name, column in zip("dwr", points.T, strict=True):
             levels = len(np.unique(column))
             if levels < self.degree + 1:
                 faults.append(
                     f"Expected at least {self.degree + 1} different values of {name} for degree {self.degree}. "
-                    f"Received: {levels}. Lower degree=, or give ridge=, e.g. 1e-6."
+                    f"Received: {levels}. Lower degree=, or pass ridge=, e.g. 1e-6."
                 )
         return faults
 

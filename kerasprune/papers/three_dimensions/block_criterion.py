@@ -1,7 +1,7 @@
 """The contract of every criterion of blocks: from a graph to one score per droppable block. Higher = keep.
 
-A family of its own beside the criteria of channels: what it scores is dropped whole, so nothing is summed over slices
-of kernels, and no budget of channels applies.
+A separate family from the criteria of channels: blocks are dropped whole, so nothing is summed over slices of kernels,
+and no budget of channels applies.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class BlockCriterion:
         """Returns the score of every droppable block."""
 
     def judged_on(self, data: Any) -> BlockCriterion:
-        """Returns the criterion that takes its figures on these batches, where it can; else itself."""
+        """Returns the criterion with these batches for its accuracy, if it takes one; else itself."""
         return self
 
 
@@ -44,7 +44,7 @@ def score_blocks(
         graph: The graph of the model.
         data: Batches of `(inputs, labels)`. Defaults to `None`.
         loss: The loss function. Defaults to `None`.
-        seed: Of everything random. Defaults to 0.
+        seed: Seed of all random draws. Defaults to 0.
 
     Raises:
         PruneError: A block has no score, or a score is not finite.
@@ -65,20 +65,20 @@ def score_blocks(
 
 
 def blocks_of(graph: ChannelGraph) -> dict[str, Block]:
-    """Returns the droppable blocks that depth is counted in.
+    """Returns the droppable blocks that count as depth.
 
-    Where there are residual or dense blocks, single convolutions beside them, such as the transitions of a dense
-    network, are none.
+    If the graph has residual or dense blocks, single convolutions beside them, such as the transitions of a dense
+    network, do not count.
     """
     branches = {name: block for name, block in graph.blocks.items() if block.kind != "plain"}
     return branches or dict(graph.blocks)
 
 
 def least_blocks(scores: dict[str, float], number: int) -> tuple[str, ...]:
-    """Returns the names of the blocks of lowest score, in the order of the network; of equal ones the first go.
+    """Returns the names of the blocks of lowest score, in the order of the network; of equal ones the first.
 
     Raises:
-        PruneError: There are fewer blocks.
+        PruneError: The graph has fewer blocks.
 
     Example:
         >>> least_blocks({"a": 0.3, "b": 0.1, "c": 0.2}, 2)
@@ -93,7 +93,7 @@ def least_blocks(scores: dict[str, float], number: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class RandomBlocks(BlockCriterion):
-    """Uniform scores, a function of the seed and the order of the blocks: the control.
+    """The control: uniform random scores, a function of the seed and the order of the blocks.
 
     Example:
         >>> import keras, kerasprune as kp

@@ -1,4 +1,4 @@
-"""Costs of networks of given depth, width and resolution, and the best point at a cost."""
+"""Costs of networks by depth, width and resolution, and the best point at a cost."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 from kerasprune.errors import PruneError
 
 Value = Callable[[np.ndarray], np.ndarray]
-_STEP = 1e-30  # of the imaginary part: nothing is subtracted, so it cannot be too small
+_STEP = 1e-30  # of the imaginary part: nothing is subtracted, so no step is too small
 _RAYS, _SEEDS, _APART = 21, 6, 0.1
 _MET, _AT_BOUND, _ROUNDING = 1e-9, 1e-9, 1e-13
-_ANEW = 3  # times: what SLSQP thinks of the curvature where it ends may be wrong
+_ANEW = 3  # restarts: SLSQP's estimate of the curvature at its end may be wrong
 
 
 def slope(value: Value, point: np.ndarray) -> np.ndarray:
@@ -34,8 +34,8 @@ class Optimum(_Point):
 
     Attributes:
         kkt: Largest violation of the Karush–Kuhn–Tucker conditions, bounds included, in units of accuracy per
-            fraction kept; `nan` where the choice is between the networks of a list.
-        multiplier: λ: by how much the accuracy would grow with T; `nan` likewise.
+            fraction kept; `nan` if it was chosen from a list of networks.
+        multiplier: λ, the derivative of the accuracy with respect to T; `nan` likewise.
     """
 
     kkt: float
@@ -57,14 +57,14 @@ class Constraint:
         """Returns the point of highest value at a cost, within `lower ≤ point ≤ 1`."""
 
     def check(self, cost: float, lower: np.ndarray) -> None:
-        """Raises a `PruneError` where no point within the bounds has the cost; it needs no value."""
+        """Raises a `PruneError` if no point within the bounds has the cost."""
 
 
 class Smooth(Constraint):
-    """Any cost that grows with each of d, w and r.
+    """Any cost that increases with each of d, w and r.
 
     Args:
-        function: From d, w and r to the fraction of the dense network's cost, at `(1, 1, 1)` about 1.
+        function: Returns the fraction of the dense network's cost for d, w and r; about 1 at `(1, 1, 1)`.
 
     Example:
         >>> constraint = Smooth(lambda d, w, r: (0.1 + 0.9 * d) * w**2 * r**2)
@@ -84,7 +84,7 @@ class Smooth(Constraint):
         return np.array([(up - down) for up, down in sides]) / (2e-5 * point)
 
     def maximise(self, value: Value, cost: float, lower: np.ndarray) -> Optimum:
-        """Returns the optimum: the best points all over the constraint, each followed to where KKT holds."""
+        """Returns the optimum: of the best points all over the constraint, followed to local maxima, the best."""
         self.check(cost, lower)
         starts = np.array(list(self._starts(cost, lower)))
         seeds = _apart(starts[np.argsort(-value(starts).real, kind="stable")])
@@ -97,16 +97,16 @@ class Smooth(Constraint):
         return Optimum.at(point, kkt, multiplier)
 
     def check(self, cost: float, lower: np.ndarray) -> None:
-        """Checks that the cost lies between that of the bounds and that of the dense network."""
+        """Checks that the cost lies between those of the lower bounds and of the dense network."""
         least, most = self.cost(lower), self.cost(np.ones(3))
         if not least <= cost * (1 + _MET) or not cost <= most * (1 + _MET):
             raise PruneError(
-                f"Expected a cost between {least:.4g}, which the least depth, width and resolution have, and "
-                f"{most:.4g}. Received: cost={cost}. Ask for another cost, or lower the bounds with lower=."
+                f"Expected a cost between {least:.4g}, that of the least depth, width and resolution, and "
+                f"{most:.4g}. Received: cost={cost}. Choose another cost, or lower the bounds with lower=."
             )
 
     def _starts(self, cost: float, lower: np.ndarray) -> Iterator[np.ndarray]:
-        """Yields points that meet the cost: where rays from the lower bounds to the upper faces reach it."""
+        """Yields points that meet the cost, on rays from the lower bounds to the upper faces."""
         from scipy.optimize import brentq
 
         for end in map(np.array, product(*(np.linspace(low, 1.0, _RAYS) for low in lower))):
@@ -120,7 +120,7 @@ class Smooth(Constraint):
                 yield (1 - share) * lower + share * end
 
     def _followed(self, value: Value, cost: float, lower: np.ndarray, point: np.ndarray) -> np.ndarray:
-        """Returns the local maximum, at the cost and within the bounds, that a point leads to."""
+        """Returns the local maximum, at the cost and within the bounds, reached from a point."""
         from scipy.optimize import minimize
 
         scale = max(abs(float(value(point[None])[0].real)), 1e-12)
@@ -137,10 +137,9 @@ class Smooth(Constraint):
         return point
 
     def _residual(self, value: Value, lower: np.ndarray, point: np.ndarray) -> tuple[float, float]:
-        """Returns by how much the conditions fail at a point, and the multiplier λ of the cost.
+        """Returns the largest residual of the KKT conditions at a point, and the multiplier λ of the cost.
 
-        `∇F = λ ∇C + μ_high − μ_low`, with μ ≥ 0 and 0 but at active bounds: the largest entry that is left over when λ
-        and μ are chosen best.
+        `∇F = λ ∇C + μ_high − μ_low`, with μ ≥ 0, and μ = 0 at inactive bounds; λ and μ by least squares.
         """
         from scipy.optimize import lsq_linear
 
@@ -168,7 +167,7 @@ class Volume(Smooth):
 
 
 class Buildable(Constraint):
-    """The networks that can be built, one by one, with what each costs: whole blocks, channels and pixels.
+    """A list of the networks that can be built, with whole blocks, channels and pixels, and their costs.
 
     The best is sought among those that cost at most T.
 
@@ -188,18 +187,18 @@ class Buildable(Constraint):
             )
 
     def maximise(self, value: Value, cost: float, lower: np.ndarray) -> Optimum:
-        """Returns the network of highest value among those within the budget and the bounds."""
+        """Returns the network of highest value within the cost and the bounds."""
         self.check(cost, lower)
         points = self._points[self._inside(lower) & (self._costs <= cost * (1 + _MET))]
         return Optimum.at(points[int(np.argmax(value(points).real))])
 
     def check(self, cost: float, lower: np.ndarray) -> None:
-        """Checks that a network within the bounds costs no more."""
+        """Checks that a network within the bounds meets the cost."""
         least = self._costs[self._inside(lower)].min(initial=np.inf)
         if least > cost * (1 + _MET):
             raise PruneError(
                 f"Expected a cost that can be reached: the least that can be built in the bounds costs {least:.4g}. "
-                f"Received: cost={cost}. Ask for more, or lower the bounds with lower=."
+                f"Received: cost={cost}. Raise it, or lower the bounds with lower=."
             )
 
     def _inside(self, lower: np.ndarray) -> np.ndarray:
@@ -207,7 +206,7 @@ class Buildable(Constraint):
 
 
 def _apart(points: np.ndarray) -> list[np.ndarray]:
-    """Returns the first few points that are well apart from one another."""
+    """Returns the first few points that differ enough from one another."""
     chosen: list[np.ndarray] = []
     for point in points:
         if len(chosen) < _SEEDS and all(np.abs(point - other).max() >= _APART for other in chosen):

@@ -1,4 +1,4 @@
-"""Depth, width and resolution: counting them, planning them, and what a network of given ones costs."""
+"""Depth, width and resolution: counting them, planning them, and the costs of networks of given ones."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from kerasprune.populations.store import described
 from kerasprune.registry import block_criteria
 
 DIMENSIONS = ("depth", "width", "resolution")
-NOTHING = Plan({})  # is pruned
-LEVELS = 64  # widths that are tried at most
+NOTHING = Plan({})  # pruned
+LEVELS = 64  # the largest number of widths that are tried
 _SUMS = (layers.Add, knp.Add)
 _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How deep, how wide and how finely resolved a dense network is: what fractions are fractions of.
+    """The depth, width and resolution of a dense network, of which fractions are taken.
 
     Args:
         blocks: Number of blocks. Those that change the shape cannot be dropped, but count: sums of two branches, and
             in plain networks convolutions.
-        droppable: How many of them can be dropped.
+        droppable: Number of blocks that can be dropped.
         widths: Channels of every prunable group.
         side: Side of the inputs, in pixels.
     """
@@ -66,36 +66,36 @@ class Extent:
         if side is None and own is None:
             raise PruneError(
                 "Expected the side of the inputs: the model leaves it free. Received: resolution=None. "
-                "Give resolution=, e.g. resolution=32."
+                "Pass resolution=, e.g. resolution=32."
             )
         widths = {name: group.size for name, group in graph.prunable.items()}
         return cls(_count_blocks(graph), len(blocks_of(graph)), widths, side or own)
 
     def blocks_at(self, depth: float) -> int:
-        """Returns the number of blocks that a depth keeps: the nearest that is possible."""
+        """Returns the number of blocks at a depth, the nearest that is possible."""
         return max(self.blocks - self.droppable, round(depth * self.blocks))
 
     def channels_at(self, graph: ChannelGraph, width: float) -> dict[str, int]:
-        """Returns the number of channels that a width keeps of every group of a graph, which may have lost some."""
+        """Returns the number of channels at a width of every group of a graph, which may have lost some."""
         return {
             name: min(group.size, kept_number(self.widths.get(name, group.size), width))
             for name, group in graph.prunable.items()
         }
 
     def side_at(self, resolution: float) -> int:
-        """Returns the side in pixels that a resolution means."""
+        """Returns the side in pixels at a resolution."""
         return max(1, round(resolution * self.side))
 
     def built_at(self, d: float = 1.0, w: float = 1.0, r: float = 1.0) -> tuple[float, float, float]:
-        """Returns the depth, width and resolution that are built where others are asked for."""
+        """Returns the depth, width and resolution that are built for given targets."""
         kept, dense = sum(kept_number(size, w) for size in self.widths.values()), sum(self.widths.values())
         return _share(self.blocks_at(d), self.blocks), _share(kept, dense), self.side_at(r) / self.side
 
     def fractions(self, model: keras.Model, side: int) -> tuple[float, float, float]:
-        """Returns the depth, width and resolution of a model made from the dense one: of what was built.
+        """Returns the depth, width and resolution of a network made from the dense one.
 
         Args:
-            model: The slimmer model.
+            model: The network.
             side: The side of its inputs.
         """
         graph = trace(model, unknown="freeze")
@@ -110,7 +110,7 @@ def _share(part: int, whole: int) -> float:
 
 
 def steps(keep: float, rounds: int) -> list[float]:
-    """Returns the fractions that rounds shrink to, `x_n = 1 − n (1 − keep) / rounds`."""
+    """Returns the fractions kept after each round, `x_n = 1 − n (1 − keep) / rounds`."""
     return [1 - number * (1 - keep) / rounds for number in range(1, rounds + 1)]
 
 
@@ -119,8 +119,8 @@ def depth_plan(model: keras.Model, extent: Extent, depth: float, scores: Mapping
 
     Args:
         model: The model; it may have lost blocks already.
-        extent: Of the dense model.
-        depth: Fraction of the dense model's blocks that stays.
+        extent: The extent of the dense model.
+        depth: Fraction of the dense model's blocks that is kept.
         scores: `{block: score}` of the model's droppable blocks.
     """
     graph = trace(model, unknown="freeze")
@@ -130,41 +130,15 @@ def depth_plan(model: keras.Model, extent: Extent, depth: float, scores: Mapping
     return Plan.of(graph, {}, least_blocks(dict(scores), number))
 
 
-def width_plan(
-    model: keras.Model,
-    extent: Extent,
-    width: float,
-    criterion: str | dict | Criterion,
-    data: Any = None,
-    loss: Any = None,
-    seed: int = 0,
-) -> Plan:
-    """Returns the plan that keeps one fraction of every group's channels: those of highest score within the group.
-
-    Args:
-        model: The model; it may have lost channels already.
-        extent: Of the dense model.
-        width: Fraction of the dense model's channels that stays.
-        criterion: Of channels.
-        data: Batches of `(inputs, labels)`, for criteria that look at data. Defaults to `None`.
-        loss: Loss for criteria that use gradients. Defaults to the compiled one.
-        seed: Of everything random. Defaults to 0.
-    """
-    graph = trace(model, unknown="freeze")
-    scores = criteria.score(criteria.get(criterion), graph, data, loss, seed)
-    chosen = {name: top(scores[name], number) for name, number in extent.channels_at(graph, width).items()}
-    return Plan.of(graph, filled(graph, chosen, scores))
-
-
 @dataclass(frozen=True)
 class Judges:
-    """Who says which blocks and which channels are kept.
+    """The criteria of blocks and channels.
 
     Args:
         blocks: Criterion of blocks. Defaults to `"discrimination"`.
         channels: Criterion of channels. Defaults to `"bn_scale"`.
-        data: Batches of `(inputs, labels)` for criteria that look at data. Defaults to `None`.
-        seed: Of everything random. Defaults to 0.
+        data: Batches of `(inputs, labels)` for criteria that use data. Defaults to `None`.
+        seed: Seed of all random draws. Defaults to 0.
     """
 
     blocks: str | dict | BlockCriterion = "discrimination"
@@ -177,8 +151,18 @@ class Judges:
         return score_blocks(self.blocks, trace(model, unknown="freeze"), self.data, seed=self.seed)
 
     def width_plan(self, model: keras.Model, extent: Extent, width: float, loss: Any = None) -> Plan:
-        """Returns the plan that keeps one fraction of every group's channels, see `width_plan`."""
-        return width_plan(model, extent, width, self.channels, self.data, loss, self.seed)
+        """Returns the plan that keeps one fraction of every group's channels, those of highest score in the group.
+
+        Args:
+            model: The model; it may have lost channels already.
+            extent: The extent of the dense model.
+            width: Fraction of the dense model's channels that is kept.
+            loss: Loss for criteria that use gradients. Defaults to the compiled one.
+        """
+        graph = trace(model, unknown="freeze")
+        scores = criteria.score(criteria.get(self.channels), graph, self.data, loss, self.seed)
+        chosen = {name: top(scores[name], number) for name, number in extent.channels_at(graph, width).items()}
+        return Plan.of(graph, filled(graph, chosen, scores))
 
     def next_plan(self, model: keras.Model, extent: Extent, dimension: str, fraction: float) -> Plan:
         """Returns the plan that shrinks a model along one dimension to a fraction of the dense model."""
@@ -191,17 +175,13 @@ class Judges:
         return Plan.of(trace(model, unknown="freeze"), {}, resolution=side)
 
     def described(self, dimensions: Collection[str]) -> dict[str, Any]:
-        """Returns the criteria that points along some dimensions depend on, as plain data."""
+        """Returns the criteria that decide along some dimensions, as plain data."""
         judges = {"blocks": described(block_criteria.get(self.blocks))} if "depth" in dimensions else {}
         return judges | ({"channels": described(criteria.get(self.channels))} if "width" in dimensions else {})
 
 
 def check_blocks(model: keras.Model, extent: Extent) -> None:
-    """Checks that a model has blocks that can be dropped.
-
-    Raises:
-        PruneError: It has none.
-    """
+    """Raises a `PruneError` if a model has no blocks that can be dropped."""
     if not extent.droppable:
         raise PruneError(
             f"Expected a model with blocks that can be dropped. Received: {model.name!r}, which has none: its depth "
@@ -210,11 +190,7 @@ def check_blocks(model: keras.Model, extent: Extent) -> None:
 
 
 def check_side(model: keras.Model, side: int) -> None:
-    """Checks that a model takes inputs of a side.
-
-    Raises:
-        PruneError: Its input side is fixed to another, or its inputs have none.
-    """
+    """Raises a `PruneError` if a model does not take inputs of a side."""
     shape = functional(model).inputs[0].shape
     if any(size not in (None, side) for size in shape[1:-1] or shape[1:]):
         raise PruneError(
@@ -226,13 +202,13 @@ def check_side(model: keras.Model, side: int) -> None:
 
 @dataclass(frozen=True)
 class Costs:
-    """What every network that can be built from a dense one costs: MACs by number of blocks, width and side.
+    """MACs of every network that can be built from a dense one, by number of blocks, width and side.
 
     Args:
         depths: Fractions of the blocks.
         widths: Fractions of the channels, as built.
         resolutions: Fractions of the side.
-        asked: The widths to ask for.
+        asked: The target widths.
         macs: MACs over the dense model's, shape `(depths, widths, resolutions)`.
     """
 
@@ -255,17 +231,17 @@ class Costs:
         Args:
             model: The dense model.
             extent: Its extent.
-            scores: Of its blocks: which go first.
+            scores: Scores of its blocks; the lowest are dropped first.
             lower: Least depth, width and resolution.
         """
         least = max(extent.blocks - extent.droppable, ceil(lower[0] * extent.blocks - 1e-9))
         depths = np.arange(extent.blocks, least - 1, -1)
         sides = np.arange(extent.side, max(1, ceil(lower[2] * extent.side - 1e-9)) - 1, -1)
         if None not in functional(model).inputs[0].shape[1:-1]:
-            sides = sides[:1]  # the model has a side of its own
+            sides = sides[:1]  # the model's side is fixed
         asked = _widths(extent, lower[1])
         built = [extent.built_at(w=w)[1] for w in asked]
-        # A kernel's multiply–adds are its size, which depth and width decide, times its positions, which the side does.
+        # A kernel's multiply–adds are its size, a function of depth and width, times its positions, one of the side.
         at_sides = [_by_layer(cost(trace(model, unknown="freeze", resolution=int(side)))) for side in sides]
         dense, total = at_sides[0], sum(at_sides[0].values())
         positions = {name: [one[name] / macs for one in at_sides] for name, macs in dense.items()}
@@ -274,7 +250,7 @@ class Costs:
             removed = least_blocks(dict(scores), extent.blocks - int(number))
             graph = trace(model, unknown="freeze", resolution=extent.side, removed=removed)
             for j, width in enumerate(asked):
-                numbers = extent.channels_at(graph, width).items()  # which channels stay does not matter to the cost
+                numbers = extent.channels_at(graph, width).items()  # the cost depends on their number alone
                 kept = filled(graph, {name: np.arange(number) for name, number in numbers})
                 slim = _by_layer(cost_of_what_stays(graph, kept))
                 macs[i, j] = np.sum([one * np.array(positions[name]) for name, one in slim.items()], axis=0) / total
@@ -287,25 +263,25 @@ class Costs:
         return tuple(x.ravel() for x in (*mesh, self.macs))
 
     def along(self, dimension: str, macs: float) -> tuple[float, float, float]:
-        """Returns the `(d, w, r)` to ask for that comes nearest to a budget when one dimension alone shrinks.
+        """Returns the target `(d, w, r)` nearest to a budget if one dimension alone shrinks.
 
         Raises:
-            PruneError: The dimension cannot go so low.
+            PruneError: The dimension cannot shrink so far.
         """
         axis = DIMENSIONS.index(dimension)
         line = self.macs[tuple(slice(None) if a == axis else 0 for a in range(3))]
         best = int(np.argmin(np.abs(line - macs)))
         if line.min() > macs and abs(line[best] - macs) > 0.1:
             raise PruneError(
-                f"Expected a budget that {dimension} alone can meet: at the least {line.min():.3f} of the MACs stay. "
-                f"Received: macs={macs}. Ask for more."
+                f"Expected a budget that {dimension} alone can meet: at the least {line.min():.3f} of the MACs are "
+                f"kept. Received: macs={macs}. Raise it."
             )
         asked = (self.depths, self.asked, self.resolutions)[axis][best]
         return tuple(float(asked) if a == axis else 1.0 for a in range(3))
 
 
 def _by_layer(counted: Cost) -> dict[str, int]:
-    """Returns the multiply–adds of every layer that has some."""
+    """Returns the multiply–adds of every layer that has any."""
     return {layer.name: layer.macs for layer in counted.layers if layer.macs}
 
 
@@ -340,12 +316,12 @@ class Point:
         d: Depth: fraction of the dense network's blocks that was built.
         w: Width: fraction of its channels that was built.
         r: Resolution: fraction of its input side.
-        accuracy: As the fit returned it.
+        accuracy: The result of `fit`.
         macs: Multiply–adds.
         params: Parameters.
         side: Side of the inputs, in pixels.
-        plan: From the dense network to this one.
-        model: The trained network; `None` where only values were masked.
+        plan: The plan from the dense network to this one.
+        model: The trained network; `None` if only values were masked.
     """
 
     d: float
@@ -360,24 +336,24 @@ class Point:
 
     @property
     def facts(self) -> dict[str, float]:
-        """What was built, measured and counted: all but the plan and the model."""
+        """All fields but the plan and the model."""
         return {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
 
 
 def continued(plan: Plan, step: Plan) -> Plan:
-    """Returns the plan of two that are carried out one after the other, which the dense model's graph is known by."""
+    """Returns the plan of two carried out one after the other, with the fingerprint of the dense model."""
     return replace(plan.then(step), fingerprint=plan.fingerprint or step.fingerprint)
 
 
 def measured_point(model: keras.Model, extent: Extent, side: int, accuracy: float, plan: Plan) -> Point:
-    """Returns the point of a network: what was built, and what it costs.
+    """Returns the point of a network, with its dimensions and costs.
 
     Args:
         model: The network.
-        extent: Of the dense one.
+        extent: The extent of the dense one.
         side: The side of its inputs.
-        accuracy: As it was measured.
-        plan: From the dense network to this one.
+        accuracy: Its accuracy.
+        plan: The plan from the dense network to this one.
     """
     counted = cost(model, resolution=side)
     return Point(*extent.fractions(model, side), accuracy, counted.macs, counted.params, side, plan, model)
@@ -391,4 +367,4 @@ def check_rounds(dimension: str, keep: float, rounds: int, epochs_per_round: int
         *whole_number_faults(1, rounds=rounds),
         *whole_number_faults(0, epochs_per_round=epochs_per_round),
     ]
-    raise_faults("The rounds are not legal:", faults)
+    raise_faults("Invalid rounds:", faults)

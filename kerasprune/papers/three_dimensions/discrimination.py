@@ -1,4 +1,4 @@
-"""Discrimination of blocks (DBP): how much better a linear classifier reads a block's output than its input."""
+"""Discrimination of blocks (DBP): the gain in accuracy of a linear classifier from a block's input to its output."""
 
 from __future__ import annotations
 
@@ -26,25 +26,23 @@ _ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, 
 
 @dataclass(frozen=True)
 class Discrimination(BlockCriterion):
-    """`score(block) = accuracy(what comes out) − accuracy(what goes in)` of linear classifiers.
+    """`score(block) = accuracy(output) − accuracy(input)` of linear classifiers.
 
     Both tensors are averaged over their positions, and a linear classifier is fitted on these features of some samples
-    of the data and tested on others: those of `evaluation`, as in the paper, or without it a part of the same. What
-    comes out of a residual block is taken behind the activation that follows the sum, as what goes in is. What goes
-    into a block is what the preceding block, or layer, put out. All features are computed in one pass. Sample weights
-    in the data are not used.
+    of the data and tested on others: those of `evaluation`, as in the paper, or else a part of the same. The output of
+    a residual block is taken after the activation that follows the sum, as its input is. The input of a block is the
+    output of the preceding block or layer. All features are computed in one pass. Sample weights in the data are not
+    used.
 
     Args:
         classifier: `"logistic"` (multinomial, L2) or `"ridge"` (least squares on ±1, far quicker), on standardised
             features. Defaults to `"logistic"`.
         samples: Number of samples that are read, the first ones. Defaults to 4096.
-        samples_per_class: Instead: the first so many of each class. Defaults to `None`.
-        held_out: Fraction of them on which accuracy is taken where there is no `evaluation`. Defaults to 0.3.
-        evaluation: Batches of `(inputs, labels)`, such as the validation split, on which accuracy is taken; as many
-            samples are read of them. Defaults to `None`.
+        samples_per_class: Instead: number of first samples of each class. Defaults to `None`.
+        held_out: Fraction of them for the accuracy, if `evaluation` is `None`. Defaults to 0.3.
+        evaluation: Batches of `(inputs, labels)`, such as the validation split, for the accuracy; as many samples of
+            them are read. Defaults to `None`.
 
-    Raises:
-        PruneError: An argument is out of range.
 
     Example:
         >>> import kerasprune as kp
@@ -73,10 +71,10 @@ class Discrimination(BlockCriterion):
                 "Expected either samples or samples_per_class. "
                 f"Received: samples={self.samples}, samples_per_class={self.samples_per_class}."
             )
-        raise_faults("The criterion cannot be made:", faults)
+        raise_faults("Invalid arguments for Discrimination:", faults)
 
     def judged_on(self, data: Any) -> Discrimination:
-        """Returns the criterion that takes accuracy on these batches, unless it has some of its own."""
+        """Returns the criterion with these batches for the accuracy, unless it has some of its own."""
         return self if data is None or self.evaluation is not None else replace(self, evaluation=data)
 
     @extras("the criterion of blocks 'discrimination'")
@@ -84,10 +82,10 @@ class Discrimination(BlockCriterion):
         """Returns the gain in accuracy of every block.
 
         Raises:
-            PruneError: There is no data, or it comes in other batches than `(inputs, labels)`.
+            PruneError: No data are given, or their batches are not `(inputs, labels)`.
         """
         if data is None:
-            raise PruneError("Expected batches of (inputs, labels) to classify. Received: data=None. Give data=.")
+            raise PruneError("Expected batches of (inputs, labels) to classify. Received: data=None. Pass data=.")
         reader, ends = _reader(graph)
         quota = _Quota(self.samples or SAMPLES, self.samples_per_class, graph.model.output_shape)
         fitted = _read(reader, every_batch(data, graph.model), quota)
@@ -113,21 +111,21 @@ class Discrimination(BlockCriterion):
 
 @dataclass(frozen=True)
 class _Quota:
-    """How many samples are read: the first ones, or the first ones of each class."""
+    """The samples that are read: the first ones, or the first ones of each class."""
 
     number: int
     per_class: int | None
     outputs: Any
 
     def taken(self, labels: np.ndarray, before: np.ndarray) -> np.ndarray:
-        """Returns which samples of a batch are read after others."""
+        """Returns the indices of the samples of a batch that are read, given the labels read before."""
         if self.per_class is None:
             return np.arange(min(len(labels), self.number - len(before)))
         rank = [int((labels[:i] == label).sum() + (before == label).sum()) for i, label in enumerate(labels)]
         return np.flatnonzero(np.array(rank) < self.per_class)
 
     def met(self, labels: np.ndarray) -> bool:
-        """Says whether no further sample will be read: every class that the model tells apart has its number."""
+        """Returns whether all samples have been read: those of every class of the model."""
         if self.per_class is None:
             return len(labels) >= self.number
         classes = self.outputs[-1] if isinstance(self.outputs, tuple) and len(self.outputs) == 2 else None
@@ -135,7 +133,7 @@ class _Quota:
 
 
 def _reader(graph: ChannelGraph) -> tuple[keras.Model, dict[str, tuple[int, int]]]:
-    """Returns a model of all features, and for every block which of them go in and come out.
+    """Returns a model of all features, and for every block the indices of its input and output.
 
     The model is a copy, walked through with its nested models unfolded, so that every tensor can be an output.
     """
@@ -146,7 +144,7 @@ def _reader(graph: ChannelGraph) -> tuple[keras.Model, dict[str, tuple[int, int]
     def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
         operation = node.operation
         if id(operation) not in made:
-            made[id(operation)] = operation, make_layer(operation, {})
+            made[id(operation)] = operation, make_layer(operation)
         fed = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
         wired.add(node, node.input_tensors, node.outputs)
         values.update(zip(map(id, node.input_tensors), fed, strict=True))
@@ -170,7 +168,7 @@ def _reader(graph: ChannelGraph) -> tuple[keras.Model, dict[str, tuple[int, int]
 
 
 def _activated(target: Any, wired: Wiring) -> Any:
-    """Returns what the activation that alone reads a tensor makes of it, or the tensor."""
+    """Returns the output of the activation that alone reads a tensor, or the tensor."""
     after = wired.readers_of(target)
     alone = len(after) == 1 and isinstance(after[0].operation, _ACTIVATIONS)
     return after[0].outputs[0] if alone else target
@@ -181,7 +179,7 @@ def _pooled(tensor: Any) -> Any:
 
 
 def _read(model: keras.Model, batches: Iterable[Batch], quota: _Quota) -> list[np.ndarray]:
-    """Returns the labels of the samples that are to be read, then their features at every place."""
+    """Returns the labels of the samples, then their features at every place."""
     parts, found = [], np.zeros(0)
     for inputs, answers, _ in batches:
         answers = keras.ops.convert_to_numpy(answers)

@@ -24,7 +24,7 @@ _GRID, _RIDGE = 121, 1e-6
 
 
 def _of_points(draw: Callable[[Mapping[str, Any]], str | None]) -> Callable[[Record], str | None]:
-    """Draws what `points.json` of a run says; where there is none, nothing."""
+    """Draws `points.json` of a run, or nothing if the run has none."""
 
     @functools.wraps(draw)
     def drawn(record: Record) -> str | None:
@@ -81,7 +81,9 @@ def sheet(points: Mapping[str, Any]) -> str:
 @_of_points
 def residuals(points: Mapping[str, Any]) -> str:
     """Draws measured less predicted accuracy of every point, in points of accuracy."""
-    left, names = 100 * fitted(points).residuals(), _names(points["points"])
+    left = 100 * fitted(points).residuals()
+    less = [[f"{name}={point[name]:.2f}" for name in DIMENSIONS if point[name] < 1] for point in points["points"]]
+    names = [", ".join(each) or "dense" for each in less]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -153,7 +155,7 @@ def maps(record: Record) -> str | None:
 
 
 def policies(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Draws accuracy against the fraction of multiply–adds that went, by policy (the paper's Fig. 1).
+    """Draws accuracy against the fraction of multiply–adds removed, by policy (the paper's Fig. 1).
 
     Args:
         rows: Each with `policy`, `frr` (a fraction) and `accuracy` (a fraction); repeated runs are averaged.
@@ -171,14 +173,14 @@ def policies(rows: Sequence[Mapping[str, Any]]) -> str:
                 budgets.setdefault(round(row["frr"], 1), []).append((row["frr"], 100 * row["accuracy"]))
             means = np.array([np.mean(pairs, axis=0) for _, pairs in sorted(budgets.items())])
             axes.plot(*means.T, marker="o", label=name)
-        axes.set(xlabel="fraction of the multiply–adds that went", ylabel="test accuracy, %")
+        axes.set(xlabel="fraction of the multiply–adds removed", ylabel="test accuracy, %")
         axes.legend(fontsize=7, frameon=False)
 
     return svg(draw, height=3.4)
 
 
 def fitted(points: Mapping[str, Any]) -> Surface:
-    """Returns the model of accuracy of a run, fitted again."""
+    """Returns the accuracy model of a run, refitted."""
     return _fit(points, points["surface"]["rank"], points["surface"]["degree"])
 
 
@@ -199,20 +201,15 @@ def _table(points: Mapping[str, Any]) -> np.ndarray:
     return np.array([[point[name] for name in (*DIMENSIONS, "accuracy")] for point in points["points"]], float)
 
 
-def _names(points: Sequence[Mapping[str, Any]]) -> list[str]:
-    less = [[f"{name}={point[name]:.2f}" for name in DIMENSIONS if point[name] < 1] for point in points]
-    return [", ".join(each) or "dense" for each in less]
-
-
 FIGURES = (
     (
         "Three dimensions",
         curves,
         "Accuracy of the measured networks along each dimension alone, the fitted model and its 90 % interval.",
     ),
-    ("", sheet, "Predicted accuracy where the budget is met, by depth and resolution."),
-    ("", residuals, "What the model leaves over at each measured network."),
-    ("", blocks, "Importance of the blocks: what each adds to a linear classifier's accuracy."),
+    ("", sheet, "Predicted accuracy at the budget, by depth and resolution."),
+    ("", residuals, "Residual of the model at each measured network."),
+    ("", blocks, "Importance of the blocks: their gains in accuracy of a linear classifier."),
     ("", settings, "The optimum for other degrees and ranks of the model."),
     (
         "",

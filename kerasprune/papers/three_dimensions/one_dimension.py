@@ -21,9 +21,7 @@ from kerasprune.papers.three_dimensions.depth_width_resolution import (
     check_rounds,
     check_side,
 )
-from kerasprune.papers.three_dimensions.finished_points import finished
-from kerasprune.papers.three_dimensions.rounds import built_point
-from kerasprune.papers.three_dimensions.workflow import plan_at
+from kerasprune.papers.three_dimensions.workflow import finished_at
 from kerasprune.populations.store import Store, TrainAndJudge, checksum
 
 
@@ -42,22 +40,22 @@ def one_dimension(
     seed: int = 0,
     folder: str | Path | None = None,
 ) -> Point:
-    """Prunes one dimension alone to a budget: the control that `three_dimensions` has to beat.
+    """Prunes one dimension alone to a budget: the control of `three_dimensions`.
 
-    Of what can be built along the dimension, the network is taken whose multiply–adds come nearest to the budget.
+    Of the networks that can be built along the dimension, the one whose multiply–adds are nearest to the budget.
 
     Args:
         model: The trained dense model; it is left untouched.
         fit: Trains a model, as for `three_dimensions`.
         dimension: `"depth"`, `"width"` or `"resolution"`.
-        macs: Fraction of the multiply–adds that stays. Defaults to 0.5.
-        data: Batches for criteria that look at data.
+        macs: Fraction of the multiply–adds that is kept. Defaults to 0.5.
+        data: Batches for criteria that use data.
         resolution: Side of the dense model's inputs, in pixels. Defaults to the model's own.
         epochs: Epochs of training. Defaults to 80.
         blocks: Criterion of blocks. Defaults to `"discrimination"`.
         channels: Criterion of channels. Defaults to `"bn_scale"`.
-        seed: Handed to `fit` and to the criteria. Defaults to 0.
-        folder: Where the finished point is kept. Defaults to `None`.
+        seed: Seed for `fit` and the criteria. Defaults to 0.
+        folder: A folder for the finished point. Defaults to `None`.
 
     Returns:
         The point, with its model.
@@ -74,7 +72,7 @@ def one_dimension(
         4
     """
     check_rounds(dimension, 1.0, 1, epochs)
-    raise_faults("The budget is not legal:", fraction_faults(macs=macs))
+    raise_faults("Invalid arguments for one_dimension:", fraction_faults(macs=macs))
     extent = Extent.of(model, resolution)
     if dimension == "resolution":
         check_side(model, extent.side - 1)
@@ -87,9 +85,5 @@ def one_dimension(
     target = Costs.of(model, extent, importance, lower).along(dimension, macs)
     settings = {"weights": checksum(model), "target": list(target), "epochs": epochs, "seed": seed}
     settings |= {"side": extent.side} | judges.described((dimension,))
-
-    def train() -> Point:
-        plan = plan_at(model, extent, target, importance, judges)
-        return built_point(model, plan, extent, fit, epochs, seed)
-
-    return finished(Store(folder, f"{dimension}-only-{macs}", settings), 1, train)
+    store = Store(folder, f"{dimension}-only-{macs}", settings)
+    return finished_at(store, model, fit, extent, target, importance, judges, epochs)

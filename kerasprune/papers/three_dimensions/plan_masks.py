@@ -32,14 +32,14 @@ _MAKERS = (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.DepthwiseConv2D, 
 
 
 class PlanMasks:
-    """The masks under which a model computes what the network of a plan would.
+    """Masks under which a model computes the same as the network of a plan.
 
     Channels: every kernel that reads them is zero along them (`kp.mask(…, silence="output")`). Residual blocks: the
-    layer that ends the branch puts out zero. Dense blocks: as channels.
+    layer that ends the branch is zero. Dense blocks: as channels.
 
     Args:
         model: The model, compiled.
-        dimension: `"depth"` or `"width"`: what will go.
+        dimension: `"depth"` or `"width"`, the dimension to be pruned.
 
     Raises:
         PruneError: The model has parts that cannot be silenced by values.
@@ -57,9 +57,9 @@ class PlanMasks:
                 faults.append(f"block {name!r} ({block.kind}) does not end in a layer whose weights can be zero.")
             self._closing[name] = found or []
         prunable = np.isin(graph.classes, [each for group in graph.prunable.values() for each in group.classes])
-        channels_go = dimension == "width" or any(block.kind == "dense" for block in self._blocks.values())
+        removes_channels = dimension == "width" or any(block.kind == "dense" for block in self._blocks.values())
         norms = [owner.name for owner, _, ids in graph.norms if prunable[ids].any()]
-        if channels_go and norms:
+        if removes_channels and norms:
             faults.append(f"{', '.join(norms[:5])} take statistics over channels, which a silent one would change.")
         raise_faults("The model cannot be shrunk by values; kp.rounds rebuilds it instead:", faults)
         self._readers = [
@@ -74,15 +74,15 @@ class PlanMasks:
         self._masks.clear()
 
     def attach(self, session: Session) -> None:
-        """Holds what is silent at zero in every step of `fit`."""
+        """Keeps silent weights at zero in every step of `fit`."""
         self._masks.attach(session)
 
     def holds(self) -> bool:
-        """Returns whether all that is silent is zero."""
+        """Returns whether all silent weights are zero."""
         return self._masks.holds()
 
     def assign(self, plan: Plan) -> None:
-        """Silences what a plan drops, now and in every step to come."""
+        """Silences the channels and blocks that a plan removes, now and in every later step."""
         alive = self._graph.alive(plan.keep)
         for name in plan.removed:
             if self._blocks[name].kind == "dense":
@@ -101,17 +101,17 @@ class PlanMasks:
         self._masks.apply(self._model.optimizer)
 
     def _added(self, block: Block) -> np.ndarray:
-        """Returns the ids of the channels that a dense block adds."""
+        """Returns the ids of the channels of a dense block."""
         for call in self._graph.calls:
             if call.node.outputs[0] is block.target:
                 for tensor, ids in zip(call.node.input_tensors, call.inputs, strict=True):
                     if tensor is block.branch:
                         return ids.axes[len(ids.shape) - 1]
-        raise PruneError(f"Expected the channels that {block.name!r} adds. Received: none that can be told apart.")
+        raise PruneError(f"Expected the channels that {block.name!r} adds. Received: none that can be identified.")
 
 
 def _closing(block: Block) -> list[Any] | None:
-    """Returns the variables that, when zero, make a residual branch put out zero; `None` where there are none."""
+    """Returns variables whose zeros make a residual branch zero, or `None` if it has none."""
     tensor = block.branch
     while tensor is not block.source:
         node = making_node(tensor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import numpy as np
 
 from kerasprune.criteria.base import Criterion
 from kerasprune.errors import PruneError, formerly
+from kerasprune.files import read_json, write_json
+from kerasprune.files.keras_model import load_model
+from kerasprune.graph.built_model import functional
 from kerasprune.graph.trace import trace
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
 from kerasprune.papers.three_dimensions.depth_width_resolution import (
@@ -24,7 +28,6 @@ from kerasprune.papers.three_dimensions.depth_width_resolution import (
     measured_point,
     steps,
 )
-from kerasprune.papers.three_dimensions.finished_points import finished
 from kerasprune.plans import Plan
 from kerasprune.populations.store import Store, TrainAndJudge, checksum
 from kerasprune.surgery.rebuild import rebuild
@@ -50,7 +53,7 @@ def rounds(
 
     `x_n = x_{n−1} − (1 − keep) / rounds`; M_n is M_{n−1} pruned to x_n and trained.
 
-    Importance is taken from M_{n−1}. Built are whole blocks, channels and pixels, and these are what the points tell.
+    Scores are those of M_{n−1}. Points give the dimensions of what was built: whole blocks, channels and pixels.
 
     Args:
         model: The trained dense model; it is left untouched.
@@ -63,16 +66,15 @@ def rounds(
         data: Batches of `(inputs, labels)` for the criterion of blocks, at the dense model's resolution.
         blocks: Criterion of blocks. Defaults to `"discrimination"`.
         channels: Criterion of channels; compared inside each group. Defaults to `"bn_scale"`.
-        seed: Handed to `fit` and to the criterion of blocks. Defaults to 0.
-        folder: Where every point is kept once it is finished; those that are there are not trained again. Defaults
-            to `None`: nothing is written.
+        seed: Seed for `fit` and the criterion of blocks. Defaults to 0.
+        folder: A folder for finished points, which are not trained again. Defaults to `None`: nothing is written.
 
     Returns:
         One point per round, with its model.
 
     Raises:
-        PruneError: An argument is out of range, the model's input side is fixed and resolution is to shrink, it has no
-            droppable blocks and depth is to shrink, or the folder was begun with other settings.
+        PruneError: An argument is out of range, the model cannot shrink along the dimension (a fixed input side, no
+            droppable blocks), or the folder was begun with other settings.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -111,16 +113,16 @@ def rounds(
 def built_point(
     model: keras.Model, step: Plan, extent: Extent, fit: TrainAndJudge, epochs: int, seed: int, done: Plan = NOTHING
 ) -> Point:
-    """Returns what becomes of a model when a plan is carried out and the result trained.
+    """Rebuilds a model by a plan, trains it and returns its point.
 
     Args:
-        model: The dense model, or what another plan has made of it.
+        model: The dense model, or one that another plan has made of it.
         step: The plan.
-        extent: Of the dense model.
+        extent: The extent of the dense model.
         fit: Trains a model.
         epochs: Epochs of training.
-        seed: Handed to `fit`.
-        done: The plan that led from the dense model to this one. Defaults to none.
+        seed: Seed for `fit`.
+        done: The plan from the dense model to this one. Defaults to none.
     """
     side = step.resolution or done.resolution or extent.side
     slim = rebuild(model, step, absorb=False)
@@ -133,6 +135,24 @@ def _accuracy(returned: Any) -> float:
         if np.isfinite(float(returned)):
             return float(returned)
     raise PruneError(
-        f"Expected a finite accuracy from fit. Received: {returned!r}. Let fit return what it measures; where that is "
-        "not finite, training may have diverged."
+        f"Expected a finite accuracy from fit. Received: {returned!r}. Return the measured accuracy from fit; if that "
+        "is not finite, training may have diverged."
     )
+
+
+def finished(store: Store, number: int, train: Callable[[], Point]) -> Point:
+    """Returns a finished point from the store, or trains and stores it."""
+    return store.kept(f"{store.name}-{number}", train, _save, _load)
+
+
+def _save(folder: Path, point: Point) -> None:
+    # A second model over the same layers: it is saved with neither optimizer nor loss.
+    body = functional(point.model)
+    keras.Model(body.inputs, body.outputs, name=point.model.name).save(folder / "model.keras")
+    point.plan.save(folder / "plan.json")
+    write_json(folder / "point.json", point.facts)
+
+
+def _load(folder: Path) -> Point:
+    facts = read_json(folder / "point.json", "a finished point")
+    return Point(**facts, plan=Plan.load(folder / "plan.json"), model=load_model(folder / "model.keras"))

@@ -33,12 +33,12 @@ class ShrinkRounds(PruningCallback):
 
     `x_n = 1 − n (1 − keep) / rounds`, for `epochs_per_round` epochs each.
 
-    Only values change. Channels that go are not read any more: the kernels that read them are zero there, and so is
-    what the optimizer remembers of it, after every step. Residual blocks that go add nothing: the scale and shift of
-    the BatchNorm that ends the branch are zero (or its last kernel and bias); dense blocks go by their channels. What a
-    point tells is that of the network which `kp.rebuild(model, point.plan, absorb=False)` builds. `kp.rounds` does the
-    same with rebuilt networks between fits, which is faster, and works for plain blocks and for layers that take
-    statistics over channels too.
+    Only values change. Removed channels are no longer read: the kernels that read them, and the optimizer's slots of
+    these, are zero along them after every step. Removed residual blocks add zero: the scale and shift of the BatchNorm
+    that ends the branch are zero (or its last kernel and bias); dense blocks are removed by their channels. A point
+    describes the network that `kp.rebuild(model, point.plan, absorb=False)` builds. `kp.rounds` does the same with
+    rebuilt networks between fits, which is faster, and also works for plain blocks and for layers that take statistics
+    over channels.
 
     For `dimension="resolution"` nothing is masked; train on
     `kp.data.rounds(name, sizes=callback.sizes, epochs_per_round=…)`.
@@ -48,13 +48,13 @@ class ShrinkRounds(PruningCallback):
         rounds: Number of rounds. Defaults to 4.
         keep: Fraction of the dimension that the last round keeps. Defaults to 0.5.
         epochs_per_round: Epochs of each round; `fit` takes `rounds · epochs_per_round`. Defaults to 40.
-        resolution: Side of the inputs, in pixels, where the model leaves it free. Defaults to the model's own.
+        resolution: Side of the inputs, in pixels, if the model leaves it free. Defaults to the model's own.
         data: Batches of `(inputs, labels)` for the criterion of blocks.
         blocks: Criterion of blocks. Defaults to `"discrimination"`.
         channels: Criterion of channels, compared inside each group. Defaults to `"bn_scale"`.
-        monitor: Which of the logs is the accuracy of a point. Defaults to `"val_accuracy"`.
-        seed: Of the criterion of blocks. Defaults to 0.
-        strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
+        monitor: The log that is the accuracy of a point. Defaults to `"val_accuracy"`.
+        seed: Seed of the criterion of blocks. Defaults to 0.
+        strict: Whether to raise a `PruneError`, instead of a warning, at the end of a fit in which it did not act.
             Defaults to `True`.
 
     Raises:
@@ -90,7 +90,7 @@ class ShrinkRounds(PruningCallback):
     ) -> None:
         super().__init__(strict=strict)
         check_rounds(dimension, keep, rounds, epochs_per_round)
-        raise_faults("The rounds are not legal:", whole_number_faults(1, epochs_per_round=epochs_per_round))
+        raise_faults("Invalid rounds:", whole_number_faults(1, epochs_per_round=epochs_per_round))
         self.dimension = dimension
         self.rounds = rounds
         self.keep = keep
@@ -106,7 +106,7 @@ class ShrinkRounds(PruningCallback):
 
     @property
     def points(self) -> list[Point]:
-        """One point for every round that is over: what was built, its accuracy, its costs, its plan; no model."""
+        """One point for every finished round, without its model."""
         if self.session is None:
             return []
         rows, plans = self.session.notes["points"].tolist(), self.session.notes["plans"][1:]
@@ -114,14 +114,14 @@ class ShrinkRounds(PruningCallback):
 
     @property
     def plan(self) -> Plan:
-        """What is kept at this moment: what to hand to `kp.rebuild(…, absorb=False)` after `fit`."""
+        """The present plan, for `kp.rebuild(…, absorb=False)` after `fit`."""
         return NOTHING if self.session is None else _read(self.session.notes["plans"][0])
 
     @property
     def sizes(self) -> list[int]:
         """Sides of the inputs in every round, for `kp.data.rounds`."""
         if self.resolution is None:
-            raise PruneError("Expected the side of the dense model's inputs. Received: resolution=None. Give it.")
+            raise PruneError("Expected the side of the dense model's inputs. Received: resolution=None. Pass it.")
         if self.dimension != "resolution":
             return [self.resolution] * self.rounds
         return [max(1, round(fraction * self.resolution)) for fraction in steps(self.keep, self.rounds)]
@@ -147,18 +147,18 @@ class ShrinkRounds(PruningCallback):
             self._shrink(rebuild(self.model, NOTHING, absorb=False))
 
     def resumed(self) -> None:
-        """Silences what the plan drops."""
+        """Masks the channels and blocks that the plan removes."""
         if self._plan_masks is not None:
             self._plan_masks.assign(self.plan)
 
     @property
     def finished(self) -> bool:
-        """Whether all rounds are over."""
+        """Whether all rounds are finished."""
         return self.session is not None and len(self.session.notes["points"]) >= self.rounds
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Records a point where a round is over, and takes the next step; where that fails, the masks are removed."""
-        gauges = self.gauges()  # of the round that these logs are of
+        """Records a point and takes the next step at the end of a round; removes the masks if that fails."""
+        gauges = self.gauges()  # of the round of these logs
         if not self.finished:
             self.session.notes["epochs"] = self.session.notes["epochs"] + 1
             if self.session.notes["epochs"] % self.epochs_per_round == 0:
@@ -177,10 +177,10 @@ class ShrinkRounds(PruningCallback):
         return {"kept": self._fraction(number), "round": float(number)}
 
     def shortfalls(self) -> list[str]:
-        """Returns that what the plan drops is not silent."""
+        """Returns a shortfall if weights that the plan removes are not zero."""
         if self._plan_masks is None or self._plan_masks.holds():
             return super().shortfalls()
-        return [*super().shortfalls(), "What the plan drops is not zero after an epoch. Update with optimizer.apply."]
+        return [*super().shortfalls(), "Removed weights are not zero after an epoch. Update with optimizer.apply."]
 
     # ---- one round --------------------------------------------------------------------------------------------
 
@@ -192,8 +192,8 @@ class ShrinkRounds(PruningCallback):
         _ = self.model  # on JAX this brings the variables up to date
         if self.monitor not in logs:
             raise PruneError(
-                f"Expected {self.monitor!r} among the logs. Received: {', '.join(logs)}. Give fit validation_data and "
-                "compile with metrics=['accuracy'], or name another log with monitor=."
+                f"Expected {self.monitor!r} among the logs. Received: {', '.join(logs)}. Pass validation_data to fit "
+                "and compile with metrics=['accuracy'], or name another log with monitor=."
             )
         plan, notes = self.plan, self.session.notes
         slim = rebuild(self.model, plan, absorb=False)
@@ -205,7 +205,7 @@ class ShrinkRounds(PruningCallback):
             self._shrink(slim)
 
     def _shrink(self, slim: keras.Model) -> None:
-        """Takes the next step; what is removed is judged on the network as it would be built now."""
+        """Takes the next step, with scores of the network as it would be built now."""
         notes, plan = self.session.notes, self.plan
         fraction = self._fraction(len(notes["points"]) + 1)
         judges = Judges(self.blocks, self.channels, self.data, self.seed)

@@ -11,7 +11,7 @@ from kerasprune.analysis.feature_maps import mean_feature_maps
 from kerasprune.costs.cost import cost
 from kerasprune.papers.three_dimensions.accuracy_predictor import MAP
 from kerasprune.papers.three_dimensions.block_criterion import BlockCriterion
-from kerasprune.papers.three_dimensions.depth_width_resolution import DIMENSIONS, Point, width_plan
+from kerasprune.papers.three_dimensions.depth_width_resolution import DIMENSIONS, Judges, Point
 from kerasprune.papers.three_dimensions.workflow import ThreeDimensions, check_extent, check_points, three_dimensions
 from kerasprune.plans import Plan
 from kerasprune.populations.store import checksum
@@ -24,21 +24,21 @@ _SHOWN = 6  # images whose feature maps are drawn
 
 
 def choose(run: Run, model: keras.Model, spec: pruning.ThreeDimensionsSection) -> Plan:
-    """Returns the plan of the best depth, width and resolution; what it rests on is in `points/` and `points.json`.
+    """Returns the plan of the best depth, width and resolution; its points are in `points/` and `points.json`.
 
-    A smoke run, whose images mean nothing, takes the fraction of the multiply–adds for the accuracy: so the surface is
-    no plane and every stage has something to work on.
+    A smoke run, whose images mean nothing, uses the fraction of the multiply–adds as accuracy: so the surface is no
+    plane and every stage has something to work on.
 
     Args:
         run: The run.
         model: The dense model.
-        spec: What the recipe says.
+        spec: The section of the recipe.
     """
     side = run.recipe.data.size
     dense = cost(model, resolution=side).macs
 
     def train(slim: keras.Model, *, resolution: int, epochs: int, seed: int) -> float:
-        del seed  # the recipe's decides
+        del seed  # that of the recipe applies
         if epochs:
             fit(
                 run,
@@ -78,26 +78,23 @@ def choose(run: Run, model: keras.Model, spec: pruning.ThreeDimensionsSection) -
 
 
 def blocks_of(run: Run, model: keras.Model, spec: pruning.ThreeDimensionsSection) -> BlockCriterion:
-    """Returns the criterion of blocks, with the images that it is to be judged on."""
+    """Returns the criterion of blocks, with its evaluation images."""
     criterion = lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)
     return criterion.judged_on(run.validation(model).batches()) if spec.blocks_judged_on == "validation" else criterion
 
 
 def rehearse(run: Experiment, model: keras.Model, spec: pruning.ThreeDimensionsSection) -> None:
-    """Finds what would only fail after training: sides, blocks, points for the surface, channels without scores.
-
-    Raises:
-        PruneError: Any of it.
-    """
+    """Raises what would only fail after training: sides, blocks, points for the surface, channels without scores."""
     low = spec.min_macs or spec.macs
     lookup.make("block criterion", spec.blocks.name, spec.blocks.arguments)
+    channels = lookup.make("criterion", spec.channels.name, spec.channels.arguments)
     extent = check_extent(model, run.recipe.data.size, low)
     check_points(extent, low, spec.rounds, MAP(spec.rank, spec.degree))
-    width_plan(model, extent, spec.macs**0.5, lookup.make("criterion", spec.channels.name, spec.channels.arguments))
+    Judges(channels=channels).width_plan(model, extent, spec.macs**0.5)
 
 
 def _maps(run: Run, result: ThreeDimensions) -> dict[str, np.ndarray]:
-    """Returns a few validation images, and the feature maps of the dense and the most pruned networks on them."""
+    """Returns a few validation images, and feature maps on them of the dense and the most pruned networks."""
     shown = {"dense": result.points[0], "chosen": result.chosen}
     shown |= {f"{name} only": min(result.points, key=attrgetter(name[0])) for name in DIMENSIONS}
 

@@ -1,4 +1,4 @@
-"""The contract of every model of accuracy: accuracy as a function of depth, width and resolution."""
+"""The contract of every accuracy model: accuracy as a function of depth, width and resolution."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ Values = float | Sequence[float] | np.ndarray
 
 
 class Surface:
-    """Base of the models of accuracy `F(d, w, r)`; d, w and r are fractions kept.
+    """Base of the accuracy models `F(d, w, r)`; d, w and r are fractions kept.
 
-    A subclass writes `_solved(points, accuracy, start)`, which returns coefficients, `_value(coefficients, points)`,
+    A subclass defines `_solved(points, accuracy, start)`, which returns coefficients, `_value(coefficients, points)`,
     in arithmetic that holds for complex numbers too, and `_faults(points)`.
     """
 
-    def __init__(self) -> None:
-        self._coefficients: Any = None
-        self._points = np.zeros((0, 3))
-        self._accuracy = np.zeros(0)
-        self._draws: dict[tuple[int, int], list[Any]] = {}
+    _coefficients: Any = None
+    _points: np.ndarray
+    _accuracy: np.ndarray
+    _draws: dict[tuple[int, int], list[Any]]
 
     @property
     @abstractmethod
@@ -55,19 +54,19 @@ class Surface:
             The fitted model itself.
 
         Raises:
-            PruneError: Something is no number, lengths differ, a number is out of range or not finite, all accuracies
-                are equal, or there are too few points for the model.
+            PruneError: Values are not numbers, lengths differ, a number is out of range or not finite, all accuracies
+                are equal, or the points are too few for the model.
         """
         columns = [np.atleast_1d(values) for values in _numbers(d=d, w=w, r=r, accuracy=accuracy)]
-        raise_faults(f"The {type(self).__name__} cannot be fitted:", _faults_of(columns))
+        raise_faults(f"Invalid points for {type(self).__name__}:", _faults_of(columns))
         points, measured = np.stack(columns[:3], axis=1), columns[3]
-        raise_faults(f"The {type(self).__name__} cannot be fitted:", self._faults(points))
+        raise_faults(f"Invalid points for {type(self).__name__}:", self._faults(points))
         self._points, self._accuracy, self._draws = points, measured, {}
         self._coefficients = self._solved(points, measured, None)
         return self
 
     def faults(self, d: Values, w: Values, r: Values) -> list[str]:
-        """Returns why the model could not be fitted to networks, whatever their accuracies: before any is trained.
+        """Returns the faults of networks as points to fit, whatever their accuracies: before any is trained.
 
         Args:
             d: Depths of the networks, fractions in (0, 1], shape `(n,)`.
@@ -92,16 +91,17 @@ class Surface:
 
     def residuals(self) -> np.ndarray:
         """Returns `measured − predicted` at the points it was fitted on, shape `(n,)`."""
-        return self._accuracy - self._value(self._fitted(), self._points)
+        predicted = self._value(self._fitted(), self._points)
+        return self._accuracy - predicted
 
     def interval(
         self, d: Values, w: Values, r: Values, *, level: float = 0.9, draws: int = 200, seed: int = 0
     ) -> tuple[np.ndarray | float, np.ndarray | float]:
-        """Returns lower and upper ends between which a repeated fit would predict, by bootstrap of the residuals.
+        """Returns the lower and upper ends of the predictions of repeated fits, by bootstrap of the residuals.
 
-        Residuals are scaled by `sqrt(n / (n − p))`, p being the number of free parameters; where n ≤ p the fit goes
-        through all points and the interval says nothing. It says what noise of the measured points does to the
-        prediction; it does not know by how much the true surface is of another kind.
+        Residuals are scaled by `sqrt(n / (n − p))`, where p is the number of free parameters; if n ≤ p the fit meets
+        all points and the interval is empty of information. It covers noise of the measured points only, not that the
+        true surface has another form.
 
         Args:
             d: Depths.
@@ -109,14 +109,14 @@ class Surface:
             r: Resolutions.
             level: Probability that the interval covers. Defaults to 0.9.
             draws: Number of fits. Defaults to 200.
-            seed: Of the draws. Defaults to 0.
+            seed: Seed of the draws. Defaults to 0.
 
         Raises:
             PruneError: An argument is out of range, or the model has not been fitted.
         """
         faults = [*whole_number_faults(1, draws=draws), *whole_number_faults(0, seed=seed)]
         faults += interval_faults("(0, 1)", "a probability", level=level)
-        raise_faults("There is no such interval:", faults)
+        raise_faults("Invalid arguments for interval:", faults)
         shape, points = _stacked(d, w, r)
         fits = self._redrawn(draws, seed)
         values = np.array([self._value(coefficients, points) for coefficients in fits])
@@ -136,14 +136,14 @@ class Surface:
         `max F(d, w, r)  subject to  C(d, w, r) = T,  lower ≤ (d, w, r) ≤ 1`
 
         Args:
-            cost: T, the fraction of the dense network's cost that stays. Defaults to 0.5.
-            lower: Least d, w and r. Defaults to `(T, √T, √T)`, where each alone would meet `d·w²·r² = T`.
-            constraint: What a network costs: `Volume()`, which is d·w²·r²; a function of d, w and r that returns the
-                fraction of the dense cost and grows with each; or `Buildable(…)`, the list of the networks that can
-                be built. Defaults to `Volume()`.
+            cost: T, the fraction of the dense network's cost that is kept. Defaults to 0.5.
+            lower: Least d, w and r. Defaults to `(T, √T, √T)`, each of which alone meets `d·w²·r² = T`.
+            constraint: The cost of a network: `Volume()`, which is d·w²·r²; a function of d, w and r that returns the
+                fraction of the dense cost and increases with each; or `Buildable(…)`, the list of the networks that
+                can be built. Defaults to `Volume()`.
 
         Returns:
-            `(d, w, r)`, which also knows its `kkt` residual and `multiplier`.
+            `(d, w, r)`, with its `kkt` residual and `multiplier`.
 
         Raises:
             PruneError: T is no fraction, or cannot be reached within the bounds.
@@ -152,20 +152,21 @@ class Surface:
             Wang et al., Accelerate CNNs from Three Dimensions, ICML 2021, Eq. 3 and 8.
         """
         value = partial(self._value, self._fitted())
-        raise_faults("There is no best point:", fraction_faults(cost=cost))
+        raise_faults("Invalid arguments for optimum:", fraction_faults(cost=cost))
         (bounds,) = _numbers(lower=[cost, cost**0.5, cost**0.5] if lower is None else lower)
         if bounds.shape != (3,) or not ((bounds > 0) & (bounds <= 1)).all():
             raise PruneError(f"Expected lower to hold three fractions in (0, 1]. Received: lower={lower!r}.")
         return constrained(constraint).maximise(value, float(cost), bounds)
 
     def _redrawn(self, draws: int, seed: int) -> list[Any]:
+        start = self._fitted()
         if (draws, seed) not in self._draws:
             generator, residuals = np.random.default_rng(seed), self.residuals()
             number = len(residuals)
             scale = np.sqrt(number / (number - self.free)) if number > self.free else 1.0
             fitted = self._accuracy - residuals
             self._draws[draws, seed] = [
-                self._solved(self._points, fitted + scale * generator.choice(residuals, number), self._coefficients)
+                self._solved(self._points, fitted + scale * generator.choice(residuals, number), start)
                 for _ in range(draws)
             ]
         return self._draws[draws, seed]
@@ -186,7 +187,7 @@ def _numbers(**columns: Values) -> list[np.ndarray]:
             arrays.append(np.asarray(values, float))
         except (TypeError, ValueError):
             faults.append(f"Expected {name} to hold numbers. Received: {name}={values!r}.")
-    raise_faults("These are no numbers:", faults)
+    raise_faults("Invalid arguments:", faults)
     return arrays
 
 
@@ -209,6 +210,6 @@ def _faults_of(columns: list[np.ndarray]) -> list[str]:
         faults.append(f"Expected finite accuracies. Received: {accuracy[~np.isfinite(accuracy)][0]}.")
     elif len(accuracy) > 1 and np.ptp(accuracy) == 0:
         faults.append(
-            f"Expected accuracies that differ. Received: {accuracy[0]} everywhere, from which nothing can be learnt."
+            f"Expected accuracies that differ. Received: {accuracy[0]} everywhere, which determines no surface."
         )
     return faults

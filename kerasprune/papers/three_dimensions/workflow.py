@@ -1,4 +1,4 @@
-"""Prunes depth, width and resolution together, each by as much as a fitted model says."""
+"""Prunes depth, width and resolution together, in the proportions that a fitted accuracy model finds best."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ from kerasprune.papers.three_dimensions.depth_width_resolution import (
     depth_plan,
     steps,
 )
-from kerasprune.papers.three_dimensions.finished_points import finished
-from kerasprune.papers.three_dimensions.rounds import built_point
+from kerasprune.papers.three_dimensions.rounds import built_point, finished
 from kerasprune.papers.three_dimensions.rounds import rounds as shrink
 from kerasprune.plans import Plan
 from kerasprune.populations.store import Store, TrainAndJudge, checksum
@@ -36,20 +35,20 @@ from kerasprune.search import MAP, Buildable, Constraint, Surface, Volume
 from kerasprune.surgery.rebuild import rebuild
 
 CONSTRAINTS = ("macs", "volume")
-"""What a network is held to: its multiply–adds, or the volume d·w²·r²."""
+"""The cost of a network: its multiply–adds, or the volume d·w²·r²."""
 USUAL = Judges()
 
 
 @dataclass(frozen=True)
 class ThreeDimensions:
-    """What came out.
+    """The result of `three_dimensions`.
 
     Args:
         points: The dense network, then the networks of Algorithm 1: depth, width, resolution, round by round.
-        surface: The model of accuracy fitted to them.
-        optimum: The depth, width and resolution that it chose.
+        surface: The accuracy model fitted to them.
+        optimum: The depth, width and resolution that it predicts to be best.
         importance: Score of every droppable block of the dense network.
-        chosen: The network that was built accordingly, trained and measured.
+        chosen: The network of these dimensions, trained and measured.
     """
 
     points: tuple[Point, ...]
@@ -65,17 +64,17 @@ class ThreeDimensions:
 
     @property
     def plan(self) -> Plan:
-        """The plan that leads from the dense model to it."""
+        """The plan from the dense model to it."""
         return self.chosen.plan
 
     @property
     def frr(self) -> float:
-        """Fraction of the multiply–adds that went, Frr of the paper's Eq. 9."""
+        """Fraction of the multiply–adds removed, Frr of the paper's Eq. 9."""
         return 1 - shares_of(self.chosen, self.points[0])["macs"]
 
     @property
     def prr(self) -> float:
-        """Fraction of the parameters that went, Prr of the paper's Eq. 9."""
+        """Fraction of the parameters removed, Prr of the paper's Eq. 9."""
         return 1 - shares_of(self.chosen, self.points[0])["params"]
 
 
@@ -101,29 +100,29 @@ def three_dimensions(
     """Prunes depth, width and resolution together.
 
     Algorithm 1 collects points `(d, w, r, accuracy)`: the dense network, and along each dimension alone `rounds`
-    networks, down to `d = T`, `w = √T`, `r = √T`. A model of accuracy is fitted to them, and where it is highest at the
-    cost T, the dense network is pruned: blocks by their discrimination, channels inside every group by |γ|, inputs by
+    networks, down to `d = T`, `w = √T`, `r = √T`. An accuracy model is fitted to them. The dense network is pruned to
+    the model's maximum at the cost T: blocks by their discrimination, channels inside every group by |γ|, inputs by
     resizing; then it is trained.
 
     Args:
         model: The trained dense model, with free input sides; it is left untouched.
         fit: Trains a model: `fit(model, resolution=…, epochs=…, seed=…) -> accuracy`; see
             `kerasprune.populations.store.TrainAndJudge`.
-        macs: T, fraction of the multiply–adds that stays. Defaults to 0.5.
-        data: Batches of `(inputs, labels)` at the dense model's resolution for criteria that look at data.
+        macs: T, fraction of the multiply–adds that is kept. Defaults to 0.5.
+        data: Batches of `(inputs, labels)` at the dense model's resolution for criteria that use data.
         resolution: Side of the dense model's inputs, in pixels. Defaults to the model's own.
         epochs_per_round: Epochs of training of every point. Defaults to 40, as in the paper on CIFAR-10.
-        epochs: Epochs of training in the end. Defaults to 80.
+        epochs: Epochs of the final training. Defaults to 80.
         rounds: Points along each dimension. Defaults to 4.
-        min_macs: The T that the points go down to, if one collection is to serve several budgets. Defaults to `macs`.
-        constraint: What the budget counts: `"macs"`, those of the networks that can be built; `"volume"`, d·w²·r²; or
-            any constraint of `kerasprune.search`. Defaults to `"macs"`.
-        surface: Model of accuracy. Defaults to `MAP(rank=1, degree=3)`.
+        min_macs: The T that the points extend to, if one collection is to serve several budgets. Defaults to `macs`.
+        constraint: The cost: `"macs"`, those of the networks that can be built; `"volume"`, d·w²·r²; or any constraint
+            of `kerasprune.search`. Defaults to `"macs"`.
+        surface: The accuracy model. Defaults to `MAP(rank=1, degree=3)`.
         blocks: Criterion of blocks. Defaults to `"discrimination"`.
         channels: Criterion of channels, compared inside each group. Defaults to `"bn_scale"`.
-        seed: Handed to `fit` and to the criteria. Defaults to 0.
-        folder: Where finished points are kept. A job that was killed and is started anew takes them up: none is lost,
-            none is trained twice. Defaults to `None`: nothing is written.
+        seed: Seed for `fit` and the criteria. Defaults to 0.
+        folder: A folder for finished points, from which a killed job resumes without training any twice. Defaults to
+            `None`: nothing is written.
 
     Returns:
         The points, the surface, the optimum and the slim model.
@@ -144,9 +143,9 @@ def three_dimensions(
     """
     low = macs if min_macs is None else min_macs
     surface = MAP() if surface is None else surface
-    raise_faults("Pruning along three dimensions cannot begin:", fraction_faults(macs=macs, min_macs=low))
+    raise_faults("Invalid arguments for three_dimensions:", fraction_faults(macs=macs, min_macs=low))
     check_rounds("depth", low, rounds, epochs_per_round)
-    raise_faults("Pruning along three dimensions cannot begin:", _faults(macs, low, epochs, constraint, surface))
+    raise_faults("Invalid arguments for three_dimensions:", _faults(macs, low, epochs, constraint, surface))
     extent = check_extent(model, resolution, low)
     check_points(extent, low, rounds, surface)
     judges = Judges(blocks, channels, data, seed)
@@ -166,12 +165,8 @@ def three_dimensions(
     name = constraint if isinstance(constraint, str) else type(constraint).__name__
     settings = {"weights": checksum(model), "optimum": list(optimum), "epochs": epochs, "seed": seed}
     store = Store(folder, f"chosen-{name}-{macs}", settings | judges.described(DIMENSIONS))
-
-    def train() -> Point:
-        plan = plan_at(model, extent, optimum, importance, judges)
-        return built_point(model, plan, extent, fit, epochs, seed)
-
-    return ThreeDimensions(tuple(points), fitted, optimum, importance, finished(store, 1, train))
+    chosen = finished_at(store, model, fit, extent, optimum, importance, judges, epochs)
+    return ThreeDimensions(tuple(points), fitted, optimum, importance, chosen)
 
 
 def collect(
@@ -189,13 +184,13 @@ def collect(
 
     Args:
         model: The trained dense model.
-        fit: Trains a model; with `epochs=0` it only takes the accuracy.
-        low: T: the points go down to `d = T`, `w = √T`, `r = √T`.
-        judges: Who says what is kept.
+        fit: Trains a model; with `epochs=0` it only measures the accuracy.
+        low: T: the points extend to `d = T`, `w = √T`, `r = √T`.
+        judges: The criteria of blocks and channels.
         rounds: Points along each dimension.
         epochs_per_round: Epochs of training of every point.
         resolution: Side of the dense model's inputs.
-        folder: Where finished points are kept.
+        folder: A folder for finished points.
     """
     extent = Extent.of(model, resolution)
     settings = {"weights": checksum(model), "side": extent.side, "seed": judges.seed}
@@ -210,6 +205,25 @@ def collect(
     return points
 
 
+def finished_at(
+    store: Store,
+    model: keras.Model,
+    fit: TrainAndJudge,
+    extent: Extent,
+    target: tuple[float, float, float],
+    importance: dict[str, float],
+    judges: Judges,
+    epochs: int,
+) -> Point:
+    """Returns the trained network of a target, from the store if it is finished; arguments as for `plan_at`."""
+
+    def train() -> Point:
+        plan = plan_at(model, extent, target, importance, judges)
+        return built_point(model, plan, extent, fit, epochs, judges.seed)
+
+    return finished(store, 1, train)
+
+
 def plan_at(
     model: keras.Model,
     extent: Extent,
@@ -219,17 +233,17 @@ def plan_at(
 ) -> Plan:
     """Returns the plan of a depth, a width and a resolution.
 
-    Blocks and channels are chosen on the dense model together: of the blocks those of least importance go, then, as
-    judged by the layers that are left, of every group the same fraction of channels. So it does not matter in which
-    order the plan is carried out (but in plain networks, where a block can only be dropped while what goes in and what
-    comes out have the same channels).
+    Blocks and channels are chosen on the dense model together: the blocks of least importance are removed, then the
+    same fraction of channels of every group, by the scores of the layers that are left. The order in which the plan is
+    carried out therefore does not matter (except in plain networks, where a block can only be dropped while its inputs
+    and outputs have the same channels).
 
     Args:
         model: The dense model.
         extent: Its extent.
         target: Fractions `(d, w, r)`; the nearest that can be built are taken.
         importance: Score of every droppable block.
-        judges: Who says which channels are kept. Defaults to `Judges()`.
+        judges: The criterion of channels. Defaults to `Judges()`.
     """
     d, w, r = target
     depth = depth_plan(model, extent, d, importance)
@@ -241,12 +255,12 @@ def plan_at(
 
 
 def _alone(cost: float) -> tuple[float, float, float]:
-    """Returns the depth, width and resolution each of which alone has a cost d · w² · r²."""
+    """Returns the depth, width and resolution each of which alone has the cost d · w² · r²."""
     return cost, cost**0.5, cost**0.5
 
 
 def _faults(macs: float, low: float, epochs: int, constraint: str | Constraint, surface: Surface) -> list[str]:
-    """Returns what is wrong with the arguments of `three_dimensions`."""
+    """Returns the faults of the arguments of `three_dimensions`."""
     faults = whole_number_faults(0, epochs=epochs)
     if low > macs:
         faults.append(f"Expected min_macs ≤ macs, so that the points reach the budget. Received: {low} > {macs}.")
@@ -265,7 +279,7 @@ def check_extent(model: keras.Model, resolution: int | None, low: float) -> Exte
     Args:
         model: The dense model.
         resolution: Side of its inputs, in pixels; `None`: its own.
-        low: The T that is to be reached.
+        low: The T to be reached.
 
     Raises:
         PruneError: Its input side is fixed, or it has no blocks that can be dropped.
@@ -283,22 +297,22 @@ def check_points(extent: Extent, low: float, rounds: int, surface: Surface) -> N
         extent: Of the dense model.
         low: The T that the points go down to.
         rounds: Points along each dimension.
-        surface: What is to be fitted to them.
+        surface: The accuracy model to be fitted to them.
 
     Raises:
-        PruneError: At T every block would go, or the surface needs more points, or more different ones.
+        PruneError: At T no block would be left, or the surface needs more points, or more different ones.
     """
     if not extent.blocks_at(low):
         raise PruneError(
-            f"Expected macs, and min_macs, at which blocks stay. Received: {low}, at which all {extent.blocks} would "
-            f"go. Ask for more than {0.5 / extent.blocks:.3g}."
+            f"Expected macs, and min_macs, at which blocks are left. Received: {low}, at which all {extent.blocks} "
+            f"would be removed. Choose more than {0.5 / extent.blocks:.3g}."
         )
     points = [extent.built_at()]
     for name, least in zip("dwr", _alone(low), strict=True):
         points += [extent.built_at(**{name: fraction}) for fraction in steps(least, rounds)]
     raise_faults(
-        f"The surface cannot be fitted to what rounds={rounds} down to T = {low} would build: "
-        f"{extent.droppable} of {extent.blocks} blocks can be dropped. Raise rounds=, lower min_macs=, or give a "
+        f"The surface cannot be fitted to the points of rounds={rounds} down to T = {low}: "
+        f"{extent.droppable} of {extent.blocks} blocks can be dropped. Raise rounds=, lower min_macs=, or pass a "
         "surface that needs fewer points, e.g. surface=kp.search.MAP(degree=2):",
         surface.faults(*zip(*points, strict=True)),
     )
