@@ -192,6 +192,7 @@ def linear(keep: float, begin: str | int = 0, end: str | int = "10ep", start: fl
 
 def constant(keep: float, begin: str | int = 0) -> Steps:
     """Returns the schedule that keeps `keep` from `begin` on."""
+    raise_faults("Invalid arguments for constant:", fraction_faults(keep=keep))
     return Steps((Moment.read(begin),), (keep,))
 
 
@@ -289,7 +290,14 @@ def PolynomialDecay(  # noqa: N802  as tensorflow-model-optimization calls it
     faults = _sparsity_faults(initial_sparsity=initial_sparsity, final_sparsity=final_sparsity)
     faults += whole_number_faults(0, begin_step=begin_step, end_step=end_step)
     faults += whole_number_faults(1, frequency=frequency)
-    raise_faults("Invalid arguments for the schedule:", faults)
+    if not faults and final_sparsity < initial_sparsity:
+        faults.append(
+            f"Expected final_sparsity ≥ initial_sparsity. Received: initial_sparsity={initial_sparsity}, "
+            f"final_sparsity={final_sparsity}: nothing comes back."
+        )
+    if not faults and end_step <= begin_step:
+        faults.append(f"Expected begin_step < end_step. Received: begin_step={begin_step}, end_step={end_step}.")
+    raise_faults("Invalid arguments for PolynomialDecay:", faults)
     begin, end = Moment(iterations=begin_step), Moment(iterations=end_step)
     return Ramp(_kept(final_sparsity), begin, end, power, start=_kept(initial_sparsity), every=frequency)
 
@@ -318,7 +326,7 @@ def ConstantSparsity(  # noqa: N802  as tensorflow-model-optimization calls it
     """
     faults = _sparsity_faults(target_sparsity=target_sparsity) + whole_number_faults(0, begin_step=begin_step)
     faults += whole_number_faults(-1, end_step=end_step) + whole_number_faults(1, frequency=frequency)
-    raise_faults("Invalid arguments for the schedule:", faults)
+    raise_faults("Invalid arguments for ConstantSparsity:", faults)
     return constant(_kept(target_sparsity), begin=begin_step)
 
 

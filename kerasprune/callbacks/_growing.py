@@ -330,8 +330,8 @@ def _changed(papers: Growth, arguments: Mapping[str, Any]) -> Growth:
 
 def keep_faults(keep: Any) -> list[str]:
     """Returns the faults of a fraction kept, or of a dict of fractions."""
-    values = keep.values() if isinstance(keep, Mapping) else [keep]
-    return [fault for value in values for fault in fraction_faults(keep=value)]
+    named = {f"keep[{name!r}]": value for name, value in keep.items()} if isinstance(keep, Mapping) else {"keep": keep}
+    return fraction_faults(**named)
 
 
 OLD = {name: f"schedule.{name}" for name in ("every", "ceiling", "settle", "stop")}
