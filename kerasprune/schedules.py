@@ -1,8 +1,8 @@
-"""Schedules: from a training step to the fraction that is kept, or to the strength of a penalty that grows.
+"""Schedules: from a training step to the fraction kept, or to the strength of a growing penalty.
 
-A schedule is called with a step (a number or a tensor) and returns a fraction; all are numerics of `keras.ops`, so they
+A schedule is called with a step (a number or a tensor) and returns a fraction; all compute with `keras.ops`, so they
 can run inside the compiled step. Points in training are written `"500it"` (steps) or `"10ep"` (epochs).
-`LinearGrowth`, `TwoSlopeGrowth` and `GeometricGrowth` say how the penalties of GReg and IncReg grow.
+`LinearGrowth`, `TwoSlopeGrowth` and `GeometricGrowth` are the laws of growth of the penalties of GReg and IncReg.
 """
 
 from __future__ import annotations
@@ -90,12 +90,12 @@ class Ramp:
 
     Args:
         keep: Fraction kept at the end.
-        begin: Moment where it starts. Defaults to the beginning.
-        end: Moment where `keep` is reached.
+        begin: Moment at which it starts.
+        end: Moment at which `keep` is reached.
         power: 3 for the cubic schedule, 1 for the linear one.
-        steps_per_epoch: Needed where a point counts epochs; callbacks fill it in.
+        steps_per_epoch: Needed if a point counts epochs; set by callbacks.
         start: Fraction kept at the beginning. Defaults to 1.
-        every: Steps between two renewals, where the schedule says so itself. Defaults to `None`: the callback does.
+        every: Steps between two renewals. Defaults to `None`: as set by the callback.
     """
 
     keep: float
@@ -110,7 +110,7 @@ class Ramp:
         faults = fraction_faults(keep=self.keep, start=self.start)
         if not faults and self.start < self.keep:
             faults = [f"Expected start ≥ keep. Received: start={self.start}, keep={self.keep}: nothing comes back."]
-        raise_faults("There is no such schedule:", faults)
+        raise_faults("Invalid arguments for the schedule:", faults)
         _check_order((self.begin, self.end), self.steps_per_epoch)
 
     def at(self, steps_per_epoch: int) -> Ramp:
@@ -118,7 +118,7 @@ class Ramp:
         return replace(self, steps_per_epoch=steps_per_epoch)
 
     def moments(self, every: int) -> list[int]:
-        """Returns the steps at which to look: `begin, begin + every, …` and `end`."""
+        """Returns the steps of the renewals: `begin, begin + every, …` and `end`."""
         begin, end = (_steps(point, self.steps_per_epoch) for point in (self.begin, self.end))
         return [*range(begin, end, every), end]
 
@@ -130,7 +130,7 @@ class Ramp:
 
 @dataclass(frozen=True)
 class Steps:
-    """Piecewise constant: `fractions[i]` from `points[i]` on, everything before the first point."""
+    """Piecewise constant: `fractions[i]` from `points[i]` on, 1 before the first point."""
 
     points: tuple[Moment, ...]
     fractions: tuple[float, ...]
@@ -143,7 +143,7 @@ class Steps:
                 f"{len(self.fractions)} fractions."
             )
         named = {f"fractions[{index}]": value for index, value in enumerate(self.fractions)}
-        raise_faults("There is no such schedule:", fraction_faults(**named))
+        raise_faults("Invalid arguments for the schedule:", fraction_faults(**named))
         _check_order(self.points, self.steps_per_epoch)
 
     def at(self, steps_per_epoch: int) -> Steps:
@@ -168,9 +168,9 @@ def cubic(keep: float, begin: str | int = 0, end: str | int = "10ep", start: flo
 
     Args:
         keep: Fraction kept at the end.
-        begin: Moment where it starts, e.g. `"0it"`. Defaults to the beginning.
-        end: Moment where `keep` is reached, e.g. `"10ep"`. Defaults to `"10ep"`.
-        start: Fraction kept at `begin`, before which everything is. Defaults to 1.
+        begin: Moment at which it starts, e.g. `"0it"`. Defaults to the beginning.
+        end: Moment at which `keep` is reached, e.g. `"10ep"`. Defaults to `"10ep"`.
+        start: Fraction kept at `begin`; everything is kept before. Defaults to 1.
 
     Returns:
         The schedule.
@@ -192,6 +192,7 @@ def linear(keep: float, begin: str | int = 0, end: str | int = "10ep", start: fl
 
 def constant(keep: float, begin: str | int = 0) -> Steps:
     """Returns the schedule that keeps `keep` from `begin` on."""
+    raise_faults("Invalid arguments for constant:", fraction_faults(keep=keep))
     return Steps((Moment.read(begin),), (keep,))
 
 
@@ -206,9 +207,9 @@ def steps(points: Sequence[str | int], fractions: Sequence[float]) -> Steps:
 
 
 def get(identifier: Any) -> Schedule:
-    """Returns a schedule for a `{"name": "cubic", "keep": 0.1, …}` dict, or a function of a step as it is.
+    """Returns a schedule for a `{"name": "cubic", "keep": 0.1, …}` dict, or a function of a step unchanged.
 
-    Pruning schedules of tensorflow-model-optimization are taken over: their sparsities become fractions kept.
+    Pruning schedules of tensorflow-model-optimization are converted: their sparsities become fractions kept.
 
     Raises:
         PruneError: It is none of these.
@@ -225,13 +226,12 @@ def get(identifier: Any) -> Schedule:
 
 
 def from_tfmot(config: Mapping[str, Any]) -> Ramp | Steps:
-    """Returns the schedule that a pruning schedule of tensorflow-model-optimization describes.
+    """Returns the schedule for the config of a pruning schedule of tensorflow-model-optimization.
 
-    Importing that package makes Keras 2 the Keras of the whole process; its configuration is plain data, and needs no
-    import.
+    That package, which makes Keras 2 the Keras of the whole process, is not imported.
 
     Args:
-        config: What `schedule.get_config()` returns: `{"class_name": …, "config": {…}}`.
+        config: The result of `schedule.get_config()`: `{"class_name": …, "config": {…}}`.
 
     Raises:
         PruneError: The class is not `ConstantSparsity` or `PolynomialDecay`, or an argument is out of range.
@@ -261,8 +261,8 @@ def PolynomialDecay(  # noqa: N802  as tensorflow-model-optimization calls it
 
     `kept(t) = 1 − [s_f + (s_i − s_f)(1 − (t − begin)/(end − begin))^power]`
 
-    Here, and in `ConstantSparsity`, fractions are sparsities, as that package counts; what is returned counts what is
-    kept, as everything else here does.
+    Here, and in `ConstantSparsity`, arguments are sparsities, as in that package; the returned schedule counts
+    fractions kept.
 
     Args:
         initial_sparsity: s_i, fraction *removed* at `begin_step`, in [0, 1).
@@ -290,7 +290,14 @@ def PolynomialDecay(  # noqa: N802  as tensorflow-model-optimization calls it
     faults = _sparsity_faults(initial_sparsity=initial_sparsity, final_sparsity=final_sparsity)
     faults += whole_number_faults(0, begin_step=begin_step, end_step=end_step)
     faults += whole_number_faults(1, frequency=frequency)
-    raise_faults("There is no such schedule:", faults)
+    if not faults and final_sparsity < initial_sparsity:
+        faults.append(
+            f"Expected final_sparsity ≥ initial_sparsity. Received: initial_sparsity={initial_sparsity}, "
+            f"final_sparsity={final_sparsity}: nothing comes back."
+        )
+    if not faults and end_step <= begin_step:
+        faults.append(f"Expected begin_step < end_step. Received: begin_step={begin_step}, end_step={end_step}.")
+    raise_faults("Invalid arguments for PolynomialDecay:", faults)
     begin, end = Moment(iterations=begin_step), Moment(iterations=end_step)
     return Ramp(_kept(final_sparsity), begin, end, power, start=_kept(initial_sparsity), every=frequency)
 
@@ -303,9 +310,9 @@ def ConstantSparsity(  # noqa: N802  as tensorflow-model-optimization calls it
     Args:
         target_sparsity: Fraction *removed* from `begin_step` on, in [0, 1).
         begin_step: Step at which it is removed.
-        end_step: There, the last step at which masks are renewed. Here what is removed stays removed, so nothing
-            depends on it. Defaults to −1: the end of training.
-        frequency: There, steps between two renewals; likewise. Defaults to 100.
+        end_step: In that package the last step at which masks are renewed; without effect here, where removal is
+            final. Defaults to −1: the end of training.
+        frequency: In that package steps between two renewals; likewise. Defaults to 100.
 
     Returns:
         The schedule.
@@ -319,7 +326,7 @@ def ConstantSparsity(  # noqa: N802  as tensorflow-model-optimization calls it
     """
     faults = _sparsity_faults(target_sparsity=target_sparsity) + whole_number_faults(0, begin_step=begin_step)
     faults += whole_number_faults(-1, end_step=end_step) + whole_number_faults(1, frequency=frequency)
-    raise_faults("There is no such schedule:", faults)
+    raise_faults("Invalid arguments for ConstantSparsity:", faults)
     return constant(_kept(target_sparsity), begin=begin_step)
 
 
@@ -341,8 +348,8 @@ def updates(schedule: Schedule, every: int, steps_per_epoch: int | None, total: 
     Args:
         schedule: From a step to the fraction kept.
         every: Steps between two renewals.
-        steps_per_epoch: Updates of the weights in an epoch, or `None` where that is not known.
-        total: Updates of the weights in the whole fit, or `None`; needed for functions without an end of their own.
+        steps_per_epoch: Updates of the weights in an epoch, or `None` if unknown.
+        total: Updates of the weights in the whole fit, or `None` if unknown; needed for plain functions.
 
     Raises:
         PruneError: The length of the fit is needed and not known, or the fraction kept grows or leaves (0, 1].
@@ -357,7 +364,7 @@ def updates(schedule: Schedule, every: int, steps_per_epoch: int | None, total: 
         )
     else:
         bound, moments = schedule, list(range(0, total + 1, every))
-    # float32 has 7 digits; what was meant as 0.7 must not become 0.69999999, which rounds to one weight less.
+    # float32 has 7 digits; 0.7 must not become 0.69999999, which rounds to one weight less.
     keep = [round(float(np.asarray(bound(step))), 7) for step in moments]
     bad = [k for k in keep if not 0 < k <= 1]
     if bad or any(after > before for before, after in pairwise([1.0, *keep])):
@@ -374,7 +381,7 @@ def _kept(sparsity: float) -> float:
 
 
 def _check_order(points: Sequence[Moment], steps_per_epoch: int | None) -> None:
-    """Checks that points come one after the other, as far as that is known without the length of an epoch."""
+    """Checks that points ascend, as far as that is known without the length of an epoch."""
     for before, after in pairwise(points):
         if steps_per_epoch is None:
             ordered = before.epochs < after.epochs or before.iterations < after.iterations

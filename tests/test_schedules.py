@@ -151,7 +151,7 @@ def test_a_ramp_from_somewhere():
         ((0.0, 1.0, 0, 10), "final_sparsity to be a sparsity, the fraction removed"),
         ((-0.1, 0.5, 0, 10), "initial_sparsity"),
         ((0.0, 0.5, "1ep", 10), "begin_step to be a whole number"),
-        ((0.0, 0.5, 10, 10), "one after the other"),
+        ((0.0, 0.5, 10, 10), "begin_step < end_step"),
         ((0.9, 0.5, 0, 10), "nothing comes back"),
         ((0.0, 0.5, 0, 10, 3, 0), "frequency"),
     ],
@@ -178,3 +178,18 @@ def test_a_pattern_needs_no_schedule():
     assert found.schedule == constant(0.75) and found.selection.scope.keep == 3
     with pytest.raises(kp.PruneError, match="only a pattern"):
         GradualMagnitude()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PolynomialDecay(0.8, 0.5, 0, 10), "Received: initial_sparsity=0.8, final_sparsity=0.5"),
+        (lambda: PolynomialDecay(0.0, 0.5, 10, 5), "Received: begin_step=10, end_step=5"),
+        (lambda: ConstantSparsity(1.0, 0), "Received: target_sparsity=1.0"),
+        (lambda: constant(2.0), "Received: keep=2.0"),
+        (lambda: kp.callbacks.GReg1(keep={"a": 0.0}), r"Received: keep\['a'\]=0.0"),
+    ],
+)
+def test_faults_name_the_arguments_of_the_caller(make, message):
+    with pytest.raises(kp.PruneError, match=message):
+        make()

@@ -1,1 +1,1 @@
-"""How a training step is changed, and changed back: the base of callbacks, sessions, masks, constraints, clocks."""
+"""Changes to a training step that are undone after `fit`: the base of callbacks, sessions, masks and constraints."""

@@ -10,20 +10,14 @@ _LONGEST = 90
 
 
 def written(thing: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    """Returns `Class(argument=value, …)`: the arguments that were given, long ones cut.
-
-    Args:
-        thing: The object.
-        args: The arguments that it was made with by place.
-        kwargs: Those by name.
-    """
+    """Returns `Class(argument=value, …)` for the arguments that an object was made with, long ones cut."""
     parameters = [name for name in inspect.signature(type(thing).__init__).parameters if name != "self"]
     given = {**dict(zip(parameters, args, strict=False)), **kwargs}
     return f"{type(thing).__name__}({', '.join(f'{name}={short(value)}' for name, value in given.items())})"
 
 
 def short(value: Any) -> str:
-    """Returns a value in a few words: numbers and names as they are, long things by kind and size."""
+    """Returns a short `repr`: numbers and names as they are, long values by class and size."""
     text = value.__name__ if inspect.isroutine(value) or inspect.isclass(value) else repr(value)
     if len(text) <= _LONGEST and "\n" not in text and " at 0x" not in text:
         return text

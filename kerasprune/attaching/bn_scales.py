@@ -1,4 +1,4 @@
-"""The BatchNorm scales of everything in a model that may go, found through its graph."""
+"""The BatchNorm scales of all prunable channels of a model, found through its graph."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ScaleVariable:
     Args:
         name: Path of the variable.
         variable: The variable, of shape `(channels,)`.
-        channels: `{group name: index in the group of the channel at each position}`; −1 = of another group.
+        channels: `{group name: index in the group of the channel at each position}`; −1: another group's.
     """
 
     name: str
@@ -38,11 +38,11 @@ class ScaleVariable:
 
     @property
     def inside(self) -> np.ndarray:
-        """For every position whether its channel may go."""
+        """Whether the channel at each position is prunable."""
         return np.any([channel >= 0 for channel in self.channels.values()], axis=0)
 
     def values(self) -> np.ndarray:
-        """Returns |γ| at the positions that may go."""
+        """Returns |γ| at the prunable positions."""
         return np.abs(self.numbers()[self.inside])
 
     def numbers(self) -> np.ndarray:
@@ -50,11 +50,11 @@ class ScaleVariable:
         return ops.convert_to_numpy(self.variable).astype("float64")
 
     def bounds(self, low: Any, high: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the least and the largest value of every position: none where the channel may not go."""
+        """Returns bounds for every position, infinite if its channel is not prunable."""
         return np.where(self.inside, low, -np.inf), np.where(self.inside, high, np.inf)
 
     def read(self, weight: Any) -> Any:
-        """Returns γ at the positions that may go, as a tensor; called inside the compiled step."""
+        """Returns γ at the prunable positions, as a tensor; called inside the compiled step."""
         inside = self.inside
         weight = ops.convert_to_tensor(weight)
         return weight if inside.all() else ops.take(weight, np.flatnonzero(inside))
@@ -67,7 +67,7 @@ class NetworkScales(Criterion):
     Args:
         graph: The model's graph, in which groups without scales are pinned.
         layers: The scales of each BatchNorm layer.
-        left: `{group name: why it stays whole}`.
+        left: `{group name: why it is kept whole}`.
     """
 
     graph: ChannelGraph
@@ -75,15 +75,15 @@ class NetworkScales(Criterion):
     left: Mapping[str, str] = field(default_factory=dict)
 
     def values(self) -> dict[str, np.ndarray]:
-        """Returns `{layer: |γ| at the positions that may go}`."""
+        """Returns `{layer: |γ| at the prunable positions}`."""
         return {scale.name: scale.values() for scale in self.layers}
 
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
-        """Returns the largest scale of every channel; a channel of which one scale matters matters."""
+        """Returns the largest scale of every channel."""
         return self._largest({scale.name: np.abs(scale.numbers()) for scale in self.layers})
 
     def above(self, thresholds: Mapping[str, float]) -> dict[str, np.ndarray]:
-        """Returns for every group which channels have a scale above the threshold of its layer."""
+        """Returns `{group name: whether each channel has a scale above the threshold of its layer}`."""
         over = {scale.name: np.abs(scale.numbers()) > thresholds[scale.name] for scale in self.layers}
         return {name: values > 0 for name, values in self._largest(over).items()}
 
@@ -99,18 +99,18 @@ class NetworkScales(Criterion):
 def find_scales(
     model: keras.Model, coupling: str = "tied", freeze: Sequence[str] = (), resolution: int | None = None
 ) -> NetworkScales:
-    """Finds the scales of all channels that may go.
+    """Finds the scales of all prunable channels.
 
-    Groups with a channel that no BatchNorm scales, or with frozen scales, stay whole, with a warning.
+    Groups with frozen scales, or with a channel that no BatchNorm scales, are kept whole, with a warning.
 
     Args:
         model: The model.
         coupling: As for `kp.trace`. Defaults to `"tied"`.
         freeze: As for `kp.trace`. Defaults to none.
-        resolution: Input side at which costs are counted, where the model's is free. Defaults to the model's own.
+        resolution: Input side at which costs are counted if the model's is free. Defaults to the model's own.
 
     Raises:
-        PruneError: No channel that may go has a scale that is trained.
+        PruneError: No prunable channel has a trained scale.
     """
     freeze = as_patterns(freeze)
     traced = partial(trace, model, coupling=coupling, unknown="freeze", resolution=resolution)
@@ -125,23 +125,13 @@ def find_scales(
 
 
 def normalised(graph: ChannelGraph, names: Iterable[str]) -> bool:
-    """Returns whether a BatchNorm scales channels of one of some groups: it undoes what shrinks them before it.
-
-    Args:
-        graph: The model's graph.
-        names: Names of groups.
-    """
+    """Returns whether a BatchNorm scales channels of the named groups, and so undoes a shrinking before it."""
     owners = (entry.owner for name in names for entry, _, _ in graph.scaled_by(name))
     return any(isinstance(owner, keras.layers.BatchNormalization) for owner in owners)
 
 
 def scale_fault(graph: ChannelGraph, name: str) -> str:
-    """Returns why a group has to stay whole; nothing where it can be decided by its scales.
-
-    Args:
-        graph: The model's graph.
-        name: Name of the group.
-    """
+    """Returns why a group cannot be pruned by its scales; empty if it can."""
     entries = graph.scaled_by(name)
     scaled = np.zeros(graph.groups[name].size, bool)
     for _, _, channel in entries:
@@ -152,7 +142,7 @@ def scale_fault(graph: ChannelGraph, name: str) -> str:
 
 
 def _layers(graph: ChannelGraph) -> tuple[ScaleVariable, ...]:
-    """Returns the scales layer by layer; where two layers share a path, the second has a number."""
+    """Returns the scales layer by layer; if two layers share a path, the second is numbered."""
     found: dict[int, tuple[Slice, dict[str, np.ndarray]]] = {}
     for name in graph.prunable:
         for entry, _, channel in graph.scaled_by(name):
@@ -180,14 +170,14 @@ def _nothing(graph: ChannelGraph, left: Mapping[str, str]) -> str:
         )
     return (
         f"Expected a model whose channels are scaled by BatchNorm. {received}, in which no BatchNormalization with "
-        "scale=True scales a channel that may go. Take kp.gated(model), which has scales, or a method that needs none: "
+        "scale=True scales a prunable channel. Take kp.gated(model), which has scales, or a method that needs none: "
         "kp.callbacks.GReg1, or kp.plan(model, 'l1')."
     )
 
 
 def _warn(graph: ChannelGraph, left: Mapping[str, str]) -> None:
     reasons = [f"group {name!r} stays whole: {reason}" for name, reason in left.items()]
-    reasons += [f"channels at the layer {unknown.name!r} stay: it has no rule" for unknown in graph.unknown]
+    reasons += [f"channels at the layer {unknown.name!r} are kept: it has no rule" for unknown in graph.unknown]
     if reasons:
         more = f"; … ({len(reasons)} in all)" if len(reasons) > 5 else ""
         warn("; ".join(reasons[:5]) + more)

@@ -1,4 +1,4 @@
-"""The base of every pruning callback: the author writes what acts, the base attaches, detaches, saves and restores."""
+"""The base of every pruning callback, which attaches, detaches, saves and restores what a method registers."""
 
 from __future__ import annotations
 
@@ -23,19 +23,18 @@ from kerasprune.sparsity.given import check_candidates
 class PruningCallback(keras.callbacks.Callback):
     """Base of the pruning callbacks.
 
-    A method writes `begin` and `end` in place of `on_train_begin` and `on_train_end`, and whatever other hooks of Keras
-    it needs. In `begin` it registers with `self.session` what acts inside the compiled step (`regularize`, `constrain`)
-    and what its state is (`variable`, `track`, `notes`); that is removed, saved by `Resume` and restored by the base.
+    A method overrides `begin` and `end` in place of `on_train_begin` and `on_train_end`, and any other hook of Keras.
+    In `begin` it registers with `self.session` what acts inside the compiled step (`regularize`, `constrain`) and its
+    state (`variable`, `track`, `notes`); the base removes both after the fit, and `Resume` saves the state.
 
-    Nothing is silent. What is known to keep it from acting is warned of at the beginning; `shortfalls` says, after
-    every epoch, what has not happened: a warning after the first, a `PruneError` at the end of the fit. What `gauges`
-    returns is added to the logs of every epoch, for the callbacks that stand behind it in the list.
+    Nothing fails silently. Known obstacles are warned of at the beginning; `shortfalls` reports after every epoch what
+    has not happened: a warning after the first, a `PruneError` at the end of the fit. `gauges` are added to the logs of
+    every epoch, for the later callbacks of the list.
 
-    A later fit of the same callback on the same model goes on where the last one ended: an unfinished schedule is
-    continued, a finished one holds what it has done, and says so; `callback.reset()` starts anew.
+    A later fit of the same callback on the same model continues the last one: an unfinished schedule is continued, a
+    finished one keeps its result, with a warning; `callback.reset()` starts anew.
 
-    Between two epochs a method is at rest: it acts at the end of a step or of an epoch, never at the beginning of an
-    epoch. Then the beginning of an epoch is a moment that `Resume` can save, wherever it stands in the list.
+    A method acts at the end of a step or of an epoch, never at the beginning of an epoch, where `Resume` saves.
 
     Args:
         strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
@@ -55,29 +54,29 @@ class PruningCallback(keras.callbacks.Callback):
     """
 
     takes: ClassVar[frozenset[str]] = frozenset()
-    """What a caller may decide for it: `"plan"` (what stays), `"keep"` (how much of every group), `"resolution"`."""
+    """The arguments that a caller may set: `"plan"`, `"keep"` (a fraction of every group), `"resolution"`."""
     pushes: str = "filter"
-    """Which weights of a channel it makes small: `"filter"` (that make it), `"channel"` (that read it) or `"scale"`."""
+    """The weights of a channel that it shrinks: `"filter"` (that make it), `"channel"` (that read it) or `"scale"`."""
     decides: ClassVar[bool] = False
-    """Whether it picks by what it finds after training, so that no plan may stand beside it."""
+    """Whether it picks after training, so that it takes no plan."""
     restores: ClassVar[bool] = False
-    """Whether it restores the state of the others together with the weights."""
+    """Whether it restores the state of the other callbacks together with the weights."""
     follows_weights: ClassVar[bool] = False
-    """Whether it can go on from weights and the optimizer's step alone, when another callback has restored those."""
+    """Whether it can resume from weights and the optimizer's step alone, restored by another callback."""
 
     continues: ClassVar[bool] = True
-    """Whether a later fit on the same model goes on where the last one ended."""
+    """Whether a later fit on the same model continues the last one."""
 
     strict: bool = True
     goes_on: bool = False
-    """Whether the present fit goes on where an earlier one of the same callback ended."""
+    """Whether the present fit continues an earlier one of the same callback."""
     session: Session | None = None
-    """What the callback owns in the present fit, or owned in the last one."""
+    """The state of the callback in the present fit, or in the last one."""
     held: Masks | None = None
     """The masks of a method that removes weights by masks."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Keeps the arguments, so that every callback can say its settings."""
+        """Keeps the arguments for the `repr`."""
         self = super().__new__(cls)
         self._arguments = args, kwargs
         self._diagnosis = Diagnosis(self)
@@ -97,27 +96,27 @@ class PruningCallback(keras.callbacks.Callback):
         status = self.status()
         return written(self, *self._arguments) + (f": {status}" if status else "")
 
-    # ---- what a method writes ---------------------------------------------------------------------------------
+    # ---- overridden by a method -------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Attaches what acts during training; the model is `self.model`."""
+        """Attaches penalties, constraints or masks to `self.model`."""
 
     def end(self) -> None:
-        """Notes the results; what was attached is removed afterwards."""
+        """Stores the results; the attached parts are removed afterwards."""
 
     def before_end(self) -> None:
-        """Called on every callback of the fit after the last epoch, before the first of them ends."""
+        """Hook: called on every callback of the fit after the last epoch, before the first of them ends."""
 
     def gauges(self) -> dict[str, float]:
-        """Returns numbers worth watching during `fit`, by name, e.g. the strength of a penalty."""
+        """Returns numbers to log during `fit`, by name, e.g. the strength of a penalty."""
         return {} if self.held is None else {"kept": self.kept}
 
     def shortfalls(self) -> list[str]:
-        """Returns what the method should have done by now and has not, each with its remedy; called after every epoch.
+        """Returns the ways in which the method has not acted so far, each with its remedy; called after every epoch.
 
-        Masks are measured against their schedule, penalties against the norms of what they push. Where it is too early
-        to tell there is nothing to say. What the step leaves out altogether (penalties, constraints, updates) is
-        looked at by the base. A method that overrides it adds to `super().shortfalls()`.
+        Masks are compared with their schedule, penalties with the norms of the weights they push; empty if it is too
+        early to tell. The base itself checks that the step has penalties, constraints and updates at all. An override
+        adds to `super().shortfalls()`.
         """
         if self.held is None or not self.session.attached("constraint") or self.held.holds():
             return []
@@ -137,28 +136,28 @@ class PruningCallback(keras.callbacks.Callback):
         return self.length is not None or type(self).finished is not PruningCallback.finished
 
     def resumed(self) -> None:
-        """Called in place of nothing where a fit goes on, when the state of the earlier one is back."""
+        """Hook: called after a continued fit has restored its state."""
         if self.held is not None:
             self.held.apply(self.model.optimizer)
 
     def status(self) -> str:
-        """Returns what its `repr` says beside its settings; empty where there is nothing."""
+        """Returns the second part of its `repr`, after the settings; empty if none."""
         return "" if self.held is None or self.session is None else f"{self.kept:.3g} kept"
 
     def hold(self, masks: Masks, within_step: Callable[[], None] | None = None) -> None:
         """Holds masks until the fit ends: removed weights are +0.0 after every step, so every saved file is sparse.
 
-        To be called in `begin`. At first nothing is removed; remove with `self.held.renew(keep)` or
+        To be called in `begin`. At first nothing is removed; remove with `self.held.renew(keep)`, or with
         `self.held.assign(...)` and `self.held.apply()`. After the last callback of the fit has ended the masks are
         applied once more, since others may restore weights, as `EarlyStopping(restore_best_weights=True)` does.
 
         Args:
             masks: The masks.
             within_step: Called inside the compiled step, after the update of the weights and before the masks are
-                applied. Defaults to `None`: nothing is.
+                applied. Defaults to `None`.
 
         Raises:
-            PruneError: There is no kernel that may lose weights.
+            PruneError: No kernel may lose weights.
         """
         check_candidates(masks.units, masks.frozen())
         masks.clear()
@@ -166,18 +165,18 @@ class PruningCallback(keras.callbacks.Callback):
         masks.attach(self.session, within_step)
         self.session.last_acts.append(masks.settle)
 
-    # ---- what a recipe asks -----------------------------------------------------------------------------------
+    # ---- used by recipes --------------------------------------------------------------------------------------
 
     def rehearse(self, model: keras.Model) -> Any:
-        """Checks, before any training, that the method can act on a model; raises `PruneError` where it cannot."""
+        """Checks, before any training, that the method can act on a model; raises `PruneError` if it cannot."""
 
     @property
     def length(self) -> int | None:
-        """Steps of the method's own schedule; `None` where it has none."""
+        """Steps of the method's own schedule; `None` if it has none."""
         return None
 
     def span(self, steps_per_epoch: int, steps: int) -> float | None:
-        """Returns how many epochs a learning-rate schedule should span; `None`: the whole fit.
+        """Returns the number of epochs that a learning-rate schedule should span; `None`: the whole fit.
 
         Args:
             steps_per_epoch: Batches in an epoch.
@@ -186,11 +185,11 @@ class PruningCallback(keras.callbacks.Callback):
         return None
 
     def compressed(self, steps: int) -> Self:
-        """Returns the same callback with its schedule squeezed into fewer steps; itself where it has none."""
+        """Returns the same callback with its schedule squeezed into fewer steps; itself if it has none."""
         return self
 
     def artifacts(self, folder: Path) -> list[Path]:
-        """Writes what is worth keeping of the fit into a folder, and returns the paths."""
+        """Writes results of the fit into a folder, and returns the paths."""
         return []
 
     # ---- results ----------------------------------------------------------------------------------------------
@@ -202,17 +201,17 @@ class PruningCallback(keras.callbacks.Callback):
 
     @property
     def plan(self) -> Plan:
-        """What to hand to `kp.rebuild` after `fit`."""
+        """The plan for `kp.rebuild`, after `fit`."""
         return self._masks("plan").plan()
 
     @property
     def masks(self) -> dict[str, np.ndarray]:
-        """`{variable path: boolean mask of the weights that are kept}`, during `fit` and after it."""
+        """`{variable path: boolean mask, true for kept weights}`, during and after `fit`."""
         return self._masks("masks").arrays()
 
     @property
     def kept(self) -> float:
-        """The fraction of the weights of the masked kernels that is kept, at this moment."""
+        """The fraction kept of the weights of the masked kernels, at this moment."""
         return self._masks("kept").share()
 
     def _masks(self, result: str) -> Masks:
@@ -256,36 +255,35 @@ class PruningCallback(keras.callbacks.Callback):
             >>> callback.reset() is callback  # model.fit(..., callbacks=[callback.reset()])
             True
         """
-        if self.session is not None:
-            self.detach()
+        self.detach()
         self.session, self.held, self.goes_on = None, None, False
         return self
 
     def detach(self) -> None:
-        """Removes what the callback has left on the model of a fit that was broken off; see `kp.callbacks.detach`."""
+        """Removes what the callback has left on the model of an interrupted fit; see `kp.callbacks.detach`."""
         if self.session is not None:
             RunningFit.of(self.model).remove(self)
 
     # ---- hooks of Keras ---------------------------------------------------------------------------------------
 
     def set_model(self, model: keras.Model) -> None:
-        """Joins the other callbacks of the fit; what an earlier, broken fit has left on the model is removed."""
+        """Joins the other callbacks of the fit; removes what an interrupted fit has left on the model."""
         super().set_model(model)
         RunningFit.of(model).enlist(self)
 
     def set_params(self, params: dict) -> None:
-        """Notes that the list of the fit is complete."""
+        """Marks the list of the fit as complete."""
         super().set_params(params)
         if self.model is not None:
             RunningFit.of(self.model).complete(self)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Begins, if that has not happened yet."""
+        """Begins, unless it has already."""
         self.ensure_begun()
         RunningFit.of(self.model).settled(self)
 
     def ensure_begun(self) -> None:
-        """Begins once a fit; where that fails, the model is what it was, whatever the others have done meanwhile."""
+        """Begins once a fit; if that fails, the model is restored, whatever the other callbacks have done to it."""
         RunningFit.of(self.model).begin(self, self._begin)
 
     def _begin(self) -> None:
@@ -306,47 +304,47 @@ class PruningCallback(keras.callbacks.Callback):
 
     @property
     def restored_epoch(self) -> int:
-        """The epoch whose weights another callback, such as `BackupAndRestore`, has restored in this fit; 0: none."""
+        """The epoch whose weights another callback, such as `BackupAndRestore`, has restored in this fit; 0 if none."""
         fit, now = RunningFit.of(self.model), first_epoch(self.model)
         if now is None or now == fit.initial_epoch or any(callback.restores for callback in fit.callbacks):
             return 0
         return now
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Refuses weights that were restored without what this callback knows of them."""
+        """Refuses weights that were restored without the state of this callback."""
         self._diagnosis.trained = True
         if self.restored_epoch and not self.follows_weights:
             back = self.restored_epoch
             RunningFit.of(self.model).abandon()
             raise PruneError(
-                f"Expected what {type(self).__name__} knows to come back together with the weights. Received: weights "
-                f"of epoch {back} that another callback has restored. Use kp.callbacks.Resume(folder) in place of "
-                "BackupAndRestore."
+                f"Expected the state of {type(self).__name__} to be restored together with the weights. Received: "
+                f"weights of epoch {back} that another callback has restored. Use kp.callbacks.Resume(folder) in place "
+                "of BackupAndRestore."
             )
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Adds the gauges to the logs, and looks whether the method acts; to be called last by a method's own."""
+        """Adds the gauges to the logs, and checks that the method acts; an override calls it last."""
         _ = self.model  # on JAX this brings the variables up to date
         if logs is not None:
             logs.update(self.gauges())
         self._diagnosis.after_epoch()
 
     def on_test_begin(self, logs: dict | None = None) -> None:
-        """Leaves an evaluation out of what is looked at."""
+        """Ignores an evaluation in the diagnosis."""
         if self.session is not None:
             self.session.watch(False)
 
     def on_test_end(self, logs: dict | None = None) -> None:
-        """Goes on looking."""
+        """Resumes the diagnosis."""
         if self.session is not None:
             self.session.watch(True)
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        """Ends; the first callback that ends tells the others.
+        """Ends the method; the first callback to end tells the others.
 
         Raises:
             PruneError: The method did not act, and is strict. The model is trained, nothing is left on it, and results
-                can be asked for as after any fit.
+                are available as after any fit.
         """
         fit = RunningFit.of(self.model)
         fit.end()
@@ -354,17 +352,17 @@ class PruningCallback(keras.callbacks.Callback):
         self._diagnosis.after_last_epoch()
         self.session.close()
         fit.remove(self)
-        for act in (*self.session.last_acts, self._diagnosis.end):  # others are to end too before it is said
+        for act in (*self.session.last_acts, self._diagnosis.end):  # others end too before an error is raised
             fit.afterwards(act, self.params)
 
 
 def declared(member: Any) -> type[PruningCallback]:
-    """Returns the class that says what a caller may decide for a callback: its own, or the base for foreign ones."""
+    """Returns the class that declares what a callback takes: its own, or the base for foreign callbacks."""
     return member if isinstance(member, type) and issubclass(member, PruningCallback) else PruningCallback
 
 
 def facts(callback: keras.callbacks.Callback) -> PruningCallback:
-    """Returns what can be asked for facts: the callback itself, or the base, which has none, for foreign ones."""
+    """Returns the callback itself, or an instance of the base for a foreign one, which has no schedule or results."""
     return callback if isinstance(callback, PruningCallback) else PruningCallback()
 
 

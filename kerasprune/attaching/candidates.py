@@ -17,16 +17,16 @@ from kerasprune.criteria.magnitude import L1
 
 @dataclass(frozen=True)
 class Part:
-    """One kernel of a unit, and which entry of the unit each of its positions belongs to.
+    """One kernel of a unit, and the entry of the unit that each of its positions belongs to.
 
     Args:
         variable: The kernel.
-        axis: The axis along which the entries lie, or `None` where they are weights, or blocks of them.
-        entry: For each position of the axis (or each weight, in the kernel's shape) the index of its entry; −1 = none.
-            Defaults to `None`: every weight is an entry of its own.
-        pool: What an entry is worth to what its weights are: their `"sum"`, their `"mean"` (so that entries of
-            different sizes compete as equals) or their `"max"`. Defaults to `"sum"`.
-        inputs: The axes that an output is a sum over; `()` where there is none. Defaults to `None`: the last but one.
+        axis: The axis along which the entries lie; `None` if they are weights, or blocks of them.
+        entry: The index of the entry of each position of the axis (or of each weight, in the kernel's shape); −1: none.
+            Defaults to `None`: every weight is its own entry.
+        pool: How the scores of its weights make that of an entry: `"sum"`, `"mean"` (for entries of different sizes)
+            or `"max"`. Defaults to `"sum"`.
+        inputs: The axes that an output is a sum over. Defaults to `None`: the last but one.
     """
 
     variable: Any
@@ -36,7 +36,7 @@ class Part:
     inputs: tuple[int, ...] | None = None
 
     def spread(self, values: Any) -> Any:
-        """Returns one value per entry as a tensor that broadcasts to the kernel; zero where there is no entry."""
+        """Returns one value per entry as a tensor that broadcasts to the kernel; zero at positions without an entry."""
         values = ops.convert_to_tensor(values)
         if self.entry is None:
             return ops.reshape(values, self.variable.shape)
@@ -48,7 +48,7 @@ class Part:
         return ops.reshape(placed, [-1 if a == self.axis else 1 for a in range(len(self.variable.shape))])
 
     def scores(self, size: int, saliency: Callable[[Any], Any] = abs) -> Any:
-        """Returns what every entry is worth, by default by the sum of the L1 norms of its weights."""
+        """Returns the score of every entry, by default the L1 norm of its weights."""
         worth = saliency(ops.cast(ops.stop_gradient(ops.convert_to_tensor(self.variable)), "float32"))
         if self.pool == "max":
             return ops.segment_max(ops.reshape(worth, (-1,)), self.entry.ravel(), num_segments=size)
@@ -65,9 +65,9 @@ class Unit:
     Args:
         name: Name of the group, or path of the kernel.
         size: Number of entries.
-        kept: How many of them are to be kept.
+        kept: Number of entries to keep.
         parts: The kernels.
-        pruned: For every entry whether it is removed: a variable, so that the compiled step can decide.
+        pruned: Whether each entry is removed: a variable, so that the compiled step can decide.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Unit:
 
     @classmethod
     def of(cls, name: str, size: int, kept: int, parts: tuple[Part, ...]) -> Unit:
-        """Returns a unit, all of whose entries are marked as pruned."""
+        """Returns a unit with all entries marked as pruned."""
         return cls(name, size, kept, parts, state_variable(np.ones(size, bool), "pruned"))
 
     @property
@@ -91,7 +91,7 @@ class Unit:
         return criterion.reduced(sum(part.scores(self.size, criterion.saliency) for part in self.parts))
 
     def lowest(self) -> Any:
-        """Returns for every entry whether its L1 norm is too low, at this moment, to be among the `kept`."""
+        """Returns whether each entry is outside the `kept` of highest L1 norm at this moment."""
         return lowest(self.scores(), self.kept)
 
     def kept_indices(self) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""Constraints and attached penalties: what acts on built variables inside the compiled training step."""
+"""Constraints and attached penalties that act on built variables inside the compiled training step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -13,28 +14,27 @@ from kerasprune.attaching.in_step import state_variable
 
 
 class Attached:
-    """Base: notes whether it was called while a training step was traced or run.
+    """Base: records whether it was called while a training step was traced or run.
 
-    Keras reads regularizers and constraints when it traces the step. A step that leaves them out never calls them, and
-    nothing else says so.
+    Keras reads regularizers and constraints when it traces the step. A custom step may silently leave them out.
 
     Args:
         inner: The regularizer or constraint.
-        own: What is on the variable already, which goes on acting before it. Defaults to `None`: nothing.
+        own: The one already on the variable, which still acts, before it. Defaults to `None`.
     """
 
     def __init__(self, inner: Any, own: Any = None) -> None:
         self.inner = inner
         self.own = own
         self.reached = False
-        self.watched = True  # but in an evaluation, which asks for penalties too
+        self.watched = True  # except in an evaluation, which asks for penalties too
 
 
 class AttachedPenalty(Attached, keras.regularizers.Regularizer):
     """`R(w) − stop(R(w))`: the gradient of a penalty, with the value zero.
 
-    So the logged `loss` is that of the task, whatever λ is, and what watches it, such as `EarlyStopping`, does not
-    follow λ. The gradient is the same to the bit. The value of the penalty is a log of its own.
+    The logged `loss` is that of the task, whatever λ is, so `EarlyStopping` does not follow λ. The gradient is the same
+    to the bit. The value of the penalty is logged separately.
 
     Example:
         >>> import keras
@@ -50,7 +50,7 @@ class AttachedPenalty(Attached, keras.regularizers.Regularizer):
 
 
 class AttachedConstraint(Attached, keras.constraints.Constraint):
-    """A constraint as it is."""
+    """A constraint after the one already on the variable."""
 
     def __call__(self, weight: Any) -> Any:
         self.reached |= self.watched
@@ -61,15 +61,12 @@ _KINDS = {"regularizer": AttachedPenalty, "constraint": AttachedConstraint}
 
 
 def attach(variable: Any, kind: str, inner: Any) -> Attached:
-    """Puts a regularizer or constraint on a variable; one that is there goes on acting.
+    """Puts a regularizer or constraint on a variable, in addition to an existing one, and returns the part.
 
     Args:
         variable: The variable.
         kind: `"regularizer"` or `"constraint"`.
-        inner: What is put on.
-
-    Returns:
-        What stands on the variable, to be taken off again.
+        inner: The regularizer or constraint.
     """
     part = _KINDS[kind](inner, getattr(variable, kind))
     setattr(variable, kind, part)
@@ -77,7 +74,7 @@ def attach(variable: Any, kind: str, inner: Any) -> Attached:
 
 
 def take_off(variable: Any, kind: str, part: Attached) -> None:
-    """Takes what `attach` has put on a variable off it, and nothing else."""
+    """Removes from a variable what `attach` has put on it, and nothing else."""
     above = getattr(variable, kind)
     if above is part:
         setattr(variable, kind, part.own)
@@ -88,25 +85,26 @@ def take_off(variable: Any, kind: str, part: Attached) -> None:
         above.own = part.own
 
 
+@dataclass(eq=False)
 class Before(keras.constraints.Constraint):
-    """`w ← w`, after something else was done: what the constraints behind it read.
+    """`w ← w`, after a call of `act`, whose results the constraints after it read.
 
     Args:
-        act: What is done. Called inside the compiled step.
+        act: Called inside the compiled step.
     """
 
-    def __init__(self, act: Callable[[], None]) -> None:
-        self.act = act
+    act: Callable[[], None]
 
     def __call__(self, weight: Any) -> Any:
         self.act()
         return weight
 
 
+@dataclass(eq=False)
 class Mask(keras.constraints.Constraint):
-    """`w ← w` where a weight stays, `+0.0` elsewhere; the same for what an optimizer remembers of it.
+    """`w ← w` for kept weights, `+0.0` for removed ones, in a weight and in its slots of the optimizer.
 
-    Without the second part, momentum or an average of the weights would bring removed weights back to life.
+    Without the latter, momentum or an average of the weights would revive removed weights.
 
     Args:
         kept: Returns a boolean tensor that broadcasts to the weight's shape. Called inside the compiled step.
@@ -119,9 +117,8 @@ class Mask(keras.constraints.Constraint):
         [2.0, 0.0]
     """
 
-    def __init__(self, kept: Callable[[], Any], slots: Sequence[Any] = ()) -> None:
-        self.kept = kept
-        self.slots = tuple(slots)
+    kept: Callable[[], Any]
+    slots: Sequence[Any] = ()
 
     def __call__(self, weight: Any) -> Any:
         kept = self.kept()
@@ -136,14 +133,15 @@ def _where(kept: Any, values: Any, otherwise: Any = 0.0) -> Any:
     return ops.where(kept, values, ops.cast(otherwise, values.dtype))
 
 
+@dataclass(eq=False)
 class Freeze(keras.constraints.Constraint):
-    """`w ← held` where a weight is frozen, `w` elsewhere; to the optimizer it is a weight at rest.
+    """`w ← held` for frozen weights, `w` for others.
 
     Args:
-        frozen: Which weights are frozen: booleans that broadcast to the variable's shape, in a variable or an array.
+        frozen: Whether each weight is frozen: booleans that broadcast to the variable's shape, a variable or an array.
         held: Their values, in the variable's shape.
-        slots: Variables of the optimizer in the weight's shape, which become zero there. Defaults to none.
-        averages: Those that hold averages of the weights, which become the values. Defaults to none.
+        slots: Variables of the optimizer in the weight's shape, set to zero for frozen weights. Defaults to none.
+        averages: Averages of the weights in the optimizer, set to `held` for frozen weights. Defaults to none.
 
     Example:
         >>> import keras, numpy as np
@@ -152,11 +150,10 @@ class Freeze(keras.constraints.Constraint):
         [1.0, -3.0]
     """
 
-    def __init__(self, frozen: Any, held: Any, slots: Sequence[Any] = (), averages: Sequence[Any] = ()) -> None:
-        self.frozen = frozen
-        self.held = held
-        self.slots = tuple(slots)
-        self.averages = tuple(averages)
+    frozen: Any
+    held: Any
+    slots: Sequence[Any] = ()
+    averages: Sequence[Any] = ()
 
     def __call__(self, weight: Any) -> Any:
         free, held = ops.logical_not(ops.convert_to_tensor(self.frozen)), ops.convert_to_tensor(self.held)
@@ -170,8 +167,8 @@ class Freeze(keras.constraints.Constraint):
 class Box(keras.constraints.Constraint):
     """`w ← min(max(w, low), high)`, entry by entry, after every step of the optimizer.
 
-    The bounds are variables, so that they can be moved between two steps without making the step anew; where both are
-    equal, the entry stands still.
+    The bounds are variables, which can be changed between two steps without tracing the step again; an entry with equal
+    bounds is constant.
 
     Args:
         low: Lower bounds, in the variable's shape or one that broadcasts to it.
@@ -193,20 +190,21 @@ class Box(keras.constraints.Constraint):
         return ops.minimum(ops.maximum(weight, low), high)
 
     def move(self, low: np.ndarray, high: np.ndarray) -> None:
-        """Sets other bounds, from the next step on."""
+        """Sets the bounds from the next step on."""
         self.low.assign(low)
         self.high.assign(high)
 
 
+@dataclass(eq=False)
 class Decay(keras.constraints.Constraint):
-    """`w ← max(1 − η·λ_j, 0)·w_j`, after the update of the weights: a weight decay of its own for every weight.
+    """`w ← max(1 − η·λ_j, 0)·w_j` after the update of the weights: a separate weight decay for every weight.
 
-    A penalty in the loss goes through momentum and is divided by second moments; this one is neither.
+    Unlike a penalty in the loss, it passes through no momentum and is not divided by second moments.
 
     Args:
         strength: Returns λ as a tensor that broadcasts to the weight's shape. Called inside the compiled step.
         rate: Returns the learning rate η of the step.
-        due: Returns whether this batch updates the weights; others are left alone, as under gradient accumulation.
+        due: Returns whether this batch updates the weights; under gradient accumulation, not all do.
 
     Example:
         >>> import keras
@@ -217,17 +215,19 @@ class Decay(keras.constraints.Constraint):
         Loshchilov & Hutter, Decoupled Weight Decay Regularization, ICLR 2019, Algorithm 2.
     """
 
-    def __init__(self, strength: Callable[[], Any], rate: Callable[[], Any], due: Callable[[], Any]) -> None:
-        self.strength, self.rate, self.due = strength, rate, due
+    strength: Callable[[], Any]
+    rate: Callable[[], Any]
+    due: Callable[[], Any]
 
     def __call__(self, weight: Any) -> Any:
         weight = ops.convert_to_tensor(weight)
-        stays = ops.cast(ops.maximum(1.0 - self.rate() * ops.convert_to_tensor(self.strength()), 0.0), weight.dtype)
-        return ops.where(self.due(), stays * weight, weight)
+        share = ops.cast(ops.maximum(1.0 - self.rate() * ops.convert_to_tensor(self.strength()), 0.0), weight.dtype)
+        return ops.where(self.due(), share * weight, weight)
 
 
+@dataclass(eq=False)
 class Push(keras.constraints.Constraint):
-    """`w ← w − η·g`, after the update of the weights, up to zero: an entry that would change sign is 0.
+    """`w ← w − η·g` after the update of the weights; an entry that would change its sign becomes 0.
 
     Args:
         amount: Returns η·g in the weight's shape. Called inside the compiled step.
@@ -239,8 +239,8 @@ class Push(keras.constraints.Constraint):
         [2.0, 0.0]
     """
 
-    def __init__(self, amount: Callable[[], Any], due: Callable[[], Any]) -> None:
-        self.amount, self.due = amount, due
+    amount: Callable[[], Any]
+    due: Callable[[], Any]
 
     def __call__(self, weight: Any) -> Any:
         weight = ops.convert_to_tensor(weight)

@@ -1,4 +1,4 @@
-"""Which parts of Keras a train step of the user's own asks for, read from its code before anything is trained."""
+"""The parts of Keras that a custom train step uses, read from its code before training."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _UPDATES = {"apply", "apply_gradients", "minimize", "stateless_apply", "train_st
 
 
 def has_own_step(model: keras.Model) -> bool:
-    """Returns whether a model has a `train_step` of its own, rather than Keras's."""
+    """Returns whether a model has a custom `train_step`."""
     return _function(model.train_step) is not _function(keras.Model.train_step)
 
 
 def asks_for_losses(model: keras.Model) -> bool:
     """Returns whether a train step names `losses`, `compute_loss` or the step of Keras; `True` for that of Keras.
 
-    Read from the names in the code of the class and of the functions that it calls, so it may be wrong for code that
-    hides them; what really happens is seen after the first epoch.
+    Read from the names in the code of the class and of the functions that it calls, so it may err; `unreached` measures
+    it after the first epoch.
     """
     return not has_own_step(model) or bool(_LOSSES & _names(model))
 
 
 def asks_for_updates(model: keras.Model) -> bool:
-    """Returns whether a train step names `optimizer.apply` or a kin of it; see `asks_for_losses`."""
+    """Returns whether a train step names `optimizer.apply` or a similar method; see `asks_for_losses`."""
     return not has_own_step(model) or bool(_UPDATES & _names(model))
 
 
@@ -36,7 +36,7 @@ def _function(method: Any) -> Any:
 
 
 def _names(model: keras.Model) -> set[str]:
-    """Returns the names in the own train step, in the methods of its classes that it calls, and in functions beside."""
+    """Returns the names in a custom train step and in the methods and functions that it calls."""
     own = {}
     for cls in reversed(type(model).__mro__):
         if not cls.__module__.startswith("keras."):

@@ -1,4 +1,4 @@
-"""How strong a penalty an optimizer can follow: critical damping, and the learning rate step by step."""
+"""The strongest penalty that an optimizer can follow: critical damping, and the learning rate at every step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kerasprune.attaching.optimizer import accumulated, is_adaptive, unwrapped
 from kerasprune.attaching.session import Session
 
 _SAMPLES = 64
-_SLOWEST = 0.01  # of the highest rate: below it λ = x/η grows no further
+_SLOWEST = 0.01  # of the highest rate: below it λ = x/η stops growing
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Damping:
 
     Args:
         critical: `η·λ` up to which a weight decays without changing its sign.
-        lasting: The fraction of a weight that is left after a step there: no λ shrinks it faster.
+        lasting: The fraction of a weight left after a step at `critical`; no λ shrinks it faster.
         learning_rate: Returns the learning rate η at a step of the fit; called inside the compiled step too.
-        slowest: The least rate that a growing penalty reckons with.
+        slowest: Lower bound on the rate that a growing penalty uses.
     """
 
     critical: float
@@ -36,11 +36,11 @@ class Damping:
 
     @classmethod
     def of(cls, session: Session, decoupled: bool, length: int) -> Damping | None:
-        """Returns the damping of a fit; `None` where gradients are divided by their size, and there is none.
+        """Returns the damping of a fit; `None` if the optimizer divides gradients by their size.
 
         Args:
             session: The session of the callback.
-            decoupled: Whether the penalty stands apart from momentum and moments.
+            decoupled: Whether the penalty bypasses momentum and moments.
             length: Steps of the schedule.
         """
         optimizer = session.model.optimizer
@@ -52,27 +52,22 @@ class Damping:
         return cls(critical, lasting, rate, max(_SLOWEST * highest, 1e-8))
 
     def rate(self, step: Any) -> Any:
-        """Returns the learning rate that `λ = x/η` is made of: never so low that λ leaves all bounds."""
+        """Returns the learning rate η of `λ = x/η`, bounded below so that λ stays finite."""
         return ops.maximum(self.learning_rate(step), self.slowest)
 
     def products(self, strength: Callable[[Any], Any], length: int) -> np.ndarray:
-        """Returns `η·λ` at steps that are spread over a schedule.
-
-        Args:
-            strength: λ at a step.
-            length: Steps of the schedule.
-        """
+        """Returns `η·λ` at steps spread over a schedule of `length` steps, with λ = `strength(step)`."""
         pairs = ((self.learning_rate(step), strength(step)) for step in _samples(length))
         return np.array([float(ops.convert_to_numpy(rate)) * float(ops.convert_to_numpy(λ)) for rate, λ in pairs])
 
     def exponent(self, products: np.ndarray, length: int) -> float:
-        """Returns k where the penalty alone would leave exp(−k) of a weight.
+        """Returns k if the penalty alone leaves exp(−k) of a weight.
 
-        A step with `η·λ = x` shrinks its logarithm by `x/(1 − β)` far below critical damping, by `−ln √β` at it and
-        beyond.
+        A step with `η·λ = x` shrinks its logarithm by `x/(1 − β)` far below critical damping, and by `−ln √β` at and
+        above it.
 
         Args:
-            products: `η·λ` at steps that are spread over the schedule.
+            products: `η·λ` at steps spread over the schedule.
             length: Steps of the schedule.
         """
         momentum = self.lasting**2
@@ -81,19 +76,19 @@ class Damping:
 
 
 def critical_damping(optimizer: keras.Optimizer, decoupled: bool) -> tuple[float, float]:
-    """Returns `η·λ` at critical damping, and the fraction of a weight that a step leaves there.
+    """Returns `η·λ` at critical damping, and the fraction of a weight left after a step there.
 
     On `½ λ w²` alone momentum β makes a weight a heavy ball, `w'' = (1 + β − ηλ) w' − β w`, with a double root at
 
     `ηλ = (1 − √β)²`,
 
-    where it decays by √β a step. Beyond it both roots are complex, of modulus √β: the weight rings through zero, and
-    decays no faster. Nesterov's momentum has it at `((1 − β)/(1 + β))²`, with 2β/(1 + β) left. Without momentum, and
-    where the penalty stands apart from it, the weight is zero after one step with ηλ = 1.
+    where it decays by √β a step. Above it both roots are complex, of modulus √β: the weight rings through zero, and
+    decays no faster. With Nesterov's momentum it is at `((1 − β)/(1 + β))²`, with 2β/(1 + β) left. Without momentum, or
+    with a decoupled penalty, the weight is zero after one step with ηλ = 1.
 
     Args:
         optimizer: The optimizer, one that does not divide gradients by their size.
-        decoupled: Whether the penalty stands apart.
+        decoupled: Whether the penalty bypasses momentum and moments.
 
     Example:
         >>> import keras

@@ -1,4 +1,4 @@
-"""Whether a callback acts, the same for all: what is known when it begins, seen after an epoch, said at the end."""
+"""Checks that a callback acts: doubts when it begins, measurements after each epoch, an error at the end."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _APPLY = "Update with self.optimizer.apply(gradients, self.trainable_variables),
 
 
 class Diagnosis:
-    """Whether one callback acts in one fit.
+    """Checks whether one callback acts in one fit.
 
     Args:
-        callback: The callback; what it can measure itself it says in `shortfalls()`.
+        callback: The callback, whose own measurements are `shortfalls()`.
     """
 
     def __init__(self, callback: Any) -> None:
@@ -28,37 +28,37 @@ class Diagnosis:
         self.found: list[str] | None = None
 
     def begin(self) -> None:
-        """Warns of what is known, before the first step, to keep the callback from acting."""
+        """Warns before the first step of reasons why the callback may not act."""
         callback = self.callback
         if callback.goes_on and callback.finished:
             warn(
-                f"{type(callback).__name__} has ended its schedule in an earlier fit: what it has done is held, and it "
+                f"{type(callback).__name__} has ended its schedule in an earlier fit: its result is held, and it "
                 "does nothing more. callback.reset() starts anew."
             )
         self._say(doubts(callback.session), "may not act")
 
     def after_epoch(self) -> None:
-        """Looks whether the callback acts; warns after the first epoch."""
+        """Measures whether the callback acts; warns after the first epoch."""
         first = self.found is None
         self.found = [*unreached(self.callback.session), *self.callback.shortfalls()]
         if first:
             self._say(self.found, "does not act")
 
     def after_last_epoch(self) -> None:
-        """Looks once more: whether a method's own hook has left `after_epoch` out, and whether zeros are zeros."""
+        """Measures if the method's own hook has not called `after_epoch`, and checks that removed weights are zero."""
         callback = self.callback
         if self.found is None and self.trained:
             self.found = unreached(callback.session)
         held_by_hooks = callback.held is not None and not callback.session.attached("constraint")
         if held_by_hooks and not callback.held.holds():
             warn(
-                f"What {type(callback).__name__} has set to zero is not zero at the end of the fit: the moving average "
-                "of the optimizer (use_ema), or another callback, has put other weights in its place. The plan removes "
-                "them all the same. Train on for an epoch without, or call kp.mask before you judge the model."
+                f"Weights that {type(callback).__name__} has set to zero are not zero at the end of the fit: the "
+                "moving average of the optimizer (use_ema), or another callback, has replaced them. The plan removes "
+                "them all the same. Train for an epoch without, or call kp.mask before you judge the model."
             )
 
     def end(self) -> None:
-        """Says at the end of the fit what was found after the last epoch.
+        """Reports at the end of the fit the findings after the last epoch.
 
         Raises:
             PruneError: The callback did not act, and is strict.
@@ -66,19 +66,19 @@ class Diagnosis:
         faults, name = self.found or [], type(self.callback).__name__
         if self.callback.strict:
             raise_faults(
-                f"{name} has not acted in this fit (strict=False warns only). The model is trained, and nothing is "
-                "left on it.",
+                f"{name} has not acted in this fit (strict=False warns only). The model is trained, and everything "
+                "attached to it was removed.",
                 faults,
             )
         self._say(faults, "has not acted")
 
     def cut_short(self, meant: str, after: str, remedy: str) -> None:
-        """Warns that the fit has ended before the callback has done what it was to do.
+        """Warns that the fit has ended before the schedule of the callback.
 
         Args:
-            meant: What it was to do, e.g. `"take 100 steps"`.
+            meant: The goal of the callback, e.g. `"take 100 steps"`.
             after: When the fit ended, e.g. `"after 20"`.
-            remedy: How far its plan can be trusted, and what to do.
+            remedy: How far its plan can be trusted, and the remedy.
         """
         warn(f"{type(self.callback).__name__} was to {meant}; fit ended {after}. The plan stands{remedy}")
 
@@ -88,7 +88,7 @@ class Diagnosis:
 
 
 def doubts(session: Session) -> list[str]:
-    """Returns what is known, before the first step, to keep what is attached from acting; with the remedy."""
+    """Returns reasons, known before the first step, why attached parts may not act, each with its remedy."""
     model, found = session.model, []
     step = f"{type(model).__name__}.train_step"
     if session.attached("regularizer"):
@@ -106,9 +106,9 @@ def doubts(session: Session) -> list[str]:
 
 
 def unreached(session: Session) -> list[str]:
-    """Returns what the steps so far have left out: updates, penalties, constraints; with the remedy.
+    """Returns the updates, penalties and constraints that the steps so far have left out, each with its remedy.
 
-    An empty list says that all that was attached is part of the step, not that it is strong enough.
+    An empty list means that every attached part is part of the step, not that it is strong enough.
     """
     model, found = session.model, []
     step = f"{type(model).__name__}.train_step"

@@ -15,10 +15,10 @@ from kerasprune.data.epoch_counters import positions
 
 
 class Snapshot:
-    """The values of a model and its optimizer, the epoch that Keras begins with, and the positions of training sets.
+    """The values of a compiled model and its optimizer, the first epoch of Keras, and the positions of training sets.
 
     Args:
-        model: A compiled model whose fit is about to begin.
+        model: The model, before its fit begins.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -30,7 +30,7 @@ class Snapshot:
         self._positions = positions.epochs()
 
     def restore(self) -> None:
-        """Makes the model what it was."""
+        """Restores the model."""
         for variable, value in self._values:
             variable.assign(value)
         set_first_epoch(self._model, self._epoch)
@@ -41,7 +41,7 @@ _ENTRY = "_kerasprune_fit"
 
 
 class Phase(Enum):
-    """Where a callback is in a fit; Keras calls the hooks in this order.
+    """The phase of a callback in a fit; Keras calls the hooks in this order.
 
     | phase | entered by | leaves by |
     |---|---|---|
@@ -50,8 +50,8 @@ class Phase(Enum):
     | `ACTIVE` | `begin` of the method | `on_train_end` of the first callback that ends |
     | `ENDING` | the last epoch is over, nothing is detached yet | its own `on_train_end` |
 
-    A callback found in another phase than `LISTED` when Keras lists the next one was left by a fit that was broken
-    off: Keras tells no callback of an interrupted fit.
+    A callback in another phase than `LISTED` when Keras lists the next one was left by an interrupted fit, of which
+    Keras tells no callback.
     """
 
     LISTED = 1
@@ -61,10 +61,10 @@ class Phase(Enum):
 
 
 class RunningFit:
-    """One `model.fit`, or one loop of one's own, as its pruning callbacks see it.
+    """The pruning callbacks of one `model.fit`, or of one custom loop.
 
     Args:
-        model: The model; the fit lives and dies with it.
+        model: The model, on which the object is kept.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -76,7 +76,7 @@ class RunningFit:
 
     @classmethod
     def of(cls, model: keras.Model) -> RunningFit:
-        """Returns the fit that a model is in; an empty one where it is in none."""
+        """Returns the fit that a model is in; an empty one if it is in none."""
         return vars(model).get(_ENTRY) or cls(model)
 
     @property
@@ -87,7 +87,7 @@ class RunningFit:
     # ---- the phases -----------------------------------------------------------------------------------------
 
     def enlist(self, callback: Any) -> None:
-        """Adds a callback; what a fit that was broken off has left on the model is removed."""
+        """Adds a callback; removes what an interrupted fit has left on the model."""
         for left in [each for each, phase in self.phases.items() if phase is not Phase.LISTED or each is callback]:
             self.remove(left)
         self.phases[callback] = Phase.LISTED
@@ -95,12 +95,12 @@ class RunningFit:
         vars(self._model)[_ENTRY] = self
 
     def complete(self, callback: Any) -> None:
-        """Notes that the list of the fit is complete: Keras gives the parameters after the model."""
+        """Marks the list of the fit as complete: Keras sets the parameters after the model."""
         if callback in self.phases:
             self.phases[callback] = Phase.READY
 
     def begin(self, callback: Any, act: Callable[[], None]) -> None:
-        """Lets a callback begin once; where that fails the model is restored, whatever the others have done."""
+        """Lets a callback begin once; if that fails, restores the model as it was before any callback began."""
         if self.phases.get(callback) in (Phase.ACTIVE, Phase.ENDING):
             return
         if Phase.ACTIVE not in self.phases.values():
@@ -116,19 +116,19 @@ class RunningFit:
             raise
 
     def settled(self, callback: Any) -> None:
-        """Forgets the model as it was once the last callback of the list has begun."""
+        """Drops the snapshot of the model once the last callback of the list has begun."""
         if self.callbacks[-1:] == [callback]:
             self._snapshot = None
 
     def end(self) -> None:
-        """Notes that the last epoch is over; every callback is told before the first ends."""
+        """Tells every callback that the last epoch is over, before the first of them ends."""
         if Phase.ENDING not in self.phases.values():
             for each in self.callbacks:
                 self.phases[each] = Phase.ENDING
                 each.before_end()
 
     def remove(self, callback: Any) -> None:
-        """Detaches a callback and takes it out of the fit."""
+        """Detaches a callback and removes it from the fit."""
         if callback.session is not None:
             callback.session.close()
         self.phases.pop(callback, None)
@@ -136,7 +136,7 @@ class RunningFit:
             vars(self._model).pop(_ENTRY, None)
 
     def abandon(self) -> None:
-        """Detaches all callbacks: the fit cannot begin, or was broken off."""
+        """Detaches all callbacks: the fit cannot begin, or was interrupted."""
         self._snapshot = None
         for callback in self.callbacks:
             self.remove(callback)
@@ -146,12 +146,12 @@ class RunningFit:
     def afterwards(self, act: Callable[[], None], params: dict[str, Any] | None) -> None:
         """Calls `act` when the last callback of the fit, ours or not, has ended.
 
-        Keras puts its `History` at the end of the list, so its last hook is the last of all. In a loop of one's own,
-        which has none, the last of ours counts.
+        Keras puts its `History` at the end of the list, so its last hook is the last of all. In a custom loop, which
+        has none, the last of ours counts.
 
         Args:
-            act: What is to be done.
-            params: The parameters that Keras has given to the callback that asks; `None` where it has given none.
+            act: The function to call.
+            params: The parameters that Keras has set on the calling callback; `None` if none.
         """
         history = getattr(self._model, "history", None)
         if (params or {}).get("loop") or not isinstance(history, keras.callbacks.History):
@@ -165,17 +165,17 @@ class RunningFit:
             vars(history).pop("on_train_end", None)
             try:
                 ending(logs)
-            finally:  # what another callback has to say keeps none from its last act
+            finally:  # also if another callback raises
                 act()
 
         history.on_train_end = last
 
 
 def detach(model: keras.Model) -> None:
-    """Removes what the callbacks of kerasprune have left on a model whose fit was broken off.
+    """Removes what the callbacks of kerasprune have left on a model whose fit was interrupted.
 
-    Keras tells no callback that a fit was interrupted or has failed: masks, penalties and clamps stay on the model. The
-    next fit with a callback of kerasprune removes them; before a fit without one, call this.
+    Keras tells no callback that a fit was interrupted or has failed: masks, penalties and clamps remain on the model.
+    The next fit with a callback of kerasprune removes them; before a fit without one, call this function.
 
     Args:
         model: The model; not in training.

@@ -1,4 +1,4 @@
-"""Granularities: what is removed as one. From a model to the units whose entries compete."""
+"""Granularities (weights, blocks, filters, channels, scales): the units of a model whose entries compete."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ from kerasprune.errors import PruneError, choice_faults, nearest, raise_faults, 
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.registry import granularities
 
 Keep = float | Mapping[str, float]
 
 
 class Granularity:
-    """Base: what is removed as one.
+    """Base: the entries that are removed as one.
 
-    `units` serves masks; penalties that grow ask for `numbers` and `candidates` apart.
+    Masks use `units`; growing penalties use `numbers` and `candidates`.
     """
 
     whole_channels: ClassVar[bool] = False
-    """Whether what is removed is channels, which `kp.rebuild` takes out, rather than weights (`.masks`)."""
+    """Whether the entries are channels, which `kp.rebuild` removes, rather than weights (`.masks`)."""
 
     def units(self, model: keras.Model, freeze: Sequence[str] = ()) -> tuple[ChannelGraph, list[Unit]]:
         """Returns the model's graph, and units all of whose entries may be removed.
 
         Args:
             model: The model.
-            freeze: Names of layers, or wildcards, that stay whole.
+            freeze: Names of layers, or wildcards, that are kept whole.
         """
         raise PruneError(f"{type(self).__name__} has no units(). Write it.")
 
@@ -52,7 +51,7 @@ class Granularity:
         raise PruneError(f"{type(self).__name__} has no numbers(). Write it.")
 
     def candidates(self, graph: ChannelGraph, kept: Mapping[str, int]) -> list[Unit]:
-        """Returns the units that are named.
+        """Returns the named units.
 
         Args:
             graph: The model's graph.
@@ -66,16 +65,16 @@ class Granularity:
 
 
 class _OfKernels(Granularity):
-    """Base of what lies within one kernel: single weights and rectangles of them; units are kernels, by path."""
+    """Base of entries within one kernel: single weights and rectangles of them; units are kernels, by path."""
 
     depthwise: bool = False
 
     def part(self, kernel: Slice) -> Part | None:
-        """Returns a kernel and the entries in it; `None` where it has none."""
+        """Returns a kernel and the entries in it; `None` if it has none."""
         raise PruneError(f"{type(self).__name__} has no part(). Write it.")
 
     def units(self, model: keras.Model, freeze: Sequence[str] = ()) -> tuple[ChannelGraph, list[Unit]]:
-        """Returns one unit per kernel that is trained."""
+        """Returns one unit per trained kernel."""
         graph = trace(model, freeze=freeze, unknown="freeze")
         sizes = {
             path: _size(part)
@@ -85,14 +84,14 @@ class _OfKernels(Granularity):
         return graph, self.candidates(graph, sizes)
 
     def numbers(self, graph: ChannelGraph, keep: Keep) -> dict[str, int]:
-        """Returns `{path of the kernel: number of entries kept}`, biases and BatchNorm left out.
+        """Returns `{path of the kernel: number of entries kept}`, without biases and BatchNorm.
 
         Args:
-            graph: The model's graph; layers that it was asked to freeze stay whole.
-            keep: Fraction of the entries of every kernel that is kept, or `{layer name: fraction}` for some layers.
+            graph: The model's graph, whose frozen layers are kept whole.
+            keep: Fraction kept of the entries of every kernel, or `{layer name: fraction}` for some layers.
 
         Raises:
-            PruneError: A name is not that of a layer with a kernel, or the layer is to stay whole.
+            PruneError: A name is not that of a layer with a kernel, or the layer is kept whole.
         """
         parts = self._parts(graph)
         owners = {kernel.owner.name for kernel in graph.kernels if not _named(kernel, graph.freeze)}
@@ -110,7 +109,7 @@ class _OfKernels(Granularity):
         }
 
     def candidates(self, graph: ChannelGraph, kept: Mapping[str, int]) -> list[Unit]:
-        """Returns one unit for every kernel that is named.
+        """Returns one unit for every named kernel.
 
         Raises:
             PruneError: Two kernels have the same path.
@@ -138,35 +137,32 @@ class Weight(_OfKernels):
     """Single weights of every kernel; biases and BatchNorm are left out.
 
     Args:
-        depthwise: Whether depthwise kernels lose weights too: the few weights of a channel, which cost little and do
+        depthwise: Whether depthwise kernels lose weights too, whose few weights per channel cost little and matter
             much. Defaults to `False`, as in tensorflow-model-optimization.
     """
 
     depthwise: bool = False
 
     def part(self, kernel: Slice) -> Part:
-        """Returns the kernel; every weight is an entry."""
+        """Returns the kernel, with every weight an entry."""
         return Part(kernel.variable, inputs=inputs_of(kernel))
 
 
 @dataclass(frozen=True)
 class WeightBlock(_OfKernels):
-    """Rectangles of weights, inputs × outputs, so that a kernel can skip them in one go.
+    """Rectangles of weights, inputs × outputs, which sparse kernels can skip at once.
 
-    Rows run along the axes that an output is a sum over, columns along those of the outputs, wherever a layer has
-    them (a transposed convolution has them the other way round, attention in several axes); in tables of embeddings
-    and depthwise kernels, which sum over no channels, over the last two axes. At the edges of a kernel rectangles are
-    cut off. Kernels with fewer than two axes are left whole.
+    Rows run along the axes that an output is a sum over, columns along those of the outputs, whichever axes these are
+    in a layer (a transposed convolution swaps them, attention has several); in tables of embeddings and depthwise
+    kernels, which sum over no channels, along the last two axes. Rectangles are cut off at the edges of a kernel.
+    Kernels with fewer than two axes are kept whole.
 
     Args:
         rows: Height of a rectangle, along the inputs. Defaults to 1.
         columns: Width of a rectangle, along the outputs. Defaults to 4.
-        pooling: What a rectangle is worth: the `"mean"` of what its weights are, so that those at the edges compete
-            as equals, or their `"max"`. Defaults to `"mean"`.
-        depthwise: As for single weights. Defaults to `False`.
-
-    Raises:
-        PruneError: A side is no whole number of at least 1, or the pooling is another one.
+        pooling: How the scores of its weights make that of a rectangle: `"mean"`, so that those at the edges compete
+            as equals, or `"max"`. Defaults to `"mean"`.
+        depthwise: As for `Weight`. Defaults to `False`.
 
     Example:
         >>> WeightBlock(rows=2, columns=2).entries((4, 4)).tolist()
@@ -180,12 +176,14 @@ class WeightBlock(_OfKernels):
 
     def __post_init__(self) -> None:
         faults = whole_number_faults(1, rows=self.rows, columns=self.columns)
-        raise_faults("The blocks cannot be made:", faults + choice_faults(("mean", "max"), pooling=self.pooling))
+        raise_faults(
+            "Invalid arguments for WeightBlock:", faults + choice_faults(("mean", "max"), pooling=self.pooling)
+        )
 
     def entries(
         self, shape: Sequence[int], inputs: Sequence[int] = (-2,), outputs: Sequence[int] = (-1,)
     ) -> np.ndarray:
-        """Returns for every weight the index of its rectangle, shape `shape`.
+        """Returns the index of the rectangle of every weight, shape `shape`.
 
         Args:
             shape: Shape of the kernel.
@@ -202,7 +200,7 @@ class WeightBlock(_OfKernels):
         return _flat(shape, outer) * (down * across) + inner
 
     def part(self, kernel: Slice) -> Part | None:
-        """Returns the kernel with its rectangles, where it has at least two axes."""
+        """Returns the kernel with its rectangles, if it has at least two axes."""
         shape, inputs = tuple(kernel.variable.shape), inputs_of(kernel)
         if len(shape) < 2:
             return None
@@ -229,16 +227,15 @@ def is_depthwise(kernel: Slice) -> bool:
 
 
 def _depthwise_half(kernel: Slice) -> bool:
-    """Returns whether a separable layer calls it its depthwise kernel: it reads channels there, each by itself."""
+    """Returns whether it is the depthwise kernel of a separable layer, which reads each channel by itself."""
     return kernel.variable.name == "depthwise_kernel"
 
 
 def _flat(shape: Sequence[int], axes: Sequence[int]) -> np.ndarray:
-    """Returns for every position its index along some axes taken as one; one wide along the others."""
-    index, stride = np.zeros((1,) * len(shape), int), 1
-    for axis in reversed(axes):
-        line = np.arange(shape[axis]) * stride
-        index, stride = index + line.reshape([-1 if a == axis else 1 for a in range(len(shape))]), stride * shape[axis]
+    """Returns the index of every position along some axes taken as one; of length 1 along the others."""
+    grid, index = np.indices(shape, sparse=True), np.zeros((1,) * len(shape), int)
+    for axis in axes:
+        index = index * shape[axis] + grid[axis]
     return index
 
 
@@ -247,11 +244,8 @@ class _OfGroups(Granularity):
     """Base of whole channels: units are groups, by name.
 
     Args:
-        coupling: The residual width mode of masks, `"tied"` or `"free"`, as for `kp.trace`. Defaults to `"tied"`. In
-            `"padded"` the first channels of a trunk are kept, so that nothing is left to choose by their scores.
-
-    Raises:
-        PruneError: `coupling` is another one.
+        coupling: The residual width mode of masks, `"tied"` or `"free"`, as for `kp.trace`. Defaults to `"tied"`.
+            (`"padded"` keeps the first channels of a trunk, whatever their scores are.)
     """
 
     whole_channels: ClassVar[bool] = True
@@ -266,7 +260,7 @@ class _OfGroups(Granularity):
             )
 
     def kernels(self, graph: ChannelGraph, name: str) -> list[tuple[Slice, int, np.ndarray]]:
-        """Returns `(kernel, axis, channel of each position)` for every kernel that a group's channels lie in."""
+        """Returns `(kernel, axis, channel of each position)` for every kernel with channels of a group."""
         raise PruneError(f"{type(self).__name__} has no kernels(). Write it.")
 
     def units(self, model: keras.Model, freeze: Sequence[str] = ()) -> tuple[ChannelGraph, list[Unit]]:
@@ -280,10 +274,10 @@ class _OfGroups(Granularity):
 
         Args:
             graph: The model's graph.
-            keep: Fraction of the channels of every prunable group that is kept, or `{group name: fraction}` for some.
+            keep: Fraction kept of the channels of every prunable group, or `{group name: fraction}` for some.
 
         Raises:
-            PruneError: A name is not that of a group, or the group must stay whole.
+            PruneError: A name is not that of a group, or the group must be kept whole.
         """
         fractions = keep if isinstance(keep, Mapping) else dict.fromkeys(graph.prunable, keep)
         numbers = {name: kept_number(graph.group(name).size, fraction) for name, fraction in fractions.items()}
@@ -296,7 +290,7 @@ class _OfGroups(Granularity):
         return numbers
 
     def candidates(self, graph: ChannelGraph, kept: Mapping[str, int]) -> list[Unit]:
-        """Returns one unit for every group that is named and whose channels lie in some kernel."""
+        """Returns one unit for every named group with channels in some kernel."""
         units = []
         for name, number in kept.items():
             parts = tuple(Part(kernel.variable, axis, entry) for kernel, axis, entry in self.kernels(graph, name))
@@ -305,14 +299,14 @@ class _OfGroups(Granularity):
         return units
 
     def comparable(self, scores: Any) -> Any:
-        """Returns the scores divided by their mean, the highest made infinite: no group loses all its channels."""
+        """Returns the scores divided by their mean, the highest made infinite, so that no group loses all channels."""
         relative = scores / ops.maximum(ops.mean(scores), 1e-30)
         return ops.where(relative >= ops.max(relative), np.inf, relative)
 
 
 @dataclass(frozen=True)
 class Filter(_OfGroups):
-    """Whole channels, in every kernel that makes them: `kp.rebuild` can take them out afterwards."""
+    """Whole channels, in every kernel that makes them; `kp.rebuild` can remove them afterwards."""
 
     def kernels(self, graph: ChannelGraph, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the kernels that make the channels."""
@@ -321,7 +315,7 @@ class Filter(_OfGroups):
 
 @dataclass(frozen=True)
 class Channel(_OfGroups):
-    """Whole channels, in every kernel that reads them: `kp.rebuild` can take them out afterwards."""
+    """Whole channels, in every kernel that reads them; `kp.rebuild` can remove them afterwards."""
 
     def kernels(self, graph: ChannelGraph, name: str) -> list[tuple[Slice, int, np.ndarray]]:
         """Returns the kernels that read the channels."""
@@ -330,13 +324,13 @@ class Channel(_OfGroups):
 
 @dataclass(frozen=True)
 class Scale(_OfGroups):
-    """Whole channels, in the scales γ and shifts β of the BatchNorms behind them, which nothing undoes.
+    """Whole channels, in the scales γ and shifts β of the BatchNorms after them, which no later layer undoes.
 
-    Groups that no BatchNorm scales have none: with one fraction for all groups they stay whole, with a warning.
+    With one fraction for all groups, those that no BatchNorm scales are kept whole, with a warning.
     """
 
     def numbers(self, graph: ChannelGraph, keep: Keep) -> dict[str, int]:
-        """Returns `{group name: number of channels kept}`; for one fraction, of the groups that are scaled."""
+        """Returns `{group name: number of channels kept}`; for one fraction, of the scaled groups."""
         if isinstance(keep, Mapping):
             return super().numbers(graph, keep)
         faults = {name: scale_fault(graph, name) for name in graph.prunable}
@@ -346,7 +340,7 @@ class Scale(_OfGroups):
         return super().numbers(graph, {name: keep for name, fault in faults.items() if not fault})
 
     def candidates(self, graph: ChannelGraph, kept: Mapping[str, int]) -> list[Unit]:
-        """Returns one unit for every group that is named and scaled.
+        """Returns one unit for every named group that is scaled.
 
         Raises:
             PruneError: A group that is to lose channels is not scaled.
@@ -379,8 +373,3 @@ def _named(kernel: Slice, patterns: Sequence[str]) -> bool:
 def _size(part: Part) -> int:
     """Returns the number of entries of a part without an axis."""
     return int(np.prod(part.variable.shape)) if part.entry is None else int(part.entry.max()) + 1
-
-
-def get(identifier: Any) -> Granularity:
-    """Returns a granularity for a name, a `{"name": …}` dict, a class or an instance."""
-    return granularities.get(identifier)

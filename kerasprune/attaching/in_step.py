@@ -1,4 +1,4 @@
-"""What works inside a compiled step: variables that are no weights, branches, loops, the lowest of many scores."""
+"""Tools for a compiled step: state variables, branches, loops, and the lowest of many scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras import ops
 
 
 def cond(which: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
-    """Returns `then()` where `which` is true, `otherwise()` where it is not; as `keras.ops.cond`.
+    """Returns `then()` if `which` is true, else `otherwise()`, as `keras.ops.cond` does.
 
     Example:
         >>> from keras import ops
@@ -28,9 +28,9 @@ def repeat(times: int, body: Callable[[Any], Any], state: Any) -> Any:
     """Returns `state` after `times` of `state = body(state)`.
 
     Args:
-        times: A number of Python.
-        body: From a tuple of tensors to the next.
-        state: The tuple to begin with.
+        times: Number of times, an `int`.
+        body: Maps a tuple of tensors to the next.
+        state: The first tuple.
 
     Example:
         >>> from keras import ops
@@ -45,19 +45,19 @@ def repeat(times: int, body: Callable[[Any], Any], state: Any) -> Any:
 
 
 def at_hand(value: Any) -> Any:
-    """Returns a scalar as an array of NumPy; `None` where it is a symbol of a step that is being traced."""
+    """Returns a scalar as a NumPy array; `None` if it is a symbol of a step that is being traced."""
     try:
         return ops.convert_to_numpy(value)
-    except Exception:  # each backend has an error of its own for it
+    except Exception:  # each backend raises another class
         return None
 
 
 class StateVariable(keras.Variable):
-    """A variable of a callback, told apart from those of models and optimizers."""
+    """A variable of a callback, distinct from those of models and optimizers."""
 
 
 def state_variable(value: np.ndarray | np.generic, name: str) -> StateVariable:
-    """Returns a variable that is not trained, of the value's own type; all replicas have the one of the first."""
+    """Returns an untrained variable of the value's dtype; all replicas share that of the first."""
     kind = str(value.dtype)
     return StateVariable(value, dtype=kind, trainable=False, aggregation="only_first_replica", name=name)
 
@@ -66,14 +66,14 @@ _MOST, _LEAST = np.int32(2**31 - 1), np.int32(-(2**31))
 
 
 def lowest(scores: Any, number: Any) -> Any:
-    """Returns for every score whether it is not among the `number` highest; of equal ones the lower index stays.
+    """Returns whether each score is outside the `number` highest; of equal scores the lower index is kept.
 
-    Ranks in descending order say the same, but take sorting: of 270,000 scores within the step 62 ms on JAX, 36 ms on
-    TensorFlow. Here the threshold is found bit by bit, by counting what reaches it: 5 and 6 ms.
+    Ranks give the same, but need sorting: 270,000 scores take 62 ms on JAX and 36 ms on TensorFlow within the step.
+    Here the threshold is found bit by bit, by counting the scores that reach it: 5 and 6 ms.
 
     Args:
-        scores: Shape `(n,)`; what is no number is lowest.
-        number: How many stay: an integer, or a tensor of one.
+        scores: Shape `(n,)`; NaN is lowest.
+        number: Number of entries kept: an integer, or a tensor of one.
 
     Returns:
         Booleans of shape `(n,)`.
@@ -87,13 +87,13 @@ def lowest(scores: Any, number: Any) -> Any:
     number = ops.cast(number, "int32")
     threshold = _threshold(keys, number)
     equal = keys == threshold
-    left = number - _count(keys > threshold)  # so many of those that equal the threshold stay
+    left = number - _count(keys > threshold)  # number of those equal to the threshold that are kept
     later = ops.cumsum(ops.cast(equal, "int32")) > left
     return ops.logical_or(keys < threshold, ops.logical_and(equal, later))
 
 
 def _keys(scores: Any) -> Any:
-    """Returns integers in the order of the scores: the bits of a float, those of negative ones turned around."""
+    """Returns integers in the order of the scores: the bits of a float, inverted for negative ones."""
     scores = ops.cast(scores, "float32")
     bits = ops.view(scores, "int32")
     bits = ops.where(bits == _LEAST, ops.zeros_like(bits), bits)  # −0 is 0
@@ -102,7 +102,7 @@ def _keys(scores: Any) -> Any:
 
 
 def _threshold(keys: Any, number: Any) -> Any:
-    """Returns the highest integer that at least `number` keys reach, one bit after another from the sign on."""
+    """Returns the highest integer that at least `number` keys reach, found bit by bit from the sign on."""
     begin = ops.where(_count(keys >= 0) >= number, np.int32(0), _LEAST)
 
     def next_bit(state: tuple[Any, Any]) -> tuple[Any, Any]:

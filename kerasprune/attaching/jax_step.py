@@ -1,8 +1,8 @@
-"""What a training step on JAX carries besides the model.
+"""The variables of callbacks in a training step on JAX.
 
-There a compiled step is a function: what it reads is a constant of the moment it was traced, and what it assigns is
-lost, unless it is an argument and a result. Keras passes weights, statistics and the optimizer's memory. Variables of
-callbacks go along: those that penalties read with the statistics, those that constraints read with the memory.
+There a compiled step is a pure function: a variable that is not both an argument and a result is a constant of the
+trace, and its assignments are lost. Keras passes weights, statistics and the optimizer's variables. Those of callbacks
+are added: variables read by penalties to the statistics, variables read by constraints to the optimizer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LOSS = "compute_loss_and_updates"  # the method of a model on JAX that a step d
 
 
 class JaxStep:
-    """The variables of one callback that travel through the step of a model.
+    """The variables of one callback that are passed through the step of a model.
 
     Args:
         model: The compiled model; its optimizer is built.
@@ -36,14 +36,14 @@ class JaxStep:
             vars(model)[_LOSS] = _Loss(model)
         self._loss = vars(model)[_LOSS]
         self._loss.users.append(self)
-        self.steps = self._loss.steps  # the number of updates of the weights, which penalties may read
+        self.steps = self._loss.steps  # number of updates of the weights, for penalties
         self._statistics = added_statistics(model, in_loss)
         inner = unwrapped(model.optimizer)
         around = [] if inner is model.optimizer else [model.optimizer]
         self._memory = added_optimizer_variables(inner, in_update, around)
 
     def detach(self) -> None:
-        """Takes the variables off the model and its optimizer, their values brought up to date before."""
+        """Removes the variables from the model and its optimizer, after updating their values."""
         synchronise(self._model)
         self._statistics.remove()
         self._memory.remove()
@@ -54,7 +54,7 @@ class JaxStep:
 
 
 class _Loss:
-    """Stands for the method that computes the loss: tells penalties the step, which Keras passes to it only."""
+    """Wraps the method that computes the loss, to which alone Keras passes the step, and sets `steps` for penalties."""
 
     def __init__(self, model: keras.Model) -> None:
         self.users: list[JaxStep] = []
@@ -66,7 +66,7 @@ class _Loss:
     def __call__(
         self, trainable: list[Any], statistics: list[Any], *rest: Any, optimizer_variables: Any = None, **more: Any
     ) -> Any:
-        if optimizer_variables is not None:  # `evaluate` has none, and the number of before
+        if optimizer_variables is not None:  # in `evaluate` there are none
             memory = zip(self._model.optimizer.variables, optimizer_variables, strict=True)
             now = next(value for variable, value in memory if variable is self._iterations)
             steps = ops.cast(now // accumulated(self._model.optimizer), "int32")
@@ -77,11 +77,11 @@ class _Loss:
 
 
 def synchronise(model: keras.Model) -> None:
-    """Brings the variables of a model up to date within an epoch; other backends than JAX always are."""
+    """Updates the variables of a model within an epoch on JAX; on other backends they always are up to date."""
     if keras.backend.backend() == "jax":
         model.jax_state_sync()
 
 
 def own_variables(variables: Iterable[Any]) -> list[Any]:
-    """Returns the variables of a model or an optimizer, without those that callbacks have added."""
+    """Returns the variables of a model or an optimizer, without those added by callbacks."""
     return [variable for variable in variables if not isinstance(variable, StateVariable)]

@@ -1,4 +1,4 @@
-"""The same callbacks in a training loop of one's own."""
+"""Pruning callbacks in a custom training loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 
 
 class Loop:
-    """Tells callbacks where a loop is; made by `custom_loop`.
+    """Calls the hooks of callbacks in a custom loop; made by `custom_loop`.
 
     Args:
         model: The model.
@@ -28,7 +28,7 @@ class Loop:
         self._batch = 0
 
     def epochs(self) -> Iterator[int]:
-        """Yields the number of every epoch that is to be trained; what a callback stops is not begun."""
+        """Yields the number of every epoch to train, until a callback stops the training."""
         for epoch in range(first_epoch(self._model) or 0, self._epochs):
             self._batch = 0
             self._callbacks.on_epoch_begin(epoch)
@@ -52,15 +52,15 @@ class Loop:
 def custom_loop(
     model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], *, epochs: int, steps: int
 ) -> Iterator[Loop]:
-    """Attaches callbacks to a training loop of one's own, and detaches them at its end.
+    """Attaches callbacks to a custom training loop, and detaches them at its end.
 
-    The loop minimises its loss plus `sum(model.losses)`, where penalties are, and updates with
-    `model.optimizer.apply(gradients, model.trainable_variables)`, which applies masks and clamps. A step that is
-    compiled (`tf.function`, `jax.jit`) has to be compiled inside the block. On JAX it passes the variables of model and
-    optimizer as they are inside the block; callbacks with penalties are refused there.
+    The loop minimises its loss plus `sum(model.losses)`, which holds the penalties, and updates with
+    `model.optimizer.apply(gradients, model.trainable_variables)`, which applies masks and clamps. A compiled step
+    (`tf.function`, `jax.jit`) must be compiled inside the block. On JAX it passes the variables of model and optimizer
+    as they are inside the block; callbacks with penalties are refused there.
 
     Args:
-        model: A compiled model; its optimizer is the one of the loop.
+        model: A compiled model, whose optimizer the loop uses.
         callbacks: Callbacks of kerasprune, or others that only watch epochs and batches.
         epochs: Number of epochs.
         steps: Batches in an epoch.
@@ -89,7 +89,7 @@ def custom_loop(
         >>> callback.kept
         0.25
     """
-    raise_faults("No loop can be made:", whole_number_faults(1, epochs=epochs, steps=steps))
+    raise_faults("Invalid arguments for custom_loop:", whole_number_faults(1, epochs=epochs, steps=steps))
     if not model.compiled:
         raise PruneError(
             f"Expected a compiled model. Received: {model.name!r} without an optimizer. Call model.compile(optimizer)."
@@ -102,7 +102,7 @@ def custom_loop(
         bound = [type(each).__name__ for each in ours if each.used().needs_fit]
         if bound:
             raise PruneError(
-                f"Expected callbacks that act in a loop of one's own on JAX. Received: {', '.join(bound)}, whose "
+                f"Expected callbacks that act in a custom loop on JAX. Received: {', '.join(bound)}, whose "
                 "penalties follow the step, which Keras passes to them in model.fit only. Use fit, or TensorFlow."
             )
         yield Loop(model, listed, epochs)

@@ -1,4 +1,4 @@
-"""Masks on a model in training: removed weights are +0.0 at every step, and so is the optimizer's memory of them."""
+"""Masks on a model in training: removed weights and their slots of the optimizer are +0.0 after every step."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ import numpy as np
 from keras import ops
 
 from kerasprune import criteria
-from kerasprune.attaching import granularity as granularities
-from kerasprune.attaching import scope as scopes
 from kerasprune.attaching.candidates import Part, Unit
 from kerasprune.attaching.constraints import Mask, attach, take_off
 from kerasprune.attaching.granularity import Granularity, Weight
@@ -26,18 +24,19 @@ from kerasprune.criteria.magnitude import L1
 from kerasprune.errors import PruneError, nearest, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
+from kerasprune.registry import granularities, scopes
 
 
 @dataclass(frozen=True)
 class Masks:
-    """Which entries of some units are removed, and which come next.
+    """The removed entries of some units, and the next ones to remove.
 
     Args:
         units: The units; `Unit.pruned` is the mask.
-        granularity: What an entry is. Defaults to single weights.
-        scope: Who competes with whom. Defaults to all with all.
-        criterion: What a weight is worth; the lowest scores are removed. Defaults to the L1 norm.
-        graph: The model's graph, where one is known. Defaults to `None`.
+        granularity: The kind of entry. Defaults to single weights.
+        scope: The entries that compete. Defaults to all.
+        criterion: The score of a weight; the lowest are removed. Defaults to the L1 norm.
+        graph: The model's graph, if known. Defaults to `None`.
     """
 
     units: Sequence[Unit]
@@ -48,7 +47,7 @@ class Masks:
 
     @cached_property
     def kernels(self) -> list[tuple[Any, list[tuple[Unit, Part]]]]:
-        """Every kernel with the units that it is a part of."""
+        """Every kernel with its units."""
         found: dict[int, tuple[Any, list[tuple[Unit, Part]]]] = {}
         for unit in self.units:
             for part in unit.parts:
@@ -56,11 +55,11 @@ class Masks:
         return list(found.values())
 
     def numbers(self, keep: float) -> np.ndarray:
-        """Returns how many entries stay in each competition when the fraction `keep` stays."""
+        """Returns the number of entries kept in each competition at the fraction `keep`."""
         return self.scope.numbers(self.units, keep)
 
     def lowest(self, numbers: Any) -> list[Any]:
-        """Returns for every unit what is removed when `numbers` stay: what is already, then the lowest scores."""
+        """Returns the entries of every unit to remove so that `numbers` are kept: those removed, then the lowest."""
         scores = []
         for unit in self.units:
             removed = ops.convert_to_tensor(unit.pruned)
@@ -69,31 +68,31 @@ class Masks:
         return self.scope.pruned(self.units, scores, numbers)
 
     def renew(self, keep: float) -> None:
-        """Removes the lowest scores until the fraction `keep` is left, and sets them to zero."""
+        """Removes the lowest scores down to the fraction `keep`, and sets their weights to zero."""
         self.assign(self.lowest(self.numbers(keep)))
         self.apply()
 
     def assign(self, pruned: Sequence[Any]) -> None:
-        """Notes for every unit what is removed."""
+        """Marks the removed entries of every unit."""
         for unit, removed in zip(self.units, pruned, strict=True):
             unit.pruned.assign(removed)
 
     def clear(self) -> None:
-        """Notes that nothing is removed."""
+        """Marks nothing as removed."""
         self.assign([np.zeros(unit.size, bool) for unit in self.units])
 
     def apply(self, optimizer: keras.Optimizer | None = None) -> None:
-        """Sets what is removed to zero, now, and what a built optimizer remembers of it."""
+        """Sets removed weights to zero, and their slots of a built optimizer."""
         for variable, pairs in self.kernels:
             held = () if optimizer is None else slots(optimizer, variable)
             variable.assign(Mask(partial(_kept, pairs), held)(variable))
 
     def holds(self) -> bool:
-        """Returns whether all that is removed is zero."""
+        """Returns whether all removed weights are zero."""
         return not any(ops.convert_to_numpy(v)[~self._array(v, pairs)].any() for v, pairs in self.kernels)
 
     def settle(self) -> None:
-        """Applies the masks where they do not hold, with a warning: another callback has restored other weights."""
+        """Applies the masks again, with a warning, if another callback has restored other weights."""
         if self.holds():
             return
         warn(
@@ -104,12 +103,12 @@ class Masks:
         self.apply()
 
     def attach(self, session: Session, first: Callable[[], None] | None = None) -> None:
-        """Holds what is removed at zero in every step of `fit`; the masks become part of the state.
+        """Holds removed weights at zero in every step of `fit`; the masks become part of the state.
 
         Args:
             session: The session of the callback, which detaches and saves them.
             first: Called inside the step, after the update of the weights and before any mask is read. Defaults to
-                `None`: nothing is.
+                `None`.
         """
         ensure_built(session.model)
         for unit in self.units:
@@ -120,31 +119,30 @@ class Masks:
             session.constrain(variable, Mask(partial(_kept, pairs), slots(session.model.optimizer, variable)))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Returns `{variable path: boolean mask of the weights that stay}`."""
+        """Returns `{variable path: boolean mask, true for kept weights}`."""
         return {variable.path: self._array(variable, pairs) for variable, pairs in self.kernels}
 
     def _array(self, variable: Any, pairs: Sequence[tuple[Unit, Part]]) -> np.ndarray:
         return np.array(np.broadcast_to(ops.convert_to_numpy(_kept(pairs)), tuple(variable.shape)))
 
     def plan(self) -> Plan:
-        """Returns what stays as a plan of channels.
+        """Returns the plan of the channels kept.
 
         Raises:
             PruneError: The entries are not the channels of groups.
         """
         if self.graph is None or any(unit.name not in self.graph.groups for unit in self.units):
             raise PruneError("Expected whole channels, granularity='filter'. Received: single weights. Use .masks.")
-        keep = {unit.name: unit.kept_indices().tolist() for unit in self.units}
-        return Plan.of(self.graph, keep)
+        return Plan.of(self.graph, {unit.name: unit.kept_indices().tolist() for unit in self.units})
 
     def frozen(self) -> list[str]:
-        """Returns the paths of the kernels that stay whole because they are not trained."""
+        """Returns the paths of the kernels that are kept whole because they are not trained."""
         inside = {id(variable) for variable, _ in self.kernels}
         kernels = () if self.graph is None else self.graph.kernels
         return [k.variable.path for k in kernels if not k.variable.trainable and id(k.variable) not in inside]
 
     def share(self) -> float:
-        """Returns the fraction of all weights of the kernels that stay."""
+        """Returns the fraction kept of the weights of all kernels."""
         arrays = self.arrays().values()
         return sum(int(mask.sum()) for mask in arrays) / sum(mask.size for mask in arrays)
 
@@ -169,8 +167,8 @@ def masked_variables(
 
     Args:
         variables: The variables that may be masked.
-        masks: `{variable path: which weights stay}`.
-        called: What one of the variables is called in messages. Defaults to `"variable"`.
+        masks: `{variable path: boolean mask, true for kept weights}`.
+        called: The noun for one of the variables in messages. Defaults to `"variable"`.
 
     Raises:
         PruneError: A path is not that of a variable, a mask is not boolean, or shapes differ.
@@ -188,25 +186,16 @@ def masked_variables(
 
 
 def apply_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
-    """Sets the weights that are removed to zero, in place.
-
-    Args:
-        model: The model.
-        masks: `{variable path: which weights stay}`.
-    """
+    """Sets removed weights to zero, in place; masks as for `masked_variables`."""
     for variable, mask in masked_variables(model.variables, masks):
         variable.assign(np.where(mask, ops.convert_to_numpy(variable), 0))
 
 
 @contextmanager
 def held(model: keras.Model, masks: Mapping[str, np.ndarray]) -> Iterator[None]:
-    """Keeps the weights that are removed at zero while the block runs, by constraints on the variables.
+    """Holds removed weights at zero within the block, by constraints on the variables; masks as for `masked_variables`.
 
-    `kp.callbacks.HoldMask` does the same for one `fit`, and zeroes the optimizer's memory too.
-
-    Args:
-        model: The model. Its variables have their own constraints back afterwards.
-        masks: `{variable path: which weights stay}`.
+    `kp.callbacks.HoldMask` does the same for one `fit`, and zeroes the optimizer's slots too.
     """
     put = []
     try:
@@ -223,13 +212,13 @@ def held(model: keras.Model, masks: Mapping[str, np.ndarray]) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a weight is worth, what is removed as one, who competes with whom, and what stays out of it.
+    """The criterion, granularity and scope by which weights are removed, and the frozen layers.
 
     Args:
-        criterion: What one weight is worth: a name, a dict, a class or an instance with `saliency`.
-        granularity: What is removed as one, spelt likewise.
-        scope: Who competes with whom, spelt likewise.
-        freeze: Names of layers, or wildcards, that stay whole.
+        criterion: The score of a weight: a name, a dict, a class or an instance with `saliency`.
+        granularity: The entries that are removed as one, likewise.
+        scope: The entries that compete, likewise.
+        freeze: Names of layers, or wildcards, that are kept whole.
     """
 
     criterion: Any
@@ -249,6 +238,6 @@ class Selection:
         object.__setattr__(self, "scope", scopes.get(self.scope))
 
     def masks(self, model: keras.Model) -> Masks:
-        """Returns masks over everything in a model that may be removed; nothing is removed yet."""
+        """Returns masks over all removable entries of a model, of which none is removed yet."""
         graph, units = self.granularity.units(model, self.freeze)
         return Masks(units, self.granularity, self.scope, self.criterion, graph)

@@ -1,4 +1,4 @@
-"""The optimizer's memory of a weight: momentum, second moments, averages, accumulated gradients."""
+"""The slots of an optimizer for a weight: momentum, second moments, averages, accumulated gradients."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ADAPTIVE = (
 
 
 def slots(optimizer: keras.Optimizer, variable: Any) -> list[Any]:
-    """Returns the variables of an optimizer that hold one number for each weight of a variable.
+    """Returns the variables of an optimizer with one number for each weight of a variable.
 
     Args:
         optimizer: A built optimizer, or a loss scaling one around it.
@@ -42,14 +42,9 @@ def slots(optimizer: keras.Optimizer, variable: Any) -> list[Any]:
     return [slot for slot in found if tuple(slot.shape) == tuple(variable.shape)]
 
 
-def trained(optimizer: keras.Optimizer) -> list[Any]:
-    """Returns the variables that a built optimizer updates, in its order."""
-    return trained_variables(unwrapped(optimizer))
-
-
 def places(optimizer: keras.Optimizer) -> dict[int, int]:
-    """Returns `{id of a variable: its place in the order in which a built optimizer updates}`."""
-    return {id(variable): index for index, variable in enumerate(trained(optimizer))}
+    """Returns `{id of a variable: its place in the update order of a built optimizer}`."""
+    return {id(variable): index for index, variable in enumerate(trained_variables(unwrapped(optimizer)))}
 
 
 def ensure_built(model: keras.Model) -> None:
@@ -59,13 +54,13 @@ def ensure_built(model: keras.Model) -> None:
 
 
 def forget_steps(model: keras.Model) -> None:
-    """Throws away compiled steps, which hold the regularizers and constraints of the moment they were traced."""
+    """Discards compiled steps, which hold the regularizers and constraints of their trace."""
     model.train_function = None
     model.test_function = None
 
 
 def accumulated(optimizer: keras.Optimizer) -> int:
-    """Returns how many batches make one update of the weights."""
+    """Returns the number of batches per update of the weights."""
     return unwrapped(optimizer).gradient_accumulation_steps or 1
 
 

@@ -1,18 +1,18 @@
-"""A fit cut into phases: a beginning to rewind to, then rounds of equal length."""
+"""Phases of a fit with rewinding: the steps before the rewind point, then rounds of equal length."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kerasprune.errors import PruneError, raise_faults
+from kerasprune.errors import PruneError
 
 
 @dataclass(frozen=True)
 class Phases:
-    """`total = rewind + (rounds + 1)·length`: train to the rewind point, then once before each removal, and at last.
+    """`total = rewind + (rounds + 1)·length` steps: up to the rewind point, before each removal, and after the last.
 
     Args:
-        rewind: Steps before the point that is rewound to.
+        rewind: Steps before the rewind point.
         rounds: Number of removals.
         length: Steps of each of the `rounds + 1` phases.
     """
@@ -23,17 +23,17 @@ class Phases:
 
     @classmethod
     def of(cls, rewind: int, rounds: int, steps_per_epoch: int, epochs: int, together: int = 1) -> Phases:
-        """Cuts a fit into phases.
+        """Divides a fit into phases.
 
         Args:
-            rewind: Steps before the point that is rewound to.
+            rewind: Steps before the rewind point.
             rounds: Number of removals.
             steps_per_epoch: Batches in an epoch.
             epochs: Epochs of the fit.
-            together: Steps per execution: phases end where an execution ends.
+            together: Steps per execution, at whose ends phases must end.
 
         Raises:
-            PruneError: The steps do not divide; the message says what would.
+            PruneError: The steps do not divide; the message names the nearest numbers of epochs that do.
 
         Example:
             >>> Phases.of(rewind=0, rounds=4, steps_per_epoch=10, epochs=15)
@@ -54,22 +54,22 @@ class Phases:
             )
         phases = cls(rewind, rounds, length)
         torn = [end for end in (rewind, *phases.ends) if end % steps_per_epoch % together]
-        fault = (
-            f"Expected phases that end where an execution of {together} steps ends. Received: ends after the steps "
-            f"{torn[:5]} with {steps_per_epoch} steps an epoch. Compile with steps_per_execution=1, or choose "
-            f"phases of whole epochs."
-        )
-        raise_faults("Steps per execution do not fit the phases.", [fault] if torn else [])
+        if torn:
+            raise PruneError(
+                f"Expected phases that end where an execution of {together} steps ends. Received: ends after the steps "
+                f"{torn[:5]} with {steps_per_epoch} steps an epoch. Compile with steps_per_execution=1, or choose "
+                "phases of whole epochs."
+            )
         return phases
 
     @property
     def ends(self) -> tuple[int, ...]:
-        """The numbers of steps after which a removal takes place."""
+        """The steps of the removals."""
         return tuple(self.rewind + n * self.length for n in range(1, self.rounds + 1))
 
 
 def _fitting_epochs(rewind: int, rounds: int, steps_per_epoch: int, epochs: int) -> str:
-    """Returns which numbers of epochs, next to the one asked for, would divide."""
+    """Returns a sentence with the nearest numbers of epochs that divide."""
 
     def fits(number: int) -> bool:
         rest = number * steps_per_epoch - rewind

@@ -1,4 +1,4 @@
-"""The state of a fit as a file: arrays and names, written whole, two copies kept, the last good one read."""
+"""The state of a fit as a file: written atomically, the last two kept, the newest readable one loaded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,14 @@ _MOST = 10**15  # epochs and steps: what a variable of the data set holds
 
 @dataclass(frozen=True)
 class SavedState:
-    """Where a fit was at the beginning of an epoch, or within one.
+    """The state of a fit at the beginning of an epoch, or within one.
 
     Args:
-        epoch: The epoch that comes next, or goes on.
-        step: Batches of it that were trained on.
+        epoch: The next epoch, or the present one.
+        step: Number of its batches trained on.
         stopped: Whether a callback had stopped the fit.
-        arrays: `{name: array}` of everything.
-        about: Plain data beside: what the model and the callbacks were.
+        arrays: `{name: array}`.
+        about: Plain data that describe the model and the callbacks.
     """
 
     epoch: int
@@ -39,13 +40,13 @@ class SavedState:
     about: dict[str, Any]
 
     def save(self, folder: Path) -> Path:
-        """Writes the state, then forgets all but the last two."""
+        """Writes the state, then deletes all but the last two."""
         head = {"format": _FORMAT, **{name: each for name, each in vars(self).items() if name != "arrays"}}
         text = np.frombuffer(json.dumps(head).encode(), np.uint8)
         known = states(folder)
         path = folder / f"state-{(_number(known[-1]) if known else 0) + 1:06d}.npz"
         with replacing(path) as temporary, temporary.open("wb") as file:
-            # Names of weights may hold anything, names in the archive may not.
+            # Names of weights are not restricted, names in the archive are.
             numbered = {f"a{index}": array for index, array in enumerate(self.arrays.values())}
             names = np.frombuffer(json.dumps(list(self.arrays)).encode(), np.uint8)
             np.savez(file, head=text, names=names, **numbered)
@@ -72,7 +73,7 @@ class SavedState:
 
 
 def last_good(folder: Path) -> tuple[SavedState | None, list[str]]:
-    """Returns the newest state that can be read, and what was wrong with newer ones."""
+    """Returns the newest readable state, and the faults of newer ones."""
     faults = []
     for path in reversed(states(folder)):
         try:
@@ -100,7 +101,7 @@ def _plain(arrays: dict[str, np.ndarray], name: str, path: Path) -> Any:
 
 
 def _faults(head: Any, names: Any, arrays: dict[str, np.ndarray]) -> list[str]:
-    """Returns what is wrong with the words of a state."""
+    """Returns the faults of the head and the names of a state."""
     if not isinstance(head, dict) or head.get("format") != _FORMAT:
         found = short(head.get("format") if isinstance(head, dict) else head)
         return [f"it has format {found}, expected {_FORMAT}"]
@@ -115,7 +116,7 @@ def _faults(head: Any, names: Any, arrays: dict[str, np.ndarray]) -> list[str]:
         faults += [f"about.{name} is {short(about[name])}, expected {what}" for name, what in wrong.items()]
     else:
         faults.append(f"about is {short(about)}, expected keys and values")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not _list_of(_is_text, names):
         faults.append(f"names is {short(names)}, expected a list of texts")
     elif len(set(names)) < len(names):
         faults.append("an array stands twice")
@@ -124,53 +125,48 @@ def _faults(head: Any, names: Any, arrays: dict[str, np.ndarray]) -> list[str]:
     return faults
 
 
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
-
-
-def _shapes(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) and _is_shape(one[1]) for one in value
-    )
-
-
-def _optimizer(value: Any) -> bool:
-    return isinstance(value, list) and isinstance(next(iter(value), None), str) and all(map(_is_shape, value[1:]))
-
-
-def _settings(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(one, dict) for one in value.values())
-
-
-def _positions(value: Any) -> bool:
-    return isinstance(value, dict) and all(_is_whole(one) and one <= _MOST for one in value.values())
-
-
-def _history(value: Any) -> bool:
-    if not isinstance(value, dict) or not isinstance(value.get("logs"), dict):
-        return False
-    numbers = [value.get("epoch"), *value["logs"].values()]
-    return all(isinstance(row, list) and all(isinstance(one, int | float) for one in row) for row in numbers)
-
-
-def _is_shape(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_whole, value))
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def _list_of(fits: Callable[[Any], bool], value: Any) -> bool:
+    return isinstance(value, list) and all(map(fits, value))
+
+
+def _dict_of(fits: Callable[[Any], bool], value: Any) -> bool:
+    return isinstance(value, dict) and all(map(fits, value.values()))
+
+
+_shape = partial(_list_of, _is_whole)
+_numbers = partial(_list_of, lambda value: isinstance(value, int | float))
+
+
+def _named_shape(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and _is_text(value[0]) and _shape(value[1])
+
+
+def _optimizer(value: Any) -> bool:
+    return isinstance(value, list) and _is_text(next(iter(value), None)) and _list_of(_shape, value[1:])
+
+
+def _history(value: Any) -> bool:
+    return isinstance(value, dict) and _numbers(value.get("epoch")) and _dict_of(_numbers, value.get("logs"))
+
+
 _ABOUT: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "layers": (_texts, "a list of texts"),
-    "variables": (_shapes, "a list of names and shapes"),
+    "layers": (partial(_list_of, _is_text), "a list of texts"),
+    "variables": (partial(_list_of, _named_shape), "a list of names and shapes"),
     "optimizer": (_optimizer, "a name and shapes"),
-    "callbacks": (_texts, "a list of texts"),
-    "settings": (_settings, "keys and values by callback"),
-    "positions": (_positions, "the epoch of every data set"),
-    "history": (_history, "epochs, and numbers by the name of what was logged"),
+    "callbacks": (partial(_list_of, _is_text), "a list of texts"),
+    "settings": (partial(_dict_of, lambda value: isinstance(value, dict)), "keys and values by callback"),
+    "positions": (partial(_dict_of, lambda one: _is_whole(one) and one <= _MOST), "the epoch of every data set"),
+    "history": (_history, "epochs, and numbers by the name of a log"),
 }
-"""`{name: (whether a value is one, what is expected)}`; states of 0.1 say less."""
+"""`{name: (test of a value, expected value)}`; states of 0.1 lack some."""
 
 
 def _number(path: Path) -> int:

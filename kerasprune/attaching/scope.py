@@ -1,4 +1,4 @@
-"""Scopes: who competes with whom. From scores and a fraction to what is removed."""
+"""Scopes: the entries that compete with one another. From scores and a fraction to the removed entries."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from kerasprune.attaching.candidates import Unit
 from kerasprune.attaching.in_step import lowest
 from kerasprune.budgets.base import kept_number
 from kerasprune.errors import PruneError, raise_faults, whole_number_faults
-from kerasprune.registry import scopes
 
 
 class Scope:
-    """Base: who competes with whom. Numerics of `keras.ops` with static shapes, for the compiled step."""
+    """Base: the entries that compete. Computes with `keras.ops` and static shapes, for the compiled step."""
 
     def numbers(self, units: Sequence[Unit], keep: float) -> np.ndarray:
-        """Returns how many entries stay in each competition when the fraction `keep` stays."""
+        """Returns the number of entries kept in each competition at the fraction `keep`."""
         raise PruneError(f"{type(self).__name__} has no numbers(). Write it.")
 
     def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
-        """Returns for every unit which entries go; of equal scores the lower index stays.
+        """Returns whether each entry of every unit is removed; of equal scores the lower index is kept.
 
         Args:
             units: The units.
-            scores: For each one score per entry, shape `(entries,)`; higher stays.
-            numbers: How many stay, as `numbers` returns them.
+            scores: The scores of the entries of each, shape `(entries,)`; higher is kept.
+            numbers: The numbers kept, as returned by `numbers`.
         """
         raise PruneError(f"{type(self).__name__} has no pruned(). Write it.")
 
@@ -44,7 +43,7 @@ class Layer(Scope):
         return np.array([kept_number(unit.size, keep) for unit in units], "int32")
 
     def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
-        """Returns what is below the threshold of its unit."""
+        """Returns the entries below the threshold of their unit."""
         return [lowest(score, numbers[index]) for index, score in enumerate(scores)]
 
 
@@ -57,7 +56,7 @@ class Global(Scope):
         return np.array([kept_number(sum(unit.size for unit in units), keep)], "int32")
 
     def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
-        """Returns what is below the common threshold."""
+        """Returns the entries below the common threshold."""
         removed = lowest(ops.concatenate(list(scores)), numbers[0])
         ends = np.cumsum([unit.size for unit in units])
         return [removed[end - unit.size : end] for unit, end in zip(units, ends, strict=True)]
@@ -65,11 +64,11 @@ class Global(Scope):
 
 @dataclass(frozen=True)
 class Pattern(Scope):
-    """Of every `of` successive inputs of an output, `keep` stay: the N:M sparsity that sparse tensor cores run.
+    """Keeps `keep` of every `of` successive inputs of an output: the N:M sparsity of sparse tensor cores.
 
-    Runs go along the axes that an output is a sum over, wherever a layer has them; a run that is cut off at their end
-    counts as full of zeros. A schedule lowers what stays of each run step by step, but never below `keep`. For single
-    weights; kernels that sum over no channels (tables of embeddings, depthwise ones) are left whole.
+    Runs lie along the axes that an output is a sum over; the last run is padded with zeros. A schedule lowers the
+    number kept of each run step by step, but never below `keep`. For single weights; kernels that sum over no channels
+    (tables of embeddings, depthwise kernels) are kept whole.
 
     Args:
         keep: N. Defaults to 2.
@@ -89,14 +88,14 @@ class Pattern(Scope):
             raise PruneError(f"Expected 0 < keep ≤ of. Received: keep={self.keep}, of={self.of}.")
 
     def numbers(self, units: Sequence[Unit], keep: float) -> np.ndarray:
-        """Returns how many of each run stay."""
+        """Returns the number kept of each run."""
         odd = [unit.name for unit in units if unit.parts[0].entry is not None]
         if odd:
             raise PruneError(f"Expected granularity='weight' with a pattern. Received: other entries in {odd[:3]}.")
         return np.array([max(self.keep, ceil(round(keep * self.of, 9)))], "int32")
 
     def pruned(self, units: Sequence[Unit], scores: Sequence[Any], numbers: Any) -> list[Any]:
-        """Returns what is not among the highest of its run."""
+        """Returns the entries that are not among the highest of their run."""
         return [self._of_runs(unit, score, numbers[0]) for unit, score in zip(units, scores, strict=True)]
 
     def _of_runs(self, unit: Unit, score: Any, number: Any) -> Any:
@@ -116,21 +115,21 @@ class Pattern(Scope):
 
 
 def m_by_n(m: int = 2, n: int = 4) -> Pattern:
-    """Returns the pattern that tensorflow-model-optimization calls `sparsity_m_by_n=(m, n)`: it counts the zeros.
+    """Returns the pattern that tensorflow-model-optimization calls `sparsity_m_by_n=(m, n)`, which counts zeros.
 
     Args:
-        m: How many of each run go. Defaults to 2.
+        m: Number removed of each run. Defaults to 2.
         n: Length of a run. Defaults to 4.
 
-    Raises:
-        PruneError: Not `0 ≤ m < n`.
 
     Example:
         >>> m_by_n(1, 4)
         Pattern(keep=3, of=4)
     """
     faults = whole_number_faults(0, m=m) + whole_number_faults(1, n=n)
-    raise_faults("There is no such pattern:", faults or ([] if m < n else [f"Expected m < n. Received: m={m}, n={n}."]))
+    raise_faults(
+        "Invalid arguments for m_by_n:", faults or ([] if m < n else [f"Expected m < n. Received: m={m}, n={n}."])
+    )
     return Pattern(keep=n - m, of=n)
 
 
@@ -141,8 +140,3 @@ def rank(scores: Any) -> Any:
         return ops.argsort(order)
     places = ops.arange(order.shape[0], dtype=order.dtype)
     return ops.scatter(order[:, None], places, order.shape)  # the inverse of a permutation; sorting it takes longer
-
-
-def get(identifier: Any) -> Scope:
-    """Returns a scope for a name, a `{"name": …}` dict, a class or an instance."""
-    return scopes.get(identifier)

@@ -1,4 +1,4 @@
-"""One callback in one fit: the steps it has seen, what it has put on the model's variables, and its state."""
+"""One callback in one fit: its steps, the parts it has attached to the model, and its state."""
 
 from __future__ import annotations
 
@@ -21,20 +21,19 @@ State = dict[str, np.ndarray]
 
 
 class Session:
-    """What a callback owns during one fit; the base class makes it, takes it off the model, saves it and restores it.
+    """The attached parts and the state of a callback in one fit, which the base class detaches, saves and restores.
 
     Steps are updates of the weights, not calls of hooks: right under `steps_per_execution`, gradient accumulation and
     loss scaling (an update that is skipped for infinite gradients does not count).
 
-    What is registered here is taken off and saved without another line: a regularizer or constraint (`regularize`,
-    `constrain`), a variable that the compiled step reads or assigns (`variable`, `track`), an array that only hooks
-    read (`notes`).
+    Registered here are regularizers and constraints (`regularize`, `constrain`), variables that the compiled step reads
+    or assigns (`variable`, `track`), and arrays that only hooks read (`notes`).
 
     A penalty acts by its gradient and adds nothing to the value of the loss; see `AttachedPenalty`.
 
     Args:
         model: The compiled model in training.
-        done: Steps that an earlier fit of the same callback has taken; they count on. Defaults to 0.
+        done: Steps of an earlier fit of the same callback, from which they are counted on. Defaults to 0.
 
     Example:
         >>> import keras
@@ -55,7 +54,7 @@ class Session:
         self.start = int(ops.convert_to_numpy(self._optimizer.iterations)) - done
         self.begun = False
         self.done: int | None = None
-        self.last_acts: list[Callable[[], None]] = []  # once the last callback of the fit, ours or not, has ended
+        self.last_acts: list[Callable[[], None]] = []  # called after the last callback of the fit, ours or not
         self.variables: dict[str, Any] = {}
         self._in_loss: set[str] = set()
         self._jax: JaxStep | None = None
@@ -64,12 +63,12 @@ class Session:
     # ---- steps ----------------------------------------------------------------------------------------------
 
     def now(self) -> int:
-        """Returns the number of steps since the fit began as a Python number."""
+        """Returns the number of steps since the fit began, as an `int`."""
         synchronise(self.model)
         return int(ops.convert_to_numpy(self._optimizer.iterations)) - self.start
 
     def batches(self) -> int:
-        """Returns how many gradients the optimizer has been given since the session began."""
+        """Returns the number of gradients given to the optimizer since the session began."""
         synchronise(self.model)
         return self._batches() - self._begun_at
 
@@ -77,7 +76,7 @@ class Session:
         return int(ops.convert_to_numpy(raw_iterations(self._optimizer)))
 
     def close(self) -> None:
-        """Notes how many steps were taken, for a later fit that goes on, and detaches."""
+        """Stores the number of steps, for a later fit that continues, and detaches."""
         if self.done is None:
             self.done = self.now()
         self.detach()
@@ -106,38 +105,38 @@ class Session:
         """Returns the learning rate of the present step, inside a constraint."""
         return ops.cast(self._optimizer.learning_rate, "float32")
 
-    # ---- what acts in the step ------------------------------------------------------------------------------
+    # ---- parts of the step ----------------------------------------------------------------------------------
 
     def regularize(self, variable: Any, regularizer: keras.regularizers.Regularizer) -> None:
-        """Adds a regularizer to a variable; one that is already there goes on acting."""
+        """Adds a regularizer to a variable, in addition to an existing one."""
         self._attached.append(("regularizer", variable, attach(variable, "regularizer", regularizer)))
 
     def constrain(self, variable: Any, constraint: keras.constraints.Constraint) -> None:
-        """Adds a constraint to a variable, behind one that is already there."""
+        """Adds a constraint to a variable, applied after an existing one."""
         self._attached.append(("constraint", variable, attach(variable, "constraint", constraint)))
 
     def before(self, variables: Iterable[Any], act: Callable[[], None]) -> None:
-        """Calls `act` in every step, after the update of the weights: before the constraints that variables get next.
+        """Calls `act` in every step, after the update of the weights and before the constraints added next.
 
         Args:
             variables: Trained variables; Keras applies the constraints of the first of them first.
-            act: What is done, whatever it reads: no constraint that is added next has changed a weight yet.
+            act: The function, which may read any weight.
         """
         ensure_built(self.model)
         order = places(self.model.optimizer)
         self.constrain(min(variables, key=lambda variable: order.get(id(variable), len(order))), Before(act))
 
     def attached(self, kind: str) -> list[tuple[Any, Attached]]:
-        """Returns `(variable, part)` of what is attached of a kind: `"regularizer"` or `"constraint"`."""
+        """Returns the attached `(variable, part)` of a kind: `"regularizer"` or `"constraint"`."""
         return [(variable, part) for what, variable, part in self._attached if what == kind]
 
     def watch(self, watched: bool) -> None:
-        """Notes whether what runs now is training, rather than an evaluation in between."""
+        """Sets whether the model is training now, rather than being evaluated in between."""
         for _, _, part in self._attached:
             part.watched = watched
 
     def compile(self) -> None:
-        """Makes the training step anew where something was attached: Keras reads both while it traces the step."""
+        """Has the training step traced again if anything was attached, since Keras reads both in the trace."""
         if self._attached:
             if keras.backend.backend() == "jax":
                 in_loss = [variable for name, variable in self.variables.items() if name in self._in_loss]
@@ -148,7 +147,7 @@ class Session:
             self.model.make_train_function(force=True)
 
     def detach(self) -> None:
-        """Removes what was attached, and nothing else; the next `fit` or `evaluate` traces anew."""
+        """Removes the attached parts, and nothing else; the next `fit` or `evaluate` traces again."""
         if not self._attached:
             return
         for kind, variable, part in self._attached:
@@ -161,7 +160,7 @@ class Session:
 
     @property
     def needs_fit(self) -> bool:
-        """Whether what is attached acts in the step of `fit` only: penalties that follow the step, on JAX."""
+        """Whether attached parts act in the step of `fit` only: penalties that follow the step, on JAX."""
         return self._jax is not None and any(kind == "regularizer" for kind, _, _ in self._attached)
 
     # ---- state ----------------------------------------------------------------------------------------------
@@ -176,10 +175,10 @@ class Session:
         Args:
             name: Its name in the state.
             variable: The variable, as `state_variable` makes it.
-            read_by: What reads or assigns it inside the step: `"regularizer"` or `"constraint"`; on JAX they are parts
-                of different functions. Defaults to `"constraint"`, also for what only hooks use.
+            read_by: The part that reads or assigns it inside the step: `"regularizer"` or `"constraint"`; on JAX they
+                belong to different functions. Defaults to `"constraint"`, also for variables that only hooks use.
         """
-        raise_faults("The variable cannot be tracked:", choice_faults(("regularizer", "constraint"), read_by=read_by))
+        raise_faults("Invalid arguments for track:", choice_faults(("regularizer", "constraint"), read_by=read_by))
         self.variables[name] = variable
         if read_by == "regularizer":
             self._in_loss.add(name)
@@ -191,7 +190,7 @@ class Session:
         return self.notes.get("steps", np.zeros(0, int))
 
     def look(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Notes arrays as they are now, one row each below those of before; a second look at a step replaces the first.
+        """Appends arrays to the notes, one row each; a second look at a step replaces the first.
 
         Args:
             arrays: `{name: array}`, of the same shapes at every look.
@@ -210,20 +209,20 @@ class Session:
         return {"start": np.asarray(self.start), **values, **notes}
 
     def goes_on(self, state: State) -> None:
-        """Puts back the state of an earlier fit of the same callback, whose steps were given as `done`.
+        """Restores the state of an earlier fit of the same callback, whose steps were given as `done`.
 
         Raises:
             PruneError: The model has changed meanwhile.
         """
         if any(name not in state or np.shape(state[name]) != tuple(v.shape) for name, v in self.variables.items()):
             raise PruneError(
-                "Expected the model as the earlier fit of this callback has left it. Received: one whose kernels "
-                "that may be removed are others. Call callback.reset() to start anew."
+                "Expected the model as the earlier fit of this callback has left it. Received: one with other prunable "
+                "kernels. Call callback.reset() to start anew."
             )
         self.restore({**state, "start": np.asarray(self.start)})
 
     def restore(self, state: State) -> None:
-        """Puts a state back."""
+        """Restores a state."""
         for name, variable in self.variables.items():
             variable.assign(state[name])
         self.start = int(state.get("start", self.start))

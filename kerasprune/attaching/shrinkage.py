@@ -1,4 +1,4 @@
-"""Whether a penalty shrinks what it pushes: what keeps it from that, known at the beginning or measured in the fit."""
+"""Checks that a penalty shrinks the weights it pushes: known obstacles at the beginning, norms during the fit."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from kerasprune.attaching.session import Session
 from kerasprune.errors import first_of
 
 _ENOUGH = 2.0  # a penalty that alone would have shrunk weights by e⁻² has had its chance
-_STAYS = 0.9  # and has not acted if they are above this part of what they were
-_RINGS = 1.01  # of critical damping: what is beyond it by rounding does not ring
+_UNCHANGED = 0.9  # and has not acted if they are above this part of what they were
+_RINGS = 1.01  # of critical damping, so that rounding does not count as ringing
 _LONG = 100.0  # exponent of decay from which a schedule gets past a BatchNorm; the papers' have 500
 
 
 @dataclass(frozen=True)
 class Shrinkage:
-    """How small a growing penalty has made what it pushes, beside how small it alone would have made it.
+    """The shrinking of the weights that a growing penalty pushes, compared with that by the penalty alone.
 
-    At every look the notes of the session say: the steps, λ then, how far the penalty alone would have shrunk what
-    goes since the first step, and the relative norm before anything was pushed.
+    At every look the notes of the session hold: the steps, λ, the exponent by which the penalty alone would have shrunk
+    the pushed entries since the first step, and their relative norm before anything was pushed.
 
     Args:
         session: The session of the callback.
-        units: What is pushed.
-        going: Returns which entries of a unit go; boolean, shape `(entries,)`.
+        units: The pushed units.
+        going: Returns whether each entry of a unit is to be removed, shape `(entries,)`.
         strengths: Returns λ of every entry of every unit, at this moment.
-        decoupled: Whether the penalty stands apart from momentum and moments.
+        decoupled: Whether the penalty bypasses momentum and moments.
     """
 
     session: Session
@@ -48,16 +48,16 @@ class Shrinkage:
 
     @property
     def relative(self) -> float:
-        """The mean |w| of what goes ÷ the mean |w| of what stays, at this moment.
+        """Mean |w| of the entries to be removed ÷ mean |w| of those kept, at this moment.
 
-        The mean over units, by how much goes; `nan` if nothing goes, or nothing stays.
+        Averaged over units, weighted by the number removed; `nan` if no unit has both.
         """
         ratios, numbers = [], []
         for unit in self.units:
             gone, scores = self.going(unit), ops.convert_to_numpy(unit.scores()).astype("float64")
             if gone.any() and not gone.all():
-                stays = scores[~gone].mean()
-                ratios.append(scores[gone].mean() / stays if stays else float(scores[gone].any()))
+                kept = scores[~gone].mean()
+                ratios.append(scores[gone].mean() / kept if kept else float(scores[gone].any()))
                 numbers.append(gone.sum())
         return float(np.average(ratios, weights=numbers)) if ratios else float("nan")
 
@@ -67,35 +67,35 @@ class Shrinkage:
             self.look()
 
     def look(self) -> None:
-        """Notes how far the penalty alone would have shrunk what goes since the last look."""
+        """Adds the exponent by which the penalty alone would have shrunk the pushed entries since the last look."""
         last, before, chance, norm = self.session.notes["looks"]
         now, strengths = self.session.now(), self.strengths()
         pushed = np.mean([self._push(unit, strengths[unit.name]) for unit in self.units])
         rate = gentlest_rate(self.session.model.optimizer, float(before + pushed) / 2, self.decoupled)
         chance += (now - last) * rate
-        if chance == 0.0:  # nothing is pushed yet: what will be is what goes now
+        if chance == 0.0:  # nothing is pushed yet
             norm = self.relative
         self.session.notes["looks"] = np.array([now, pushed, chance, norm])
 
     def _push(self, unit: Unit, strengths: np.ndarray) -> float:
-        """Returns by how much λ of what goes is above that of what stays."""
+        """Returns the difference of the mean λ of entries to be removed and of those kept."""
         goes = self.going(unit)
         return float(strengths[goes].mean() - strengths[~goes].mean()) if goes.any() and not goes.all() else 0.0
 
     def shortfalls(self) -> list[str]:
-        """Returns that the norms of what is pushed have not fallen, though the penalty would have shrunk them."""
+        """Returns a fault if the pushed norms have not fallen, though the penalty would have shrunk them."""
         _, _, chance, before = self.session.notes["looks"]
         now = self.relative
-        if chance < _ENOUGH or not now > _STAYS * before:
+        if chance < _ENOUGH or not now > _UNCHANGED * before:
             return []
         remedy = "Take a larger learning rate or ceiling." if self.decoupled else "Use decoupled=True, or SGD."
         return [
-            f"What it pushes has not shrunk: its norm is {now:.2g} of what stays, {before:.2g} before. The gradient of "
-            f"the penalty does not reach the weights as λ·w. {remedy}"
+            f"The pushed weights have not shrunk: their norm is {now:.2g} of that of the kept ones, {before:.2g} "
+            f"before. The gradient of the penalty does not reach the weights as λ·w. {remedy}"
         ]
 
     def gauges(self, label: str) -> dict[str, float]:
-        """Returns the largest λ, the penalty `½ Σ_j λ_j w_j²`, and the relative norm of what goes, at this moment."""
+        """Returns the largest λ, the penalty `½ Σ_j λ_j w_j²`, and the relative norm of the entries to be removed."""
         strengths = self.strengths()
         penalty = sum(0.5 * float(strengths[unit.name] @ squares(unit)) for unit in self.units)
         largest = max(float(values.max()) for values in strengths.values())
@@ -103,39 +103,35 @@ class Shrinkage:
 
 
 def schedule_doubts(law: Any, damping: Damping | None, undone: bool) -> list[str]:
-    """Returns what will keep a schedule from doing its work, with the remedy.
+    """Returns reasons why a schedule will not work, each with its remedy.
 
     Args:
-        law: λ at a step; it knows its length, and how high it means to rise.
-        damping: What the optimizer can follow; `None`: not to be known.
+        law: λ at a step, with its length and highest value.
+        damping: The damping of the optimizer; `None` if unknown.
         undone: Whether filters are pushed before a BatchNorm.
     """
-    if damping is None:  # what Adam does with a penalty in the loss is said elsewhere
+    if damping is None:  # `doubts` warns of Adam with a penalty in the loss
         return []
     products, found = damping.products(law, law.length), []
     if products.max() > _RINGS * law.highest(damping.critical):
         found.append(
-            f"makes what it pushes ring: learning rate · λ rises to {products.max():.2g}, beyond critical damping, "
-            f"{damping.critical:.2g} with this optimizer. There a weight left to itself swings through zero, and "
-            "shrinks no faster. Take a smaller ceiling or learning rate, or, with GReg, .compressed(steps)."
+            f"makes the pushed weights ring: learning rate · λ rises to {products.max():.2g}, beyond critical damping, "
+            f"{damping.critical:.2g} with this optimizer. There a weight without other gradients swings through zero, "
+            "and shrinks no faster. Take a smaller ceiling or learning rate, or, with GReg, .compressed(steps)."
         )
     exponent = damping.exponent(products, law.length)
     if undone and exponent < _LONG:
         found.append(
-            "pushes filters before a BatchNorm, which scales up again what they make, for too few steps: alone it "
-            f"would leave exp(−{exponent:.3g}) of them, the papers' schedules exp(−{_LONG:.0f}) and less. What is "
-            'removed will still matter. Take granularity="channel" or "scale" (as .compressed does), or a longer '
+            "pushes filters before a BatchNorm, which scales their outputs up again, for too few steps: alone it "
+            f"would leave exp(−{exponent:.3g}) of them, the papers' schedules exp(−{_LONG:.0f}) and less. The removed "
+            'channels will still matter. Take granularity="channel" or "scale" (as .compressed does), or a longer '
             "schedule."
         )
     return found
 
 
 def optimizer_doubts(optimizer: keras.Optimizer) -> list[str]:
-    """Returns what an optimizer does to a penalty in the loss that grows, with the remedy.
-
-    Args:
-        optimizer: The optimizer of the fit.
-    """
+    """Returns the conflicts of an optimizer with a growing penalty in the loss, each with its remedy."""
     inner, found = unwrapped(optimizer), []
     if inner.weight_decay:
         found.append(
@@ -146,19 +142,15 @@ def optimizer_doubts(optimizer: keras.Optimizer) -> list[str]:
     clipped = ", ".join(f"{name}={limit:g}" for name, limit in limits.items() if limit is not None)
     if clipped:
         found.append(
-            f"The optimizer clips gradients ({clipped}), that of the penalty included, which grows: what is pushed may "
-            "shrink no faster, or leave the loss hardly a part of the step. Use decoupled=True, which applies the "
-            "penalty apart from the gradient, or do not clip."
+            f"The optimizer clips gradients ({clipped}), that of the penalty included, which grows: pushed weights may "
+            "shrink no faster, or the penalty may crowd the loss out of the step. Use decoupled=True, which applies "
+            "the penalty apart from the gradient, or do not clip."
         )
     return found
 
 
 def frozen_doubts(units: Iterable[Unit]) -> list[str]:
-    """Returns that frozen variables are not pushed, with the remedy.
-
-    Args:
-        units: What is pushed.
-    """
+    """Returns a fault, with its remedy, if frozen variables are not pushed."""
     frozen = [part.variable.path for unit in units for part in unit.parts if not part.variable.trainable]
     doubt = (
         f"Keras leaves frozen variables out of the loss, so the penalty does not push {first_of(frozen)}. Set "
@@ -168,12 +160,7 @@ def frozen_doubts(units: Iterable[Unit]) -> list[str]:
 
 
 def reach_doubts(names: Iterable[str], granularity: str) -> list[str]:
-    """Returns that nothing pushes the channels of some groups, with the remedy.
-
-    Args:
-        names: Names of the groups that no weights of the granularity hold.
-        granularity: Its name.
-    """
+    """Returns a fault, with its remedy, if no weights of a granularity hold the channels of the named groups."""
     left = sorted(names)
     doubt = (
         f"No weights of granularity {granularity!r} hold the channels of {first_of(left)}, so nothing pushes them. "
@@ -183,15 +170,15 @@ def reach_doubts(names: Iterable[str], granularity: str) -> list[str]:
 
 
 def gentlest_rate(optimizer: keras.Optimizer, strength: float, decoupled: bool) -> float:
-    """Returns by how much a step shrinks the logarithm of a weight that a penalty pushes and nothing else.
+    """Returns the decrease per step of the logarithm of a weight under a penalty alone.
 
-    `min(ηλ/(1−β), 1−√β)` with momentum β: beyond critical damping a heavy ball decays by √β a step, whatever λ is.
-    `ηλ` where the penalty stands apart from momentum and moments.
+    `min(ηλ/(1−β), 1−√β)` with momentum β: above critical damping a heavy ball decays by √β a step, whatever λ is. `ηλ`
+    for a decoupled penalty.
 
     Args:
         optimizer: The optimizer.
         strength: λ.
-        decoupled: Whether the penalty stands apart.
+        decoupled: Whether the penalty bypasses momentum and moments.
     """
     inner = unwrapped(optimizer)
     momentum = 0.0 if decoupled else float(getattr(inner, "momentum", 0.0) or 0.0)

@@ -1,4 +1,4 @@
-"""Behaviours for `model.fit`: one file per method."""
+"""Callbacks for `model.fit`, one file per pruning method."""
 
 from kerasprune.registry import callbacks, family, lazy
 

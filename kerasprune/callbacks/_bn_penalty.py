@@ -1,4 +1,4 @@
-"""A penalty on the BatchNorm scales of the whole network, their history, the end of the penalty, and the plan."""
+"""The base of methods with a penalty on the BatchNorm scales of the whole network."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ from kerasprune.plans import Plan
 from kerasprune.regularizers import ScalePenalty, Together
 from kerasprune.thresholds import gap
 
-_FALLS = 0.02  # of the L1 norm of the scales at the beginning: less than that is no fall
+_FALLS = 0.02  # least decrease, relative to the L1 norm of the scales at the beginning
 
 
 class BatchNormPenalty(PruningCallback):
     """Base of polarization and network slimming.
 
-    A method says the bounds of the scales (`bounds`), when the penalty ends (`until`), and, from the scales, what
-    is kept (`chosen`), of every group at least its `floor`.
+    A method sets the bounds of the scales (`bounds`), the end of the penalty (`until`), and chooses the channels kept
+    (`chosen`), of every group at least its `floor`.
 
     Args:
         penalty: The penalty on all scales together.
-        initial: What every scale is set to when `fit` begins; `None`: they stay as they are.
+        initial: The value of every scale when `fit` begins; `None`: unchanged.
         coupling: As for `kp.trace`.
         freeze: As for `kp.trace`.
-        resolution: Input side to count multiply–adds at.
-        faults: What is wrong with the arguments of the subclass.
-        decoupled: Whether the penalty acts apart from the optimizer's moments.
+        resolution: Input side at which multiply–adds are counted.
+        faults: The faults of the arguments of the subclass.
+        decoupled: Whether the penalty bypasses the optimizer's moments.
         strict: As for `PruningCallback`.
     """
 
     takes = frozenset({"resolution"})
     decides = True
     label: ClassVar[str]
-    """What the log of the penalty is called by: `slimming_penalty`."""
+    """The prefix of the log of the penalty: `slimming_penalty`."""
     bounds: tuple[float, float] = (-np.inf, np.inf)
     """The least and the largest value of a scale."""
     until: Mapping[str, float] | None = None
-    """Fraction of the dense model's `macs` or `params` at which the penalty ends; `None`: never."""
+    """The fraction of the dense model's `macs` or `params` at which the penalty ends; `None`: never."""
     floor: Floor
     """Bounds on every group."""
 
@@ -75,7 +75,7 @@ class BatchNormPenalty(PruningCallback):
         if initial is not None and not (is_number(initial) and low <= initial <= high and initial != 0):
             faults.append(f"Expected initial to be None or between the bounds, not 0. Received: initial={initial!r}.")
         faults += choice_faults(COUPLINGS, coupling=coupling)
-        raise_faults(f"{type(self).__name__} cannot be made:", faults)
+        raise_faults(f"Invalid arguments for {type(self).__name__}:", faults)
         self.penalty = penalty
         self.initial = initial
         self.coupling = coupling
@@ -87,12 +87,12 @@ class BatchNormPenalty(PruningCallback):
 
     @abstractmethod
     def chosen(self, scales: NetworkScales) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-        """Returns what stays of every group, and the threshold of every layer, for the scales as they are."""
+        """Returns the channels kept of every group, and the threshold of every layer, for the present scales."""
 
     # ---- training -------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Sets the scales, attaches penalty and bounds; an instance can be used for several fits."""
+        """Sets the scales and attaches penalty and bounds; an instance can be used for several fits."""
         self._scales, self._plan = self.rehearse(self.model), None
         read_by = "constraint" if self.decoupled else "regularizer"
         self._weight = self.session.variable("weight", np.float32(1.0), read_by)
@@ -104,7 +104,7 @@ class BatchNormPenalty(PruningCallback):
         self._look()
 
     def rehearse(self, model: keras.Model) -> NetworkScales:
-        """Returns the scales of a model, having made a plan of them, so that a fault shows before any training.
+        """Returns the scales of a model, after making a trial plan of them.
 
         Raises:
             PruneError: The model has no scales to train, or the target cannot be met or counted.
@@ -116,7 +116,7 @@ class BatchNormPenalty(PruningCallback):
         return scales
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Notes the scales; ends the penalty where the target is met."""
+        """Records the scales; ends the penalty if the target is met."""
         self._look()
         if self.until is not None and self.target_met_at is None and self._meets_target():
             self.session.notes["met_at"] = np.asarray(self.session.now())
@@ -126,7 +126,7 @@ class BatchNormPenalty(PruningCallback):
         super().on_epoch_end(epoch, logs)
 
     def _meets_target(self) -> bool:
-        """Returns whether the plan, made now, keeps no more than `until` says."""
+        """Returns whether the present plan keeps no more than `until`."""
         ((unit, fraction),) = self.until.items()
         now, dense = (getattr(cost(self._scales.graph, plan), unit) for plan in (self.choose(), None))
         return now <= fraction * dense
@@ -144,7 +144,7 @@ class BatchNormPenalty(PruningCallback):
         return {f"{self.label}_penalty": float(ops.convert_to_numpy(self._weight)) * self._penalty(self._pooled())}
 
     def shortfalls(self) -> list[str]:
-        """Returns that the penalty has not fallen, though it alone could have moved every scale to zero."""
+        """Returns a fault if the penalty has not fallen, though it alone could have moved every scale to zero."""
         found, strength = super().shortfalls(), self.penalty.strength
         first = np.concatenate([looks[0] for looks in self.scales.values()])
         step = gentlest_rate(self.model.optimizer, strength, self.decoupled)
@@ -157,7 +157,7 @@ class BatchNormPenalty(PruningCallback):
 
     @property
     def finished(self) -> bool:
-        """Whether the target was met, so that the scales stand still."""
+        """Whether the target was met, so that the scales are constant."""
         return self.session is not None and self.until is not None and self.target_met_at is not None
 
     def _pooled(self) -> np.ndarray:
@@ -178,7 +178,7 @@ class BatchNormPenalty(PruningCallback):
         self.session.regularize(first.variable, Together(self.penalty.penalty, parts, lambda: self._weight))
 
     def _push(self) -> None:
-        """Moves the scales apart from the moments; how far is written down for all before the first of them moves."""
+        """Moves the scales past the moments; all moves are computed before the first scale moves."""
         scales = self._scales.layers
         zeros = [np.zeros(scale.inside.size, "float32") for scale in scales]
         moves = [self.session.variable(f"move/{index}", zero) for index, zero in enumerate(zeros)]
@@ -213,42 +213,42 @@ class BatchNormPenalty(PruningCallback):
 
     @property
     def plan(self) -> Plan:
-        """What to hand to `kp.rebuild` after `fit`."""
+        """The plan for `kp.rebuild`, after `fit`."""
         if self._plan is None:
             raise PruneError("Expected a finished fit. Received: a callback that has not been used yet.")
         return self._plan
 
     def choose(self) -> Plan:
-        """Returns the plan for the scales as they are now: after `fit` `plan`, unless the weights were put back."""
+        """Returns the plan for the present scales: after `fit` the same as `plan`, unless weights were restored."""
         scales = self._known()
         kept, self._thresholds = self.chosen(scales)
         return Plan.of(scales.graph, legal(scales.graph, kept, scales.score(scales.graph)))
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """`{path of the scales: threshold}` that the plan was made with."""
+        """`{path of the scales: threshold}` of the plan."""
         _ = self.plan
         return dict(self._thresholds)
 
     @property
     def gaps(self) -> dict[str, tuple[float, float]]:
-        """`{path of the scales: (highest removed, lowest kept)}`: how empty the valley is. See `thresholds`."""
+        """`{path of the scales: (highest removed, lowest kept)}`, the width of the valley at each of `thresholds`."""
         return {name: gap(looks[-1], self.thresholds[name]) for name, looks in self.scales.items()}
 
     @property
     def left(self) -> dict[str, str]:
-        """`{group name: why it stayed whole}`: groups without scales, or with frozen ones."""
+        """`{group name: why it was kept whole}`: groups without scales, or with frozen ones."""
         return dict(self._known().left)
 
     @property
     def target_met_at(self) -> int | None:
-        """The step at which the target was met and the penalty ended; `None` where it was not."""
+        """The step at which the target was met and the penalty ended; `None` if it was not."""
         met_at = int(self.used().notes["met_at"])
         return None if met_at < 0 else met_at
 
     @property
     def steps(self) -> np.ndarray:
-        """The steps at which the scales were noted: at the beginning and after every epoch. Shape `(times,)`."""
+        """The steps at which the scales were recorded: at the beginning and after every epoch. Shape `(times,)`."""
         return np.zeros(0, int) if self.session is None else self.session.looks
 
     @property
@@ -288,11 +288,11 @@ class BatchNormPenalty(PruningCallback):
 
 
 def to_target(scales: NetworkScales, floor: Floor, **target: float) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Returns what stays above the one threshold that meets a target, and that threshold for every layer.
+    """Returns the channels above the one threshold that meets a target, and that threshold for every layer.
 
     Args:
         scales: The scales.
-        floor: Bounds on every group: none is emptied.
+        floor: Least number of channels kept of every group.
         target: `keep=`, `macs=` or `params=`, as for `kp.plan`.
     """
     graph = scales.graph
@@ -307,12 +307,12 @@ def above(scales: NetworkScales, floor: Floor, thresholds: dict[str, float]) -> 
     """Returns the channels with a scale above the threshold of its layer; of every group at least its floor."""
     scores, over = scales.score(scales.graph), scales.above(thresholds)
     kept = {}
-    for name, stays in over.items():
-        rank = scores[name] + stays * (1 + scores[name].max(initial=0.0))  # those above come first
-        kept[name] = top(rank, floor.apply(int(stays.sum()), stays.size))
+    for name, high in over.items():
+        rank = scores[name] + high * (1 + scores[name].max(initial=0.0))  # those above come first
+        kept[name] = top(rank, floor.apply(int(high.sum()), high.size))
     return kept
 
 
 def optional_fraction_faults(**values: object) -> list[str]:
-    """Returns what is wrong with fractions kept that may be `None`."""
+    """Returns the faults of fractions kept that may be `None`."""
     return fraction_faults(**{name: value for name, value in values.items() if value is not None})

@@ -1,4 +1,4 @@
-"""A penalty that grows inside the compiled step, its end, and the plan or masks that it leaves."""
+"""The base of methods with a penalty that grows inside the compiled step."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from keras import ops
 
-from kerasprune.attaching import granularity as granularities
 from kerasprune.attaching.bn_scales import normalised
 from kerasprune.attaching.callback import PruningCallback
 from kerasprune.attaching.candidates import Part, Unit
 from kerasprune.attaching.constraints import Decay
 from kerasprune.attaching.damping import Damping
+from kerasprune.attaching.granularity import Channel, Filter, Scale
 from kerasprune.attaching.masks import Masks
 from kerasprune.attaching.shrinkage import Shrinkage, frozen_doubts, optimizer_doubts, reach_doubts, schedule_doubts
 from kerasprune.errors import PruneError, fraction_faults, made, raise_faults, warn
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import as_patterns, trace
 from kerasprune.plans import Plan
-from kerasprune.registry import growths
+from kerasprune.registry import granularities, growths
 from kerasprune.regularizers import GrowingL2
 from kerasprune.regularizers.growth import GeometricGrowth, Growth
 
@@ -32,24 +32,24 @@ from kerasprune.regularizers.growth import GeometricGrowth, Growth
 class GrowingPenalty(PruningCallback):
     """Base of GReg-1, GReg-2 and IncReg: `L(w) + ½ Σ_j λ_j w_j²` with a λ that changes inside the compiled step.
 
-    With `decoupled=True` the loss stays alone, and `w_j ← (1 − η·λ_j) w_j` follows the update of the weights.
+    With `decoupled=True` the loss is unchanged, and `w_j ← (1 − η·λ_j) w_j` follows the update of the weights.
 
-    A method says what λ is (`strength`) and which entries are removed (`Unit.pruned`).
+    A method computes λ (`strength`) and the entries to remove (`Unit.pruned`).
 
     Args:
-        schedule: The law by which the penalty grows, as the caller spells it.
+        schedule: The law by which the penalty grows, as given by the caller.
         papers: That of the paper.
-        keep: Fraction kept, or fractions by name; `None` if a plan says what is kept.
-        granularity: What is removed as one: a name of `kp.training.granularity`, a dict, a class or an instance.
-        freeze: Names of layers, or wildcards, that stay whole.
-        faults: What is wrong with the arguments of the method.
-        decoupled: Whether the penalty acts apart from the optimizer's moments.
+        keep: Fraction kept, or fractions by name; `None` if a plan is given.
+        granularity: The entries that are removed as one: a name, a dict, a class or an instance.
+        freeze: Names of layers, or wildcards, that are kept whole.
+        faults: The faults of the arguments of the method.
+        decoupled: Whether the penalty bypasses the optimizer's moments.
         strict: As for `PruningCallback`.
     """
 
     takes = frozenset({"keep"})
     label: ClassVar[str] = "greg"
-    """What the log of the penalty is called by: `greg_penalty`."""
+    """The prefix of the log of the penalty: `greg_penalty`."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class GrowingPenalty(PruningCallback):
             faults.append(f"Expected keep= with granularity={granularity!r}. Received: plan=, which is about channels.")
         self.growth = _law(schedule, papers, faults)
         self.freeze = made(faults, as_patterns, freeze)
-        raise_faults(f"{type(self).__name__} cannot be made:", faults)
+        raise_faults(f"Invalid arguments for {type(self).__name__}:", faults)
         self.keep = keep
         self.granularity = granularity
         self.decoupled = decoupled
@@ -77,7 +77,7 @@ class GrowingPenalty(PruningCallback):
         self._units: list[Unit] = []
         self._kept: dict[str, np.ndarray] = {}
 
-    # ---- what a method says -----------------------------------------------------------------------------------
+    # ---- overridden by a method -------------------------------------------------------------------------------
 
     @property
     def length(self) -> int:
@@ -89,24 +89,24 @@ class GrowingPenalty(PruningCallback):
         """Returns λ of every entry of a unit at a step, as a tensor; called inside the compiled step."""
 
     def units(self) -> tuple[Plan, list[Unit]]:
-        """Returns what the penalty acts on, and the plan so far, which what is picked completes."""
+        """Returns the penalised units, and the plan so far, which the pick completes."""
         channels = self._granularity.whole_channels
         coupling, unknown = ("free", "raise") if channels else ("tied", "freeze")
         graph = trace(self.model, coupling=coupling, unknown=unknown, freeze=self.freeze)
         return Plan.of(graph, {}), self.pushed(graph, self._granularity.numbers(graph, self.keep))
 
     def pushed(self, graph: ChannelGraph, kept: Mapping[str, int]) -> list[Unit]:
-        """Returns the units that lose entries; where the schedule is compressed, in kernels that no BatchNorm undoes.
+        """Returns the units that lose entries; for a compressed schedule, in kernels that no BatchNorm undoes.
 
         Args:
             graph: The model's graph.
             kept: `{unit name: number of entries kept}`.
         """
         losers = [name for name, number in kept.items() if name in graph.groups and number < graph.groups[name].size]
-        self._acting, filters = self._granularity, type(self._granularity) is granularities.Filter
-        self._undone = filters and normalised(graph, losers)
+        self._acting = self._granularity
+        self._undone = type(self._granularity) is Filter and normalised(graph, losers)
         if self._undone and self._compresses_filters:
-            self._acting, self._undone = granularities.Channel(self._granularity.coupling), False
+            self._acting, self._undone = Channel(self._granularity.coupling), False
         units = [unit for unit in self._acting.candidates(graph, kept) if unit.kept < unit.size]
         unreached = set(losers) - {unit.name for unit in units}
         self._doubt(reach_doubts(unreached, type(self._acting).__name__.lower()))
@@ -115,12 +115,12 @@ class GrowingPenalty(PruningCallback):
     @property
     def _compresses_filters(self) -> bool:
         """Whether it was squeezed into few steps, and would push the kernels that make channels."""
-        filters = type(self._granularity) is granularities.Filter
-        return self._squeezed is not None and isinstance(self.growth, GeometricGrowth) and filters
+        short = self._squeezed is not None and isinstance(self.growth, GeometricGrowth)
+        return short and type(self._granularity) is Filter
 
     @property
     def undecided(self) -> bool:
-        """Whether what goes is what is weakest at this moment, rather than what was picked."""
+        """Whether nothing is picked yet, so that the weakest entries at this moment would be removed."""
         return False
 
     def picked(self, unit: Unit) -> np.ndarray:
@@ -159,7 +159,7 @@ class GrowingPenalty(PruningCallback):
         return part.spread(self.strength(unit, self.session.step()))
 
     def _decay(self) -> None:
-        """Lets λ act as weight decay apart from the moments, after the update of the weights."""
+        """Applies λ as decoupled weight decay, after the update of the weights."""
         for unit in self._units:
             strengths = self.session.variable(f"strength/{unit.name}", np.zeros(unit.size, "float32"))
             self.session.before([part.variable for part in unit.parts], partial(self._write, unit, strengths))
@@ -168,7 +168,7 @@ class GrowingPenalty(PruningCallback):
                 self.session.constrain(part.variable, decay)
 
     def _write(self, unit: Unit, strengths: Any) -> None:
-        """Writes λ down, once a step, before any kernel of the unit has decayed."""
+        """Stores λ, once a step, before any kernel of the unit has decayed."""
         strengths.assign(self.strength(unit, self.session.step_after_update() - 1))
 
     @staticmethod
@@ -178,54 +178,54 @@ class GrowingPenalty(PruningCallback):
 
     @property
     def read_by(self) -> str:
-        """What reads the variables of the method inside the step."""
+        """The part of the step that reads the variables of the method."""
         return "constraint" if self.decoupled else "regularizer"
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Notes how many steps are left, so that the batch hook is one comparison."""
+        """Computes the number of steps left, so that the batch hook is one comparison."""
         super().on_epoch_begin(epoch, logs)
         self._left = self.length - self.session.now()
         self._shrinkage.begin_epoch()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Stops at the end of the schedule."""
-        # A batch is at most one step; the exact number is read last, because that waits for the device.
+        # A batch is at most one step; reading the exact number waits for the device.
         if self._stops and batch + 1 >= self._left and self.session.now() >= self.length:
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Looks at the norms, then logs."""
+        """Measures the norms, then logs."""
         self._shrinkage.look()
         super().on_epoch_end(epoch, logs)
 
     def end(self) -> None:
-        """Notes what is kept."""
+        """Picks the entries kept."""
         done = self.session.now()
         if done < self.length:
-            remedy = ", but what it removes may still matter. Train longer, or shorten with .compressed(steps)."
+            remedy = ", but the channels it removes may still matter. Train longer, or shorten with .compressed(steps)."
             self._diagnosis.cut_short(f"take {self.length} steps", f"after {done}", remedy)
         self._kept = {unit.name: self.picked(unit) for unit in self._units}
 
     def gauges(self) -> dict[str, float]:
-        """Returns the largest λ, the penalty `½ Σ_j λ_j w_j²`, and the relative norm of what goes, at this moment."""
+        """Returns the largest λ, the penalty `½ Σ_j λ_j w_j²`, and the relative norm of the entries to be removed."""
         return self._shrinkage.gauges(self.label)
 
     def shortfalls(self) -> list[str]:
-        """Returns that the norms of what is pushed have not fallen, though the penalty would have shrunk them."""
+        """Returns a fault if the pushed norms have not fallen, though the penalty would have shrunk them."""
         return [*super().shortfalls(), *self._shrinkage.shortfalls()]
 
     @property
     def removed_to_kept(self) -> float:
-        """The mean |w| of what goes ÷ the mean |w| of what stays, of the kernels that are penalised, at this moment."""
+        """Mean |w| of the entries to be removed ÷ mean |w| of those kept, of the penalised kernels, at this moment."""
         self.used()
         return self._shrinkage.relative
 
     def going(self, unit: Unit) -> np.ndarray:
-        """Returns which entries of a unit go, or would go if it were decided now; boolean, shape `(entries,)`."""
+        """Returns whether each entry of a unit is to be removed, if it were decided now; shape `(entries,)`."""
         return ops.convert_to_numpy(unit.lowest() if self.undecided else unit.pruned)
 
     def status(self) -> str:
-        """Returns how long the schedule is, and how small what goes has become."""
+        """Returns the length of the schedule, and the relative norm of the entries to be removed."""
         steps = f"{self.length} steps"
         return steps if not self._kept else f"{steps}, removed ÷ kept {self.removed_to_kept:.2g}"
 
@@ -243,7 +243,7 @@ class GrowingPenalty(PruningCallback):
 
     @property
     def plan(self) -> Plan:
-        """What to hand to `kp.rebuild` after `fit` (whole channels)."""
+        """The plan for `kp.rebuild`, after `fit` (whole channels)."""
         self._check_done()
         if self.leaves_masks:
             raise PruneError(f"Expected channels. Received: granularity={self.granularity!r}. Use callback.masks.")
@@ -253,29 +253,27 @@ class GrowingPenalty(PruningCallback):
 
     @property
     def pushes(self) -> str:
-        """Which weights of a channel the penalty is on, once `fit` has begun: `"filter"`, `"channel"` or `"scale"`."""
-        kinds = {granularities.Channel: "channel", granularities.Scale: "scale"}
-        return kinds.get(type(self._acting), "filter")
+        """The penalised weights of a channel, once `fit` has begun: `"filter"`, `"channel"` or `"scale"`."""
+        return {Channel: "channel", Scale: "scale"}.get(type(self._acting), "filter")
 
     @property
     def masks(self) -> dict[str, np.ndarray]:
-        """`{variable path: boolean mask of the weights that stay}` after `fit` (weights, or blocks of them)."""
+        """`{variable path: boolean mask, true for kept weights}`, after `fit` (weights, or blocks of them)."""
         self._check_done()
         if not self.leaves_masks:
             raise PruneError(f"Expected weights. Received: granularity={self.granularity!r}. Use callback.plan.")
         return Masks(self._units).arrays()
 
     def compressed(self, steps: int) -> Self:
-        """Returns the same callback with its schedule squeezed into fewer steps: not the papers' schedule.
+        """Returns the same callback with a short schedule, which is not the papers'.
 
-        λ grows geometrically until `η·λ = 0.25`, and stays there for the last three tenths
-        (`kp.schedules.GeometricGrowth`). With granularity `"filter"`, where a BatchNorm stands behind the
-        filters, the kernels that *read* the channels are pushed in their place, granularity `"channel"`: a
-        BatchNorm scales up again what is made before it, whatever its norm is. Other granularities stay. `repr` says
-        what is pushed.
+        λ grows geometrically until `η·λ = 0.25`, and is constant for the last three tenths
+        (`kp.schedules.GeometricGrowth`). With granularity `"filter"` and a BatchNorm after the filters, the kernels
+        that *read* the channels are pushed instead (granularity `"channel"`), since a BatchNorm scales small outputs up
+        again. Other granularities are unchanged. The `repr` names the weights that are pushed.
 
         Args:
-            steps: Number of steps for the whole schedule, at least 3. With momentum 0.9 the penalty alone leaves
+            steps: Number of steps of the whole schedule, at least 3. With momentum 0.9 the penalty alone leaves
                 less than a thousandth of a weight after 200, whatever the learning rate is, and a fortieth after 100.
         """
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 3:
@@ -306,12 +304,12 @@ class GrowingPenalty(PruningCallback):
 
 
 def _law(spelt: Any, papers: Growth, faults: list[str]) -> Growth:
-    """Returns the law by which a penalty grows; what is wrong with it is added to the faults.
+    """Returns the law by which a penalty grows; adds its faults to `faults`.
 
     Args:
         spelt: An instance, a name, a dict of a name and arguments, of arguments alone for the paper's law, or `None`.
         papers: The paper's law.
-        faults: What is wrong is added here.
+        faults: The list of faults.
     """
     asked = {"name": spelt} if isinstance(spelt, str) else {} if spelt is None else spelt
     try:
@@ -331,12 +329,12 @@ def _changed(papers: Growth, arguments: Mapping[str, Any]) -> Growth:
 
 
 def keep_faults(keep: Any) -> list[str]:
-    """Returns what is wrong with a fraction kept, or with a dict of fractions."""
-    values = keep.values() if isinstance(keep, Mapping) else [keep]
-    return [fault for value in values for fault in fraction_faults(keep=value)]
+    """Returns the faults of a fraction kept, or of a dict of fractions."""
+    named = {f"keep[{name!r}]": value for name, value in keep.items()} if isinstance(keep, Mapping) else {"keep": keep}
+    return fraction_faults(**named)
 
 
 OLD = {name: f"schedule.{name}" for name in ("every", "ceiling", "settle", "stop")}
-"""Arguments of version 0.2 that all of these methods had."""
+"""Arguments of version 0.2, common to these methods."""
 OLD_GROWTH = ("schedule", lambda law: {} if law == "linear" else {"name": law} if isinstance(law, str) else law)
-"""The argument that was the law as a whole; `"linear"` meant that of the paper. It stands before its fields."""
+"""The argument for the whole law, in which `"linear"` meant that of the paper. It precedes its fields."""

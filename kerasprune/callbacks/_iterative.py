@@ -1,4 +1,4 @@
-"""Rounds of training and removal in one fit."""
+"""The base of methods that remove weights in rounds within one fit."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from kerasprune.schedules import Moment
 class IterativeRemoval(PruningCallback):
     """Base: `total = k + (rounds + 1)·L` steps; after each of the first `rounds` phases of L steps weights are removed.
 
-    A method says what is rewound after a removal (`rewind`). Steps are batches; phases end where a step, or an
-    execution of several, ends.
+    A method defines the rewinding after a removal (`rewind`). Steps are batches; phases end with a step, or with an
+    execution of several.
 
     Args:
-        rounds: Number of removals.
-        keep_per_round: Fraction of what is left that is kept at each. After n rounds `keep_per_round**n` of all is.
+        rounds: Number of removals. Defaults to 1.
+        keep_per_round: Fraction kept of the remaining weights at each, so that n rounds keep `keep_per_round**n`.
         rewind_to: The point in training, e.g. `"500it"` or `"2ep"`.
         criterion, granularity, scope, freeze: As for `GradualMagnitude`.
         strict: As for `PruningCallback`.
@@ -33,7 +33,7 @@ class IterativeRemoval(PruningCallback):
 
     def __init__(
         self,
-        rounds: int,
+        rounds: int = 1,
         keep_per_round: float = 0.8,
         rewind_to: str | int | Moment = "0it",
         *,
@@ -45,7 +45,7 @@ class IterativeRemoval(PruningCallback):
     ) -> None:
         faults = whole_number_faults(1, rounds=rounds)
         faults += proper_fraction_faults(keep_per_round=keep_per_round)
-        raise_faults(f"{type(self).__name__} cannot be made:", faults)
+        raise_faults(f"Invalid arguments for {type(self).__name__}:", faults)
         super().__init__(strict=strict)
         self.selection = Selection(criterion, granularity, scope, freeze)
         self.rounds = rounds
@@ -54,15 +54,15 @@ class IterativeRemoval(PruningCallback):
 
     @abstractmethod
     def remember(self) -> None:
-        """Called at the rewind point."""
+        """Hook: called at the rewind point."""
 
     @abstractmethod
     def rewind(self) -> None:
-        """Called after each removal, before the masks are applied."""
+        """Hook: called after each removal, before the masks are applied."""
 
     def span(self, steps_per_epoch: int, steps: int) -> float:
-        """Returns how many epochs one training takes, from the beginning to the end of a phase: a learning-rate
-        schedule should span so many.
+        """Returns the epochs of one training, from the beginning to the end of a phase, which a learning-rate schedule
+        should span.
 
         Args:
             steps_per_epoch: Batches in an epoch.
@@ -72,11 +72,11 @@ class IterativeRemoval(PruningCallback):
         return (rewind + (steps - rewind) / (self.rounds + 1)) / steps_per_epoch
 
     def compressed(self, steps: int) -> Self:
-        """Returns the same callback with one removal instead of its rounds, and nothing before the rewind point.
+        """Returns the same callback with one removal instead of its rounds, and the rewind point at step 0.
 
-        This is another method; it is for trying things out.
+        This is another method, for trials.
         """
-        raise_faults("No shorter schedule can be made:", whole_number_faults(2, steps=steps))
+        raise_faults("Invalid arguments for compressed:", whole_number_faults(2, steps=steps))
         other = copy.copy(self)
         other.rounds, other.keep_per_round = 1, self.keep_per_round**self.rounds
         other.rewind_to = Moment()
@@ -87,7 +87,7 @@ class IterativeRemoval(PruningCallback):
         return self.session.start * accumulated(self.model.optimizer) + self._phases.rewind
 
     def begin(self) -> None:
-        """Cuts the fit into phases and holds the masks; a fit that goes on has its phases already."""
+        """Divides the fit into phases and holds the masks; a continued fit has its phases already."""
         if not self.goes_on:
             self._phases = self._cut()
         self.hold(self.selection.masks(self.model))
@@ -108,7 +108,7 @@ class IterativeRemoval(PruningCallback):
         return Phases.of(rewind, self.rounds, steps, self.params.get("epochs"), together)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Remembers, removes and rewinds where a phase ends."""
+        """Remembers, removes and rewinds at the end of a phase."""
         before, epoch_began, last = self._position()
         now = epoch_began + min(batch + 1, self.params["steps"])
         due = sum(end <= now for end in self._phases.ends)
@@ -122,7 +122,7 @@ class IterativeRemoval(PruningCallback):
             self.held.apply()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Notes where the next epoch begins."""
+        """Stores the step at which the next epoch begins."""
         steps, _, last = self._position()
         self._note(steps, steps, last)
         super().on_epoch_end(epoch, logs)
@@ -137,10 +137,10 @@ class IterativeRemoval(PruningCallback):
         return {**super().gauges(), "round": float(self._position()[2])}
 
     def shortfalls(self) -> list[str]:
-        """Returns that fewer were removed than the rounds so far remove."""
+        """Returns a fault if fewer entries were removed than the rounds so far should have."""
         wanted = int(self.held.numbers(self.keep_per_round ** self._position()[2]).sum())
         kept = sum(len(unit.kept_indices()) for unit in self.held.units)
-        behind = [f"{kept} entries stay after a round that leaves {wanted}."] if kept > wanted else []
+        behind = [f"{kept} entries are kept after a round that leaves {wanted}."] if kept > wanted else []
         return [*super().shortfalls(), *behind]
 
     def _note(self, steps: int, epoch_began: int, round: int) -> None:
@@ -151,9 +151,8 @@ class IterativeRemoval(PruningCallback):
         return tuple(self.session.notes["place"].tolist())
 
     def _check_rounds(self) -> None:
-        sizes = self.held.numbers(1.0)
-        last = self.held.numbers(self.keep_per_round**self.rounds)
-        before = self.held.numbers(self.keep_per_round ** (self.rounds - 1))
+        shares = (1.0, self.keep_per_round ** (self.rounds - 1), self.keep_per_round**self.rounds)
+        sizes, before, last = map(self.held.numbers, shares)
         if (last >= before).all():
             raise PruneError(
                 f"Expected rounds that leave something to remove. Received: rounds={self.rounds}, keep_per_round="

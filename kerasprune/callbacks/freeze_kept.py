@@ -22,22 +22,22 @@ from kerasprune.graph.trace import trace
 
 
 class FreezeKept(PruningCallback):
-    """Keeps the filters of highest score where they are, while `fit` trains all other weights.
+    """Freezes the filters of highest score, while `fit` trains all other weights.
 
-    HRank's fine-tuning: what is left after pruning carries most of the information in its best filters, so these need
-    no further training. When `fit` begins every channel of every prunable group is scored, and the filters of the
-    highest ones, the biases of their layers included, hold their values to the end. BatchNorm is trained. The
-    constraint acts inside the compiled step: the gradients are still computed, so a step costs no less.
+    HRank's fine-tuning: the best filters of a pruned network carry most of its information and need no further
+    training. When `fit` begins, every channel of every prunable group is scored, and the filters of the highest ones,
+    including the biases of their layers, are held to the end. BatchNorm is trained. The constraint acts inside the
+    compiled step; the gradients are still computed, so a step costs no less.
 
     Args:
         fraction: Fraction of the channels of every group whose filters are frozen, rounded down. Defaults to 0.15, the
             paper's lesser amount.
-        criterion: What is best: a name, a dict, a class or an instance. Defaults to `"l1"`; the paper's is `"hrank"`,
+        criterion: The score: a name, a dict, a class or an instance. Defaults to `"l1"`; the paper's is `"hrank"`,
             which needs `data`.
-        data: Batches for criteria that look at data. Defaults to `None`.
-        freeze: Names of layers, or wildcards, that `kp.trace` leaves out: their channels are trained. Defaults to none.
-        seed: Of everything random. Defaults to 0.
-        strict: Whether to raise where it did not act. Defaults to `True`.
+        data: Batches for criteria that need data. Defaults to `None`.
+        freeze: Names of layers, or wildcards, as for `kp.trace`, whose channels are trained. Defaults to none.
+        seed: Random seed. Defaults to 0.
+        strict: Whether to raise if it did not act. Defaults to `True`.
 
     Raises:
         PruneError: An argument is out of range; in `fit`: the criterion lacks what it needs, or no filter is frozen.
@@ -69,7 +69,7 @@ class FreezeKept(PruningCallback):
     ) -> None:
         super().__init__(strict=strict)
         faults = [*interval_faults("(0, 1)", "a fraction of the channels", fraction=fraction), *seed_faults(seed=seed)]
-        raise_faults("FreezeKept cannot be made:", faults)
+        raise_faults("Invalid arguments for FreezeKept:", faults)
         self.fraction = fraction
         self.criterion = criteria.get(criterion)
         self.data = data
@@ -77,14 +77,14 @@ class FreezeKept(PruningCallback):
         self.seed = seed
 
     def begin(self) -> None:
-        """Scores the channels, and holds what makes the best of them."""
+        """Scores the channels, and holds the filters and biases that make the best of them."""
         graph = trace(self.model, unknown="freeze", freeze=self.freeze)
-        stands = self._best(graph)
+        best = self._best(graph)
         ensure_built(self.model)
         self._holds: list[tuple[Any, Freeze]] = []
         filters = {id(entry.owner) for entry in graph.kernels}
         for entry in graph.slices:
-            lines = _lines(graph, entry, stands) if id(entry.owner) in filters else []  # BatchNorm is trained
+            lines = _lines(graph, entry, best) if id(entry.owner) in filters else []  # BatchNorm is trained
             if entry.variable.trainable and any(line.any() for line in lines):
                 self._hold(entry.variable, np.array(np.broadcast_to(np.logical_or.reduce(lines), entry.variable.shape)))
         if not self._holds:
@@ -94,12 +94,12 @@ class FreezeKept(PruningCallback):
             )
 
     def _best(self, graph: ChannelGraph) -> np.ndarray:
-        """Returns for every class of channels whether it is among the best of its group."""
-        stands = np.zeros(graph.classes.max(initial=-1) + 1, bool)
+        """Returns whether each class of channels is among the best of its group."""
+        best = np.zeros(graph.classes.max(initial=-1) + 1, bool)
         for name, scores in criteria.score(self.criterion, graph, self.data, self.model.loss, self.seed).items():
             number = int(self.fraction * len(scores) + 1e-9)
-            stands[graph.groups[name].classes[np.argsort(-scores, kind="stable")[:number]]] = True
-        return stands
+            best[graph.groups[name].classes[np.argsort(-scores, kind="stable")[:number]]] = True
+        return best
 
     def _hold(self, variable: Any, frozen: np.ndarray) -> None:
         track = self.session.variable
@@ -112,12 +112,12 @@ class FreezeKept(PruningCallback):
         self._holds.append((variable, rule))
 
     def resumed(self) -> None:
-        """Puts back what an earlier fit has held, should it have been moved meanwhile."""
+        """Restores the values held in an earlier fit, should they have changed since."""
         for variable, rule in self._holds:
             variable.assign(rule(variable))
 
     def shortfalls(self) -> list[str]:
-        """Returns which frozen filters have moved."""
+        """Returns a fault that names the frozen filters that have moved."""
         held = [(v.path, *map(ops.convert_to_numpy, (rule.frozen, rule.held, v))) for v, rule in self._holds]
         moved = [path for path, frozen, values, now in held if not np.array_equal(values[frozen], now[frozen])]
         if not moved or not self.session.attached("constraint"):
@@ -140,19 +140,19 @@ class FreezeKept(PruningCallback):
         return {variable.path: ops.convert_to_numpy(rule.frozen) for variable, rule in self._holds}
 
 
-def _lines(graph: ChannelGraph, entry: Slice, stands: np.ndarray) -> list[np.ndarray]:
-    """Returns for each axis along which a kernel or bias makes channels which of them stand, to be broadcast."""
+def _lines(graph: ChannelGraph, entry: Slice, best: np.ndarray) -> list[np.ndarray]:
+    """Returns whether each channel is among the best, to be broadcast, for each axis that makes channels."""
     axes = {"kernel": entry.makes, "bias": range(len(entry.ids))}.get(entry.role, ())
     rank = len(entry.ids)
     return [
-        stands[graph.classes[entry.ids[axis]]].reshape([-1 if each == axis else 1 for each in range(rank)])
+        best[graph.classes[entry.ids[axis]]].reshape([-1 if each == axis else 1 for each in range(rank)])
         for axis in axes
         if entry.ids[axis] is not None
     ]
 
 
 def _memory(optimizer: keras.Optimizer, variable: Any) -> tuple[list[Any], list[Any]]:
-    """Returns what a built optimizer remembers of a weight's steps, and of its values."""
+    """Returns the slots of a built optimizer for a weight: those of its gradients, and averages of its values."""
     every, inner = slots(optimizer, variable), unwrapped(optimizer)
     averages = set(map(id, moving_averages(inner))) if inner.use_ema else set()
     return [each for each in every if id(each) not in averages], [each for each in every if id(each) in averages]

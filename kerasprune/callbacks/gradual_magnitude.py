@@ -1,4 +1,4 @@
-"""Removes the smallest weights by a schedule, more and more of them, while the rest is trained."""
+"""Gradual magnitude pruning by a schedule."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ EVERY = 100
 
 
 class GradualMagnitude(PruningCallback):
-    """Removes the lowest scores by a schedule; what is removed stays removed.
+    """Removes the weights of lowest score by a schedule, for good.
 
-    After the steps `begin, begin + every, …, end` the fraction `schedule(step)` stays. Masks are chosen and applied
+    After the steps `begin, begin + every, …, end` the fraction `schedule(step)` is kept. Masks are chosen and applied
     inside the compiled step, after the update of the weights.
 
     Args:
         schedule: From a step to the fraction kept: one of `kp.schedules`, any function of a step, a dict such as
             `{"name": "cubic", "keep": 0.1}`, or a pruning schedule of tensorflow-model-optimization. Defaults to
             `None`, for patterns only: their own fraction, from the first step on.
-        criterion: `"l1"`, `"l2"` or another criterion that says what one weight is worth. Defaults to `"l1"`.
+        criterion: `"l1"`, `"l2"` or another criterion with a score for single weights. Defaults to `"l1"`.
         every: Steps between two renewals. Defaults to `None`: the `frequency` of `PolynomialDecay`, otherwise 100.
         granularity: `"weight"`, `"filter"`, `{"name": "block", "rows": 1, "columns": 4}`. Defaults to `"weight"`.
         scope: `"layer"`, `"global"`, `{"name": "pattern", "keep": 2, "of": 4}`. Defaults to `None`: `"layer"`, each
-            kernel loses the same fraction, as the reference has it. A fit that `Resume` saved when the default was
+            kernel loses the same fraction, as in the reference. A fit that `Resume` saved when the default was
             `"global"` is continued with that.
-        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
+        freeze: Names of layers, or wildcards, that are kept whole. Defaults to none.
         strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
             Defaults to `True`.
 
@@ -67,7 +67,9 @@ class GradualMagnitude(PruningCallback):
         freeze: Sequence[str] = (),
         strict: bool = True,
     ) -> None:
-        raise_faults("GradualMagnitude cannot be made:", [] if every is None else whole_number_faults(1, every=every))
+        raise_faults(
+            "Invalid arguments for GradualMagnitude:", [] if every is None else whole_number_faults(1, every=every)
+        )
         super().__init__(strict=strict)
         self.selection = Selection(criterion, granularity, "layer" if scope is None else scope, freeze)
         self.schedule = schedules.get(_of_pattern(self.selection.scope) if schedule is None else schedule)
@@ -78,8 +80,8 @@ class GradualMagnitude(PruningCallback):
         self._updates = Updates((), ())
 
     def compressed(self, steps: int) -> Self:
-        """Returns the same callback with a cubic or stepwise schedule squeezed into fewer steps; others stay."""
-        raise_faults("No shorter schedule can be made:", whole_number_faults(1, steps=steps))
+        """Returns the same callback with a cubic or stepwise schedule squeezed into fewer steps; others unchanged."""
+        raise_faults("Invalid arguments for compressed:", whole_number_faults(1, steps=steps))
         other = copy.copy(self)
         if isinstance(self.schedule, schedules.Ramp):
             other.schedule = replace(self.schedule, begin=Moment(), end=Moment(iterations=steps))
@@ -90,7 +92,7 @@ class GradualMagnitude(PruningCallback):
         return other
 
     def begin(self) -> None:
-        """Attaches the masks, and removes what the schedule wants removed before the first step."""
+        """Attaches the masks, and removes the share of the schedule before the first step."""
         per_epoch, epochs = self.params.get("steps"), self.params.get("epochs") or 1
         accumulation = accumulated(self.model.optimizer)
         known = None if per_epoch is None else per_epoch // accumulation
@@ -112,7 +114,7 @@ class GradualMagnitude(PruningCallback):
         self._renewals = self.session.variable("place", over)
 
     def restore(self, state: State) -> None:
-        """Restores a state; one that says nothing of a scope is of the time when the default was global."""
+        """Restores a state; one without a scope is of the time when the default was global."""
         made_with = str(state.get("scope", repr(Global())))
         if self._scope_by_default and made_with == repr(Global()):
             self.held = replace(self.held, scope=Global())
@@ -120,7 +122,7 @@ class GradualMagnitude(PruningCallback):
         super().restore({**state, "scope": np.array(made_with if self._scope_by_default else self.scope)})
 
     def _count(self) -> None:
-        """Notes how many entries stay after each renewal."""
+        """Computes the number of entries kept after each renewal."""
         self._numbers = np.stack([self.held.numbers(keep) for keep in self._updates.keep])
 
     @property
@@ -129,14 +131,14 @@ class GradualMagnitude(PruningCallback):
         return self.session is not None and bool(self._updates.steps) and self.session.now() >= self._updates.steps[-1]
 
     def shortfalls(self) -> list[str]:
-        """Returns that the masks are behind their schedule."""
+        """Returns a fault if the masks are behind their schedule."""
         over = sum(due <= self.session.now() for due in self._updates.steps) - 1
         behind = int(ops.convert_to_numpy(self._renewals)) < over
         found = [f"{self.kept:.3g} stays, where the schedule says {self._updates.keep[over]:.3g}."] if behind else []
         return [*super().shortfalls(), *found]
 
     def _renew(self) -> None:
-        """Renews the masks at the steps of the schedule; where steps were left out, as soon as possible."""
+        """Renews the masks at the steps of the schedule; if steps were left out, as soon as possible."""
         due = ops.convert_to_tensor(np.asarray(self._updates.steps, "int32"))  # torch compares tensors with tensors
         index = ops.sum(ops.cast(self.session.step_after_update() >= due, "int32")) - 1
         before = ops.convert_to_tensor(self._renewals)
@@ -151,7 +153,7 @@ class GradualMagnitude(PruningCallback):
 
 
 def _of_pattern(scope: Scope) -> schedules.Schedule:
-    """Returns the schedule of a pattern: what it keeps, at once."""
+    """Returns the constant schedule of a pattern."""
     if not isinstance(scope, Pattern):
         raise PruneError(
             "Expected a schedule, such as kp.schedules.cubic(keep=0.1, end='10ep'); only a pattern says by itself how "

@@ -18,38 +18,37 @@ from kerasprune.regularizers.growth import LinearGrowth
 
 
 class GReg1(GrowingPenalty):
-    """Pushes what a plan removes to zero, slowly, so that the rest can take over.
+    """Pushes the channels that a plan removes to zero, slowly, so that the others can replace them.
 
-    `L(w) + ½ Σ_j λ_j w_j²`; λ_j grows by the schedule for what is to be removed: in the paper, every K_u steps, from
+    `L(w) + ½ Σ_j λ_j w_j²`; λ_j grows by the schedule for the entries to remove: in the paper, every K_u steps, from
     step 0 on, `λ_j += δλ`, until `λ_j = τ`; then K_s more steps. The others have λ = 0.
 
     For a quadratic loss with Hessian H and minimum w*, after λ grows by δλ the minimum is `(H + δλ·I)⁻¹ H w*`; for a
-    diagonal H each weight shrinks by `1 / (δλ/h_ii + 1)`, so that flat directions give way first. (The paper's Eq. 8
+    diagonal H each weight shrinks by `1 / (δλ/h_ii + 1)`, so that flat directions shrink first. (The paper's Eq. 8
     for two coupled weights drops a term `δλ·h_12·w_2` of the same order as the effect.)
 
-    Algorithm 1 of the paper removes what has the smallest L1 norm *at the end*; here what was picked at the start is
-    removed, whatever became of it, so that the plan is known before the fit. `rerank=True` is the algorithm as printed.
-    After the whole schedule the two agree, unless what is kept shrank as much.
+    Algorithm 1 of the paper removes the entries of smallest L1 norm *at the end*; here those picked at the start are
+    removed, so that the plan is known before the fit. `rerank=True` is the algorithm as printed. After the whole
+    schedule the two agree, unless kept entries shrank as much.
 
     Args:
-        plan: What stays. Any criterion can have made it.
-        keep: Instead of a plan: fraction of the channels (or weights) that stays in every group (or kernel), by L1
-            norm over what is penalised, residual trunks left whole; or `{group name: fraction}` (`{layer name:
-            fraction}` with `granularity="weight"`).
+        plan: The plan, made with any criterion.
+        keep: Instead of a plan: fraction kept of the channels (or weights) of every group (or kernel), by L1 norm of
+            the penalised weights, residual trunks kept whole; or `{group name: fraction}` (`{layer name: fraction}`
+            with `granularity="weight"`).
         schedule: How λ grows: `kp.schedules.LinearGrowth(step=…, every=…, ceiling=…, settle=…)`, the paper's;
             `kp.schedules.GeometricGrowth(steps=600)` for short schedules; or either as a dict, `{"name": "geometric",
             "steps": 600}`, without a name for the paper's. Defaults to `None`: `LinearGrowth()`.
         granularity: `"filter"`: the kernels that make the channels are penalised; `"channel"`: those that read them;
-            `"scale"`: γ and β of the BatchNorms behind them; `"weight"`: single weights. A BatchNorm undoes what is
-            done to the filters before it, so that a short schedule needs `"channel"` or `"scale"`. Defaults to
-            `"filter"`.
-        freeze: Names of layers, or wildcards, that stay whole; beside `keep` only. Defaults to none.
-        rerank: Whether, at the end, as many go of smallest L1 norm, instead of those that were pushed. Defaults to
-            `False`.
-        decoupled: Whether the penalty acts apart from momentum and moments, `w_j ← (1 − η·λ_j) w_j` after the update
-            with learning rate η, as AdamW has its weight decay: for optimizers that divide gradients by their size,
-            Adam, AdamW, Lion. There a weight that the loss holds against it ends near 1/λ; with η·λ = 1, where
-            geometric growth ends, it is zero. Defaults to `False`.
+            `"scale"`: γ and β of the BatchNorms after them; `"weight"`: single weights. A BatchNorm undoes a shrinking
+            of the filters before it, so that a short schedule needs `"channel"` or `"scale"`. Defaults to `"filter"`.
+        freeze: Names of layers, or wildcards, that are kept whole; with `keep` only. Defaults to none.
+        rerank: Whether to remove the entries of smallest L1 norm at the end, instead of those that were pushed.
+            Defaults to `False`.
+        decoupled: Whether the penalty bypasses momentum and moments, `w_j ← (1 − η·λ_j) w_j` after the update with
+            learning rate η, like the weight decay of AdamW: for optimizers that divide gradients by their size (Adam,
+            AdamW, Lion). There a weight that the loss holds against it ends near 1/λ; with η·λ = 1, where geometric
+            growth ends, it is zero. Defaults to `False`.
         strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
             Defaults to `True`.
 
@@ -90,10 +89,10 @@ class GReg1(GrowingPenalty):
                 f"Expected a plan of channels. Received: removed blocks {plan.removed}. Drop blocks with kp.rebuild."
             )
         if plan is not None and freeze:
-            faults.append(f"Expected freeze= beside keep=, since a plan says what stays. Received: freeze={freeze!r}.")
+            faults.append(f"Expected freeze= with keep= only, not with a plan. Received: freeze={freeze!r}.")
         if rerank and not wrong and plan is not None and plan.coupling == "padded":
             faults.append(
-                "Expected a plan that leaves the choice open beside rerank=True. Received: a plan of coupling "
+                "Expected a plan whose channels may be chosen anew with rerank=True. Received: a plan of coupling "
                 "'padded', which keeps the first channels of a trunk."
             )
         super().__init__(schedule, LinearGrowth(), keep, granularity, freeze, faults, decoupled, strict)
@@ -101,7 +100,7 @@ class GReg1(GrowingPenalty):
         self.rerank = rerank
 
     def units(self) -> tuple[Plan, list[Unit]]:
-        """Returns the units; what stays is decided here, at the start."""
+        """Returns the units; the entries to remove are picked here, at the start."""
         if self._asked is None:
             given, units = super().units()
             for unit in units:
@@ -116,11 +115,11 @@ class GReg1(GrowingPenalty):
         return replace(plan, fingerprint=graph.fingerprint), units
 
     def picked(self, unit: Unit) -> np.ndarray:
-        """Returns what was to stay from the start, or ranked anew."""
+        """Returns the entries kept, as picked at the start, or ranked anew."""
         if self.rerank:
             unit.pruned.assign(unit.lowest())
         return super().picked(unit)
 
     def strength(self, unit: Unit, step: Any) -> Any:
-        """Returns λ, `min(δλ · (⌊step/K_u⌋ + 1), τ)` in the paper, for what is pruned, 0 for what is kept."""
+        """Returns λ, `min(δλ · (⌊step/K_u⌋ + 1), τ)` in the paper, for pruned entries, 0 for kept ones."""
         return ops.where(ops.convert_to_tensor(unit.pruned), self._law(step), 0.0)

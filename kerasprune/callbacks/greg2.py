@@ -1,4 +1,4 @@
-"""Lets the penalty grow for everything, and keeps what it shrinks least."""
+"""Picks channels by a growing penalty on all of them, then pushes the others to zero."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class GReg2(GrowingPenalty):
     """Lets a uniformly growing penalty separate the channels before it picks them by L1 norm.
 
     Picking: in the paper `λ_j += δλ` for *all* j every K_u steps. At the first update with `λ > τ'`, the channels of
-    largest L1 norm are picked to stay. Pushing: they get `λ = recover` (the negative of the weight decay), the others
-    grow on, by a larger δλ, until `λ_j = τ`; then K_s more steps. The pick happens inside the compiled step. (The
-    paper's table prints one δλ, 1e-5, which would need 10⁶ steps to reach τ; its code pushes at 1e-4.)
+    largest L1 norm are picked and kept. Pushing: they get `λ = recover` (the negative of the weight decay), that of the
+    others grows further, by a larger δλ, until `λ_j = τ`; then K_s more steps. The pick happens inside the compiled
+    step. (The paper's table prints one δλ, 1e-5, which would need 10⁶ steps to reach τ; its code pushes at 1e-4.)
 
     Args:
-        keep: Fraction of the channels (or weights) that stays in every group (or kernel), residual trunks left
-            whole; or `{group name: fraction}` (`{layer name: fraction}` with `granularity="weight"`).
+        keep: Fraction kept of the channels (or weights) of every group (or kernel), residual trunks kept whole; or
+            `{group name: fraction}` (`{layer name: fraction}` with `granularity="weight"`).
         schedule: How λ grows, and when the pick is: `kp.schedules.TwoSlopeGrowth(pick_step=…, push_step=…, pick_at=…,
             …)`, the paper's; `kp.schedules.GeometricGrowth(steps=600)`, which picks halfway through its growth; or
             either as a dict, without a name for the paper's. Defaults to `None`: `TwoSlopeGrowth()`.
-        recover: λ of what stays, after the pick. Defaults to `−weight_decay`.
+        recover: λ of the kept entries, after the pick. Defaults to `−weight_decay`.
         granularity: As for `GReg1`. Defaults to `"filter"`.
-        weight_decay: γ, the L2 coefficient that the loss already holds. Defaults to 0.
-        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
+        weight_decay: γ, the L2 coefficient already in the loss. Defaults to 0.
+        freeze: Names of layers, or wildcards, that are kept whole. Defaults to none.
         decoupled: As for `GReg1`. Defaults to `False`.
         strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
             Defaults to `True`.
@@ -70,9 +70,9 @@ class GReg2(GrowingPenalty):
             faults.append(f"Expected weight_decay ≥ 0. Received: weight_decay={weight_decay!r}.")
         super().__init__(schedule, TwoSlopeGrowth(), keep, granularity, freeze, faults, decoupled, strict)
         self.weight_decay = weight_decay
-        none: list[str] = []
-        made(none, lambda: self.growth.pick)
-        raise_faults("GReg2 cannot be made:", none)
+        faults = []
+        made(faults, lambda: self.growth.pick)
+        raise_faults("Invalid arguments for GReg2:", faults)
         self.recover = -weight_decay if recover is None else recover
 
     @property
@@ -81,12 +81,12 @@ class GReg2(GrowingPenalty):
         return self.growth.pick
 
     def strength(self, unit: Unit, step: Any) -> Any:
-        """Returns λ of every entry: the same for all before the pick, then `recover` or growing on."""
+        """Returns λ of every entry: the same for all before the pick, then `recover` or further growth."""
         pruned, grown = self._settled(unit, step), self._law(step)
         return ops.where(step < self.pick_step_number, grown, ops.where(pruned, grown, self.recover))
 
     def _settled(self, unit: Unit, step: Any) -> Any:
-        """Returns which entries go, having picked at the step of the pick."""
+        """Returns the entries to remove, which are picked at the step of the pick."""
         picks = ops.equal(step, self.pick_step_number)
         pruned = cond(picks, unit.lowest, lambda: ops.convert_to_tensor(unit.pruned))
         unit.pruned.assign(pruned)

@@ -13,12 +13,12 @@ from kerasprune.errors import raise_faults
 
 
 class HoldMask(PruningCallback):
-    """Keeps the weights that masks leave out at `+0.0`, and the optimizer's memory of them.
+    """Holds weights removed by masks, and their slots of the optimizer, at `+0.0`.
 
-    For fine-tuning a sparse model: plain training would bring removed weights back to life.
+    For fine-tuning a sparse model: plain training would revive removed weights.
 
     Args:
-        masks: `{variable path: boolean array, true where a weight stays}`, as `callback.masks` gives them.
+        masks: `{variable path: boolean array, true for kept weights}`, e.g. `callback.masks`.
 
     Raises:
         PruneError: A mask is not boolean; in `fit`: a path is not that of a trained variable, or shapes differ.
@@ -39,11 +39,11 @@ class HoldMask(PruningCallback):
     def __init__(self, masks: Mapping[str, np.ndarray]) -> None:
         super().__init__()
         arrays = {path: np.asarray(mask) for path, mask in masks.items()}
-        raise_faults("HoldMask cannot be made:", dtype_faults(arrays))
+        raise_faults("Invalid arguments for HoldMask:", dtype_faults(arrays))
         self._given = arrays
 
     def begin(self) -> None:
-        """Holds one mask per variable that is named, and zeroes what it removes."""
+        """Holds one mask per named variable, and zeroes the removed weights."""
         pairs = masked_variables(self.model.trainable_variables, self._given, "trained variable")
         self.hold(Masks([Unit.of(v.path, mask.size, int(mask.sum()), (Part(v),)) for v, mask in pairs]))
         self.held.assign([~self._given[unit.name].ravel() for unit in self.held.units])

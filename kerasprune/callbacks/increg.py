@@ -1,4 +1,4 @@
-"""Gives every filter a penalty of its own, which grows or shrinks with its rank."""
+"""Gives every filter a separate penalty, which grows or shrinks with its rank."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from kerasprune.regularizers.growth import Growth, LinearGrowth
 
 
 class IncReg(GrowingPenalty):
-    """Lets the penalty of weak filters grow and that of strong ones fall, so that the weak may still change places.
+    """Raises the penalty of weak filters and lowers that of strong ones, by a rank that may change during training.
 
     `L(w) + ½ Σ_j λ_j w_j²`; every `every` steps `λ_j ← min(max(λ_j + Δ(r_j), 0), ceiling)`, with r_j the rank of j by
-    L1 norm from below (0 = weakest), n of N to go: `Δ(r) = A (1 − r/n)` for r ≤ n, `−A (r − n)/(N − n − 1)` above.
-    After the schedule, what is weakest is removed. In GReg the growth is the same for all and the choice never changes.
+    L1 norm from below (0 = weakest), n of N to be removed: `Δ(r) = A (1 − r/n)` for r ≤ n, `−A (r − n)/(N − n − 1)`
+    above. After the schedule, the weakest are removed. In GReg the growth is the same for all and the choice is fixed.
 
     The defaults are those of the authors' code: A is half of the original weight decay of 5e-4 (the other half stays in
     the loss), the ceiling 10⁴·A, an update at every step; they train at a rate of 5e-4, a twentieth of
     the original one. Two differences: the original averages ranks over steps, here the rank at the update counts; and
-    it goes on until enough λ are at the ceiling, here for `settle` steps.
+    it continues until enough λ are at the ceiling, here for `settle` steps.
 
     Args:
-        keep: Fraction of the channels (or weights) that stays in every group (or kernel), residual trunks left whole;
-            or `{group name: fraction}` (`{layer name: fraction}` with `granularity="weight"`).
+        keep: Fraction kept of the channels (or weights) of every group (or kernel), residual trunks kept whole; or
+            `{group name: fraction}` (`{layer name: fraction}` with `granularity="weight"`).
         schedule: `kp.schedules.LinearGrowth(step=A, every=…, ceiling=…, settle=…)` or a dict of these: A, the largest
             change; steps between two updates; where λ stops growing; steps after the fastest λ could have reached it.
             Defaults to `None`: `LinearGrowth(step=2.5e-4, every=1, ceiling=2.5)`, on which a dict builds.
         granularity: As for `GReg1`. Defaults to `"filter"`.
-        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
+        freeze: Names of layers, or wildcards, that are kept whole. Defaults to none.
         decoupled: As for `GReg1`. Defaults to `False`.
         strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
             Defaults to `True`.
@@ -69,7 +69,7 @@ class IncReg(GrowingPenalty):
     ) -> None:
         papers = LinearGrowth(step=2.5e-4, every=1, ceiling=2.5)
         super().__init__(schedule, papers, keep, granularity, freeze, keep_faults(keep), decoupled, strict)
-        raise_faults("IncReg cannot be made:", kind_faults(LinearGrowth, "", schedule=self.growth))
+        raise_faults("Invalid arguments for IncReg:", kind_faults(LinearGrowth, "", schedule=self.growth))
 
     def units(self) -> tuple[Plan, list[Unit]]:
         """Returns the units, each with penalties that begin at zero."""
@@ -87,11 +87,11 @@ class IncReg(GrowingPenalty):
         return self.growth.step * ops.where(position <= pruned, 1 - position / pruned, falls)
 
     def strength(self, unit: Unit, step: Any) -> Any:
-        """Returns λ, updated where it is time; asked again in the same step, for another kernel, it stays."""
+        """Returns λ, updated if due; a second call in the same step, for another kernel, leaves it unchanged."""
         penalty, updated = self._penalties[unit.name], self._updated[unit.name]
         due = step >= ops.convert_to_tensor(updated) + self.growth.every
         now = ops.convert_to_tensor(penalty)
-        # Ranks take sorting, which only the steps that need them pay for.
+        # Ranks take sorting, so only in steps that need them.
         grown = cond(due, lambda: ops.clip(now + self.change(unit), 0.0, self.growth.ceiling), lambda: now)
         penalty.assign(grown)
         updated.assign(ops.where(due, ops.cast(step, "int32"), ops.convert_to_tensor(updated)))

@@ -1,4 +1,4 @@
-"""Removes weights in rounds and rewinds the others: lottery tickets."""
+"""Lottery tickets: removes weights in rounds and rewinds the others."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ class IterativeMagnitude(IterativeRemoval):
 
     `W_0 → W_k` (remembered); for n = 1 … rounds: train `m⊙W_k → m⊙W_T`, remove the lowest magnitudes among those left,
     rewind. Rewinding restores weights, BatchNorm statistics, the step and with it the learning-rate schedule, with
-    fresh optimizer slots; the order of the data goes on. `k = 0` is the original lottery ticket.
+    fresh optimizer slots, but not the order of the data. `k = 0` is the original lottery ticket.
 
     The fit takes `k + (rounds + 1)·L` steps for a whole number L, otherwise an error names epochs that do.
 
     Args:
-        rounds: Number of removals.
-        keep_per_round: Fraction of what is left that stays at each removal. Defaults to 0.8.
+        rounds: Number of removals. Defaults to 1.
+        keep_per_round: Fraction kept of the remaining weights at each removal. Defaults to 0.8.
         rewind_to: k, e.g. `"500it"` or `"2ep"`. Defaults to `"0it"`.
         criterion: As for `GradualMagnitude`. Defaults to `"l1"`.
         granularity: As for `GradualMagnitude`. Defaults to `"weight"`.
         scope: As for `GradualMagnitude`. Defaults to `"global"`.
-        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
+        freeze: Names of layers, or wildcards, that are kept whole. Defaults to none.
         strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
             Defaults to `True`.
 
     Raises:
-        PruneError: An argument is out of range; in `fit`: the steps do not divide into phases, the rewind point lies
-            behind the end, or the rounds would remove everything.
+        PruneError: An argument is out of range; in `fit`: the steps do not divide into phases, the rewind point is
+            after the end, or the rounds would remove everything.
 
     Example:
         >>> callback = IterativeMagnitude(rounds=7, keep_per_round=0.8, rewind_to="500it")
@@ -41,11 +41,11 @@ class IterativeMagnitude(IterativeRemoval):
     """
 
     def remember(self) -> None:
-        """Keeps the weights of the rewind point."""
+        """Stores the weights of the rewind point."""
         self.session.notes |= {f"remembered/{index}": each for index, each in enumerate(self.model.get_weights())}
 
     def rewind(self) -> None:
-        """Goes back to the rewind point."""
+        """Restores the rewind point."""
         self.model.set_weights(self.ticket)
         rewind_optimizer(self.model, self.rewound())
 

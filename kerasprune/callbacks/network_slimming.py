@@ -1,4 +1,4 @@
-"""Puts BatchNorm scales under an L1 penalty; the smallest of the network are removed."""
+"""Network slimming: an L1 penalty on BatchNorm scales, the smallest of which are removed."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from kerasprune.errors import fraction_faults, made
 
 
 class NetworkSlimming(BatchNormPenalty):
-    """Makes the scales of the whole network sparse, and lets the channels with the smallest go.
+    """Makes the scales of the whole network sparse, and removes the channels with the smallest.
 
-    `L + λ ‖γ‖₁`, γ the BatchNorm scales of all channels that may go. One threshold for the network: channels are ranked
-    by |γ|, the largest of their scales where there are several (channels that residual connections tie are decided
-    together). Of every group at least `min_keep` channels stay.
+    `L + λ ‖γ‖₁`, where γ are the BatchNorm scales of all prunable channels. With one threshold for the network,
+    channels are ranked by |γ|, the largest if several layers scale them (channels tied by residual connections are
+    decided together). Of every group at least `min_keep` channels are kept.
 
     Args:
         strength: λ. Defaults to 1e-4.
-        keep: Fraction of the channels that stays. Defaults to 0.5.
-        macs: Instead of `keep`: fraction of the dense model's multiply–adds that stays. Defaults to `None`.
-        initial: What every scale is set to when `fit` begins; `None`: scales stay as they are. Defaults to 0.5.
+        keep: Fraction of the channels kept. Defaults to 0.5.
+        macs: Instead of `keep`: fraction kept of the dense model's multiply–adds. Defaults to `None`.
+        initial: The value of every scale when `fit` begins; `None`: unchanged. Defaults to 0.5.
         coupling: As for `kp.trace`. Defaults to `"tied"`.
-        freeze: Layers whose channels all stay, as for `kp.trace`. Defaults to none.
-        resolution: Input side to count multiply–adds at, where the model's is free. Defaults to the model's own.
-        min_keep: Fewest channels of a group that stay, as for `kp.plan`. Defaults to 1.
+        freeze: Layers whose channels are all kept, as for `kp.trace`. Defaults to none.
+        resolution: Input side at which multiply–adds are counted if the model's is free. Defaults to the model's own.
+        min_keep: Least number of channels kept of a group, as for `kp.plan`. Defaults to 1.
         round_to: Kept channels are a multiple of it. Defaults to 1.
-        decoupled: Whether the penalty acts apart from momentum and moments, `γ ← γ − η·∂R/∂γ` after the update, up to
-            zero: for optimizers that divide gradients by their size, Adam, AdamW, Lion. Defaults to `False`.
+        decoupled: Whether the penalty bypasses momentum and moments, `γ ← γ − η·∂R/∂γ` after the update, up to zero:
+            for optimizers that divide gradients by their size (Adam, AdamW, Lion). Defaults to `False`.
         strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
             Defaults to `True`.
 
@@ -71,6 +71,6 @@ class NetworkSlimming(BatchNormPenalty):
         self.macs = macs
 
     def chosen(self, scales: NetworkScales) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-        """Returns the channels above the one threshold that meets `macs`, or leaves `keep` of them."""
+        """Returns the channels above the one threshold that meets `macs` or `keep`."""
         target = {"keep": self.keep} if self.macs is None else {"macs": self.macs}
         return to_target(scales, self.floor, **target)

@@ -1,4 +1,4 @@
-"""L1 norms of the channels over training: shows how a growing penalty separates them."""
+"""L1 norms of the channels during training, which a growing penalty separates."""
 
 from __future__ import annotations
 
@@ -8,23 +8,20 @@ import numpy as np
 
 from kerasprune.attaching.callback import PruningCallback
 from kerasprune.criteria.magnitude import L1
-from kerasprune.errors import PruneError
+from kerasprune.errors import PruneError, raise_faults, whole_number_faults
 from kerasprune.files import replacing
 from kerasprune.graph.trace import trace
 
 
 class NormHistory(PruningCallback):
-    """Takes the L1 norm of every channel of every prunable group: `Σ |w|` over the kernels that make it.
+    """Records the L1 norm of every channel of every prunable group: `Σ |w|` over the kernels that make it.
 
-    The norms are taken before the first step, then every `every` steps, and after the last one.
+    The norms are recorded before the first step, then every `every` steps, and after the last one.
 
     Args:
-        every: Steps between two looks; with several steps per execution the first end of one from there on.
-        coupling: The residual width mode of the groups, as for `kp.trace`. Defaults to `"free"`, as growing
-            regularisation has it.
-
-    Raises:
-        PruneError: `every` is not a positive whole number.
+        every: Steps between two records; with several steps per execution, at the next end of one.
+        coupling: The residual width mode of the groups, as for `kp.trace`. Defaults to `"free"`, as in growing
+            regularisation.
 
     Example:
         >>> NormHistory(every=100).steps.tolist()
@@ -39,14 +36,13 @@ class NormHistory(PruningCallback):
 
     def __init__(self, every: int = 100, coupling: str = "free") -> None:
         super().__init__()
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise PruneError(f"Expected a positive whole number of steps. Received: every={every!r}.")
+        raise_faults("Invalid arguments for NormHistory:", whole_number_faults(1, every=every))
         self.every = every
         self.coupling = coupling
 
     @property
     def steps(self) -> np.ndarray:
-        """The steps at which the norms were taken, shape `(times,)`."""
+        """The steps at which the norms were recorded, shape `(times,)`."""
         return np.zeros(0, int) if self.session is None else self.session.looks
 
     @property
@@ -72,24 +68,24 @@ class NormHistory(PruningCallback):
         return Path(path)
 
     def begin(self) -> None:
-        """Takes the norms before the first step; what an earlier fit has left is forgotten."""
+        """Records the norms before the first step; those of an earlier fit are dropped."""
         self._graph = trace(self.model, coupling=self.coupling, unknown="freeze")
         self._look()
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Notes the step at which the epoch begins, so that the batch hook is one comparison."""
+        """Stores the step at which the epoch begins, so that the batch hook is one comparison."""
         super().on_epoch_begin(epoch, logs)
         self._epoch_began = self.session.now()
         self._due = (int(self.steps[-1]) // self.every + 1) * self.every
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Takes the norms when it is time."""
-        # A batch is at most one step; the exact number is read last, because that waits for the device.
+        """Records the norms if due."""
+        # A batch is at most one step; reading the exact number waits for the device.
         if self._epoch_began + batch + 1 >= self._due and self.session.now() >= self._due:
             self._look()
 
     def end(self) -> None:
-        """Takes the norms after the last step."""
+        """Records the norms after the last step."""
         self._look()
 
     def _look(self) -> None:

@@ -1,4 +1,4 @@
-"""Polarization: BatchNorm scales are driven to zero or away from it, and those at zero go."""
+"""Polarization: BatchNorm scales are driven to zero or away from it, and those at zero are removed."""
 
 from __future__ import annotations
 
@@ -15,31 +15,30 @@ from kerasprune.errors import formerly, fraction_faults, is_number, made, short
 
 
 class Polarization(BatchNormPenalty):
-    """Parts the scales of the whole network into those at zero and those that matter, and lets the former go.
+    """Separates the scales of the whole network into those at zero, which are removed, and those that matter.
 
-    `L + λ (t ‖γ‖₁ − ‖γ − γ̄·1‖₁)`, γ the BatchNorm scales of all channels that may go and γ̄ their mean, differentiated
-    too; after every step `γ ← min(max(γ, 0), ceiling)`. A channel is removed where all its scales are at or below the
-    threshold of their layer: channels that residual connections tie are decided together.
+    `L + λ (t ‖γ‖₁ − ‖γ − γ̄·1‖₁)`, where γ are the BatchNorm scales of all prunable channels and γ̄ their mean, which is
+    differentiated too; after every step `γ ← min(max(γ, 0), ceiling)`. A channel is removed if all its scales are at or
+    below the threshold of their layer; channels tied by residual connections are decided together.
 
     Args:
         strength: λ. Defaults to 1e-4.
         t: Larger values push more scales to zero. Defaults to 1.2.
         ceiling: a, the largest value of a scale. Defaults to 1.0.
-        threshold: What is zero: a name of `kp.thresholds` (`"valley"`, `"fixed"`, `"otsu"`), a dict with a name and
-            arguments, an instance, or a number, which is a fraction of the ceiling. Defaults to `"valley"`.
-        macs: Instead of the threshold: fraction of the dense model's multiply–adds that stays; one threshold for all
-            layers meets it. Defaults to `None`.
-        initial: What every scale is set to when `fit` begins; `None`: scales stay as they are, clamped. Defaults to
-            0.5.
-        until: `{"macs": fraction}` or `{"params": fraction}`: at the end of the first epoch at which the plan, made
-            then, would keep no more, the penalty ends and the scales stand still. Defaults to `None`: neither happens.
+        threshold: The largest scale that counts as zero: a name of `kp.thresholds` (`"valley"`, `"fixed"`, `"otsu"`), a
+            dict with a name and arguments, an instance, or a number, a fraction of the ceiling. Defaults to `"valley"`.
+        macs: Instead of the threshold: fraction kept of the dense model's multiply–adds, met by one threshold for all
+            layers. Defaults to `None`.
+        initial: The value of every scale when `fit` begins; `None`: unchanged but clamped. Defaults to 0.5.
+        until: `{"macs": fraction}` or `{"params": fraction}`: at the end of the first epoch whose plan would keep no
+            more, the penalty ends and the scales are held. Defaults to `None`: never.
         coupling: As for `kp.trace`. Defaults to `"tied"`.
-        freeze: Layers whose channels all stay, as for `kp.trace`. Defaults to none.
-        resolution: Input side to count multiply–adds at, where the model's is free. Defaults to the model's own.
-        min_keep: Fewest channels of a group that stay, as for `kp.plan`. Defaults to 1.
+        freeze: Layers whose channels are all kept, as for `kp.trace`. Defaults to none.
+        resolution: Input side at which multiply–adds are counted if the model's is free. Defaults to the model's own.
+        min_keep: Least number of channels kept of a group, as for `kp.plan`. Defaults to 1.
         round_to: Kept channels are a multiple of it. Defaults to 1.
-        decoupled: Whether the penalty acts apart from momentum and moments, `γ ← γ − η·∂R/∂γ` after the update, up to
-            zero: for optimizers that divide gradients by their size, Adam, AdamW, Lion. Defaults to `False`.
+        decoupled: Whether the penalty bypasses momentum and moments, `γ ← γ − η·∂R/∂γ` after the update, up to zero:
+            for optimizers that divide gradients by their size (Adam, AdamW, Lion). Defaults to `False`.
         strict: Whether to raise a `PruneError` at the end of a fit in which it did not act, rather than to warn.
             Defaults to `True`.
 
@@ -98,7 +97,7 @@ class Polarization(BatchNormPenalty):
 
 
 def _until_faults(until: object) -> list[str]:
-    """Returns what is wrong with the target at which the penalty ends."""
+    """Returns the faults of the target at which the penalty ends."""
     if until is None:
         return []
     if not isinstance(until, Mapping) or len(until) != 1 or not set(until) <= {"macs", "params"}:

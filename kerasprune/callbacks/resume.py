@@ -1,4 +1,4 @@
-"""Continues a killed job as if it had not been killed."""
+"""Saves the state of a fit, and resumes it after a kill."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from kerasprune.files import make_folder, path_of
 
 
 class Skipping:
-    """Takes the place of a model's train function until a number of batches has been read.
+    """Replaces a model's train function until a number of batches has been read.
 
-    Put there after Keras has made the train function and before the first step; a fit that is broken off meanwhile
-    leaves it behind, and the next one, which reads from another iterator, puts the train function back.
+    Set after Keras has made the train function and before the first step; if the fit is interrupted meanwhile, the next
+    one, which reads from another iterator, restores the train function.
 
     Args:
         model: The model, in `fit` on TensorFlow.
-        batches: How many batches are read; a multiple of `steps_per_execution`.
+        batches: Number of batches to read, a multiple of `steps_per_execution`.
     """
 
     def __init__(self, model: keras.Model, batches: int) -> None:
@@ -38,7 +38,7 @@ class Skipping:
         model.train_function = self
 
     def __call__(self, iterator: Any) -> dict[str, Any]:
-        """Reads the batches of one execution, or trains on them where enough were read."""
+        """Reads the batches of one execution, or trains on them if enough were read."""
         self._iterator = iterator if self._iterator is None else self._iterator
         if self._left <= 0 or iterator is not self._iterator:
             self._model.train_function = self._train
@@ -50,29 +50,26 @@ class Skipping:
 
 
 class Resume(PruningCallback):
-    """Saves the whole state of a fit at the beginning of every epoch, and goes on from it when the script runs again.
+    """Saves the whole state of a fit at the beginning of every epoch, and resumes from it when the script runs again.
 
-    The state: weights, optimizer, seeds of layers, what the other callbacks of kerasprune have (masks, picks, λ by its
-    step, weights to rewind to), the epoch, and the place in training sets of `kp.data`. It is written to a new file
-    that then takes its name; the last two are kept, and one that cannot be read is passed over. It may stand anywhere
-    in the list.
+    The state: weights, optimizer, seeds of layers, the state of the other callbacks of kerasprune (masks, picks, steps,
+    weights to rewind to), the epoch, and the position in training sets of `kp.data`. It is written atomically; the last
+    two files are kept, and an unreadable one is skipped. `Resume` may be anywhere in the list of callbacks.
 
-    Where epochs are long, `every` saves within them too. Then the batches of the broken epoch that were trained on are
-    read and passed over; what `fit` logs of that epoch covers the rest of it. `History` holds all epochs, those before
-    the kill included.
+    For long epochs, `every` saves within them too. Then the batches already trained on are read and skipped, and the
+    logs of that epoch cover the rest of it. `History` holds all epochs, including those before the kill.
 
-    After a kill, the same script trains the rest: bit-equal to an uninterrupted run where the order of the data is a
-    function of seed and epoch, as for `kp.data`, or the same in every epoch. For data of another kind it warns. A
-    finished job is not trained again, and says so. States of other callbacks (`EarlyStopping`'s patience, say) are
-    theirs.
+    After a kill, the same script trains the rest: bit-equal to an uninterrupted run if the order of the data is a
+    function of seed and epoch, as for `kp.data`, or the same in every epoch; otherwise it warns. A finished job is not
+    trained again, with a warning. States of other callbacks (`EarlyStopping`'s patience, say) are not saved.
 
     Args:
-        folder: A folder of its own for this fit.
+        folder: A folder for this fit alone.
         every: Steps between two saves within an epoch, on TensorFlow. Defaults to `None`: at epochs only.
 
     Raises:
         PruneError: `every` is no positive number. In `fit`: the folder holds the state of another model or other
-            callbacks, or is a file. Nothing is changed then.
+            callbacks, or is a file; nothing is changed then.
 
     Example:
         >>> import keras, tempfile
@@ -93,7 +90,7 @@ class Resume(PruningCallback):
     def __init__(self, folder: str | Path, *, every: int | None = None) -> None:
         super().__init__()
         if every is not None:
-            raise_faults("Resume cannot be made:", whole_number_faults(1, every=every))
+            raise_faults("Invalid arguments for Resume:", whole_number_faults(1, every=every))
             if keras.backend.backend() != "tensorflow":
                 raise PruneError(
                     f"Expected every=None. Received: every={every} on {keras.backend.backend()}, where saves within an "
@@ -103,12 +100,12 @@ class Resume(PruningCallback):
 
     @property
     def epoch(self) -> int:
-        """The epoch that a fit with this folder would begin with; 0 where nothing is saved."""
+        """The epoch at which a fit with this folder would begin; 0 if nothing is saved."""
         found, _ = last_good(self.folder)
         return 0 if found is None else found.epoch
 
     def begin(self) -> None:
-        """Puts the saved state back, where there is one."""
+        """Restores the saved state, if any."""
         self._next, self._saved_at, self._ahead = 0, 0, None
         self._past: dict[str, Any] | None = None
         if self.every is not None and self.params.get("loop"):
@@ -118,7 +115,7 @@ class Resume(PruningCallback):
             )
         make_folder(self.folder)
         ensure_built(self.model)
-        self._now = self._about()  # once: layers and settings do not change in a fit
+        self._now = self._about()  # layers and settings do not change in a fit
         found, faults = last_good(self.folder)
         for fault in faults:
             warn(f"A saved state could not be read, the one before is taken. {fault}")
@@ -134,7 +131,7 @@ class Resume(PruningCallback):
         if found.stopped or found.epoch >= self.params["epochs"]:
             warn(
                 f"The fit of {self.folder} is finished, after {found.epoch} epochs: nothing is trained, its state "
-                "is put back. For a new fit give another folder, or empty this one; for a longer one, more epochs."
+                "is restored. For a new fit give another folder, or empty this one; for a longer one, more epochs."
             )
         if found.step:
             self._ahead = found
@@ -150,9 +147,9 @@ class Resume(PruningCallback):
             self._save(epoch)
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        """Saves after some steps; or, where as many batches were passed over as had been trained on, goes on.
+        """Saves if due; or, once the batches already trained on were skipped, restores the state and resumes.
 
-        What the other callbacks have done meanwhile is undone by the state.
+        The state overwrites changes by the other callbacks in between.
         """
         if self._ahead is None:
             if self.every is not None and batch - self._saved_at >= self.every:
@@ -163,22 +160,22 @@ class Resume(PruningCallback):
             self._saved_at, self._ahead = self._ahead.step, None
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Notes how far the fit has come."""
+        """Stores the next epoch."""
         self._next = epoch + 1
 
     def before_end(self) -> None:
-        """Saves the end: after the last epoch, before any callback takes off what it has put on."""
+        """Saves the end: after the last epoch, before any callback detaches."""
         self._remember()
         self._save(self._next, stopped=bool(self.model.stop_training))
 
     def end(self) -> None:
-        """Forgets the epoch that Keras was told, for the next fit."""
+        """Resets the first epoch of Keras, for the next fit."""
         set_first_epoch(self.model, None)
 
-    # ---- what was logged --------------------------------------------------------------------------------------
+    # ---- logs -------------------------------------------------------------------------------------------------
 
     def _remember(self) -> None:
-        """Puts the epochs before the kill into `History`, once it has begun."""
+        """Adds the epochs before the kill to `History`, once it has begun."""
         history = self._history
         if history is None or not self._past:
             return
@@ -189,7 +186,7 @@ class Resume(PruningCallback):
 
     @property
     def _history(self) -> keras.callbacks.History | None:
-        """Keras's own callback; `None` in a loop of one's own."""
+        """Keras's own callback; `None` in a custom loop."""
         found = getattr(self.model, "history", None)
         return found if isinstance(found, keras.callbacks.History) and not self.params.get("loop") else None
 
@@ -214,7 +211,7 @@ class Resume(PruningCallback):
         SavedState(epoch, step, stopped, arrays, about).save(self.folder)
 
     def _put_back(self, found: SavedState) -> bool:
-        """Puts a state back; returns whether a training set of kp.data was set to its place."""
+        """Restores a state; returns whether a training set of kp.data was set to its position."""
         for key, variable in self._keeps().items():
             variable.assign(found.arrays[key])
         for name, callback in self._named().items():
@@ -225,9 +222,9 @@ class Resume(PruningCallback):
     def _warn_of_order(self, found: SavedState) -> None:
         if (found.epoch or found.step) and found.epoch < self.params["epochs"] and not found.stopped:
             warn(
-                f"The fit goes on with epoch {found.epoch}. It ends as the uninterrupted one would only where the "
-                "data come in an order that is the same in every epoch, or a function of its number, as those of "
-                "kp.data do; give fit shuffle=False."
+                f"The fit resumes with epoch {found.epoch}. It ends as the uninterrupted one would only if the "
+                "order of the data is the same in every epoch, or a function of its number, as that of kp.data is; "
+                "give fit shuffle=False."
             )
 
     def _about(self) -> dict[str, Any]:
@@ -265,7 +262,7 @@ class Resume(PruningCallback):
         raise_faults(self._refusal(), faults)
 
     def _check_states(self, found: SavedState) -> None:
-        """Checks, before anything is put back, that the other callbacks find what they keep."""
+        """Checks, before anything is restored, that the state has the variables of model and callbacks."""
         faults = [_fault(f"the {key.split('/')[0]}", key, each, found) for key, each in self._keeps().items()]
         for name, callback in self._named().items():
             keeps = {f"callback/{name}/{key}": variable for key, variable in callback.session.variables.items()}
@@ -273,7 +270,7 @@ class Resume(PruningCallback):
             faults.append(_left_whole(name, keeps.keys(), found))
         faults = [fault for fault in faults if fault]
         remedy = (
-            "It may be that layers without names of their own were numbered on: name them, or call "
+            "Layers without names may have been numbered differently: name them, or call "
             "keras.utils.clear_session() before the model is built."
         )
         raise_faults(f"{self._refusal()} {remedy}", faults[:5])
@@ -297,7 +294,7 @@ class Resume(PruningCallback):
 
 
 def _fault(who: str, key: str, variable: Any, found: SavedState) -> str:
-    """Returns why an array of a state cannot become a variable's value; nothing where it can."""
+    """Returns why an array of a state cannot become a variable's value; empty if it can."""
     saved = found.arrays.get(key)
     if saved is not None and list(saved.shape) == _shape(variable) and saved.dtype.kind in "biufcV":
         return ""
@@ -306,26 +303,26 @@ def _fault(who: str, key: str, variable: Any, found: SavedState) -> str:
 
 
 def _left_whole(who: str, keeps: Collection[str], found: SavedState) -> str:
-    """Returns what a state has masked and the callback would forget; nothing where it forgets nothing."""
+    """Returns a fault that names the masks of a state that the callback lacks; empty if none."""
     masks = f"callback/{who}/goes/"
     forgotten = [key.removeprefix(masks) for key in found.arrays if key.startswith(masks) and key not in keeps]
     if not forgotten:
         return ""
     return (
-        f"{who} had masks on {_short(forgotten)}. Received: one that leaves these whole. Freeze as then; depthwise "
-        "kernels, which version 0.1 masked unasked, need granularity={'name': 'weight', 'depthwise': True}."
+        f"{who} had masks on {_short(forgotten)}. Received: one that keeps these whole. Freeze the same layers; "
+        "depthwise kernels, which version 0.1 masked too, need granularity={'name': 'weight', 'depthwise': True}."
     )
 
 
 def _settings(callback: PruningCallback) -> dict[str, Any]:
     """Returns the plain settings of a callback."""
-    aside = {"strict", "goes_on"}  # which do not change what is trained
+    aside = {"strict", "goes_on"}  # without effect on the weights
     public = {k: v for k, v in vars(callback).items() if not k.startswith("_") and k not in aside}
     return {key: value for key, value in public.items() if isinstance(value, str | int | float)}
 
 
 def _described(layer: Any) -> str:
-    """Returns a layer's class and its plain settings, without its name, which may count on from model to model."""
+    """Returns a layer's class and its plain settings, without its name, whose number may differ between models."""
     settings = {} if isinstance(layer, keras.Model) else layer.get_config()
     plain = {k: v for k, v in settings.items() if k != "name" and isinstance(v, str | int | float | list | tuple)}
     inside = ", ".join(f"{key}={value}" for key, value in sorted(plain.items()))
@@ -341,12 +338,11 @@ def _short(things: list[Any]) -> str:
 
 
 def _variables(model: keras.Model) -> list[Any]:
-    """Returns weights, statistics and seeds of a model, metrics left out: they begin anew with every epoch."""
+    """Returns weights, statistics and seeds of a model, without metrics, which are reset at every epoch."""
     metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
     return [variable for variable in own_variables(model.variables) if id(variable) not in metrics]
 
 
 def _optimizer(model: keras.Model) -> list[Any]:
-    outer, inner = map(own_variables, (model.optimizer.variables, unwrapped(model.optimizer).variables))
-    known = {id(variable) for variable in inner}
-    return [*inner, *(variable for variable in outer if id(variable) not in known)]
+    inner = unwrapped(model.optimizer)
+    return list({id(each): each for each in own_variables([*inner.variables, *model.optimizer.variables])}.values())

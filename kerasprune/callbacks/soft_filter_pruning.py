@@ -22,19 +22,19 @@ _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 class SoftFilterPruning(PruningCallback):
     """Sets the filters of lowest L2 norm of every group to zero after each epoch; the next epoch may revive them.
 
-    What is zero after the last epoch is what the plan removes. BatchNorm and biases are not touched. As in the paper no
-    convolution is left out: those that make a residual trunk are zeroed too. With `coupling="tied"` the trunk is one
-    group, ranked over all convolutions that make it, and the plan removes its channels. With `"free"` the plan leaves
-    trunks whole, and each of their convolutions is ranked by itself, as the authors do: its zeros stay in the slim
-    model (`freeze=` spares the layers that it names).
+    The plan removes the filters that are zero after the last epoch. BatchNorm and biases are not touched. As in the
+    paper no convolution is left out: those that make a residual trunk are zeroed too. With `coupling="tied"` the trunk
+    is one group, ranked over all convolutions that make it, and the plan removes its channels. With `"free"` the plan
+    keeps trunks whole, and each of their convolutions is ranked by itself, as by the authors: its zeros remain in the
+    slim model (`freeze=` spares the layers that it names).
 
     Args:
-        keep: Fraction of the channels of every prunable group that stays. Defaults to 0.7.
+        keep: Fraction kept of the channels of every prunable group. Defaults to 0.7.
         coupling: The residual width mode, as for `kp.trace`. Defaults to `"free"`.
-        freeze: Names of layers, or wildcards, whose channels all stay. Defaults to none.
+        freeze: Names of layers, or wildcards, whose channels are all kept. Defaults to none.
 
     Raises:
-        PruneError: `keep` is not a fraction; in `fit`: the model has no channels that may go.
+        PruneError: `keep` is not a fraction; in `fit`: the model has no prunable channels.
 
     Example:
         >>> callback = SoftFilterPruning(keep=0.7)
@@ -45,7 +45,7 @@ class SoftFilterPruning(PruningCallback):
 
     def __init__(self, keep: float = 0.7, *, coupling: str = "free", freeze: Sequence[str] = ()) -> None:
         super().__init__()
-        raise_faults("SoftFilterPruning cannot be made:", proper_fraction_faults(keep=keep))
+        raise_faults("Invalid arguments for SoftFilterPruning:", proper_fraction_faults(keep=keep))
         self.keep = keep
         self.coupling = Filter(coupling).coupling
         self.freeze = freeze
@@ -55,7 +55,7 @@ class SoftFilterPruning(PruningCallback):
         granularity = Filter(self.coupling)
         graph, units = granularity.units(self.model, self.freeze)
         if not units:
-            raise PruneError("Expected channels that may go. Received: a model whose channels all stay. Freeze less.")
+            raise PruneError("Expected prunable channels. Received: a model without any. Freeze less.")
         self.held = Masks(units, granularity, Layer(), L2(), graph)
         self.alone = Masks(_others(self.model, self.freeze, units), granularity, Layer(), L2())
         for masks in (self.held, self.alone):
@@ -64,7 +64,7 @@ class SoftFilterPruning(PruningCallback):
                 self.session.track(unit.state, unit.pruned)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Zeroes the weakest filters, those of the epoch before forgotten."""
+        """Zeroes the weakest filters, whichever were zero before."""
         _ = self.model  # on JAX this brings the variables up to date
         for masks in (self.held, self.alone):
             masks.clear()
@@ -73,7 +73,7 @@ class SoftFilterPruning(PruningCallback):
 
 
 def _others(model: keras.Model, freeze: Sequence[str], units: Sequence[Unit]) -> list[Unit]:
-    """Returns the filters of every further convolution whose channels are not to stay, one unit each."""
+    """Returns one unit for each further prunable convolution."""
     done = {id(part.variable) for unit in units for part in unit.parts}
     graph = trace(model, coupling="tied", freeze=freeze)
     made = [each for name in graph.prunable for each in graph.made_by(name)]

@@ -15,21 +15,19 @@ from kerasprune.files import read_rows, write_rows
 
 
 class Sparsity(PruningCallback):
-    """Adds to the logs of every epoch: `sparsity`, the share of zeros among the kernels' weights, and what the other
-    callbacks of the fit are at (`kept`, `λ`). Keras shows logs in the progress bar and in `History`.
+    """Adds `sparsity`, the share of zeros among the kernels' weights, and the gauges of the other callbacks of the fit
+    (`kept`, `λ`) to the logs of every epoch, which Keras shows in the progress bar and in `History`.
 
-    (The others add what they are at by themselves; this one gathers it in its file, also where it stands before them.)
-
-    Stand it before callbacks that are to see these logs: `keras.callbacks.CSVLogger`, or
+    List it before callbacks that are to see these logs: `keras.callbacks.CSVLogger`, or
     `keras.callbacks.TensorBoard(folder, histogram_freq=1)`, which draws them as scalars beside histograms of the
     weights.
 
     Args:
-        path: A CSV file to which every epoch adds a line, the share of zeros of each kernel included. A file of this
-            callback that is there is continued, with new columns where there are new gauges. Defaults to none.
+        path: A CSV file to which every epoch adds a line, including the share of zeros of each kernel. An existing file
+            of this callback is continued, with new columns for new gauges. Defaults to none.
 
     Raises:
-        PruneError: The CSV file is there, and is none of this callback.
+        PruneError: The CSV file exists, and is none of this callback.
 
     Example:
         >>> callback = Sparsity()
@@ -53,7 +51,7 @@ class Sparsity(PruningCallback):
                 )
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Adds to the logs, the file and the folder."""
+        """Adds to the logs and the file."""
         kernels = zeros(self.model)
         total = sum(size for _, size in kernels.values())
         found = {"sparsity": sum(zero for zero, _ in kernels.values()) / max(total, 1)}

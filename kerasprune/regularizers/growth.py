@@ -1,4 +1,4 @@
-"""How a penalty grows: laws from steps to λ (`kp.schedules`), and the L2 penalty that follows one."""
+"""Laws of growth from steps to λ (`kp.schedules`), and the L2 penalty that follows one."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _EXACT = 1e-9  # so that 0.01 / 1e-5 counts as the 1000 updates that it is
 
 
 class Followed(Protocol):
-    """What a law asks of an optimizer: how strong a penalty it can follow, and its learning rate at a step."""
+    """The properties of an optimizer that a law uses: critical damping and the learning rate at a step."""
 
     critical: float
 
     def rate(self, step: Any) -> Any:
-        """Returns the learning rate η at a step of the fit, never less than can be reckoned with."""
+        """Returns the learning rate η at a step of the fit, bounded below."""
 
 
 class Growth:
-    """Base: what λ of the entries that are pushed is at every step, and how many steps it takes."""
+    """Base: λ of the pushed entries at every step, and the length of the schedule."""
 
     name: ClassVar[str] = ""
-    """The name it is registered by."""
+    """The registered name."""
     settle: int
-    """Steps at the end with λ where it has grown to."""
+    """Steps at the end with constant λ."""
     stop: bool = True
     """Whether `fit` stops at its end."""
 
     def __post_init__(self) -> None:
-        raise_faults("There is no such growth:", self.faults())
+        raise_faults(f"Invalid arguments for {type(self).__name__}:", self.faults())
 
     @property
     def length(self) -> int:
@@ -45,22 +45,22 @@ class Growth:
     @property
     def pick(self) -> int:
         """The step at which a method that picks late picks."""
-        raise PruneError(f"{type(self).__name__} says no step at which to pick. Take another schedule, or write pick.")
+        raise PruneError(f"{type(self).__name__} has no step at which to pick. Take another schedule, or write pick.")
 
     def __call__(self, step: Any) -> Any:
         """Returns λ at a step, as a tensor; called inside the compiled step."""
-        raise PruneError(f"{type(self).__name__} says no λ. Write __call__.")
+        raise PruneError(f"{type(self).__name__} has no λ. Write __call__.")
 
     def faults(self) -> list[str]:
-        """Returns what is wrong with it."""
+        """Returns the faults of the arguments."""
         return kind_faults(bool, "", stop=self.stop)
 
     def within(self, followed: Followed | None) -> Self:
-        """Returns the law in a fit, whose optimizer is known; `None`: it divides gradients by their size."""
+        """Returns the law in a fit with an optimizer; `None`: one that divides gradients by their size."""
         return self
 
     def highest(self, critical: float) -> float:
-        """Returns the `η·λ` from which on the law is warned of, for an optimizer of that critical damping."""
+        """Returns the `η·λ` above which to warn, for an optimizer of that critical damping."""
         return critical
 
 
@@ -94,12 +94,10 @@ class LinearGrowth(Growth):
     stop: bool = True
 
     def faults(self) -> list[str]:
-        """Returns what is wrong with it."""
+        """Returns the faults of the arguments."""
         faults = super().faults()
         if not is_number(self.step) or not is_number(self.ceiling) or not 0 < self.step <= self.ceiling:
-            faults.append(
-                f"Expected 0 < penalty step ≤ ceiling. Received: step={self.step!r}, ceiling={self.ceiling!r}."
-            )
+            faults.append(f"Expected 0 < step ≤ ceiling. Received: step={self.step!r}, ceiling={self.ceiling!r}.")
         return [*faults, *whole_number_faults(1, every=self.every), *whole_number_faults(0, settle=self.settle)]
 
     @property
@@ -127,7 +125,7 @@ class LinearGrowth(Growth):
 
 @dataclass(frozen=True)
 class TwoSlopeGrowth(Growth):
-    """λ grows slowly until something is picked, then faster: as in GReg-2.
+    """λ grows slowly until the pick, then faster: as in GReg-2.
 
     `pick_step` is added every `every` steps up to the first update with `λ > pick_at`, `push_step` from there on, up
     to the ceiling.
@@ -162,7 +160,7 @@ class TwoSlopeGrowth(Growth):
     stop: bool = True
 
     def faults(self) -> list[str]:
-        """Returns what is wrong with it."""
+        """Returns the faults of the arguments."""
         found, values = super().faults(), (self.pick_step, self.pick_at, self.ceiling)
         if not all(map(is_number, values)) or not 0 < values[0] <= values[1] < values[2] - values[0]:
             text = "pick_step={!r}, pick_at={!r}, ceiling={!r}".format(*values)
@@ -178,7 +176,7 @@ class TwoSlopeGrowth(Growth):
 
     @property
     def pushing(self) -> LinearGrowth:
-        """The law after it."""
+        """The law after the pick."""
         return LinearGrowth(self.push_step, self.every, self.ceiling, self.settle)
 
     @property
@@ -206,22 +204,22 @@ class TwoSlopeGrowth(Growth):
 
 @dataclass(frozen=True)
 class GeometricGrowth(Growth):
-    """λ grows by the same factor at every step, from far below what the optimizer can follow to far beyond.
+    """λ grows by the same factor at every step, from far below critical damping of the optimizer to far above it.
 
     `η·λ(step) = x · ratio^(min(K_u ⌊step/K_u⌋ / (steps − settle), 1) − 1)`, with `x = max(strength, c)`, c the
-    optimizer's critical damping, `(1 − √momentum)²`, and η the learning rate of the step. From c on what is pushed
-    decays by √momentum a step, the fastest there is; what the loss holds against the penalty with gradient g is left at
-    g/λ, which goes on falling. With a penalty apart from the moments x = c = 1. Where Adam or another optimizer divides
-    the penalty by its size, there is no critical damping: λ grows to 1, as in the papers. A rate that a callback sets
-    during `fit` is followed too (not on JAX, where schedules are, and otherwise the first rate counts).
+    optimizer's critical damping, `(1 − √momentum)²`, and η the learning rate of the step. From c on a pushed weight
+    decays by √momentum a step, the fastest possible; one with gradient g of the loss against the penalty is left at
+    g/λ, which falls further. With a decoupled penalty x = c = 1. If Adam or another optimizer divides the penalty by
+    its size, critical damping does not exist: λ grows to 1, as in the papers. A rate that a callback sets during `fit`
+    is followed too (on JAX, only that of a schedule).
 
     Args:
         steps: Steps of the whole schedule, at least 3.
         settle: Steps at the end at full strength. Defaults to three tenths of `steps`.
         every: K_u, steps between two updates; the first is at step 0. Defaults to 1.
         ratio: Full strength ÷ that of the first step. Defaults to 10,000.
-        strength: `η·λ` at full strength, in (0, 1], where critical damping is not above it. Defaults to 0.25.
-        ceiling: λ at full strength, whatever the optimizer. Defaults to `None`: what `strength` says.
+        strength: `η·λ` at full strength, in (0, 1], unless critical damping is above it. Defaults to 0.25.
+        ceiling: λ at full strength, whatever the optimizer. Defaults to `None`: determined by `strength`.
         stop: Whether `fit` stops at the end of the schedule. Defaults to `True`.
 
     Raises:
@@ -250,7 +248,7 @@ class GeometricGrowth(Growth):
             object.__setattr__(self, "settle", max(1, 3 * self.steps // 10))
 
     def faults(self) -> list[str]:
-        """Returns what is wrong with it."""
+        """Returns the faults of the arguments."""
         faults = super().faults() + whole_number_faults(3, steps=self.steps) + whole_number_faults(1, every=self.every)
         if self.settle is not None:
             faults += whole_number_faults(0, settle=self.settle)
@@ -273,7 +271,7 @@ class GeometricGrowth(Growth):
         return max(1, (self.steps - self.settle) // 2)
 
     def within(self, followed: Followed | None) -> GeometricGrowth:
-        """Returns the law in a fit, whose optimizer is known."""
+        """Returns the law in a fit with an optimizer."""
         law = replace(self)
         if followed is not None and self.ceiling is None:
             object.__setattr__(law, "full", self.highest(followed.critical))
@@ -293,10 +291,11 @@ class GeometricGrowth(Growth):
         return share * self.full / self.rate(step)
 
 
+@dataclass(eq=False)
 class GrowingL2(keras.regularizers.Regularizer):
-    """`½ Σ_j λ_j w_j²`, with a λ that is read anew at every step.
+    """`½ Σ_j λ_j w_j²`, with a λ that is read at every step.
 
-    Its gradient is `λ_j w_j`: a weight decay of its own for every weight.
+    Its gradient is `λ_j w_j`: a separate weight decay for every weight.
 
     Args:
         strength: Returns λ as a tensor that broadcasts to the weight's shape. Called inside the compiled step.
@@ -310,8 +309,7 @@ class GrowingL2(keras.regularizers.Regularizer):
         Wang et al., Neural Pruning via Growing Regularization, ICLR 2021, Eq. 3.
     """
 
-    def __init__(self, strength: Callable[[], Any]) -> None:
-        self.strength = strength
+    strength: Callable[[], Any]
 
     def __call__(self, weight: Any) -> Any:
         weight = ops.convert_to_tensor(weight)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -15,14 +16,11 @@ from kerasprune.errors import PruneError, is_number
 class ScalePenalty(keras.regularizers.Regularizer):
     """Base of penalties on all scales of a network together.
 
-    As a Keras regularizer on one variable it is the penalty of that variable alone. `Together` makes it one penalty on
+    As a Keras regularizer on one variable it is the penalty of that variable alone; `Together` makes it one penalty on
     several.
 
     Args:
         strength: λ.
-
-    Raises:
-        PruneError: λ is not a positive number.
     """
 
     def __init__(self, strength: float = 1e-4) -> None:
@@ -43,20 +41,21 @@ class ScalePenalty(keras.regularizers.Regularizer):
 
     def get_config(self) -> dict[str, float]:
         """Returns the arguments."""
-        return {"strength": self.strength}
+        return dict(vars(self))
 
 
+@dataclass(eq=False)
 class Together(keras.regularizers.Regularizer):
-    """One penalty on several variables, put on the first of them.
+    """One penalty on several variables, attached to the first of them.
 
-    Keras adds a regularizer's value to the loss inside the gradient tape. What it reads of other variables there is
-    differentiated like the rest, so that the gradients of a sum over all of them are exact for all of them.
+    Keras adds a regularizer's value to the loss inside the gradient tape, which differentiates the other variables that
+    it reads as well, so that the gradients are exact for all of them.
 
     Args:
         penalty: Maps concatenated scales to a scalar.
-        parts: Returns a 1-D tensor of scales each; called inside the compiled step. The first one is given the
-            variable that this regularizer sits on.
-        weight: What the penalty is multiplied by, read anew at every step.
+        parts: Functions that return a 1-D tensor of scales; called inside the compiled step. Each is given the value of
+            the variable that this regularizer is attached to.
+        weight: Returns the factor of the penalty, read at every step.
 
     Example:
         >>> import keras
@@ -66,12 +65,9 @@ class Together(keras.regularizers.Regularizer):
         8.0
     """
 
-    def __init__(
-        self, penalty: Callable[[Any], Any], parts: Sequence[Callable[[Any], Any]], weight: Callable[[], Any]
-    ) -> None:
-        self.penalty = penalty
-        self.parts = tuple(parts)
-        self.weight = weight
+    penalty: Callable[[Any], Any]
+    parts: Sequence[Callable[[Any], Any]]
+    weight: Callable[[], Any]
 
     def __call__(self, weight: Any) -> Any:
         values = [ops.cast(part(weight), "float32") for part in self.parts]
@@ -83,14 +79,11 @@ class Polarization(ScalePenalty):
 
     The gradient with respect to `γ_i` is `λ (t·sign γ_i − sign(γ_i − γ̄) + mean_k sign(γ_k − γ̄))`; the last term comes
     through γ̄. On the box [0, a]ⁿ the function is concave, so that it is smallest at a corner: every scale at 0 or at a.
-    Alone, it has a share `(2 − t)/4` of the scales at a (within [0, 1]): the larger t, the fewer.
+    At its minimum a share `(2 − t)/4` of the scales (clipped to [0, 1]) is at a.
 
     Args:
         strength: λ. Defaults to 1e-4.
         t: Weight of the first term; larger values push more scales to zero. Defaults to 1.2.
-
-    Raises:
-        PruneError: λ is not a positive number, or t is not a number of 0 or more.
 
     Example:
         >>> import keras
@@ -119,19 +112,12 @@ class Polarization(ScalePenalty):
         sides = ops.sign(gammas - ops.mean(gammas))
         return self.strength * (self.t * ops.sign(gammas) - sides + ops.mean(sides))
 
-    def get_config(self) -> dict[str, float]:
-        """Returns the arguments."""
-        return {**super().get_config(), "t": self.t}
-
 
 class NetworkSlimming(ScalePenalty):
     """`λ ‖γ‖₁`, over all scales γ of the network.
 
     Args:
         strength: λ. Defaults to 1e-4.
-
-    Raises:
-        PruneError: λ is not a positive number.
 
     Example:
         >>> import keras

@@ -1,6 +1,6 @@
-"""Batteries of checks that every member of a family passes, users' own included.
+"""Batteries of checks for every member of a family, including users' own.
 
-Each check raises `AssertionError` that says what was expected, what was found and where; none needs pytest.
+Each check raises `AssertionError` with the expectation, the finding and its place; none needs pytest.
 """
 
 from kerasprune.registry import lazy

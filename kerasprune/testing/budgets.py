@@ -1,4 +1,4 @@
-"""`check_budget`: what every division of a budget must be."""
+"""`check_budget`: the properties of every budget."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ def check_budget(
 ) -> None:
     """Checks a budget on a small residual network, with random scores and targets in multiply–adds.
 
-    The target is met within one channel of the group whose channels cost most; more is kept of every group where the
-    target is higher, but by budgets that measure (on random inputs here), which answer every target anew; inside a
-    group no channel is dropped before one of a lower score; pinned groups stay whole; no group becomes empty, however
-    little may stay.
+    The target is met within one channel of the group whose channels cost most; a higher target keeps more of every
+    group (except with budgets that measure, on random inputs here); within a group the highest scores are kept; pinned
+    groups are kept whole; no group becomes empty, however small the target.
 
     Args:
         budget: A name, a dict with a name and arguments, a class or an instance.
-        targets: Fractions of the multiply–adds to ask for, ascending. Defaults to `(0.3, 0.45, 0.6, 0.8)`.
-        seed: Of the scores. Defaults to 0.
+        targets: Fractions kept of the multiply–adds, ascending. Defaults to `(0.3, 0.45, 0.6, 0.8)`.
+        seed: Seed of the scores. Defaults to 0.
 
     Raises:
         AssertionError: One of these does not hold.
@@ -62,13 +61,13 @@ def check_budget(
         _check_legal(graph, plan)
         _check_order(graph, plan, scores)
     for name, kept in budget.choose(graph, scores, _TINY, Floor()).items():
-        require(len(kept) >= 1, f"Expected at least one channel of {name!r} to stay at level {_TINY}. Received: none.")
+        require(len(kept) >= 1, f"Expected at least one channel of {name!r} kept at level {_TINY}. Received: none.")
     for lower, higher, target in [] if measures else zip(found, found[1:], targets[1:], strict=False):
         _check_monotone(graph, lower, higher, target)
 
 
 def _dearest_channel(graph: ChannelGraph) -> int:
-    """Returns the multiply–adds of the dearest channel, in the dense model, where it costs most."""
+    """Returns the multiply–adds of the most expensive channel of the dense model."""
     plans = [
         Plan({name: range(1, g.size)}, coupling=graph.coupling) for name, g in graph.prunable.items() if g.size > 1
     ]
@@ -92,8 +91,8 @@ def _check_order(graph: ChannelGraph, plan: Plan, scores: Scores) -> None:
             lowest = scores[name][list(kept)].min()
             require(
                 lowest >= dropped.max(),
-                f"Expected the highest scores of {name!r} to stay. Received: {lowest:.4f} kept, "
-                f"{dropped.max():.4f} dropped.",
+                f"Expected the highest scores of {name!r} to be kept. Received: {lowest:.4f} kept, "
+                f"{dropped.max():.4f} removed.",
             )
 
 
@@ -102,5 +101,5 @@ def _check_monotone(graph: ChannelGraph, lower: Plan, higher: Plan, target: floa
         few, many = (len(plan.keep.get(name, range(group.size))) for plan in (lower, higher))
         require(
             few <= many,
-            f"Expected more of {name!r} to stay at macs={target} than at a lower target. Received: {many} < {few}.",
+            f"Expected more of {name!r} kept at macs={target} than at a lower target. Received: {many} < {few}.",
         )

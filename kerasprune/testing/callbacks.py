@@ -1,4 +1,4 @@
-"""`check_callback`: what every callback must leave behind."""
+"""`check_callback`: the properties of every callback."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Make = Callable[[], keras.callbacks.Callback]
 def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> None:
     """Checks a callback in `fit`, on a small residual network (`toy_model`), 2 epochs of 8 steps.
 
-    One instance serves two fits in a row, the second of which goes on where the first has ended; weights stay finite;
-    layers, shapes and the keys of a saved file are those before; every variable has its regularizer and constraint
-    back; the saved model loads with plain Keras; eight steps per execution give the same weights as one (not on torch,
-    where Keras runs one); `jit_compile=True` works, and `False` on JAX, where the other fits are compiled, as Keras
-    does there. A fit that was killed and goes on ends with the same weights. A callback of kerasprune that puts
-    something on variables raises, or warns, where the train step leaves that out.
+    One instance serves two successive fits, the second of which continues the first; weights are finite; layers,
+    shapes, the keys of a saved file, regularizers and constraints are unchanged; the saved model loads with plain
+    Keras; eight steps per execution give the same weights as one (not on torch, where Keras runs one);
+    `jit_compile=True` works, and `False` on JAX, where the other fits are compiled. A killed and resumed fit ends with
+    the same weights. A callback of kerasprune that attaches parts to variables raises, or warns, if the train step
+    leaves them out.
 
     Args:
         make: Returns a new callback whose schedule fits into 16 steps and ends at a multiple of 8.
-        seed: Of weights and data. Defaults to 0.
+        seed: Seed of weights and data. Defaults to 0.
         tolerance: Largest relative difference between one and eight steps per execution. Defaults to 1e-6.
 
     Raises:
@@ -57,18 +57,18 @@ def check_callback(make: Make, *, seed: int = 0, tolerance: float = 1e-6) -> Non
 
 
 def check_fits(make: Make, folder: Path, *, seed: int = 0) -> list[np.ndarray]:
-    """Checks what `check_callback` does of single steps: two fits in a row, and one that was killed.
+    """Runs the part of `check_callback` with single steps: two successive fits, and a killed one.
 
     Args:
         make: Returns a new callback whose schedule fits into 16 steps.
-        folder: An empty one, where states are saved.
-        seed: Of weights and data. Defaults to 0.
+        folder: An empty folder for saved states.
+        seed: Seed of weights and data. Defaults to 0.
 
     Returns:
         The weights at the end of the first fit.
 
     Raises:
-        AssertionError: Something does not hold.
+        AssertionError: A check fails.
     """
     callback, model = make(), _compiled(seed)
     with_state, before = _with_state(callback), _form(model)
@@ -85,7 +85,7 @@ def check_fits(make: Make, folder: Path, *, seed: int = 0) -> list[np.ndarray]:
 
 
 def fitted(make: Make, seed: int = 0, **arguments: Any) -> keras.Model:
-    """Returns the network after a fit with a new callback; the arguments are those of `compile`."""
+    """Returns the network after a fit with a new callback; further arguments are those of `compile`."""
     model = _compiled(seed, **arguments)
     _fit(model, [make()], seed)
     return model
@@ -95,9 +95,9 @@ def _with_state(callback: keras.callbacks.Callback) -> bool:
     return isinstance(callback, PruningCallback) and not isinstance(callback, Resume)
 
 
-_JITTED = keras.backend.backend() == "jax"  # where Keras compiles steps unless told otherwise
-_SEVERAL_STEPS = keras.backend.backend() != "torch"  # where Keras runs several steps at once
-_WITHIN_EPOCHS = keras.backend.backend() == "tensorflow"  # where states within an epoch can be saved
+_JITTED = keras.backend.backend() == "jax"  # Keras compiles steps there by default
+_SEVERAL_STEPS = keras.backend.backend() != "torch"  # Keras runs several steps per execution
+_WITHIN_EPOCHS = keras.backend.backend() == "tensorflow"  # states within an epoch can be saved
 
 
 def _compiled(seed: int, **arguments: Any) -> keras.Model:
@@ -116,7 +116,7 @@ def _fit(model: keras.Model, callbacks: list[keras.callbacks.Callback], seed: in
 
 
 class _Bare(keras.optimizers.SGD):
-    """Descends, and leaves constraints and its count of updates out."""
+    """Gradient descent without constraints or a count of updates."""
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[keras.Variable] | None = None) -> None:
         for variable, gradient in zip(trainable_variables, grads, strict=True):
@@ -124,7 +124,7 @@ class _Bare(keras.optimizers.SGD):
 
 
 class WithoutPenalties(keras.Model):
-    """Forgets the penalties in its loss."""
+    """A model whose loss lacks the penalties."""
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -133,7 +133,7 @@ class WithoutPenalties(keras.Model):
 
 
 def _past_the_optimizer(seed: int) -> keras.Model:
-    """Returns the network with a train step that leaves out penalties, and updates weights by itself."""
+    """Returns the network with a train step without penalties that updates weights past the optimizer."""
     toy = toy_model(seed)
     model = WithoutPenalties(toy.inputs, toy.outputs)
     model.compile(_Bare(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -154,19 +154,17 @@ def _check_says_so(make: Make, seed: int) -> None:
             raised = True
     require(
         raised or not attached or any("does not act" in str(each.message) for each in said),
-        "Expected a callback that says so where a train step leaves out what it puts on variables. Received: silence. "
-        "Call super().on_epoch_end(epoch, logs) at the end of its own on_epoch_end.",
+        "Expected a warning or an error if a train step leaves out the parts attached to variables. Received: neither. "
+        "Call super().on_epoch_end(epoch, logs) at the end of the callback's on_epoch_end.",
     )
 
 
 class _Killed(keras.callbacks.Callback):
-    """Keeps what a fit killed in the middle of its second epoch would leave: the states saved until then.
-
-    A state is saved every epoch, and every three steps.
+    """Copies the states that a fit killed in the middle of its second epoch would leave.
 
     Args:
-        states: Where `Resume` saves.
-        kept: Where they are copied to.
+        states: The folder of `Resume`.
+        kept: The folder of the copies.
     """
 
     def __init__(self, states: Path, kept: Path) -> None:
@@ -190,21 +188,21 @@ def _resume(folder: Path) -> Resume:
 
 
 def _check_resumed(single: list[np.ndarray], make: Make, seed: int, kept: Path, between: str) -> None:
-    """Goes on from the states of a killed fit, whose newest was saved between two steps or epochs."""
+    """Resumes from the states of a killed fit, whose newest was saved between two steps or epochs."""
     model = _compiled(seed + 1)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-        warnings.filterwarnings("ignore", message="The fit goes on")
+        warnings.filterwarnings("ignore", message="The fit resumes")
         _fit(model, [_resume(shutil.copytree(kept, Path(folder) / "states")), make()], seed)
     for variable, expected in zip(model.weights, single, strict=True):
         require(
             np.array_equal(keras.ops.convert_to_numpy(variable), expected),
             f"Expected the weights of an uninterrupted fit. Received: others in {variable.path}, saved between "
-            f"two {between}. Is everything that the callback knows in state()?",
+            f"two {between}. Does state() hold all of the callback's state?",
         )
 
 
 def _form(model: keras.Model) -> dict[str, list]:
-    """Returns what a callback must not change."""
+    """Returns the properties of a model that a callback must not change."""
     return {
         "layer names": [(layer.name, type(layer).__name__) for layer in model.layers],
         "shapes": [(variable.path, tuple(variable.shape)) for variable in model.weights],
@@ -227,7 +225,7 @@ def _check_left(before: dict[str, list], model: keras.Model, fit: str) -> None:
 
 
 def _written(thing: object) -> str:
-    """Returns a regularizer or constraint in words; those of Keras say their arguments, others their class."""
+    """Returns the class of a regularizer or constraint, for those of Keras with their arguments."""
     if thing is None:
         return ""
     serialized = type(thing).__module__.startswith("keras.")
@@ -254,17 +252,17 @@ def _check_file(model: keras.Model) -> None:
         loaded = keras.models.load_model(path, safe_mode=True)
     one, two = (keras.ops.convert_to_numpy(each(images, training=False)) for each in (loaded, model))
     same = np.allclose(one, two, atol=1e-5)
-    require(same, "Expected the saved model to compute what the trained one does. Received: other outputs.")
+    require(same, "Expected the same outputs of the saved and the trained model. Received: others.")
 
 
 def check_same(single: list[np.ndarray], many: keras.Model, tolerance: float, ways: str) -> None:
-    """Checks that a fit in another way ended with the same weights.
+    """Checks that two fits ended with the same weights.
 
     Args:
         single: The weights of the one.
         many: The model of the other.
         tolerance: Largest relative difference.
-        ways: The two ways, in words.
+        ways: Their difference, in words.
     """
     for variable, one, eight in zip(many.weights, single, many.get_weights(), strict=True):
         error = np.abs(one - eight).max() / max(np.abs(one).max(), 1e-30)

@@ -1,4 +1,4 @@
-"""`check_criterion`: what every score must be, whatever it measures."""
+"""`check_criterion`: the properties of every score."""
 
 from __future__ import annotations
 
@@ -29,18 +29,17 @@ def check_criterion(
 ) -> None:
     """Checks a criterion on a small residual network with BatchNorm, depthwise and dense layers.
 
-    One finite score for every channel of every prunable group; the same for the same seed; those of the permuted
-    channels where the channels are permuted; the same where layers have other names. Where it says something of single
-    weights: a finite number for each. Weights, statistics of BatchNorm, seeds of dropout and the optimizer's memory are
-    left as they are, to the bit.
+    One finite score for every channel of every prunable group; the same for the same seed; permuted with the channels;
+    the same under other layer names. If it scores single weights: a finite number for each. Weights, statistics of
+    BatchNorm, seeds of dropout and the optimizer's variables are unchanged, to the bit.
 
     Args:
         criterion: A name, a dict with a name and arguments, a class or an instance.
         equivariant: Whether permuted channels must have permuted scores. Defaults to `True`; `False` is for scores
-            that depend on the position of a channel, as random ones do.
-        seed: Of weights, data and permutations. Defaults to 0.
+            that depend on the position of a channel, such as random ones.
+        seed: Seed of weights, data and permutations. Defaults to 0.
         tolerance: Largest difference, relative to the largest score of the group. Defaults to 1e-4.
-        model: Another model to check it on, a classifier that puts out logits. Defaults to the small one.
+        model: Another model to check it on, a classifier that outputs logits. Defaults to the small one.
         data: Batches of `(inputs, labels)` for it. Defaults to those of the small one.
 
     Raises:
@@ -65,7 +64,7 @@ def check_criterion(
     changed = [path for path, array in _state(model).items() if not np.array_equal(array, before[path])]
     require(
         not changed,
-        f"Expected {type(criterion).__name__} to leave the model as it is. Received: another {', '.join(changed[:3])}.",
+        f"Expected {type(criterion).__name__} not to change the model. Received: another {', '.join(changed[:3])}.",
     )
     again = criterion.score(trace(renamed(model)), *given)
     _same(first, dict(zip(first, again.values(), strict=True)), tolerance, "the same scores under other layer names")
@@ -77,7 +76,7 @@ def check_criterion(
 
 
 def _with_memory(model: keras.Model, seed: int) -> keras.Model:
-    """Returns a copy of a model with an optimizer that remembers something."""
+    """Returns a copy of a model with random optimizer variables."""
     copy, _ = clone(model, lambda layer: make_layer(layer, {}), lambda node, index, value: value)
     copy.set_weights(model.get_weights())
     copy.compile(keras.optimizers.Adam(), "mse")
@@ -90,15 +89,15 @@ def _with_memory(model: keras.Model, seed: int) -> keras.Model:
 
 
 def _state(model: keras.Model) -> dict[str, np.ndarray]:
-    """Returns a copy of everything that a model and its optimizer hold."""
+    """Returns a copy of all variables of a model and its optimizer."""
     held = [*model.variables, *model.optimizer.variables]
     return {f"{variable.path} ({i})": np.array(keras.ops.convert_to_numpy(variable)) for i, variable in enumerate(held)}
 
 
 def _check_single(criterion: Criterion, model: keras.Model, given: tuple[Any, Any, int]) -> None:
-    """Checks what is said of single weights, by a criterion that says anything of them."""
-    says = ("saliency", "saliency_of", "_worth")
-    if all(getattr(type(criterion), name) is getattr(Criterion, name) for name in says):
+    """Checks the scores of single weights, if the criterion has them."""
+    methods = ("saliency", "saliency_of", "_worth")
+    if all(getattr(type(criterion), name) is getattr(Criterion, name) for name in methods):
         return
     shapes = {variable.path: tuple(variable.shape) for variable in model.variables}
     for path, worth in criterion.saliency_of(model, *given).items():
@@ -121,7 +120,7 @@ def permuted(graph: ChannelGraph, orders: Mapping[str, np.ndarray]) -> keras.Mod
 
 
 def renamed(model: keras.Model) -> keras.Model:
-    """Returns a copy of a model whose layer names sort the other way round."""
+    """Returns a copy of a model whose layer names sort in reverse."""
     names: dict[int, str] = {}
 
     def make(layer: Any) -> Any:

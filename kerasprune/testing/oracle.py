@@ -1,4 +1,4 @@
-"""The oracle: a rebuilt model must compute what the dense one computes with the removed channels silenced."""
+"""The oracle: a rebuilt model must equal the dense one with the removed channels silenced."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from kerasprune.surgery.random_inputs import random_inputs
 from kerasprune.surgery.rebuild import rebuild
 from kerasprune.testing.toys import require
 
-_SPREAD = 30  # outputs differ by so many tolerances between samples
-_FOLDED = 5  # folded constants are summed beforehand, not one by one: so many tolerances
+_SPREAD = 30  # least spread of outputs between samples, in tolerances
+_FOLDED = 5  # largest error with folded constants, which are summed in another order, in tolerances
 _SIDE = 32
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How two models compare on a batch, over all outputs.
+    """The comparison of two models on a batch, over all outputs.
 
     Args:
         error: `max |a − b| / max |a|`.
-        spread: `max std_samples(a) / max |a|`: how much the outputs depend on the inputs at all.
+        spread: `max std_samples(a) / max |a|`, the dependence of the outputs on the inputs.
     """
 
     error: float
@@ -42,11 +42,11 @@ class Agreement:
 
 
 def compare(expected: keras.Model, model: keras.Model, inputs: Any) -> Agreement:
-    """Runs two models on a batch and returns how they compare; the worst output counts.
+    """Returns the agreement of two models on a batch, in their worst output.
 
     Raises:
-        PruneError: The first puts out infinity or NaN.
-        AssertionError: The second does, or outputs of another shape.
+        PruneError: The first outputs infinity or NaN.
+        AssertionError: The second does, or outputs another shape.
     """
     found = []
     for a, b in zip(outputs_of(expected, inputs), outputs_of(model, inputs), strict=True):
@@ -62,18 +62,18 @@ def check_rebuild(
 ) -> Agreement:
     """Checks that a plan is carried out exactly.
 
-    `rebuild(model, plan, absorb=False)` must equal `mask(model, plan)`, and where folded constants meet no padding,
-    `rebuild(model, plan)` must equal `mask(model, plan, silence="weights")`; on outputs that differ from sample to
-    sample and from the dense model's, for otherwise the comparison could not fail. With nothing removed both must equal
-    the dense model itself: masked and rebuilt models are copies of it, and share what a config forgets. Costs must be
-    those predicted, layer names the same, and the dense model untouched.
+    `rebuild(model, plan, absorb=False)` must equal `mask(model, plan)`, and if folded constants meet no padding,
+    `rebuild(model, plan)` must equal `mask(model, plan, silence="weights")`. Outputs must differ from sample to sample
+    and from the dense model's, for otherwise the comparison could not fail. With nothing removed both must equal the
+    dense model itself, since a config may omit arguments in masked and rebuilt copies alike. Costs must be those
+    predicted, layer names the same, and the dense model unchanged.
 
     Args:
         model: A model with random weights (see `randomise`) whose outputs are logits.
-        plan: What stays.
+        plan: The plan.
         inputs: A batch. Defaults to random inputs.
-        tolerance: Largest relative difference; five times as much where constants are folded. Defaults to 1e-5.
-        seed: Of the random inputs. Defaults to 0.
+        tolerance: Largest relative difference; five times as much with folded constants. Defaults to 1e-5.
+        seed: Seed of the random inputs. Defaults to 0.
 
     Returns:
         The agreement of the first comparison.
@@ -137,14 +137,14 @@ def check_saved(model: keras.Model, inputs: Any, custom_objects: dict[str, Any] 
 
 
 def _check_copies(model: keras.Model, plan: Plan, inputs: Any, tolerance: float) -> None:
-    """Checks that copies from which nothing is removed compute what the model does."""
+    """Checks that copies with nothing removed equal the model."""
     whole = Plan({}, coupling=plan.coupling)
     for make in (mask, rebuild):
         error = compare(model, make(model, whole), inputs).error
         require(
             error <= tolerance,
             f"Expected {make.__name__}() without removed channels to equal the model itself to {tolerance:.0e}. "
-            f"Received: a relative difference of {error:.1e}. A layer is not what its config makes anew: let "
+            f"Received: a relative difference of {error:.1e}. A layer differs from one made from its config: let "
             "get_config() return all arguments of the constructor.",
         )
 
@@ -156,7 +156,7 @@ def _check_effect(model: keras.Model, silent: keras.Model, applied: AppliedPlan,
     require(
         effect > 10 * tolerance,
         f"Expected removed channels to change the outputs. Received: a relative change of {effect:.1e}, "
-        "so that the comparison says nothing. Remove more, or give the channels larger weights.",
+        "so that the comparison cannot fail. Remove more, or give the channels larger weights.",
     )
 
 
@@ -173,18 +173,20 @@ def _check_folded(model: keras.Model, applied: AppliedPlan, slim: keras.Model, i
 
 
 def _check_names(applied: AppliedPlan, slim: keras.Model) -> None:
-    """What stays keeps its name and its place; a branch narrower than its trunk is widened by an operation more."""
+    """Checks that kept layers have the same names in the same order, but for operations that widen a branch."""
     operations = [call.operation for call in applied.graph.calls]
     named = dict.fromkeys(each.name for each in operations if not isinstance(each, Gate))  # gates are multiplied in
-    expected = [name for name in named if name not in applied.plan.removed]  # a dense block goes with its concatenation
+    expected = [
+        name for name in named if name not in applied.plan.removed
+    ]  # a dense block is removed with its concatenation
     received = layer_names(slim)
     if applied.graph.padded:  # that operation also moves others in the order of the calls
         expected, received = sorted(expected), sorted(set(received) & set(expected))
-    require(expected == received, f"Expected the layer names to stay. Received: {received} instead of {expected}.")
+    require(expected == received, f"Expected the same layer names. Received: {received} instead of {expected}.")
 
 
 def _check_costs(model: keras.Model, plan: Plan, slim: keras.Model, folded: keras.Model) -> None:
-    """Checks that the predicted cost of a plan is the cost of the model that comes out, layer by layer."""
+    """Checks that the predicted cost of a plan is that of the built model, layer by layer."""
     side = _SIDE if has_free_axes(model) else None
     found = cost(slim, resolution=side)
     _same_costs(cost(model, plan, resolution=side), found, "absorb=False")

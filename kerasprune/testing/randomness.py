@@ -1,4 +1,4 @@
-"""Random weights, plans and inputs that leave no channel, statistic or bias at its harmless initial value."""
+"""Random weights, statistics and plans, without the trivial values of fresh models."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _POSITIVE = ("gamma", "scale", "variance")
 def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
     """Returns a copy of a model with random weights: kernels, biases, scales and moving statistics.
 
-    Fresh models hide faults: all their biases are 0, all scales 1, so that whole classes of wrong slices go unseen.
+    Fresh models hide faults: all their biases are 0 and all scales 1, so that many wrong slices are not noticed.
     Moving statistics are drawn about those of random inputs, so that a signal survives many layers.
 
     Args:
-        model: A functional or Sequential model; it is left untouched.
-        seed: Of the weights. Defaults to 0.
+        model: A functional or Sequential model; it is not changed.
+        seed: Random seed. Defaults to 0.
 
     Returns:
         The copy, not compiled.
@@ -46,7 +46,7 @@ def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
 
 
 def randomise_weights(model: keras.Model, seed: int = 0) -> None:
-    """Gives a model random weights, as `randomise` gives them to its copy."""
+    """Gives a model random weights, as `randomise` does a copy."""
     generator = np.random.default_rng(seed)
     for variable in model.weights:
         if "float" in str(variable.dtype):
@@ -55,7 +55,7 @@ def randomise_weights(model: keras.Model, seed: int = 0) -> None:
 
 
 def _settle_statistics(model: keras.Model, generator: np.random.Generator, seed: int) -> None:
-    """Gives every BatchNorm moving statistics near those of what reaches it."""
+    """Gives every BatchNorm moving statistics near those of its inputs."""
 
     def visit(node: Any, *args: Any, **kwargs: Any) -> Any:
         layer = node.operation
@@ -66,7 +66,7 @@ def _settle_statistics(model: keras.Model, generator: np.random.Generator, seed:
             layer.moving_mean.assign(mean + 0.3 * np.sqrt(variance) * generator.normal(size=mean.shape))
             layer.moving_variance.assign((variance + 1e-3) * generator.uniform(0.5, 1.5, mean.shape))
         elif isinstance(layer, keras.layers.Normalization):
-            layer.finalize_state()  # it computes with numbers that it derives from its weights
+            layer.finalize_state()  # computes the numbers that it derives from its weights
         return layer(*args, **kwargs)
 
     batch = keras.tree.flatten(random_inputs(model, 8, seed))
@@ -85,11 +85,11 @@ def _drawn(variable: Any, generator: np.random.Generator) -> np.ndarray:
 
 
 def random_plan(graph: ChannelGraph, seed: int = 0, low: float = 0.3, high: float = 0.7) -> Plan:
-    """Returns a plan that keeps a random part of the channels of every prunable group.
+    """Returns a plan that keeps random channels of every prunable group.
 
     Args:
         graph: The graph of a model.
-        seed: Of the choice. Defaults to 0.
+        seed: Random seed. Defaults to 0.
         low: Smallest fraction kept. Defaults to 0.3.
         high: Largest fraction kept. Defaults to 0.7.
 

@@ -1,4 +1,4 @@
-"""`check_rule`: a layer between two others, pruned at random and compared."""
+"""`check_rule`: random pruning of a layer between two others."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ def check_rule(
     seed: int = 0,
     tolerance: float = 1e-5,
 ) -> ChannelGraph:
-    """Checks that kerasprune treats a layer rightly.
+    """Checks the rule of a layer.
 
-    Builds `conv → layer → conv → dense` (dense layers around vectors), randomises every weight, draws plans and asks
-    of each what `check_rebuild` asks: copies equal to the model, exact agreement with the masked dense model, exact
-    costs, names kept, nothing touched. The slim model must load from a file in Keras's safe mode.
+    Builds `conv → layer → conv → dense` (dense layers around vectors), randomises every weight, draws plans and runs
+    `check_rebuild` on each: copies equal to the model, exact agreement with the masked dense model, exact costs, the
+    same names, an unchanged dense model. The slim model must load from a file in Keras's safe mode.
 
     Args:
-        layer: A layer, or a function of tensors; its weights are drawn anew.
+        layer: A layer, or a function of tensors; its weights are randomised.
         input_shapes: The layer's input shape without the batch axis, or a list with one for each input. A layer is
             then called with the list, a function with one argument for each.
-        plans: How many random plans are tried. Defaults to 5.
-        seed: Of weights, inputs and plans. Defaults to 0.
+        plans: Number of random plans. Defaults to 5.
+        seed: Seed of weights, inputs and plans. Defaults to 0.
         tolerance: Largest relative difference. Defaults to 1e-5.
 
     Returns:
-        The graph of the model around the layer, for further questions: the channels that feed it are made by the
-        layers `before`, `before_2`, …, those that read it are `after`, `after_2`, ….
+        The graph of the model around the layer, in which `before`, `before_2`, … make its inputs and `after`,
+        `after_2`, … read its outputs.
 
     Raises:
-        AssertionError: The rule is wrong; says what was compared.
-        kerasprune.PruneError: There is no rule.
+        AssertionError: The rule is wrong.
+        kerasprune.PruneError: The layer has no rule.
 
     Example:
         >>> import keras
@@ -59,21 +59,21 @@ def check_rule(
     """
     shapes = [input_shapes] if isinstance(input_shapes[0], int) else list(input_shapes)
     model = surrounded(layer, shapes)
-    randomise_weights(model, seed)  # no copy, which would have lost what the layer's config forgets
+    randomise_weights(model, seed)  # no copy, which would lose arguments missing from the layer's config
     graph = trace(model)
     require(bool(graph.prunable), "Expected channels that can be dropped around the layer. Received: none.")
     inputs = random_inputs(model, batch=6, seed=seed)
     for index in range(plans):
         plan = random_plan(graph, seed + index)
         check_rebuild(model, plan, inputs=inputs, tolerance=tolerance)
-        if index == 0:  # classes of the user's own are made known, as they would have to
+        if index == 0:  # a custom class has to be passed to load the model
             own = {type(layer).__name__: type(layer)} if isinstance(layer, layers.Layer) else {}
             check_saved(rebuild(model, plan, absorb=False), inputs, own)
     return graph
 
 
 def surrounded(layer: Callable[..., Any], shapes: Sequence[Shape]) -> keras.Model:
-    """Returns a model in which layers make the channels that go into a layer and read those that come out."""
+    """Returns a model in which layers make the input channels of a layer and read its output channels."""
     first = getattr(layer, "data_format", None) == "channels_first"
     sources = [keras.Input((*(shape[1:] if first else shape[:-1]), _SOURCE_CHANNELS)) for shape in shapes]
     tensors = [

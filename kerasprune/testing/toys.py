@@ -1,4 +1,4 @@
-"""The small model on which criteria, budgets and callbacks are checked, and how a check fails."""
+"""The small model on which criteria, budgets and callbacks are checked, and `require`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kerasprune.testing.randomness import randomise
 
 
 def require(holds: bool, claim: str) -> None:
-    """Raises `AssertionError(claim)` where `holds` is false; unlike `assert`, also under `python -O`."""
+    """Raises `AssertionError(claim)` if `holds` is false; unlike `assert`, also under `python -O`."""
     if not holds:
         raise AssertionError(claim)
 
@@ -24,7 +24,7 @@ def toy_model(seed: int = 0) -> keras.Model:
     The widths have no common divisor, so that no fraction asks two groups to lose a channel at once.
 
     Args:
-        seed: Of the weights. Defaults to 0.
+        seed: Seed of the weights. Defaults to 0.
 
     Returns:
         A model of `(8, 8, 3)` images and 4 classes, with random weights; outputs are logits.

@@ -149,7 +149,7 @@ def test_weights_that_do_not_shrink_are_found_out():
     model = acting_table.network(Thrown)
     model.compile(keras.optimizers.SGD(0.1), "mse")
     callback = kp.callbacks.GReg1(keep=0.5, schedule={"step": 1.0, "ceiling": 1.0, "every": 1, "settle": 40})
-    with pytest.raises(kp.PruneError, match="What it pushes has not shrunk"):
+    with pytest.raises(kp.PruneError, match="pushed weights have not shrunk"):
         model.fit(*samples(80), 8, 4, verbose=0, callbacks=[callback])
 
 

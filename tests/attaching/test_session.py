@@ -13,7 +13,7 @@ from kerasprune.attaching.fit import RunningFit
 from kerasprune.callbacks import GradualMagnitude, HoldMask, IterativeMagnitude, Polarization, Resume, detach
 from kerasprune.schedules import constant, cubic, linear
 
-pytestmark = pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:The fit goes on")
+pytestmark = pytest.mark.filterwarnings("ignore:The schedule ends", "ignore:The fit resumes")
 
 
 def attached(model: keras.Model) -> list[str]:

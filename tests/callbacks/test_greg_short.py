@@ -225,7 +225,7 @@ def test_arguments_of_one_law_do_not_stand_beside_another():
         GReg2(keep=0.5, growth=LinearGrowth(), pick_at=0.02)
     with pytest.raises(kp.PruneError, match="Did you mean 'geometric'"):
         GReg1(keep=0.5, schedule="geometrical")
-    with pytest.raises(kp.PruneError, match="0 < penalty step"):
+    with pytest.raises(kp.PruneError, match="0 < step"):
         GReg1(keep=0.5, schedule=LinearGrowth(step=3.0))
 
 

@@ -386,7 +386,7 @@ def test_state_can_be_put_back():
 
 
 @pytest.mark.thorough
-@pytest.mark.filterwarnings("ignore:The fit goes on")
+@pytest.mark.filterwarnings("ignore:The fit resumes")
 def test_a_broken_fit_goes_on_to_the_same_plan(tmp_path):
     """Broken off after the target was met, and before it."""
 
@@ -536,7 +536,7 @@ def test_a_target_that_cannot_be_reached_is_said_at_once(arguments):
     ],
 )
 def test_bad_arguments_of_polarization(arguments, message):
-    with pytest.raises(kp.PruneError, match="Polarization cannot be made") as caught:
+    with pytest.raises(kp.PruneError, match="Invalid arguments for Polarization") as caught:
         Polarization(**arguments)
     assert message in str(caught.value)
 
@@ -551,7 +551,7 @@ def test_bad_arguments_of_polarization(arguments, message):
     ],
 )
 def test_bad_arguments_of_slimming(arguments, message):
-    with pytest.raises(kp.PruneError, match="NetworkSlimming cannot be made") as caught:
+    with pytest.raises(kp.PruneError, match="Invalid arguments for NetworkSlimming") as caught:
         NetworkSlimming(**arguments)
     assert message in str(caught.value)
 

@@ -20,7 +20,7 @@ from kerasprune.callbacks import GradualMagnitude, GReg2, IterativeMagnitude, Re
 from kerasprune.data.epoch_counters import Positions
 from kerasprune.schedules import cubic
 
-pytestmark = pytest.mark.filterwarnings("ignore:The fit goes on", "ignore:The schedule ends")
+pytestmark = pytest.mark.filterwarnings("ignore:The fit resumes", "ignore:The schedule ends")
 
 
 def gradual() -> GradualMagnitude:

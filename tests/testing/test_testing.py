@@ -87,7 +87,7 @@ def test_a_good_criterion_passes():
         (TooShort, "one score for each"),
         (Incomplete, "scores for the prunable groups"),
         (Unseeded, "same scores for the same seed"),
-        (Destructive, "leave the model as it is"),
+        (Destructive, "not to change the model"),
         (ByName, "under other layer names"),
         (ByPlace, "permuted scores for permuted channels"),
     ],
@@ -167,7 +167,7 @@ def test_a_good_budget_passes():
         (Lowest, "highest scores"),
         (Emptying, "at least one channel"),
         (Coarse, "within one channel"),
-        (Erratic, "to stay at macs="),
+        (Erratic, "kept at macs="),
         (Greedy, "must stay whole"),
     ],
 )

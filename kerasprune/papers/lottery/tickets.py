@@ -11,11 +11,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasprune.attaching import scope as scopes
 from kerasprune.attaching.granularity import Weight
 from kerasprune.attaching.masks import Masks, apply_masks, held
 from kerasprune.errors import formerly, is_number, nearest, raise_faults, whole_number_faults
 from kerasprune.papers.lottery.ablations import shuffled
+from kerasprune.registry import scopes
 from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.reinitialise import reinitialise
 
