@@ -1,6 +1,6 @@
 """kerasprune makes Keras 3 models genuinely smaller.
 
-Public names are imported when they are used: neither Keras nor NumPy is needed to ask for help or to list names.
+Public names are imported on first use: help and lists of names need neither Keras nor NumPy.
 """
 
 from __future__ import annotations

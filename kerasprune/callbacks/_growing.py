@@ -24,9 +24,8 @@ from kerasprune.errors import PruneError, fraction_faults, made, raise_faults, w
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import as_patterns, trace
 from kerasprune.plans import Plan
-from kerasprune.registry import growths
 from kerasprune.regularizers import GrowingL2
-from kerasprune.regularizers.growth import GeometricGrowth, Growth
+from kerasprune.regularizers.growth import GeometricGrowth, Growth, growths
 
 
 class GrowingPenalty(PruningCallback):

@@ -40,7 +40,7 @@ def export(
     scale: Annotated[str | None, option("data.scale")] = None,
     calibrate: Annotated[Path | None, option("calibrate")] = None,
     size: Annotated[int | None, option("model.size")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is at --out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file or folder at --out.")] = False,
     imports: Import = None,
     trust: Trust = False,
     quiet: Quiet = False,

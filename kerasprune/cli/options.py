@@ -189,7 +189,7 @@ def check_needed(context: typer.Context, **needed: Sequence[str]) -> None:
     """Checks that no option was given that does nothing without another one.
 
     Args:
-        context: The command, with what was given.
+        context: The command, with its options.
         **needed: `name of an option: names of those that do nothing without it`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Searches for how much of a model stays where."""
+"""Searches for the widths of a model."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def search(
     out: Out,
     macs: Annotated[float, option("prune.plan.macs")] = 0.5,
     judge: Annotated[
-        str, typer.Option(help="What candidates are mended by before they are judged: reconstruction, recalibration.")
+        str, typer.Option(help="How candidates are mended before they are judged: reconstruction, recalibration.")
     ] = "reconstruction",
     delta: Annotated[float, typer.Option(help="By how much --macs may be missed.")] = DELTA,
     population: Annotated[int, typer.Option(help="Candidates of a generation.")] = 20,
@@ -109,7 +109,7 @@ def search(
 
 
 def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, out: Path, seed: int) -> None:
-    """Writes the plan, the candidates and the slim model, mended by what candidates were, on more examples."""
+    """Writes the plan, the candidates and the slim model, mended as candidates were."""
     from kerasprune.data.examples import inputs_only
     from kerasprune.files import replacing
     from kerasprune.reconstruction.recalibrate import recalibrate

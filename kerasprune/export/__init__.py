@@ -1,4 +1,4 @@
-"""Files for use without Keras. TensorFlow's converter and LiteRT are imported when a function is called."""
+"""Exported files for use without Keras. TensorFlow's converter and LiteRT are imported when a function is called."""
 
 from kerasprune.registry import lazy
 

@@ -1,4 +1,4 @@
-"""Reports of runs: pure functions of what a run has written."""
+"""Reports of runs: pure functions of the files of a run."""
 
 from kerasprune.registry import lazy
 
