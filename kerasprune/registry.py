@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from operator import attrgetter
@@ -144,20 +145,28 @@ def of_papers(table: str | None) -> dict[str, str]:
     return found
 
 
+_IMPORT = re.compile(r"^from ([\w.]+) import (\w+) as (\w+)$", re.M)
+_PARENTS = ("kerasprune", "kerasprune.papers")  # of packages that are public names
+_VALUE = re.compile(r"^(\w+) = (\w+)\.(\w+)$", re.M)
+
+
 def lazy(
-    public: Mapping[str, str], formerly: Mapping[str, str] = MappingProxyType({})
+    package: str, formerly: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Returns `__getattr__`, `__dir__` and `__all__` of a package whose public names are imported on first use.
 
+    The names are those of its stub `__init__.pyi`, which editors and type checkers read too, and of papers.
+
     Args:
-        public: `{name: "module:Name"}`.
+        package: The dotted name of the package.
         formerly: `{old name: name}`: found too, with a `FutureWarning`. Defaults to none.
 
     Example:
-        >>> find, names, _ = lazy({"Registry": "kerasprune.registry:Registry"})
-        >>> find("Registry") is Registry, names()
-        (True, ['Registry'])
+        >>> find, names, _ = lazy("kerasprune.latency")
+        >>> find("Latency").__name__, names()
+        ('Latency', ['Latency', 'LatencyComparison', 'compare_latency', 'latency'])
     """
+    public = {**_stub(package), **of_papers(package)}
 
     def find(name: str) -> Any:
         if name in formerly:
@@ -168,21 +177,21 @@ def lazy(
             raise AttributeError(f"Expected one of {', '.join(sorted(public))}. Received: {name!r}.")
         return imported(public[name])
 
-    find.public = dict(public)  # for the stubs, which tell editors and type checkers
     return find, lambda: sorted(public), sorted(public)
 
 
-def family(table: Registry, name: str, more: Mapping[str, str]) -> dict[str, str]:
-    """Returns the public names of a family: its members under their own names, the functions of its table, and more.
-
-    Args:
-        table: The table.
-        name: The name of the table in this module.
-        more: Further `{name: "module:Name"}`, such as the base class.
-    """
-    members = {address.partition(":")[2]: address for address in table.built_in.values()}
-    functions = {each: f"kerasprune.registry:{name}.{each}" for each in ("add", "get", "names")}
-    return {**members, **more, **of_papers(f"kerasprune.{name}"), **functions}
+def _stub(package: str) -> dict[str, str]:
+    """Returns `{name: "module:Name"}` of the stub of a package, without names of papers that are not installed."""
+    root = Path(__file__).parent
+    text = (root.joinpath(*package.split(".")[1:]) / "__init__.pyi").read_text(encoding="utf-8")
+    found = {
+        alias: f"{module}.{name}" if module in _PARENTS else f"{module}:{name}"
+        for module, name, alias in _IMPORT.findall(text)
+    }
+    found |= {alias: f"{found[table]}.{name}" for alias, table, name in _VALUE.findall(text)}
+    papers = {name for name, address in found.items() if address.startswith("kerasprune.papers.")}
+    absent = {name for name in papers if not (root / "papers" / re.split("[.:]", found[name])[2]).is_dir()}
+    return {name: address for name, address in found.items() if not name.startswith("_") and name not in absent}
 
 
 criteria = Registry(

@@ -23,6 +23,8 @@ from kerasprune.cli.options import (
     data_section,
     finetuning,
     import_code,
+    names_of,
+    numbers_of,
     option,
     taking,
 )
@@ -65,11 +67,11 @@ def compare(
     if options["data"] is None:
         raise PruneError("Expected --data, for models are compared by what they get right. Received: no --data.")
     contest = {
-        "criteria": _names(criteria),
-        "macs": _fractions(macs),
+        "criteria": names_of(criteria),
+        "macs": numbers_of("--macs", macs),
         "data": data_section(options),
         "finetune": finetuning(finetune_epochs, options, distil=distil),
-        "controls": [] if controls == "none" else _names(controls),
+        "controls": [] if controls == "none" else names_of(controls),
         "start": "reconstructed" if reconstruct else "folded",
         "plan": chosen(options, *SELECTION[1:]),
         "loss": options["loss"],
@@ -90,18 +92,6 @@ def compare(
         return
     print_table("", *contest_table([_numbers(row) for row in read_rows(folder / TABLE)]))
     typer.echo(f"mean ± standard deviation over the seeds; {folder / TABLE}, {folder / PLOT}")
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _fractions(text: str) -> list[float]:
-    """Returns the numbers of a text such as `0.7,0.5`."""
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise PruneError(f"Expected --macs as fractions with commas, such as 0.7,0.5. Received: {text!r}.") from error
 
 
 def _numbers(row: dict[str, str]) -> dict[str, Any]:

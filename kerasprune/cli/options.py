@@ -157,6 +157,21 @@ def chosen(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return given(**{name: options.get(name) for name in names})
 
 
+def names_of(text: str | None) -> list[str]:
+    """Returns the names in a text such as `l1,l2`."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def numbers_of(option: str, text: str | None) -> list[float]:
+    """Returns the numbers in a text such as `0.7,0.5`, the value of an option."""
+    try:
+        return [float(part) for part in text.split(",")] if text else []
+    except ValueError as error:
+        raise PruneError(
+            f"Expected {option} as numbers with commas, such as 0.7,0.5. Received: {option} {text}."
+        ) from error
+
+
 def data_section(options: Mapping[str, Any]) -> dict[str, Any] | None:
     """Returns the section `data`; `None` without `--data`."""
     section = chosen(options, "scale", "batch", "validation", "size")

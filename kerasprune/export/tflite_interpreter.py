@@ -125,5 +125,5 @@ def operators(path: Path | str) -> list[str]:
 def _content(path: Path | str) -> bytes:
     path = Path(path)
     if not path.is_file():
-        raise PruneError(f"Expected a .tflite file. Received: path={str(path)!r}, which is missing.")
+        raise PruneError(f"Expected a .tflite file. Received: path={str(path)!r}, which is no file.")
     return path.read_bytes()

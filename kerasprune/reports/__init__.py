@@ -2,12 +2,4 @@
 
 from kerasprune.registry import lazy
 
-__getattr__, __dir__, __all__ = lazy(
-    {
-        "compared": "kerasprune.reports.comparison:compared",
-        "Record": "kerasprune.reports.record:Record",
-        "page": "kerasprune.reports.html:page",
-        "read": "kerasprune.reports.record:read",
-        "write": "kerasprune.reports.html:write",
-    }
-)
+__getattr__, __dir__, __all__ = lazy(__name__)

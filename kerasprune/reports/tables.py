@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kerasprune.reports.numbers import (
+    as_fast,
     count,
     difference,
     duration,
@@ -15,6 +16,8 @@ from kerasprune.reports.numbers import (
     points,
     ratio,
     scientific,
+    share,
+    signed,
     times,
 )
 
@@ -85,8 +88,7 @@ def _points(before: float | None, after: float | None) -> str:
 
 
 def _difference(before: float | None, after: float | None) -> str:
-    change = difference(after, before)
-    return "–" if change is None else f"{change:+.4g}"
+    return signed(difference(after, before))
 
 
 def _reduction(before: float | None, after: float | None) -> str:
@@ -102,8 +104,7 @@ def _speedup(before: float | None, after: float | None) -> str:
 
 
 def _faster(before: float | None, after: float | None) -> str:
-    factor = ratio(before, after)
-    return "–" if factor is None else f"{times(factor)} as fast"
+    return as_fast(ratio(before, after))
 
 
 _STEPS = {
@@ -249,8 +250,7 @@ def expected(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Rows:
 
 
 def _share(pair: Sequence[float]) -> str:
-    kept = ratio(pair[1], pair[0])
-    return "–" if kept is None else f"{100 * kept:.1f} %"
+    return share(ratio(pair[1], pair[0]))
 
 
 SLACK = 0.001 + 1e-9  # of a fraction: a tenth of a point, and the rounding of differences

@@ -1,12 +1,5 @@
 """A model of accuracy over depth, width and resolution and its optimum under constraints; evolution."""
 
-from kerasprune.registry import lazy, of_papers
+from kerasprune.registry import lazy
 
-__getattr__, __dir__, __all__ = lazy(
-    {
-        "Evolution": "kerasprune.search.evolution:Evolution",
-        "Evolved": "kerasprune.search.evolution:Evolved",
-        "Limit": "kerasprune.search.evolution:Limit",
-    }
-    | of_papers("kerasprune.search")
-)
+__getattr__, __dir__, __all__ = lazy(__name__)

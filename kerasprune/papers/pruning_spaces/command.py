@@ -25,6 +25,8 @@ from kerasprune.cli.options import (
     finetuning,
     given,
     import_code,
+    names_of,
+    numbers_of,
     option,
     taking,
 )
@@ -84,10 +86,10 @@ def space(
             "Expected --ranked-by, --finetune-epochs or both beside --data, to say what it is for: to judge slim "
             f"models, or to train them. Received: --data {data} alone. Leave it out, and plans are only drawn."
         )
-    windows = {"macs": macs, "params": params, "std": _numbers("--std", std), "mcb": _window(mcb)}
+    windows = {"macs": macs, "params": params, "std": numbers_of("--std", std), "mcb": _window(mcb)}
     runs = {
         "data": data_section(options | {"size": None}),
-        "ranked_by": [name.strip() for name in (ranked_by or "").split(",") if name.strip()],
+        "ranked_by": names_of(ranked_by),
         "best": best,
         "start": begin,
         "finetune": finetuning(finetune_epochs, options),
@@ -124,14 +126,6 @@ def _cell(text: str) -> str:
         return text
 
 
-def _numbers(option: str, text: str | None) -> list[float]:
-    """Returns the numbers of a text such as `0.1,0.05`."""
-    try:
-        return [float(part) for part in text.split(",")] if text else []
-    except ValueError as error:
-        raise PruneError(f"Expected {option} as numbers with commas. Received: {option} {text}.") from error
-
-
 def _window(text: str | None) -> Any:
-    found = _numbers("--mcb", text)
+    found = numbers_of("--mcb", text)
     return None if not found else found[0] if len(found) == 1 else tuple(found)
