@@ -1,4 +1,4 @@
-# Written by tests/test_names.py from the table in __init__.py.
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune import analysis as analysis
 from kerasprune import budgets as budgets
 from kerasprune import callbacks as callbacks

@@ -8,7 +8,7 @@ from kerasprune.errors import PruneError, extras
 
 
 def main() -> None:
-    """Runs the command line; says what to install where it cannot."""
+    """Runs the command line; without its extra, reports how to install it."""
     try:
         with extras("the command line"):
             from kerasprune.cli import main as run

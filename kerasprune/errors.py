@@ -1,4 +1,4 @@
-"""The one exception family, the helpers that word its messages alike, and old spellings that are still accepted."""
+"""The exception `PruneError`, checks of arguments, the common form of messages, and old spellings still accepted."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ EXTRAS = {
 
 @dataclass(frozen=True)
 class Key:
-    """A setting in a message: the one who shows the message says what its reader calls it.
+    """A setting named in a message, which each reader may know by another name.
 
     Args:
-        path: Where it stands in a recipe, e.g. `"prune.plan.macs"`; or the name of an argument.
-        text: What it is called in a recipe. Defaults to `None`: by its path.
+        path: Its key in a recipe, e.g. `"prune.plan.macs"`, or the name of an argument.
+        text: Its name in a recipe. Defaults to `None`: its path.
     """
 
     path: str
@@ -47,13 +47,13 @@ class Key:
         return self.path if self.text is None else self.text
 
     def spelled(self, word: Callable[[str], str | None]) -> str:
-        """Returns its name for a reader, who may have a word of his own for a path."""
+        """Returns its name for a reader; see `PruneError.spelled`."""
         return word(self.path) or str(self)
 
 
 @dataclass(frozen=True)
 class Given(Key):
-    """The value that a setting was given: `1.5` in a recipe, `--keep 1.5` on the command line."""
+    """The value of a setting: `1.5` in a recipe, `--keep 1.5` on the command line."""
 
     value: Any = None
 
@@ -61,17 +61,17 @@ class Given(Key):
         return short(self.value)
 
     def spelled(self, word: Callable[[str], str | None]) -> str:
-        """Returns the value, after the reader's own word for the setting."""
+        """Returns the value, after the reader's name for the setting, if any."""
         name = word(self.path)
         typed = f"{self.value:g}" if isinstance(self.value, float) else self.value
         return str(self) if name is None else f"{name} {typed}"
 
 
 class PruneError(ValueError):
-    """Something cannot be pruned as asked: what was expected, what was received, and the remedy.
+    """The error of kerasprune: what was expected, what was received, and the remedy.
 
     Args:
-        *parts: The message: texts, and each setting that it names as a `Key`.
+        *parts: The message: texts, and each setting in it as a `Key`.
 
     Example:
         >>> import kerasprune as kp
@@ -83,16 +83,16 @@ class PruneError(ValueError):
     """
 
     faults: tuple[str, ...] = ()
-    """What it lists, one by one; empty if it says one thing."""
+    """The faults that it lists; empty if there is only one."""
 
     def __str__(self) -> str:
         return "".join(map(str, self.args))
 
     def spelled(self, word: Callable[[str], str | None]) -> str:
-        """Returns the message for a reader who has words of his own for some settings.
+        """Returns the message for a reader with other names for some settings.
 
         Args:
-            word: Returns the word for the path of a setting, `None` if there is none.
+            word: Returns the name for the path of a setting, or `None`.
 
         Example:
             >>> error = PruneError("Expected ", Key("data.name"), " beside it.")
@@ -107,23 +107,23 @@ _INSTALLED = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), str(P
 
 
 def in_own_code(error: BaseException) -> str | None:
-    """Returns what code of the user's has raised and where, in the last of its frames; `None` if there is none.
+    """Returns an error and its place in the user's code, the last of its frames; `None` if it has none.
 
     Args:
-        error: The error, or one of TensorFlow's whose message holds the traceback of what a generator has raised.
+        error: The error, or one of TensorFlow's whose message holds the traceback of a generator.
 
     Example:
         >>> in_own_code(KeyError("x")) is None
         True
     """
-    said = str(error)
-    inner = "Traceback (most recent call last)" in said
-    text = said if inner else "".join(traceback.format_tb(error.__traceback__))
+    message = str(error)
+    inner = "Traceback (most recent call last)" in message
+    text = message if inner else "".join(traceback.format_tb(error.__traceback__))
     frames = [frame for frame in _FRAME.findall(text) if not frame[0].startswith(_INSTALLED)]
     if not frames:
         return None
     file, line, function = frames[-1]
-    raised = said.partition("\n")[0].rpartition("}} ")[2] if inner else f"{type(error).__name__}: {said}"
+    raised = message.partition("\n")[0].rpartition("}} ")[2] if inner else f"{type(error).__name__}: {message}"
     return f"{raised}, in {function} of {short(file)}, line {line}"
 
 
@@ -135,7 +135,7 @@ _MOST_FAULTS = 40
 
 
 def short(value: Any) -> str:
-    """Returns `repr(value)`, in part where it is long or deep: what a file holds may be both."""
+    """Returns `repr(value)`, shortened if it is long or deep, as the content of a file may be."""
     try:
         return _SHORT.repr(value)
     except Exception:  # an object of the caller's, or a number too long to be written
@@ -143,7 +143,7 @@ def short(value: Any) -> str:
 
 
 def first_of(names: Collection[str]) -> str:
-    """Returns the first five names for a message, and a sign where there are more."""
+    """Returns the first five names for a message, with an ellipsis for more."""
     return ", ".join([*names][:5]) + ("…" if len(names) > 5 else "")
 
 
@@ -154,7 +154,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def raise_faults(title: str, faults: Sequence[str | PruneError]) -> None:
-    """Raises one `PruneError` that lists every fault, of very many the first; returns silently where there is none."""
+    """Raises one `PruneError` that lists all faults, at most forty; does nothing without faults."""
     if faults:
         more = len(faults) - _MOST_FAULTS
         last = [f"and {more} more"] if more > 0 else []
@@ -164,7 +164,7 @@ def raise_faults(title: str, faults: Sequence[str | PruneError]) -> None:
 
 
 def joined(between: str, faults: Iterable[str | PruneError]) -> list[Any]:
-    """Returns the parts of several messages as those of one, with a text between them."""
+    """Returns the parts of several messages as one, separated by a text."""
     parts = [(between, *(each.args if isinstance(each, PruneError) else (each,))) for each in faults]
     return [part for each in parts for part in each][1:]
 
@@ -176,22 +176,25 @@ def is_number(value: Any) -> bool:
     return abs(value) <= sys.float_info.max
 
 
+def _faults(
+    expected: str, fits: Callable[[Any], bool], values: Mapping[str, Any], hint: Callable[[Any], str] = lambda _: ""
+) -> list[str]:
+    """Returns a fault for every value that does not fit, with a hint."""
+    return [
+        f"Expected {name} to be {expected}. Received: {name}={short(value)}.{hint(value)}"
+        for name, value in values.items()
+        if not fits(value)
+    ]
+
+
 def whole_number_faults(least: int, **values: Any) -> list[str]:
     """Returns a fault for every value that is not a whole number of at least `least`."""
-    return [
-        f"Expected {name} to be a whole number ≥ {least}. Received: {name}={value!r}."
-        for name, value in values.items()
-        if isinstance(value, bool) or not isinstance(value, int) or value < least
-    ]
+    return _faults(f"a whole number ≥ {least}", lambda value: type(value) is int and value >= least, values)
 
 
 def positive_faults(**values: Any) -> list[str]:
     """Returns a fault for every value that is no number above 0."""
-    return [
-        f"Expected {name} to be a number above 0. Received: {name}={value!r}."
-        for name, value in values.items()
-        if not is_number(value) or value <= 0
-    ]
+    return _faults("a number above 0", lambda value: is_number(value) and value > 0, values)
 
 
 _INTERVALS: dict[str, Callable[[float], bool]] = {
@@ -207,14 +210,11 @@ def interval_faults(interval: str, noun: str, **values: Any) -> list[str]:
 
     Args:
         interval: `"(0, 1]"`, `"(0, 1)"`, `"[0, 1)"` or `"[0, 1]"`.
-        noun: What each value is, e.g. `"a fraction"`.
+        noun: The meaning of each value, e.g. `"a fraction"`.
         values: The values by name.
     """
-    return [
-        f"Expected {name} to be {noun} in {interval}. Received: {name}={value!r}.{of_percent(value)}"
-        for name, value in values.items()
-        if not is_number(value) or not _INTERVALS[interval](value)
-    ]
+    within = _INTERVALS[interval]
+    return _faults(f"{noun} in {interval}", lambda value: is_number(value) and within(value), values, of_percent)
 
 
 def of_percent(value: Any) -> str:
@@ -233,7 +233,7 @@ def proper_fraction_faults(**values: Any) -> list[str]:
 
 
 def seed_faults(**values: Any) -> list[str]:
-    """Returns a fault for every value that is neither a whole number ≥ 0 nor `None` (another one every time)."""
+    """Returns a fault for every value that is neither a whole number ≥ 0 nor `None`, a new seed every time."""
     return whole_number_faults(0, **{name: value for name, value in values.items() if value is not None})
 
 
@@ -242,27 +242,20 @@ def kind_faults(kind: type, remedy: str, **values: Any) -> list[str]:
 
     Args:
         kind: The class.
-        remedy: What to do, a sentence.
+        remedy: The remedy, a sentence.
         values: The values by name.
     """
-    return [
-        f"Expected {name} to be a {kind.__name__}. Received: {name}={short(value)}. {remedy}".rstrip()
-        for name, value in values.items()
-        if not isinstance(value, kind)
-    ]
+    after = f" {remedy}".rstrip()
+    return _faults(f"a {kind.__name__}", lambda value: isinstance(value, kind), values, lambda _: after)
 
 
 def choice_faults(choices: Sequence[Any], **values: Any) -> list[str]:
     """Returns a fault for every value that is none of the choices, with the nearest of them."""
-    return [
-        f"Expected {name} to be one of {tuple(choices)}. Received: {name}={value!r}.{nearest(value, choices)}"
-        for name, value in values.items()
-        if value not in choices
-    ]
+    return _faults(f"one of {tuple(choices)}", choices.__contains__, values, lambda value: nearest(value, choices))
 
 
 def made(faults: list[str], make: Callable[..., Any], *arguments: Any) -> Any:
-    """Returns what is made of the arguments; where they are at fault, says so and returns nothing."""
+    """Calls `make(*arguments)`; on `PruneError` appends the message to `faults` and returns `None`."""
     try:
         return make(*arguments)
     except PruneError as error:
@@ -274,10 +267,10 @@ _BETWEEN = ("kerasprune", "keras", "contextlib", "functools", "pydantic")
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warns at the line of the user's that called: the innermost frame outside of kerasprune and of Keras.
+    """Warns at the user's line of code: the innermost frame outside of kerasprune and Keras.
 
     Args:
-        message: What is said.
+        message: The message.
         category: The class of the warning. Defaults to `UserWarning`.
     """
     frame, level = sys._getframe(1), 2
@@ -288,10 +281,10 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 @contextmanager
 def extras(what: str) -> Iterator[None]:
-    """Says which extra of kerasprune is missing where a module of one is not installed; a decorator too.
+    """Raises `PruneError` with the extra to install if a module of one is missing; also a decorator.
 
     Args:
-        what: What is being used, e.g. `"kp.export.tflite"`.
+        what: The function in use, e.g. `"kp.export.tflite"`.
     """
     try:
         yield
@@ -306,31 +299,30 @@ def extras(what: str) -> Iterator[None]:
 
 
 Spelling = str | tuple[str, Callable[[Any], Any]] | None
-"""How an argument of an earlier version is spelt now, see `formerly`."""
+"""The present spelling of an argument of an earlier version, see `formerly`."""
 
 
 def formerly(*by_place: str, **old: Spelling) -> Callable[[Function], Function]:
-    """Returns a decorator: a function also accepts its arguments as they were spelt before, with a `FutureWarning`.
+    """Returns a decorator that also accepts earlier spellings of arguments, with a `FutureWarning`.
 
     Args:
         by_place: Arguments that are keywords now and were accepted by place, in their order.
-        **old: `old="new"`: arguments that have another name now; `old="new.field"`: those that are fields of one now,
-            which a dict of them stands for; `old=("new", change)`: `change(value)` is handed on, and fields are changed
-            in it; `old=None`: those that had no effect.
+        **old: `old="new"`: a renamed argument; `old="new.field"`: one that is now a field of another, which may be a
+            dict of fields; `old=("new", change)`: one converted by `change(value)`; `old=None`: one without effect.
 
     Raises:
-        PruneError: When it is called: with an old spelling beside the new one.
+        PruneError: On a call with an old spelling beside the new one.
 
     Example:
         >>> import warnings
         >>> @formerly("seed", directory="folder")
         ... def write(text, *, folder, seed=0):
         ...     return text, folder, seed
-        >>> with warnings.catch_warnings(record=True) as said:
+        >>> with warnings.catch_warnings(record=True) as caught:
         ...     warnings.simplefilter("always")
         ...     write("a", 1, directory="b")
         ('a', 'b', 1)
-        >>> [str(one.message).split(":")[0] for one in said]
+        >>> [str(one.message).split(":")[0] for one in caught]
         ['write(directory=…) is now write(folder=…)', 'write(…, seed) is now write(…, seed=…)']
     """
 
@@ -339,14 +331,14 @@ def formerly(*by_place: str, **old: Spelling) -> Callable[[Function], Function]:
         kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
         places = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
-        def say(before: str, now: str, news: Iterable[str], given: Collection[str]) -> None:
+        def announce(before: str, now: str, news: Iterable[str], given: Collection[str]) -> None:
             for new in news:
                 if new in given:
                     raise PruneError(
                         f"Expected {new} once. Received: {called}({before}), of old, beside {new}=. Leave one."
                     )
-            said = f"{called}({before}) is now {called}({now}): the old spelling is accepted until the next release."
-            warn(said, FutureWarning)
+            text = f"{called}({before}) is now {called}({now}): the old spelling is accepted until the next release."
+            warn(text, FutureWarning)
 
         @wraps(function)
         def accepting(*args: Any, **kwargs: Any) -> Any:
@@ -354,11 +346,11 @@ def formerly(*by_place: str, **old: Spelling) -> Callable[[Function], Function]:
             if given:
                 found = _respelt(given, old)
                 now = (f"{new}={short(value) if isinstance(value, dict) else '…'}" for new, value in found.items())
-                say(", ".join(f"{name}=…" for name in given), ", ".join(now), found, kwargs)
+                announce(", ".join(f"{name}=…" for name in given), ", ".join(now), found, kwargs)
                 kwargs |= found
             if places < len(args) <= places + len(by_place):
                 for name, value in zip(by_place, args[places:], strict=False):
-                    say(f"…, {name}", f"…, {name}=…", [name], kwargs)
+                    announce(f"…, {name}", f"…, {name}=…", [name], kwargs)
                     kwargs[name] = value
                 args = args[:places]
             return function(*args, **kwargs)
@@ -370,7 +362,7 @@ def formerly(*by_place: str, **old: Spelling) -> Callable[[Function], Function]:
 
 
 def _respelt(given: Mapping[str, Any], old: Mapping[str, Spelling]) -> dict[str, Any]:
-    """Returns the arguments that stand for those of an earlier version; see `formerly`."""
+    """Returns the arguments in their present spelling; see `formerly`."""
     found: dict[str, Any] = {}
     for name, value in given.items():
         spelt = old[name]
@@ -385,7 +377,7 @@ def _respelt(given: Mapping[str, Any], old: Mapping[str, Spelling]) -> dict[str,
             except TypeError:
                 raise PruneError(
                     f"Expected {name} beside a {new} that has it. Received: {name}={value!r} beside {whole!r}. "
-                    f"Leave it out."
+                    "Leave it out."
                 ) from None
         elif new:
             found[new] = value if change is None else change(value)

@@ -1,14 +1,14 @@
-"""The tables of all families: criteria, budgets, callbacks, models, … A name stands for "module:Name".
+"""The tables of all families, criteria, budgets, callbacks, models, …, from names to addresses "module:Name".
 
-One new method is one new file and one line here. Its module is imported at the first look-up, so that names can be
-listed, and help be printed, without Keras. What a published system brings stands in its folder of `kerasprune/papers`,
-as `BRINGS` of its `__init__`: without the folder the rest works as before.
+One new method is one new file and one line here. Its module is imported at the first look-up, so that names are listed,
+and help is printed, without Keras. Each folder of `kerasprune/papers` lists its additions in `BRINGS`.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from operator import attrgetter
@@ -25,10 +25,10 @@ class Registry:
     """The members of one family, in alphabetical order of their names.
 
     Args:
-        kind: What a member is called in error messages, e.g. `"criterion"`.
-        built_in: `{name: "module:Name"}` of the members that come with the package. Defaults to none.
+        kind: Noun for a member in error messages, e.g. `"criterion"`.
+        built_in: `{name: "module:Name"}`, or classes, of the members in the package. Defaults to none.
         base: `"module:Name"` of the class that every member is or makes. Defaults to none: anything is a member.
-        table: What `BRINGS` of papers call this family. Defaults to none: they bring no member.
+        table: Name of this family in `BRINGS` of papers. Defaults to none: they add no member.
 
     Example:
         >>> criteria = Registry("criterion")
@@ -41,7 +41,11 @@ class Registry:
     """
 
     def __init__(
-        self, kind: str, built_in: Mapping[str, str] | None = None, base: str | None = None, table: str | None = None
+        self,
+        kind: str,
+        built_in: Mapping[str, str | Callable[..., Any]] | None = None,
+        base: str | None = None,
+        table: str | None = None,
     ) -> None:
         self.kind = kind
         self.base = base
@@ -50,8 +54,8 @@ class Registry:
         self._added: dict[str, Callable[..., Any]] = {}
 
     @cached_property
-    def built_in(self) -> dict[str, str]:
-        """The members that come with the package, `{name: "module:Name"}`."""
+    def built_in(self) -> dict[str, Any]:
+        """The members in the package and its papers."""
         return self._of_the_core | of_papers(self.table)
 
     def add(self, name: str) -> Callable[[Member], Member]:
@@ -78,7 +82,8 @@ class Registry:
                 f"Expected a known {self.kind}: {', '.join(self.names())}. "
                 f"Received: {short(name)}.{nearest(str(name), self.names())}"
             )
-        return imported(self.built_in[name])
+        found = self.built_in[name]
+        return imported(found) if isinstance(found, str) else found
 
     def get(self, identifier: Any) -> Any:
         """Returns an instance for a name, a `{"name": …, **arguments}` dict, a class or an instance.
@@ -109,7 +114,7 @@ class Registry:
         return found
 
     def made(self, member: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> Any:
-        """Returns what a member makes of arguments; those that do not fit it are a `PruneError`."""
+        """Calls a member with arguments; raises `PruneError` if they do not fit."""
         try:
             return member(**arguments)
         except TypeError as error:
@@ -121,7 +126,7 @@ class Registry:
 
 
 def imported(address: str) -> Any:
-    """Returns what `"module:Name"` stands for; `"module"` alone is the module."""
+    """Returns the object of an address `"module:Name"`, or the module of `"module"`."""
     module, _, name = address.partition(":")
     with extras(f"{module}.{name}".rstrip(".")):
         found = importlib.import_module(module)
@@ -129,7 +134,7 @@ def imported(address: str) -> Any:
 
 
 def of_papers(table: str | None) -> dict[str, str]:
-    """Returns `{name: "module:Name"}` of what the papers bring to a table.
+    """Returns `{name: "module:Name"}` of the additions of papers to a table.
 
     Args:
         table: A family, or the dotted name of a package: then its public names. `None`: nothing.
@@ -140,20 +145,28 @@ def of_papers(table: str | None) -> dict[str, str]:
     return found
 
 
+_IMPORT = re.compile(r"^from ([\w.]+) import (\w+) as (\w+)$", re.M)
+_PARENTS = ("kerasprune", "kerasprune.papers")  # of packages that are public names
+_VALUE = re.compile(r"^(\w+) = (\w+)\.(\w+)$", re.M)
+
+
 def lazy(
-    public: Mapping[str, str], formerly: Mapping[str, str] = MappingProxyType({})
+    package: str, formerly: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """Returns `__getattr__`, `__dir__` and `__all__` of a package whose public names are imported when they are used.
+    """Returns `__getattr__`, `__dir__` and `__all__` of a package whose public names are imported on first use.
+
+    The names are those of its stub `__init__.pyi`, which editors and type checkers read too, and of papers.
 
     Args:
-        public: `{name: "module:Name"}`.
+        package: The dotted name of the package.
         formerly: `{old name: name}`: found too, with a `FutureWarning`. Defaults to none.
 
     Example:
-        >>> find, names, _ = lazy({"Registry": "kerasprune.registry:Registry"})
-        >>> find("Registry") is Registry, names()
-        (True, ['Registry'])
+        >>> find, names, _ = lazy("kerasprune.latency")
+        >>> find("Latency").__name__, names()
+        ('Latency', ['Latency', 'LatencyComparison', 'compare_latency', 'latency'])
     """
+    public = {**_stub(package), **of_papers(package)}
 
     def find(name: str) -> Any:
         if name in formerly:
@@ -164,21 +177,21 @@ def lazy(
             raise AttributeError(f"Expected one of {', '.join(sorted(public))}. Received: {name!r}.")
         return imported(public[name])
 
-    find.public = dict(public)  # for the stubs, which tell editors and type checkers
     return find, lambda: sorted(public), sorted(public)
 
 
-def family(table: Registry, name: str, more: Mapping[str, str]) -> dict[str, str]:
-    """Returns the public names of a family: its members under their own names, the functions of its table, and more.
-
-    Args:
-        table: The table.
-        name: The name of the table in this module.
-        more: Further `{name: "module:Name"}`, such as the base class.
-    """
-    members = {address.partition(":")[2]: address for address in table.built_in.values()}
-    functions = {each: f"kerasprune.registry:{name}.{each}" for each in ("add", "get", "names")}
-    return {**members, **more, **of_papers(f"kerasprune.{name}"), **functions}
+def _stub(package: str) -> dict[str, str]:
+    """Returns `{name: "module:Name"}` of the stub of a package, without names of papers that are not installed."""
+    root = Path(__file__).parent
+    text = (root.joinpath(*package.split(".")[1:]) / "__init__.pyi").read_text(encoding="utf-8")
+    found = {
+        alias: f"{module}.{name}" if module in _PARENTS else f"{module}:{name}"
+        for module, name, alias in _IMPORT.findall(text)
+    }
+    found |= {alias: f"{found[table]}.{name}" for alias, table, name in _VALUE.findall(text)}
+    papers = {name for name, address in found.items() if address.startswith("kerasprune.papers.")}
+    absent = {name for name in papers if not (root / "papers" / re.split("[.:]", found[name])[2]).is_dir()}
+    return {name: address for name, address in found.items() if not name.startswith("_") and name not in absent}
 
 
 criteria = Registry(
@@ -212,25 +225,6 @@ criteria = Registry(
         "thinet": "kerasprune.criteria.thinet:ThiNet",
     },
     base="kerasprune.criteria.base:Criterion",
-)
-
-curvatures = Registry(
-    "curvature",
-    {
-        "empirical_fisher": "kerasprune.criteria.curvature:EmpiricalFisher",
-        "exact": "kerasprune.criteria.curvature:ExactDiagonal",
-        "gauss_newton": "kerasprune.criteria.curvature:GaussNewton",
-    },
-    base="kerasprune.criteria.curvature:Curvature",
-)
-
-inverses = Registry(
-    "inverse",
-    {
-        "exact": "kerasprune.criteria.inverse_hessian:ExactInverse",
-        "woodbury": "kerasprune.criteria.inverse_hessian:WoodburyInverse",
-    },
-    base="kerasprune.criteria.inverse_hessian:Inverse",
 )
 
 block_criteria = Registry(
@@ -322,16 +316,6 @@ granularities = Registry(
     base="kerasprune.attaching.granularity:Granularity",
 )
 
-growths = Registry(
-    "growth",
-    {
-        "geometric": "kerasprune.regularizers.growth:GeometricGrowth",
-        "linear": "kerasprune.regularizers.growth:LinearGrowth",
-        "two_slopes": "kerasprune.regularizers.growth:TwoSlopeGrowth",
-    },
-    base="kerasprune.regularizers.growth:Growth",
-)
-
 scopes = Registry(
     "scope",
     {
@@ -398,19 +382,10 @@ reproductions = Registry(
     table="reproductions",
 )
 
-engines = Registry(
-    "engine",
-    {
-        "local": "kerasprune.populations.local_runner:LocalRunner",
-        "ray": "kerasprune.populations.ray_runner:RayRunner",
-        "serial": "kerasprune.populations.engine:SerialRunner",
-    },
-)
-
-# Modules with `choose(run, model, section)`, the plan, and `rehearse(run, model, section)`, what fails before training.
+# Modules with `choose(run, model, section)`, the plan, and `rehearse(run, model, section)`, its early checks.
 prune_sections = Registry("section of the pruning stage", table="prune_sections")
 
-# Tuples of (heading, function of a record, caption), which a report shows if its recipe has the section.
+# Tuples of (heading, function of a record, caption), shown in reports of recipes with the section.
 section_figures = Registry("figures of a section", table="section_figures")
 
 # Functions of a run, in the order of `kerasprune.recipes.schema`.

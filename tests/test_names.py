@@ -1,7 +1,4 @@
-"""Public names: stubs for editors and type checkers say what the lazy tables say.
-
-python tests/test_names.py    # writes the stubs anew
-"""
+"""Public names: those of the stubs, with the members of families and the additions of papers."""
 
 from __future__ import annotations
 
@@ -9,26 +6,43 @@ import importlib
 import importlib.util
 import inspect
 import re
-import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 from support import stubs
 
 import kerasprune
 from kerasprune import defaults
 from kerasprune.errors import PruneError
-from kerasprune.registry import block_criteria, budgets, callbacks, criteria, granularities, scopes, thresholds
+from kerasprune.registry import (
+    block_criteria,
+    budgets,
+    callbacks,
+    criteria,
+    granularities,
+    models,
+    of_papers,
+    scopes,
+    thresholds,
+)
 
 
 @pytest.mark.parametrize("package", stubs.lazy_packages())
 def test_the_stub_of_a_package_has_its_public_names(package):
-    assert stubs.stub_path(package).read_text(encoding="utf-8") == stubs.stub(package), "run python tests/test_names.py"
+    """In alphabetical order, with the names that papers add."""
+    text = stubs.stub_of(package)
+    imports = [line for line in text.splitlines() if line.startswith("from ")]
+    assert imports == sorted(imports) and len(set(imports)) == len(imports)
+    assert set(of_papers(package)) <= set(re.findall(r"\w+$", "\n".join(imports), re.MULTILINE))
+
+
+@pytest.mark.parametrize("family", [budgets, callbacks, criteria, models], ids=lambda family: family.kind)
+def test_the_members_of_a_family_are_public(family):
+    package = {"criterion": "criteria"}.get(family.kind, f"{family.kind}s")
+    public = {id(each) for each in vars_of(importlib.import_module(f"kerasprune.{package}")).values()}
+    assert {id(family.member(name)) for name in family} <= public
 
 
 @pytest.mark.parametrize("package", stubs.lazy_packages())
@@ -148,7 +162,3 @@ def test_the_modules_that_the_changelog_sends_to_exist():
 def test_what_is_no_member_of_a_family_is_refused(family, stranger):
     with pytest.raises(PruneError, match="Received: "):
         family.get(stranger)
-
-
-if __name__ == "__main__":
-    stubs.write()

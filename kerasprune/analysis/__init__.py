@@ -2,8 +2,4 @@
 
 from kerasprune.registry import lazy
 
-__getattr__, __dir__, __all__ = lazy(
-    {
-        "mean_feature_maps": "kerasprune.analysis.feature_maps:mean_feature_maps",
-    }
-)
+__getattr__, __dir__, __all__ = lazy(__name__)

@@ -1,4 +1,4 @@
-# Written by tests/test_names.py from the table in __init__.py.
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.budgets.base import Budget as Budget
 from kerasprune.budgets.base import Floor as Floor
 from kerasprune.budgets.base import kept_number as kept_number

@@ -1,4 +1,4 @@
-# Written by tests/test_names.py from the table in __init__.py.
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.attaching.callback import PruningCallback as PruningCallback
 from kerasprune.attaching.fit import detach as detach
 from kerasprune.attaching.loop import Loop as Loop

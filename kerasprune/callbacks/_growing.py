@@ -24,9 +24,9 @@ from kerasprune.errors import PruneError, fraction_faults, made, raise_faults, w
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import as_patterns, trace
 from kerasprune.plans import Plan
-from kerasprune.registry import granularities, growths
+from kerasprune.registry import granularities
 from kerasprune.regularizers import GrowingL2
-from kerasprune.regularizers.growth import GeometricGrowth, Growth
+from kerasprune.regularizers.growth import GeometricGrowth, Growth, growths
 
 
 class GrowingPenalty(PruningCallback):

@@ -8,8 +8,10 @@ import typer
 
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
+    DATA,
     OF_TRAINING,
-    RATES,
+    SELECTION,
+    TRAINING,
     Import,
     ModelPath,
     Out,
@@ -17,10 +19,14 @@ from kerasprune.cli.options import (
     Verbose,
     check_model_path,
     check_needed,
+    chosen,
+    data_section,
     finetuning,
-    given,
     import_code,
+    names_of,
+    numbers_of,
     option,
+    taking,
 )
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
@@ -28,24 +34,16 @@ from kerasprune.errors import PruneError
 
 
 @commands.command()
+@taking(*DATA, *SELECTION[1:], "loss", *TRAINING)
 def compare(
     context: typer.Context,
     model: ModelPath,
     out: Out,
     criteria: Annotated[str, typer.Option(help="Names, with commas; see 'kerasprune ls criteria'.")] = "l1,l2",
     macs: Annotated[str, typer.Option(help="Fractions of the multiply–adds to keep, with commas.")] = "0.7,0.5,0.3",
-    data: Annotated[str | None, option("data.name")] = None,
-    scale: Annotated[str | None, option("data.scale")] = None,
-    size: Annotated[int | None, option("model.size")] = None,
-    batch: Annotated[int | None, option("data.batch")] = None,
-    validation: Annotated[str | None, option("data.validation")] = None,
-    loss: Annotated[str | None, option("loss")] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each, for mean ± deviation.")] = 3,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     finetune_epochs: Annotated[int, option("finetune.epochs", "0: none.")] = 1,
-    optimizer: Annotated[str, option("finetune.optimizer")] = "compiled",
-    learning_rate: Annotated[float | None, option("finetune.optimizer.learning_rate.start", RATES)] = None,
-    deliver: Annotated[str, option("finetune.deliver")] = "best",
     reconstruct: Annotated[
         bool, typer.Option("--reconstruct", help="Solve the kernels of the slim models on 1,000 examples first.")
     ] = False,
@@ -53,10 +51,6 @@ def compare(
     controls: Annotated[
         str, typer.Option(help="What every criterion should beat: random, l1, scratch; 'none' for none.")
     ] = "random,l1,scratch",
-    budget: Annotated[str | None, option("prune.plan.budget")] = None,
-    coupling: Annotated[str | None, option("prune.plan.coupling")] = None,
-    freeze: Annotated[list[str] | None, option("prune.plan.freeze")] = None,
-    unknown: Annotated[str | None, option("prune.plan.unknown")] = None,
     workers: Annotated[int, typer.Option(help="Runs at a time, each in a process of its own.")] = 1,
     resume: Annotated[
         bool, typer.Option("--resume", help="Carry on, also with more criteria, fractions or seeds.")
@@ -65,20 +59,22 @@ def compare(
     trust: Trust = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     verbose: Verbose = False,
+    **options: Any,
 ) -> None:
     """Compare criteria on a trained model: the same budgets, fine-tuning and seeds for all, with controls."""
     check_model_path(model)
     check_needed(context, finetune_epochs=OF_TRAINING)
-    if data is None:
+    if options["data"] is None:
         raise PruneError("Expected --data, for models are compared by what they get right. Received: no --data.")
-    options = {
-        "criteria": _names(criteria),
-        "macs": _fractions(macs),
-        "data": given(name=data, scale=scale, batch=batch, validation=validation, size=size),
-        "finetune": finetuning(finetune_epochs, optimizer, learning_rate, deliver, distil=distil),
-        "controls": [] if controls == "none" else _names(controls),
+    contest = {
+        "criteria": names_of(criteria),
+        "macs": numbers_of("--macs", macs),
+        "data": data_section(options),
+        "finetune": finetuning(finetune_epochs, options, distil=distil),
+        "controls": [] if controls == "none" else names_of(controls),
         "start": "reconstructed" if reconstruct else "folded",
-        "plan": given(budget=budget, coupling=coupling, freeze=freeze, unknown=unknown),
+        "plan": chosen(options, *SELECTION[1:]),
+        "loss": options["loss"],
         "trust": (imports or True) if trust else False,
     }
     from kerasprune.files import read_rows
@@ -90,24 +86,12 @@ def compare(
     import_code(imports, trust)
     if seeds < 1:
         raise PruneError(f"Expected --seeds to be 1 or more. Received: --seeds {seeds}.")
-    same = {"seeds": range(seed, seed + seeds), "loss": loss, "folder": out, "resume": resume, "workers": workers}
-    folder = compare_criteria(model, **options, **same, verbose=int(not quiet))
+    same = {"seeds": range(seed, seed + seeds), "folder": out, "resume": resume, "workers": workers}
+    folder = compare_criteria(model, **contest, **same, verbose=int(not quiet))
     if quiet:
         return
     print_table("", *contest_table([_numbers(row) for row in read_rows(folder / TABLE)]))
     typer.echo(f"mean ± standard deviation over the seeds; {folder / TABLE}, {folder / PLOT}")
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _fractions(text: str) -> list[float]:
-    """Returns the numbers of a text such as `0.7,0.5`."""
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise PruneError(f"Expected --macs as fractions with commas, such as 0.7,0.5. Received: {text!r}.") from error
 
 
 def _numbers(row: dict[str, str]) -> dict[str, Any]:

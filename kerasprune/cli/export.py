@@ -12,6 +12,7 @@ from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
     Import,
     ModelPath,
+    Quiet,
     Trust,
     Verbose,
     check_model_path,
@@ -39,10 +40,10 @@ def export(
     scale: Annotated[str | None, option("data.scale")] = None,
     calibrate: Annotated[Path | None, option("calibrate")] = None,
     size: Annotated[int | None, option("model.size")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is at --out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file or folder at --out.")] = False,
     imports: Import = None,
     trust: Trust = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no warnings.")] = False,
+    quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Write a model for use without Keras, and measure what was written."""
@@ -76,7 +77,7 @@ def export(
 
 
 def _inputs(model: keras.Model, data: str | None, calibrate: Path | None, scale: str | None, size: int | None) -> Any:
-    """Returns batches of inputs, or `None` where none are named."""
+    """Returns batches of inputs, or `None` if none are named."""
     from kerasprune.data.examples import inputs_only
     from kerasprune.recipes import schema
     from kerasprune.recipes.examples import examples_of

@@ -37,7 +37,7 @@ def inspect(
 ) -> None:
     """Show which channels of a model are coupled, and what its layers cost."""
     check_model_path(model)
-    raise_faults("The model cannot be shown:", choice_faults(ORDERS, sort=sort))
+    raise_faults("Invalid arguments for inspect:", choice_faults(ORDERS, sort=sort))
     start(verbose=verbose)
     from kerasprune.costs.cost import cost
     from kerasprune.graph.trace import trace

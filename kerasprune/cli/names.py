@@ -1,4 +1,4 @@
-"""What can be named, the files behind the names, and a recipe to begin with."""
+"""Lists, checks and shows named things, and writes a recipe to begin with."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KINDS: dict[str, Callable[[], list[str]]] = {
 def list_names(
     kind: Annotated[str | None, typer.Argument(help="models, data, criteria, budgets, callbacks or recipes.")] = None,
 ) -> None:
-    """List what can be named in recipes and options; recipes with what they ask, cost and need."""
+    """List what can be named in recipes and options; recipes with their question, cost and requirements."""
     from kerasprune.recipes.listing import described
 
     if kind is not None and kind not in KINDS:
@@ -50,7 +50,7 @@ def validate(recipe: RecipeName, settings: Settings = None, trust: Trust = False
     from kerasprune.recipes.schema import only_hands_on, stage_names
 
     library.find(recipe)
-    start()  # arguments are checked by the signatures of what they are for
+    start()  # arguments are checked by the signatures of classes and functions
     checked = loader.load(recipe, settings or [], trust=trust)
     stages = [name for name in stage_names(checked) if not only_hands_on(checked, name)]
     typer.echo(f"{checked.name} is valid: {', '.join(stages)} ({checked.status}).")

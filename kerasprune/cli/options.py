@@ -1,8 +1,10 @@
-"""The arguments and options that several commands share, and what is done with them."""
+"""The arguments and options that several commands share, and the sections of a recipe that they become."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,14 +28,24 @@ Import = Annotated[
     list[str] | None,
     typer.Option("--import", metavar="FILE.py|PACKAGE", help="Code with classes of the model; needs --trust."),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Fail where a figure that the recipe expects is missed.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail if a figure that the recipe expects is missed.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what TensorFlow and Keras print, too.")]
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no warnings.")]
+LogFile = Annotated[Path | None, typer.Option(help="A file that warnings are appended to.")]
 
 SAVED_MODEL, H5 = "saved_model.pb", (".h5", ".hdf5")
 
-_PLAN = ("keep", "macs", "params", "criterion", "budget", "coupling", "round_to", "min_keep", "freeze", "unknown")
+TARGETS = ("keep", "macs", "params")
+SELECTION = ("criterion", "budget", "coupling", "freeze", "unknown")
+ROUNDING = ("round_to", "min_keep")
+DATA = ("data", "scale", "size", "batch", "validation")
+TRAINING = ("optimizer", "learning_rate", "deliver")
+"""Groups of options, by parameter, that `taking` adds to a command."""
 
-# What a key of a recipe, or an argument, is called on the command line.
+# The names of keys of a recipe, and of arguments, on the command line.
 OPTIONS = {
     "model.start": "MODEL",
     "model.size": "--size",
@@ -42,7 +54,7 @@ OPTIONS = {
     "data.size": "--size",
     "resolution": "--size",
     **{f"data.{name}": f"--{name}" for name in ("scale", "batch", "validation")},
-    **{f"prune.plan.{name}": f"--{name.replace('_', '-')}" for name in _PLAN},
+    **{f"prune.plan.{name}": f"--{name.replace('_', '-')}" for name in (*TARGETS, *SELECTION, *ROUNDING)},
     **{f"prune.precrop.{name}": f"--{name}" for name in ("params", "macs", "freeze", "unknown")},
     **{f"prune.space.{name}": f"--{name}" for name in ("params", "macs", "delta", "n", "criterion")},
     "finetune": "--finetune-epochs",
@@ -62,12 +74,68 @@ METAVARS = {
 }
 
 
+RATES = f"Defaults to {RATE} for sgd, to a tenth of the compiled one for compiled, to {OTHER_RATE} for others."
+
+_SHARED: dict[str, tuple[Any, str, Any]] = {  # parameter: (type, key of a recipe, default)
+    **{name: (float | None, f"prune.plan.{name}", None) for name in TARGETS},
+    **{name: (str | None, f"prune.plan.{name}", None) for name in SELECTION},
+    "freeze": (list[str] | None, "prune.plan.freeze", None),
+    **{name: (int | None, f"prune.plan.{name}", None) for name in ROUNDING},
+    "data": (str | None, "data.name", None),
+    "scale": (str | None, "data.scale", None),
+    "size": (int | None, "model.size", None),
+    "batch": (int | None, "data.batch", None),
+    "validation": (str | None, "data.validation", None),
+    "loss": (str | None, "loss", None),
+    "optimizer": (str, "finetune.optimizer", "compiled"),
+    "learning_rate": (float | None, "finetune.optimizer.learning_rate.start", None),
+    "deliver": (str, "finetune.deliver", "best"),
+    "seed": (int | None, "seed", None),
+    "export": (list[str] | None, "export", None),
+}
+
+
+def taking(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Returns a decorator: a command also takes these shared options, handed to its `**options`.
+
+    Args:
+        names: Parameters of the table above; `expanded` makes options of them once the command is asked for.
+    """
+
+    def mark(function: Callable[..., None]) -> Callable[..., None]:
+        function.taken = names  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+def expanded(function: Callable[..., None]) -> Callable[..., None]:
+    """Returns a command with each shared option as a parameter of its signature, which typer reads."""
+    own = inspect.signature(function, eval_str=True).parameters.values()
+    required = [each for each in own if each.default is each.empty and each.kind is not each.VAR_KEYWORD]
+    shared = []
+    for name in getattr(function, "taken", ()):
+        kind, key, default = _SHARED[name]
+        annotation = Annotated[kind, option(key, RATES if name == "learning_rate" else "")]
+        shared.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation))
+    optional = [each.replace(kind=each.KEYWORD_ONLY) for each in own if each.default is not each.empty]
+    parameters = [*required, *shared, *optional]
+
+    @wraps(function)
+    def command(**options: Any) -> None:
+        function(**options)
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
 def option(key: str, note: str = "") -> OptionInfo:
-    """Returns the option of a key of a recipe, with what the schema says of it; its default is that of the key.
+    """Returns the option of a key of a recipe, with the schema's description; its default is that of the key.
 
     Args:
         key: One of `OPTIONS`.
-        note: What the command adds. Defaults to nothing.
+        note: A sentence that the command adds. Defaults to none.
 
     Example:
         >>> option("prune.plan.min_keep").help
@@ -84,8 +152,34 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def chosen(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Returns those of some options that were given."""
+    return given(**{name: options.get(name) for name in names})
+
+
+def names_of(text: str | None) -> list[str]:
+    """Returns the names in a text such as `l1,l2`."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def numbers_of(option: str, text: str | None) -> list[float]:
+    """Returns the numbers in a text such as `0.7,0.5`, the value of an option."""
+    try:
+        return [float(part) for part in text.split(",")] if text else []
+    except ValueError as error:
+        raise PruneError(
+            f"Expected {option} as numbers with commas, such as 0.7,0.5. Received: {option} {text}."
+        ) from error
+
+
+def data_section(options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns the section `data`; `None` without `--data`."""
+    section = chosen(options, "scale", "batch", "validation", "size")
+    return {"name": options["data"], **section} if options["data"] else options["data"]
+
+
 def word_of(command: Any) -> Callable[[str], str | None]:
-    """Returns what says what a key of a recipe is called among the options of a command, `None` if it is none.
+    """Returns a function from a key of a recipe to the option of a command, or to `None` if it has none.
 
     Args:
         command: The command, with its parameters.
@@ -107,10 +201,10 @@ OF_DATA = ("scale", "batch", "validation", "loss")
 
 
 def check_needed(context: typer.Context, **needed: Sequence[str]) -> None:
-    """Says which options were given that do nothing without another one.
+    """Checks that no option was given that does nothing without another one.
 
     Args:
-        context: The command, with what was given.
+        context: The command, with its options.
         **needed: `name of an option: names of those that do nothing without it`.
 
     Raises:
@@ -122,11 +216,11 @@ def check_needed(context: typer.Context, **needed: Sequence[str]) -> None:
         if idle:
             given = ", ".join(map(_dashed, idle))
             faults.append(f"Expected {_dashed(need)} beside {given}, without which there is no use for it")
-    raise_faults(f"{context.info_name} cannot be done like this:", faults)
+    raise_faults(f"Invalid arguments for {context.info_name}:", faults)
 
 
 def _asked_for(context: typer.Context, name: str) -> bool:
-    """Says whether an option was given on the command line, and not to switch something off."""
+    """Returns whether an option was given on the command line, and not to switch something off."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE" and context.params[name] not in (False, 0)
 
@@ -136,11 +230,7 @@ def _dashed(name: str) -> str:
 
 
 def check_model_path(path: Path) -> None:
-    """Says why a path cannot be the file of a model, before anything heavy is imported.
-
-    Raises:
-        PruneError: It is none; the message says what it is.
-    """
+    """Checks that a path can be the file of a model, before anything heavy is imported."""
     if path.suffix == ".keras" and path.is_file():
         return
     if path.is_dir():
@@ -175,23 +265,17 @@ def import_code(names: list[str] | None, trust: bool) -> None:
         import_classes(name, trust=trust)
 
 
-RATES = f"Defaults to {RATE} for sgd, to a tenth of the compiled one for compiled, to {OTHER_RATE} for others."
-
-
-def finetuning(
-    epochs: int, optimizer: str, rate: float | None, deliver: str, *, distil: bool = False
-) -> dict[str, Any] | None:
-    """Returns the section, with half a cosine from a rate; `None` without epochs.
+def finetuning(epochs: int, options: Mapping[str, Any], *, distil: bool = False) -> dict[str, Any] | None:
+    """Returns the section `finetune`, with half a cosine from the learning rate; `None` without epochs.
 
     Args:
         epochs: Passes over the examples.
-        optimizer: Its name.
-        rate: The first learning rate; `None` for that of the optimizer.
-        deliver: Which model is handed over.
+        options: Those of `TRAINING`.
         distil: Whether the dense model teaches. Defaults to `False`.
     """
     if not epochs:
         return None
+    optimizer, rate, deliver = (options[name] for name in TRAINING)
     if rate is None and optimizer != "compiled":
         rate = RATE if optimizer == "sgd" else OTHER_RATE
     section = {"name": optimizer, "learning_rate": rate and {"name": "cosine", "start": rate}}

@@ -1,4 +1,4 @@
-"""What a run ends with: where the model is, what was measured and what was not, and the next command."""
+"""The end of a run on the terminal: the path of the model, the measures, and the next command."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def command_line(context: typer.Context, **changed: Any) -> str:
-    """Returns the command that a user has typed, as it would be typed with some options changed.
+    """Returns the command line that a user has typed, with some options changed.
 
     Args:
-        context: Of the present call.
+        context: The present call.
         changed: New values by the name of the parameter; `None` leaves an option out.
 
     Returns:
@@ -49,12 +49,12 @@ def _texts(value: Any) -> list[str]:
 
 
 def print_outcome(folder: Path, recipe: schema.Recipe, context: typer.Context) -> None:
-    """Prints the summary of a pruned model, and what to do next.
+    """Prints the summary of a pruned model, and the next command.
 
     Args:
         folder: The folder of the run.
-        recipe: What was run.
-        context: Of the command that ran it.
+        recipe: Its recipe.
+        context: The command that ran it.
     """
     from kerasprune.recipes.run_folder import RunFolder
 
@@ -94,13 +94,13 @@ def _next_command(recipe: schema.Recipe, context: typer.Context, slim: Path) -> 
 
 
 def named(model: Path) -> dict[str, str]:
-    """Returns the name of a run after the file of its model, and why it is made."""
+    """Returns `name` and `why` of a run after the file of its model."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", model.stem).strip("-.") or "model"
     return {"name": name, "why": f"{model.name}, pruned at once."}
 
 
 def checked(recipe: dict[str, Any], model: Path, trust: bool, room: Path | None) -> schema.Recipe:
-    """Returns the recipe, checked; and so is the folder that is to be overwritten, if there is one."""
+    """Returns the checked recipe; the folder to be overwritten, if any, is checked too."""
     from kerasprune.recipes import loader
     from kerasprune.recipes.run_folder import check_room
 
@@ -120,7 +120,7 @@ def run_recipe(
     resume: bool = False,
     overwrite: bool = False,
 ) -> Path:
-    """Runs a recipe, its warnings kept, and returns the folder; an earlier run goes when the new one is rehearsed."""
+    """Runs a recipe and returns its folder; `overwrite` removes an earlier run once the new one is rehearsed."""
     from kerasprune.recipes.loader import located
     from kerasprune.recipes.run_folder import RunFolder, make_room
     from kerasprune.recipes.runner import rehearse, run

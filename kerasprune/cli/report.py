@@ -40,7 +40,7 @@ def reproduce(
     name: Annotated[str | None, typer.Argument(help="Which published figures to recompute.")] = None,
     listing: Annotated[bool, typer.Option("--list", help="List the entries.")] = False,
 ) -> None:
-    """Recompute published figures; exit code 1 where one differs."""
+    """Recompute published figures; exit code 1 if one differs."""
     start()
     from kerasprune.recipes.reproductions import entry as reproductions
 

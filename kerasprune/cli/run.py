@@ -1,4 +1,4 @@
-"""Runs a recipe, or goes on with a run."""
+"""Runs a recipe, or resumes a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def run(
     recipe: RecipeName,
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option("--out", help="Defaults to runs/RECIPE-HASH.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Carry on where the run was broken off.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
     strict: Strict = False,
     trust: Trust = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Try every stage on generated images.")] = False,
@@ -64,7 +64,7 @@ def resume(
     trust: Trust = False,
     verbose: Verbose = False,
 ) -> None:
-    """Carry on with a run that was broken off; its recipe and settings are in its folder."""
+    """Resume an interrupted run; its recipe and settings are in its folder."""
     start(verbose=verbose)
     from kerasprune.recipes.runner import resume as resume_run
 

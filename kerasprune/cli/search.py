@@ -1,4 +1,4 @@
-"""Searches for how much of a model stays where."""
+"""Searches for the widths of a model."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from rich.console import Console
 
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
+    SELECTION,
     Import,
     ModelPath,
     Out,
     Trust,
     Verbose,
     check_model_path,
-    given,
+    chosen,
+    data_section,
     import_code,
     load,
     option,
+    taking,
 )
 from kerasprune.cli.startup import Messages, start
 from kerasprune.cli.tables import print_table
@@ -37,45 +40,39 @@ STORE, PLAN, TABLE, SLIM = "search.sqlite", "plan.json", "candidates.csv", "slim
 
 
 @commands.command()
+@taking("data", "scale", "size", "criterion", *SELECTION[2:], "seed")
 def search(
     model: ModelPath,
     out: Out,
     macs: Annotated[float, option("prune.plan.macs")] = 0.5,
-    data: Annotated[str | None, option("data.name")] = None,
-    scale: Annotated[str | None, option("data.scale")] = None,
-    size: Annotated[int | None, option("model.size")] = None,
     judge: Annotated[
-        str, typer.Option(help="What candidates are mended by before they are judged: reconstruction, recalibration.")
+        str, typer.Option(help="How candidates are mended before they are judged: reconstruction, recalibration.")
     ] = "reconstruction",
-    criterion: Annotated[str | None, option("prune.plan.criterion")] = None,
-    coupling: Annotated[str | None, option("prune.plan.coupling")] = None,
-    freeze: Annotated[list[str] | None, option("prune.plan.freeze")] = None,
-    unknown: Annotated[str | None, option("prune.plan.unknown")] = None,
     delta: Annotated[float, typer.Option(help="By how much --macs may be missed.")] = DELTA,
     population: Annotated[int, typer.Option(help="Candidates of a generation.")] = 20,
     generations: Annotated[int, typer.Option(help="How many generations are judged.")] = 10,
     samples: Annotated[int, typer.Option(help="Examples that candidates are mended and judged with.")] = SAMPLES,
-    seed: Annotated[int | None, option("seed")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Carry on; nothing is judged twice.")] = False,
     imports: Import = None,
     trust: Trust = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the best as JSON, and nothing else.")] = False,
     verbose: Verbose = False,
+    **options: Any,
 ) -> None:
     """Search for the widths of all groups by evolution, without labels and without training; needs --data."""
     check_model_path(model)
-    raise_faults("Nothing can be searched for:", choice_faults(JUDGES, **{"--judge": judge}))
-    if data is None:
-        raise PruneError("Expected --data, for candidates are judged by what they make of examples. Received: none.")
-    plan = given(macs=macs, criterion=criterion, coupling=coupling, freeze=freeze, unknown=unknown)
+    raise_faults("Invalid arguments for search:", choice_faults(JUDGES, **{"--judge": judge}))
+    if options["data"] is None:
+        raise PruneError("Expected --data, for candidates are judged by their outputs on examples. Received: none.")
+    size = options["size"]
     recipe = {
         "name": "search",
         "why": f"The widths of {model.name}.",
-        **given(seed=seed),
+        **chosen(options, "seed"),
         "model": {"start": str(model), "size": size},
-        "data": given(name=data, scale=scale, size=size),
-        "prune": {"plan": plan},
+        "data": data_section(options),
+        "prune": {"plan": {"macs": macs, **chosen(options, *SELECTION)}},
     }
     from kerasprune.recipes import loader
     from kerasprune.recipes.run_folder import claim, taken
@@ -112,7 +109,7 @@ def search(
 
 
 def _write(found: SearchedPlan, graph: ChannelGraph, examples: Any, judge: str, out: Path, seed: int) -> None:
-    """Writes the plan, the candidates and the slim model, mended by what candidates were, on more examples."""
+    """Writes the plan, the candidates and the slim model, mended as candidates were."""
     from kerasprune.data.examples import inputs_only
     from kerasprune.files import replacing
     from kerasprune.reconstruction.recalibrate import recalibrate

@@ -20,10 +20,10 @@ from kerasprune.files.writing import STANDARD_ERROR, standard_error_in, write_te
 
 
 def start(*, verbose: bool = False) -> None:
-    """Imports Keras; what TensorFlow and absl print at that is held back.
+    """Imports Keras and holds back the log lines of TensorFlow and absl.
 
     Args:
-        verbose: Whether it is shown. Defaults to `False`; where the import fails it is shown in any case.
+        verbose: Whether they are shown. Defaults to `False`: only if the import fails.
     """
     if "keras" in sys.modules:
         return
@@ -48,7 +48,7 @@ KEPT = "warnings.txt"  # in the folder of a run
 
 
 class Messages:
-    """What was warned of: shown, and written to a log file and to the folder of the run.
+    """Shows warnings, and writes them to a log file and to the folder of the run.
 
     Args:
         console: Where warnings are shown; `None` shows none.
@@ -64,7 +64,7 @@ class Messages:
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
-        """Keeps what is warned of within the block."""
+        """Records the warnings of the block."""
         with warnings.catch_warnings():
             warnings.showwarning = self._show
             try:

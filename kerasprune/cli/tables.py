@@ -12,7 +12,7 @@ from rich.table import Table
 
 
 def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """Prints rows under their header; nothing where there are none."""
+    """Prints rows under their header; nothing if there are no rows."""
     if not rows:
         return
     table = Table(title=title or None)
@@ -24,7 +24,7 @@ def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]
 
 
 def print_costs(folder: Path) -> None:
-    """Prints what the dense and the slim model of a run cost."""
+    """Prints the costs of the dense and the slim model of a run."""
     from kerasprune import reports
     from kerasprune.reports import tables
 
@@ -32,7 +32,7 @@ def print_costs(folder: Path) -> None:
 
 
 def print_summary(folder: Path) -> None:
-    """Prints what came out of a run, beside what was expected of it."""
+    """Prints the measures of a run beside the expected figures."""
     from kerasprune import reports
     from kerasprune.reports import tables
 

@@ -1,4 +1,4 @@
-# Written by tests/test_names.py from the table in __init__.py.
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.criteria.aggregation import Aggregation as Aggregation
 from kerasprune.criteria.apoz import APoZ as APoZ
 from kerasprune.criteria.base import Criterion as Criterion

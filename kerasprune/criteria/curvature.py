@@ -18,6 +18,7 @@ from kerasprune.criteria.mean_loss import Gradients, MeanLoss, finite
 from kerasprune.criteria.objective import batches_for_loss, output_loss
 from kerasprune.data.batches import Batch
 from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
+from kerasprune.registry import Registry
 from kerasprune.surgery.precision import PRECISIONS, in_precision
 
 _NOISE = 1e-6  # eigenvalues below it, relative to the largest, are rounding errors
@@ -213,3 +214,10 @@ def _along_outputs(model: keras.Model) -> Any:
         return ops.sum(ops.cast(flat, "float32") * ops.cast(direction, "float32"))
 
     return along
+
+
+curvatures = Registry(
+    "curvature",
+    {"empirical_fisher": EmpiricalFisher, "exact": ExactDiagonal, "gauss_newton": GaussNewton},
+    base="kerasprune.criteria.curvature:Curvature",
+)

@@ -15,6 +15,7 @@ from kerasprune.criteria.example_gradients import example_gradients
 from kerasprune.criteria.mean_loss import MeanLoss
 from kerasprune.errors import PruneError, choice_faults, positive_faults, raise_faults, whole_number_faults
 from kerasprune.graph.graph import values
+from kerasprune.registry import Registry
 from kerasprune.surgery.precision import PRECISIONS
 
 _COLUMNS = 2**16  # weights of which a matrix of examples is held in float64 at once
@@ -224,3 +225,10 @@ class LowRank(LossSurface):
         rows = self.rows[:, chosen]
         for start in range(0, rows.shape[1], _COLUMNS):
             yield rows[:, start : start + _COLUMNS].astype("float64")
+
+
+inverses = Registry(
+    "inverse",
+    {"exact": ExactInverse, "woodbury": WoodburyInverse},
+    base="kerasprune.criteria.inverse_hessian:Inverse",
+)

@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 
+from kerasprune.criteria.curvature import curvatures
 from kerasprune.criteria.gradients import GradientCriterion
 from kerasprune.criteria.mean_loss import Gradients
-from kerasprune.registry import curvatures
 
 
 @dataclass(frozen=True)

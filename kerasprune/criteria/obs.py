@@ -10,12 +10,11 @@ import keras
 import numpy as np
 
 from kerasprune.criteria.base import Criterion, Scores
-from kerasprune.criteria.inverse_hessian import LossSurface
+from kerasprune.criteria.inverse_hessian import LossSurface, inverses
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.registry import inverses
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-# Written by tests/test_names.py from the table in __init__.py.
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.data.dataset import info as info
 from kerasprune.data.dataset import load as load
 from kerasprune.data.lookup import names as names

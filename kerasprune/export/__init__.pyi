@@ -1,4 +1,4 @@
-# Written by tests/test_names.py from the table in __init__.py.
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.export.report import ExportReport as ExportReport
 from kerasprune.export.saved_model_export import saved_model as saved_model
 from kerasprune.export.tflite_export import tflite as tflite

@@ -1,4 +1,4 @@
-"""int8 calibration: the examples that the ranges of activations come from."""
+"""int8 calibration: examples from which the ranges of activations are computed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FEW_SAMPLES = 50
 
 
 def representative(dataset: tf.data.Dataset, n: int) -> Iterator[list[np.ndarray]]:
-    """Yields the first `n` images of a data set as TFLite asks for them: `[image]`, a batch of one.
+    """Yields the first `n` images of a data set in the form of TFLite: `[image]`, a batch of one.
 
     Args:
         dataset: Batches of (images, labels) from `load`.
@@ -49,7 +49,7 @@ def representative(dataset: tf.data.Dataset, n: int) -> Iterator[list[np.ndarray
 
 
 def write_calibration(samples: Samples, signature: Signature, path: Path) -> None:
-    """Writes the first samples as arrays by input name, and warns where they are few or all alike.
+    """Writes the first samples as arrays by input name, and warns if they are few or all alike.
 
     Args:
         samples: The caller's data.
@@ -65,7 +65,7 @@ def write_calibration(samples: Samples, signature: Signature, path: Path) -> Non
 
 
 def complaints(arrays: dict[str, np.ndarray]) -> list[str]:
-    """Returns what is wrong with samples for calibration, in sentences.
+    """Returns warnings about samples for calibration.
 
     Args:
         arrays: One array `(samples, …)` for each input.

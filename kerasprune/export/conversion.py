@@ -5,9 +5,9 @@ Four decisions, each measured:
 - The batch axis is fixed at 1. A free one leaves `SHAPE`, `STRIDED_SLICE` and `PACK` in front of every
   reshape (squeeze-and-excitation gates, Flatten), which no delegate takes and which cut the graph in pieces;
   a device looks at one image at a time anyway.
-- The way is a minimal SavedModel that *tracks the weights*: a concrete function handed over without its
+- The intermediate form is a minimal SavedModel that *tracks the weights*: a concrete function handed over without its
   variables converts without complaint into a file without weights. It takes half the time of `model.export`.
-- What is calibrated is converted in a child process, for it is what kills a process.
+- Calibrated conversions run in a child process, since they may crash the process.
 - Recurrent layers are unrolled for it: without their loop they convert.
 """
 
@@ -56,7 +56,7 @@ def unrolled(model: keras.Model) -> Iterator[None]:
 
 
 def output_names(model: keras.Model, count: int) -> list[str]:
-    """Returns distinct names for the flat outputs of a model: dict keys or layer names where it has them."""
+    """Returns distinct names for the flat outputs of a model: its dict keys or layer names, if any."""
     if not is_graph(model):
         return [f"output_{i}" for i in range(count)]
     if isinstance(model, keras.Sequential):
@@ -78,11 +78,11 @@ def to_tflite(
         model: A built model, in any precision.
         signature: Its inputs, without free sides.
         quantize: A key of `QUANTIZATIONS`.
-        samples: What ranges are calibrated on.
-        io: What inputs and outputs of the file are. Defaults to `"float"`.
+        samples: Calibration samples.
+        io: Type of the inputs and outputs of the file. Defaults to `"float"`.
 
     Raises:
-        PruneError: The backend is not TensorFlow, or the converter fails, or dies.
+        PruneError: The backend is not TensorFlow, or the converter fails or crashes.
     """
     if keras.backend.backend() != "tensorflow":
         raise PruneError(
@@ -131,16 +131,16 @@ def _save(model: keras.Model, signature: Signature, folder: Path) -> None:
 
 
 def _explain(name: str, quantize: str | None, message: str) -> str:
-    """Words a converter error: the operations without a TFLite counterpart, or else its last line."""
+    """Returns the message for a converter error: the operations without a TFLite counterpart, or else its last line."""
     operations = sorted(set(re.findall(r"'(tf\.\w+)' op", message)))
     if operations:
         cause = f"There is no TFLite operator for {', '.join(operations)}"
         remedy = "Replace the layers that use them, or export a SavedModel."
     elif "LookupInterface" in message:
         cause = "There is no TFLite operator for a table in which numbers are looked up, as IntegerLookup does"
-        remedy = "Export what follows that layer, keras.Model(layer.output, model.output), or a SavedModel."
+        remedy = "Export the part after that layer, keras.Model(layer.output, model.output), or a SavedModel."
     else:
-        cause = f"The converter says: {(message.strip().splitlines() or ['nothing'])[-1][:300]}"
+        cause = f"The converter reports: {(message.strip().splitlines() or ['nothing'])[-1][:300]}"
         remedy = "Export a SavedModel."
         if QUANTIZATIONS[quantize].calibrated:
             remedy = "Try quantize='dynamic' or 'float16', or export a SavedModel."
@@ -148,12 +148,12 @@ def _explain(name: str, quantize: str | None, message: str) -> str:
 
 
 def _obituary(name: str, quantize: str | None, death: ConverterDeath) -> str:
-    """Words the death of the converter."""
+    """Returns the message for a crash of the converter."""
     lines = [line for line in death.log.strip().splitlines() if not _NOISE.match(line)]
     last = "".join(f"\n  {line[:300]}" for line in lines[-LAST_LINES:])
     return (
-        f"The model {name!r} was not converted to TFLite: TensorFlow's converter died of it, in a process of its own: "
-        f"{death.cause}. Received: quantize={quantize!r}. What it dies of is a loop in the graph, such as "
+        f"The model {name!r} was not converted to TFLite: TensorFlow's converter crashed in its own process: "
+        f"{death.cause}. Received: quantize={quantize!r}. Causes are a loop in the graph, such as "
         f"keras.ops.while_loop, or too little memory. Try quantize='dynamic', which needs no calibration, or 'float16'."
         f"{' Its last lines:' if last else ''}{last}"
     )

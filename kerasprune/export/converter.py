@@ -1,4 +1,4 @@
-"""From a SavedModel folder to the bytes of a `.tflite` file: all that a converter needs, and nothing of Keras.
+"""From a SavedModel folder to the bytes of a `.tflite` file: independent of Keras.
 
 This runs in the process of the caller, or in a child of it (`converter_process`), which knows none of the caller's
 classes: the SavedModel is the whole message.
@@ -23,7 +23,7 @@ class Quantization:
     """How the numbers of a `.tflite` file are stored and computed.
 
     Args:
-        integers: The type that inputs and outputs may have beside float, where activations are integers.
+        integers: The type that inputs and outputs may have beside float, if activations are integers.
         operators: The set of operators that the file may use, as TensorFlow calls it.
     """
 
@@ -32,7 +32,7 @@ class Quantization:
 
     @property
     def calibrated(self) -> bool:
-        """Whether the ranges of activations are fixed, from samples."""
+        """Whether the ranges of activations are computed from samples."""
         return self.integers is not None
 
 
@@ -50,7 +50,7 @@ def converted(folder: Path, quantize: str | None, io: str) -> bytes:
     """Returns the bytes of a `.tflite` file.
 
     Args:
-        folder: A SavedModel of one signature; beside it, where the quantization is calibrated, the samples.
+        folder: A SavedModel of one signature; with the samples, if the quantization is calibrated.
         quantize: A key of `QUANTIZATIONS`.
         io: `"float"`, or the integers of the quantization, as inputs and outputs of the file.
     """

@@ -1,8 +1,8 @@
-"""The process in which TensorFlow's converter may die: `python -m kerasprune.export.converter_child`.
+"""The process in which TensorFlow's converter may crash: `python -m kerasprune.export.converter_child`.
 
 One request is a line of JSON on the standard input, `[folder, quantize, io]`; one answer is a line on the standard
-output, `{}` where `converted.tflite` lies in the folder and `{"error": …}` where the converter refused. The process
-ends with its parent, and by itself where nothing is asked of it for a while.
+output, `{}` if `converted.tflite` is in the folder and `{"error": …}` if the converter raised. The process ends
+with its parent, or after a while without requests.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # C++ prints to descriptor 1 too; both lead to the parent's log
     without_core_dump()
-    # TensorFlow imports these where it finds them, three of its five seconds; a converter needs neither.
+    # TensorFlow imports these if installed, in three of its five seconds; a converter needs neither.
     sys.modules["keras"] = sys.modules["jax"] = None
     import tensorflow as tf  # noqa: F401  before the first request: the parent writes the SavedModel meanwhile
 
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def without_core_dump() -> None:
-    """Lets the process die without leaving its memory as a file in the caller's folder."""
+    """Disables core dumps, which would be written to the caller's folder."""
     with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has no such limits
         import resource
 

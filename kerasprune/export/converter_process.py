@@ -1,8 +1,8 @@
-"""A child process that converts, so that where TensorFlow's converter dies Python lives on.
+"""A child process that converts, so that a crash of TensorFlow's converter does not end Python.
 
-Quantizing with calibration is what kills it: with a loop in the graph (`LSTM`, `GRU`) it is a segmentation fault, and
-the samples it runs on are what takes memory. The child is kept for the conversions that follow, since importing
-TensorFlow takes longer than most of them; it ends with this process, or after a minute without work.
+Calibration may crash it: a loop in the graph (`LSTM`, `GRU`) is a segmentation fault, and samples take memory. The
+child is kept for later conversions, since importing TensorFlow takes longer than most of them; it ends with this
+process, or after a minute without requests.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ CHILD = "kerasprune.export.converter_child"
 
 
 class ConverterRefusal(Exception):
-    """The converter said no; the message is its own."""
+    """The converter raised an error; the message is its own."""
 
 
 class ConverterDeath(Exception):
-    """The child has died.
+    """The child has crashed.
 
     Args:
-        cause: What of, in words.
-        log: The last lines it wrote.
+        cause: The cause in words.
+        log: Its last lines of output.
     """
 
     def __init__(self, cause: str, log: str) -> None:
@@ -42,10 +42,10 @@ class ConverterDeath(Exception):
 
 
 class ConverterProcess:
-    """A child that converts one SavedModel after the other.
+    """A child process that converts one SavedModel after the other.
 
     Args:
-        module: What it runs. Defaults to the module `kerasprune.export.converter_child`.
+        module: The module that it runs. Defaults to the module `kerasprune.export.converter_child`.
     """
 
     def __init__(self, module: str = CHILD) -> None:
@@ -57,7 +57,7 @@ class ConverterProcess:
         atexit.register(self.stop)
 
     def start(self) -> None:
-        """Starts the child, where there is none: importing TensorFlow takes it some seconds, which may overlap."""
+        """Starts the child, if it does not run: importing TensorFlow takes it some seconds, which may overlap."""
         with self._lock:
             if self._child is not None and self._owner == os.getpid() and self._child.poll() is None:
                 return
@@ -80,11 +80,11 @@ class ConverterProcess:
             self._owner = os.getpid()
 
     def convert(self, folder: Path, quantize: str | None, io: str) -> bytes:
-        """Returns what `converter.converted` returns, computed in the child.
+        """Returns the result of `converter.converted`, computed in the child.
 
         Raises:
             ConverterRefusal: The converter raised an error.
-            ConverterDeath: The child died of it.
+            ConverterDeath: The child crashed.
         """
         with self._lock:
             answer = self._answer([str(folder), quantize, io])
@@ -99,7 +99,7 @@ class ConverterProcess:
             self._child.stdin.write(json.dumps(request) + "\n")
             self._child.stdin.flush()
             line = self._child.stdout.readline()
-        except OSError:  # it is dead already
+        except OSError:  # it has ended already
             line = ""
         except BaseException:  # an interrupt: the answer of this request must not be taken for that of the next
             self.stop()
@@ -107,7 +107,7 @@ class ConverterProcess:
         if line:
             return json.loads(line)
         code = self._child.wait()
-        if code == 0 and again:  # it had gone for want of work just when it was asked
+        if code == 0 and again:  # it had ended after a minute without work
             return self._answer(request, again=False)
         self._log.seek(before)
         log = self._log.read().decode(errors="replace")
@@ -115,7 +115,7 @@ class ConverterProcess:
         raise ConverterDeath(_cause(code), log)
 
     def stop(self) -> None:
-        """Ends the child, where there is one."""
+        """Ends the child, if it runs."""
         child, self._child = self._child, None
         if child is None or self._owner != os.getpid():  # after a fork it is the other process's
             return
@@ -128,14 +128,14 @@ class ConverterProcess:
 
 
 def _cause(code: int) -> str:
-    """Words a return code; negative ones are signals."""
+    """Returns a return code in words; negative ones are signals."""
     if code >= 0:
         return f"it ended with code {code}"
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    words = {"SIGSEGV": "a segmentation fault", "SIGABRT": "an abort", "SIGKILL": "killed, perhaps for want of memory"}
+    words = {"SIGSEGV": "a segmentation fault", "SIGABRT": "an abort", "SIGKILL": "killed, perhaps for lack of memory"}
     return f"{words[name]} ({name})" if name in words else name
 
 

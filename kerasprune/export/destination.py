@@ -1,4 +1,4 @@
-"""The place an export goes to: checked first, written beside, taken in one step, never half full."""
+"""The destination of an export: checked first, and replaced in one step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kerasprune.files import replacing
 
 @contextmanager
 def new_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yields a temporary file that takes its place at `path` where the block ends without an error.
+    """Yields a temporary file that takes its place at `path` if the block ends without an error.
 
     Raises:
         PruneError: The folder of `path` is missing, or `path` exists and may not be replaced.
@@ -28,16 +28,16 @@ def new_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
 
 @contextmanager
 def new_saved_model(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yields a temporary folder that takes its place at `path` where the block ends without an error.
+    """Yields a temporary folder that takes its place at `path` if the block ends without an error.
 
     Raises:
-        PruneError: As in `new_file`; or what lies at `path` is neither empty nor a SavedModel.
+        PruneError: As in `new_file`; or `path` is neither empty nor a SavedModel.
     """
     _check_place(path, overwrite)
     replaceable = path.is_dir() and ((path / "saved_model.pb").is_file() or not any(path.iterdir()))
     if path.exists() and not replaceable:
         raise PruneError(
-            "Only a SavedModel or an empty folder is replaced, so that nothing else is lost. "
+            "Only a SavedModel or an empty folder is replaced, so that no other files are lost. "
             f"Received: path={str(path)!r}. Choose a path that does not exist."
         )
     # A full folder cannot be replaced in one step: the old one steps aside, and returns if the new one fails.
@@ -61,6 +61,6 @@ def _check_place(path: Path, overwrite: bool) -> None:
         )
     if path.exists() and not overwrite:
         raise PruneError(
-            f"Something lies there already. Received: path={str(path)!r}. "
+            f"Expected a path that does not exist. Received: path={str(path)!r}. "
             "Choose another path, or pass overwrite=True to replace it."
         )

@@ -16,8 +16,8 @@ from kerasprune.export.samples import Samples
 
 Function = Callable[[FlatInputs], Sequence[np.ndarray]]
 
-# Largest error, relative to the largest output, that rounding in a type explains. Integers have none: what they
-# cost depends on the model and its calibration, and is the caller's to judge.
+# Largest error, relative to the largest output, that rounding in a type explains. Integers have none: their
+# error depends on the model and its calibration, and the caller judges it.
 TOLERANCES = {
     "float32": 1e-3,
     "float16": 0.1,
@@ -34,7 +34,7 @@ class Parity:
         max_error: `max |exported − reference|` over all samples and outputs.
         scale: `max |reference|` over the same.
         agreement: Fraction of the largest entries of the first output that are at the same place, or `None`
-            where its last axis has fewer than two entries.
+            if its last axis has fewer than two entries.
         samples: Number of samples compared.
     """
 
@@ -50,13 +50,13 @@ def compare(reference: Function, exported: Function, samples: Samples) -> Parity
     Args:
         reference: Maps one batch (an array for each input) to one array for each output.
         exported: The same of the exported model.
-        samples: What to run them on.
+        samples: The inputs.
 
     Returns:
-        The distance; `max_error` is not a number where an output is not.
+        The distance; `max_error` is NaN if an output is.
 
     Raises:
-        PruneError: The outputs differ in number or shape, or there are no samples.
+        PruneError: The outputs differ in number or shape, or samples are missing.
     """
     errors, scales, hits, choices, count = [0.0], [0.0], 0, 0, 0
     for batch in samples.batches():
@@ -85,7 +85,7 @@ def keras_function(model: keras.Model, signature: Signature) -> Function:
 
 
 def require_close(parity: Parity, *types: str) -> None:
-    """Refuses an export that does not compute what the model computes.
+    """Raises if an export differs from the model by more than rounding.
 
     Args:
         parity: The measured distance.
@@ -95,12 +95,12 @@ def require_close(parity: Parity, *types: str) -> None:
         PruneError: The error is larger than rounding explains, or is not finite.
     """
     tolerance = max(TOLERANCES[name] for name in types)
-    floor = float(np.finfo(np.float32).eps)  # where every output is zero or nearly so
+    floor = float(np.finfo(np.float32).eps)  # if every output is zero or nearly so
     if np.isfinite(parity.max_error) and parity.max_error <= tolerance * max(parity.scale, floor):
         return
     raise PruneError(
-        "Expected the exported model to compute what the Keras model computes. "
-        f"Received: max_error={parity.max_error:.3g} where the largest output is {parity.scale:.3g}, "
+        "Expected the exported model to compute the same as the Keras model. "
+        f"Received: max_error={parity.max_error:.3g} with the largest output {parity.scale:.3g}, "
         "so nothing was written. Check that the outputs are finite, and that no layer draws random numbers "
         "or depends on Python state in inference."
     )

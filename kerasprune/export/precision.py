@@ -21,7 +21,7 @@ def precision(model: keras.Model) -> str:
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """Returns a copy with the same weights that computes in float32; the model itself where it does already.
+    """Returns a copy with the same weights that computes in float32; the model itself if it does already.
 
     TFLite has no convolution on float16 tensors, so a mixed-precision model does not convert as it is.
 
@@ -32,7 +32,7 @@ def in_float32(model: keras.Model) -> keras.Model:
         return model
     if not is_graph(model):
         raise PruneError(
-            "Expected a subclassed model in float32, for it cannot be copied into another precision. "
+            "Expected a subclassed model in float32, since it cannot be copied into another precision. "
             f"Received: {model.name!r} in {model.dtype_policy.name}. "
             "Build it under the float32 policy and load the weights into it."
         )

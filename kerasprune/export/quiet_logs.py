@@ -1,4 +1,4 @@
-"""Holds back what converters print: from Python, from the loggers, and from C++ straight to the terminal."""
+"""Silences converters: output of Python, of the loggers, and of C++."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _descriptors = threading.RLock()
 def quiet() -> Iterator[None]:
     """Silences standard output, standard error, warnings and the TensorFlow loggers within the block.
 
-    What the block raises carries its own message, so nothing is lost where a conversion fails. Output of
+    Errors of the block carry their own message, so nothing is lost if a conversion fails. Output of
     other threads of the process is held back as well while the block runs.
 
     Example:

@@ -37,7 +37,7 @@ class Samples:
         """Returns the first batch.
 
         Raises:
-            PruneError: There is none.
+            PruneError: The data are empty.
         """
         found = next((batch for batch in self.batches() if len(batch[0])), None)
         check_found(found is not None)
@@ -50,13 +50,13 @@ class Samples:
 
 
 def samples_of(signature: Signature, data: Any = None, *, seed: int = 0) -> Samples:
-    """Returns the caller's data as batches of flat inputs, or random numbers where there is none.
+    """Returns the caller's data as batches of flat inputs, or random numbers without data.
 
     Args:
         signature: The inputs of the model.
-        data: What `fit` takes: arrays `(samples, …)`, as a tuple or dict for several inputs; or batches that can be
-            read again, such as a `tf.data.Dataset`. Labels beside them are not looked at. Defaults to `None`: standard
-            normal numbers (0 and 1 where the type is an integer or boolean).
+        data: In any form that `fit` takes: arrays `(samples, …)`, as a tuple or dict for several inputs; or batches
+            that can be read again, such as a `tf.data.Dataset`. Labels are ignored. Defaults to `None`: standard normal
+            numbers (0 and 1 for integers and booleans).
         seed: Seed of the random numbers. Defaults to 0.
 
     Returns:
@@ -77,7 +77,7 @@ def samples_of(signature: Signature, data: Any = None, *, seed: int = 0) -> Samp
 
 
 def first_inputs(data: Any) -> Any:
-    """Returns the nest of inputs that data hold, of batches that of the first: what a subclassed model takes."""
+    """Returns the nest of inputs in data, in the first of batches, as a subclassed model takes it."""
     if data is None or is_array(data) or isinstance(data, tuple | list | Mapping):
         return data
     check_again(data)

@@ -26,9 +26,9 @@ OTHER_FORMATS = (".tflite", ".keras", ".h5", ".pb")
 def saved_model(
     model: keras.Model, path: str | os.PathLike, *, data: Any = None, overwrite: bool = False
 ) -> ExportReport:
-    """Writes a model's forward pass as a SavedModel folder and returns what was measured on it.
+    """Writes a model's forward pass as a SavedModel folder and returns its measures.
 
-    Batch axis and free sides stay free, mixed precision stays mixed. The folder is written beside its place,
+    Batch axis and free sides are kept free, mixed precision is kept. The folder is written beside its place,
     loaded again without any of the model's classes, compared with the Keras model on every sample, and only
     then moved to `path`. Its endpoint is `serve`.
 
@@ -46,7 +46,7 @@ def saved_model(
 
     Raises:
         PruneError: The arguments do not fit, Keras cannot export the model, or the SavedModel does not
-            compute what the model computes. Nothing is written then.
+            compute the same as the model. Nothing is written then.
 
     Example:
         >>> import tempfile, keras, numpy as np
@@ -96,7 +96,7 @@ def _write(model: keras.Model, signature: Signature, folder: Path) -> None:
             archive.write_out(str(folder), verbose=False)
     except Exception as error:  # whatever tracing the user's own layers may raise
         raise PruneError(
-            f"Keras could not export the model {model.name!r}. It says: {str(error).strip()[:300]} "
+            f"Keras could not export the model {model.name!r}. It reports: {str(error).strip()[:300]} "
             "Keep to keras.ops in the call of custom layers, or rebuild the model as a functional one."
         ) from error
 

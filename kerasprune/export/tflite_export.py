@@ -30,7 +30,7 @@ from kerasprune.export.tflite_interpreter import (
 
 WARMUP, RUNS = 5, 30
 LOW_AGREEMENT = 0.95
-GRAPH_BYTES = 50_000  # of a file without its weights, where nothing is unrolled
+GRAPH_BYTES = 50_000  # of a file without its weights, if nothing is unrolled
 
 
 @extras("kp.export.tflite")
@@ -44,7 +44,7 @@ def tflite(
     size: int | Sequence[int] | None = None,
     io: str = "float",
 ) -> ExportReport:
-    """Writes a model as a `.tflite` file and returns what was measured on it.
+    """Writes a model as a `.tflite` file and returns its measures.
 
     The file takes one sample at a time (a batch axis of 1): every shape in it is fixed, so that delegates
     take the whole graph. It is written beside its place, opened with LiteRT, compared with the Keras model on
@@ -67,8 +67,8 @@ def tflite(
         overwrite: Whether a file at `path` may be replaced. Defaults to `False`.
         size: Sides in place of the free ones of every input, e.g. `32` or `(32, 48)` for `(None, None, 3)`.
             Defaults to `None`: the sides of `data`.
-        io: What float inputs and outputs become: `"float"`, or for microcontrollers the type of the activations,
-            `"int8"` with int8 and `"int16"` with int16x8; scale and zero point stand in the file. Defaults to
+        io: Type of float inputs and outputs: `"float"`, or for microcontrollers the type of the activations,
+            `"int8"` with int8 and `"int16"` with int16x8; scale and zero point are in the file. Defaults to
             `"float"`.
 
     Returns:
@@ -76,8 +76,8 @@ def tflite(
         95 %, and of calibration by fewer than 50 samples or by samples that are all the same.
 
     Raises:
-        PruneError: The arguments do not fit, an operation has no TFLite counterpart, the converter dies, or the file
-            does not compute what the model computes. Nothing is written then.
+        PruneError: The arguments do not fit, an operation has no TFLite counterpart, the converter crashes, or the file
+            does not compute the same as the model. Nothing is written then.
 
     Example:
         >>> import tempfile, keras
@@ -122,14 +122,14 @@ def static_signature(model: keras.Model, data: Any, size: int | Sequence[int] | 
         size: One number for all free sides of an input, or one for each.
 
     Raises:
-        PruneError: A side is free and neither says how long it is, they contradict the model, or it takes texts.
+        PruneError: A side is free and given by neither, they contradict the model, or it takes texts.
     """
     signature = signature_of(model, first_inputs(data))
     texts = [spec.name for spec in signature.inputs if spec.holds_texts]
     if texts:
         raise PruneError(
-            "A .tflite file takes numbers: there are no TFLite operators that look words up. Received: "
-            f"{model.name!r}, which takes texts: {', '.join(texts)}. Export a SavedModel; or export what follows the "
+            "A .tflite file takes numbers: TFLite has no operators that look words up. Received: "
+            f"{model.name!r}, which takes texts: {', '.join(texts)}. Export a SavedModel; or export the part after the "
             "layer that makes numbers of texts, keras.Model(layer.output, model.output), and look words up in the app."
         )
     if size is not None:
@@ -146,15 +146,15 @@ def static_signature(model: keras.Model, data: Any, size: int | Sequence[int] | 
 
 
 def _complaints(report: ExportReport, model: keras.Model, quantize: str | None) -> list[str]:
-    """Returns what is wrong with a file that was written, in sentences."""
+    """Returns warnings about a written file."""
     found = []
     if report.agreement is not None and report.agreement < LOW_AGREEMENT:
-        remedy = " Pass data= as the model sees them in use: random inputs may lie where it hardly decides."
+        remedy = " Pass data= as the model sees them in use: on random inputs its outputs may be nearly tied."
         if report.inputs == "data":
             remedy = " Calibrate on more data, or take another format." if QUANTIZATIONS[quantize].calibrated else ""
         found.append(
-            f"The file chooses as the Keras model does on {report.agreement:.1%} of {report.samples} {report.inputs} "
-            f"samples only. Received: quantize={quantize!r}. Look at its accuracy before it is used.{remedy}"
+            f"The file predicts the same class as the Keras model on {report.agreement:.1%} of {report.samples} "
+            f"{report.inputs} samples only. Received: quantize={quantize!r}. Measure its accuracy first.{remedy}"
         )
     float_bytes = 4 * model.count_params()
     if QUANTIZATIONS[quantize].calibrated and report.bytes > float_bytes + GRAPH_BYTES and recurrent_layers(model):
@@ -167,7 +167,7 @@ def _complaints(report: ExportReport, model: keras.Model, quantize: str | None) 
 
 
 def _sized(name: str, shape: tuple[int | None, ...], size: int | Sequence[int]) -> tuple[int, ...]:
-    """Returns a shape with its free sides set; where none is free, `size` must agree with the fixed ones."""
+    """Returns a shape with its free sides set; if none is free, `size` must agree with the fixed ones."""
     free = shape.count(None)
     sides = [size] * free if isinstance(size, int) else list(size)
     if not free and (size in shape if isinstance(size, int) else tuple(sides) == shape[: len(sides)]):
@@ -175,7 +175,7 @@ def _sized(name: str, shape: tuple[int | None, ...], size: int | Sequence[int]) 
     if not free or len(sides) != free or not all(isinstance(side, int) and side > 0 for side in sides):
         raise PruneError(
             f"Expected a size that fits the input {name!r} of shape {shape}. Received: size={size!r}. "
-            "Give one positive number for all free sides, or one for each; leave size out where none is free."
+            "Give one positive number for all free sides, or one for each; leave size out if none is free."
         )
     remaining = iter(sides)
     return tuple(next(remaining) if side is None else side for side in shape)
@@ -193,7 +193,7 @@ def _check_arguments(path: Path, quantize: str | None, data: Any, io: str) -> No
         pairs = [f"'{each.integers}' (with quantize={name!r})" for name, each in QUANTIZATIONS.items() if each.integers]
         raise PruneError(
             f"Expected io to be 'float', {' or '.join(pairs)}. Received: io={io!r}, quantize={quantize!r}. "
-            "Inputs and outputs are integers only where the activations are."
+            "Inputs and outputs are integers only if the activations are."
         )
     if integers and data is None:
         raise PruneError(

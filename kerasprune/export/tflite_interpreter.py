@@ -32,7 +32,7 @@ def open_interpreter(path: Path | str, *, threads: int = 1) -> Interpreter:
             interpreter = Interpreter(model_content=content, num_threads=threads)
             interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        raise PruneError(f"LiteRT cannot run this file. Received: path={str(path)!r}. It says: {error}") from error
+        raise PruneError(f"LiteRT cannot run this file. Received: path={str(path)!r}. It reports: {error}") from error
     return interpreter
 
 
@@ -61,7 +61,7 @@ def single_runner(
 
 
 def _quantized(array: np.ndarray, detail: dict) -> np.ndarray:
-    """Returns floats as the integers that a file takes, `round(x ÷ scale) + zero`; others as they are."""
+    """Returns floats as integers of a file, `round(x ÷ scale) + zero`; others unchanged."""
     scale, zero = detail["quantization"]
     if not scale or array.dtype.kind != "f":
         return array
@@ -70,7 +70,7 @@ def _quantized(array: np.ndarray, detail: dict) -> np.ndarray:
 
 
 def _real(array: np.ndarray, detail: dict) -> np.ndarray:
-    """Returns the integers that a file gives as the numbers they stand for."""
+    """Returns integers of a file as real numbers, `(q − zero) · scale`."""
     scale, zero = detail["quantization"]
     return (array.astype(np.float32) - zero) * scale if scale and array.dtype.kind in "iu" else array
 
@@ -125,5 +125,5 @@ def operators(path: Path | str) -> list[str]:
 def _content(path: Path | str) -> bytes:
     path = Path(path)
     if not path.is_file():
-        raise PruneError(f"Expected a .tflite file. Received: path={str(path)!r}, where there is no file.")
+        raise PruneError(f"Expected a .tflite file. Received: path={str(path)!r}, which is no file.")
     return path.read_bytes()

@@ -1,4 +1,4 @@
-"""Files: whole or absent where they are written, bounded where they are read."""
+"""Files: written whole or not at all, and read within bounds."""
 
 from kerasprune.files.denial import DeniedError as DeniedError
 from kerasprune.files.reading import is_file as is_file

@@ -1,4 +1,4 @@
-"""Arrays that others wrote: an `.npz` or `.npy` file whose members hold what they declare, and no objects."""
+"""Reads untrusted `.npz` and `.npy` files: sizes are checked, objects refused."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from kerasprune.files.denial import denied
 from kerasprune.files.reading import existing
 
 FREE_BYTES = 512 << 20
-"""What an archive may hold unpacked, however small it is."""
+"""Unpacked bytes that an archive of any size may hold."""
 EXPANSION = 64
-"""Times its size on disk that an archive may hold unpacked, where that is more."""
+"""Unpacked bytes over bytes on disk that a larger archive may hold."""
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
@@ -26,7 +26,7 @@ def read_arrays(path: Path | str, what: str = "an .npz file") -> dict[str, np.nd
 
     Args:
         path: The file.
-        what: What it should be, for the message.
+        what: The expected kind of file, for the message.
 
     Raises:
         PruneError: There is no such file, it is damaged, unpacks to far more than it has, or holds objects.
@@ -45,10 +45,10 @@ def read_array(path: Path | str, what: str = "a .npy file") -> np.ndarray:
 
     Args:
         path: The file.
-        what: What it should be, for the message.
+        what: The expected kind of file, for the message.
 
     Raises:
-        PruneError: There is no such file, it is damaged, says a shape that it has no room for, or holds objects.
+        PruneError: There is no such file, it is damaged, declares a shape that it has no room for, or holds objects.
     """
     path = existing(path, what)
     try:
@@ -59,7 +59,7 @@ def read_array(path: Path | str, what: str = "a .npy file") -> np.ndarray:
 
 
 def _damage(error: Exception, path: Path, what: str) -> PruneError:
-    """Returns the message for what a reader has raised: zip, zlib and NumPy raise anything at a damaged part."""
+    """Returns the message for an error of a reader: zip, zlib and NumPy raise anything for damaged files."""
     if isinstance(error, PruneError):
         return error
     if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno is not None:
@@ -69,15 +69,11 @@ def _damage(error: Exception, path: Path, what: str) -> PruneError:
 
 
 def check_size(archive: zipfile.ZipFile, path: Path) -> None:
-    """Checks what an archive declares against its size on disk.
-
-    Raises:
-        PruneError: It would unpack to far more than it has.
-    """
+    """Checks the declared size of an archive against its size on disk."""
     declared, size = sum(info.file_size for info in archive.infolist()), path.stat().st_size
     if declared > max(FREE_BYTES, EXPANSION * size):
         raise PruneError(
-            f"Expected an archive that holds what it says. Received: {short(str(path))}, {size:,} bytes that would "
+            f"Expected an archive of a plausible size. Received: {short(str(path))}, {size:,} bytes that would "
             f"unpack to {declared:,}."
         )
 
@@ -95,6 +91,6 @@ def _array(file: IO[bytes], name: str, size: int) -> np.ndarray:
     if dtype.hasobject:
         raise ValueError(f"{name} holds objects; write texts as x.astype(str)")
     if min(shape, default=0) < 0 or prod(shape) * max(dtype.itemsize, 1) > max(size, 1):
-        raise ValueError(f"{name} says shape {shape}, which it has not room for")
+        raise ValueError(f"{name} declares the shape {shape}, for which it has no room")
     file.seek(0)
     return npy.read_array(file, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""What the system denies, in one sentence: room, leave, a name, memory."""
+"""Errors of the operating system, disk full, permissions, names or memory, as messages of one form."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _REMEDIES = {
 
 
 class DeniedError(PruneError, OSError):
-    """The system denies what was asked for: a `PruneError`, and an `OSError` to whoever looks for one."""
+    """The system denied an operation: a `PruneError` and an `OSError`."""
 
 
 def denied(error: Denial, path: str | PathLike | None = None, expected: str = USABLE) -> DeniedError:
-    """Returns the message for what the system has denied.
+    """Returns the `DeniedError` for an error of the system.
 
     Args:
-        error: What it has raised.
-        path: What was asked for. Defaults to the file that the error names.
-        expected: What it should be. Defaults to `"a path that can be used"`.
+        error: The error.
+        path: The path concerned. Defaults to the file that the error names.
+        expected: The expected kind of path. Defaults to `"a path that can be used"`.
 
     Example:
         >>> print(denied(OSError(28, "No space left on device"), "plan.json"))
@@ -39,17 +39,17 @@ give a path on another disk.
     path = getattr(error, "filename", None) if path is None else path
     received = "" if path is None else f"path={short(str(path))} "
     if isinstance(error, MemoryError):
-        why = str(error) or "more than there is"
-        return DeniedError(f"Expected what fits into memory. Received: {received}({why}). Give a smaller one.")
+        why = str(error) or "too large"
+        return DeniedError(f"Expected data that fit into memory. Received: {received}({why}). Give a smaller one.")
     why, remedy = error.strerror or str(error), _REMEDIES.get(error.errno, "Give another path.")
     if isinstance(error, FileExistsError) and path is not None and Path(path).is_symlink():
-        why = "a link to what is not there"
+        why = "a link to a missing file"
     return DeniedError(f"Expected {expected}. Received: {received}({short(why)[1:-1]}). {remedy}")
 
 
 @contextmanager
 def denials(path: str | PathLike, expected: str = WRITABLE) -> Iterator[None]:
-    """Raises what the system denies within the block as a `DeniedError` that names a path; see `denied`."""
+    """Raises errors of the system within the block as a `DeniedError` that names a path."""
     try:
         yield
     except PruneError:

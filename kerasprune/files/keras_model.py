@@ -23,7 +23,7 @@ _CONFIG, _H5 = "config.json", "model.weights.h5"
 
 
 def load_model(path: Path | str) -> Any:
-    """Loads a `.keras` file in safe mode, once it is seen that it holds what its config asks for.
+    """Loads a `.keras` file in safe mode, after checking that it holds the weights of its config.
 
     Args:
         path: The file.
@@ -77,7 +77,7 @@ def weights_at_most(most: int, path: Path) -> Iterator[None]:
         if made > most:
             raise PruneError(
                 f"Expected a model of the weights that its file holds. Received: {short(str(path))}, whose layer "
-                f"{short(layer.name)} asks for a weight of shape {short(shape)}: {made:,} numbers, where the file has "
+                f"{short(layer.name)} asks for a weight of shape {short(shape)}: {made:,} numbers, but the file has "
                 f"room for {most:,}. Do not use the file, unless you know who made it."
             )
         return add(layer, shape, *args, **kwargs)
@@ -91,7 +91,7 @@ def weights_at_most(most: int, path: Path) -> Iterator[None]:
 
 @contextmanager
 def _none_left_random(path: Path) -> Iterator[None]:
-    """Raises where Keras only warns: weights that the file lacks would stay random."""
+    """Raises if Keras only warns of weights that the file lacks, which would be random."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -110,7 +110,7 @@ def _size(shape: Any) -> int:
 
 
 def _cause(error: BaseException | None) -> PruneError | None:
-    """Returns our own error behind one of Keras, which wraps what is raised while it builds."""
+    """Returns the `PruneError` behind one of Keras, which wraps errors of building."""
     while error is not None and not isinstance(error, PruneError):
         error = error.__cause__ or error.__context__
     return error
@@ -157,7 +157,7 @@ def _numbers(file: Any, size: int, path: Path) -> int:
         store.visititems(look)
     if found["bytes"] > size:
         raise PruneError(
-            f"Expected weights that the file has room for. Received: {short(str(path))}, whose arrays say "
+            f"Expected weights that the file has room for. Received: {short(str(path))}, whose arrays declare "
             f"{found['bytes']:,} bytes in {size:,}."
         )
     return found["numbers"]

@@ -1,4 +1,4 @@
-"""Files that others wrote: their size, their depth and their words are bounded before anything is made of them."""
+"""Reads untrusted files: their size and depth are bounded."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def is_folder(path: Path | str) -> bool:
 
 
 def existing(path: Path | str, what: str) -> Path:
-    """Returns the path of a file; raises `PruneError` where there is none.
+    """Returns the path of a file; raises `PruneError` if it is missing.
 
     Args:
         path: The file.
-        what: What it should be, for the message, e.g. `"a plan file"`.
+        what: The expected kind of file, for the message, e.g. `"a plan file"`.
     """
     path = path_of(path)
     if not is_file(path):
@@ -74,7 +74,7 @@ def read_text(path: Path | str, what: str = "a file", most: int = MOST_BYTES) ->
 
     Args:
         path: The file.
-        what: What it should be, for the message, e.g. `"a plan file"`.
+        what: The expected kind of file, for the message, e.g. `"a plan file"`.
         most: Bytes that it may have. Defaults to 32 MiB.
 
     Raises:
@@ -89,7 +89,7 @@ def read_text(path: Path | str, what: str = "a file", most: int = MOST_BYTES) ->
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PruneError(
-            f"Expected {what} in UTF-8. Received: {short(str(path))}, where byte {error.start} is none. "
+            f"Expected {what} in UTF-8. Received: {short(str(path))}, in which byte {error.start} is none. "
             "Save it as UTF-8."
         ) from error
 
@@ -100,15 +100,15 @@ def read_json(path: Path | str, what: str = "a JSON file") -> Any:
 
 
 def parse_json(text: str, source: str, what: str = "JSON") -> Any:
-    """Returns the data of a JSON text that is not too deep and says everything once.
+    """Returns the data of a JSON text of bounded depth in which every key is unique.
 
     Args:
         text: The text.
-        source: Where it is from, for the message.
-        what: What it should be. Defaults to `"JSON"`.
+        source: Its origin, for the message.
+        what: The expected kind of text. Defaults to `"JSON"`.
 
     Raises:
-        PruneError: It is damaged or too deep, or a key stands twice.
+        PruneError: It is damaged or too deep, or a key appears twice.
     """
     try:
         _check_depth(text)
@@ -118,7 +118,7 @@ def parse_json(text: str, source: str, what: str = "JSON") -> Any:
 
 
 def read_rows(path: Path | str) -> list[dict[str, str]]:
-    """Returns the rows of a CSV file with a head, as text; none where there is no file."""
+    """Returns the rows of a CSV file with a head, as text; none if the file is missing."""
     if not Path(path).exists():
         return []
     try:
@@ -148,7 +148,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(data) < len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise ValueError(f"the key {short(twice)} stands twice")
+        raise ValueError(f"the key {short(twice)} appears twice")
     return data
 
 

@@ -1,4 +1,4 @@
-"""Temporary files that a killed save has left: named so that they are known again, and removed by the next save."""
+"""Temporary files of saves: recognised by name, and removed by the next save if their process is dead."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAME = re.compile(r"^\..*\.kerasprune-([0-9a-f]{6})-([0-9]{1,10})(\.[^.]*)?$", 
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 _STARTED = time.time()
 _OLD = 24 * 3600  # seconds after which no save is still under way, whatever machine it ran on
-_STEM = 100  # characters of the name that are kept, so that the whole stays a legal name
+_STEM = 100  # characters of the name that are kept, so that the whole is a legal name
 
 
 def temporary_name(path: Path) -> Path:
@@ -25,7 +25,7 @@ def temporary_name(path: Path) -> Path:
 def remove_strays(folder: Path) -> list[Path]:
     """Removes the temporary files in a folder, not below it, whose process is dead; nothing else.
 
-    Those of another machine, whose processes cannot be asked for, are removed once they are a day old.
+    Those of another machine, whose processes cannot be seen, are removed once they are a day old.
 
     Args:
         folder: The folder; it may be missing.
@@ -80,7 +80,7 @@ def is_stray(path: Path) -> bool:
 
 
 def _alive(number: int) -> bool:
-    """Returns whether a process of this number runs; where that cannot be known, it does."""
+    """Returns whether a process of this number runs; `True` if that cannot be known."""
     if os.name != "posix":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: each is written beside its place and then moved there in one step."""
+"""Writes files whole or not at all: beside their place first, then moved in one step."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ STANDARD_ERROR = 2  # its descriptor
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, which takes its place where the block ends without an error.
+    """Yields a temporary path beside `path`, which takes its place if the block ends without an error.
 
     Args:
         path: The file or folder to write. A file there is replaced; a folder must not be there.
 
     Yields:
-        The temporary path, with the same suffix. It is removed where the block raises; those that killed processes
-        have left in the folder are removed before.
+        The temporary path, with the same suffix. It is removed if the block raises; those of killed processes are
+        removed from the folder before.
 
     Raises:
-        PruneError: There can be no such file; or the system denies the block what it asks for, room say.
+        PruneError: There can be no such file; or the system denies an operation of the block, as on a full disk.
 
     Example:
         >>> import tempfile
@@ -59,7 +59,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
             or error.filename is not None
             and not str(error.filename).startswith(str(temporary))
         ):
-            raise  # said already, or of another file
+            raise  # has its message already, or is about another file
         raise denied(error, path, WRITABLE) from error
     finally:
         if temporary.is_symlink() or temporary.exists():
@@ -67,7 +67,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 
 def make_folder(path: Path | str) -> Path:
-    """Makes a folder, if it is not there, and removes what killed saves have left in it; returns its path.
+    """Makes a folder, if it is missing, removes temporary files of killed saves from it, and returns its path.
 
     Raises:
         PruneError: There can be no such folder.
@@ -83,11 +83,7 @@ def make_folder(path: Path | str) -> Path:
 
 @contextmanager
 def standard_error_in(file: IO[Any]) -> Iterator[None]:
-    """Leads the descriptor of standard error, to which C++ writes past `sys.stderr`, to a file for a while.
-
-    Args:
-        file: An open file.
-    """
+    """Redirects the descriptor of standard error, to which C++ writes past `sys.stderr`, to an open file."""
     try:
         saved = os.dup(STANDARD_ERROR)
     except OSError:  # the process has none: nothing can be written to it
@@ -124,11 +120,11 @@ def write_rows(path: Path | str, rows: Sequence[Mapping[str, Any]], first: Seque
 
 
 class NoLockError(PruneError):
-    """A disk that takes no locks, as some that are mounted over a network."""
+    """A disk without file locks, such as some network disks."""
 
 
 def is_lock(path: Path) -> bool:
-    """Returns whether a path is a lock, or what lies beside one; those of killed processes hold nobody up."""
+    """Returns whether a path is a lock or its companion; locks of killed processes block nobody."""
     return _LOCK.fullmatch(path.name) is not None
 
 
@@ -142,12 +138,12 @@ def _inode(file: Path) -> int | None:
 
 @contextmanager
 def claimed(path: Path, lock: Path | None = None) -> Iterator[None]:
-    """Keeps other processes from doing the same work at the same time, by a lock on a file.
+    """Claims a store for this process by a lock on a file.
 
-    The host and the process of the owner stand beside it, for the message that others are given.
+    Host and process of the owner are written beside it, for the message to other processes.
 
     Args:
-        path: The store, a file or a folder, which need not be there yet.
+        path: The store, a file or a folder, which may be missing.
         lock: The file that is locked, `.….lock`. Defaults to one beside the store.
 
     Raises:
@@ -181,10 +177,10 @@ def claimed(path: Path, lock: Path | None = None) -> Iterator[None]:
         ) from error
     with closing(held):
         try:
-            with suppress(OSError):  # which only the message would miss
+            with suppress(OSError):  # only the message would lack it
                 owner.write_text(f", {os.getpid()} on {platform.node()}", encoding="utf-8")
             yield
         finally:
-            with suppress(OSError):  # Windows keeps what is open
+            with suppress(OSError):  # Windows does not remove open files
                 owner.unlink(missing_ok=True)
                 file.unlink(missing_ok=True)

@@ -2,11 +2,4 @@
 
 from kerasprune.registry import lazy
 
-__getattr__, __dir__, __all__ = lazy(
-    {
-        "Latency": "kerasprune.latency.measure:Latency",
-        "LatencyComparison": "kerasprune.latency.measure:LatencyComparison",
-        "compare_latency": "kerasprune.latency.measure:compare_latency",
-        "latency": "kerasprune.latency.measure:latency",
-    }
-)
+__getattr__, __dir__, __all__ = lazy(__name__)

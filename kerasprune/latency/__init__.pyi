@@ -1,4 +1,4 @@
-# Written by tests/test_names.py from the table in __init__.py.
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.latency.measure import Latency as Latency
 from kerasprune.latency.measure import LatencyComparison as LatencyComparison
 from kerasprune.latency.measure import compare_latency as compare_latency

@@ -106,7 +106,7 @@ def compare_latency(
     runs: int = 50,
     warmup: int = 10,
 ) -> LatencyComparison:
-    """Times several variants in turn, A B A B …, so that whatever slows the machine slows all of them alike.
+    """Times several variants in turn, A B A B …, so that other load of the machine slows all of them alike.
 
     The ratio of a variant is the median of its ratios within one round: noise that lasts longer than a round
     cancels out of it, though not out of the latencies.
@@ -122,11 +122,11 @@ def compare_latency(
         The latencies and the ratios to the first.
 
     Raises:
-        PruneError: As in `latency`, or there is nothing to compare.
+        PruneError: As in `latency`, or `models` is empty.
     """
     faults = [] if models else ["Expected at least one model. Received: models=[]."]
     faults += whole_number_faults(1, threads=threads, runs=runs) + whole_number_faults(0, warmup=warmup)
-    raise_faults("Latency cannot be measured like this:", faults)
+    raise_faults("Invalid arguments for compare_latency:", faults)
     interpreters = [_opened(model, resolution, threads) for model in models]
     times = np.array([[time_invocation(each) for each in interpreters] for _ in range(warmup + runs)])[warmup:]
     low, median, high = np.percentile(times, [5, 50, 95], axis=0).tolist()

@@ -4,6 +4,6 @@ Every factory takes `classes`, `input_shape` (sides may be `None` if the archite
 names every layer itself, so that the groups of a saved plan keep their names.
 """
 
-from kerasprune.registry import family, lazy, models
+from kerasprune.registry import lazy
 
-__getattr__, __dir__, __all__ = lazy(family(models, "models", {}))
+__getattr__, __dir__, __all__ = lazy(__name__)

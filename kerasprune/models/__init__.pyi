@@ -1,4 +1,4 @@
-# Written by tests/test_names.py from the table in __init__.py.
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.models.cifar_densenet import densenet_cifar as densenet_cifar
 from kerasprune.models.cifar_resnet import resnet_cifar as resnet_cifar
 from kerasprune.models.cifar_vgg import vgg_cifar as vgg_cifar

@@ -1,1 +1,1 @@
-"""Many trainings, each once: workers, what is finished on disk, the claim on a folder."""
+"""Evaluates many trainings, each once, in several processes, and stores finished ones on disk."""

@@ -30,16 +30,16 @@ class Evaluation:
     """A candidate that was evaluated.
 
     Args:
-        key: What it is known by.
+        key: Its hash.
         function: The address of the function.
         arguments: Its arguments.
         version: The version of the function.
-        result: What it returned.
-        error: Why there is no result, or `None`.
-        log: The end of what it wrote, and its traceback.
-        attempts: How often it was tried.
-        seconds: How long the last time took.
-        ended: When that was, UTC.
+        result: The returned value.
+        error: The error in place of a result, or `None`.
+        log: The end of its output, and its traceback.
+        attempts: Number of attempts.
+        seconds: Duration of the last one.
+        ended: Its end, UTC.
     """
 
     key: str
@@ -55,7 +55,7 @@ class Evaluation:
 
 
 def key_of(data: Any) -> str:
-    """Returns what plain data are known by: a hash, whatever the order of their keys; raises `ValueError` for NaN."""
+    """Returns a hash of plain data, independent of the order of keys; raises `ValueError` for NaN."""
     return hashlib.sha256(json.dumps(data, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
@@ -66,7 +66,7 @@ class CandidateStore:
         path: The file. It is made at the first write.
 
     Raises:
-        PruneError: There is another kind of file.
+        PruneError: The path is another kind of file.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -112,7 +112,7 @@ class CandidateStore:
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        """Yields the file, made where it is not there; what is written is kept if the block ends without an error."""
+        """Yields the database, made if it is missing; writes are kept if the block ends without an error."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self.path, timeout=_PATIENCE)) as database, database:

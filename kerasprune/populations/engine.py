@@ -1,4 +1,4 @@
-"""What runs candidates: the interface between a population and its workers, and the engine of one process."""
+"""The interface between a population and its workers, and the engine of one process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Job:
     """One candidate to evaluate.
 
     Args:
-        key: What it is known by in the store.
+        key: Its key in the store.
         arguments: Keyword arguments, plain data.
     """
 
@@ -33,14 +33,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What has become of a job.
+    """The outcome of a job.
 
     Args:
         key: The key of the job.
-        seconds: How long it took.
-        result: What the function returned, plain data. Defaults to `None`.
-        error: Why there is no result, a sentence. Defaults to `None`: there is one.
-        log: The end of what was written to the terminal, and the traceback. Defaults to none.
+        seconds: Its duration.
+        result: The returned value, plain data. Defaults to `None`.
+        error: The error in place of a result, a sentence. Defaults to `None`.
+        log: The end of the output, and the traceback. Defaults to none.
     """
 
     key: str
@@ -52,7 +52,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Settings:
-    """How an engine works.
+    """Settings of an engine.
 
     Args:
         workers: Processes at a time.
@@ -74,7 +74,7 @@ class Engine(Protocol):
 
     @property
     def free(self) -> int:
-        """How many jobs can be started now."""
+        """Number of jobs that can be started now."""
 
     def start(self, job: Job) -> None:
         """Begins a job, and does not wait for it."""
@@ -83,7 +83,7 @@ class Engine(Protocol):
         """Waits until a job has ended; returns the outcomes of all that have."""
 
     def close(self) -> None:
-        """Ends what still runs, also in the middle of a job."""
+        """Ends all running jobs."""
 
 
 def address_of(function: str | Candidate) -> str:
@@ -93,7 +93,7 @@ def address_of(function: str | Candidate) -> str:
         function: A function, or its address.
 
     Raises:
-        PruneError: It is neither, or a function that no address leads to.
+        PruneError: It is neither, or a function without an address.
 
     Example:
         >>> import json
@@ -125,7 +125,7 @@ def _module(name: str) -> str:
 
 
 def evaluated(function: str | Candidate, job: Job) -> Outcome:
-    """Calls the function of a job here; what it raises becomes the error of the outcome."""
+    """Calls the function of a job in this process; an exception becomes the error of the outcome."""
     began = time.perf_counter()
     try:
         call = imported(function) if isinstance(function, str) else function
@@ -136,12 +136,12 @@ def evaluated(function: str | Candidate, job: Job) -> Outcome:
 
 
 def plain(value: Any, other: Callable[[Any], Any] | None = None) -> Any:
-    """Returns a value as JSON holds it: numbers and arrays of NumPy, and tensors, become numbers and lists.
+    """Returns a value as plain JSON data: numbers and arrays of NumPy become numbers and lists.
 
     Args:
         value: The value.
-        other: Returns what stands for a value of another kind, and for NaN and infinity. Defaults to `None`: other
-            kinds are refused, and NaN and infinity stay.
+        other: Returns a substitute for values of other kinds, NaN and infinity. Defaults to `None`: other kinds are
+            refused, NaN and infinity kept.
 
     Raises:
         PruneError: It is of another kind.
@@ -162,7 +162,7 @@ def plain(value: Any, other: Callable[[Any], Any] | None = None) -> Any:
         return other(value)
     raise PruneError(
         "Expected numbers, texts, lists and dicts of them from and for a candidate. "
-        f"Received: {type(value).__name__}. Save what is larger to a file, and return its path."
+        f"Received: {type(value).__name__}. Save larger results to a file, and return its path."
     )
 
 
@@ -171,7 +171,7 @@ class SerialRunner:
 
     Args:
         function: The function, or its address.
-        settings: Not used: there is one worker, and nobody who could give a candidate up.
+        settings: Not used: there is one worker, and no timeout.
     """
 
     def __init__(self, function: str | Candidate, settings: Settings) -> None:
@@ -181,7 +181,7 @@ class SerialRunner:
 
     @property
     def free(self) -> int:
-        """How many jobs can be started now."""
+        """Number of jobs that can be started now."""
         return int(self._job is None)
 
     def start(self, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""Candidates in processes of this machine, each begun afresh: one that crashes or hangs takes no other with it."""
+"""Evaluates candidates in new processes of this machine: a crash or hang does not affect the others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kerasprune.errors import PruneError
 from kerasprune.populations.engine import Candidate, Job, Outcome, Settings
 from kerasprune.populations.worker_process import TAIL, Crew, Worker, begin, environment, found, place_of, recorded
 
-PREFIX = "candidates-"  # what the processes are called
+PREFIX = "candidates-"  # of the names of processes
 _PATIENCE = 5  # seconds that a process has to end by itself
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would share TensorFlow's threads and locks, and hang
 
@@ -32,7 +32,7 @@ class LocalRunner(Crew):
 
     Args:
         function: A function at the top level of a module, or its address.
-        settings: Number of processes, threads of each, and when to give up.
+        settings: Number of processes, threads of each, and timeout.
 
     Raises:
         PruneError: This process is itself one that evaluates candidates.
@@ -51,7 +51,7 @@ class LocalRunner(Crew):
         self._begun = 0
 
     def start(self, job: Job) -> None:
-        """Hands a job to a process that waits for one, or to a new one."""
+        """Hands a job to an idle process, or to a new one."""
         self._workers = [one for one in self._workers if one.job is not None or one.process.is_alive()]
         super().start(job)
 
@@ -107,7 +107,7 @@ class LocalRunner(Crew):
         return outcome
 
     def _dismiss(self, worker: _LocalWorker) -> None:
-        """Takes a process's job from it, and lets it go if it has done its share, or has ended."""
+        """Takes the job from a process, and ends the process after its last job."""
         worker.job = None
         worker.left -= 1
         if worker.left > 0 and worker.process.is_alive():
@@ -120,7 +120,7 @@ class LocalRunner(Crew):
 
 @dataclass(eq=False)
 class _LocalWorker(Worker):
-    """A process, and what it is doing."""
+    """A process and its job."""
 
     process: Any
     pipe: pipes.Connection
@@ -131,37 +131,37 @@ class _LocalWorker(Worker):
         self.send(job)
 
     def send(self, message: Job | None) -> None:
-        with contextlib.suppress(OSError):  # its process has ended, which is heard of
+        with contextlib.suppress(OSError):  # its process has ended, which `_heard` reports
             self.pipe.send(message)
 
     def written(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")[-TAIL:] if self.log.exists() else ""
 
     def ended(self) -> Outcome:
-        """Returns what has become of the job of a process that has ended."""
+        """Returns the outcome of the job of a process that has ended."""
         self.process.join(_PATIENCE)
         code = self.process.exitcode
         how = f"ended with exit code {code}" if code is None or code >= 0 else f"was killed by {_signal(-code)}"
         if not self.ready:
             raise PruneError(
-                f"Expected a process that imports the function. Received: one that {how} before. What it wrote stands "
-                "above; run the function by itself, or with engine='serial'.\n" + self.written()
+                f"Expected a process that imports the function. Received: one that {how} before. Its output "
+                "follows; run the function by itself, or with engine='serial'.\n" + self.written()
             )
         return self.failed(f"The process {how}.", self.written())
 
 
 def _signal(number: int) -> str:
     name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-    return f"{name}, as the system does where memory runs out" if name == "SIGKILL" else name
+    return f"{name}, as the system does if memory runs out" if name == "SIGKILL" else name
 
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Begins processes that do not hear Ctrl-C, which goes to all of the terminal: who began them ends them."""
+    """Starts processes that ignore Ctrl-C: the terminal sends it to all, but the parent ends them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    resource_tracker.ensure_running()  # which would hear it again
+    resource_tracker.ensure_running()  # which would unblock it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -173,7 +173,7 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 def _work(pipe: pipes.Connection, place: str, log: str, variables: dict[str, str]) -> None:
-    """Evaluates jobs until there are no more."""
+    """Evaluates jobs until `None` arrives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     file = os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND)

@@ -1,4 +1,4 @@
-"""How far a population is: a bar on a terminal, a line for each candidate elsewhere."""
+"""Progress of a population: a bar on a terminal, a line for each candidate elsewhere."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from kerasprune.reports.numbers import duration
 
 
 class Meter:
-    """Shows what is done, what has failed, and how long the rest will take, on standard error.
-
-    The rest is taken to go as fast as what was done since the start: `left · elapsed / done`.
+    """Shows the finished and failed candidates and the remaining time, `left · elapsed / done`, on standard error.
 
     Args:
         total: Number of candidates.
@@ -31,7 +29,7 @@ class Meter:
             self._say(f"{earlier} of {total} candidates were evaluated before")
 
     def advance(self, failed: bool, error: str | None) -> None:
-        """Counts a candidate that is finished with."""
+        """Counts a finished candidate."""
         self.done += 1
         self.failed += failed
         if self._bar is not None:
@@ -64,7 +62,7 @@ class Meter:
 
 
 def _bar(total: int, earlier: int) -> Any:
-    """Returns a bar of rich, or `None` where that is not installed."""
+    """Returns a bar of rich, or `None` if that is not installed."""
     try:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

@@ -1,4 +1,4 @@
-"""Many candidates of one question, evaluated in several processes, each once, whatever is killed on the way."""
+"""Evaluates many candidates in several processes, each once, even if processes are killed."""
 
 from __future__ import annotations
 
@@ -13,23 +13,32 @@ from kerasprune.errors import formerly, is_number, kind_faults, raise_faults, wa
 from kerasprune.files import write_rows
 from kerasprune.files.writing import claimed
 from kerasprune.populations.candidate_store import CandidateStore, Evaluation, key_of
-from kerasprune.populations.engine import Candidate, Engine, Job, Settings, address_of, plain
+from kerasprune.populations.engine import Candidate, Engine, Job, SerialRunner, Settings, address_of, plain
 from kerasprune.populations.meter import Meter
-from kerasprune.registry import engines
+from kerasprune.registry import Registry
+
+engines = Registry(
+    "engine",
+    {
+        "local": "kerasprune.populations.local_runner:LocalRunner",
+        "ray": "kerasprune.populations.ray_runner:RayRunner",
+        "serial": SerialRunner,
+    },
+)
 
 OF_THE_STORE = ("state", "error", "attempts", "seconds")
 
 
 class Population:
-    """Evaluates candidates, each once, and keeps what came out in one file.
+    """Evaluates candidates, each once, and stores the results in one file.
 
     A candidate is a function with arguments. It is known by the hash of the function's address, the arguments and a
-    version of yours, `sha256(module:name, arguments, version)`: what the store has is not evaluated again, so a run
-    that was interrupted, killed or extended goes on where it was. A candidate that raises, crashes or is killed is
-    kept with its error, and the others go on.
+    version of yours, `sha256(module:name, arguments, version)`: candidates in the store are not evaluated again, so an
+    interrupted, killed or extended run resumes where it was. A candidate that raises, crashes or is killed is stored
+    with its error, and the others continue.
 
     Args:
-        path: The SQLite file that holds them. It is made if it is not there.
+        path: The SQLite file that holds them. It is made if it is missing.
         engine: `"local"`: processes of this machine, each begun afresh; `"serial"`: one candidate after another in this
             process, for tests and debuggers; `"ray"`: workers of a Ray cluster, `kerasprune.populations.ray_runner`; or
             a class with the methods of `kerasprune.populations.engine.Engine`. Defaults to `"local"`.
@@ -42,7 +51,7 @@ class Population:
         verbose: 0: silent; 1: a bar on a terminal, a line for each candidate elsewhere. Defaults to 1.
 
     Raises:
-        PruneError: An argument is out of range, or there is another kind of file.
+        PruneError: An argument is out of range, or the path is another kind of file.
 
     Example:
         >>> import tempfile
@@ -71,7 +80,7 @@ class Population:
             faults.append(f"Expected timeout to be a number of seconds > 0. Received: timeout={timeout!r}.")
         if not isinstance(engine, str | type):
             faults.append(f"Expected engine to be {' or '.join(engines.names())}, or a class. Received: {engine!r}.")
-        raise_faults("The population cannot be made:", faults)
+        raise_faults("Invalid arguments for Population:", faults)
         self._engine = engines.member(engine) if isinstance(engine, str) else engine
         self._settings = Settings(workers, threads, timeout, per_process)
         self._store = CandidateStore(path)
@@ -89,7 +98,7 @@ class Population:
 
         Args:
             function: A function at the top level of a module, or its address `"package.module:function"`. It returns
-                numbers, texts, lists and dicts of them; what a dict holds becomes columns of the table.
+                numbers, texts, lists and dicts of them; the items of a dict become columns of the table.
             candidates: The keyword arguments of each candidate, of the same kinds.
             version: Change it when the function has changed: other versions are other candidates. Defaults to `""`.
             retries: How often a candidate that failed is tried again, earlier runs included. Defaults to 0.
@@ -105,7 +114,7 @@ class Population:
         address = address_of(function)
         jobs = _jobs(function, address, candidates, version)
         faults = whole_number_faults(0, retries=retries) + kind_faults(str, "Any text will do.", version=version)
-        raise_faults("The population cannot be run:", faults)
+        raise_faults("Invalid arguments for Population.run:", faults)
         engine = self._engine(function, self._settings)
         try:
             with claimed(self._store.path):
@@ -122,7 +131,7 @@ class Population:
         return [_row(found[job.key]) for job in jobs]
 
     def _evaluate(self, engine: Engine, address: str, version: str, jobs: dict[str, Job], retries: int) -> None:
-        """Has the jobs done that the store lacks, and those that failed and may be tried again."""
+        """Evaluates the jobs that the store lacks, and failed ones that may be tried again."""
         known = self._store.read(jobs)
         attempts = {key: known[key].attempts if key in known else 0 for key in jobs}
         done = {key for key, one in known.items() if not one.error or one.attempts > retries}
@@ -166,7 +175,7 @@ class Population:
         return write_rows(path, rows)
 
     def failures(self) -> list[Evaluation]:
-        """Returns the candidates that failed; `.log` of each has its traceback and the end of what it wrote."""
+        """Returns the candidates that failed; `.log` of each has its traceback and the end of its output."""
         return [one for one in self._store.read().values() if one.error]
 
     def forget_failures(self) -> int:
@@ -188,12 +197,12 @@ def _jobs(function: str | Candidate, address: str, candidates: Iterable[Mapping[
             except ValueError as error:  # a PruneError, too
                 wrong = [f"{error} Received: {candidate!r}."]
         faults += [f"candidate {number}: {fault}" for fault in wrong]
-    raise_faults("The candidates cannot be evaluated:", faults)
+    raise_faults("Invalid arguments for Population.run:", faults)
     return jobs
 
 
 def _argument_faults(function: str | Candidate, candidate: Mapping[str, Any]) -> list[str]:
-    """Returns what a function would say of the arguments; one given by its address is asked by its process only."""
+    """Returns the faults of arguments by the signature of a function; those of an address are not checked."""
     if isinstance(function, str):
         return []
     try:

@@ -1,4 +1,4 @@
-"""Candidates on a cluster of Ray: the candidate of a worker that is lost is given to another."""
+"""Evaluates candidates on a Ray cluster; the candidate of a lost worker is given to another."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from kerasprune.errors import PruneError, extras, warn
 from kerasprune.populations.engine import Candidate, Job, Outcome, Settings
 from kerasprune.populations.worker_process import Crew, Worker, begin, environment, found, place_of, recorded
 
-WORKERS_LOST = 3  # in one candidate, after which it has failed: it may be what ends them
+WORKERS_LOST = 3  # by one candidate, which then has failed: it may be the cause
 
 
 class RayRunner(Crew):
     """An engine of actors on a Ray cluster: the one that the script has joined, or one of this machine's cores.
 
-    Where a worker is lost (killed, out of memory, its machine gone) another one evaluates its candidate, and that
-    counts as one attempt; what a candidate raises is kept as its error. A script joins a cluster with
+    If a worker is lost (killed, out of memory, its machine gone), another one evaluates its candidate, which counts as
+    one attempt; an exception of a candidate is kept as its error. A script joins a cluster with
     `ray.init(address=…)` before, or by the variable `RAY_ADDRESS`. Every other machine needs kerasprune, and the module
     of the function: `ray.init(runtime_env={"working_dir": "."})` sends the files of this folder. A function of the
     script itself is sent along.
@@ -31,7 +31,7 @@ class RayRunner(Crew):
     Args:
         function: A function at the top level of a module or of the script, or its address.
         settings: Workers at a time, the cores that each reserves (those of the cluster, shared out), and when to give
-            up: what waits for cores is not given up.
+            up: waiting for cores does not count.
 
     Raises:
         PruneError: Ray is not installed.
@@ -39,7 +39,7 @@ class RayRunner(Crew):
 
     @extras("engine='ray'")
     def __init__(self, function: str | Candidate, settings: Settings) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told that Ray is used
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
         import ray
 
         super().__init__(settings)
@@ -76,7 +76,7 @@ class RayRunner(Crew):
         return [worker for worker in busy if worker.awaited in ready]
 
     def _heard(self, worker: _RayWorker) -> Outcome | None:
-        """Returns the outcome of a worker's job where there is one; or the job begins, here or elsewhere."""
+        """Returns the outcome of a worker's job; `None` if the job only begins, here or elsewhere."""
         try:
             message = self._ray.get(worker.awaited)
         except self._ray.exceptions.RayError as error:
@@ -96,7 +96,7 @@ class RayRunner(Crew):
         return worker.failed(error)
 
     def _replaced(self, worker: _RayWorker, error: Exception) -> Outcome | None:
-        """Has another worker begin the job of one that is lost; returns its outcome where too many were lost."""
+        """Has another worker begin the job of one that is lost; returns its outcome if too many were lost."""
         self._dismiss(worker)
         self._lost[worker.job.key] += 1
         if self._lost[worker.job.key] < WORKERS_LOST:
@@ -113,10 +113,10 @@ class RayRunner(Crew):
 
 @dataclass(eq=False)
 class _RayWorker(Worker):
-    """An actor, and what it is doing."""
+    """An actor and its job."""
 
     actor: Any
-    awaited: Any  # what it answers next: that it is ready, or an outcome
+    awaited: Any  # its next answer: ready, or an outcome
 
     def take(self, job: Job) -> None:
         self.job, self.began = job, time.monotonic()
@@ -129,7 +129,7 @@ class _RayWorker(Worker):
 
 
 def _carried(ray: Any, function: str | Candidate) -> str | bytes:
-    """Returns the address of a function; one of the script, which no other process imports, as it is."""
+    """Returns the address of a function; a function of the script, which no other process imports, is pickled."""
     of_the_script = not isinstance(function, str) and function.__module__ == "__main__"
     return ray.cloudpickle.dumps(function) if of_the_script else place_of(function)
 
@@ -162,8 +162,8 @@ class _Evaluator:
         self._carried, self._variables, self._places = carried, variables, places
 
     def ready(self) -> str | None:
-        """Gets the function; returns what is wrong with it."""
-        # What the script finds, workers on its machine find too.
+        """Loads the function; returns an error message or `None`."""
+        # Workers on the machine of the script find its modules too.
         sys.path += [place for place in self._places if place not in sys.path and os.path.exists(place)]
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the process writes
         begin(self._log.fileno(), self._variables)
@@ -179,5 +179,5 @@ class _Evaluator:
         return None
 
     def evaluate(self, job: Job) -> Outcome:
-        """Returns the outcome of a job; where it has failed, with the end of what was written."""
+        """Returns the outcome of a job; a failed one with the end of the output."""
         return recorded(self._function, job, self._log.fileno())

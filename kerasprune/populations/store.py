@@ -1,4 +1,4 @@
-"""Finished work on disk: what it depends on, who may do it, and its parts. What was killed goes on from there."""
+"""Finished parts of a workflow on disk, with the settings they depend on; an interrupted workflow resumes from them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ FORMERLY = {"to": "keep"}
 
 
 def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    """Checks that work goes on with the settings that it was begun with, which are written down at its beginning.
+    """Checks that work is resumed with its first settings, which are written at the beginning.
 
     Args:
         path: The JSON file that holds them.
-        settings: What the work depends on, plain data.
+        settings: All that the work depends on, plain data.
 
     Raises:
-        PruneError: It was begun with others.
+        PruneError: The settings differ.
     """
     if not path.exists():
         write_json(path, dict(settings))
@@ -44,7 +44,7 @@ def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _same(begun: Any, now: Any) -> bool:
-    """Returns whether a setting is the one it was begun with; numbers in lists, as of an optimum, but for rounding."""
+    """Returns whether two values of a setting are equal; numbers in lists, such as an optimum, up to rounding."""
     lists = isinstance(begun, list) and isinstance(now, list) and len(begun) == len(now)
     if lists and all(map(is_number, [*begun, *now])):
         return np.allclose(begun, now, rtol=0, atol=1e-9)
@@ -62,7 +62,7 @@ def digest(arrays: Iterable[Any]) -> str:
 
 
 def checksum(model: keras.Model) -> float:
-    """Returns a number that another set of weights would hardly have: the one that folders of points hold."""
+    """Returns a number that identifies the weights of a model, as stored in folders of points."""
     arrays = (keras.ops.convert_to_numpy(weight).astype("float64") for weight in functional(model).weights)
     return float(sum(number * np.abs(array).sum() for number, array in enumerate(arrays, 1)))
 
@@ -74,7 +74,7 @@ def described(criterion: Any) -> dict[str, Any]:
 
 
 def _named(value: Any) -> str:
-    """Returns a text, the same in every process, for a value that JSON does not hold."""
+    """Returns a text for a value without a form in JSON, the same in every process."""
     return repr(value) if isinstance(value, float) else getattr(value, "__qualname__", type(value).__name__)
 
 
@@ -85,12 +85,12 @@ class Store:
     """The finished parts of a workflow: each a folder of its own, whole or absent.
 
     Args:
-        folder: The folder that holds them, or `None`: nothing is kept.
-        name: What they are called.
-        settings: What they depend on, plain data; the folder must have been begun with the same.
+        folder: The folder that holds them, or `None`: nothing is stored.
+        name: Their name.
+        settings: All that they depend on, plain data; the same as when the folder was begun.
 
     Raises:
-        PruneError: It was begun with others.
+        PruneError: The settings differ.
     """
 
     def __init__(self, folder: str | Path | None, name: str, settings: Mapping[str, Any]) -> None:
@@ -101,7 +101,7 @@ class Store:
     def kept(
         self, part: str, make: Callable[[], Part], save: Callable[[Path, Part], None], load: Callable[[Path], Part]
     ) -> Part:
-        """Returns a finished part, or makes it and keeps it, in one step.
+        """Returns a finished part, or makes and stores it in one step.
 
         Args:
             part: The name of its folder.
@@ -117,7 +117,7 @@ class Store:
         folder = self._folder / part
         if not folder.exists():
             with claimed(self._folder / self.name):
-                if not folder.exists():  # nobody was quicker
+                if not folder.exists():  # no other process was quicker
                     made = make()
                     with replacing(folder) as temporary:
                         temporary.mkdir()
@@ -127,11 +127,11 @@ class Store:
 
 
 class TrainAndJudge(Protocol):
-    """What trains a model: `fit(model, resolution=…, epochs=…, seed=…) -> accuracy`.
+    """A function that trains a model: `fit(model, resolution=…, epochs=…, seed=…) -> accuracy`.
 
     It compiles and trains the model in place on inputs of that side and returns its accuracy on data apart, a
-    fraction. With `epochs=0` it only takes the accuracy.
+    fraction. With `epochs=0` it only returns the accuracy.
     """
 
     def __call__(self, model: keras.Model, *, resolution: int, epochs: int, seed: int) -> float:
-        """Trains, and returns the accuracy."""
+        """Trains the model and returns its accuracy."""

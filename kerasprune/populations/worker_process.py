@@ -1,4 +1,4 @@
-"""What the engines of processes share: workers and their time, and what a process does that evaluates candidates."""
+"""The common part of the engines of processes: workers with their deadlines, and the code of a worker process."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any
 from kerasprune.errors import PruneError
 from kerasprune.populations.engine import Candidate, Job, Outcome, Settings, evaluated
 
-TAIL = 4000  # characters of what a candidate wrote
+TAIL = 4000  # characters of the output of a candidate
 
 
 @dataclass(eq=False)
 class Worker:
-    """What a worker is doing.
+    """A worker and its job.
 
     Args:
         timeout: Seconds after which its job is given up; `None`: never.
@@ -34,11 +34,11 @@ class Worker:
 
     @property
     def deadline(self) -> float | None:
-        """When the job is given up; waiting for cores and importing the function do not count."""
+        """Time at which the job is given up; waiting for cores and importing the function do not count."""
         return self.began + self.timeout if self.ready and self.timeout is not None else None
 
     def failed(self, error: str, log: str = "") -> Outcome:
-        """Returns the outcome of a job that came to nothing."""
+        """Returns the outcome of a failed job."""
         return Outcome(self.job.key, time.monotonic() - self.began, error=error, log=log[-TAIL:])
 
 
@@ -46,12 +46,12 @@ class Crew:
     """Base of the engines whose workers are processes.
 
     A subclass writes `_hired()`, which returns a new worker, one of `_workers` now, that has `take(job)`;
-    `_heard_of(busy, patience)`, which waits, at most so many seconds, and returns the workers that have something to
-    say or have ended; `_heard(worker)`, the outcome of such a worker's job where there is one; and
-    `_given_up(worker, error)`, which ends a worker whose time is over and returns the outcome of its job.
+    `_heard_of(busy, patience)`, which waits at most so many seconds and returns the workers that have sent a message or
+    ended; `_heard(worker)`, the outcome of such a worker's job, if any; and `_given_up(worker, error)`, which ends a
+    worker after its deadline and returns the outcome of its job.
 
     Args:
-        settings: How many workers, and when to give up.
+        settings: Number of workers, and timeout.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -60,11 +60,11 @@ class Crew:
 
     @property
     def free(self) -> int:
-        """How many jobs can be started now."""
+        """Number of jobs that can be started now."""
         return self._settings.workers - len(self._busy())
 
     def start(self, job: Job) -> None:
-        """Hands a job to a worker that waits for one, or to a new one."""
+        """Hands a job to an idle worker, or to a new one."""
         worker = next((one for one in self._workers if one.job is None), None) or self._hired()
         worker.take(job)
 
@@ -94,12 +94,12 @@ class Crew:
 
 
 def place_of(function: str | Candidate) -> str:
-    """Returns `"module:name"` of a function, as a process knows it that was begun from this one."""
+    """Returns `"module:name"` of a function, as seen by processes started from this one."""
     return function if isinstance(function, str) else f"{function.__module__}:{function.__qualname__}"
 
 
 def environment(threads: int, workers: int) -> dict[str, str]:
-    """Returns what keeps several processes from taking all cores, or all memory of a GPU, each.
+    """Returns environment variables that keep each process from taking all cores, or all memory of a GPU.
 
     Args:
         threads: Of each process.
@@ -130,7 +130,7 @@ def found(place: str) -> Candidate:
 
 
 def begin(file: int, variables: Mapping[str, str]) -> None:
-    """Sets variables of this process, those that are set win; what it writes, also from below Python, goes to a file.
+    """Sets unset environment variables, and redirects the output of this process, also of C++, to a file.
 
     Args:
         file: Its descriptor.
@@ -146,7 +146,7 @@ def begin(file: int, variables: Mapping[str, str]) -> None:
 
 
 def recorded(function: Candidate, job: Job, file: int) -> Outcome:
-    """Returns the outcome of a job; where it has failed, with the end of what this process has written to a file."""
+    """Returns the outcome of a job; a failed one with the end of the output of this process."""
     os.ftruncate(file, 0)
     os.lseek(file, 0, os.SEEK_SET)
     outcome = evaluated(function, job)

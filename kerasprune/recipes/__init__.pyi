@@ -1,4 +1,4 @@
-# Written by tests/test_names.py from the table in __init__.py.
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.recipes.grid import seeds_and_grid as seeds_and_grid
 from kerasprune.recipes.library import FOLDER as FOLDER
 from kerasprune.recipes.library import names as names

@@ -1,4 +1,4 @@
-# Written by tests/test_names.py from the table in __init__.py.
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.regularizers.growth import GrowingL2 as GrowingL2
 from kerasprune.regularizers.scale_penalty import NetworkSlimming as NetworkSlimming
 from kerasprune.regularizers.scale_penalty import Polarization as Polarization

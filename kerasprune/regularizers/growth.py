@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from kerasprune.errors import PruneError, interval_faults, is_number, kind_faults, raise_faults, whole_number_faults
+from kerasprune.registry import Registry
 
 _EXACT = 1e-9  # so that 0.01 / 1e-5 counts as the 1000 updates that it is
 
@@ -314,3 +315,10 @@ class GrowingL2(keras.regularizers.Regularizer):
     def __call__(self, weight: Any) -> Any:
         weight = ops.convert_to_tensor(weight)
         return 0.5 * ops.sum(ops.cast(self.strength(), weight.dtype) * ops.square(weight))
+
+
+growths = Registry(
+    "growth",
+    {"geometric": GeometricGrowth, "linear": LinearGrowth, "two_slopes": TwoSlopeGrowth},
+    base="kerasprune.regularizers.growth:Growth",
+)

@@ -1,4 +1,4 @@
-# Written by tests/test_names.py from the table in __init__.py.
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.reports.comparison import compared as compared
 from kerasprune.reports.html import page as page
 from kerasprune.reports.html import write as write

@@ -13,7 +13,7 @@ from kerasprune.reports.numbers import difference, moments, ratio
 from kerasprune.reports.record import Record, read
 from kerasprune.reports.tables import Rows, other_metrics, sides
 
-PROSE = {"why", "paper", "expected", "status"}  # what a run does not depend on
+PROSE = {"why", "paper", "expected", "status"}  # a run does not depend on these
 _ABSENT = "–"
 
 
@@ -58,7 +58,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def compared(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Returns one row for each experiment: what sets it apart, and mean and standard deviation of each measure.
+    """Returns one row for each experiment: its own settings, and mean and standard deviation of each measure.
 
     `mean = Σ x / n`, `deviation = √(Σ (x − mean)² / (n − 1))`, over the runs that have the measure.
 
@@ -67,7 +67,7 @@ def compared(records: Sequence[Record]) -> list[dict[str, Any]]:
 
     Returns:
         Rows with the settings that differ between runs of one name, `runs`, and for each measure that any run has the
-        keys `<measure>` and `<measure>_deviation` (`None` where there is one run only).
+        keys `<measure>` and `<measure>_deviation` (`None` for a single run).
 
     Example:
         >>> from kerasprune.reports.record import Record
@@ -93,7 +93,7 @@ def compared(records: Sequence[Record]) -> list[dict[str, Any]]:
         if len(set(seeds)) < len(seeds):
             warn(
                 f"Expected runs that differ in something. Received: seed {', '.join(map(str, sorted(seeds)))} of "
-                f"{head or 'one recipe'}: what is twice makes the deviation too small."
+                f"{head or 'one recipe'}: a repeated run makes the deviation too small."
             )
         row = head | {"runs": len(members)}
         for name in names:
@@ -104,7 +104,7 @@ def compared(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def comparison_table(records: Sequence[Record]) -> tuple[tuple[str, ...], Rows]:
-    """Returns header and rows of text of `compared`: `82.00 ± 2.83 %`; no ± where there is one run.
+    """Returns header and rows of text of `compared`: `82.00 ± 2.83 %`; no ± for a single run.
 
     Args:
         records: The runs.
@@ -170,7 +170,7 @@ def _measures(summary: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Returns the keys that tell runs of one name apart, seeds not counted, and the name where there are several."""
+    """Returns the keys that tell runs of one name apart, except seeds, and the name if there are several."""
     columns = ["name"] if len({one.get("name") for one in settings}) > 1 else []
     for name in dict.fromkeys(one.get("name") for one in settings):
         same = [one for one in settings if one.get("name") == name]
@@ -181,7 +181,7 @@ def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _flat(tree: Any, path: str = "") -> dict[str, Any]:
-    """Returns `{"key.key": value}` of a recipe, without its prose; lists stay whole."""
+    """Returns `{"key.key": value}` of a recipe, without its prose; lists are not split."""
     if not isinstance(tree, Mapping) or not tree:
         return {path: tree}
     flat: dict[str, Any] = {}

@@ -30,7 +30,7 @@ def summarised(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
     Returns:
         Rows with `method`, `target`, `runs`, `measure`, the means of the shares, and of each score the mean and, under
-        `<score>_deviation`, the deviation (`None` where there is one run).
+        `<score>_deviation`, the deviation (`None` for a single run).
 
     Example:
         >>> def run(method, seed, test):
@@ -56,7 +56,7 @@ def summarised(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def contest_table(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], Rows]:
-    """Returns header and rows of text of what `summarised` returns."""
+    """Returns header and rows of text from the rows of `summarised`."""
     measure = rows[0]["measure"] if rows else "accuracy"
     header = ("method", "asked", "multiply–adds", "parameters", "speed-up", "runs")
     scores = (f"{measure} after removal, validation", f"{measure}, validation", f"{measure}, test")

@@ -1,4 +1,4 @@
-"""The dependency graph as SVG: which group of channels feeds which, how wide each is, and what is pinned."""
+"""The dependency graph as SVG: groups of channels, their widths, and the kernels between them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDTH, ROW, MARGIN = 900, 22, 150
 
 
 def described(graph: ChannelGraph) -> dict[str, Any]:
-    """Returns what the image needs of a graph, as plain data for `graph.json`."""
+    """Returns groups and edges of a graph as plain data for `graph.json`."""
     groups = [
         {"name": g.name, "size": g.size, "prunable": g.prunable, "reason": g.reason, "layers": list(g.layers)}
         for g in graph.groups.values()
@@ -22,13 +22,13 @@ def described(graph: ChannelGraph) -> dict[str, Any]:
 
 
 def dependencies(record: Record) -> str | None:
-    """Draws one bar per group, as long as it is wide, and one arc per kernel from what it reads to what it makes.
+    """Draws one bar per group, as long as it is wide, and one arc per kernel between the groups it reads and makes.
 
     Args:
-        record: What the run folder's files say.
+        record: The run.
 
     Returns:
-        SVG text without outside resources, or `None` where the run has no graph.
+        SVG text without outside resources, or `None` if the run has no graph.
     """
     groups = record.graph.get("groups") if record.graph else None
     if not groups:

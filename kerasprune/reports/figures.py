@@ -1,4 +1,4 @@
-"""Figures as SVG text: each a pure function of a record, or `None` where the record has nothing to draw.
+"""Figures as SVG text: each a pure function of a record, or `None` if the record has nothing to draw.
 
 The same record gives the same bytes: ids are salted and no date is written.
 """
@@ -193,7 +193,7 @@ def _mark_stages(axes: Axes, stages: list[str]) -> None:
     begins = [index for index, stage in enumerate(stages) if index == 0 or stage != stages[index - 1]]
     for number, index in enumerate(begins):
         axes.axvline(index - 0.5, color="grey", linewidth=0.5, linestyle=":")
-        height = 1.01 + 0.05 * (number % 2)  # neighbours at two heights, so that short stages stay legible
+        height = 1.01 + 0.05 * (number % 2)  # neighbours at two heights, so that short stages are legible
         axes.text(index, height, stages[index], fontsize=7, transform=axes.get_xaxis_transform())
 
 

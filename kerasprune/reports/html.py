@@ -19,12 +19,12 @@ from kerasprune.reports.record import Record, read
 def inlined(svg: str, name: str, caption: str, colours: Mapping[str, str]) -> str:
     """Returns an SVG document as an element of an HTML page, as wide as there is room.
 
-    Black becomes the colour of the page's text. Nothing of what is left names another place than the page.
+    Black becomes the colour of the page's text; all references are within the page.
 
     Args:
         svg: The document.
-        name: What its ids begin with; no two figures of a page have the same.
-        caption: What it shows, for those who do not see it.
+        name: Prefix of its ids, unique on the page.
+        caption: Description for screen readers.
         colours: `{colour in the document: CSS colour in its place}`.
 
     Example:
@@ -55,7 +55,7 @@ FIGURES: tuple[Figure, ...] = (
     ("Channels kept", figures.widths, "Channels of each group before and after."),
     ("Training", figures.curves, "Loss and accuracy over all stages; dotted lines mark where a stage begins."),
     (
-        "Norms of what the penalty is on",
+        "Norms under the penalty",
         figures.spread,
         "Standard deviation over mean of the L1 norms of channels: it grows as the penalty separates them.",
     ),
@@ -63,7 +63,7 @@ FIGURES: tuple[Figure, ...] = (
     (
         "Scales while pruning",
         figures.scales,
-        "BatchNorm scales of all layers together; an empty valley parts those that go from those that stay.",
+        "BatchNorm scales of all layers together; an empty valley separates removed from kept channels.",
     ),
 )
 
@@ -71,8 +71,8 @@ LAST: tuple[Figure, ...] = (
     (
         "Dependency graph",
         dependencies,
-        "One bar per group of coupled channels, grey where it must stay; an arc per kernel, from what it reads to what "
-        "it makes.",
+        "One bar per group of coupled channels, grey if it cannot be pruned; an arc per kernel, from the group that it "
+        "reads to the group that it makes.",
     ),
     ("Exported files", figures.sizes, "Size and latency (one image, this machine) of each exported file."),
 )
@@ -98,7 +98,7 @@ def page(record: Record) -> str:
     """Returns the page of a record as HTML text.
 
     Args:
-        record: What the run folder's files say.
+        record: The run.
 
     Returns:
         HTML that opens without network: figures are inlined.

@@ -1,4 +1,4 @@
-"""A finished run as data: what a run folder's files say, read once and handed to tables and figures."""
+"""A finished run as data: the files of its folder, read once for tables and figures."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Record:
     Args:
         title: Name of the run.
         recipe: The resolved recipe, as plain data.
-        summary: What `summary.json` holds: `dense`, `slim`, `exports`, `layers`, `seconds`, `versions`, …
+        summary: The content of `summary.json`: `dense`, `slim`, `exports`, `layers`, `seconds`, `versions`, …
         metrics: The rows of `metrics.csv`, numbers as floats, empty cells as `None`.
         widths: Per group `(dense size, kept)`. Defaults to none.
         norms: Filter norms over training. Defaults to `None`: none were taken.
         scales: BatchNorm scales over training, by layer. Defaults to `None`: none were taken.
-        graph: Groups and the kernels between them, as `dependencies.described` says. Defaults to none.
-        points: What was measured along depth, width and resolution, and the optimum. Defaults to none.
+        graph: Groups and the kernels between them, from `dependencies.described`. Defaults to none.
+        points: Measures along depth, width and resolution, and the optimum. Defaults to none.
         maps: `images`, `(images, height, width, channels)`, and by model its feature maps on them, `(images, height,
             width)`. Defaults to none.
         space: The rows of `space.csv`: the recipes of a pruning space, and how they were judged. Defaults to none.
@@ -107,7 +107,7 @@ def read(folder: Path | str) -> Record:
 
 
 def _parsed(path: Path, parse: Callable[[Path], Value]) -> Value:
-    # YAML raises a family of its own; all of them say the same to a reader: the file is damaged.
+    # YAML raises a family of its own; all of them mean that the file is damaged.
     import yaml
 
     try:
@@ -130,7 +130,7 @@ def _yaml(path: Path) -> dict[str, Any]:
 
     text = read_text(path, "the recipe of the run", MOST_RECIPE)
     depth = 0
-    for event in yaml.parse(text):  # one by one, so that what is refused is not read to its end
+    for event in yaml.parse(text):  # one by one, so that a refused file is not read to its end
         if isinstance(event, yaml.AliasEvent):
             raise ValueError("expected no aliases, which runs do not write")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)

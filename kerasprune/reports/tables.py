@@ -1,4 +1,4 @@
-"""Before and after as rows of text: what the page and the terminal both show."""
+"""Before and after as rows of text, for the page and the terminal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kerasprune.reports.numbers import (
+    as_fast,
     count,
     difference,
     duration,
@@ -15,6 +16,8 @@ from kerasprune.reports.numbers import (
     points,
     ratio,
     scientific,
+    share,
+    signed,
     times,
 )
 
@@ -32,7 +35,7 @@ def before_after(summary: Mapping[str, Any]) -> Rows:
     FLOPs-reduction ratio, `1 − params(slim) / params(dense)` and `1 − MACs(slim) / MACs(dense)`.
 
     Args:
-        summary: What `summary.json` holds; a measure that is missing from both models is left out.
+        summary: The content of `summary.json`; a measure that is missing from both models is left out.
 
     Returns:
         One row per measure, every cell as text.
@@ -65,12 +68,12 @@ def before_after(summary: Mapping[str, Any]) -> Rows:
 
 
 def sides(summary: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Returns what was measured of the dense model and of the slim one; nothing where there is none."""
+    """Returns the measures of the dense and the slim model, empty if there is none."""
     return summary.get("dense") or {}, summary.get("slim") or {}
 
 
 def other_metrics(model: Mapping[str, Any], judged_by_accuracy: bool) -> dict[str, float | None]:
-    """Returns what was measured of a model beside accuracy; the loss too where there is no accuracy."""
+    """Returns the measures of a model except accuracy; with the loss if accuracy was not measured."""
     loss = {} if judged_by_accuracy else {"loss": model.get("loss")}
     return loss | dict(model.get("metrics") or {})
 
@@ -85,8 +88,7 @@ def _points(before: float | None, after: float | None) -> str:
 
 
 def _difference(before: float | None, after: float | None) -> str:
-    change = difference(after, before)
-    return "–" if change is None else f"{change:+.4g}"
+    return signed(difference(after, before))
 
 
 def _reduction(before: float | None, after: float | None) -> str:
@@ -102,8 +104,7 @@ def _speedup(before: float | None, after: float | None) -> str:
 
 
 def _faster(before: float | None, after: float | None) -> str:
-    factor = ratio(before, after)
-    return "–" if factor is None else f"{times(factor)} as fast"
+    return as_fast(ratio(before, after))
 
 
 _STEPS = {
@@ -115,7 +116,7 @@ _STEPS = {
 
 
 def steps(summary: Mapping[str, Any]) -> Rows:
-    """Returns the rows `(step, accuracy, loss, error of the outputs)` on validation examples, of what was measured."""
+    """Returns the rows `(step, accuracy, loss, error of the outputs)` of the measured steps, on validation examples."""
     return [
         (
             f"{_name_of(one)}{', delivered' if one.get('delivered') else ''}",
@@ -129,7 +130,7 @@ def steps(summary: Mapping[str, Any]) -> Rows:
 
 
 def step_in_words(one: Mapping[str, Any]) -> str:
-    """Returns a step and what was measured after it, for a line on the terminal; nothing where nothing was.
+    """Returns a step and its measures as a line for the terminal, `""` without measures.
 
     Example:
         >>> step_in_words({"step": "rebuild", "accuracy": 0.5, "loss": 1.2, "output_error": 0.25})
@@ -151,7 +152,7 @@ def _name_of(step: Mapping[str, Any]) -> str:
 
 
 def exports(summary: Mapping[str, Any]) -> Rows:
-    """Returns the rows `(format, bytes, bytes in gzip, agreement, largest error, latency)` of what was written."""
+    """Returns the rows `(format, bytes, bytes in gzip, agreement, largest error, latency)` of the exported files."""
     return [
         (
             str(export.get("format")),
@@ -169,7 +170,7 @@ def layers(summary: Mapping[str, Any]) -> Rows:
     """Returns the rows `(layer, class, parameters both, MACs both, MACs kept)`, and their totals.
 
     Args:
-        summary: What `summary.json` holds, with `layers` as `layers_of` makes them.
+        summary: The content of `summary.json`, with `layers` as `layers_of` makes them.
     """
     found = summary.get("layers") or ()
     if not found:
@@ -183,14 +184,14 @@ def layers(summary: Mapping[str, Any]) -> Rows:
 
 
 def layers_of(costs: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns the layers of the dense model, then those of the slim one only, each with what it costs in both.
+    """Returns the layers of the dense model, then those of the slim one only, each with its costs in both.
 
     Args:
         costs: `{"dense": {"layers": [{"name", "kind", "params", "macs", …}]}, "slim": …}`; without `slim`, nothing was
             pruned.
 
     Returns:
-        `{"name", "class", "params": [dense, slim], "macs": [dense, slim]}` each; 0 where a model has no such layer.
+        `{"name", "class", "params": [dense, slim], "macs": [dense, slim]}` each; 0 if a model has no such layer.
 
     Example:
         >>> def model(*layers):
@@ -217,7 +218,7 @@ def layers_of(costs: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def about(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Rows:
-    """Returns the rows `(what, in words)` of when, where and with what a run was made, as far as it is known."""
+    """Returns the rows `(name, text)` of the known circumstances of a run: date, machine, versions, …"""
     machine, threads = summary.get("machine") or {}, summary.get("threads") or {}
     versions = summary.get("versions") or {}
     cores, memory = machine.get("cores"), machine.get("memory_gib")
@@ -249,26 +250,25 @@ def expected(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> Rows:
 
 
 def _share(pair: Sequence[float]) -> str:
-    kept = ratio(pair[1], pair[0])
-    return "–" if kept is None else f"{100 * kept:.1f} %"
+    return share(ratio(pair[1], pair[0]))
 
 
-SLACK = 0.001 + 1e-9  # of a fraction: a tenth of a point, and what differences of floats lose
+SLACK = 0.001 + 1e-9  # of a fraction: a tenth of a point, and the rounding of differences
 FACTOR_SLACK = 0.01  # of the speed-up
 _FEWER_IS_BETTER = {"macs", "params"}
 
 
 def judged(recipe: Mapping[str, Any], summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns the figures of the recipe's `expected`, each with what came out and whether that meets it.
+    """Returns the figures of the recipe's `expected`, each with its measured value and whether that meets it.
 
-    A figure is met where it is not worse than expected by more than a tenth of a point; the speed-up by more than 1 %.
+    A figure is met if it is not worse than expected by more than a tenth of a point; the speed-up by more than 1 %.
 
     Args:
         recipe: The resolved recipe.
-        summary: What `summary.json` holds.
+        summary: The content of `summary.json`.
 
     Returns:
-        `{"name", "expected", "here", "met"}` each; `met` is `None` where nothing was measured, and in a smoke run.
+        `{"name", "expected", "here", "met"}` each; `met` is `None` if nothing was measured, and in a smoke run.
 
     Example:
         >>> recipe = {"expected": {"macs": 0.5, "accuracy": 0.9}}

@@ -2,18 +2,4 @@
 
 from kerasprune.registry import lazy
 
-__getattr__, __dir__, __all__ = lazy(
-    {
-        "BIAS": "kerasprune.graph.rule:BIAS",
-        "CARRIED": "kerasprune.graph.rule:CARRIED",
-        "EVALUATED": "kerasprune.graph.rule:EVALUATED",
-        "POINTWISE": "kerasprune.graph.rule:POINTWISE",
-        "Rule": "kerasprune.graph.rule:Rule",
-        "SILENT": "kerasprune.graph.rule:SILENT",
-        "UNKNOWN": "kerasprune.graph.rule:UNKNOWN",
-        "classes": "kerasprune.graph.rule:classes",
-        "find": "kerasprune.graph.rule:find",
-        "rule": "kerasprune.graph.rule:rule",
-        "tensor_rule": "kerasprune.graph.rule:tensor_rule",
-    }
-)
+__getattr__, __dir__, __all__ = lazy(__name__)

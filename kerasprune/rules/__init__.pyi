@@ -1,4 +1,4 @@
-# Written by tests/test_names.py from the table in __init__.py.
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.graph.rule import BIAS as BIAS
 from kerasprune.graph.rule import CARRIED as CARRIED
 from kerasprune.graph.rule import EVALUATED as EVALUATED

@@ -1,4 +1,4 @@
-# Written by tests/test_names.py from the table in __init__.py.
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.papers.pruning_spaces.fitted_power import PowerLaw as PowerLaw
 from kerasprune.papers.pruning_spaces.fitted_power import power_law as power_law
 from kerasprune.papers.three_dimensions.accuracy_predictor import MAP as MAP

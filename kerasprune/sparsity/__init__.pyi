@@ -1,4 +1,4 @@
-# Written by tests/test_names.py from the table in __init__.py.
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.papers.lottery.ablations import Inverted as Inverted
 from kerasprune.papers.lottery.ablations import shuffled as shuffled
 from kerasprune.sparsity.at_initialisation import exponential as exponential

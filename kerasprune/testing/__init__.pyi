@@ -1,4 +1,4 @@
-# Written by tests/test_names.py from the table in __init__.py.
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.surgery.random_inputs import random_inputs as random_inputs
 from kerasprune.testing.budgets import check_budget as check_budget
 from kerasprune.testing.callbacks import check_callback as check_callback

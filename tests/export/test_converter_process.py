@@ -34,7 +34,7 @@ def sequences(count: int = 60, steps: int = 3) -> np.ndarray:
 # ---- the child ---- #
 
 
-@pytest.mark.parametrize(("quantize", "cause"), [("int8", "SIGABRT"), ("int16x8", "want of memory")])
+@pytest.mark.parametrize(("quantize", "cause"), [("int8", "SIGABRT"), ("int16x8", "lack of memory")])
 def test_a_death_is_worded_and_the_next_child_works(process, tmp_path, quantize, cause):
     assert process.convert(tmp_path, None, "float") == b"tflite"
     with pytest.raises(ConverterDeath, match=cause) as death:

@@ -170,7 +170,7 @@ def test_warnings(trained, images, tmp_path, instant):
     other = keras.models.clone_model(trained)
     with pytest.raises(PruneError, match="max_error"):
         tflite(other, tmp_path / "model.tflite", data=images[:60])
-    with pytest.warns(UserWarning, match=r"chooses as the Keras model does on \d+\.\d% of 60 data samples only"):
+    with pytest.warns(UserWarning, match=r"same class as the Keras model on \d+\.\d% of 60 data samples only"):
         tflite(other, tmp_path / "model.tflite", quantize="dynamic", data=images[:60])
 
 

@@ -110,7 +110,7 @@ def test_processes_that_fail_crash_or_hang_take_no_other_with_them(tmp_path):
     errors = {row["x"]: row["error"] for row in rows if row["error"]}
     assert errors == {
         1: "ValueError: no such width",
-        2: "The process was killed by SIGKILL, as the system does where memory runs out.",
+        2: "The process was killed by SIGKILL, as the system does if memory runs out.",
         3: "Given up after timeout=1 seconds.",
         6: "The process ended with exit code 3.",
     }

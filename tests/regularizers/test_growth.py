@@ -10,8 +10,7 @@ from kerasprune import PruneError
 from kerasprune.attaching.damping import Damping, critical_damping
 from kerasprune.attaching.session import Session
 from kerasprune.attaching.shrinkage import schedule_doubts
-from kerasprune.registry import growths
-from kerasprune.regularizers.growth import GeometricGrowth, Growth, LinearGrowth, TwoSlopeGrowth
+from kerasprune.regularizers.growth import GeometricGrowth, Growth, LinearGrowth, TwoSlopeGrowth, growths
 
 MOMENTUM = 0.9
 

@@ -10,22 +10,6 @@ without training), `explore.py` (a whole experiment).
 
 from kerasprune.registry import lazy
 
-__getattr__, __dir__, __all__ = lazy(
-    {
-        "Allocations": "kerasprune.search.allocations:Allocations",
-        "EDF": "kerasprune.papers.pruning_spaces.distribution:EDF",
-        "Space": "kerasprune.papers.pruning_spaces.space:Space",
-        "acceptance": "kerasprune.papers.pruning_spaces.sampling:acceptance",
-        "costs": "kerasprune.search.counting:costs",
-        "edf": "kerasprune.papers.pruning_spaces.distribution:edf",
-        "mcb": "kerasprune.papers.pruning_spaces.distribution:mcb",
-        "random_allocations": "kerasprune.papers.pruning_spaces.sampling:random_allocations",
-        "sample": "kerasprune.papers.pruning_spaces.sampling:sample",
-        "uniform": "kerasprune.papers.pruning_spaces.sampling:uniform",
-    },
-    formerly={"Recipes": "Allocations", "random_recipes": "random_allocations"},
-)
-
 BRINGS = {
     "kerasprune": {
         "Chosen": "kerasprune.papers.pruning_spaces.ranking:Chosen",
@@ -42,3 +26,7 @@ BRINGS = {
     "prune_sections": {"space": "kerasprune.papers.pruning_spaces.stage"},
     "section_figures": {"space": "kerasprune.papers.pruning_spaces.figures:FIGURES"},
 }
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__, formerly={"Recipes": "Allocations", "random_recipes": "random_allocations"}
+)

@@ -1,4 +1,4 @@
-# Written by tests/test_names.py from the table in __init__.py.
+# The public names of the package, which `kerasprune.registry.lazy` imports on first use.
 from kerasprune.papers.pruning_spaces.distribution import EDF as EDF
 from kerasprune.papers.pruning_spaces.distribution import edf as edf
 from kerasprune.papers.pruning_spaces.distribution import mcb as mcb

@@ -9,8 +9,10 @@ import typer
 
 from kerasprune.cli.application import commands
 from kerasprune.cli.options import (
+    DATA,
     OF_DATA,
-    RATES,
+    SELECTION,
+    TRAINING,
     Import,
     ModelPath,
     Out,
@@ -18,10 +20,15 @@ from kerasprune.cli.options import (
     Verbose,
     check_model_path,
     check_needed,
+    chosen,
+    data_section,
     finetuning,
     given,
     import_code,
+    names_of,
+    numbers_of,
     option,
+    taking,
 )
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_table
@@ -31,6 +38,7 @@ _SHOWN = 10
 
 
 @commands.command()
+@taking(*DATA, *TRAINING, *SELECTION[2:], "loss")
 def space(
     context: typer.Context,
     model: ModelPath,
@@ -46,11 +54,6 @@ def space(
         str | None, typer.Option(help="Window of (MACs / params) over the dense model's, such as 0.9,1.1.")
     ] = None,
     n: Annotated[int | None, option("prune.space.n", "So many from each space.")] = None,
-    data: Annotated[str | None, option("data.name")] = None,
-    scale: Annotated[str | None, option("data.scale")] = None,
-    size: Annotated[int | None, option("model.size")] = None,
-    batch: Annotated[int | None, option("data.batch")] = None,
-    validation: Annotated[str | None, option("data.validation")] = None,
     ranked_by: Annotated[
         str | None,
         typer.Option(help="Judge slim models before training, with commas: removed, recalibrated, reconstructed."),
@@ -60,14 +63,7 @@ def space(
     ] = None,
     begin: Annotated[str, typer.Option(help="How training begins: removed, recalibrated, reconstructed.")] = "removed",
     finetune_epochs: Annotated[int, option("finetune.epochs", "0: none.")] = 0,
-    optimizer: Annotated[str, option("finetune.optimizer")] = "compiled",
-    learning_rate: Annotated[float | None, option("finetune.optimizer.learning_rate.start", RATES)] = None,
-    deliver: Annotated[str, option("finetune.deliver")] = "best",
     criterion: Annotated[str | None, option("prune.space.criterion")] = None,
-    coupling: Annotated[str | None, option("prune.plan.coupling")] = None,
-    freeze: Annotated[list[str] | None, option("prune.plan.freeze")] = None,
-    unknown: Annotated[str | None, option("prune.plan.unknown")] = None,
-    loss: Annotated[str | None, option("loss")] = None,
     shown: Annotated[int, typer.Option(help="Number of the best plans that are written, with --data.")] = 5,
     seed: Annotated[int, typer.Option(help="Seed of the draw and of the trainings.")] = 0,
     workers: Annotated[int, typer.Option(help="Runs at a time, each in a process of its own.")] = 1,
@@ -76,6 +72,7 @@ def space(
     trust: Trust = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     verbose: Verbose = False,
+    **options: Any,
 ) -> None:
     """Draw plans of one cost from a pruning space; with --data, rank and fine-tune the slim models."""
     check_model_path(model)
@@ -83,27 +80,28 @@ def space(
     check_needed(context, data=(*OF_DATA, "ranked_by", "finetune_epochs", "shown"), finetune_epochs=trained)
     if macs is None and params is None:
         raise PruneError("Expected --macs or --params, the fraction kept. Received: neither.")
+    data = options["data"]
     if data is not None and not ranked_by and not finetune_epochs:
         raise PruneError(
             "Expected --ranked-by, --finetune-epochs or both beside --data, to judge slim models or to train them. "
             f"Received: --data {data} alone. Leave it out, and plans are only drawn."
         )
-    windows = {"macs": macs, "params": params, "std": _numbers("--std", std), "mcb": _window(mcb)}
+    windows = {"macs": macs, "params": params, "std": numbers_of("--std", std), "mcb": _window(mcb)}
     runs = {
-        "data": data and given(name=data, scale=scale, batch=batch, validation=validation),
-        "ranked_by": [name.strip() for name in (ranked_by or "").split(",") if name.strip()],
+        "data": data_section(options | {"size": None}),
+        "ranked_by": names_of(ranked_by),
         "best": best,
         "start": begin,
-        "finetune": finetuning(finetune_epochs, optimizer, learning_rate, deliver),
+        "finetune": finetuning(finetune_epochs, options),
         "trust": (imports or True) if trust else False,
     }
     from kerasprune.papers.pruning_spaces.explore import Draw, explore
 
     start(verbose=verbose)
     import_code(imports, trust)
-    plan = given(criterion=criterion, coupling=coupling, freeze=freeze, unknown=unknown)
-    draw = Draw(**windows, **given(delta=delta, n=n), plan=plan, size=size, seed=seed)
-    same = {"loss": loss, "shown": shown, "folder": out, "resume": resume, "workers": workers}
+    plan = given(criterion=criterion) | chosen(options, *SELECTION[2:])
+    draw = Draw(**windows, **given(delta=delta, n=n), plan=plan, size=options["size"], seed=seed)
+    same = {"loss": options["loss"], "shown": shown, "folder": out, "resume": resume, "workers": workers}
     folder = explore(model, draw, **runs, **same, verbose=int(not quiet))
     if not quiet:
         _print(folder)
@@ -128,14 +126,6 @@ def _cell(text: str) -> str:
         return text
 
 
-def _numbers(option: str, text: str | None) -> list[float]:
-    """Returns the numbers of a text such as `0.1,0.05`."""
-    try:
-        return [float(part) for part in text.split(",")] if text else []
-    except ValueError as error:
-        raise PruneError(f"Expected {option} as numbers with commas. Received: {option} {text}.") from error
-
-
 def _window(text: str | None) -> Any:
-    found = _numbers("--mcb", text)
+    found = numbers_of("--mcb", text)
     return None if not found else found[0] if len(found) == 1 else tuple(found)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kerasprune.cli.application import commands
-from kerasprune.cli.options import Import, ModelPath, Out, Trust, Verbose, check_model_path, given, import_code, option
+from kerasprune.cli.options import (
+    AsJson,
+    Import,
+    LogFile,
+    ModelPath,
+    Out,
+    Overwrite,
+    Quiet,
+    Trust,
+    Verbose,
+    check_model_path,
+    given,
+    import_code,
+    option,
+)
 from kerasprune.cli.outcome import checked, named, print_json, run_recipe
 from kerasprune.cli.startup import start
 from kerasprune.cli.tables import print_summary
@@ -26,13 +39,13 @@ def precrop(
     size: Annotated[int | None, option("model.size")] = None,
     seed: Annotated[int | None, option("seed")] = None,
     export: Annotated[list[str] | None, option("export")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")] = False,
+    overwrite: Overwrite = False,
     imports: Import = None,
     trust: Trust = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no warnings.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
     verbose: Verbose = False,
-    log_file: Annotated[Path | None, typer.Option(help="A file that warnings are appended to.")] = None,
+    log_file: LogFile = None,
 ) -> None:
     """Choose the widths of a network before it is trained (PreCrop): slim.keras is untrained, whatever MODEL is.
 
