@@ -90,5 +90,8 @@ class NormHistory(PruningCallback):
 
     def _look(self) -> None:
         _ = self.model  # on JAX this brings the variables up to date
-        self.session.look({f"norms/{name}": norms for name, norms in L1().score(self._graph).items()})
+        self.session.look({f"norms/{name}": norms for name, norms in self._scores().items()})
         self._due = (int(self.steps[-1]) // self.every + 1) * self.every
+
+    def _scores(self) -> dict[str, np.ndarray]:
+        return L1().score(self._graph)

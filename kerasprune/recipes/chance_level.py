@@ -1,4 +1,4 @@
-"""Warns where a trained model knows nothing about the data that it is to be pruned on."""
+"""Warns if a trained model predicts the data that it is pruned on no better than by guessing."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from kerasprune.recipes.experiment import Experiment
 from kerasprune.steps.report import accuracy_of
 from kerasprune.steps.scale import SAMPLED, better_scale, is_sure
 
-_SAID = "The model knows little of the data {!r}: {}. {}"
+_MESSAGE = "The model knows little of the data {!r}: {}. {}"
 
 
 def check_chance_level(run: Experiment, model: keras.Model) -> None:
-    """Warns where a checkpoint is no better than always naming the most frequent class, or gives no finite loss.
+    """Warns if a checkpoint is no better than always predicting the most frequent class, or its loss is not finite.
 
-    Where the recipe names no scale, it says which one the model was likely trained on.
+    If the recipe names no scale, the warning names the one that the model was probably trained on.
 
     Args:
         run: The run; its recipe begins with a checkpoint and names data.
         model: The dense model.
 
     Raises:
-        PruneError: The recipe names no scale, and the model is surely better on another.
+        PruneError: The recipe names no scale, and the model is clearly better on another.
     """
     data = run.recipe.data
     split = data.validation or "train"
@@ -37,7 +37,8 @@ def check_chance_level(run: Experiment, model: keras.Model) -> None:
     sample = _sample(run, run.recipe, split, model)
     logs = run.metrics(model, sample)
     if not np.isfinite(logs["loss"]):
-        _warn(data, f"its loss is {logs['loss']}", "Check the pixels' scale (--scale) and the targets.")
+        found = f"its loss is {logs['loss']}"
+        warn(_MESSAGE.format(data.name, found, "Check the pixels' scale (--scale) and the targets."))
     accuracy = accuracy_of(logs)
     if accuracy is None or len(model.outputs) != 1:
         return
@@ -50,18 +51,16 @@ def check_chance_level(run: Experiment, model: keras.Model) -> None:
         remedy = f"Give --scale {scale} (in a recipe, data.scale)"
         if is_sure(reached, accuracy, len(targets)):
             now = "none" if own(data.name) else "standardise"
-            raise PruneError(_SAID.format(data.name, found, f"{remedy}; or --scale {now} to go on as it is."))
-        _warn(data, found, f"{remedy}.")
+            raise PruneError(_MESSAGE.format(data.name, found, f"{remedy}; or --scale {now} to keep the present one."))
+        warn(_MESSAGE.format(data.name, found, f"{remedy}."))
     elif frequent is not None and accuracy <= frequent:
-        _warn(
-            data,
-            f"it is right for {accuracy:.0%} of them, and {frequent:.0%} are of one class",
-            "Check the pixels' scale (--scale), the order of the classes, and that it is the right data.",
-        )
+        found = f"it is right for {accuracy:.0%} of them, and {frequent:.0%} are of one class"
+        remedy = "Check the pixels' scale (--scale), the order of the classes, and that it is the right data."
+        warn(_MESSAGE.format(data.name, found, remedy))
 
 
 def _better_scale(run: Experiment, model: keras.Model, split: str, accuracy: float) -> tuple[str, float] | None:
-    """Returns a scale other than that of the data at which the model is better, and how good it is; else `None`."""
+    """Returns another scale at which the model is more accurate, and its accuracy there; `None` if there is no such."""
 
     def judged(scale: str) -> float:
         data = run.recipe.data.model_copy(update={"scale": scale})
@@ -77,13 +76,9 @@ def _sample(run: Experiment, recipe: schema.Recipe, split: str, model: keras.Mod
 
 
 def _most_frequent(targets: np.ndarray) -> float | None:
-    """Returns the share of the most frequent class, or `None` where the targets are no numbers of classes."""
+    """Returns the share of the most frequent class, or `None` if the targets are not class indices."""
     if targets.ndim == 2 and targets.shape[1] > 1:
         targets = targets.argmax(1)
     if targets.reshape(len(targets), -1).shape[1] != 1:
         return None
     return np.unique(targets, return_counts=True)[1].max() / len(targets)
-
-
-def _warn(data: schema.Data, found: str, remedy: str) -> None:
-    warn(_SAID.format(data.name, found, remedy))

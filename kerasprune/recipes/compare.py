@@ -1,10 +1,10 @@
-"""Criteria beside each other: the same model, budgets, fine-tuning and seeds for all, with controls."""
+"""Comparison of criteria: the same model, budgets, fine-tuning and seeds for all, with controls."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from kerasprune.errors import (
     PruneError,
     choice_faults,
     formerly,
+    made,
     proper_fraction_faults,
     raise_faults,
     whole_number_faults,
@@ -55,39 +56,40 @@ def compare(
     trust: bool | Sequence[str] = False,
     verbose: int = 1,
 ) -> Path:
-    """Prunes one model by several criteria, and fine-tunes and judges all alike.
+    """Prunes one model by several criteria, and fine-tunes and evaluates all in the same way.
 
     Args:
         model: Path of a `.keras` file; or a model, which is saved in the folder.
         criteria: Names, or dicts with a name and arguments.
         macs: Fractions of the multiply–adds that are kept, each in (0, 1).
         data: A data set as for `kerasprune prune --data`, or the `data` section of a recipe.
-        seeds: The seeds of the order of the examples and of what is random, or their number, from 0 on. Defaults to 3.
+        seeds: Seeds of the order of the examples and of all random choices, or their number. Defaults to 3.
         finetune: The `finetune` section of a recipe; with `"distil": {}` the dense model teaches, see `kp.distil`.
             Defaults to `None`: no training after removal.
-        controls: What every criterion should beat: `"random"` picks; `"l1"` with the uniform budget; and `"scratch"`:
-            the architecture of the latter with weights drawn anew, trained alike. Defaults to all three.
-        start: `"folded"`: training begins with what removal leaves; `"reconstructed"`: with what `kp.reconstruct`
-            makes of it on 1,000 training examples, if that comes nearer to the dense outputs. Defaults to `"folded"`.
+        controls: Baselines: `"random"` channels; `"l1"` with the uniform budget; and `"scratch"`: the
+            architecture of the latter with new random weights, trained in the same way. Defaults to all three.
+        start: `"folded"`: training begins with the weights that remain after removal; `"reconstructed"`: with those
+            of `kp.reconstruct` on 1,000 training examples, if the outputs are nearer to the dense ones. Defaults to
+            `"folded"`.
         plan: Other keys of a recipe's `plan` section: `budget`, `coupling`, `freeze`, `min_keep`, `round_to`. Defaults
             to none.
         loss: Name of a Keras loss. Defaults to that of the data or of the checkpoint.
         folder: Where to write. Defaults to `"comparison"`.
-        resume: Go on with a folder that holds a comparison already, also of fewer criteria, budgets or seeds. What is
-            finished is not run again; what failed is. Defaults to `False`.
+        resume: Continue a comparison in its folder, possibly with more criteria, budgets or seeds. Finished runs are
+            not repeated; failed ones are. Defaults to `False`.
         workers: Runs at a time. Defaults to 1.
         engine: See `kerasprune.Population`. Defaults to `"local"`.
         trust: Whether `package.module:Name` may be imported; or the files and packages with classes of the model,
             which are imported first. Defaults to `False`.
-        verbose: 0: silent; 1: what is finished. Defaults to 1.
+        verbose: 0: silent; 1: a line for each finished run. Defaults to 1.
 
     Returns:
         The folder: `runs.csv`, a row for each run; `comparison.csv`, mean and standard deviation over the seeds;
         `comparison.svg`; and `population.sqlite`.
 
     Raises:
-        PruneError: An argument is out of range, a name is unknown, the folder holds something else, the model itself
-            cannot be judged on the data, or no criterion came to its end.
+        PruneError: An argument is out of range, a name is unknown, the folder holds other files, the model itself
+            cannot be judged on the data, or every criterion failed.
 
     Example:
         >>> import keras, numpy as np, tempfile
@@ -125,24 +127,21 @@ def compare(
 
 
 def check_dense(row: Mapping[str, Any]) -> None:
-    """Says why the dense model cannot be judged, before all others fail for the same reason.
+    """Raises the error of the dense model's evaluation, before all other runs fail for the same reason.
 
     Args:
-        row: What came out of judging it; `error` where nothing did.
-
-    Raises:
-        PruneError: It could not be judged.
+        row: The row of the dense model.
     """
     if row.get("error"):
         raise PruneError(f"The model itself cannot be judged on these data: {row['error']}")
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Writes the tables and the plot of the runs that came to their end."""
+    """Writes the tables and the plot of the finished runs."""
     done = [row for row in rows if row["state"] == "done"]
     if len(done) == 1:  # the dense model
         failed = next(row["error"] for row in rows if row["state"] != "done")
-        raise PruneError(f"No criterion came to its end. The first says: {failed}")
+        raise PruneError(f"No criterion finished. The error of the first: {failed}")
     long = ("recipe", "imports", "trust")
     write_rows(path / RUNS, [{key: cell for key, cell in row.items() if key not in long} for row in rows])
     table = summarised(done)
@@ -152,10 +151,7 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
 
 
 def file_of(model: str | Path | keras.Model, path: Path) -> str | Path:
-    """Returns the file of a model; one in memory is written.
-
-    A file that holds the same model already, of a comparison that goes on, is left as it is.
-    """
+    """Returns the file of a model; saves one in memory, unless a resumed comparison has saved it already."""
     if isinstance(model, str | Path):
         return model
     from kerasprune.files.keras_model import load_model
@@ -165,8 +161,8 @@ def file_of(model: str | Path | keras.Model, path: Path) -> str | Path:
             model.save(temporary)
     elif not _same_weights(load_model(path), model):
         raise PruneError(
-            f"Expected the model that the folder was begun with. Received: {model.name!r} with other weights than "
-            f"{str(path)!r}. Choose another folder."
+            f"Expected the model that the comparison in this folder began with. Received: {model.name!r} with other "
+            f"weights than {str(path)!r}. Choose another folder."
         )
     return path
 
@@ -187,7 +183,7 @@ def _cells(
     teacher: str,
     plan: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    """Returns what sets every run apart; seed by seed, so that a table is whole as early as can be."""
+    """Returns the settings of every run, seed by seed, so that the table is complete as early as possible."""
     faults = [fault for one in seeds for fault in whole_number_faults(0, seeds=one)]
     faults += [] if len(seeds) else ["Expected one seed or more. Received: seeds=0."]
     faults += [] if criteria else ["Expected one criterion or more. Received: criteria=[]."]
@@ -195,8 +191,11 @@ def _cells(
     faults += [fault for each in macs for fault in proper_fraction_faults(macs=each)]
     faults += [fault for each in controls for fault in choice_faults(CONTROLS, controls=each)]
     faults += choice_faults(("folded", "reconstructed"), start=start)
-    faults += [fault for each in criteria for fault in _unknown(each)]
-    raise_faults("The criteria cannot be compared:", faults)
+    for each in criteria:
+        name = each.get("name") if isinstance(each, Mapping) else each
+        if not (isinstance(name, str) and ":" in name):  # one of the user's own is looked up if it is trusted
+            made(faults, known_criteria.member, name)
+    raise_faults("Invalid arguments for compare:", faults)
     uniform = plan.get("budget", "uniform") in ("uniform", {"name": "uniform"})
     methods = {_name(each): (each, start, plan) for each in criteria}
     l1 = {**plan, "budget": "uniform"}
@@ -214,17 +213,6 @@ def _cells(
         for one in seeds
         for target, (name, (each, begins, section)) in itertools.product(macs, methods.items())
     ]
-
-
-def _unknown(criterion: Any) -> Iterator[str]:
-    """Yields what is wrong with the name of a criterion."""
-    name = criterion.get("name") if isinstance(criterion, Mapping) else criterion
-    if isinstance(name, str) and ":" in name:
-        return  # one of the user's own, which is looked up where it is trusted
-    try:
-        known_criteria.member(name)
-    except PruneError as error:
-        yield str(error)
 
 
 def _name(criterion: str | Mapping[str, Any]) -> str:
@@ -245,12 +233,12 @@ def _candidate(cell: Mapping[str, Any], base: Mapping[str, Any], trust: bool | S
 
 
 def trust_of(trust: bool | Sequence[str]) -> dict[str, Any]:
-    """Returns whether code may be imported, and which is imported first."""
+    """Returns whether code may be imported, and the code to import first."""
     return {"trust": bool(trust), "imports": [] if isinstance(trust, bool) else list(trust)}
 
 
 def version_of(model: str | Path, data: str) -> str:
-    """Returns what changes with the files that a run reads, so that another model under a name is another run."""
+    """Returns a hash of the files that a run reads, so that another model under the same name is another run."""
     digest = hashlib.sha256()
     for path in filter(is_file, (model, data)):
         digest.update(Path(path).read_bytes())

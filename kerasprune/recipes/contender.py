@@ -1,4 +1,4 @@
-"""One candidate of a comparison: pruned, started, fine-tuned and judged as all the others are."""
+"""One candidate of a comparison: prunes, fine-tunes and evaluates it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def begun(recipe: str, trust: bool, imports: Sequence[str]) -> tuple[Experiment,
 
     Args:
         recipe: The recipe, as YAML text.
-        trust: Whether `package.module:Name` may be imported.
-        imports: Code with classes of the model, imported first if it is trusted.
+        trust: Whether code of the user's may be imported.
+        imports: Code with classes of the model, imported first.
     """
     for name in imports:
         import_classes(name, trust=trust)
@@ -45,19 +45,19 @@ def begun(recipe: str, trust: bool, imports: Sequence[str]) -> tuple[Experiment,
 def evaluate(
     method: str, target: float, seed: int, start: str, teacher: str, recipe: str, trust: bool, imports: Sequence[str]
 ) -> dict[str, Any]:
-    """Prunes, fine-tunes and judges one candidate; all that it depends on is in its arguments.
+    """Prunes, fine-tunes and evaluates one candidate; it depends on its arguments alone.
 
     Args:
-        method: What it is called in the tables.
+        method: Its name in the tables.
         target: Fraction of the multiply–adds that was asked for.
-        seed: Seed of the order of the examples and of what is random.
-        start: The weights that training begins with: `"folded"`, what removal leaves, constants folded in;
-            `"reconstructed"`, if that comes nearer to the dense outputs; `"scratch"`, drawn anew; or `"dense"`: nothing
-            is pruned or trained.
-        teacher: What is learnt from besides labels, as the recipe says: `"none"`, or the `"dense"` model.
+        seed: Seed of the order of the examples and of all random choices.
+        start: The weights that training begins with: `"folded"`, those that remain, constants folded in;
+            `"reconstructed"`, if the outputs are then nearer to the dense ones; `"scratch"`, new random ones; or
+            `"dense"`: nothing is pruned or trained.
+        teacher: The teacher besides the labels: `"none"`, or the `"dense"` model.
         recipe: Model, data, plan and fine-tuning, as YAML text.
-        trust: Whether `package.module:Name` may be imported.
-        imports: Code with classes of the model, imported first if it is trusted.
+        trust: Whether code of the user's may be imported.
+        imports: Code with classes of the model, imported first.
 
     Returns:
         `measure` (`"accuracy"`, or `"loss"` if the model has none) of the model right after removal (`removed`, on
@@ -105,19 +105,19 @@ def _started(run: Experiment, judge: Judge, start: str, seed: int) -> tuple[Plan
 def ready(
     run: Experiment, judge: Judge, slim: keras.Model, plan: Plan, way: str, seed: int, slack: float
 ) -> keras.Model:
-    """Returns a slim model made ready on training examples, in one of the ways of `kp.rank`."""
+    """Returns a slim model prepared on training examples, in one of the ways of `kp.rank`."""
     data = run.plain_examples(judge.dense).inputs
     return made_ready(way, judge, slim, plan, data, samples=SAMPLES, seed=seed, slack=slack)
 
 
 def train(run: Experiment, slim: keras.Model, judge: Judge, plan: Plan | None) -> None:
-    """Fine-tunes a model as the recipe says, to the best of its start and all epochs, or to the last.
+    """Fine-tunes a model by the section of the recipe, and leaves it with its best or its last weights.
 
     Args:
         run: The experiment.
         slim: The model.
-        judge: A judge of the dense model, which teaches if the recipe says so.
-        plan: The plan of `slim`; `None` if it is not known.
+        judge: A judge of the dense model, which is the teacher if the recipe has `distil`.
+        plan: The plan of `slim`; `None` if it is unknown.
     """
     spec, training = run.recipe.finetune, run.examples("train", slim)
     delivery = Delivery(spec.deliver, judge, slim)
@@ -132,13 +132,9 @@ def train(run: Experiment, slim: keras.Model, judge: Judge, plan: Plan | None) -
 
 
 def measured(judge: Judge, model: keras.Model) -> tuple[str, float]:
-    """Returns the measure of a model and its value.
-
-    Raises:
-        PruneError: The examples have no labels, or others than the loss takes.
-    """
+    """Returns the measure of a model and its value."""
     metrics = judge.metrics(model)
     if not metrics:
-        raise PruneError("Expected labels to judge by. Received: examples without.")
+        raise PruneError("Expected labels to judge by. Received: examples without labels.")
     measure = "accuracy" if "accuracy" in metrics else "loss"
     return measure, float(metrics[measure])

@@ -1,4 +1,4 @@
-"""What a recipe trains and judges on: a data set of images by name, or a user's own examples."""
+"""The examples of a recipe: a data set of images by name, or a user's own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SMOKE_BATCHES = 2
 
 
 def own_examples(spec: Data | None) -> SplitExamples | None:
-    """Returns a user's own examples, read here; `None` where there are no data, or images by name."""
+    """Reads and returns a user's own examples; `None` for no data, or images by name."""
     if spec is None or own(spec.name) is None:
         return None
     from kerasprune.data.user_function import split_examples
@@ -34,15 +34,15 @@ def examples(
     size: int | None = None,
     held: SplitExamples | None = None,
 ) -> tf.data.Dataset:
-    """Returns batches of inputs and targets of a recipe's data; two batches of noise, of images, for a recipe in short.
+    """Returns batches of inputs and targets of a recipe's data; for a smoke run two batches, of noise if of images.
 
     Args:
         recipe: The recipe; its data section names the set, the image side, the scale, the batch and the augmentation.
         split: Name of the split. Only `"train"` is augmented.
-        model: The model that they are for: its side, its channels and its classes.
+        model: The model, for its image side, channels and classes.
         batch: Examples per batch. Defaults to the data section's.
-        size: Image side in pixels. Defaults to the model's own, or where that is free the data section's.
-        held: What `own_examples` returned, so that they are read once. Defaults to reading them here.
+        size: Image side in pixels. Defaults to the model's own, or if that is free the data section's.
+        held: The result of `own_examples`, so that they are read once. Defaults to reading them.
 
     Raises:
         PruneError: There is no such data set or split, or it does not fit the model.
@@ -82,7 +82,7 @@ def examples_of(
         )
     if side is not None and "size" in spec.model_fields_set and spec.size != side:
         raise PruneError(
-            f"Expected images of the side that the model has, {side} pixels. Received: ",
+            f"Expected images of the model's side, {side} pixels. Received: ",
             Key("data.size"),
             f"={spec.size}. Leave the size out, or give the model another input_shape.",
         )
@@ -102,7 +102,7 @@ def examples_of(
 
 
 def image_shape(model: keras.Model, name: str) -> tuple[int | None, int]:
-    """Returns the image side that a model takes, `None` where it is free, and its number of channels.
+    """Returns the image side of a model, `None` if it is free, and its number of channels.
 
     Args:
         model: The model.

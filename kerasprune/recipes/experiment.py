@@ -1,4 +1,4 @@
-"""What a recipe says, made: its model, its examples, its objective. No files but those that the recipe names."""
+"""A recipe as objects: its model, its examples, its objective. It reads the files that the recipe names, no others."""
 
 from __future__ import annotations
 
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
     from kerasprune.data.splits import SplitExamples
 
 
-Traced = pruning.PlanStep | pruning.PreCrop | pruning.SpaceSection | pruning.MetaPruning
-"""The sections that say how a model is traced."""
-
-
 @dataclass(frozen=True)
 class Experiment:
     """The model, the examples and the objective that a recipe names.
@@ -48,7 +44,7 @@ class Experiment:
     # ---- the model --------------------------------------------------------------------------------------------
 
     def dense_model(self) -> keras.Model:
-        """Returns the model that the recipe begins with: built for its image size, reconfigured, or its checkpoint."""
+        """Returns the initial model: built for the image size, reconfigured, or loaded."""
         recipe = self.recipe
         if isinstance(recipe.model, schema.Start):
             return plain(load_model(recipe.model.path))
@@ -67,19 +63,19 @@ class Experiment:
         )
 
     def free_side(self, model: keras.Model) -> int | None:
-        """Returns the image side for a model whose sides are free, `None` for one that has its own."""
+        """Returns the image side for a model that leaves it free, `None` for one that fixes it."""
         if not leaves_side_free(functional(model)):
             return None
         return self.recipe.data.size if self.recipe.data else getattr(self.recipe.model, "size", None)
 
-    def traced(self, model: keras.Model, spec: Traced) -> ChannelGraph:
-        """Returns the graph of a model as a section of the recipe asks for."""
+    def traced(self, model: keras.Model, spec: pruning.Traced) -> ChannelGraph:
+        """Traces a model as a section of the recipe specifies."""
         unknown = at_unknown(model, spec.unknown)
         side = self.free_side(model)
         return trace(model, coupling=spec.coupling, freeze=spec.freeze, unknown=unknown, resolution=side)
 
     def plan(self, graph: ChannelGraph, spec: pruning.PlanStep) -> Plan:
-        """Returns the plan that the recipe's plan section describes."""
+        """Returns the plan of the recipe's plan section."""
         data = self.recipe.data is not None
         return make_plan(
             graph,
@@ -99,17 +95,17 @@ class Experiment:
 
     @cached_property
     def held(self) -> SplitExamples | None:
-        """A user's own examples, read once and held as long as the experiment; `None` for images by name."""
+        """A user's own examples, read once; `None` for images by name."""
         return own_examples(self.recipe.data)
 
     def examples(
         self, split: str, model: keras.Model, *, batch: int | None = None, size: int | None = None
     ) -> Examples:
-        """Returns the examples of a split, in batches; at a size, if not at that of the recipe."""
+        """Returns the examples of a split, in batches; at another image size if one is given."""
         return Examples(examples(self.recipe, split, model, batch, size, self.held), self.recipe.data.batch)
 
     def plain_examples(self, model: keras.Model) -> Examples:
-        """Returns the training examples as they are, not augmented."""
+        """Returns the training examples without augmentation."""
         data = self.recipe.data.model_copy(update={"augment": None})
         recipe = self.recipe.model_copy(update={"data": data})
         return Examples(examples(recipe, "train", model, held=self.held), data.batch)
@@ -120,14 +116,14 @@ class Experiment:
         return None if split is None else self.examples(split, model, size=size)
 
     def labelled(self, model: keras.Model) -> bool:
-        """Returns whether the examples have labels; images by name always have."""
+        """Returns whether the examples have labels."""
         return self.held is None or self.examples("train", model).labelled
 
     def check_labels(self, model: keras.Model) -> None:
-        """Raises what is wrong with labels of a user's, or cannot be done without.
+        """Checks a user's labels.
 
         Raises:
-            PruneError: They do not go with the loss; or there are none, and the recipe asks for some.
+            PruneError: They do not fit the loss; or they are missing, and the recipe needs some.
         """
         if self.labelled(model):
             if self.held is not None:
@@ -150,13 +146,13 @@ class Experiment:
     # ---- training and judging ---------------------------------------------------------------------------------
 
     def objective(self, model: keras.Model, label_smoothing: float = 0.0) -> Objective:
-        """Returns what the models are trained and judged by.
+        """Returns the loss and metrics that the models are trained and judged by.
 
-        That is the loss that the recipe names; or classification for a data set of images; or what the checkpoint was
-        compiled with; or classification, if the labels are the numbers of classes; nothing without labels.
+        In this order: the loss that the recipe names; classification for a data set of images; the loss that the
+        checkpoint was compiled with; classification, if the labels are class indices. Empty without labels.
 
         Raises:
-            PruneError: None of these.
+            PruneError: None of these applies.
         """
         if not self.labelled(model):
             return Objective()
@@ -172,19 +168,19 @@ class Experiment:
         if _numbers_of_classes(self.examples("train", model).data.element_spec[1], model):
             return classification(model)
         raise PruneError(
-            f"Expected a loss beside {recipe.data.name!r}, for the model was saved without one. Received: loss=None. "
-            "Say it with ",
+            f"Expected a loss beside {recipe.data.name!r}, since the model was saved without one. Received: loss=None. "
+            "Give ",
             Key("loss"),
             ", such as mean_squared_error; or save the model compiled.",
         )
 
     def _compile_config(self) -> dict[str, Any]:
-        """Returns what the checkpoint is compiled with; empty if it is not, or if there is none."""
+        """Returns the compile settings of the checkpoint; empty if it is not compiled, or there is none."""
         start = self.recipe.model
         return read_config(start.path).get("compile_config") or {} if isinstance(start, schema.Start) else {}
 
     def compiled_optimizer(self) -> keras.Optimizer | None:
-        """Returns the optimizer that the checkpoint is compiled with, or `None`; a stranger's cannot be made."""
+        """Returns the optimizer that the checkpoint is compiled with; `None` if it has none, or an unknown one."""
         config = self._compile_config().get("optimizer")
         try:
             return config and keras.optimizers.get(config)
@@ -197,15 +193,15 @@ class Experiment:
         return Judge(dense, self.objective(dense), examples)
 
     def metrics(self, model: keras.Model, examples: Examples | None) -> dict[str, float]:
-        """Returns loss and metrics of a model on examples; nothing where there are none."""
+        """Returns loss and metrics of a model on examples; empty without examples."""
         return {} if examples is None else Judge(model, self.objective(model), examples).metrics(model)
 
     def worth(self, model: keras.Model) -> float:
-        """Returns how good a model is on validation examples by its labels, higher = better."""
+        """Returns the accuracy of a model on validation examples, or minus its loss."""
         return self.judge(model).worth(model)
 
     def student(self, slim: keras.Model, dense: keras.Model, plan: Plan | None) -> keras.Model | None:
-        """Returns the slim model as the student of the dense one, or `None` if the recipe asks for no teacher."""
+        """Returns the slim model as the student of the dense one, or `None` without `distil`."""
         spec = self.recipe.finetune.distil
         if spec is None:
             return None
@@ -217,15 +213,15 @@ class Experiment:
 
     @property
     def slack(self) -> float:
-        """The slack of a reconstruction: what the recipe says, or what suits it."""
-        said = self.recipe.reconstruct and self.recipe.reconstruct.slack
-        if said is not None:
-            return said
+        """The slack of a reconstruction; by default, it depends on whether training follows."""
+        given = self.recipe.reconstruct and self.recipe.reconstruct.slack
+        if given is not None:
+            return given
         return BEFORE_TRAINING if self.recipe.finetune else 0.0
 
 
 def _numbers_of_classes(targets: Any, model: keras.Model) -> bool:
-    """Returns whether the specification of a batch of labels is that of numbers of classes."""
+    """Returns whether the specification of a batch of labels is that of class indices."""
     outputs = [tuple(each.shape) for each in model.outputs]
     if isinstance(targets, dict | tuple | list) or not targets.dtype.is_integer or targets.shape.rank != 1:
         return False

@@ -1,4 +1,4 @@
-"""One fit of one stage, with its files: optimizer, weight decay, metrics, state to go on from."""
+"""One fit of one stage, with its files: optimizer, weight decay, metrics, state to resume from."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def train_stage(
     twin: keras.Model | None = None,
     more: Sequence[keras.callbacks.Callback] = (),
 ) -> None:
-    """Fits a model as a section of the recipe says, on the training split.
+    """Fits a model on the training split by a section of the recipe.
 
     Args:
         run: The run.
@@ -35,7 +35,7 @@ def train_stage(
         model: The model.
         spec: The section.
         size: Image side, if not the recipe's.
-        twin: What is fitted in its place, over the same layers. Defaults to a model of its own.
+        twin: The model that is compiled and fitted, over the same layers. Defaults to a new one.
         more: Callbacks before those of the section. Defaults to none.
     """
     fit(
@@ -68,9 +68,9 @@ def fit(
     twin: keras.Model | None = None,
     ahead: Ahead | None = None,
 ) -> None:
-    """Trains the weights of a model; the model itself stays as it is, not compiled.
+    """Trains the weights of a model, which is not compiled itself.
 
-    The state is kept below the run's `resume/`: if the same fit was broken off, it goes on from there.
+    The state is saved below the run's `resume/`: if the same fit was interrupted, it resumes from there.
 
     Args:
         run: The run, for the objective, the files and the terminal.
@@ -79,20 +79,20 @@ def fit(
         stage: Name of the stage in `metrics.csv` and on the terminal.
         epochs: Number of passes over the training examples.
         training: The training examples.
-        validation: What every epoch is judged on. Defaults to `None`.
-        objective: Loss and metrics. Defaults to the run's, with the labels smoothed as the stage says.
+        validation: Examples that every epoch is evaluated on. Defaults to `None`.
+        objective: Loss and metrics. Defaults to the run's, with the label smoothing of the stage.
         callbacks: Callbacks of the method. Defaults to none.
         span: Epochs that the learning-rate schedule spans, for methods that rewind it. Defaults to all.
-        place: Name of the folder of its state, other than that of any other fit of the stage. Defaults to the stage.
-        twin: What is compiled and fitted in its place, over the same layers. Defaults to a model of its own.
-        ahead: What the run trains afterwards. Defaults to what follows the pruning stage.
+        place: Name of the folder of its state, if the stage has several fits. Defaults to the stage.
+        twin: The model that is compiled and fitted, over the same layers. Defaults to a new one.
+        ahead: The fits that follow. Defaults to those after the pruning stage.
     """
     terminal = progress.Terminal(run.console, stage, epochs, ahead or Ahead.of(run.recipe, "prune"))
     resume = Resume(run.folder.state(place or stage))
-    done = resume.epoch  # of an earlier fit that was broken off
+    done = resume.epoch  # of an earlier fit that was interrupted
     if done:
-        left = f"goes on with epoch {done + 1} of {epochs}; what was trained of that epoch is repeated"
-        whole = "was trained to its end; nothing is repeated"
+        left = f"resumes with epoch {done + 1} of {epochs}; what was trained of that epoch is repeated"
+        whole = "is trained already; nothing is repeated"
         run.console.print(f"{stage}: {left if done < epochs else whole}", highlight=False)
     earlier = [row for row in run.folder.rows_of(stage) if int(row["epoch"]) <= done]
     metrics = progress.Metrics(lambda rows: run.folder.set_metrics(stage, rows), earlier)
@@ -114,14 +114,13 @@ def fit(
 
 @contextmanager
 def weight_decay(model: keras.Model, l2: float, on: str = "kernels") -> Iterator[None]:
-    """Puts the papers' weight decay in the loss, `½ · l2 · Σ w²` over the trainable kernels, for a while.
+    """Adds the papers' weight decay to the loss within the block: `½ · l2 · Σ w²` over the trainable kernels.
 
-    So it passes through momentum, as SGD's weight decay does in the papers' codes; Keras's own
-    `weight_decay` does not.
+    It passes through momentum, as SGD's weight decay does in the papers' code; Keras's own `weight_decay` does not.
 
     Args:
-        model: The model. Its variables have their own regularisers back afterwards.
-        l2: The weight decay. With 0 nothing is changed.
+        model: The model. Its variables get their own regularisers back afterwards.
+        l2: The weight decay. With 0 nothing changes.
         on: `"kernels"`, or `"weights"`: all trainable variables. Defaults to `"kernels"`.
     """
     kernels = [v for v in model.trainable_variables if on == "weights" or v.name.endswith("kernel")]

@@ -18,9 +18,9 @@ class Format:
     """One export format.
 
     Args:
-        suffix: What the file name ends in; empty for a folder.
+        suffix: End of the file name; empty for a folder.
         write: `(model, path, *, data, size, overwrite) -> ExportReport`.
-        calibrates: Whether images are needed to write it.
+        calibrates: Whether it needs images to calibrate with.
     """
 
     suffix: str
@@ -56,11 +56,7 @@ FORMATS = {
 
 
 def find(name: str) -> Format:
-    """Returns a format by name.
-
-    Raises:
-        PruneError: There is no such format.
-    """
+    """Returns a format by name."""
     if name not in FORMATS:
         raise PruneError(
             f"Expected a known format: {', '.join(FORMATS)}. Received: format={name!r}.{nearest(name, FORMATS)}"

@@ -1,4 +1,4 @@
-"""One recipe for several seeds and settings: a run folder for each, and a table over all."""
+"""Runs one recipe with several seeds and settings: a run folder for each, and a table of all."""
 
 from __future__ import annotations
 
@@ -31,13 +31,7 @@ STORE, TABLE, WARNINGS = "population.sqlite", "comparison.csv", "warnings.txt"
 
 
 def grid_of(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """Returns `{key: values}` of texts such as `"prune.plan.macs=.5,.3"`; values are written as in YAML.
-
-    Args:
-        texts: One for each key.
-
-    Raises:
-        PruneError: A text is no key with values, or a key comes twice.
+    """Returns `{key: values}` of texts such as `"prune.plan.macs=.5,.3"`, one for each key; values are YAML.
 
     Example:
         >>> grid_of(["prune.plan.macs=.5,.3", "prune.plan.criterion=l1,l2"])
@@ -47,11 +41,11 @@ def grid_of(texts: Sequence[str]) -> dict[str, list[Any]]:
     faults = []
     for text in texts:
         key, _, listed = text.partition("=")
-        values = read_value(f"[{listed}]")  # a text where it is no YAML
+        values = read_value(f"[{listed}]")  # a text if it is not YAML
         if not key or not values or not isinstance(values, list) or key in grid:
             faults.append(f"Expected every key once, as key.key=value,value. Received: --grid {text}")
         grid[key] = values
-    raise_faults("The grid cannot be run:", faults)
+    raise_faults("Invalid arguments for the grid:", faults)
     return grid
 
 
@@ -70,30 +64,30 @@ def seeds_and_grid(
     smoke: bool = False,
     verbose: int = 1,
 ) -> Path:
-    """Runs a recipe for every combination of the grid and every seed, each in a process and a folder of its own.
+    """Runs a recipe for every combination of the grid and every seed, each in its own process and folder.
 
-    Every run is checked before the first begins. What is finished is not run again, and a run that was killed goes on
-    where it was; so does one that failed.
+    Every run is checked before the first begins. Finished runs are not repeated; a run that was killed or failed
+    resumes.
 
     Args:
         recipe: Name of a recipe of the package, or the path of a `.yaml` file.
-        seeds: Number of seeds: that of the recipe, and those after it. Defaults to 1.
+        seeds: Number of seeds, counted from the recipe's. Defaults to 1.
         grid: `{"key.key": values}`. Defaults to none.
         settings: Changes for all runs, as `"key.key=value"`. Defaults to none.
-        folder: Folder of the folders. Defaults to `runs/<recipe>-grid-<hash of all runs>`.
-        resume: Go on with a folder that holds runs already, also those of fewer seeds or values. Defaults to `False`.
+        folder: Folder of the run folders. Defaults to `runs/<recipe>-grid-<hash of all runs>`.
+        resume: Continue in a folder that holds runs already, possibly with more seeds or values. Defaults to `False`.
         workers: Runs at a time. Defaults to 1.
         engine: See `kerasprune.Population`. Defaults to `"local"`.
         trust: Whether `package.module:Name` may be imported. Defaults to `False`.
         smoke: Try all stages on two batches of generated images. Defaults to `False`.
-        verbose: 0: silent; 1: what is finished, and how long the rest takes. Defaults to 1.
+        verbose: 0: silent; 1: a line for each finished run, with the time left. Defaults to 1.
 
     Returns:
-        The folder: a run folder for each combination and seed and beside it what that run prints (`.txt`),
+        The folder: a run folder for each combination and seed and beside it its output (`.txt`),
         `comparison.csv` (mean and standard deviation over the seeds), and `population.sqlite`.
 
     Raises:
-        PruneError: A run has faults; the folder holds something else; no run came to its end.
+        PruneError: A recipe has faults; the folder holds other files; every run failed.
     """
     cells = _cells(recipe, seeds, grid or {}, settings, trust)
     if folder is None:
@@ -110,9 +104,9 @@ def seeds_and_grid(
             [{"recipe": cells[run.name], "folder": str(run), "trust": trust, "smoke": smoke} for run in runs],
         )
         if all(row["state"] == "failed" for row in rows):
-            for each in () if any(run.exists() for run in runs) else new:  # all were refused before they began
+            for each in () if any(run.exists() for run in runs) else new:  # all were rejected before they began
                 remove(each)
-            raise PruneError(f"No run came to its end. The first says: {rows[0]['error']}")
+            raise PruneError(f"No run finished. The error of the first: {rows[0]['error']}")
         if warned := [row["folder"] for row in rows if row.get("warnings")]:
             warn(f"{len(warned)} of {len(rows)} runs warned: see {Path(warned[0]) / WARNINGS}.")
         write_comparison(runs_below([path])[0], path / TABLE)
@@ -120,22 +114,22 @@ def seeds_and_grid(
 
 
 def run_cell(recipe: str, folder: str, trust: bool, smoke: bool) -> dict[str, Any]:
-    """Takes one run to its end: in a process of its own, from where it was left.
+    """Runs or resumes one run of a grid.
 
     Args:
         recipe: The recipe as YAML text.
         folder: The run folder.
         trust: Whether `package.module:Name` may be imported.
-        smoke: Whether all is only tried.
+        smoke: Whether it is a smoke run.
 
     Returns:
-        Accuracy, parameters and multiply–adds of the model that came out, and the number of warnings, which stand in
-        `warnings.txt` of the folder; what it printed stands in a file beside the folder.
+        Accuracy, parameters and multiply–adds of the final model, and the number of warnings, which are in
+        `warnings.txt` of the folder; its output is in a file beside the folder.
     """
     path = Path(folder)
     begun = path.is_dir() and any(path.iterdir())
     with warnings.catch_warnings(record=True) as heard, _written(output_of(path)) as console:
-        from kerasprune.recipes.runner import run  # what TensorFlow says when it starts is written too
+        from kerasprune.recipes.runner import run  # the messages of TensorFlow's start are written too
 
         try:
             run(loader.parse(recipe, trust=trust), path, resume=begun, smoke=smoke, console=console)
@@ -149,13 +143,13 @@ def run_cell(recipe: str, folder: str, trust: bool, smoke: bool) -> dict[str, An
 
 
 def output_of(folder: Path) -> Path:
-    """Returns the file, beside its folder, of what a run has printed, and TensorFlow in its process."""
+    """Returns the file, beside its folder, for the output of a run and of TensorFlow in its process."""
     return folder.with_name(f"{folder.name}.txt")
 
 
 @contextmanager
 def _written(path: Path) -> Iterator[Console]:
-    """Yields a console that writes to a file; what goes to standard error within the block is written there too."""
+    """Yields a console that writes to a file, to which standard error is redirected as well."""
     from rich.console import Console
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,29 +160,29 @@ def _written(path: Path) -> Iterator[Console]:
 def _cells(
     recipe: str | Path, seeds: int, grid: Mapping[str, Sequence[Any]], settings: Sequence[str], trust: bool
 ) -> dict[str, str]:
-    """Returns `{folder name: recipe text}` of all runs; the faults of all are raised at once."""
+    """Returns `{folder name: recipe text}` of all runs; raises the faults of all at once."""
     faults = whole_number_faults(1, seeds=seeds)
     if "seed" in grid:
-        faults.append("Expected the key seed outside the grid. Received: grid={'seed': …}. Say --seeds NUMBER.")
+        faults.append("Expected the key seed outside the grid. Received: grid={'seed': …}. Give --seeds NUMBER.")
     faults += [f"Expected values for {key!r}. Received: none." for key, values in grid.items() if not values]
-    raise_faults("The grid cannot be run:", faults)
+    raise_faults("Invalid arguments for seeds_and_grid:", faults)
     cells: dict[str, str] = {}
     for values in itertools.product(*grid.values()):
         chosen = [f"{key}={json.dumps(value)}" for key, value in zip(grid, values, strict=True)]
         try:
-            first = loader.load(recipe, [*settings, *chosen], trust=trust).seed
+            first = loader.load(recipe, [*settings, *chosen], trust=trust)
         except PruneError as error:
             faults.append(f"{', '.join(chosen)}: {error}")
             continue
-        for seed in range(first, first + seeds):
-            one = loader.load(recipe, [*settings, *chosen, f"seed={seed}"], trust=trust)
+        for seed in range(first.seed, first.seed + seeds):
+            one = first.model_copy(update={"seed": seed})
             cells[_folder_name([*chosen, f"seed={seed}"], one)] = loader.dump(one)
-    raise_faults("The grid cannot be run:", faults)
+    raise_faults("Invalid recipes in the grid:", faults)
     return cells
 
 
 def _folder_name(settings: Sequence[str], recipe: Any) -> str:
-    """Returns what sets a run apart, as a file system takes it."""
-    said = ",".join(settings)
-    name = re.sub(r"[^A-Za-z0-9._=,+-]", "", said)
-    return name if name == said.replace('"', "") and len(name) <= 100 else f"{name[:80]}-{loader.fingerprint(recipe)}"
+    """Returns the settings of a run as a folder name."""
+    label = ",".join(settings)
+    name = re.sub(r"[^A-Za-z0-9._=,+-]", "", label)
+    return name if name == label.replace('"', "") and len(name) <= 100 else f"{name[:80]}-{loader.fingerprint(recipe)}"

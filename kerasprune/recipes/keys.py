@@ -1,4 +1,4 @@
-"""What the schema says of a key: its field, and the words of its section's docstring."""
+"""The keys of a recipe for the command line: their fields, and their entries in the docstrings of their sections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def field(key: str) -> FieldInfo:
     """Returns the field of a key.
 
     Args:
-        key: The key, such as `"prune.plan.macs"`; where one of several sections may stand, it is the first that has it.
+        key: The key, such as `"prune.plan.macs"`; of several possible sections the first that has it.
 
     Example:
         >>> field("prune.plan.round_to").default
@@ -27,7 +27,7 @@ def field(key: str) -> FieldInfo:
 
 
 def described(key: str) -> str:
-    """Returns what the docstring of a key's section says of it, its choices and whether it takes several values.
+    """Returns a key's entry in the docstring of its section, its choices and whether it takes several values.
 
     Args:
         key: As for `field`.
@@ -46,7 +46,7 @@ def described(key: str) -> str:
 
 
 def _found(key: str) -> type[Node]:
-    """Returns the section that a key stands in."""
+    """Returns the section of a key."""
     *path, last = key.split(".")
     sections: list[type[Node]] = [Recipe]
     for name in path:

@@ -20,7 +20,7 @@ from kerasprune.recipes.node import (
 
 
 class Constant(Node):
-    """The same learning rate throughout."""
+    """A constant learning rate."""
 
     name: Literal["constant"] = "constant"
     value: PositiveFloat
@@ -109,14 +109,14 @@ class AdamW(Node):
 
 
 class Other(Node):
-    """Another optimizer of Keras, whose own defaults hold but for the learning rate."""
+    """Another optimizer of Keras, with its own defaults except for the learning rate."""
 
     name: Literal["adadelta", "adafactor", "adagrad", "adamax", "ftrl", "lion", "nadam", "rmsprop"]
     learning_rate: LearningRate
 
 
 class Compiled(Node):
-    """A new one of the class and the settings that the checkpoint is compiled with; SGD, momentum 0.9, if it is not.
+    """A new optimizer of the class and settings that the checkpoint is compiled with; SGD, momentum 0.9, if it is not.
 
     Args:
         learning_rate: Defaults to half a cosine from a tenth of the compiled rate, for SGD from 0.01.
@@ -133,11 +133,11 @@ Decayed = Literal["kernels", "weights"]
 
 
 class Distil(Node):
-    """What the dense model teaches the slim one, see `kp.distil`.
+    """Distillation from the dense model, see `kp.distil`.
 
     Args:
         temperature: T of soft targets. Defaults to 4.0.
-        weight: Share of the teacher in the loss. Defaults to 0.9; to 1.0 where the data have no labels.
+        weight: Share of the teacher in the loss. Defaults to 0.9; to 1.0 if the data have no labels.
         features: Weight of the distance at the ends of blocks. Defaults to 0.0.
     """
 
@@ -147,10 +147,10 @@ class Distil(Node):
 
 
 class Regularised(Node):
-    """What a loss is besides that of the labels.
+    """Regularisation of the loss.
 
     `l2` is the papers' weight decay: the loss gains `½ · l2 · Σ w²` over the trainable kernels, or with
-    `l2_on: weights` over everything that is trained, biases and BatchNorm too. With `label_smoothing: ε` the class of
+    `l2_on: weights` over all trainable variables, biases and BatchNorm too. With `label_smoothing: ε` the class of
     a label has the probability `1 − ε + ε / K`, and each other of K classes `ε / K`.
     """
 
@@ -165,7 +165,7 @@ class Training(Regularised):
     Args:
         epochs: Epochs of training.
         optimizer: The optimizer, by name.
-        batch: Examples per batch. Defaults to `None`: as the data section says.
+        batch: Examples per batch. Defaults to `None`: the data section's.
     """
 
     epochs: PositiveInt
@@ -180,11 +180,11 @@ class Fit(Training):
 
 
 class Finetune(Fit):
-    """Training of the slim model, with the dense one for a teacher where `distil` is there, `{}` for its defaults.
+    """Training of the slim model, with the dense one as teacher if `distil` is given, `{}` for its defaults.
 
     Args:
         deliver: The slim model of the run: the best on validation examples of all steps after the cut and all epochs,
-            by the first metric, else by the loss, without labels by the outputs; or the last. Defaults to `best`.
+            by the first metric, else by the loss, or without labels by the outputs; or the last. Defaults to `best`.
     """
 
     distil: Distil | None = None

@@ -1,4 +1,4 @@
-"""What a recipe of the package asks, costs and needs, in a line, from its own file."""
+"""One line for each recipe of the package: its question, its cost and its data, read from its file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the files are ours
 
 @dataclass(frozen=True)
 class Line:
-    """A recipe in a line.
+    """The line of a recipe.
 
     Args:
-        why: The question that it answers.
+        why: Its question.
         cost: The epochs of its stages.
-        data: The data set and where it is from.
+        data: The data set and its source.
     """
 
     why: str
@@ -33,13 +33,10 @@ class Line:
 
 
 def described(name: str) -> Line:
-    """Returns a recipe of the package in a line.
+    """Returns the line of a recipe of the package.
 
     Args:
         name: One of `kp.recipes.names()`.
-
-    Raises:
-        PruneError: There is no such recipe.
 
     Example:
         >>> described("glyphs-base").data
@@ -51,22 +48,22 @@ def described(name: str) -> Line:
 
 def _cost(recipe: Mapping[str, Any]) -> str:
     prune = recipe.get("prune") or {}
-    parts = [f"{recipe[stage]['epochs']} {stage}" for stage in ("train",) if recipe.get(stage)]
+    parts = [f"{recipe['train']['epochs']} train"] if recipe.get("train") else []
     if prune.get("three_dimensions"):
         parts.append(f"{prune['three_dimensions']['training']['epochs']} for every measured network")
     elif prune.get("meta_pruning"):
         parts.append(f"{prune['meta_pruning']['training']['epochs']} of a PruningNet")
     elif prune.get("space"):
-        space = prune["space"]
-        parts += [
-            f"{one['epochs']} for each of {one.get('best', space['n'])} recipes" for one in space.get("rounds", ())
-        ]
+        n, rounds = prune["space"]["n"], prune["space"].get("rounds", ())
+        parts += [f"{one['epochs']} for each of {one.get('best', n)} recipes" for one in rounds]
+    elif prune.get("epochs"):
+        parts.append(f"{prune['epochs']} prune")
+    elif prune.get("steps"):
+        parts.append(f"{prune['steps']:,} steps prune")
     elif prune.get("callback"):
         callback = prune["callback"]
-        own = callback["name"] if isinstance(callback, dict) else callback
-        steps = f"{prune['steps']:,} steps" if prune.get("steps") else f"the steps of {own}"
-        parts.append(f"{prune['epochs']} prune" if prune.get("epochs") else f"{steps} prune")
-    parts += [f"{recipe[stage]['epochs']} {stage}" for stage in ("finetune",) if recipe.get(stage)]
+        parts.append(f"the steps of {callback['name'] if isinstance(callback, dict) else callback} prune")
+    parts += [f"{recipe['finetune']['epochs']} finetune"] if recipe.get("finetune") else []
     return f"Epochs: {', '.join(parts) or 'none'}"
 
 

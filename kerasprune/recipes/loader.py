@@ -1,4 +1,4 @@
-"""From a recipe file to a checked `Recipe`: all faults at once, each with its line and the nearest key."""
+"""Reads and checks recipes: reports all faults at once, each with its line and the nearest key."""
 
 from __future__ import annotations
 
@@ -22,15 +22,12 @@ from kerasprune.recipes.yaml_text import MOST_BYTES, MOST_DEPTH, Keys, read_valu
 
 
 def load(recipe: str | Path, settings: Sequence[str] = (), *, trust: bool = False) -> Recipe:
-    """Returns the checked recipe of a name or a file.
+    """Reads a recipe by name or file, and checks it.
 
     Args:
         recipe: Name of a recipe of the package, or the path of a `.yaml` file.
         settings: Changes as `"key.key=value"`, values as in YAML. Defaults to none.
-        trust: Whether `package.module:Name` may be imported. Defaults to `False`.
-
-    Returns:
-        The recipe.
+        trust: Whether code of the user's may be imported. Defaults to `False`.
 
     Raises:
         PruneError: There is no such recipe, or it has faults; the message lists all of them.
@@ -44,7 +41,7 @@ def load(recipe: str | Path, settings: Sequence[str] = (), *, trust: bool = Fals
 
 
 def parse(text: str, settings: Sequence[str] = (), *, source: str = "The recipe", trust: bool = False) -> Recipe:
-    """Returns the checked recipe of a YAML text; see `load`."""
+    """Reads a recipe from YAML text, and checks it; see `load`."""
     data, lines, faults = read_yaml(text, source)
     if not isinstance(data, dict):
         raise PruneError(f"{source}: expected a mapping of keys. Received: {type(data).__name__}.")
@@ -61,7 +58,7 @@ def check(
     source: str = "The recipe",
     trust: bool = False,
 ) -> Recipe:
-    """Returns the recipe that plain data describes, or raises one `PruneError` with all faults."""
+    """Makes a recipe from plain data; raises one `PruneError` with all faults."""
     faults = list(faults)
     recipe = None
     try:
@@ -78,15 +75,15 @@ def dump(recipe: Recipe) -> str:
 
 
 def fingerprint(recipe: Recipe) -> str:
-    """Returns 8 hexadecimal digits that change with anything the run depends on, not with its prose."""
+    """Returns 8 hexadecimal digits: a hash of everything that the run depends on."""
     data = {key: value for key, value in resolved(recipe).items() if key not in {"why", "paper", "expected", "status"}}
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def resolved(value: Any) -> Any:
-    """Returns a recipe, or a part of one, as plain data with defaults filled in: what `recipe.yaml` of a run holds."""
+    """Returns a recipe, or a part of one, as plain data with defaults filled in, as in `recipe.yaml` of a run."""
     if isinstance(value, BaseModel):
-        # A key that is absent by default is left out where it is absent.
+        # A key whose default is None is omitted if it is None.
         absent = {key for key, field in type(value).model_fields.items() if field.default is None}
         return {key: resolved(item) for key, item in value if not (item is None and key in absent)}
     if isinstance(value, dict):
@@ -103,7 +100,7 @@ def _listed(settings: Any) -> Sequence[str]:
 
 
 def _apply(data: dict[str, Any], setting: str) -> list[str]:
-    """Applies one `key.key=value` in node; returns what is wrong with it."""
+    """Applies one `key.key=value`; returns its faults."""
     key, equals, text = setting.partition("=")
     if not equals or not all(key.split(".")):
         return [f"Expected a setting key.key=value. Received: {short(setting)}"]
@@ -147,7 +144,7 @@ def _worded(fault: Any, data: Any, lines: dict[Keys, int]) -> PruneError:
 
 
 def _below(path: str, part: str | Key) -> str | Key:
-    """Returns a part of a message of a section, its keys with the path of the section before them."""
+    """Returns a part of a section's message, its keys prefixed with the path of the section."""
     return replace(part, path=f"{path}.{part.path}", text=str(part)) if path and isinstance(part, Key) else part
 
 
@@ -156,12 +153,12 @@ def _part(key: str | int) -> str:
 
 
 def _spelled(location: Keys, data: Any, absent: bool) -> Keys:
-    """Returns a location without pydantic's union tags (`optimizer.sgd`), which a recipe does not spell.
+    """Returns a location without pydantic's union tags (`optimizer.sgd`), which are no keys of a recipe.
 
     Args:
-        location: Where pydantic found a fault.
+        location: Pydantic's location of a fault.
         data: The recipe as plain data.
-        absent: Whether the last part is a key that the recipe lacks, or that the schema does not know.
+        absent: Whether the last part is a missing or unknown key.
     """
     keys: list[str | int] = []
     for step, part in enumerate(location):
@@ -174,13 +171,10 @@ def _spelled(location: Keys, data: Any, absent: bool) -> Keys:
 
 
 def located(recipe: Recipe) -> Recipe:
-    """Returns the recipe with absolute paths in place of those that are relative to the current folder.
+    """Returns the recipe with absolute paths in place of those relative to the current folder.
 
-    The checkpoint, the data's file or folder (the file of a function too), `data_dir` and `calibrate`. What is below
-    the package's recipes, and what is no path, stays as it is.
-
-    Args:
-        recipe: The recipe, whose files are there.
+    These are the checkpoint, the data (also the file of a function), `data_dir` and `calibrate`. Paths below the
+    package's recipes, and names that are no paths, are unchanged.
     """
     changes: dict[str, Any] = {}
     if isinstance(recipe.model, Start):
@@ -196,7 +190,7 @@ def located(recipe: Recipe) -> Recipe:
 
 
 def _absolute(name: str) -> str:
-    """Returns a path of this folder as an absolute one; of `FILE.py:function` that of the file; else the name."""
+    """Makes a path absolute, that of the file in `FILE.py:function` too; returns other names unchanged."""
     file, colon, function = name.rpartition(":")
     if colon and file.endswith(".py") and is_file(file):
         return f"{_absolute(file)}:{function}"

@@ -1,4 +1,4 @@
-"""Names in recipes: registered members, or a user's own `package.module:Name` where that is trusted."""
+"""Looks up names in recipes: registered members, or a user's own `package.module:Name` if trusted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kerasprune.files.reading import import_file
 from kerasprune.registry import Registry, block_criteria, budgets, callbacks, criteria, models
 
 ANYTHING = "**"
-"""Stands among the names of arguments where a member takes any."""
+"""Among the names of arguments: the member takes any."""
 
 FAMILIES: dict[str, Registry] = {
     "model": models,
@@ -25,15 +25,12 @@ FAMILIES: dict[str, Registry] = {
 
 
 def member(family: str, name: str) -> Callable[..., Any]:
-    """Returns the class or function that a name stands for.
+    """Returns the class or function of a name.
 
     Args:
         family: One of `FAMILIES`.
-        name: A registered name, or `package.module:Name`. The latter imports that module, so a recipe may
-            only say it where the user trusts the recipe; `faults` sees to that.
-
-    Raises:
-        PruneError: There is no such member.
+        name: A registered name, or `package.module:Name`, which imports that module: `faults` allows it only in
+            trusted recipes.
     """
     if ":" not in name:
         return FAMILIES[family].member(name)
@@ -47,30 +44,20 @@ def member(family: str, name: str) -> Callable[..., Any]:
 
 
 def make(family: str, name: str, arguments: Mapping[str, Any]) -> Any:
-    """Returns the instance that a name and its arguments describe.
-
-    Raises:
-        PruneError: There is no such member, or the arguments do not fit it.
-    """
+    """Makes an instance from a name and its arguments."""
     return FAMILIES[family].made(member(family, name), name, arguments)
 
 
 def taken(family: str, name: str) -> dict[str, Any]:
-    """Returns the arguments that a member takes, with their defaults; `ANYTHING` among them where it takes any."""
+    """Returns the arguments that a member takes, with their defaults; `ANYTHING` among them if it takes any."""
     parameters = inspect.signature(member(family, name)).parameters.values()
     return {ANYTHING if each.kind is each.VAR_KEYWORD else each.name: each.default for each in parameters}
 
 
 def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) -> list[str]:
-    """Returns what is wrong with a name and its arguments, without making anything.
+    """Returns the faults of a name and its arguments, without making an instance.
 
-    A registered member is imported only if there are arguments: its signature says which it takes.
-
-    Args:
-        family: One of `FAMILIES`.
-        name: The name that a recipe gives.
-        arguments: The arguments beside it.
-        trust: Whether `package.module:Name` may be imported.
+    A registered member is imported only if there are arguments, for its signature.
     """
     if ":" in name and not trust:
         return [f"{name!r} would import your own code. Expected a registered {family}, or the option --trust"]
@@ -96,14 +83,11 @@ def faults(family: str, name: str, arguments: Mapping[str, Any], trust: bool) ->
 
 
 def import_classes(name: str, *, trust: bool) -> None:
-    """Imports the user's code, so that Keras finds the classes of layers and models in it when a file is loaded.
+    """Imports the user's code, so that Keras finds its classes of layers and models when it loads a file.
 
     Args:
         name: Path of a `.py` file, or the name of an installed package.
         trust: Whether code may be imported.
-
-    Raises:
-        PruneError: It may not, there is none, or it fails.
     """
     if not trust:
         raise PruneError(f"{name!r} would import your own code. Expected the option --trust beside --import.")

@@ -1,4 +1,4 @@
-"""The parts that every section of a recipe is made of, and what is said of a fault in one."""
+"""The base class and the types of the sections of a recipe, and the messages of their faults."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _QUOTED = re.compile(r"'([^']*)'")
 
 
 def worded(fault: Mapping[str, Any]) -> tuple[str | Key, ...]:
-    """Returns what was expected, as the parts of a message.
+    """Returns the expectation that a fault violates, as the parts of a message.
 
     Args:
-        fault: What pydantic says: `type`, `msg`, `input`, and its bounds in `ctx`.
+        fault: A fault of pydantic's: `type`, `msg`, `input`, and its bounds in `ctx`.
 
     Example:
         >>> worded({"type": "greater_than", "msg": "Input should be …", "input": 0, "ctx": {"gt": 0}})
@@ -72,10 +72,10 @@ _WORDS = {
     "none_required": "Expected null",
     "recursion_loop": "Expected no value inside of itself",
 }
-"""What was expected by the kind of a fault, its bounds in braces."""
+"""The expectation by the type of a fault, its bounds in braces."""
 
 
-# Numbers as they are written: neither true nor "3" is one, nor 2.0 a whole one.
+# Strict: neither true nor "3" is a number, and 2.0 is not a whole one.
 Fraction = Annotated[float, Field(gt=0, le=1, strict=True)]
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 PositiveInt = Annotated[int, Field(gt=0, le=10**9, strict=True)]
@@ -86,12 +86,12 @@ Truth = Annotated[bool, Field(strict=True)]
 
 
 class Node(BaseModel):
-    """A part of a recipe: unknown keys are faults, values do not change."""
+    """A part of a recipe: immutable, and unknown keys are faults."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     formerly: ClassVar[Mapping[str, str]] = {}
-    """Keys that have another name now: the old one is accepted for a release."""
+    """`{old name: new name}` of renamed keys: the old one is accepted for a release."""
 
     def changed(self, names: Iterable[str]) -> list[str]:
         """Returns those of these keys whose values are not their defaults."""
@@ -100,7 +100,7 @@ class Node(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _renamed(cls, data: Any) -> Any:
-        """Returns the keys by their present names; both names at once are left, and so a fault."""
+        """Renames old keys; both names at once are unchanged, and so a fault."""
         if not isinstance(data, dict):
             return data
         for old in [old for old, new in cls.formerly.items() if old in data and new not in data]:
@@ -151,7 +151,7 @@ def from_name(value: Any) -> Any:
 
 
 def known(family: str) -> AfterValidator:
-    """Returns what checks that a name and its arguments are those of a member of a family."""
+    """Returns a validator: the name and its arguments must fit a member of a family."""
 
     def check(named: Named, info: ValidationInfo) -> Named:
         trust = bool((info.context or {}).get("trust"))

@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules as recipes state them: in epochs."""
+"""Optimisers and learning-rate schedules of recipes, which count in epochs."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ def optimizer(
     """Returns a fresh Keras optimiser.
 
     Args:
-        spec: What the recipe says.
+        spec: The optimizer section of the recipe.
         epochs: Length of the stage, for schedules that span it.
         steps_per_epoch: Steps of one epoch.
-        compiled: What the checkpoint is compiled with. Defaults to `None`: it is not.
+        compiled: The optimizer that the checkpoint is compiled with. Defaults to `None`.
     """
     if isinstance(spec, learning.Compiled):
-        asked = spec.learning_rate
-        return like(compiled, epochs, steps_per_epoch, asked and learning_rate(asked, epochs, steps_per_epoch))
+        rate = spec.learning_rate and learning_rate(spec.learning_rate, epochs, steps_per_epoch)
+        return like(compiled, epochs, steps_per_epoch, rate)
     rate = learning_rate(spec.learning_rate, epochs, steps_per_epoch)
-    made = type(keras.optimizers.get(spec.name))  # Keras knows its own by their names in lower case
+    made = type(keras.optimizers.get(spec.name))  # Keras finds its own by their lower-case names
     return made(rate, **spec.model_dump(exclude={"name", "learning_rate"}))
 
 
 def learning_rate(
     spec: learning.LearningRate, epochs: float, steps_per_epoch: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Returns a number or a Keras schedule in steps.
+    """Returns a constant, or a Keras schedule in steps.
 
     Example:
         >>> from kerasprune.recipes import learning
@@ -62,17 +62,17 @@ def learning_rate(
     boundaries = [epoch * steps_per_epoch - 1 for epoch in list(spec.values)[1:]]
     values = list(spec.values.values())
     warmup = round(spec.warmup_epochs * steps_per_epoch)
-    if not boundaries:  # which Keras has to have
+    if not boundaries:  # Keras requires some
         return schedules.PolynomialDecay(0.0, warmup, values[0]) if warmup else values[0]
     steps = schedules.PiecewiseConstantDecay(boundaries, values)
     return WarmUp(steps, warmup) if warmup else steps
 
 
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """Another schedule, multiplied by a factor that rises from 0 to 1.
+    """A schedule multiplied by a factor that rises linearly from 0 to 1.
 
     Args:
-        schedule: The other schedule.
+        schedule: The schedule.
         steps: Steps until the factor is 1.
     """
 

@@ -1,4 +1,4 @@
-"""Keras callbacks that only look: rows for `metrics.csv`, filter norms, the time that is left."""
+"""Keras callbacks that observe a fit: rows for `metrics.csv`, channel norms, progress on the terminal."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kerasprune.attaching.callback import PruningCallback, facts
-from kerasprune.attaching.session import State
+from kerasprune.attaching.callback import facts
+from kerasprune.callbacks.norm_history import NormHistory
 from kerasprune.criteria.base import channel_sums, numbers
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.recipes.schema import Recipe
@@ -30,8 +30,7 @@ class Ahead:
 
     Args:
         epochs: Their epochs, of those whose number is known.
-        whole: Whether all are known: a callback may train as long as its own schedule takes, and what judges slim
-            models takes several fits, or searches.
+        whole: Whether all are known: the length of a callback's own schedule is not, nor that of a search.
     """
 
     epochs: int
@@ -39,7 +38,7 @@ class Ahead:
 
     @classmethod
     def of(cls, recipe: Recipe, stage: str) -> Ahead:
-        """Returns what follows a stage of a recipe.
+        """Returns the fits after a stage of a recipe.
 
         Example:
             >>> from kerasprune.recipes import loader
@@ -51,15 +50,15 @@ class Ahead:
         several = stage == "prune" and recipe.prune is not None and recipe.prune.judged is not None
         return cls(sum(filter(None, later)), None not in later and not several)
 
-    def said(self, here: int, seconds: float) -> str:
-        """Returns how long the training of the run still takes, nothing where it is over.
+    def estimate(self, here: int, seconds: float) -> str:
+        """Returns the time that the training of the run still takes, as text; empty at its end.
 
         Args:
-            here: Epochs that are left of the fit under way.
-            seconds: How long an epoch of it takes; those that follow are taken to be as long.
+            here: Remaining epochs of the current fit.
+            seconds: Time of one of its epochs; later fits are assumed to take as long.
 
         Example:
-            >>> Ahead(epochs=30, whole=True).said(10, 6.0), Ahead(epochs=0, whole=True).said(0, 6.0)
+            >>> Ahead(epochs=30, whole=True).estimate(10, 6.0), Ahead(epochs=0, whole=True).estimate(0, 6.0)
             ('run: about 4 min of training left', '')
         """
         left = (here + self.epochs) * seconds
@@ -69,7 +68,7 @@ class Ahead:
 
 
 def _epochs(recipe: Recipe, stage: str) -> int | None:
-    """Returns how many epochs a stage trains, `None` where that is not known before."""
+    """Returns the number of epochs of a stage, `None` if it is unknown in advance."""
     spec = getattr(recipe, stage)
     if spec is None:
         return 0
@@ -83,12 +82,12 @@ Row = Mapping[str, Any]
 
 
 class Metrics(keras.callbacks.Callback):
-    """Hands on the rows of all epochs so far after every epoch.
+    """Passes the rows of all epochs so far to a function after every epoch.
 
     Args:
-        write: Called with the list of rows: `epoch`, the logs of Keras, `learning_rate` where the epoch began,
-            `seconds`.
-        rows: Those of the epochs before, where a fit goes on. Defaults to none.
+        write: Called with the list of rows: `epoch`, the logs of Keras, `learning_rate` at the beginning of
+            the epoch, `seconds`.
+        rows: Those of the epochs before, if a fit is resumed. Defaults to none.
     """
 
     def __init__(self, write: Callable[[list[Row]], None], rows: Sequence[Row] = ()) -> None:
@@ -109,64 +108,33 @@ class Metrics(keras.callbacks.Callback):
         self.write(self.rows)
 
 
-class FilterNorms(PruningCallback):
-    """Takes the L1 norms of the channels of every prunable group, at the start and then every so many steps.
+class FilterNorms(NormHistory):
+    """The L1 norms of the channels of every prunable group: at the start, every so many steps, and at the end.
 
-    A norm is the sum of the absolute values that make the channel, over all kernels of its group; or that read it,
-    where those are what a callback pushes.
+    A norm is the sum of the absolute values of the weights that make the channel, over all kernels of its group; or
+    of those that another callback pushes: the weights that read it, or its scales.
 
     Args:
         graph: The graph of the model in training.
-        every: Steps between two looks.
-        callback: The callback that begins before this one. Defaults to `None`: filters.
+        every: Steps between two measurements.
+        callback: The callback whose weights are followed. Defaults to `None`: filters.
     """
 
     def __init__(self, graph: ChannelGraph, every: int, callback: keras.callbacks.Callback | None = None) -> None:
-        super().__init__()
+        super().__init__(every)
+        self._graph = graph
         self._callback = facts(callback)
-        self.graph = graph
-        self.every = every
-        self.steps: list[int] = []
-        self._seen: list[dict[str, np.ndarray]] = []
-        self._step = 0
 
     def begin(self) -> None:
-        """Takes the norms before the first step."""
-        self._step, self.steps, self._seen = 0, [], []
+        """Measures the norms before the first step."""
         self._look()
 
-    def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
-        self._step += 1
-        if self._step % self.every == 0:
-            self._look()
-
-    def end(self) -> None:
-        """Takes the norms after the last step."""
-        if self.steps[-1] != self._step:
-            self._look()
-
-    def state(self) -> State:
-        """Returns what was taken so far."""
-        return {**super().state(), "step": np.asarray(self._step), **self.arrays()}
-
-    def restore(self, state: State) -> None:
-        """Goes on from what was taken."""
-        super().restore(state)
-        self._step, self.steps = int(state["step"]), [int(step) for step in state["steps"]]
-        names = list(self.graph.prunable)
-        self._seen = [{name: state[name][row] for name in names} for row in range(len(self.steps))]
-
     def arrays(self) -> dict[str, np.ndarray]:
-        """Returns `{"steps": (times,), group: (times, filters), …}`."""
-        names = self._seen[0] if self._seen else {}
-        norms = {name: np.stack([seen[name] for seen in self._seen]) for name in names}
-        return {"steps": np.asarray(self.steps), **norms}
+        """Returns `{"steps": (times,), group: (times, channels), …}`."""
+        return {"steps": self.steps, **self.norms}
 
-    def _look(self) -> None:
-        # On JAX the variables are fresh only after the model has been asked for.
-        _ = self.model
-        self.steps.append(self._step)
-        self._seen.append(channel_norms(self.graph, self._callback.pushes))
+    def _scores(self) -> dict[str, np.ndarray]:
+        return channel_norms(self._graph, self._callback.pushes)
 
 
 def channel_norms(graph: ChannelGraph, pushed: str = "filter") -> dict[str, np.ndarray]:
@@ -174,8 +142,8 @@ def channel_norms(graph: ChannelGraph, pushed: str = "filter") -> dict[str, np.n
 
     Args:
         graph: The graph.
-        pushed: Of the weights that make a channel, `"filter"`, of those that read it, `"channel"`, or of its
-            scales, `"scale"`. Defaults to `"filter"`.
+        pushed: The weights that are summed: those that make a channel, `"filter"`; those that read it, `"channel"`;
+            or its scales, `"scale"`. Defaults to `"filter"`.
     """
     sums = channel_sums(graph, along(graph, pushed), lambda entry: np.abs(numbers(entry)))
     return {name: sums.get(name, np.zeros(group.size)) for name, group in graph.prunable.items()}
@@ -198,7 +166,7 @@ class StopAfter(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Row | None = None) -> None:
         if self.params.get("steps"):
-            self._step = epoch * self.params["steps"]  # a fit that goes on begins with another epoch
+            self._step = epoch * self.params["steps"]  # a resumed fit begins with a later epoch
 
     def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
         self._step += 1
@@ -207,13 +175,13 @@ class StopAfter(keras.callbacks.Callback):
 
 
 class Terminal(keras.callbacks.Callback):
-    """Shows a fit on the terminal: a bar where it is one, a line per epoch where it is a file.
+    """Shows the progress of a fit: a bar on a terminal, a line per epoch in a file.
 
     Args:
-        console: Where to write.
-        stage: What is running, e.g. `"train"`.
+        console: The terminal or file.
+        stage: Name of the stage, e.g. `"train"`.
         epochs: Number of epochs.
-        ahead: What the run trains afterwards. Defaults to `None`: how long the run takes is not said.
+        ahead: The fits that follow. Defaults to `None`: no remaining time is shown.
     """
 
     def __init__(self, console: Console, stage: str, epochs: int, ahead: Ahead | None = None) -> None:
@@ -263,14 +231,14 @@ class Terminal(keras.callbacks.Callback):
             self.console.print(line, highlight=False, soft_wrap=True)
 
     def _left(self, epoch: int) -> str:
-        """Says how long the run still trains, where that can be told; the first epoch compiles, and weighs no more."""
+        """Returns the remaining time; the median, since the first epoch compiles."""
         self._seconds.append(time.perf_counter() - self._began)
-        return "" if self.ahead is None else self.ahead.said(self.epochs - epoch - 1, median(self._seconds))
+        return "" if self.ahead is None else self.ahead.estimate(self.epochs - epoch - 1, median(self._seconds))
 
     def on_train_end(self, logs: Row | None = None) -> None:
         self.close()
 
     def close(self) -> None:
-        """Gives the terminal back, also where the fit was interrupted."""
+        """Restores the terminal, also after an interrupted fit."""
         if self._bar is not None:
             self._bar.stop()

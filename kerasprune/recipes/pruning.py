@@ -1,4 +1,4 @@
-"""The sections of a recipe's pruning stage: plans, searches, widths before training, and what goes with what."""
+"""The sections of a recipe's pruning stage: plans, searches, widths before training, and how they combine."""
 
 from __future__ import annotations
 
@@ -24,8 +24,24 @@ from kerasprune.recipes.node import (
 )
 
 
-class PlanStep(Node):
-    """Which channels are kept: the arguments of `kerasprune.plan`, and how the model is traced.
+class Traced(Node):
+    """How the model is traced, see `kp.trace`.
+
+    Args:
+        coupling: Whether residual trunks shrink, too (tied), are kept whole (free), or may end wider than the branches
+            that are added to them (padded). Defaults to `tied`.
+        freeze: Name of a layer, or a wildcard, all of whose channels are kept. Defaults to none.
+        unknown: Treatment of layers without a rule: raise, or freeze, which keeps the channels around them.
+            Defaults to `raise`.
+    """
+
+    coupling: Literal[COUPLINGS] = "tied"  # type: ignore[valid-type]
+    freeze: tuple[str, ...] = ()
+    unknown: Literal["raise", "freeze"] = "raise"
+
+
+class PlanStep(Traced):
+    """Which channels are kept: the arguments of `kerasprune.plan`.
 
     Args:
         criterion: Which channels matter, by name ('kerasprune ls criteria'). Defaults to `l1`.
@@ -33,13 +49,8 @@ class PlanStep(Node):
         keep: Fraction of the channels that is kept. Defaults to `None`.
         macs: Fraction of the multiply–adds that is kept, 0.5 for half. Defaults to `None`.
         params: Fraction of the parameters that is kept. Defaults to `None`.
-        coupling: Whether residual trunks shrink, too (tied), are kept whole (free), or may end wider than the branches
-            that are added to them (padded). Defaults to `tied`.
-        freeze: Name of a layer, or a wildcard, all of whose channels are kept. Defaults to none.
-        unknown: What is done at a layer that cannot be followed: raise, or freeze, which keeps the channels around it.
-            Defaults to `raise`.
         min_keep: Channels of every group that are kept at least. Defaults to 1.
-        round_to: Channels are kept in multiples of this number, for what the phone likes. Defaults to 1.
+        round_to: Channels are kept in multiples of this number, as some devices prefer. Defaults to 1.
     """
 
     criterion: Criterion = Named(name="l1")
@@ -47,9 +58,6 @@ class PlanStep(Node):
     keep: Fraction | None = None
     macs: Fraction | None = None
     params: Fraction | None = None
-    coupling: Literal[COUPLINGS] = "tied"  # type: ignore[valid-type]
-    freeze: tuple[str, ...] = ()
-    unknown: Literal["raise", "freeze"] = "raise"
     min_keep: PositiveInt = 1
     round_to: PositiveInt = 1
 
@@ -67,16 +75,16 @@ class ThreeDimensionsSection(Node):
     """Depth, width and resolution chosen by a fitted model of accuracy; the arguments of `kp.three_dimensions`.
 
     Args:
-        macs: Fraction of the multiply–adds that stays.
-        min_macs: Fraction of the multiply–adds that the measured networks go down to. Defaults to `macs`.
+        macs: Fraction of the multiply–adds that is kept.
+        min_macs: Least fraction of the multiply–adds of the measured networks. Defaults to `macs`.
         constraint: `macs`, those of the networks that can be built, or `volume`, d·w²·r². Defaults to `macs`.
         rounds: Networks that are measured along each dimension. Defaults to 4.
         rank: R of the model of accuracy. Defaults to 1.
         degree: K. Defaults to 3.
         channels: Criterion of channels. Defaults to `bn_scale`.
         blocks: Criterion of blocks, e.g. `{name: discrimination, samples_per_class: 50}`. Defaults to `discrimination`.
-        blocks_judged_on: Where the accuracy of the blocks' classifiers, which are fitted on training images, is taken:
-            on `validation` images, or on `train`, a part of the training images that is held out. Defaults to
+        blocks_judged_on: Images on which the blocks' classifiers, fitted on training images, are evaluated:
+            `validation`, or `train`, a held-out part of the training images. Defaults to
             `validation`.
         training: Training of every measured network.
     """
@@ -95,23 +103,18 @@ class ThreeDimensionsSection(Node):
     training: Fit
 
 
-class PreCrop(Node):
-    """Widths of an untrained network, see `kp.precrop`: the slim model begins with weights drawn anew.
+class PreCrop(Traced):
+    """Widths of an untrained network, see `kp.precrop`: the slim model begins with new random weights.
 
     Args:
         params: Fraction of the parameters that is kept, at most. Defaults to `None`: no bound.
         macs: Fraction of the multiply–adds that is kept, at most. Defaults to `None`: no bound.
-        coupling: Of residual branches. Defaults to `padded`: they may end narrower than their trunk.
-        freeze: Name of a layer, or a wildcard, all of whose channels are kept. Defaults to none.
-        unknown: What is done at a layer that cannot be followed: raise, or freeze, which keeps the channels around it.
-            Defaults to `raise`.
+        coupling: As for a plan. Defaults to `padded`.
     """
 
     params: Fraction | None = None
     macs: Fraction | None = None
     coupling: Literal[COUPLINGS] = "padded"  # type: ignore[valid-type]
-    freeze: tuple[str, ...] = ()
-    unknown: Literal["raise", "freeze"] = "raise"
 
     @model_validator(mode="after")
     def _some_budget(self) -> PreCrop:
@@ -121,19 +124,19 @@ class PreCrop(Node):
 
 
 class Round(Training):
-    """A round of `space`: some of its candidates are trained for a while, each from what it was first judged with.
+    """A round of `space`: a short training of some candidates, each from the weights that it was first judged with.
 
     Args:
-        best: How many, those that are best so far. Defaults to all of the round before.
+        best: The number of candidates, the best so far. Defaults to all of the round before.
     """
 
     best: PositiveInt | None = None
 
 
-class SpaceSection(Node):
+class SpaceSection(Traced):
     """Allocations of one cost from a pruning space, see `kp.spaces.sample`; the best on validation data is the plan.
 
-    All are judged right after removal, as `kp.rank` does; where there are rounds, some are then trained and judged.
+    All are judged right after removal, as in `kp.rank`; each round then trains and judges some.
 
     Args:
         macs: Fraction of the multiply–adds that is kept, ± `delta`. Defaults to `None`: any.
@@ -141,15 +144,12 @@ class SpaceSection(Node):
         delta: Half the width of these windows. Defaults to 0.002.
         std: Largest standard deviation of an allocation over its groups. Defaults to `None`: any.
         mcb: The window of the mean computation budget, `[least, most]`. Defaults to `None`: any.
-        n: Allocations that are drawn. Defaults to 100.
+        n: Number of allocations sampled. Defaults to 100.
         criterion: Which channels are kept; one that needs no data. Defaults to `l2`.
-        judge: How slim models are made ready to be judged and trained: `removed`, not at all; `recalibrated`,
-            statistics of BatchNorm anew; `reconstructed`, kernels by least squares. Defaults to `recalibrated`.
-        samples: Training examples that they are made ready with. Defaults to 1000.
+        judge: How slim models are prepared to be judged and trained: `removed`, not at all; `recalibrated`, new
+            statistics of BatchNorm; `reconstructed`, kernels by least squares. Defaults to `recalibrated`.
+        samples: Training examples for this preparation. Defaults to 1000.
         rounds: Short trainings, of fewer and fewer candidates. Defaults to none.
-        coupling: Of residual branches. Defaults to `tied`.
-        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
-        unknown: What is done about layers without a rule. Defaults to `raise`.
     """
 
     macs: Fraction | None = None
@@ -162,9 +162,6 @@ class SpaceSection(Node):
     judge: Literal[READY] = "recalibrated"  # type: ignore[valid-type]
     samples: PositiveInt = 1000
     rounds: tuple[Round, ...] = ()
-    coupling: Literal[COUPLINGS] = "tied"  # type: ignore[valid-type]
-    freeze: tuple[str, ...] = ()
-    unknown: Literal["raise", "freeze"] = "raise"
 
     @property
     def trained(self) -> list[int]:
@@ -185,14 +182,14 @@ class SpaceSection(Node):
 
 
 class Search(Node):
-    """How long `meta_pruning` searches, see `kp.search.Evolution`; the defaults are the paper's.
+    """The search of `meta_pruning`, see `kp.search.Evolution`; the defaults are the paper's.
 
     Args:
         population: Candidates of a generation. Defaults to 50.
-        parents: How many of the best are mutated and crossed. Defaults to 10.
+        parents: The best candidates, which are mutated and crossed. Defaults to 10.
         mutations: Children by mutation in a generation. Defaults to 25.
         crossovers: Children by crossover. Defaults to 25.
-        generations: How many are judged. Defaults to 20.
+        generations: Number of generations. Defaults to 20.
         mutation: Probability that the width of a group changes. Defaults to 0.1.
     """
 
@@ -204,21 +201,18 @@ class Search(Node):
     mutation: Fraction = 0.1
 
 
-class MetaPruning(Node):
-    """Widths found with a `kp.PruningNet`, see `kp.meta_pruning`: the slim model begins with weights drawn anew.
+class MetaPruning(Traced):
+    """Widths found with a `kp.PruningNet`, see `kp.meta_pruning`: the slim model begins with new random weights.
 
     Only the architecture of the model matters, not its weights.
 
     Args:
-        macs: Fraction of the multiply–adds that stays, `± delta`.
+        macs: Fraction of the multiply–adds that is kept, `± delta`.
         delta: Half the width of this window. Defaults to 0.005.
         hidden: Units of the nets that make the kernels. Defaults to 64.
-        samples: Training examples that the statistics of BatchNorm are taken from. Defaults to 1000.
-        search: How long is searched.
+        samples: Training examples for the statistics of BatchNorm. Defaults to 1000.
+        search: The search.
         training: Training of the PruningNet.
-        coupling: Of residual branches. Defaults to `tied`.
-        freeze: Names of layers, or wildcards, that stay whole. Defaults to none.
-        unknown: What is done about layers without a rule. Defaults to `raise`.
     """
 
     macs: Fraction
@@ -228,28 +222,26 @@ class MetaPruning(Node):
     search: Search = Search()
     training: Training
     coupling: Literal["tied", "free"] = "tied"
-    freeze: tuple[str, ...] = ()
-    unknown: Literal["raise", "freeze"] = "raise"
 
 
 ALONE = ("three_dimensions", "precrop", "space", "meta_pruning")
-"""Sections of the pruning stage that decide by themselves what stays."""
+"""Sections that decide by themselves which channels are kept."""
 UNTRAINED = ("precrop", "meta_pruning")
-"""Those whose slim model begins with weights drawn anew."""
+"""Those whose slim model begins with new random weights."""
 JUDGED = ("three_dimensions", "space", "meta_pruning")
 """Those that judge slim models on validation examples."""
 OF_THE_FIT = ("epochs", "steps", "optimizer", "batch", "l2", "l2_on", "label_smoothing")
-"""Keys of the fit that a callback acts in."""
+"""Keys of the fit with a callback."""
 
 
 class Prune(Regularised):
-    """The pruning stage: a plan, a callback that prepares the model during `fit`, or both; or all three dimensions.
+    """The pruning stage: a plan, a callback that prepares the model during `fit`, or both; or a section of its own.
 
-    Or the best allocation of a pruning `space`; or widths for a model that is then trained from scratch: those of
-    `precrop`, or of `meta_pruning`.
+    These are `three_dimensions`; `space`, the best allocation of a pruning space; and `precrop` and `meta_pruning`,
+    widths for a model that is then trained from scratch.
 
     Without `epochs` and `steps` the fit is as long as the callback's schedule. It begins with the weights of the dense
-    model, or with `weights: fresh` with those that the dense model began with.
+    model, or with `weights: fresh` with its initial ones.
     """
 
     plan: PlanStep | None = None
@@ -266,12 +258,12 @@ class Prune(Regularised):
 
     @property
     def section(self) -> str | None:
-        """The section that decides by itself what stays, or `None`."""
+        """The section that decides by itself which channels are kept, or `None`."""
         return self._first_of(ALONE)
 
     @property
     def untrained(self) -> str | None:
-        """The section after which the slim model begins with weights drawn anew, or `None`."""
+        """The section whose slim model begins with new random weights, or `None`."""
         return self._first_of(UNTRAINED)
 
     @property
@@ -296,11 +288,13 @@ class Prune(Regularised):
         idle = self.changed(OF_THE_FIT)
         if self.callback is None and idle:
             raise ValueError(
-                "Expected a callback beside keys of a fit, for without one this stage trains nothing (the slim model "
+                "Expected a callback beside keys of a fit, since without one this stage trains nothing (the slim model "
                 f"is trained by finetune). Received: {', '.join(idle)}"
             )
         if self.epochs is not None and self.steps is not None:
             raise ValueError("Expected either epochs or steps")
         if self.weights == "fresh" and (self.callback is None or self.plan is not None):
-            raise ValueError("Expected a callback and no plan beside weights: fresh, for there is nothing to judge yet")
+            raise ValueError(
+                "Expected a callback and no plan beside weights: fresh, since there is nothing to judge yet"
+            )
         return self

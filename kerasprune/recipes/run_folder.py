@@ -1,16 +1,17 @@
-"""The folder of a run: which stages are finished, and the files that they leave."""
+"""The folder of a run: its finished stages and their files."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic_core import from_json, to_json
 
 from kerasprune.errors import PruneError, short, warn
 from kerasprune.files import (
@@ -23,7 +24,6 @@ from kerasprune.files import (
     replacing,
     write_json,
     write_rows,
-    write_text,
 )
 from kerasprune.files.arrays import read_arrays
 from kerasprune.files.keras_model import load_model
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
 STATES = "resume"
 NAMES = {"dense": "dense", "rebuild": "removed", "reconstruct": "reconstructed", "finetune": "fine-tuned"}
-"""What a model is called in the report of its pruning, by the stage that it comes from."""
+"""Names of the models in the report, by the stage that makes them."""
 LASTING = ("dense.keras", "plan.json", "masks.npz", "slim.keras", "costs.json", "verified.json")
-"""What later stages and users build on."""
+"""Files that later stages and users rely on."""
 STEPS = "steps.json"
-"""A list; the other JSON files hold keys and values."""
+"""Holds a list; the other JSON files hold mappings."""
 LOCK = ".run.lock"
-"""The file that is locked while a run is under way; SQLite has its journal beside it."""
+"""The file that is locked during a run; SQLite puts its journal beside it."""
 COLUMNS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
 
@@ -65,14 +65,14 @@ class RunFolder:
     # ---- stages ------------------------------------------------------------------------------------
 
     def stages(self) -> dict[str, dict[str, Any]]:
-        """Returns what the finished stages noted: `{stage: {"seconds": …}}`."""
+        """Returns the records of the finished stages, `{stage: {"seconds": …}}`."""
         noted = self.json("stages.json") or {}
         if not all(isinstance(one, dict) for one in noted.values()):
             raise PruneError(f"Expected the finished stages. Received: {str(self.file('stages.json'))!r}. Remove it.")
         return noted
 
     def finish(self, stage: str, seconds: float) -> None:
-        """Notes that a stage is finished, and the fingerprints of the files that it leaves for good."""
+        """Records that a stage is finished, with the hashes of its lasting files."""
         earlier = self.stages()
         noted = {name for one in earlier.values() for name in one.get("files", ())}
         files = {name: _digest(self.file(name)) for name in LASTING if name not in noted and is_file(self.file(name))}
@@ -80,58 +80,50 @@ class RunFolder:
         write_json(self.file("stages.json"), {**earlier, stage: row})
 
     def check_files(self) -> None:
-        """Checks that what finished stages have left is there as they left it.
-
-        Raises:
-            PruneError: Something is gone, or is another file.
-        """
+        """Raises `PruneError` if a file of a finished stage is missing or has changed."""
         noted = {name: digest for one in self.stages().values() for name, digest in one.get("files", {}).items()}
         gone = [name for name in noted if not is_file(self.file(name))]
         other = [name for name in noted if name not in gone and _digest(self.file(name)) != noted[name]]
         if gone or other:
-            received = [f"{name}, gone" for name in gone] + [f"{name}, changed since" for name in other]
+            received = [f"{name}, missing" for name in gone] + [f"{name}, changed since" for name in other]
             raise PruneError(
-                f"Expected the files that the finished stages have left. Received: {'; '.join(received)}, in "
-                f"{str(self.path)!r}. Put them back, or begin anew with --overwrite or in another folder."
+                f"Expected the files of the finished stages unchanged. Received: {'; '.join(received)}, in "
+                f"{str(self.path)!r}. Restore them, or start again with --overwrite or in another folder."
             )
 
-    # ---- fits that were broken off -------------------------------------------------------------------
+    # ---- interrupted fits ----------- -------------------------------------------------------------------
 
     def state(self, name: str) -> Path:
-        """Returns the folder for the state of a fit; those of others, whose results are on disk, are removed."""
+        """Returns the folder for the state of a fit, and removes those of other fits, whose results are saved."""
         for other in self.file(STATES).glob("*"):
             if other.name != name:
                 remove(other)
         return self.file(STATES) / name
 
     def forget_states(self) -> None:
-        """Removes the states of fits: what they led to is on disk."""
+        """Removes the states of fits, whose results are saved."""
         remove(self.file(STATES))
 
     def tidy(self) -> None:
-        """Removes temporary files that killed saves have left in the folder and below it."""
+        """Removes temporary files of killed processes in the folder and below it."""
         for folder in [self.path, *(path for path in self.path.rglob("*") if path.is_dir() and not path.is_symlink())]:
             remove_strays(folder)
 
     # ---- data --------------------------------------------------------------------------------------
 
     def json(self, name: str) -> Any:
-        """Returns the data of a JSON file, or `None` if there is none; raises `PruneError` if it holds others."""
+        """Returns the data of a JSON file, or `None` if there is none; raises `PruneError` if it is damaged."""
         path, kind = self.file(name), list if name == STEPS else dict
-        data = read_json(path, "a file of the run (remove it where it is damaged)") if path.exists() else None
+        data = read_json(path, "a file of the run (remove it if it is damaged)") if path.exists() else None
         if data is not None and not (
             isinstance(data, kind) and all(isinstance(one, dict) for one in data if kind is list)
         ):
-            raise PruneError(f"Expected a file of the run. Received: {str(path)!r}, which holds others. Put it back.")
+            raise PruneError(f"Expected a file of the run. Received: {str(path)!r}, with other content. Restore it.")
         return data
 
     def write_json(self, name: str, data: Any) -> None:
-        """Writes a JSON file in one step; what is not finite becomes null."""
+        """Writes a JSON file in one step; NaN and infinity become null."""
         write_json(self.file(name), finite(data))
-
-    def write_text(self, name: str, text: str) -> None:
-        """Writes a text file in one step."""
-        write_text(self.file(name), text)
 
     def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Writes a `.npz` file in one step."""
@@ -139,9 +131,9 @@ class RunFolder:
             np.savez_compressed(temporary, **arrays)
 
     def arrays(self, name: str) -> dict[str, np.ndarray] | None:
-        """Returns the arrays of a `.npz` file, or `None` where there is none."""
+        """Returns the arrays of a `.npz` file, or `None` if it is missing."""
         path = self.file(name)
-        return read_arrays(path, "arrays of the run (remove them where they are damaged)") if path.exists() else None
+        return read_arrays(path, "arrays of the run (remove them if they are damaged)") if path.exists() else None
 
     # ---- models ------------------------------------------------------------------------------------
 
@@ -157,7 +149,7 @@ class RunFolder:
     # ---- the report ------------------------------------------------------------------------------------
 
     def steps(self) -> dict[str, StepReport]:
-        """Returns what was measured after each stage, by its name."""
+        """Returns the measurements after each stage, by its name."""
         found = {}
         for one in self.json(STEPS) or ():
             metrics = one.get("metrics") or _known(one)  # runs of version 0.2 wrote no further ones, and no epoch
@@ -192,7 +184,7 @@ class RunFolder:
         return [{key: cell for key, cell in row.items() if key != "stage" and cell} for row in rows]
 
     def set_metrics(self, stage: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Writes the rows of a stage in place of those it had, so that a stage begun anew has none twice."""
+        """Replaces the rows of a stage, so that a repeated stage has none twice."""
         kept = [row for row in self.metrics() if row["stage"] != stage]
         write_rows(self.file("metrics.csv"), [*kept, *({"stage": stage, **row} for row in rows)], COLUMNS)
 
@@ -207,18 +199,18 @@ def _digest(path: Path) -> str:
 
 
 def _held(path: Path) -> list[Path]:
-    """Returns what a folder holds, but for what killed processes have left; nothing if there is no folder."""
+    """Returns the content of a folder, without leftovers of killed processes; empty if there is no folder."""
     found = path.iterdir() if path.is_dir() else ()
     return [each for each in found if not is_lock(each) and not is_stray(each)]
 
 
 def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:
-    """Says why an output folder may not be used; a folder that is not there yet may.
+    """Checks that an output folder may be used.
 
     Args:
-        path: The folder.
+        path: The folder, which need not exist.
         names: Files that a folder to be resumed must have.
-        resume: Whether a folder that is not empty may be carried on with.
+        resume: Whether the folder of an earlier run may be resumed.
 
     Raises:
         PruneError: The path is a file; the folder is not empty and `resume` is not set; or it is not the
@@ -230,7 +222,7 @@ def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:
     if filled and not resume:
         raise PruneError(
             "Expected an empty folder, so that nothing is overwritten. "
-            f"Received: {str(path)!r}, which holds files. Choose another with --out, or carry on with --resume."
+            f"Received: {str(path)!r}, which holds files. Choose another with --out, or continue with --resume."
         )
     if filled and not all((path / name).exists() for name in names):
         raise PruneError(
@@ -240,41 +232,28 @@ def claim(path: Path, names: Sequence[str], *, resume: bool) -> None:
 
 @contextmanager
 def occupied(path: Path) -> Iterator[None]:
-    """Keeps other processes out of the folder of a run; one that was made for nothing is removed again.
+    """Locks the folder of a run against other processes; removes it if it was made here and is empty.
 
-    The system frees the lock, whatever ends the process.
-
-    Args:
-        path: The folder, which need not be there yet.
-
-    Raises:
-        PruneError: Another process holds it.
+    The system releases the lock when the process ends, however it does.
     """
-    there, lock = path.exists(), ExitStack()
+    existed, lock = path.exists(), ExitStack()
     try:
         lock.enter_context(claimed(path, path / LOCK))
     except NoLockError:
-        warn(f"{str(path)!r} is on a disk that takes no locks: see that no other run writes there at the same time.")
+        warn(
+            f"{str(path)!r} is on a disk without file locks: make sure that no other run writes there at the same time."
+        )
     try:
         with lock:
             yield
     finally:
-        if not there and path.is_dir() and not any(path.iterdir()):
+        if not existed and path.is_dir() and not any(path.iterdir()):
             path.rmdir()
 
 
 @contextmanager
 def taken(path: Path, names: Sequence[str], *, resume: bool) -> Iterator[None]:
-    """Takes an output folder for oneself, if it may be used: before every lock of what lies in it.
-
-    Args:
-        path: The folder, which need not be there yet.
-        names: Files that a folder to be resumed must have.
-        resume: Whether a folder that is not empty may be carried on with.
-
-    Raises:
-        PruneError: Another process holds it; or as in `claim`.
-    """
+    """Locks an output folder and checks that it may be used; the arguments are those of `claim`."""
     with occupied(path):
         claim(path, names, resume=resume)
         yield
@@ -282,11 +261,7 @@ def taken(path: Path, names: Sequence[str], *, resume: bool) -> Iterator[None]:
 
 @contextmanager
 def withdrawn(*paths: Path) -> Iterator[None]:
-    """Removes files that were not there before, if the block, which judges what a command is given, raises.
-
-    Args:
-        paths: The files.
-    """
+    """Removes those of the files that did not exist before, if the block raises."""
     made = [path for path in paths if not path.exists()]
     try:
         yield
@@ -297,31 +272,17 @@ def withdrawn(*paths: Path) -> Iterator[None]:
 
 
 def finite(data: Any) -> Any:
-    """Returns plain data in which NaN and infinity, which JSON has not, are `None`."""
-    if isinstance(data, dict):
-        return {key: finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [finite(value) for value in data]
-    if isinstance(data, float | np.floating):
-        return float(data) if math.isfinite(data) else None
-    return int(data) if isinstance(data, np.integer) else data
+    """Returns plain data with `None` in place of NaN and infinity, which JSON lacks."""
+    return from_json(to_json(data, inf_nan_mode="null", fallback=methodcaller("item")))
 
 
 def begun(folder: str | Path, *, trust: bool = False) -> Recipe:
-    """Returns the recipe of a run, settings included.
-
-    Args:
-        folder: The folder of the run.
-        trust: Whether `package.module:Name` may be imported. Defaults to `False`.
-
-    Raises:
-        PruneError: It is no folder of a run, so there is nothing to resume; or its recipe has faults.
-    """
+    """Returns the recipe of a run, settings included; raises `PruneError` if the folder has none."""
     path = path_of(folder) / "recipe.yaml"
     if not is_file(path):
         raise PruneError(
-            f"Expected the folder of a run that was broken off. Received: {short(str(folder))}, which holds no "
-            "recipe.yaml: there is nothing to resume. Begin with 'kerasprune run RECIPE'."
+            f"Expected the folder of an interrupted run. Received: {short(str(folder))}, which holds no "
+            "recipe.yaml: nothing to resume. Start with 'kerasprune run RECIPE'."
         )
     return loader.parse(read_text(path, "the recipe of a run"), source=str(path), trust=trust)
 
@@ -336,7 +297,7 @@ FOLDERS = frozenset({"exports", "points", "resume"})
 
 
 def make_room(path: Path, recipe: Any) -> None:
-    """Removes the files of an earlier run, if `check_room` lets it; nothing if there is no folder, or an empty one."""
+    """Removes the files of an earlier run, if `check_room` allows it."""
     check_room(path, recipe)
     if held := _held(path):
         with occupied(path):
@@ -345,14 +306,14 @@ def make_room(path: Path, recipe: Any) -> None:
 
 
 def check_room(path: Path, recipe: Any) -> None:
-    """Says why the files of an earlier run may not be removed for a new one.
+    """Checks that the files of an earlier run may be removed for a new one.
 
     Args:
         path: The folder.
-        recipe: What the new run reads, as plain data: a mapping whose values may name files.
+        recipe: The new recipe as plain data: its values may name files.
 
     Raises:
-        PruneError: It is not the folder of a run, or holds other files as well, or what the new run reads.
+        PruneError: It is not the folder of a run, or holds other files as well, or inputs of the new run.
     """
     held = _held(path)
     if not held:
@@ -382,9 +343,9 @@ def _texts(data: Any) -> Iterator[str]:
 
 
 def _lies_in(text: str, folder: Path) -> bool:
-    """Returns whether a text is the path of something inside a folder, through links as well."""
+    """Returns whether a text is the path of a file inside a folder, links resolved."""
     try:
         path = Path(text).expanduser()
         return path.exists() and path.resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError):  # no path at all
+    except (OSError, ValueError):  # not a path
         return False

@@ -1,4 +1,4 @@
-"""Takes a recipe through its stages, each written to the run folder before the next begins."""
+"""Runs a recipe stage by stage; each saves its results in the run folder before the next begins."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kerasprune.attaching.callback import facts
 from kerasprune.costs.cost import cost
 from kerasprune.errors import Key, PruneError, formerly, raise_faults
-from kerasprune.files import path_of, read_text
+from kerasprune.files import path_of, read_text, write_text
 from kerasprune.recipes import loader, lookup, schema
 from kerasprune.recipes.chance_level import check_chance_level
 from kerasprune.recipes.loader import located
@@ -25,7 +25,7 @@ from kerasprune.reports.tables import judged
 if TYPE_CHECKING:
     from rich.console import Console
 
-# From one stage to the next; a finished run does not hold them.
+# Removed at the end of a run.
 INTERMEDIATE = ("pruned.keras", "rebuilt.keras", "reconstructed.keras")
 
 
@@ -45,15 +45,15 @@ def run(
 
     Args:
         recipe: Name of a recipe of the package, path of a `.yaml` file, or a checked recipe.
-        folder: Folder for all files. Defaults to `runs/<recipe>-<hash of all that it says>`.
+        folder: Folder for all files. Defaults to `runs/<recipe>-<hash of its keys>`.
         settings: Changes as `"key.key=value"`. Defaults to none.
-        resume: Carry on with the folder: finished stages are kept, a fit goes on with the epoch that it was broken
-            off in, bit-equal. Defaults to `False`: the folder must be empty.
-        trust: Whether `package.module:Name` may be imported. Defaults to `False`.
+        resume: Continue in the folder: finished stages are kept, and an interrupted fit resumes with the epoch that it
+            was in, bit-equal. Defaults to `False`: the folder must be empty.
+        trust: Whether code of the user's may be imported. Defaults to `False`.
         smoke: Try all stages on two batches of generated images, one epoch each. Defaults to `False`.
-        strict: Fail, once everything is written, where the figures that the recipe expects are missed. Defaults to
+        strict: Raise, once everything is written, if the figures that the recipe expects are missed. Defaults to
             `False`.
-        console: Where progress is shown. Defaults to standard output.
+        console: Console for progress. Defaults to standard output.
 
     Returns:
         The folder, which holds `recipe.yaml`, `plan.json`, `metrics.csv`, `summary.json`, `dense.keras`,
@@ -78,11 +78,11 @@ def run(
         _same_recipe(one, recipe, trust)
         if resume:
             one.folder.check_files()
-            _say_what_is_left(one)
+            _report_nothing_left(one)
         one.folder.tidy()
         with console.status("rehearse: model, groups, budget, data"):
             rehearse(one)
-        one.folder.write_text("recipe.yaml", loader.dump(one.recipe))
+        write_text(one.folder.file("recipe.yaml"), loader.dump(one.recipe))
         for name in stage_names(recipe):
             _finish(one, name)
         for name in INTERMEDIATE:
@@ -93,37 +93,37 @@ def run(
 
 
 def resume(folder: str | Path, *, trust: bool = False, strict: bool = False, console: Console | None = None) -> Path:
-    """Carries on with a run that was broken off: its recipe, settings included, is in its folder.
+    """Resumes an interrupted run: its recipe, settings included, is in its folder.
 
     Args:
         folder: The folder of the run.
-        trust: Whether `package.module:Name` may be imported. Defaults to `False`.
+        trust: Whether code of the user's may be imported. Defaults to `False`.
         strict: See `run`. Defaults to `False`.
-        console: Where progress is shown. Defaults to standard output.
+        console: Console for progress. Defaults to standard output.
 
     Returns:
         The folder.
 
     Raises:
-        PruneError: It is no folder of a run, so there is nothing to resume; or as in `run`.
+        PruneError: It is not the folder of a run; or as in `run`.
     """
     recipe = begun(folder, trust=trust)
     return run(recipe, folder, resume=True, trust=trust, strict=strict, console=console)
 
 
 def default_folder(recipe: schema.Recipe) -> Path:
-    """Returns `runs/<name>-<hash>`: two recipes that differ in anything have two folders."""
+    """Returns `runs/<name>-<hash>`: recipes that differ have different folders."""
     label = f"{recipe.name}-smoke" if recipe.smoke else recipe.name
     return Path("runs") / f"{label}-{loader.fingerprint(recipe)}"
 
 
 def _check_given(recipe: schema.Recipe) -> None:
-    """Checks that there are data for a criterion that looks at them, which is first asked after training."""
+    """Checks that a criterion or budget that needs data has some, since it is first used after training."""
     criterion, budget = recipe.prune.plan.criterion, recipe.prune.plan.budget
     needs = ", ".join(sorted(lookup.make("criterion", criterion.name, criterion.arguments).needs))
     for key, named, why, more in (
         ("criterion", criterion, needs and f"needs {needs}", ""),
-        ("budget", budget, _looks_at_data(recipe) and "measures", "; labels are not looked at"),
+        ("budget", budget, _looks_at_data(recipe) and "measures", "; labels are not used"),
     ):
         if why and recipe.data is None:
             beside = (Key(f"prune.plan.{key}"), f": {named.name}, which {why}. Received: no data. Give ")
@@ -133,22 +133,18 @@ def _check_given(recipe: schema.Recipe) -> None:
 
 
 def _looks_at_data(recipe: schema.Recipe) -> bool:
-    """Says whether the budget of a recipe does."""
+    """Returns whether the budget of a recipe needs data."""
     named = recipe.prune.plan.budget
     return "data" in budgets.get(lookup.make("budget", named.name, named.arguments)).needs
 
 
 def rehearse(one: Run) -> None:
-    """Finds what would only fail after hours: the model, its groups, the budget, the data set, the classes.
-
-    Raises:
-        PruneError: Any of it does not fit.
-    """
+    """Checks in advance everything that would otherwise fail after hours of training."""
     recipe = one.recipe
     model = one.dense_model()
     spec, plan = recipe.prune and recipe.prune.plan, None
     graph = one.traced(model, spec) if spec else model
-    cost(graph, resolution=one.free_side(model))  # which the evaluation counts in the end
+    cost(graph, resolution=one.free_side(model))  # as the evaluation will
     if spec:
         _check_given(recipe)
         cheap = {"criterion": schema.Named(name="l1")}
@@ -177,13 +173,13 @@ def rehearse(one: Run) -> None:
             check_chance_level(one, model)
 
 
-def _say_what_is_left(one: Run) -> None:
-    """Says where there is nothing to resume; the stages and fits that go on say so themselves."""
+def _report_nothing_left(one: Run) -> None:
+    """Reports if there is nothing to resume; stages and fits that resume report it themselves."""
     finished, path = one.folder.stages(), str(one.folder.path)
     if not one.folder.file("recipe.yaml").exists():
         one.console.print(f"nothing to resume in {path}: the run begins", highlight=False, soft_wrap=True)
     elif all(name in finished for name in stage_names(one.recipe)):
-        text = f"nothing to resume in {path}: every stage is finished; the report is drawn anew"
+        text = f"nothing to resume in {path}: every stage is finished; the report is written again"
         one.console.print(text, highlight=False, soft_wrap=True)
 
 
@@ -200,17 +196,17 @@ def _missed(one: Run) -> list[str]:
 
 def _same_recipe(one: Run, given: schema.Recipe, trust: bool) -> None:
     path = one.folder.file("recipe.yaml")
-    same = {loader.dump(one.recipe), loader.dump(given)}  # older runs wrote paths as they were given
+    same = {loader.dump(one.recipe), loader.dump(given)}  # older runs hold relative paths
     if path.exists() and not _spellings(read_text(path, "the recipe of a run"), trust) & same:
         raise PruneError(
-            "Expected the recipe that the folder was begun with. "
+            "Expected the recipe that the run in this folder began with. "
             f"Received: another one for {str(path.parent)!r}. Resume with the same recipe and settings, "
             "or choose another folder with --out."
         )
 
 
 def _spellings(text: str, trust: bool) -> set[str]:
-    """Returns the text of a recipe, and the same recipe by the present names of its keys."""
+    """Returns the text of a recipe, and its text with the present names of its keys."""
     try:
         return {text, loader.dump(loader.parse(text, trust=trust))}
     except PruneError:

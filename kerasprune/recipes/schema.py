@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -56,7 +56,7 @@ class Start(Node):
 
     @property
     def path(self) -> Path:
-        """The checkpoint: relative paths are looked up here first, then beside the recipes of the package."""
+        """The file: relative paths are looked up in the current folder first, then beside the package's recipes."""
         here = Path(self.start)
         return FOLDER / here if is_file(FOLDER / here) and not is_file(here) else here
 
@@ -70,7 +70,11 @@ class Start(Node):
 
 Model = Annotated[
     Annotated[Named, BeforeValidator(from_name), known("model"), Tag("by name")] | Annotated[Start, Tag("from a file")],
-    Discriminator(lambda value: "from a file" if isinstance(value, Start) or "start" in _keys(value) else "by name"),
+    Discriminator(
+        lambda value: (
+            "from a file" if isinstance(value, Start) or isinstance(value, dict) and "start" in value else "by name"
+        )
+    ),
 ]
 
 
@@ -79,12 +83,8 @@ OF_CLASSES = (None, "sparse_categorical_crossentropy", "categorical_crossentropy
 """Losses by name whose labels can be smoothed."""
 
 
-def _keys(value: Any) -> Any:
-    return value if isinstance(value, dict) else ()
-
-
 def _smoothed(node: Node) -> Iterator[bool]:
-    """Yields of every section below a node that trains whether its labels are smoothed."""
+    """Yields for every training section below a node whether it smooths labels."""
     if isinstance(node, Regularised):
         yield node.label_smoothing > 0
     for value in dict(node).values():
@@ -94,7 +94,7 @@ def _smoothed(node: Node) -> Iterator[bool]:
 
 
 class Paper(Node):
-    """Where a published figure stands."""
+    """The source of published figures."""
 
     title: str
     arxiv: str | None = None
@@ -125,15 +125,15 @@ class Data(Node):
         name: A data set ('kerasprune ls data'), images in a folder per class, arrays x and y in a `.npz` file, inputs
             without labels in a `.npy` file, or `module:function`, if it is trusted, which returns a tf.data.Dataset.
         size: Image side in pixels, if the model leaves it free. Defaults to 32.
-        scale: What the pixels 0 … 255 become: what the model was trained on. Defaults to `standardise` for data sets
-            of images; arrays and functions are taken as they are.
-        batch: Examples per batch, if a stage does not say another number. Defaults to 128.
+        scale: Scaling of the pixels 0 … 255, as the model was trained. Defaults to `standardise` for data sets of
+            images; arrays and functions are not scaled.
+        batch: Examples per batch, if a stage gives no other number. Defaults to 128.
         augment: Augmentation of the training images. Defaults to none.
-        evaluation_crop: Middle part of the other images that is seen, as for `kerasprune.data.load`. Defaults to 1.0.
+        evaluation_crop: Central fraction used of the other images, as for `kerasprune.data.load`. Defaults to 1.0.
         antialias: Whether images are shrunk with antialiasing. Defaults to `True`.
-        validation: The split that is looked at while training. Defaults to `validation`; `null` if the set has none.
-        test: The split that is looked at once, at the end. Defaults to `"test"`.
-        data_dir: Where tensorflow-datasets keeps its files. Defaults to its own choice.
+        validation: The split for validation during training. Defaults to `validation`; `null` if the set has none.
+        test: The split for the evaluation at the end. Defaults to `"test"`.
+        data_dir: Folder of tensorflow-datasets. Defaults to its own choice.
     """
 
     name: str
@@ -159,21 +159,21 @@ class Data(Node):
         idle = self.changed(OF_IMAGES)
         if own(self.name) is not None and idle:
             raise ValueError(
-                f"Expected none of {', '.join(OF_IMAGES)} beside examples of your own, which are taken as they are: "
-                f"make them so, or have a function make them. Received: {', '.join(idle)}"
+                f"Expected none of {', '.join(OF_IMAGES)} beside examples of your own, which are not changed: "
+                f"prepare them, or write a function that does. Received: {', '.join(idle)}"
             )
         return self
 
 
 class Reconstruct(Node):
-    """Kernels of the slim model solved by least squares, see `kp.reconstruct`; no labels are looked at.
+    """Kernels of the slim model solved by least squares, see `kp.reconstruct`; it needs no labels.
 
     Args:
-        samples: Training examples that are looked at. Defaults to 1000.
+        samples: Training examples. Defaults to 1000.
         positions: Positions sampled for each layer. Defaults to 15000.
         ridge: Weight of the present kernels. Defaults to 1e-3.
-        slack: How much error may be given for smaller weights. Defaults to `None`: 0.1 before a `finetune` stage, else
-            nothing.
+        slack: Error that may be accepted for smaller weights. Defaults to `None`: 0.1 before a `finetune` stage, else
+            0.
     """
 
     samples: PositiveInt = 1000
@@ -200,24 +200,24 @@ class Recipe(Node):
     Args:
         name: The recipe's name; the run folder is named after it.
         why: The question that the experiment answers, in one sentence.
-        status: `"run"`: it was run as it stands. `"not run in full"`: a published schedule, only tried.
+        status: `"run"`: it was run unchanged. `"not run in full"`: a published schedule, only tried.
         paper: Where the figures come from. Defaults to `None`.
         expected: Figures to reach. Defaults to none.
-        seed: Seed of weights, order, augmentation and whatever else is random. Defaults to 0.
+        seed: Seed of weights, order, augmentation and all other random choices. Defaults to 0.
         model: A registered model with its arguments, or `{start: checkpoint}`.
         reconfigure: Other widths for a model by name, before it is trained. Defaults to `None`: its own.
         data: The data set. Defaults to `None`: no training and no accuracy.
-        loss: Name of a Keras loss. Defaults to `None`: cross-entropy of classes, or for a user's own data what the
-            checkpoint was compiled with.
+        loss: Name of a Keras loss. Defaults to `None`: cross-entropy of classes, or for a user's own data the loss
+            that the checkpoint was compiled with.
         train: Training of the dense model. Defaults to `None`: start from the checkpoint as it is.
         prune: The pruning stage. Defaults to `None`: only train.
         reconstruct: Least squares in place of, or before, training the slim model; `{}` for its defaults. Defaults to
             `None`.
         finetune: Training of the slim model. Defaults to `None`.
-        export: What is written besides `slim.keras`. Defaults to nothing.
+        export: Formats that are written besides `slim.keras`. Defaults to none.
         calibrate: A `.npy` or `.npz` file, or a folder of images, that exports are calibrated and checked with.
             Defaults to the validation data.
-        smoke: Whether this is the shortened form that only tries the stages. Defaults to `False`.
+        smoke: Whether this is the smoke form, which only tests the stages. Defaults to `False`.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -271,7 +271,7 @@ class Recipe(Node):
             )
         if isinstance(self.model, Start) and self.reconfigure is not None:
             faults.append(
-                "Expected a model by name beside reconfigure, which draws weights anew. Received: a checkpoint"
+                "Expected a model by name beside reconfigure, which makes new weights. Received: a checkpoint"
             )
         if isinstance(self.model, Start) and self.prune and self.prune.weights == "fresh":
             faults.append("Expected a model by name beside weights: fresh. Received: a checkpoint")
@@ -279,9 +279,7 @@ class Recipe(Node):
             if FORMATS[name].calibrates and self.data is None and self.calibrate is None:
                 faults.append(PruneError("Expected ", Key("data"), ", or ", CALIBRATE, f", to calibrate {name} with"))
         if self.calibrate is not None and not self.export:
-            faults.append(
-                PruneError("Expected an ", Key("export"), " beside ", CALIBRATE, ", which nothing else looks at")
-            )
+            faults.append(PruneError("Expected an ", Key("export"), " beside ", CALIBRATE, ", which nothing else uses"))
         if self.calibrate is not None and not Path(self.calibrate).exists():
             received = f" to be a file or a folder. Received: {self.calibrate!r}, which is none"
             faults.append(PruneError("Expected ", CALIBRATE, received))
@@ -291,7 +289,7 @@ class Recipe(Node):
 
 
 def stage_names(recipe: Recipe) -> list[str]:
-    """Returns the stages that a recipe goes through, in order.
+    """Returns the stages of a recipe, in order.
 
     Example:
         >>> import kerasprune as kp
@@ -304,5 +302,5 @@ def stage_names(recipe: Recipe) -> list[str]:
 
 
 def only_hands_on(recipe: Recipe, name: str) -> bool:
-    """Says whether a stage trains in other recipes, and in this one hands its model on."""
+    """Returns whether a stage that trains in other recipes only passes its model on in this one."""
     return name in ("train", "finetune") and getattr(recipe, name) is None

@@ -1,4 +1,4 @@
-"""A recipe in short: every stage, on two batches of generated images, for an epoch or two."""
+"""The smoke form of a recipe: every stage, on two batches of generated images, for an epoch or two."""
 
 from __future__ import annotations
 
@@ -9,24 +9,20 @@ from kerasprune.recipes.node import Node
 
 SIDE = 64  # pixels at most
 BATCH = 4  # images at most
-FIT = {"epochs": 2, "steps": None, "batch": None}  # a schedule needs a few steps: to grow, to pick, to settle
+FIT = {"epochs": 2, "steps": None, "batch": None}  # a schedule needs a few steps
 LEAST = {
-    "three_dimensions": {"rounds": 1, "rank": 1, "degree": 1},  # four networks fit a plane's worth
+    "three_dimensions": {"rounds": 1, "rank": 1, "degree": 1},  # needs four networks
     "space": {"n": 2},
     "meta_pruning": {
         "hidden": 1,
         "search": pruning.Search(population=2, parents=2, mutations=1, crossovers=1, generations=2),
     },
 }
-"""What a section that decides by itself asks at least; its trainings last an epoch."""
+"""The least that a section may ask for; its trainings last an epoch."""
 
 
 def smoke(recipe: schema.Recipe) -> schema.Recipe:
-    """Returns a recipe that takes every stage through in little time; its figures mean nothing.
-
-    Args:
-        recipe: The recipe; one that is short already is returned unchanged.
-    """
+    """Returns a recipe that runs every stage in little time; its figures mean nothing."""
     if recipe.smoke:
         return recipe
     changes: dict[str, object] = {"smoke": True}
@@ -46,12 +42,12 @@ def smoke(recipe: schema.Recipe) -> schema.Recipe:
 
 
 def _epoch(spec: learning.Training) -> learning.Training:
-    """Returns one epoch of a training."""
+    """Returns a training of one epoch."""
     return spec.model_copy(update={"epochs": 1, "batch": None})
 
 
 def _least(spec: Node, least: Mapping[str, object]) -> Node:
-    """Returns a section that asks little, of trainings of an epoch; a round of a space trains one recipe."""
+    """Returns the least section, its trainings of one epoch; a round of a space trains one candidate."""
     if isinstance(spec, pruning.SpaceSection):
         trainings = {"rounds": tuple(_epoch(one).model_copy(update={"best": 1}) for one in spec.rounds)}
     else:

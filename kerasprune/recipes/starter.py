@@ -1,4 +1,4 @@
-"""A recipe to begin with, and the JSON schema by which an editor checks one while it is written."""
+"""The starter recipe, and the JSON schema with which editors check recipes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from kerasprune.files import path_of, write_text
 from kerasprune.recipes.lookup import ANYTHING, FAMILIES, taken
 
 STARTER = Path(__file__).with_name("starter.yaml")
-"""The recipe to begin with, `$name` and `$file` in place of its own."""
+"""The starter recipe, with `$name` and `$file` to be filled in."""
 
 
 def init(path: str | Path = "recipe.yaml") -> Path:
-    """Writes a recipe with comments, to begin with, and the JSON schema for editors beside it.
+    """Writes a commented starter recipe, and the JSON schema for editors beside it.
 
     Args:
-        path: A `.yaml` file that is not there yet. Defaults to `"recipe.yaml"`.
+        path: A `.yaml` file that does not exist. Defaults to `"recipe.yaml"`.
 
     Returns:
         The path of the recipe.
 
     Raises:
-        PruneError: It is there, or is no name of a YAML file.
+        PruneError: It exists, or is not a `.yaml` file.
 
     Example:
         >>> import tempfile
@@ -86,7 +86,7 @@ def _reference(family: str) -> str:
 
 
 def _choice(family: str, before: dict[str, Any]) -> dict[str, Any]:
-    """Returns what may stand at a key: a member of the family, one's own code, or what else could stand there."""
+    """Returns the schema of a key: a member of the family, own code, or null if the key allows it."""
     member = {"anyOf": [{"$ref": f"#/$defs/{_reference(family)}"}, _OWN]}
     if before.get("type") == "array":
         return {**before, "items": member}
@@ -95,7 +95,7 @@ def _choice(family: str, before: dict[str, Any]) -> dict[str, Any]:
 
 
 def _named(family: str) -> dict[str, Any]:
-    """Returns what may stand for a member of a family: its name, or the name beside its arguments."""
+    """Returns the schema of a member of a family: its name, or the name beside its arguments."""
     members = {name: taken(family, name) for name in FAMILIES[family].names()}
     described = [
         {

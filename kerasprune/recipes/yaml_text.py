@@ -1,4 +1,4 @@
-"""YAML of recipes: plain data, bounded in size, depth and repetition before anything is made of it."""
+"""YAML of recipes: plain data, bounded in size, depth and repetition before it is used."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from kerasprune.errors import PruneError, short
 Keys = tuple[str | int, ...]
 
 MOST_BYTES = 64 << 10
-"""Of a recipe; the longest of the package has three thousand."""
+"""Limit of a recipe; the longest of the package has three thousand."""
 MOST_DEPTH = 24
 MOST_NODES = 4000
-"""Keys and values, each as often as it is repeated by aliases."""
+"""Limit of keys and values, repetitions by aliases counted."""
 
 _INT = re.compile(r"^[-+]?(?:0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)$")
 _FLOAT = re.compile(
     r"^[-+]?(?:(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$"
 )
-_UNPAIRED = re.compile("[\ud800-\udfff]")  # halves of pairs, which no encoding has
+_UNPAIRED = re.compile("[\ud800-\udfff]")  # halves of surrogate pairs, which cannot be encoded
 _OTHERS = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 
 
@@ -38,7 +38,7 @@ class _Loader(yaml.SafeLoader):
         self._depth = self._nodes = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Composes a node, unless it lies too deep or is one too many."""
+        """Composes a node, unless it is too deep or one too many."""
         self._depth, self._nodes = self._depth + 1, self._nodes + 1
         if self._depth > MOST_DEPTH or self._nodes > MOST_NODES:
             what = f"{MOST_DEPTH} levels" if self._depth > MOST_DEPTH else f"{MOST_NODES} keys and values"
@@ -48,12 +48,12 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
-        """Constructs a value; one that its tag does not fit is a fault of the file."""
+        """Constructs a value; raises a `YAMLError` if it does not fit its tag."""
         try:
             return super().construct_object(node, deep)
         except yaml.YAMLError:
             raise
-        except Exception as error:  # PyYAML checks no words behind tags
+        except Exception as error:  # PyYAML does not check values of tags
             words = f"{short(node.value)} cannot be read as {node.tag.rpartition(':')[2]}"
             raise yaml.constructor.ConstructorError(None, None, words, node.start_mark) from error
 
@@ -63,14 +63,14 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.012345
 
 
 def read_yaml(text: str, source: str) -> tuple[Any, dict[Keys, int], list[str]]:
-    """Returns the plain data of a YAML text, the line of every key, and the keys that stand twice, as faults.
+    """Returns the plain data of a YAML text, the line of every key, and a fault for every duplicate key.
 
     Args:
         text: The text.
-        source: Where it is from, for the message.
+        source: Its source, for the message.
 
     Raises:
-        PruneError: It is no YAML, too large, too deep, repeats itself too often, or holds what is no plain data.
+        PruneError: It is not YAML, too large, too deep, repeats itself too often, or is not plain data.
     """
     if len(text) > MOST_BYTES:
         raise PruneError(f"{source}: expected at most {MOST_BYTES:,} characters. Received: {len(text):,}.")
@@ -91,7 +91,7 @@ def read_yaml(text: str, source: str) -> tuple[Any, dict[Keys, int], list[str]]:
 
 
 def read_value(text: str) -> Any:
-    """Returns the value that a text says in YAML, e.g. a number; the text itself where it is no YAML."""
+    """Returns the value of a YAML text, e.g. a number; the text itself if it is not YAML."""
     try:
         return read_yaml(text, "the value")[0]
     except PruneError as error:
@@ -101,12 +101,12 @@ def read_value(text: str) -> Any:
 
 
 def _check_repetition(tree: Any) -> None:
-    """Refuses aliases that repeat more than a recipe holds, or that lie in themselves."""
+    """Raises `YAMLError` if aliases repeat more than a recipe may hold, or contain themselves."""
     sizes: dict[int, int] = {}
 
     def size(node: Any, above: tuple[int, ...]) -> int:
         if id(node) in above:
-            raise yaml.composer.ComposerError(None, None, "an alias stands inside of itself", node.start_mark)
+            raise yaml.composer.ComposerError(None, None, "an alias contains itself", node.start_mark)
         if id(node) not in sizes:
             inside = above + (id(node),)
             sizes[id(node)] = 1 + sum(size(part, inside) for part in _parts(node))
@@ -124,7 +124,7 @@ def _parts(node: Any) -> list[Any]:
 
 
 def _walk(loader: _Loader, node: Any, keys: Keys, lines: dict[Keys, int]) -> list[str]:
-    """Notes the line of every key and returns the faults: keys that stand twice."""
+    """Notes the line of every key, and returns a fault for every duplicate."""
     lines[keys] = node.start_mark.line + 1
     faults = []
     if isinstance(node, yaml.MappingNode):
@@ -132,7 +132,7 @@ def _walk(loader: _Loader, node: Any, keys: Keys, lines: dict[Keys, int]) -> lis
         for key, value in node.value:
             name = _name(loader, key)
             if name in seen:
-                faults.append(f"line {key.start_mark.line + 1}: the key {short(name)} stands twice")
+                faults.append(f"line {key.start_mark.line + 1}: the key {short(name)} is given twice")
             seen.add(name)
             faults += _walk(loader, value, (*keys, name), lines)
             lines[(*keys, name)] = key.start_mark.line + 1
@@ -143,7 +143,7 @@ def _walk(loader: _Loader, node: Any, keys: Keys, lines: dict[Keys, int]) -> lis
 
 
 def _name(loader: _Loader, key: Any) -> Any:
-    """Returns what a key says; a text where it is no number, truth or text."""
+    """Returns the value of a key; its text if it is not a scalar."""
     plain = isinstance(key, yaml.ScalarNode) and not key.tag.endswith(":merge")
     return loader.construct_object(key) if plain else str(key.value)[:80]
 

@@ -70,7 +70,7 @@ def test_a_table_of_numbers_is_judged_by_the_compiled_loss(tmp_path):
 def test_a_model_without_a_loss_asks_for_one(tmp_path):
     model, data = tabular(tmp_path / "mine.keras"), table(tmp_path / "mine.npz")
     start = ("prune", model, "--keep", 0.5, "--data", data, "--out", tmp_path / "out")
-    assert "Say it with --loss" in refused(*start)
+    assert "Give --loss" in refused(*start)
     assert "mean_squared_eror" in refused(*start, "--loss", "mean_squared_eror")
     assert not (tmp_path / "out" / "slim.keras").exists()
     found = summary(*start, "--loss", "mean_squared_error", "--overwrite")
@@ -204,7 +204,7 @@ def test_pixels_of_arrays_at_another_scale_than_the_model_s_are_refused(tmp_path
     refusal = refused(
         *("prune", tmp_path / "mine.keras", "--keep", 0.5, "--data", tmp_path / "mine.npz", "--out", tmp_path / "out")
     )
-    assert "Give --scale 0..1 (in a recipe, data.scale); or --scale none to go on as it is." in refusal
+    assert "Give --scale 0..1 (in a recipe, data.scale); or --scale none to keep the present one." in refusal
 
 
 @pytest.mark.thorough

@@ -95,7 +95,7 @@ def test_a_comparison_and_a_space_that_are_refused_by_their_first_run_leave_noth
     with pytest.raises(PruneError, match="cannot be judged"):  # the labels fit no output
         np.savez("other.npz", x=np.zeros((20, 4)), y=np.full(20, 7.5))
         explore("net.keras", data="other.npz", loss="sparse_categorical_crossentropy", **drawn, **options)
-    with pytest.raises(PruneError, match="No run came to its end"):
+    with pytest.raises(PruneError, match="No run finished"):
         seeds_and_grid("mine.yaml", seeds=2, folder="out", **options)
     assert {path.name for path in place.iterdir()} == before | {"other.npz"}
 

@@ -115,7 +115,7 @@ def test_what_a_run_trains_after_a_stage():
     found = [Ahead.of(one, "train") for one in (recipe, longer, at_once)]
     assert found == [Ahead(30, False), Ahead(37, True), Ahead(0, True)]
     assert Ahead.of(loader.load("glyphs-3d"), "prune") == Ahead(3, False)
-    assert Ahead(0, True).said(0, 1.0) == ""
+    assert Ahead(0, True).estimate(0, 1.0) == ""
 
 
 def test_terminal_is_given_back_after_an_interruption():

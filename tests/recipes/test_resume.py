@@ -109,7 +109,7 @@ def test_a_run_killed_in_every_stage_ends_as_one_left_alone(tmp_path, monkeypatc
     runner.resume(cut.path, console=console)
     said = out.getvalue()
     for stage in ("train", "prune", "finetune"):
-        assert f"{stage}: goes on with epoch 2 of 2; what was trained of that epoch is repeated" in said
+        assert f"{stage}: resumes with epoch 2 of 2; what was trained of that epoch is repeated" in said
     assert "nothing to resume" not in said
     assert_same(whole, cut)
     dense = cut.file("dense.keras").stat().st_mtime_ns

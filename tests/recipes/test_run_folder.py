@@ -62,7 +62,7 @@ def test_folder_with_files_is_not_overwritten(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(PruneError, match="which is a file"):
         claim(tmp_path / "file", [], resume=True)
-    with pytest.raises(PruneError, match=r"holds files. Choose another with --out, or carry on with --resume"):
+    with pytest.raises(PruneError, match=r"holds files. Choose another with --out, or continue with --resume"):
         claim(tmp_path, ["recipe.yaml"], resume=False)
     with pytest.raises(PruneError, match="lacks recipe.yaml"):
         claim(tmp_path, ["recipe.yaml"], resume=True)
@@ -160,18 +160,18 @@ def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path):
 
 def test_what_finished_stages_have_left_is_looked_at(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.write_text("dense.keras", "dense")
+    folder.file("dense.keras").write_text("dense")
     folder.finish("train", 1)
-    folder.write_text("slim.keras", "slim")
+    folder.file("slim.keras").write_text("slim")
     folder.finish("finetune", 1)
-    folder.write_text("slim.keras", "another")
+    folder.file("slim.keras").write_text("another")
     folder.finish("report", 1)  # takes no new fingerprints of what is known
-    with pytest.raises(PruneError, match=r"slim.keras, changed since, in .* Put them back"):
+    with pytest.raises(PruneError, match=r"slim.keras, changed since, in .* Restore them"):
         folder.check_files()
-    folder.write_text("slim.keras", "slim")
+    folder.file("slim.keras").write_text("slim")
     folder.check_files()
     folder.file("dense.keras").unlink()
-    with pytest.raises(PruneError, match="dense.keras, gone"):
+    with pytest.raises(PruneError, match="dense.keras, missing"):
         folder.check_files()
     folder.write_json("stages.json", {"train": {"seconds": 1}})  # as 0.2 wrote it
     folder.check_files()
@@ -181,7 +181,7 @@ def test_files_of_a_run_that_hold_something_else_are_named(tmp_path):
     folder = RunFolder(tmp_path)
     for name, text in (("costs.json", "[]"), ("steps.json", "{}"), ("steps.json", "[1]"), ("stages.json", "3")):
         (tmp_path / name).write_text(text)
-        with pytest.raises(PruneError, match=f"{name}', which holds others"):
+        with pytest.raises(PruneError, match=f"{name}', with other content"):
             folder.json(name)
     (tmp_path / "stages.json").unlink()
     folder.write_json("costs.json", {"dense": {}})
@@ -193,7 +193,7 @@ def test_files_of_a_run_that_hold_something_else_are_named(tmp_path):
 
 def test_a_disk_without_locks_is_warned_of(tmp_path):
     (tmp_path / "run" / ".run.lock").mkdir(parents=True)  # which SQLite cannot open
-    with pytest.warns(UserWarning, match="takes no locks"), occupied(tmp_path / "run"):
+    with pytest.warns(UserWarning, match="without file locks"), occupied(tmp_path / "run"):
         (tmp_path / "run" / "recipe.yaml").write_text("mine")
     assert (tmp_path / "run" / "recipe.yaml").exists()
 

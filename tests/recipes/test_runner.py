@@ -186,7 +186,7 @@ def test_resumed_run_computes_what_an_uninterrupted_one_does(finished, tmp_path,
 @pytest.mark.whole
 def test_folder_of_another_recipe_is_left_alone(finished):
     before = {path: path.stat().st_mtime_ns for path in finished.path.rglob("*")}
-    with pytest.raises(PruneError, match="recipe that the folder was begun with"):
+    with pytest.raises(PruneError, match="recipe that the run in this folder began with"):
         run(TEXT, finished.path, "seed=5", resume=True)
     with pytest.raises(PruneError, match="holds files"):
         run(TEXT, finished.path)

@@ -1,7 +1,7 @@
-"""The table of published figures that can be recomputed.
+"""Published figures that can be recomputed.
 
-An entry is a function without arguments that returns rows, in a file of its own below `reproductions/`. It is
-known by the name that it is added under. It raises `NotRun` if this machine lacks what it needs.
+An entry is a registered function without arguments that returns rows. It raises `NotRun` if it cannot be computed on
+this machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Row:
     """One published figure beside ours.
 
     Args:
-        what: What is compared, e.g. `"ResNet-56 r=0.5, speed-up"`.
+        what: The figure, e.g. `"ResNet-56 r=0.5, speed-up"`.
         paper: The published figure.
         ours: The recomputed figure.
         tolerance: Largest difference that still agrees, in the unit of the figures.
@@ -38,13 +38,13 @@ class Row:
 
     @property
     def agrees(self) -> bool:
-        """Whether the difference is within the tolerance; a figure that is not a number is not."""
-        # Published figures are decimals: 1.50 − 1.49 is within 0.01, whatever binary fractions make of it.
+        """Whether the difference is within the tolerance; false for NaN."""
+        # Published figures are decimals: 1.50 − 1.49 is within 0.01, in spite of binary rounding.
         return abs(self.ours - self.paper) <= self.tolerance * (1 + 1e-9)
 
     @property
     def cells(self) -> tuple[str, str, str, str, str]:
-        """What is printed: what, the published figure, ours, what is allowed, the verdict."""
+        """The printed cells: what, the published figure, ours, the tolerance, the verdict."""
         verdict = "agrees" if self.agrees else "differs"
         return self.what, f"{self.paper:g}{self.unit}", f"{self.ours:.4g}{self.unit}", f"±{self.tolerance:.2g}", verdict
 
@@ -53,7 +53,7 @@ class AtMost(Row):
     """One of our figures against a bound that is not a published figure.
 
     Args:
-        what: What is bounded.
+        what: The figure.
         bound: The bound.
         ours: The figure.
         unit: Printed after the figures. Defaults to nothing.
@@ -71,7 +71,7 @@ class AtMost(Row):
 
     @property
     def cells(self) -> tuple[str, str, str, str, str]:
-        """What is printed; there is no published figure."""
+        """The printed cells, without a published figure."""
         what, _, ours, _, verdict = super().cells
         return what, "–", ours, f"{self._sign} {self.paper:.3g}", verdict
 
@@ -89,12 +89,12 @@ class AtLeast(AtMost):
 
 @dataclass(frozen=True)
 class Note(Row):
-    """Something to be seen beside a published figure, but not judged: figures as text.
+    """A published figure beside ours, as text; it is not judged.
 
     Args:
-        what: What it is.
-        paper: What the paper says.
-        ours: What was found here.
+        what: The figure.
+        paper: The published figure.
+        ours: Our figure.
     """
 
     paper: str
@@ -103,20 +103,20 @@ class Note(Row):
 
     @property
     def agrees(self) -> bool:
-        """Always: it is not judged."""
+        """Always true."""
         return True
 
     @property
     def cells(self) -> tuple[str, str, str, str, str]:
-        """What is printed."""
+        """The printed cells."""
         return self.what, self.paper, self.ours, "–", "noted"
 
 
 def about(text: str) -> Callable[[Callable[[], Sequence[Row]]], Callable[[], Sequence[Row]]]:
-    """Returns a decorator that says what is printed of an entry; of one without it, its docstring is.
+    """Returns a decorator that sets the description of an entry, by default its docstring.
 
     Args:
-        text: A line for the list of entries; then, after an empty line, what is to be known of the figures.
+        text: A line for the list of entries; then, after an empty line, remarks on the figures.
     """
 
     def decorate(entry: Callable[[], Sequence[Row]]) -> Callable[[], Sequence[Row]]:
@@ -128,11 +128,11 @@ def about(text: str) -> Callable[[Callable[[], Sequence[Row]]], Callable[[], Seq
 
 @dataclass(frozen=True)
 class Reproduced:
-    """What came out of an entry.
+    """The result of an entry.
 
     Args:
         name: Name of the entry.
-        rows: Its rows; empty where it was not run.
+        rows: Its rows; empty if it was not run.
         reason: Why it was not run. Defaults to nothing.
     """
 
@@ -149,16 +149,16 @@ class Reproduced:
 
 
 def describe(name: str) -> str:
-    """Returns the first line of what is said of an entry."""
-    return _said(name).partition("\n")[0]
+    """Returns the first line of the description of an entry."""
+    return _description(name).partition("\n")[0]
 
 
 def comment(name: str) -> str:
-    """Returns what else is said of an entry's figures; empty if nothing is."""
-    return _said(name).partition("\n")[2].strip()
+    """Returns the remarks on an entry's figures; empty if it has none."""
+    return _description(name).partition("\n")[2].strip()
 
 
-def _said(name: str) -> str:
+def _description(name: str) -> str:
     entry = entries.member(name)
     return getattr(entry, "about", None) or inspect.cleandoc(entry.__doc__ or "").split("\nReference:")[0]
 
@@ -168,12 +168,6 @@ def reproduce(name: str) -> Reproduced:
 
     Args:
         name: One of `entries.names()`.
-
-    Returns:
-        Its rows and its verdict.
-
-    Raises:
-        PruneError: There is no such entry.
     """
     entry = entries.member(name)
     try:

@@ -1,4 +1,4 @@
-"""The run that every stage is given: the experiment, its files, its models, and a terminal."""
+"""The argument of every stage: the experiment, its files, its models, and a console."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from kerasprune.errors import PruneError
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 from kerasprune.plans import Plan
-from kerasprune.recipes import lookup, schema
-from kerasprune.recipes.experiment import Experiment, Traced
+from kerasprune.recipes import lookup, pruning, schema
+from kerasprune.recipes.experiment import Experiment
 from kerasprune.recipes.run_folder import NAMES, RunFolder
 from kerasprune.reports import tables
 from kerasprune.steps.judge import Judge
@@ -25,21 +25,20 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 HELD = 3
-"""Models of a run that are in memory at a time."""
+"""Number of models of a run that are kept in memory."""
 
 
 @dataclass(frozen=True)
 class Run(Experiment):
-    """An experiment with files: what to do, where the files are, where to speak.
+    """An experiment with files and a console.
 
-    A stage takes models from the run and gives models to it. They are on disk when the stage is finished, so that a run
-    that was broken off goes on from there, and in memory for the next one: the dense model and
-    two others, of which the oldest is let go.
+    A stage takes models from the run and saves models to it. They are on disk when the stage is finished, so that an
+    interrupted run can resume, and in memory for the next stage: the dense model and the two latest others.
 
     Args:
         recipe: The recipe.
-        folder: The files.
-        console: The terminal.
+        folder: The run folder.
+        console: The console.
     """
 
     folder: RunFolder
@@ -50,20 +49,20 @@ class Run(Experiment):
     # ---- models -----------------------------------------------------------------------------------------------
 
     def model(self, name: str) -> keras.Model:
-        """Returns a model of the run, which must not be changed; from memory, or else from its file."""
+        """Returns a model of the run, which must not be changed, from memory or its file."""
         if name not in self._models:
             self._hold(name, self.folder.model(f"{name}.keras"))
         return self._models[name]
 
     def take(self, name: str) -> keras.Model:
-        """Returns a model of the run to be trained, and forgets that it was in memory."""
+        """Returns a model of the run to be trained, and removes it from memory."""
         model = self.model(name)
         for other in [other for other, each in self._models.items() if each is model]:
             del self._models[other]
         return model
 
     def save(self, name: str, model: keras.Model) -> None:
-        """Writes a model to its file, and holds it."""
+        """Saves a model, and keeps it in memory."""
         self.folder.save_model(f"{name}.keras", model)
         self._hold(name, model)
 
@@ -73,10 +72,10 @@ class Run(Experiment):
         while len({id(each) for each in self._models.values()}) > HELD:
             del self._models[next(other for other in self._models if other != "dense")]
 
-    # ---- what was decided -------------------------------------------------------------------------------------
+    # ---- the plan and graphs -------------------------------------------------------------------------------------
 
     def plan_of(self) -> Plan | None:
-        """Returns the plan of the run, or `None` if there is none (yet)."""
+        """Returns the plan of the run, or `None` before it is made."""
         path = self.folder.file("plan.json")
         return Plan.load(path) if path.exists() else None
 
@@ -86,17 +85,17 @@ class Run(Experiment):
         return None if plan is None else plan.resolution
 
     def final(self) -> str:
-        """Returns the name of the model that comes out of the run."""
+        """Returns the name of the final model."""
         return "slim" if self.recipe.prune else "dense"
 
-    def traced(self, model: keras.Model, spec: Traced) -> ChannelGraph:
-        """Returns the graph of a model as a section of the recipe asks for, and remembers it."""
+    def traced(self, model: keras.Model, spec: pruning.Traced) -> ChannelGraph:
+        """Traces a model as a section of the recipe specifies, and keeps the graph."""
         graph = super().traced(model, spec)
         self._remember(graph)
         return graph
 
     def graph(self, model: keras.Model, coupling: str) -> ChannelGraph:
-        """Returns the graph of a model, traced once; layers that cannot be followed are frozen."""
+        """Returns the graph of a model, traced once; layers without a rule are frozen."""
         if self._graphs.get((id(model), coupling)) is None:
             self._remember(trace(model, coupling=coupling, unknown="freeze"))
         return self._graphs[id(model), coupling]
@@ -108,9 +107,9 @@ class Run(Experiment):
     # ---- callbacks and judging ----------------------------------------------------------------------------------
 
     def callback(self, spec: schema.Named, plan: Plan | None, model: keras.Model) -> Any:
-        """Returns the callback that the recipe names, given the plan if it takes one, and the image side if it asks.
+        """Returns the callback that the recipe names, with the plan and the image side if it takes them.
 
-        A callback that picks by itself is only told how many channels of each group the plan keeps.
+        A callback that picks channels itself gets only the fraction of each group that the plan keeps.
         """
         arguments = spec.arguments
         declaration = declared(lookup.member("callback", spec.name))
@@ -119,7 +118,7 @@ class Run(Experiment):
         if plan is not None and declaration.decides:
             raise PruneError(
                 f"Expected no plan beside {spec.name!r}, which decides by the scales that it finds. Received: "
-                "prune.plan. Take it out; say how much stays with prune.callback.macs."
+                "prune.plan. Remove it; give the fraction kept as prune.callback.macs."
             )
         if plan is not None and "plan" in declaration.takes:
             arguments["plan"] = plan
@@ -133,21 +132,21 @@ class Run(Experiment):
             arguments["keep"] = {name: len(kept) / groups[name].size for name, kept in plan.keep.items()}
         elif plan is not None:
             raise PruneError(
-                f"Expected no plan beside {spec.name!r}, which takes none. Received: prune.plan. Take it out; how much "
-                "stays is an argument of the callback."
+                f"Expected no plan beside {spec.name!r}, which takes none. Received: prune.plan. Remove it; the "
+                "fraction kept is an argument of the callback."
             )
         return lookup.make("callback", spec.name, arguments)
 
     @cached_property
     def validation_judge(self) -> Judge:
-        """Judges the models of the run on validation examples; nothing is measured if there are none."""
+        """The judge of the models of the run, on validation examples if there are some."""
         return self.judge(self.model("dense"))
 
 
 def judge_after(run: Run, step: str, model: keras.Model) -> Judge:
-    """Returns what judges a model after a stage, by validation examples.
+    """Returns the judge of a model after a stage, on validation examples.
 
-    A model that takes images of another side than the dense one is judged by labels alone.
+    A model with another image side than the dense one is judged by labels alone.
     """
     side = run.side(step)
     if side is None or run.recipe.data is None:
@@ -156,7 +155,7 @@ def judge_after(run: Run, step: str, model: keras.Model) -> Judge:
 
 
 def write(run: Run, step: str, found: StepReport) -> None:
-    """Notes a measured step in `steps.json` and `metrics.csv`, and says it; nothing if nothing was measured."""
+    """Records a measured step in `steps.json` and `metrics.csv`, and prints it."""
     if found.error is None and not found.metrics:
         return
     row: dict[str, Any] = {
@@ -176,8 +175,8 @@ def write(run: Run, step: str, found: StepReport) -> None:
         run.console.print(words, highlight=False, soft_wrap=True)
 
 
-def say_delivered(run: Run, step: str, remarks: Sequence[str]) -> None:
-    """Marks the step whose model the run hands over in `steps.json`, with remarks on it, and says them."""
+def mark_delivered(run: Run, step: str, remarks: Sequence[str]) -> None:
+    """Marks the step whose model is the result in `steps.json`, with remarks, and prints these."""
     rows = run.folder.json("steps.json") or []
     marked = {"delivered": True, "remarks": list(remarks)}
     run.folder.write_json("steps.json", [row | marked if row["step"] == step else row for row in rows])
@@ -186,7 +185,7 @@ def say_delivered(run: Run, step: str, remarks: Sequence[str]) -> None:
 
 
 def note(run: Run, step: str, model: keras.Model) -> StepReport:
-    """Measures a model after a stage and notes it."""
+    """Measures a model after a stage, and records the step."""
     with run.console.status(f"measure {step}"):
         found = judge_after(run, step, model).step(NAMES[step], model)
     write(run, step, found)

@@ -1,4 +1,4 @@
-"""The evaluation stage; weights that are zero are counted."""
+"""The evaluation stage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kerasprune.recipes.stages.context import Run
 
 
 def evaluate(run: Run) -> None:
-    """Counts the dense and the slim model, and tests both, the only time that test images are used."""
+    """Measures the costs of the dense and the slim model, and tests both; test examples are used here only."""
     found = {}
     for name in dict.fromkeys(("dense", run.final())):
         model = run.model(name)
@@ -37,7 +37,7 @@ def evaluate(run: Run) -> None:
 
 
 def counted(model: keras.Model, masks: Mapping[str, np.ndarray] | None) -> dict[str, float]:
-    """Returns how many parameters are not zero, and the share of masked kernels' weights that are zero."""
+    """Returns the number of nonzero parameters, and the sparsity of the masked kernels; empty without masks."""
     if masks is None:
         return {}
     nonzero = sum(int(np.count_nonzero(keras.ops.convert_to_numpy(v))) for v in model.variables)

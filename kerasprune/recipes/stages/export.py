@@ -16,7 +16,7 @@ EXPORT_IMAGES = 1000  # images that calibrate and check an export
 
 
 def export(run: Run) -> None:
-    """Writes the formats of the recipe below `exports/`, and measures each: `exports.json`."""
+    """Writes the formats of the recipe to `exports/`, and their measurements to `exports.json`."""
     model = run.model(run.final())
     data, size = _samples(run, model, run.final())
     run.folder.file("exports").mkdir(exist_ok=True)
@@ -36,7 +36,7 @@ def _exported(run: Run, model: keras.Model, name: str, stem: str, data: Any, siz
 
 
 def _samples(run: Run, model: keras.Model, name: str) -> tuple[Any, int | None]:
-    """Returns the images that calibrate and check an export, if any, and their side."""
+    """Returns the images that an export is calibrated and checked with, or `None`, and their side."""
     size = run.side(name) or run.free_side(model)
     if run.recipe.calibrate is not None:
         from kerasprune.data.unlabelled import unlabelled
@@ -50,7 +50,7 @@ def _samples(run: Run, model: keras.Model, name: str) -> tuple[Any, int | None]:
 
 
 def _compared(run: Run) -> dict[str, Any]:
-    """Returns size and latency of the dense and the slim float32 file, timed in turn."""
+    """Returns size and latency of the dense and the slim float32 file, timed alternately."""
     names = list(dict.fromkeys(("dense", run.final())))
     paths = [run.folder.file("exports") / f"{name}-tflite.tflite" for name in names]
     if run.final() != "dense":

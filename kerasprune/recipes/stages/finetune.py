@@ -1,4 +1,4 @@
-"""The stages that train: the dense model, and the slim one."""
+"""The training stages, of the dense and of the slim model."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import keras
 from kerasprune import callbacks
 from kerasprune.defaults import SEED_OF_FINETUNING
 from kerasprune.recipes.fit import train_stage
-from kerasprune.recipes.stages.context import Run, judge_after, say_delivered, write
+from kerasprune.recipes.stages.context import Run, judge_after, mark_delivered, write
 from kerasprune.steps.best_epoch import Delivery
 from kerasprune.steps.finetune import seed_layers
 
 BEFORE = {"rebuild": "rebuilt", "reconstruct": "reconstructed"}
-"""The stages after the cut that may have left a better model, and the names of theirs."""
+"""`{stage: its model}` of the stages whose model may be better than the fine-tuned one."""
 
 
 def finetune(run: Run) -> None:
-    """Trains the slim model, or takes it as it was rebuilt: `slim.keras`, the best or the last, as the recipe says."""
+    """Fine-tunes the slim model, if the recipe has the section, and saves the best or the last: `slim.keras`."""
     spec = run.recipe.finetune
     model = run.take("reconstructed" if run.recipe.reconstruct else "rebuilt")
     if spec is None:
@@ -35,12 +35,12 @@ def finetune(run: Run) -> None:
         steps["finetune"], chosen = delivery.result(list(steps.values()))
     write(run, "finetune", steps["finetune"])
     name = next(name for name, step in steps.items() if step is chosen)
-    say_delivered(run, name, judge.measure.remarks(*list(steps.values())[-2:]) if len(steps) > 1 else [])
+    mark_delivered(run, name, judge.measure.remarks(*list(steps.values())[-2:]) if len(steps) > 1 else [])
     run.save("slim", run.model(BEFORE[name]) if name in BEFORE else model)
 
 
 def train(run: Run) -> None:
-    """Trains the dense model, or takes the checkpoint as it is: `dense.keras`."""
+    """Trains the dense model, if the recipe has the section, and saves it: `dense.keras`."""
     keras.utils.set_random_seed(run.recipe.seed)
     model = run.dense_model()
     if run.recipe.train is not None:

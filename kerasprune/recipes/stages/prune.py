@@ -17,11 +17,11 @@ from kerasprune.recipes.progress import Ahead, FilterNorms, StopAfter
 from kerasprune.recipes.stages.context import Run
 from kerasprune.registry import prune_sections
 
-MOMENTS = 60  # looks at the filter norms while pruning
+MOMENTS = 60  # measurements of the norms during pruning
 
 
 def prune(run: Run) -> None:
-    """Chooses what is kept and prepares the weights: `pruned.keras`, `plan.json` | `masks.npz`, `norms.npz`."""
+    """Decides what to remove and prepares the weights: `pruned.keras`, `plan.json` | `masks.npz`, `norms.npz`."""
     keras.utils.set_random_seed(run.recipe.seed + SEED_OF_PRUNING)
     spec = run.recipe.prune
     model = _begun(run, spec)
@@ -36,18 +36,14 @@ def prune(run: Run) -> None:
 
 
 def _begun(run: Run, spec: pruning.Prune) -> keras.Model:
-    """Returns the model that the stage begins with; one that a callback trains is loaded for it alone."""
+    """Returns the initial model of the stage, a copy if a callback trains it."""
     if spec.weights == "fresh":
         return run.dense_model()
     return run.folder.model("dense.keras") if spec.callback is not None else run.model("dense")
 
 
 def own_length(callback: Any) -> int:
-    """Returns the number of steps that a callback's own schedule takes.
-
-    Raises:
-        PruneError: It has no schedule of its own.
-    """
+    """Returns the steps of a callback's own schedule; raises `PruneError` if it has none."""
     length = facts(callback).length
     if length is not None:
         return length
@@ -58,7 +54,7 @@ def own_length(callback: Any) -> int:
 
 
 def _fit_with_callback(run: Run, model: keras.Model, spec: pruning.Prune, plan: Plan | None) -> Plan | None:
-    """Fits with the callback; returns its plan, or writes its masks if it prunes single weights."""
+    """Fits with the callback; returns its plan, or saves its masks if it prunes single weights."""
     training = run.examples("train", model, batch=spec.batch)
     per_epoch = training.steps()
     callback = run.callback(spec.callback, plan, model)

@@ -1,4 +1,4 @@
-"""The stages that cut: rebuilding and reconstruction."""
+"""The stages that make the slim model: rebuilding and reconstruction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kerasprune.surgery.reinitialise import reinitialise
 
 
 def rebuild(run: Run) -> None:
-    """Removes channels, or holds masks: `rebuilt.keras`, `widths.json`, `graph.json`, `verified.json`."""
+    """Removes channels, or applies masks: `rebuilt.keras`, `widths.json`, `graph.json`, `verified.json`."""
     masks = run.folder.arrays("masks.npz")
     if masks is not None:
         model = run.take("pruned")
@@ -21,9 +21,9 @@ def rebuild(run: Run) -> None:
     else:
         model, plan = run.model("pruned"), run.plan_of()
         graph = run.graph(model, plan.coupling)
-        there = without(graph, plan.removed).groups
+        remaining = without(graph, plan.removed).groups
         kept = {
-            name: [group.size, len(plan.keep.get(name, range(group.size))) if name in there else 0]
+            name: [group.size, len(plan.keep.get(name, range(group.size))) if name in remaining else 0]
             for name, group in graph.prunable.items()
         }
         run.folder.write_json("widths.json", kept)
@@ -41,11 +41,11 @@ def rebuild(run: Run) -> None:
 
 
 def reconstruct(run: Run) -> None:
-    """Solves the kernels of the slim model from training examples, without their labels: `reconstructed.keras`.
+    """Solves the kernels of the slim model by least squares on training inputs: `reconstructed.keras`.
 
-    If that leads away from the dense outputs on validation examples, the kernels stay as they were.
+    If its outputs on validation examples are then farther from the dense ones, the kernels are not changed.
     """
-    from kerasprune.reconstruction.reconstruct import reconstruct as solve  # a machine that most runs do without
+    from kerasprune.reconstruction.reconstruct import reconstruct as solve  # slow to import, and rarely used
 
     spec, slim = run.recipe.reconstruct, run.model("rebuilt")
     with run.console.status("reconstruct"):

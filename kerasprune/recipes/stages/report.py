@@ -1,4 +1,4 @@
-"""The reporting stage, and where the run was made."""
+"""The reporting stage, and the environment of the run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ORIGIN = ("date", "versions", "machine", "threads")
 
 
 def report(run: Run) -> None:
-    """Sums up: `summary.json` and `report.html`."""
+    """Writes `summary.json` and `report.html`."""
     costs = run.folder.json("costs.json")
     exported = run.folder.json("exports.json") or {"exports": []}
     files = exported.get("models", {})
@@ -53,14 +53,14 @@ def report(run: Run) -> None:
 
 
 def _timed_once(export: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
-    """Returns an export with the one latency of its file: that which was timed in turn with the dense one's."""
+    """Returns an export with the latency that was timed alternately with the dense file."""
     if export["format"] == "tflite" and model["latency_ms"] is not None:
         return {**export, "latency_ms": model["latency_ms"]}
     return export
 
 
 def _origin(run: Run) -> dict[str, Any]:
-    """Returns where the run was made; a finished one that is drawn anew keeps what it has."""
+    """Returns the environment of the run; that of its earlier report, if there is one."""
     earlier = run.folder.json("summary.json") or {}
     return {key: earlier[key] for key in _ORIGIN} if all(key in earlier for key in _ORIGIN) else provenance()
 
@@ -71,11 +71,11 @@ _THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS
 
 
 def provenance() -> dict[str, Any]:
-    """Returns what the figures of a run depend on beside its recipe, as plain data.
+    """Returns the environment that the figures of a run depend on, as plain data.
 
     Returns:
         `versions` by package, `machine` (system, processor, cores, memory in GiB, devices of the backend), `threads`
-        (those that this process may use, and what variables limit them to), `date` (UTC).
+        (available to this process, and the limits set by variables), `date` (UTC).
 
     Example:
         >>> sorted(provenance())
