@@ -1,1 +1,1 @@
-"""Carrying a plan out: rebuild, mask, absorb constants, reorder, reinitialise."""
+"""Applies a plan to a model: rebuild, mask, absorb constants, reorder, resize, reinitialise."""

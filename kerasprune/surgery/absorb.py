@@ -2,14 +2,14 @@
 
 A channel whose kernels are zero still emits its bias, or the β of its BatchNorm, through the activation: the same
 number at every position. For a consumer that is `bias += Σ_removed Σ_taps kernel · constant`, exact wherever all taps
-lie inside the image, that is everywhere but at the border of padded convolutions. A consumer without a bias, in front
-of a BatchNorm, needs none: `μ −= …` there does the same. β is also the mean of what the BatchNorm emitted before. With
-its old statistics a kernel at zero would come out as `β − γ μ / σ`, far from anything that the channel ever emitted.
+lie inside the image, that is everywhere but at the border of padded convolutions. A consumer without a bias, followed
+by a BatchNorm, needs none: `μ −= …` there does the same. β is also the mean of what the BatchNorm emitted before. With
+its old statistics a kernel of zeros would give `β − γ μ / σ`, far from anything that the channel ever emitted.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -30,14 +30,14 @@ from kerasprune.surgery.constants import Emitted, constant_line, constants, emit
 
 @dataclass
 class Folded:
-    """What was folded.
+    """The folded constants.
 
     Args:
-        biases: `{id(layer): (layer, its new bias, cut to the channels that stay)}`; names may repeat in nested models.
-        means: `{id(BatchNorm): (BatchNorm, its new moving mean, cut likewise)}`, of those behind layers without bias.
-        padded: Names of layers where it is approximate: at the border of the image, or between the strides of a
+        biases: `{id(layer): (layer, its new bias, cut to the kept channels)}`; names may repeat in nested models.
+        means: `{id(BatchNorm): (BatchNorm, its new moving mean, cut likewise)}`, after layers without a bias.
+        padded: Names of layers where folding is approximate: at the border of the image, or between the strides of a
             transposed convolution.
-        lost: Names of layers whose removed inputs are no constants, or that can hold no bias: those are dropped.
+        lost: Names of layers whose removed inputs are not constant, or that cannot hold a bias: these are dropped.
     """
 
     biases: dict[int, tuple[Any, np.ndarray]] = field(default_factory=dict)
@@ -52,36 +52,36 @@ class Folded:
 
     @property
     def changed(self) -> dict[int, np.ndarray]:
-        """`{id(variable): value}` of the variables that are there."""
+        """`{id(variable): value}` of the variables that existed before."""
         biases = {id(layer.bias): bias for layer, bias in self.biases.values() if layer.bias is not None}
         return biases | {id(norm.moving_mean): mean for norm, mean in self.means.values()}
 
 
 def fold(applied: AppliedPlan) -> Folded:
-    """Returns the biases that make up for the removed channels.
+    """Returns the biases that replace the constants of removed channels.
 
     Args:
         applied: The dense model's graph with a plan applied.
 
     Returns:
-        The folded biases, and where folding is not exact.
+        The folded biases, and the layers in which folding is not exact.
     """
     graph, alive = applied.graph, applied.alive
     folded = Folded()
     if alive.all():
         return folded
-    stays = alive | ~graph.there  # what went with its block emits nothing that had to be made up for
-    kernels: dict[int, list[Slice]] = {}
+    kept = alive | ~graph.there  # channels removed with their block emit nothing that must be replaced
+    kernels: dict[int, list[Slice]] = defaultdict(list)
     for kernel in graph.kernels:
-        kernels.setdefault(id(kernel.owner), []).append(kernel)
+        kernels[id(kernel.owner)].append(kernel)
     deltas: dict[int, tuple[Any, np.ndarray]] = {}
     bordered: set[int] = set()
-    for call, inputs in constants(applied, stays):
+    for call, inputs in constants(applied, kept):
         layer = call.operation
-        reading = [kernel for kernel in kernels.get(id(layer), ()) if kernel.reads]
+        reading = [kernel for kernel in kernels[id(layer)] if kernel.reads]
         if not reading:
             continue
-        delta = _asked(layer, reading, call, inputs, stays)
+        delta = _bias_change(layer, reading, call, inputs, kept)
         if id(layer) in deltas and not np.allclose(deltas[id(layer)][1], delta):
             delta = np.full_like(delta, np.nan)  # a shared layer that would need two biases
         deltas[id(layer)] = layer, delta
@@ -93,27 +93,28 @@ def fold(applied: AppliedPlan) -> Folded:
     return folded
 
 
-def _asked(layer: Any, reading: list[Slice], call: TracedCall, inputs: list[Emitted], alive: np.ndarray) -> np.ndarray:
-    """Returns what one call asks to be added to a layer's bias; NaN where no bias can make up for it."""
+def _bias_change(
+    layer: Any, reading: list[Slice], call: TracedCall, inputs: list[Emitted], alive: np.ndarray
+) -> np.ndarray:
+    """Returns the term that one call needs added to the bias of its layer; NaN if no bias can replace the inputs."""
     if not any(emits(x.values, ids, alive) for x, ids in zip(inputs, call.inputs, strict=True)):
         return np.zeros(1)
     if find(layer).constant != BIAS:
-        return np.full(1, np.nan)  # a layer that reads through several kernels, or keeps a state
+        return np.full(1, np.nan)  # a layer that reads through several kernels, or has a state
     return _delta(reading, constant_line(inputs[0].values, call.inputs[0], alive, channel_axis(layer)))
 
 
 def _note(
     folded: Folded, layer: Any, delta: np.ndarray, kernels: list[Slice], alive: np.ndarray, bordered: bool, norm: Any
 ) -> None:
-    """Enters one layer's folded bias, or the mean of the BatchNorm behind it, or says that it is lost."""
+    """Enters the new bias of a layer, or the new mean of the BatchNorm after it, or the layer as lost."""
     if (delta == 0).all():
-        folded.padded += [layer.name] * bordered  # nothing but at the border
+        folded.padded += [layer.name] * bordered  # no change but at the border
         return
     if np.isnan(delta).any() or getattr(layer, "use_bias", None) is None:
         folded.lost.append(layer.name)
         return
-    out = kernels[-1].ids[kernels[-1].makes[0]]
-    out = np.resize(out, delta.size) if out.size != delta.size else out
+    out = np.resize(kernels[-1].ids[kernels[-1].makes[0]], delta.size)
     if layer.bias is None and norm is not None:
         mean = values(norm.moving_mean)
         folded.means[id(norm)] = norm, (mean - delta)[alive[out]]
@@ -130,14 +131,13 @@ def _delta(kernels: list[Slice], constant: np.ndarray) -> np.ndarray:
     """Returns `Σ_removed Σ_taps kernel · constant` for every output of a layer, through its kernels in order."""
     for kernel in kernels:
         array = values(kernel.variable)
+        spatial = tuple(range(array.ndim - 2))
         if not kernel.makes:  # the depthwise half of a separable convolution
-            taps = array.sum(axis=tuple(range(array.ndim - 2)), dtype="float64")
-            constant = (constant[:, None] * taps).ravel()
+            constant = (constant[:, None] * array.sum(axis=spatial, dtype="float64")).ravel()
             continue
-        axes = kernel.reads[0], kernel.makes[0]
-        taps = np.moveaxis(array, axes, (-2, -1))
-        if array.ndim > 2:
-            taps = taps.sum(axis=tuple(range(array.ndim - 2)), dtype="float64")
+        taps = np.moveaxis(array, (kernel.reads[0], kernel.makes[0]), (-2, -1))
+        if spatial:
+            taps = taps.sum(axis=spatial, dtype="float64")
         if isinstance(kernel.owner, TRANSPOSED):
             taps = taps / prod(np.atleast_1d(kernel.owner.strides))
         groups = constant.size // taps.shape[0]
@@ -150,30 +150,25 @@ def _delta(kernels: list[Slice], constant: np.ndarray) -> np.ndarray:
 
 
 def following_norms(graph: ChannelGraph) -> dict[int, keras.layers.BatchNormalization]:
-    """Returns `{id(layer): BatchNorm}` for layers whose linear output goes to that BatchNorm alone, along its axis.
+    """Returns `{id(layer): BatchNorm}` for layers whose linear output only that BatchNorm reads, along its axis.
 
-    A constant that is to be added to such an output may as well be taken from the BatchNorm's mean. Layers that are
-    called several times are left out, and a BatchNorm that went with its block.
-
-    Args:
-        graph: The graph, without the blocks that are dropped.
+    A constant to be added to such an output can be subtracted from the mean of the BatchNorm instead. Layers that are
+    called several times are left out, and a BatchNorm that was removed with its block.
     """
     entered = list(bodies(functional(graph.model)))
     wired, calls = wiring(*entered), [node for body in entered for node in nodes(body)]
     times = Counter(id(node.operation) for node in calls)
-    there = {id(call.operation) for call in graph.calls}
+    kept = {id(call.operation) for call in graph.calls}
     found = {}
     for node in calls:
-        layer, output = node.operation, node.outputs[0]
-        readers = wired.readers_of(output)
+        layer, readers = node.operation, wired.readers_of(node.outputs[0])
         if is_model(layer) or len(node.outputs) > 1 or len(readers) != 1 or readers[0] is None:
             continue
-        norm = readers[0].operation
-        if type(norm) is not keras.layers.BatchNormalization or id(norm) not in there:
+        norm, rank = readers[0].operation, len(node.outputs[0].shape)
+        if type(norm) is not keras.layers.BatchNormalization or id(norm) not in kept:
             continue
         linear = getattr(layer, "activation", None) is keras.activations.linear
-        rank = len(output.shape)
-        along = norm.axis % rank == channel_axis(layer) % rank
-        if linear and along and times[id(layer)] == times[id(norm)] == 1:
+        same_axis = norm.axis % rank == channel_axis(layer) % rank
+        if linear and same_axis and times[id(layer)] == times[id(norm)] == 1:
             found[id(layer)] = norm
     return found

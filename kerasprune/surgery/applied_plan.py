@@ -1,4 +1,4 @@
-"""A graph with a plan applied to it: which channels stay, and which positions of a variable that means."""
+"""A graph with a plan applied to it: which channels are kept, and which positions of a variable."""
 
 from __future__ import annotations
 
@@ -20,38 +20,31 @@ _AT_ONCE = 2**18  # numbers
 
 @dataclass(frozen=True)
 class AppliedPlan:
-    """What stays of a traced model.
+    """The kept part of a traced model.
 
     Args:
-        graph: The graph, without the blocks that are dropped.
+        graph: The graph, without the removed blocks.
         plan: The plan.
-        alive: For every id whether its channel stays.
+        alive: For every id whether its channel is kept.
     """
 
     graph: ChannelGraph
     plan: Plan
     alive: np.ndarray = field(repr=False)
-    _taken: dict[int, tuple[np.ndarray, np.ndarray]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     def count(self, ids: np.ndarray) -> int:
-        """Returns how many of these channels stay."""
+        """Returns the number of these channels that are kept."""
         return int(self.alive[ids].sum())
 
     def take(self, ids: np.ndarray) -> np.ndarray:
-        """Returns the positions of those that stay, in order."""
-        if id(ids) not in self._taken:  # several variables of a layer are cut alike
-            self._taken[id(ids)] = ids, np.flatnonzero(self.alive[ids])
-        return self._taken[id(ids)][1]
+        """Returns the positions of these channels that are kept, in order."""
+        return np.flatnonzero(self.alive[ids])
 
     def value(self, entry: Slice | None, variable: keras.Variable) -> np.ndarray:
-        """Returns what is left of a variable, as an array of its own."""
+        """Returns a copy of the kept part of a variable."""
         lines = {axis: ids for axis, ids in enumerate(entry.ids if entry else ()) if ids is not None}
-        array = _taken(
-            values(variable),
-            {axis: self.take(ids) for axis, ids in lines.items() if self.take(ids).size < ids.size},
-        )
+        cut_axes = {axis: self.take(ids) for axis, ids in lines.items() if not self.alive[ids].all()}
+        array = _taken(values(variable), cut_axes)
         if entry is None or entry.factor is None:
             return array
         return array * np.asarray(entry.factor(self.count), array.dtype)
@@ -60,7 +53,7 @@ class AppliedPlan:
 def _taken(array: np.ndarray, positions: Mapping[int, np.ndarray]) -> np.ndarray:
     """Returns a copy of an array with some positions of some axes.
 
-    A part at a time: what lies between one axis and the next is larger than what comes out.
+    It works part by part, since the array between two cuts is larger than the result.
     """
     if len(positions) < 2:
         return array.copy() if not positions else np.take(array, *positions.values(), axis=next(iter(positions)))
@@ -76,11 +69,11 @@ def _taken(array: np.ndarray, positions: Mapping[int, np.ndarray]) -> np.ndarray
 
 
 def cut(model: keras.Model | ChannelGraph, plan: Plan) -> AppliedPlan:
-    """Applies a plan to a model, having checked that they fit.
+    """Applies a plan to a model after checking that they fit.
 
     Args:
         model: The model, or a graph of it with the plan's coupling.
-        plan: What stays. Groups that lie inside dropped blocks have no say.
+        plan: The plan. Groups inside removed blocks are ignored.
 
     Returns:
         The graph with the plan applied.
@@ -105,15 +98,14 @@ def cut(model: keras.Model | ChannelGraph, plan: Plan) -> AppliedPlan:
 
 
 def _carried_over(whole: ChannelGraph, graph: ChannelGraph, alive: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Returns what stays of a graph without its dropped blocks, and what speaks against it.
+    """Returns the kept channels of a graph without its removed blocks, and the faults.
 
-    Without a block, fewer channels may be coupled, and without a plain block others are: what it read and what it made
-    become one.
+    Without a block, fewer channels may be coupled; without a plain block, its inputs and outputs become coupled.
 
     Args:
         whole: The graph with all blocks.
         graph: The graph without them.
-        alive: For every id of the whole graph whether its channel stays.
+        alive: For every id of the whole graph whether its channel is kept.
     """
     holds_kept, holds_removed = np.zeros((2, graph.classes.max(initial=-1) + 1), bool)
     for key, ids in graph.made.items():
@@ -133,5 +125,5 @@ def _carried_over(whole: ChannelGraph, graph: ChannelGraph, alive: np.ndarray) -
 
 
 def _groups_of(whole: ChannelGraph, group: Group) -> list[str]:
-    """Returns the names of the groups that the layers of a group make channels of while all blocks are there."""
+    """Returns the names of the groups to which the layers of a group belong while no block is removed."""
     return [name for name, each in whole.groups.items() if set(each.layers) & set(group.layers)]

@@ -1,4 +1,4 @@
-"""One way to copy a functional model call by call, with layers, constants and weights changed on the way."""
+"""Copies a functional model call by call, with changed layers, constants and weights."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from keras import tree
 from kerasprune._keras import inner_layers, maker, structures
 from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import functional
+from kerasprune.graph.channels import Take
+from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import Dropped, all_nodes, walk
 from kerasprune.surgery.copy_layer import make_layer
 
@@ -23,14 +25,20 @@ Change = Callable[[Any, int, Any], Any]
 Value = Callable[[keras.Variable], np.ndarray]
 
 
-def _as_given(node: Any, index: int, value: Any) -> Any:
-    return value
+def taken_arguments(graph: ChannelGraph, take: Take) -> Change:
+    """Returns an `argument` for `clone` that takes the channels of constants in calls, as `take(ids)` chooses them."""
+
+    def argument(node: Any, index: int, value: Any) -> Any:
+        change = graph.arguments.get((id(node), index))
+        return value if change is None else change(value, take)
+
+    return argument
 
 
 def clone(
     model: keras.Model,
     make: Make = make_layer,
-    argument: Change = _as_given,
+    argument: Change = lambda node, index, value: value,
     dropped: Dropped = Dropped(),  # noqa: B008
     value: Value | None = None,
     added: Mapping[int, np.ndarray] = MappingProxyType({}),
@@ -39,13 +47,12 @@ def clone(
 
     Args:
         model: A functional or Sequential model; it is left untouched.
-        make: Returns the new layer or operation for an old one; called once for each. Defaults to one like it.
+        make: Returns the new layer or operation for an old one; called once for each. Defaults to a copy.
         argument: `argument(node, index, value)` returns the value of a positional argument of a call. Defaults to the
-            same.
+            same value.
         dropped: Parts that are left out. Defaults to none.
-        value: `value(variable)` returns what the new layer has in place of an old one's variable. Defaults to fresh
-            weights.
-        added: Biases that old layers do not have, `{id(old layer): bias}`. Defaults to none.
+        value: `value(variable)` returns the value of the copy of a variable. Defaults to newly initialised weights.
+        added: Biases that the old layers lack, `{id(old layer): bias}`. Defaults to none.
 
     Returns:
         The copy, a functional model with the same inputs, outputs and name, and `{id(old layer): new layer}`.
@@ -83,13 +90,13 @@ def clone(
 
 
 def model_like(old: keras.Model, inputs: list[Any], outputs: list[Any]) -> keras.Model:
-    """Returns a model of flat inputs and outputs with the name of an old one, and in its structures."""
+    """Returns a model of flat inputs and outputs with the name and the structures of an old one."""
     pairs = zip(structures(functional(old)), (inputs, outputs), strict=True)
     return keras.Model(*(tree.pack_sequence_as(structure, flat) for structure, flat in pairs), name=old.name)
 
 
 def train_alike(pairs: list[tuple[Any, Any]]) -> None:
-    """Makes new layers trainable as old ones are, outer ones first: they set the flags of the layers inside."""
+    """Copies `trainable` from old layers to new ones, outer layers first: these set the flags of inner layers."""
     for old, new in pairs:
         trainable = getattr(old, "trainable", None)  # an operation has none
         if trainable is not None and trainable != getattr(new, "trainable", None):
@@ -100,10 +107,10 @@ def train_alike(pairs: list[tuple[Any, Any]]) -> None:
 def starting_from(
     old: keras.layers.Layer, new: keras.layers.Layer, value: Value, bias: np.ndarray | None = None
 ) -> Iterator[None]:
-    """Gives a new layer, which is built meanwhile, the weights of an old one, and a bias that the old one has not.
+    """Gives a new layer, which is built in this block, the weights of an old one, and a bias that the old one lacks.
 
-    Variables that the layer makes itself start with their values, which spares random numbers that would be
-    overwritten; others, such as those of layers inside it, are assigned.
+    Variables that the layer creates itself are initialised with their values, which saves drawing random numbers that
+    would be overwritten; others, such as those of layers inside it, are assigned.
     """
     weights = old.weights
     names = [variable.name for variable in weights]
@@ -117,10 +124,10 @@ def starting_from(
         if given is None or given.shape != tuple(shape or ()):
             return add_weight(*args, shape=shape, initializer=initializer, name=name, **how)
         waiting.pop(name)
-        there.add(name)
+        initialised.add(name)
         return add_weight(*args, shape=shape, initializer=lambda shape, dtype: given, name=name, **how)
 
-    there: set[str] = set()
+    initialised: set[str] = set()
     vars(new)["add_weight"] = starting  # past the layer's tracking
     try:
         yield
@@ -131,12 +138,12 @@ def starting_from(
         if before.built and not after.built:  # a layer used as an activation, say
             after.build_from_config(before.get_build_config())
     targets = [variable for variable in new.weights if bias is None or variable is not new.bias]
-    values = {id(variable): value(variable) for variable in weights if variable.name not in there}
+    values = {id(variable): value(variable) for variable in weights if variable.name not in initialised}
     _check_alike(old, [values[id(v)].shape if id(v) in values else None for v in weights], targets)
     for variable, target in zip(weights, targets, strict=True):
         if id(variable) in values:
             target.assign(values[id(variable)])
-    if bias is not None and "bias" not in there:
+    if bias is not None and "bias" not in initialised:
         new.bias.assign(bias)
     for before, after in inner:
         if isinstance(after, keras.layers.Normalization):
@@ -144,13 +151,12 @@ def starting_from(
         if getattr(before, "lora_enabled", False):
             after.lora_alpha = before.lora_alpha  # no config holds it
         if isinstance(after, keras.layers.RNN) and after.stateful:
-            states = zip(tree.flatten(before.states), tree.flatten(after.states), strict=True)
-            for state, target in states:
+            for state, target in zip(tree.flatten(before.states), tree.flatten(after.states), strict=True):
                 target.assign(value(state))
 
 
 def _check_alike(old: Any, shapes: list[tuple[int, ...] | None], targets: list[Any]) -> None:
-    """Raises where a layer that was made anew has other weights than the old one."""
+    """Raises if a recreated layer has other weights than the old one."""
     now = [tuple(target.shape) for target in targets]
     if len(now) == len(shapes) and all(shape in (None, other) for shape, other in zip(shapes, now, strict=True)):
         return
@@ -162,11 +168,11 @@ def _check_alike(old: Any, shapes: list[tuple[int, ...] | None], targets: list[A
 
 
 def _told_apart(output: Any, inputs: list[Any], name: str) -> Any:
-    """Returns an output of a model of which nothing is left: Keras cannot call a model whose output is its input."""
+    """Returns an output that is not an input itself: Keras cannot call a model whose output is its input."""
     return keras.layers.Identity(name=f"{name}_identity")(output) if any(output is x for x in inputs) else output
 
 
 def input_like(tensor: keras.KerasTensor, fed: keras.KerasTensor) -> keras.KerasTensor:
-    """Returns a new input with the name of an old one, and its sizes, where those are fixed, of what is fed to it."""
+    """Returns a new input with the name of an old one; fixed sizes are those of the tensor fed to it."""
     shape = [new if old is not None else None for old, new in zip(tensor.shape, fed.shape, strict=True)]
     return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=maker(tensor).name)

@@ -1,4 +1,4 @@
-"""Two models on the same inputs: what they put out, and how far apart that is."""
+"""The outputs of two models on the same inputs, and their difference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kerasprune.errors import PruneError
 
 @dataclass(frozen=True)
 class Difference:
-    """How one output of a model differs from that of another.
+    """The difference between an output a of a model and the same output b of another.
 
     Args:
         error: `max |a − b| / max |a|`; infinity if their shapes differ, or b has NaN or infinity.
@@ -29,15 +29,15 @@ class Difference:
 
 
 def differences(expected: keras.Model, model: keras.Model, inputs: Any) -> list[Difference]:
-    """Runs two models on a batch and returns how they differ, output by output.
+    """Runs two models on a batch and returns the difference of every output.
 
     Args:
-        expected: A model; a subclassed one will do.
+        expected: A model, which may be subclassed.
         model: Another with as many outputs.
         inputs: A batch in the structure that both take, such as `random_inputs(model)`.
 
     Raises:
-        PruneError: The first puts out infinity or NaN.
+        PruneError: An output of the first has infinity or NaN.
     """
     pairs = list(zip(outputs_of(expected, inputs), outputs_of(model, inputs), strict=True))
     for a, _ in pairs:
@@ -46,20 +46,16 @@ def differences(expected: keras.Model, model: keras.Model, inputs: Any) -> list[
 
 
 def check_finite(output: np.ndarray, model: keras.Model) -> None:
-    """Checks that another output can be compared with one of a model.
-
-    Raises:
-        PruneError: It has infinity or NaN.
-    """
+    """Raises if an output of a model has infinity or NaN, so that no other can be compared with it."""
     if not np.isfinite(output).all():
         raise PruneError(
-            f"Expected finite outputs of {model.name!r}, to compare others with. Received: NaN or infinity. "
+            f"Expected finite outputs of {model.name!r} for the comparison. Received: NaN or infinity. "
             "Use smaller weights or inputs."
         )
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> Difference:
-    """Returns how an output `b` differs from the expected `a`."""
+    """Returns the difference between an output `b` and the expected `a`."""
     size = float(np.abs(a).max(initial=0.0))
     unit = max(size, 1e-30)
     comparable = a.shape == b.shape and np.isfinite(b).all()
@@ -68,7 +64,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> Difference:
 
 
 def outputs_of(model: keras.Model, inputs: Any) -> list[np.ndarray]:
-    """Returns the outputs of a model, as it acts in use, one array each."""
+    """Returns the outputs of a model in inference, one array each."""
     outputs = tree.flatten(model(inputs, training=False))
     return [keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")) for y in outputs]
 
@@ -78,8 +74,8 @@ def output_error(slim: keras.Model, dense: keras.Model, batches: Iterable[Any]) 
 
     Args:
         slim: A model.
-        dense: The model that it is to stand for.
-        batches: What both are run on, in the structure that they take.
+        dense: The model to compare it with.
+        batches: Batches in the structure that both take.
     """
     batches = list(batches)
     return relative_error(*([outputs_of(model, batch) for batch in batches] for model in (slim, dense)))

@@ -1,4 +1,4 @@
-"""A slim model compiled as the dense one is."""
+"""Compiles a slim model like the dense one."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from kerasprune.errors import PruneError, warn
 def compile_like(slim: keras.Model, dense: keras.Model, **others: Any) -> None:
     """Compiles a model with the loss, metrics and options of another, and an optimizer of the same settings.
 
-    Optimizer and metrics are new objects without memory; the learning rate is the present one. A loss is the same
-    object.
+    Optimizer and metrics are new objects without state; the learning rate is the present one. The loss object is
+    shared.
 
     Args:
         slim: The model to compile, in place.
         dense: A compiled model.
-        others: What is compiled otherwise: arguments of `compile`. Defaults to nothing.
+        others: Arguments of `compile` that replace those of the dense model. Defaults to none.
 
     Raises:
-        PruneError: The dense model is not compiled, or its optimizer or a metric cannot be made anew.
+        PruneError: The dense model is not compiled, or its optimizer or a metric cannot be recreated.
     """
     arguments = compile_arguments(dense) if dense.compiled else None
     if not arguments:
         raise PruneError(
-            f"Expected a compiled model beside compile='same'. Received: {dense.name!r}, which is not compiled. "
-            "Compile it, or leave compile= out and compile the slim one."
+            f"Expected a compiled model with compile='same'. Received: {dense.name!r}, which is not compiled. "
+            "Compile it, or leave compile= out and compile the slim model."
         )
     for name in ("optimizer", "metrics", "weighted_metrics"):
         arguments[name] = anew(arguments[name])
@@ -36,7 +36,7 @@ def compile_like(slim: keras.Model, dense: keras.Model, **others: Any) -> None:
 
 
 def anew(thing: Any) -> Any:
-    """Returns an optimizer or metrics made anew; names, functions and `None` as they are."""
+    """Recreates an optimizer or metrics from their configs; names, functions and `None` are returned as they are."""
     if isinstance(thing, dict):
         return {key: anew(each) for key, each in thing.items()}
     if isinstance(thing, list | tuple):
@@ -47,8 +47,8 @@ def anew(thing: Any) -> Any:
         made = type(thing).from_config(thing.get_config())
     except (NotImplementedError, TypeError, ValueError) as error:
         raise PruneError(
-            f"Expected an optimizer and metrics that can be made anew from their config. Received: "
-            f"{type(thing).__name__} ({error}). Give it get_config, or compile the slim model yourself."
+            f"Expected an optimizer and metrics that can be recreated from their configs. Received: "
+            f"{type(thing).__name__} ({error}). Write its get_config(), or compile the slim model yourself."
         ) from error
     if isinstance(thing, keras.Optimizer):
         carry_exclusions(unwrapped(thing), unwrapped(made))
@@ -61,12 +61,12 @@ def unwrapped(optimizer: keras.Optimizer) -> keras.Optimizer:
 
 
 def carry_exclusions(old: keras.Optimizer, new: keras.Optimizer) -> None:
-    """Excludes from the weight decay of a new optimizer the names that an old one excludes; says which it cannot."""
+    """Excludes from weight decay in a new optimizer the names excluded in an old one; warns of excluded variables."""
     pattern, variables = excluded_from_decay(old)
     if pattern:
         new.exclude_from_weight_decay(var_names=[pattern])
     if variables:
         warn(
-            f"{type(old).__name__} excludes {variables} variables from weight decay, which the new one cannot: they "
-            "are other variables. Exclude them by name: exclude_from_weight_decay(var_names=[…])."
+            f"{type(old).__name__} excludes {variables} variables from weight decay. The slim model has other "
+            "variables: exclude them by name, exclude_from_weight_decay(var_names=[…])."
         )

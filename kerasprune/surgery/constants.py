@@ -146,7 +146,7 @@ def _bias(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.nda
     else:
         activated = layer.activation(keras.ops.convert_to_tensor(line[None], "float32"))
         line = keras.ops.convert_to_numpy(activated)[0].astype("float64")
-    return [Emitted(_along(line, axis, len(output.shape)))]
+    return [Emitted(along_axis(line, axis, len(output.shape)))]
 
 
 def _carried(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Emitted]:
@@ -162,7 +162,7 @@ def _carried(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.
     else:  # by position: after [x; x] one id may stand for two constants
         begin = int(np.flatnonzero(after == before[0])[0])
         line = np.pad(line, (begin, after.size - before.size - begin))
-    return [Emitted(_along(line, axis, len(output.shape)))]
+    return [Emitted(along_axis(line, axis, len(output.shape)))]
 
 
 def _normalised(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: np.ndarray) -> list[Emitted]:
@@ -174,14 +174,14 @@ def _normalised(call: TracedCall, emitted: list, args: Any, kwargs: Any, alive: 
     axis = layer.axis % len(output.shape)
 
     def line(variable: Any) -> np.ndarray:
-        return _along(values(variable).astype("float64"), axis, len(output.shape))
+        return along_axis(values(variable).astype("float64"), axis, len(output.shape))
 
-    beta = line(layer.beta) if layer.center else _along(np.zeros(output.shape[axis]), axis, len(output.shape))
+    beta = line(layer.beta) if layer.center else along_axis(np.zeros(output.shape[axis]), axis, len(output.shape))
     if source.axes.keys() <= {axis}:
         return [Emitted(beta)]
     scale = (line(layer.gamma) if layer.scale else 1.0) / np.sqrt(line(layer.moving_variance) + layer.epsilon)
     scaled = scale * (emitted[0].values - line(layer.moving_mean)) + beta
-    removed = ~_along(alive[source.axes[axis]], axis, len(output.shape)) if axis in source.axes else False
+    removed = ~along_axis(alive[source.axes[axis]], axis, len(output.shape)) if axis in source.axes else False
     return [Emitted(np.where(removed, beta, scaled))]
 
 
@@ -262,11 +262,11 @@ def _removed(ids: Ids, alive: np.ndarray) -> np.ndarray:
     """Returns which positions of the channel axes are removed; other axes have size one."""
     removed = np.zeros([1] * len(ids.shape), bool)
     for axis, line in ids.axes.items():
-        removed = removed | ~_along(alive[line], axis, len(ids.shape))
+        removed = removed | ~along_axis(alive[line], axis, len(ids.shape))
     return removed
 
 
-def _along(line: np.ndarray, axis: int, rank: int) -> np.ndarray:
+def along_axis(line: np.ndarray, axis: int, rank: int) -> np.ndarray:
     """Returns a line laid along one axis of a tensor."""
     return line.reshape([-1 if a == axis else 1 for a in range(rank)])
 

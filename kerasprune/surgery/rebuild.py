@@ -1,4 +1,4 @@
-"""`rebuild`: from a model and a plan to an ordinary, slimmer functional model."""
+"""`rebuild`: an ordinary, slimmer functional model from a model and a plan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kerasprune.graph.walk import uncollected
 from kerasprune.plans import Plan
 from kerasprune.surgery.absorb import Folded, fold
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
-from kerasprune.surgery.clone import clone
+from kerasprune.surgery.clone import clone, taken_arguments
 from kerasprune.surgery.compiled import compile_like
 from kerasprune.surgery.copy_layer import make_layer
 from kerasprune.surgery.gates import without_gates
@@ -32,24 +32,24 @@ def rebuild(
 ) -> keras.Model:
     """Builds the slim model that a plan describes.
 
-    Every variable is cut along its axes to the channels that stay, every config follows; gates (`kp.gated`) are
-    multiplied into the layers before them. The result holds no wrapper, no zero and no custom code of kerasprune.
+    Every variable is cut along its axes to the kept channels, and every config is changed likewise; gates (`kp.gated`)
+    are multiplied into the layers before them. The result has no wrappers and needs no code of kerasprune. If the plan
+    comes from a growing penalty and the removed weights are not small, a warning reports it.
 
     Args:
-        model: The trained model, which is left untouched, or a graph of it, whose frozen layers stay so.
-        plan: What stays.
+        model: The trained model, which is left untouched, or a graph of it, whose frozen layers are kept whole.
+        plan: The plan.
         absorb: Fold the constants that removed channels still emit (bias, BatchNorm β through the activation) into
-            the biases of their consumers, or the mean of a BatchNorm behind, adding a bias where there is neither.
-            Exact where the consumer sees no padding; see `kp.border_error`. Defaults to `True`.
+            the biases of their consumers, or the mean of a BatchNorm after them; a bias is added if neither exists.
+            Exact if the consumer sees no padding; see `kp.border_error`. Defaults to `True`.
         compile: `"same"`: with the loss, metrics and options of the dense model, and a new optimizer of the same
             settings and present learning rate. Defaults to `None`: not compiled.
 
     Returns:
-        A functional model with its own weights. A plan of a growing penalty is warned of where what it cuts away has
-        not become small.
+        A functional model with its own weights.
 
     Raises:
-        PruneError: The plan does not fit the model; it is not compiled, and is to be compiled like it.
+        PruneError: The plan does not fit the model, or `compile="same"` and the model is not compiled.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -71,20 +71,25 @@ def rebuild(
     for key in folded.added:
         changes.setdefault(key, {})["use_bias",] = True
     slices = {id(entry.variable): entry for entry in graph.slices}
-    changed = folded.changed
+    changed, taken = folded.changed, taken_arguments(graph, applied.take)
 
     def value(variable: keras.Variable) -> np.ndarray:
         new = changed.get(id(variable))
         return applied.value(slices.get(id(variable)), variable) if new is None else new
 
-    new, _ = clone(
-        model,
-        lambda layer: make_layer(layer, changes.get(id(layer), {})),
-        lambda node, index, value: _argument(applied, node, index, value),
-        dropped(model, plan.removed),
-        value,
-        folded.added,
-    )
+    def padded(sum_: Padded, branch: Any) -> Any:
+        missing = applied.count(sum_.trunk) - applied.count(sum_.branch)
+        widths = [[0, missing if axis == sum_.axis else 0] for axis in range(len(branch.shape))]
+        name = unused_name(model, f"{sum_.node.operation.name}_pad_{sum_.index}")
+        return knp.Pad(widths, name=name)(branch) if missing else branch
+
+    def argument(node: Any, index: int, given: Any) -> Any:
+        return map_operands(graph, node, index, taken(node, index, given), padded)
+
+    def make(layer: Any) -> Any:
+        return make_layer(layer, changes.get(id(layer), {}))
+
+    new, _ = clone(model, make, argument, dropped(model, plan.removed), value, folded.added)
     new = without_gates(new)
     if compile is not None:
         compile_like(new, model)
@@ -99,50 +104,33 @@ def config_changes(graph: ChannelGraph, count: Count) -> dict[int, dict[tuple[st
     return changes
 
 
-def map_operands(sums: list[Padded], index: int, value: Any, change: Callable[[Padded, Any], Any]) -> Any:
-    """Returns an argument of a sum with `change` applied to the branches in it.
+def map_operands(graph: ChannelGraph, node: Any, index: int, value: Any, change: Callable[[Padded, Any], Any]) -> Any:
+    """Returns an argument of a call with `change` applied to the narrow branches in it, if it is a padded sum.
 
     A layer gets its operands as one list, an operation as one argument each.
     """
-    if isinstance(value, list | tuple):
-        by_place = {sum_.index: sum_ for sum_ in sums}
+    by_place = {sum_.index: sum_ for sum_ in graph.padded if sum_.node is node}
+    if by_place and isinstance(value, list | tuple):
         return [change(by_place[i], x) if i in by_place else x for i, x in enumerate(value)]
-    return next((change(sum_, value) for sum_ in sums if sum_.index == index), value)
-
-
-def _argument(applied: AppliedPlan, node: Any, index: int, value: Any) -> Any:
-    """Returns an argument of a call: constants are cut, narrow branches padded to the width of their trunk."""
-    change = applied.graph.arguments.get((id(node), index))
-    if change is not None:
-        value = change(value, applied.take)
-    sums = [sum_ for sum_ in applied.graph.padded if sum_.node is node]
-    return map_operands(sums, index, value, lambda sum_, branch: _padded(applied, sum_, branch)) if sums else value
-
-
-def _padded(applied: AppliedPlan, sum_: Padded, branch: Any) -> Any:
-    missing = applied.count(sum_.trunk) - applied.count(sum_.branch)
-    if not missing:
-        return branch
-    widths = [[0, missing if axis == sum_.axis else 0] for axis in range(len(branch.shape))]
-    return knp.Pad(widths, name=unused_name(applied.graph.model, f"{sum_.node.operation.name}_pad_{sum_.index}"))(
-        branch
-    )
+    return change(by_place[index], value) if index in by_place else value
 
 
 def unused_name(model: keras.Model, name: str) -> str:
     """Returns the name, or `name_2`, `name_3`…, so that no layer of the model has it.
 
-    Keras counts names up within a process: what it would choose after a model was loaded may be there already.
+    Keras counts names within a process: the name that it would choose after a model was loaded may be taken.
     """
     return free_name(name, layer_names(model), "_")
 
 
 SMALL = 0.2
-"""The relative norm up to which what is cut counts as small."""
+"""The largest relative norm of removed channels that counts as small."""
 
 
 def relative_norm_cut(applied: AppliedPlan, pushed: str) -> float:
-    """Returns the mean |w| of what is cut ÷ the mean |w| of what stays: the mean over kernels, by how much is cut.
+    """Returns the relative norm of the channels to be removed: mean |w| removed ÷ mean |w| kept.
+
+    It is a mean over kernels, weighted by the number of channels removed.
 
     Args:
         applied: The graph with the plan applied.
@@ -150,24 +138,24 @@ def relative_norm_cut(applied: AppliedPlan, pushed: str) -> float:
             `"scale"`: of the scales γ in place of kernels.
 
     Returns:
-        A number of 0 or more; `nan` where nothing is cut.
+        A number ≥ 0; NaN if no channels are removed.
     """
     ratios, numbers = [], []
     for entry, axes in along(applied.graph, pushed):
         for axis in axes:
-            stays = None if entry.ids[axis] is None else applied.alive[entry.ids[axis]]
-            if stays is None or stays.all() or not stays.any():
+            alive = None if entry.ids[axis] is None else applied.alive[entry.ids[axis]]
+            if alive is None or alive.all() or not alive.any():
                 continue
             values = np.abs(ops.convert_to_numpy(entry.variable).astype("float64"))
-            norms = np.moveaxis(values, axis, 0).reshape(stays.size, -1).mean(axis=1)
-            kept = norms[stays].mean()
-            ratios.append(norms[~stays].mean() / kept if kept else 1.0)
-            numbers.append(np.count_nonzero(~stays))
+            norms = np.moveaxis(values, axis, 0).reshape(alive.size, -1).mean(axis=1)
+            kept = norms[alive].mean()
+            ratios.append(norms[~alive].mean() / kept if kept else 1.0)
+            numbers.append(np.count_nonzero(~alive))
     return float(np.average(ratios, weights=numbers)) if ratios else float("nan")
 
 
 def along(graph: ChannelGraph, pushed: str) -> list[tuple[Slice, Sequence[int]]]:
-    """Returns the variables that a penalty pushes, each with the axes along which channels lie.
+    """Returns the variables that a penalty shrinks, each with the axes along which channels lie.
 
     Args:
         graph: The graph.
@@ -179,15 +167,15 @@ def along(graph: ChannelGraph, pushed: str) -> list[tuple[Slice, Sequence[int]]]
 
 
 def warn_of_norms(applied: AppliedPlan, plan: Plan) -> None:
-    """Warns where a plan that a growing penalty has made cuts away what is not small."""
+    """Warns if a plan made by a growing penalty removes channels whose weights are not small."""
     if not plan.pushed:
         return
     norm = relative_norm_cut(applied, plan.pushed)
     if norm > SMALL:
         warn(
-            f"What this plan cuts away was to be pushed to zero, and is not small: its norm is {norm:.2g} of what "
-            f"stays (small: up to {SMALL}). The model will lose what it has learnt there. Train longer, with a larger "
-            "ceiling or learning rate, with decoupled=True under Adam, AdamW or Lion, or "
-            'granularity="channel" or "scale" where a BatchNorm follows; and do not let EarlyStopping restore earlier '
+            f"The channels that this plan removes should have shrunk to zero and have not: their norm is {norm:.2g} of "
+            f"that of the kept ones (small: up to {SMALL}). Removing them will cost accuracy. Train longer, with a "
+            "larger ceiling or learning rate, with decoupled=True under Adam, AdamW or Lion, or "
+            'granularity="channel" or "scale" if a BatchNorm follows; and do not let EarlyStopping restore earlier '
             "weights."
         )

@@ -1,26 +1,24 @@
-"""`reorder`: the same function, with the channels of every group sorted. A permutation is free."""
+"""`reorder`: the same function, with the channels of every group sorted by score."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
 from kerasprune.errors import kind_faults, raise_faults
-from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
-from kerasprune.surgery.clone import clone
+from kerasprune.surgery.clone import clone, taken_arguments
 
 
 def reorder(model: keras.Model, scores: Mapping[str, Any]) -> keras.Model:
-    """Sorts the channels of groups by score, the highest first.
+    """Sorts the channels of groups by score, highest first.
 
-    Every array of channels that carries a group is permuted alike, so that the model computes the same. Afterwards the
-    best channels of a group are its first ones, which is what `coupling="padded"` keeps.
+    Every array of channels of a group is permuted alike, so that the model computes the same. Afterwards the best
+    channels of a group are its first ones, which `coupling="padded"` keeps.
 
     Args:
         model: The model; it is left untouched.
@@ -41,41 +39,28 @@ def reorder(model: keras.Model, scores: Mapping[str, Any]) -> keras.Model:
         True
     """
     graph = trace(model, unknown="freeze")
-    order = _Order(graph, _replacements(graph, scores))
+    replacement = _replacements(graph, scores)
     slices = {id(entry.variable): entry for entry in graph.slices}
-    return clone(model, argument=order.argument, value=lambda v: order.value(slices.get(id(v)), v))[0]
 
-
-@dataclass(frozen=True)
-class _Order:
-    """A permutation of the channel classes: `replacement[c]` takes the place of class c."""
-
-    graph: ChannelGraph
-    replacement: np.ndarray
-
-    def take(self, ids: np.ndarray) -> np.ndarray:
-        """Returns where each position is filled from: the k-th of a class from the k-th of its replacement."""
-        classes = self.graph.classes[ids]
+    def take(ids: np.ndarray) -> np.ndarray:
+        """Returns the source of each position: the k-th of a class is filled from the k-th of its replacement."""
+        classes = graph.classes[ids]
         order = np.argsort(classes, kind="stable")
-        starts = np.searchsorted(classes[order], np.arange(self.replacement.size))
+        starts = np.searchsorted(classes[order], np.arange(replacement.size))
         occurrence = np.empty(ids.size, int)
         occurrence[order] = np.arange(ids.size) - starts[classes[order]]
-        return order[starts[self.replacement[classes]] + occurrence]
+        return order[starts[replacement[classes]] + occurrence]
 
-    def value(self, entry: Slice | None, variable: Any) -> np.ndarray:
-        """Returns a variable with its channels in the new order."""
-        array = keras.ops.convert_to_numpy(variable)
-        return array if entry is None else entry.taken(array, self.take)
+    def value(variable: keras.Variable) -> np.ndarray:
+        array, entry = keras.ops.convert_to_numpy(variable), slices.get(id(variable))
+        return array if entry is None else entry.taken(array, take)
 
-    def argument(self, node: Any, index: int, value: Any) -> Any:
-        """Returns an argument of a call with its channels in the new order."""
-        change = self.graph.arguments.get((id(node), index))
-        return value if change is None else change(value, self.take)
+    return clone(model, argument=taken_arguments(graph, take), value=value)[0]
 
 
 def _replacements(graph: ChannelGraph, scores: Mapping[str, Any]) -> np.ndarray:
-    """Returns for every channel class the class that takes its place."""
-    raise_faults("The model cannot be reordered:", kind_faults(Mapping, "Write {group name: scores}.", scores=scores))
+    """Returns for every channel class the class that replaces it."""
+    raise_faults("Invalid arguments for reorder:", kind_faults(Mapping, "Write {group name: scores}.", scores=scores))
     replacement = np.arange(graph.classes.max(initial=-1) + 1)
     faults = []
     for name, given in scores.items():
@@ -85,7 +70,7 @@ def _replacements(graph: ChannelGraph, scores: Mapping[str, Any]) -> np.ndarray:
         elif values.shape != (group.size,) or not np.isfinite(values).all():
             faults.append(f"group {name!r} needs {group.size} finite scores. Received: shape {values.shape}.")
         elif not group.prunable:
-            faults.append(f"group {name!r} must stay as it is: {group.reason}.")
+            faults.append(f"group {name!r} must keep its order: {group.reason}.")
         elif _is_whole_everywhere(graph, group.classes):
             replacement[group.classes] = group.classes[np.argsort(-values, kind="stable")]
     raise_faults("The scores do not fit the model:", faults)
@@ -93,10 +78,7 @@ def _replacements(graph: ChannelGraph, scores: Mapping[str, Any]) -> np.ndarray:
 
 
 def _is_whole_everywhere(graph: ChannelGraph, classes: np.ndarray) -> bool:
-    """Returns whether every array of channels holds all classes of a group, or none."""
+    """Returns whether every array of channels has all classes of a group, or none."""
     tensors = (tensor for call in graph.calls for tensor in (*call.inputs, *call.outputs))
-    for ids in (ids for tensor in tensors for ids in tensor.axes.values()):
-        present = np.isin(classes, graph.classes[ids])
-        if present.any() and not present.all():
-            return False
-    return True
+    present = (np.isin(classes, graph.classes[ids]) for tensor in tensors for ids in tensor.axes.values())
+    return all(each.all() or not each.any() for each in present)

@@ -80,7 +80,7 @@ def test_groups_that_are_not_scored_keep_their_order(made):
     [
         ({"stage1_block1_conv1": [1.0, 2.0]}, r"needs 8 finite scores\. Received: shape \(2,\)"),
         ({"stage1_block1_conv1": [np.nan] * 8}, "needs 8 finite scores"),
-        ({"logits": np.ones(10)}, "must stay as it is"),
+        ({"logits": np.ones(10)}, "must keep its order"),
         ({"stage1_block1_conv": np.ones(8)}, "Did you mean 'stage1_block1_conv1'"),
     ],
 )
