@@ -83,8 +83,8 @@ class Flow:
         if not np.isfinite(once) or abs(twice - 2 * once) > _LINEAR * abs(once):
             raise PruneError(
                 "Expected a network of layers that are linear without activations and biases. Received: an "
-                f"output of {once:.4g} for an input of ones, {twice:.4g} for one of twos: a layer multiplies tensors by "
-                "each other, as gates do, or shifts them. Choose another criterion: 'snip', 'grasp' or 'l1'."
+                f"output of {once:.4g} for an input of ones, {twice:.4g} for one of twos: a layer multiplies tensors "
+                "by each other, as gates do, or shifts them. Choose another criterion: 'snip', 'grasp' or 'l1'."
             )
 
 
