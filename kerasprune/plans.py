@@ -66,7 +66,7 @@ class Plan:
         if not isinstance(self.fingerprint, str):
             faults.append(f"Expected fingerprint to be a string. Received: {short(self.fingerprint)}.")
         faults += choice_faults(_PUSHED, pushed=self.pushed)
-        raise_faults("The plan is not legal:", faults)
+        raise_faults("Invalid arguments for Plan:", faults)
         object.__setattr__(self, "keep", MappingProxyType(keep))
         object.__setattr__(self, "removed", removed)
         object.__setattr__(self, "resolution", None if self.resolution is None else int(self.resolution))

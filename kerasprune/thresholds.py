@@ -48,7 +48,7 @@ class Threshold:
     scope: str = "layer"
 
     def __post_init__(self) -> None:
-        raise_faults(f"{type(self).__name__} cannot be made:", self.faults())
+        raise_faults(f"Invalid arguments for {type(self).__name__}:", self.faults())
 
     def faults(self) -> list[str]:
         """Returns the faults of the arguments."""
