@@ -18,7 +18,7 @@ from kerasprune.errors import formerly, fraction_faults, raise_faults, seed_faul
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.plans import Plan
 
-_MISSED = 0.05  # of the channels asked for: by how much bounds may miss them without a word
+_MISSED = 0.05  # of the channels asked for: tolerance of the bounds without a warning
 
 
 @formerly(model_or_graph="model")
@@ -38,26 +38,26 @@ def plan(
     seed: int = 0,
     macs_of: Mapping[str, int] = MappingProxyType({}),
 ) -> Plan:
-    """Decides which channels of a model stay.
+    """Chooses the channels that a model keeps.
 
     Args:
-        model: The trained model, or its graph where `kp.trace` was called with other options.
-        criterion: What matters: a name, a dict with a name and arguments, a class or an instance. Defaults to `"l1"`.
-        budget: How much stays where, spelt likewise. Defaults to `"uniform"`.
-        keep: Fraction of the channels that stay. One of `keep`, `macs` and `params` is given, or none where the
-            budget says it all (`per_stage`, for which `keep` replaces the smallest fraction and scales the others).
-        macs: Fraction of the dense model's multiply–adds that stay; met by bisection on exact costs, as nearly as
+        model: The trained model, or its graph from `kp.trace`.
+        criterion: Scores channels: a name, a dict with name and arguments, a class or an instance. Defaults to `"l1"`.
+        budget: The fractions kept of the groups, spelt likewise. Defaults to `"uniform"`.
+        keep: Fraction of the channels kept. One of `keep`, `macs` and `params` is given, or none if the
+            budget defines it (`per_stage`, for which `keep` replaces the smallest fraction and scales the others).
+        macs: Fraction kept of the dense model's multiply–adds; met by bisection on exact costs, as nearly as
             single channels allow.
         params: Fraction of its parameters, likewise.
-        data: Batches of `(inputs, labels)` for criteria that look at data. For budgets that do, examples as for
-            `kp.reconstruct`, of which labels are ignored.
+        data: Batches of `(inputs, labels)` for criteria that need data. For budgets that need data, examples as for
+            `kp.reconstruct`; labels are ignored.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
-        min_keep: Fewest channels of a group that stay; below 1 a fraction of the group. Defaults to 1.
+        min_keep: Fewest channels kept of a group; below 1 a fraction of the group. Defaults to 1.
         round_to: Kept channels are a multiple of it. Defaults to 1.
-        resolution: Input side, in pixels, to count at where the model's is free. Defaults to the model's own.
-        seed: Of everything random. Defaults to 0.
-        macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none: `macs=` warns of what is
-            not counted, and is refused where that is more than a twentieth.
+        resolution: Input side, in pixels, to count at if the model's is free. Defaults to the model's own.
+        seed: Random seed. Defaults to 0.
+        macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none: `macs=` warns of
+            uncounted multiply–adds, and raises if they are more than a twentieth.
 
     Returns:
         The plan, with the fingerprint of the model.
@@ -77,7 +77,7 @@ def plan(
     criterion, budget = criteria.get(criterion), budgets.get(budget)
     floor = Floor(min_keep, round_to)
     targets = {"keep": keep, "macs": macs, "params": params}
-    raise_faults("The plan cannot be made:", [*_faults(budget, data, **targets), *seed_faults(seed=seed)])
+    raise_faults("Invalid arguments for plan:", [*_faults(budget, data, **targets), *seed_faults(seed=seed)])
     graph = prunable_graph(model, resolution)
     if macs is not None:
         check_counted(cost(graph, macs_of=macs_of), "macs=", "keep= or params=")
@@ -92,7 +92,7 @@ def plan(
 
 
 def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
-    """Warns where the target is not met nearly, or the bounds on every group keep clearly more than was asked for."""
+    """Warns if the target is missed, or if the bounds on every group keep clearly more channels than requested."""
     floor, counted, target = request.floor, request.counted, request.target
     if request.misses(chosen):
         warn(
@@ -111,7 +111,7 @@ def _warn_of_what_is_missed(request: PlanRequest, chosen: Choice) -> None:
 
 
 def _nearer(request: PlanRequest) -> str:
-    """Returns a sentence on what would meet a target that is missed."""
+    """Returns a sentence on the changes that would meet a missed target."""
     others = {
         "round_to=1": {"floor": replace(request.floor, round_to=1)},
         "min_keep=1": {"floor": replace(request.floor, min_keep=1)},

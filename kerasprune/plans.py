@@ -27,18 +27,18 @@ _KEYS = ("format", "version", "fingerprint", "coupling", "resolution", "removed"
 
 @dataclass(frozen=True)
 class Plan:
-    """What stays of a model.
+    """The channels and blocks that a model keeps.
 
     Args:
-        keep: `{group name: indices kept}`, sorted, without repetition, not empty. Groups that are not listed stay
+        keep: `{group name: indices kept}`, sorted, without repetition, not empty. Other groups are kept
             whole.
         removed: Names of the blocks to drop. Defaults to none.
         resolution: Side of the inputs, in pixels. Defaults to the model's own.
         coupling: The residual width mode of the graph the plan was made for. Defaults to `"tied"`.
-        fingerprint: Of the model's architecture; `""` where the plan was made by hand.
-        pushed: What a growing penalty was to make small before it is cut: the kernels of `"filter"` or `"channel"`, or
-            the `"scale"` of BatchNorms, so that `kp.rebuild` can warn where they are not. It does not tell two plans
-            apart. Defaults to `""`: nothing.
+        fingerprint: Of the model's architecture; `""` for a plan made by hand.
+        pushed: The weights that a growing penalty should have made small: the kernels of `"filter"` or `"channel"`, or
+            the `"scale"` of BatchNorms, so that `kp.rebuild` can warn if they are not. Ignored when plans are compared.
+            Defaults to `""`: none.
 
     Raises:
         PruneError: Any of it is illegal; every fault is listed.
@@ -66,7 +66,7 @@ class Plan:
         if not isinstance(self.fingerprint, str):
             faults.append(f"Expected fingerprint to be a string. Received: {short(self.fingerprint)}.")
         faults += choice_faults(_PUSHED, pushed=self.pushed)
-        raise_faults("The plan is not legal:", faults)
+        raise_faults("Invalid arguments for Plan:", faults)
         object.__setattr__(self, "keep", MappingProxyType(keep))
         object.__setattr__(self, "removed", removed)
         object.__setattr__(self, "resolution", None if self.resolution is None else int(self.resolution))
@@ -83,7 +83,7 @@ class Plan:
 
         Args:
             graph: The graph of the model.
-            keep: `{group name: indices kept}`; groups that are not listed stay whole.
+            keep: `{group name: indices kept}`; other groups are kept whole.
             removed: Names of the blocks to drop. Defaults to none.
             resolution: Side of the inputs, in pixels. Defaults to the model's own.
 
@@ -120,7 +120,7 @@ class Plan:
         """Checks the plan against a model's groups.
 
         Raises:
-            PruneError: It was made for another model or coupling, or names channels that are not there or must stay.
+            PruneError: It is for another model or coupling, or names channels that do not exist or are pinned.
         """
         if self.fingerprint and self.fingerprint != graph.fingerprint:
             raise PruneError(
@@ -145,13 +145,13 @@ class Plan:
         raise_faults(f"The plan does not fit the model {graph.model.name!r}:", faults)
 
     def then(self, later: Plan) -> Plan:
-        """Returns the plan that does what this one and then `later`, made for the slim model, do.
+        """Returns the plan equal to this one followed by `later`, which was made for the slim model.
 
         Args:
             later: A plan for the model rebuilt with this plan; its indices count the channels that are left.
 
         Raises:
-            PruneError: `later` keeps channels that this plan has dropped, or follows another coupling.
+            PruneError: `later` keeps channels that this plan removes, or has another coupling.
         """
         coupling = self.coupling if self.keep else later.coupling
         if later.keep and later.coupling != coupling:
@@ -172,7 +172,7 @@ class Plan:
         """Writes the plan as JSON, in one step, and returns the path; an older plan there is replaced.
 
         Raises:
-            PruneError: There is a file that is no plan.
+            PruneError: Another file than a plan exists there.
         """
         if not _may_replace(path_of(path)):
             raise PruneError(
@@ -216,7 +216,7 @@ def plan_faults(**values: Any) -> list[str]:
 
 
 def _may_replace(path: Path) -> bool:
-    """Says whether nothing is lost where a plan is written: there is no file, an empty one, or a plan."""
+    """Returns whether a path is free, an empty file or a plan."""
     try:
         return not is_file(path) or not path.stat().st_size or read_json(path).get("format") == FORMAT
     except DeniedError:
@@ -258,8 +258,8 @@ def _fault_of_indices(name: Any, indices: Any) -> str:
         return f"Expected the indices of group {short(name)} as a list. Received: {short(indices)}."
     if len(indices) == 0:
         return (
-            f"Expected group {short(name)} to keep at least one channel. Received: []. Where the model has a block "
-            "that the group lies in (graph.blocks), drop that with removed=."
+            f"Expected group {short(name)} to keep at least one channel. Received: []. If the group belongs to a "
+            "block (graph.blocks), drop the block with removed=."
         )
     if not all(map(_is_of_whole_numbers, set(map(type, indices)))) or min(indices) < 0:
         return f"Expected whole indices from 0 in group {short(name)}. Received: {_beginning(indices)}."

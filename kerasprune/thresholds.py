@@ -1,6 +1,6 @@
-"""Thresholds: from the scales of a layer to the value below which they count as nothing.
+"""Thresholds: from the scales of a layer to the value up to which they count as zero.
 
-A scale stays where it is *greater* than the threshold. All are given with scales between 0 and a ceiling.
+A scale is kept if it is *greater* than the threshold. Scales are between 0 and a ceiling.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ class Threshold:
     """Base of all thresholds.
 
     Args:
-        scope: `"layer"`: every layer has a threshold of its own; `"network"`: one for the scales of all layers
+        scope: `"layer"`: every layer has its own threshold; `"network"`: one for the scales of all layers
             together. Defaults to `"layer"`.
     """
 
     scope: str = "layer"
 
     def __post_init__(self) -> None:
-        raise_faults(f"{type(self).__name__} cannot be made:", self.faults())
+        raise_faults(f"Invalid arguments for {type(self).__name__}:", self.faults())
 
     def faults(self) -> list[str]:
-        """Returns what is wrong with the arguments."""
+        """Returns the faults of the arguments."""
         return choice_faults(SCOPES, scope=self.scope)
 
     @abstractmethod
@@ -72,16 +72,16 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Valley(Threshold):
-    """The first valley of the histogram: the left edge of the first bin behind which counts stop falling.
+    """The first valley of the histogram: the left edge of the first bin after which counts stop falling.
 
     With `h` the counts and `d_i = h_{i+1} − h_i`: the left edge of bin i + 1 for the first i with `d_i ≤ 0 ≤ d_{i+1}`.
     A layer of few channels has empty bins near zero, so that this is nearly always 0.01 to 0.05; pool the scales of all
-    layers with `scope="network"`, or take `Otsu`, where that is not what is wanted.
+    layers with `scope="network"`, or use `Otsu`, to avoid this.
 
     Args:
         scope: As for `Threshold`. Defaults to `"layer"`.
         bins: Number of bins from 0 to the ceiling. Defaults to 100.
-        fallback: Where there is no valley; a fraction of the ceiling. Defaults to 0.01.
+        fallback: Threshold without a valley, a fraction of the ceiling. Defaults to 0.01.
 
     Example:
         >>> import numpy as np
@@ -97,7 +97,7 @@ class Valley(Threshold):
     fallback: float = 0.01
 
     def faults(self) -> list[str]:
-        """Returns what is wrong with the arguments."""
+        """Returns the faults of the arguments."""
         own = whole_number_faults(3, bins=self.bins) + _share_faults(fallback=self.fallback)
         return super().faults() + own
 
@@ -126,7 +126,7 @@ class Fixed(Threshold):
     value: float = 0.01
 
     def faults(self) -> list[str]:
-        """Returns what is wrong with the arguments."""
+        """Returns the faults of the arguments."""
         return super().faults() + _share_faults(value=self.value)
 
     def at(self, scales: np.ndarray, ceiling: float) -> float:
@@ -138,7 +138,7 @@ class Fixed(Threshold):
 class Otsu(Threshold):
     """The cut of greatest variance between the two classes: `argmax_τ n₀ n₁ (μ₀ − μ₁)²`.
 
-    It lies midway between the two scales that it parts. Where all scales are equal, nothing is below it.
+    It lies midway between two scales. If all scales are equal, it is 0.
 
     Args:
         scope: As for `Threshold`. Defaults to `"layer"`.
@@ -186,10 +186,10 @@ def gap(scales: np.ndarray, threshold: float) -> tuple[float, float]:
 
     Args:
         scales: Shape `(n,)`.
-        threshold: A scale stays where it is greater.
+        threshold: A scale is kept if it is greater.
 
     Returns:
-        The two values; NaN where nothing is removed, or nothing kept.
+        The two values; NaN if no scale is removed, or none kept.
 
     Example:
         >>> import numpy as np

@@ -1,4 +1,4 @@
-"""Looks at trained networks."""
+"""Analysis of trained networks: feature maps, sensitivity of groups."""
 
 from kerasprune.registry import lazy
 

@@ -1,4 +1,4 @@
-"""The strength of the last convolution's answer, position by position."""
+"""Mean feature maps of the last convolution."""
 
 from __future__ import annotations
 
@@ -22,11 +22,9 @@ def mean_feature_maps(model: keras.Model, images: Any) -> np.ndarray:
 
         A[y, x] = 1/C · Σ_c |F[y, x, c]|
 
-    Pruned models whose maps look like those of the dense one still see the same things.
-
     Args:
         model: A model of images; it is left untouched.
-        images: `(images, height, width, channels)`, as the model wants them.
+        images: `(images, height, width, channels)`, as the model takes them.
 
     Returns:
         `(images, height, width)` of the last convolution.

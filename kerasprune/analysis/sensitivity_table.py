@@ -1,4 +1,4 @@
-"""`sensitivity`: what each group of channels is worth, measured one group at a time."""
+"""`sensitivity`: the output error when one group of channels is pruned at a time."""
 
 from __future__ import annotations
 
@@ -91,25 +91,25 @@ def sensitivity(
     loss: Any = None,
     seed: int = 0,
 ) -> SensitivityTable:
-    """Measures what each group of channels is worth: the error of the outputs when only that group is pruned.
+    """Measures the error of the outputs when only one group of channels is pruned, for each group.
 
-    For every group g and fraction f the best channels by the criterion stay, all other groups whole; the slim model is
+    For every group g and fraction f the best channels by the criterion are kept, other groups whole; the slim model is
     reconstructed on one half of the examples, and its outputs are compared with the dense model's on the other half:
 
         E_g(f) = Σ ‖slim − dense‖² / Σ ‖dense − mean(dense)‖²
 
-    What is cut in several groups at once costs more than the sum of these errors, the more the stronger the pruning:
-    the table says where to look. `budget="sensitivity"` of `kp.plan` measures around the plan itself.
+    Pruning several groups at once costs more than the sum of these errors, the more the stronger the pruning.
+    `budget="sensitivity"` of `kp.plan` measures around the plan itself.
 
     Args:
-        model: The trained model, which is left untouched, or its graph where `kp.trace` was called with other options.
-        data: Examples, as for `kp.reconstruct`; of criteria that look at data, batches of `(inputs, labels)`.
-        criterion: Which channels stay. Defaults to `"l1"`.
+        model: The trained model, which is left untouched, or its graph from `kp.trace`.
+        data: Examples, as for `kp.reconstruct`; for criteria that need data, batches of `(inputs, labels)`.
+        criterion: Chooses the channels kept. Defaults to `"l1"`.
         keep: The fractions kept. Defaults to `(0.75, 0.5, 0.25, 0.1)`.
         groups: Names of the groups. Defaults to `None`: all that are prunable.
         samples: Examples to reconstruct from, and as many again to measure on. Defaults to 1000.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
-        seed: Of everything random. Defaults to 0.
+        seed: Random seed. Defaults to 0.
 
     Returns:
         The table: print it, `.plot(path)`, `.save(path)`. It costs a reconstruction for every group and fraction.
@@ -128,7 +128,9 @@ def sensitivity(
     """
     criterion = criteria.get(criterion)
     faults = [fault for each in keep for fault in fraction_faults(keep=each)]
-    raise_faults("Nothing can be measured:", faults + seed_faults(seed=seed) + whole_number_faults(2, samples=samples))
+    raise_faults(
+        "Invalid arguments for sensitivity:", faults + seed_faults(seed=seed) + whole_number_faults(2, samples=samples)
+    )
     graph = model if isinstance(model, ChannelGraph) else trace(model)
     loss = loss if loss is not None else getattr(graph.model, "loss", None)
     scores = criteria.score(criterion, graph, data, loss, seed)

@@ -1,7 +1,7 @@
-"""The contract of every budget: from scores and a level to the channels of every group that are kept.
+"""The contract of every budget: from scores and a level to the channels kept of every group.
 
-A budget has one knob, the *level* in (0, 1]; `kerasprune.plan` turns it until a target in MACs or parameters is met.
-Most budgets only say a fraction per group (`fractions`) and inherit the choice of the highest scores.
+A budget has one parameter, the *level* in (0, 1], which `kerasprune.plan` adjusts until a target in MACs or parameters
+is met. Most budgets define a fraction per group (`fractions`) and inherit the choice of the highest scores.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from kerasprune.criteria.base import Scores, top
-from kerasprune.errors import PruneError, is_number, raise_faults
+from kerasprune.criteria.base import Checked, Scores, argument, top
+from kerasprune.errors import PruneError, is_number
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.kept_channels import legal
 
@@ -22,36 +22,39 @@ if TYPE_CHECKING:
     from kerasprune.plans import Plan
 
 LastStep = Callable[[Any, Mapping[str, np.ndarray]], "Plan"]
-"""From a request, and the channels kept that meet its target, to the plan."""
+"""From a request, and a choice of channels that meets its target, to the plan."""
+
+
+def _least_faults(min_keep: Any) -> list[str]:
+    if is_number(min_keep) and (0 < min_keep < 1 or min_keep >= 1 and min_keep == int(min_keep)):
+        return []
+    return [f"Expected min_keep to be a whole number or a fraction. Received: min_keep={min_keep!r}."]
+
+
+def _multiple_faults(round_to: Any) -> list[str]:
+    if is_number(round_to) and round_to >= 1 and round_to == int(round_to):
+        return []
+    return [f"Expected round_to to be a positive whole number. Received: round_to={round_to!r}."]
 
 
 @dataclass(frozen=True)
-class Floor:
+class Floor(Checked):
     """Bounds on every group.
 
     Args:
-        min_keep: Fewest channels that stay: a number, or below 1 a fraction of the group. Defaults to 1.
-        round_to: Kept channels are a multiple of it, where the group is large enough. Defaults to 1.
+        min_keep: Fewest channels kept: a number, or below 1 a fraction of the group. Defaults to 1.
+        round_to: Kept channels are a multiple of it, if the group is large enough. Defaults to 1.
 
     Example:
         >>> Floor(min_keep=0.25, round_to=8).apply(3, size=64)  # a quarter is 16
         16
     """
 
-    min_keep: float = 1
-    round_to: int = 1
-
-    def __post_init__(self) -> None:
-        faults = []
-        least, multiple = self.min_keep, self.round_to
-        if not is_number(least) or not (0 < least < 1 or least >= 1 and least == int(least)):
-            faults.append(f"Expected min_keep to be a whole number or a fraction. Received: min_keep={least!r}.")
-        if not is_number(multiple) or multiple < 1 or multiple != int(multiple):
-            faults.append(f"Expected round_to to be a positive whole number. Received: round_to={multiple!r}.")
-        raise_faults("The floor of the budget is not legal:", faults)
+    min_keep: float = argument(1, _least_faults)
+    round_to: int = argument(1, _multiple_faults)
 
     def apply(self, kept: int, size: int) -> int:
-        """Returns how many of `size` channels stay when `kept` were asked for."""
+        """Returns the number of channels kept of `size`, if `kept` were requested."""
         fewest = ceil(self.min_keep * size) if self.min_keep < 1 else int(self.min_keep)
         rounded = ceil(max(kept, fewest, 1) / self.round_to) * self.round_to
         return min(rounded, size)
@@ -64,7 +67,7 @@ class Budget:
         >>> import keras, kerasprune as kp
         >>> class First(Budget):
         ...     def fractions(self, graph, level):
-        ...         return {next(iter(graph.prunable)): level}  # all others stay whole
+        ...         return {next(iter(graph.prunable)): level}  # all others are kept whole
         >>> dense = keras.layers.Dense
         >>> model = keras.Sequential([keras.Input((4,)), dense(8, name="one"), dense(8, name="two"), dense(2)])
         >>> {name: len(kept) for name, kept in kp.plan(model, budget=First(), macs=0.7).keep.items()}
@@ -72,15 +75,15 @@ class Budget:
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
-    """What it looks at besides the scores: `"data"`. Asked for before anything is computed."""
+    """Required besides the scores: `"data"`. Checked before anything is computed."""
 
     @property
     def level(self) -> float | None:
-        """The level at which the budget itself says how much stays; `None` where a target has to be given."""
+        """The level if no target is given; `None` if a target is required."""
         return None
 
     def fractions(self, graph: ChannelGraph, level: float) -> Mapping[str, float]:
-        """Returns the fraction kept of each prunable group; groups that are not listed stay whole."""
+        """Returns the fraction kept of each prunable group; other groups are kept whole."""
         raise PruneError(f"{type(self).__name__} has neither fractions() nor choose(). Write one of them.")
 
     def choose(self, graph: ChannelGraph, scores: Scores, level: float, floor: Floor) -> dict[str, np.ndarray]:
@@ -92,18 +95,18 @@ class Budget:
         }
 
     def last_step(self, graph: ChannelGraph, data: Any, seed: int) -> LastStep:
-        """Returns the step from the choice that meets the target to the plan: by default, it is kept as it is.
+        """Returns the step from the choice that meets the target to the plan; by default the choice unchanged.
 
         Args:
             graph: The graph of the model.
-            data: Examples, if `needs` has `"data"`. They are read here, before criteria read them.
-            seed: Of everything random.
+            data: Examples, if `needs` has `"data"`. They are read before criteria read them.
+            seed: Random seed.
         """
         return lambda request, chosen: request.plan(chosen)
 
 
 def kept_number(size: int, keep: float) -> int:
-    """Returns how many of `size` channels a fraction keeps: `size − min(⌈(1 − keep)·size⌉, size − 1)`.
+    """Returns the number of channels kept of `size`: `size − min(⌈(1 − keep)·size⌉, size − 1)`.
 
     Example:
         >>> kept_number(10, 0.3)  # (1 − 0.3)·10 is 7.000000000000001 in binary
@@ -117,7 +120,7 @@ def highest(graph: ChannelGraph, scores: Scores, numbers: Mapping[str, int]) -> 
 
     Args:
         graph: The graph.
-        scores: What matters inside each group.
+        scores: `{group name: one score per channel}`.
         numbers: `{group name: channels kept}`.
     """
     return legal(graph, {name: top(scores[name], int(number)) for name, number in numbers.items()}, scores)

@@ -17,10 +17,10 @@ class CommonThreshold(Budget):
 
     @abstractmethod
     def comparable(self, scores: np.ndarray) -> np.ndarray:
-        """Returns the scores of one group in a form that competes with those of the others."""
+        """Returns the scores of one group made comparable with those of other groups."""
 
     def choose(self, graph: ChannelGraph, scores: Scores, level: float, floor: Floor) -> dict[str, np.ndarray]:
-        """Returns what is above the common threshold, and of each group at least its floor."""
+        """Returns the channels above the common threshold, and of each group at least its floor."""
         names = list(graph.prunable)
         relative = {name: self.comparable(scores[name]) for name in names}
         everything = np.concatenate([relative[name] for name in names]) if names else np.zeros(0)
@@ -55,8 +55,8 @@ class GlobalBudget(CommonThreshold):
 class ThresholdBudget(CommonThreshold):
     """Keeps the highest scores over all groups together, as they are.
 
-    For scores that mean the same in every layer, such as `bn_scale`; `global` is for those that do not. A group of
-    which nothing is above the threshold keeps its floor.
+    For scores that mean the same in every layer, such as `bn_scale`; for others use `global`. A group without channels
+    above the threshold keeps its floor.
 
     Example:
         >>> import numpy as np

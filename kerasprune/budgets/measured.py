@@ -1,4 +1,4 @@
-"""Budgets that measure: widths tried one after the other on examples, at a cost that is kept."""
+"""Budgets that measure widths on examples, one after the other, at constant cost."""
 
 from __future__ import annotations
 
@@ -20,21 +20,20 @@ from kerasprune.plans import Plan
 Widths = dict[str, int]
 """`{group name: channels kept}`."""
 PlanError = Callable[[Plan], float]
-"""How wrong the model of a plan is."""
+"""The error of the model of a plan."""
 
 
 @dataclass(frozen=True)
 class WidthSpace:
-    """The widths that may be chosen, what they cost and how wrong they are.
+    """The widths that may be chosen, their costs and errors.
 
-    What they cost and how wrong they are is asked of two functions: neither models nor data are known here, and a
-    measured latency can take the place of multiply–adds.
+    Costs and errors are functions, independent of models and data: a measured latency can replace multiply–adds.
 
     Args:
         rungs: The legal widths of each group, ascending.
-        cost: `cost(widths)` is what they cost; more channels never cost less.
-        limit: What they may cost at most.
-        error: `error(widths)` measures them; the less the better.
+        cost: `cost(widths)`; more channels never cost less.
+        limit: Largest cost.
+        error: `error(widths)`; lower is better.
     """
 
     rungs: Mapping[str, np.ndarray]
@@ -43,12 +42,12 @@ class WidthSpace:
     error: Callable[[Widths], float]
 
     def nearest(self, name: str, width: float) -> int:
-        """Returns the legal width of a group that is nearest to a number."""
+        """Returns the legal width of a group nearest to a number."""
         rungs = self.rungs[name]
         return int(rungs[np.argmin(abs(rungs - width))])
 
     def narrower(self, name: str, width: int, by: float) -> int:
-        """Returns a width that is narrower by a fraction, and by a rung at the least; the same at the lowest rung."""
+        """Returns a width narrower by a fraction, and at least by one rung; the same at the lowest rung."""
         below = self.rungs[name][self.rungs[name] < width]
         return int(below[np.argmin(abs(below - width * (1 - by)))]) if below.size else width
 
@@ -59,12 +58,11 @@ class WidthSpace:
 
 
 def improved(request: PlanRequest, start: Choice, trials: Trials) -> Plan:
-    """Returns the plan that a budget comes to by measuring, at the cost of the choice it starts from.
+    """Returns the plan that a budget finds by measuring, at the cost of the choice it starts from.
 
-    A block is dropped where the model without it, as much wider as that allows, measures better; one after the other,
-    the best first. Then the budget moves channels between the groups that are left. Where all of them stay without
-    those blocks and there is nothing to move, narrower groups beside all blocks are measured too, and the better is
-    taken.
+    A block is dropped if the model without it, widened to the same cost, has a lower error; one by one, the best first.
+    Then the budget moves channels between the remaining groups. If all their channels are kept without those blocks,
+    narrower groups beside all blocks are measured too, and the better plan is returned.
 
     Args:
         request: The model, the budget and the target.
@@ -83,20 +81,20 @@ def improved(request: PlanRequest, start: Choice, trials: Trials) -> Plan:
     if left is request and _widths(best) == _widths(start):
         warn(
             f"No widths were found that measure better than those that {type(request.budget).__name__} starts from: "
-            "the plan has these. Give more examples (samples=), or take budget='uniform', which is the same at no "
+            "the plan has these. Give more examples (samples=), or use budget='uniform', which is the same at no "
             "cost."
         )
     if left.removed and left.misses(best) and left.share(best) < left.target:
         warn(
-            f"Of the {left.counted}, {left.share(best):.3f} stay where {left.counted}={left.target} was asked for: "
-            f"without {', '.join(map(repr, left.removed))} no more channels are there to stay, and that measures "
-            "better than narrower groups beside it. For these, say blocks=False."
+            f"{left.share(best):.3f} of the {left.counted} are kept instead of {left.counted}={left.target}: "
+            f"without {', '.join(map(repr, left.removed))} all channels are kept, and this measures better than "
+            "narrower groups beside it. For narrower groups, set blocks=False."
         )
     return left.plan(best)
 
 
 def _without_blocks(request: PlanRequest, start: Choice, error: PlanError, limit: float) -> tuple[PlanRequest, Choice]:
-    """Returns what is left when blocks have gone that the model is better without, and its choice.
+    """Returns the request without the blocks whose removal lowers the error, and its choice.
 
     Blocks that are no gain alone are not tried again beside others.
     """
@@ -117,12 +115,12 @@ def _without_blocks(request: PlanRequest, start: Choice, error: PlanError, limit
 
 
 def _has_room(request: PlanRequest, choice: Choice) -> bool:
-    """Says whether channels are missing anywhere, so that widths are still to be decided."""
+    """Returns whether a choice removes channels, so that widths are still to be decided."""
     return any(len(choice[name]) < group.size for name, group in request.graph.prunable.items())
 
 
 def _moved(request: PlanRequest, start: Choice, error: PlanError, limit: float) -> Choice:
-    """Returns the choice that the budget comes to by moving channels between groups."""
+    """Returns the choice that the budget finds by moving channels between groups."""
     choice = partial(highest, request.graph, request.scores)
     space = WidthSpace(
         {
@@ -143,13 +141,12 @@ def _widths(choice: Choice) -> Widths:
 class MeasuredBudget(Budget):
     """Base of budgets that measure: `kp.plan` needs `data=` beside them.
 
-    `fractions` (or `choose`) says where they start; `kp.plan` meets the target with it, and hands the widths to
-    `improved`.
+    `fractions` (or `choose`) is the start; `kp.plan` meets the target with it, and passes the widths to `improved`.
 
     Args:
-        samples: How many examples are looked at. Defaults to 600.
-        positions: How many output positions each layer is solved on. Defaults to 4000.
-        blocks: Whether blocks may be dropped whole, where that measures better at the same cost. Defaults to `True`.
+        samples: Number of examples. Defaults to 600.
+        positions: Number of output positions that each layer is solved on. Defaults to 4000.
+        blocks: Whether whole blocks may be dropped, if that measures better at the same cost. Defaults to `True`.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"data"})
@@ -160,18 +157,14 @@ class MeasuredBudget(Budget):
 
     @abstractmethod
     def improved(self, start: Widths, space: WidthSpace) -> Widths:
-        """Returns widths that cost no more than the limit and measure no worse than those it starts from.
+        """Returns widths within the limit that measure no worse than the start.
 
         Args:
             start: Channels kept of each group.
-            space: What may be chosen.
+            space: The widths that may be chosen.
         """
 
     def last_step(self, graph: ChannelGraph, data: Any, seed: int) -> LastStep:
-        """Returns the step that measures: blocks that measure better gone are dropped, then `improved` is asked.
-
-        Raises:
-            PruneError: The data do not fit the model, or are less than four examples.
-        """
+        """Returns the step that measures; raises a `PruneError` if `data` does not fit or has under four examples."""
         trials = Trials(graph, data, samples=self.samples, positions=self.positions, seed=seed)
         return partial(improved, trials=trials)

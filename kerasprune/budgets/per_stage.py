@@ -1,4 +1,4 @@
-"""A fraction for every stage of the network, or for every layer that is named."""
+"""A fraction for every stage of the network, or for named layers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from kerasprune.graph.stages import stages
 
 @dataclass(frozen=True)
 class PerStage(Budget):
-    """`fraction(g) = keep[stage of g] ^ t`, with `t = 1` unless there is a target to meet.
+    """`fraction(g) = keep[stage of g] ^ t`, with `t = 1` unless a target is given.
 
     A stage is the stem (the first convolution), then each run of layers at one spatial size; the classifier is
     excluded. A target is met by scaling all stages together: the level is the smallest of the fractions.
 
     Args:
-        keep: One fraction per stage, or `{layer name or wildcard: fraction}`; layers that no pattern names stay
-            whole, the first pattern that fits decides.
+        keep: One fraction per stage, or `{layer name or wildcard: fraction}`; the first pattern that fits
+            decides; other layers are kept whole.
 
     Example:
         >>> PerStage([1, 0.25, 0.25, 0.68]).keep
@@ -44,7 +44,7 @@ class PerStage(Budget):
                 for key in self.keep
                 if not isinstance(key, str)
             ]
-        raise_faults("The budget per_stage is not legal:", faults)
+        raise_faults("Invalid arguments for PerStage:", faults)
         object.__setattr__(self, "keep", dict(self.keep) if isinstance(self.keep, Mapping) else tuple(self.keep))
 
     @property

@@ -1,4 +1,4 @@
-"""How much of every group stays: a budget's choices of one model at all its levels, and the one that meets a target."""
+"""A budget's choices of channels of one model at all levels, and the one that meets a target."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from kerasprune.plans import Plan
 from kerasprune.surgery.applied_plan import cut
 
 Choice = dict[str, np.ndarray]
-"""`{group name: indices kept}`: a plan that nobody has checked yet."""
+"""`{group name: indices kept}`: a plan that is not checked yet."""
 _LOWEST, _BISECTIONS = 1e-9, 30
-_MISSED, _RELATIVE = 0.01, 0.1  # by how much a target may be missed without a word: of the dense model, and of itself
-_NEAR = 0.01  # relative; choices on both sides of a target that are as near to each other are not parted further
+_MISSED, _RELATIVE = 0.01, 0.1  # tolerance of a target without a warning: of the dense model, and of the target
+_NEAR = 0.01  # relative distance of the choices on both sides of a target at which the search ends
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +33,11 @@ class PlanRequest:
 
     Args:
         whole: The graph of the dense model, to which shares refer.
-        scores: What matters inside each group.
-        budget: How much stays where, at a level.
+        scores: `{group name: one score per channel}`.
+        budget: The budget.
         floor: The bounds on every group.
-        counted: What shares are counted in: `"keep"` for channels, `"macs"` or `"params"`.
-        target: The share asked for, or `None` where the budget says it.
+        counted: The unit of shares: `"keep"` for channels, `"macs"` or `"params"`.
+        target: The requested share, or `None` if the budget defines it.
         macs_of: Multiply–adds of layers without a rule, by name. Defaults to none.
         removed: Blocks that are dropped. Defaults to none.
     """
@@ -65,13 +65,13 @@ class PlanRequest:
         return ShareCounter(self.whole, [self.counted], self.macs_of)
 
     def share(self, choice: Choice) -> float:
-        """Returns which part of the dense model a choice has."""
+        """Returns the share of the dense model that a choice keeps."""
         if self.counted == "keep":
             return sum(map(len, choice.values())) / sum(group.size for group in self.whole.prunable.values())
         return self._shares(self.graph, counter(self.graph.alive(choice)))[self.counted]
 
     def misses(self, choice: Choice) -> bool:
-        """Says whether a choice does not come near a target of costs."""
+        """Returns whether a choice misses a target of costs by more than the tolerance."""
         if self.counted == "keep":
             return False
         return abs(self.share(choice) - self.target) > min(_MISSED, _RELATIVE * self.target)
@@ -83,15 +83,15 @@ class PlanRequest:
     def met(self, limit: float = float("inf")) -> Choice:
         """Returns the choice whose share is nearest the target, as nearly as single channels allow.
 
-        The level is bisected, then the groups. The one whose step is too large is held, as it is below the target if
-        the others can make up for it, else as it is above, and the same budget goes on with the others. Whatever was
-        compared with the target may be what is returned, so that a larger target never keeps less.
+        The level is bisected, then the groups. The group whose step crosses the target is fixed, at its value below the
+        target if the others can compensate, else above, and the bisection continues with the others. Every choice that
+        was compared with the target is a candidate, so that a larger target never keeps less.
 
         Args:
-            limit: The largest share it may have, if any is so small. Defaults to any.
+            limit: Largest share, if a choice so small exists. Defaults to none.
 
         Raises:
-            PruneError: As few as are asked for cannot stay.
+            PruneError: The target is below the smallest possible share.
         """
         if self.counted == "keep":
             return self.at(self.budget.level if self.target is None else self.target)
@@ -109,7 +109,7 @@ class PlanRequest:
 
         least, most = at(_LOWEST), at(1.0)
         for end in (least, most):
-            self.plan(end).check(self.whole)  # those between are not: a budget may be a user's
+            self.plan(end).check(self.whole)  # the budget may be a user's
         if share(least) > self.target:
             raise PruneError(
                 f"Expected a target that can be reached: at the least {share(least):.3f} of the {self.counted} "
@@ -124,12 +124,12 @@ class PlanRequest:
         return compared[min(compared, key=lambda share: (share > limit, abs(share - self.target)))]
 
     def _stepping(self, at: Callable[[float], Choice], share: Callable[[Choice], float], held: Choice) -> Choice:
-        """Returns the group in whose step the target lies, as it is below, or above; none if no step leads to it.
+        """Returns the group whose step crosses the target, as it is below or above; empty if no step does.
 
         Args:
-            at: Says what a level keeps.
-            share: Counts a choice.
-            held: Groups of which every level keeps the same.
+            at: Returns the choice at a level.
+            share: Returns the share of a choice.
+            held: The groups fixed so far.
         """
         below, above = at(_LOWEST), at(1.0)
         low, high = 0.0, 1.0
@@ -153,7 +153,7 @@ class PlanRequest:
         return {name: (below if share(most) >= self.target else above)[name]}
 
     def without(self, block: str) -> PlanRequest | None:
-        """Returns the same with a block dropped; `None` where something of it is to stay, or other groups are left."""
+        """Returns the request with a block dropped; `None` if part of it is frozen, or if that changes other groups."""
         inside = self.whole.blocks[block].layers
         if any(fnmatchcase(name, pattern) for name in inside for pattern in self.whole.freeze):
             return None
@@ -163,7 +163,7 @@ class PlanRequest:
         return other if there and alike else None
 
     def fits(self, choice: Choice) -> bool:
-        """Says whether a choice can be carried out: what a dropped block kept apart may have to stay together."""
+        """Returns whether a choice is feasible: groups that a dropped block separated may have to be tied."""
         try:
             cut(self.whole, self.plan(choice))
         except PruneError:

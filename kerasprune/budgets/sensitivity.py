@@ -1,45 +1,54 @@
-"""Channels go from groups where they are worth little to groups where they are worth more, as measured."""
+"""Channels moved from groups of low to groups of high measured worth."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
 from math import exp, log
+from typing import Any
 
 from kerasprune.budgets.measured import MeasuredBudget, Widths, WidthSpace
-from kerasprune.errors import is_number, kind_faults, raise_faults, whole_number_faults
+from kerasprune.criteria.base import Checked, argument
+from kerasprune.errors import interval_faults, is_number, kind_faults, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 
-_GROWS, _SHRINKS = 1.5, 0.5  # the reach, after a step that was confirmed and after one that was not
+_GROWS, _SHRINKS = 1.5, 0.5  # factors of the reach after an accepted and a rejected step
 _SHORTEST = 0.05  # reach
 _BISECTIONS = 40
-_LEAST = 0.02  # of the greatest worth: what a group is held to have whose channels seem to do harm
+_LEAST = 0.02  # smallest worth, relative to the greatest
+
+
+def _reach_faults(reach: Any) -> list[str]:
+    if is_number(reach) and reach >= _SHORTEST:
+        return []
+    return [f"Expected reach to be {_SHORTEST} or more. Received: reach={reach!r}."]
 
 
 @dataclass(frozen=True)
-class Sensitivity(MeasuredBudget):
+class Sensitivity(Checked, MeasuredBudget):
     """Widths w that lower the measured error E at the cost C of uniform ones, step by step around the present plan.
 
-    `v_g = (∂E/∂w_g) ÷ (∂C/∂w_g)`: what a unit of cost in group g takes off the error. In the best plan all
+    `v_g = (∂E/∂w_g) ÷ (∂C/∂w_g)`: the decrease of the error per unit of cost in group g. In the best plan all
     are equal, so
 
         w_g ← w_g · clip((v_g/λ)^½, e^−m, e^m)
 
-    with λ such that the cost stays. E is the error of the logits right after least-squares reconstruction, on examples
-    that nothing was solved on. A step is taken where the measured error falls; m, the reach, then grows, and shrinks
-    where it does not; where no step leads further, single channels are exchanged between two groups. v is measured by
-    finite differences around every plan that is taken, and averaged geometrically with what it was. It starts from the
+    with λ such that the cost is constant. E is the error of the logits right after least-squares reconstruction, on
+    held-out examples. A step is accepted if it lowers the measured error; then m, the reach, grows, else it shrinks; if
+    no step is accepted, single channels are exchanged between two groups. v is measured by finite differences around
+    every accepted plan, and averaged geometrically with its last value. It starts from the
     uniform plan and never ends with a greater error.
 
     Args:
-        samples: Examples that are looked at: solved on one half, judged on the other. Defaults to 600.
-        positions: How many output positions each layer is solved on. Defaults to 4000.
-        measurements: How many plans are measured at most, each by a reconstruction. Defaults to 60; a round takes one
+        samples: Number of examples: solved on one half, judged on the other. Defaults to 600.
+        positions: Number of output positions that each layer is solved on. Defaults to 4000.
+        measurements: Largest number of plans measured, each by a reconstruction. Defaults to 60; a round takes one
             for every group, and some.
-        step: By which fraction a group is made narrower to measure it, a channel at the least. Defaults to 0.35.
-        reach: m at the start, and at most. Defaults to 0.4.
-        blocks: Whether blocks may be dropped whole under a target of `macs` or `params`: one measurement for each,
+        step: Fraction by which a group is narrowed to measure it, at least a channel. Defaults to 0.35.
+        reach: m at the start, and its maximum. Defaults to 0.4.
+        blocks: Whether whole blocks may be dropped under a target of `macs` or `params`: one measurement for each,
             before all others, with uniform widths at the same cost. Defaults to `True`.
 
     Example:
@@ -55,32 +64,22 @@ class Sensitivity(MeasuredBudget):
 
     Reference:
         The step is that of the optimality criteria method: Bendsøe, Optimization of Structural Topology, Shape, and
-        Material, 1995, §1.2.1. To ask it of channels, and of the error after reconstruction, is ours.
+        Material, 1995, §1.2.1. Its use for channels, with the error after reconstruction, is ours.
     """
 
-    samples: int = 600
-    positions: int = 4000
-    measurements: int = 60
-    step: float = 0.35
-    reach: float = 0.4
-    blocks: bool = True
-
-    def __post_init__(self) -> None:
-        faults = whole_number_faults(1, positions=self.positions, measurements=self.measurements)
-        faults += whole_number_faults(4, samples=self.samples)
-        if not is_number(self.step) or not 0 < self.step < 1:
-            faults.append(f"Expected step to be a fraction in (0, 1). Received: step={self.step!r}.")
-        if not is_number(self.reach) or self.reach < _SHORTEST:
-            faults.append(f"Expected reach to be {_SHORTEST} or more. Received: reach={self.reach!r}.")
-        faults += kind_faults(bool, "Write True or False.", blocks=self.blocks)
-        raise_faults("The budget sensitivity is not legal:", faults)
+    samples: int = argument(600, partial(whole_number_faults, 4))
+    positions: int = argument(4000, partial(whole_number_faults, 1))
+    measurements: int = argument(60, partial(whole_number_faults, 1))
+    step: float = argument(0.35, partial(interval_faults, "(0, 1)", "a fraction"))
+    reach: float = argument(0.4, _reach_faults)
+    blocks: bool = argument(True, partial(kind_faults, bool, "Write True or False."))
 
     def fractions(self, graph: ChannelGraph, level: float) -> Mapping[str, float]:
-        """Returns where it starts: the same fraction of every group."""
+        """Returns the start: the same fraction of every group."""
         return dict.fromkeys(graph.prunable, level)
 
     def improved(self, start: Widths, space: WidthSpace) -> Widths:
-        """Returns widths that measure better than those it starts from, or these."""
+        """Returns widths that measure better than the start, or the start."""
         search = _SensitivitySearch(space, start, self.measurements, self.reach)
         worth: dict[str, float] = {}
         while search.left > len(start):
@@ -92,19 +91,19 @@ class Sensitivity(MeasuredBudget):
 
 
 class _SensitivitySearch:
-    """The best widths so far, and what may still be measured."""
+    """The best widths so far, and the number of measurements left."""
 
     def __init__(self, space: WidthSpace, start: Widths, measurements: int, reach: float) -> None:
         self.space, self.left, self.most = space, measurements, reach
         self.widths, self.error, self.reach = start, self._measured(start), reach
 
     def worth(self, step: float) -> dict[str, float]:
-        """Returns what a unit of cost is worth in each group that can change."""
+        """Returns the worth of a unit of cost in each group that can change."""
         self.left -= len(self.widths)
         return worth_of(self.widths, self.error, step, self.space)
 
     def leap(self, worth: Mapping[str, float]) -> bool:
-        """Changes all groups at once, less and less until that is confirmed; returns whether it was."""
+        """Changes all groups at once, with a shrinking reach until a step is accepted; returns whether one was."""
         while self.left > 0 and self.reach >= _SHORTEST:
             if self._taken(stepped(self.widths, worth, self.reach, self.space)):
                 self.reach = min(self.reach * _GROWS, self.most)
@@ -114,13 +113,13 @@ class _SensitivitySearch:
         return False
 
     def exchange(self, worth: Mapping[str, float]) -> bool:
-        """Makes one group narrower for another, the most promising pairs first; returns whether one was confirmed."""
+        """Narrows one group and widens another, the most promising pairs first; returns whether one was accepted."""
         pairs = sorted(permutations(worth, 2), key=lambda pair: worth[pair[0]] / worth[pair[1]])
         found = (exchanged(self.widths, *pair, worth, self.space) for pair in pairs[: 2 * len(worth)])
         return any(self.left > 0 and self._taken(each) for each in found if each is not None)
 
     def _taken(self, tried: Widths) -> bool:
-        """Measures widths, and takes them where they are better."""
+        """Measures widths, and accepts them if they are better."""
         error = self.error if tried == self.widths else self._measured(tried)
         if error >= self.error:
             return False
@@ -133,13 +132,13 @@ class _SensitivitySearch:
 
 
 def worth_of(widths: Widths, error: float, step: float, space: WidthSpace) -> dict[str, float]:
-    """Returns how much a unit of cost takes off the error in each group that can change, by finite differences.
+    """Returns the decrease of the error per unit of cost in each group that can change, by finite differences.
 
     Args:
         widths: The present widths.
         error: Their error.
-        step: By which fraction a group is made narrower; where it cannot be, it is made wider by a rung.
-        space: What may be chosen.
+        step: Fraction by which a group is narrowed; if it cannot be, it is widened by a rung.
+        space: The widths that may be chosen.
     """
     found, cost = {}, space.cost(widths)
     for name, width in widths.items():
@@ -153,13 +152,13 @@ def worth_of(widths: Widths, error: float, step: float, space: WidthSpace) -> di
 
 
 def stepped(widths: Widths, worth: Mapping[str, float], reach: float, space: WidthSpace) -> Widths:
-    """Returns the widths that one step leads to, at the cost of the limit.
+    """Returns the widths after one step, at the cost of the limit.
 
     Args:
         widths: The present widths.
-        worth: What a unit of cost is worth in each group that may change.
+        worth: The worth of a unit of cost in each group that may change.
         reach: The largest change of a width, as a logarithm.
-        space: What may be chosen.
+        space: The widths that may be chosen.
     """
 
     def at(price: float) -> Widths:
@@ -169,7 +168,7 @@ def stepped(widths: Widths, worth: Mapping[str, float], reach: float, space: Wid
     if not worth:
         return widths
     logs = [log(each) for each in worth.values()]
-    low, high = min(logs) - 2 * reach, max(logs) + 2 * reach  # all as wide, all as narrow as may be
+    low, high = min(logs) - 2 * reach, max(logs) + 2 * reach  # all groups widest, all narrowest
     for _ in range(_BISECTIONS):
         price = (low + high) / 2
         low, high = (low, price) if space.cost(at(price)) <= space.limit else (price, high)
@@ -177,14 +176,14 @@ def stepped(widths: Widths, worth: Mapping[str, float], reach: float, space: Wid
 
 
 def exchanged(widths: Widths, giver: str, taker: str, worth: Mapping[str, float], space: WidthSpace) -> Widths | None:
-    """Returns widths with a rung more of one group, and of another as many fewer as that costs; `None` where too few.
+    """Returns widths with a rung more of one group and fewer of another at the same cost; `None` if impossible.
 
     Args:
         widths: The present widths.
         giver: The group that becomes narrower.
         taker: The group that becomes wider.
-        worth: What a unit of cost is worth in each group that may change.
-        space: What may be chosen.
+        worth: The worth of a unit of cost in each group that may change.
+        space: The widths that may be chosen.
     """
     changed = {**widths, taker: space.wider(taker, widths[taker])}
     while space.cost(changed) > space.limit:
@@ -196,7 +195,7 @@ def exchanged(widths: Widths, giver: str, taker: str, worth: Mapping[str, float]
 
 
 def _filled(widths: Widths, worth: Mapping[str, float], space: WidthSpace) -> Widths:
-    """Returns widths with what the limit has room for, a rung for each group, the worthiest first."""
+    """Returns widths with one rung more of each group while the limit allows it, in the order of worth."""
     for name in sorted(worth, key=worth.get, reverse=True):
         wider = {**widths, name: space.wider(name, widths[name])}
         if space.cost(wider) <= space.limit:

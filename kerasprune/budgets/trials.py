@@ -1,4 +1,4 @@
-"""`Trials`: how far the outputs of many slim models are from the dense ones, each right after least squares."""
+"""`Trials`: output errors of many slim models, each right after least squares."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from kerasprune.surgery.rebuild import rebuild
 
 
 class Trials:
-    """Measures plans of one model: rebuilds, solves on one half of the examples, and looks at the other half.
+    """Measures plans of one model: rebuilds, solves on one half of the examples, and judges on the other half.
 
-    What the dense model makes is computed once and held: rows of `positions` positions of every kernel. All plans are
+    The dense model's outputs are computed once and stored at `positions` positions of every kernel. All plans are
     solved on the same positions and judged on the same examples, so that their errors can be compared.
 
     Args:
         graph: The graph of the dense model.
         data: Examples, as for `kp.reconstruct`.
-        samples: How many are taken at most, for both halves together. Defaults to 256.
-        positions: How many output positions each layer is solved on at most. Defaults to 3000.
-        ridge: ρ, how strongly the present weights are held on to. Defaults to 1e-2.
-        turns: How often what a relu cuts off is looked at anew. Defaults to 2.
-        seed: Of the choice of positions. Defaults to 0.
+        samples: Largest number of examples, for both halves together. Defaults to 256.
+        positions: Largest number of output positions that each layer is solved on. Defaults to 3000.
+        ridge: ρ, the strength of the pull towards the present weights. Defaults to 1e-2.
+        turns: Number of updates of the targets that a relu clips. Defaults to 2.
+        seed: Random seed of the positions. Defaults to 0.
 
     Raises:
-        PruneError: The data do not fit the model, or are less than four examples.
+        PruneError: The data do not fit the model, or are fewer than four examples.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Trials:
 
 
 class _Memory(Targets):
-    """What the dense model makes, run once, and held for all slim models."""
+    """Outputs of the dense model, computed once and stored for all slim models."""
 
     def __init__(self, dense: Program, examples: Batches, random: np.random.Generator) -> None:
         super().__init__(dense, examples, random)
@@ -86,11 +86,11 @@ class _Memory(Targets):
         self._held: dict[tuple[Step, str, Value | None], list[Made]] = {}
 
     def begin(self) -> None:
-        """Forgets what was run: a model that lacks other blocks may ask for what was let go."""
+        """Starts a new run: a model without other blocks may need values that were freed."""
         self._run = ProgramRun(self._program, self._examples, scratch=self.scratch)
 
     def of(self, kernel: Kernel, step: Step, total: Value | None, number: int) -> Iterator[Made]:
-        """Yields what a kernel makes, batch by batch."""
+        """Yields the targets of a kernel, batch by batch."""
         key = step, kernel.dense.variable.path, total
         if key not in self._held:
             self._held[key] = list(super().of(kernel, step, total, number))
@@ -98,7 +98,7 @@ class _Memory(Targets):
 
 
 def _values(run: ProgramRun, wanted: Sequence[tuple[Value, Callable]]) -> list[np.ndarray]:
-    """Returns what is compared of tensors of a program, all examples together."""
+    """Returns the compared parts of tensors of a program, for all examples."""
     batches = [
         [take(keras.ops.convert_to_numpy(x).astype("float64")) for x, (_, take) in zip(tensors, wanted, strict=True)]
         for tensors in run.batches(*(value for value, _ in wanted))
@@ -107,11 +107,7 @@ def _values(run: ProgramRun, wanted: Sequence[tuple[Value, Callable]]) -> list[n
 
 
 def halves(batches: Batches) -> tuple[Batches, Batches]:
-    """Returns the first half of the examples and the second.
-
-    Raises:
-        PruneError: There are less than four: on a single one there is no spread to compare an error with.
-    """
+    """Returns the first half of the examples and the second; raises a `PruneError` if there are fewer than four."""
     count = sum(len(batch[0]) for batch in batches)
     if count < 4:
         raise PruneError(

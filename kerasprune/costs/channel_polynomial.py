@@ -2,7 +2,7 @@
 
 What a layer costs is a product of the numbers of channels along its axes, and each of these is a sum over groups: an
 input that was concatenated from two groups has `k_1 + k_2` channels. So `cost` itself is run on such terms instead of
-on numbers, and whatever a rule says of a layer is in the polynomial.
+on numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kerasprune.costs.cost import cost_of_counts, once
 from kerasprune.graph.graph import ChannelGraph
 
 KEYS = ("macs", "params")
-_AT_ONCE = 2**15  # numbers: what fits into the cache is ten times as fast
+_AT_ONCE = 2**15  # numbers that fit into the cache: ten times as fast
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ def _term(value: Term | int) -> Term:
 
 @dataclass
 class Lines:
-    """The distinct lines of channels of a graph: a constant, and how often each group stands in it.
+    """The distinct lines of channels of a graph: a constant, and how often each contains every group.
 
     Args:
         graph: The graph.
-        whole: Whether every line holds all channels of a group equally often, or none. Where one does not (it was
-            sliced), which channels stay matters, not only how many.
+        whole: Whether every line contains all channels of a group equally often, or none. Else (it was sliced) costs
+            depend on which channels are kept, not only on their number.
     """
 
     graph: ChannelGraph
@@ -77,7 +77,7 @@ class Lines:
         self.count = once(self._line)
 
     def row(self, ids: np.ndarray) -> np.ndarray:
-        """Returns how often each prunable group stands in a line, then how many channels of it always stay."""
+        """Returns how often a line contains each prunable group, then its number of pinned channels."""
         classes = self.graph.classes[ids[self.graph.there[ids]]]
         positions = np.bincount(self._owner[classes], minlength=self._sizes.size)
         often, left = np.divmod(positions, np.maximum(self._sizes, 1))
@@ -87,7 +87,7 @@ class Lines:
         return np.append(often[self._prunable], positions[~self._prunable].sum())
 
     def _line(self, ids: np.ndarray) -> Term | int:
-        """Returns how many of these channels stay: a number where all do, else a line as a term."""
+        """Returns the number of channels kept: an integer if all are pinned, else a term."""
         row = self.row(ids)
         if not row[:-1].any():
             return int(row[-1])
@@ -96,7 +96,7 @@ class Lines:
 
     @property
     def table(self) -> np.ndarray:
-        """Lines × (prunable groups, then a constant): how often each stands in each line."""
+        """Lines × (prunable groups, then a constant): how often each is in each line."""
         rows = [np.frombuffer(key, np.int64) for key in self._numbers]
         return np.array(rows, float).reshape(len(rows), int(self._prunable.sum()) + 1)
 
@@ -137,7 +137,7 @@ class ChannelPolynomial:
         """Returns `(multiply–adds, parameters)` of many choices.
 
         Args:
-            numbers: Choices × prunable groups: how many channels of each group stay.
+            numbers: Choices × prunable groups: channels kept of each group.
 
         Returns:
             Choices × 2, whole numbers.

@@ -3,7 +3,7 @@
 One multiply–add counts as 1. Convolutions and dense layers are counted as the papers do (kernel size × output
 positions); biases, normalisations, activations and pooling are not. Products of tensors, such as q·k and p·v of
 attention, which most papers leave out, are counted apart. Layers without a rule are estimated like convolutions, apart
-from the rest: nobody knows what they do with their kernels.
+from the rest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kerasprune.plans import Plan, plan_faults
 from kerasprune.rules.gate import Gate
 from kerasprune.surgery.applied_plan import AppliedPlan, cut
 
-_UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds says nothing
+_UNCOUNTED = 0.05  # share of estimated multiply–adds above which a target in multiply–adds is refused
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,10 @@ def cost(
 
     Args:
         model: The model, or its graph.
-        plan: What stays. Defaults to everything.
+        plan: The plan. Defaults to `None`: the dense model.
         resolution: Input side, in pixels, of a model whose side is free. Defaults to the plan's, else the model's.
         absorb: Count the biases that `rebuild(model, plan, absorb=True)` adds. Defaults to `False`.
-        macs_of: Multiply–adds per sample of layers without a rule, by name; they are counted then. Defaults to none.
+        macs_of: Multiply–adds per sample of layers without a rule, by name, to count them. Defaults to none.
 
     Returns:
         The cost.
@@ -122,7 +122,7 @@ def cost(
     """
     graph = graph_at(model, plan, resolution)
     applied = cut(graph, plan or Plan({}, coupling=graph.coupling))
-    raise_faults("The costs cannot be counted:", macs_of_faults(graph, macs_of))
+    raise_faults("Invalid arguments for cost:", macs_of_faults(graph, macs_of))
     if not absorb:
         return cost_of_applied(applied, macs_of)
     from kerasprune.surgery.absorb import fold  # a plan alone needs none of it
@@ -133,7 +133,7 @@ def cost(
 def cost_of_applied(
     applied: AppliedPlan, macs_of: Mapping[str, int], added: Mapping[int, np.ndarray] = MappingProxyType({})
 ) -> Cost:
-    """Returns the cost of what a plan keeps, with the biases that folding adds, `{id(layer): bias}`."""
+    """Returns the cost of an applied plan, with the biases that folding adds, `{id(layer): bias}`."""
     sizes = {key: bias.size for key, bias in added.items()}
     return _total(_layer_costs(applied.graph, counter(applied.alive), sizes, macs_of))
 
@@ -141,11 +141,11 @@ def cost_of_applied(
 def cost_of_what_stays(
     graph: ChannelGraph, keep: Mapping[str, np.ndarray], macs_of: Mapping[str, int] = MappingProxyType({})
 ) -> Cost:
-    """Returns `cost(graph, plan)` of a legal choice of channels, for those who try many.
+    """Returns `cost(graph, plan)` of a legal choice of channels, without checks.
 
     Args:
         graph: The graph.
-        keep: `{group name: indices kept}`, which nobody checks.
+        keep: `{group name: indices kept}`, unchecked.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
     """
     return cost_of_counts(graph, counter(graph.alive(keep)), macs_of)
@@ -154,13 +154,13 @@ def cost_of_what_stays(
 def cost_of_counts(
     graph: ChannelGraph, count: Callable[[np.ndarray], Any], macs_of: Mapping[str, int] = MappingProxyType({})
 ) -> Cost:
-    """Returns the cost of as many channels as `count` says, fewer or more than now.
+    """Returns the cost for given numbers of channels, fewer or more than now.
 
-    Costs are sums of products of these counts: where they are polynomials, the costs are, too.
+    Costs are sums of products of these numbers: if they are polynomials, the costs are, too.
 
     Args:
         graph: The graph.
-        count: Says of an array of ids how many there are: in whole numbers, or in what adds and multiplies like them.
+        count: Returns the number of channels of an array of ids: a whole number, or a term that adds and multiplies.
         macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none.
     """
     return _total(_layer_costs(graph, count, {}, macs_of))
@@ -172,13 +172,13 @@ def costs_of(
     count: Callable[[np.ndarray], Any],
     macs_of: Mapping[str, int] = MappingProxyType({}),
 ) -> Cost:
-    """Returns `cost_of_counts`, in which nothing is counted but what is asked for.
+    """Returns `cost_of_counts` of the requested keys only.
 
-    Parameters alone take no output positions, so that the input side may be free.
+    Parameters alone need no output positions, so that the input side may be free.
 
     Args:
         graph: The graph.
-        keys: What is asked for, `"params"` and `"macs"`.
+        keys: The costs to count, `"params"` and `"macs"`.
         count: As for `cost_of_counts`.
         macs_of: Likewise.
     """
@@ -191,18 +191,18 @@ def costs_of(
 
 
 def shares_of(slim: Any, dense: Any, keys: Iterable[str] = ("params", "macs")) -> dict[str, float]:
-    """Returns what share of the dense model's costs a slim model has: `slim / dense` of each key.
+    """Returns the slim model's share of the dense model's costs: `slim / dense` of each key.
 
     Args:
-        slim: What has these costs, e.g. a `Cost`.
-        dense: Likewise. What it has none of counts as one.
-        keys: Which costs. Defaults to parameters and multiply–adds.
+        slim: An object with these costs, e.g. a `Cost`.
+        dense: Likewise; zeros count as one.
+        keys: The costs. Defaults to parameters and multiply–adds.
     """
     return {key: getattr(slim, key) / max(getattr(dense, key), 1) for key in keys}
 
 
 class ShareCounter:
-    """Counts what share of a dense model's costs a choice of its channels has.
+    """Counts the share of a dense model's costs that a choice of channels keeps.
 
     Args:
         dense: The graph of the dense model.
@@ -217,12 +217,12 @@ class ShareCounter:
         self._dense = costs_of(dense, self._keys, counter(dense.alive({})), macs_of)
 
     def __call__(self, graph: ChannelGraph, count: Callable[[np.ndarray], int]) -> dict[str, float]:
-        """Returns `{key: share}` of as many channels as `count` says of a graph, which may have lost blocks."""
+        """Returns `{key: share}` for given numbers of channels of a graph, which may lack blocks."""
         return shares_of(costs_of(graph, self._keys, count, self._macs_of), self._dense, self._keys)
 
 
 def macs_of_faults(graph: ChannelGraph, macs_of: Mapping[str, int]) -> list[str]:
-    """Returns what is wrong with numbers of multiply–adds that a user gives for layers without a rule."""
+    """Returns the faults of a user's `macs_of`."""
     if not isinstance(macs_of, Mapping):
         return kind_faults(Mapping, "Write {layer name: number}.", macs_of=macs_of)
     unknown = [each.name for each in graph.unknown]
@@ -246,12 +246,12 @@ def not_counted(found: Cost) -> str:
 
 
 def check_counted(found: Cost, wanted: str, instead: str = "params=") -> None:
-    """Warns of multiply–adds that are not counted, and refuses where they are too many to mean anything by a target.
+    """Warns of multiply–adds that are not counted; raises if they are too many for a target.
 
     Args:
         found: The cost of the dense model.
         wanted: The target, e.g. `"macs="`.
-        instead: What can be asked for in its place. Defaults to `"params="`.
+        instead: The alternative. Defaults to `"params="`.
 
     Raises:
         PruneError: More than a twentieth is estimated rather than counted.
@@ -266,9 +266,9 @@ def check_counted(found: Cost, wanted: str, instead: str = "params=") -> None:
 
 
 def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: int | None) -> ChannelGraph:
-    """Returns a graph whose output positions are those at the resolution asked for, or the plan's."""
+    """Returns a graph with the output positions at the given resolution, or the plan's."""
     if plan is not None:
-        raise_faults("Costs are those of a plan:", plan_faults(plan=plan))
+        raise_faults("Invalid arguments for cost:", plan_faults(plan=plan))
     resolution = resolution or (plan.resolution if plan else None)
     if not isinstance(model, ChannelGraph):
         return trace(model, coupling=plan.coupling if plan else "tied", unknown="freeze", resolution=resolution)
@@ -280,11 +280,7 @@ def graph_at(model: keras.Model | ChannelGraph, plan: Plan | None, resolution: i
 def prunable_graph(
     model: keras.Model | ChannelGraph, resolution: int | None = None, coupling: str = "tied"
 ) -> ChannelGraph:
-    """Returns the graph of a model at a resolution, or the graph that is given.
-
-    Raises:
-        PruneError: None of its channels can be dropped.
-    """
+    """Returns the graph of a model at a resolution; raises a `PruneError` if no channel can be removed."""
     graph = model if isinstance(model, ChannelGraph) else trace(model, coupling=coupling)
     graph = graph_at(graph, None, resolution)
     graph.check_prunable()
@@ -292,7 +288,7 @@ def prunable_graph(
 
 
 def macs_of_kernel(kernel: Slice, size: Any) -> Any:
-    """Returns the multiply–adds of a kernel of which `size` numbers stay: so many at every output position.
+    """Returns the multiply–adds of a kernel with `size` weights: `size · output positions`.
 
     Raises:
         PruneError: The input side of the model is free.
@@ -308,7 +304,7 @@ def macs_of_kernel(kernel: Slice, size: Any) -> Any:
 
 
 def once(count: Callable[[np.ndarray], Any]) -> Count:
-    """Returns a count of arrays of ids that counts an array which stands in many places once."""
+    """Returns a memoised count of arrays of ids."""
     counted: dict[int, tuple[np.ndarray, Any]] = {}
 
     def remembered(ids: np.ndarray) -> Any:
@@ -320,22 +316,18 @@ def once(count: Callable[[np.ndarray], Any]) -> Count:
 
 
 def counter(alive: np.ndarray) -> Count:
-    """Returns what says how many channels of an array of ids stay.
-
-    Args:
-        alive: For every id whether its channel stays.
-    """
+    """Returns a memoised function from ids to the number of channels kept; `alive[id]` is whether an id is kept."""
     return once(lambda ids: int(np.count_nonzero(alive[ids])))
 
 
 def kept_size(entry: Slice, count: Count) -> int:
-    """Returns how many numbers of a variable stay."""
-    shape = () if all(ids is not None for ids in entry.ids) else entry.variable.shape  # Keras makes it anew
+    """Returns the number of a variable's weights kept."""
+    shape = () if all(ids is not None for ids in entry.ids) else entry.variable.shape  # Keras recreates it
     return prod(shape[axis] if ids is None else count(ids) for axis, ids in enumerate(entry.ids))
 
 
 def _layer_macs(layer: Any, own: Sequence[Slice | None], sizes: Sequence[Any], macs_of: Mapping[str, int]) -> Any:
-    """Returns the multiply–adds of a layer: those that are given for it, or those of its kernels."""
+    """Returns the multiply–adds of a layer: those in `macs_of`, or those of its kernels."""
     if layer.name in macs_of:
         return macs_of[layer.name]
     return sum(
@@ -368,9 +360,9 @@ def _layer_costs(
 
 
 def _weighted(graph: ChannelGraph, count: Count) -> Iterator[tuple[Any, Sequence[Any], list[Slice | None], list[Any]]]:
-    """Yields every operation with its weights, how they follow the channels, and how many numbers of each stay."""
+    """Yields every operation with its weights, their slices, and the number of weights kept of each."""
     for layer, weights, own in graph.weights:
-        if not isinstance(layer, Gate):  # gates go into the layers before them
+        if not isinstance(layer, Gate):  # folded into the layers before them
             sizes = [kept_size(s, count) if s else prod(w.shape) for s, w in zip(own, weights, strict=True)]
             yield layer, weights, own, sizes
 
@@ -386,7 +378,7 @@ def _products(graph: ChannelGraph, count: Count) -> Counter[int]:
 
 
 def _estimated(graph: ChannelGraph, layer: Any) -> int:
-    """Returns what a layer without a rule may cost: its kernels at every output position, in all of its calls."""
+    """Returns the estimated cost of a layer without a rule: its kernels at every output position of its calls."""
     kernels = [w for w in layer.weights if len(w.shape) > 1 and "embedding" not in w.path.split("/")[-1]]
     outputs = [call.outputs[0] for call in graph.calls if call.operation is layer]
     positions = sum(prod(1 if side is None else side for side in output.shape[1:-1]) for output in outputs)

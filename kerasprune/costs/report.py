@@ -1,4 +1,4 @@
-"""`report`: what a plan keeps, before it is carried out."""
+"""`report`: the channels and costs that a plan keeps."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from kerasprune.surgery.applied_plan import cut
 def report(
     model: keras.Model, plan: Plan, *, resolution: int | None = None, macs_of: Mapping[str, int] = MappingProxyType({})
 ) -> str:
-    """Returns a table of what a plan keeps: every group, then the costs before and after.
+    """Returns a table of the channels that a plan keeps in every group, and the costs before and after.
 
     `Prr = 1 − params_slim / params_dense` and `Frr = 1 − MACs_slim / MACs_dense`.
 
     Args:
         model: The dense model.
-        plan: What stays.
+        plan: The plan.
         resolution: Input side, in pixels, of a model whose side is free. Defaults to the plan's, else the model's.
-        macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none: they are estimated, in a
-            line of their own.
+        macs_of: Multiply–adds per sample of layers without a rule, by name. Defaults to none: they are estimated, on a
+            separate line.
 
     Returns:
         The table as text.
 
     Raises:
-        PruneError: The plan does not fit the model, or a free input side has no resolution.
+        PruneError: The plan does not fit the model, or the resolution of a free input side is missing.
 
     Example:
         >>> import keras, kerasprune as kp

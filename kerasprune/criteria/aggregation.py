@@ -1,4 +1,4 @@
-"""How the scores that several layers give a channel become one: sum, mean, maximum, first."""
+"""Aggregations of the scores that several layers give one channel: sum, mean, maximum, first."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy as np
 
 
 class Aggregation:
-    """Base: `score(c) = aggregation of score_m(c)` over the members m that say something of channel c."""
+    """Base: `score(c) = aggregation of score_m(c)` over the members m that score channel c."""
 
     def __call__(self, values: np.ndarray, present: np.ndarray) -> np.ndarray:
         """Returns one score per channel.
 
         Args:
-            values: Scores of shape `(members, channels)`, in the order of the graph; 0 where a member says nothing.
-            present: Whether a member says something of a channel, in the same shape.
+            values: Scores of shape `(members, channels)`, in the order of the graph; 0 if a member scores none.
+            present: Whether a member scores a channel, in the same shape.
 
         Returns:
-            Scores of shape `(channels,)`; 0 for a channel of which no member says anything.
+            Scores of shape `(channels,)`; 0 for a channel that no member scores.
         """
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Sum(Aggregation):
-    """`Σ_m score_m(c)`: what all criteria of weights do by default.
+    """`Σ_m score_m(c)`: the default of all criteria of weights.
 
     Example:
         >>> import numpy as np
@@ -49,13 +49,13 @@ class Mean(Aggregation):
     """
 
     def __call__(self, values: np.ndarray, present: np.ndarray) -> np.ndarray:
-        """Returns the means over the members that there are."""
+        """Returns the means over the members that score a channel."""
         return np.where(present, values, 0.0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
 
 
 @dataclass(frozen=True)
 class Max(Aggregation):
-    """`max_m score_m(c)`: what one layer needs stays.
+    """`max_m score_m(c)`: a channel is kept if one layer needs it.
 
     Example:
         >>> import numpy as np
@@ -71,7 +71,7 @@ class Max(Aggregation):
 
 @dataclass(frozen=True)
 class First(Aggregation):
-    """`score_m(c)` of the first member in the order of the graph: the layer that the group is named for, mostly.
+    """`score_m(c)` of the first member in the order of the graph: usually the layer that the group is named after.
 
     Example:
         >>> import numpy as np
@@ -83,5 +83,5 @@ class First(Aggregation):
         """Returns the first scores."""
         if not len(values):
             return np.zeros(values.shape[1])
-        first = present.argmax(axis=0)  # 0 where there is none, whose value is 0
+        first = present.argmax(axis=0)  # 0 if there is none, whose value is 0
         return np.where(present.any(axis=0), values[first, np.arange(values.shape[1])], 0.0)

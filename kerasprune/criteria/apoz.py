@@ -1,33 +1,29 @@
-"""APoZ: channels that are mostly zero behind their activation."""
+"""APoZ: the average percentage of zeros after the activation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 
-from kerasprune.criteria.base import Scores
-from kerasprune.criteria.feature_maps import MapCriterion, places
-from kerasprune.errors import first_of, warn
+from kerasprune.criteria.base import Scores, argument
+from kerasprune.criteria.feature_maps import MapCriterion, Place, places
+from kerasprune.errors import first_of, warn, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 
 
 @dataclass(frozen=True)
 class APoZ(MapCriterion):
-    """`score(c) = −(share of zeros among all values of c behind its activation)`, over images and positions.
+    """`score(c) = −(share of zeros among all values of c after its activation)`, over images and positions.
 
-    The average percentage of zeros says how often a unit is silent; higher = keep, so minus. Activations that never
-    put out zero (sigmoid, GELU) make all scores of a group 0, as does having none behind; that is warned of. Labels are
-    not used.
+    Activations that are never zero (sigmoid, GELU), or no activation at all, make all scores of a group 0; a warning
+    names such groups. Labels are not used.
 
     Args:
-        samples: How many examples are read at the most. Defaults to 5000.
-        aggregation: How several maps of a channel (those behind every sum of a residual trunk) make one score: a name
+        samples: Largest number of examples. Defaults to 5000.
+        aggregation: How several maps of a channel (one after every sum of a residual trunk) make one score: a name
             or an instance. Defaults to `"mean"`.
-
-    Raises:
-        PruneError: An argument is out of range.
 
     Example:
         >>> import numpy as np, kerasprune as kp
@@ -39,22 +35,23 @@ class APoZ(MapCriterion):
         arXiv 1607.03250, Eq. 1.
     """
 
-    samples: int = 5000
+    samples: int = argument(5000, partial(whole_number_faults, 1))
 
-    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
-        """Returns minus the shares of zeros.
+    def places(self, graph: ChannelGraph) -> dict[str, list[Place]]:
+        """Returns the outputs of activations."""
+        return {name: [place for place in each if place.activated] for name, each in places(graph).items()}
 
-        Raises:
-            PruneError: There is no data, it does not fit the model, or channels cannot be seen in any output.
-        """
-        self.check(data)
-        seen = {name: [place for place in each if place.activated] for name, each in places(graph).items()}
-        shares = self.channel_averages(graph, seen, data, shares_of_zeros)
+    def statistic(self, maps: np.ndarray) -> np.ndarray:
+        """Returns the share of zeros in every map."""
+        return shares_of_zeros(maps)
+
+    def scores(self, shares: Scores, generator: np.random.Generator) -> Scores:
+        """Returns minus the shares of zeros."""
         never = [name for name, share in shares.items() if not share.any()]
         if never:
             warn(
-                f"What is seen of {first_of(never)} is never zero, so their "
-                "channels are not told apart. Use another criterion, or freeze those layers with kp.trace."
+                f"The activations of {first_of(never)} are never zero, so all their channels score alike. "
+                "Use another criterion, or freeze those layers with kp.trace."
             )
         return {name: -share for name, share in shares.items()}
 

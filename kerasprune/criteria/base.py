@@ -1,12 +1,13 @@
 """The contract of every criterion: from a graph to one score per channel of every prunable group. Higher = keep.
 
-A magnitude-like criterion says only what one number of a kernel is worth (`saliency`); the base sums it over every
-kernel slice that makes a channel, so coupled layers, depthwise kernels and shared layers cost the author nothing.
+A magnitude-like criterion defines only the saliency of a single weight (`saliency`); the base sums it over every
+kernel slice that makes a channel, so coupled layers, depthwise kernels and shared layers need no further code.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import field, fields
 from functools import partial
 from typing import Any, ClassVar
 
@@ -24,11 +25,38 @@ Scores = dict[str, np.ndarray]
 """`{group name: one score per channel}`; higher = keep."""
 
 
+def argument(
+    default: Any, faults: Callable[..., list[str]] | None = None, make: Callable[[Any], Any] | None = None
+) -> Any:
+    """Returns a dataclass field that `Checked` validates, or converts.
+
+    Args:
+        default: The default.
+        faults: `faults(name=value)` returns what is wrong with a value. Defaults to no check.
+        make: `make(value)` returns the value that is stored, e.g. an instance for a name. Defaults to the value itself.
+    """
+    return field(default=default, metadata={"faults": faults, "make": make})
+
+
+class Checked:
+    """Base of dataclasses whose fields are declared with `argument`."""
+
+    def __post_init__(self) -> None:
+        faults: list[str] = []
+        for each in fields(self):
+            value, check, make = getattr(self, each.name), each.metadata.get("faults"), each.metadata.get("make")
+            if check:
+                faults += check(**{each.name: value})
+            if make:
+                object.__setattr__(self, each.name, make(value))
+        raise_faults(f"Invalid arguments for {type(self).__name__}:", faults)
+
+
 class Criterion:
     """Base of all criteria: `score(c) = reduced(Σ_kernels Σ_slice saliency)`.
 
-    Most criteria write `saliency`. One that is no sum over weights overrides `score`, and `saliency_of` where it says
-    something of single weights.
+    Most criteria define `saliency`. A criterion that is no sum over weights overrides `score`, and `saliency_of` if it
+    can score single weights.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -43,26 +71,26 @@ class Criterion:
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
-    """What it looks at besides the weights: `"data"`, `"gradients"`. Asked for before anything is computed."""
+    """Required besides the weights: `"data"`, `"gradients"`. Checked before anything is computed."""
 
     def saliency(self, weight: Any, gradient: Any = None) -> Any:
-        """Returns what each number of a kernel is worth, in the kernel's shape.
+        """Returns the saliency of each weight of a kernel, in the kernel's shape.
 
         Args:
-            weight: The kernel, a tensor of `keras.ops` or an array. Called inside the compiled step too.
-            gradient: The gradient of the loss with respect to it, where `needs` has `"gradients"`. Defaults to `None`.
+            weight: The kernel, a tensor or an array. Called inside the compiled step too.
+            gradient: The gradient of the loss with respect to it, if `needs` has `"gradients"`. Defaults to `None`.
         """
         base = Criterion.saliency
         members = {name: criteria.member(name) for name in criteria}
         known = [n for n, each in members.items() if getattr(each, "saliency", base) is not base and not each.needs]
         has = "neither saliency() nor" if type(self).score is Criterion.score else "only"
         raise PruneError(
-            f"Expected a criterion with saliency(), which says what single weights are worth: {', '.join(known)}. "
-            f"Received: {type(self).__name__}, which has {has} score(). Take one of those, or write saliency()."
+            f"Expected a criterion with saliency(), which scores single weights: {', '.join(known)}. "
+            f"Received: {type(self).__name__}, which has {has} score(). Use one of those, or write saliency()."
         )
 
     def reduced(self, total: Any) -> Any:
-        """Returns the score of what removes several weights at once, from the sum of their saliencies."""
+        """Returns the score of several weights together from the sum of their saliencies."""
         return total
 
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
@@ -78,7 +106,7 @@ class Criterion:
             `{group name: scores of shape (channels,)}`.
 
         Raises:
-            PruneError: Something that the criterion needs is not given.
+            PruneError: `data` is missing although the criterion needs it.
         """
         self.check(data)
         worth = self._worth(graph, data, loss, seed)
@@ -87,7 +115,7 @@ class Criterion:
     def saliency_of(
         self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
     ) -> dict[str, np.ndarray]:
-        """Returns what every single weight of the kernels is worth.
+        """Returns the score of every single weight of the kernels.
 
         Args:
             model: The model.
@@ -99,7 +127,7 @@ class Criterion:
             `{variable path: array of the kernel's shape}`.
 
         Raises:
-            PruneError: Something that the criterion needs is not given, or it says nothing of single weights.
+            PruneError: `data` is missing although the criterion needs it, or it cannot score single weights.
 
         Example:
             >>> import keras
@@ -116,17 +144,17 @@ class Criterion:
     def prepared(
         self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
     ) -> Callable[[], dict[str, np.ndarray]]:
-        """Returns `saliency_of` as a function of the weights that the model has at each call.
+        """Returns a function that computes `saliency_of` from the model's weights at each call.
 
-        Scores that are taken in many rounds override it where part of the work is the same every time.
+        Override it if part of the work is the same in every round of iterative pruning.
         """
         return partial(self.saliency_of, model, data=data, loss=loss, seed=seed)
 
     def check(self, data: Any) -> None:
-        """Checks that what the criterion needs is given.
+        """Checks that `data` is given if the criterion needs it.
 
         Raises:
-            PruneError: It is not.
+            PruneError: It is missing.
         """
         if self.needs and data is None:
             raise PruneError(
@@ -135,31 +163,31 @@ class Criterion:
             )
 
     def _scores(self, graph: ChannelGraph, sums: Scores) -> Scores:
-        """Returns the reduced sums; zeros for groups of which nothing is summed."""
+        """Returns the reduced sums; zeros for groups without one."""
         return {
             name: as_array(self.reduced(sums[name]), "float64") if name in sums else np.zeros(group.size)
             for name, group in graph.prunable.items()
         }
 
     def _worth(self, graph: ChannelGraph, data: Any, loss: Any, seed: int) -> Callable[[Slice], Any]:
-        """Returns what each weight of a kernel is worth, as a function of the kernel."""
+        """Returns a function from a kernel to the saliencies of its weights."""
         if "gradients" in self.needs:
             raise PruneError(
                 f"Expected a criterion that does not need gradients. Received: {type(self).__name__}. Inherit "
-                "from kp.criteria.GradientCriterion, which takes them, or override score() and saliency_of()."
+                "from kp.criteria.GradientCriterion, which computes them, or override score() and saliency_of()."
             )
         return lambda kernel: self.saliency(numbers(kernel))
 
 
 def summed(saliency: Any, axis: int | None, entry: np.ndarray | None, size: int) -> Any:
-    """Sums the saliencies of one kernel over each of the things that compete; the one reduction of all methods.
+    """Sums the saliencies of one kernel over each unit that competes (channel, filter, block or weight).
 
     Args:
-        saliency: What each weight is worth, in the kernel's shape.
-        axis: The axis along which the things lie; `None` where they are weights, or blocks of them.
-        entry: For each position of the axis (or each weight, in the kernel's shape) the index of its thing; −1 = none.
-            `None`: every weight competes by itself.
-        size: Number of things.
+        saliency: The saliency of each weight, in the kernel's shape.
+        axis: The axis along which the units lie; `None` if they are weights, or blocks of weights.
+        entry: The unit's index for each position of the axis (or each weight, in the kernel's shape); −1 = none.
+            `None`: every weight is a unit.
+        size: Number of units.
 
     Returns:
         A tensor of shape `(size,)`.
@@ -171,24 +199,24 @@ def summed(saliency: Any, axis: int | None, entry: np.ndarray | None, size: int)
         line = ops.reshape(saliency, (-1,))
     else:
         line = ops.sum(saliency, axis=[a for a in range(len(saliency.shape)) if a != axis])
-    # −1 takes the bin at the end, which is dropped.
+    # −1 falls into the last bin, which is dropped.
     return ops.segment_sum(line, entry.ravel() % (size + 1), num_segments=size + 1)[:size]
 
 
 def channel_sums(
     graph: ChannelGraph, entries: Sequence[tuple[Slice, Sequence[int]]], worth: Callable[[Slice], Any]
 ) -> Scores:
-    """Sums what weights are worth over every channel, outside of the step; `summed` is for inside.
+    """Sums saliencies over every channel, outside of the compiled step (inside it, see `summed`).
 
-    One variable after the other, since what all weights are worth is as large as the model.
+    Variables are processed one by one, since the saliencies of all weights take as much memory as the model.
 
     Args:
         graph: The graph.
         entries: The variables, each with the axes along which the channels lie.
-        worth: Returns what each weight of a variable is worth, in its shape.
+        worth: Returns the saliencies of a variable's weights, in its shape.
 
     Returns:
-        `{group name: sums of shape (channels,)}` of the prunable groups that any of the axes touches.
+        `{group name: sums of shape (channels,)}` of the prunable groups with channels on any of the axes.
     """
     totals = np.zeros(graph.classes.max(initial=-1) + 1)
     touched = np.zeros(totals.size, bool)
@@ -202,28 +230,24 @@ def channel_sums(
 
 
 def along(worth: Any, axis: int) -> np.ndarray:
-    """Returns what each position of an axis is worth: the sum over all other axes."""
+    """Returns the sum over all axes but one."""
     worth = as_array(worth)
     return worth.sum(axis=tuple(each for each in range(worth.ndim) if each != axis), dtype="float64")
 
 
 def numbers(entry: Slice) -> np.ndarray:
-    """Returns a variable's values, of float32 at the least, to read."""
+    """Returns a variable's values, in float32 or a wider type."""
     array = values(entry.variable)
     return array if array.dtype.itemsize >= 4 else array.astype("float32")
 
 
 def as_array(numbers: Any, dtype: str | None = None) -> np.ndarray:
-    """Returns numbers, a tensor or an array, as an array."""
+    """Converts a tensor or an array to an array."""
     return np.asarray(numbers if isinstance(numbers, np.ndarray) else ops.convert_to_numpy(numbers), dtype)
 
 
 def refuse(groups: Collection[str], expected: str, received: str, instead: str = "Use criterion='l1'") -> None:
-    """Refuses groups that a criterion says nothing of.
-
-    Raises:
-        PruneError: There are any; the first are named.
-    """
+    """Raises a `PruneError` that names the first of the groups that a criterion cannot score, if there are any."""
     if groups:
         raise PruneError(
             f"Expected {expected}. Received: {received} {first_of(groups)}. {instead}, or freeze those layers with "
@@ -232,10 +256,10 @@ def refuse(groups: Collection[str], expected: str, received: str, instead: str =
 
 
 def score(criterion: Criterion, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
-    """Returns a criterion's scores, checked.
+    """Returns a criterion's scores after checking them.
 
     Raises:
-        PruneError: A group has no scores, or not one per channel, or a score is not a finite number.
+        PruneError: A group does not have one score per channel, or a score is not finite.
     """
     criterion.check(data)
     scores = criterion.score(graph, data=data, loss=loss, seed=seed)
@@ -258,7 +282,7 @@ def score(criterion: Criterion, graph: ChannelGraph, data: Any = None, loss: Any
 
 
 def top(scores: np.ndarray, number: int) -> np.ndarray:
-    """Returns the sorted indices of the highest scores; of equal ones the lower index stays.
+    """Returns the sorted indices of the highest scores; ties keep the lower index.
 
     Example:
         >>> import numpy as np
@@ -268,6 +292,6 @@ def top(scores: np.ndarray, number: int) -> np.ndarray:
     if not 0 < number < scores.size:
         return np.arange(scores.size)[:number]
     least = np.partition(scores, -number)[-number]
-    stays = scores > least
-    stays[np.flatnonzero(scores == least)[: number - np.count_nonzero(stays)]] = True
-    return np.flatnonzero(stays)
+    kept = scores > least
+    kept[np.flatnonzero(scores == least)[: number - np.count_nonzero(kept)]] = True
+    return np.flatnonzero(kept)

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
+from kerasprune.criteria.base import Checked, argument
 from kerasprune.criteria.example_gradients import example_gradients
 from kerasprune.criteria.gradients import GradientCriterion
 from kerasprune.criteria.mean_loss import Gradients
-from kerasprune.errors import positive_faults, raise_faults, whole_number_faults
+from kerasprune.errors import positive_faults, whole_number_faults
 
-_AT_ONCE = 2**22  # numbers of filters that are looked at at once
+_AT_ONCE = 2**22  # gradients of filters in memory at once
 
 
 @dataclass(frozen=True)
-class BlockFisher(GradientCriterion):
+class BlockFisher(Checked, GradientCriterion):
     """`score(c) = Σ ½ w_q²/[F⁻¹]_qq` over the kernel slices that make channel c, F in blocks along its diagonal.
 
     `F = mean over examples of g gᵀ + λ I` within the weights of one filter, 0 between filters. The paper cuts a layer
-    into blocks of consecutive weights, by which the score depends on the order of the channels, and adds one absolute
-    λ, which leaves nothing but magnitudes where gradients are small.
+    into blocks of consecutive weights, which makes the score depend on the order of the channels, and adds one absolute
+    λ, which leaves nothing but magnitudes if gradients are small.
 
     Args:
-        examples: How many are taken, the first ones. Defaults to 128.
+        examples: Number of examples, the first ones. Defaults to 128.
         damping: λ as a fraction of the mean diagonal of a kernel's F, above 0. Defaults to 0.1.
 
     Example:
@@ -41,15 +43,11 @@ class BlockFisher(GradientCriterion):
         2020, arXiv 2004.14340, sections 3 and 4.
     """
 
-    examples: int = 128
-    damping: float = 0.1
-
-    def __post_init__(self) -> None:
-        faults = whole_number_faults(1, examples=self.examples) + positive_faults(damping=self.damping)
-        raise_faults("The criterion cannot be made:", faults)
+    examples: int = argument(128, partial(whole_number_faults, 1))
+    damping: float = argument(0.1, positive_faults)
 
     def saliency(self, weight: Any, gradient: Any = None) -> Any:
-        """Returns `½ w²/[F⁻¹]_qq`; the inverted diagonals stand in the place of the gradient."""
+        """Returns `½ w²/[F⁻¹]_qq`; `gradient` holds `1/[F⁻¹]_qq`."""
         return 0.5 * weight**2 * gradient
 
     def gradients(
@@ -65,7 +63,7 @@ class BlockFisher(GradientCriterion):
 def inverted_diagonal(rows: np.ndarray, filters: int, damping: float) -> np.ndarray:
     """Returns `1/[F⁻¹]_qq` of the empirical Fisher matrix, in blocks of one filter each, by Woodbury's identity.
 
-    `[F⁻¹]_qq = (1 − a_qᵀ (nλ I + A Aᵀ)⁻¹ a_q)/λ`, A the gradients of n examples by the weights of the filter.
+    `[F⁻¹]_qq = (1 − a_qᵀ (nλ I + A Aᵀ)⁻¹ a_q)/λ`, A the n examples' gradients of the filter's weights.
 
     Args:
         rows: Gradients of single examples, `(examples, size)`, the filters along the last axis of the kernel.
@@ -88,5 +86,5 @@ def inverted_diagonal(rows: np.ndarray, filters: int, damping: float) -> np.ndar
 
 
 def damp_of(rows: np.ndarray, damping: float) -> float:
-    """Returns λ, a fraction of the mean diagonal of the Fisher matrix of gradients `rows`; 1 where that is 0."""
+    """Returns λ, a fraction of the mean diagonal of the Fisher matrix of gradients `rows`; 1 if that is 0."""
     return damping * float(np.mean(rows.astype("float32") ** 2, dtype="float64")) or 1.0

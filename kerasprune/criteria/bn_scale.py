@@ -32,7 +32,7 @@ class BatchNormScale(Criterion):
         """Returns the summed scales.
 
         Raises:
-            PruneError: A prunable group has no BatchNorm scale; all such groups are named.
+            PruneError: A prunable group has no BatchNorm scale.
         """
         scales = [(entry, range(len(entry.ids))) for entry in graph.slices if entry.role == "scale"]
         scores = channel_sums(graph, scales, lambda entry: np.abs(numbers(entry)))

@@ -1,9 +1,10 @@
-"""The diagonal of the second derivatives of the loss: exact, by Gauss–Newton, by the empirical Fisher matrix."""
+"""The diagonal of the Hessian of the loss: exact, by Gauss–Newton, or by the empirical Fisher matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -12,20 +13,25 @@ import numpy as np
 from keras import ops, tree
 
 from kerasprune.backend.derivatives import gradient, hessian_vector_product, per_example
-from kerasprune.criteria.base import as_array
+from kerasprune.criteria.base import Checked, argument, as_array
 from kerasprune.criteria.example_gradients import mean_squares
 from kerasprune.criteria.mean_loss import Gradients, MeanLoss, finite
 from kerasprune.criteria.objective import batches_for_loss, output_loss
 from kerasprune.data.batches import Batch
-from kerasprune.errors import PruneError, choice_faults, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, choice_faults, whole_number_faults
 from kerasprune.registry import Registry
 from kerasprune.surgery.precision import PRECISIONS, in_precision
 
 _NOISE = 1e-6  # eigenvalues below it, relative to the largest, are rounding errors
 
 
-class Curvature:
-    """Base: what the diagonal of the Hessian of the mean loss is taken to be."""
+def _count_faults(**values: Any) -> list[str]:
+    """Returns a fault for every value that is neither a whole number ≥ 1 nor `None`."""
+    return whole_number_faults(1, **{name: value for name, value in values.items() if value is not None})
+
+
+class Curvature(Checked):
+    """Base of the approximations of the diagonal of the Hessian of the mean loss."""
 
     def diagonal(
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
@@ -37,38 +43,30 @@ class Curvature:
             variables: Some of its variables.
             data: Batches of `(inputs, labels)`, or with weights of the examples.
             loss: The loss as `compile` takes it; `None` for the compiled one.
-            seed: Of everything random.
+            seed: Random seed.
 
         Raises:
-            PruneError: The model is too large, or data, loss and model do not go together.
+            PruneError: The model is too large, or data, loss and model do not fit together.
         """
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class ExactDiagonal(Curvature):
-    """`h_kk = ∂²L/∂w_k²`, by one product of the Hessian with a unit vector for each weight: for small networks.
+    """`h_kk = ∂²L/∂w_k²`, by one Hessian-vector product for each weight: for small networks.
 
     Args:
         most: Largest number of weights. Defaults to 5,000.
-        precision: What is computed in: `"float32"`, or `"float64"` on TensorFlow. Defaults to `"float32"`.
+        precision: `"float32"`, or `"float64"` on TensorFlow. Defaults to `"float32"`.
     """
 
-    most: int = 5_000
-    precision: str = "float32"
-
-    def __post_init__(self) -> None:
-        faults = whole_number_faults(1, most=self.most) + choice_faults(PRECISIONS, precision=self.precision)
-        raise_faults("The curvature cannot be made:", faults)
+    most: int = argument(5_000, partial(whole_number_faults, 1))
+    precision: str = argument("float32", partial(choice_faults, PRECISIONS))
 
     def diagonal(
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
     ) -> Gradients:
-        """Returns the diagonal of the Hessian.
-
-        Raises:
-            PruneError: There are more weights than `most`.
-        """
+        """Returns the diagonal of the Hessian; raises a `PruneError` if there are more weights than `most`."""
         diagonals = [np.zeros(variable.shape) for variable in variables]
         mean_loss = MeanLoss(model, variables, data, loss, precision=self.precision)
         for (part, place), row in mean_loss.hessian_rows(self.most):
@@ -81,14 +79,10 @@ class EmpiricalFisher(Curvature):
     """`h_kk ≈ mean over examples of (∂L_i/∂w_k)²`.
 
     Args:
-        examples: How many are taken, the first ones; `None` for all. Defaults to 1,024.
+        examples: Number of examples, the first ones; `None` for all. Defaults to 1,024.
     """
 
-    examples: int | None = 1_024
-
-    def __post_init__(self) -> None:
-        if self.examples is not None:
-            raise_faults("The curvature cannot be made:", whole_number_faults(1, examples=self.examples))
+    examples: int | None = argument(1_024, _count_faults)
 
     def diagonal(
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
@@ -99,40 +93,31 @@ class EmpiricalFisher(Curvature):
 
 @dataclass(frozen=True)
 class GaussNewton(Curvature):
-    """`h_kk ≈ mean over examples of (Jᵀ H_y J)_kk`: the curvature of the loss in the outputs y, by their slopes J.
+    """`h_kk ≈ mean over examples of (Jᵀ H_y J)_kk`: `H_y` the Hessian with respect to the outputs y, J their Jacobian.
 
-    With `H_y = S Sᵀ` and signs ε drawn for every example, `E[(Jᵀ S ε)_k²] = h_kk`. Exact for `samples=None`, where all
-    columns of S take the place of Sε. Outputs are those of the model: end it in logits where you can, for a softmax
-    inside the model is left out of the curvature.
+    With `H_y = S Sᵀ` and random signs ε for every example, `E[(Jᵀ S ε)_k²] = h_kk`. Exact for `samples=None`, which
+    sums over all columns of S instead. Let the model end in logits if you can: the curvature of a softmax inside the
+    model is ignored.
 
     Args:
-        samples: Drawn signs for every example; `None` for exact curvature, at one gradient for every output.
+        samples: Number of random draws per example; `None` for all columns, at one gradient for every output.
             Defaults to 1.
-        examples: How many are taken, the first ones; `None` for all. Defaults to 1,024.
+        examples: Number of examples, the first ones; `None` for all. Defaults to 1,024.
         most: Largest number of outputs of one example. Defaults to 2,048.
 
     Reference:
-        LeCun, Denker and Solla, Optimal Brain Damage, NIPS 1989, section 3, whose back-propagated diagonal leaves out
-        the same term and, besides, what lies off the diagonal in between.
+        LeCun, Denker and Solla, Optimal Brain Damage, NIPS 1989, section 3, whose back-propagated diagonal also
+        ignores the off-diagonal terms of the layers in between.
     """
 
-    samples: int | None = 1
-    examples: int | None = 1_024
-    most: int = 2_048
-
-    def __post_init__(self) -> None:
-        given = {"samples": self.samples, "examples": self.examples, "most": self.most}
-        given = {name: value for name, value in given.items() if value is not None}
-        raise_faults("The curvature cannot be made:", whole_number_faults(1, **given))
+    samples: int | None = argument(1, _count_faults)
+    examples: int | None = argument(1_024, _count_faults)
+    most: int = argument(2_048, partial(whole_number_faults, 1))
 
     def diagonal(
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
     ) -> Gradients:
-        """Returns the diagonal.
-
-        Raises:
-            PruneError: One example has more outputs than `most`.
-        """
+        """Returns the diagonal; raises a `PruneError` if one example has more outputs than `most`."""
         own, there = in_precision(model, "float32")
         roots = _Roots(own, output_loss(model, loss), self.most)
         slope = gradient(_along_outputs(own), [there[id(each)] for each in variables], own.variables)
@@ -147,7 +132,7 @@ class GaussNewton(Curvature):
         return finite(variables, [total / number for total in totals])
 
     def _directions(self, roots: np.ndarray, generator: np.random.Generator) -> Iterator[tuple[np.ndarray, float]]:
-        """Yields directions in the space of the outputs, `(examples, outputs)`, and what each counts."""
+        """Yields directions in output space, of shape `(examples, outputs)`, each with its weight."""
         if self.samples is None:
             yield from ((roots[:, :, k], 1.0) for k in range(roots.shape[2]))
             return
@@ -157,7 +142,7 @@ class GaussNewton(Curvature):
 
 
 class _Roots:
-    """Symmetric roots S of the curvature of the loss in the outputs, `S S = ∂²L_i/∂y_i²` for every example.
+    """Symmetric roots S of the Hessian with respect to the outputs, `S S = ∂²L_i/∂y_i²` for every example.
 
     Args:
         model: The model that computes.
@@ -176,7 +161,7 @@ class _Roots:
         size = flat.shape[1]
         if size > self._most:
             raise PruneError(
-                f"Expected at most {self._most} outputs of one example, for Gauss–Newton. Received: {size}. Take "
+                f"Expected at most {self._most} outputs of one example, for Gauss–Newton. Received: {size}. Use "
                 "curvature='empirical_fisher', or raise most."
             )
         product = self._product(outputs, flat)
@@ -187,7 +172,7 @@ class _Roots:
         return np.einsum("bik,bk,bjk->bij", vectors, np.sqrt(values), vectors)
 
     def _product(self, outputs: Any, flat: np.ndarray) -> Any:
-        """Returns the product of the curvature at these outputs with a vector of their size."""
+        """Returns the Hessian-vector product at these outputs."""
         if flat.shape not in self._products:
             shapes = [np.shape(y) for y in tree.flatten(outputs)]
             ends = np.cumsum([0, *(int(np.prod(shape[1:])) for shape in shapes)])

@@ -1,4 +1,4 @@
-"""Backward elimination: which channels a least-squares problem can do without, one after the other."""
+"""Backward elimination of the channels of least-squares problems."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_HELD = 256  # columns that have gone before the matrices are brought up to date
+_HELD = 256  # columns removed before the matrices are updated
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Problem:
     Args:
         gram: `XᵀX + ρ·I`, of shape `(columns, columns)`.
         weights: `W_0`, of shape `(columns, outputs)`.
-        channel: The channel that each column belongs to; −1: none that may go.
-        share: How much the problem counts beside others. Defaults to 1.
+        channel: The channel that each column belongs to; −1 = none that may be removed.
+        share: Weight of the problem. Defaults to 1.
     """
 
     gram: np.ndarray
@@ -28,12 +28,11 @@ class Problem:
 
 
 class _Left:
-    """What is left of a problem: the inverse Gram matrix `P` of the columns that remain, and their best weights `W`.
+    """State of a problem: the inverse Gram matrix `P` of the columns that remain, and their best weights `W`.
 
     Removing the columns c takes `A·S` from P and `Sᵀ·W_c` from W, with `A = P_:c` and `S = P_cc⁻¹·Aᵀ`. Both matrices
-    stand as they were some removals ago, with A, S and W_c of those since beside them, and are brought up to date for
-    many removals at once. Only what costs are made of follows every step: the blocks of P and of `W·Wᵀ` on the
-    diagonal, one for each channel.
+    are updated for many removals at once; A, S and W_c of the removals since are stored. Only the diagonal blocks of P
+    and of `W·Wᵀ`, one for each channel, from which costs are computed, follow every removal.
 
     Args:
         problem: The problem.
@@ -54,14 +53,14 @@ class _Left:
         self._blocks = [_Blocks(*each, inverse, weights) for each in _equally_wide(channel)]
 
     def costs(self, size: int) -> np.ndarray:
-        """Returns by how much the error rises, relative to what the layer puts out, when each channel goes."""
+        """Returns the increase of the error, relative to the layer's output, if each channel is removed."""
         found = np.zeros(size)
         for blocks in self._blocks:
             found[blocks.channels] = blocks.costs() / self._energy
         return found
 
     def remove(self, channel: int) -> None:
-        """Removes a channel, and moves the weights of the others to where the error is least."""
+        """Removes a channel and solves for the weights of the others."""
         gone = np.flatnonzero(self._channel == channel)
         if not len(gone):
             return
@@ -101,13 +100,13 @@ class _Blocks:
         self._squares = weights[columns] @ weights[columns].transpose(0, 2, 1)
 
     def costs(self) -> np.ndarray:
-        """Returns `tr(W_cᵀ P_cc⁻¹ W_c)` of every channel c; 0 of those that have gone."""
+        """Returns `tr(W_cᵀ P_cc⁻¹ W_c)` of every channel c; 0 for removed ones."""
         return np.linalg.solve(self._inner, self._squares).trace(axis1=1, axis2=2)
 
     def follow(
         self, channel: int, across: np.ndarray, share: np.ndarray, products: np.ndarray, own: np.ndarray
     ) -> None:
-        """Follows the removal of a channel, given A, S, `W·W_cᵀ` and `W_c·W_cᵀ`."""
+        """Updates the blocks after the removal of a channel, given A, S, `W·W_cᵀ` and `W_c·W_cᵀ`."""
         moved = share[:, self._columns].transpose(1, 0, 2)
         self._inner -= across[self._columns] @ moved
         mixed = products[self._columns] @ moved
@@ -126,10 +125,10 @@ def _equally_wide(channel: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]
 
 
 def elimination_errors(problems: Sequence[Problem], size: int) -> np.ndarray:
-    """Returns the error at which each channel goes, when the cheapest goes first and the others make up for it.
+    """Returns the error after each channel's removal, if the cheapest is removed first and the others compensate.
 
-    Step by step the channel goes whose removal raises the sum over problems of the relative least-squares error
-    least; the weights of those that remain are solved anew. With `P` the inverse Gram matrix of the columns that
+    Each step removes the channel that adds least to the sum over problems of the relative least-squares error; the
+    weights of those that remain are solved again. With `P` the inverse Gram matrix of the columns that
     remain and `W` their weights, removing the columns c costs `tr(W_cᵀ P_cc⁻¹ W_c)`: optimal brain surgery of blocks.
 
     Args:

@@ -1,4 +1,4 @@
-"""Gradients of single examples, which second-order criteria are made of."""
+"""Gradients of single examples, for second-order criteria."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from kerasprune.criteria.mean_loss import Gradients, MeanLoss, finite
 
 MOST_NUMBERS = 2**28
-"""How many numbers are held at once: 1 GiB."""
+"""Numbers in memory at once: 1 GiB."""
 
 
 def mean_squares(
@@ -24,7 +24,7 @@ def mean_squares(
         variables: Some of its variables.
         data: Batches of `(inputs, labels)`, or with weights of the examples.
         loss: The loss as `compile` takes it. Defaults to the compiled one.
-        examples: How many are taken, the first ones. Defaults to `None`, all.
+        examples: Number of examples, the first ones. Defaults to `None`: all.
 
     Returns:
         `{id(variable): mean square}`.
@@ -52,14 +52,14 @@ def example_gradients(
 ) -> Iterator[tuple[keras.Variable, np.ndarray]]:
     """Yields variables with the gradients of single examples, as a matrix `(examples, size)`.
 
-    As many variables at once as fit into memory; the data are read once for each lot of them.
+    As many variables at once as fit into memory; the data are read once for each batch of variables.
 
     Args:
         model: The model.
         variables: Some of its variables.
-        data: Batches of `(inputs, labels)`, or with weights of the examples; read again for each lot.
+        data: Batches of `(inputs, labels)`, or with weights of the examples; read again for each batch of variables.
         loss: The loss as `compile` takes it; `None` for the compiled one.
-        examples: How many are taken, the first ones.
+        examples: Number of examples, the first ones.
 
     Raises:
         PruneError: As for `mean_gradients`.
@@ -77,7 +77,7 @@ def example_gradients(
 
 
 def _lots(variables: Sequence[keras.Variable], most: int) -> Iterator[list[keras.Variable]]:
-    """Yields runs of variables with at most so many numbers in all, or a single one."""
+    """Yields runs of variables with at most `most` numbers together, or a single variable."""
     lot: list[keras.Variable] = []
     size = 0
     for variable in variables:

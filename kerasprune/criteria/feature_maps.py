@@ -1,8 +1,9 @@
-"""Where the channels of a group can be seen in a pass over the model, and what a statistic of them is on average."""
+"""The outputs in which a group's channels can be seen, and means of a statistic of their feature maps."""
 
 from __future__ import annotations
 
 import heapq
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -15,10 +16,10 @@ from keras import layers, ops, tree
 
 from kerasprune._keras import argument_names, inner_layers, nn
 from kerasprune._keras import numpy_operations as knp
-from kerasprune.criteria.base import Criterion, Scores, refuse
+from kerasprune.criteria.base import Checked, Criterion, Scores, argument, refuse
 from kerasprune.criteria.members_of_channels import aggregated
 from kerasprune.data.batches import example_batches
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.walk import walk
@@ -33,51 +34,58 @@ _OPERATIONS = (
     *(nn.Relu, nn.Relu6, nn.LeakyRelu, nn.Elu, nn.Selu, nn.Celu, nn.Gelu, nn.Silu, nn.HardSilu, nn.Softplus),
     *(nn.Sigmoid, nn.HardSigmoid, nn.HardTanh, nn.Threshold, knp.Tanh),
 )
-_NUMBERS_AT_ONCE = 2**27  # in all outputs of one pass together: half a gigabyte
+_NUMBERS_AT_ONCE = 2**27  # in all outputs of one pass: half a gigabyte
 
 
 @dataclass(frozen=True)
-class MapCriterion(Criterion):
-    """Base of criteria that look at feature maps; labels are not used.
+class MapCriterion(Checked, Criterion):
+    """Base of criteria of feature maps; labels are not used.
 
     Args:
-        samples: How many examples are read at the most.
+        samples: Largest number of examples.
         aggregation: How several maps of a channel make one score. Defaults to `"mean"`.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"data"})
 
     samples: int
-    aggregation: Any = "mean"
+    aggregation: Any = argument("mean", make=aggregations.get)
 
-    def __post_init__(self) -> None:
-        raise_faults("The criterion cannot be made:", whole_number_faults(1, samples=self.samples))
-        object.__setattr__(self, "aggregation", aggregations.get(self.aggregation))
+    @abstractmethod
+    def places(self, graph: ChannelGraph) -> dict[str, list[Place]]:
+        """Returns the places at which each group's channels are seen."""
 
-    def channel_averages(
-        self, graph: ChannelGraph, seen: dict[str, list[Place]], data: Any, statistic: Statistic
-    ) -> Scores:
-        """Returns the mean of a statistic over all examples, for every channel of every group.
+    @abstractmethod
+    def statistic(self, maps: np.ndarray) -> np.ndarray:
+        """Returns one number for each example and channel of maps of shape `(examples, channels, …)`."""
 
-        Args:
-            graph: The graph.
-            seen: Where the channels of groups are seen, as `places` says; several places of a channel are aggregated,
-                positions of one place averaged.
-            data: Batches.
-            statistic: What is averaged.
+    @abstractmethod
+    def scores(self, means: Scores, generator: np.random.Generator) -> Scores:
+        """Returns the scores from the mean statistics of each group's channels."""
+
+    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
+        """Returns the scores from the statistic's means over all examples.
+
+        Several places of a channel are aggregated, positions of one place averaged.
+
+        Raises:
+            PruneError: `data` is missing or does not fit the model, or channels cannot be seen in any output.
         """
+        self.check(data)
+        seen = self.places(graph)
         batches = example_batches(graph.model, data, self.samples)
-        mean = averages(graph, (place for each in seen.values() for place in each), batches, statistic)
+        mean = averages(graph, (place for each in seen.values() for place in each), batches, self.statistic)
 
         def piece(place: Place) -> tuple[np.ndarray, np.ndarray]:
             inside = np.maximum(place.channel, 0)
             times = np.bincount(place.channel[place.channel >= 0], minlength=inside.max(initial=0) + 1)
             return mean[place] / np.maximum(times[inside], 1), place.channel
 
-        return {
+        means = {
             name: aggregated([piece(place) for place in each], graph.groups[name].size, self.aggregation)
             for name, each in seen.items()
         }
+        return self.scores(means, np.random.default_rng(seed))
 
 
 @dataclass(frozen=True)
@@ -86,10 +94,10 @@ class Place:
 
     Args:
         call: Number of the call, in the order of the walk.
-        output: Which of its outputs.
+        output: Index of the output.
         axis: The axis of the channels.
-        channel: For each position of the axis the channel of the group, −1 = none.
-        activated: Whether an activation has made it.
+        channel: The channel of the group at each position of the axis, −1 = none.
+        activated: Whether it is the output of an activation.
     """
 
     call: int
@@ -100,19 +108,19 @@ class Place:
 
 
 def places(graph: ChannelGraph) -> dict[str, list[Place]]:
-    """Returns where the channels of every prunable group can be seen.
+    """Returns the outputs in which the channels of every prunable group can be seen.
 
-    For each layer that makes them: behind the first activation that its output goes to (through normalisation, sums,
-    concatenation and pooling, as far as the next kernel), or what its own activation puts out; where there is none,
-    what the layer itself puts out. A place behind several layers (a residual sum) counts once.
+    For each layer that makes them: the output of the first activation after it (through normalisation, sums,
+    concatenation and pooling, up to the next kernel), or of the layer itself if there is no activation. A place
+    after several layers (a residual sum) counts once.
 
     Raises:
-        PruneError: The channels of a group stay inside of layers; all such groups are named.
+        PruneError: The channels of a group are in no layer's output.
     """
     finder = _Finder(graph)
     found = {name: finder.places(name) for name in graph.prunable}
     hidden = [name for name, seen in found.items() if not seen]
-    refuse(hidden, "channels that can be seen in the outputs of layers", "groups that stay inside of layers:")
+    refuse(hidden, "channels that can be seen in the outputs of layers", "groups hidden inside layers:")
     return found
 
 
@@ -121,10 +129,10 @@ Look = Callable[[int, tuple, list[Any]], None]
 
 
 def run_through(graph: ChannelGraph, batches: Iterable[list[np.ndarray]], look: Look) -> int:
-    """Runs batches through a model as at inference, and returns the number of examples; the model is left untouched.
+    """Runs batches through a model in inference mode, and returns the number of examples; the model is left untouched.
 
-    A model of half precision is run as a copy in float32: the rank of a map that was rounded is that of the noise.
-    Batches go in portions of which all outputs fit into memory together.
+    A model of half precision is run as a copy in float32, since rounding noise has full rank. Batches are split so
+    that all outputs fit into memory together.
 
     Args:
         graph: The graph of the model.
@@ -157,7 +165,7 @@ def averages(
     """Returns the mean of a statistic over all examples, for each position of the channel axis of every place.
 
     Raises:
-        PruneError: What a layer puts out is not finite.
+        PruneError: An output is not finite.
     """
     totals: dict[Place, Any] = dict.fromkeys(seen, 0.0)
 
@@ -173,11 +181,7 @@ def averages(
 
 
 def check_maps(maps: np.ndarray, where: str) -> None:
-    """Checks that feature maps are numbers.
-
-    Raises:
-        PruneError: They are not.
-    """
+    """Raises a `PruneError` if feature maps are not finite."""
     if not np.isfinite(maps).all():
         raise PruneError(
             f"Expected finite feature maps. Received: NaN or infinity {where}. Check the weights: training may have "
@@ -186,7 +190,7 @@ def check_maps(maps: np.ndarray, where: str) -> None:
 
 
 class _Finder:
-    """Follows channels from what makes them to the next activation."""
+    """Follows channels from the layers that make them to the next activation."""
 
     def __init__(self, graph: ChannelGraph) -> None:
         self.graph = graph
@@ -194,7 +198,7 @@ class _Finder:
         self.readers: dict[int, list[int]] = {}
         self.of_layer: dict[int, list[int]] = {}
         self.with_kernels = {id(entry.owner) for entry in graph.kernels}
-        self._alive = [object() for _ in functional(graph.model).inputs]  # each stands for a tensor
+        self._alive = [object() for _ in functional(graph.model).inputs]  # one token for each tensor
         walk(functional(graph.model), self._alive, self._enter)
 
     def _enter(self, node: Any, *args: Any, **kwargs: Any) -> list[object]:
@@ -204,7 +208,7 @@ class _Finder:
         for each in {id(node.operation): 0, **{id(layer): 0 for layer in inner_layers(node.operation)}}:
             self.of_layer.setdefault(each, []).append(number)
         self.outputs.append(made)
-        self._alive += made  # so that no id is used twice
+        self._alive += made  # so that no id is reused
         return made
 
     def places(self, name: str) -> list[Place]:
@@ -213,7 +217,7 @@ class _Finder:
         return list(dict.fromkeys(place for number in calls for place in self._behind(number, name)))
 
     def _behind(self, start: int, name: str) -> list[Place]:
-        """Returns the places behind the first activation after a call, or those of the call itself."""
+        """Returns the places after the first activation that follows a call, or those of the call itself."""
         own = self._shown(start, name)
         if not own or _nonlinear(self.graph.calls[start].operation):
             return own
@@ -233,7 +237,7 @@ class _Finder:
         return [replace(place, activated=False) for place in own]
 
     def _shown(self, number: int, name: str) -> list[Place]:
-        """Returns the outputs of a call that hold channels of a group."""
+        """Returns the outputs of a call that contain channels of a group."""
         group, classes = self.graph.groups[name], self.graph.classes
         place_of = np.full(classes.max(initial=-1) + 1, -1)
         place_of[group.classes] = np.arange(group.size)
@@ -248,7 +252,7 @@ class _Finder:
 
 
 def _nonlinear(operation: Any) -> bool:
-    """Returns whether a layer or operation is an activation, or ends in one."""
+    """Returns whether a layer or operation is an activation or ends in one."""
     own = getattr(operation, "activation", None)
     if isinstance(operation, keras.layers.Layer) and own is not None:
         return own is not keras.activations.linear

@@ -1,4 +1,4 @@
-"""FPGM: filters near the geometric median of their layer can be replaced by the others."""
+"""FPGM: distances from the geometric median of a layer's filters."""
 
 from __future__ import annotations
 
@@ -7,29 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.criteria.base import Criterion, Scores, numbers
+from kerasprune.criteria.base import Checked, Criterion, Scores, argument, numbers
 from kerasprune.criteria.members_of_channels import Makers, member_scores
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.registry import aggregations
 
-_ROWS = 512  # filters whose distances are held at a time
+_ROWS = 512  # filters whose distances are in memory at a time
 
 
 @dataclass(frozen=True)
-class FPGM(Criterion):
+class FPGM(Checked, Criterion):
     """`score(c) = Σ_d ‖W_c − W_d‖₂` over the other filters d of the layer, aggregated over the layers that make c.
 
-    The filter that is nearest all others stands nearest the geometric median, and goes first. Unlike norms, the score
-    asks for no filters near zero. A filter is everything along the axis that makes channels; a depthwise kernel has one
+    The filter nearest to all others is nearest to the geometric median, and is removed first. Unlike norms, the score
+    does not need filters near zero. A filter is a slice along the axis that makes channels; a depthwise kernel has one
     small filter per channel.
 
     Args:
         aggregation: How several layers that make a channel make one score: `"sum"`, `"mean"`, `"max"`, `"first"`, or
             an instance. Defaults to `"sum"`.
-
-    Raises:
-        PruneError: The aggregation is unknown.
 
     Example:
         >>> import kerasprune as kp
@@ -40,10 +37,7 @@ class FPGM(Criterion):
         Eq. 8.
     """
 
-    aggregation: Any = "sum"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "aggregation", aggregations.get(self.aggregation))
+    aggregation: Any = argument("sum", make=aggregations.get)
 
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
         """Returns the summed distances."""
@@ -53,7 +47,7 @@ class FPGM(Criterion):
 def _distances(entry: Slice, axis: int) -> np.ndarray:
     """Returns for every filter of a kernel the sum of its distances to the others.
 
-    By `‖x − y‖² = ‖x‖² + ‖y‖² − 2 x·y`, a product of matrices; filters about their mean, so that little cancels.
+    By `‖x − y‖² = ‖x‖² + ‖y‖² − 2 x·y`, a matrix product; filters are centred, so that little cancels.
     """
     kernel = np.moveaxis(numbers(entry), axis, 0)
     filters = kernel.reshape(len(kernel), -1).astype("float64")

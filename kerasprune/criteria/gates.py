@@ -1,4 +1,4 @@
-"""Gates: one factor on all that a channel puts out; criteria by what the loss says of it."""
+"""Gates: one factor on the output of a channel; criteria by its gradient."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ Entries = list[tuple[Slice, Sequence[int]]]
 
 
 class GateCriterion(GradientCriterion):
-    """Base of criteria that look at a gate z, at 1, on what a channel puts out: `z·∂L/∂z = Σ_w w·∂L/∂w`.
+    """Base of criteria of a gate z = 1 on the output of a channel: `z·∂L/∂z = Σ_w w·∂L/∂w`.
 
-    The sum goes over the scale and shift of BatchNorm where the channel has them, as the papers set their gates behind
-    it; elsewhere over the kernels that make the channel, and their biases. A channel that several layers make has one
-    gate on all of them.
+    The sum is over the scale and shift of BatchNorm if the channel has them, since the papers place their gates after
+    it; else over the kernels that make the channel, and their biases. A channel made by several layers has one gate.
     """
 
     def entries(self, graph: ChannelGraph) -> Entries:
@@ -30,7 +29,7 @@ class GateCriterion(GradientCriterion):
         return [*behind_norms(graph), *behind_kernels(graph)]
 
     def totals(self, graph: ChannelGraph, worth: Callable[[Slice], Any]) -> Scores:
-        """Returns the sums over the gates of each group, behind BatchNorm where it has any."""
+        """Returns the sums over the gates of each group, after BatchNorm if it has any."""
         return channel_sums(graph, behind_kernels(graph), worth) | channel_sums(graph, behind_norms(graph), worth)
 
     def saliency(self, weight: Any, gradient: Any = None) -> Any:
@@ -60,10 +59,10 @@ def behind_kernels(graph: ChannelGraph) -> Entries:
 
 @dataclass(frozen=True)
 class TaylorFOGate(GateCriterion):
-    """`score(c) = (∂L/∂z)² = (Σ w·∂L/∂w)²`, z = 1 a gate on what channel c puts out: the gate form.
+    """`score(c) = (∂L/∂z)² = (Σ w·∂L/∂w)²`, z = 1 a gate on the output of channel c: the gate form.
 
-    The sum goes over the scale and shift of BatchNorm where there is one, else over kernels and biases. Of a single
-    weight it says what the weight form says.
+    The sum is over the scale and shift of BatchNorm if there is one, else over kernels and biases. For single weights
+    it equals the weight form.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp
@@ -83,10 +82,10 @@ class TaylorFOGate(GateCriterion):
 
 @dataclass(frozen=True)
 class Skeletonization(GateCriterion):
-    """`score(c) = −∂L/∂z = −Σ w·∂L/∂w`, z = 1 a gate on what channel c puts out.
+    """`score(c) = −∂L/∂z = −Σ w·∂L/∂w`, z = 1 a gate on the output of channel c.
 
-    Signed: a channel whose removal lowers the loss scores below zero and goes first. The sum goes over the scale and
-    shift of BatchNorm where there is one, else over kernels and biases; a single weight scores `−w·∂L/∂w`. The paper
+    Signed: a channel whose removal lowers the loss scores below zero and is removed first. The sum is over the scale
+    and shift of BatchNorm if there is one, else over kernels and biases; a single weight scores `−w·∂L/∂w`. The paper
     takes the gradient of a linear error, since that of a squared one vanishes with the error: give such a loss for it.
 
     Example:

@@ -1,4 +1,4 @@
-"""Criteria that look at gradients of a loss, averaged over data: their base, and those of first order."""
+"""Criteria of the mean gradient of a loss: their base, and those of first order."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from kerasprune.graph.graph import ChannelGraph
 class GradientCriterion(Criterion):
     """Base of criteria `score(c) = reduced(Σ_kernels Σ_slice saliency(w, ∂L/∂w))`, L the mean loss over the data.
 
-    Most write `saliency(weight, gradient)`. Gradients are those of evaluation: BatchNorm uses its moving statistics,
-    dropout is off, penalties on weights are left out. Models of half precision are looked at in float32.
+    Most define `saliency(weight, gradient)`. Gradients are those of evaluation: BatchNorm uses its moving statistics,
+    dropout is off, penalties on weights are ignored. Models of half precision are differentiated in float32.
 
     Example:
         >>> import keras, numpy as np
@@ -37,14 +37,14 @@ class GradientCriterion(Criterion):
 
     needs: ClassVar[frozenset[str]] = frozenset({"data", "gradients"})
     precision: ClassVar[str] = "float32"
-    """`"float64"`: gradients of a copy of the model in that precision, on TensorFlow."""
+    """`"float32"`, or `"float64"` on TensorFlow."""
 
     def entries(self, graph: ChannelGraph) -> list[tuple[Slice, Sequence[int]]]:
-        """Returns the variables that are scored, each with the axes along which the channels lie: the kernels."""
+        """Returns the variables that are scored (the kernels), each with the axes along which the channels lie."""
         return [(kernel, kernel.makes) for kernel in graph.kernels]
 
     def totals(self, graph: ChannelGraph, worth: Callable[[Slice], Any]) -> Scores:
-        """Returns the sum over the entries of what weights are worth, for every channel of the groups they touch."""
+        """Returns the sum of saliencies over the entries, for every channel of their groups."""
         return channel_sums(graph, self.entries(graph), worth)
 
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
@@ -57,8 +57,8 @@ class GradientCriterion(Criterion):
             seed: Of everything random. Defaults to 0.
 
         Raises:
-            PruneError: There is no data or no loss, they do not fit the model, a gradient is not finite, or none
-                reaches a group.
+            PruneError: Data or loss are missing or do not fit the model, a gradient is not finite, or all
+                gradients of a group are 0.
         """
         self.check(data)
         entries = self.entries(graph)
@@ -69,7 +69,7 @@ class GradientCriterion(Criterion):
     def gradients(
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any, seed: int
     ) -> Gradients:
-        """Returns what `saliency` is given for each variable: the gradient of the mean loss.
+        """Returns the second argument of `saliency` for each variable: the gradient of the mean loss.
 
         Raises:
             PruneError: As for `score`.
@@ -80,7 +80,7 @@ class GradientCriterion(Criterion):
         return self._by(self.gradients(graph.model, [k.variable for k in graph.kernels], data, loss, seed))
 
     def _by(self, found: Gradients) -> Callable[[Slice], Any]:
-        """Returns what each weight of a variable is worth, as a function of the variable."""
+        """Returns a function from a variable to the saliencies of its weights."""
         return lambda entry: self.saliency(numbers(entry), found[id(entry.variable)])
 
 
@@ -91,7 +91,7 @@ def mean_gradients(
     loss: Any = None,
     precision: str = "float32",
 ) -> Gradients:
-    """Returns the gradients of the mean loss over all examples by variables of a model, which is left untouched.
+    """Returns the gradients of the mean loss over all examples; the model is left untouched.
 
     Args:
         model: The model.
@@ -104,7 +104,7 @@ def mean_gradients(
         `{id(variable): gradient}`.
 
     Raises:
-        PruneError: There is no loss, data and model do not go together, or a gradient is not finite.
+        PruneError: The loss is missing, data and model do not fit together, or a gradient is not finite.
 
     Example:
         >>> import keras, numpy as np
@@ -122,7 +122,7 @@ def mean_gradients(
 def _check_reached(
     graph: ChannelGraph, entries: Sequence[tuple[Slice, Sequence[int]]], found: Mapping[int, np.ndarray]
 ) -> None:
-    """Checks that a gradient reaches every group: where none does, all its channels would score alike."""
+    """Checks that every group has a gradient other than 0: else all its channels would score alike."""
     reached = channel_sums(graph, entries, lambda entry: np.abs(found[id(entry.variable)]))
     raise_faults(
         "Expected a gradient in every prunable group. Freeze dead groups with kp.trace(model, freeze=...), or score "
@@ -160,7 +160,7 @@ class GradientMagnitude(GradientCriterion):
 class TaylorFO(GradientCriterion):
     """`score(c) = Σ (w·∂L/∂w)²` over the kernel slices that make channel c: the weight form.
 
-    The square of how the loss changes when a weight is removed, to first order. The gradient is that of the mean loss
+    The square of the first-order change of the loss when a weight is removed. The gradient is that of the mean loss
     over all data given; the official code averages the squares of single batches instead.
 
     Example:

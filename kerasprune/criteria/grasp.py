@@ -1,4 +1,4 @@
-"""GraSP: what a weight does for the norm of the gradient; with its sign, or without."""
+"""GraSP: the effect of a weight on the norm of the gradient; with its sign, or without."""
 
 from __future__ import annotations
 
@@ -8,32 +8,30 @@ from typing import Any
 
 import keras
 
+from kerasprune.criteria.base import Checked, argument
 from kerasprune.criteria.gradients import GradientCriterion
 from kerasprune.criteria.mean_loss import Gradients, MeanLoss
-from kerasprune.errors import positive_faults, raise_faults
+from kerasprune.errors import positive_faults
 
 
 @dataclass(frozen=True)
-class GraSP(GradientCriterion):
-    """`s = θ ⊙ (H g)`, g the gradient and H the Hessian of the mean loss by the kernels. Higher = keep.
+class GraSP(Checked, GradientCriterion):
+    """`s = θ ⊙ (H g)`, g the gradient and H the Hessian of the mean loss with respect to the kernels. Higher = keep.
 
     Without the weight, `gᵀg` changes by `−2 θ (H g)`, to first order. The paper's own score is `S(−θ) = −θ ⊙ (H g)`:
-    where it is positive, removal *raises* the gradient, so the highest S go (seeds/004 prints "bottom p fraction",
-    which its Eq. 7 and 8 contradict; the official code removes the highest). Ours is −S, so that the highest stay.
+    if it is positive, removal *raises* the gradient, so the weights of highest S are removed (the paper prints "bottom
+    p fraction", which its Eq. 7 and 8 contradict; the official code removes the highest). Ours is −S.
 
-    A channel is worth the sum over the kernel slices that make it: what its removal changes, to first order.
+    The score of a channel is the sum over the kernel slices that make it: the first-order effect of its removal.
 
-    Beside the official code (alecwangcq/GraSP): the gradient is the mean over *all* of `data` before the Hessian is
-    multiplied; there each half of a batch that is sorted by classes meets the gradient of both, with BatchNorm in
-    training mode. All layers keep their weights, where that draws dense ones anew for scoring. Exactly the asked number
-    is kept, where that keeps one more.
+    Differences from the official code (alecwangcq/GraSP): the gradient is the mean over *all* of `data` before the
+    Hessian is multiplied; there each half of a batch sorted by classes is multiplied by the gradient of both, with
+    BatchNorm in training mode. All layers keep their weights; there dense layers are redrawn for scoring. Exactly the
+    requested number is kept; there one more.
 
     Args:
-        temperature: What logits are divided by; the official code has 200. Defaults to 1.
-        training: Whether BatchNorm takes the statistics of each batch, and dropout is on. Defaults to `False`.
-
-    Raises:
-        PruneError: The temperature is not positive; in use, with one other than 1: the model puts out shares.
+        temperature: Divisor of the logits; the official code has 200. Defaults to 1.
+        training: Whether BatchNorm uses the statistics of each batch, and dropout is on. Defaults to `False`.
 
     Example:
         >>> import keras, numpy as np
@@ -47,14 +45,11 @@ class GraSP(GradientCriterion):
         Wang et al., Picking Winning Tickets Before Training by Preserving Gradient Flow, arXiv 2002.07376, Eq. 8.
     """
 
-    temperature: float = 1.0
+    temperature: float = argument(1.0, positive_faults)
     training: bool = False
 
-    def __post_init__(self) -> None:
-        raise_faults(f"{type(self).__name__} cannot be made:", positive_faults(temperature=self.temperature))
-
     def saliency(self, weight: Any, gradient: Any = None) -> Any:
-        """Returns `θ · (H g)`; what is given as the gradient is H g."""
+        """Returns `θ · (H g)`; `gradient` holds H g."""
         return weight * gradient
 
     def gradients(
@@ -68,7 +63,7 @@ class GraSP(GradientCriterion):
 
 @dataclass(frozen=True)
 class AbsGraSP(GraSP):
-    """`s = |θ ⊙ (H g)|`: what the norm of the gradient feels least goes first. Arguments as for `GraSP`.
+    """`s = |θ ⊙ (H g)|`: weights with the least effect on the gradient norm are removed first; see `GraSP`.
 
     Example:
         >>> import keras, numpy as np, kerasprune as kp

@@ -1,4 +1,4 @@
-"""Any criterion of weights over all that belongs to a channel, aggregated and normalised as one likes."""
+"""A criterion of weights with a choice of members, aggregation and normalisation."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from kerasprune.criteria.aggregation import Aggregation
-from kerasprune.criteria.base import Criterion, Scores, along, as_array, numbers, refuse
-from kerasprune.criteria.members_of_channels import Members, member_scores
-from kerasprune.criteria.normalisation import Normalisation
+from kerasprune.criteria.base import Checked, Criterion, Scores, along, argument, as_array, numbers, refuse
+from kerasprune.criteria.members_of_channels import member_scores
 from kerasprune.errors import PruneError
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
@@ -18,14 +16,14 @@ from kerasprune.registry import aggregations, criteria, members, normalisations
 
 
 @dataclass(frozen=True)
-class Grouped(Criterion):
+class Grouped(Checked, Criterion):
     """`score(c) = normalised(reduced(aggregation over members m of Σ_{w of c in m} saliency(w)))`.
 
-    With its defaults it is the criterion inside, unchanged: what makes a channel, summed.
+    With its defaults it equals the inner criterion: the sum over the kernels that make a channel.
 
     Args:
-        criterion: What a weight is worth: a criterion with `saliency`. Defaults to `"l1"`.
-        members: What speaks for a channel: `"makers"`, `"readers"`, `"scales"`, `"everything"`, or an instance.
+        criterion: The score of a weight: a criterion with `saliency`. Defaults to `"l1"`.
+        members: The variables that score a channel: `"makers"`, `"readers"`, `"scales"`, `"everything"` or an instance.
             Defaults to `"makers"`.
         aggregation: How several members make one score: `"sum"`, `"mean"`, `"max"`, `"first"`, or an instance.
             Defaults to `"sum"`.
@@ -33,7 +31,7 @@ class Grouped(Criterion):
             `"standardised"`, `"range"`, `"quantile"`, `"larger"`, or an instance. Defaults to `"none"`.
 
     Raises:
-        PruneError: A name is unknown, or the criterion inside says nothing of weights by themselves.
+        PruneError: A name is unknown, or the inner criterion cannot score weights by themselves.
 
     Example:
         >>> import kerasprune as kp
@@ -46,36 +44,29 @@ class Grouped(Criterion):
         Fang et al., DepGraph: Towards Any Structural Pruning, CVPR 2023, section 3.3.
     """
 
-    criterion: Any = "l1"
-    members: Any = "makers"
-    aggregation: Any = "sum"
-    normalisation: Any = "none"
+    criterion: Any = argument("l1", make=criteria.get)
+    members: Any = argument("makers", make=members.get)
+    aggregation: Any = argument("sum", make=aggregations.get)
+    normalisation: Any = argument("none", make=normalisations.get)
 
     def __post_init__(self) -> None:
-        found: dict[str, Criterion | Members | Aggregation | Normalisation] = {
-            "criterion": criteria.get(self.criterion),
-            "members": members.get(self.members),
-            "aggregation": aggregations.get(self.aggregation),
-            "normalisation": normalisations.get(self.normalisation),
-        }
-        for name, value in found.items():
-            object.__setattr__(self, name, value)
+        super().__post_init__()
         inside = type(self.criterion)
         if inside.saliency is Criterion.saliency or inside.needs:
             raise PruneError(
-                "Expected a criterion inside that says what weights are worth by themselves, with saliency() and "
-                f"without data. Received: criterion={self.criterion!r}. Take 'l1' or 'l2'."
+                "Expected an inner criterion that scores weights by themselves, with saliency() and without data. "
+                f"Received: criterion={self.criterion!r}. Use 'l1' or 'l2'."
             )
 
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
         """Returns the score of every channel of every prunable group.
 
         Raises:
-            PruneError: None of the members belongs to a group; all such groups are named.
+            PruneError: Groups have none of the members.
         """
         without = [name for name in graph.prunable if not self.members(graph, name)]
         expected = f"{type(self.members).__name__.lower()} in every prunable group"
-        refuse(without, expected, "none in", "Take members='everything'")
+        refuse(without, expected, "none in", "Use members='everything'")
         totals = member_scores(graph, self.members, self.aggregation, self._line)
         return {
             name: self.normalisation(as_array(self.criterion.reduced(total), "float64"))
@@ -91,8 +82,8 @@ class GroupL1(Grouped):
     """`score(c) = mean over the layers that make, read or scale c of Σ |w|`, over the mean score of the group.
 
     Args:
-        criterion: What a weight is worth. Defaults to `"l1"`.
-        members: What speaks for a channel, see `Grouped`. Defaults to `"everything"`.
+        criterion: The score of a weight. Defaults to `"l1"`.
+        members: The variables that score a channel, see `Grouped`. Defaults to `"everything"`.
         aggregation: How several members make one score. Defaults to `"mean"`.
         normalisation: How groups are made comparable. Defaults to `"mean"`.
 
@@ -105,20 +96,20 @@ class GroupL1(Grouped):
         of Torch-Pruning 1.6.
     """
 
-    members: Any = "everything"
-    aggregation: Any = "mean"
-    normalisation: Any = "mean"
+    members: Any = argument("everything", make=members.get)
+    aggregation: Any = argument("mean", make=aggregations.get)
+    normalisation: Any = argument("mean", make=normalisations.get)
 
 
 @dataclass(frozen=True)
 class GroupL2(GroupL1):
     """`score(c) = sqrt(mean over the layers that make, read or scale c of Σ w²)`, over the mean score of the group.
 
-    Torch-Pruning takes no root: the order inside a group is the same, the distances between groups are others.
+    Torch-Pruning takes no root: the order inside a group is the same, the distances between groups differ.
 
     Args:
-        criterion: What a weight is worth. Defaults to `"l2"`.
-        members: What speaks for a channel, see `Grouped`. Defaults to `"everything"`.
+        criterion: The score of a weight. Defaults to `"l2"`.
+        members: The variables that score a channel, see `Grouped`. Defaults to `"everything"`.
         aggregation: How several members make one score. Defaults to `"mean"`.
         normalisation: How groups are made comparable. Defaults to `"mean"`.
 
@@ -131,4 +122,4 @@ class GroupL2(GroupL1):
         of Torch-Pruning 1.6.
     """
 
-    criterion: Any = "l2"
+    criterion: Any = argument("l2", make=criteria.get)

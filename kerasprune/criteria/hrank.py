@@ -1,34 +1,31 @@
-"""HRank: filters whose feature maps have high rank carry information; and the paper's three controls."""
+"""HRank: the mean rank of a filter's feature maps, and the paper's three controls."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 from scipy.stats import rankdata
 
-from kerasprune.criteria.base import Scores
-from kerasprune.criteria.feature_maps import MapCriterion, places
-from kerasprune.errors import first_of, warn
+from kerasprune.criteria.base import Scores, argument
+from kerasprune.criteria.feature_maps import MapCriterion, Place, places
+from kerasprune.errors import first_of, warn, whole_number_faults
 from kerasprune.graph.graph import ChannelGraph
 
 
 @dataclass(frozen=True)
 class HRank(MapCriterion):
-    """`score(c) = mean over images of rank(feature map of c)`, the map being what the activation behind c puts out.
+    """`score(c) = mean over images of rank(feature map of c)`, the map being the output of the activation after c.
 
     The rank is that of `numpy.linalg.matrix_rank` in float32: singular values above `σ_max · max(H, W) · ε`. A map of
-    three axes is unfolded to `(D·H) × W`; one of fewer than two axes has rank 0 or 1, which is warned of. Where no
-    activation stands behind a layer, its own output is taken. Labels are not used.
+    three axes is unfolded to `(D·H) × W`; one of fewer than two axes has rank 0 or 1, which raises a warning. If no
+    activation follows a layer, its own output is used. Labels are not used.
 
     Args:
-        samples: How many examples are read at the most. Defaults to 640, the authors' number.
-        aggregation: How several maps of a channel (those behind every sum of a residual trunk) make one score: a name
+        samples: Largest number of examples. Defaults to 640, the authors' number.
+        aggregation: How several maps of a channel (one after every sum of a residual trunk) make one score: a name
             or an instance. Defaults to `"mean"`.
-
-    Raises:
-        PruneError: An argument is out of range.
 
     Example:
         >>> import numpy as np, kerasprune as kp
@@ -39,15 +36,10 @@ class HRank(MapCriterion):
         Lin et al., HRank: Filter Pruning using High-Rank Feature Map, CVPR 2020, section 3.2.
     """
 
-    samples: int = 640
+    samples: int = argument(640, partial(whole_number_faults, 1))
 
-    def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
-        """Returns the scores from mean ranks.
-
-        Raises:
-            PruneError: There is no data, it does not fit the model, or channels cannot be seen in any output.
-        """
-        self.check(data)
+    def places(self, graph: ChannelGraph) -> dict[str, list[Place]]:
+        """Returns the outputs of activations, or of layers; warns of maps with fewer than two axes."""
         seen = places(graph)
         outputs = [call.node.outputs for call in graph.calls]
         flat = [
@@ -58,13 +50,20 @@ class HRank(MapCriterion):
         if flat:
             warn(
                 f"Feature maps of {first_of(flat)} have fewer than two axes: their "
-                "rank says only whether they are zero. Use criterion='apoz' or 'l1' there."
+                "rank shows only whether they are zero. Use criterion='apoz' or 'l1' there."
             )
-        averages, generator = self.channel_averages(graph, seen, data, matrix_ranks), np.random.default_rng(seed)
-        return {name: self.arranged(ranks, generator) for name, ranks in averages.items()}
+        return seen
+
+    def statistic(self, maps: np.ndarray) -> np.ndarray:
+        """Returns the rank of every map."""
+        return matrix_ranks(maps)
+
+    def scores(self, means: Scores, generator: np.random.Generator) -> Scores:
+        """Returns the mean ranks, arranged group by group."""
+        return {name: self.arranged(ranks, generator) for name, ranks in means.items()}
 
     def arranged(self, ranks: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Returns the scores of a group from the mean ranks of its channels; variants say otherwise."""
+        """Returns the scores of a group from the mean ranks of its channels."""
         return ranks
 
 
@@ -84,7 +83,7 @@ def matrix_ranks(maps: np.ndarray) -> np.ndarray:
     """
     matrices = maps.reshape(*maps.shape[:2], -1, maps.shape[-1] if maps.ndim > 2 else 1)
     ranks = np.zeros(maps.shape[:2], int)
-    alive = matrices.any(axis=(2, 3))  # a map of zeros has rank 0, and there may be many
+    alive = matrices.any(axis=(2, 3))  # many maps may be all zeros, of rank 0
     if alive.any():
         ranks[alive] = np.linalg.matrix_rank(matrices[alive])
     return ranks
@@ -92,12 +91,12 @@ def matrix_ranks(maps: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class HRankEdge(HRank):
-    """`score(c) = −|place(c) − (n + 1)/2|`, place 1 … n by mean rank: the lowest and the highest ranks go first.
+    """`score(c) = −|place(c) − (n + 1)/2|`, place 1 … n by mean rank: lowest and highest ranks are removed first.
 
-    A control: where it does worse than `hrank`, high ranks matter. Channels of equal rank share their mean place.
+    A control: if it does worse than `hrank`, high ranks matter. Channels of equal rank share their mean place.
 
     Args:
-        samples: How many examples are read at the most. Defaults to 640.
+        samples: Largest number of examples. Defaults to 640.
         aggregation: How several maps of a channel make one score. Defaults to `"mean"`.
 
     Example:
@@ -113,18 +112,18 @@ class HRankEdge(HRank):
     """
 
     def arranged(self, ranks: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Returns how near a channel stands to the middle."""
+        """Returns minus the distance of each place from the middle."""
         return -np.abs(rankdata(ranks) - (len(ranks) + 1) / 2)
 
 
 @dataclass(frozen=True)
 class HRankRandom(HRank):
-    """The scores of `hrank`, dealt out to the channels of each group by chance.
+    """The scores of `hrank`, permuted at random within each group.
 
     A control that is fair under a common threshold too: every group keeps as many channels as with `hrank`.
 
     Args:
-        samples: How many examples are read at the most. Defaults to 640.
+        samples: Largest number of examples. Defaults to 640.
         aggregation: How several maps of a channel make one score. Defaults to `"mean"`.
 
     Example:
@@ -140,18 +139,18 @@ class HRankRandom(HRank):
     """
 
     def arranged(self, ranks: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Returns the ranks in another order."""
+        """Returns the ranks in random order."""
         return generator.permutation(ranks)
 
 
 @dataclass(frozen=True)
 class HRankReverse(HRank):
-    """`score(c) = −mean rank`: the highest ranks go first.
+    """`score(c) = −mean rank`: the highest ranks are removed first.
 
-    A control: where it does worse than `hrank_random`, high ranks matter.
+    A control: if it does worse than `hrank_random`, high ranks matter.
 
     Args:
-        samples: How many examples are read at the most. Defaults to 640.
+        samples: Largest number of examples. Defaults to 640.
         aggregation: How several maps of a channel make one score. Defaults to `"mean"`.
 
     Example:
@@ -167,5 +166,5 @@ class HRankReverse(HRank):
     """
 
     def arranged(self, ranks: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Returns the ranks with the other sign."""
+        """Returns minus the ranks."""
         return -ranks

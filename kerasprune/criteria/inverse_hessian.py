@@ -1,36 +1,38 @@
-"""Quadratic models of the loss about the present weights, for Optimal Brain Surgeon: exact, or low rank by kernel."""
+"""Quadratic models of the loss around the present weights, for Optimal Brain Surgeon: exact, or low rank by kernel."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 from numpy.linalg import LinAlgError, cholesky, inv, solve
 
+from kerasprune.criteria.base import Checked, argument
 from kerasprune.criteria.block_fisher import damp_of
 from kerasprune.criteria.example_gradients import example_gradients
 from kerasprune.criteria.mean_loss import MeanLoss
-from kerasprune.errors import PruneError, choice_faults, positive_faults, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, choice_faults, positive_faults, whole_number_faults
 from kerasprune.graph.graph import values
 from kerasprune.registry import Registry
 from kerasprune.surgery.precision import PRECISIONS
 
-_COLUMNS = 2**16  # weights of which a matrix of examples is held in float64 at once
+_COLUMNS = 2**16  # columns of a matrix of gradients in float64 at once
 
 
-class Inverse:
-    """Base: where the Hessian of Optimal Brain Surgeon, and its inverse, come from."""
+class Inverse(Checked):
+    """Base of the approximations of the Hessian, and its inverse, for Optimal Brain Surgeon."""
 
     by_kernel: ClassVar[bool] = False
-    """Whether each kernel has a model of its own, so that those of others need not be made."""
+    """Whether each kernel has its own model, so that other kernels can be left out."""
 
     def surfaces(
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any
     ) -> Iterator[LossSurface]:
-        """Yields quadratic models of the loss, each in the weights of some of the variables; none lie in two.
+        """Yields quadratic models of the loss, each over some of the variables; each variable belongs to one model.
 
         Args:
             model: The model.
@@ -59,10 +61,10 @@ class LossSurface:
         raise NotImplementedError
 
     def together(self, removed: np.ndarray) -> float:
-        """Returns `½ w_Qᵀ ([H⁻¹]_QQ)⁻¹ w_Q`, what removing the weights Q costs after the best change of the others.
+        """Returns `½ w_Qᵀ ([H⁻¹]_QQ)⁻¹ w_Q`, the cost of removing the weights Q after the best change of the others.
 
         Args:
-            removed: The places of Q, whole numbers.
+            removed: The indices of Q.
         """
         raise NotImplementedError
 
@@ -70,12 +72,12 @@ class LossSurface:
         """Returns all weights after the best change, `w − H⁻¹ E_Q ([H⁻¹]_QQ)⁻¹ w_Q`; those of Q are 0.
 
         Args:
-            removed: For every weight whether it is in Q.
+            removed: Whether each weight is in Q.
         """
         raise NotImplementedError
 
     def cut(self, line: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns what is said of all weights, cut into the shapes of the variables, by their paths."""
+        """Splits an array over all weights into `{variable path: array of its shape}`."""
         parts = np.split(line, list(self.starts.values())[1:])
         return {v.path: part.reshape(v.shape) for v, part in zip(self.variables, parts, strict=True)}
 
@@ -87,17 +89,12 @@ class ExactInverse(Inverse):
     Args:
         damping: λ as a fraction of the mean diagonal, above 0. Defaults to 1e-4.
         most: Largest number of weights. Defaults to 2,000.
-        precision: What the Hessian is computed in: `"float32"`, or `"float64"` on TensorFlow. Defaults to `"float32"`.
+        precision: `"float32"`, or `"float64"` on TensorFlow. Defaults to `"float32"`.
     """
 
-    damping: float = 1e-4
-    most: int = 2_000
-    precision: str = "float32"
-
-    def __post_init__(self) -> None:
-        faults = whole_number_faults(1, most=self.most) + positive_faults(damping=self.damping)
-        faults += choice_faults(PRECISIONS, precision=self.precision)
-        raise_faults("The inverse cannot be made:", faults)
+    damping: float = argument(1e-4, positive_faults)
+    most: int = argument(2_000, partial(whole_number_faults, 1))
+    precision: str = argument("float32", partial(choice_faults, PRECISIONS))
 
     def surfaces(
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any
@@ -105,7 +102,7 @@ class ExactInverse(Inverse):
         """Yields one model of the loss in all weights.
 
         Raises:
-            PruneError: There are more weights than `most`, or the loss falls along some direction: it is no minimum.
+            PruneError: There are more weights than `most`, or the weights are no minimum of the loss.
         """
         rows = MeanLoss(model, variables, data, loss, precision=self.precision).hessian_rows(self.most)
         hessian = np.stack([np.concatenate([part.ravel() for part in row]) for _, row in rows])
@@ -119,7 +116,7 @@ class ExactInverse(Inverse):
             least = float(np.linalg.eigvalsh(hessian)[0])
             raise PruneError(
                 "Expected a minimum of the loss: second derivatives above 0 in every direction. Received: a least "
-                f"eigenvalue of {least:.1e}. Train to the end, raise damping, or take inverse='woodbury'."
+                f"eigenvalue of {least:.1e}. Train longer, raise damping, or use inverse='woodbury'."
             ) from error
         yield Dense(variables, damped)
 
@@ -128,21 +125,17 @@ class ExactInverse(Inverse):
 class WoodburyInverse(Inverse):
     """`H ≈ mean over examples of g gᵀ + λ I` kernel by kernel, inverted by Woodbury's identity in the examples.
 
-    `H⁻¹ = (I − Aᵀ(nλ I + A Aᵀ)⁻¹A)/λ`, the n rows of A being the gradients of single examples: a matrix of the size of
-    the kernel squared is never made.
+    `H⁻¹ = (I − Aᵀ(nλ I + A Aᵀ)⁻¹A)/λ`, the n rows of A being the gradients of single examples: the full matrix
+    over a kernel is never built.
 
     Args:
-        examples: How many are taken, the first ones. Defaults to 128.
+        examples: Number of examples, the first ones. Defaults to 128.
         damping: λ as a fraction of the mean diagonal of a kernel, above 0. Defaults to 0.1.
     """
 
     by_kernel: ClassVar[bool] = True
-    examples: int = 128
-    damping: float = 0.1
-
-    def __post_init__(self) -> None:
-        faults = whole_number_faults(1, examples=self.examples) + positive_faults(damping=self.damping)
-        raise_faults("The inverse cannot be made:", faults)
+    examples: int = argument(128, partial(whole_number_faults, 1))
+    damping: float = argument(0.1, positive_faults)
 
     def surfaces(
         self, model: keras.Model, variables: Sequence[keras.Variable], data: Any, loss: Any
@@ -153,7 +146,7 @@ class WoodburyInverse(Inverse):
 
 
 class Dense(LossSurface):
-    """A model with a Hessian that is held whole.
+    """A model with a full Hessian.
 
     Args:
         variables: The variables.
@@ -170,8 +163,8 @@ class Dense(LossSurface):
 
     def together(self, removed: np.ndarray) -> float:
         """Returns `½ w_Qᵀ ([H⁻¹]_QQ)⁻¹ w_Q`."""
-        gone = self.weights[removed]
-        return float(0.5 * gone @ solve(self.inverse[np.ix_(removed, removed)], gone))
+        w = self.weights[removed]
+        return float(0.5 * w @ solve(self.inverse[np.ix_(removed, removed)], w))
 
     def compensated(self, removed: np.ndarray) -> np.ndarray:
         """Returns `w − H⁻¹ E_Q ([H⁻¹]_QQ)⁻¹ w_Q`."""
@@ -202,13 +195,11 @@ class LowRank(LossSurface):
 
     def together(self, removed: np.ndarray) -> float:
         """Returns `½ w_Qᵀ ([H⁻¹]_QQ)⁻¹ w_Q = ½ λ (|w_Q|² + uᵀ (nλ I + A_R A_Rᵀ)⁻¹ u)`, `u = A_Q w_Q`, R the others."""
-        gone = self.weights[removed]
-        along = self._along(removed)
-        others = self.gram - self._products(removed)
-        return float(0.5 * self.damp * (gone @ gone + along @ solve(others, along)))
+        w, u = self.weights[removed], self._along(removed)
+        return float(0.5 * self.damp * (w @ w + u @ solve(self.gram - self._products(removed), u)))
 
     def compensated(self, removed: np.ndarray) -> np.ndarray:
-        """Returns `w_R + A_Rᵀ (nλ I + A_R A_Rᵀ)⁻¹ A_Q w_Q` for the weights R that stay, 0 for the others."""
+        """Returns `w_R + A_Rᵀ (nλ I + A_R A_Rᵀ)⁻¹ A_Q w_Q` for the weights R kept, 0 for the others."""
         push = solve(self.gram - self._products(removed), self._along(removed))
         change = np.concatenate([push @ part for part in self._parts(slice(None))])
         return np.where(removed, 0.0, self.weights + change)
@@ -217,11 +208,11 @@ class LowRank(LossSurface):
         return self.rows[:, chosen].astype("float64") @ self.weights[chosen]
 
     def _products(self, chosen: Any) -> np.ndarray:
-        """Returns the products of the gradients of every two examples over some weights."""
+        """Returns `A Aᵀ` over some weights."""
         return sum((part @ part.T for part in self._parts(chosen)), np.zeros((len(self.rows),) * 2))
 
     def _parts(self, chosen: Any) -> Iterator[np.ndarray]:
-        """Yields the matrix over some weights, in float64, some columns at a time."""
+        """Yields A over some weights, in float64, some columns at a time."""
         rows = self.rows[:, chosen]
         for start in range(0, rows.shape[1], _COLUMNS):
             yield rows[:, start : start + _COLUMNS].astype("float64")

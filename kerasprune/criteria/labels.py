@@ -1,4 +1,4 @@
-"""Labels that do not go with a loss: of another shape than it takes, or classes that the model does not have."""
+"""Checks of labels against losses and outputs: shapes and class numbers."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _OWN_SHAPES = ("ctc", "circle")  # losses whose labels are neither classes nor s
 
 
 def check_labels(model: keras.Model, losses: Mapping[str, Any], labels: Any) -> None:
-    """Checks that labels go with the losses of a model.
+    """Checks that labels fit the losses of a model.
 
     Args:
-        model: The model whose outputs they are for.
+        model: The model.
         losses: The loss of each output by its name, as `compile` takes it; `None` for an output without one.
         labels: Labels of some examples, as `fit` takes them.
 
     Raises:
-        PruneError: They have another shape than a loss of Keras takes, or are classes that an output does not have.
+        PruneError: Labels have a shape that a loss of Keras does not accept, or are classes that an output lacks.
 
     Example:
         >>> import keras, numpy as np
@@ -50,14 +50,14 @@ def check_labels(model: keras.Model, losses: Mapping[str, Any], labels: Any) -> 
 
 
 def labels_by_output(labels: Any, names: list[str]) -> dict[str, Any]:
-    """Returns labels by the names of the outputs; of a dict, those that have an output.
+    """Returns labels by the names of the outputs; entries of a dict without an output are dropped.
 
     Args:
         labels: Labels as `fit` takes them.
         names: The names of the outputs.
 
     Raises:
-        PruneError: There is one array for several outputs, or another number of them.
+        PruneError: One array is given for several outputs, or another number of arrays.
     """
     if len(names) > 1 and not isinstance(labels, Mapping | list | tuple | None):
         raise PruneError(f"Expected labels for each of the outputs {names}, as a list or a dict. Received: one array.")
@@ -65,12 +65,12 @@ def labels_by_output(labels: Any, names: list[str]) -> dict[str, Any]:
 
 
 def check_shape(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
-    """Checks that labels have the shape that a loss of Keras asks for: some of them would be broadcast silently.
+    """Checks that labels have the shape that a loss of Keras expects, since some would be broadcast silently.
 
     Args:
-        loss: The loss of an output. Others than those of Keras take what they like.
+        loss: The loss of an output. Losses of the user are not checked.
         labels: The labels.
-        outputs: The outputs, or what stands for them.
+        outputs: The outputs, real or symbolic.
 
     Raises:
         PruneError: They do not.
@@ -92,7 +92,7 @@ def check_shape(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
 
 
 def _check_classes(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
-    """Checks that class numbers are those of an output: what becomes of others depends on the device."""
+    """Checks that class numbers exist in an output: Keras treats others differently on each device."""
     if getattr(loss, "fn", None) is not keras.losses.sparse_categorical_crossentropy or outputs.shape[-1] is None:
         return
     numbers = ops.convert_to_numpy(labels)
@@ -103,7 +103,7 @@ def _check_classes(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
         last = outputs.shape[-1] - 1
         remedy = "Check the labels, or give the loss ignore_class= for those that do not count."
         if known.all():
-            remedy = "Give whole numbers; for values that are no classes another loss, such as mean_squared_error."
+            remedy = "Give whole numbers; for values that are no classes use another loss, such as mean_squared_error."
         elif numbers.min() == 1 and numbers.max() == last + 1:
             remedy = "Subtract 1: classes begin with 0."
         raise PruneError(
@@ -113,13 +113,13 @@ def _check_classes(loss: keras.losses.Loss, labels: Any, outputs: Any) -> None:
 
 
 def _of_keras(loss: keras.losses.Loss) -> bool:
-    """Says whether a loss, and what stands in its wrapper, is one of Keras."""
-    function = getattr(loss, "fn", type(loss))  # what stands in a wrapper may be the user's
+    """Returns whether a loss, and the function that it wraps, are from Keras."""
+    function = getattr(loss, "fn", type(loss))  # the wrapped function may be the user's
     return all(getattr(each, "__module__", "").startswith("keras.") for each in (type(loss), function))
 
 
 def alike(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
-    """Returns whether two shapes go together; `None` is any size."""
+    """Returns whether two shapes match; `None` is any size."""
     return len(one) == len(other) and all(None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""LAMP: a weight's share in what is left of its layer when all smaller weights are gone."""
+"""LAMP: a weight's share of its layer's energy after removing all smaller weights."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from kerasprune.graph.graph import ChannelGraph
 class LAMP(Criterion):
     """`score(w) = w² / Σ_{|v| ≥ |w|} v²` over the weights v of the same kernel; of a channel with its norm for w.
 
-    A channel is worth `‖W_c‖² / Σ_{‖W_d‖ ≥ ‖W_c‖} ‖W_d‖²` over the channels d of its group, where ‖W_c‖² sums over
-    all kernel slices that make c. The largest of every kernel, and group, has 1: with a common threshold no layer is
-    ever emptied. Inside a group the order is that of `l2`, so LAMP differs from it only under `global` and
-    `threshold`, the latter being its own. Equal weights have equal scores (the paper breaks ties by index). A
-    callback that masks whole filters adds up the shares of their weights instead.
+    A channel scores `‖W_c‖² / Σ_{‖W_d‖ ≥ ‖W_c‖} ‖W_d‖²` over the channels d of its group, where ‖W_c‖² sums over
+    all kernel slices that make c. The largest of every kernel, and group, scores 1, so a common threshold never empties
+    a layer. Inside a group the order is that of `l2`, so LAMP differs from it only under the budgets `global` and
+    `threshold`; use the latter. Equal weights have equal scores (the paper breaks ties by index). A callback that masks
+    whole filters adds up the shares of their weights instead.
 
     Example:
         >>> import numpy as np
@@ -34,7 +34,7 @@ class LAMP(Criterion):
     """
 
     def saliency(self, weight: Any, gradient: Any = None) -> Any:
-        """Returns the shares of single weights; the sum of equals stands in every share of theirs."""
+        """Returns the shares of single weights."""
         if isinstance(weight, np.ndarray):
             return ByLarger()(np.asarray(weight, "float64").ravel() ** 2).reshape(weight.shape)
         squares = ops.reshape(weight, (-1,)) ** 2

@@ -1,4 +1,4 @@
-"""Layers of a linearised network: what takes the place of normalisations, recurrent layers and embeddings."""
+"""Layers of a linearised network, in place of normalisations, recurrent layers and embeddings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kerasprune.graph.graph import values
 
 
 class Pipe(layers.Layer):
-    """Base of layers that let flow through in float32, whatever is masked."""
+    """Base of linear layers in float32 that ignore masks."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name=name, dtype="float32")
@@ -20,7 +20,7 @@ class Pipe(layers.Layer):
 
 
 class Through(Pipe):
-    """Hands on what it gets, as numbers that can be differentiated."""
+    """Returns its input, cast to float32."""
 
     def call(self, x: Any, training: Any = None, mask: Any = None) -> Any:
         """Returns `x`."""
@@ -28,21 +28,21 @@ class Through(Pipe):
 
 
 class Either(Pipe):
-    """Adds tensors up: a way through any of them is a way."""
+    """Sums its inputs, so that a path through any of them counts."""
 
     def call(self, *tensors: Any, training: Any = None, mask: Any = None) -> Any:
         """Returns the sum; tensors are given one by one, or as one list."""
         return sum(tree.flatten(tensors))
 
     def compute_mask(self, *tensors: Any, mask: Any = None, **others: Any) -> None:
-        """Returns none: every position flows."""
+        """Returns `None`: no position is masked."""
 
 
 class Rescaled(layers.Layer):
-    """Multiplies by a number, which is a variable."""
+    """Multiplies by a scalar variable."""
 
     def build(self, shape: Any) -> None:
-        """Makes the number."""
+        """Creates the variable."""
         self.factor = self.add_weight(shape=(), initializer="ones", trainable=False, name="factor")
 
     def call(self, x: Any) -> Any:
@@ -51,10 +51,10 @@ class Rescaled(layers.Layer):
 
 
 class Scaled(Pipe):
-    """Multiplies by constant numbers along some axes.
+    """Multiplies by constants along some axes.
 
     Args:
-        scale: The numbers, an array with an axis for each of `axes`.
+        scale: The constants, an array with an axis for each of `axes`.
         axes: The axes, ascending.
         name: Name of the layer.
     """
@@ -72,9 +72,9 @@ class Scaled(Pipe):
 
 
 def scaled_norm(layer: Any) -> tuple[Scaled, int]:
-    """Returns what a normalisation multiplies by, and the power of two by which that was divided.
+    """Returns a layer that multiplies by a normalisation's scale over a power of two, and the power.
 
-    `γ/sqrt(σ² + ε)` for BatchNorm, |γ| for those that take their statistics of what flows.
+    The scale is `γ/sqrt(σ² + ε)` for BatchNorm, |γ| for normalisations by the statistics of their input.
     """
     axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
     axes = tuple(sorted(axis % len(layer.input.shape) for axis in axes))
@@ -88,7 +88,7 @@ def scaled_norm(layer: Any) -> tuple[Scaled, int]:
 
 
 class Recurrence(Pipe):
-    """A recurrent layer whose gates are added up, and that looks back one step: `y = (a + a Σ|U|) P`, `a = x Σ|W| P`.
+    """A recurrent layer with summed gates and one step back: `y = (a + a Σ|U|) P`, `a = x Σ|W| P`.
 
     Args:
         old: The LSTM, GRU or SimpleRNN.
@@ -101,7 +101,7 @@ class Recurrence(Pipe):
         self._columns = old.cell.kernel.shape[-1]
 
     def build(self, shape: Any) -> None:
-        """Makes both kernels, in the order and shapes of the recurrent layer, and P, the identity."""
+        """Creates both kernels, in the order and shapes of the recurrent layer, and P, the identity."""
         self.kernel = self.add_weight(shape=(shape[-1], self._columns), name="kernel")
         self.recurrent_kernel = self.add_weight(shape=(self._units, self._columns), name="recurrent_kernel")
         self.paths = self.add_weight(
@@ -109,10 +109,10 @@ class Recurrence(Pipe):
         )
 
     def compute_mask(self, x: Any, mask: Any = None) -> None:
-        """Returns none: every position flows."""
+        """Returns `None`: no position is masked."""
 
     def call(self, x: Any, training: Any = None, mask: Any = None) -> Any:
-        """Returns the outputs, and the states where there are any."""
+        """Returns the outputs, and the states if the layer returns them."""
         inputs, back = (ops.sum(ops.reshape(k, (k.shape[0], -1, self._units)), 1) for k in self.weights[:2])
         first = ops.matmul(ops.matmul(x, inputs), self.paths)
         y = ops.matmul(first + ops.matmul(first, back), self.paths)
@@ -121,7 +121,7 @@ class Recurrence(Pipe):
 
 
 class Table(Pipe):
-    """An embedding that looks up all words at once, each of them times the number that it is given.
+    """An embedding that sums all words, times its input.
 
     Args:
         old: The embedding.
@@ -132,7 +132,7 @@ class Table(Pipe):
         self._size = old.input_dim, old.output_dim
 
     def build(self, shape: Any) -> None:
-        """Makes the table."""
+        """Creates the table."""
         self.embeddings = self.add_weight(shape=self._size, name="embeddings")
 
     def call(self, x: Any, training: Any = None, mask: Any = None) -> Any:

@@ -1,6 +1,6 @@
-"""A network as a system of pipes: every weight its absolute value, nothing that bends or shifts what flows.
+"""A linear copy of a network: absolute weights, without activations, biases and means.
 
-What a copy of this kind puts out for an input of ones is the sum over all paths of the product of the weights on them.
+Its output for an input of ones is the sum over all paths of the product of the weights on them.
 """
 
 from __future__ import annotations
@@ -53,29 +53,29 @@ _NORMS = (
 _RECURRENT = (layers.LSTM, layers.GRU, layers.SimpleRNN)
 
 Swap = Callable[[Any], Any]
-"""Returns the layer that takes the place of another, or `None` where that stays."""
+"""Returns the replacement of a layer, or `None` to keep it."""
 
 
 @dataclass(frozen=True)
 class _Power:
-    """The power of two by which what a tensor of the copy holds is smaller than it should be."""
+    """The power of two by which a tensor of the copy has been divided."""
 
     value: int
 
 
 class Linearised:
-    """A copy of a model that adds up what flows along all paths.
+    """A copy of a model that sums the flow along all paths.
 
-    Kernels hold what `assign` gives them; biases, means and β are zero; γ/sqrt(σ² + ε) of a BatchNorm, |γ| of other
-    normalisations; activations, softmax and dropout hand on what they get. An LSTM or GRU adds up its gates and looks
-    back one step: `y = a + a Σ|U|` with `a = x Σ|W|`. An embedding looks all words up at once.
+    Kernels are set by `assign`; biases, means and β are zero; γ/sqrt(σ² + ε) of a BatchNorm, |γ| of other
+    normalisations; activations, softmax and dropout are the identity. An LSTM or GRU adds up its gates and looks back
+    one step: `y = a + a Σ|U|` with `a = x Σ|W|`. An embedding sums all words.
 
-    Numbers of paths grow beyond any range of floating point, so every layer's output is divided by a power of two,
-    tensors that meet are brought to the same one, and only shares of the whole are ever asked for.
+    Sums over paths exceed the range of floating point, so every layer's output is divided by a power of two, tensors
+    that meet are brought to the same one, and only shares of the whole are meaningful.
 
     Args:
         graph: The graph of the model, which is left untouched.
-        swap: Layers to replace besides. Defaults to none.
+        swap: Further replacements of layers. Defaults to none.
 
     Raises:
         PruneError: The model has attention, or a call whose tensors are keyword arguments.
@@ -105,13 +105,13 @@ class Linearised:
                 self.recurrences[number] = new
 
     def assign(self, weights: Sequence[np.ndarray]) -> np.ndarray:
-        """Gives the kernels what flows through each weight.
+        """Assigns the kernels.
 
         Args:
             weights: One array ≥ 0 for each of `kernels`.
 
         Returns:
-            What each output of the copy is to be multiplied by, so that they can be added.
+            The factor of each output of the copy, so that they can be added.
         """
         gains = dict(self._fixed)
         for new, (layer, outputs), weight in zip(self.kernels, self._makers, weights, strict=True):
@@ -122,7 +122,7 @@ class Linearised:
         return self._settle(gains)
 
     def _settle(self, gains: Mapping[int, int]) -> np.ndarray:
-        """Sets the factors where tensors meet; returns those of the outputs."""
+        """Sets the factors of tensors that meet; returns those of the outputs."""
         factors: dict[tuple[int, int], int] = {}
 
         def visit(node: Any, *args: Any, **kwargs: Any) -> list[_Power]:
@@ -131,8 +131,8 @@ class Linearised:
             for index, power in enumerate(met):
                 if factors.setdefault((id(node), index), power - highest) != power - highest:
                     raise PruneError(
-                        f"Expected a nested model whose calls are alike. Received: {node.operation.name!r}, in a model "
-                        "that is called several times with inputs of which one lies deeper. Choose another criterion."
+                        f"Expected a nested model with equal calls. Received: {node.operation.name!r}, in a model "
+                        "that is called several times at different depths. Choose another criterion."
                     )
             return [_Power(highest + gains.get(id(node.operation), 0))] * len(node.outputs)
 
@@ -162,7 +162,7 @@ class Linearised:
         return new
 
     def _meet(self, node: Any, index: int, value: Any) -> Any:
-        """Puts a factor behind every tensor that meets another."""
+        """Appends a factor to every tensor that meets another."""
         if len(node.input_tensors) < 2 or is_model(node.operation):
             return value
         numbers = count(sum(_tensors_in(each) for each in node.arguments.args[:index]))
@@ -180,16 +180,16 @@ def _refuse(graph: ChannelGraph) -> None:
     for call in graph.calls:
         if isinstance(call.operation, _COMPARING):
             raise PruneError(
-                "Expected a network in which weights multiply what flows. Received: "
-                f"{call.operation.name!r} of class {type(call.operation).__name__}, which compares vectors with each "
-                "other. Choose another criterion: 'snip', 'grasp' or 'l1'."
+                "Expected a network in which only weights multiply activations. Received: "
+                f"{call.operation.name!r} of class {type(call.operation).__name__}, which multiplies activations "
+                "with each other. Choose another criterion: 'snip', 'grasp' or 'l1'."
             )
         given = call.node.arguments
         by_name = sum(_tensors_in(each) for name, each in given.kwargs.items() if name != "mask")
         if by_name or isinstance(call.operation, _RECURRENT) and sum(map(_tensors_in, given.args)) > 1:
             raise PruneError(
                 f"Expected tensors as positional arguments, and no states. Received: {call.operation.name!r} of class "
-                f"{type(call.operation).__name__}, which is called with others. Write layer(x, y), or choose another "
+                f"{type(call.operation).__name__}, which is called otherwise. Write layer(x, y), or choose another "
                 "criterion: 'snip', 'grasp' or 'l1'."
             )
 

@@ -34,10 +34,10 @@ class MeanLoss:
         variables: The weights.
         data: Batches of `(inputs, labels)`, or with weights of the examples; read once for each derivative.
         loss: The loss as `compile` takes it; `None`: the compiled one.
-        examples: How many are taken, the first ones. Defaults to `None`, all.
-        precision: What is computed in: `"float32"`, or `"float64"` on TensorFlow. Defaults to `"float32"`.
-        training: Whether BatchNorm takes the statistics of the batch, and dropout is on. Defaults to `False`.
-        temperature: What outputs are divided by. Defaults to 1.
+        examples: Number of examples, the first ones. Defaults to `None`: all.
+        precision: `"float32"`, or `"float64"` on TensorFlow. Defaults to `"float32"`.
+        training: Whether BatchNorm uses the statistics of the batch, and dropout is on. Defaults to `False`.
+        temperature: Divisor of the outputs. Defaults to 1.
     """
 
     model: keras.Model
@@ -50,10 +50,10 @@ class MeanLoss:
     temperature: float = 1.0
 
     def gradient(self) -> list[np.ndarray]:
-        """Returns the gradient by each variable.
+        """Returns the gradient with respect to each variable.
 
         Raises:
-            PruneError: There is no loss, data and model do not go together, or a gradient is not finite.
+            PruneError: The loss is missing, data and model do not fit together, or a gradient is not finite.
         """
         of_batch = self.derivative(gradient)
         return self._mean(lambda batch: of_batch(*batch)[1])
@@ -70,7 +70,7 @@ class MeanLoss:
             most: Largest number of weights.
 
         Yields:
-            Which weight, `(variable, place in it)`, and its row, in the shapes of the variables.
+            The weight, `(number of the variable, index in it)`, and its row, in the shapes of the variables.
 
         Raises:
             PruneError: There are more weights.
@@ -79,7 +79,7 @@ class MeanLoss:
         if number > most:
             raise PruneError(
                 f"Expected at most {most:,} weights for exact second derivatives. Received: {number:,} in "
-                f"{self.model.name!r}. Take curvature='gauss_newton' or 'empirical_fisher', inverse='woodbury', or "
+                f"{self.model.name!r}. Use curvature='gauss_newton' or 'empirical_fisher', inverse='woodbury', or "
                 "raise most."
             )
         product, read = self.derivative(hessian_vector_product), list(self.batches())
@@ -95,10 +95,10 @@ class MeanLoss:
                 yield (part, place), [sum(each) for each in zip(*rows, strict=True)]
 
     def each_gradient(self) -> Iterator[list[np.ndarray]]:
-        """Yields the gradients of the loss of one example after the other, one for each variable.
+        """Yields the gradients of one example's loss after the other, one for each variable.
 
         Raises:
-            PruneError: There is no loss, or data and model do not go together.
+            PruneError: The loss is missing, or data and model do not fit together.
         """
         of_batch = self.derivative(gradient)
         for batch in self.batches():
@@ -138,11 +138,7 @@ class MeanLoss:
 
 
 def finite(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) -> Gradients:
-    """Returns the gradients by variables, `{id(variable): gradient}`.
-
-    Raises:
-        PruneError: They are no numbers; the first variables are named.
-    """
+    """Returns `{id(variable): gradient}`; raises a `PruneError` if a gradient is not finite."""
     found = dict(zip(map(id, variables), arrays, strict=True))
     bad = [variable.path for variable in variables if not np.isfinite(found[id(variable)]).all()]
     if bad:
@@ -155,12 +151,12 @@ def finite(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) ->
 
 
 def _check_logits(model: keras.Model, temperature: float) -> None:
-    """Checks that outputs may be divided: a softmax of logits/T is not the softmax of logits divided by T."""
+    """Checks that the outputs to be divided are logits."""
     last = [maker(tensor) for tensor in functional(model).outputs] if temperature != 1 else []
     ends = {layer.name: getattr(layer, "activation", layer) for layer in last}
     found = [name for name, end in ends.items() if getattr(end, "__name__", type(end).__name__).lower() in _SHARES]
     if found:
         raise PruneError(
-            f"Expected logits beside temperature={temperature}. Received: {found[0]!r}, which puts out shares. Build "
-            "the model with classifier_activation=None, and take a loss with from_logits=True."
+            f"Expected logits for temperature={temperature}. Received: {found[0]!r}, which returns probabilities. "
+            "Build the model with classifier_activation=None, and use a loss with from_logits=True."
         )

@@ -1,4 +1,4 @@
-"""Which variables say something of a channel: what makes it, what reads it, what scales it, or all of these."""
+"""The variables that a channel is scored by: those that make it, read it or scale it, or all of these."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Member = tuple[Slice, int, np.ndarray]
 """`(variable, axis, channel)`: `channel[position]` is the channel of the group at a position of the axis, −1 = none."""
 
 Lines = Callable[[Slice, int], np.ndarray]
-"""`lines(variable, axis)` returns what each position of an axis of a variable is worth."""
+"""`lines(variable, axis)` returns the score of each position along an axis of a variable."""
 
 
 class Members:
-    """Base: the variables that speak for the channels of a group, in the order of the graph."""
+    """Base: the variables that score the channels of a group, in the order of the graph."""
 
     def __call__(self, graph: ChannelGraph, name: str) -> list[Member]:
         """Returns the members of a group.
@@ -34,10 +34,10 @@ class Members:
 
 @dataclass(frozen=True)
 class Makers(Members):
-    """The kernels that make the channels: the filters. What all criteria of weights look at by default."""
+    """The kernels that make the channels (the filters): the default of all criteria of weights."""
 
     def __call__(self, graph: ChannelGraph, name: str) -> list[Member]:
-        """Returns the kernels along the axes that make."""
+        """Returns the kernels, each along the axis that makes channels."""
         return graph.made_by(name)
 
 
@@ -46,7 +46,7 @@ class Readers(Members):
     """The kernels that read the channels. A depthwise kernel, which does both, counts among the makers only."""
 
     def __call__(self, graph: ChannelGraph, name: str) -> list[Member]:
-        """Returns the kernels along the axes that read."""
+        """Returns the kernels, each along the axis that reads channels."""
         making = {(id(entry), axis) for entry, axis, _ in graph.made_by(name)}
         return [each for each in graph.read_by(name) if (id(each[0]), each[1]) not in making]
 
@@ -62,7 +62,7 @@ class Scales(Members):
 
 @dataclass(frozen=True)
 class Everything(Members):
-    """What makes the channels, then what reads them, then what scales them: all that goes with a channel."""
+    """The variables that make the channels, then those that read them, then those that scale them."""
 
     def __call__(self, graph: ChannelGraph, name: str) -> list[Member]:
         """Returns all of them."""
@@ -76,31 +76,27 @@ def member_scores(graph: ChannelGraph, members: Members, aggregation: Aggregatio
         graph: The graph.
         members: Which variables count.
         aggregation: How their scores become one.
-        lines: Returns what each position of an axis of a variable is worth; called once for each.
+        lines: Returns the score of each position along an axis of a variable; called once for each.
 
     Returns:
-        `{group name: scores of shape (channels,)}` of the prunable groups; zeros where nothing says anything.
+        `{group name: scores of shape (channels,)}` of the prunable groups; zeros if no member scores them.
     """
-    known: dict[tuple[int, int], np.ndarray] = {}
-
-    def line(entry: Slice, axis: int) -> np.ndarray:
-        if (id(entry), axis) not in known:
-            known[id(entry), axis] = np.asarray(lines(entry, axis), "float64")
-        return known[id(entry), axis]
-
+    found = {name: members(graph, name) for name in graph.prunable}
+    lines_of = {(id(entry), axis): (entry, axis) for each in found.values() for entry, axis, _ in each}
+    line = {key: np.asarray(lines(*each), "float64") for key, each in lines_of.items()}
     return {
         name: aggregated(
-            [(line(entry, axis), channel) for entry, axis, channel in members(graph, name)], group.size, aggregation
+            [(line[id(entry), axis], channel) for entry, axis, channel in each], graph.groups[name].size, aggregation
         )
-        for name, group in graph.prunable.items()
+        for name, each in found.items()
     }
 
 
 def aggregated(pieces: list[tuple[np.ndarray, np.ndarray]], size: int, aggregation: Aggregation) -> np.ndarray:
-    """Returns one score per channel from what several members say of their positions.
+    """Returns one score per channel from the scores that several members give their positions.
 
     Args:
-        pieces: For each member what its positions are worth, and the channel at each; −1 = none.
+        pieces: For each member the scores of its positions, and the channel at each; −1 = none.
         size: Number of channels.
         aggregation: How the members' scores become one.
     """

@@ -1,19 +1,20 @@
-"""How the scores of one group are made comparable with those of others."""
+"""Normalisations that make the scores of different groups comparable."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from kerasprune.errors import interval_faults, raise_faults
+from kerasprune.criteria.base import Checked, argument
+from kerasprune.errors import interval_faults
 
 
 class Normalisation:
     """Base: from the scores of one group to scores that compete with those of other groups.
 
-    None of them changes the order inside a group; a budget that compares groups (`global`, `threshold`) is where they
-    matter.
+    None changes the order inside a group; they matter under budgets that compare groups (`global`, `threshold`).
     """
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
@@ -32,7 +33,7 @@ class AsTheyAre(Normalisation):
 
 @dataclass(frozen=True)
 class ByMean(Normalisation):
-    """`s / mean |s|`, as the budget `global` does by itself.
+    """`s / mean |s|`, as in the budget `global`.
 
     Example:
         >>> import numpy as np
@@ -77,7 +78,7 @@ class BySum(Normalisation):
 
 @dataclass(frozen=True)
 class ByNorm(Normalisation):
-    """`s / ‖s‖₂`, layer by layer as in Molchanov et al., ICLR 2017, section 2.2.
+    """`s / ‖s‖₂`, as in Molchanov et al., ICLR 2017, section 2.2.
 
     Example:
         >>> import numpy as np
@@ -121,14 +122,11 @@ class ByRange(Normalisation):
 
 
 @dataclass(frozen=True)
-class ByQuantile(Normalisation):
+class ByQuantile(Checked, Normalisation):
     """`s / |q-quantile of s|`; Torch-Pruning's sentinel takes the element of that place instead.
 
     Args:
         quantile: q in (0, 1). Defaults to 0.5, the median.
-
-    Raises:
-        PruneError: It is out of range.
 
     Example:
         >>> import numpy as np
@@ -136,11 +134,7 @@ class ByQuantile(Normalisation):
         [0.5, 1.0, 3.0]
     """
 
-    quantile: float = 0.5
-
-    def __post_init__(self) -> None:
-        faults = interval_faults("(0, 1)", "a fraction", quantile=self.quantile)
-        raise_faults("The normalisation cannot be made:", faults)
+    quantile: float = argument(0.5, partial(interval_faults, "(0, 1)", "a fraction"))
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         """Returns the scores over their quantile."""
@@ -161,7 +155,7 @@ class ByLarger(Normalisation):
     """
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
-        """Returns the shares in what is left when all smaller scores are gone; of scores that are not negative."""
+        """Returns the shares of non-negative scores in the sum of all that are larger or equal."""
         rising = np.sort(scores)
         left = np.cumsum(rising[::-1])[::-1][np.searchsorted(rising, scores)]
         return scores / np.where(left == 0, 1.0, left)

@@ -1,4 +1,4 @@
-"""Optimal Brain Damage: what the diagonal of the Hessian says of removing a weight."""
+"""Optimal Brain Damage: saliencies from the diagonal of the Hessian."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import Any
 
 import keras
 
+from kerasprune.criteria.base import Checked, argument
 from kerasprune.criteria.curvature import curvatures
 from kerasprune.criteria.gradients import GradientCriterion
 from kerasprune.criteria.mean_loss import Gradients
 
 
 @dataclass(frozen=True)
-class OBD(GradientCriterion):
+class OBD(Checked, GradientCriterion):
     """`score(c) = Σ ½ h_kk w_k²` over the kernel slices that make channel c.
 
-    How much the loss rises without the weights, to second order, at a minimum, and as if they did not interact.
+    The second-order increase of the loss at a minimum without the weights, if they did not interact.
 
     Args:
-        curvature: What h is: `"exact"` (small networks), `"gauss_newton"` or `"empirical_fisher"`; as a name, a dict
+        curvature: Source of h: `"exact"` (small networks), `"gauss_newton"` or `"empirical_fisher"`; as a name, a dict
             with a name and arguments, a class or an instance. Defaults to `"empirical_fisher"`.
 
     Example:
@@ -31,13 +32,10 @@ class OBD(GradientCriterion):
         LeCun, Denker and Solla, Optimal Brain Damage, NIPS 1989, equation 5.
     """
 
-    curvature: Any = "empirical_fisher"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "curvature", curvatures.get(self.curvature))
+    curvature: Any = argument("empirical_fisher", make=curvatures.get)
 
     def saliency(self, weight: Any, gradient: Any = None) -> Any:
-        """Returns `½ h w²`; the second derivatives h stand in the place of the gradient."""
+        """Returns `½ h w²`; `gradient` holds the second derivatives h."""
         return 0.5 * gradient * weight**2
 
     def gradients(

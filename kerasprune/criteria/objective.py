@@ -1,4 +1,4 @@
-"""The loss of a model on a batch, as one function that can be differentiated."""
+"""The loss of a model on a batch as a differentiable function."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def objective(model: keras.Model, loss: Any = None, *, computing: Callable[..., 
         model: The model.
         loss: A loss as `compile` takes it: a name, a function, an object, or these by output. Defaults to the one that
             the model is compiled with, with its weights.
-        computing: The model that computes, such as a copy in another precision. Defaults to the model.
+        computing: The model that is called, such as a copy in another precision. Defaults to the model.
 
     Raises:
-        PruneError: There is no loss, or it names outputs that are not there.
+        PruneError: The loss is missing, or names unknown outputs.
 
     Example:
         >>> import keras
@@ -53,7 +53,7 @@ def objective(model: keras.Model, loss: Any = None, *, computing: Callable[..., 
 
 
 def output_loss(model: keras.Model, loss: Any = None) -> OutputLoss:
-    """Returns the mean loss of given outputs of a model: `objective` without the model's own part."""
+    """Returns the mean loss as a function of the model's outputs."""
     names = output_names(model)
     losses, scales = losses_by_output(model, loss)
 
@@ -71,16 +71,16 @@ def output_loss(model: keras.Model, loss: Any = None) -> OutputLoss:
 
 
 def losses_by_output(model: keras.Model, loss: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns the loss of each output, and what it counts, by the names of the outputs.
+    """Returns the loss of each output and its weight, by the names of the outputs.
 
-    Warns of a loss of probabilities where the model puts out logits.
+    Warns if a loss expects probabilities and the model outputs logits.
 
     Args:
         model: The model.
         loss: As for `objective`.
 
     Raises:
-        PruneError: There is no loss, or it names outputs that are not there.
+        PruneError: The loss is missing, or names unknown outputs.
     """
     losses, factors = _by_output(model, loss)
     warn_of_logits(model, losses)
@@ -88,16 +88,16 @@ def losses_by_output(model: keras.Model, loss: Any = None) -> tuple[dict[str, An
 
 
 def batches_for_loss(data: Any, model: keras.Model, loss: Any = None, most: int | None = None) -> Iterator[Batch]:
-    """Yields the batches of a data set whose labels go with the loss.
+    """Yields the batches of a data set, with labels checked against the loss.
 
     Args:
         data: As for `batches`.
-        model: The model that they are for.
+        model: The model.
         loss: As for `objective`.
-        most: How many examples are read; the last batch is cut. Defaults to `None`, all.
+        most: Largest number of examples; the last batch is cut. Defaults to `None`: all.
 
     Raises:
-        PruneError: As for `batches`, and where labels do not go with the loss.
+        PruneError: As for `batches`, or labels do not fit the loss.
     """
     losses, _ = _by_output(model, loss)
     for batch in batches(data, model, most):
@@ -109,7 +109,7 @@ def _by_output(model: keras.Model, loss: Any) -> tuple[dict[str, Any], dict[str,
     names = output_names(model)
     compiled = compile_arguments(model) if model.compiled else {}
     own, factors = compiled.get("loss"), None
-    if loss is None or loss == own:  # what the model holds as its loss may be a copy
+    if loss is None or loss == own:  # the model's loss may be a copy
         loss, factors = own, compiled.get("loss_weights")
     if loss is None or isinstance(loss, list | dict) and not any(x is not None for x in tree.flatten(loss)):
         raise PruneError(
@@ -124,15 +124,17 @@ def _by_output(model: keras.Model, loss: Any) -> tuple[dict[str, Any], dict[str,
 
 
 def _mean(loss: Any, labels: Any, outputs: Any, weights: Any) -> Any:
-    """Returns the mean over examples and positions, in the precision of the outputs, and at least in float32.
+    """Returns the mean over examples and positions, in the precision of the outputs, but at least in float32.
 
-    Losses are asked for single values, for their own mean is taken in float32 whatever the outputs are.
+    Losses are computed element by element, since their own mean is always in float32.
     """
     if labels is None:
         raise PruneError("Expected labels for every output with a loss. Received: none. Give (inputs, labels).")
     mask = mask_of(outputs)
     precision = outputs.dtype if keras.backend.standardize_dtype(outputs.dtype) == "float64" else "float32"
-    if keras.backend.standardize_dtype(outputs.dtype) != precision:  # a softmax's outputs know their logits: no copy
+    if (
+        keras.backend.standardize_dtype(outputs.dtype) != precision
+    ):  # a copy of a softmax's outputs would lose their logits
         outputs = ops.cast(outputs, precision)
     judge = loss_object(loss, labels, outputs)
     check_shape(judge, labels, outputs)
@@ -146,7 +148,7 @@ def _mean(loss: Any, labels: Any, outputs: Any, weights: Any) -> Any:
 
 
 def _as_wide(weights: Any, values: Any) -> Any:
-    """Returns weights of examples beside values that have further axes."""
+    """Returns weights of examples with the axes of the values."""
     extra = len(values.shape) - len(weights.shape)
     if extra < 0:
         return ops.reshape(weights, values.shape)

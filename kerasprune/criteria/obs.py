@@ -1,4 +1,4 @@
-"""Optimal Brain Surgeon: what removing weights costs once the others have made up for it."""
+"""Optimal Brain Surgeon: the cost of removing weights after the best change of the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from kerasprune.criteria.base import Criterion, Scores
+from kerasprune.criteria.base import Checked, Criterion, Scores, argument
 from kerasprune.criteria.inverse_hessian import LossSurface, inverses
 from kerasprune.errors import PruneError, nearest, raise_faults
 from kerasprune.graph.channels import Slice
@@ -18,14 +18,14 @@ from kerasprune.graph.trace import trace
 
 
 @dataclass(frozen=True)
-class OBS(Criterion):
+class OBS(Checked, Criterion):
     """`score(c) = ½ w_Qᵀ ([H⁻¹]_QQ)⁻¹ w_Q`, Q the weights of the kernel slices that make channel c.
 
-    How much the loss rises without these weights, to second order and at a minimum, when all others take the best
-    values for it; `obs_update` returns those. A single weight scores `½ w_q²/[H⁻¹]_qq`.
+    The second-order increase of the loss at a minimum without these weights, when all others take their best values
+    (those of `obs_update`). A single weight scores `½ w_q²/[H⁻¹]_qq`.
 
     Args:
-        inverse: Where H⁻¹ comes from: `"woodbury"` (one kernel at a time, low rank) or `"exact"` (all kernels, small
+        inverse: Source of H⁻¹: `"woodbury"` (one kernel at a time, low rank) or `"exact"` (all kernels, small
             networks); as a name, a dict with a name and arguments, a class or an instance. Defaults to `"woodbury"`.
 
     Example:
@@ -38,13 +38,10 @@ class OBS(Criterion):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"data", "gradients"})
-    inverse: Any = "woodbury"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "inverse", inverses.get(self.inverse))
+    inverse: Any = argument("woodbury", make=inverses.get)
 
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
-        """Returns what removing each channel of each prunable group costs.
+        """Returns the cost of removing each channel of each prunable group.
 
         Args:
             graph: The graph of the model.
@@ -53,7 +50,7 @@ class OBS(Criterion):
             seed: Not used.
 
         Raises:
-            PruneError: There is no data or no loss, they do not fit the model, or a gradient is not finite.
+            PruneError: Data or loss are missing or do not fit the model, or a gradient is not finite.
         """
         self.check(data)
         kernels = {id(kernel.variable): kernel for kernel in graph.kernels}
@@ -80,20 +77,20 @@ def obs_update(
     loss: Any = None,
     inverse: Any = "woodbury",
 ) -> dict[str, np.ndarray]:
-    """Returns the kernels after weights were removed together and the others made up for it.
+    """Returns the kernels after removing weights together and updating the others to compensate.
 
     `w ← w − H⁻¹ E_Q ([H⁻¹]_QQ)⁻¹ w_Q`, Q the weights removed.
 
     Args:
         model: The model; it is left untouched.
-        masks: `{path of a kernel: 0 where a weight is removed, else 1}`; kernels that are not named stay whole.
+        masks: `{path of a kernel: 0 where a weight is removed, else 1}`; kernels without a mask stay whole.
         data: Batches of `(inputs, labels)`, or with weights of the examples.
         loss: The loss as `compile` takes it. Defaults to the compiled one.
-        inverse: Where H⁻¹ comes from, as for `OBS`. Defaults to `"woodbury"`, by which only the kernels named change;
-            by `"exact"` all kernels do.
+        inverse: Source of H⁻¹, as for `OBS`. Defaults to `"woodbury"`, which changes only the kernels with a mask;
+            `"exact"` changes all kernels.
 
     Returns:
-        `{path: new values}` of the kernels that change.
+        `{path: new values}` of the changed kernels.
 
     Raises:
         PruneError: A path is no kernel, a mask has another shape, or as for `OBS.score`.
@@ -104,7 +101,7 @@ def obs_update(
         >>> x = np.array([[1.0, 1.0], [2.0, 2.0]], "float32")
         >>> path, data = model.layers[0].kernel.path, [(x, np.ones((2, 1), "float32"))]
         >>> new = obs_update(model, {path: [[0], [1]]}, data, "mse", {"name": "woodbury", "damping": 1e-4})
-        >>> new[path].round(2).tolist()  # twins: what one did, the other does
+        >>> new[path].round(2).tolist()  # equal inputs: the other weight takes over
         [[0.0], [2.0]]
 
     Reference:
@@ -126,7 +123,7 @@ def obs_update(
 def _slices(
     graph: ChannelGraph, surface: LossSurface, kernels: Mapping[int, Slice], wanted: set[int]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields the classes of channels that a surface has weights of, each with the places of these weights."""
+    """Yields the classes of channels that a surface has weights of, each with the indices of these weights."""
     places: dict[int, list[np.ndarray]] = {}
     for variable in surface.variables:
         kernel = kernels[id(variable)]
@@ -147,6 +144,6 @@ def _check_masks(masks: Mapping[str, np.ndarray], kernels: Mapping[str, keras.Va
         elif mask.shape != tuple(kernels[path].shape):
             shape = tuple(kernels[path].shape)
             faults.append(f"a mask of shape {shape} for {path!r}. Received: shape {mask.shape}.")
-    raise_faults("The weights cannot be removed. Expected:", faults)
+    raise_faults("Invalid arguments for obs_update. Expected:", faults)
     if not masks:
-        raise PruneError("Expected masks of the weights that go. Received: none. Give {path of a kernel: 0/1 array}.")
+        raise PruneError("Expected masks of the weights to remove. Received: none. Give {path of a kernel: 0/1 array}.")

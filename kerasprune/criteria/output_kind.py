@@ -1,4 +1,4 @@
-"""Outputs of a model: by name, and as what a loss takes them: probabilities or logits, of classes or each apart."""
+"""Outputs of a model by name, and their kind by the loss: probabilities or logits, categorical or binary."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from kerasprune.graph.built_model import functional
 
 
 def output_names(model: keras.Model) -> list[str]:
-    """Returns what the outputs of a model are called, in flat order.
+    """Returns the names of a model's outputs, in flat order.
 
     Args:
-        model: A functional or Sequential model. Outputs in a dict are called by their keys, others by the layers that
-            make them.
+        model: A functional or Sequential model. Outputs in a dict are named by their keys, others by their layers.
 
     Example:
         >>> import keras
@@ -33,15 +32,15 @@ def output_names(model: keras.Model) -> list[str]:
 
 
 def by_output(given: Any, names: Sequence[str], what: str = "a loss") -> dict[str, Any]:
-    """Returns what is given for each output: one thing for all, a list in their order, or a dict.
+    """Returns a value by output from one value for all, a list in their order, or a dict.
 
     Args:
-        given: What was given. A dict may leave outputs out: they get `None`.
+        given: The value, list or dict. Outputs missing in a dict get `None`.
         names: Names of the outputs.
-        what: What it is, for the message.
+        what: A noun for the message.
 
     Raises:
-        PruneError: There is none of an output of that name, or another number of them.
+        PruneError: An output is unknown, or the list has another length.
 
     Example:
         >>> by_output({"heads": {"age": "mse"}}, ["heads/age", "heads/weight"])
@@ -64,7 +63,7 @@ def by_output(given: Any, names: Sequence[str], what: str = "a loss") -> dict[st
 
 
 def picked(given: Any, names: Sequence[str], what: str) -> dict[str, Any]:
-    """Returns what is given for each output, as `by_output`; a dict may hold more, which is left out.
+    """Returns a value by output as `by_output` does, but ignores unknown outputs in a dict.
 
     Example:
         >>> picked({"age": 1, "unused": 2}, ["age", "weight"], "labels")
@@ -76,19 +75,19 @@ def picked(given: Any, names: Sequence[str], what: str) -> dict[str, Any]:
     return by_output(given, names, what)
 
 
-_KINDS = {  # what they take: probabilities, or logits
+_KINDS = {  # the kind of outputs without and with from_logits
     losses.SparseCategoricalCrossentropy: ("softmax", "logits"),
     losses.CategoricalCrossentropy: ("softmax", "logits"),
     losses.CategoricalFocalCrossentropy: ("softmax", "logits"),
     losses.BinaryCrossentropy: ("sigmoid", "binary_logits"),
     losses.BinaryFocalCrossentropy: ("sigmoid", "binary_logits"),
 }
-_CLASSES = {kind().fn: kind for kind in _KINDS}  # by their functions
+_CLASSES = {kind().fn: kind for kind in _KINDS}  # by function
 _UNBOUNDED = (layers.Dense, layers.EinsumDense, layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.BatchNormalization)
 
 
 def as_object(loss: Any) -> Any:
-    """Returns a cross-entropy that is given by name or as a function as an object, anything else as it is."""
+    """Returns a cross-entropy, given by name or function, as an object; other losses unchanged."""
     loss = losses.get(loss) if isinstance(loss, str) else loss
     return _CLASSES[loss]() if callable(loss) and loss in _CLASSES else loss
 
@@ -112,7 +111,7 @@ def kind_by_loss(loss: Any) -> str | None:
 
 
 def warn_of_logits(model: keras.Model, losses_of: Mapping[str, Any]) -> None:
-    """Warns where a loss takes probabilities, and a layer without an activation makes them.
+    """Warns if a loss expects probabilities and the output layer has no activation.
 
     Args:
         model: The model.
@@ -125,8 +124,8 @@ def warn_of_logits(model: keras.Model, losses_of: Mapping[str, Any]) -> None:
         if linear and kind_by_loss(losses_of[name]) in ("softmax", "sigmoid"):
             warn(
                 f"Expected probabilities for the loss {_name(losses_of[name])!r}. Received: {last.name!r}, a layer "
-                f"without an activation, whose outputs are logits. They are cut off at 0 and 1, and hardly anything is "
-                f"learnt of them: take keras.losses.{type(as_object(losses_of[name])).__name__}(from_logits=True)."
+                f"without an activation, whose outputs are logits. They are clipped to [0, 1], so hardly anything is "
+                f"learnt: take keras.losses.{type(as_object(losses_of[name])).__name__}(from_logits=True)."
             )
 
 

@@ -1,4 +1,4 @@
-"""Random scores: the control that every criterion has to beat."""
+"""Random scores: the control for every criterion."""
 
 from __future__ import annotations
 

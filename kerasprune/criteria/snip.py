@@ -1,4 +1,4 @@
-"""SNIP: how much the loss feels that a weight is there."""
+"""SNIP: the sensitivity of the loss to single connections."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from kerasprune.graph.graph import values
 
 @dataclass(frozen=True)
 class SNIP(GradientMagnitude):
-    """`s_j = |w_j ∂L/∂w_j| / Σ_k |w_k ∂L/∂w_k|`: the derivative of the loss by a factor of the weight, at 1.
+    """`s_j = |w_j ∂L/∂w_j| / Σ_k |w_k ∂L/∂w_k|`: the derivative of the loss by a factor c_j = 1 of the weight.
 
-    A channel is worth the sum over the kernel slices that make it.
+    The score of a channel is the sum over the kernel slices that make it.
 
-    Beside the official code (namhoonlee/snip-public): kernels only, where that prunes biases too; the mean over all of
-    `data`, where that takes one batch (give one, of 128 images); the weights that are there, where that scores one draw
-    and trains another.
+    Differences from the official code (namhoonlee/snip-public): only kernels are pruned, there biases too; gradients
+    are means over all of `data`, there over one batch (of 128 images); the present weights are scored, there one draw
+    is scored and another trained.
 
     Args:
-        training: Whether BatchNorm takes the statistics of each batch, as in training, and dropout is on. Defaults to
-            `False`: as in evaluation. At initialisation the statistics say nothing, so deep networks want `True`.
+        training: Whether BatchNorm uses the statistics of each batch, and dropout is on. Defaults to `False`. At
+            initialisation the moving statistics are meaningless, so deep networks need `True`.
 
     Example:
         >>> import keras, numpy as np
@@ -51,7 +51,7 @@ class SNIP(GradientMagnitude):
         total = sum(float(np.abs(values(v) * each).sum()) for v, each in zip(variables, found, strict=True))
         if not total:
             raise PruneError(
-                "Expected a loss that feels the weights. Received: gradients that are all 0. Check that labels vary, "
-                "and that no activation is saturated."
+                "Expected a loss that depends on the weights. Received: gradients that are all 0. Check that labels "
+                "vary, and that no activation is saturated."
             )
         return {id(v): each / total for v, each in zip(variables, found, strict=True)}

@@ -1,9 +1,10 @@
-"""SynFlow: what flows through a weight on all paths from input to output. It needs no data."""
+"""SynFlow: the flow through a weight over all paths from input to output; needs no data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -13,26 +14,26 @@ from keras.backend import result_type
 
 from kerasprune._keras import structures
 from kerasprune.backend.derivatives import gradient
-from kerasprune.criteria.base import Criterion, as_array, numbers
+from kerasprune.criteria.base import Checked, Criterion, argument, as_array, numbers
 from kerasprune.criteria.linearised import Linearised, Swap
-from kerasprune.errors import PruneError, raise_faults, whole_number_faults
+from kerasprune.errors import PruneError, whole_number_faults
 from kerasprune.graph.built_model import functional
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.graph.trace import trace
 
-_LINEAR = 1e-3  # by how much twice the input may put out something else than twice the output, relative
+_LINEAR = 1e-3  # relative tolerance of f(2x) = 2 f(x)
 
 
 class Flow:
     """Shares of the flow: `S(θ) = θ ∂R/∂θ / R`, `R = Σ outputs` of the linearised network for an input of ones.
 
-    All weights that cut the network in two, or that enter a unit, have together the share of what they let through.
+    The shares of the weights that enter a unit sum to the share of the unit; those of a cut through the network to 1.
 
     Args:
         graph: The graph of the model.
         side: Length of the axes of the input that the model leaves free. Defaults to 32.
-        swap: Layers that others take the place of, beside the linearised ones. Defaults to none.
+        swap: Further replacements of layers. Defaults to none.
 
     Raises:
         PruneError: The network cannot be linearised.
@@ -55,7 +56,7 @@ class Flow:
         self._gradient = gradient(total, self.pipes.kernels, model.variables)
 
     def shares(self, weights: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Returns the share of every weight, in [0, 1]; all are zero where nothing comes through.
+        """Returns the share of every weight, in [0, 1]; all are zero if no path is left.
 
         Args:
             weights: One array ≥ 0 for each kernel of the graph.
@@ -69,10 +70,10 @@ class Flow:
         return [score / whole if whole > 0 else np.zeros(score.shape) for score in scores]
 
     def check(self, weights: Sequence[np.ndarray]) -> None:
-        """Checks that the network is linear: twice the input puts out twice as much.
+        """Checks that twice the input gives twice the output.
 
         Raises:
-            PruneError: It is not, so that no flow is conserved.
+            PruneError: The network is not linear, so that flow is not conserved.
         """
         factors = list(self.pipes.assign(weights))
         once, twice = (
@@ -81,33 +82,33 @@ class Flow:
         )
         if not np.isfinite(once) or abs(twice - 2 * once) > _LINEAR * abs(once):
             raise PruneError(
-                "Expected a network whose layers multiply what flows by weights and add it up. Received: "
-                f"{once:.4g} for an input of ones, {twice:.4g} for one of twos: a layer multiplies tensors by each "
-                "other, as gates do, or shifts them. Choose another criterion: 'snip', 'grasp' or 'l1'."
+                "Expected a network of layers that are linear without activations and biases. Received: an "
+                f"output of {once:.4g} for an input of ones, {twice:.4g} for one of twos: a layer multiplies tensors "
+                "by each other, as gates do, or shifts them. Choose another criterion: 'snip', 'grasp' or 'l1'."
             )
 
 
 @dataclass(frozen=True)
-class SynFlow(Criterion):
-    """`S(θ) = θ ∂R/∂θ / R`, `R = 1ᵀ (Π_l |θ_l|) 1`: the share of a weight in all that flows through the network.
+class SynFlow(Checked, Criterion):
+    """`S(θ) = θ ∂R/∂θ / R`, `R = 1ᵀ (Π_l |θ_l|) 1`: the share of a weight in the flow through the network.
 
-    For an input of ones, absolute weights, BatchNorm as in evaluation, activations left out. Scores are conserved: what
-    enters a unit leaves it, and every cut through the network adds up to 1. A layer is therefore never emptied before
-    others where scores are taken anew in many rounds: `kp.prune_at_init(model, "synflow", keep=keep, rounds=100)`.
+    For an input of ones, absolute weights, BatchNorm as in evaluation, without activations. Scores are conserved: the
+    sums into and out of a unit are equal, and every cut through the network adds up to 1. A layer is therefore never
+    emptied before others if scores are recomputed in many rounds:
+    `kp.prune_at_init(model, "synflow", keep=keep, rounds=100)`.
 
-    A channel is worth what flows through it: the sum over the kernel slices that make it.
+    The score of a channel is the sum over the kernel slices that make it.
 
-    Beside the official code (ganguli-lab/Synaptic-Flow): biases, means and β of BatchNorm are left out; there their
-    absolute values are added, which is the same at initialisation and distorts the scores of trained networks. Powers
-    of two are divided out layer by layer, and scores are shares of R, so that nothing overflows; there float32 does.
-    An LSTM or GRU adds up its gates and looks back one step.
+    Differences from the official code (ganguli-lab/Synaptic-Flow): biases, means and β of BatchNorm are ignored; there
+    their absolute values are added, which is equal at initialisation and distorts the scores of trained networks.
+    Powers of two are divided out layer by layer, and scores are shares of R, so that nothing overflows; there float32
+    does. An LSTM or GRU adds up its gates and looks back one step.
 
     Args:
         side: Length of the axes of the input that the model leaves free. Defaults to 32.
 
     Raises:
-        PruneError: The side is no whole number of at least 1; in use: the network has attention, or multiplies tensors
-            by each other.
+        PruneError: In use: the network has attention, or multiplies tensors by each other.
 
     Example:
         >>> import keras, numpy as np
@@ -123,15 +124,12 @@ class SynFlow(Criterion):
         arXiv 2006.05467, section 5, Algorithm 1.
     """
 
-    side: int = 32
-
-    def __post_init__(self) -> None:
-        raise_faults("SynFlow cannot be made:", whole_number_faults(1, side=self.side))
+    side: int = argument(32, partial(whole_number_faults, 1))
 
     def prepared(
         self, model: keras.Model, data: Any = None, loss: Any = None, seed: int = 0
     ) -> Callable[[], dict[str, np.ndarray]]:
-        """Returns `saliency_of` as a function of the weights that the model has at each call."""
+        """Returns a function that computes `saliency_of` from the model's weights at each call."""
         graph = trace(model, unknown="freeze")
         paths, shares = [kernel.variable.path for kernel in graph.kernels], self._shares(graph)
         return lambda: dict(zip(paths, shares(), strict=True))

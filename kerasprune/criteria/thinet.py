@@ -1,47 +1,45 @@
-"""ThiNet: channels without which the next layer can still be reconstructed."""
+"""ThiNet: the least-squares error of the next layers without a channel."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from keras import ops, tree
 from keras.backend import result_type
 
-from kerasprune.criteria.base import Criterion, Scores, refuse
+from kerasprune.criteria.base import Checked, Criterion, Scores, argument, refuse
 from kerasprune.criteria.elimination import Problem, elimination_errors
 from kerasprune.criteria.feature_maps import check_maps, run_through
 from kerasprune.criteria.members_of_channels import Member, Readers
 from kerasprune.data.batches import example_batches
-from kerasprune.errors import first_of, positive_faults, raise_faults, warn, whole_number_faults
+from kerasprune.errors import first_of, positive_faults, warn, whole_number_faults
 from kerasprune.graph.channels import Slice
 from kerasprune.graph.graph import ChannelGraph
 from kerasprune.reconstruction.as_linear import Linear, as_linear
 
 
 @dataclass(frozen=True)
-class ThiNet(Criterion):
-    """`score(c) = error(removed up to and with c)`, channels going greedily, each where the error rises least.
+class ThiNet(Checked, Criterion):
+    """`score(c) = error(c and all channels removed before)`, greedily removing the cheapest channel.
 
         error(R) = Σ_readers min_W ‖X_kept·W + b − X·W_0‖² / ‖X·W_0 − mean‖²
 
-    X is what goes into a layer that reads the channels, at sampled positions; what is left is solved anew by least
-    squares after each removal, so channels that are combinations of others go first. A score says how wrong the next
-    layers are, relatively, once everything up to c is gone; it means the same in every group, so `threshold` works.
+    X is the input of a layer that reads the channels, at sampled positions; kept weights are solved by least squares
+    after each removal, so channels that are combinations of others are removed first. A score is a relative error of
+    the next layers; it means the same in every group, so the budget `threshold` works.
 
-    All groups are scored on the dense model. Readers are convolutions of all kinds and dense layers, also by einsum; a
-    depthwise convolution in between belongs to the channel. Labels are not used.
+    All groups are scored on the dense model. Readers are convolutions of all kinds, Dense and EinsumDense; a depthwise
+    convolution in between belongs to the channel. Labels are not used.
 
     Args:
-        samples: How many examples are read at the most. Defaults to 1280.
-        positions: How many positions of each example are sampled in every layer. Defaults to 10, as in the paper.
-        ridge: ρ over the mean diagonal of XᵀX, for columns that are silent or dependent: where there are fewer rows
-            than columns a smaller one leaves the order to rounding. Defaults to 1e-4.
-
-    Raises:
-        PruneError: An argument is out of range.
+        samples: Largest number of examples. Defaults to 1280.
+        positions: Number of positions sampled per example in every layer. Defaults to 10, as in the paper.
+        ridge: ρ over the mean diagonal of XᵀX, for columns that are zero or dependent: with fewer rows than columns,
+            a smaller one leaves the order to rounding. Defaults to 1e-4.
 
     Example:
         >>> import numpy as np, kerasprune as kp
@@ -54,19 +52,15 @@ class ThiNet(Criterion):
 
     needs: ClassVar[frozenset[str]] = frozenset({"data"})
 
-    samples: int = 1280
-    positions: int = 10
-    ridge: float = 1e-4
-
-    def __post_init__(self) -> None:
-        faults = whole_number_faults(1, samples=self.samples, positions=self.positions)
-        raise_faults("The criterion cannot be made:", faults + positive_faults(ridge=self.ridge))
+    samples: int = argument(1280, partial(whole_number_faults, 1))
+    positions: int = argument(10, partial(whole_number_faults, 1))
+    ridge: float = argument(1e-4, positive_faults)
 
     def score(self, graph: ChannelGraph, data: Any = None, loss: Any = None, seed: int = 0) -> Scores:
-        """Returns the error at which every channel goes.
+        """Returns the error after the removal of every channel.
 
         Raises:
-            PruneError: There is no data, it does not fit the model, or nothing that can be solved reads a group.
+            PruneError: `data` is missing or does not fit the model, or no convolution or dense layer reads a group.
         """
         self.check(data)
         readers = _readers(graph)
@@ -83,7 +77,7 @@ class ThiNet(Criterion):
     def _grams(
         self, graph: ChannelGraph, layers: dict[int, Linear], batches: Iterable[list[np.ndarray]], seed: int
     ) -> dict[int, np.ndarray]:
-        """Returns `XᵀX + ρ·I` of what goes into each layer, (groups, d, d), X centred and over all examples."""
+        """Returns `XᵀX + ρ·I` of the inputs of each layer, (groups, d, d), X centred and over all examples."""
         by_owner: dict[int, list[int]] = {}
         for key, linear in layers.items():
             by_owner.setdefault(id(linear.layer), []).append(key)
@@ -125,7 +119,7 @@ class _Moments:
 
 
 def _chosen(examples: int, total: int, number: int, generator: np.random.Generator) -> np.ndarray:
-    """Returns positions of every example, `(examples, number)`: all where there are no more."""
+    """Returns positions of every example, `(examples, number)`: all if there are no more."""
     if number >= total:
         return np.broadcast_to(np.arange(total), (examples, total))
     drawn = generator.random((examples, total)).argpartition(number, axis=1)[:, :number]
@@ -152,17 +146,17 @@ def _readers(graph: ChannelGraph) -> dict[str, list[Member]]:
         for name, found in every.items()
     }
     without = [name for name, found in solved.items() if not found]
-    refuse(without, "a convolution or a dense layer behind every prunable group", "none behind")
+    refuse(without, "a convolution or a dense layer that reads every prunable group", "none after")
     counted = {id(kernel) for found in solved.values() for kernel, _, _ in found}
     left = {kernel.owner.name: 0 for found in every.values() for kernel, _, _ in found if id(kernel) not in counted}
     if left:
         warn(
             f"{first_of(left)} read channels too, and are neither convolutions "
-            "nor dense layers: ThiNet looks at the other readers only."
+            "nor dense layers: ThiNet uses the other readers only."
         )
     return solved
 
 
 def _linear(kernel: Slice) -> Linear | None:
-    """Returns a kernel as matrices; `None` where that is not known."""
+    """Returns a kernel as matrices; `None` if it has no such form."""
     return next((each for each in as_linear(kernel.owner) if each.variable is kernel.variable), None)

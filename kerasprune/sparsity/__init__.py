@@ -1,4 +1,4 @@
-"""Sparse networks from the start: masks at initialisation, what is left of a network under them, and ablations."""
+"""Masks of single weights: pruning at initialisation, ablations, and reports on the sparse network."""
 
 from kerasprune.registry import lazy
 

@@ -1,4 +1,4 @@
-"""`prune_at_init`: which weights to train at all, decided before training."""
+"""`prune_at_init`: pruning of single weights before training."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from kerasprune.surgery.clone import clone
 from kerasprune.surgery.copy_layer import make_layer
 
 Schedule = Callable[[float, float], float]
-"""`schedule(keep, progress)`: the fraction kept after a share `progress` in (0, 1] of the rounds, at last `keep`."""
+"""`schedule(keep, progress)`: the fraction kept after a share `progress` in (0, 1] of the rounds."""
 
 
 def exponential(keep: float, progress: float) -> float:
-    """Returns what is kept where every round keeps the same fraction of what is left: `keep^(k/n)`.
+    """Returns the fraction kept if every round keeps the same fraction of the remaining weights: `keep^(k/n)`.
 
     Args:
         keep: Fraction kept at the end.
@@ -43,7 +43,7 @@ def exponential(keep: float, progress: float) -> float:
 
 
 def linear(keep: float, progress: float) -> float:
-    """Returns what is kept where every round removes as many weights: `1 − (1 − keep)·k/n`; arguments as above.
+    """Returns the fraction kept if every round removes as many weights: `1 − (1 − keep)·k/n`.
 
     Example:
         >>> [linear(0.2, k / 4) for k in (2, 4)]
@@ -65,35 +65,34 @@ def prune_at_init(
     freeze: Sequence[str] = (),
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Decides which weights of a model stay, before it is trained; the model is left as it is.
+    """Chooses the weights that a model keeps before it is trained; the model is left untouched.
 
-    In round k of n all kernels compete: the `round(N · schedule(keep, k/n))` highest scores of what is left stay, and
-    the next round scores the network that is left. Of equal scores the lower index stays, so that the number is exact.
+    In round k of n all kernels compete: the `round(N · schedule(keep, k/n))` highest scores of the kept weights remain,
+    and the next round scores the network under these masks. Ties keep the lower index, so the number is exact.
 
-    Biases, BatchNorm and kernels that are not trained stay whole. Training under the masks is one line:
-    `model.fit(x, y, callbacks=[kp.callbacks.HoldMask(masks)])`. What a weight is left without a path from input to
-    output counts all the same: `kp.sparsity.sparsity_report(model, masks)` says how many there are, and
-    `kp.sparsity.attached(model, masks)` leaves them out.
+    Biases, BatchNorm and frozen kernels are kept whole. Training under the masks is one line:
+    `model.fit(x, y, callbacks=[kp.callbacks.HoldMask(masks)])`. Kept weights without a path from input to output count:
+    `kp.sparsity.sparsity_report(model, masks)` reports them, and `kp.sparsity.attached(model, masks)` removes them.
 
     Args:
         model: A functional or Sequential model. Its weights need not be those of initialisation.
         criterion: A criterion with `saliency_of`: a name such as `"synflow"`, `"snip"`, `"grasp"`, `"l1"` or
             `"random"`, a dict, a class or an instance.
-        keep: Fraction of the N weights of all kernels that stays. Defaults to 0.1.
-        rounds: How often to score; SynFlow is meant for 100. Defaults to 1.
-        data: Batches of `(inputs, labels)` for criteria that look at data. Defaults to `None`.
+        keep: Fraction kept of the N weights of all kernels. Defaults to 0.1.
+        rounds: Number of scoring rounds; 100 for SynFlow. Defaults to 1.
+        data: Batches of `(inputs, labels)` for criteria that need data. Defaults to `None`.
         loss: Loss for criteria that use gradients. Defaults to the compiled one.
         schedule: `schedule(keep, progress)`, the fraction kept after a share of the rounds: `kp.sparsity.exponential`,
-            `kp.sparsity.linear`, or a function of your own. Defaults to `exponential`.
-        freeze: Names of layers, or wildcards, that stay whole; their weights are not counted. Defaults to none.
-        seed: Of everything random. Defaults to 0.
+            `kp.sparsity.linear`, or your own function. Defaults to `exponential`.
+        freeze: Names of layers, or wildcards, that are kept whole and not counted. Defaults to none.
+        seed: Random seed. Defaults to 0.
 
     Returns:
-        `{variable path: boolean array of the kernel's shape, true where a weight stays}`.
+        `{variable path: boolean array of the kernel's shape, true for kept weights}`.
 
     Raises:
-        PruneError: An argument is out of range, the criterion says nothing of single weights or lacks what it needs,
-            or a score of a weight that is left is not finite.
+        PruneError: An argument is out of range, the criterion cannot score single weights or needs data,
+            or a score is not finite.
 
     Example:
         >>> import keras, kerasprune as kp
@@ -132,17 +131,17 @@ def _check(keep: Any, rounds: Any, schedule: Any, seed: Any) -> None:
             "Expected schedule to be a function of (keep, progress), such as kp.sparsity.exponential. Received: "
             f"schedule={schedule!r}."
         )
-    raise_faults("Nothing can be pruned at initialisation:", faults)
+    raise_faults("Invalid arguments for prune_at_init:", faults)
 
 
 def _kept(schedule: Schedule, keep: float, progress: float) -> float:
     fraction = keep if progress == 1 else schedule(keep, progress)
-    raise_faults("The schedule is out of range:", fraction_faults(**{f"schedule(keep, {progress:.3g})": fraction}))
+    raise_faults("Invalid values of the schedule:", fraction_faults(**{f"schedule(keep, {progress:.3g})": fraction}))
     return fraction
 
 
 def _candidates(model: keras.Model, freeze: Sequence[str]) -> dict[str, Any]:
-    """Returns the kernels that may lose weights by their paths; warns of those that are not trained."""
+    """Returns the trainable kernels by their paths; warns of frozen ones."""
     graph = trace(model, freeze=freeze, unknown="freeze")
     kernels = [k for k in graph.kernels if not any(fnmatchcase(k.owner.name, name) for name in graph.freeze)]
     found = {k.variable.path: k.variable for k in kernels if k.variable.trainable}
@@ -152,7 +151,7 @@ def _candidates(model: keras.Model, freeze: Sequence[str]) -> dict[str, Any]:
 
 
 def _copy(model: keras.Model) -> keras.Model:
-    """Returns a copy with the same weights and the same loss, whose weights may be set to zero."""
+    """Returns a copy with the same weights and loss, whose weights may be set to zero."""
     copy, _ = clone(model, lambda layer: make_layer(layer, {}), lambda node, index, value: value, value=values)
     arguments = (compile_arguments(model) if model.compiled else None) or {}
     if arguments.get("loss") is not None:
@@ -163,11 +162,7 @@ def _copy(model: keras.Model) -> keras.Model:
 def _of_candidates(
     scored: Mapping[str, np.ndarray], copies: Mapping[str, Any], masks: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Returns the scores of the kernels that may lose weights, in their order and under the names of the model.
-
-    Raises:
-        PruneError: A kernel has no scores, or not one for each weight.
-    """
+    """Returns the scores of the kernels by their paths in the model; checks that there is one for each weight."""
     found = {path: np.asarray(scored.get(copies[path].path, ())) for path in masks}
     raise_faults(
         "Expected one score per weight from the criterion.",

@@ -1,4 +1,4 @@
-"""Masks drawn at random, of given densities: of single weights, of filters or of channels."""
+"""Random masks of given densities: of single weights, filters or channels."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ def random_masks(
     granularity: str = "weight",
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Returns masks that keep a given fraction of every kernel, at random places drawn layer by layer.
+    """Returns random masks that keep a given fraction of every kernel.
 
-    Of a kernel with n weights, filters or channels, `round(p·n)` stay, at least one. What the masks of other layers
-    cut off from inputs or outputs counts all the same: `kp.sparsity.attached(model, masks)` leaves it out.
+    Of a kernel with n weights, filters or channels, `round(p·n)` are kept, at least one. Weights that the masks of
+    other layers detach from inputs or outputs count: `kp.sparsity.attached(model, masks)` removes them.
 
     Args:
         model: The model, or its graph.
-        densities: `{variable path: fraction of the weights that stays}`, as of `kp.budgets.layer_densities`; kernels
-            that are not named get no mask.
-        granularity: `"weight"`: single weights; `"filter"`: all that makes an output channel of the layer;
-            `"channel"`: all that reads an input channel. A depthwise kernel has one filter for each channel, which is
-            both. Defaults to `"weight"`.
-        seed: Decides the places. Defaults to 0.
+        densities: `{variable path: fraction of the weights kept}`, as of `kp.budgets.layer_densities`. Other kernels
+            get no mask.
+        granularity: `"weight"`: single weights; `"filter"`: slices that make an output channel;
+            `"channel"`: slices that read an input channel. A filter of a depthwise kernel is both. Defaults to
+            `"weight"`.
+        seed: Random seed. Defaults to 0.
 
     Returns:
         `{variable path: boolean array}`, for `kp.callbacks.HoldMask`.
 
     Raises:
-        PruneError: A path is not that of a kernel, a density is not in (0, 1], or the granularity is not known.
+        PruneError: A path is not that of a kernel, a density is not in (0, 1], or the granularity is unknown.
 
     Example:
         >>> import keras
@@ -59,16 +59,16 @@ def random_masks(
     faults = choice_faults(GRANULARITIES, granularity=granularity) + seed_faults(seed=seed)
     faults += [f"no kernel is called {path!r}.{nearest(path, kernels)}" for path in densities if path not in kernels]
     faults += fraction_faults(**{f"densities[{path!r}]": density for path, density in densities.items()})
-    raise_faults("No masks can be drawn:", faults)
+    raise_faults("Invalid arguments for random_masks:", faults)
     generator = np.random.default_rng(seed)
     return {path: _drawn(kernels[path], density, granularity, generator) for path, density in densities.items()}
 
 
 def densities_of(masks: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Returns the density of every mask: what `random_masks` draws others by.
+    """Returns the density of every mask, as `random_masks` takes it.
 
     Args:
-        masks: `{variable path: which weights stay}`.
+        masks: `{variable path: boolean array, true for kept weights}`.
 
     Example:
         >>> import numpy as np
@@ -86,7 +86,7 @@ def _drawn(kernel: Slice, density: float, granularity: str, generator: np.random
         "filter": kernel.makes or kernel.reads,
         "channel": kernel.reads or kernel.makes,
     }
-    axes = along[granularity]  # along which the units lie that stay or go
+    axes = along[granularity]
     units = np.ones([size if axis in axes else 1 for axis, size in enumerate(shape)], bool)
-    stays = np.arange(units.size) < max(round(density * units.size), 1)
-    return np.broadcast_to(generator.permutation(stays).reshape(units.shape), shape).copy()
+    kept = np.arange(units.size) < max(round(density * units.size), 1)
+    return np.broadcast_to(generator.permutation(kept).reshape(units.shape), shape).copy()

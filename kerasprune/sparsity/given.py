@@ -1,4 +1,4 @@
-"""Masks as they are given, checked against a model."""
+"""Checks of given masks against a model."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from kerasprune.graph.graph import ChannelGraph
 
 
 def check_candidates(kernels: Collection[Any], frozen: Collection[str]) -> None:
-    """Checks that there are kernels that may lose weights; warns of those that are not trained.
+    """Checks that a model has trainable kernels; warns of frozen ones.
 
     Args:
-        kernels: What may lose weights.
-        frozen: The names of kernels that stay whole.
+        kernels: The trainable kernels.
+        frozen: The names of frozen kernels.
 
     Raises:
-        PruneError: There are none.
+        PruneError: No kernel is trainable.
     """
     if not kernels:
         raise PruneError(
-            "Expected kernels that may lose weights. Received: a model all of whose kernels are frozen, or none. "
+            "Expected trainable kernels. Received: a model without any, or all of them frozen. "
             "Set layer.trainable = True, or freeze less."
         )
     if frozen:
-        warn(f"Frozen kernels stay whole: {first_of(frozen)}.")
+        warn(f"Frozen kernels are kept whole: {first_of(frozen)}.")
 
 
 def fitting(graph: ChannelGraph, masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns masks as boolean arrays.
 
     Raises:
-        PruneError: A path is not that of a kernel, a mask has another shape, or holds something else than 0 and 1.
+        PruneError: A path is not that of a kernel, or a mask has another shape or other values than 0 and 1.
     """
     shapes = {kernel.variable.path: tuple(kernel.variable.shape) for kernel in graph.kernels}
     faults = []

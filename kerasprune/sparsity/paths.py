@@ -1,4 +1,4 @@
-"""Weights that lie on a path from an input to an output, and those that do not: detached ones."""
+"""Detached weights: those that lie on no path from an input to an output."""
 
 from __future__ import annotations
 
@@ -29,23 +29,22 @@ _MEANS = {
 
 @formerly("side")
 def attached(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int = 32) -> dict[str, np.ndarray]:
-    """Returns masks without detached weights: those with no path of kept weights to an input, or to an output.
+    """Returns masks without detached weights: those with no path of kept weights to an input or an output.
 
-    A detached weight changes nothing that the network computes from its inputs, so it may be left out; a unit with a
-    bias and without inputs is a constant. Positions count: of a 3×3 kernel on maps of 1×1 only the middle reads
-    anything but padding. Sums and gates are taken for paths wherever weights stand, whatever cancels in numbers.
+    A detached weight has no effect on the function of the inputs, so it may be removed; a unit with a bias and without
+    inputs is a constant. Positions count: of a 3×3 kernel on maps of 1×1 only the middle reads more than padding. Sums
+    and products are paths even if values cancel.
 
     Args:
         model: The model.
-        masks: `{variable path: which weights stay}`, as `kp.prune_at_init` returns them; left as they are. Kernels
-            that are not named are whole.
+        masks: `{variable path: boolean array}`, as `kp.prune_at_init` returns them. Other kernels are whole.
         side: Length of the axes of the input that the model leaves free. Defaults to 32.
 
     Returns:
         Boolean arrays under the same paths.
 
     Raises:
-        PruneError: The masks do not fit the model, or paths through it cannot be told, as through attention.
+        PruneError: The masks do not fit the model, or paths cannot be followed, as through attention.
 
     Example:
         >>> import keras, numpy as np
@@ -64,7 +63,7 @@ def attached(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int =
     flow.check([np.ones(tuple(kernel.variable.shape), "float32") for kernel in graph.kernels])
     kernels = [kernel.variable for kernel in graph.kernels]
     weights = [given.get(v.path, np.ones(tuple(v.shape))).astype("float32") for v in kernels]
-    for number, layer in flow.pipes.recurrences.items():  # may look back any number of steps: P says how they reach
+    for number, layer in flow.pipes.recurrences.items():  # P: paths over any number of steps
         units = len(weights[number])
         layer.paths.assign(_reached(weights[number].reshape(units, -1, units).sum(1) > 0))
     shares = flow.shares(weights)
@@ -73,7 +72,7 @@ def attached(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int =
 
 
 def _passing(layer: Any) -> Any:
-    """Returns the mean for a maximum, through which only the largest would pass, and the sum for a product."""
+    """Returns an average in place of a maximum, and a sum in place of a product, so that every input passes."""
     of_tensors = isinstance(layer, knp.Multiply) and len(keras.tree.flatten(layer.input)) > 1  # rather than by a number
     if of_tensors or isinstance(layer, layers.Multiply):
         return Either(layer.name)
@@ -82,7 +81,7 @@ def _passing(layer: Any) -> Any:
 
 
 def _reached(step: np.ndarray) -> np.ndarray:
-    """Returns which entry is reached from which by any number of steps, none included."""
+    """Returns the reflexive transitive closure of a boolean matrix."""
     reach = np.eye(len(step), dtype=bool) | step
     while True:
         further = (reach.astype("float32") @ reach.astype("float32")) > 0

@@ -1,4 +1,4 @@
-"""All weights of a network in one order: the highest scores first, equal ones by their index."""
+"""Masks of the highest scores among all weights of a network."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def highest(saliency: Arrays, number: int, masks: Arrays | None = None) -> dict[str, np.ndarray]:
-    """Returns masks of the highest scores, exactly as many as asked for; of equal ones the lower index stays.
+    """Returns masks of exactly `number` highest scores; ties keep the lower index.
 
     Args:
         saliency: `{variable path: scores}`.
-        number: How many stay, at least 1.
-        masks: What is left so far; the others have no chance. Defaults to everything.
+        number: Number of weights kept, at least 1.
+        masks: Weights still kept; others are not candidates. Defaults to all.
 
     Raises:
-        PruneError: Scores of what is left are not finite, or there are none.
+        PruneError: Scores of candidates are not finite, or there are none.
 
     Example:
         >>> import numpy as np
@@ -30,19 +30,15 @@ def highest(saliency: Arrays, number: int, masks: Arrays | None = None) -> dict[
     """
     line = joined(saliency, masks)
     left = np.flatnonzero(line > -np.inf)
-    stays = np.zeros(line.size, bool)
-    stays[left[top(line[left], number)]] = True
+    kept = np.zeros(line.size, bool)
+    kept[left[top(line[left], number)]] = True
     edges = np.cumsum([np.size(array) for array in saliency.values()])[:-1]
-    parts = np.split(stays, edges)
+    parts = np.split(kept, edges)
     return {path: part.reshape(np.shape(saliency[path])) for path, part in zip(saliency, parts, strict=True)}
 
 
 def joined(saliency: Arrays, masks: Arrays | None = None) -> np.ndarray:
-    """Returns all scores in one line, −∞ where nothing is left.
-
-    Raises:
-        PruneError: Scores of what is left are not finite, or there are none.
-    """
+    """Returns all scores in one array, −∞ for weights that are no candidates."""
     parts = []
     for path, scores in saliency.items():
         part = np.ravel(scores).astype("float64")

@@ -1,4 +1,4 @@
-"""What is left of a network under masks: layer by layer, and where it collapses."""
+"""Sparsity of a network under masks, layer by layer, and layer collapse."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ from kerasprune.sparsity.ranking import joined
 
 
 def maximal_compression(saliency: Mapping[str, np.ndarray]) -> float:
-    """Returns the largest compression at which no layer need be empty: `ρ_max = N / L`.
-
-    N weights in L layers; where every layer keeps a single one, L are left.
+    """Returns the largest compression without an empty layer: `ρ_max = N / L`, for N weights in L layers.
 
     Args:
-        saliency: `{variable path: array}` with an entry for every kernel: scores or masks, of which only shapes count.
+        saliency: `{variable path: array}` with an entry for every kernel: scores or masks; only shapes matter.
 
     Example:
         >>> import numpy as np
@@ -35,10 +33,10 @@ def maximal_compression(saliency: Mapping[str, np.ndarray]) -> float:
 
 
 def critical_compression(saliency: Mapping[str, np.ndarray]) -> float:
-    """Returns the largest compression at which scores, taken once, leave no layer empty.
+    """Returns the largest compression at which one-shot scores leave no layer empty.
 
-    `ρ_cr = N / max_l min_{θ∈l} rank(θ)`: layer l lives until its best weight goes, which stands at that rank among all.
-    Scores that are taken anew after every round have no such closed form: there look at `SparsityReport.collapsed`.
+    `ρ_cr = N / max_l min_{θ∈l} rank(θ)`: layer l survives as long as its best weight is kept, which has that rank among
+    all. For scores recomputed in rounds there is no closed form: see `SparsityReport.collapsed`.
 
     Args:
         saliency: `{variable path: scores}`, as `criterion.saliency_of(model)` returns them.
@@ -71,8 +69,8 @@ class LayerSparsity:
     Args:
         path: Path of the variable.
         size: Number of weights.
-        kept: How many the mask keeps.
-        attached: How many of those lie on a path from an input to an output.
+        kept: Number of weights kept.
+        attached: Number of kept weights on a path from an input to an output.
     """
 
     path: str
@@ -83,11 +81,11 @@ class LayerSparsity:
 
 @dataclass(frozen=True)
 class SparsityReport:
-    """What is left of a network under masks; print it.
+    """Sparsity of a network under masks, a table when printed.
 
     Args:
         layers: The kernels.
-        maximal_compression: `ρ_max = N / L`, where every layer keeps one weight.
+        maximal_compression: `ρ_max = N / L`: every layer keeps one weight.
     """
 
     layers: tuple[LayerSparsity, ...]
@@ -100,27 +98,27 @@ class SparsityReport:
 
     @property
     def kept(self) -> int:
-        """How many the masks keep."""
+        """Number of weights kept."""
         return sum(layer.kept for layer in self.layers)
 
     @property
     def attached(self) -> int:
-        """How many of those lie on a path from an input to an output."""
+        """Number of kept weights on a path from an input to an output."""
         return sum(layer.attached for layer in self.layers)
 
     @property
     def compression(self) -> float:
-        """`ρ = N / kept`; infinite where nothing is kept."""
+        """`ρ = N / kept`; infinite if no weight is kept."""
         return self.size / self.kept if self.kept else float("inf")
 
     @property
     def effective_compression(self) -> float:
-        """`N / attached`: what the masks would be without detached weights."""
+        """`N / attached`: compression without detached weights."""
         return self.size / self.attached if self.attached else float("inf")
 
     @property
     def collapsed(self) -> tuple[str, ...]:
-        """The kernels of which nothing is left, though others have something left."""
+        """Paths of the kernels without kept weights."""
         return tuple(layer.path for layer in self.layers if not layer.kept)
 
     def __str__(self) -> str:
@@ -142,15 +140,15 @@ class SparsityReport:
 
 @formerly("side")
 def sparsity_report(model: keras.Model, masks: Mapping[str, np.ndarray], *, side: int = 32) -> SparsityReport:
-    """Returns what is left of a model under masks, with and without detached weights.
+    """Returns the sparsity of a model under masks, with and without detached weights.
 
     Args:
         model: The model.
-        masks: `{variable path: which weights stay}`, as `kp.prune_at_init` returns them.
+        masks: `{variable path: boolean array}`, as `kp.prune_at_init` returns them.
         side: Length of the axes of the input that the model leaves free. Defaults to 32.
 
     Raises:
-        PruneError: The masks do not fit the model, or paths through it cannot be told.
+        PruneError: The masks do not fit the model, or paths cannot be followed.
 
     Example:
         >>> import keras, numpy as np

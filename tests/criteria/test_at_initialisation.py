@@ -127,7 +127,7 @@ def test_grasp_on_a_quadratic():
 
 def test_a_temperature_wants_logits():
     model = keras.Sequential([keras.Input((3,)), layers.Dense(4, activation="softmax")])
-    with pytest.raises(kp.PruneError, match="Expected logits beside temperature=200"):
+    with pytest.raises(kp.PruneError, match="Expected logits for temperature=200"):
         GraSP(200.0).saliency_of(model, _data(), "sparse_categorical_crossentropy")
     with pytest.raises(kp.PruneError, match="temperature=0"):
         GraSP(temperature=0)

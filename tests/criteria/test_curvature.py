@@ -53,7 +53,7 @@ def test_exact_diagonal(net):
                 values.append(loss(moved))
             expected[place] = (values[0] - 2 * values[1] + values[2]) / 1e-8
         close(found[id(kernel)], expected)
-    with pytest.raises(kp.PruneError, match=r"at most 34 weights.*Received: 35 in 'two_layers'. Take curvature="):
+    with pytest.raises(kp.PruneError, match=r"at most 34 weights.*Received: 35 in 'two_layers'. Use curvature="):
         ExactDiagonal(most=34).diagonal(model, kernels, DATA, LOSS, 0)
 
 
@@ -71,7 +71,7 @@ def test_gauss_newton(net):
         close(drawn[id(kernel)], expected, 0.25)
         np.testing.assert_array_equal(one[id(kernel)], again[id(kernel)])
         assert (one[id(kernel)] != other[id(kernel)]).any()
-    with pytest.raises(kp.PruneError, match="at most 2 outputs of one example, for Gauss–Newton. Received: 3. Take"):
+    with pytest.raises(kp.PruneError, match="at most 2 outputs of one example, for Gauss–Newton. Received: 3. Use"):
         GaussNewton(most=2).diagonal(model, kernels, DATA, LOSS, 0)
 
 

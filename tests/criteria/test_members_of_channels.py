@@ -143,8 +143,8 @@ def test_groups_are_comparable_under_a_common_threshold():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"criterion": "random"}, "says what weights are worth by themselves.*Received: criterion=Random"),
-        ({"criterion": "bn_scale"}, "Take 'l1' or 'l2'"),
+        ({"criterion": "random"}, "scores weights by themselves.*Received: criterion=Random"),
+        ({"criterion": "bn_scale"}, "Use 'l1' or 'l2'"),
         ({"members": "maker"}, "Did you mean 'makers'"),
         ({"aggregation": "average"}, "known aggregation: first, max, mean, sum"),
         ({"normalisation": {"name": "quantile", "quantile": 2}}, r"quantile to be a fraction in \(0, 1\)"),

@@ -113,7 +113,7 @@ def test_several_readers_are_seen_and_strange_ones_said():
     images, _ = toy_data(4)
     with pytest.warns(UserWarning, match="up read channels too"):
         kp.plan(kp.trace(keras.Model(inputs, heads)), "thinet", keep=0.5, data=[images])
-    with pytest.raises(kp.PruneError, match="none behind conv"):
+    with pytest.raises(kp.PruneError, match="none after conv"):
         kp.plan(kp.trace(keras.Model(inputs, heads[0])), "thinet", keep=0.5, data=[images])
 
 

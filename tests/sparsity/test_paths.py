@@ -114,7 +114,7 @@ def test_paths_that_cannot_be_told_are_refused():
     inputs = keras.Input((4, 3))
     model = keras.Model(inputs, layers.Bidirectional(layers.LSTM(2))(inputs))
     masks = {kernel.variable.path: np.ones(kernel.variable.shape) for kernel in kp.trace(model).kernels}
-    with pytest.raises(kp.PruneError, match="Expected a network whose layers multiply"):
+    with pytest.raises(kp.PruneError, match="Expected a network of layers that are linear"):
         kp.sparsity.sparsity_report(model, masks)
 
 
