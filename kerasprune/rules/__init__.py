@@ -2,18 +2,7 @@
 
 from kerasprune.registry import lazy
 
-__getattr__, __dir__, __all__ = lazy(
-    {
-        "BIAS": "kerasprune.graph.rule:BIAS",
-        "CARRIED": "kerasprune.graph.rule:CARRIED",
-        "EVALUATED": "kerasprune.graph.rule:EVALUATED",
-        "POINTWISE": "kerasprune.graph.rule:POINTWISE",
-        "Rule": "kerasprune.graph.rule:Rule",
-        "SILENT": "kerasprune.graph.rule:SILENT",
-        "UNKNOWN": "kerasprune.graph.rule:UNKNOWN",
-        "classes": "kerasprune.graph.rule:classes",
-        "find": "kerasprune.graph.rule:find",
-        "rule": "kerasprune.graph.rule:rule",
-        "tensor_rule": "kerasprune.graph.rule:tensor_rule",
-    }
-)
+_NAMES = (
+    "BIAS", "CARRIED", "EVALUATED", "POINTWISE", "Rule", "SILENT", "UNKNOWN", "classes", "find", "rule", "tensor_rule",
+)  # fmt: skip
+__getattr__, __dir__, __all__ = lazy({name: f"kerasprune.graph.rule:{name}" for name in _NAMES})
